@@ -1,0 +1,7 @@
+"""`python -m wassergan`: the command line, also under torchrun."""
+
+import sys
+
+from wassergan.cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,76 @@
+"""The `wassergan` command: a table of verbs, loaded when called, and one place that turns errors into exit codes."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from wassergan import __version__
+from wassergan.errors import UserError, WorkError, unknown_name
+
+OK, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+# Verb → (module that holds a click command of the same name, one line for `--help`).
+# The line stands here so that `wassergan --help` imports none of the verbs.
+VERBS: dict[str, tuple[str, str]] = {
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a verb only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs, in the order of the table."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the verb's module and return its command."""
+        if cmd_name not in VERBS:
+            raise unknown_name("verb", cmd_name, VERBS)
+        command = getattr(importlib.import_module(VERBS[cmd_name][0]), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs without importing them."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(verb, line) for verb, (_, line) in VERBS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="wassergan")
+def cli() -> None:
+    """Wasserstein GANs for pictures and arrays, and Wasserstein distances that carry their guarantee.
+
+    \b
+    Examples:
+      wassergan train digits --budget 20s --out runs/digits
+      wassergan sample runs/digits --count 64 --out digits.png
+
+    Exit codes: 0 done, 1 the work failed, 2 the input was wrong, 130 interrupted with everything saved.
+    """
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Args:
+        argv: the arguments after the program's name; `sys.argv[1:]` when None.
+    """
+    try:
+        code = cli.main(args=None if argv is None else list(argv), prog_name="wassergan", standalone_mode=False)
+    except click.ClickException as error:
+        return _complain(error.format_message(), WRONG_INPUT)
+    except UserError as error:
+        return _complain(str(error), WRONG_INPUT)
+    except WorkError as error:
+        return _complain(str(error), FAILED)
+    except (KeyboardInterrupt, click.Abort):
+        return _complain("Interrupted.", INTERRUPTED)
+    return code if isinstance(code, int) else OK
+
+
+def _complain(message: str, code: int) -> int:
+    click.echo(f"wassergan: {message}", err=True)
+    return code

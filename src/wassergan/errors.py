@@ -1,0 +1,44 @@
+"""Errors that say what was wrong, what was found, and how to mend it."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class WasserganError(Exception):
+    """Base of the errors that this library raises on purpose.
+
+    Args:
+        what: what was wrong, as a sentence without its full stop.
+        found: what was found instead, or empty.
+        mend: what the reader can do about it, or empty.
+    """
+
+    def __init__(self, what: str, *, found: str = "", mend: str = "") -> None:
+        parts = [what]
+        if found:
+            parts.append(f": {found}")
+        message = "".join(parts).rstrip(".") + "."
+        if mend:
+            message += f" {mend[0].upper()}{mend[1:].rstrip('.')}."
+        super().__init__(message)
+        self.what, self.found, self.mend = what, found, mend
+
+
+class UserError(WasserganError, ValueError):
+    """The input was wrong; the command line answers with exit code 2."""
+
+
+class WorkError(WasserganError, RuntimeError):
+    """The input was right but the work failed; the command line answers with exit code 1."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
+    """The error for a name that a registry does not hold: the list, and the nearest match.
+
+    >>> print(unknown_name("preset", "wgna", ["default", "wgan"]))
+    Unknown preset: 'wgna'. Did you mean 'wgan'? Known: default, wgan.
+    """
+    names = list(known)
+    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    return UserError(f"Unknown {kind}", found=f"'{name}'", mend=f"{hint}Known: {', '.join(names)}")
