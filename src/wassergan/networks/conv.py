@@ -71,13 +71,12 @@ class ConvCritic(nn.Module):
         layers: list[nn.Module] = []
         for stage in range(len(halvings(height, width)) - 1 or 1):
             wider = maps * 2**stage
-            # Padding that makes ceil(h / 2) of h: an odd side gets one more row of zeros at its end.
-            layers.append(nn.ZeroPad2d((1, 1 + width % 2, 1, 1 + height % 2)))
-            layers.append(nn.Conv2d(channels, wider, 4, stride=2))
+            # With kernel 4, stride 2 and padding 1, floor(h / 2) outputs see every row of an odd side too.
+            layers.append(nn.Conv2d(channels, wider, 4, stride=2, padding=1))
             if stage:
                 layers.append(norm_layer(norm, wider))
             layers.append(nn.LeakyReLU(0.2))
-            channels, height, width = wider, (height + 1) // 2, (width + 1) // 2
+            channels, height, width = wider, height // 2, width // 2
         self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * height * width, 1))
 
     def forward(self, samples: Tensor) -> Tensor:

@@ -16,13 +16,13 @@ class Bounded(nn.Module):
     """
 
     middle: Tensor
-    half: Tensor
+    half_width: Tensor
 
     def __init__(self, low: Tensor, high: Tensor) -> None:
         super().__init__()
         self.register_buffer("middle", ((low + high) / 2).float())
-        self.register_buffer("half", ((high - low) / 2).float())
+        self.register_buffer("half_width", ((high - low) / 2).float())
 
     def forward(self, values: Tensor) -> Tensor:
         """Any shape whose last axes match the bounds, to the same shape."""
-        return self.middle + self.half * torch.tanh((values - self.middle) / self.half)
+        return self.middle + self.half_width * torch.tanh((values - self.middle) / self.half_width)
