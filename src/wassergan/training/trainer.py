@@ -162,7 +162,7 @@ class Trainer:
 
             # Maintenance: everything behind this `continue` is left out of the training time.
             if finished or tick_due(self.step):
-                self._require_finite()
+                self.require_finite()
                 self._count_time(stopwatch)
                 on_tick(self)
                 if finished:
@@ -289,7 +289,8 @@ class Trainer:
             "slope_max": slopes.max().item(),
         }
 
-    def _require_finite(self) -> None:
+    def require_finite(self) -> None:
+        """Raise a WorkError that names what stopped being finite since the last tick, if anything did."""
         broken = [name for name, value in self._statistics.peek().items() if not torch.isfinite(value)]
         if broken:
             raise WorkError(
