@@ -166,7 +166,7 @@ class TrainSettings:
     maps: int | None = setting(None, "Feature maps of conv and resnet.", parse=positive_int, group="Recipe")
     activation: str | None = setting(None, "Activation of an mlp.", group="Recipe", values="leaky_relu|silu")
     generator_norm: str | None = setting(
-        None, "Normalisation in a conv or resnet generator.", group="Recipe", values="batch|layer|none"
+        None, "Normalisation in the generator (batch: not in an mlp).", group="Recipe", values="batch|layer|none"
     )
     critic_norm: str | None = setting(
         None, "Normalisation in a conv or resnet critic.", group="Recipe", values="layer|none|batch"

@@ -67,6 +67,7 @@ def run_and_tell(run: Callable[..., dict[str, Any]], folder: Path, *, as_json: b
         click.echo(
             f"Done: {summary['steps']} steps, sliced W1 {summary['sliced_w1']:.4f} against held-out samples "
             f"(floor {summary['sliced_w1_floor']:.4f}).\n"
+            f"Report:  {folder / 'report.html'}\n"
             f"Curves:  {folder / 'curves.png'}\n"
             f"Draw:    wassergan sample {folder} --count 64 --out samples.png"
         )
