@@ -60,9 +60,17 @@ def verdict(sliced_w1: float, floor: float) -> str:
 
 def _rows(summary: dict[str, Any], log: list[dict[str, Any]]) -> list[tuple[str, Any, str]]:
     return [
-        ("Sliced W1, generated against held-out", summary["sliced_w1"], "model units; averaged generator, last step"),
+        (
+            "Sliced W1, generated against held-out",
+            summary["sliced_w1"],
+            "model units; averaged generator, last step",
+        ),
         ("Floor: training against held-out", summary["sliced_w1_floor"], "what the data themselves score"),
-        ("Best sliced W1 of the run", summary["best_sliced_w1"], f"at step {summary['best_step']}; not the final one"),
+        (
+            "Best sliced W1 of the run",
+            summary["best_sliced_w1"],
+            f"at step {summary['best_step']}; not the final one",
+        ),
         ("Critic gap, held-out", summary["critic_gap_heldout"], "score units; no distance"),
         ("Critic slope, mean and largest seen", summary["slope_mean"], f"largest {summary['slope_max']:.4g}"),
         ("Generator steps", summary["steps"], f"{len(log)} ticks logged"),

@@ -260,7 +260,9 @@ def build_trainer(settings: TrainSettings, source: Source) -> Trainer:
         source,
         objective=objective_named(_given(settings.objective)),
         constraint=constraint_named(
-            _given(settings.constraint), clip=_given(settings.clip), penalty_weight=_given(settings.penalty_weight)
+            _given(settings.constraint),
+            clip=_given(settings.clip),
+            penalty_weight=_given(settings.penalty_weight),
         ),
         latent_dim=_given(settings.latent_dim),
         batch_size=_given(settings.batch_size),

@@ -1,7 +1,6 @@
 """The `wassergan` command: a table of verbs, loaded when called, and one place that turns errors into exit codes."""
 
 import importlib
-import sys
 from collections.abc import Sequence
 
 import click

@@ -17,7 +17,11 @@ INTERRUPTED = 130
 @click.command(cls=GroupedCommand)
 @click.argument("data")
 @click.option(
-    "--out", cls=GroupedOption, group="Run", type=click.Path(path_type=Path), metavar="FOLDER",
+    "--out",
+    cls=GroupedOption,
+    group="Run",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
     help="Run folder, new or empty [runs/DATA-PRESET-N].",
 )
 @options_of(TrainSettings)

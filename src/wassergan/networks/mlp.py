@@ -88,7 +88,11 @@ class MLPCritic(nn.Module):
     """
 
     def __init__(
-        self, shape: tuple[int, ...], *, widths: Sequence[int] = (1024, 512, 256), activation: str = "leaky_relu"
+        self,
+        shape: tuple[int, ...],
+        *,
+        widths: Sequence[int] = (1024, 512, 256),
+        activation: str = "leaky_relu",
     ) -> None:
         super().__init__()
         last = widths[-1] if widths else math.prod(shape)
