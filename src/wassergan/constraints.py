@@ -30,7 +30,8 @@ def input_slopes(critic: nn.Module, points: Tensor, *, differentiable: bool = Fa
         scores = critic(points)
         # f(x_i) depends on x_i alone, so the gradient of the sum holds each sample's own gradient.
         (gradients,) = torch.autograd.grad(scores.sum(), points, create_graph=differentiable)
-        return torch.linalg.vector_norm(gradients.flatten(1), dim=1)
+        slopes: Tensor = torch.linalg.vector_norm(gradients.flatten(1), dim=1)
+        return slopes
 
 
 def points_between(real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
@@ -105,7 +106,7 @@ class Clipping(Constraint):
     @torch.no_grad()
     def project(self, critic: nn.Module) -> None:
         """Clip the parameters; running statistics are buffers and stay as they are."""
-        parameters = list(critic.parameters())
+        parameters: list[Tensor] = list(critic.parameters())
         torch._foreach_clamp_min_(parameters, -self.limit)
         torch._foreach_clamp_max_(parameters, self.limit)
 
@@ -183,7 +184,12 @@ class SpectralNormalisation(Constraint):
         """Parametrise the layers; refuse normalisation layers, which would rescale the slope again."""
         refuse_layers(
             critic,
-            (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.modules.instancenorm._InstanceNorm),
+            (
+                nn.modules.batchnorm._BatchNorm,
+                nn.LayerNorm,
+                nn.GroupNorm,
+                nn.modules.instancenorm._InstanceNorm,
+            ),
             why="rescales what it is given, so spectral normalisation of the weights bounds nothing",
             mend="take the normalisation out of the critic (--critic-norm none)",
         )
@@ -192,7 +198,7 @@ class SpectralNormalisation(Constraint):
             raise UserError("Spectral normalisation found no linear or convolution layer in the critic")
 
     def project(self, critic: nn.Module) -> None:
-        """One power iteration per weight: σ follows the step, and stays fixed between two steps."""
+        """A few power iterations per weight: σ follows the step, and stays fixed between two steps."""
         advance_spectral_norms(critic)
 
 

@@ -46,9 +46,7 @@ def picture_grid(
     count, height, width, _ = pixels.shape
     columns = columns or math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
-    sheet = np.full(
-        (rows * (height + GRID_GAP) + GRID_GAP, columns * (width + GRID_GAP) + GRID_GAP, 3), 255, np.uint8
-    )
+    sheet = np.full((rows * (height + GRID_GAP) + GRID_GAP, columns * (width + GRID_GAP) + GRID_GAP, 3), 255, np.uint8)
     for index, picture in enumerate(pixels):
         top = GRID_GAP + (index // columns) * (height + GRID_GAP)
         left = GRID_GAP + (index % columns) * (width + GRID_GAP)
@@ -68,8 +66,8 @@ def vector_figure(samples: NDArray[np.float64], real: NDArray[np.float64] | None
         figure = Figure(figsize=(5, 5), layout="constrained")
         axes = figure.subplots()
         if real is not None:
-            axes.scatter(*real.T, s=4, alpha=0.4, color=REAL, label="real", linewidths=0)
-        axes.scatter(*samples.T, s=4, alpha=0.4, color=GENERATED, label="generated", linewidths=0)
+            axes.scatter(real[:, 0], real[:, 1], s=4, alpha=0.4, color=REAL, label="real", linewidths=0)
+        axes.scatter(samples[:, 0], samples[:, 1], s=4, alpha=0.4, color=GENERATED, label="generated", linewidths=0)
         axes.set(xlabel="feature 0", ylabel="feature 1", aspect="equal")
         axes.legend(markerscale=3)
         return figure

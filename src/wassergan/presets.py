@@ -18,7 +18,6 @@ _COMMON: Values = {
     "critic_widths": (1024, 512, 256),
     "maps": 64,
     "activation": "leaky_relu",
-    "generator_norm": "batch",
     "latent_dim": 128,
     "batch_size": 64,
     "critic_steps": 5,
@@ -82,9 +81,11 @@ def _default(shape: tuple[int, ...], count: int) -> Values:
     return {
         "network": "mlp",
         "constraint": "lp",
+        "penalty_weight": 1.0,
         "latent_dim": 32,
         "generator_widths": (256, 256),
         "critic_widths": (256, 256),
+        "generator_norm": "layer",
         "generator_rate": 1e-3,
         "critic_rate": 2e-3,
         "average_half_life": 500_000.0,
@@ -120,6 +121,8 @@ def resolve(settings: TrainSettings, *, shape: tuple[int, ...], train_count: int
     if settings.preset not in PRESETS:
         raise unknown_name("preset", settings.preset, PRESETS)
     resolved = settings.with_defaults({**_COMMON, **PRESETS[settings.preset].values(shape, train_count)})
+    # Batch normalisation is the convolutional generator's of DCGAN; the MLPs of the papers have none.
+    resolved = resolved.with_defaults({"generator_norm": "none" if resolved.network == "mlp" else "batch"})
     # Layer normalisation helps a penalised critic and would undo spectral normalisation.
     resolved = resolved.with_defaults({"critic_norm": "none" if resolved.constraint == "sn" else "layer"})
     if resolved.steps is None and resolved.budget is None:

@@ -21,6 +21,7 @@ from wassergan.files import write_text
 from wassergan.networks import Bounded, build_networks
 from wassergan.objectives import objective_named
 from wassergan.presets import resolve
+from wassergan.report import write_report
 from wassergan.sampling import Sampler, write_picture
 from wassergan.settings import TrainSettings
 from wassergan.training import (
@@ -237,6 +238,18 @@ def run_summary(folder: Path) -> dict[str, Any]:
     }
 
 
+def write_run_report(folder: Path, path: Path | None = None) -> Path:
+    """Write the page of a run, `report.html` in its folder unless told otherwise; returns where.
+
+    Raises:
+        UserError: there is no run, or no tick yet.
+    """
+    place = RunFolder(folder)
+    path = path or place.report
+    write_report(run_summary(folder), read_log(place.log), folder, path)
+    return path
+
+
 def build_trainer(settings: TrainSettings, source: Source) -> Trainer:
     """The trainer that resolved settings describe."""
     generator, critic = _networks(settings, source.shape, source.codec)
@@ -247,7 +260,9 @@ def build_trainer(settings: TrainSettings, source: Source) -> Trainer:
         source,
         objective=objective_named(_given(settings.objective)),
         constraint=constraint_named(
-            _given(settings.constraint), clip=_given(settings.clip), penalty_weight=_given(settings.penalty_weight)
+            _given(settings.constraint),
+            clip=_given(settings.clip),
+            penalty_weight=_given(settings.penalty_weight),
         ),
         latent_dim=_given(settings.latent_dim),
         batch_size=_given(settings.batch_size),
@@ -380,6 +395,7 @@ def _train(
         interrupted=interrupted,
     )
     save_figure(curves_figure(read_log(place.log)), place.curves)
+    write_run_report(place.path)
     return run_summary(place.path)
 
 

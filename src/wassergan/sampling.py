@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 
 from wassergan.data import Codec
 from wassergan.errors import UserError, WorkError
@@ -66,7 +66,9 @@ def write_samples(
     """
     if path.suffix not in (".npy", ".png", ""):
         raise UserError(
-            "Samples are written as .npy, .png or a folder", found=f"'{path.name}'", mend="choose one of those suffixes"
+            "Samples are written as .npy, .png or a folder",
+            found=f"'{path.name}'",
+            mend="choose one of those suffixes",
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".npy":
@@ -74,7 +76,9 @@ def write_samples(
     elif path.suffix == ".png":
         if count > LARGEST_GRID:
             raise UserError(
-                "Too many samples for one picture", found=f"{count}", mend=f"ask for at most {LARGEST_GRID}, or for .npy"
+                "Too many samples for one picture",
+                found=f"{count}",
+                mend=f"ask for at most {LARGEST_GRID}, or for .npy",
             )
         write_picture(sampler.draw(count, seed=seed), path, codec=sampler.codec, kind=sampler.kind)
         progress(count)
@@ -133,7 +137,9 @@ def _require_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise WorkError(
-            f"No room for the samples in {folder}", found=f"{needed:,} bytes needed, {free:,} free", mend="free some space"
+            f"No room for the samples in {folder}",
+            found=f"{needed:,} bytes needed, {free:,} free",
+            mend="free some space",
         )
 
 

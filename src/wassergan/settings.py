@@ -124,7 +124,13 @@ def _number(text: str) -> float:
 
 
 def setting(
-    default: Any, text: str, *, parse: Callable[[str], Any] = str, group: str, values: str = "", flag: bool = False
+    default: Any,
+    text: str,
+    *,
+    parse: Callable[[str], Any] = str,
+    group: str,
+    values: str = "",
+    flag: bool = False,
 ) -> Any:
     """A field of a settings class.
 
@@ -137,7 +143,8 @@ def setting(
         flag: a switch without a value.
     """
     return field(
-        default=default, metadata={"text": text, "parse": parse, "group": group, "values": values, "flag": flag}
+        default=default,
+        metadata={"text": text, "parse": parse, "group": group, "values": values, "flag": flag},
     )
 
 
@@ -146,11 +153,11 @@ class TrainSettings:
     """Settings of `train`; None is left to the preset, or to the data."""
 
     data: str = ""
-    preset: str = setting("default", "Named settings to start from.", group="Recipe", values="default|wgan|wgan-gp|sn-wgan")
-
-    objective: str | None = setting(
-        None, "Losses.", group="Recipe", values="wasserstein|minimax|nonsaturating|hinge"
+    preset: str = setting(
+        "default", "Named settings to start from.", group="Recipe", values="default|wgan|wgan-gp|sn-wgan"
     )
+
+    objective: str | None = setting(None, "Losses.", group="Recipe", values="wasserstein|minimax|nonsaturating|hinge")
     constraint: str | None = setting(
         None, "What keeps the critic Lipschitz.", group="Recipe", values="clip|gp|lp|sn|none"
     )
@@ -166,44 +173,61 @@ class TrainSettings:
     maps: int | None = setting(None, "Feature maps of conv and resnet.", parse=positive_int, group="Recipe")
     activation: str | None = setting(None, "Activation of an mlp.", group="Recipe", values="leaky_relu|silu")
     generator_norm: str | None = setting(
-        None, "Normalisation in a conv or resnet generator.", group="Recipe", values="batch|layer|none"
+        None,
+        "Normalisation in the generator (batch: not in an mlp).",
+        group="Recipe",
+        values="batch|layer|none",
     )
     critic_norm: str | None = setting(
         None, "Normalisation in a conv or resnet critic.", group="Recipe", values="layer|none|batch"
     )
     latent_dim: int | None = setting(None, "Numbers in a latent vector.", parse=positive_int, group="Recipe")
     batch_size: int | None = setting(None, "Samples per step.", parse=positive_int, group="Recipe")
-    critic_steps: int | None = setting(
-        None, "Critic steps per generator step.", parse=positive_int, group="Recipe"
-    )
+    critic_steps: int | None = setting(None, "Critic steps per generator step.", parse=positive_int, group="Recipe")
     optimizer: str | None = setting(None, "Optimiser of both networks.", group="Recipe", values="adam|rmsprop")
     generator_rate: float | None = setting(None, "Learning rate.", parse=positive_float, group="Recipe")
     critic_rate: float | None = setting(None, "Learning rate.", parse=positive_float, group="Recipe")
     beta1: float | None = setting(None, "Adam's first-moment decay.", parse=fraction, group="Recipe")
     beta2: float | None = setting(None, "Adam's second-moment decay.", parse=fraction, group="Recipe")
-    schedule: str | None = setting(
-        None, "Course of both rates.", group="Recipe", values="constant|inverse_sqrt|linear"
-    )
+    schedule: str | None = setting(None, "Course of both rates.", group="Recipe", values="constant|inverse_sqrt|linear")
     schedule_steps: int | None = setting(
-        None, "Generator steps until inverse_sqrt sets in, or until linear ends.", parse=positive_int, group="Recipe"
+        None,
+        "Generator steps until inverse_sqrt sets in, or until linear ends.",
+        parse=positive_int,
+        group="Recipe",
     )
     average_half_life: float | None = setting(
-        None, "Longest half-life of the averaged generator, in samples; 0 for none.", parse=not_negative, group="Recipe"
+        None,
+        "Longest half-life of the averaged generator, in samples; 0 for none.",
+        parse=not_negative,
+        group="Recipe",
     )
 
     steps: int | None = setting(None, "Generator steps in all.", parse=positive_int, group="Run")
     budget: float | None = setting(
-        None, "Time in all, such as 20s, 10m, 2h (5m if neither this nor --steps is given).", parse=parse_budget,
-        group="Run", values="TIME",
+        None,
+        "Time in all, such as 20s, 10m, 2h (5m if neither this nor --steps is given).",
+        parse=parse_budget,
+        group="Run",
+        values="TIME",
     )
     seed: int = setting(0, "Of the weights, the held-out rows and all randomness.", parse=whole_number, group="Run")
     device: str = setting("auto", "Where to train.", group="Run", values="auto|cpu|cuda|cuda:N")
-    precision: str = setting("float32", "Of the forward passes; penalties stay in float32.", group="Run", values="float32|bf16")
+    precision: str = setting(
+        "float32", "Of the forward passes; penalties stay in float32.", group="Run", values="float32|bf16"
+    )
     threads: int | None = setting(
-        None, "CPU threads; by the size of the networks unless given or OMP_NUM_THREADS is set.", parse=positive_int,
+        None,
+        "CPU threads; by the size of the networks unless given or OMP_NUM_THREADS is set.",
+        parse=positive_int,
         group="Run",
     )
-    tick_steps: int = setting(1000, "Longest distance between two ticks (log, checkpoint, preview).", parse=positive_int, group="Run")
+    tick_steps: int = setting(
+        1000,
+        "Longest distance between two ticks (log, checkpoint, preview).",
+        parse=positive_int,
+        group="Run",
+    )
     keep: int = setting(3, "Numbered checkpoints to keep.", parse=positive_int, group="Run")
     previews: bool = setting(True, "Write a sample grid at each tick.", group="Run", flag=True)
 
@@ -214,7 +238,12 @@ class TrainSettings:
     skip_unreadable: bool = setting(False, "Pictures: count unreadable ones and go on.", group="Data", flag=True)
     key: str | None = setting(None, "Which array of a .npz.", group="Data")
     layout: str = setting("auto", "Axes of an array.", group="Data", values="auto|N|ND|NHW|NHWC|NCHW")
-    scale: str = setting("auto", "Standardise floats per feature or for the whole array.", group="Data", values="auto|feature|array")
+    scale: str = setting(
+        "auto",
+        "Standardise floats per feature or for the whole array.",
+        group="Data",
+        values="auto|feature|array",
+    )
     heldout: float | None = setting(
         None, "Share of the samples never trained on (0.1; 0.2 of the digits).", parse=fraction, group="Data"
     )
@@ -234,7 +263,10 @@ class TrainSettings:
         for name in values:
             if name not in known:
                 raise unknown_name("setting", name, sorted(known))
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        plain: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
+        return cls(**plain)
 
     def with_defaults(self, defaults: Mapping[str, Any]) -> Self:
         """A copy in which what was None is taken from `defaults`."""
@@ -248,10 +280,18 @@ class SampleSettings:
 
     run: str = ""
     out: str | None = setting(
-        None, "samples.png in the run folder unless given; .npy: array in the data's own units; .png: one grid; "
-        "no suffix: a folder of pictures.", group="Sampling", values="FILE|FOLDER",
+        None,
+        "samples.png in the run folder unless given; .npy: array in the data's own units; .png: one grid; "
+        "no suffix: a folder of pictures.",
+        group="Sampling",
+        values="FILE|FOLDER",
     )
     count: int = setting(64, "How many samples.", parse=positive_int, group="Sampling")
-    seed: int = setting(0, "Of the samples; a smaller count gives the first of a larger.", parse=whole_number, group="Sampling")
+    seed: int = setting(
+        0,
+        "Of the samples; a smaller count gives the first of a larger.",
+        parse=whole_number,
+        group="Sampling",
+    )
     checkpoint: str = setting("latest", "Which weights.", group="Sampling", values="latest|best|STEP")
     device: str = setting("auto", "Where to draw.", group="Sampling", values="auto|cpu|cuda|cuda:N")

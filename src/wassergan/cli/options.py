@@ -11,7 +11,7 @@ from wassergan.errors import UserError
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class ParsedText(click.ParamType):
+class ParsedText(click.ParamType):  # type: ignore[type-arg]  # generic in newer releases only
     """A value read by a settings field's own parser, so that flags and Python agree."""
 
     def __init__(self, parse: Callable[[str], Any], metavar: str) -> None:

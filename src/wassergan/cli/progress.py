@@ -23,7 +23,7 @@ class TerminalObserver(Observer):
         shape = "x".join(map(str, source.shape))
         weights = [sum(p.numel() for p in net.parameters()) for net in (trainer.generator, trainer.critic)]
         self.said(
-            f"{source.name}: {source.train_count} training and {source.heldout_count} held-out samples of shape {shape}."
+            f"{source.name}: {source.train_count} training, {source.heldout_count} held-out samples of shape {shape}."
         )
         self.said(
             f"Preset {settings.preset}: {settings.network} generator ({weights[0]:,} weights) and critic "

@@ -37,7 +37,11 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
     started = time.perf_counter()
     with tqdm(total=settings.count, unit="sample", file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
         write_samples(
-            sampler, out, count=settings.count, seed=settings.seed, progress=lambda done: bar.update(done - bar.n) and None
+            sampler,
+            out,
+            count=settings.count,
+            seed=settings.seed,
+            progress=lambda done: bar.update(done - bar.n) and None,
         )
     if as_json:
         seconds = round(time.perf_counter() - started, 3)

@@ -17,7 +17,11 @@ INTERRUPTED = 130
 @click.command(cls=GroupedCommand)
 @click.argument("data")
 @click.option(
-    "--out", cls=GroupedOption, group="Run", type=click.Path(path_type=Path), metavar="FOLDER",
+    "--out",
+    cls=GroupedOption,
+    group="Run",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
     help="Run folder, new or empty [runs/DATA-PRESET-N].",
 )
 @options_of(TrainSettings)
@@ -67,6 +71,7 @@ def run_and_tell(run: Callable[..., dict[str, Any]], folder: Path, *, as_json: b
         click.echo(
             f"Done: {summary['steps']} steps, sliced W1 {summary['sliced_w1']:.4f} against held-out samples "
             f"(floor {summary['sliced_w1_floor']:.4f}).\n"
+            f"Report:  {folder / 'report.html'}\n"
             f"Curves:  {folder / 'curves.png'}\n"
             f"Draw:    wassergan sample {folder} --count 64 --out samples.png"
         )

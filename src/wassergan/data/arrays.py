@@ -98,7 +98,8 @@ def load_array(path: Path, *, key: str | None = None) -> tuple[str, NDArray[Any]
             raise
         if "allow_pickle" in str(error) or "object" in str(error).lower():
             raise UserError(
-                f"{path} holds Python objects, which are never loaded", mend="save it again as an array of numbers"
+                f"{path} holds Python objects, which are never loaded",
+                mend="save it again as an array of numbers",
             ) from error
         raise UserError(f"{path} cannot be read as a NumPy file", found=str(error)) from error
 
@@ -150,7 +151,9 @@ def _layout_of(array: NDArray[Any], layout: str, name: str) -> str:
         if last != first:
             return "NHWC" if last else "NCHW"
     raise UserError(
-        f"The axes of {name} are not clear", found=f"shape {array.shape}", mend=f"say --layout {' or '.join(LAYOUTS)}"
+        f"The axes of {name} are not clear",
+        found=f"shape {array.shape}",
+        mend=f"say --layout {' or '.join(LAYOUTS)}",
     )
 
 

@@ -102,7 +102,14 @@ def pixel_codec(layout: str, *, dtype: str = "uint8", top: float = 255.0) -> Cod
 
 
 def standard_codec(
-    layout: str, dtype: str, *, mean: Tensor, deviation: Tensor, smallest: Tensor, largest: Tensor, margin: float = 0.1
+    layout: str,
+    dtype: str,
+    *,
+    mean: Tensor,
+    deviation: Tensor,
+    smallest: Tensor,
+    largest: Tensor,
+    margin: float = 0.1,
 ) -> Codec:
     """Standardise to mean 0 and deviation 1, per feature or for the whole array.
 

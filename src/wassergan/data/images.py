@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -138,7 +137,9 @@ def image_folder_source(
 def unreadable(path: Path, error: Exception) -> UserError:
     """The error for a picture that cannot be decoded."""
     return UserError(
-        f"The picture {path} cannot be read", found=str(error), mend="remove it, or go on without it: --skip-unreadable"
+        f"The picture {path} cannot be read",
+        found=str(error),
+        mend="remove it, or go on without it: --skip-unreadable",
     )
 
 
@@ -171,7 +172,14 @@ def _header(path: Path) -> tuple[tuple[int, int], str] | Exception:
                 if picture.getexif().get(0x0112, 1) >= 5:  # orientations that swap the sides
                     width, height = height, width
                 return (height, width), picture.mode
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError, Warning) as error:
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        UnidentifiedImageError,
+        Image.DecompressionBombError,
+        Warning,
+    ) as error:
         return error
 
 

@@ -68,7 +68,9 @@ class Source:
         split: training and held-out row numbers.
     """
 
-    def __init__(self, name: str, kind: str, shape: tuple[int, ...], reader: Reader, codec: Codec, split: Split) -> None:
+    def __init__(
+        self, name: str, kind: str, shape: tuple[int, ...], reader: Reader, codec: Codec, split: Split
+    ) -> None:
         self.name = name
         self.kind = kind
         self.shape = shape

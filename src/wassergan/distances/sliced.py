@@ -107,9 +107,7 @@ def w1_along(x: "Rows", y: "Rows", directions: Tensor) -> Tensor:
     return torch.cat(distances)
 
 
-def quantile_matching(
-    n: int, m: int, *, device: torch.device
-) -> tuple[Tensor | slice, Tensor | slice, Tensor]:
+def quantile_matching(n: int, m: int, *, device: torch.device) -> tuple[Tensor | slice, Tensor | slice, Tensor]:
     """The monotone coupling of n and m equal weights: which sorted points it joins, by how much mass.
 
     Returns:
@@ -157,8 +155,7 @@ class Rows:
     def project(self, directions: Tensor) -> Tensor:
         """The inner products with each direction, shape (directions, rows)."""
         parts = [
-            directions.to(_at_least_float32(block)) @ block.to(_at_least_float32(block)).T
-            for block in self._tensors()
+            directions.to(_at_least_float32(block)) @ block.to(_at_least_float32(block)).T for block in self._tensors()
         ]
         projected = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         if projected.shape[1] != self.count:
@@ -167,9 +164,7 @@ class Rows:
                 found=f"{self.count} rows, then {projected.shape[1]}",
             )
         if not torch.isfinite(projected).all():
-            raise UserError(
-                f"Projections of {self.name} overflow", mend="rescale the points, or pass them in float64"
-            )
+            raise UserError(f"Projections of {self.name} overflow", mend="rescale the points, or pass them in float64")
         return projected
 
     def _tensors(self) -> Iterator[Tensor]:

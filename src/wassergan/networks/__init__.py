@@ -54,7 +54,7 @@ def build_networks(
         critic_widths: hidden widths of an `mlp` critic.
         maps: maps of the first convolution (`conv`) or of every block (`resnet`).
         activation: of an `mlp`: `leaky_relu` or `silu`.
-        generator_norm: of `conv` and `resnet`: `batch`, `layer` or `none`.
+        generator_norm: `layer` or `none`, and for `conv` and `resnet` also `batch`.
         critic_norm: of `conv` and `resnet`: `layer`, `none` or `batch`.
         seed: of the initial weights; the global random state is left as it was.
 
@@ -66,7 +66,14 @@ def build_networks(
         match kind:
             case "mlp":
                 return (
-                    MLPGenerator(latent_dim, shape, head=head, widths=generator_widths, activation=activation),
+                    MLPGenerator(
+                        latent_dim,
+                        shape,
+                        head=head,
+                        widths=generator_widths,
+                        activation=activation,
+                        norm=generator_norm,
+                    ),
                     MLPCritic(shape, widths=critic_widths, activation=activation),
                 )
             case "conv":

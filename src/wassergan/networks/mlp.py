@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from wassergan.errors import unknown_name
 
 ACTIVATIONS = ("leaky_relu", "silu")
+NORMS = ("none", "layer")
 
 
 def activation(name: str) -> nn.Module:
@@ -25,11 +26,20 @@ def activation(name: str) -> nn.Module:
     raise unknown_name("activation", name, ACTIVATIONS)
 
 
-def hidden_layers(inputs: int, widths: Sequence[int], activation_name: str) -> list[nn.Module]:
-    """Linear layers, each followed by its activation."""
+def hidden_layers(inputs: int, widths: Sequence[int], *, norm: str, activation_name: str) -> list[nn.Module]:
+    """Linear layers, each followed by its normalisation (`none` or `layer`) and its activation.
+
+    Raises:
+        UserError: a name is not known.
+    """
+    if norm not in NORMS:
+        raise unknown_name("norm of an mlp", norm, NORMS)
     layers: list[nn.Module] = []
     for before, after in zip((inputs, *widths), widths, strict=False):
-        layers += [nn.Linear(before, after), activation(activation_name)]
+        layers.append(nn.Linear(before, after))
+        if norm == "layer":
+            layers.append(nn.LayerNorm(after))
+        layers.append(activation(activation_name))
     return layers
 
 
@@ -42,6 +52,7 @@ class MLPGenerator(nn.Module):
         widths: hidden widths; (256, 512, 1024) is the shape of the widely used 2017 implementations.
         head: maps (n, *shape) into the range of the data.
         activation: `leaky_relu` or `silu`.
+        norm: `none` or `layer`.
     """
 
     def __init__(
@@ -52,11 +63,13 @@ class MLPGenerator(nn.Module):
         head: nn.Module,
         widths: Sequence[int] = (256, 512, 1024),
         activation: str = "leaky_relu",
+        norm: str = "none",
     ) -> None:
         super().__init__()
         self.shape = shape
         last = widths[-1] if widths else latent_dim
-        self.body = nn.Sequential(*hidden_layers(latent_dim, widths, activation), nn.Linear(last, math.prod(shape)))
+        hidden = hidden_layers(latent_dim, widths, norm=norm, activation_name=activation)
+        self.body = nn.Sequential(*hidden, nn.Linear(last, math.prod(shape)))
         self.head = head
 
     def forward(self, latent: Tensor) -> Tensor:
@@ -75,11 +88,16 @@ class MLPCritic(nn.Module):
     """
 
     def __init__(
-        self, shape: tuple[int, ...], *, widths: Sequence[int] = (1024, 512, 256), activation: str = "leaky_relu"
+        self,
+        shape: tuple[int, ...],
+        *,
+        widths: Sequence[int] = (1024, 512, 256),
+        activation: str = "leaky_relu",
     ) -> None:
         super().__init__()
         last = widths[-1] if widths else math.prod(shape)
-        self.body = nn.Sequential(*hidden_layers(math.prod(shape), widths, activation), nn.Linear(last, 1))
+        hidden = hidden_layers(math.prod(shape), widths, norm="none", activation_name=activation)
+        self.body = nn.Sequential(*hidden, nn.Linear(last, 1))
 
     def forward(self, samples: Tensor) -> Tensor:
         """(n, *shape) to (n,)."""

@@ -56,7 +56,13 @@ class ResNetGenerator(nn.Module):
     """
 
     def __init__(
-        self, latent_dim: int, shape: tuple[int, ...], *, head: nn.Module, maps: int = 128, norm: str = "batch"
+        self,
+        latent_dim: int,
+        shape: tuple[int, ...],
+        *,
+        head: nn.Module,
+        maps: int = 128,
+        norm: str = "batch",
     ) -> None:
         super().__init__()
         channels, height, width = image_shape(shape, "resnet")

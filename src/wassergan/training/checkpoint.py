@@ -54,13 +54,16 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise UserError(f"The checkpoint {path} is damaged or no checkpoint", mend=mend) from error
     except pickle.UnpicklingError as error:
         raise UserError(
-            f"The file {path} holds Python objects that are never loaded", mend="only open checkpoints of wassergan"
+            f"The file {path} holds Python objects that are never loaded",
+            mend="only open checkpoints of wassergan",
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"The file {path} is not a checkpoint of wassergan", mend=mend)
     if content["version"] > VERSION:
         raise UserError(
-            f"The checkpoint {path} comes from a newer wassergan", found=f"format {content['version']}", mend="update"
+            f"The checkpoint {path} comes from a newer wassergan",
+            found=f"format {content['version']}",
+            mend="update",
         )
     return content
 
@@ -92,7 +95,9 @@ class Checkpoints:
         path = self.folder / name
         if not path.is_file():
             there = [file.stem for file in sorted(self.folder.glob("*.pt")) if not file.name.startswith(".")]
-            raise UserError(f"There is no checkpoint '{which}'", found=f"in {self.folder}: {', '.join(there) or 'none'}")
+            raise UserError(
+                f"There is no checkpoint '{which}'", found=f"in {self.folder}: {', '.join(there) or 'none'}"
+            )
         return path
 
     def _numbered(self) -> list[Path]:

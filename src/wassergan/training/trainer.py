@@ -18,12 +18,13 @@ from wassergan.training.batches import BatchStream
 from wassergan.training.optimizers import OptimizerSettings
 from wassergan.training.seeds import derived_rng, derived_seed
 from wassergan.training.statistics import Statistics
-from wassergan.training.steps import critic_step, generator_step, reduced, score_both
+from wassergan.training.steps import critic_step, generator_step, score_both
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
 WARM_UP_STEPS = 10  # left out of the speed: allocators and caches fill during them
 MEASURED_SAMPLES = 1024  # at most, for the held-out gap and the slopes at a tick
 SAMPLING_CHUNK = 1024
+ADAM = OptimizerSettings()
 
 Record = dict[str, float]
 
@@ -67,8 +68,8 @@ class Trainer:
         latent_dim: int,
         batch_size: int = 64,
         critic_steps: int = 5,
-        generator_optimizer: OptimizerSettings = OptimizerSettings(),
-        critic_optimizer: OptimizerSettings = OptimizerSettings(),
+        generator_optimizer: OptimizerSettings = ADAM,
+        critic_optimizer: OptimizerSettings = ADAM,
         rate_factor: Callable[[int], float] = lambda step: 1.0,
         average_half_life_samples: float = 500_000,
         average_ramp: float = 0.05,
@@ -80,7 +81,7 @@ class Trainer:
             raise unknown_name("precision", precision, PRECISIONS)
         if objective.needs_lipschitz and not constraint.lipschitz:
             raise UserError(
-                f"The {objective.name} objective needs a Lipschitz critic: without a constraint its maximum is infinite",
+                f"The {objective.name} objective needs a Lipschitz critic: unconstrained, it has no maximum",
                 mend="use --constraint lp, gp, sn or clip",
             )
         self.device = torch.device(device)
@@ -176,9 +177,7 @@ class Trainer:
                     self._statistics.add(self._critic_step())
                 self._statistics.add(self._generator_step())
             self.step += 1
-            self._average.update(
-                self.generator, batch_size=self.batch_size, samples_seen=self.step * self.batch_size
-            )
+            self._average.update(self.generator, batch_size=self.batch_size, samples_seen=self.step * self.batch_size)
             if self.step == stopwatch.warm_up_until:
                 self._count_time(stopwatch)
             on_step(self)
