@@ -1,7 +1,7 @@
 """A folder of pictures: indexed at once, decoded lazily by a pool of threads, kept once decoded if they fit."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from wassergan.data.codec import pixel_codec
-from wassergan.data.source import HELDOUT_SHARE, Source, split_rows
+from wassergan.data.source import HELDOUT_SHARE, Source, Split, split_rows
 from wassergan.errors import UserError, unknown_name
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
@@ -32,13 +32,26 @@ class ImageFolderReader:
         paths: the files, in a fixed order.
         size: (height, width) of what is returned.
         grey: one channel instead of three.
-        skip_unreadable: put the next readable picture in the place of one that cannot be decoded, and count it.
+        skip_unreadable: put the next readable picture of the same side of the split in the place of one that
+            cannot be decoded, and count it.
+        split: training and held-out rows.
+        report: told of each picture that is skipped.
     """
 
-    def __init__(self, paths: Sequence[Path], size: tuple[int, int], *, grey: bool, skip_unreadable: bool) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        size: tuple[int, int],
+        *,
+        grey: bool,
+        skip_unreadable: bool,
+        split: Split,
+        report: Report,
+    ) -> None:
         self.paths = list(paths)
         self.size, self.grey, self.skip_unreadable = size, grey, skip_unreadable
         self.unreadable: set[Path] = set()
+        self._split, self._report = split, report
         self._threads = ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode")
         shape = (len(self.paths), *size) if grey else (len(self.paths), *size, 3)
         fits = int(np.prod(shape, dtype=np.int64)) <= CACHE_LIMIT_BYTES
@@ -64,21 +77,30 @@ class ImageFolderReader:
         return torch.from_numpy(self._cache[rows])
 
     def _decode_or_next(self, row: int) -> NDArray[np.uint8]:
-        for attempt in range(len(self.paths)):
-            path = self.paths[(row + attempt) % len(self.paths)]
+        for candidate in self._stand_ins(row):
+            path = self.paths[candidate]
             try:
                 return self._decode(path)
             except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
                 if not self.skip_unreadable:
                     raise unreadable(path, error) from error
-                self.unreadable.add(path)
+                if path not in self.unreadable:
+                    self.unreadable.add(path)
+                    self._report(f"Skipped the unreadable picture {path} ({len(self.unreadable)} so far).")
         raise UserError("None of the pictures can be decoded", found=str(self.paths[0].parent))
+
+    def _stand_ins(self, row: int) -> Iterator[int]:
+        """The row itself, then the rows after it on its own side: no held-out picture may enter training."""
+        yield row
+        side = self._split.heldout if (self._split.heldout == row).any() else self._split.train
+        yield from side[side > row].tolist()
+        yield from side[side < row].tolist()
 
     def _decode(self, path: Path) -> NDArray[np.uint8]:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as picture:
-                upright = ImageOps.exif_transpose(picture)
+                upright = _eight_bit(ImageOps.exif_transpose(picture))
                 flat = _on_white(upright).convert("L" if self.grey else "RGB")
         height, width = self.size
         if flat.size != (width, height):
@@ -123,14 +145,17 @@ def image_folder_source(
     if own_sizes != {size}:
         report(f"Pictures are scaled and centre-cropped to {size[0]}x{size[1]}.")
     grey = colour == "grey" or (colour == "auto" and all(mode in ("1", "L", "I", "I;16", "LA") for _, mode in headers))
-    reader = ImageFolderReader(good, size, grey=grey, skip_unreadable=skip_unreadable)
+    split = split_rows(len(good), heldout=heldout, seed=seed)
+    reader = ImageFolderReader(
+        good, size, grey=grey, skip_unreadable=skip_unreadable, split=split, report=report
+    )
     return Source(
         folder.name or str(folder),
         "image",
         (1 if grey else 3, *size),
         reader,
         pixel_codec("NHW" if grey else "NHWC"),
-        split_rows(len(good), heldout=heldout, seed=seed),
+        split,
     )
 
 
@@ -181,6 +206,13 @@ def _header(path: Path) -> tuple[tuple[int, int], str] | Exception:
         Warning,
     ) as error:
         return error
+
+
+def _eight_bit(picture: Image.Image) -> Image.Image:
+    """Sixteen-bit greys are scaled: Pillow's own conversion cuts them off at 255."""
+    if not picture.mode.startswith("I"):
+        return picture
+    return Image.fromarray(((np.asarray(picture).astype(np.int64) + 128) // 257).clip(0, 255).astype(np.uint8))
 
 
 def _on_white(picture: Image.Image) -> Image.Image:
