@@ -291,6 +291,10 @@ class Trainer:
     def require_finite(self) -> None:
         """Raise a WorkError that names what stopped being finite since the last tick, if anything did."""
         broken = [name for name, value in self._statistics.peek().items() if not torch.isfinite(value)]
+        # The last update may have broken weights that no logged loss has met yet.
+        for name, network in (("generator weights", self.generator), ("critic weights", self.critic)):
+            if not all(torch.isfinite(parameter).all() for parameter in network.parameters()):
+                broken.append(name)
         if broken:
             raise WorkError(
                 f"Training diverged before step {self.step}",
