@@ -130,7 +130,7 @@ def make_trainer(make_source: Callable[..., Source]) -> Callable[..., Trainer]:
         network: str = "mlp",
         constraint: Constraint | str = "lp",
         objective: str = "wasserstein",
-        generator_norm: str = "batch",
+        generator_norm: str | None = None,
         critic_norm: str | None = None,
         networks: tuple[torch.nn.Module, torch.nn.Module] | None = None,
         rate: float = 1e-3,
@@ -155,7 +155,7 @@ def make_trainer(make_source: Callable[..., Source]) -> Callable[..., Trainer]:
                 critic_widths=(8,),
                 maps=maps,
                 activation="leaky_relu",
-                generator_norm=generator_norm,
+                generator_norm=generator_norm or ("none" if network == "mlp" else "batch"),
                 critic_norm=critic_norm or ("none" if constraint.name == "sn" else "layer"),
                 seed=seed,
             )
