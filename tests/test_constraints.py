@@ -187,9 +187,7 @@ def test_constant_critic_gives_a_finite_penalty_and_finite_gradients(
 @pytest.mark.parametrize("kind", PENALTIES)
 @pytest.mark.parametrize("channels", [1, 4])
 @pytest.mark.parametrize("count", [1, 7])
-def test_penalty_takes_a_last_batch_of_7_and_1_or_4_channels(
-    kind: type[Constraint], channels: int, count: int
-) -> None:
+def test_penalty_takes_a_last_batch_of_7_and_1_or_4_channels(kind: type[Constraint], channels: int, count: int) -> None:
     real, fake = batches((channels, 3, 2), count=count)
     critic = linear_critic((channels, 3, 2), 3.0)
     assert kind(1.0).penalty(critic, real, fake, generator_of(0)).item() == pytest.approx(4.0)  # type: ignore[call-arg]
@@ -216,9 +214,7 @@ def test_penalty_of_half_precision_batches_is_float32_and_within_one_percent(kin
 
 def test_penalty_leaves_a_caller_s_autocast_as_it_was() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        GradientPenalty().penalty(
-            smooth_critic().float(), torch.zeros(2, 6), torch.ones(2, 6), generator_of(0)
-        )
+        GradientPenalty().penalty(smooth_critic().float(), torch.zeros(2, 6), torch.ones(2, 6), generator_of(0))
         assert torch.is_autocast_enabled("cpu")
 
 
@@ -278,9 +274,7 @@ def test_contract_penalty_is_a_finite_scalar_and_projecting_twice_changes_no_unb
 def test_penalty_draws_from_the_given_generator_alone(name: str) -> None:
     critic, (real, fake) = smooth_critic(), batches((2, 3))
     outside = torch.get_rng_state()
-    first, again, other = (
-        constraint_named(name).penalty(critic, real, fake, generator_of(seed)) for seed in (0, 0, 1)
-    )
+    first, again, other = (constraint_named(name).penalty(critic, real, fake, generator_of(seed)) for seed in (0, 0, 1))
     assert first == again and first != other
     assert torch.equal(outside, torch.get_rng_state())
 
@@ -300,5 +294,7 @@ def test_limits_and_weights_must_be_positive(value: float) -> None:
 
 
 def test_unknown_constraint_names_the_nearest() -> None:
-    with pytest.raises(UserError, match=r"Unknown constraint: 'clp'. Did you mean 'clip'\? Known: clip, gp, lp, sn, none"):
+    with pytest.raises(
+        UserError, match=r"Unknown constraint: 'clp'. Did you mean 'clip'\? Known: clip, gp, lp, sn, none"
+    ):
         constraint_named("clp")

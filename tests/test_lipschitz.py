@@ -24,11 +24,7 @@ def critics() -> dict[str, nn.Module]:
 
 
 def weights(critic: nn.Module) -> dict[str, Tensor]:
-    return {
-        name: module.weight
-        for name, module in critic.named_modules()
-        if isinstance(module, nn.Linear | nn.Conv2d)
-    }
+    return {name: module.weight for name, module in critic.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)}
 
 
 def largest_singular_value(weight: Tensor) -> float:

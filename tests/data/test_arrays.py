@@ -88,7 +88,9 @@ def test_not_finite_values_are_counted_and_the_first_is_located(bad: list[tuple[
     for place in bad:
         values[place] = value
     first = min(bad)
-    with pytest.raises(UserError, match=rf"NaN or infinite values: {len(bad)} of them, the first at index \({first[0]}, {first[1]}\)"):
+    with pytest.raises(
+        UserError, match=rf"NaN or infinite values: {len(bad)} of them, the first at index \({first[0]}, {first[1]}\)"
+    ):
         array_source(values)
 
 
@@ -181,7 +183,9 @@ def test_npz_takes_the_key_asked_for_or_the_largest_array(tmp_path: Path) -> Non
     assert open_source(path, report=said.append).shape == (9,)
     assert said == ["Using the array large of a.npz, shape (30, 9)."]
     assert open_source(path, key="small").shape == (2,)
-    with pytest.raises(UserError, match=r"Unknown array in a.npz: 'smal'. Did you mean 'small'\? Known: small, large, label"):
+    with pytest.raises(
+        UserError, match=r"Unknown array in a.npz: 'smal'. Did you mean 'small'\? Known: small, large, label"
+    ):
         open_source(path, key="smal")
 
 

@@ -47,7 +47,9 @@ def test_other_names_are_no_idx() -> None:
     assert not is_idx(Path("a.npy")) and not is_idx(Path("idx.txt"))
 
 
-@pytest.mark.parametrize("content", [b"", b"\0\0", b"\x89PNG1234", b"\0\0\x07\x01\0\0\0\0", b"\0\0\x08\x00", b"\0\1\x08\x01"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\0\0", b"\x89PNG1234", b"\0\0\x07\x01\0\0\0\0", b"\0\0\x08\x00", b"\0\1\x08\x01"]
+)
 def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.idx"
     path.write_bytes(content)

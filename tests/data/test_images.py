@@ -184,7 +184,10 @@ def test_the_stand_in_of_an_unreadable_picture_comes_from_the_same_side_of_the_s
     for path in sorted(folder.iterdir())[::2]:
         truncated_jpeg(path)
     source = open_source(folder, skip_unreadable=True, heldout=0.3)
-    sides = [{tuple(row) for row in source.values(rows).flatten(1).tolist()} for rows in (source.split.train, source.split.heldout)]
+    sides = [
+        {tuple(row) for row in source.values(rows).flatten(1).tolist()}
+        for rows in (source.split.train, source.split.heldout)
+    ]
     assert not sides[0] & sides[1]
 
 

@@ -18,7 +18,9 @@ class Lambda(nn.Module):
 # Critic: a squashing head.
 @pytest.mark.parametrize("head", [nn.Sigmoid(), nn.Tanh(), nn.Softmax(dim=1), nn.LogSigmoid(), nn.Hardtanh()])
 def test_a_critic_with_a_squashing_head_is_refused(head: nn.Module) -> None:
-    with pytest.raises(UserError, match=rf"ends in {type(head).__name__}, which squashes its score\. End it in a linear"):
+    with pytest.raises(
+        UserError, match=rf"ends in {type(head).__name__}, which squashes its score\. End it in a linear"
+    ):
         check_critic(nn.Sequential(nn.Linear(3, 1), head), torch.zeros(2, 3))
 
 

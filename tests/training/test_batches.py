@@ -86,7 +86,9 @@ def test_the_order_follows_the_seed_alone() -> None:
 # Loop: a data set smaller than the batch.
 @pytest.mark.parametrize("count", [1, 7, 15])
 def test_fewer_samples_than_two_batches_need_are_refused(count: int) -> None:
-    with pytest.raises(UserError, match=rf"Too few samples to train on: {count} training samples for batches of 8\. Give at least 16"):
+    with pytest.raises(
+        UserError, match=rf"Too few samples to train on: {count} training samples for batches of 8\. Give at least 16"
+    ):
         BatchStream(numbered(count), 8, seed=0)
     BatchStream(numbered(16), 8, seed=0)
 

@@ -171,6 +171,8 @@ def test_torch_s_own_report_of_a_full_disk_is_told_as_one(
         raise error
 
     monkeypatch.setattr("wassergan.training.checkpoint.torch.save", fail)
-    with pytest.raises(WorkError, match="Could not write .*step-000000002.pt: (.enforce fail. write failed|No space left)"):
+    with pytest.raises(
+        WorkError, match="Could not write .*step-000000002.pt: (.enforce fail. write failed|No space left)"
+    ):
         checkpoints.save({"step": 2}, step=2, best=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best.pt", "latest.pt", "step-000000001.pt"]

@@ -14,6 +14,8 @@ def test_streams_differ_by_seed_and_by_name_and_fit_a_generator(seed: int) -> No
 
 
 def test_streams_are_uncorrelated() -> None:
-    draws = [torch.randn(20_000, generator=derived_rng(seed, name)) for seed in (0, 1) for name in ("latent", "penalty")]
+    draws = [
+        torch.randn(20_000, generator=derived_rng(seed, name)) for seed in (0, 1) for name in ("latent", "penalty")
+    ]
     correlations = np.corrcoef(torch.stack(draws).numpy())
     assert np.abs(correlations - np.eye(4)).max() < 4 / 20_000**0.5

@@ -63,7 +63,9 @@ def one_generator_step(generator: nn.Module, critic: nn.Module, optimizer: torch
 @pytest.mark.parametrize(("slope", "penalty"), [(1.0, 0.0), (2.0, 10.0), (0.5, 2.5)])
 def test_gap_is_raw_and_positive_for_a_good_critic_and_the_penalty_is_apart(slope: float, penalty: float) -> None:
     critic = Line(slope)
-    told = one_critic_step(Line(-1.0), critic, CountingOptimizer(critic.parameters(), lr=0.0), constraint=GradientPenalty())
+    told = one_critic_step(
+        Line(-1.0), critic, CountingOptimizer(critic.parameters(), lr=0.0), constraint=GradientPenalty()
+    )
     # Real samples at +1, fake ones at -1.
     assert {name: value.item() for name, value in told.items()} == pytest.approx(
         {"critic_gap": 2 * slope, "penalty": penalty, "real_mean": slope, "fake_mean": -slope}
@@ -74,7 +76,9 @@ def test_gap_is_raw_and_positive_for_a_good_critic_and_the_penalty_is_apart(slop
 def test_a_critic_step_widens_the_gap_on_a_separable_toy(name: str) -> None:
     critic, generator = Line(0.1), Line(-1.0)
     optimizer = CountingOptimizer(critic.parameters(), lr=0.05)
-    gaps = [one_critic_step(generator, critic, optimizer, objective=objective_named(name))["critic_gap"] for _ in range(5)]
+    gaps = [
+        one_critic_step(generator, critic, optimizer, objective=objective_named(name))["critic_gap"] for _ in range(5)
+    ]
     assert all(later > earlier for earlier, later in zip(gaps, gaps[1:], strict=False))
 
 
@@ -138,9 +142,7 @@ def test_gradients_of_the_step_before_are_forgotten() -> None:
 # Clipping: after the optimiser's step, so that the generator meets a clipped critic.
 def test_the_critic_is_clipped_when_the_step_ends() -> None:
     critic = Line(0.005)
-    one_critic_step(
-        Line(-1.0), critic, CountingOptimizer(critic.parameters(), lr=100.0), constraint=Clipping(0.01)
-    )
+    one_critic_step(Line(-1.0), critic, CountingOptimizer(critic.parameters(), lr=100.0), constraint=Clipping(0.01))
     assert critic.weight.item() == pytest.approx(0.01) and critic.bias.abs() <= 0.01
 
 
@@ -166,7 +168,9 @@ def test_no_value_is_read_from_the_device_within_a_step(
 
 def test_statistics_carry_no_graph() -> None:
     critic, generator = Line(1.0), Line(-1.0)
-    told = one_critic_step(generator, critic, CountingOptimizer(critic.parameters(), lr=0.1), constraint=GradientPenalty())
+    told = one_critic_step(
+        generator, critic, CountingOptimizer(critic.parameters(), lr=0.1), constraint=GradientPenalty()
+    )
     told |= one_generator_step(generator, critic, CountingOptimizer(generator.parameters(), lr=0.1))
     assert not any(value.requires_grad for value in told.values())
 
@@ -202,9 +206,7 @@ def test_a_step_in_bfloat16_keeps_losses_and_weights_in_float32() -> None:
 # Penalty: half precision turns NaN.
 @pytest.mark.slow
 @pytest.mark.parametrize("constraint", ["gp", "lp"])
-def test_two_thousand_steps_in_bfloat16_stay_finite(
-    make_trainer: Callable[..., object], constraint: str
-) -> None:
+def test_two_thousand_steps_in_bfloat16_stay_finite(make_trainer: Callable[..., object], constraint: str) -> None:
     trainer = make_trainer(constraint=constraint, precision="bf16", critic_steps=1)
     trainer.train(steps=2000, tick_due=lambda step: False)  # type: ignore[attr-defined]
     for network in (trainer.generator, trainer.critic):  # type: ignore[attr-defined]

@@ -164,7 +164,11 @@ def test_no_tensor_is_left_behind_by_a_step(make_trainer: MakeTrainer) -> None:
 
 # Resume: anything missing of networks, averages, optimisers, schedule, random states, position, step.
 RESUMED = [
-    *((network, constraint, "wasserstein") for network in ("mlp", "conv", "resnet") for constraint in ("clip", "gp", "lp", "sn")),
+    *(
+        (network, constraint, "wasserstein")
+        for network in ("mlp", "conv", "resnet")
+        for constraint in ("clip", "gp", "lp", "sn")
+    ),
     *((network, "none", "nonsaturating") for network in ("mlp", "conv", "resnet")),
 ]
 
@@ -290,11 +294,11 @@ def test_equal_seeds_give_equal_weights_and_other_seeds_others(make_trainer: Mak
 
 
 def test_building_training_looking_and_sampling_leave_the_global_random_state_alone(make_trainer: MakeTrainer) -> None:
-    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()  # noqa: NPY002
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()
     trainer = make_trainer(networks=dropping_networks())
     trainer.train(steps=3, tick_due=lambda step: True, on_tick=lambda t: (t.read_statistics(), t.sample(5)) and None)
     assert torch.equal(torch_state, torch.get_rng_state())
-    assert (numpy_state[1] == np.random.get_state()[1]).all()  # noqa: NPY002
+    assert (numpy_state[1] == np.random.get_state()[1]).all()
 
 
 # Generator and sampling: drawing previews shifts the training randomness.
@@ -389,13 +393,17 @@ def test_too_few_samples_are_refused(make_source: Callable[..., Source], make_tr
 # A non-finite loss stops the run.
 def test_divergence_stops_before_the_next_tick_and_names_what_broke(make_trainer: MakeTrainer) -> None:
     trainer, ticks = make_trainer(constraint="gp", rate=1e30), []  # type: ignore[var-annotated]
-    with pytest.raises(WorkError, match=r"Training diverged before step \d+: .*(critic_gap|penalty|weights).*not? .*finite|stopped"):
+    with pytest.raises(
+        WorkError, match=r"Training diverged before step \d+: .*(critic_gap|penalty|weights).*not? .*finite|stopped"
+    ):
         trainer.train(steps=50, tick_due=lambda step: step % 10 == 0, on_tick=lambda t: ticks.append(t.step))
     assert ticks == [0]
 
 
 @pytest.mark.parametrize("which", ["generator", "critic"])
-def test_weights_that_are_not_finite_are_caught_before_they_are_handed_on(make_trainer: MakeTrainer, which: str) -> None:
+def test_weights_that_are_not_finite_are_caught_before_they_are_handed_on(
+    make_trainer: MakeTrainer, which: str
+) -> None:
     trainer, ticks = make_trainer(), []  # type: ignore[var-annotated]
 
     def break_it(trainer: Trainer) -> None:
@@ -434,7 +442,16 @@ def test_the_record_holds_the_named_values_with_the_penalty_apart(make_trainer: 
     trainer.train(steps=3, tick_due=NEVER)
     record = trainer.read_statistics()
     assert set(record) == {
-        *("step", "seconds", "elapsed_seconds", "critic_gap", "critic_gap_heldout", "penalty", "real_mean", "fake_mean"),
+        *(
+            "step",
+            "seconds",
+            "elapsed_seconds",
+            "critic_gap",
+            "critic_gap_heldout",
+            "penalty",
+            "real_mean",
+            "fake_mean",
+        ),
         *("slope_mean", "slope_max", "generator_loss", "generator_rate", "critic_rate", "steps_per_second"),
         "samples_per_second",
     }
@@ -474,5 +491,3 @@ def test_training_separates_real_from_fake_with_a_positive_gap(make_trainer: Mak
     trainer.train(steps=15, tick_due=NEVER)
     record = trainer.read_statistics()
     assert record["critic_gap"] > 0 and record["critic_gap_heldout"] > 0
-
-

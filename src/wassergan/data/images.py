@@ -48,13 +48,18 @@ class ImageFolderReader:
     ) -> None:
         self.paths = list(paths)
         self.size, self.grey, self._skip, self._report = size, grey, skip_unreadable, report
+        self._split: Split | None = None
+        self._skipped: set[Path] = set()
         self._threads = ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode")
         needed = len(self.paths) * size[0] * size[1] * (1 if grey else 3)
         self._pictures = self._decode_all() if needed <= CACHE_LIMIT_BYTES else None
-        self.split = Split(train=torch.arange(len(self.paths)), heldout=torch.arange(0))
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def keep_sides(self, split: Split) -> None:
+        """From now on put only pictures of the same side in the place of bad ones that are found late."""
+        self._split = split
 
     def read(self, indices: Tensor) -> Tensor:
         """Pictures at `indices` (k,).
@@ -85,9 +90,10 @@ class ImageFolderReader:
     def _stand_ins(self, row: int) -> Iterator[int]:
         """The row itself, then the rows after it on its own side: no held-out picture may enter training."""
         yield row
-        side = self.split.heldout if (self.split.heldout == row).any() else self.split.train
-        yield from side[side > row].tolist()
-        yield from side[side < row].tolist()
+        if self._split is not None:
+            side = self._split.heldout if (self._split.heldout == row).any() else self._split.train
+            yield from side[side > row].tolist()
+            yield from side[side < row].tolist()
 
     def _decode_or_none(self, path: Path) -> NDArray[np.uint8] | None:
         try:
@@ -95,7 +101,9 @@ class ImageFolderReader:
         except _UNREADABLE as error:
             if not self._skip:
                 raise unreadable(path, error) from error
-            self._report(f"Skipped {path}, which cannot be decoded.")
+            if path not in self._skipped:
+                self._skipped.add(path)
+                self._report(f"Skipped {path}, which cannot be decoded.")
             return None
 
     def _decode(self, path: Path) -> NDArray[np.uint8]:
@@ -148,14 +156,15 @@ def image_folder_source(
         report(f"Pictures are scaled and centre-cropped to {size[0]}x{size[1]}.")
     grey = colour == "grey" or (colour == "auto" and all(mode in ("1", "L", "I", "I;16", "LA") for _, mode in headers))
     reader = ImageFolderReader(good, size, grey=grey, skip_unreadable=skip_unreadable, report=report)
-    reader.split = split_rows(len(reader), heldout=heldout, seed=seed)
+    split = split_rows(len(reader), heldout=heldout, seed=seed)
+    reader.keep_sides(split)
     return Source(
         folder.name or str(folder),
         "image",
         (1 if grey else 3, *size),
         reader,
         pixel_codec("NHW" if grey else "NHWC"),
-        reader.split,
+        split,
     )
 
 
