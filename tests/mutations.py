@@ -1,8 +1,8 @@
 """Put known bugs into a copy of the library, one at a time, and see the test that guards against each fail.
 
 Run it from anywhere: `python tests/mutations.py`, or with words of a bug's description to run only some:
-`python tests/mutations.py "batch norm"`. It exits with 0 if every bug was caught. It is no part of the test suite: it takes
-several minutes. A change of the source that a bug was written for makes the bug stale, which is
+`python tests/mutations.py "batch norm"`. It exits with 0 if every bug was caught. It is no part of the test
+suite: it takes several minutes. A change of the source that a bug was written for makes the bug stale, which is
 reported and counts as a failure: bring the table up to date.
 """
 
@@ -16,7 +16,15 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ("torch", "scipy.stats", "sklearn.datasets", "matplotlib.figure", "PIL.Image", "hypothesis.extra.numpy", "click")
+HEAVY = (
+    "torch",
+    "scipy.stats",
+    "sklearn.datasets",
+    "matplotlib.figure",
+    "PIL.Image",
+    "hypothesis.extra.numpy",
+    "click",
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -550,7 +558,7 @@ BUGS = (
     Bug(
         "a corrupt checkpoint silently restarts from zero",
         "runs.py",
-        "    trainer.load_state_dict(content[\"trainer\"])\n",
+        '    trainer.load_state_dict(content["trainer"])\n',
         "",
         "test_runs.py::test_a_resumed_run_ends_where_an_uncut_one_does",
     ),
@@ -565,7 +573,7 @@ BUGS = (
         "an array that can run code",
         "data/arrays.py",
         'mmap_mode="r", allow_pickle=False',
-        'mmap_mode=None, allow_pickle=True',
+        "mmap_mode=None, allow_pickle=True",
         "data/test_arrays.py::test_hostile_pickles_never_run",
     ),
     Bug(
@@ -621,8 +629,10 @@ BUGS = (
     Bug(
         "settings stored as given instead of resolved",
         "runs.py",
-        "    write_text(place.settings, settings.to_json())\n    return _train(settings, place, source, trainer, distance, _Best(), ",
-        "    write_text(place.settings, TrainSettings().to_json())\n    return _train(settings, place, source, trainer, distance, _Best(), ",
+        "    write_text(place.settings, settings.to_json())\n"
+        "    return _train(settings, place, source, trainer, distance, _Best(),",
+        "    write_text(place.settings, TrainSettings().to_json())\n"
+        "    return _train(settings, place, source, trainer, distance, _Best(),",
         "test_runs.py::test_the_folder_holds_what_it_promises",
     ),
     # Data

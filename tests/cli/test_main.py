@@ -1,4 +1,3 @@
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,7 +76,9 @@ def test_an_error_of_our_own_is_not_dressed_as_the_user_s(monkeypatch: pytest.Mo
         main(["train", "digits"])
 
 
-def test_without_arguments_the_process_s_own_are_read(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_arguments_the_process_s_own_are_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("sys.argv", ["wassergan", "--version"])
     assert main() == 0
     assert __version__ in capsys.readouterr().out
@@ -97,4 +98,4 @@ def test_a_path_through_a_file_is_one_sentence(cli: Callable[..., object], tmp_p
     (tmp_path / "file").write_text("")
     said = cli("train", points_file, "--out", tmp_path / "file" / "run", "--steps", "1", "--batch-size", "8")
     assert said.code in (1, 2) and said.err.splitlines()[-1].startswith("wassergan: ")
-    assert os.listdir(tmp_path) == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
