@@ -28,6 +28,7 @@ _COMMON: Values = {
     "schedule": "constant",
     "schedule_steps": 10_000,
     "average_half_life": 0.0,
+    "average_ramp": 0.05,
 }
 
 
@@ -105,6 +106,7 @@ def _default(shape: tuple[int, ...], count: int) -> Values:
         }
     return {
         **common,
+        "average_ramp": 0.02,
         "latent_dim": 64,
         "generator_widths": (512, 512),
         "critic_widths": (256, 256),

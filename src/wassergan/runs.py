@@ -279,6 +279,7 @@ def build_trainer(settings: TrainSettings, source: Source) -> Trainer:
         critic_optimizer=_optimizer(settings, _given(settings.critic_rate)),
         rate_factor=rate_schedule(_given(settings.schedule), horizon_steps=_given(settings.schedule_steps)),
         average_half_life_samples=_given(settings.average_half_life),
+        average_ramp=_given(settings.average_ramp),
         seed=settings.seed,
         device=choose_device(settings.device),
         precision=settings.precision,
