@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from matplotlib.figure import Figure
+from PIL import Image
 
 from wassergan.cli.main import main
 from wassergan.constraints import Constraint, constraint_named
@@ -101,6 +103,16 @@ def refused(cli: Callable[..., Said]) -> Callable[..., str]:
         return complaints[0].removeprefix("wassergan: ")
 
     return call
+
+
+@pytest.fixture
+def quick_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw figures as one pixel: rendering takes longer than a tiny run. What they show is tested with plots."""
+
+    def savefig(self: Figure, path: Path, **options: Any) -> None:
+        Image.new("RGB", (1, 1)).save(path)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
 
 
 def pixels(shape: Sequence[int], *, seed: int = 0) -> np.ndarray:

@@ -1,6 +1,7 @@
 """From settings to a run folder, and from a run folder back to everything that made it."""
 
 import os
+import re
 import shutil
 import time
 import zlib
@@ -294,10 +295,9 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UserError("Unknown device", found=f"'{name}'", mend="use auto, cpu, cuda or cuda:N") from error
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise UserError("Unknown device", found=f"'{name}'", mend="use auto, cpu, cuda or cuda:N")
+    device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(f"There is no device {name}", found=f"{torch.cuda.device_count()} CUDA devices", mend="use cpu")
     return device

@@ -70,13 +70,13 @@ def positive_int(text: str) -> int:
 
 
 def whole_number(text: str) -> int:
-    """A whole number from 0.
+    """A whole number from 0 that fits 63 bits.
 
     Raises:
         UserError: it is not.
     """
-    if not text.strip().isdecimal():
-        raise UserError("Expected a whole number from 0", found=f"'{text}'")
+    if not text.strip().isdecimal() or int(text) >= 2**63:
+        raise UserError("Expected a whole number from 0, below 2^63", found=f"'{text}'")
     return int(text)
 
 

@@ -177,7 +177,10 @@ def test_unreadable_pictures_are_counted_and_left_out_if_asked(folder: Path, dam
     assert len(said) == 1 and said[0].startswith("Skipped ") and "good-07b.png" in said[0]
 
 
-def test_the_stand_in_of_an_unreadable_picture_comes_from_the_same_side_of_the_split(folder: Path) -> None:
+def test_the_stand_in_of_an_unreadable_picture_comes_from_the_same_side_of_the_split(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wassergan.data.images.CACHE_LIMIT_BYTES", 10)  # decoded when needed
     for path in sorted(folder.iterdir())[::2]:
         truncated_jpeg(path)
     source = open_source(folder, skip_unreadable=True, heldout=0.3)
