@@ -7,7 +7,14 @@ from PIL import Image
 from wassergan.plots import curves_figure, picture_grid, save_figure, save_picture, vector_figure
 
 LOG = [
-    {"step": 0, "critic_gap_heldout": 0.1, "slope_mean": 1.0, "slope_max": 2.0, "sliced_w1": 0.5, "sliced_w1_floor": 0.1},
+    {
+        "step": 0,
+        "critic_gap_heldout": 0.1,
+        "slope_mean": 1.0,
+        "slope_max": 2.0,
+        "sliced_w1": 0.5,
+        "sliced_w1_floor": 0.1,
+    },
     {
         **{"step": 50, "critic_gap": 0.3, "critic_gap_heldout": 0.2, "slope_mean": 1.0, "slope_max": 2.0},
         **{"sliced_w1": 0.05, "sliced_w1_floor": 0.1},

@@ -20,22 +20,43 @@ def values(settings: TrainSettings, *names: str) -> tuple[Any, ...]:
 def test_wgan_is_algorithm_1_of_its_paper() -> None:
     # Arjovsky et al. 2017: α = 0.00005, c = 0.01, m = 64, n_critic = 5, RMSProp.
     settings = resolved("wgan")
-    assert values(settings, "constraint", "clip", "optimizer", "generator_rate", "critic_rate") == ("clip", 0.01, "rmsprop", 5e-5, 5e-5)
+    assert values(settings, "constraint", "clip", "optimizer", "generator_rate", "critic_rate") == (
+        "clip",
+        0.01,
+        "rmsprop",
+        5e-5,
+        5e-5,
+    )
     assert values(settings, "critic_steps", "batch_size", "network", "average_half_life") == (5, 64, "mlp", 0)
-    assert values(settings, "latent_dim", "generator_widths", "critic_widths") == (100, (256, 512, 1024), (1024, 512, 256))
+    assert values(settings, "latent_dim", "generator_widths", "critic_widths") == (
+        100,
+        (256, 512, 1024),
+        (1024, 512, 256),
+    )
 
 
 def test_wgan_gp_is_algorithm_1_of_its_paper() -> None:
     # Gulrajani et al. 2017: λ = 10, n_critic = 5, α = 0.0001, β1 = 0, β2 = 0.9, batch 64, layer normalisation.
     settings = resolved("wgan-gp")
     assert values(settings, "constraint", "penalty_weight", "critic_steps", "batch_size") == ("gp", 10.0, 5, 64)
-    assert values(settings, "optimizer", "generator_rate", "critic_rate", "beta1", "beta2") == ("adam", 1e-4, 1e-4, 0.0, 0.9)
+    assert values(settings, "optimizer", "generator_rate", "critic_rate", "beta1", "beta2") == (
+        "adam",
+        1e-4,
+        1e-4,
+        0.0,
+        0.9,
+    )
     assert values(settings, "network", "critic_norm", "generator_norm", "maps") == ("conv", "layer", "batch", 64)
 
 
 def test_sn_wgan_is_spectral_norm_with_the_wasserstein_objective() -> None:
     settings = resolved("sn-wgan")
-    assert values(settings, "constraint", "critic_norm", "objective", "network") == ("sn", "none", "wasserstein", "conv")
+    assert values(settings, "constraint", "critic_norm", "objective", "network") == (
+        "sn",
+        "none",
+        "wasserstein",
+        "conv",
+    )
     assert values(settings, "generator_rate", "critic_rate") == (2e-4, 2e-4)
 
 
@@ -62,5 +83,7 @@ def test_layer_normalisation_follows_the_constraint_and_batch_normalisation_the_
 
 
 def test_an_unknown_preset_names_the_nearest() -> None:
-    with pytest.raises(UserError, match=r"Unknown preset: 'wgan_gp'. Did you mean 'wgan-gp'\? Known: default, wgan, wgan-gp, sn-wgan"):
+    with pytest.raises(
+        UserError, match=r"Unknown preset: 'wgan_gp'. Did you mean 'wgan-gp'\? Known: default, wgan, wgan-gp, sn-wgan"
+    ):
         resolved("wgan_gp")

@@ -114,7 +114,15 @@ def test_the_folder_holds_what_it_promises(tmp_path: Path, settings: TrainSettin
     # No two labels can be swapped: the run stores its resolved settings.
     assert stored["constraint"] == summary["constraint"] == "lp" and stored["generator_widths"] == [8]
     assert stored == json.loads(json.dumps(load_checkpoint(folder / "checkpoints" / "latest.pt")["settings"]))
-    assert {"preset", "constraint", "steps", "seconds", "steps_per_second", "samples_per_second", "sliced_w1"} <= summary.keys()
+    assert {
+        "preset",
+        "constraint",
+        "steps",
+        "seconds",
+        "steps_per_second",
+        "samples_per_second",
+        "sliced_w1",
+    } <= summary.keys()
 
 
 # Metrics: the best of a run reported as the final.
@@ -177,7 +185,10 @@ def test_other_settings_are_refused_with_the_difference(tmp_path: Path, settings
 def test_a_run_at_its_end_says_how_to_go_on(tmp_path: Path, settings: TrainSettings) -> None:
     folder = tmp_path / "run"
     train_run(replace(settings, steps=3), folder)
-    with pytest.raises(UserError, match=r"reached its end: step 3 after .* s\. Ask for more, for example: wassergan resume .* --steps 6"):
+    with pytest.raises(
+        UserError,
+        match=r"reached its end: step 3 after .* s\. Ask for more, for example: wassergan resume .* --steps 6",
+    ):
         resume_run(folder, {})
     with pytest.raises(UserError, match="--budget"):
         resume_run(folder, {"budget": 1e-6})
@@ -392,7 +403,9 @@ def test_threads_follow_the_setting_and_the_environment(
 
 def test_run_folder_names() -> None:
     place = RunFolder(Path("r"))
-    assert [str(p) for p in (place.settings, place.log, place.curves, place.samples, place.checkpoints, place.grid(7))] == [
+    assert [
+        str(p) for p in (place.settings, place.log, place.curves, place.samples, place.checkpoints, place.grid(7))
+    ] == [
         *("r/settings.json", "r/log.jsonl", "r/curves.png", "r/samples", "r/checkpoints"),
         "r/samples/step-000000007.png",
     ]

@@ -40,8 +40,13 @@ def field_codec() -> Codec:
     return array_source(kelvin).codec
 
 
-@pytest.mark.parametrize(("layout", "shape", "user"), [("NHW", (1, 6, 5), (6, 5)), ("NHWC", (3, 6, 5), (6, 5, 3)), ("NCHW", (3, 6, 5), (3, 6, 5))])
-def test_arrays_are_in_the_user_s_units_type_and_layout(tmp_path: Path, layout: str, shape: tuple[int, ...], user: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    ("layout", "shape", "user"),
+    [("NHW", (1, 6, 5), (6, 5)), ("NHWC", (3, 6, 5), (6, 5, 3)), ("NCHW", (3, 6, 5), (3, 6, 5))],
+)
+def test_arrays_are_in_the_user_s_units_type_and_layout(
+    tmp_path: Path, layout: str, shape: tuple[int, ...], user: tuple[int, ...]
+) -> None:
     sampler = picture_sampler(layout, shape)
     write_samples(sampler, tmp_path / "s.npy", count=7, seed=0)
     samples = np.load(tmp_path / "s.npy")
@@ -106,7 +111,9 @@ def test_samples_stream_chunk_by_chunk() -> None:
 
 def test_too_little_room_is_told_before_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wassergan.sampling.shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000})())
-    with pytest.raises(WorkError, match="No room for the samples in .*: 3,000 bytes needed, 1,000 free. Free some space"):
+    with pytest.raises(
+        WorkError, match="No room for the samples in .*: 3,000 bytes needed, 1,000 free. Free some space"
+    ):
         write_samples(picture_sampler(), tmp_path / "s.npy", count=100, seed=0)
     assert list(tmp_path.iterdir()) == []
 
@@ -153,7 +160,9 @@ def test_fields_and_vectors_become_pictures_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("layout", "shape"), [("NHW", (1, 6, 5)), ("NHWC", (3, 6, 5)), ("NHWC", (4, 6, 5))])
-def test_a_folder_holds_one_picture_per_sample_in_its_own_size(tmp_path: Path, layout: str, shape: tuple[int, ...]) -> None:
+def test_a_folder_holds_one_picture_per_sample_in_its_own_size(
+    tmp_path: Path, layout: str, shape: tuple[int, ...]
+) -> None:
     sampler = picture_sampler(layout, shape)
     done: list[int] = []
     write_samples(sampler, tmp_path / "many", count=11, seed=2, progress=done.append)

@@ -41,7 +41,11 @@ def test_widths_are_a_list(widths: list[int]) -> None:
 @pytest.mark.parametrize(
     ("parse", "texts", "message"),
     [
-        (parse_budget, ["", "0s", "-5s", "10 minutes", "1e3", "s", "nan"], "A budget is a positive duration: .*20s, 10m or 2h"),
+        (
+            parse_budget,
+            ["", "0s", "-5s", "10 minutes", "1e3", "s", "nan"],
+            "A budget is a positive duration: .*20s, 10m or 2h",
+        ),
         (parse_size, ["", "0", "4x0", "4x", "axb", "-4", "4x5x6"], "A size is a whole number or HEIGHTxWIDTH"),
         (parse_widths, ["", "0", "4,,5", "4;5", "-1", "4.5"], "Widths are whole numbers"),
         (positive_int, ["", "0", "-1", "1.5", "x", "²"], "Expected a whole number above 0"),
@@ -59,7 +63,13 @@ def test_every_parser_refuses_what_it_cannot_read(parse: Callable[[str], Any], t
 
 
 def test_numbers_in_range_are_read() -> None:
-    assert (positive_int(" 7 "), whole_number("0"), positive_float("1e-4"), fraction("0"), not_negative("0")) == (7, 0, 1e-4, 0, 0)
+    assert (positive_int(" 7 "), whole_number("0"), positive_float("1e-4"), fraction("0"), not_negative("0")) == (
+        7,
+        0,
+        1e-4,
+        0,
+        0,
+    )
 
 
 def test_settings_go_to_json_and_back() -> None:
@@ -81,5 +91,7 @@ def test_defaults_fill_holes_only() -> None:
 def test_every_setting_has_a_help_text_and_a_group() -> None:
     for each in fields(TrainSettings):
         if each.name != "data":
-            assert each.metadata["text"].endswith(".") or ";" in each.metadata["text"] or each.metadata["text"], each.name
+            assert each.metadata["text"].endswith(".") or ";" in each.metadata["text"] or each.metadata["text"], (
+                each.name
+            )
             assert each.metadata["group"] in ("Recipe", "Run", "Data")

@@ -77,7 +77,9 @@ def test_an_error_of_our_own_is_not_dressed_as_the_user_s(monkeypatch: pytest.Mo
         main(["train", "digits"])
 
 
-def test_without_arguments_the_process_s_own_are_read(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_arguments_the_process_s_own_are_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("sys.argv", ["wassergan", "--version"])
     assert main() == 0
     assert __version__ in capsys.readouterr().out

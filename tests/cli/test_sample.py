@@ -23,7 +23,9 @@ def test_samples_of_pictures_in_every_format_without_the_data(
     assert (corner == samples[0]).all()
 
 
-def test_floats_come_in_the_user_s_units(cli: Callable[..., object], finished_run: Path, tmp_path: Path, points_file: Path) -> None:
+def test_floats_come_in_the_user_s_units(
+    cli: Callable[..., object], finished_run: Path, tmp_path: Path, points_file: Path
+) -> None:
     assert cli("sample", finished_run, "--count", "500", "--out", tmp_path / "s.npy").code == 0
     samples, real = np.load(tmp_path / "s.npy"), np.load(points_file)
     assert samples.shape == (500, 2) and samples.dtype == np.float32
@@ -34,7 +36,9 @@ def test_floats_come_in_the_user_s_units(cli: Callable[..., object], finished_ru
 def test_seeds_and_counts(cli: Callable[..., object], finished_run: Path, tmp_path: Path) -> None:
     draws = {}
     for name, count, seed in (("a", 5, 1), ("b", 9, 1), ("c", 5, 2)):
-        said = cli("sample", finished_run, "--count", count, "--seed", seed, "--out", tmp_path / f"{name}.npy", "--json")
+        said = cli(
+            "sample", finished_run, "--count", count, "--seed", seed, "--out", tmp_path / f"{name}.npy", "--json"
+        )
         assert json.loads(said.out)["count"] == count and json.loads(said.out)["seed"] == seed
         draws[name] = np.load(tmp_path / f"{name}.npy")
     np.testing.assert_allclose(draws["a"], draws["b"][:5], rtol=1e-5)
@@ -75,7 +79,9 @@ def test_a_folder_without_a_run(refused: Callable[..., str], tmp_path: Path) -> 
     assert refused("sample", tmp_path).startswith(f"There is no run in {tmp_path}")
 
 
-def test_a_file_in_the_place_of_a_folder_is_kept(refused: Callable[..., str], picture_run: Path, tmp_path: Path) -> None:
+def test_a_file_in_the_place_of_a_folder_is_kept(
+    refused: Callable[..., str], picture_run: Path, tmp_path: Path
+) -> None:
     (tmp_path / "name").write_text("keep")
     assert "is a file" in refused("sample", picture_run, "--out", tmp_path / "name")
     assert (tmp_path / "name").read_text() == "keep"

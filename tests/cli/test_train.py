@@ -74,7 +74,11 @@ def test_a_budget_ends_a_run(
 
 
 def test_runs_without_a_name_are_numbered(
-    cli: Callable[..., object], tmp_path: Path, tiny: tuple[str, ...], points_file: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Callable[..., object],
+    tmp_path: Path,
+    tiny: tuple[str, ...],
+    points_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
@@ -84,7 +88,10 @@ def test_runs_without_a_name_are_numbered(
 
 # Bad input: path missing; unknown kind; empty folder; an unreadable image.
 def test_a_missing_path(wrong: Callable[..., str], tmp_path: Path) -> None:
-    assert wrong(tmp_path / "gone.npy") == f"There is no {tmp_path / 'gone.npy'}. Give 'digits', a folder of pictures, or a .npy, .npz or IDX file."
+    assert (
+        wrong(tmp_path / "gone.npy")
+        == f"There is no {tmp_path / 'gone.npy'}. Give 'digits', a folder of pictures, or a .npy, .npz or IDX file."
+    )
 
 
 def test_an_unknown_kind_of_file(wrong: Callable[..., str], tmp_path: Path) -> None:
@@ -126,7 +133,9 @@ def test_an_unreadable_picture_is_counted_and_left_out_if_asked(
 def test_values_that_are_not_finite(wrong: Callable[..., str], tmp_path: Path, value: float) -> None:
     values = good()
     values[[11, 40], [1, 0]] = value
-    assert "holds NaN or infinite values: 2 of them, the first at index (11, 1)" in wrong(saved(tmp_path / "a.npy", values))
+    assert "holds NaN or infinite values: 2 of them, the first at index (11, 1)" in wrong(
+        saved(tmp_path / "a.npy", values)
+    )
 
 
 @pytest.mark.parametrize("values", [np.array([["a"]] * 60), np.zeros(60, dtype=complex)])
@@ -202,11 +211,24 @@ def test_seeds_beyond_64_bits_are_refused(wrong: Callable[..., str], points_file
     assert wrong(points_file, "--seed", str(2**64)).startswith("--seed: Expected a whole number from 0")
 
 
-def test_recipes_that_cannot_work_are_refused_with_the_reason(wrong: Callable[..., str], points_file: Path, tmp_path: Path) -> None:
+def test_recipes_that_cannot_work_are_refused_with_the_reason(
+    wrong: Callable[..., str], points_file: Path, tmp_path: Path
+) -> None:
     assert "needs a Lipschitz critic" in wrong(points_file, "--constraint", "none")
     assert "needs pictures or fields of at least 4x4" in wrong(points_file, "--network", "conv")
     pictures = saved(tmp_path / "p.npy", np.random.default_rng(0).integers(0, 256, (40, 16, 16), dtype=np.uint8))
-    flags = ("--network", "conv", "--maps", "4", "--constraint", "gp", "--critic-norm", "batch", "--generator-norm", "batch")
+    flags = (
+        "--network",
+        "conv",
+        "--maps",
+        "4",
+        "--constraint",
+        "gp",
+        "--critic-norm",
+        "batch",
+        "--generator-norm",
+        "batch",
+    )
     assert "BatchNorm2d (layer " in wrong(pictures, *flags)
 
 
