@@ -16,8 +16,13 @@ LOG = [
         "sliced_w1_floor": 0.1,
     },
     {
-        **{"step": 50, "critic_gap": 0.3, "critic_gap_heldout": 0.2, "slope_mean": 1.0, "slope_max": 2.0},
-        **{"sliced_w1": 0.05, "sliced_w1_floor": 0.1},
+        "step": 50,
+        "critic_gap": 0.3,
+        "critic_gap_heldout": 0.2,
+        "slope_mean": 1.0,
+        "slope_max": 2.0,
+        "sliced_w1": 0.05,
+        "sliced_w1_floor": 0.1,
     },
 ]
 

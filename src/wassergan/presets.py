@@ -85,7 +85,7 @@ def _sn_wgan(shape: tuple[int, ...], count: int) -> Values:
 
 def _default(shape: tuple[int, ...], count: int) -> Values:
     """Our own, from the measurements in docs/lab-notes.md: by the numbers in a sample."""
-    common = {"network": "mlp", "constraint": "lp", "average_half_life": 500_000.0}
+    common = {"network": "mlp", "constraint": "lp", "average_half_life": 500_000.0, "average_ramp": 0.02}
     if math.prod(shape) <= LARGEST_SMALL_SAMPLE:
         return {
             **common,
@@ -95,7 +95,7 @@ def _default(shape: tuple[int, ...], count: int) -> Values:
             "critic_widths": (256, 256),
             "generator_norm": "layer",
             "generator_rate": 1e-3,
-            "critic_rate": 2e-3,
+            "critic_rate": 4e-3,
         }
     if len(shape) == 3 and math.prod(shape) > LARGEST_MLP_SAMPLE:
         return {
@@ -106,12 +106,11 @@ def _default(shape: tuple[int, ...], count: int) -> Values:
         }
     return {
         **common,
-        "average_ramp": 0.02,
         "latent_dim": 64,
         "generator_widths": (512, 512),
         "critic_widths": (256, 256),
         "generator_rate": 5e-4,
-        "critic_rate": 5e-4,
+        "critic_rate": 1e-3,
     }
 
 
