@@ -9,19 +9,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wassergan.building import choose_device
 from wassergan.data import open_source
 from wassergan.errors import UserError, WorkError
-from wassergan.runs import (
-    Observer,
-    RunFolder,
-    choose_device,
-    fingerprint,
-    open_sampler,
-    resume_run,
-    run_summary,
-    tick_due,
-    train_run,
-)
+from wassergan.runfolder import RunFolder, run_summary
+from wassergan.runs import Observer, fingerprint, open_sampler, resume_run, tick_due, train_run
 from wassergan.settings import TrainSettings
 from wassergan.training import Checkpoints, load_checkpoint, read_log, save_checkpoint
 

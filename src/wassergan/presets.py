@@ -28,10 +28,13 @@ _COMMON: Values = {
     "schedule": "constant",
     "schedule_steps": 10_000,
     "average_half_life": 0.0,
+    "average_ramp": 0.05,
 }
 
 
-LARGEST_SMALL_SAMPLE = 256  # numbers in a sample
+# Numbers in a sample, up to which the small recipe, and up to which fully connected networks, are the better choice.
+LARGEST_SMALL_SAMPLE = 256
+LARGEST_MLP_SAMPLE = 4096
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,8 @@ def _sn_wgan(shape: tuple[int, ...], count: int) -> Values:
 
 
 def _default(shape: tuple[int, ...], count: int) -> Values:
-    """Our own, from the measurements in docs/lab-notes.md: one recipe for small samples, one for pictures."""
-    common = {"network": "mlp", "constraint": "lp", "average_half_life": 500_000.0}
+    """Our own, from the measurements in docs/lab-notes.md: by the numbers in a sample."""
+    common = {"network": "mlp", "constraint": "lp", "average_half_life": 500_000.0, "average_ramp": 0.02}
     if math.prod(shape) <= LARGEST_SMALL_SAMPLE:
         return {
             **common,
@@ -92,7 +95,14 @@ def _default(shape: tuple[int, ...], count: int) -> Values:
             "critic_widths": (256, 256),
             "generator_norm": "layer",
             "generator_rate": 1e-3,
-            "critic_rate": 2e-3,
+            "critic_rate": 4e-3,
+        }
+    if len(shape) == 3 and math.prod(shape) > LARGEST_MLP_SAMPLE:
+        return {
+            **common,
+            "network": "conv",
+            "generator_rate": 5e-4,
+            "critic_rate": 1e-3,
         }
     return {
         **common,
@@ -100,7 +110,7 @@ def _default(shape: tuple[int, ...], count: int) -> Values:
         "generator_widths": (512, 512),
         "critic_widths": (256, 256),
         "generator_rate": 5e-4,
-        "critic_rate": 5e-4,
+        "critic_rate": 1e-3,
     }
 
 

@@ -202,6 +202,12 @@ class TrainSettings:
         parse=not_negative,
         group="Recipe",
     )
+    average_ramp: float | None = setting(
+        None,
+        "Longest half-life of the averaged generator, as a share of the samples seen so far.",
+        parse=positive_float,
+        group="Recipe",
+    )
 
     steps: int | None = setting(None, "Generator steps in all.", parse=positive_int, group="Run")
     budget: float | None = setting(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from wassergan.cli.progress import TerminalObserver
-from wassergan.runs import RunFolder
+from wassergan.runfolder import RunFolder
 from wassergan.settings import TrainSettings
 from wassergan.training import Trainer
 
