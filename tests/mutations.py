@@ -277,8 +277,8 @@ BUGS = (
     Bug(
         "running statistics clipped",
         CONSTRAINTS,
-        "parameters = list(critic.parameters())",
-        "parameters = [v for v in critic.state_dict().values() if v.is_floating_point()]",
+        "parameters: list[Tensor] = list(critic.parameters())",
+        "parameters: list[Tensor] = [v for v in critic.state_dict().values() if v.is_floating_point()]",
         f"{IN_CONSTRAINTS}::test_clipping_bounds_every_parameter_and_leaves_running_statistics_alone",
     ),
     # Loop
@@ -621,7 +621,7 @@ BUGS = (
     # Metrics
     Bug(
         "the best of a run reported as the final",
-        "runs.py",
+        "runfolder.py",
         "last = log[-1] if log else {}",
         'last = min(log, key=lambda record: record["sliced_w1"]) if log else {}',
         "test_runs.py::test_the_summary_tells_the_final_from_the_best",
@@ -677,15 +677,14 @@ def outcome(bug: Bug, folder: Path) -> str:
         return "STALE"
     file.write_text(text.replace(bug.sound, bug.broken, 1), encoding="utf-8")
     compile(file.read_text(encoding="utf-8"), bug.file, "exec")
+    return {0: "MISSED", 1: "caught"}.get(run_tests([bug.test], source), "ABSENT")
+
+
+def run_tests(tests: list[str], source: Path) -> int:
+    """Run tests against the library in `source`, in a process of its own; returns pytest's exit code."""
     child = os.fork()  # the heavy imports are paid for once, in the parent
-    if child == 0:
-        os._exit(run_test(bug.test, source))
-    _, status = os.waitpid(child, 0)
-    return {0: "MISSED", 1: "caught"}.get(os.waitstatus_to_exitcode(status), "ABSENT")
-
-
-def run_test(test: str, source: Path) -> int:
-    """Run one test against the library in `source`; returns pytest's exit code."""
+    if child > 0:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     os.environ["PYTHONPATH"] = str(source)
     sys.path.insert(0, str(source))
     sys.dont_write_bytecode = True
@@ -693,7 +692,7 @@ def run_test(test: str, source: Path) -> int:
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
-    return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", f"tests/{test}"]))
+    os._exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *(f"tests/{test}" for test in tests)]))
 
 
 def main(words: list[str]) -> int:
@@ -701,6 +700,9 @@ def main(words: list[str]) -> int:
     chosen = [bug for bug in BUGS if not words or any(word in bug.what for word in words)]
     for name in HEAVY:
         import_module(name)
+    if run_tests(sorted({bug.test for bug in chosen}), ROOT / "src") != 0:
+        print("The tests do not pass on the sound source; nothing can be learnt from bugs.")
+        return 1
     caught = 0
     for bug in chosen:
         with tempfile.TemporaryDirectory() as folder:

@@ -6,7 +6,8 @@ import pytest
 
 from wassergan.errors import UserError
 from wassergan.report import verdict, write_report
-from wassergan.runs import run_summary, write_run_report
+from wassergan.runfolder import run_summary
+from wassergan.runs import write_run_report
 
 
 def test_the_page_is_whole_and_loads_nothing_from_the_network(finished_run: Path, tmp_path: Path) -> None:
