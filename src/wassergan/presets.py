@@ -109,8 +109,8 @@ def _default(shape: tuple[int, ...], count: int) -> Values:
         "latent_dim": 64,
         "generator_widths": (512, 512),
         "critic_widths": (256, 256),
-        "generator_rate": 5e-4,
-        "critic_rate": 1e-3,
+        "generator_rate": 7e-4,
+        "critic_rate": 2e-3,
     }
 
 
