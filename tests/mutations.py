@@ -16,17 +16,10 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = (
-    "torch",
-    "scipy.stats",
-    "sklearn.datasets",
-    "matplotlib.figure",
-    "PIL.Image",
-    "hypothesis.extra.numpy",
-    "click",
-)
+HEAVY = ("torch", "scipy.stats", "sklearn.datasets", "matplotlib.figure", "PIL.Image", "click")
 
 ROOT = Path(__file__).parents[1]
+NO_RESULT = 99
 
 
 @dataclass(frozen=True)
@@ -685,14 +678,18 @@ def run_tests(tests: list[str], source: Path) -> int:
     child = os.fork()  # the heavy imports are paid for once, in the parent
     if child > 0:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    os.environ["PYTHONPATH"] = str(source)
-    sys.path.insert(0, str(source))
-    sys.dont_write_bytecode = True
-    os.chdir(ROOT)
-    silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, 1)
-    os.dup2(silence, 2)
-    os._exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *(f"tests/{test}" for test in tests)]))
+    code = NO_RESULT  # a crash on the way to the tests is no failed test
+    try:
+        os.environ["PYTHONPATH"] = str(source)
+        sys.path.insert(0, str(source))
+        sys.dont_write_bytecode = True
+        os.chdir(ROOT)
+        silence = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silence, 1)
+        os.dup2(silence, 2)
+        code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *(f"tests/{test}" for test in tests)])
+    finally:
+        os._exit(code)
 
 
 def main(words: list[str]) -> int:
