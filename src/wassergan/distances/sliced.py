@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from wassergan.distances.checks import Array, as_points, same_dimension
+from wassergan.distances.line import equal_coupling
 from wassergan.errors import UserError
 
 # Working memory beside the inputs for one block of directions.
@@ -99,30 +100,12 @@ def sliced_w1_estimate(
 def w1_along(x: "Rows", y: "Rows", directions: Tensor) -> Tensor:
     """Exact W1 between the projections of two samples on each direction, float64, shape (count,)."""
     at_once = max(1, _BLOCK_BYTES // (_BYTES_PER_VALUE * (x.count + y.count)))
-    i, j, mass = quantile_matching(x.count, y.count, device=directions.device)
+    i, j, mass = equal_coupling(x.count, y.count, device=directions.device)
     distances = []
     for block in torch.split(directions, at_once):
         gaps = _sorted(x.project(block)).double()[:, i] - _sorted(y.project(block)).double()[:, j]
         distances.append(gaps.abs() @ mass)
     return torch.cat(distances)
-
-
-def quantile_matching(
-    n: int, m: int, *, device: torch.device
-) -> tuple[Tensor | slice, Tensor | slice, Tensor]:
-    """The monotone coupling of n and m equal weights: which sorted points it joins, by how much mass.
-
-    Returns:
-        Indices into the sorted first sample, indices into the sorted second, masses that sum to one; there
-        are n + m - gcd(n, m) pairs. The levels i/n and j/m are compared as the integers i·m and j·n, so no
-        rounding merges or splits them.
-    """
-    if n == m:
-        return slice(None), slice(None), torch.full((n,), 1.0 / n, dtype=torch.float64, device=device)
-    ends = torch.cat([torch.arange(1, n + 1, device=device) * m, torch.arange(1, m, device=device) * n])
-    ends = torch.unique(ends)
-    mass = ends.diff(prepend=ends.new_zeros(1)).double() / (n * m)
-    return (ends - 1) // m, (ends - 1) // n, mass
 
 
 class Rows:
