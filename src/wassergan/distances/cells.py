@@ -1,0 +1,166 @@
+"""Points sorted into cells: a first coupling, and c-transforms that never hold the cost matrix."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+_GROUP = 16  # columns that share one minimum in the coarse pass
+_CACHED = 2**20  # distances that stay in the processor's cache
+_GATHER = 2**18  # float64 numbers gathered at once when candidates are recomputed
+_LEAF = 8  # points at which the recursive split ends
+_SINGLE_ABOVE = 2**21  # distances per cell of rows from which the coarse pass runs in float32
+_Vector = npt.NDArray[np.float64]
+_EPS = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True)
+class Transform:
+    """The c-transform f_i = min_j ‖x_i - y_j‖ - g_j.
+
+    Attributes:
+        values: shape (n,), never above f up to the relative rounding of one distance in float64.
+        nearest: shape (n, k), the columns j of the k smallest ‖x_i - y_j‖ - g_j.
+    """
+
+    values: Tensor
+    nearest: Tensor
+
+
+class Cells:
+    """Points in cells of neighbours with their bounding boxes; the order of the points is the caller's."""
+
+    def __init__(self, points: Tensor) -> None:
+        self.points = points
+        # Small cells are skipped more often; where none can be skipped, large ones multiply faster.
+        self.size = 256 if points.shape[1] <= 8 else 1024
+        blocks = torch.split(points, self.size)
+        self.low = torch.stack([block.amin(0) for block in blocks])
+        self.high = torch.stack([block.amax(0) for block in blocks])
+        self.radius = torch.maximum(self.low.amin(0).abs(), self.high.amax(0).abs()).norm().item()
+
+    def distance_from(self, low: Tensor, high: Tensor) -> Tensor:
+        """A lower bound of the distance from one box to each cell, shape (cells,)."""
+        gap = torch.maximum(self.low - high, low - self.high).clamp(min=0)
+        apart: Tensor = gap.norm(dim=1) * (1 - _EPS * (gap.shape[1] + 8))
+        return apart
+
+    def members(self, cells: Tensor) -> Tensor:
+        """The indices of the points in some cells."""
+        index = (cells[:, None] * self.size + torch.arange(self.size)).flatten()
+        return index[index < len(self.points)]
+
+
+def paired_order(x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Orders of two weighted clouds that put mass next to near mass, so that their monotone coupling is good.
+
+    Both clouds are cut together, again and again, along the coordinate that varies most, at half their mass.
+    """
+    return _paired_order(x.numpy(), y.numpy(), a.numpy(), b.numpy())
+
+
+def _paired_order(x: _Vector, y: _Vector, a: _Vector, b: _Vector) -> tuple[Tensor, Tensor]:
+    stack = [(np.arange(len(x)), np.arange(len(y)))]
+    x_parts, y_parts = [], []
+    while stack:
+        i, j = stack.pop()
+        axis = int(np.argmax(x[i].var(0) + y[j].var(0)))
+        i, j = i[np.argsort(x[i, axis], kind="stable")], j[np.argsort(y[j, axis], kind="stable")]
+        if min(len(i), len(j)) < 2 or max(len(i), len(j)) <= _LEAF:
+            x_parts.append(i)
+            y_parts.append(j)
+            continue
+        i_cut, j_cut = _half(a[i]), _half(b[j])
+        stack += [(i[i_cut:], j[j_cut:]), (i[:i_cut], j[:j_cut])]
+    return torch.from_numpy(np.concatenate(x_parts)), torch.from_numpy(np.concatenate(y_parts))
+
+
+def c_transform(x: Cells, y: Cells, g: Tensor, *, keep: int) -> Transform:
+    """The c-transform of g at every point of x, with its `keep` best partners.
+
+    A coarse pass through matrix products finds, per row, the groups of columns with the smallest minima;
+    their members are then computed by direct differences. Whatever lies outside those groups is bounded from
+    below by the coarse minima less their rounding error, so no value is above the true one.
+    Cells whose box is too far to matter are skipped.
+    """
+    tops = torch.stack([part.max() for part in torch.split(g, y.size)])
+    keep = min(keep, len(y.points))
+    values, nearest = [], []
+    for rows, low, high in zip(torch.split(x.points, x.size), x.low, x.high, strict=True):
+        floor = y.distance_from(low, high) - tops
+        columns = torch.arange(len(y.points))
+        if len(floor) > 2 * keep:
+            # Any k members of these cells bound the k-th smallest value of each row from above.
+            probe = y.members(floor.topk(keep, largest=False).indices)
+            reach = _scan(rows, y, g, probe, keep)[2]
+            columns = y.members((floor <= reach).nonzero().flatten())
+        best, partners, _ = _scan(rows, y, g, columns, keep)
+        values.append(best)
+        nearest.append(partners)
+    return Transform(torch.cat(values), torch.cat(nearest))
+
+
+def distances(x: Tensor, y: Tensor) -> Tensor:
+    """‖x_i - y_i‖ row by row through direct differences; the gradient is 0 where the points coincide."""
+    squares = (x - y).square().sum(-1)
+    apart = squares > 0
+    return torch.where(apart, torch.where(apart, squares, 1.0).sqrt(), 0.0)
+
+
+def _scan(rows: Tensor, y: Cells, g: Tensor, columns: Tensor, keep: int) -> tuple[Tensor, Tensor, float]:
+    """Over some columns: certified minima, the `keep` best, the largest over rows of the keep-th smallest."""
+    # The last group is filled up with repetitions of one column, which the offset -inf takes out of the race.
+    short = -len(columns) % _GROUP
+    columns = torch.cat([columns, columns[-1:].expand(short)])
+    offsets = torch.cat([g[columns[: len(columns) - short]], g.new_full((short,), -torch.inf)])
+    minima, members, error = _group_minima(rows, y, columns, offsets)
+    lowest, groups = minima.topk(min(keep, minima.shape[1]), dim=1, largest=False)
+    candidates = members[groups].flatten(1)  # (rows, groups · members)
+    exact = torch.empty(candidates.shape, dtype=torch.float64)
+    step = max(1, _GATHER // (candidates.shape[1] * rows.shape[1]))
+    for start in range(0, len(rows), step):
+        part = candidates[start : start + step]
+        there = y.points.index_select(0, columns[part].flatten()).view(*part.shape, -1)
+        apart = there.sub_(rows[start : start + step, None]).square_().sum(-1).sqrt_()
+        exact[start : start + step] = apart - offsets[part]
+    best, place = exact.topk(min(keep, exact.shape[1]), dim=1, largest=False)
+    values = best[:, 0]
+    if lowest.shape[1] < minima.shape[1]:
+        values = torch.minimum(values, lowest[:, -1].double() - error)
+    return values, columns[candidates.gather(1, place)], best[:, -1].max().item()
+
+
+def _group_minima(rows: Tensor, y: Cells, columns: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor, float]:
+    """Minima of ‖row - point‖ - offset over groups of columns, the groups, and the error of the minima."""
+    dtype = torch.float32 if len(rows) * len(columns) > _SINGLE_ABOVE else torch.float64
+    eps = torch.finfo(dtype).eps
+    # ‖u - v‖² as one product; squares shrunk by more than all rounding make it a lower bound.
+    # Centred on the rows, so that the squares that cancel are no larger than the distances at hand.
+    shrink = 1 - 4 * eps * (rows.shape[1] + 8)
+    centre = rows.mean(0)
+    left = (rows - centre).to(dtype)
+    left_squares = left.square().sum(1, keepdim=True)
+    left = torch.cat([-2 * left, shrink * left_squares, torch.ones_like(left_squares)], dim=1)
+    minima, members, farthest = [], [], 0.0
+    chunk = max(_GROUP, _CACHED // len(rows) // _GROUP * _GROUP)
+    for start in range(0, len(columns), chunk):
+        index = columns[start : start + chunk]
+        right = y.points.index_select(0, index).sub_(centre).to(dtype)
+        squares = right.square().sum(1, keepdim=True)
+        farthest = max(farthest, squares.max().item())
+        right = torch.cat([right, torch.ones_like(squares), shrink * squares], dim=1)
+        block = (left @ right.T).clamp_min_(0).sqrt_().sub_(offsets[start : start + chunk].to(dtype))
+        minima.append(block.view(len(rows), _GROUP, -1).amin(1))
+        members.append(torch.arange(start, start + len(index)).view(_GROUP, -1).T)
+    largest = offsets[torch.isfinite(offsets)].abs().max().item()
+    reach = left_squares.max().sqrt().item() + farthest**0.5 + largest
+    shift = rows.abs().amax(0).norm().item() + y.radius
+    return torch.cat(minima, dim=1), torch.cat(members), 4 * eps * reach + 8 * _EPS * shift
+
+
+def _half(mass: _Vector) -> int:
+    """How many of the sorted points make up half the mass, at least one and not all."""
+    ends = mass.cumsum()
+    return int(np.clip(np.searchsorted(ends, ends[-1] / 2 * (1 + 4 * _EPS), side="right"), 1, len(mass) - 1))
