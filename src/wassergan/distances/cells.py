@@ -116,8 +116,8 @@ def _scan(rows: Tensor, y: Cells, g: Tensor, columns: Tensor, keep: int) -> tupl
     columns = torch.cat([columns, columns[-1:].expand(short)])
     offsets = torch.cat([g[columns[: len(columns) - short]], g.new_full((short,), -torch.inf)])
     minima, members, error = _group_minima(rows, y, columns, offsets)
-    lowest, groups = minima.topk(min(keep, minima.shape[1]), dim=1, largest=False)
-    candidates = members[groups].flatten(1)  # (rows, groups · members)
+    lowest, groups = minima.topk(min(keep + 1, minima.shape[1]), dim=1, largest=False)
+    candidates = members[groups[:, :keep]].flatten(1)  # (rows, groups · members)
     exact = torch.empty(candidates.shape, dtype=torch.float64)
     step = max(1, _GATHER // (candidates.shape[1] * rows.shape[1]))
     for start in range(0, len(rows), step):
@@ -127,8 +127,8 @@ def _scan(rows: Tensor, y: Cells, g: Tensor, columns: Tensor, keep: int) -> tupl
         exact[start : start + step] = apart - offsets[part]
     best, place = exact.topk(min(keep, exact.shape[1]), dim=1, largest=False)
     values = best[:, 0]
-    if lowest.shape[1] < minima.shape[1]:
-        values = torch.minimum(values, lowest[:, -1].double() - error)
+    if lowest.shape[1] > keep:
+        values = torch.minimum(values, lowest[:, keep].double() - error)
     return values, columns[candidates.gather(1, place)], best[:, -1].max().item()
 
 

@@ -237,7 +237,7 @@ def _interval(cost: Vector, a: Vector, b: Vector, plan: Flow, f: Vector, g: Vect
 
 
 def _unfolded(problem: Problem, flow: Flow, a: Tensor, b: Tensor) -> Plan:
-    """The plan between the caller's points: what reaches a merged point is shared among those it stands for."""
+    """The plan between the caller's points: what reaches a merged point goes to those it stands for."""
     rows, cols = torch.from_numpy(flow.rows), torch.from_numpy(flow.cols)
     rows, cols, mass = _shared_out(problem.x, rows, cols, torch.from_numpy(flow.mass), a.detach().cpu())
     cols, rows, mass = _shared_out(problem.y, cols, rows, mass, b.detach().cpu())
