@@ -1,7 +1,6 @@
 """The `wassergan` command: a table of verbs, loaded when called, and one place that turns errors into exit codes."""
 
 import importlib
-import sys
 from collections.abc import Sequence
 
 import click
@@ -14,6 +13,12 @@ OK, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 # Verb → (module that holds a click command of the same name, one line for `--help`).
 # The line stands here so that `wassergan --help` imports none of the verbs.
 VERBS: dict[str, tuple[str, str]] = {
+    "train": ("wassergan.cli.train", "Train a generator on pictures or arrays."),
+    "resume": ("wassergan.cli.resume", "Go on with a run."),
+    "sample": ("wassergan.cli.sample", "Draw samples from a run."),
+    "report": ("wassergan.cli.report", "Write the page of a run."),
+    "info": ("wassergan.cli.info", "Say what a run or a data source holds."),
+    "env": ("wassergan.cli.env", "Say what this installation runs on."),
 }
 
 

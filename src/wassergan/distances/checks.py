@@ -58,9 +58,7 @@ def as_points(array: Array, *, name: str) -> Tensor:
 def same_dimension(x: Tensor, y: Tensor) -> None:
     """Raise unless both clouds live in one space and on one device."""
     if x.shape[-1] != y.shape[-1]:
-        raise UserError(
-            "x and y must have the same dimension", found=f"{x.shape[-1]} and {y.shape[-1]} columns"
-        )
+        raise UserError("x and y must have the same dimension", found=f"{x.shape[-1]} and {y.shape[-1]} columns")
     if x.device != y.device:
         raise UserError("x and y must be on the same device", found=f"{x.device} and {y.device}")
 
@@ -98,8 +96,14 @@ def as_law(weights: Tensor, *, name: str, normalize: bool) -> Tensor:
     if (total == 0).any():
         raise UserError(f"{name} must not all be zero", mend="give at least one point a positive weight")
     if not torch.isfinite(total).all():
+<<<<<<< HEAD
         raise UserError(f"{name} must have a finite sum", found="an overflow", mend="divide by the largest")
     if not normalize and (total - 1).abs().max() > tolerance:
+=======
+        raise UserError(f"{name} must have a finite sum", found="an overflow", mend="divide them by their maximum")
+    off = (total - 1).abs().max().item()
+    if not normalize and off > WEIGHT_SUM_TOLERANCE:
+>>>>>>> main
         worst = total.flatten()[(total - 1).abs().argmax()].item()
         raise UserError(f"{name} must sum to one", found=f"a sum of {worst:.9g}", mend="pass normalize=True")
     return weights / total

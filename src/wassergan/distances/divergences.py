@@ -140,9 +140,7 @@ def _log_of(base: float) -> float:
 def _rows(x: Array, name: str) -> Tensor:
     points = as_tensor(x, name=name)
     if points.ndim not in (1, 2):
-        raise UserError(
-            f"{name} must have shape (points,) or (points, dimensions)", found=f"{tuple(points.shape)}"
-        )
+        raise UserError(f"{name} must have shape (points,) or (points, dimensions)", found=f"{tuple(points.shape)}")
     check_finite(points, name=name)
     return points[:, None] if points.ndim == 1 else points
 

@@ -134,9 +134,7 @@ def exact_transport(
     b = as_weights(y_weights, m, like=costs, name="y_weights", normalize=normalize)
     matrix = costs.detach().cpu().double().contiguous()
     best = _certified(matrix, a.detach().cpu(), b.detach().cpu(), tolerance, max_iterations)
-    rows, cols, mass = (
-        torch.from_numpy(t).to(costs.device) for t in (best.plan.rows, best.plan.cols, best.plan.mass)
-    )
+    rows, cols, mass = (torch.from_numpy(t).to(costs.device) for t in (best.plan.rows, best.plan.cols, best.plan.mass))
     potentials = best.f.to(costs.device), best.g.to(costs.device)
     return _transport(
         costs[rows, cols].double(), best.lower, best.upper, Plan(rows, cols, mass, (n, m)), potentials, (a, b)
@@ -175,9 +173,7 @@ def _closed(problem: Problem, tolerance: float, iterations: int) -> Bounds | _Ce
             found=f"[{bounds.lower * problem.scale:.12g}, {bounds.upper * problem.scale:.12g}]",
             mend="loosen the tolerance",
         )
-    matrix = torch.cdist(
-        problem.x.cells.points, problem.y.cells.points, compute_mode="donot_use_mm_for_euclid_dist"
-    )
+    matrix = torch.cdist(problem.x.cells.points, problem.y.cells.points, compute_mode="donot_use_mm_for_euclid_dist")
     return _certified(matrix, problem.x.mass, problem.y.mass, tolerance, iterations)
 
 
@@ -206,9 +202,7 @@ def _certified(cost: Tensor, a: Tensor, b: Tensor, tolerance: float, iterations:
     return _Certified(flow, f_, g_, lower * unit, upper * unit)
 
 
-def _feasible(
-    cost: Vector, active: "np.ndarray[tuple[int], np.dtype[np.int64]]", g: Vector
-) -> tuple[Vector, Vector]:
+def _feasible(cost: Vector, active: "np.ndarray[tuple[int], np.dtype[np.int64]]", g: Vector) -> tuple[Vector, Vector]:
     """Potentials with f_i + g_j ≤ c_ij for every pair: f from g over the active columns, then g from f."""
     n, m = cost.shape
     offsets = np.full(m, -np.inf)

@@ -103,9 +103,7 @@ def w1_interval(
     if population and (x_weights is not None or y_weights is not None):
         raise UserError("A bound on the laws needs independent draws", found="weights")
     if population and min(len(left), len(right)) < 4:
-        raise UserError(
-            "A bound on the laws needs at least four points a side", found=f"{len(left)} and {len(right)}"
-        )
+        raise UserError("A bound on the laws needs at least four points a side", found=f"{len(left)} and {len(right)}")
     if not population and diameter is not None:
         raise UserError("A diameter serves only bounds on the laws", mend="pass population=True")
     left, right = left.detach().cpu(), right.detach().cpu()
@@ -164,16 +162,12 @@ def _held_out(
     scale = problem.scale
     x_test, y_test = x_test / scale, y_test / scale
     # f(z) = min_j ‖z - y_j‖ - g_j is 1-Lipschitz on all of space, whatever the offsets.
-    potential = [
-        c_transform(Cells(points), problem.y.cells, bounds.g, keep=1).values for points in (x_test, y_test)
-    ]
+    potential = [c_transform(Cells(points), problem.y.cells, bounds.g, keep=1).values for points in (x_test, y_test)]
     drift = x_fit.mean(0) - y_fit.mean(0)
     direction = torch.nn.functional.normalize(drift, dim=0)
     risk = (1 - confidence) / 2
     return scale * max(
-        critic_lower_bound(
-            *scores, confidence=1 - risk, diameter=None if diameter is None else diameter / scale
-        )
+        critic_lower_bound(*scores, confidence=1 - risk, diameter=None if diameter is None else diameter / scale)
         for scores in (potential, [x_test @ direction, y_test @ direction])
     )
 

@@ -114,7 +114,5 @@ def _weights(weights: Array | None, points: Tensor, name: str, normalize: bool) 
         return torch.full_like(points, 1.0 / points.shape[-1])
     law = as_tensor(weights, name=name).to(points.device)
     if law.shape not in (points.shape, points.shape[-1:]):
-        raise UserError(
-            f"{name} must have one weight per point", found=f"{tuple(law.shape)} for {tuple(points.shape)}"
-        )
+        raise UserError(f"{name} must have one weight per point", found=f"{tuple(law.shape)} for {tuple(points.shape)}")
     return as_law(law, name=name, normalize=normalize).expand_as(points)

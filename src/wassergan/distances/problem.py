@@ -70,9 +70,7 @@ def pose(x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> Problem:
     extent = (torch.maximum(x.amax(0), y.amax(0)) - torch.minimum(x.amin(0), y.amin(0))).max().item()
     extent = max(extent, x.abs().max().item(), y.abs().max().item())
     if not np.isfinite(extent * x.shape[1] ** 0.5):
-        raise UserError(
-            "The distances overflow", found=f"coordinates up to {extent:g}", mend="rescale the points"
-        )
+        raise UserError("The distances overflow", found=f"coordinates up to {extent:g}", mend="rescale the points")
     # A power of two scales without rounding, so an ill-scaled problem is the same problem.
     scale = 2.0 ** np.clip(np.frexp(extent)[1], -1000, 1000) if extent > 0 else 1.0
     x, a, x_place = _distinct(x / scale, a)

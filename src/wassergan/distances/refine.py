@@ -162,9 +162,7 @@ def _first(problem: Problem, rng: torch.Generator) -> Bounds:
     plan = Flow(i[used].numpy(), j[used].numpy(), mass[used].numpy(), np.zeros(0), np.zeros(0))
     x, y = problem.x.cells.points, problem.y.cells.points
     drift = problem.x.mass @ x - problem.y.mass @ y
-    random = torch.randn(
-        _DIRECTIONS, problem.dim, generator=rng, dtype=torch.float64, device=rng.device
-    ).cpu()
+    random = torch.randn(_DIRECTIONS, problem.dim, generator=rng, dtype=torch.float64, device=rng.device).cpu()
     lower = 0.0
     for direction in torch.cat([drift[None], normalize(random)]):
         unit = normalize(direction, dim=0)
@@ -181,9 +179,7 @@ def _first(problem: Problem, rng: torch.Generator) -> Bounds:
 
 
 def _solve_all(problem: Problem, iterations: int) -> Flow:
-    cost = torch.cdist(
-        problem.x.cells.points, problem.y.cells.points, compute_mode="donot_use_mm_for_euclid_dist"
-    )
+    cost = torch.cdist(problem.x.cells.points, problem.y.cells.points, compute_mode="donot_use_mm_for_euclid_dist")
     return solve_dense(cost.numpy(), problem.x.mass.numpy(), problem.y.mass.numpy(), iterations=iterations)
 
 

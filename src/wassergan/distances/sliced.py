@@ -186,8 +186,7 @@ class Rows:
     def project(self, directions: Tensor) -> Tensor:
         """The inner products with each direction, shape (directions, rows)."""
         parts = [
-            directions.to(_at_least_float32(block)) @ block.to(_at_least_float32(block)).T
-            for block in self._tensors()
+            directions.to(_at_least_float32(block)) @ block.to(_at_least_float32(block)).T for block in self._tensors()
         ]
         projected = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         if projected.shape[1] != self.count:
@@ -196,9 +195,7 @@ class Rows:
                 found=f"{self.count} rows, then {projected.shape[1]}",
             )
         if not torch.isfinite(projected).all():
-            raise UserError(
-                f"Projections of {self.name} overflow", mend="rescale the points, or pass them in float64"
-            )
+            raise UserError(f"Projections of {self.name} overflow", mend="rescale the points, or pass them in float64")
         return projected
 
     def _tensors(self) -> Iterator[Tensor]:

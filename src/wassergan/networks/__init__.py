@@ -1,0 +1,89 @@
+"""Generators and critics, sized by the shape of the sample."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from wassergan.errors import unknown_name
+from wassergan.networks.checks import check_critic, check_generator
+from wassergan.networks.conv import ConvCritic, ConvGenerator
+from wassergan.networks.heads import Bounded
+from wassergan.networks.mlp import MLPCritic, MLPGenerator
+from wassergan.networks.resnet import ResNetCritic, ResNetGenerator
+
+__all__ = [
+    "NETWORKS",
+    "Bounded",
+    "ConvCritic",
+    "ConvGenerator",
+    "MLPCritic",
+    "MLPGenerator",
+    "ResNetCritic",
+    "ResNetGenerator",
+    "build_networks",
+    "check_critic",
+    "check_generator",
+]
+
+NETWORKS = ("mlp", "conv", "resnet")
+
+
+def build_networks(
+    kind: str,
+    shape: tuple[int, ...],
+    *,
+    head: nn.Module,
+    latent_dim: int,
+    generator_widths: Sequence[int],
+    critic_widths: Sequence[int],
+    maps: int,
+    activation: str,
+    generator_norm: str,
+    critic_norm: str,
+    seed: int,
+) -> tuple[nn.Module, nn.Module]:
+    """A generator and a critic for samples of a shape; the same seed gives the same weights.
+
+    Args:
+        kind: `mlp`, `conv` or `resnet`.
+        shape: one sample in model space, (C, H, W) or (D,).
+        head: the generator's last map, into the range of the data.
+        latent_dim: numbers in a latent vector.
+        generator_widths: hidden widths of an `mlp` generator.
+        critic_widths: hidden widths of an `mlp` critic.
+        maps: maps of the first convolution (`conv`) or of every block (`resnet`).
+        activation: of an `mlp`: `leaky_relu` or `silu`.
+        generator_norm: `layer` or `none`, and for `conv` and `resnet` also `batch`.
+        critic_norm: of `conv` and `resnet`: `layer`, `none` or `batch`.
+        seed: of the initial weights; the global random state is left as it was.
+
+    Raises:
+        UserError: an unknown name, or a shape that the network cannot take.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        match kind:
+            case "mlp":
+                return (
+                    MLPGenerator(
+                        latent_dim,
+                        shape,
+                        head=head,
+                        widths=generator_widths,
+                        activation=activation,
+                        norm=generator_norm,
+                    ),
+                    MLPCritic(shape, widths=critic_widths, activation=activation),
+                )
+            case "conv":
+                return (
+                    ConvGenerator(latent_dim, shape, head=head, maps=maps, norm=generator_norm),
+                    ConvCritic(shape, maps=maps, norm=critic_norm),
+                )
+            case "resnet":
+                return (
+                    ResNetGenerator(latent_dim, shape, head=head, maps=maps, norm=generator_norm),
+                    ResNetCritic(shape, maps=maps, norm=critic_norm),
+                )
+    raise unknown_name("network", kind, NETWORKS)

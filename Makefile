@@ -1,0 +1,41 @@
+# Two commands do everything: `make demo` and `make test`. Both build the environment in .venv first.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+DEMO := runs/demo
+
+.PHONY: demo test check fast clean
+
+demo: $(VENV)/installed
+	rm -rf $(DEMO)
+	$(BIN)/wassergan train digits --budget 60s --seed 0 --out $(DEMO)
+	$(BIN)/wassergan sample $(DEMO) --count 100 --out $(DEMO)/samples.png
+	@echo
+	@echo "Look at the digits:  $(DEMO)/samples.png"
+	@echo "Open the report:     $(DEMO)/report.html"
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -n 2
+
+fast: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+check: $(VENV)/installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) $(DEMO) .pytest_cache .mypy_cache .ruff_cache
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable ".[dev]"
+	@touch $@ $(VENV)/installed

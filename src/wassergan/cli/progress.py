@@ -1,0 +1,76 @@
+"""What `train` and `resume` show: a bar on a terminal, one line per tick elsewhere."""
+
+import math
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from tqdm import tqdm
+
+from wassergan.runs import Observer, RunFolder
+from wassergan.settings import TrainSettings
+
+
+class TerminalObserver(Observer):
+    """Writes to standard error, so that standard output stays free for `--json`."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._by_time = False
+
+    def started(self, settings: TrainSettings, source: Any, folder: RunFolder, trainer: Any) -> None:
+        """Say what is trained on what, with which settings, and where it goes."""
+        shape = "x".join(map(str, source.shape))
+        weights = [sum(p.numel() for p in net.parameters()) for net in (trainer.generator, trainer.critic)]
+        self.said(
+            f"{source.name}: {source.train_count} training, {source.heldout_count} held-out samples of shape {shape}."
+        )
+        self.said(
+            f"Preset {settings.preset}: {settings.network} generator ({weights[0]:,} weights) and critic "
+            f"({weights[1]:,}), constraint {settings.constraint}, {settings.critic_steps} critic steps of "
+            f"{settings.batch_size} samples, {trainer.device}, seed {settings.seed}."
+        )
+        self.said(f"Run folder: {folder.path}  (Ctrl-C saves and stops)")
+        self._by_time = settings.steps is None
+        total = math.ceil(settings.budget or 0) if self._by_time else settings.steps
+        if sys.stderr.isatty():
+            self._bar = tqdm(
+                total=total,
+                initial=min(int(trainer.elapsed_seconds), total or 0) if self._by_time else trainer.step,
+                unit="s" if self._by_time else "step",
+                bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit} {postfix}",
+                file=sys.stderr,
+            )
+
+    def said(self, sentence: str) -> None:
+        """One line."""
+        if self._bar is not None:
+            self._bar.write(sentence, file=sys.stderr)
+        else:
+            sys.stderr.write(sentence + "\n")
+
+    def stepped(self, trainer: Any) -> None:
+        """Move the bar."""
+        if self._bar is not None:
+            now = int(trainer.elapsed_seconds) if self._by_time else trainer.step
+            if now > self._bar.n:
+                self._bar.update(min(now, self._bar.total) - self._bar.n)
+
+    def ticked(self, record: Mapping[str, Any]) -> None:
+        """The tick's values: beside the bar, or as a line."""
+        values = (
+            f"gap {record.get('critic_gap', math.nan):.3f} (held-out {record['critic_gap_heldout']:.3f})  "
+            f"slope {record['slope_mean']:.2f}  "
+            f"sliced W1 {record['sliced_w1']:.4f} (floor {record['sliced_w1_floor']:.4f})  "
+            f"{record['steps_per_second']:.1f} steps/s"
+        )
+        if self._bar is not None:
+            self._bar.set_postfix_str(values)
+        else:
+            self.said(f"step {record['step']:>7}  {record['elapsed_seconds']:7.1f} s  {values}")
+
+    def close(self) -> None:
+        """Leave the terminal tidy."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

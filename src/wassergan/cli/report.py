@@ -1,0 +1,20 @@
+"""`wassergan report`."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="The HTML file [report.html in the run folder].")
+def report(run: Path, out: Path | None) -> None:
+    """Write the page of the run in folder RUN: one HTML file that opens from disk.
+
+    \b
+    Example:
+      wassergan report runs/digits-default-1
+    """
+    from wassergan.runs import write_run_report
+
+    click.echo(f"Wrote {write_run_report(run, out)}")

@@ -1,0 +1,36 @@
+"""`wassergan resume`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wassergan.cli.options import GroupedCommand, given, options_of
+from wassergan.cli.train import run_and_tell
+from wassergan.settings import TrainSettings
+
+
+@click.command(cls=GroupedCommand)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--data", help="Where the data lie now, if they moved.")
+@options_of(TrainSettings)
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output.")
+def resume(run: Path, as_json: bool, **flags: Any) -> int:
+    """Go on with the run in folder RUN from its latest checkpoint, bit for bit on the CPU.
+
+    \b
+    Examples:
+      wassergan resume runs/digits-default-1
+      wassergan resume runs/digits-default-1 --budget 10m
+      wassergan resume runs/photos --steps 50000
+
+    --steps and --budget count from the start of the run. Other settings must be those of the run: a
+    difference is printed and refused.
+    """
+    from wassergan.runs import resume_run
+
+    return run_and_tell(
+        lambda observer, interrupted: resume_run(run, given(flags), observer=observer, interrupted=interrupted),
+        run,
+        as_json=as_json,
+    )

@@ -1,0 +1,238 @@
+"""The Lipschitz constraints on a critic, one small class each.
+
+A constraint acts at three moments: `prepare` once before training, `penalty` in the critic's loss, `project`
+after each optimiser step. Each does nothing unless its class says otherwise, so the loop calls all three.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from wassergan.errors import UserError, unknown_name
+from wassergan.lipschitz import SpectralNorm, advance_spectral_norms, spectrally_normalise
+
+
+def input_slopes(critic: nn.Module, points: Tensor, *, differentiable: bool = False) -> Tensor:
+    """Slopes ‖∇f(x_i)‖₂ of a critic at each of n points, one Euclidean norm per sample over all its axes.
+
+    The norm is differentiable at 0 (its gradient is 0 there), and is taken in at least float32 whatever
+    precision autocast asks for.
+
+    Args:
+        critic: maps (n, ...) to n scores; must not mix samples.
+        points: (n, ...) of any rank.
+        differentiable: keep the graph, so that a penalty on the slopes reaches the critic's weights.
+
+    Returns:
+        (n,) slopes, in score units per unit of the input.
+    """
+    with torch.enable_grad(), torch.autocast(points.device.type, enabled=False):
+        points = _full_precision(points).detach().requires_grad_(True)
+        scores = critic(points)
+        # f(x_i) depends on x_i alone, so the gradient of the sum holds each sample's own gradient.
+        (gradients,) = torch.autograd.grad(scores.sum(), points, create_graph=differentiable)
+        slopes: Tensor = torch.linalg.vector_norm(gradients.flatten(1), dim=1)
+        return slopes
+
+
+def points_between(real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
+    """Random points on the segments between paired samples: u x + (1 - u) y, with one u ~ U[0, 1] per sample.
+
+    Source: Gulrajani et al. 2017, arXiv 1704.00028, section 4.
+
+    Args:
+        real: (n, ...) samples of any rank.
+        fake: the same shape.
+        rng: draws u; on the samples' device.
+
+    Raises:
+        UserError: the two batches differ in shape.
+    """
+    if real.shape != fake.shape:
+        raise UserError("Real and fake batches differ in shape", found=f"{tuple(real.shape)} and {tuple(fake.shape)}")
+    real, fake = _full_precision(real), _full_precision(fake)
+    weight_shape = (len(real),) + (1,) * (real.dim() - 1)
+    weight = torch.rand(weight_shape, generator=rng, device=real.device, dtype=real.dtype)
+    return weight * real + (1 - weight) * fake
+
+
+def _full_precision(values: Tensor) -> Tensor:
+    return values if values.dtype == torch.float64 else values.float()
+
+
+class Constraint:
+    """What every constraint may do; this base does nothing at any of the three moments."""
+
+    name = "none"
+    lipschitz = False
+
+    def prepare(self, critic: nn.Module) -> None:
+        """Parametrise the critic, or refuse one that the constraint cannot hold.
+
+        Raises:
+            UserError: the critic holds a layer under which the constraint means nothing.
+        """
+
+    def penalty(self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
+        """The term that is added to the critic's loss: a scalar, weighted, differentiable in the weights."""
+        return real.new_zeros(())
+
+    def project(self, critic: nn.Module) -> None:
+        """Bring the weights back into the allowed set after the optimiser's step."""
+
+
+class Unconstrained(Constraint):
+    """No constraint: only for objectives that mean something without one (the GAN of 2014, hinge)."""
+
+
+class Clipping(Constraint):
+    """Weight clipping: every parameter in [-limit, limit] after each step.
+
+    Guarantees some Lipschitz constant K that depends on the architecture, unknown and far from 1: the critic's
+    gap approximates K·W1 over a narrow class of functions. Source: Arjovsky et al. 2017, algorithm 1.
+    """
+
+    name = "clip"
+    lipschitz = True
+
+    def __init__(self, limit: float = 0.01) -> None:
+        if not limit > 0:
+            raise UserError("The clipping limit must be positive", found=f"{limit}")
+        self.limit = limit
+
+    def prepare(self, critic: nn.Module) -> None:
+        """Clip the initial weights too, so that the constraint holds from the first score on."""
+        self.project(critic)
+
+    @torch.no_grad()
+    def project(self, critic: nn.Module) -> None:
+        """Clip the parameters; running statistics are buffers and stay as they are."""
+        parameters: list[Tensor] = list(critic.parameters())
+        torch._foreach_clamp_min_(parameters, -self.limit)
+        torch._foreach_clamp_max_(parameters, self.limit)
+
+
+class _SlopePenalty(Constraint):
+    """weight · E[cost(‖∇f(x̂)‖)] with x̂ on segments between real and fake samples."""
+
+    lipschitz = True
+
+    def __init__(self, weight: float = 10.0) -> None:
+        if not weight > 0:
+            raise UserError("The penalty's weight must be positive", found=f"{weight}")
+        self.weight = weight
+
+    def prepare(self, critic: nn.Module) -> None:
+        """Refuse batch normalisation: it couples samples, and then a sample's own slope is not defined."""
+        refuse_layers(
+            critic,
+            nn.modules.batchnorm._BatchNorm,
+            why=f"couples the samples of a batch, so '{self.name}' cannot measure each sample's slope",
+            mend="use layer or group normalisation, or none",
+        )
+
+    def penalty(self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
+        """One slope per sample, in at least float32, averaged over the batch."""
+        points = points_between(real.detach(), fake.detach(), rng)
+        slopes = input_slopes(critic, points, differentiable=True)
+        return self.weight * self.cost(slopes).mean()
+
+    def cost(self, slopes: Tensor) -> Tensor:
+        """The cost of each slope, (n,) to (n,)."""
+        raise NotImplementedError
+
+
+class GradientPenalty(_SlopePenalty):
+    """Two-sided penalty: weight · E(‖∇f(x̂)‖ - 1)².
+
+    Encourages slope 1 on segments between samples; guarantees nothing. Source: Gulrajani et al. 2017,
+    arXiv 1704.00028, equation 3.
+    """
+
+    name = "gp"
+
+    def cost(self, slopes: Tensor) -> Tensor:
+        """(slope - 1)²: slopes under 1 cost too."""
+        return (slopes - 1).square()
+
+
+class LipschitzPenalty(_SlopePenalty):
+    """One-sided penalty: weight · E max(0, ‖∇f(x̂)‖ - 1)².
+
+    Encourages slopes of at most 1 on segments between samples; guarantees nothing. Source: Petzka, Fischer,
+    Lukovnikov 2018, arXiv 1709.08894, equation 8.
+    """
+
+    name = "lp"
+
+    def cost(self, slopes: Tensor) -> Tensor:
+        """max(0, slope - 1)²: slopes under 1 are free."""
+        return (slopes - 1).clamp_min(0).square()
+
+
+class SpectralNormalisation(Constraint):
+    """Every linear and convolution weight, the last one included, divided by its largest singular value.
+
+    Guarantees (up to the error of the power iteration) that linear layers have norm 1. A kernel is normalised
+    as the matrix (out, in·k·k), as in the paper; a convolution's own norm differs from that, by at most the
+    factor √(k·k), so the critic's true slope is logged. Source: Miyato et al. 2018, arXiv 1802.05957, equation 8.
+    """
+
+    name = "sn"
+    lipschitz = True
+
+    def prepare(self, critic: nn.Module) -> None:
+        """Parametrise the layers; refuse normalisation layers, which would rescale the slope again."""
+        refuse_layers(
+            critic,
+            (
+                nn.modules.batchnorm._BatchNorm,
+                nn.LayerNorm,
+                nn.GroupNorm,
+                nn.modules.instancenorm._InstanceNorm,
+            ),
+            why="rescales what it is given, so spectral normalisation of the weights bounds nothing",
+            mend="take the normalisation out of the critic (--critic-norm none)",
+        )
+        spectrally_normalise(critic)
+        if not any(isinstance(module, SpectralNorm) for module in critic.modules()):
+            raise UserError("Spectral normalisation found no linear or convolution layer in the critic")
+
+    def project(self, critic: nn.Module) -> None:
+        """A few power iterations per weight: σ follows the step, and stays fixed between two steps."""
+        advance_spectral_norms(critic)
+
+
+def refuse_layers(
+    critic: nn.Module, kinds: type[nn.Module] | tuple[type[nn.Module], ...], *, why: str, mend: str
+) -> None:
+    """Raise a UserError that names the first layer of one of the kinds, if the critic holds one."""
+    for name, module in critic.named_modules():
+        if isinstance(module, kinds):
+            layer = f"{type(module).__name__} (layer '{name}')" if name else type(module).__name__
+            raise UserError(f"{layer} in the critic {why}", mend=mend)
+
+
+CONSTRAINTS: dict[str, type[Constraint]] = {
+    kind.name: kind for kind in (Clipping, GradientPenalty, LipschitzPenalty, SpectralNormalisation, Unconstrained)
+}
+
+
+def constraint_named(name: str, *, clip: float = 0.01, penalty_weight: float = 10.0) -> Constraint:
+    """Build a constraint from its name: `clip`, `gp`, `lp`, `sn` or `none`.
+
+    Args:
+        name: the constraint.
+        clip: the limit of weight clipping.
+        penalty_weight: the weight of `gp` and `lp`.
+
+    Raises:
+        UserError: the name is not known, or a number is out of range.
+    """
+    if name not in CONSTRAINTS:
+        raise unknown_name("constraint", name, CONSTRAINTS)
+    kind = CONSTRAINTS[name]
+    if issubclass(kind, Clipping):
+        return kind(clip)
+    if issubclass(kind, _SlopePenalty):
+        return kind(penalty_weight)
+    return kind()

@@ -1,0 +1,235 @@
+"""NumPy arrays, in memory or mapped from `.npy` and `.npz` files, as sources."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wassergan.data.codec import LAYOUTS, Codec, pixel_codec, standard_codec, to_channels_first
+from wassergan.data.source import HELDOUT_SHARE, Source, Split, split_rows
+from wassergan.errors import UserError, unknown_name
+
+BLOCK_BYTES = 64 * 2**20
+SCALES = ("auto", "feature", "array")
+
+
+class ArrayReader:
+    """Rows of an array; a memory-mapped one is read row by row, never whole."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self._array = array
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def read(self, indices: Tensor) -> Tensor:
+        """Rows (k,) as a new tensor in the array's own type (wider where torch has no such type)."""
+        return _as_tensor(self._array[indices.numpy()])
+
+
+def array_source(
+    array: NDArray[Any],
+    *,
+    name: str = "array",
+    layout: str = "auto",
+    scale: str = "auto",
+    heldout: float = HELDOUT_SHARE,
+    seed: int = 0,
+) -> Source:
+    """A source over an array of samples.
+
+    Eight-bit arrays are pictures: 0..255 to [-1, 1]. Other numbers are standardised, per feature for rows of
+    features, for the whole array for fields, unless `scale` says otherwise; statistics come from training rows.
+
+    Args:
+        array: (n,), (n, D), (n, H, W), (n, H, W, C) or (n, C, H, W) of numbers.
+        name: what to call it.
+        layout: `N`, `ND`, `NHW`, `NHWC`, `NCHW`, or `auto` to tell it from the shape.
+        scale: `feature`, `array` or `auto`.
+        heldout: share held out; 0 to 1.
+        seed: chooses the held-out rows.
+
+    Raises:
+        UserError: not numbers, NaN or infinite values, constant features, too few samples, unclear layout.
+    """
+    _refuse_non_numbers(array, name)
+    if array.ndim == 0 or len(array) == 0:
+        raise UserError(f"{name} holds no samples", found=f"shape {array.shape}")
+    layout = _layout_of(array, layout, name)
+    if scale not in SCALES:
+        raise unknown_name("scale", scale, SCALES)
+    _refuse_not_finite(array, name)
+    split = split_rows(len(array), heldout=heldout, seed=seed)
+    shape = tuple(to_channels_first(_as_tensor(array[:1]), layout).shape[1:])
+    if array.dtype == np.uint8:
+        _refuse_constant_pixels(array, name)
+        codec, kind = pixel_codec(layout), "image" if len(shape) == 3 else "vector"
+    else:
+        per_feature = scale == "feature" or (scale == "auto" and len(shape) == 1)
+        codec, kind = _fit(array, layout, split, per_feature, name), "field" if len(shape) == 3 else "vector"
+    return Source(name, kind, shape, ArrayReader(array), codec, split)
+
+
+def load_array(path: Path, *, key: str | None = None) -> tuple[str, NDArray[Any]]:
+    """Open a `.npy` (memory-mapped) or one array of a `.npz`; never unpickles.
+
+    Args:
+        path: the file.
+        key: which array of a `.npz`; the one with the most numbers unless given.
+
+    Returns:
+        The array's name for reports, and the array.
+
+    Raises:
+        UserError: not such a file, damaged, holds Python objects, or has no such key.
+    """
+    try:
+        if path.suffix == ".npy":
+            return path.name, np.load(path, mmap_mode="r", allow_pickle=False)
+        with np.load(path, allow_pickle=False) as archive:
+            name = _choose_key(path, archive, key)
+            return f"{path.name}:{name}", archive[name]
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, UserError):
+            raise
+        if "allow_pickle" in str(error) or "object" in str(error).lower():
+            raise UserError(
+                f"{path} holds Python objects, which are never loaded",
+                mend="save it again as an array of numbers",
+            ) from error
+        raise UserError(f"{path} cannot be read as a NumPy file", found=str(error)) from error
+
+
+def _choose_key(path: Path, archive: Any, key: str | None) -> str:
+    if not archive.files:
+        raise UserError(f"{path} holds no arrays")
+    if key is not None:
+        if key not in archive.files:
+            raise unknown_name(f"array in {path.name}", key, archive.files)
+        return key
+    sizes: dict[str, int] = {}
+    for name in archive.files:
+        try:
+            sizes[name] = archive[name].size
+        except ValueError:  # an object array; refused only if it is the one asked for
+            sizes[name] = 0
+    return max(sizes, key=lambda name: sizes[name])
+
+
+def _as_tensor(rows: NDArray[Any]) -> Tensor:
+    if rows.dtype.kind == "u" and rows.dtype != np.uint8:
+        rows = rows.astype(np.int64)
+    if rows.dtype.kind == "f" and rows.dtype.itemsize > 8:
+        rows = rows.astype(np.float64)
+    return torch.from_numpy(np.ascontiguousarray(rows, dtype=rows.dtype.newbyteorder("=")))
+
+
+def _refuse_non_numbers(array: NDArray[Any], name: str) -> None:
+    if array.dtype.kind not in "fiub":
+        raise UserError(
+            f"{name} does not hold real numbers",
+            found=f"type {array.dtype}",
+            mend="convert it, for example with array.astype('float32')",
+        )
+
+
+def _layout_of(array: NDArray[Any], layout: str, name: str) -> str:
+    if layout != "auto":
+        if layout not in LAYOUTS:
+            raise unknown_name("layout", layout, ("auto", *LAYOUTS))
+        if len(layout) != array.ndim:
+            raise UserError(f"Layout {layout} does not fit {name}", found=f"shape {array.shape}")
+        return layout
+    if array.ndim <= 3:
+        return ("N", "ND", "NHW")[array.ndim - 1]
+    if array.ndim == 4:
+        last, first = array.shape[3] <= 4, array.shape[1] <= 4
+        if last != first:
+            return "NHWC" if last else "NCHW"
+    raise UserError(
+        f"The axes of {name} are not clear",
+        found=f"shape {array.shape}",
+        mend=f"say --layout {' or '.join(LAYOUTS)}",
+    )
+
+
+def row_blocks(array: NDArray[Any], rows: NDArray[np.int64] | None = None) -> Any:
+    """Yield (first row, block) over the array, or over the given rows, in pieces of bounded size."""
+    per_row = max(1, array[:1].nbytes)
+    step = max(1, BLOCK_BYTES // per_row)
+    count = len(array) if rows is None else len(rows)
+    for start in range(0, count, step):
+        piece = slice(start, start + step)
+        yield start, array[piece] if rows is None else array[rows[piece]]
+
+
+def _refuse_not_finite(array: NDArray[Any], name: str) -> None:
+    if array.dtype.kind != "f":
+        return
+    count, first = 0, None
+    for start, block in row_blocks(array):
+        bad = ~np.isfinite(block)
+        if bad.any():
+            count += int(bad.sum())
+            if first is None:
+                at = [int(i) for i in np.argwhere(bad)[0]]
+                first = (start + at[0], *at[1:])
+    if first is not None:
+        raise UserError(
+            f"{name} holds NaN or infinite values",
+            found=f"{count} of them, the first at index {first}",
+            mend="remove those rows or fill the values",
+        )
+
+
+def _refuse_constant_pixels(array: NDArray[Any], name: str) -> None:
+    first = array[0]
+    if all((block == first).all() for _, block in row_blocks(array)):
+        raise UserError(f"All samples of {name} are equal", mend="give data that vary")
+
+
+def _fit(array: NDArray[Any], layout: str, split: Split, per_feature: bool, name: str) -> Codec:
+    """Mean, deviation and range over the training rows, in float64, two passes for accuracy."""
+    if per_feature and layout not in ("N", "ND"):
+        per_feature_shape: tuple[int, ...] = tuple(to_channels_first(_as_tensor(array[:1]), layout).shape[1:])
+    else:
+        per_feature_shape = (1,) if layout == "N" else array.shape[1:]
+
+    def blocks() -> Any:
+        for _, block in row_blocks(array, split.train.numpy()):
+            values = to_channels_first(_as_tensor(block), layout).double()
+            yield values.reshape(len(values), -1) if per_feature else values.reshape(-1, 1)
+
+    count, total = 0, torch.zeros(1, dtype=torch.float64)
+    smallest = torch.full((1,), torch.inf, dtype=torch.float64)
+    largest = -smallest
+    for values in blocks():
+        count += len(values)
+        total = total + values.sum(0)
+        smallest = torch.minimum(smallest, values.amin(0))
+        largest = torch.maximum(largest, values.amax(0))
+    mean = total / count
+    square = sum(((values - mean).square().sum(0) for values in blocks()), torch.zeros(1, dtype=torch.float64))
+    deviation = (square / count).sqrt()
+    constant = (largest == smallest).nonzero().flatten().tolist()
+    if constant:
+        raise UserError(
+            f"{name} holds constant features" if per_feature else f"All values of {name} are equal",
+            found=f"columns {', '.join(map(str, constant[:10]))}" + (" ..." if len(constant) > 10 else ""),
+            mend="drop them: they carry no law to learn",
+        )
+    if not torch.isfinite(deviation).all() or not (deviation > 0).all():
+        raise UserError(f"The spread of {name} is not representable", mend="rescale the values")
+    shape = per_feature_shape if per_feature else ()
+    return standard_codec(
+        layout,
+        str(array.dtype),
+        mean=mean.reshape(shape),
+        deviation=deviation.reshape(shape),
+        smallest=smallest.reshape(shape),
+        largest=largest.reshape(shape),
+    )

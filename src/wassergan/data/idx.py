@@ -1,0 +1,52 @@
+"""IDX files, the format of MNIST and its kin, plain or gzipped."""
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wassergan.errors import UserError
+
+# Third byte of the magic number → big-endian NumPy type. Source: the format note on the MNIST page (LeCun et al.).
+_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+
+
+def is_idx(path: Path) -> bool:
+    """Whether the name looks like IDX: `…-ubyte`, `.idx`, `…-idx3-…`, with or without `.gz`."""
+    name = path.name.removesuffix(".gz")
+    return name.endswith(("ubyte", ".idx")) or "-idx" in name
+
+
+def read_idx(path: Path) -> NDArray[Any]:
+    """The array in an IDX file, in native byte order.
+
+    Raises:
+        UserError: not an IDX file, truncated, or longer than its header says.
+    """
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            header = file.read(4)
+            if len(header) < 4 or header[:2] != b"\0\0" or header[2] not in _TYPES or header[3] == 0:
+                raise UserError(f"{path} is not an IDX file", found=f"it starts with {header!r}")
+            dtype, rank = np.dtype(_TYPES[header[2]]), header[3]
+            sizes = file.read(4 * rank)
+            if len(sizes) < 4 * rank:
+                raise UserError(f"{path} ends inside its header")
+            shape = struct.unpack(f">{rank}I", sizes)
+            expected = math.prod(shape) * dtype.itemsize
+            body = file.read(expected + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path} cannot be read", found=str(error)) from error
+    if len(body) != expected:
+        relation = "more" if len(body) > expected else f"only {len(body)}"
+        raise UserError(
+            f"{path} does not hold what its header says",
+            found=f"shape {shape} needs {expected} bytes, there are {relation}",
+            mend="fetch the file again",
+        )
+    return np.frombuffer(body, dtype).reshape(shape).astype(dtype.newbyteorder("="))

@@ -1,0 +1,197 @@
+"""A folder of pictures: indexed at once, decoded lazily by a pool of threads, kept once decoded if they fit."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from wassergan.data.codec import pixel_codec
+from wassergan.data.source import HELDOUT_SHARE, Source, split_rows
+from wassergan.errors import UserError, unknown_name
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
+COLOURS = ("auto", "grey", "rgb")
+LARGEST_OWN_SIZE = 128
+USUAL_SIZE = 64
+DECODE_THREADS = 4
+CACHE_LIMIT_BYTES = 2**30
+
+Report = Callable[[str], None]
+
+
+class ImageFolderReader:
+    """Pictures as (k, H, W) or (k, H, W, 3) uint8, cut to one size: shorter side scaled, centre kept.
+
+    Args:
+        paths: the files, in a fixed order.
+        size: (height, width) of what is returned.
+        grey: one channel instead of three.
+        skip_unreadable: put the next readable picture in the place of one that cannot be decoded, and count it.
+    """
+
+    def __init__(self, paths: Sequence[Path], size: tuple[int, int], *, grey: bool, skip_unreadable: bool) -> None:
+        self.paths = list(paths)
+        self.size, self.grey, self.skip_unreadable = size, grey, skip_unreadable
+        self.unreadable: set[Path] = set()
+        self._threads = ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode")
+        shape = (len(self.paths), *size) if grey else (len(self.paths), *size, 3)
+        fits = int(np.prod(shape, dtype=np.int64)) <= CACHE_LIMIT_BYTES
+        self._cache = np.zeros(shape, np.uint8) if fits else None
+        self._cached = np.zeros(len(self.paths), bool)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def read(self, indices: Tensor) -> Tensor:
+        """Pictures at `indices` (k,).
+
+        Raises:
+            UserError: a picture cannot be decoded (its name is given), unless unreadable ones are skipped.
+        """
+        rows = indices.numpy()
+        if self._cache is None:
+            return torch.from_numpy(np.stack(list(self._threads.map(self._decode_or_next, rows))))
+        missing = np.unique(rows[~self._cached[rows]])
+        for row, picture in zip(missing, self._threads.map(self._decode_or_next, missing), strict=True):
+            self._cache[row] = picture
+            self._cached[row] = True
+        return torch.from_numpy(self._cache[rows])
+
+    def _decode_or_next(self, row: int) -> NDArray[np.uint8]:
+        for attempt in range(len(self.paths)):
+            path = self.paths[(row + attempt) % len(self.paths)]
+            try:
+                return self._decode(path)
+            except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+                if not self.skip_unreadable:
+                    raise unreadable(path, error) from error
+                self.unreadable.add(path)
+        raise UserError("None of the pictures can be decoded", found=str(self.paths[0].parent))
+
+    def _decode(self, path: Path) -> NDArray[np.uint8]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                upright = ImageOps.exif_transpose(picture)
+                flat = _on_white(upright).convert("L" if self.grey else "RGB")
+        height, width = self.size
+        if flat.size != (width, height):
+            flat = ImageOps.fit(flat, (width, height), Image.Resampling.LANCZOS)
+        return np.asarray(flat, np.uint8)
+
+
+def image_folder_source(
+    folder: Path,
+    *,
+    size: tuple[int, int] | None = None,
+    colour: str = "auto",
+    skip_unreadable: bool = False,
+    heldout: float = HELDOUT_SHARE,
+    seed: int = 0,
+    report: Report = lambda message: None,
+) -> Source:
+    """All PNG, JPEG and WebP pictures under a folder. User units: uint8, (n, H, W) grey or (n, H, W, 3).
+
+    Args:
+        folder: searched with its sub-folders.
+        size: (height, width); the pictures' own size if they share one of at most 128, else 64×64.
+        colour: `grey`, `rgb`, or `auto`: grey only if every picture is.
+        skip_unreadable: count pictures that cannot be read and go on; refused with their name otherwise.
+        heldout: share held out; 0 to 1.
+        seed: chooses the held-out pictures.
+        report: told, in a sentence, what was decided or skipped.
+
+    Raises:
+        UserError: no pictures, an unreadable one, too few, or all equal in size zero.
+    """
+    if colour not in COLOURS:
+        raise unknown_name("colour", colour, COLOURS)
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not paths:
+        raise UserError(f"No PNG, JPEG or WebP pictures under {folder}", found=_listing(folder))
+    good, headers = _read_headers(paths, skip_unreadable, report)
+    own_sizes = {size for size, _ in headers}
+    if size is None:
+        (first, *others) = own_sizes
+        size = first if not others and max(first) <= LARGEST_OWN_SIZE else (USUAL_SIZE, USUAL_SIZE)
+    if own_sizes != {size}:
+        report(f"Pictures are scaled and centre-cropped to {size[0]}x{size[1]}.")
+    grey = colour == "grey" or (colour == "auto" and all(mode in ("1", "L", "I", "I;16", "LA") for _, mode in headers))
+    reader = ImageFolderReader(good, size, grey=grey, skip_unreadable=skip_unreadable)
+    return Source(
+        folder.name or str(folder),
+        "image",
+        (1 if grey else 3, *size),
+        reader,
+        pixel_codec("NHW" if grey else "NHWC"),
+        split_rows(len(good), heldout=heldout, seed=seed),
+    )
+
+
+def unreadable(path: Path, error: Exception) -> UserError:
+    """The error for a picture that cannot be decoded."""
+    return UserError(
+        f"The picture {path} cannot be read",
+        found=str(error),
+        mend="remove it, or go on without it: --skip-unreadable",
+    )
+
+
+def _read_headers(
+    paths: list[Path], skip: bool, report: Report
+) -> tuple[list[Path], list[tuple[tuple[int, int], str]]]:
+    good, headers, bad = [], [], []
+    with ThreadPoolExecutor(DECODE_THREADS) as threads:
+        for path, header in zip(paths, threads.map(_header, paths), strict=True):
+            if isinstance(header, Exception):
+                if not skip:
+                    raise unreadable(path, header) from header
+                bad.append(path)
+            else:
+                good.append(path)
+                headers.append(header)
+    if bad:
+        report(f"Skipped {len(bad)} unreadable pictures of {len(paths)}, the first: {bad[0]}.")
+    if not good:
+        raise UserError("None of the pictures can be read", found=f"{len(bad)} files, the first {bad[0]}")
+    return good, headers
+
+
+def _header(path: Path) -> tuple[tuple[int, int], str] | Exception:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                width, height = picture.size
+                if picture.getexif().get(0x0112, 1) >= 5:  # orientations that swap the sides
+                    width, height = height, width
+                return (height, width), picture.mode
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        UnidentifiedImageError,
+        Image.DecompressionBombError,
+        Warning,
+    ) as error:
+        return error
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    """Transparent pictures are laid on white: dropping alpha would show whatever colour hides under it."""
+    if "A" not in picture.getbands() and "transparency" not in picture.info:
+        return picture
+    layered = picture.convert("RGBA")
+    ground = Image.new("RGBA", layered.size, "white")
+    return Image.alpha_composite(ground, layered).convert("RGB")
+
+
+def _listing(folder: Path) -> str:
+    names = sorted(path.name for path in folder.iterdir())
+    return f"it holds {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}" if names else "it is empty"

@@ -1,0 +1,60 @@
+"""What any generator or critic must satisfy, the user's own modules included; checked once, before training."""
+
+import torch
+from torch import Tensor, nn
+
+from wassergan.errors import UserError
+
+_SQUASHING = (nn.Sigmoid, nn.Tanh, nn.Hardsigmoid, nn.Hardtanh, nn.Softmax, nn.LogSigmoid, nn.Softsign)
+
+
+def check_critic(critic: nn.Module, samples: Tensor) -> None:
+    """Refuse a critic that squashes its score or does not give one score per sample.
+
+    Args:
+        critic: maps (n, ...) to (n,) or (n, 1).
+        samples: at least 2 samples in model space, on the critic's device.
+
+    Raises:
+        UserError: with the reason.
+    """
+    leaves = [module for module in critic.modules() if not list(module.children())]
+    if leaves and isinstance(leaves[-1], _SQUASHING):
+        raise UserError(
+            f"The critic ends in {type(leaves[-1]).__name__}, which squashes its score",
+            mend="end it in a linear layer: a Wasserstein critic is no probability",
+        )
+    with torch.no_grad():
+        scores = critic(samples)
+    if scores.shape not in ((len(samples),), (len(samples), 1)):
+        raise UserError(
+            "The critic must give one score per sample",
+            found=f"shape {tuple(scores.shape)} for {len(samples)} samples",
+            mend="return the scores without averaging over the batch",
+        )
+
+
+def check_generator(generator: nn.Module, latent: Tensor, shape: tuple[int, ...]) -> None:
+    """Refuse a generator whose samples do not have the shape of the data.
+
+    Args:
+        generator: maps (n, latent_dim) to (n, *shape).
+        latent: at least 2 latent vectors, on the generator's device.
+        shape: one sample in model space.
+
+    Raises:
+        UserError: with what it returned.
+    """
+    # In evaluation mode, so that the look leaves running statistics alone.
+    training = generator.training
+    generator.eval()
+    try:
+        with torch.no_grad():
+            samples = generator(latent)
+    finally:
+        generator.train(training)
+    if tuple(samples.shape) != (len(latent), *shape):
+        raise UserError(
+            "The generator's samples do not have the shape of the data",
+            found=f"{tuple(samples.shape[1:])} instead of {shape}",
+        )

@@ -1,0 +1,90 @@
+"""Critic and generator objectives as pure functions of scores.
+
+Every function takes score tensors of any shape, reduces over all their elements with the mean, and returns a
+scalar to be minimised. The sign is fixed throughout the library: a good critic scores real samples high.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn.functional import relu, softplus
+
+from wassergan.errors import unknown_name
+
+
+def critic_gap(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+    """E f(real) - E f(fake): positive when the critic is good; no Wasserstein distance unless f is 1-Lipschitz."""
+    return real_scores.mean() - fake_scores.mean()
+
+
+def critic_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+    """Wasserstein critic: E f(fake) - E f(real), the negated Kantorovich-Rubinstein dual objective.
+
+    Source: Arjovsky, Chintala, Bottou 2017, arXiv 1701.07875, equation 2.
+
+    >>> import torch
+    >>> critic_loss(torch.tensor([3.0, 1.0]), torch.tensor([0.5, 0.5])).item()
+    -1.5
+    """
+    return fake_scores.mean() - real_scores.mean()
+
+
+def generator_loss(fake_scores: Tensor) -> Tensor:
+    """Wasserstein generator: -E f(fake). Source: Arjovsky et al. 2017, arXiv 1701.07875, theorem 3."""
+    return -fake_scores.mean()
+
+
+def minimax_critic_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+    """GAN of 2014: -E log D(real) - E log(1 - D(fake)), where the scores are the logits of D.
+
+    Source: Goodfellow et al. 2014, arXiv 1406.2661, equation 1. At its optimum it is 2 log 2 - 2 JS.
+    """
+    return softplus(-real_scores).mean() + softplus(fake_scores).mean()
+
+
+def minimax_generator_loss(fake_scores: Tensor) -> Tensor:
+    """GAN of 2014, saturating: E log(1 - D(fake)). Source: Goodfellow et al. 2014, equation 1."""
+    return -softplus(fake_scores).mean()
+
+
+def nonsaturating_generator_loss(fake_scores: Tensor) -> Tensor:
+    """GAN of 2014, non-saturating: -E log D(fake). Source: Goodfellow et al. 2014, section 3."""
+    return softplus(-fake_scores).mean()
+
+
+def hinge_critic_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+    """Hinge: E max(0, 1 - f(real)) + E max(0, 1 + f(fake)). Source: Lim, Ye 2017, arXiv 1705.02894."""
+    return relu(1 - real_scores).mean() + relu(1 + fake_scores).mean()
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A pair of losses, and whether the critic must be kept Lipschitz for it to mean anything."""
+
+    name: str
+    critic_loss: Callable[[Tensor, Tensor], Tensor]
+    generator_loss: Callable[[Tensor], Tensor]
+    needs_lipschitz: bool = False
+
+
+OBJECTIVES: dict[str, Objective] = {
+    objective.name: objective
+    for objective in (
+        Objective("wasserstein", critic_loss, generator_loss, needs_lipschitz=True),
+        Objective("minimax", minimax_critic_loss, minimax_generator_loss),
+        Objective("nonsaturating", minimax_critic_loss, nonsaturating_generator_loss),
+        Objective("hinge", hinge_critic_loss, generator_loss),
+    )
+}
+
+
+def objective_named(name: str) -> Objective:
+    """Look up an objective: `wasserstein`, `minimax`, `nonsaturating` or `hinge`.
+
+    Raises:
+        UserError: the name is not known.
+    """
+    if name not in OBJECTIVES:
+        raise unknown_name("objective", name, OBJECTIVES)
+    return OBJECTIVES[name]

@@ -1,0 +1,130 @@
+"""Named settings: the published recipes and our own."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wassergan.errors import unknown_name
+from wassergan.settings import TrainSettings
+
+Values = Mapping[str, Any]
+
+# What no recipe needs to say: the values of settings that its constraint, network or schedule does not use.
+_COMMON: Values = {
+    "objective": "wasserstein",
+    "clip": 0.01,
+    "penalty_weight": 10.0,
+    "generator_widths": (256, 512, 1024),
+    "critic_widths": (1024, 512, 256),
+    "maps": 64,
+    "activation": "leaky_relu",
+    "latent_dim": 128,
+    "batch_size": 64,
+    "critic_steps": 5,
+    "optimizer": "adam",
+    "beta1": 0.0,
+    "beta2": 0.9,
+    "schedule": "constant",
+    "schedule_steps": 10_000,
+    "average_half_life": 0.0,
+}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings by the shape of the sample and the number of training samples."""
+
+    name: str
+    summary: str
+    values: Callable[[tuple[int, ...], int], Values]
+
+
+def _wgan(shape: tuple[int, ...], count: int) -> Values:
+    """Arjovsky et al. 2017, arXiv 1701.07875, algorithm 1, on the widely used MLPs of 2017."""
+    return {
+        "network": "mlp",
+        "constraint": "clip",
+        "latent_dim": 100,
+        "optimizer": "rmsprop",
+        "generator_rate": 5e-5,
+        "critic_rate": 5e-5,
+    }
+
+
+def _wgan_gp(shape: tuple[int, ...], count: int) -> Values:
+    """Gulrajani et al. 2017, arXiv 1704.00028, algorithm 1; three layers of 512 for vectors, as in its toy data."""
+    return {
+        "network": _convolutional(shape),
+        "constraint": "gp",
+        "generator_widths": (512, 512, 512),
+        "critic_widths": (512, 512, 512),
+        "generator_rate": 1e-4,
+        "critic_rate": 1e-4,
+    }
+
+
+def _sn_wgan(shape: tuple[int, ...], count: int) -> Values:
+    """Miyato et al. 2018, arXiv 1802.05957, setting C of table 1, with the Wasserstein objective."""
+    return {
+        "network": _convolutional(shape),
+        "constraint": "sn",
+        "critic_norm": "none",
+        "generator_widths": (512, 512, 512),
+        "critic_widths": (512, 512, 512),
+        "generator_rate": 2e-4,
+        "critic_rate": 2e-4,
+    }
+
+
+def _default(shape: tuple[int, ...], count: int) -> Values:
+    """Our own, from the measurements in docs/lab-notes.md."""
+    return {
+        "network": "mlp",
+        "constraint": "lp",
+        "penalty_weight": 1.0,
+        "latent_dim": 32,
+        "generator_widths": (256, 256),
+        "critic_widths": (256, 256),
+        "generator_norm": "layer",
+        "generator_rate": 1e-3,
+        "critic_rate": 2e-3,
+        "average_half_life": 500_000.0,
+    }
+
+
+def _convolutional(shape: tuple[int, ...]) -> str:
+    return "conv" if len(shape) == 3 and min(shape[1:]) >= 4 else "mlp"
+
+
+PRESETS: dict[str, Preset] = {
+    preset.name: preset
+    for preset in (
+        Preset("default", "our best recipe for the shape of the data", _default),
+        Preset("wgan", "weight clipping, MLP, RMSprop (Arjovsky et al. 2017)", _wgan),
+        Preset("wgan-gp", "gradient penalty, convolutions with LayerNorm (Gulrajani et al. 2017)", _wgan_gp),
+        Preset("sn-wgan", "spectral norm (Miyato et al. 2018) with the Wasserstein objective", _sn_wgan),
+    )
+}
+
+
+def resolve(settings: TrainSettings, *, shape: tuple[int, ...], train_count: int) -> TrainSettings:
+    """Fill in from the preset what the user left open.
+
+    Args:
+        settings: as given.
+        shape: one sample in model space.
+        train_count: training samples.
+
+    Raises:
+        UserError: the preset is not known.
+    """
+    if settings.preset not in PRESETS:
+        raise unknown_name("preset", settings.preset, PRESETS)
+    resolved = settings.with_defaults({**_COMMON, **PRESETS[settings.preset].values(shape, train_count)})
+    # Batch normalisation is the convolutional generator's of DCGAN; the MLPs of the papers have none.
+    resolved = resolved.with_defaults({"generator_norm": "none" if resolved.network == "mlp" else "batch"})
+    # Layer normalisation helps a penalised critic and would undo spectral normalisation.
+    resolved = resolved.with_defaults({"critic_norm": "none" if resolved.constraint == "sn" else "layer"})
+    if resolved.steps is None and resolved.budget is None:
+        resolved = resolved.with_defaults({"budget": 300.0})
+    return resolved

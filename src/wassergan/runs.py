@@ -1,0 +1,511 @@
+"""From settings to a run folder, and from a run folder back to everything that made it."""
+
+import os
+import shutil
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from wassergan.constraints import constraint_named
+from wassergan.data import Codec, Source, open_source
+from wassergan.errors import UserError
+from wassergan.evaluation import HeldoutDistance
+from wassergan.files import write_text
+from wassergan.networks import Bounded, build_networks
+from wassergan.objectives import objective_named
+from wassergan.presets import resolve
+from wassergan.report import write_report
+from wassergan.sampling import Sampler, write_picture
+from wassergan.settings import TrainSettings
+from wassergan.training import (
+    Checkpoints,
+    OptimizerSettings,
+    RunLog,
+    Trainer,
+    load_checkpoint,
+    rate_schedule,
+    read_log,
+)
+
+PREVIEW_SAMPLES = 64
+PREVIEW_VECTORS = 2000
+CURVES_SHARE = 0.02  # of the run's time may go into redrawing the curves
+SAVE_EVERY_SECONDS = 300.0
+# Settings that a resumed run may change: how long it goes on, where the data lie now, and what it writes.
+CHANGEABLE = ("steps", "budget", "data", "tick_steps", "keep", "previews")
+T = TypeVar("T")
+
+TICK_GROWTH = 4  # between ticks lies a quarter of the steps so far
+FIRST_TICK = 50
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where things lie in a run folder."""
+
+    path: Path
+
+    @property
+    def settings(self) -> Path:
+        """The resolved settings."""
+        return self.path / "settings.json"
+
+    @property
+    def log(self) -> Path:
+        """One JSON object per tick."""
+        return self.path / "log.jsonl"
+
+    @property
+    def curves(self) -> Path:
+        """The curves, redrawn as the run goes on."""
+        return self.path / "curves.png"
+
+    @property
+    def samples(self) -> Path:
+        """Sample grids, one per tick."""
+        return self.path / "samples"
+
+    @property
+    def report(self) -> Path:
+        """The page that shows the run."""
+        return self.path / "report.html"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Checkpoints."""
+        return self.path / "checkpoints"
+
+    def holds_run(self) -> bool:
+        """Whether a run was started here."""
+        return self.settings.exists() or self.checkpoints.exists()
+
+    def grid(self, step: int) -> Path:
+        """The sample grid of a step."""
+        return self.samples / f"step-{step:09d}.png"
+
+
+class Observer:
+    """Told how a run goes; the command line shows it, the library's default is silent."""
+
+    def started(self, settings: TrainSettings, source: Source, folder: RunFolder, trainer: Trainer) -> None:
+        """Everything is built; training begins."""
+
+    def said(self, sentence: str) -> None:
+        """Something was decided or found on the way."""
+
+    def stepped(self, trainer: Trainer) -> None:
+        """A generator step is done."""
+
+    def ticked(self, record: Mapping[str, Any]) -> None:
+        """A tick is logged and saved."""
+
+
+def train_run(
+    settings: TrainSettings,
+    folder: Path,
+    *,
+    observer: Observer | None = None,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """Start a run and train it to its end, or until interrupted.
+
+    Args:
+        settings: as given by the user.
+        folder: created; must not hold a run.
+        observer: told how it goes.
+        interrupted: asked after every step; the run is saved and can be resumed.
+
+    Returns:
+        The run's summary, as `run_summary` gives it.
+
+    Raises:
+        UserError: wrong settings or data, or a folder that holds something else.
+        WorkError: training diverged or a file could not be written.
+    """
+    observer = observer or Observer()
+    place = RunFolder(folder)
+    if place.holds_run():
+        raise UserError(
+            f"The folder {folder} holds a run already",
+            mend=f"resume it (wassergan resume {folder}), or name another folder with --out",
+        )
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} exists and is not an empty folder", mend="name another one with --out")
+    source = _open_data(settings, observer)
+    settings = resolve(settings, shape=source.shape, train_count=source.train_count)
+    trainer = build_trainer(settings, source)
+    _require_room(folder, trainer, settings.keep)
+    place.samples.mkdir(parents=True)
+    write_text(place.settings, settings.to_json())
+    return _train(settings, place, source, trainer, _Best(), observer, interrupted)
+
+
+def resume_run(
+    folder: Path,
+    changes: Mapping[str, Any],
+    *,
+    observer: Observer | None = None,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """Go on with a run from its latest checkpoint, bit for bit on the CPU.
+
+    Args:
+        folder: of the run.
+        changes: settings to change; only the length of the run, the place of the data and what is written may be.
+        observer: told how it goes.
+        interrupted: asked after every step.
+
+    Returns:
+        The run's summary.
+
+    Raises:
+        UserError: no run, a damaged checkpoint, other settings or other data, or nothing left to do.
+        WorkError: training diverged or a file could not be written.
+    """
+    observer = observer or Observer()
+    place = RunFolder(folder)
+    content = _load(place, "latest")
+    settings = TrainSettings.from_mapping(content["settings"])
+    settings = _with_changes(settings, changes)
+    source = _open_data(settings, observer)
+    if fingerprint(source) != content["fingerprint"]:
+        raise UserError(
+            f"{settings.data} is not the data that the run was trained on",
+            found=f"{source.train_count} training samples of shape {source.shape}, "
+            f"or other values, than when it started",
+            mend="put the former data back, or start a new run",
+        )
+    trainer = build_trainer(settings, source)
+    trainer.load_state_dict(content["trainer"])
+    _require_something_left(settings, trainer, folder)
+    dropped = RunLog(place.log).cut_after(trainer.step)
+    if dropped:
+        observer.said(f"Dropped {dropped} log lines that came after the checkpoint.")
+    write_text(place.settings, settings.to_json())
+    return _train(settings, place, source, trainer, _Best(**content["best"]), observer, interrupted)
+
+
+def open_sampler(folder: Path, *, checkpoint: str = "latest", device: str = "auto") -> Sampler:
+    """The averaged generator of a run and the way back to the user's units, without the training data.
+
+    Args:
+        folder: of the run.
+        checkpoint: `latest`, `best` or a step number.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        UserError: no run, no such checkpoint, or a damaged one.
+    """
+    content = _load(RunFolder(folder), checkpoint)
+    settings = TrainSettings.from_mapping(content["settings"])
+    codec = Codec.from_state(content["codec"])
+    generator, _ = _networks(settings, tuple(content["shape"]), codec)
+    generator.load_state_dict(content["trainer"]["average"])
+    assert settings.latent_dim is not None
+    return Sampler(generator.eval().to(choose_device(device)), settings.latent_dim, codec, content["kind"])
+
+
+def run_summary(folder: Path) -> dict[str, Any]:
+    """What a run is and how far it came: settings, the last tick's values, and the best.
+
+    Raises:
+        UserError: there is no run.
+    """
+    place = RunFolder(folder)
+    content = _load(place, "latest")
+    settings = content["settings"]
+    log = read_log(place.log)
+    last = log[-1] if log else {}
+    return {
+        "run": str(folder),
+        "data": settings["data"],
+        "preset": settings["preset"],
+        "constraint": settings["constraint"],
+        "network": settings["network"],
+        "steps": content["trainer"]["step"],
+        "seconds": content["trainer"]["seconds"],
+        **{name: value for name, value in last.items() if name not in ("step", "seconds")},
+        "best_sliced_w1": content["best"]["sliced_w1"],
+        "best_step": content["best"]["step"],
+        "settings": settings,
+    }
+
+
+def write_run_report(folder: Path, path: Path | None = None) -> Path:
+    """Write the page of a run, `report.html` in its folder unless told otherwise; returns where.
+
+    Raises:
+        UserError: there is no run, or no tick yet.
+    """
+    place = RunFolder(folder)
+    path = path or place.report
+    write_report(run_summary(folder), read_log(place.log), folder, path)
+    return path
+
+
+def build_trainer(settings: TrainSettings, source: Source) -> Trainer:
+    """The trainer that resolved settings describe."""
+    generator, critic = _networks(settings, source.shape, source.codec)
+    _set_threads(settings.threads)
+    return Trainer(
+        generator,
+        critic,
+        source,
+        objective=objective_named(_given(settings.objective)),
+        constraint=constraint_named(
+            _given(settings.constraint),
+            clip=_given(settings.clip),
+            penalty_weight=_given(settings.penalty_weight),
+        ),
+        latent_dim=_given(settings.latent_dim),
+        batch_size=_given(settings.batch_size),
+        critic_steps=_given(settings.critic_steps),
+        generator_optimizer=_optimizer(settings, _given(settings.generator_rate)),
+        critic_optimizer=_optimizer(settings, _given(settings.critic_rate)),
+        rate_factor=rate_schedule(_given(settings.schedule), horizon_steps=_given(settings.schedule_steps)),
+        average_half_life_samples=_given(settings.average_half_life),
+        seed=settings.seed,
+        device=choose_device(settings.device),
+        precision=settings.precision,
+    )
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is the first CUDA device if there is one.
+
+    Raises:
+        UserError: no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError("Unknown device", found=f"'{name}'", mend="use auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"There is no device {name}", found=f"{torch.cuda.device_count()} CUDA devices", mend="use cpu")
+    return device
+
+
+def tick_due(step: int, *, longest: int) -> bool:
+    """Ticks at step 0, then at growing distances: a quarter of the steps so far, from 50 up to `longest`.
+
+    A rule of the step alone, so that equal runs tick alike and a resumed run ticks where it would have.
+    """
+    if step == 0:
+        return True
+    reached, distance = 0, min(FIRST_TICK, longest)
+    while reached < step:
+        distance = min(max(FIRST_TICK, reached // TICK_GROWTH), longest)
+        if distance == longest:
+            return (step - reached) % longest == 0
+        reached += distance
+    return reached == step
+
+
+def fingerprint(source: Source) -> dict[str, Any]:
+    """What tells data apart: counts, shape, and a checksum of the first held-out samples."""
+    first = source.heldout(torch.arange(min(16, source.heldout_count)))
+    return {
+        "train_count": source.train_count,
+        "heldout_count": source.heldout_count,
+        "shape": list(source.shape),
+        "checksum": zlib.crc32(np.ascontiguousarray(first.numpy()).tobytes()),
+    }
+
+
+@dataclass(frozen=True)
+class _Best:
+    sliced_w1: float = float("inf")
+    step: int = 0
+
+
+def _train(
+    settings: TrainSettings,
+    place: RunFolder,
+    source: Source,
+    trainer: Trainer,
+    best: _Best,
+    observer: Observer,
+    interrupted: Callable[[], bool],
+) -> dict[str, Any]:
+    from wassergan.plots import curves_figure, save_figure  # matplotlib takes half a second to import
+
+    distance = HeldoutDistance(source, latent_dim=trainer.latent_dim)
+    checkpoints, log = Checkpoints(place.checkpoints, keep=settings.keep), RunLog(place.log)
+    real = None if source.kind != "vector" else _rows(source)
+    first_step = trainer.step
+    saved_at, curves_due = time.perf_counter(), 0.0
+
+    def save(*, improved: bool) -> None:
+        nonlocal saved_at
+        content = {
+            "settings": asdict(settings),
+            "shape": list(source.shape),
+            "kind": source.kind,
+            "codec": source.codec.state(),
+            "fingerprint": fingerprint(source),
+            "best": asdict(best),
+            "trainer": trainer.state_dict(),
+        }
+        checkpoints.save(content, step=trainer.step, best=improved)
+        saved_at = time.perf_counter()
+
+    def tick(trainer: Trainer) -> None:
+        nonlocal best, curves_due
+        if trainer.step == first_step and first_step > 0 and not interrupted():
+            return  # a resumed run starts on the tick that its checkpoint ended with
+        record = trainer.read_statistics() | distance(trainer.averaged_generator)
+        improved = record["sliced_w1"] < best.sliced_w1
+        if improved:
+            best = _Best(record["sliced_w1"], trainer.step)
+        log.append(record)
+        save(improved=improved)
+        if settings.previews:
+            count = PREVIEW_VECTORS if source.kind == "vector" else PREVIEW_SAMPLES
+            samples = source.codec.decode_numpy(trainer.sample(count))
+            write_picture(samples, place.grid(trainer.step), codec=source.codec, kind=source.kind, real=real)
+        started = time.perf_counter()
+        if started >= curves_due:
+            save_figure(curves_figure(read_log(place.log)), place.curves)
+            spent = time.perf_counter() - started
+            curves_due = time.perf_counter() + spent / CURVES_SHARE
+        observer.ticked(record)
+
+    def stepped(trainer: Trainer) -> None:
+        observer.stepped(trainer)
+        if time.perf_counter() - saved_at > SAVE_EVERY_SECONDS:
+            trainer.require_finite()
+            save(improved=False)
+
+    observer.started(settings, source, place, trainer)
+    trainer.train(
+        steps=settings.steps,
+        budget_seconds=settings.budget,
+        tick_due=lambda step: tick_due(step, longest=settings.tick_steps),
+        on_tick=tick,
+        on_step=stepped,
+        interrupted=interrupted,
+    )
+    save_figure(curves_figure(read_log(place.log)), place.curves)
+    write_run_report(place.path)
+    return run_summary(place.path)
+
+
+def _rows(source: Source) -> Any:
+    positions = torch.arange(min(PREVIEW_VECTORS, source.train_count))
+    return source.codec.decode_numpy(source.train(positions))
+
+
+def _open_data(settings: TrainSettings, observer: Observer) -> Source:
+    return open_source(
+        settings.data,
+        size=settings.size,
+        colour=settings.colour,
+        skip_unreadable=settings.skip_unreadable,
+        key=settings.key,
+        layout=settings.layout,
+        scale=settings.scale,
+        heldout=settings.heldout,
+        seed=settings.seed,
+        report=observer.said,
+    )
+
+
+def _networks(settings: TrainSettings, shape: tuple[int, ...], codec: Codec) -> tuple[nn.Module, nn.Module]:
+    return build_networks(
+        _given(settings.network),
+        shape,
+        head=Bounded(codec.low, codec.high),
+        latent_dim=_given(settings.latent_dim),
+        generator_widths=_given(settings.generator_widths),
+        critic_widths=_given(settings.critic_widths),
+        maps=_given(settings.maps),
+        activation=_given(settings.activation),
+        generator_norm=_given(settings.generator_norm),
+        critic_norm=_given(settings.critic_norm),
+        seed=settings.seed,
+    )
+
+
+def _optimizer(settings: TrainSettings, rate: float) -> OptimizerSettings:
+    return OptimizerSettings(
+        _given(settings.optimizer), rate=rate, beta1=_given(settings.beta1), beta2=_given(settings.beta2)
+    )
+
+
+def _given(value: T | None) -> T:
+    assert value is not None, "resolved settings have no holes"
+    return value
+
+
+def _load(place: RunFolder, which: str) -> dict[str, Any]:
+    if not place.path.is_dir() or not place.holds_run():
+        raise UserError(f"There is no run in {place.path}", mend="give the folder that `wassergan train` named")
+    return load_checkpoint(Checkpoints(place.checkpoints).path(which))
+
+
+def _with_changes(settings: TrainSettings, changes: Mapping[str, Any]) -> TrainSettings:
+    different = {
+        name: (getattr(settings, name), value)
+        for name, value in changes.items()
+        if name not in CHANGEABLE and getattr(settings, name) != value
+    }
+    if different:
+        lines = [f"{name}: the run has {had}, asked for {asked}" for name, (had, asked) in different.items()]
+        raise UserError(
+            "A run can only be resumed with its own settings",
+            found="; ".join(lines),
+            mend=f"leave those flags out (only {', '.join('--' + name.replace('_', '-') for name in CHANGEABLE)} may "
+            "change), or start a new run",
+        )
+    changed = {name: value for name, value in changes.items() if name in CHANGEABLE}
+    # A new end replaces the old one: whoever asks for more steps does not want the old budget to cut them off.
+    if "steps" in changed or "budget" in changed:
+        changed = {"steps": None, "budget": None, **changed}
+    return replace(settings, **changed)
+
+
+def _require_something_left(settings: TrainSettings, trainer: Trainer, folder: Path) -> None:
+    steps_done = settings.steps is not None and trainer.step >= settings.steps
+    budget_done = settings.budget is not None and trainer.elapsed_seconds >= settings.budget
+    if steps_done or budget_done:
+        end = f"--steps {2 * trainer.step}" if steps_done else f"--budget {2 * trainer.elapsed_seconds:.0f}s"
+        raise UserError(
+            "The run has reached its end",
+            found=f"step {trainer.step} after {trainer.elapsed_seconds:.0f} s",
+            mend=f"ask for more, for example: wassergan resume {folder} {end}",
+        )
+
+
+def _require_room(folder: Path, trainer: Trainer, keep: int) -> None:
+    """Refuse to start where the checkpoints would not fit: weights, average and two moments, `keep` + 2 times."""
+    weights = sum(p.numel() * 4 for net in (trainer.generator, trainer.critic) for p in net.parameters())
+    needed = 4 * weights * (keep + 2)
+    there = folder
+    while not there.exists():
+        there = there.parent
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise UserError(
+            f"No room for checkpoints in {folder}",
+            found=f"about {needed / 2**20:.0f} MiB needed, {free / 2**20:.0f} MiB free",
+            mend="free some space, choose another --out, or a smaller --keep",
+        )
+
+
+def _set_threads(threads: int | None) -> None:
+    if threads is not None:
+        torch.set_num_threads(threads)
+    elif "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)
+
+
+SETTING_NAMES = tuple(each.name for each in fields(TrainSettings))

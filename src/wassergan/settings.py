@@ -1,0 +1,297 @@
+"""What a user can set, one frozen dataclass per verb: flags, JSON, help and documentation come from it."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Self
+
+from wassergan.errors import UserError, unknown_name
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def parse_budget(text: str) -> float:
+    """Seconds of a duration such as `20s`, `10m`, `2h` or `1.5h`; a bare number is in seconds.
+
+    Raises:
+        UserError: not a positive duration.
+
+    >>> parse_budget("10m")
+    600.0
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip())
+    seconds = float(match[1]) * _UNITS[match[2] or "s"] if match else 0.0
+    if seconds <= 0:
+        raise UserError("A budget is a positive duration", found=f"'{text}'", mend="write it like 20s, 10m or 2h")
+    return seconds
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(height, width) of `64` or `48x64`.
+
+    Raises:
+        UserError: not a size.
+
+    >>> parse_size("48x64")
+    (48, 64)
+    """
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text.strip())
+    size = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if min(size) < 1:
+        raise UserError("A size is a whole number or HEIGHTxWIDTH", found=f"'{text}'", mend="write it like 64 or 48x64")
+    return size
+
+
+def parse_widths(text: str) -> tuple[int, ...]:
+    """Layer widths of `256,256`.
+
+    Raises:
+        UserError: not a list of positive whole numbers.
+
+    >>> parse_widths("256,512")
+    (256, 512)
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise UserError("Widths are whole numbers", found=f"'{text}'", mend="write them like 256,512")
+    return tuple(int(part) for part in parts)
+
+
+def positive_int(text: str) -> int:
+    """A whole number above 0.
+
+    Raises:
+        UserError: it is not.
+    """
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise UserError("Expected a whole number above 0", found=f"'{text}'")
+    return int(text)
+
+
+def whole_number(text: str) -> int:
+    """A whole number from 0.
+
+    Raises:
+        UserError: it is not.
+    """
+    if not text.strip().isdecimal():
+        raise UserError("Expected a whole number from 0", found=f"'{text}'")
+    return int(text)
+
+
+def positive_float(text: str) -> float:
+    """A finite number above 0.
+
+    Raises:
+        UserError: it is not.
+    """
+    number = _number(text)
+    if not 0 < number < float("inf"):
+        raise UserError("Expected a number above 0", found=f"'{text}'")
+    return number
+
+
+def fraction(text: str) -> float:
+    """A number in [0, 1).
+
+    Raises:
+        UserError: it is not.
+    """
+    number = _number(text)
+    if not 0 <= number < 1:
+        raise UserError("Expected a number from 0 up to, not including, 1", found=f"'{text}'")
+    return number
+
+
+def not_negative(text: str) -> float:
+    """A finite number from 0.
+
+    Raises:
+        UserError: it is not.
+    """
+    number = _number(text)
+    if not 0 <= number < float("inf"):
+        raise UserError("Expected a number from 0", found=f"'{text}'")
+    return number
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def setting(
+    default: Any,
+    text: str,
+    *,
+    parse: Callable[[str], Any] = str,
+    group: str,
+    values: str = "",
+    flag: bool = False,
+) -> Any:
+    """A field of a settings class.
+
+    Args:
+        default: None leaves the choice to the preset, or to the data.
+        text: help.
+        parse: text from the command line to the value.
+        group: heading in the help.
+        values: what to show as the flag's value.
+        flag: a switch without a value.
+    """
+    return field(
+        default=default,
+        metadata={"text": text, "parse": parse, "group": group, "values": values, "flag": flag},
+    )
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Settings of `train`; None is left to the preset, or to the data."""
+
+    data: str = ""
+    preset: str = setting(
+        "default", "Named settings to start from.", group="Recipe", values="default|wgan|wgan-gp|sn-wgan"
+    )
+
+    objective: str | None = setting(None, "Losses.", group="Recipe", values="wasserstein|minimax|nonsaturating|hinge")
+    constraint: str | None = setting(
+        None, "What keeps the critic Lipschitz.", group="Recipe", values="clip|gp|lp|sn|none"
+    )
+    clip: float | None = setting(None, "Limit of weight clipping.", parse=positive_float, group="Recipe")
+    penalty_weight: float | None = setting(None, "Weight of gp and lp.", parse=positive_float, group="Recipe")
+    network: str | None = setting(None, "Architecture.", group="Recipe", values="mlp|conv|resnet")
+    generator_widths: tuple[int, ...] | None = setting(
+        None, "Hidden widths of an mlp generator.", parse=parse_widths, group="Recipe", values="W,W,..."
+    )
+    critic_widths: tuple[int, ...] | None = setting(
+        None, "Hidden widths of an mlp critic.", parse=parse_widths, group="Recipe", values="W,W,..."
+    )
+    maps: int | None = setting(None, "Feature maps of conv and resnet.", parse=positive_int, group="Recipe")
+    activation: str | None = setting(None, "Activation of an mlp.", group="Recipe", values="leaky_relu|silu")
+    generator_norm: str | None = setting(
+        None,
+        "Normalisation in the generator (batch: not in an mlp).",
+        group="Recipe",
+        values="batch|layer|none",
+    )
+    critic_norm: str | None = setting(
+        None, "Normalisation in a conv or resnet critic.", group="Recipe", values="layer|none|batch"
+    )
+    latent_dim: int | None = setting(None, "Numbers in a latent vector.", parse=positive_int, group="Recipe")
+    batch_size: int | None = setting(None, "Samples per step.", parse=positive_int, group="Recipe")
+    critic_steps: int | None = setting(None, "Critic steps per generator step.", parse=positive_int, group="Recipe")
+    optimizer: str | None = setting(None, "Optimiser of both networks.", group="Recipe", values="adam|rmsprop")
+    generator_rate: float | None = setting(None, "Learning rate.", parse=positive_float, group="Recipe")
+    critic_rate: float | None = setting(None, "Learning rate.", parse=positive_float, group="Recipe")
+    beta1: float | None = setting(None, "Adam's first-moment decay.", parse=fraction, group="Recipe")
+    beta2: float | None = setting(None, "Adam's second-moment decay.", parse=fraction, group="Recipe")
+    schedule: str | None = setting(None, "Course of both rates.", group="Recipe", values="constant|inverse_sqrt|linear")
+    schedule_steps: int | None = setting(
+        None,
+        "Generator steps until inverse_sqrt sets in, or until linear ends.",
+        parse=positive_int,
+        group="Recipe",
+    )
+    average_half_life: float | None = setting(
+        None,
+        "Longest half-life of the averaged generator, in samples; 0 for none.",
+        parse=not_negative,
+        group="Recipe",
+    )
+
+    steps: int | None = setting(None, "Generator steps in all.", parse=positive_int, group="Run")
+    budget: float | None = setting(
+        None,
+        "Time in all, such as 20s, 10m, 2h (5m if neither this nor --steps is given).",
+        parse=parse_budget,
+        group="Run",
+        values="TIME",
+    )
+    seed: int = setting(0, "Of the weights, the held-out rows and all randomness.", parse=whole_number, group="Run")
+    device: str = setting("auto", "Where to train.", group="Run", values="auto|cpu|cuda|cuda:N")
+    precision: str = setting(
+        "float32", "Of the forward passes; penalties stay in float32.", group="Run", values="float32|bf16"
+    )
+    threads: int | None = setting(
+        None,
+        "CPU threads; by the size of the networks unless given or OMP_NUM_THREADS is set.",
+        parse=positive_int,
+        group="Run",
+    )
+    tick_steps: int = setting(
+        1000,
+        "Longest distance between two ticks (log, checkpoint, preview).",
+        parse=positive_int,
+        group="Run",
+    )
+    keep: int = setting(3, "Numbered checkpoints to keep.", parse=positive_int, group="Run")
+    previews: bool = setting(True, "Write a sample grid at each tick.", group="Run", flag=True)
+
+    size: tuple[int, int] | None = setting(
+        None, "Pictures: scale and centre-crop to this size.", parse=parse_size, group="Data", values="N|HxW"
+    )
+    colour: str = setting("auto", "Pictures: colours.", group="Data", values="auto|grey|rgb")
+    skip_unreadable: bool = setting(False, "Pictures: count unreadable ones and go on.", group="Data", flag=True)
+    key: str | None = setting(None, "Which array of a .npz.", group="Data")
+    layout: str = setting("auto", "Axes of an array.", group="Data", values="auto|N|ND|NHW|NHWC|NCHW")
+    scale: str = setting(
+        "auto",
+        "Standardise floats per feature or for the whole array.",
+        group="Data",
+        values="auto|feature|array",
+    )
+    heldout: float | None = setting(
+        None, "Share of the samples never trained on (0.1; 0.2 of the digits).", parse=fraction, group="Data"
+    )
+
+    def to_json(self) -> str:
+        """Indented JSON of all settings."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+        """Settings from plain JSON types.
+
+        Raises:
+            UserError: a name that is no setting.
+        """
+        known = {each.name for each in fields(cls)}
+        for name in values:
+            if name not in known:
+                raise unknown_name("setting", name, sorted(known))
+        plain: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
+        return cls(**plain)
+
+    def with_defaults(self, defaults: Mapping[str, Any]) -> Self:
+        """A copy in which what was None is taken from `defaults`."""
+        missing = {name: value for name, value in defaults.items() if getattr(self, name) is None}
+        return replace(self, **missing)
+
+
+@dataclass(frozen=True)
+class SampleSettings:
+    """Settings of `sample`."""
+
+    run: str = ""
+    out: str | None = setting(
+        None,
+        "samples.png in the run folder unless given; .npy: array in the data's own units; .png: one grid; "
+        "no suffix: a folder of pictures.",
+        group="Sampling",
+        values="FILE|FOLDER",
+    )
+    count: int = setting(64, "How many samples.", parse=positive_int, group="Sampling")
+    seed: int = setting(
+        0,
+        "Of the samples; a smaller count gives the first of a larger.",
+        parse=whole_number,
+        group="Sampling",
+    )
+    checkpoint: str = setting("latest", "Which weights.", group="Sampling", values="latest|best|STEP")
+    device: str = setting("auto", "Where to draw.", group="Sampling", values="auto|cpu|cuda|cuda:N")

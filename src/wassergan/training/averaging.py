@@ -1,0 +1,37 @@
+"""The averaged generator, which is the one that draws samples."""
+
+import copy
+
+import torch
+from torch import nn
+
+
+class AveragedGenerator:
+    """Exponential average of a generator's parameters; its buffers are copied, never averaged.
+
+    After n samples in training the half-life is min(half_life_samples, ramp · n): short at first, so that the
+    random start is forgotten, and independent of how long the run will be. Source: the ramp-up of Karras et al.
+    2020, arXiv 2006.06676, appendix.
+
+    Args:
+        generator: the live generator; copied.
+        half_life_samples: samples after which an old weight counts half; 0 keeps the live weights.
+        ramp: share of the samples seen that bounds the half-life.
+    """
+
+    def __init__(self, generator: nn.Module, *, half_life_samples: float, ramp: float) -> None:
+        self.module = copy.deepcopy(generator).eval().requires_grad_(False)
+        self._half_life_samples, self._ramp = half_life_samples, ramp
+
+    def weight(self, batch_size: int, samples_seen: int) -> float:
+        """Share of the live weights in the next average."""
+        half_life = min(self._half_life_samples, self._ramp * samples_seen)
+        return 1.0 if half_life <= 0 else 1 - 0.5 ** (batch_size / half_life)
+
+    @torch.no_grad()
+    def update(self, generator: nn.Module, *, batch_size: int, samples_seen: int) -> None:
+        """Move towards the live generator after one step of `batch_size` samples."""
+        weight = self.weight(batch_size, samples_seen)
+        torch._foreach_lerp_(list(self.module.parameters()), list(generator.parameters()), weight)
+        for kept, live in zip(self.module.buffers(), generator.buffers(), strict=True):
+            kept.copy_(live)

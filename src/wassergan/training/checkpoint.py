@@ -1,0 +1,106 @@
+"""Checkpoints: one atomic file with everything mutable, the settings, and the way back to the user's units."""
+
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wassergan.errors import UserError
+from wassergan.files import link_or_copy, replacing
+
+FORMAT = "wassergan checkpoint"
+VERSION = 1
+_NUMBERED = re.compile(r"step-(\d+)\.pt")
+
+
+def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
+    """Write tensors and plain types atomically; the previous file stays valid until the new one is on disk.
+
+    Raises:
+        WorkError: the file system refuses.
+    """
+    with replacing(path) as temporary:
+        try:
+            torch.save({"format": FORMAT, "version": VERSION, **content}, temporary)
+        except RuntimeError as error:  # torch reports a full disk this way
+            raise OSError(str(error).splitlines()[0]) from error
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint, refusing whatever is not a whole, undamaged one; never runs code from the file.
+
+    Args:
+        path: written by `save_checkpoint`.
+
+    Raises:
+        UserError: missing, truncated, damaged, foreign, or of a newer version.
+    """
+    if not path.is_file():
+        raise UserError(f"There is no checkpoint {path}")
+    mend = "use another checkpoint of the run (--checkpoint best, or a step number)"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # torch itself does not verify the checksums it stores
+        if damaged is not None:
+            raise UserError(f"The checkpoint {path} is damaged", found=f"checksum of {damaged}", mend=mend)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError, KeyError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"The checkpoint {path} is damaged or no checkpoint", mend=mend) from error
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"The file {path} holds Python objects that are never loaded",
+            mend="only open checkpoints of wassergan",
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise UserError(f"The file {path} is not a checkpoint of wassergan", mend=mend)
+    if content["version"] > VERSION:
+        raise UserError(
+            f"The checkpoint {path} comes from a newer wassergan",
+            found=f"format {content['version']}",
+            mend="update",
+        )
+    return content
+
+
+class Checkpoints:
+    """The checkpoints of a run: the last `keep` numbered ones, `latest` and `best` as further names of them."""
+
+    def __init__(self, folder: Path, *, keep: int = 3) -> None:
+        self.folder, self.keep = folder, keep
+
+    def save(self, content: Mapping[str, Any], *, step: int, best: bool) -> None:
+        """Write the numbered file, then move `latest` (and `best`) to it, then drop old numbers."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        numbered = self.folder / f"step-{step:09d}.pt"
+        save_checkpoint(numbered, content)
+        link_or_copy(numbered, self.folder / "latest.pt")
+        if best:
+            link_or_copy(numbered, self.folder / "best.pt")
+        for old in self._numbered()[: -self.keep]:
+            old.unlink()
+
+    def path(self, which: str) -> Path:
+        """`latest`, `best` or a step number to a file.
+
+        Raises:
+            UserError: there is no such checkpoint; lists those there are.
+        """
+        name = f"step-{int(which):09d}.pt" if which.isdecimal() else f"{which}.pt"
+        path = self.folder / name
+        if not path.is_file():
+            there = [file.stem for file in sorted(self.folder.glob("*.pt")) if not file.name.startswith(".")]
+            raise UserError(
+                f"There is no checkpoint '{which}'", found=f"in {self.folder}: {', '.join(there) or 'none'}"
+            )
+        return path
+
+    def _numbered(self) -> list[Path]:
+        if not self.folder.is_dir():
+            return []
+        return sorted(path for path in self.folder.iterdir() if _NUMBERED.fullmatch(path.name))

@@ -1,0 +1,368 @@
+"""The training loop: critic steps, a generator step, the average, and a tick now and then."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from wassergan.constraints import Constraint, input_slopes, points_between
+from wassergan.data import Source
+from wassergan.errors import UserError, WorkError, unknown_name
+from wassergan.networks import check_critic, check_generator
+from wassergan.objectives import Objective, critic_gap
+from wassergan.training.averaging import AveragedGenerator
+from wassergan.training.batches import BatchStream
+from wassergan.training.optimizers import OptimizerSettings
+from wassergan.training.seeds import derived_rng, derived_seed
+from wassergan.training.statistics import Statistics
+from wassergan.training.steps import critic_step, generator_step, score_both
+
+PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
+WARM_UP_STEPS = 10  # left out of the speed: allocators and caches fill during them
+MEASURED_SAMPLES = 1024  # at most, for the held-out gap and the slopes at a tick
+SAMPLING_CHUNK = 1024
+ADAM = OptimizerSettings()
+
+Record = dict[str, float]
+
+
+class Trainer:
+    """A generator and a critic, their optimisers, the data, and every random stream; nothing about files.
+
+    Same seed, same weights: all randomness comes from streams derived from `seed`, and the whole state is in
+    `state_dict`, so that a saved and reloaded trainer goes on bit for bit on the CPU.
+
+    Args:
+        generator: (n, latent_dim) to (n, *source.shape).
+        critic: (n, *source.shape) to (n,) or (n, 1).
+        source: training and held-out samples.
+        objective: critic and generator losses.
+        constraint: what keeps the critic Lipschitz.
+        latent_dim: numbers in a latent vector, drawn from N(0, 1).
+        batch_size: samples per step.
+        critic_steps: critic steps per generator step.
+        generator_optimizer: its settings.
+        critic_optimizer: its settings.
+        rate_factor: factor on both rates, by generator step.
+        average_half_life_samples: of the averaged generator; 0 for none.
+        average_ramp: see `AveragedGenerator`.
+        seed: of every random stream.
+        device: where to train.
+        precision: `float32`, or `bf16` for the forward passes.
+
+    Raises:
+        UserError: a critic or generator that cannot work, or too few samples.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        critic: nn.Module,
+        source: Source,
+        *,
+        objective: Objective,
+        constraint: Constraint,
+        latent_dim: int,
+        batch_size: int = 64,
+        critic_steps: int = 5,
+        generator_optimizer: OptimizerSettings = ADAM,
+        critic_optimizer: OptimizerSettings = ADAM,
+        rate_factor: Callable[[int], float] = lambda step: 1.0,
+        average_half_life_samples: float = 500_000,
+        average_ramp: float = 0.05,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        precision: str = "float32",
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise unknown_name("precision", precision, PRECISIONS)
+        if objective.needs_lipschitz and not constraint.lipschitz:
+            raise UserError(
+                f"The {objective.name} objective needs a Lipschitz critic: unconstrained, it has no maximum",
+                mend="use --constraint lp, gp, sn or clip",
+            )
+        self.device = torch.device(device)
+        self.generator, self.critic = generator.to(self.device), critic.to(self.device)
+        self.source, self.objective, self.constraint = source, objective, constraint
+        self.latent_dim, self.batch_size, self.critic_steps = latent_dim, batch_size, critic_steps
+        self._precision = PRECISIONS[precision]
+        self._rate_factor = rate_factor
+        self._seed = seed
+
+        self._batches = BatchStream(source, batch_size, seed=seed)
+        self._heldout = source.heldout(torch.arange(min(MEASURED_SAMPLES, source.heldout_count)))
+        check_critic(self.critic, self._heldout[:2].repeat(2, *[1] * len(source.shape))[:2].to(self.device))
+        check_generator(self.generator, torch.zeros(2, latent_dim, device=self.device), source.shape)
+        constraint.prepare(self.critic)
+
+        self._generator_optimizer = generator_optimizer.build(self.generator.parameters())
+        self._critic_optimizer = critic_optimizer.build(self.critic.parameters())
+        self._base_rates = (generator_optimizer.rate, critic_optimizer.rate)
+        self._average = AveragedGenerator(
+            self.generator, half_life_samples=average_half_life_samples, ramp=average_ramp
+        )
+        self._latent_rng = derived_rng(seed, "latent", device=self.device)
+        self._penalty_rng = derived_rng(seed, "penalty", device=self.device)
+        self._ambient = torch.Generator().manual_seed(derived_seed(seed, "ambient")).get_state()
+        self._statistics = Statistics()
+
+        self.step = 0
+        self.seconds = 0.0  # training alone
+        self.elapsed_seconds = 0.0  # with ticks
+        self._timed = (0, 0.0)  # steps and seconds without warm-up
+
+    @property
+    def averaged_generator(self) -> nn.Module:
+        """The generator that draws samples: averaged weights, evaluation mode."""
+        return self._average.module
+
+    @property
+    def steps_per_second(self) -> float:
+        """Generator steps per second of training, warm-up left out; 0 while nothing was timed."""
+        steps, seconds = self._timed
+        return steps / seconds if seconds > 0 else 0.0
+
+    def train(
+        self,
+        *,
+        steps: int | None = None,
+        budget_seconds: float | None = None,
+        tick_due: Callable[[int], bool] = lambda step: step % 1000 == 0,
+        on_tick: Callable[["Trainer"], None] = lambda trainer: None,
+        on_step: Callable[["Trainer"], None] = lambda trainer: None,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Train until a total number of steps or seconds is reached, or until interrupted.
+
+        Args:
+            steps: generator steps in all, those before this call included.
+            budget_seconds: wall-clock seconds in all, ticks included.
+            tick_due: whether a step ends in a tick; the last step always does.
+            on_tick: called then; what it does takes no part in training.
+            on_step: called after every generator step.
+            interrupted: asked after every generator step.
+
+        Raises:
+            UserError: neither steps nor a budget is given.
+            WorkError: losses stopped being finite; nothing of that tick was handed on.
+        """
+        if steps is None and budget_seconds is None:
+            raise UserError("Training needs an end", mend="give steps, a budget, or both")
+        entry, elapsed_before = time.perf_counter(), self.elapsed_seconds
+        stopwatch = Stopwatch(warm_up_until=self.step + WARM_UP_STEPS)
+
+        while True:
+            self.elapsed_seconds = elapsed_before + time.perf_counter() - entry
+            finished = (steps is not None and self.step >= steps) or (
+                budget_seconds is not None and self.elapsed_seconds >= budget_seconds
+            )
+            finished = finished or interrupted()
+
+            # Maintenance: everything behind this `continue` is left out of the training time.
+            if finished or tick_due(self.step):
+                self.require_finite()
+                self._count_time(stopwatch)
+                on_tick(self)
+                if finished:
+                    return
+                stopwatch.start(self.step)
+
+            # Training: critic steps on fresh real batches, one generator step, the average.
+            with self._ambient_randomness():
+                self._set_rates()
+                for _ in range(self.critic_steps):
+                    self._statistics.add(self._critic_step())
+                self._statistics.add(self._generator_step())
+            self.step += 1
+            self._average.update(self.generator, batch_size=self.batch_size, samples_seen=self.step * self.batch_size)
+            if self.step == stopwatch.warm_up_until:
+                self._count_time(stopwatch)
+            on_step(self)
+
+    def read_statistics(self) -> Record:
+        """The tick's record: means of the steps since the last tick, and measurements on held-out samples.
+
+        Scores of the live critic, in score units: `critic_gap` is the raw E f(real) - E f(fake), the penalty
+        apart; `critic_gap_heldout` the same on held-out samples; `slope_mean` and `slope_max` the critic's slopes
+        on segments between held-out and fake samples.
+        """
+        record = self._statistics.read() | self._heldout_measurements()
+        seconds = max(self.seconds, 1e-9)
+        record |= {
+            "generator_rate": self._base_rates[0] * self._rate_factor(self.step),
+            "critic_rate": self._base_rates[1] * self._rate_factor(self.step),
+            "steps_per_second": self.steps_per_second,
+            "samples_per_second": self.step * self.critic_steps * self.batch_size / seconds,
+        }
+        return {"step": self.step, "seconds": self.seconds, "elapsed_seconds": self.elapsed_seconds} | record
+
+    def sample(self, count: int, *, seed: int = 0) -> Tensor:
+        """Samples of the averaged generator in model space, (count, *shape) on the CPU; leaves training untouched."""
+        chunks = sample_chunks(self.averaged_generator, count, latent_dim=self.latent_dim, seed=seed)
+        return torch.cat(list(chunks))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that changes during training."""
+        return {
+            "generator": self.generator.state_dict(),
+            "critic": self.critic.state_dict(),
+            "average": self._average.module.state_dict(),
+            "generator_optimizer": self._generator_optimizer.state_dict(),
+            "critic_optimizer": self._critic_optimizer.state_dict(),
+            "batches": self._batches.state_dict(),
+            "statistics": self._statistics.state_dict(),
+            "latent_rng": self._latent_rng.get_state(),
+            "penalty_rng": self._penalty_rng.get_state(),
+            "ambient_rng": self._ambient,
+            "step": self.step,
+            "seconds": self.seconds,
+            "elapsed_seconds": self.elapsed_seconds,
+            "timed": self._timed,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict`; strict: a missing or foreign entry raises."""
+        self.generator.load_state_dict(state["generator"])
+        self.critic.load_state_dict(state["critic"])
+        self._average.module.load_state_dict(state["average"])
+        self._generator_optimizer.load_state_dict(state["generator_optimizer"])
+        self._critic_optimizer.load_state_dict(state["critic_optimizer"])
+        self._batches.load_state_dict(state["batches"])
+        self._statistics.load_state_dict(state["statistics"])
+        self._latent_rng.set_state(state["latent_rng"].cpu())
+        self._penalty_rng.set_state(state["penalty_rng"].cpu())
+        self._ambient = state["ambient_rng"]
+        self.step = state["step"]
+        self.seconds = state["seconds"]
+        self.elapsed_seconds = state["elapsed_seconds"]
+        self._timed = tuple(state["timed"])
+
+    def _critic_step(self) -> dict[str, Tensor]:
+        return critic_step(
+            self.generator,
+            self.critic,
+            self._critic_optimizer,
+            real=self._batches.draw().to(self.device, non_blocking=True),
+            latent=self._latent(),
+            objective=self.objective,
+            constraint=self.constraint,
+            rng=self._penalty_rng,
+            precision=self._precision,
+        )
+
+    def _generator_step(self) -> dict[str, Tensor]:
+        return generator_step(
+            self.generator,
+            self.critic,
+            self._generator_optimizer,
+            latent=self._latent(),
+            objective=self.objective,
+            precision=self._precision,
+        )
+
+    def _latent(self) -> Tensor:
+        return torch.randn(self.batch_size, self.latent_dim, generator=self._latent_rng, device=self.device)
+
+    def _set_rates(self) -> None:
+        factor = self._rate_factor(self.step)
+        for optimizer, rate in zip((self._generator_optimizer, self._critic_optimizer), self._base_rates, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * factor
+
+    def _heldout_measurements(self) -> Record:
+        """Held-out gap and slopes; draws from a stream of its own, so that training does not notice."""
+        rng = derived_rng(self._seed, "measurement", device=self.device)
+        real = self._heldout.to(self.device)
+        latent = torch.randn(len(real), self.latent_dim, generator=rng, device=self.device)
+        with torch.no_grad(), evaluating(self.generator), evaluating(self.critic):
+            fake = self.generator(latent)
+            real_scores, fake_scores = score_both(self.critic, real, fake)
+        with evaluating(self.critic):
+            slopes = input_slopes(self.critic, points_between(real, fake, rng))
+        return {
+            "critic_gap_heldout": critic_gap(real_scores, fake_scores).item(),
+            "slope_mean": slopes.mean().item(),
+            "slope_max": slopes.max().item(),
+        }
+
+    def require_finite(self) -> None:
+        """Raise a WorkError that names what stopped being finite since the last tick, if anything did."""
+        broken = [name for name, value in self._statistics.peek().items() if not torch.isfinite(value)]
+        if broken:
+            raise WorkError(
+                f"Training diverged before step {self.step}",
+                found=f"{', '.join(broken)} stopped being finite",
+                mend="go on from the last checkpoint with lower rates (--critic-rate, --generator-rate), "
+                "or check the data for extreme values",
+            )
+
+    def _count_time(self, stopwatch: "Stopwatch") -> None:
+        """Add the stretch of training that just ended; it enters the speed unless it belongs to the warm-up."""
+        stretch, seconds = stopwatch.lap(self.step)
+        self.seconds += seconds
+        if self.step > stopwatch.warm_up_until:
+            self._timed = (self._timed[0] + stretch, self._timed[1] + seconds)
+
+    @contextmanager
+    def _ambient_randomness(self) -> Iterator[None]:
+        """Run with the trainer's own global random state (dropout in a user's module draws from it)."""
+        outside = torch.get_rng_state()
+        torch.set_rng_state(self._ambient)
+        try:
+            yield
+        finally:
+            self._ambient = torch.get_rng_state()
+            torch.set_rng_state(outside)
+
+
+class Stopwatch:
+    """Steps and seconds between two readings."""
+
+    def __init__(self, *, warm_up_until: int) -> None:
+        self.warm_up_until = warm_up_until
+        self.start(warm_up_until - WARM_UP_STEPS)
+
+    def start(self, step: int) -> None:
+        """Start a stretch at a step."""
+        self._step, self._time = step, time.perf_counter()
+
+    def lap(self, step: int) -> tuple[int, float]:
+        """End a stretch and start the next: its steps and seconds."""
+        now = time.perf_counter()
+        stretch = (step - self._step, now - self._time)
+        self._step, self._time = step, now
+        return stretch
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside, the former mode afterwards."""
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)
+
+
+def sample_chunks(generator: nn.Module, count: int, *, latent_dim: int, seed: int) -> Iterator[Tensor]:
+    """Samples in model space, in chunks on the CPU; sample i depends on the seed and i alone.
+
+    Latents come from the CPU in chunks of one fixed size, so a smaller count gives the first samples of a larger.
+
+    Args:
+        generator: in evaluation mode.
+        count: how many, at least 0.
+        latent_dim: numbers in a latent vector.
+        seed: of the latents.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    device = next(generator.parameters()).device
+    for start in range(0, count, SAMPLING_CHUNK):
+        latent = torch.randn(SAMPLING_CHUNK, latent_dim, generator=rng).to(device)
+        with torch.no_grad(), evaluating(generator):
+            samples: Tensor = generator(latent[: count - start])
+        yield samples.cpu()
