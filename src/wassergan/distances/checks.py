@@ -96,14 +96,8 @@ def as_law(weights: Tensor, *, name: str, normalize: bool) -> Tensor:
     if (total == 0).any():
         raise UserError(f"{name} must not all be zero", mend="give at least one point a positive weight")
     if not torch.isfinite(total).all():
-<<<<<<< HEAD
         raise UserError(f"{name} must have a finite sum", found="an overflow", mend="divide by the largest")
     if not normalize and (total - 1).abs().max() > tolerance:
-=======
-        raise UserError(f"{name} must have a finite sum", found="an overflow", mend="divide them by their maximum")
-    off = (total - 1).abs().max().item()
-    if not normalize and off > WEIGHT_SUM_TOLERANCE:
->>>>>>> main
         worst = total.flatten()[(total - 1).abs().argmax()].item()
         raise UserError(f"{name} must sum to one", found=f"a sum of {worst:.9g}", mend="pass normalize=True")
     return weights / total
