@@ -80,10 +80,11 @@ def _paired_order(x: _Vector, y: _Vector, a: _Vector, b: _Vector) -> tuple[Tenso
 def c_transform(x: Cells, y: Cells, g: Tensor, *, keep: int) -> Transform:
     """The c-transform of g at every point of x, with its `keep` best partners.
 
-    A coarse pass through matrix products finds, per row, the groups of columns with the smallest minima;
-    their members are then computed by direct differences. Whatever lies outside those groups is bounded from
-    below by the coarse minima less their rounding error, so no value is above the true one.
-    Cells whose box is too far to matter are skipped.
+    A coarse pass through matrix products finds, per row, the groups of columns with the smallest minima; their
+    members are then computed by direct differences. Whatever lies outside those groups is bounded from below
+    by the coarse minima less their rounding error, so no value is above the true one. Cells whose box is too far
+    to matter are skipped. Large problems take the coarse pass in float32, and again in float64 for the rows
+    whose value its error leaves in doubt.
     """
     tops = torch.stack([part.max() for part in torch.split(g, y.size)])
     keep = min(keep, len(y.points))
@@ -94,11 +95,16 @@ def c_transform(x: Cells, y: Cells, g: Tensor, *, keep: int) -> Transform:
         if len(floor) > 2 * keep:
             # Any k members of these cells bound the k-th smallest value of each row from above.
             probe = y.members(floor.topk(keep, largest=False).indices)
-            reach = _scan(rows, y, g, probe, keep)[2]
+            reach = _scan(rows, y, g, probe, keep, torch.float64).reach
             columns = y.members((floor <= reach).nonzero().flatten())
-        best, partners, _ = _scan(rows, y, g, columns, keep)
-        values.append(best)
-        nearest.append(partners)
+        dtype = torch.float32 if len(rows) * len(columns) > _SINGLE_ABOVE else torch.float64
+        found = _scan(rows, y, g, columns, keep, dtype)
+        doubtful = found.doubt > 0
+        if dtype == torch.float32 and doubtful.any():
+            again = _scan(rows[doubtful], y, g, columns, keep, torch.float64)
+            found.values[doubtful], found.partners[doubtful] = again.values, again.partners
+        values.append(found.values)
+        nearest.append(found.partners)
     return Transform(torch.cat(values), torch.cat(nearest))
 
 
@@ -109,13 +115,29 @@ def distances(x: Tensor, y: Tensor) -> Tensor:
     return torch.where(apart, torch.where(apart, squares, 1.0).sqrt(), 0.0)
 
 
-def _scan(rows: Tensor, y: Cells, g: Tensor, columns: Tensor, keep: int) -> tuple[Tensor, Tensor, float]:
-    """Over some columns: certified minima, the `keep` best, the largest over rows of the keep-th smallest."""
+@dataclass(frozen=True)
+class _Scan:
+    """What a look at some columns found.
+
+    Attributes:
+        values: certified minima.
+        doubt: how much the error of the coarse pass took off them.
+        partners: the best columns.
+        reach: the largest over rows of the k-th smallest value.
+    """
+
+    values: Tensor
+    doubt: Tensor
+    partners: Tensor
+    reach: float
+
+
+def _scan(rows: Tensor, y: Cells, g: Tensor, columns: Tensor, keep: int, dtype: torch.dtype) -> _Scan:
     # The last group is filled up with repetitions of one column, which the offset -inf takes out of the race.
     short = -len(columns) % _GROUP
     columns = torch.cat([columns, columns[-1:].expand(short)])
     offsets = torch.cat([g[columns[: len(columns) - short]], g.new_full((short,), -torch.inf)])
-    minima, members, error = _group_minima(rows, y, columns, offsets)
+    minima, members, error = _group_minima(rows, y, columns, offsets, dtype)
     lowest, groups = minima.topk(min(keep + 1, minima.shape[1]), dim=1, largest=False)
     candidates = members[groups[:, :keep]].flatten(1)  # (rows, groups · members)
     exact = torch.empty(candidates.shape, dtype=torch.float64)
@@ -129,12 +151,13 @@ def _scan(rows: Tensor, y: Cells, g: Tensor, columns: Tensor, keep: int) -> tupl
     values = best[:, 0]
     if lowest.shape[1] > keep:
         values = torch.minimum(values, lowest[:, keep].double() - error)
-    return values, columns[candidates.gather(1, place)], best[:, -1].max().item()
+    return _Scan(values, best[:, 0] - values, columns[candidates.gather(1, place)], best[:, -1].max().item())
 
 
-def _group_minima(rows: Tensor, y: Cells, columns: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor, float]:
+def _group_minima(
+    rows: Tensor, y: Cells, columns: Tensor, offsets: Tensor, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, float]:
     """Minima of ‖row - point‖ - offset over groups of columns, the groups, and the error of the minima."""
-    dtype = torch.float32 if len(rows) * len(columns) > _SINGLE_ABOVE else torch.float64
     eps = torch.finfo(dtype).eps
     # ‖u - v‖² as one product; squares shrunk by more than all rounding make it a lower bound.
     # Centred on the rows, so that the squares that cancel are no larger than the distances at hand.

@@ -123,7 +123,7 @@ def _laws(p: Array, q: Array, normalize: bool) -> tuple[Tensor, Tensor]:
 
 
 def _kl(p: Tensor, q: Tensor) -> Tensor:
-    p, q = torch.broadcast_tensors(p, q)  # type: ignore[no-untyped-call]
+    p, q = torch.broadcast_tensors(p, q)
     both = (p > 0) & (q > 0)
     # Masked before the logarithm: a NaN gradient would survive a mask applied after it.
     safe_p, safe_q = torch.where(both, p, 1.0), torch.where(both, q, 1.0)

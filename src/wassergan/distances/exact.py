@@ -187,6 +187,8 @@ def _certified(cost: Tensor, a: Tensor, b: Tensor, tolerance: float, iterations:
     i, j = a.nonzero().flatten().numpy(), b.nonzero().flatten().numpy()
     full = len(i) == len(a) and len(j) == len(b)
     active = scaled if full else scaled[np.ix_(i, j)]
+    # The solver calls some problems with negative costs infeasible; a constant changes no optimal plan.
+    active = active - active.min() if active.min() < 0 else active
     flow = solve_dense(active, a.numpy()[i], b.numpy()[j], iterations=iterations)
     flow = Flow(i[flow.rows], j[flow.cols], flow.mass, flow.f, flow.g)
     f, g = _feasible(scaled, j, flow.g)

@@ -131,7 +131,7 @@ def max_sliced_w1(
     values = w1_along(still_x, still_y, starts)
     best, direction = values.max(), starts[values.argmax()]
     moving = direction
-    for _ in range(steps):
+    for _ in range(steps + 1):
         moving = moving.clone().requires_grad_()
         value = w1_along(still_x, still_y, moving[None])[0]
         if value > best:
