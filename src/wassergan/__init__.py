@@ -1,7 +1,52 @@
-"""Wasserstein GANs for pictures, arrays and tables, with Wasserstein numbers that carry their guarantee."""
+"""Wasserstein GANs for pictures, arrays and tables, with Wasserstein numbers that carry their guarantee.
 
-from wassergan.errors import UserError
+The names below are imported when first used, so that `import wassergan` itself is immediate.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from wassergan.errors import UserError, WorkError
+
+if TYPE_CHECKING:
+    from wassergan.data import Source, open_source
+    from wassergan.runs import open_sampler, resume_run, run_summary, train_run
+    from wassergan.settings import TrainSettings
+    from wassergan.training import Trainer
 
 __version__ = "0.1.0"
 
-__all__ = ["UserError", "__version__"]
+__all__ = [
+    "Source",
+    "TrainSettings",
+    "Trainer",
+    "UserError",
+    "WorkError",
+    "__version__",
+    "open_sampler",
+    "open_source",
+    "resume_run",
+    "run_summary",
+    "train_run",
+]
+
+_HOMES = {
+    "Source": "data",
+    "TrainSettings": "settings",
+    "Trainer": "training",
+    "open_sampler": "runs",
+    "open_source": "data",
+    "resume_run": "runs",
+    "run_summary": "runs",
+    "train_run": "runs",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'wassergan' has no attribute '{name}'")
+    return getattr(import_module(f"wassergan.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -141,24 +141,28 @@ def train_run(
     source = _open_data(settings, observer)
     settings = resolve(settings, shape=source.shape, train_count=source.train_count)
     trainer = build_trainer(settings, source)
+    distance = HeldoutDistance(source, latent_dim=trainer.latent_dim)
     _require_room(folder, trainer, settings.keep)
+    # Only now, when nothing in the user's input can fail any more.
     place.samples.mkdir(parents=True)
     write_text(place.settings, settings.to_json())
-    return _train(settings, place, source, trainer, _Best(), observer, interrupted)
+    return _train(settings, place, source, trainer, distance, _Best(), observer, interrupted)
 
 
 def resume_run(
     folder: Path,
     changes: Mapping[str, Any],
     *,
+    checkpoint: str = "latest",
     observer: Observer | None = None,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
-    """Go on with a run from its latest checkpoint, bit for bit on the CPU.
+    """Go on with a run from a checkpoint, bit for bit on the CPU.
 
     Args:
         folder: of the run.
         changes: settings to change; only the length of the run, the place of the data and what is written may be.
+        checkpoint: `latest`, `best` or a step number; what was logged and saved later than that is dropped.
         observer: told how it goes.
         interrupted: asked after every step.
 
@@ -171,7 +175,7 @@ def resume_run(
     """
     observer = observer or Observer()
     place = RunFolder(folder)
-    content = _load(place, "latest")
+    content = _load(place, checkpoint)
     settings = TrainSettings.from_mapping(content["settings"])
     settings = _with_changes(settings, changes)
     source = _open_data(settings, observer)
@@ -185,11 +189,13 @@ def resume_run(
     trainer = build_trainer(settings, source)
     trainer.load_state_dict(content["trainer"])
     _require_something_left(settings, trainer, folder)
+    distance = HeldoutDistance(source, latent_dim=trainer.latent_dim)
+    Checkpoints(place.checkpoints).drop_after(trainer.step)
     dropped = RunLog(place.log).cut_after(trainer.step)
     if dropped:
         observer.said(f"Dropped {dropped} log lines that came after the checkpoint.")
     write_text(place.settings, settings.to_json())
-    return _train(settings, place, source, trainer, _Best(**content["best"]), observer, interrupted)
+    return _train(settings, place, source, trainer, distance, _Best(**content["best"]), observer, interrupted)
 
 
 def open_sampler(folder: Path, *, checkpoint: str = "latest", device: str = "auto") -> Sampler:
@@ -332,13 +338,13 @@ def _train(
     place: RunFolder,
     source: Source,
     trainer: Trainer,
+    distance: HeldoutDistance,
     best: _Best,
     observer: Observer,
     interrupted: Callable[[], bool],
 ) -> dict[str, Any]:
     from wassergan.plots import curves_figure, save_figure  # matplotlib takes half a second to import
 
-    distance = HeldoutDistance(source, latent_dim=trainer.latent_dim)
     checkpoints, log = Checkpoints(place.checkpoints, keep=settings.keep), RunLog(place.log)
     real = None if source.kind != "vector" else _rows(source)
     first_step = trainer.step

@@ -58,8 +58,9 @@ class TerminalObserver(Observer):
 
     def ticked(self, record: Mapping[str, Any]) -> None:
         """The tick's values: beside the bar, or as a line."""
+        gap = f"{record['critic_gap']:.3f}" if "critic_gap" in record else "-"
         values = (
-            f"gap {record.get('critic_gap', math.nan):.3f} (held-out {record['critic_gap_heldout']:.3f})  "
+            f"gap {gap} (held-out {record['critic_gap_heldout']:.3f})  "
             f"slope {record['slope_mean']:.2f}  "
             f"sliced W1 {record['sliced_w1']:.4f} (floor {record['sliced_w1_floor']:.4f})  "
             f"{record['steps_per_second']:.1f} steps/s"

@@ -14,9 +14,10 @@ from wassergan.settings import TrainSettings
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--data", help="Where the data lie now, if they moved.")
 @options_of(TrainSettings)
+@click.option("--checkpoint", default="latest", metavar="latest|best|STEP", help="Where to go on from [latest].")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output.")
-def resume(run: Path, as_json: bool, **flags: Any) -> int:
-    """Go on with the run in folder RUN from its latest checkpoint, bit for bit on the CPU.
+def resume(run: Path, checkpoint: str, as_json: bool, **flags: Any) -> int:
+    """Go on with the run in folder RUN from its latest checkpoint (or another), bit for bit on the CPU.
 
     \b
     Examples:
@@ -30,7 +31,9 @@ def resume(run: Path, as_json: bool, **flags: Any) -> int:
     from wassergan.runs import resume_run
 
     return run_and_tell(
-        lambda observer, interrupted: resume_run(run, given(flags), observer=observer, interrupted=interrupted),
+        lambda observer, interrupted: resume_run(
+            run, given(flags), checkpoint=checkpoint, observer=observer, interrupted=interrupted
+        ),
         run,
         as_json=as_json,
     )

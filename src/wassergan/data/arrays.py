@@ -125,7 +125,9 @@ def _as_tensor(rows: NDArray[Any]) -> Tensor:
         rows = rows.astype(np.int64)
     if rows.dtype.kind == "f" and rows.dtype.itemsize > 8:
         rows = rows.astype(np.float64)
-    return torch.from_numpy(np.ascontiguousarray(rows, dtype=rows.dtype.newbyteorder("=")))
+    rows = np.ascontiguousarray(rows, dtype=rows.dtype.newbyteorder("="))
+    # A read-only mapping cannot back a tensor, which might be written to.
+    return torch.from_numpy(rows if rows.flags.writeable else rows.copy())
 
 
 def _refuse_non_numbers(array: NDArray[Any], name: str) -> None:

@@ -1,4 +1,4 @@
-"""A folder of pictures: indexed at once, decoded lazily by a pool of threads, kept once decoded if they fit."""
+"""A folder of pictures: decoded by a pool of threads, at once if they fit in memory, else when they are needed."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from wassergan.data.codec import pixel_codec
@@ -23,27 +23,34 @@ DECODE_THREADS = 4
 CACHE_LIMIT_BYTES = 2**30
 
 Report = Callable[[str], None]
+_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
 class ImageFolderReader:
     """Pictures as (k, H, W) or (k, H, W, 3) uint8, cut to one size: shorter side scaled, centre kept.
 
+    Pictures that fit in memory are decoded now, so that a bad one is found before training. Of a larger folder
+    each is decoded when it is needed; a bad one found then is replaced by the next, if bad ones are to be skipped.
+
     Args:
         paths: the files, in a fixed order.
         size: (height, width) of what is returned.
         grey: one channel instead of three.
-        skip_unreadable: put the next readable picture in the place of one that cannot be decoded, and count it.
+        skip_unreadable: leave out pictures that cannot be decoded, and say so.
+        report: told about each that was left out.
+
+    Raises:
+        UserError: a picture cannot be decoded and is not to be skipped.
     """
 
-    def __init__(self, paths: Sequence[Path], size: tuple[int, int], *, grey: bool, skip_unreadable: bool) -> None:
+    def __init__(
+        self, paths: Sequence[Path], size: tuple[int, int], *, grey: bool, skip_unreadable: bool, report: Report
+    ) -> None:
         self.paths = list(paths)
-        self.size, self.grey, self.skip_unreadable = size, grey, skip_unreadable
-        self.unreadable: set[Path] = set()
+        self.size, self.grey, self._skip, self._report = size, grey, skip_unreadable, report
         self._threads = ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode")
-        shape = (len(self.paths), *size) if grey else (len(self.paths), *size, 3)
-        fits = int(np.prod(shape, dtype=np.int64)) <= CACHE_LIMIT_BYTES
-        self._cache = np.zeros(shape, np.uint8) if fits else None
-        self._cached = np.zeros(len(self.paths), bool)
+        needed = len(self.paths) * size[0] * size[1] * (1 if grey else 3)
+        self._pictures = self._decode_all() if needed <= CACHE_LIMIT_BYTES else None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -55,24 +62,33 @@ class ImageFolderReader:
             UserError: a picture cannot be decoded (its name is given), unless unreadable ones are skipped.
         """
         rows = indices.numpy()
-        if self._cache is None:
-            return torch.from_numpy(np.stack(list(self._threads.map(self._decode_or_next, rows))))
-        missing = np.unique(rows[~self._cached[rows]])
-        for row, picture in zip(missing, self._threads.map(self._decode_or_next, missing), strict=True):
-            self._cache[row] = picture
-            self._cached[row] = True
-        return torch.from_numpy(self._cache[rows])
+        if self._pictures is not None:
+            return torch.from_numpy(self._pictures[rows])
+        return torch.from_numpy(np.stack(list(self._threads.map(self._decode_or_next, rows))))
+
+    def _decode_all(self) -> NDArray[np.uint8]:
+        decoded = list(zip(self.paths, self._threads.map(self._decode_or_none, self.paths), strict=True))
+        good = [(path, picture) for path, picture in decoded if picture is not None]
+        if not good:
+            raise UserError("None of the pictures can be decoded", found=str(self.paths[0].parent))
+        self.paths = [path for path, _ in good]
+        return np.stack([picture for _, picture in good])
 
     def _decode_or_next(self, row: int) -> NDArray[np.uint8]:
         for attempt in range(len(self.paths)):
-            path = self.paths[(row + attempt) % len(self.paths)]
-            try:
-                return self._decode(path)
-            except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-                if not self.skip_unreadable:
-                    raise unreadable(path, error) from error
-                self.unreadable.add(path)
+            picture = self._decode_or_none(self.paths[(row + attempt) % len(self.paths)])
+            if picture is not None:
+                return picture
         raise UserError("None of the pictures can be decoded", found=str(self.paths[0].parent))
+
+    def _decode_or_none(self, path: Path) -> NDArray[np.uint8] | None:
+        try:
+            return self._decode(path)
+        except _UNREADABLE as error:
+            if not self._skip:
+                raise unreadable(path, error) from error
+            self._report(f"Skipped {path}, which cannot be decoded.")
+            return None
 
     def _decode(self, path: Path) -> NDArray[np.uint8]:
         with warnings.catch_warnings():
@@ -123,14 +139,14 @@ def image_folder_source(
     if own_sizes != {size}:
         report(f"Pictures are scaled and centre-cropped to {size[0]}x{size[1]}.")
     grey = colour == "grey" or (colour == "auto" and all(mode in ("1", "L", "I", "I;16", "LA") for _, mode in headers))
-    reader = ImageFolderReader(good, size, grey=grey, skip_unreadable=skip_unreadable)
+    reader = ImageFolderReader(good, size, grey=grey, skip_unreadable=skip_unreadable, report=report)
     return Source(
         folder.name or str(folder),
         "image",
         (1 if grey else 3, *size),
         reader,
         pixel_codec("NHW" if grey else "NHWC"),
-        split_rows(len(good), heldout=heldout, seed=seed),
+        split_rows(len(reader), heldout=heldout, seed=seed),
     )
 
 
@@ -172,14 +188,7 @@ def _header(path: Path) -> tuple[tuple[int, int], str] | Exception:
                 if picture.getexif().get(0x0112, 1) >= 5:  # orientations that swap the sides
                     width, height = height, width
                 return (height, width), picture.mode
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        UnidentifiedImageError,
-        Image.DecompressionBombError,
-        Warning,
-    ) as error:
+    except _UNREADABLE as error:
         return error
 
 

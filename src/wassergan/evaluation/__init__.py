@@ -1,5 +1,6 @@
 """Judging generated samples against real ones."""
 
 from wassergan.evaluation.heldout import HeldoutDistance
+from wassergan.evaluation.neighbours import NeighbourMetrics, neighbour_metrics
 
-__all__ = ["HeldoutDistance"]
+__all__ = ["HeldoutDistance", "NeighbourMetrics", "neighbour_metrics"]

@@ -100,6 +100,12 @@ class Checkpoints:
             )
         return path
 
+    def drop_after(self, step: int) -> None:
+        """Delete numbered checkpoints later than a step, before a run goes on from it."""
+        for path in self._numbered():
+            if int(path.stem.removeprefix("step-")) > step:
+                path.unlink()
+
     def _numbered(self) -> list[Path]:
         if not self.folder.is_dir():
             return []
