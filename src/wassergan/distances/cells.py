@@ -10,6 +10,7 @@ from torch import Tensor
 _GROUP = 16  # columns that share one minimum in the coarse pass
 _CACHED = 2**20  # distances that stay in the processor's cache
 _GATHER = 2**18  # float64 numbers gathered at once when candidates are recomputed
+_LOW_DIM = 8  # dimensions up to which cells are small against the cloud
 _LEAF = 8  # points at which the recursive split ends
 _SINGLE_ABOVE = 2**21  # distances per cell of rows from which the coarse pass runs in float32
 _Vector = npt.NDArray[np.float64]
@@ -35,17 +36,11 @@ class Cells:
     def __init__(self, points: Tensor) -> None:
         self.points = points
         # Small cells are skipped more often; where none can be skipped, large ones multiply faster.
-        self.size = 256 if points.shape[1] <= 8 else 1024
+        self.size = 128 if points.shape[1] <= _LOW_DIM else 1024
         blocks = torch.split(points, self.size)
         self.low = torch.stack([block.amin(0) for block in blocks])
         self.high = torch.stack([block.amax(0) for block in blocks])
         self.radius = torch.maximum(self.low.amin(0).abs(), self.high.amax(0).abs()).norm().item()
-
-    def distance_from(self, low: Tensor, high: Tensor) -> Tensor:
-        """A lower bound of the distance from one box to each cell, shape (cells,)."""
-        gap = torch.maximum(self.low - high, low - self.high).clamp(min=0)
-        apart: Tensor = gap.norm(dim=1) * (1 - _EPS * (gap.shape[1] + 8))
-        return apart
 
     def members(self, cells: Tensor) -> Tensor:
         """The indices of the points in some cells."""
@@ -90,13 +85,9 @@ def c_transform(x: Cells, y: Cells, g: Tensor, *, keep: int) -> Transform:
     keep = min(keep, len(y.points))
     values, nearest = [], []
     for rows, low, high in zip(torch.split(x.points, x.size), x.low, x.high, strict=True):
-        floor = y.distance_from(low, high) - tops
         columns = torch.arange(len(y.points))
-        if len(floor) > 2 * keep:
-            # Any k members of these cells bound the k-th smallest value of each row from above.
-            probe = y.members(floor.topk(keep, largest=False).indices)
-            reach = _scan(rows, y, g, probe, keep, torch.float64).reach
-            columns = y.members((floor <= reach).nonzero().flatten())
+        if len(tops) > 2 * keep:
+            columns = y.members(_within_reach(rows, y, g, tops, low, high, keep))
         dtype = torch.float32 if len(rows) * len(columns) > _SINGLE_ABOVE else torch.float64
         found = _scan(rows, y, g, columns, keep, dtype)
         doubtful = found.doubt > 0
@@ -106,6 +97,25 @@ def c_transform(x: Cells, y: Cells, g: Tensor, *, keep: int) -> Transform:
         values.append(found.values)
         nearest.append(found.partners)
     return Transform(torch.cat(values), torch.cat(nearest))
+
+
+def _box_distance(low: Tensor, high: Tensor, other_low: Tensor, other_high: Tensor) -> Tensor:
+    """A lower bound of the distance between points of two boxes; shapes (..., d) broadcast."""
+    gap = torch.maximum(other_low - high, low - other_high).clamp(min=0)
+    return gap.square().sum(-1).sqrt() * (1 - _EPS * (gap.shape[-1] + 8))
+
+
+def _within_reach(rows: Tensor, y: Cells, g: Tensor, tops: Tensor, low: Tensor, high: Tensor, keep: int) -> Tensor:
+    """The cells that may hold one of the `keep` best columns of some row of a cell with the given box."""
+    # Any k columns bound the k-th smallest value of each row from above: take those of cells nearby.
+    nearby = ((y.low + y.high - low - high) / 2).norm(dim=1) - tops
+    probe = y.members(nearby.topk(keep, largest=False).indices)
+    reach = _scan(rows, y, g, probe, keep, torch.float64).reach
+    near = (_box_distance(low, high, y.low, y.high) - tops <= reach.max()).nonzero().flatten()
+    if rows.shape[1] > _LOW_DIM:
+        return near
+    floor = _box_distance(rows[:, None], rows[:, None], y.low[near], y.high[near]) - tops[near]
+    return near[(floor <= reach[:, None]).any(0)]
 
 
 def distances(x: Tensor, y: Tensor) -> Tensor:
@@ -123,13 +133,13 @@ class _Scan:
         values: certified minima.
         doubt: how much the error of the coarse pass took off them.
         partners: the best columns.
-        reach: the largest over rows of the k-th smallest value.
+        reach: the k-th smallest value of each row.
     """
 
     values: Tensor
     doubt: Tensor
     partners: Tensor
-    reach: float
+    reach: Tensor
 
 
 def _scan(rows: Tensor, y: Cells, g: Tensor, columns: Tensor, keep: int, dtype: torch.dtype) -> _Scan:
@@ -151,7 +161,7 @@ def _scan(rows: Tensor, y: Cells, g: Tensor, columns: Tensor, keep: int, dtype: 
     values = best[:, 0]
     if lowest.shape[1] > keep:
         values = torch.minimum(values, lowest[:, keep].double() - error)
-    return _Scan(values, best[:, 0] - values, columns[candidates.gather(1, place)], best[:, -1].max().item())
+    return _Scan(values, best[:, 0] - values, columns[candidates.gather(1, place)], best[:, -1])
 
 
 def _group_minima(
