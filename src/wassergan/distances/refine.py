@@ -21,9 +21,11 @@ from wassergan.distances.simplex import DEFAULT_ITERATIONS, Flow, solve_dense, s
 
 _EPS = float(np.finfo(np.float64).eps)
 _KEEP = 8  # partners per point that each c-transform proposes
-_DENSE_PAIRS = 200_000  # pairs up to which the full matrix is solved at once
+# Pairs up to which the full matrix is solved at once: in few dimensions ties make column generation slower.
+_DENSE_PAIRS, _DENSE_PAIRS_LOW_DIM, _LOW_DIM = 400_000, 4_200_000, 8
 _COARSER = 8  # how many times smaller the sample is that gives the first potentials
 _COARSE_WIDTH = 2e-3  # relative width at which the coarse problem is good enough
+_MEANS_EXPLAIN = 0.05  # share of the cost that may be left over where linear potentials are a good start
 _DIRECTIONS = 16  # random directions of the first lower bound
 
 
@@ -105,12 +107,13 @@ def refine(
     bounds = _first(problem, rng)
     yield bounds
     rows, cols = torch.from_numpy(bounds.plan.rows), torch.from_numpy(bounds.plan.cols)
-    if len(problem.x) * len(problem.y) <= _DENSE_PAIRS:
+    dense = _DENSE_PAIRS_LOW_DIM if problem.dim <= _LOW_DIM else _DENSE_PAIRS
+    if len(problem.x) * len(problem.y) <= dense:
         flow = _solve_all(problem, iterations)
         bounds = _with_plan(problem, bounds, flow)
         g = torch.from_numpy(flow.g)
     else:
-        g = _coarse_potentials(problem, rng, pace, iterations)
+        g = _first_potentials(problem, bounds, rng, pace, iterations)
     while pace.allows_transforms(problem):
         f, to_y = pace.transform(x, y, g, keep=_KEEP)
         bounds = _with_potentials(problem, bounds, f, g)
@@ -161,10 +164,9 @@ def _first(problem: Problem, rng: torch.Generator) -> Bounds:
     used = mass > 0
     plan = Flow(i[used].numpy(), j[used].numpy(), mass[used].numpy(), np.zeros(0), np.zeros(0))
     x, y = problem.x.cells.points, problem.y.cells.points
-    drift = problem.x.mass @ x - problem.y.mass @ y
     random = torch.randn(_DIRECTIONS, problem.dim, generator=rng, dtype=torch.float64, device=rng.device).cpu()
     lower = 0.0
-    for direction in torch.cat([drift[None], normalize(random)]):
+    for direction in torch.cat([_drift(problem)[None], normalize(random)]):
         unit = normalize(direction, dim=0)
         along = wasserstein_line(x @ unit, y @ unit, x_weights=problem.x.mass, y_weights=problem.y.mass)
         lower = max(lower, along.item() - (problem.dim + 64) * _EPS * (x.abs().sum(1).max() + 1).item())
@@ -178,13 +180,25 @@ def _first(problem: Problem, rng: torch.Generator) -> Bounds:
     )
 
 
+def _drift(problem: Problem) -> Tensor:
+    """The mean of x less the mean of y, shape (d,); W1 is at least its length."""
+    return problem.x.mass @ problem.x.cells.points - problem.y.mass @ problem.y.cells.points
+
+
 def _solve_all(problem: Problem, iterations: int) -> Flow:
     cost = torch.cdist(problem.x.cells.points, problem.y.cells.points, compute_mode="donot_use_mm_for_euclid_dist")
     return solve_dense(cost.numpy(), problem.x.mass.numpy(), problem.y.mass.numpy(), iterations=iterations)
 
 
-def _coarse_potentials(problem: Problem, rng: torch.Generator, pace: Pace, iterations: int) -> Tensor:
-    """Potentials of y from the transport between a part of each side, extended by a c-transform."""
+def _first_potentials(problem: Problem, bounds: Bounds, rng: torch.Generator, pace: Pace, iterations: int) -> Tensor:
+    """Potentials of y to begin with.
+
+    Linear ones along the difference of the means, where the means account for most of the cost; otherwise those of
+    the transport between a part of each side, extended by a c-transform.
+    """
+    drift = _drift(problem)
+    if drift.norm() >= (1 - _MEANS_EXPLAIN) * bounds.upper:
+        return -problem.y.cells.points @ normalize(drift, dim=0)
     part = Problem(_part(problem.x, rng), _part(problem.y, rng), problem.scale)
     inner = Pace(time.perf_counter() + pace.left() / 3)
     for bounds in refine(part, rng=rng, pace=inner, iterations=iterations):
