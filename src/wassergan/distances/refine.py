@@ -56,23 +56,35 @@ class Bounds:
 
 
 class Pace:
-    """What steps have cost so far, to tell whether the next one fits before the deadline."""
+    """Tells whether the next step fits before the deadline.
+
+    Attributes:
+        deadline: in the time of `time.perf_counter`.
+        refused: whether a step was left out.
+    """
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
-        self.per_pair = 0.0  # seconds of a c-transform per pair of points
+        self.refused = False
         self.per_square = 0.0  # seconds of a solve per squared number of points
 
     def left(self) -> float:
         """Seconds before the deadline."""
         return self.deadline - time.perf_counter()
 
-    def transform(self, x: Cells, y: Cells, g: Tensor, *, keep: int) -> tuple[Tensor, Tensor]:
-        """`c_transform`, timed."""
+    def allows_transform(self, x: Cells, y: Cells, g: Tensor) -> bool:
+        """Whether a c-transform of g at all of x fits, judged by the time that two cells of x take."""
+        if self.left() == np.inf:
+            return True
+        middle = len(x.points) // 2
+        part = Cells(x.points[middle : middle + 2 * x.size])
         start = time.perf_counter()
-        result = c_transform(x, y, g, keep=keep)
-        self.per_pair = (time.perf_counter() - start) / (len(x.points) * len(y.points))
-        return result.values, result.nearest
+        c_transform(part, y, g, keep=_KEEP)
+        return self._allows((time.perf_counter() - start) * len(x.points) / len(part.points))
+
+    def allows_solve(self, problem: Problem) -> bool:
+        """Whether a solve fits, judged by the last one."""
+        return self._allows(self.per_square * (len(problem.x) + len(problem.y)) ** 2)
 
     def solve(self, problem: Problem, rows: Tensor, cols: Tensor, iterations: int) -> Flow:
         """`solve_sparse` over arcs of a problem, timed."""
@@ -83,13 +95,9 @@ class Pace:
         self.per_square = (time.perf_counter() - start) / (len(problem.x) + len(problem.y)) ** 2
         return flow
 
-    def allows_transforms(self, problem: Problem) -> bool:
-        """Whether both c-transforms of a round fit."""
-        return self.left() > 2 * self.per_pair * len(problem.x) * len(problem.y)
-
-    def allows_solve(self, problem: Problem) -> bool:
-        """Whether a solve fits."""
-        return self.left() > self.per_square * (len(problem.x) + len(problem.y)) ** 2
+    def _allows(self, seconds: float) -> bool:
+        self.refused = self.refused or self.left() <= seconds
+        return not self.refused
 
 
 def refine(
@@ -114,15 +122,17 @@ def refine(
         g = torch.from_numpy(flow.g)
     else:
         g = _first_potentials(problem, bounds, rng, pace, iterations)
-    while pace.allows_transforms(problem):
-        f, to_y = pace.transform(x, y, g, keep=_KEEP)
-        bounds = _with_potentials(problem, bounds, f, g)
+    while pace.allows_transform(x, y, g):
+        to_y = c_transform(x, y, g, keep=_KEEP)
+        bounds = _with_potentials(problem, bounds, to_y.values, g)
         yield bounds
-        g, to_x = pace.transform(y, x, f, keep=_KEEP)
-        bounds = _with_potentials(problem, bounds, f, g)
+        if not pace.allows_transform(y, x, to_y.values):
+            return
+        to_x = c_transform(y, x, to_y.values, keep=_KEEP)
+        bounds = _with_potentials(problem, bounds, to_y.values, to_x.values)
         yield bounds
         known = len(rows)
-        rows, cols = _united(rows, cols, to_y, to_x)
+        rows, cols = _united(rows, cols, to_y.nearest, to_x.nearest)
         if len(rows) == known or not pace.allows_solve(problem):
             return
         flow = pace.solve(problem, rows, cols, iterations)
@@ -204,10 +214,10 @@ def _first_potentials(problem: Problem, bounds: Bounds, rng: torch.Generator, pa
     for bounds in refine(part, rng=rng, pace=inner, iterations=iterations):
         if bounds.width <= _COARSE_WIDTH and bounds.dual == bounds.lower:
             break
-    pace.per_pair, pace.per_square = inner.per_pair, inner.per_square
-    if pace.left() < pace.per_pair * len(problem.y) * len(part.x):
+    pace.per_square = inner.per_square
+    if not pace.allows_transform(problem.y.cells, part.x.cells, bounds.f):
         return torch.zeros_like(problem.y.mass)
-    return pace.transform(problem.y.cells, part.x.cells, bounds.f, keep=1)[0]
+    return c_transform(problem.y.cells, part.x.cells, bounds.f, keep=1).values
 
 
 def _part(side: Side, rng: torch.Generator) -> Side:
