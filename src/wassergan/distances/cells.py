@@ -112,6 +112,7 @@ def _within_reach(rows: Tensor, y: Cells, g: Tensor, tops: Tensor, low: Tensor, 
     probe = y.members(nearby.topk(2 + keep // y.size, largest=False).indices)
     apart = _distances_to(rows, y.points, probe.expand(len(rows), -1)) - g[probe]
     reach = apart.topk(keep, dim=1, largest=False).values[:, -1]
+    reach += 8 * _EPS * (g.abs().max() + reach.abs())  # offsets may dwarf the distances
     near = (_box_distance(low, high, y.low, y.high) - tops <= reach.max()).nonzero().flatten()
     if rows.shape[1] > _LOW_DIM:
         return near
