@@ -15,6 +15,7 @@ _COMMON: Values = {
     "objective": "wasserstein",
     "clip": 0.01,
     "penalty_weight": 10.0,
+    "penalty_every": 1,
     "generator_widths": (256, 512, 1024),
     "critic_widths": (1024, 512, 256),
     "maps": 64,
@@ -89,7 +90,9 @@ def _default(shape: tuple[int, ...], count: int) -> Values:
     if math.prod(shape) <= LARGEST_SMALL_SAMPLE:
         return {
             **common,
+            "average_ramp": 0.05,
             "penalty_weight": 1.0,
+            "penalty_every": 2,
             "latent_dim": 32,
             "generator_widths": (256, 256),
             "critic_widths": (256, 256),

@@ -17,6 +17,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "resume": ("wassergan.cli.resume", "Go on with a run."),
     "sample": ("wassergan.cli.sample", "Draw samples from a run."),
     "report": ("wassergan.cli.report", "Write the page of a run."),
+    "distance": ("wassergan.cli.distance", "Measure how far apart two data sets are."),
+    "demo": ("wassergan.cli.demo", "Show a textbook example."),
     "info": ("wassergan.cli.info", "Say what a run or a data source holds."),
     "env": ("wassergan.cli.env", "Say what this installation runs on."),
 }

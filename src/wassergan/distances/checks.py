@@ -12,7 +12,10 @@ from wassergan.errors import UserError
 
 Array = Tensor | npt.NDArray[Any]
 
-WEIGHT_SUM_TOLERANCE = 1e-6  # the rounding that a float32 softmax over a million entries leaves
+
+def _sum_tolerance(dtype: torch.dtype) -> float:
+    """How far from one a sum of weights may be by rounding; half precisions hold two digits."""
+    return max(1e-6, 4 * torch.finfo(dtype).eps)
 
 
 def as_tensor(array: Array, *, name: str) -> Tensor:
@@ -72,26 +75,29 @@ def as_weights(array: Array | None, count: int, *, like: Tensor, name: str, norm
     """
     if array is None:
         return torch.full((count,), 1.0 / count, dtype=torch.float64, device=like.device)
-    weights = as_tensor(array, name=name).to(like.device, torch.float64)
+    weights = as_tensor(array, name=name).to(like.device)
     if weights.shape != (count,):
         raise UserError(f"{name} must have shape ({count},)", found=f"shape {tuple(weights.shape)}")
     return as_law(weights, name=name, normalize=normalize)
 
 
 def as_law(weights: Tensor, *, name: str, normalize: bool) -> Tensor:
-    """Probabilities along the last axis: finite, not negative, not all zero, with sum one."""
+    """Probabilities along the last axis in float64: finite, not negative, not all zero, with sum one.
+
+    A sum within rounding of one is divided out, so that two laws carry exactly the same mass.
+    """
+    tolerance = _sum_tolerance(weights.dtype)
     check_finite(weights, name=name)
+    weights = weights.double()
     if (weights < 0).any():
         where = tuple(int(i) for i in (weights < 0).nonzero()[0])
         raise UserError(f"{name} must not be negative", found=f"{weights[where].item()} at {list(where)}")
-    total = weights.double().sum(-1, keepdim=True)
+    total = weights.sum(-1, keepdim=True)
     if (total == 0).any():
         raise UserError(f"{name} must not all be zero", mend="give at least one point a positive weight")
     if not torch.isfinite(total).all():
-        raise UserError(f"{name} must have a finite sum", found="an overflow", mend="divide them by their maximum")
-    off = (total - 1).abs().max().item()
-    if not normalize and off > WEIGHT_SUM_TOLERANCE:
+        raise UserError(f"{name} must have a finite sum", found="an overflow", mend="divide by the largest")
+    if not normalize and (total - 1).abs().max() > tolerance:
         worst = total.flatten()[(total - 1).abs().argmax()].item()
         raise UserError(f"{name} must sum to one", found=f"a sum of {worst:.9g}", mend="pass normalize=True")
-    # Within the tolerance the remaining rounding is divided out, so that both sides carry the same mass.
-    return weights / total.to(weights.dtype)
+    return weights / total

@@ -1,0 +1,209 @@
+"""Points sorted into cells: a first coupling, and c-transforms that never hold the cost matrix."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+_GROUP = 16  # columns that share one minimum in the coarse pass
+_CACHED = 2**20  # distances that stay in the processor's cache
+_GATHER = 2**18  # float64 numbers gathered at once when candidates are recomputed
+_LOW_DIM = 8  # dimensions up to which cells are small against the cloud
+_LEAF = 8  # points at which the recursive split ends
+_SINGLE_ABOVE = 2**21  # distances per cell of rows from which the coarse pass runs in float32
+_Vector = npt.NDArray[np.float64]
+_EPS = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True)
+class Transform:
+    """The c-transform f_i = min_j ‖x_i - y_j‖ - g_j.
+
+    Attributes:
+        values: shape (n,), never above f up to the relative rounding of one distance in float64.
+        nearest: shape (n, k), the columns j of the k smallest ‖x_i - y_j‖ - g_j.
+    """
+
+    values: Tensor
+    nearest: Tensor
+
+
+class Cells:
+    """Points in cells of neighbours with their bounding boxes; the order of the points is the caller's."""
+
+    def __init__(self, points: Tensor) -> None:
+        self.points = points
+        # Small cells are skipped more often; where none can be skipped, large ones multiply faster.
+        self.size = 128 if points.shape[1] <= _LOW_DIM else 1024
+        blocks = torch.split(points, self.size)
+        self.low = torch.stack([block.amin(0) for block in blocks])
+        self.high = torch.stack([block.amax(0) for block in blocks])
+        self.radius = torch.maximum(self.low.amin(0).abs(), self.high.amax(0).abs()).norm().item()
+
+    def members(self, cells: Tensor) -> Tensor:
+        """The indices of the points in some cells."""
+        index = (cells[:, None] * self.size + torch.arange(self.size)).flatten()
+        return index[index < len(self.points)]
+
+
+def paired_order(x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Orders of two weighted clouds that put mass next to near mass, so that their monotone coupling is good.
+
+    Both clouds are cut together, again and again, along the coordinate that varies most, at half their mass.
+    """
+    return _paired_order(x.numpy(), y.numpy(), a.numpy(), b.numpy())
+
+
+def _paired_order(x: _Vector, y: _Vector, a: _Vector, b: _Vector) -> tuple[Tensor, Tensor]:
+    stack = [(np.arange(len(x)), np.arange(len(y)))]
+    x_parts, y_parts = [], []
+    while stack:
+        i, j = stack.pop()
+        axis = int(np.argmax(x[i].var(0) + y[j].var(0)))
+        i, j = i[np.argsort(x[i, axis], kind="stable")], j[np.argsort(y[j, axis], kind="stable")]
+        if min(len(i), len(j)) < 2 or max(len(i), len(j)) <= _LEAF:
+            x_parts.append(i)
+            y_parts.append(j)
+            continue
+        i_cut, j_cut = _half(a[i]), _half(b[j])
+        stack += [(i[i_cut:], j[j_cut:]), (i[:i_cut], j[:j_cut])]
+    return torch.from_numpy(np.concatenate(x_parts)), torch.from_numpy(np.concatenate(y_parts))
+
+
+def c_transform(x: Cells, y: Cells, g: Tensor, *, keep: int) -> Transform:
+    """The c-transform of g at every point of x, with its `keep` best partners.
+
+    A coarse pass through matrix products finds, per row, the groups of columns with the smallest minima; their
+    members are then computed by direct differences. Whatever lies outside those groups is bounded from below
+    by the coarse minima less their rounding error, so no value is above the true one. Cells whose box is too far
+    to matter are skipped. Large problems take the coarse pass in float32, and again in float64 for the rows
+    whose value its error leaves in doubt.
+    """
+    tops = torch.stack([part.max() for part in torch.split(g, y.size)])
+    keep = min(keep, len(y.points))
+    values, nearest = [], []
+    for rows, low, high in zip(torch.split(x.points, x.size), x.low, x.high, strict=True):
+        columns = torch.arange(len(y.points))
+        if len(tops) > 4 + 2 * keep // y.size:
+            columns = y.members(_within_reach(rows, y, g, tops, low, high, keep))
+        dtype = torch.float32 if len(rows) * len(columns) > _SINGLE_ABOVE else torch.float64
+        found = _scan(rows, y, g, columns, keep, dtype)
+        doubtful = found.doubt > 0
+        if dtype == torch.float32 and doubtful.any():
+            again = _scan(rows[doubtful], y, g, columns, keep, torch.float64)
+            found.values[doubtful], found.partners[doubtful] = again.values, again.partners
+        values.append(found.values)
+        nearest.append(found.partners)
+    return Transform(torch.cat(values), torch.cat(nearest))
+
+
+def _box_distance(low: Tensor, high: Tensor, other_low: Tensor, other_high: Tensor) -> Tensor:
+    """A lower bound of the distance between points of two boxes; shapes (..., d) broadcast."""
+    gap = torch.maximum(other_low - high, low - other_high).clamp(min=0)
+    return gap.square().sum(-1).sqrt() * (1 - _EPS * (gap.shape[-1] + 8))
+
+
+def _within_reach(rows: Tensor, y: Cells, g: Tensor, tops: Tensor, low: Tensor, high: Tensor, keep: int) -> Tensor:
+    """The cells that may hold one of the `keep` best columns of some row of a cell with the given box."""
+    # Any k columns bound the k-th smallest value of each row from above: take those of the nearest cells.
+    nearby = ((y.low + y.high - low - high) / 2).norm(dim=1) - tops
+    probe = y.members(nearby.topk(2 + keep // y.size, largest=False).indices)
+    apart = _distances_to(rows, y.points, probe.expand(len(rows), -1)) - g[probe]
+    reach = apart.topk(keep, dim=1, largest=False).values[:, -1]
+    reach += 8 * _EPS * (g.abs().max() + reach.abs())  # offsets may dwarf the distances
+    near = (_box_distance(low, high, y.low, y.high) - tops <= reach.max()).nonzero().flatten()
+    if rows.shape[1] > _LOW_DIM:
+        return near
+    floor = _box_distance(rows[:, None], rows[:, None], y.low[near], y.high[near]) - tops[near]
+    return near[(floor <= reach[:, None]).any(0)]
+
+
+def distances(x: Tensor, y: Tensor) -> Tensor:
+    """‖x_i - y_i‖ row by row through direct differences; the gradient is 0 where the points coincide."""
+    squares = (x - y).square().sum(-1)
+    apart = squares > 0
+    return torch.where(apart, torch.where(apart, squares, 1.0).sqrt(), 0.0)
+
+
+@dataclass(frozen=True)
+class _Scan:
+    """What a look at some columns found.
+
+    Attributes:
+        values: certified minima.
+        doubt: how much the error of the coarse pass took off them.
+        partners: the best columns.
+    """
+
+    values: Tensor
+    doubt: Tensor
+    partners: Tensor
+
+
+def _scan(rows: Tensor, y: Cells, g: Tensor, columns: Tensor, keep: int, dtype: torch.dtype) -> _Scan:
+    # The last group is filled up with repetitions of one column, which the offset -inf takes out of the race.
+    short = -len(columns) % _GROUP
+    columns = torch.cat([columns, columns[-1:].expand(short)])
+    offsets = torch.cat([g[columns[: len(columns) - short]], g.new_full((short,), -torch.inf)])
+    minima, members, error = _group_minima(rows, y, columns, offsets, dtype)
+    lowest, groups = minima.topk(min(keep + 1, minima.shape[1]), dim=1, largest=False)
+    candidates = members[groups[:, :keep]].flatten(1)  # (rows, groups · members)
+    exact = _distances_to(rows, y.points, columns[candidates]) - offsets[candidates]
+    best, place = exact.topk(min(keep, exact.shape[1]), dim=1, largest=False)
+    values = best[:, 0]
+    if lowest.shape[1] > keep:
+        values = torch.minimum(values, lowest[:, keep].double() - error)
+    return _Scan(values, best[:, 0] - values, columns[candidates.gather(1, place)])
+
+
+def _distances_to(rows: Tensor, points: Tensor, index: Tensor) -> Tensor:
+    """‖row_i - point_index[i, k]‖ by direct differences, shape of `index`."""
+    squares = torch.zeros(index.shape, dtype=torch.float64)
+    if rows.shape[1] <= _LOW_DIM:
+        # Coordinate by coordinate: a reduction over a short last axis is slow.
+        for here, there in zip(rows.T, points.T, strict=True):
+            squares.add_((there[index] - here[:, None]).square_())
+        return squares.sqrt_()
+    step = max(1, _GATHER // (index.shape[1] * rows.shape[1]))
+    for start in range(0, len(rows), step):
+        part = index[start : start + step]
+        there = points.index_select(0, part.flatten()).view(*part.shape, -1)
+        squares[start : start + step] = there.sub_(rows[start : start + step, None]).square_().sum(-1)
+    return squares.sqrt_()
+
+
+def _group_minima(
+    rows: Tensor, y: Cells, columns: Tensor, offsets: Tensor, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, float]:
+    """Minima of ‖row - point‖ - offset over groups of columns, the groups, and the error of the minima."""
+    eps = torch.finfo(dtype).eps
+    # ‖u - v‖² as one product; squares shrunk by more than all rounding make it a lower bound.
+    # Centred on the rows, so that the squares that cancel are no larger than the distances at hand.
+    shrink = 1 - 4 * eps * (rows.shape[1] + 8)
+    centre = rows.mean(0)
+    left = (rows - centre).to(dtype)
+    left_squares = left.square().sum(1, keepdim=True)
+    left = torch.cat([-2 * left, shrink * left_squares, torch.ones_like(left_squares)], dim=1)
+    minima, members, farthest = [], [], 0.0
+    chunk = max(_GROUP, _CACHED // len(rows) // _GROUP * _GROUP)
+    for start in range(0, len(columns), chunk):
+        index = columns[start : start + chunk]
+        right = y.points.index_select(0, index).sub_(centre).to(dtype)
+        squares = right.square().sum(1, keepdim=True)
+        farthest = max(farthest, squares.max().item())
+        right = torch.cat([right, torch.ones_like(squares), shrink * squares], dim=1)
+        block = (left @ right.T).clamp_min_(0).sqrt_().sub_(offsets[start : start + chunk].to(dtype))
+        minima.append(block.view(len(rows), _GROUP, -1).amin(1))
+        members.append(torch.arange(start, start + len(index)).view(_GROUP, -1).T)
+    largest = offsets[torch.isfinite(offsets)].abs().max().item()
+    reach = left_squares.max().sqrt().item() + farthest**0.5 + largest
+    shift = rows.abs().amax(0).norm().item() + y.radius
+    return torch.cat(minima, dim=1), torch.cat(members), 4 * eps * reach + 8 * _EPS * shift
+
+
+def _half(mass: _Vector) -> int:
+    """How many of the sorted points make up half the mass, at least one and not all."""
+    ends = mass.cumsum()
+    return int(np.clip(np.searchsorted(ends, ends[-1] / 2 * (1 + 4 * _EPS), side="right"), 1, len(mass) - 1))

@@ -1,0 +1,268 @@
+"""Exact optimal transport, handed over with the certificate that it is."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wassergan.distances.cells import Cells, c_transform, distances
+from wassergan.distances.checks import Array, as_tensor, as_weights, check_finite
+from wassergan.distances.line import monotone_coupling
+from wassergan.distances.problem import Problem, Side, check_pair, pose
+from wassergan.distances.refine import Bounds, Pace, refine
+from wassergan.distances.simplex import DEFAULT_ITERATIONS, Flow, Vector, solve_dense
+from wassergan.errors import UserError, WorkError
+
+_EPS = float(np.finfo(np.float64).eps)
+_BLOCK = 2**18  # entries of a cost matrix looked at together
+_FALLBACK_PAIRS = 25_000_000  # pairs up to which a full matrix may be formed should column generation stall
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A coupling as a list: `mass[k]` goes from point `rows[k]` of x to point `cols[k]` of y."""
+
+    rows: Tensor
+    cols: Tensor
+    mass: Tensor
+    shape: tuple[int, int]
+
+    def to_dense(self) -> Tensor:
+        """The coupling as a matrix, shape (n, m)."""
+        dense = self.mass.new_zeros(self.shape)
+        return dense.index_put_((self.rows, self.cols), self.mass, accumulate=True)
+
+
+@dataclass(frozen=True)
+class Transport:
+    """An optimal transport and the proof of it.
+
+    Attributes:
+        value: what the plan costs, float64 scalar, differentiable in points (or costs) and weights.
+            Its gradient is 0 where joined points coincide; the derivative in a weight is its potential.
+        lower: value of the verified potentials less their rounding: no plan costs less.
+        upper: cost of the verified plan plus its rounding.
+        plan: the coupling, sparse.
+        potentials: f (n,) and g (m,) with f_i + g_j ≤ c_ij and Σ a f + Σ b g = `value`, up to the bounds.
+    """
+
+    value: Tensor
+    lower: float
+    upper: float
+    plan: Plan
+    potentials: tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class _Certified:
+    """A plan and potentials that have been checked against each other, in float64 on the CPU."""
+
+    plan: Flow
+    f: Tensor
+    g: Tensor
+    lower: float
+    upper: float
+
+
+def exact_w1(
+    x: Array,
+    y: Array,
+    *,
+    x_weights: Array | None = None,
+    y_weights: Array | None = None,
+    normalize: bool = False,
+    tolerance: float = 1e-9,
+    max_iterations: int = DEFAULT_ITERATIONS,
+) -> Transport:
+    """Wasserstein-1 distance of two weighted samples for the Euclidean metric, exact.
+
+    W1 = min over couplings π of Σ π_ij ‖x_i - y_j‖ = max of Σ a_i f_i + Σ b_j g_j, f_i + g_j ≤ ‖x_i - y_j‖.
+    The cost matrix is never held: memory is O(n + m), see `refine`.
+
+    Args:
+        x: points, shape (n, d).
+        y: points, shape (m, d).
+        x_weights: shape (n,), summing to one, zeros allowed; equal when None.
+        y_weights: shape (m,).
+        normalize: divide the weights by their sums.
+        tolerance: largest gap between `upper` and `lower`, as a fraction of `upper`, beyond rounding.
+        max_iterations: limit of each run of the network simplex.
+
+    Raises:
+        UserError: what was given is no pair of weighted samples, or the distances overflow.
+        WorkError: the solver stopped early, or its answer could not be certified within the tolerance.
+    """
+    left, right, a, b = check_pair(x, y, x_weights, y_weights, normalize)
+    problem = pose(left, right, a, b)
+    best = _closed(problem, tolerance, max_iterations)
+    plan = _unfolded(problem, best.plan, a, b)
+    costs = distances(left[plan.rows] / problem.scale, right[plan.cols] / problem.scale) * problem.scale
+    f, g = (t.to(left.device) * problem.scale for t in _everywhere(problem, best, left, right))
+    return _transport(costs, best.lower * problem.scale, best.upper * problem.scale, plan, (f, g), (a, b))
+
+
+def exact_transport(
+    cost: Array,
+    *,
+    x_weights: Array | None = None,
+    y_weights: Array | None = None,
+    normalize: bool = False,
+    tolerance: float = 1e-9,
+    max_iterations: int = DEFAULT_ITERATIONS,
+) -> Transport:
+    """Optimal transport for a matrix of costs, exact: min over couplings π of Σ π_ij c_ij.
+
+    Args:
+        cost: shape (n, m), finite, of either sign.
+        x_weights: shape (n,), summing to one, zeros allowed; equal when None.
+        y_weights: shape (m,).
+        normalize: divide the weights by their sums.
+        tolerance: largest gap between `upper` and `lower`, as a fraction of the largest |cost|.
+        max_iterations: limit of the network simplex.
+
+    Raises:
+        UserError: the costs are not finite, or the weights are no weights.
+        WorkError: the solver stopped early, or its answer could not be certified within the tolerance.
+    """
+    costs = as_tensor(cost, name="cost")
+    if costs.ndim != 2 or 0 in costs.shape:
+        raise UserError("cost must have shape (n, m), both at least one", found=f"shape {tuple(costs.shape)}")
+    check_finite(costs, name="cost")
+    n, m = costs.shape
+    a = as_weights(x_weights, n, like=costs, name="x_weights", normalize=normalize)
+    b = as_weights(y_weights, m, like=costs, name="y_weights", normalize=normalize)
+    matrix = costs.detach().cpu().double().contiguous()
+    best = _certified(matrix, a.detach().cpu(), b.detach().cpu(), tolerance, max_iterations)
+    rows, cols, mass = (torch.from_numpy(t).to(costs.device) for t in (best.plan.rows, best.plan.cols, best.plan.mass))
+    potentials = best.f.to(costs.device), best.g.to(costs.device)
+    return _transport(
+        costs[rows, cols].double(), best.lower, best.upper, Plan(rows, cols, mass, (n, m)), potentials, (a, b)
+    )
+
+
+def _transport(
+    costs: Tensor,
+    lower: float,
+    upper: float,
+    plan: Plan,
+    potentials: tuple[Tensor, Tensor],
+    weights: tuple[Tensor, Tensor],
+) -> Transport:
+    value = (costs * plan.mass).sum()
+    if not np.isfinite([value.item(), lower, upper]).all():
+        raise UserError("The distance overflows", mend="rescale the points or costs")
+    lower, upper = min(lower, value.item()), max(upper, value.item())
+    for potential, weight in zip(potentials, weights, strict=True):
+        if weight.requires_grad:
+            # Envelope theorem: the derivative in a weight is its potential. The value is left as it is.
+            value = value + (potential * (weight - weight.detach())).sum()
+    return Transport(value, lower, upper, plan, potentials)
+
+
+def _closed(problem: Problem, tolerance: float, iterations: int) -> Bounds | _Certified:
+    """Bounds whose plan and potentials meet: by column generation, or over the full matrix."""
+    rounding = 4 * (problem.dim + 64) * _EPS * problem.diameter
+    rng = torch.Generator().manual_seed(0)  # picks the coarse sample: it moves the time taken, not the answer
+    for bounds in refine(problem, rng=rng, pace=Pace(np.inf), iterations=iterations):
+        if bounds.upper - bounds.dual <= tolerance * bounds.upper + rounding:
+            return bounds
+    if len(problem.x) * len(problem.y) > _FALLBACK_PAIRS:
+        raise WorkError(
+            "The bounds on W1 did not meet within the tolerance",
+            found=f"[{bounds.lower * problem.scale:.12g}, {bounds.upper * problem.scale:.12g}]",
+            mend="loosen the tolerance",
+        )
+    matrix = torch.cdist(problem.x.cells.points, problem.y.cells.points, compute_mode="donot_use_mm_for_euclid_dist")
+    return _certified(matrix, problem.x.mass, problem.y.mass, tolerance, iterations)
+
+
+def _certified(cost: Tensor, a: Tensor, b: Tensor, tolerance: float, iterations: int) -> _Certified:
+    """An optimal plan over a full matrix, with potentials repaired so that they are feasible everywhere."""
+    size = cost.abs().max().item()
+    scale = 2.0 ** np.clip(np.frexp(size)[1], -1000, 1000) if size > 0 else 1.0
+    # Costs far from one stop the solver at once; a power of two keeps every digit. Near one, no copy.
+    near = 2.0**-8 <= scale <= 2.0**8
+    scaled = cost.numpy() if near else cost.numpy() / scale
+    i, j = a.nonzero().flatten().numpy(), b.nonzero().flatten().numpy()
+    full = len(i) == len(a) and len(j) == len(b)
+    active = scaled if full else scaled[np.ix_(i, j)]
+    # The solver calls some problems with negative costs infeasible; a constant changes no optimal plan.
+    active = active - active.min() if active.min() < 0 else active
+    flow = solve_dense(active, a.numpy()[i], b.numpy()[j], iterations=iterations)
+    flow = Flow(i[flow.rows], j[flow.cols], flow.mass, flow.f, flow.g)
+    f, g = _feasible(scaled, j, flow.g)
+    lower, upper = _interval(scaled, a.numpy(), b.numpy(), flow, f, g)
+    unit = 1.0 if near else float(scale)
+    if upper - lower > tolerance * size / unit:
+        raise WorkError(
+            "The transport solver's plan is not optimal within the tolerance",
+            found=f"bounds [{lower * unit:.12g}, {upper * unit:.12g}]",
+            mend="loosen the tolerance",
+        )
+    f_, g_ = torch.from_numpy(f) * unit, torch.from_numpy(g) * unit
+    return _Certified(flow, f_, g_, lower * unit, upper * unit)
+
+
+def _feasible(cost: Vector, active: "np.ndarray[tuple[int], np.dtype[np.int64]]", g: Vector) -> tuple[Vector, Vector]:
+    """Potentials with f_i + g_j ≤ c_ij for every pair: f from g over the active columns, then g from f."""
+    n, m = cost.shape
+    offsets = np.full(m, -np.inf)
+    offsets[active] = g
+    f, g = np.empty(n), np.full(m, np.inf)
+    step = max(1, _BLOCK // m)
+    for start in range(0, n, step):
+        block = cost[start : start + step]
+        f[start : start + step] = (block - offsets).min(1)
+        np.minimum(g, (block - f[start : start + step, None]).min(0), out=g)
+    return f, g
+
+
+def _interval(cost: Vector, a: Vector, b: Vector, plan: Flow, f: Vector, g: Vector) -> tuple[float, float]:
+    """Bounds on the optimum from potentials and from a plan, rounding and missing mass included."""
+    # With g centred, masses that differ by rounding are not multiplied by an offset common to f and -g.
+    shift = float(np.sum(b * g))
+    size = float(np.abs(f + shift).max() + np.abs(g - shift).max() + np.abs(cost).max())
+    lower = float(np.sum(a * (f + shift)) + np.sum(b * (g - shift))) - 64 * _EPS * size
+    missing = sum(
+        float(np.abs(np.bincount(index, weights=plan.mass, minlength=len(mass)) - mass).sum())
+        for index, mass in ((plan.rows, a), (plan.cols, b))
+    )
+    upper = float(np.sum(plan.mass * cost[plan.rows, plan.cols])) + (64 * _EPS + 2 * missing) * size
+    return lower, upper
+
+
+def _unfolded(problem: Problem, flow: Flow, a: Tensor, b: Tensor) -> Plan:
+    """The plan between the caller's points: what reaches a merged point goes to those it stands for."""
+    rows, cols = torch.from_numpy(flow.rows), torch.from_numpy(flow.cols)
+    rows, cols, mass = _shared_out(problem.x, rows, cols, torch.from_numpy(flow.mass), a.detach().cpu())
+    cols, rows, mass = _shared_out(problem.y, cols, rows, mass, b.detach().cpu())
+    return Plan(rows.to(a.device), cols.to(a.device), mass.to(a.device), (len(a), len(b)))
+
+
+def _shared_out(
+    side: Side, here: Tensor, there: Tensor, mass: Tensor, weights: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    members = side.place.argsort(stable=True)
+    members = members[side.place[members] >= 0]
+    arcs = here.argsort(stable=True)
+    if len(members) == len(side):
+        return members[here], there, mass
+    arc, member, share = monotone_coupling(mass[arcs], weights[members])
+    # Running sums of arcs and of weights may part by rounding at the seam between two merged points.
+    kept = (share > 0) & (here[arcs][arc] == side.place[members][member])
+    return members[member[kept]], there[arcs][arc[kept]], share[kept]
+
+
+def _everywhere(problem: Problem, best: Bounds | _Certified, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Potentials at all of the caller's points: those without weight take the c-transform."""
+    f, g = best.f[problem.x.place], best.g[problem.y.place]
+    y_points = y.detach().cpu() / problem.scale
+    for place, own, points, others, potentials in (
+        (problem.x.place, f, x.detach().cpu() / problem.scale, problem.y.cells, best.g),
+        (problem.y.place, g, y_points, Cells(x.detach().cpu() / problem.scale), f),
+    ):
+        absent = place < 0
+        if absent.any():
+            own[absent] = c_transform(Cells(points[absent]), others, potentials, keep=1).values
+    return f, g

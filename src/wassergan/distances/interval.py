@@ -1,0 +1,192 @@
+"""Intervals that contain W1, at any size, in the time that is given."""
+
+import math
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from wassergan.distances.cells import Cells, c_transform
+from wassergan.distances.checks import Array
+from wassergan.distances.population import critic_lower_bound, halves
+from wassergan.distances.problem import Problem, check_pair, pose
+from wassergan.distances.refine import Bounds, Pace, refine
+from wassergan.errors import UserError
+
+_SAMPLES = "How far apart are these two samples?"
+_LAWS = "How far apart are the laws that the samples were drawn from?"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Bounds on a Wasserstein-1 distance, and what they are bounds of.
+
+    Attributes:
+        lower: see `lower_means`.
+        upper: see `upper_means`.
+        estimate: the single number to quote; see `estimate_means`.
+        question: which distance this is about: that of the samples, or that of the laws behind them.
+        lower_means: what `lower` guarantees, in words.
+        upper_means: what `upper` guarantees, in words.
+        estimate_means: what `estimate` is, in words.
+        confidence: probability that `lower` holds; None where it holds for certain.
+        n: points in x.
+        m: points in y.
+        dim: their dimension.
+        seconds: time taken.
+        stopped: "tolerance", "budget", or "optimum" when no better bound exists in float64.
+    """
+
+    lower: float
+    upper: float
+    estimate: float
+    question: str
+    lower_means: str
+    upper_means: str
+    estimate_means: str
+    confidence: float | None
+    n: int
+    m: int
+    dim: int
+    seconds: float
+    stopped: str
+
+    @property
+    def width(self) -> float:
+        """(upper - lower) / upper; zero when upper is zero."""
+        return (self.upper - self.lower) / self.upper if self.upper > 0 else 0.0
+
+
+def w1_interval(
+    x: Array,
+    y: Array,
+    *,
+    rng: torch.Generator,
+    x_weights: Array | None = None,
+    y_weights: Array | None = None,
+    normalize: bool = False,
+    tolerance: float = 0.01,
+    budget_seconds: float = 60.0,
+    population: bool = False,
+    confidence: float = 0.95,
+    diameter: float | None = None,
+) -> Interval:
+    """Guaranteed bounds on W1, refined until they are close or the time is up; no cost matrix is held.
+
+    The upper bound is the cost of a coupling, the lower one the value of feasible potentials, both rounding
+    included, so W1 of the two samples lies in between whenever the refinement stops.
+
+    Args:
+        x: points, shape (n, d).
+        y: points, shape (m, d).
+        rng: picks projections, subsamples, and the split of a `population` bound.
+        x_weights: shape (n,), summing to one; equal when None. Not with `population`.
+        y_weights: shape (m,).
+        normalize: divide the weights by their sums.
+        tolerance: stop at (upper - lower) / upper ≤ tolerance, ≥ 0.
+        budget_seconds: begin no step that is not expected to end within this time.
+        population: ask for the laws behind the samples: fit potentials on one half of the data, score them on
+            the other, and give a lower confidence bound; the upper side is the samples' own, biased upwards.
+        confidence: of that lower bound, see `critic_lower_bound`.
+        diameter: of the set that both laws live on, if known, see `critic_lower_bound`.
+
+    Raises:
+        UserError: what was given is no pair of weighted samples, or an argument is out of range.
+    """
+    start = time.perf_counter()
+    if not (math.isfinite(tolerance) and tolerance >= 0):
+        raise UserError("The tolerance must be finite and not negative", found=f"{tolerance}")
+    if not budget_seconds > 0:
+        raise UserError("The budget must be positive", found=f"{budget_seconds} seconds")
+    left, right, a, b = check_pair(x, y, x_weights, y_weights, normalize)
+    if population and (x_weights is not None or y_weights is not None):
+        raise UserError("A bound on the laws needs independent draws", found="weights")
+    if population and min(len(left), len(right)) < 4:
+        raise UserError("A bound on the laws needs at least four points a side", found=f"{len(left)} and {len(right)}")
+    if not population and diameter is not None:
+        raise UserError("A diameter serves only bounds on the laws", mend="pass population=True")
+    left, right = left.detach().cpu(), right.detach().cpu()
+    deadline = start + budget_seconds
+    lower = 0.0
+    if population:
+        lower = _held_out(left, right, rng, tolerance, start + budget_seconds / 2, confidence, diameter)
+    problem = pose(left, right, a, b)
+    bounds, stopped = _refined(problem, rng, tolerance, deadline)
+    scale = problem.scale
+    sample_lower, upper = bounds.lower * scale, bounds.upper * scale
+    if not math.isfinite(upper):
+        raise UserError("The distance overflows", mend="rescale the points")
+    middle = 0.5 * (sample_lower + upper)
+    words = _words_laws(confidence, diameter) if population else _words_samples()
+    return Interval(
+        lower if population else sample_lower,
+        upper,
+        middle,
+        *words,
+        confidence if population else None,
+        len(left),
+        len(right),
+        problem.dim,
+        time.perf_counter() - start,
+        stopped,
+    )
+
+
+def _refined(problem: Problem, rng: torch.Generator, tolerance: float, deadline: float) -> tuple[Bounds, str]:
+    pace = Pace(deadline)
+    for bounds in refine(problem, rng=rng, pace=pace):
+        if bounds.width <= tolerance:
+            return bounds, "tolerance"
+        if pace.left() <= 0:
+            return bounds, "budget"
+    return bounds, "budget" if pace.refused else "optimum"
+
+
+def _held_out(
+    x: Tensor,
+    y: Tensor,
+    rng: torch.Generator,
+    tolerance: float,
+    deadline: float,
+    confidence: float,
+    diameter: float | None,
+) -> float:
+    """The better of two critics fitted on one half and scored on the other, each at half the risk."""
+    (x_fit, x_test), (y_fit, y_test) = (
+        tuple(points[index.cpu()] for index in halves(len(points), rng=rng)) for points in (x, y)
+    )
+    weights = [torch.full((len(points),), 1 / len(points), dtype=torch.float64) for points in (x_fit, y_fit)]
+    problem = pose(x_fit, y_fit, *weights)
+    bounds, _ = _refined(problem, rng, tolerance, deadline)
+    scale = problem.scale
+    x_test, y_test = x_test / scale, y_test / scale
+    # f(z) = min_j ‖z - y_j‖ - g_j is 1-Lipschitz on all of space, whatever the offsets.
+    potential = [c_transform(Cells(points), problem.y.cells, bounds.g, keep=1).values for points in (x_test, y_test)]
+    drift = x_fit.mean(0) - y_fit.mean(0)
+    direction = torch.nn.functional.normalize(drift, dim=0)
+    risk = (1 - confidence) / 2
+    return scale * max(
+        critic_lower_bound(*scores, confidence=1 - risk, diameter=None if diameter is None else diameter / scale)
+        for scores in (potential, [x_test @ direction, y_test @ direction])
+    )
+
+
+def _words_samples() -> tuple[str, str, str, str]:
+    return (
+        _SAMPLES,
+        "no coupling of the two samples costs less; certain",
+        "a coupling of the two samples costs this much, so their distance is at most this; certain",
+        "the middle of the interval",
+    )
+
+
+def _words_laws(confidence: float, diameter: float | None) -> tuple[str, str, str, str]:
+    how = "at any sample size" if diameter is not None else "as the sample size grows, for finite variances"
+    return (
+        _LAWS,
+        f"the distance of the laws is at least this with confidence {confidence:g}, {how}",
+        "the distance of the samples is at most this; on average over draws it is above that of the laws, in "
+        "high dimension far above, so this is no confidence bound",
+        "the distance of the samples, biased upwards as an estimate for the laws",
+    )

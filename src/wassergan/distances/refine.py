@@ -1,0 +1,250 @@
+"""Bounds on W1 that close in on it: transport over few arcs, and the arcs that the potentials ask for.
+
+A plan over any arcs bounds W1 from above; potentials made feasible by a c-transform bound it from below. The
+arcs of smallest reduced cost under the current potentials are added and the transport is solved again (column
+generation), until both bounds meet. The cost matrix never exists.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from wassergan.distances.cells import Cells, c_transform, distances
+from wassergan.distances.line import monotone_coupling, wasserstein_line
+from wassergan.distances.problem import Problem, Side
+from wassergan.distances.simplex import DEFAULT_ITERATIONS, Flow, solve_dense, solve_sparse
+
+_EPS = float(np.finfo(np.float64).eps)
+_KEEP = 8  # partners per point that each c-transform proposes
+# Pairs up to which the full matrix is solved at once: in few dimensions ties make column generation slower.
+_DENSE_PAIRS, _DENSE_PAIRS_LOW_DIM, _LOW_DIM = 400_000, 4_200_000, 8
+_COARSER = 8  # how many times smaller the sample is that gives the first potentials
+_COARSE_WIDTH = 2e-3  # relative width at which the coarse problem is good enough
+_MEANS_EXPLAIN = 0.05  # share of the cost that may be left over where linear potentials are a good start
+_DIRECTIONS = 16  # random directions of the first lower bound
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What is known of W1 so far, in the problem's units.
+
+    Attributes:
+        lower: no coupling costs less, rounding included.
+        upper: what `plan` costs, rounding included.
+        plan: a coupling of the two sides, from row to row.
+        f: potentials of x, with g: f_i + g_j ≤ ‖x_i - y_j‖ up to the rounding of one distance.
+        g: potentials of y.
+        dual: the bound that f and g give; `lower` is at least that, a projection may have given more.
+    """
+
+    lower: float
+    upper: float
+    plan: Flow
+    f: Tensor
+    g: Tensor
+    dual: float
+
+    @property
+    def width(self) -> float:
+        """(upper - lower) / upper; zero when both are zero."""
+        return (self.upper - self.lower) / self.upper if self.upper > 0 else 0.0
+
+
+class Pace:
+    """Tells whether the next step fits before the deadline.
+
+    Attributes:
+        deadline: in the time of `time.perf_counter`.
+        refused: whether a step was left out.
+    """
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.refused = False
+        self.per_square = 0.0  # seconds of a solve per squared number of points
+
+    def left(self) -> float:
+        """Seconds before the deadline."""
+        return self.deadline - time.perf_counter()
+
+    def allows_transform(self, x: Cells, y: Cells, g: Tensor) -> bool:
+        """Whether a c-transform of g at all of x fits, judged by the time that two cells of x take."""
+        if self.left() == np.inf:
+            return True
+        middle = len(x.points) // 2
+        part = Cells(x.points[middle : middle + 2 * x.size])
+        start = time.perf_counter()
+        c_transform(part, y, g, keep=_KEEP)
+        return self._allows((time.perf_counter() - start) * len(x.points) / len(part.points))
+
+    def allows_solve(self, problem: Problem) -> bool:
+        """Whether a solve fits, judged by the last one."""
+        return self._allows(self.per_square * (len(problem.x) + len(problem.y)) ** 2)
+
+    def solve(self, problem: Problem, rows: Tensor, cols: Tensor, iterations: int) -> Flow:
+        """`solve_sparse` over arcs of a problem, timed."""
+        start = time.perf_counter()
+        cost = distances(problem.x.cells.points[rows], problem.y.cells.points[cols])
+        masses = problem.x.mass.numpy(), problem.y.mass.numpy()
+        flow = solve_sparse(rows.numpy(), cols.numpy(), cost.numpy(), *masses, iterations=iterations)
+        self.per_square = (time.perf_counter() - start) / (len(problem.x) + len(problem.y)) ** 2
+        return flow
+
+    def _allows(self, seconds: float) -> bool:
+        self.refused = self.refused or self.left() <= seconds
+        return not self.refused
+
+
+def refine(
+    problem: Problem, *, rng: torch.Generator, pace: Pace, iterations: int = DEFAULT_ITERATIONS
+) -> Iterator[Bounds]:
+    """Bounds that never get worse, until no arc is missing or the next step does not fit before the deadline.
+
+    Args:
+        problem: from `pose`.
+        rng: picks the directions of the first lower bound and the points of the coarse problem.
+        pace: holds the deadline. A step begins only if the time that it took before, scaled up, is left.
+        iterations: limit of the network simplex.
+    """
+    x, y = problem.x.cells, problem.y.cells
+    bounds = _first(problem, rng)
+    yield bounds
+    rows, cols = torch.from_numpy(bounds.plan.rows), torch.from_numpy(bounds.plan.cols)
+    dense = _DENSE_PAIRS_LOW_DIM if problem.dim <= _LOW_DIM else _DENSE_PAIRS
+    if len(problem.x) * len(problem.y) <= dense:
+        flow = _solve_all(problem, iterations)
+        bounds = _with_plan(problem, bounds, flow)
+        g = torch.from_numpy(flow.g)
+    else:
+        g = _first_potentials(problem, bounds, rng, pace, iterations)
+    while pace.allows_transform(x, y, g):
+        to_y = c_transform(x, y, g, keep=_KEEP)
+        bounds = _with_potentials(problem, bounds, to_y.values, g)
+        yield bounds
+        if not pace.allows_transform(y, x, to_y.values):
+            return
+        to_x = c_transform(y, x, to_y.values, keep=_KEEP)
+        bounds = _with_potentials(problem, bounds, to_y.values, to_x.values)
+        yield bounds
+        known = len(rows)
+        rows, cols = _united(rows, cols, to_y.nearest, to_x.nearest)
+        if len(rows) == known or not pace.allows_solve(problem):
+            return
+        flow = pace.solve(problem, rows, cols, iterations)
+        bounds = _with_plan(problem, bounds, flow)
+        yield bounds
+        g = torch.from_numpy(flow.g)
+
+
+def lower_bound(problem: Problem, f: Tensor, g: Tensor) -> float:
+    """Σ a f + Σ b g less its rounding, for potentials with f_i + g_j ≤ ‖x_i - y_j‖."""
+    # Mass may differ by rounding between the sides: with g centred that error is not multiplied by an offset.
+    shift = (problem.y.mass @ g).item()
+    f, g = f + shift, g - shift
+    size = f.abs().max().item() + g.abs().max().item()
+    value = float(np.sum((problem.x.mass * f).numpy()) + np.sum((problem.y.mass * g).numpy()))
+    return max(0.0, value - (problem.dim + 64) * _EPS * size)
+
+
+def plan_cost(problem: Problem, plan: Flow) -> float:
+    """Σ mass · distance of a plan, as it stands."""
+    rows, cols = torch.from_numpy(plan.rows), torch.from_numpy(plan.cols)
+    cost = distances(problem.x.cells.points[rows], problem.y.cells.points[cols]).numpy()
+    return float(np.sum(cost * plan.mass))
+
+
+def upper_bound(problem: Problem, plan: Flow) -> float:
+    """The cost of a plan, plus what moving its marginals onto the weights can cost at most, plus rounding."""
+    missing = sum(
+        float(np.abs(np.bincount(index, weights=plan.mass, minlength=len(side)) - side.mass.numpy()).sum())
+        for index, side in ((plan.rows, problem.x), (plan.cols, problem.y))
+    )
+    cost = plan_cost(problem, plan) * (1 + (problem.dim + 64) * _EPS)
+    return cost + (missing + 4 * _EPS) * problem.diameter
+
+
+def _first(problem: Problem, rng: torch.Generator) -> Bounds:
+    """The monotone coupling along the order of the points, and the best of some one-dimensional distances."""
+    i, j, mass = monotone_coupling(problem.x.mass, problem.y.mass)
+    used = mass > 0
+    plan = Flow(i[used].numpy(), j[used].numpy(), mass[used].numpy(), np.zeros(0), np.zeros(0))
+    x, y = problem.x.cells.points, problem.y.cells.points
+    random = torch.randn(_DIRECTIONS, problem.dim, generator=rng, dtype=torch.float64, device=rng.device).cpu()
+    lower = 0.0
+    for direction in torch.cat([_drift(problem)[None], normalize(random)]):
+        unit = normalize(direction, dim=0)
+        along = wasserstein_line(x @ unit, y @ unit, x_weights=problem.x.mass, y_weights=problem.y.mass)
+        lower = max(lower, along.item() - (problem.dim + 64) * _EPS * (x.abs().sum(1).max() + 1).item())
+    return Bounds(
+        lower,
+        upper_bound(problem, plan),
+        plan,
+        torch.zeros_like(problem.x.mass),
+        torch.zeros_like(problem.y.mass),
+        0.0,
+    )
+
+
+def _drift(problem: Problem) -> Tensor:
+    """The mean of x less the mean of y, shape (d,); W1 is at least its length."""
+    return problem.x.mass @ problem.x.cells.points - problem.y.mass @ problem.y.cells.points
+
+
+def _solve_all(problem: Problem, iterations: int) -> Flow:
+    cost = torch.cdist(problem.x.cells.points, problem.y.cells.points, compute_mode="donot_use_mm_for_euclid_dist")
+    return solve_dense(cost.numpy(), problem.x.mass.numpy(), problem.y.mass.numpy(), iterations=iterations)
+
+
+def _first_potentials(problem: Problem, bounds: Bounds, rng: torch.Generator, pace: Pace, iterations: int) -> Tensor:
+    """Potentials of y to begin with.
+
+    Linear ones along the difference of the means, where the means account for most of the cost; otherwise those of
+    the transport between a part of each side, extended by a c-transform.
+    """
+    drift = _drift(problem)
+    if drift.norm() >= (1 - _MEANS_EXPLAIN) * bounds.upper:
+        return -problem.y.cells.points @ normalize(drift, dim=0)
+    part = Problem(_part(problem.x, rng), _part(problem.y, rng), problem.scale)
+    inner = Pace(time.perf_counter() + pace.left() / 3)
+    for bounds in refine(part, rng=rng, pace=inner, iterations=iterations):
+        if bounds.width <= _COARSE_WIDTH and bounds.dual == bounds.lower:
+            break
+    pace.per_square = inner.per_square
+    if not pace.allows_transform(problem.y.cells, part.x.cells, bounds.f):
+        return torch.zeros_like(problem.y.mass)
+    return c_transform(problem.y.cells, part.x.cells, bounds.f, keep=1).values
+
+
+def _part(side: Side, rng: torch.Generator) -> Side:
+    """One point in `_COARSER`, their order kept, so that they still stand next to near mass."""
+    count = -(-len(side) // _COARSER)
+    chosen = torch.randperm(len(side), generator=rng, device=rng.device).cpu()[:count].sort().values
+    mass = side.mass[chosen]
+    return Side(Cells(side.cells.points[chosen]), mass / mass.sum(), chosen)
+
+
+def _united(rows: Tensor, cols: Tensor, to_y: Tensor, to_x: Tensor) -> tuple[Tensor, Tensor]:
+    """The arcs so far and those to the partners of every point, each once."""
+    count = len(to_x)
+    from_x = torch.arange(len(to_y)).repeat_interleave(to_y.shape[1]), to_y.flatten()
+    from_y = to_x.flatten(), torch.arange(count).repeat_interleave(to_x.shape[1])
+    keys = torch.cat([r * count + c for r, c in ((rows, cols), from_x, from_y)])
+    keys = torch.unique(keys)
+    return keys // count, keys % count
+
+
+def _with_plan(problem: Problem, bounds: Bounds, plan: Flow) -> Bounds:
+    upper = upper_bound(problem, plan)
+    return replace(bounds, upper=upper, plan=plan) if upper <= bounds.upper else bounds
+
+
+def _with_potentials(problem: Problem, bounds: Bounds, f: Tensor, g: Tensor) -> Bounds:
+    dual = lower_bound(problem, f, g)
+    if dual < bounds.dual:
+        return bounds
+    return replace(bounds, lower=max(dual, bounds.lower), f=f, g=g, dual=dual)

@@ -1,0 +1,64 @@
+"""POT's network simplex, held to its word: what it returns is optimal, or an error is raised."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import ot
+from scipy import sparse
+
+from wassergan.errors import WorkError
+
+Vector = npt.NDArray[np.float64]
+Index = npt.NDArray[np.int64]
+
+_OPTIMAL = 1
+DEFAULT_ITERATIONS = 10**9
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A plan and the solver's potentials, before anything about them has been verified.
+
+    Attributes:
+        rows: index of the source of each piece of mass, shape (k,).
+        cols: index of its target, shape (k,).
+        mass: how much, positive, shape (k,).
+        f: potential of each source, shape (n,).
+        g: potential of each target, shape (m,).
+    """
+
+    rows: Index
+    cols: Index
+    mass: Vector
+    f: Vector
+    g: Vector
+
+
+def solve_dense(cost: Vector, a: Vector, b: Vector, *, iterations: int = DEFAULT_ITERATIONS) -> Flow:
+    """Transport of positive weights a onto b over a full cost matrix whose largest entry is near one."""
+    plan, f, g = _solve(cost, a, b, iterations)
+    rows, cols = np.nonzero(plan)
+    return Flow(rows, cols, plan[rows, cols], f, g)
+
+
+def solve_sparse(
+    rows: Index, cols: Index, cost: Vector, a: Vector, b: Vector, *, iterations: int = DEFAULT_ITERATIONS
+) -> Flow:
+    """Transport over the given arcs alone; they must admit a plan."""
+    plan, f, g = _solve(sparse.coo_matrix((cost, (rows, cols)), shape=(len(a), len(b))), a, b, iterations)
+    used = plan.data > 0
+    return Flow(plan.row[used].astype(np.int64), plan.col[used].astype(np.int64), plan.data[used], f, g)
+
+
+def _solve(cost: Any, a: Vector, b: Vector, iterations: int) -> tuple[Any, Vector, Vector]:
+    """POT's plan, dense or sparse as the cost is, and its potentials."""
+    with warnings.catch_warnings(record=True) as complaints:
+        warnings.simplefilter("always")
+        plan, log = ot.lp.emd(a, b, cost, numItermax=iterations, log=True, center_dual=False)
+    if log["result_code"] != _OPTIMAL:
+        found = str(complaints[0].message) if complaints else f"result code {log['result_code']}"
+        raise WorkError("The transport solver did not reach an optimum", found=found)
+    return plan, log["u"], log["v"]
