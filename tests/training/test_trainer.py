@@ -308,7 +308,8 @@ def test_looking_and_drawing_on_the_way_do_not_change_the_weights(make_trainer: 
         trainer.sample(20, seed=4)
         torch.rand(3)
 
-    watched, alone = make_trainer(networks=dropping_networks()), make_trainer(networks=dropping_networks())
+    # A penalty that is never 0, so that a shifted stream shows in the weights.
+    watched, alone = (make_trainer(networks=dropping_networks(), constraint="gp") for _ in range(2))
     watched.train(steps=6, tick_due=lambda step: True, on_tick=look, on_step=lambda t: look(t))
     alone.train(steps=6, tick_due=NEVER)
     assert_equal_weights(watched, alone)
