@@ -90,15 +90,15 @@ def _default(shape: tuple[int, ...], count: int) -> Values:
     if math.prod(shape) <= LARGEST_SMALL_SAMPLE:
         return {
             **common,
-            "average_ramp": 0.05,
-            "penalty_weight": 1.0,
+            "average_ramp": 0.1,
+            "penalty_weight": 3.0,
             "penalty_every": 2,
             "latent_dim": 32,
             "generator_widths": (256, 256),
             "critic_widths": (256, 256),
             "generator_norm": "layer",
             "generator_rate": 1e-3,
-            "critic_rate": 4e-3,
+            "critic_rate": 3e-3,
         }
     if len(shape) == 3 and math.prod(shape) > LARGEST_MLP_SAMPLE:
         return {
