@@ -109,6 +109,7 @@ def _default(shape: tuple[int, ...], count: int) -> Values:
         }
     return {
         **common,
+        "penalty_every": 2,
         "latent_dim": 64,
         "generator_widths": (512, 512),
         "critic_widths": (256, 256),
