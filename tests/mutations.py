@@ -154,11 +154,16 @@ BUGS = (
     Bug(
         "the penalty stepped on its own",
         STEPS,
-        "    (objective.critic_loss(real_scores, fake_scores) + penalty).backward()\n    optimizer.step()\n",
-        "    objective.critic_loss(real_scores, fake_scores).backward(retain_graph=True)\n    optimizer.step()\n"
-        "    optimizer.zero_grad()\n"
-        "    constraint.penalty(critic, real, fake, rng).backward()\n    optimizer.step()\n",
+        "        loss = loss + penalty_factor * penalty\n",
+        "        optimizer.zero_grad()\n        penalty.backward()\n        optimizer.step()\n",
         f"{IN_STEPS}::test_each_critic_step_is_exactly_one_update_of_loss_and_penalty_together",
+    ),
+    Bug(
+        "a penalty on some steps alone, without their share of the weight",
+        STEPS,
+        "loss = loss + penalty_factor * penalty",
+        "loss = loss + penalty",
+        f"{IN_STEPS}::test_a_penalty_on_every_second_step_counts_twice",
     ),
     # Critic
     Bug(
@@ -278,10 +283,10 @@ BUGS = (
     Bug(
         "the same real batch for all critic steps",
         TRAINER,
-        "                for _ in range(self.critic_steps):\n",
+        "                for index in range(self.critic_steps):\n",
         "                batch = self._batches.draw()\n"
         '                self._batches = type("Same", (), {"draw": lambda s: batch, "state_dict": dict})()\n'
-        "                for _ in range(self.critic_steps):\n",
+        "                for index in range(self.critic_steps):\n",
         f"{IN_TRAINER}::test_each_generator_step_has_its_own_critic_steps_on_distinct_real_batches_over_three_epochs",
     ),
     Bug(
@@ -295,10 +300,10 @@ BUGS = (
     Bug(
         "critic steps given to the generator",
         TRAINER,
-        "                    self._statistics.add(self._critic_step())\n"
+        "                    self._statistics.add(self._critic_step(penalty_factor=self.penalty_every if due else 0))\n"
         "                self._statistics.add(self._generator_step())\n",
         "                    self._statistics.add(self._generator_step())\n"
-        "                self._statistics.add(self._critic_step())\n",
+        "                self._statistics.add(self._critic_step(penalty_factor=1))\n",
         f"{IN_TRAINER}::test_each_generator_step_has_its_own_critic_steps_on_distinct_real_batches_over_three_epochs",
     ),
     Bug(
@@ -347,7 +352,7 @@ BUGS = (
         "the penalty folded into the logged gap",
         STEPS,
         '"critic_gap": critic_gap(real_scores, fake_scores).detach(),',
-        '"critic_gap": (critic_gap(real_scores, fake_scores) - penalty).detach(),',
+        '"critic_gap": (critic_gap(real_scores, fake_scores) - (penalty if penalty_factor > 0 else 0)).detach(),',
         f"{IN_STEPS}::test_gap_is_raw_and_positive_for_a_good_critic_and_the_penalty_is_apart",
     ),
     Bug(
@@ -374,8 +379,8 @@ BUGS = (
     Bug(
         "a value read from the device in every step",
         STEPS,
-        '"penalty": penalty.detach(),',
-        '"penalty": torch.tensor(penalty.item()),',
+        'statistics["penalty"] = penalty.detach()',
+        'statistics["penalty"] = torch.tensor(penalty.item())',
         f"{IN_STEPS}::test_no_value_is_read_from_the_device_within_a_step",
     ),
     Bug(
@@ -388,8 +393,8 @@ BUGS = (
     Bug(
         "graphs kept with the statistics",
         STEPS,
-        '"penalty": penalty.detach(),',
-        '"penalty": penalty,',
+        'statistics["penalty"] = penalty.detach()',
+        'statistics["penalty"] = penalty',
         f"{IN_STEPS}::test_statistics_carry_no_graph",
     ),
     Bug(
@@ -549,11 +554,11 @@ BUGS = (
         "training/test_checkpoint.py::test_a_flipped_bit_in_the_weights_is_caught_by_the_checksum",
     ),
     Bug(
-        "a corrupt checkpoint silently restarts from zero",
+        "resume silently restarts from zero",
         "runs.py",
         '    trainer.load_state_dict(content["trainer"])\n',
         "",
-        "test_runs.py::test_a_resumed_run_ends_where_an_uncut_one_does",
+        "test_runs.py::test_a_resumed_run_starts_at_its_checkpoint_not_from_zero",
     ),
     Bug(
         "a checkpoint that can run code",

@@ -59,6 +59,15 @@ def test_a_resumed_run_ends_where_an_uncut_one_does(
     assert_equal_states(trainer_state(tmp_path / "whole"), trainer_state(tmp_path / "cut"))
 
 
+def test_a_resumed_run_starts_at_its_checkpoint_not_from_zero(tmp_path: Path, settings: TrainSettings) -> None:
+    steps: list[int] = []
+    observer = Observer()
+    observer.stepped = lambda trainer: steps.append(trainer.step)  # type: ignore[method-assign]
+    train_run(replace(settings, steps=3), tmp_path / "run")
+    resume_run(tmp_path / "run", {"steps": 5}, observer=observer)
+    assert steps == [4, 5]
+
+
 @pytest.mark.parametrize("network", ["conv", "resnet"])
 def test_a_resumed_run_of_convolutions_ends_where_an_uncut_one_does(tmp_path: Path, network: str) -> None:
     np.save(tmp_path / "p.npy", np.random.default_rng(0).integers(0, 256, (40, 16, 12), dtype=np.uint8))

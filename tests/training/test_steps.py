@@ -39,6 +39,7 @@ def one_critic_step(
     objective: Objective = WASSERSTEIN,
     real: Tensor | None = None,
     precision: torch.dtype = torch.float32,
+    penalty_factor: float = 1.0,
 ) -> dict[str, Tensor]:
     return critic_step(
         generator,
@@ -50,6 +51,7 @@ def one_critic_step(
         constraint=constraint or Unconstrained(),
         rng=torch.Generator().manual_seed(0),
         precision=precision,
+        penalty_factor=penalty_factor,
     )
 
 
@@ -128,6 +130,19 @@ def test_each_critic_step_is_exactly_one_update_of_loss_and_penalty_together() -
     # d/dw of (fake - real) = -2, of 10 (w - 1)² at 3 = 40; the bias cancels.
     assert critic.weight.item() == pytest.approx(3.0 - 0.01 * 38)
     assert critic.bias.item() == pytest.approx(0.0)
+
+
+def test_a_penalty_on_every_second_step_counts_twice() -> None:
+    critic = Line(3.0)
+    optimizer = CountingOptimizer(critic.parameters(), lr=0.01)
+    told = one_critic_step(Line(-1.0), critic, optimizer, constraint=GradientPenalty(), penalty_factor=2.0)
+    assert told["penalty"].item() == pytest.approx(40)  # logged as it is: 10 (3 - 1)²
+    assert critic.weight.item() == pytest.approx(3.0 - 0.01 * (2 * 40 - 2))
+    critic = Line(3.0)
+    optimizer = CountingOptimizer(critic.parameters(), lr=0.01)
+    told = one_critic_step(Line(-1.0), critic, optimizer, constraint=GradientPenalty(), penalty_factor=0.0)
+    assert "penalty" not in told
+    assert critic.weight.item() == pytest.approx(3.0 + 0.01 * 2)
 
 
 def test_gradients_of_the_step_before_are_forgotten() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wassergan.constraints import Clipping, LipschitzPenalty, constraint_named
+from wassergan.constraints import Clipping, GradientPenalty, LipschitzPenalty, constraint_named
 from wassergan.data import Source
 from wassergan.data.arrays import array_source
 from wassergan.errors import UserError, WorkError
@@ -146,6 +146,33 @@ def test_rates_follow_the_generator_step_and_survive_a_resume(make_trainer: Make
     rest = rates(resumed(trainer, make), 6)
     expected = [1e-2 * (1 - step / 10) for step in range(6) for _ in range(10)]
     assert first + rest == pytest.approx(expected)
+
+
+def test_a_sparse_penalty_acts_on_every_kth_critic_step_across_generator_steps_and_resumes(
+    make_trainer: MakeTrainer,
+) -> None:
+    class Counting(GradientPenalty):
+        def penalty(self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
+            acted.append(len(critic_updates))
+            return super().penalty(critic, real, fake, rng)
+
+    def make() -> Trainer:
+        return make_trainer(constraint=Counting(), critic_steps=3, penalty_every=2)
+
+    def train(trainer: Trainer, steps: int) -> None:
+        trainer._critic_optimizer.register_step_post_hook(lambda *ignored: critic_updates.append(1))
+        trainer.train(steps=steps, tick_due=NEVER)
+
+    acted: list[int] = []
+    critic_updates: list[int] = []
+    half = make()
+    train(half, 3)
+    rest = resumed(half, make)
+    train(rest, 6)
+    assert acted == list(range(0, 18, 2))
+    whole = make()
+    train(whole, 6)
+    assert_equal_weights(whole, rest)
 
 
 # Loop: memory that grows step by step.
