@@ -17,11 +17,15 @@ class WasserganError(Exception):
         parts = [what]
         if found:
             parts.append(f": {found}")
-        message = "".join(parts).rstrip(".") + "."
+        message = _ended("".join(parts))
         if mend:
-            message += f" {mend[0].upper()}{mend[1:].rstrip('.')}."
+            message += f" {_ended(mend[0].upper() + mend[1:])}"
         super().__init__(message)
         self.what, self.found, self.mend = what, found, mend
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith((".", "!", "?")) else f"{sentence}."
 
 
 class UserError(WasserganError, ValueError):

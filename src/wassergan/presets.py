@@ -1,5 +1,6 @@
 """Named settings: the published recipes and our own."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,13 @@ _COMMON: Values = {
     "schedule": "constant",
     "schedule_steps": 10_000,
     "average_half_life": 0.0,
+    "average_ramp": 0.05,
 }
+
+
+# Numbers in a sample, up to which the small recipe, and up to which fully connected networks, are the better choice.
+LARGEST_SMALL_SAMPLE = 256
+LARGEST_MLP_SAMPLE = 4096
 
 
 @dataclass(frozen=True)
@@ -77,18 +84,34 @@ def _sn_wgan(shape: tuple[int, ...], count: int) -> Values:
 
 
 def _default(shape: tuple[int, ...], count: int) -> Values:
-    """Our own, from the measurements in docs/lab-notes.md."""
+    """Our own, from the measurements in docs/lab-notes.md: by the numbers in a sample."""
+    common = {"network": "mlp", "constraint": "lp", "average_half_life": 500_000.0}
+    if math.prod(shape) <= LARGEST_SMALL_SAMPLE:
+        return {
+            **common,
+            "penalty_weight": 1.0,
+            "latent_dim": 32,
+            "generator_widths": (256, 256),
+            "critic_widths": (256, 256),
+            "generator_norm": "layer",
+            "generator_rate": 1e-3,
+            "critic_rate": 2e-3,
+        }
+    if len(shape) == 3 and math.prod(shape) > LARGEST_MLP_SAMPLE:
+        return {
+            **common,
+            "network": "conv",
+            "generator_rate": 5e-4,
+            "critic_rate": 1e-3,
+        }
     return {
-        "network": "mlp",
-        "constraint": "lp",
-        "penalty_weight": 1.0,
-        "latent_dim": 32,
-        "generator_widths": (256, 256),
+        **common,
+        "average_ramp": 0.02,
+        "latent_dim": 64,
+        "generator_widths": (512, 512),
         "critic_widths": (256, 256),
-        "generator_norm": "layer",
-        "generator_rate": 1e-3,
-        "critic_rate": 2e-3,
-        "average_half_life": 500_000.0,
+        "generator_rate": 5e-4,
+        "critic_rate": 5e-4,
     }
 
 

@@ -1,6 +1,7 @@
 """From settings to a run folder, and from a run folder back to everything that made it."""
 
 import os
+import re
 import shutil
 import time
 import zlib
@@ -36,6 +37,8 @@ from wassergan.training import (
 
 PREVIEW_SAMPLES = 64
 PREVIEW_VECTORS = 2000
+ONE_THREAD_WEIGHTS = 500_000  # up to here a second thread gained nothing (docs/lab-notes.md)
+ALL_THREADS = torch.get_num_threads()  # torch's own choice, which knows of affinity
 CURVES_SHARE = 0.02  # of the run's time may go into redrawing the curves
 SAVE_EVERY_SECONDS = 300.0
 # Settings that a resumed run may change: how long it goes on, where the data lie now, and what it writes.
@@ -259,7 +262,7 @@ def write_run_report(folder: Path, path: Path | None = None) -> Path:
 def build_trainer(settings: TrainSettings, source: Source) -> Trainer:
     """The trainer that resolved settings describe."""
     generator, critic = _networks(settings, source.shape, source.codec)
-    _set_threads(settings.threads)
+    _set_threads(settings.threads, generator, critic)
     return Trainer(
         generator,
         critic,
@@ -277,6 +280,7 @@ def build_trainer(settings: TrainSettings, source: Source) -> Trainer:
         critic_optimizer=_optimizer(settings, _given(settings.critic_rate)),
         rate_factor=rate_schedule(_given(settings.schedule), horizon_steps=_given(settings.schedule_steps)),
         average_half_life_samples=_given(settings.average_half_life),
+        average_ramp=_given(settings.average_ramp),
         seed=settings.seed,
         device=choose_device(settings.device),
         precision=settings.precision,
@@ -291,10 +295,9 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UserError("Unknown device", found=f"'{name}'", mend="use auto, cpu, cuda or cuda:N") from error
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise UserError("Unknown device", found=f"'{name}'", mend="use auto, cpu, cuda or cuda:N")
+    device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(f"There is no device {name}", found=f"{torch.cuda.device_count()} CUDA devices", mend="use cpu")
     return device
@@ -507,11 +510,17 @@ def _require_room(folder: Path, trainer: Trainer, keep: int) -> None:
         )
 
 
-def _set_threads(threads: int | None) -> None:
+def _set_threads(threads: int | None, *networks: nn.Module) -> None:
+    """The user's number; else what OMP_NUM_THREADS says; else one thread for small networks, all cores for others.
+
+    A rule of the sizes alone, not a measurement: another number of threads rounds differently, and equal seeds
+    must give equal weights.
+    """
     if threads is not None:
         torch.set_num_threads(threads)
     elif "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(1)
+        weights = sum(parameter.numel() for network in networks for parameter in network.parameters())
+        torch.set_num_threads(1 if weights <= ONE_THREAD_WEIGHTS else ALL_THREADS)
 
 
 SETTING_NAMES = tuple(each.name for each in fields(TrainSettings))

@@ -146,6 +146,8 @@ def _require_room(folder: Path, needed: int) -> None:
 def _write_folder(sampler: Sampler, path: Path, *, count: int, seed: int, progress: Progress) -> None:
     if sampler.kind == "vector":
         raise UserError("Vectors are no pictures", mend="give --out a name that ends in .npy or .png")
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path} is a file", mend="name a new folder, or a file that ends in .npy or .png")
     if path.is_dir() and any(path.iterdir()):
         raise UserError(f"The folder {path} is not empty", mend="name a new one")
     path.mkdir(exist_ok=True)

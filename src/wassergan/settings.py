@@ -70,13 +70,13 @@ def positive_int(text: str) -> int:
 
 
 def whole_number(text: str) -> int:
-    """A whole number from 0.
+    """A whole number from 0 that fits 63 bits.
 
     Raises:
         UserError: it is not.
     """
-    if not text.strip().isdecimal():
-        raise UserError("Expected a whole number from 0", found=f"'{text}'")
+    if not text.strip().isdecimal() or int(text) >= 2**63:
+        raise UserError("Expected a whole number from 0, below 2^63", found=f"'{text}'")
     return int(text)
 
 
@@ -200,6 +200,12 @@ class TrainSettings:
         None,
         "Longest half-life of the averaged generator, in samples; 0 for none.",
         parse=not_negative,
+        group="Recipe",
+    )
+    average_ramp: float | None = setting(
+        None,
+        "Longest half-life of the averaged generator, as a share of the samples seen so far.",
+        parse=positive_float,
         group="Recipe",
     )
 

@@ -73,6 +73,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(str(error), WRONG_INPUT)
     except WorkError as error:
         return _complain(str(error), FAILED)
+    except OSError as error:  # the file system's own refusals, such as a path that leads through a file
+        where = f": {error.filename}" if error.filename else ""
+        return _complain(f"{error.strerror or error}{where}.", FAILED)
     except (KeyboardInterrupt, click.Abort):
         return _complain("Interrupted.", INTERRUPTED)
     return code if isinstance(code, int) else OK

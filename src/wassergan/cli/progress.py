@@ -37,8 +37,8 @@ class TerminalObserver(Observer):
             self._bar = tqdm(
                 total=total,
                 initial=min(int(trainer.elapsed_seconds), total or 0) if self._by_time else trainer.step,
-                unit="s" if self._by_time else "step",
-                bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit} {postfix}",
+                unit="s" if self._by_time else "steps",
+                bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit}, {remaining} left  {desc}",
                 file=sys.stderr,
             )
 
@@ -66,7 +66,7 @@ class TerminalObserver(Observer):
             f"{record['steps_per_second']:.1f} steps/s"
         )
         if self._bar is not None:
-            self._bar.set_postfix_str(values)
+            self._bar.set_description_str(values)
         else:
             self.said(f"step {record['step']:>7}  {record['elapsed_seconds']:7.1f} s  {values}")
 

@@ -1,6 +1,5 @@
 """NumPy arrays, in memory or mapped from `.npy` and `.npz` files, as sources."""
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +56,13 @@ def array_source(
         UserError: not numbers, NaN or infinite values, constant features, too few samples, unclear layout.
     """
     _refuse_non_numbers(array, name)
-    if array.ndim == 0 or len(array) == 0:
+    if array.ndim == 0 or array.size == 0:
         raise UserError(f"{name} holds no samples", found=f"shape {array.shape}")
     layout = _layout_of(array, layout, name)
     if scale not in SCALES:
         raise unknown_name("scale", scale, SCALES)
     _refuse_not_finite(array, name)
+    _refuse_too_large(array, name)
     split = split_rows(len(array), heldout=heldout, seed=seed)
     shape = tuple(to_channels_first(_as_tensor(array[:1]), layout).shape[1:])
     if array.dtype == np.uint8:
@@ -88,14 +88,16 @@ def load_array(path: Path, *, key: str | None = None) -> tuple[str, NDArray[Any]
         UserError: not such a file, damaged, holds Python objects, or has no such key.
     """
     try:
-        if path.suffix == ".npy":
-            return path.name, np.load(path, mmap_mode="r", allow_pickle=False)
-        with np.load(path, allow_pickle=False) as archive:
-            name = _choose_key(path, archive, key)
-            return f"{path.name}:{name}", archive[name]
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, UserError):
-            raise
+        with path.open("rb") as file:  # ours to close: NumPy leaves a damaged archive open
+            if file.read(2) != b"PK":
+                return path.name, np.load(path, mmap_mode="r", allow_pickle=False)
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                name = _choose_key(path, archive, key)
+                return f"{path.name}:{name}", archive[name]
+    except UserError:
+        raise
+    except Exception as error:  # damaged bytes surface as whatever NumPy's, zip's and Python's own parsers raise
         if "allow_pickle" in str(error) or "object" in str(error).lower():
             raise UserError(
                 f"{path} holds Python objects, which are never loaded",
@@ -105,14 +107,16 @@ def load_array(path: Path, *, key: str | None = None) -> tuple[str, NDArray[Any]
 
 
 def _choose_key(path: Path, archive: Any, key: str | None) -> str:
-    if not archive.files:
+    # Other members of the archive would come back as bytes.
+    names = [name.removesuffix(".npy") for name in archive.zip.namelist() if name.endswith(".npy")]
+    if not names:
         raise UserError(f"{path} holds no arrays")
     if key is not None:
-        if key not in archive.files:
-            raise unknown_name(f"array in {path.name}", key, archive.files)
+        if key not in names:
+            raise unknown_name(f"array in {path.name}", key, names)
         return key
     sizes: dict[str, int] = {}
-    for name in archive.files:
+    for name in names:
         try:
             sizes[name] = archive[name].size
         except ValueError:  # an object array; refused only if it is the one asked for
@@ -186,6 +190,12 @@ def _refuse_not_finite(array: NDArray[Any], name: str) -> None:
             found=f"{count} of them, the first at index {first}",
             mend="remove those rows or fill the values",
         )
+
+
+def _refuse_too_large(array: NDArray[Any], name: str) -> None:
+    largest = np.iinfo(np.int64).max  # torch computes with signed numbers, and would wrap around
+    if array.dtype.kind == "u" and array.dtype.itemsize == 8 and any((b > largest).any() for _, b in row_blocks(array)):
+        raise UserError(f"{name} holds whole numbers that are too large", found=f"over {largest}", mend="rescale them")
 
 
 def _refuse_constant_pixels(array: NDArray[Any], name: str) -> None:

@@ -40,8 +40,8 @@ def read_idx(path: Path) -> NDArray[Any]:
             shape = struct.unpack(f">{rank}I", sizes)
             expected = math.prod(shape) * dtype.itemsize
             body = file.read(expected + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path} cannot be read", found=str(error)) from error
+    except (OSError, EOFError, zlib.error, OverflowError, MemoryError) as error:
+        raise UserError(f"{path} cannot be read", found=str(error) or "it promises more than fits in memory") from error
     if len(body) != expected:
         relation = "more" if len(body) > expected else f"only {len(body)}"
         raise UserError(

@@ -1,7 +1,7 @@
 """A folder of pictures: decoded by a pool of threads, at once if they fit in memory, else when they are needed."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from wassergan.data.codec import pixel_codec
-from wassergan.data.source import HELDOUT_SHARE, Source, split_rows
+from wassergan.data.source import HELDOUT_SHARE, Source, Split, split_rows
 from wassergan.errors import UserError, unknown_name
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
@@ -48,12 +48,18 @@ class ImageFolderReader:
     ) -> None:
         self.paths = list(paths)
         self.size, self.grey, self._skip, self._report = size, grey, skip_unreadable, report
+        self._split: Split | None = None
+        self._skipped: set[Path] = set()
         self._threads = ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode")
         needed = len(self.paths) * size[0] * size[1] * (1 if grey else 3)
         self._pictures = self._decode_all() if needed <= CACHE_LIMIT_BYTES else None
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def keep_sides(self, split: Split) -> None:
+        """From now on put only pictures of the same side in the place of bad ones that are found late."""
+        self._split = split
 
     def read(self, indices: Tensor) -> Tensor:
         """Pictures at `indices` (k,).
@@ -75,11 +81,19 @@ class ImageFolderReader:
         return np.stack([picture for _, picture in good])
 
     def _decode_or_next(self, row: int) -> NDArray[np.uint8]:
-        for attempt in range(len(self.paths)):
-            picture = self._decode_or_none(self.paths[(row + attempt) % len(self.paths)])
+        for candidate in self._stand_ins(row):
+            picture = self._decode_or_none(self.paths[candidate])
             if picture is not None:
                 return picture
         raise UserError("None of the pictures can be decoded", found=str(self.paths[0].parent))
+
+    def _stand_ins(self, row: int) -> Iterator[int]:
+        """The row itself, then the rows after it on its own side: no held-out picture may enter training."""
+        yield row
+        if self._split is not None:
+            side = self._split.heldout if (self._split.heldout == row).any() else self._split.train
+            yield from side[side > row].tolist()
+            yield from side[side < row].tolist()
 
     def _decode_or_none(self, path: Path) -> NDArray[np.uint8] | None:
         try:
@@ -87,14 +101,16 @@ class ImageFolderReader:
         except _UNREADABLE as error:
             if not self._skip:
                 raise unreadable(path, error) from error
-            self._report(f"Skipped {path}, which cannot be decoded.")
+            if path not in self._skipped:
+                self._skipped.add(path)
+                self._report(f"Skipped {path}, which cannot be decoded.")
             return None
 
     def _decode(self, path: Path) -> NDArray[np.uint8]:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as picture:
-                upright = ImageOps.exif_transpose(picture)
+                upright = _eight_bit(ImageOps.exif_transpose(picture))
                 flat = _on_white(upright).convert("L" if self.grey else "RGB")
         height, width = self.size
         if flat.size != (width, height):
@@ -140,13 +156,15 @@ def image_folder_source(
         report(f"Pictures are scaled and centre-cropped to {size[0]}x{size[1]}.")
     grey = colour == "grey" or (colour == "auto" and all(mode in ("1", "L", "I", "I;16", "LA") for _, mode in headers))
     reader = ImageFolderReader(good, size, grey=grey, skip_unreadable=skip_unreadable, report=report)
+    split = split_rows(len(reader), heldout=heldout, seed=seed)
+    reader.keep_sides(split)
     return Source(
         folder.name or str(folder),
         "image",
         (1 if grey else 3, *size),
         reader,
         pixel_codec("NHW" if grey else "NHWC"),
-        split_rows(len(reader), heldout=heldout, seed=seed),
+        split,
     )
 
 
@@ -190,6 +208,13 @@ def _header(path: Path) -> tuple[tuple[int, int], str] | Exception:
                 return (height, width), picture.mode
     except _UNREADABLE as error:
         return error
+
+
+def _eight_bit(picture: Image.Image) -> Image.Image:
+    """Sixteen-bit greys are scaled: Pillow's own conversion cuts them off at 255."""
+    if not picture.mode.startswith("I"):
+        return picture
+    return Image.fromarray(((np.asarray(picture).astype(np.int64) + 128) // 257).clip(0, 255).astype(np.uint8))
 
 
 def _on_white(picture: Image.Image) -> Image.Image:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from wassergan.errors import unknown_name
-from wassergan.networks.checks import check_critic, check_generator
+from wassergan.networks.checks import check_critic, check_generator, evaluating
 from wassergan.networks.conv import ConvCritic, ConvGenerator
 from wassergan.networks.heads import Bounded
 from wassergan.networks.mlp import MLPCritic, MLPGenerator
@@ -24,6 +24,7 @@ __all__ = [
     "build_networks",
     "check_critic",
     "check_generator",
+    "evaluating",
 ]
 
 NETWORKS = ("mlp", "conv", "resnet")

@@ -1,11 +1,25 @@
 """What any generator or critic must satisfy, the user's own modules included; checked once, before training."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
 from wassergan.errors import UserError
 
 _SQUASHING = (nn.Sigmoid, nn.Tanh, nn.Hardsigmoid, nn.Hardtanh, nn.Softmax, nn.LogSigmoid, nn.Softsign)
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside, the former mode afterwards: running statistics and random numbers stay as they are."""
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)
 
 
 def check_critic(critic: nn.Module, samples: Tensor) -> None:
@@ -24,7 +38,7 @@ def check_critic(critic: nn.Module, samples: Tensor) -> None:
             f"The critic ends in {type(leaves[-1]).__name__}, which squashes its score",
             mend="end it in a linear layer: a Wasserstein critic is no probability",
         )
-    with torch.no_grad():
+    with evaluating(critic), torch.no_grad():
         scores = critic(samples)
     if scores.shape not in ((len(samples),), (len(samples), 1)):
         raise UserError(
@@ -45,14 +59,8 @@ def check_generator(generator: nn.Module, latent: Tensor, shape: tuple[int, ...]
     Raises:
         UserError: with what it returned.
     """
-    # In evaluation mode, so that the look leaves running statistics alone.
-    training = generator.training
-    generator.eval()
-    try:
-        with torch.no_grad():
-            samples = generator(latent)
-    finally:
-        generator.train(training)
+    with evaluating(generator), torch.no_grad():
+        samples = generator(latent)
     if tuple(samples.shape) != (len(latent), *shape):
         raise UserError(
             "The generator's samples do not have the shape of the data",

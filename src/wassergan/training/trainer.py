@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from wassergan.constraints import Constraint, input_slopes, points_between
 from wassergan.data import Source
 from wassergan.errors import UserError, WorkError, unknown_name
-from wassergan.networks import check_critic, check_generator
+from wassergan.networks import check_critic, check_generator, evaluating
 from wassergan.objectives import Objective, critic_gap
 from wassergan.training.averaging import AveragedGenerator
 from wassergan.training.batches import BatchStream
@@ -291,6 +291,10 @@ class Trainer:
     def require_finite(self) -> None:
         """Raise a WorkError that names what stopped being finite since the last tick, if anything did."""
         broken = [name for name, value in self._statistics.peek().items() if not torch.isfinite(value)]
+        # The last update may have broken weights that no logged loss has met yet.
+        for name, network in (("generator weights", self.generator), ("critic weights", self.critic)):
+            if not all(torch.isfinite(parameter).all() for parameter in network.parameters()):
+                broken.append(name)
         if broken:
             raise WorkError(
                 f"Training diverged before step {self.step}",
@@ -335,17 +339,6 @@ class Stopwatch:
         stretch = (step - self._step, now - self._time)
         self._step, self._time = step, now
         return stretch
-
-
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside, the former mode afterwards."""
-    training = network.training
-    network.eval()
-    try:
-        yield
-    finally:
-        network.train(training)
 
 
 def sample_chunks(generator: nn.Module, count: int, *, latent_dim: int, seed: int) -> Iterator[Tensor]:

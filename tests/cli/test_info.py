@@ -1,0 +1,49 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+
+def test_a_run_in_json_holds_what_a_program_reads(cli: Callable[..., object], finished_run: Path) -> None:
+    facts = json.loads(cli("info", finished_run, "--json").out)
+    assert {
+        *("preset", "constraint", "steps", "seconds", "steps_per_second", "samples_per_second"),
+        *("sliced_w1", "sliced_w1_floor"),
+    } <= facts.keys()
+    assert (facts["preset"], facts["constraint"], facts["steps"]) == ("default", "lp", 5)
+    assert facts["settings"]["latent_dim"] == 3
+
+
+def test_a_run_in_words(cli: Callable[..., object], finished_run: Path) -> None:
+    out = cli("info", finished_run).out
+    assert "constraint           lp" in out and "  latent_dim         3" in out
+
+
+def test_data_are_described_before_training(cli: Callable[..., object], tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=np.random.default_rng(0).normal(size=(40, 6, 5)).astype("f4"), y=np.arange(40))
+    said = cli("info", tmp_path / "a.npz", "--json")
+    assert json.loads(said.out) == {
+        **{"data": "a.npz:x", "kind": "field", "samples": 40, "train": 36, "heldout": 4},
+        **{"shape": [1, 6, 5], "layout": "NHW", "dtype": "float32"},
+    }
+    assert "Using the array x" in said.err
+    assert "kind                 field" in cli("info", tmp_path / "a.npz").out
+
+
+def test_something_that_is_neither(refused: Callable[..., str], tmp_path: Path) -> None:
+    assert "There is no" in refused("info", tmp_path / "gone")
+
+
+def test_env_names_versions_and_processors(cli: Callable[..., object]) -> None:
+    import torch
+
+    facts = json.loads(cli("env", "--json").out)
+    assert facts["torch"] == torch.__version__.split("+")[0] or facts["torch"] == torch.__version__
+    assert facts["cpu_cores"] >= 1 and facts["cuda"]
+    assert "cpu_capability" in cli("env").out
+
+
+def test_env_says_what_is_missing(cli: Callable[..., object], monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr("wassergan.cli.env.PACKAGES", ("torch", "no-such-package"))
+    assert json.loads(cli("env", "--json").out)["no-such-package"] == "not installed"

@@ -1,0 +1,49 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from wassergan.cli.interrupts import stop_on_signals
+from wassergan.training import Checkpoints, load_checkpoint
+
+
+def test_the_first_signal_asks_and_the_second_stops_at_once() -> None:
+    former = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with stop_on_signals() as asked:
+        assert not asked()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert asked()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+    assert former == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_exits_130_and_the_run_goes_on(
+    tmp_path: Path, points_file: Path, tiny: tuple[str, ...], number: signal.Signals
+) -> None:
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "wassergan"]
+    train = [*command, "train", str(points_file), "--out", str(folder), "--steps", "1000000", *tiny]
+    process = subprocess.Popen(train, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:  # until it trains
+        if line.startswith("step      50"):
+            break
+    process.send_signal(number)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "Traceback" not in err and f"Go on with: wassergan resume {folder}" in err
+    state = load_checkpoint(Checkpoints(folder / "checkpoints").path("latest"))["trainer"]
+    assert state["step"] >= 50
+    resume = [*command, "resume", str(folder), "--steps", str(state["step"] + 3)]
+    done = subprocess.run(resume, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert load_checkpoint(Checkpoints(folder / "checkpoints").path("latest"))["trainer"]["step"] == state["step"] + 3
+    assert torch.isfinite(next(iter(state["generator"].values()))).all()

@@ -1,0 +1,48 @@
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from wassergan.cli.progress import TerminalObserver
+from wassergan.runs import RunFolder
+from wassergan.settings import TrainSettings
+from wassergan.training import Trainer
+
+RECORD = {
+    **{"step": 7, "elapsed_seconds": 1.5, "critic_gap": 0.25, "critic_gap_heldout": 0.125, "slope_mean": 1.0},
+    **{"sliced_w1": 0.5, "sliced_w1_floor": 0.25, "steps_per_second": 10.0},
+}
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("end", "unit"), [({"steps": 10}, "step"), ({"budget": 60.0}, "s")])
+def test_on_a_terminal_a_bar_shows_how_far_it_is_and_the_values(
+    monkeypatch: pytest.MonkeyPatch, make_trainer: Callable[..., Trainer], end: dict[str, float], unit: str
+) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    trainer, observer = make_trainer(), TerminalObserver()
+    settings = TrainSettings(data="x", network="mlp", constraint="lp", critic_steps=2, batch_size=8, **end)  # type: ignore[arg-type]
+    observer.started(settings, trainer.source, RunFolder(Path("r")), trainer)
+    trainer.step, trainer.elapsed_seconds = 5, 30.0
+    observer.stepped(trainer)
+    observer.ticked(RECORD)
+    observer.said("Something happened.")
+    observer.close()
+    observer.close()
+    shown = screen.getvalue()
+    assert "50%" in shown and f" {unit}" in shown and "Something happened." in shown
+    assert "gap 0.250 (held-out 0.125)" in shown and "sliced W1 0.5000 (floor 0.2500)" in shown
+
+
+def test_elsewhere_one_line_per_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", screen)
+    TerminalObserver().ticked(RECORD)
+    assert screen.getvalue().count("\n") == 1 and "step       7" in screen.getvalue()

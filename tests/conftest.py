@@ -1,0 +1,215 @@
+"""What the tests share: threads, random numbers, tiny sources, tiny runs, and a way to call the command line."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+from matplotlib.figure import Figure
+from PIL import Image
+
+from wassergan.cli.main import main
+from wassergan.constraints import Constraint, constraint_named
+from wassergan.data import Source
+from wassergan.data.arrays import array_source
+from wassergan.networks import Bounded, build_networks
+from wassergan.objectives import objective_named
+from wassergan.training import OptimizerSettings, Trainer
+
+torch.set_num_threads(1)
+settings.register_profile(
+    "suite",
+    deadline=None,  # no test asserts a time
+    derandomize=True,
+    database=None,
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("suite")
+
+ROOT = Path(__file__).parents[1]
+
+# Flags of a run that takes a second: two small layers, few steps.
+TINY = (
+    *("--latent-dim", "3", "--generator-widths", "8", "--critic-widths", "8"),
+    *("--batch-size", "8", "--critic-steps", "2"),
+)
+
+
+@pytest.fixture
+def rng() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def numbers() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def tiny() -> tuple[str, ...]:
+    return TINY
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"the real data sets are not at {folder}")
+    return folder
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a call of the command line gave back."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """Call the command line as a user would; a traceback or an escaping exception fails the test."""
+
+    def call(*argv: object) -> Said:
+        capsys.readouterr()
+        code = main([str(each) for each in argv])
+        said = capsys.readouterr()
+        assert "Traceback" not in said.out + said.err
+        return Said(code, said.out, said.err)
+
+    return call
+
+
+@pytest.fixture
+def refused(cli: Callable[..., Said]) -> Callable[..., str]:
+    """Call the command line with wrong input: exit code 2, one line that starts with the program's name."""
+
+    def call(*argv: object) -> str:
+        said = cli(*argv)
+        assert said.code == 2, said
+        assert said.out == ""
+        complaints = [line for line in said.err.splitlines() if line.startswith("wassergan: ")]
+        assert len(complaints) == 1 and said.err.endswith(complaints[0] + "\n"), said.err
+        return complaints[0].removeprefix("wassergan: ")
+
+    return call
+
+
+@pytest.fixture
+def quick_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw figures as one pixel: rendering takes longer than a tiny run. What they show is tested with plots."""
+
+    def savefig(self: Figure, path: Path, **options: Any) -> None:
+        Image.new("RGB", (1, 1)).save(path)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+
+
+def pixels(shape: Sequence[int], *, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, tuple(shape), dtype=np.uint8)
+
+
+@pytest.fixture
+def make_source() -> Callable[..., Source]:
+    """A source of `count` random samples: (C, H, W) as 8-bit pictures, (D,) as standardised floats."""
+
+    def make(shape: tuple[int, ...] = (1, 8, 8), *, count: int = 60, seed: int = 0, **options: Any) -> Source:
+        if len(shape) == 3:
+            return array_source(pixels((count, *shape), seed=seed), layout="NCHW", **options)
+        values = np.random.default_rng(seed).normal(size=(count, *shape)).astype(np.float32)
+        return array_source(values, **options)
+
+    return make
+
+
+@pytest.fixture
+def make_trainer(make_source: Callable[..., Source]) -> Callable[..., Trainer]:
+    """A trainer on a tiny source with tiny networks; every part can be given instead."""
+
+    def make(
+        *,
+        source: Source | None = None,
+        network: str = "mlp",
+        constraint: Constraint | str = "lp",
+        objective: str = "wasserstein",
+        generator_norm: str | None = None,
+        critic_norm: str | None = None,
+        networks: tuple[torch.nn.Module, torch.nn.Module] | None = None,
+        rate: float = 1e-3,
+        optimizer: str = "adam",
+        seed: int = 0,
+        maps: int = 4,
+        latent_dim: int = 3,
+        batch_size: int = 8,
+        critic_steps: int = 2,
+        **options: Any,
+    ) -> Trainer:
+        source = source or make_source()
+        if isinstance(constraint, str):
+            constraint = constraint_named(constraint)
+        if networks is None:
+            networks = build_networks(
+                network,
+                source.shape,
+                head=Bounded(source.codec.low, source.codec.high),
+                latent_dim=latent_dim,
+                generator_widths=(8,),
+                critic_widths=(8,),
+                maps=maps,
+                activation="leaky_relu",
+                generator_norm=generator_norm or ("none" if network == "mlp" else "batch"),
+                critic_norm=critic_norm or ("none" if constraint.name == "sn" else "layer"),
+                seed=seed,
+            )
+        return Trainer(
+            *networks,
+            source,
+            objective=objective_named(objective),
+            constraint=constraint,
+            latent_dim=latent_dim,
+            batch_size=batch_size,
+            critic_steps=critic_steps,
+            generator_optimizer=OptimizerSettings(optimizer, rate=rate),
+            critic_optimizer=OptimizerSettings(optimizer, rate=rate),
+            seed=seed,
+            **options,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def points_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """120 points in the plane, in a `.npy`."""
+    path = tmp_path_factory.mktemp("data") / "points.npy"
+    np.save(path, np.random.default_rng(1).normal([5, -3], [2, 0.5], (120, 2)).astype(np.float32))
+    return path
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory, points_file: Path) -> Path:
+    """A run on points that came to its end; tests only read it."""
+    folder = tmp_path_factory.mktemp("runs") / "points"
+    assert main(["train", str(points_file), "--out", str(folder), "--steps", "5", *TINY]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def picture_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run on 8-bit pictures with colours whose data are gone; tests only read it."""
+    folder = tmp_path_factory.mktemp("runs")
+    np.save(folder / "pictures.npy", pixels((40, 7, 5, 3)))
+    data, run = str(folder / "pictures.npy"), str(folder / "run")
+    assert main(["train", data, "--out", run, "--steps", "3", *TINY]) == 0
+    (folder / "pictures.npy").unlink()
+    return folder / "run"

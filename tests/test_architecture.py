@@ -1,0 +1,166 @@
+"""The arrows of the house: who may import whom, and what the command line and the package import when asked little."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "src" / "wassergan"
+
+# From the ground up, as in CONTRIBUTING.md; an import may only point to a lower floor, or stay within one package.
+FLOORS = (
+    {"errors"},
+    {"files"},
+    {"plots"},
+    {"objectives", "lipschitz", "settings", "data"},
+    {"constraints", "networks"},
+    {"training", "distances"},
+    {"evaluation", "benchmarks"},
+    {"presets", "sampling", "report"},
+    {"runs"},
+    {"cli", "estimator"},
+    {"__main__"},
+)
+FLOOR_OF = {part: height for height, floor in enumerate(FLOORS) for part in floor}
+# The mathematics knows nothing of files, settings, processes or logs.
+MATHEMATICS = ("objectives", "constraints", "lipschitz", "networks", "distances")
+# Training knows nothing of settings, metrics, plots or the command line.
+UNKNOWN_TO_TRAINING = {"settings", "presets", "distances", "evaluation", "plots", "runs", "cli", "sampling"}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Dotted names of everything that a file imports, inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            assert node.module is not None
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def part_of(path: Path) -> str:
+    """The part of the house that a file belongs to: its package, or its own name."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def modules() -> dict[str, Path]:
+    return {
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in sorted(PACKAGE.rglob("*.py"))
+    }
+
+
+def parts_imported(path: Path) -> set[str]:
+    names = {name.split(".")[1] for name in imports(path) if name.startswith("wassergan.")}
+    return {name for name in names if (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file()}
+
+
+FILES = [path for path in modules().values() if path != PACKAGE / "__init__.py"]
+
+
+def test_every_part_stands_on_a_floor() -> None:
+    assert {part_of(path) for path in FILES} <= FLOOR_OF.keys()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down(path: Path) -> None:
+    part = part_of(path)
+    wrong = {other for other in parts_imported(path) if other != part and FLOOR_OF[other] >= FLOOR_OF[part]}
+    assert not wrong
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_parts_that_know_nothing_of_each_other_do_not_import_each_other(path: Path) -> None:
+    part, found = part_of(path), parts_imported(path)
+    if part in MATHEMATICS:
+        assert found <= {"errors", *MATHEMATICS}
+    if part == "training":
+        assert not found & UNKNOWN_TO_TRAINING
+    if part == "report":
+        assert not found & {"training", "data", "networks"}
+
+
+def test_only_plots_imports_matplotlib() -> None:
+    drawing = {name for name, path in modules().items() if any(i.split(".")[0] == "matplotlib" for i in imports(path))}
+    assert drawing == {"wassergan.plots"}
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    known = modules()
+    graph = {name: {i for i in imports(path) if i in known and i != name} for name, path in known.items()}
+    done: set[str] = set()
+
+    def visit(name: str, way: tuple[str, ...]) -> None:
+        assert name not in way, " → ".join((*way, name))
+        if name not in done:
+            for other in graph[name]:
+                # A package re-exports what its own files define.
+                if not (name.startswith(f"{other}.") or other == "wassergan"):
+                    visit(other, (*way, name))
+            done.add(name)
+
+    for name in known:
+        visit(name, ())
+
+
+def run(*argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *argv], capture_output=True, text=True, check=True, timeout=120)
+
+
+HEAVY = "torch numpy scipy sklearn matplotlib PIL tqdm"
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["--version"], []])
+def test_help_imports_nothing_heavy(argv: list[str]) -> None:
+    script = f"""
+import sys
+from wassergan.cli.main import main
+main({argv!r})
+print("heavy:", *sorted(set("{HEAVY}".split()) & set(sys.modules)))
+"""
+    assert run("-c", script).stdout.splitlines()[-1].strip() == "heavy:"
+
+
+@pytest.mark.parametrize("verb", ["train", "resume", "sample", "report", "info", "env"])
+def test_help_of_a_verb_imports_nothing_heavy(verb: str) -> None:
+    script = f"""
+import sys
+from wassergan.cli.main import main
+main(["{verb}", "--help"])
+print("heavy:", *sorted(set("{HEAVY}".split()) & set(sys.modules)))
+"""
+    assert run("-c", script).stdout.splitlines()[-1].strip() == "heavy:"
+
+
+def test_importing_the_package_is_silent() -> None:
+    done = run("-W", "error", "-c", "import wassergan")
+    assert done.stdout == done.stderr == ""
+
+
+def test_the_public_names_exist_and_are_listed() -> None:
+    import wassergan
+
+    assert all(hasattr(wassergan, name) for name in wassergan.__all__)
+
+
+def test_no_test_asserts_a_time() -> None:
+    clock = re.compile(r"perf_counter|time\.time\(|monotonic\(")
+    here = Path(__file__)
+    guilty = [path for path in here.parent.rglob("test_*.py") if path != here and clock.search(path.read_text())]
+    assert not guilty
+
+
+def test_the_library_does_not_print() -> None:
+    printing = [
+        name
+        for name, path in modules().items()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
+    assert not printing

@@ -1,0 +1,22 @@
+import pytest
+
+from wassergan.errors import UserError, WorkError, unknown_name
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (UserError("It failed"), "It failed."),
+        (UserError("It failed."), "It failed."),
+        (UserError("It failed", found="3 of 4"), "It failed: 3 of 4."),
+        (UserError("It failed", found="a, b ...", mend="try again."), "It failed: a, b ... Try again."),
+        (WorkError("It failed", mend="try again"), "It failed. Try again."),
+        (unknown_name("verb", "xyzzy", ["train", "info"]), "Unknown verb: 'xyzzy'. Known: train, info."),
+    ],
+)
+def test_messages_are_sentences_with_what_was_found_and_how_to_mend_it(error: Exception, text: str) -> None:
+    assert str(error) == text
+
+
+def test_wrong_input_is_a_value_error_and_failed_work_a_runtime_error() -> None:
+    assert issubclass(UserError, ValueError) and issubclass(WorkError, RuntimeError)

@@ -1,0 +1,411 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wassergan.data import open_source
+from wassergan.errors import UserError, WorkError
+from wassergan.runs import (
+    Observer,
+    RunFolder,
+    choose_device,
+    fingerprint,
+    open_sampler,
+    resume_run,
+    run_summary,
+    tick_due,
+    train_run,
+)
+from wassergan.settings import TrainSettings
+from wassergan.training import Checkpoints, load_checkpoint, read_log, save_checkpoint
+
+pytestmark = pytest.mark.usefixtures("quick_figures")
+
+TINY = TrainSettings(
+    latent_dim=3, generator_widths=(8,), critic_widths=(8,), batch_size=8, critic_steps=2, tick_steps=4, maps=4
+)
+
+
+@pytest.fixture
+def settings(points_file: Path) -> TrainSettings:
+    return replace(TINY, data=str(points_file))
+
+
+def trainer_state(folder: Path, which: str = "latest") -> dict[str, Any]:
+    return load_checkpoint(Checkpoints(folder / "checkpoints").path(which))["trainer"]
+
+
+def assert_equal_states(one: dict[str, Any], other: dict[str, Any]) -> None:
+    for part in ("generator", "critic", "average", "generator_optimizer", "critic_optimizer", "batches", "step"):
+        torch.testing.assert_close(one[part], other[part], rtol=0, atol=0)
+    for part in ("latent_rng", "penalty_rng", "ambient_rng"):
+        assert torch.equal(one[part], other[part])
+
+
+# Resume: 2N steps = N + resume + N, bit for bit, for every constraint, with previews on or off.
+@pytest.mark.parametrize("constraint", ["clip", "gp", "lp", "sn", "none"])
+@pytest.mark.parametrize("previews", [True, False])
+def test_a_resumed_run_ends_where_an_uncut_one_does(
+    tmp_path: Path, settings: TrainSettings, constraint: str, previews: bool
+) -> None:
+    settings = replace(
+        settings,
+        constraint=constraint,
+        objective="nonsaturating" if constraint == "none" else None,
+        previews=previews,
+        schedule="inverse_sqrt",
+        schedule_steps=3,
+    )
+    train_run(replace(settings, steps=12), tmp_path / "whole")
+    train_run(replace(settings, steps=6, previews=True), tmp_path / "cut")
+    resume_run(tmp_path / "cut", {"steps": 12, "previews": previews})
+    assert_equal_states(trainer_state(tmp_path / "whole"), trainer_state(tmp_path / "cut"))
+
+
+@pytest.mark.parametrize("network", ["conv", "resnet"])
+def test_a_resumed_run_of_convolutions_ends_where_an_uncut_one_does(tmp_path: Path, network: str) -> None:
+    np.save(tmp_path / "p.npy", np.random.default_rng(0).integers(0, 256, (40, 16, 12), dtype=np.uint8))
+    settings = replace(TINY, data=str(tmp_path / "p.npy"), network=network, preset="wgan-gp")
+    train_run(replace(settings, steps=6), tmp_path / "whole")
+    train_run(replace(settings, steps=3), tmp_path / "cut")
+    assert any("running_mean" in name for name in trainer_state(tmp_path / "cut")["average"])
+    resume_run(tmp_path / "cut", {"steps": 6})
+    assert_equal_states(trainer_state(tmp_path / "whole"), trainer_state(tmp_path / "cut"))
+
+
+def test_previews_do_not_change_the_weights(tmp_path: Path, settings: TrainSettings) -> None:
+    for previews in (True, False):
+        train_run(replace(settings, steps=9, previews=previews), tmp_path / str(previews))
+    assert_equal_states(trainer_state(tmp_path / "True"), trainer_state(tmp_path / "False"))
+    assert len(list((tmp_path / "True" / "samples").iterdir())) == 4  # steps 0, 4, 8 and the last
+    assert list((tmp_path / "False" / "samples").iterdir()) == []
+
+
+def test_equal_seeds_give_equal_runs_and_other_seeds_others(tmp_path: Path, settings: TrainSettings) -> None:
+    outside = torch.get_rng_state()
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train_run(replace(settings, steps=4, seed=seed), tmp_path / name)
+    assert torch.equal(outside, torch.get_rng_state())
+    assert_equal_states(trainer_state(tmp_path / "a"), trainer_state(tmp_path / "b"))
+    different = [trainer_state(tmp_path / name)["generator"]["body.0.weight"] for name in ("a", "c")]
+    assert not torch.equal(*different)
+
+
+def test_the_folder_holds_what_it_promises(tmp_path: Path, settings: TrainSettings) -> None:
+    folder = tmp_path / "run"
+    summary = train_run(replace(settings, steps=9), folder)
+    names = sorted(path.name for path in folder.rglob("*"))
+    assert {"settings.json", "log.jsonl", "curves.png", "samples", "checkpoints", "latest.pt", "best.pt"} <= set(names)
+    assert not [name for name in names if "tmp" in name]
+    log = read_log(folder / "log.jsonl")
+    assert [record["step"] for record in log] == [0, 4, 8, 9]
+    for record in log[1:]:
+        assert {
+            *("critic_gap", "critic_gap_heldout", "penalty", "slope_mean", "slope_max", "real_mean", "fake_mean"),
+            *("generator_loss", "sliced_w1", "sliced_w1_floor", "samples_per_second"),
+        } <= record.keys()
+    stored = json.loads((folder / "settings.json").read_text())
+    # No two labels can be swapped: the run stores its resolved settings.
+    assert stored["constraint"] == summary["constraint"] == "lp" and stored["generator_widths"] == [8]
+    assert stored == json.loads(json.dumps(load_checkpoint(folder / "checkpoints" / "latest.pt")["settings"]))
+    assert {
+        "preset",
+        "constraint",
+        "steps",
+        "seconds",
+        "steps_per_second",
+        "samples_per_second",
+        "sliced_w1",
+    } <= summary.keys()
+
+
+# Metrics: the best of a run reported as the final.
+def test_the_summary_tells_the_final_from_the_best(tmp_path: Path, settings: TrainSettings) -> None:
+    folder = tmp_path / "run"
+    # Rates so high that the generator gets worse than its start.
+    summary = train_run(replace(settings, steps=9, generator_rate=0.5), folder)
+    log = read_log(folder / "log.jsonl")
+    values = [record["sliced_w1"] for record in log]
+    assert min(values) != values[-1]
+    assert summary["sliced_w1"] == values[-1]
+    assert summary["best_sliced_w1"] == min(values)
+    assert summary["best_step"] == log[values.index(min(values))]["step"]
+    assert load_checkpoint(folder / "checkpoints" / "best.pt")["trainer"]["step"] == summary["best_step"]
+    assert load_checkpoint(folder / "checkpoints" / "latest.pt")["trainer"]["step"] == 9
+
+
+def test_the_best_score_survives_a_resume(tmp_path: Path, settings: TrainSettings) -> None:
+    folder = tmp_path / "run"
+    first = train_run(replace(settings, steps=9, generator_rate=0.5), folder)
+    second = resume_run(folder, {"steps": 10})
+    assert second["best_sliced_w1"] <= first["best_sliced_w1"]
+    if second["best_step"] <= 9:
+        assert load_checkpoint(folder / "checkpoints" / "best.pt")["trainer"]["step"] == first["best_step"]
+
+
+def test_resuming_cuts_the_log_to_the_checkpoint_and_goes_on(tmp_path: Path, settings: TrainSettings) -> None:
+    folder, said = tmp_path / "run", []  # type: ignore[var-annotated]
+    train_run(replace(settings, steps=6), folder)
+    with (folder / "log.jsonl").open("a") as file:
+        file.write('{"step": 400}\n{"step": 5')
+    observer = Observer()
+    observer.said = said.append  # type: ignore[method-assign]
+    resume_run(folder, {"steps": 9}, observer=observer)
+    assert [record["step"] for record in read_log(folder / "log.jsonl")] == [0, 4, 6, 8, 9]
+    assert said == ["Dropped 2 log lines that came after the checkpoint."]
+
+
+def test_resuming_from_an_older_checkpoint_replays_the_run(tmp_path: Path, settings: TrainSettings) -> None:
+    folder = tmp_path / "run"
+    train_run(replace(settings, steps=12, keep=9), folder)
+    end = trainer_state(folder)
+    resume_run(folder, {"steps": 12}, checkpoint="4")
+    assert_equal_states(end, trainer_state(folder))
+    assert [record["step"] for record in read_log(folder / "log.jsonl")] == [0, 4, 8, 12]
+
+
+# Resume refuses other settings by printing the difference.
+def test_other_settings_are_refused_with_the_difference(tmp_path: Path, settings: TrainSettings) -> None:
+    folder = tmp_path / "run"
+    train_run(replace(settings, steps=3), folder)
+    with pytest.raises(UserError) as told:
+        resume_run(folder, {"constraint": "gp", "seed": 4, "steps": 9})
+    message = str(told.value)
+    assert "constraint: the run has lp, asked for gp" in message and "seed: the run has 0, asked for 4" in message
+    assert "steps:" not in message and "--steps" in message
+    resume_run(folder, {"constraint": "lp", "steps": 4})
+
+
+def test_a_run_at_its_end_says_how_to_go_on(tmp_path: Path, settings: TrainSettings) -> None:
+    folder = tmp_path / "run"
+    train_run(replace(settings, steps=3), folder)
+    with pytest.raises(
+        UserError,
+        match=r"reached its end: step 3 after .* s\. Ask for more, for example: wassergan resume .* --steps 6",
+    ):
+        resume_run(folder, {})
+    with pytest.raises(UserError, match="--budget"):
+        resume_run(folder, {"budget": 1e-6})
+
+
+def test_other_data_are_refused_and_moved_data_are_not(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(60, 2))
+    data, folder = tmp_path / "a.npy", tmp_path / "run"
+    np.save(data, values)
+    train_run(replace(TINY, data=str(data), steps=3), folder)
+    np.save(data, values + np.arange(60)[:, None])
+    with pytest.raises(UserError, match="is not the data that the run was trained on.*[Pp]ut the former data back"):
+        resume_run(folder, {"steps": 4})
+    np.save(data, values[:50])
+    with pytest.raises(UserError, match="is not the data that the run was trained on: 45 training samples"):
+        resume_run(folder, {"steps": 4})
+    np.save(tmp_path / "moved.npy", values)
+    resume_run(folder, {"steps": 4, "data": str(tmp_path / "moved.npy")})
+
+
+# A corrupt checkpoint silently restarts from zero.
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "foreign", "gone"])
+def test_a_damaged_checkpoint_is_refused_and_the_run_stays_as_it_was(
+    tmp_path: Path, settings: TrainSettings, damage: str
+) -> None:
+    folder = tmp_path / "run"
+    train_run(replace(settings, steps=6, keep=9), folder)
+    latest = folder / "checkpoints" / "latest.pt"
+    content = latest.read_bytes()
+    latest.unlink()  # it may be another name of a numbered one
+    if damage == "truncated":
+        latest.write_bytes(content[: len(content) // 2])
+    elif damage == "flipped":
+        middle = len(content) // 2
+        latest.write_bytes(content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :])
+    elif damage == "foreign":
+        torch.save({"model": torch.zeros(3)}, latest)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match="damaged|not a checkpoint of wassergan|no checkpoint 'latest'"):
+        resume_run(folder, {"steps": 9})
+    with pytest.raises(UserError):
+        open_sampler(folder)
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert resume_run(folder, {"steps": 9}, checkpoint="4")["steps"] == 9
+
+
+# No room on the disk: the previous checkpoint stays valid.
+def test_a_write_failure_during_a_run_leaves_the_last_good_checkpoint(
+    tmp_path: Path, settings: TrainSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, save = tmp_path / "run", torch.save
+
+    def full(content: Any, path: Path) -> None:
+        save(content, path)
+        if content["trainer"]["step"] > 4:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("wassergan.training.checkpoint.torch.save", full)
+    with pytest.raises(WorkError, match="Could not write .*step-000000008.pt: No space left on device"):
+        train_run(replace(settings, steps=12), folder)
+    monkeypatch.undo()
+    assert trainer_state(folder)["step"] == 4
+    assert not [path for path in folder.rglob("*") if "tmp" in path.name]
+    train_run(replace(settings, steps=12), tmp_path / "whole")
+    resume_run(folder, {})
+    assert_equal_states(trainer_state(folder), trainer_state(tmp_path / "whole"))
+
+
+def test_divergence_leaves_the_last_good_checkpoint(tmp_path: Path, settings: TrainSettings) -> None:
+    folder = tmp_path / "run"
+    with pytest.raises(WorkError, match=r"Training diverged before step \d+"):
+        train_run(replace(settings, steps=12, critic_rate=1e30, generator_rate=1e30), folder)
+    for which in ("latest", "best"):
+        state = trainer_state(folder, which)
+        assert all(value.isfinite().all() for value in (state["generator"] | state["critic"]).values())
+
+
+def test_an_interruption_saves_and_can_be_resumed(tmp_path: Path, settings: TrainSettings) -> None:
+    folder, asked = tmp_path / "run", []  # type: ignore[var-annotated]
+
+    def interrupted() -> bool:
+        asked.append(1)
+        return len(asked) > 6
+
+    assert train_run(replace(settings, steps=12), folder, interrupted=interrupted)["steps"] == 6
+    train_run(replace(settings, steps=12), tmp_path / "whole")
+    resume_run(folder, {})
+    assert_equal_states(trainer_state(folder), trainer_state(tmp_path / "whole"))
+
+
+def test_a_long_stretch_between_ticks_is_saved_on_the_way(
+    tmp_path: Path, settings: TrainSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wassergan.runs.SAVE_EVERY_SECONDS", 0.0)
+    train_run(replace(settings, steps=3, tick_steps=1000), tmp_path / "run")
+    files = sorted(path.name for path in (tmp_path / "run" / "checkpoints").glob("step-*"))
+    assert files == ["step-000000001.pt", "step-000000002.pt", "step-000000003.pt"]
+
+
+def test_wrong_input_leaves_no_folder_behind(tmp_path: Path, settings: TrainSettings) -> None:
+    for wrong in (
+        replace(settings, data=str(tmp_path / "gone.npy")),
+        replace(settings, batch_size=100),
+        replace(settings, network="conv"),
+        replace(settings, precision="float8"),
+        replace(settings, constraint="none"),
+    ):
+        with pytest.raises(UserError):
+            train_run(replace(wrong, steps=3), tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_holds_something_is_never_written_to(tmp_path: Path, settings: TrainSettings) -> None:
+    folder = tmp_path / "run"
+    train_run(replace(settings, steps=3), folder)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=r"holds a run already\. Resume it \(wassergan resume .*run\), or name another"):
+        train_run(replace(settings, steps=3), folder)
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("keep")
+    for target in (tmp_path / "mine", tmp_path / "mine" / "thesis.txt"):
+        with pytest.raises(UserError, match="exists and is not an empty folder"):
+            train_run(replace(settings, steps=3), target)
+
+
+def test_too_little_room_for_checkpoints_is_told_before_training(
+    tmp_path: Path, settings: TrainSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wassergan.runs.shutil.disk_usage", lambda path: type("Usage", (), {"free": 10})())
+    with pytest.raises(UserError, match=r"No room for checkpoints in .*MiB free\. Free some space"):
+        train_run(replace(settings, steps=3), tmp_path / "deep" / "run")
+    assert not (tmp_path / "deep").exists()
+
+
+def test_sampling_needs_no_training_data(picture_run: Path) -> None:
+    sampler = open_sampler(picture_run)
+    samples = sampler.draw(5, seed=1)
+    assert samples.shape == (5, 7, 5, 3) and samples.dtype == np.uint8
+    assert (sampler.draw(5, seed=1) == samples).all()
+
+
+def test_samples_come_from_the_averaged_generator_in_evaluation_mode(finished_run: Path) -> None:
+    sampler = open_sampler(finished_run)
+    average = trainer_state(finished_run)["average"]
+    assert all(torch.equal(value, average[name]) for name, value in sampler.generator.state_dict().items())
+    live = trainer_state(finished_run)["generator"]
+    assert any(not torch.equal(live[name], average[name]) for name in live)
+    assert not sampler.generator.training
+
+
+def test_every_checkpoint_can_be_sampled(finished_run: Path) -> None:
+    draws = [open_sampler(finished_run, checkpoint=which).draw(3) for which in ("latest", "best", "0", "5")]
+    assert (draws[0] == draws[3]).all() and not (draws[0] == draws[2]).all()
+    with pytest.raises(UserError, match="There is no checkpoint '77': in .*best, latest, step-000000000"):
+        open_sampler(finished_run, checkpoint="77")
+
+
+def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
+    for call in (open_sampler, run_summary, lambda folder: resume_run(folder, {})):
+        with pytest.raises(UserError, match="There is no run in .*Give the folder"):
+            call(tmp_path)
+
+
+def test_a_newer_setting_in_a_checkpoint_is_refused(finished_run: Path, tmp_path: Path) -> None:
+    content = load_checkpoint(finished_run / "checkpoints" / "latest.pt")
+    content["settings"]["wormhole"] = 3
+    (tmp_path / "checkpoints").mkdir()
+    save_checkpoint(tmp_path / "checkpoints" / "latest.pt", content)
+    with pytest.raises(UserError, match="Unknown setting: 'wormhole'"):
+        open_sampler(tmp_path)
+
+
+@given(longest=st.integers(1, 400))
+def test_ticks_are_at_quarters_of_the_way_so_far_from_50_up_to_the_longest(longest: int) -> None:
+    expected, step = {0}, 0
+    while step < 2500:
+        step += min(max(50, step // 4), longest)
+        expected.add(step)
+    assert {step for step in range(2500) if tick_due(step, longest=longest)} == {s for s in expected if s < 2500}
+
+
+def test_devices_are_chosen_by_name() -> None:
+    assert choose_device("cpu") == torch.device("cpu")
+    assert choose_device("auto").type in ("cpu", "cuda")
+    for name in ("gpu", "meta", "mps", "cuda:x"):
+        with pytest.raises(UserError, match=f"Unknown device: '{name}'. Use auto, cpu, cuda or cuda:N"):
+            choose_device(name)
+    with pytest.raises(UserError, match=r"There is no device cuda:99: \d+ CUDA devices\. Use cpu"):
+        choose_device("cuda:99")
+
+
+def test_fingerprints_tell_data_apart(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(60, 2))
+    same, other = values.copy(), values.copy()
+    other[::2] += 1
+    prints = [fingerprint(open_source(each)) for each in (values, same, other, values[:40])]
+    assert prints[0] == prints[1] != prints[2] and prints[0] != prints[3]
+
+
+def test_threads_follow_the_setting_and_the_environment(
+    tmp_path: Path, settings: TrainSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    train_run(replace(settings, steps=1, threads=3), tmp_path / "a")
+    assert chosen == [3]
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    train_run(replace(settings, steps=1), tmp_path / "b")
+    assert chosen == [3]
+
+
+def test_run_folder_names() -> None:
+    place = RunFolder(Path("r"))
+    assert [
+        str(p) for p in (place.settings, place.log, place.curves, place.samples, place.checkpoints, place.grid(7))
+    ] == [
+        *("r/settings.json", "r/log.jsonl", "r/curves.png", "r/samples", "r/checkpoints"),
+        "r/samples/step-000000007.png",
+    ]

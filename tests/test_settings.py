@@ -1,0 +1,97 @@
+import json
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wassergan.errors import UserError
+from wassergan.settings import (
+    TrainSettings,
+    fraction,
+    not_negative,
+    parse_budget,
+    parse_size,
+    parse_widths,
+    positive_float,
+    positive_int,
+    whole_number,
+)
+
+
+@given(number=st.integers(1, 10_000), unit=st.sampled_from([("", 1), ("s", 1), ("m", 60), ("h", 3600), ("d", 86400)]))
+def test_budgets_are_durations(number: int, unit: tuple[str, int]) -> None:
+    assert parse_budget(f"{number}{unit[0]}") == number * unit[1]
+    assert parse_budget(f" {number}.5 {unit[0]} ") == (number + 0.5) * unit[1]
+
+
+@given(height=st.integers(1, 5000), width=st.integers(1, 5000))
+def test_sizes_are_one_number_or_height_by_width(height: int, width: int) -> None:
+    assert parse_size(f"{height}x{width}") == (height, width)
+    assert parse_size(f"{height}") == (height, height)
+
+
+@given(widths=st.lists(st.integers(1, 9999), min_size=1, max_size=5))
+def test_widths_are_a_list(widths: list[int]) -> None:
+    assert parse_widths(", ".join(map(str, widths))) == tuple(widths)
+
+
+@pytest.mark.parametrize(
+    ("parse", "texts", "message"),
+    [
+        (
+            parse_budget,
+            ["", "0s", "-5s", "10 minutes", "1e3", "s", "nan"],
+            "A budget is a positive duration: .*20s, 10m or 2h",
+        ),
+        (parse_size, ["", "0", "4x0", "4x", "axb", "-4", "4x5x6"], "A size is a whole number or HEIGHTxWIDTH"),
+        (parse_widths, ["", "0", "4,,5", "4;5", "-1", "4.5"], "Widths are whole numbers"),
+        (positive_int, ["", "0", "-1", "1.5", "x", "²"], "Expected a whole number above 0"),
+        (whole_number, ["", "-1", "1.5", "x"], "Expected a whole number from 0"),
+        (positive_float, ["", "0", "-1", "inf", "nan", "x"], "Expected a number above 0"),
+        (fraction, ["", "1", "-0.1", "nan", "x"], "Expected a number from 0 up to, not including, 1"),
+        (not_negative, ["", "-1", "inf", "nan", "x"], "Expected a number from 0"),
+    ],
+)
+def test_every_parser_refuses_what_it_cannot_read(parse: Callable[[str], Any], texts: list[str], message: str) -> None:
+    for text in texts:
+        with pytest.raises(UserError, match=message) as told:
+            parse(text)
+        assert f"'{text}'" in str(told.value)
+
+
+def test_numbers_in_range_are_read() -> None:
+    assert (positive_int(" 7 "), whole_number("0"), positive_float("1e-4"), fraction("0"), not_negative("0")) == (
+        7,
+        0,
+        1e-4,
+        0,
+        0,
+    )
+
+
+def test_settings_go_to_json_and_back() -> None:
+    settings = TrainSettings(data="digits", generator_widths=(4, 5), size=(8, 9), previews=False, steps=7)
+    assert TrainSettings.from_mapping(json.loads(settings.to_json())) == settings
+    assert TrainSettings.from_mapping(asdict(settings)) == settings
+
+
+def test_an_unknown_setting_is_refused_with_the_nearest() -> None:
+    with pytest.raises(UserError, match=r"Unknown setting: 'critic_step'. Did you mean 'critic_steps'\?"):
+        TrainSettings.from_mapping({"critic_step": 4})
+
+
+def test_defaults_fill_holes_only() -> None:
+    settings = TrainSettings(clip=0.5).with_defaults({"clip": 0.1, "maps": 3})
+    assert (settings.clip, settings.maps) == (0.5, 3)
+
+
+def test_every_setting_has_a_help_text_and_a_group() -> None:
+    for each in fields(TrainSettings):
+        if each.name != "data":
+            assert each.metadata["text"].endswith(".") or ";" in each.metadata["text"] or each.metadata["text"], (
+                each.name
+            )
+            assert each.metadata["group"] in ("Recipe", "Run", "Data")

@@ -1,0 +1,36 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from wassergan.errors import WorkError
+from wassergan.training import RunLog, read_log
+
+
+def test_ticks_come_back_oldest_first_and_torn_lines_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    assert read_log(path) == []
+    log = RunLog(path)
+    for step in (0, 50):
+        log.append({"step": step, "sliced_w1": 0.5})
+    with path.open("a") as file:
+        file.write('{"step": 100, "sliced')
+    assert [record["step"] for record in read_log(path)] == [0, 50]
+    assert [json.loads(line)["step"] for line in path.read_text().splitlines()[:2]] == [0, 50]
+
+
+def test_cutting_drops_later_ticks_and_lines_that_are_no_ticks(tmp_path: Path) -> None:
+    log = RunLog(tmp_path / "log.jsonl")
+    assert log.cut_after(10) == 0
+    for step in (0, 50, 100):
+        log.append({"step": step})
+    with log.path.open("a") as file:
+        file.write('[1]\n{"no": 1}\n{"st')
+    assert log.cut_after(50) == 4
+    assert [record["step"] for record in read_log(log.path)] == [0, 50]
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_refusal_of_the_file_system_is_told(tmp_path: Path) -> None:
+    with pytest.raises(WorkError, match=r"Could not write .*log.jsonl: No such file or directory"):
+        RunLog(tmp_path / "gone" / "log.jsonl").append({"step": 0})
