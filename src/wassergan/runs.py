@@ -21,7 +21,7 @@ from wassergan.evaluation import HeldoutDistance
 from wassergan.files import write_text
 from wassergan.networks import Bounded, build_networks
 from wassergan.objectives import objective_named
-from wassergan.presets import resolve
+from wassergan.presets import critic_activation, resolve
 from wassergan.report import write_report
 from wassergan.sampling import Sampler, write_picture
 from wassergan.settings import TrainSettings
@@ -438,6 +438,7 @@ def _networks(settings: TrainSettings, shape: tuple[int, ...], codec: Codec) -> 
         critic_widths=_given(settings.critic_widths),
         maps=_given(settings.maps),
         activation=_given(settings.activation),
+        critic_activation=_given(critic_activation(settings)),
         generator_norm=_given(settings.generator_norm),
         critic_norm=_given(settings.critic_norm),
         seed=settings.seed,
