@@ -19,7 +19,6 @@ from wassergan.lipschitz import (
     spectrally_normalise,
 )
 
-
 LARGEST_ORTHOGONAL = 1.001  # float32 rounding of some dozen layers included
 
 
@@ -259,9 +258,8 @@ def refuse_layers(
 
 
 CONSTRAINTS: dict[str, type[Constraint]] = {
-    kind.name: kind 
+    kind.name: kind
     for kind in (Clipping, GradientPenalty, LipschitzPenalty, SpectralNormalisation, OrthogonalWeights, Unconstrained)
-
 }
 
 

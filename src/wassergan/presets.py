@@ -147,7 +147,9 @@ def resolve(settings: TrainSettings, *, shape: tuple[int, ...], train_count: int
     # Batch normalisation is the convolutional generator's of DCGAN; the MLPs of the papers have none.
     resolved = resolved.with_defaults({"generator_norm": "none" if resolved.network == "mlp" else "batch"})
     # Layer normalisation helps a penalised critic and would undo spectral normalisation or a certificate.
-    resolved = resolved.with_defaults({"critic_norm": "none" if resolved.constraint in ("sn", "orthogonal") else "layer"})
+    resolved = resolved.with_defaults(
+        {"critic_norm": "none" if resolved.constraint in ("sn", "orthogonal") else "layer"}
+    )
     resolved = resolved.with_defaults({"critic_activation": critic_activation(resolved)})
     if resolved.steps is None and resolved.budget is None:
         resolved = resolved.with_defaults({"budget": 300.0})

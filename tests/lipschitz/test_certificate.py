@@ -51,7 +51,9 @@ def test_certified_in_float64_where_power_iteration_would_be_short() -> None:
     assert certify(layer).constant >= 1.001 * (1 - 1e-14)
 
 
-@pytest.mark.parametrize("layer", [nn.SiLU(), nn.GELU(), nn.ELU(2.0), nn.Softplus(), nn.Tanh(), nn.Sigmoid(), nn.ReLU()])
+@pytest.mark.parametrize(
+    "layer", [nn.SiLU(), nn.GELU(), nn.ELU(2.0), nn.Softplus(), nn.Tanh(), nn.Sigmoid(), nn.ReLU()]
+)
 def test_activations_are_no_steeper_than_said_and_nearly_as_steep(layer: nn.Module) -> None:
     points = torch.linspace(-8, 8, 160_001, dtype=torch.float64).requires_grad_()
     (slopes,) = torch.autograd.grad(layer(points).sum(), points)

@@ -147,7 +147,7 @@ class MinFunnels(Pair):
         return rays.centre + (share**self.power * rays.length)[:, None] * rays.direction
 
     def _nearest(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """u and the active funnel: found by matrix products, then u once more by direct differences."""
+        """U and the active funnel: found by matrix products, then u once more by direct differences."""
         centres, offsets = self._at(self.centres, points), self._at(self.offsets, points)
         active = (torch.cdist(points, centres) + offsets).argmin(1)
         height = torch.linalg.vector_norm(points - centres[active], dim=1) + offsets[active]

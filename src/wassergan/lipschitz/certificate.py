@@ -143,7 +143,9 @@ def _convolution(layer: Any) -> tuple[float, str]:
 
 
 def _mean_pooling(layer: Any) -> tuple[float, str]:
-    size, stride = (value if isinstance(value, tuple) else (value, value) for value in (layer.kernel_size, layer.stride))
+    size, stride = (
+        value if isinstance(value, tuple) else (value, value) for value in (layer.kernel_size, layer.stride)
+    )
     if size != stride or layer.padding not in (0, (0, 0)) or layer.ceil_mode or layer.divisor_override is not None:
         raise UserError("only pooling of whole, disjoint tiles has a bound")
     return 1 / math.sqrt(math.prod(size)), "means of disjoint tiles"

@@ -58,7 +58,7 @@ def gram_bound(kernel: Tensor) -> float:
 
 
 def fourier_bound(kernel: Tensor) -> float:
-    """max over a grid of frequencies of σ(K̂(ω)), over √(Π cos(π m / N)).
+    """Max over a grid of frequencies of σ(K̂(ω)), over √(Π cos(π m / N)).
 
     ‖K̂(ω) v‖² is a trigonometric polynomial of degree m = taps - 1 in each axis, and such a polynomial is at most its
     largest value on N > 2m points over cos(π m / N) (Ehlich and Zeller 1964), whatever v: one axis after the other.

@@ -56,7 +56,7 @@ ORTHOGONALISERS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def safely_scaled(weight: Tensor) -> Tensor:
-    """weight / √(‖W‖₁ ‖W‖∞), which is at least the largest singular value: no power iteration, no surprise.
+    """Weight / √(‖W‖₁ ‖W‖∞), which is at least the largest singular value: no power iteration, no surprise.
 
     A scale leaves Q as it is, so no gradient goes through it; it keeps squares of huge or tiny weights in range.
     """
