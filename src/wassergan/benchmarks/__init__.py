@@ -14,3 +14,10 @@ from wassergan.benchmarks.laws import Translation as Translation
 from wassergan.benchmarks.laws import cones as cones
 from wassergan.benchmarks.pair import Pair as Pair
 from wassergan.benchmarks.pair import Truth as Truth
+from wassergan.benchmarks.registry import PAIRS as PAIRS
+from wassergan.benchmarks.registry import pair_names as pair_names
+from wassergan.benchmarks.runner import Effort as Effort
+from wassergan.benchmarks.runner import Row as Row
+from wassergan.benchmarks.runner import read_rows as read_rows
+from wassergan.benchmarks.runner import run as run
+from wassergan.benchmarks.table import markdown as markdown

@@ -154,7 +154,8 @@ class MinFunnels(Pair):
         return height, active
 
     def _blocks(self, points: Tensor) -> tuple[Tensor, ...]:
-        return points.double().split(max(1, _BLOCK // (len(self.centres) + self.dim)))
+        blocks: tuple[Tensor, ...] = points.double().split(max(1, _BLOCK // (len(self.centres) + self.dim)))
+        return blocks
 
     @staticmethod
     def _at(values: Tensor, points: Tensor) -> Tensor:

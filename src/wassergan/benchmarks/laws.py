@@ -31,7 +31,7 @@ class Balls(Pair):
         self.centres, self.radii, self.weights = centres.double(), radii.double(), weights.double()
         self.power, self.dim = power, centres.shape[1]
         self.name = f"balls-{self.dim}-{len(centres)}"
-        apart = torch.cdist(self.centres, self.centres, compute_mode="donot_use_mm_for_euclid_dist")
+        apart = _apart(self.centres, self.centres)
         apart.fill_diagonal_(torch.inf)
         # A ball stays in its cell if it reaches no further than half way to any other centre.
         if not (self.radii <= apart.amin(1) / 2).all():
@@ -51,7 +51,7 @@ class Balls(Pair):
 
     def potential(self, points: Tensor) -> Tensor:
         """f* = -min over n of ‖x - a_n‖."""
-        return -torch.cdist(points.double(), self.centres.to(points.device)).amin(1)
+        return -_apart(points.double(), self.centres.to(points.device)).amin(1)
 
     @cached_property
     def truth(self) -> Truth:
@@ -63,7 +63,8 @@ class Balls(Pair):
         inside = uniform_in_ball(count, self.dim, rng=rng)
         distance = torch.linalg.vector_norm(inside, dim=1, keepdim=True)
         slid = inside * distance ** (power - 1)
-        return self.centres.to(rng.device)[which] + self.radii.to(rng.device)[which, None] * slid
+        points: Tensor = self.centres.to(rng.device)[which] + self.radii.to(rng.device)[which, None] * slid
+        return points
 
 
 class Shells(Pair):
@@ -83,7 +84,7 @@ class Shells(Pair):
     def __init__(self, centres: Tensor, *, radius: float = 1.0) -> None:
         self.centres, self.radius, self.dim = centres.double(), radius, centres.shape[1]
         self.name = f"shells-{self.dim}-{len(centres)}"
-        apart = torch.cdist(self.centres, self.centres)
+        apart = _apart(self.centres, self.centres)
         self.diameter = apart.max().item() + 2 * radius
         apart.fill_diagonal_(torch.inf)
         if not radius > 0 or apart.min().item() < 2 * radius:
@@ -99,9 +100,13 @@ class Shells(Pair):
         """The spheres."""
         return self._chosen(count, rng) + self.radius * uniform_on_sphere(count, self.dim, rng=rng)
 
+    def gauge(self, count: int, *, rng: torch.Generator) -> Tensor:
+        """The spheres: f* has its tips on P."""
+        return self.fake(count, rng=rng)
+
     def potential(self, points: Tensor) -> Tensor:
         """f* = -min over n of ‖x - c_n‖."""
-        return -torch.cdist(points.double(), self.centres.to(points.device)).amin(1)
+        return -_apart(points.double(), self.centres.to(points.device)).amin(1)
 
     @cached_property
     def truth(self) -> Truth:
@@ -189,7 +194,8 @@ class Translation(Pair):
 
     def potential(self, points: Tensor) -> Tensor:
         """f*(x) = <x, t> / ‖t‖."""
-        return points.double() @ self.shift.to(points.device) / self._length
+        scores: Tensor = points.double() @ self.shift.to(points.device) / self._length
+        return scores
 
     @cached_property
     def truth(self) -> Truth:
@@ -229,7 +235,8 @@ class Gaussians(Pair):
 
     def potential(self, points: Tensor) -> Tensor:
         """f*(x) = <x, m1 - m2> / ‖m1 - m2‖."""
-        return points.double() @ (self.real_mean - self.fake_mean).to(points.device) / self._length
+        scores: Tensor = points.double() @ (self.real_mean - self.fake_mean).to(points.device) / self._length
+        return scores
 
     @cached_property
     def truth(self) -> Truth:
@@ -295,3 +302,8 @@ class LineNormals(Pair):
 
     def _drawn(self, count: int, mean: float, scale: float, rng: torch.Generator) -> Tensor:
         return mean + scale * torch.randn(count, 1, generator=rng, dtype=torch.float64, device=rng.device)
+
+
+def _apart(points: Tensor, centres: Tensor) -> Tensor:
+    """Distances by differences: matrix products would lose points that lie close to a centre."""
+    return torch.cdist(points, centres, compute_mode="donot_use_mm_for_euclid_dist")

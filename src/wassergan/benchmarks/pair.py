@@ -49,6 +49,10 @@ class Pair:
             (gradient,) = torch.autograd.grad(self.potential(points).sum(), points)
         return gradient
 
+    def gauge(self, count: int, *, rng: torch.Generator) -> Tensor:
+        """Points at which a critic's direction is compared with that of f*: draws of P, where f* has a gradient."""
+        return self.real(count, rng=rng)
+
     @cached_property
     def truth(self) -> Truth:
         """W1(P, Q)."""
@@ -64,4 +68,5 @@ def uniform_in_ball(count: int, dim: int, *, rng: torch.Generator) -> Tensor:
 def uniform_on_sphere(count: int, dim: int, *, rng: torch.Generator) -> Tensor:
     """Independent uniform draws from the unit sphere, (count, dim)."""
     normal = torch.randn(count, dim, generator=rng, dtype=torch.float64, device=rng.device)
-    return normal / torch.linalg.vector_norm(normal, dim=1, keepdim=True)
+    points: Tensor = normal / torch.linalg.vector_norm(normal, dim=1, keepdim=True)
+    return points

@@ -1,5 +1,6 @@
 """Distances between laws and samples, each with its guarantee."""
 
+from wassergan.distances.critic import DEFAULT_STEPS as DEFAULT_STEPS
 from wassergan.distances.critic import Fit as Fit
 from wassergan.distances.critic import W1Estimate as W1Estimate
 from wassergan.distances.critic import W1Estimator as W1Estimator
@@ -15,6 +16,7 @@ from wassergan.distances.exact import exact_transport as exact_transport
 from wassergan.distances.exact import exact_w1 as exact_w1
 from wassergan.distances.families import CERTIFIED as CERTIFIED
 from wassergan.distances.families import FAMILIES as FAMILIES
+from wassergan.distances.families import family_named as family_named
 from wassergan.distances.interval import Interval as Interval
 from wassergan.distances.interval import w1_interval as w1_interval
 from wassergan.distances.line import wasserstein_line as wasserstein_line

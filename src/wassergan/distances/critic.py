@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from wassergan.constraints import input_slopes, points_between
 from wassergan.distances.checks import Array, as_points, check_finite, same_dimension
+from wassergan.distances.ctransform import CTransform
 from wassergan.distances.families import CERTIFIED, Family, family_named
 from wassergan.distances.population import critic_lower_bound
 from wassergan.errors import UserError, WorkError
@@ -389,7 +390,7 @@ def _fitted(
 
         for group in optimizer.param_groups:
             group["lr"] = family.rate * 0.5 * (1 + math.cos(math.pi * progress))
-        if hasattr(critic, "temperature"):
+        if isinstance(critic, CTransform):
             critic.temperature = family.temperature * max(0.0, 1 - progress / WARM_SHARE)
         real, fake = next(batches)
         real_scores, fake_scores = critic(torch.cat([real, fake])).split([len(real), len(fake)])

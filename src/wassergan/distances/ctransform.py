@@ -42,7 +42,7 @@ class CTransform(nn.Module):
     def forward(self, points: Tensor) -> Tensor:
         """(n, d) to (n,)."""
         if self.training and self.temperature > 0:
-            heights = _SoftMinimum.apply(points, self.atoms, self.offsets, self.temperature)
+            heights = soft_minimum(points, self.atoms, self.offsets, temperature=self.temperature)
         else:
             heights = self._minimum(points)
         return torch.where(self.peaks, -heights, heights)
@@ -56,7 +56,21 @@ class CTransform(nn.Module):
         with torch.no_grad():
             rows = points.detach().split(max(1, _CACHED // len(self.atoms)))
             active = torch.cat([(_distances(part, self.atoms) + self.offsets).argmin(1) for part in rows])
-        return torch.linalg.vector_norm(points - self.atoms[active], dim=1) + self.offsets[active]
+        heights: Tensor = torch.linalg.vector_norm(points - self.atoms[active], dim=1) + self.offsets[active]
+        return heights
+
+
+def soft_minimum(points: Tensor, atoms: Tensor, offsets: Tensor, *, temperature: float) -> Tensor:
+    """-τ log Σ_j exp(-(‖x_i - y_j‖ + b_j) / τ), (n,), differentiable once in everything but τ.
+
+    Args:
+        points: x, (n, d).
+        atoms: y, (k, d).
+        offsets: b, (k,).
+        temperature: τ > 0.
+    """
+    heights: Tensor = _SoftMinimum.apply(points, atoms, offsets, temperature)  # type: ignore[no-untyped-call]
+    return heights
 
 
 class _SoftMinimum(torch.autograd.Function):

@@ -14,7 +14,7 @@ from wassergan.networks import MLPCritic
 # In units of the samples' spread. Adam moves a weight by about its rate at each step.
 ATOM_RATE = 0.015
 ATOM_TEMPERATURE = 0.2
-FIXED_ATOMS = 4096
+FIXED_ATOMS = 2048
 LEARNED_ATOMS = 1024
 # In high dimension samples lie near a shell, far from where the cones' tips belong: atoms start on samples drawn
 # towards their mean, and a short trial of each start on the validation split picks how far.

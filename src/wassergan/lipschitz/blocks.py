@@ -23,7 +23,8 @@ class Averaged(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """Any shape that the branch keeps."""
         share = torch.sigmoid(self.balance)
-        return (1 - share) * values + share * self.branch(values)
+        mixed: Tensor = (1 - share) * values + share * self.branch(values)
+        return mixed
 
 
 class Concatenated(nn.Module):
@@ -47,4 +48,5 @@ class Concatenated(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """(n, ...) to (n, sum of the branches' features, ...)."""
         joined = torch.cat([branch(values) for branch in self.branches], dim=1)
-        return joined / len(self.branches) ** 0.5
+        scaled: Tensor = joined / len(self.branches) ** 0.5
+        return scaled

@@ -23,7 +23,8 @@ def phases(kernel: Tensor, stride: tuple[int, int]) -> Tensor:
     (rows, columns), (height, width) = stride, kernel.shape[2:]
     kernel = pad(kernel, (0, -width % columns, 0, -height % rows))
     split = kernel.unflatten(3, (-1, columns)).unflatten(2, (-1, rows))  # (out, in, h/s, s, w/s, s)
-    return split.permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
+    kernel_of_phases: Tensor = split.permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
+    return kernel_of_phases
 
 
 def gram_sums(kernel: Tensor) -> Tensor:

@@ -20,7 +20,8 @@ def by_qr(weight: Tensor) -> Tensor:
     """
     q, r = torch.linalg.qr(safely_scaled(weight))
     signs = torch.where(r.diagonal() < 0, -1.0, 1.0).to(q.dtype)
-    return q * signs
+    orthonormal: Tensor = q * signs
+    return orthonormal
 
 
 def by_cayley(weight: Tensor) -> Tensor:
@@ -45,7 +46,8 @@ def by_exponential(weight: Tensor) -> Tensor:
     upper, lower = weight[:columns], weight[columns:]
     top = torch.cat([upper - upper.mT, -lower.mT], dim=1)
     bottom = torch.cat([lower, lower.new_zeros(rows - columns, rows - columns)], dim=1)
-    return torch.linalg.matrix_exp(torch.cat([top, bottom]))[:, :columns]
+    orthonormal: Tensor = torch.linalg.matrix_exp(torch.cat([top, bottom]))[:, :columns]
+    return orthonormal
 
 
 ORTHOGONALISERS: dict[str, Callable[[Tensor], Tensor]] = {
