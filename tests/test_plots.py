@@ -16,8 +16,13 @@ LOG = [
         "sliced_w1_floor": 0.1,
     },
     {
-        **{"step": 50, "critic_gap": 0.3, "critic_gap_heldout": 0.2, "slope_mean": 1.0, "slope_max": 2.0},
-        **{"sliced_w1": 0.05, "sliced_w1_floor": 0.1},
+        "step": 50,
+        "critic_gap": 0.3,
+        "critic_gap_heldout": 0.2,
+        "slope_mean": 1.0,
+        "slope_max": 2.0,
+        "sliced_w1": 0.05,
+        "sliced_w1_floor": 0.1,
     },
 ]
 
@@ -36,10 +41,19 @@ def test_the_range_is_fixed_from_black_to_white_and_values_beyond_are_cut() -> N
     assert [int(sheet[10, 10 + 62 * i, 0]) for i in range(5)] == [0, 0, 128, 255, 255]
 
 
-def test_small_samples_are_enlarged_without_smoothing() -> None:
-    values = np.arange(16.0).reshape(1, 4, 4) * 17
-    sheet = np.asarray(picture_grid(values, low=0, high=255, colours=False))[2:-2, 2:-2, 0]
-    assert (sheet == np.kron(values[0], np.ones((14, 14)))).all()
+def test_small_fields_are_enlarged_cell_by_cell() -> None:
+    values = np.arange(16.0).reshape(1, 4, 4)
+    sheet = np.asarray(picture_grid(values, low=0, high=15, colours=True))[2:-2, 2:-2]
+    cells = sheet.reshape(4, 14, 4, 14, 3)
+    assert (cells == cells[:, :1, :, :1]).all() and len(np.unique(cells[:, 0, :, 0].reshape(16, 3), axis=0)) == 16
+
+
+def test_small_pictures_are_enlarged_smoothly() -> None:
+    ramp = np.tile(np.arange(8.0) * 28, (1, 8, 1))  # 28 levels per pixel, so 28/7 = 4 per enlarged pixel
+    row = np.asarray(picture_grid(ramp, low=0, high=255, colours=False))[30, 2:-2, 0].astype(int)
+    assert len(row) == 56
+    # Cubic interpolation reproduces a straight line, away from the borders that its four points need.
+    assert (np.abs(np.diff(row[14:-14]) - 4) <= 1).all()
 
 
 @pytest.mark.parametrize("channels", [2, 3, 4])

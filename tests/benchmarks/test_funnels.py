@@ -73,7 +73,9 @@ def test_rays_end_where_a_fine_walk_along_them_stops_rising_at_slope_one() -> No
     for i in range(len(points)):
         walk = rays.centre[i] + torch.linspace(0, 8, 8001, dtype=torch.float64)[:, None] * rays.direction[i]
         inside = (walk.abs() <= pair.half_width + 1e-12).all(1)
-        heights = rays.height[i] - rays.travelled[i] + torch.arange(8001) * 1e-3  # slope one from the centre on
+        heights = (
+            rays.height[i] - rays.travelled[i] + 1e-3 * torch.arange(8001, dtype=torch.float64)
+        )  # slope one from the centre on
         rising = (-pair.potential(walk) - heights).abs() < 1e-9
         stop = (inside & rising).double().cumprod(0).sum() * 1e-3
         assert rays.length[i].item() == pytest.approx(stop.item(), abs=2e-3)

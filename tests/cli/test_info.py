@@ -24,8 +24,14 @@ def test_data_are_described_before_training(cli: Callable[..., object], tmp_path
     np.savez(tmp_path / "a.npz", x=np.random.default_rng(0).normal(size=(40, 6, 5)).astype("f4"), y=np.arange(40))
     said = cli("info", tmp_path / "a.npz", "--json")
     assert json.loads(said.out) == {
-        **{"data": "a.npz:x", "kind": "field", "samples": 40, "train": 36, "heldout": 4},
-        **{"shape": [1, 6, 5], "layout": "NHW", "dtype": "float32"},
+        "data": "a.npz:x",
+        "kind": "field",
+        "samples": 40,
+        "train": 36,
+        "heldout": 4,
+        "shape": [1, 6, 5],
+        "layout": "NHW",
+        "dtype": "float32",
     }
     assert "Using the array x" in said.err
     assert "kind                 field" in cli("info", tmp_path / "a.npz").out

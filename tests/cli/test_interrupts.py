@@ -37,7 +37,7 @@ def test_a_signal_saves_and_exits_130_and_the_run_goes_on(
         if line.startswith("step      50"):
             break
     process.send_signal(number)
-    out, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Traceback" not in err and f"Go on with: wassergan resume {folder}" in err
     state = load_checkpoint(Checkpoints(folder / "checkpoints").path("latest"))["trainer"]

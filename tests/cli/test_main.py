@@ -1,4 +1,3 @@
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,4 +98,4 @@ def test_a_path_through_a_file_is_one_sentence(cli: Callable[..., object], tmp_p
     (tmp_path / "file").write_text("")
     said = cli("train", points_file, "--out", tmp_path / "file" / "run", "--steps", "1", "--batch-size", "8")
     assert said.code in (1, 2) and said.err.splitlines()[-1].startswith("wassergan: ")
-    assert os.listdir(tmp_path) == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

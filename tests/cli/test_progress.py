@@ -6,13 +6,19 @@ from pathlib import Path
 import pytest
 
 from wassergan.cli.progress import TerminalObserver
-from wassergan.runs import RunFolder
+from wassergan.runfolder import RunFolder
 from wassergan.settings import TrainSettings
 from wassergan.training import Trainer
 
 RECORD = {
-    **{"step": 7, "elapsed_seconds": 1.5, "critic_gap": 0.25, "critic_gap_heldout": 0.125, "slope_mean": 1.0},
-    **{"sliced_w1": 0.5, "sliced_w1_floor": 0.25, "steps_per_second": 10.0},
+    "step": 7,
+    "elapsed_seconds": 1.5,
+    "critic_gap": 0.25,
+    "critic_gap_heldout": 0.125,
+    "slope_mean": 1.0,
+    "sliced_w1": 0.5,
+    "sliced_w1_floor": 0.25,
+    "steps_per_second": 10.0,
 }
 
 
