@@ -17,10 +17,10 @@ import torch
 from results import write_results
 from torch import Tensor, nn
 
+from wassergan.building import build_trainer
 from wassergan.data import Source, open_source
 from wassergan.distances import sliced_w1
 from wassergan.presets import resolve
-from wassergan.runs import build_trainer
 from wassergan.settings import TrainSettings
 
 SAMPLES = 2000

@@ -20,7 +20,7 @@ FLOORS = (
     {"constraints", "networks"},
     {"training", "distances"},
     {"evaluation", "benchmarks"},
-    {"presets", "sampling", "report"},
+    {"presets", "sampling", "report", "runfolder", "building"},
     {"runs"},
     {"cli", "estimator"},
     {"__main__"},

@@ -11,17 +11,8 @@ from hypothesis import strategies as st
 
 from wassergan.data import open_source
 from wassergan.errors import UserError, WorkError
-from wassergan.runs import (
-    Observer,
-    RunFolder,
-    choose_device,
-    fingerprint,
-    open_sampler,
-    resume_run,
-    run_summary,
-    tick_due,
-    train_run,
-)
+from wassergan.runfolder import run_summary
+from wassergan.runs import Observer, fingerprint, open_sampler, resume_run, tick_due, train_run
 from wassergan.settings import TrainSettings
 from wassergan.training import Checkpoints, load_checkpoint, read_log, save_checkpoint
 
@@ -371,41 +362,9 @@ def test_ticks_are_at_quarters_of_the_way_so_far_from_50_up_to_the_longest(longe
     assert {step for step in range(2500) if tick_due(step, longest=longest)} == {s for s in expected if s < 2500}
 
 
-def test_devices_are_chosen_by_name() -> None:
-    assert choose_device("cpu") == torch.device("cpu")
-    assert choose_device("auto").type in ("cpu", "cuda")
-    for name in ("gpu", "meta", "mps", "cuda:x"):
-        with pytest.raises(UserError, match=f"Unknown device: '{name}'. Use auto, cpu, cuda or cuda:N"):
-            choose_device(name)
-    with pytest.raises(UserError, match=r"There is no device cuda:99: \d+ CUDA devices\. Use cpu"):
-        choose_device("cuda:99")
-
-
 def test_fingerprints_tell_data_apart(tmp_path: Path) -> None:
     values = np.random.default_rng(0).normal(size=(60, 2))
     same, other = values.copy(), values.copy()
     other[::2] += 1
     prints = [fingerprint(open_source(each)) for each in (values, same, other, values[:40])]
     assert prints[0] == prints[1] != prints[2] and prints[0] != prints[3]
-
-
-def test_threads_follow_the_setting_and_the_environment(
-    tmp_path: Path, settings: TrainSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    chosen: list[int] = []
-    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
-    train_run(replace(settings, steps=1, threads=3), tmp_path / "a")
-    assert chosen == [3]
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    train_run(replace(settings, steps=1), tmp_path / "b")
-    assert chosen == [3]
-
-
-def test_run_folder_names() -> None:
-    place = RunFolder(Path("r"))
-    assert [
-        str(p) for p in (place.settings, place.log, place.curves, place.samples, place.checkpoints, place.grid(7))
-    ] == [
-        *("r/settings.json", "r/log.jsonl", "r/curves.png", "r/samples", "r/checkpoints"),
-        "r/samples/step-000000007.png",
-    ]

@@ -10,7 +10,8 @@ from wassergan.errors import UserError, WorkError
 
 if TYPE_CHECKING:
     from wassergan.data import Source, open_source
-    from wassergan.runs import open_sampler, resume_run, run_summary, train_run
+    from wassergan.runfolder import run_summary
+    from wassergan.runs import open_sampler, resume_run, train_run
     from wassergan.settings import TrainSettings
     from wassergan.training import Trainer
 
@@ -37,7 +38,7 @@ _HOMES = {
     "open_sampler": "runs",
     "open_source": "data",
     "resume_run": "runs",
-    "run_summary": "runs",
+    "run_summary": "runfolder",
     "train_run": "runs",
 }
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from wassergan.files import replacing
 
-SMALLEST_CELL = 56  # pixels; smaller samples are enlarged by whole factors, without smoothing
+SMALLEST_CELL = 56  # pixels; smaller samples are enlarged by whole factors: pictures smoothly, fields cell by cell
 COLOUR_MAP = "viridis"
 GENERATED, REAL = "tab:orange", "tab:blue"
 GRID_GAP = 2
@@ -42,7 +42,7 @@ def picture_grid(
     else:
         pixels = np.repeat(np.rint(255 * scaled).astype(np.uint8)[..., None], 3, axis=3)
     factor = max(1, math.ceil(SMALLEST_CELL / max(pixels.shape[1:3])))
-    pixels = pixels.repeat(factor, axis=1).repeat(factor, axis=2)
+    pixels = pixels.repeat(factor, axis=1).repeat(factor, axis=2) if colours else _enlarged(pixels, factor)
     count, height, width, _ = pixels.shape
     columns = columns or math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
@@ -52,6 +52,14 @@ def picture_grid(
         left = GRID_GAP + (index % columns) * (width + GRID_GAP)
         sheet[top : top + height, left : left + width] = picture
     return Image.fromarray(sheet)
+
+
+def _enlarged(pixels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    """(n, H, W, 3) pictures enlarged by bicubic interpolation: an 8×8 digit is hard to read as 64 squares."""
+    if factor == 1:
+        return pixels
+    size = (pixels.shape[2] * factor, pixels.shape[1] * factor)
+    return np.stack([np.asarray(Image.fromarray(each).resize(size, Image.Resampling.BICUBIC)) for each in pixels])
 
 
 def vector_figure(samples: NDArray[np.float64], real: NDArray[np.float64] | None = None) -> Figure:

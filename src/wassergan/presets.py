@@ -85,17 +85,18 @@ def _sn_wgan(shape: tuple[int, ...], count: int) -> Values:
 
 def _default(shape: tuple[int, ...], count: int) -> Values:
     """Our own, from the measurements in docs/lab-notes.md: by the numbers in a sample."""
-    common = {"network": "mlp", "constraint": "lp", "average_half_life": 500_000.0}
+    common = {"network": "mlp", "constraint": "lp", "average_half_life": 500_000.0, "average_ramp": 0.02}
     if math.prod(shape) <= LARGEST_SMALL_SAMPLE:
         return {
             **common,
-            "penalty_weight": 1.0,
+            "average_ramp": 0.1,
+            "penalty_weight": 3.0,
             "latent_dim": 32,
             "generator_widths": (256, 256),
             "critic_widths": (256, 256),
             "generator_norm": "layer",
             "generator_rate": 1e-3,
-            "critic_rate": 2e-3,
+            "critic_rate": 3e-3,
         }
     if len(shape) == 3 and math.prod(shape) > LARGEST_MLP_SAMPLE:
         return {
@@ -106,12 +107,11 @@ def _default(shape: tuple[int, ...], count: int) -> Values:
         }
     return {
         **common,
-        "average_ramp": 0.02,
         "latent_dim": 64,
         "generator_widths": (512, 512),
         "critic_widths": (256, 256),
-        "generator_rate": 5e-4,
-        "critic_rate": 5e-4,
+        "generator_rate": 7e-4,
+        "critic_rate": 2e-3,
     }
 
 
@@ -150,19 +150,7 @@ def resolve(settings: TrainSettings, *, shape: tuple[int, ...], train_count: int
     resolved = resolved.with_defaults(
         {"critic_norm": "none" if resolved.constraint in ("sn", "orthogonal") else "layer"}
     )
-    resolved = resolved.with_defaults({"critic_activation": critic_activation(resolved)})
+    resolved = resolved.with_defaults({"critic_activation": resolved.usual_critic_activation})
     if resolved.steps is None and resolved.budget is None:
         resolved = resolved.with_defaults({"budget": 300.0})
     return resolved
-
-
-def critic_activation(settings: TrainSettings) -> str | None:
-    """The critic's activation where the settings leave it open, as those of older runs do.
-
-    MaxMin keeps the slopes that orthogonal weights pass on; DCGAN's critic has leaky ReLUs.
-    """
-    if settings.critic_activation is not None:
-        return settings.critic_activation
-    if settings.constraint == "orthogonal":
-        return "maxmin"
-    return settings.activation if settings.network == "mlp" else "leaky_relu"

@@ -1,97 +1,36 @@
 """From settings to a run folder, and from a run folder back to everything that made it."""
 
-import os
-import re
 import shutil
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
-from wassergan.constraints import constraint_named
-from wassergan.data import Codec, Source, open_source
+from wassergan.building import build_trainer, choose_device, networks_of, open_data
+from wassergan.data import Codec, Source
 from wassergan.errors import UserError
 from wassergan.evaluation import HeldoutDistance
 from wassergan.files import write_text
-from wassergan.networks import Bounded, build_networks
-from wassergan.objectives import objective_named
-from wassergan.presets import critic_activation, resolve
+from wassergan.presets import resolve
 from wassergan.report import write_report
+from wassergan.runfolder import RunFolder, run_summary
 from wassergan.sampling import Sampler, write_picture
 from wassergan.settings import TrainSettings
-from wassergan.training import (
-    Checkpoints,
-    OptimizerSettings,
-    RunLog,
-    Trainer,
-    load_checkpoint,
-    rate_schedule,
-    read_log,
-)
+from wassergan.training import Checkpoints, RunLog, Trainer, read_log
 
 PREVIEW_SAMPLES = 64
 PREVIEW_VECTORS = 2000
-ONE_THREAD_WEIGHTS = 500_000  # up to here a second thread gained nothing (docs/lab-notes.md)
-ALL_THREADS = torch.get_num_threads()  # torch's own choice, which knows of affinity
 CURVES_SHARE = 0.02  # of the run's time may go into redrawing the curves
 SAVE_EVERY_SECONDS = 300.0
 # Settings that a resumed run may change: how long it goes on, where the data lie now, and what it writes.
 CHANGEABLE = ("steps", "budget", "data", "tick_steps", "keep", "previews")
-T = TypeVar("T")
-
 TICK_GROWTH = 4  # between ticks lies a quarter of the steps so far
 FIRST_TICK = 50
-
-
-@dataclass(frozen=True)
-class RunFolder:
-    """Where things lie in a run folder."""
-
-    path: Path
-
-    @property
-    def settings(self) -> Path:
-        """The resolved settings."""
-        return self.path / "settings.json"
-
-    @property
-    def log(self) -> Path:
-        """One JSON object per tick."""
-        return self.path / "log.jsonl"
-
-    @property
-    def curves(self) -> Path:
-        """The curves, redrawn as the run goes on."""
-        return self.path / "curves.png"
-
-    @property
-    def samples(self) -> Path:
-        """Sample grids, one per tick."""
-        return self.path / "samples"
-
-    @property
-    def report(self) -> Path:
-        """The page that shows the run."""
-        return self.path / "report.html"
-
-    @property
-    def checkpoints(self) -> Path:
-        """Checkpoints."""
-        return self.path / "checkpoints"
-
-    def holds_run(self) -> bool:
-        """Whether a run was started here."""
-        return self.settings.exists() or self.checkpoints.exists()
-
-    def grid(self, step: int) -> Path:
-        """The sample grid of a step."""
-        return self.samples / f"step-{step:09d}.png"
 
 
 class Observer:
@@ -141,7 +80,7 @@ def train_run(
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} exists and is not an empty folder", mend="name another one with --out")
-    source = _open_data(settings, observer)
+    source = open_data(settings, report=observer.said)
     settings = resolve(settings, shape=source.shape, train_count=source.train_count)
     trainer = build_trainer(settings, source)
     distance = HeldoutDistance(source, latent_dim=trainer.latent_dim)
@@ -178,10 +117,10 @@ def resume_run(
     """
     observer = observer or Observer()
     place = RunFolder(folder)
-    content = _load(place, checkpoint)
+    content = place.load(checkpoint)
     settings = TrainSettings.from_mapping(content["settings"])
     settings = _with_changes(settings, changes)
-    source = _open_data(settings, observer)
+    source = open_data(settings, report=observer.said)
     if fingerprint(source) != content["fingerprint"]:
         raise UserError(
             f"{settings.data} is not the data that the run was trained on",
@@ -212,39 +151,13 @@ def open_sampler(folder: Path, *, checkpoint: str = "latest", device: str = "aut
     Raises:
         UserError: no run, no such checkpoint, or a damaged one.
     """
-    content = _load(RunFolder(folder), checkpoint)
+    content = RunFolder(folder).load(checkpoint)
     settings = TrainSettings.from_mapping(content["settings"])
     codec = Codec.from_state(content["codec"])
-    generator, _ = _networks(settings, tuple(content["shape"]), codec)
+    generator, _ = networks_of(settings, tuple(content["shape"]), codec)
     generator.load_state_dict(content["trainer"]["average"])
     assert settings.latent_dim is not None
     return Sampler(generator.eval().to(choose_device(device)), settings.latent_dim, codec, content["kind"])
-
-
-def run_summary(folder: Path) -> dict[str, Any]:
-    """What a run is and how far it came: settings, the last tick's values, and the best.
-
-    Raises:
-        UserError: there is no run.
-    """
-    place = RunFolder(folder)
-    content = _load(place, "latest")
-    settings = content["settings"]
-    log = read_log(place.log)
-    last = log[-1] if log else {}
-    return {
-        "run": str(folder),
-        "data": settings["data"],
-        "preset": settings["preset"],
-        "constraint": settings["constraint"],
-        "network": settings["network"],
-        "steps": content["trainer"]["step"],
-        "seconds": content["trainer"]["seconds"],
-        **{name: value for name, value in last.items() if name not in ("step", "seconds")},
-        "best_sliced_w1": content["best"]["sliced_w1"],
-        "best_step": content["best"]["step"],
-        "settings": settings,
-    }
 
 
 def write_run_report(folder: Path, path: Path | None = None) -> Path:
@@ -257,50 +170,6 @@ def write_run_report(folder: Path, path: Path | None = None) -> Path:
     path = path or place.report
     write_report(run_summary(folder), read_log(place.log), folder, path)
     return path
-
-
-def build_trainer(settings: TrainSettings, source: Source) -> Trainer:
-    """The trainer that resolved settings describe."""
-    generator, critic = _networks(settings, source.shape, source.codec)
-    _set_threads(settings.threads, generator, critic)
-    return Trainer(
-        generator,
-        critic,
-        source,
-        objective=objective_named(_given(settings.objective)),
-        constraint=constraint_named(
-            _given(settings.constraint),
-            clip=_given(settings.clip),
-            penalty_weight=_given(settings.penalty_weight),
-        ),
-        latent_dim=_given(settings.latent_dim),
-        batch_size=_given(settings.batch_size),
-        critic_steps=_given(settings.critic_steps),
-        generator_optimizer=_optimizer(settings, _given(settings.generator_rate)),
-        critic_optimizer=_optimizer(settings, _given(settings.critic_rate)),
-        rate_factor=rate_schedule(_given(settings.schedule), horizon_steps=_given(settings.schedule_steps)),
-        average_half_life_samples=_given(settings.average_half_life),
-        average_ramp=_given(settings.average_ramp),
-        seed=settings.seed,
-        device=choose_device(settings.device),
-        precision=settings.precision,
-    )
-
-
-def choose_device(name: str) -> torch.device:
-    """`auto` is the first CUDA device if there is one.
-
-    Raises:
-        UserError: no such device.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
-        raise UserError("Unknown device", found=f"'{name}'", mend="use auto, cpu, cuda or cuda:N")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"There is no device {name}", found=f"{torch.cuda.device_count()} CUDA devices", mend="use cpu")
-    return device
 
 
 def tick_due(step: int, *, longest: int) -> bool:
@@ -413,55 +282,6 @@ def _rows(source: Source) -> Any:
     return source.codec.decode_numpy(source.train(positions))
 
 
-def _open_data(settings: TrainSettings, observer: Observer) -> Source:
-    return open_source(
-        settings.data,
-        size=settings.size,
-        colour=settings.colour,
-        skip_unreadable=settings.skip_unreadable,
-        key=settings.key,
-        layout=settings.layout,
-        scale=settings.scale,
-        heldout=settings.heldout,
-        seed=settings.seed,
-        report=observer.said,
-    )
-
-
-def _networks(settings: TrainSettings, shape: tuple[int, ...], codec: Codec) -> tuple[nn.Module, nn.Module]:
-    return build_networks(
-        _given(settings.network),
-        shape,
-        head=Bounded(codec.low, codec.high),
-        latent_dim=_given(settings.latent_dim),
-        generator_widths=_given(settings.generator_widths),
-        critic_widths=_given(settings.critic_widths),
-        maps=_given(settings.maps),
-        activation=_given(settings.activation),
-        critic_activation=_given(critic_activation(settings)),
-        generator_norm=_given(settings.generator_norm),
-        critic_norm=_given(settings.critic_norm),
-        seed=settings.seed,
-    )
-
-
-def _optimizer(settings: TrainSettings, rate: float) -> OptimizerSettings:
-    return OptimizerSettings(
-        _given(settings.optimizer), rate=rate, beta1=_given(settings.beta1), beta2=_given(settings.beta2)
-    )
-
-
-def _given(value: T | None) -> T:
-    assert value is not None, "resolved settings have no holes"
-    return value
-
-
-def _load(place: RunFolder, which: str) -> dict[str, Any]:
-    if not place.path.is_dir() or not place.holds_run():
-        raise UserError(f"There is no run in {place.path}", mend="give the folder that `wassergan train` named")
-    return load_checkpoint(Checkpoints(place.checkpoints).path(which))
-
-
 def _with_changes(settings: TrainSettings, changes: Mapping[str, Any]) -> TrainSettings:
     different = {
         name: (getattr(settings, name), value)
@@ -509,19 +329,3 @@ def _require_room(folder: Path, trainer: Trainer, keep: int) -> None:
             found=f"about {needed / 2**20:.0f} MiB needed, {free / 2**20:.0f} MiB free",
             mend="free some space, choose another --out, or a smaller --keep",
         )
-
-
-def _set_threads(threads: int | None, *networks: nn.Module) -> None:
-    """The user's number; else what OMP_NUM_THREADS says; else one thread for small networks, all cores for others.
-
-    A rule of the sizes alone, not a measurement: another number of threads rounds differently, and equal seeds
-    must give equal weights.
-    """
-    if threads is not None:
-        torch.set_num_threads(threads)
-    elif "OMP_NUM_THREADS" not in os.environ:
-        weights = sum(parameter.numel() for network in networks for parameter in network.parameters())
-        torch.set_num_threads(1 if weights <= ONE_THREAD_WEIGHTS else ALL_THREADS)
-
-
-SETTING_NAMES = tuple(each.name for each in fields(TrainSettings))

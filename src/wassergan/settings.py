@@ -260,6 +260,16 @@ class TrainSettings:
         None, "Share of the samples never trained on (0.1; 0.2 of the digits).", parse=fraction, group="Data"
     )
 
+    @property
+    def usual_critic_activation(self) -> str | None:
+        """What the critic's activation is where the settings leave it open, as those of older runs do.
+
+        MaxMin keeps the slopes that orthogonal weights pass on; DCGAN's critic has leaky ReLUs.
+        """
+        if self.constraint == "orthogonal":
+            return "maxmin"
+        return self.activation if self.network == "mlp" else "leaky_relu"
+
     def to_json(self) -> str:
         """Indented JSON of all settings."""
         return json.dumps(asdict(self), indent=2) + "\n"

@@ -87,3 +87,12 @@ def test_distances_do_not_cancel():
     x = torch.tensor([[1e8, 0.0], [1.0, 1.0]], dtype=torch.float64)
     y = torch.tensor([[1e8, 1e-6], [1.0, 1.0]], dtype=torch.float64)
     assert distances(x, y).tolist() == [1e-6, 0]
+
+
+def test_offsets_that_dwarf_the_distances_lose_no_cell():
+    points = torch.linspace(0, 1, 4000, dtype=torch.float64)[:, None]
+    g = points[:, 0] * 1e6 + 1e9
+    values = c_transform(Cells(points), Cells(points), g, keep=1).values
+    reduced = cdist(points, points) - g.numpy()
+    assert values.numpy() == pytest.approx(reduced.min(1), abs=1e-6)
+    assert (values.numpy() <= reduced.min(1) + 1e-6).all()

@@ -144,7 +144,11 @@ def test_agrees_with_scipy(n, dim):
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("dim", [1, 2, 16])
 @pytest.mark.parametrize(("n", "m"), [(60, 90), (700, 700), (900, 400)])
-def test_agrees_with_pot_and_carries_its_certificate(family, dim, n, m):
+@pytest.mark.parametrize("columns", [False, True])
+def test_agrees_with_pot_and_carries_its_certificate(family, dim, n, m, columns, monkeypatch):
+    if columns:
+        monkeypatch.setattr("wassergan.distances.refine._DENSE_PAIRS", 5_000)
+        monkeypatch.setattr("wassergan.distances.refine._DENSE_PAIRS_LOW_DIM", 5_000)
     rng = np.random.default_rng(dim)
     x, y = pair(family, n, m, dim, rng)
     a, b = rng.dirichlet(np.ones(n)), rng.dirichlet(np.ones(m))
@@ -311,8 +315,9 @@ def test_stalled_column_generation_falls_back_on_the_full_matrix(monkeypatch):
 
 
 @pytest.mark.parametrize("n", [300, 1500])
-def test_near_duplicates_and_lattices(n):
+def test_near_duplicates_and_lattices(n, monkeypatch):
     """Ties and tiny clusters: where few arcs per point say little about the rest."""
+    monkeypatch.setattr("wassergan.distances.refine._DENSE_PAIRS_LOW_DIM", 5_000)
     rng = np.random.default_rng(0)
     for x, y in (
         (rng.integers(0, 6, (n, 2)) + 1e-9 * rng.normal(size=(n, 2)), rng.integers(0, 6, (n, 2)) * 1.0),

@@ -35,7 +35,8 @@ def test_the_exact_value_lies_inside(family, dim, budget):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_bound_on_the_way_holds(family):
+def test_every_bound_on_the_way_holds(family, monkeypatch):
+    monkeypatch.setattr("wassergan.distances.refine._DENSE_PAIRS_LOW_DIM", 5_000)
     from wassergan.distances.problem import pose
     from wassergan.distances.refine import Pace, refine
 

@@ -83,7 +83,7 @@ def w1(
     from wassergan.benchmarks import Effort, markdown, pair_names, run
     from wassergan.distances import DEFAULT_STEPS, family_named
     from wassergan.files import write_text
-    from wassergan.runs import choose_device
+    from wassergan.building import choose_device
 
     for name in names:
         family_named(name)

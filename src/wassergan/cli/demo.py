@@ -44,7 +44,7 @@ def lines(out: Path | None, seed: int, as_json: bool) -> None:
 
     distances = [distances_between_lines(theta) for theta in THETAS]
     trainings = [train_on_lines(name, start=0.8, rng=torch.Generator().manual_seed(seed)) for name in OBJECTIVES]
-    save_figure(lines_figure(distances, trainings), out)
+    save_figure(lines_figure([asdict(row) for row in distances], [asdict(row) for row in trainings]), out)
     if as_json:
         rows = [_finite(asdict(row)) for row in distances]
         click.echo(json.dumps({"distances": rows, "trainings": [asdict(t) for t in trainings], "figure": str(out)}))

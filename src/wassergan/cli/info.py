@@ -19,7 +19,7 @@ def info(target: str, as_json: bool) -> None:
       wassergan info runs/digits-default-1 --json
       wassergan info fields.npz
     """
-    from wassergan.runs import RunFolder, run_summary
+    from wassergan.runfolder import RunFolder, run_summary
 
     if Path(target).is_dir() and RunFolder(Path(target)).holds_run():
         facts = run_summary(Path(target))

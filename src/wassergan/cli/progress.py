@@ -7,7 +7,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from wassergan.runs import Observer, RunFolder
+from wassergan.runfolder import RunFolder
+from wassergan.runs import Observer
 from wassergan.settings import TrainSettings
 
 

@@ -86,7 +86,7 @@ def c_transform(x: Cells, y: Cells, g: Tensor, *, keep: int) -> Transform:
     values, nearest = [], []
     for rows, low, high in zip(torch.split(x.points, x.size), x.low, x.high, strict=True):
         columns = torch.arange(len(y.points))
-        if len(tops) > 2 * keep:
+        if len(tops) > 4 + 2 * keep // y.size:
             columns = y.members(_within_reach(rows, y, g, tops, low, high, keep))
         dtype = torch.float32 if len(rows) * len(columns) > _SINGLE_ABOVE else torch.float64
         found = _scan(rows, y, g, columns, keep, dtype)
@@ -107,10 +107,12 @@ def _box_distance(low: Tensor, high: Tensor, other_low: Tensor, other_high: Tens
 
 def _within_reach(rows: Tensor, y: Cells, g: Tensor, tops: Tensor, low: Tensor, high: Tensor, keep: int) -> Tensor:
     """The cells that may hold one of the `keep` best columns of some row of a cell with the given box."""
-    # Any k columns bound the k-th smallest value of each row from above: take those of cells nearby.
+    # Any k columns bound the k-th smallest value of each row from above: take those of the nearest cells.
     nearby = ((y.low + y.high - low - high) / 2).norm(dim=1) - tops
-    probe = y.members(nearby.topk(keep, largest=False).indices)
-    reach = _scan(rows, y, g, probe, keep, torch.float64).reach
+    probe = y.members(nearby.topk(2 + keep // y.size, largest=False).indices)
+    apart = _distances_to(rows, y.points, probe.expand(len(rows), -1)) - g[probe]
+    reach = apart.topk(keep, dim=1, largest=False).values[:, -1]
+    reach += 8 * _EPS * (g.abs().max() + reach.abs())  # offsets may dwarf the distances
     near = (_box_distance(low, high, y.low, y.high) - tops <= reach.max()).nonzero().flatten()
     if rows.shape[1] > _LOW_DIM:
         return near
@@ -133,13 +135,11 @@ class _Scan:
         values: certified minima.
         doubt: how much the error of the coarse pass took off them.
         partners: the best columns.
-        reach: the k-th smallest value of each row.
     """
 
     values: Tensor
     doubt: Tensor
     partners: Tensor
-    reach: Tensor
 
 
 def _scan(rows: Tensor, y: Cells, g: Tensor, columns: Tensor, keep: int, dtype: torch.dtype) -> _Scan:
@@ -150,18 +150,28 @@ def _scan(rows: Tensor, y: Cells, g: Tensor, columns: Tensor, keep: int, dtype: 
     minima, members, error = _group_minima(rows, y, columns, offsets, dtype)
     lowest, groups = minima.topk(min(keep + 1, minima.shape[1]), dim=1, largest=False)
     candidates = members[groups[:, :keep]].flatten(1)  # (rows, groups · members)
-    exact = torch.empty(candidates.shape, dtype=torch.float64)
-    step = max(1, _GATHER // (candidates.shape[1] * rows.shape[1]))
-    for start in range(0, len(rows), step):
-        part = candidates[start : start + step]
-        there = y.points.index_select(0, columns[part].flatten()).view(*part.shape, -1)
-        apart = there.sub_(rows[start : start + step, None]).square_().sum(-1).sqrt_()
-        exact[start : start + step] = apart - offsets[part]
+    exact = _distances_to(rows, y.points, columns[candidates]) - offsets[candidates]
     best, place = exact.topk(min(keep, exact.shape[1]), dim=1, largest=False)
     values = best[:, 0]
     if lowest.shape[1] > keep:
         values = torch.minimum(values, lowest[:, keep].double() - error)
-    return _Scan(values, best[:, 0] - values, columns[candidates.gather(1, place)], best[:, -1])
+    return _Scan(values, best[:, 0] - values, columns[candidates.gather(1, place)])
+
+
+def _distances_to(rows: Tensor, points: Tensor, index: Tensor) -> Tensor:
+    """‖row_i - point_index[i, k]‖ by direct differences, shape of `index`."""
+    squares = torch.zeros(index.shape, dtype=torch.float64)
+    if rows.shape[1] <= _LOW_DIM:
+        # Coordinate by coordinate: a reduction over a short last axis is slow.
+        for here, there in zip(rows.T, points.T, strict=True):
+            squares.add_((there[index] - here[:, None]).square_())
+        return squares.sqrt_()
+    step = max(1, _GATHER // (index.shape[1] * rows.shape[1]))
+    for start in range(0, len(rows), step):
+        part = index[start : start + step]
+        there = points.index_select(0, part.flatten()).view(*part.shape, -1)
+        squares[start : start + step] = there.sub_(rows[start : start + step, None]).square_().sum(-1)
+    return squares.sqrt_()
 
 
 def _group_minima(

@@ -140,7 +140,7 @@ def _refined(problem: Problem, rng: torch.Generator, tolerance: float, deadline:
             return bounds, "tolerance"
         if pace.left() <= 0:
             return bounds, "budget"
-    return bounds, "optimum" if pace.allows_solve(problem) else "budget"
+    return bounds, "budget" if pace.refused else "optimum"
 
 
 def _held_out(

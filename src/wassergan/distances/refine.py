@@ -21,9 +21,11 @@ from wassergan.distances.simplex import DEFAULT_ITERATIONS, Flow, solve_dense, s
 
 _EPS = float(np.finfo(np.float64).eps)
 _KEEP = 8  # partners per point that each c-transform proposes
-_DENSE_PAIRS = 200_000  # pairs up to which the full matrix is solved at once
+# Pairs up to which the full matrix is solved at once: in few dimensions ties make column generation slower.
+_DENSE_PAIRS, _DENSE_PAIRS_LOW_DIM, _LOW_DIM = 400_000, 4_200_000, 8
 _COARSER = 8  # how many times smaller the sample is that gives the first potentials
 _COARSE_WIDTH = 2e-3  # relative width at which the coarse problem is good enough
+_MEANS_EXPLAIN = 0.05  # share of the cost that may be left over where linear potentials are a good start
 _DIRECTIONS = 16  # random directions of the first lower bound
 
 
@@ -54,23 +56,35 @@ class Bounds:
 
 
 class Pace:
-    """What steps have cost so far, to tell whether the next one fits before the deadline."""
+    """Tells whether the next step fits before the deadline.
+
+    Attributes:
+        deadline: in the time of `time.perf_counter`.
+        refused: whether a step was left out.
+    """
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
-        self.per_pair = 0.0  # seconds of a c-transform per pair of points
+        self.refused = False
         self.per_square = 0.0  # seconds of a solve per squared number of points
 
     def left(self) -> float:
         """Seconds before the deadline."""
         return self.deadline - time.perf_counter()
 
-    def transform(self, x: Cells, y: Cells, g: Tensor, *, keep: int) -> tuple[Tensor, Tensor]:
-        """`c_transform`, timed."""
+    def allows_transform(self, x: Cells, y: Cells, g: Tensor) -> bool:
+        """Whether a c-transform of g at all of x fits, judged by the time that two cells of x take."""
+        if self.left() == np.inf:
+            return True
+        middle = len(x.points) // 2
+        part = Cells(x.points[middle : middle + 2 * x.size])
         start = time.perf_counter()
-        result = c_transform(x, y, g, keep=keep)
-        self.per_pair = (time.perf_counter() - start) / (len(x.points) * len(y.points))
-        return result.values, result.nearest
+        c_transform(part, y, g, keep=_KEEP)
+        return self._allows((time.perf_counter() - start) * len(x.points) / len(part.points))
+
+    def allows_solve(self, problem: Problem) -> bool:
+        """Whether a solve fits, judged by the last one."""
+        return self._allows(self.per_square * (len(problem.x) + len(problem.y)) ** 2)
 
     def solve(self, problem: Problem, rows: Tensor, cols: Tensor, iterations: int) -> Flow:
         """`solve_sparse` over arcs of a problem, timed."""
@@ -81,13 +95,9 @@ class Pace:
         self.per_square = (time.perf_counter() - start) / (len(problem.x) + len(problem.y)) ** 2
         return flow
 
-    def allows_transforms(self, problem: Problem) -> bool:
-        """Whether both c-transforms of a round fit."""
-        return self.left() > 2 * self.per_pair * len(problem.x) * len(problem.y)
-
-    def allows_solve(self, problem: Problem) -> bool:
-        """Whether a solve fits."""
-        return self.left() > self.per_square * (len(problem.x) + len(problem.y)) ** 2
+    def _allows(self, seconds: float) -> bool:
+        self.refused = self.refused or self.left() <= seconds
+        return not self.refused
 
 
 def refine(
@@ -105,21 +115,24 @@ def refine(
     bounds = _first(problem, rng)
     yield bounds
     rows, cols = torch.from_numpy(bounds.plan.rows), torch.from_numpy(bounds.plan.cols)
-    if len(problem.x) * len(problem.y) <= _DENSE_PAIRS:
+    dense = _DENSE_PAIRS_LOW_DIM if problem.dim <= _LOW_DIM else _DENSE_PAIRS
+    if len(problem.x) * len(problem.y) <= dense:
         flow = _solve_all(problem, iterations)
         bounds = _with_plan(problem, bounds, flow)
         g = torch.from_numpy(flow.g)
     else:
-        g = _coarse_potentials(problem, rng, pace, iterations)
-    while pace.allows_transforms(problem):
-        f, to_y = pace.transform(x, y, g, keep=_KEEP)
-        bounds = _with_potentials(problem, bounds, f, g)
+        g = _first_potentials(problem, bounds, rng, pace, iterations)
+    while pace.allows_transform(x, y, g):
+        to_y = c_transform(x, y, g, keep=_KEEP)
+        bounds = _with_potentials(problem, bounds, to_y.values, g)
         yield bounds
-        g, to_x = pace.transform(y, x, f, keep=_KEEP)
-        bounds = _with_potentials(problem, bounds, f, g)
+        if not pace.allows_transform(y, x, to_y.values):
+            return
+        to_x = c_transform(y, x, to_y.values, keep=_KEEP)
+        bounds = _with_potentials(problem, bounds, to_y.values, to_x.values)
         yield bounds
         known = len(rows)
-        rows, cols = _united(rows, cols, to_y, to_x)
+        rows, cols = _united(rows, cols, to_y.nearest, to_x.nearest)
         if len(rows) == known or not pace.allows_solve(problem):
             return
         flow = pace.solve(problem, rows, cols, iterations)
@@ -161,10 +174,9 @@ def _first(problem: Problem, rng: torch.Generator) -> Bounds:
     used = mass > 0
     plan = Flow(i[used].numpy(), j[used].numpy(), mass[used].numpy(), np.zeros(0), np.zeros(0))
     x, y = problem.x.cells.points, problem.y.cells.points
-    drift = problem.x.mass @ x - problem.y.mass @ y
     random = torch.randn(_DIRECTIONS, problem.dim, generator=rng, dtype=torch.float64, device=rng.device).cpu()
     lower = 0.0
-    for direction in torch.cat([drift[None], normalize(random)]):
+    for direction in torch.cat([_drift(problem)[None], normalize(random)]):
         unit = normalize(direction, dim=0)
         along = wasserstein_line(x @ unit, y @ unit, x_weights=problem.x.mass, y_weights=problem.y.mass)
         lower = max(lower, along.item() - (problem.dim + 64) * _EPS * (x.abs().sum(1).max() + 1).item())
@@ -178,22 +190,34 @@ def _first(problem: Problem, rng: torch.Generator) -> Bounds:
     )
 
 
+def _drift(problem: Problem) -> Tensor:
+    """The mean of x less the mean of y, shape (d,); W1 is at least its length."""
+    return problem.x.mass @ problem.x.cells.points - problem.y.mass @ problem.y.cells.points
+
+
 def _solve_all(problem: Problem, iterations: int) -> Flow:
     cost = torch.cdist(problem.x.cells.points, problem.y.cells.points, compute_mode="donot_use_mm_for_euclid_dist")
     return solve_dense(cost.numpy(), problem.x.mass.numpy(), problem.y.mass.numpy(), iterations=iterations)
 
 
-def _coarse_potentials(problem: Problem, rng: torch.Generator, pace: Pace, iterations: int) -> Tensor:
-    """Potentials of y from the transport between a part of each side, extended by a c-transform."""
+def _first_potentials(problem: Problem, bounds: Bounds, rng: torch.Generator, pace: Pace, iterations: int) -> Tensor:
+    """Potentials of y to begin with.
+
+    Linear ones along the difference of the means, where the means account for most of the cost; otherwise those of
+    the transport between a part of each side, extended by a c-transform.
+    """
+    drift = _drift(problem)
+    if drift.norm() >= (1 - _MEANS_EXPLAIN) * bounds.upper:
+        return -problem.y.cells.points @ normalize(drift, dim=0)
     part = Problem(_part(problem.x, rng), _part(problem.y, rng), problem.scale)
     inner = Pace(time.perf_counter() + pace.left() / 3)
     for bounds in refine(part, rng=rng, pace=inner, iterations=iterations):
         if bounds.width <= _COARSE_WIDTH and bounds.dual == bounds.lower:
             break
-    pace.per_pair, pace.per_square = inner.per_pair, inner.per_square
-    if pace.left() < pace.per_pair * len(problem.y) * len(part.x):
+    pace.per_square = inner.per_square
+    if not pace.allows_transform(problem.y.cells, part.x.cells, bounds.f):
         return torch.zeros_like(problem.y.mass)
-    return pace.transform(problem.y.cells, part.x.cells, bounds.f, keep=1)[0]
+    return c_transform(problem.y.cells, part.x.cells, bounds.f, keep=1).values
 
 
 def _part(side: Side, rng: torch.Generator) -> Side:

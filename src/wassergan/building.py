@@ -1,0 +1,124 @@
+"""Resolved settings to the things that they describe: source, networks, trainer, device, threads."""
+
+import os
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from wassergan.constraints import constraint_named
+from wassergan.data import Codec, Source, open_source
+from wassergan.errors import UserError
+from wassergan.networks import Bounded, build_networks
+from wassergan.objectives import objective_named
+from wassergan.settings import TrainSettings
+from wassergan.training import OptimizerSettings, Trainer, rate_schedule
+
+ONE_THREAD_WEIGHTS = 500_000  # up to here a second thread gained nothing (docs/lab-notes.md)
+ALL_THREADS = torch.get_num_threads()  # torch's own choice, which knows of affinity
+
+T = TypeVar("T")
+
+
+def open_data(settings: TrainSettings, *, report: Callable[[str], None]) -> Source:
+    """The source that settings name; `report` is told, in a sentence, what was decided on the way."""
+    return open_source(
+        settings.data,
+        size=settings.size,
+        colour=settings.colour,
+        skip_unreadable=settings.skip_unreadable,
+        key=settings.key,
+        layout=settings.layout,
+        scale=settings.scale,
+        heldout=settings.heldout,
+        seed=settings.seed,
+        report=report,
+    )
+
+
+def networks_of(settings: TrainSettings, shape: tuple[int, ...], codec: Codec) -> tuple[nn.Module, nn.Module]:
+    """The generator and the critic that resolved settings describe, for samples of a shape."""
+    return build_networks(
+        _given(settings.network),
+        shape,
+        head=Bounded(codec.low, codec.high),
+        latent_dim=_given(settings.latent_dim),
+        generator_widths=_given(settings.generator_widths),
+        critic_widths=_given(settings.critic_widths),
+        maps=_given(settings.maps),
+        activation=_given(settings.activation),
+        critic_activation=_given(settings.critic_activation or settings.usual_critic_activation),
+        generator_norm=_given(settings.generator_norm),
+        critic_norm=_given(settings.critic_norm),
+        seed=settings.seed,
+    )
+
+
+def build_trainer(settings: TrainSettings, source: Source) -> Trainer:
+    """The trainer that resolved settings describe."""
+    generator, critic = networks_of(settings, source.shape, source.codec)
+    _set_threads(settings.threads, generator, critic)
+    return Trainer(
+        generator,
+        critic,
+        source,
+        objective=objective_named(_given(settings.objective)),
+        constraint=constraint_named(
+            _given(settings.constraint),
+            clip=_given(settings.clip),
+            penalty_weight=_given(settings.penalty_weight),
+        ),
+        latent_dim=_given(settings.latent_dim),
+        batch_size=_given(settings.batch_size),
+        critic_steps=_given(settings.critic_steps),
+        generator_optimizer=_optimizer(settings, _given(settings.generator_rate)),
+        critic_optimizer=_optimizer(settings, _given(settings.critic_rate)),
+        rate_factor=rate_schedule(_given(settings.schedule), horizon_steps=_given(settings.schedule_steps)),
+        average_half_life_samples=_given(settings.average_half_life),
+        average_ramp=_given(settings.average_ramp),
+        seed=settings.seed,
+        device=choose_device(settings.device),
+        precision=settings.precision,
+    )
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is the first CUDA device if there is one.
+
+    Raises:
+        UserError: no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise UserError("Unknown device", found=f"'{name}'", mend="use auto, cpu, cuda or cuda:N")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"There is no device {name}", found=f"{torch.cuda.device_count()} CUDA devices", mend="use cpu")
+    return device
+
+
+def _optimizer(settings: TrainSettings, rate: float) -> OptimizerSettings:
+    return OptimizerSettings(
+        _given(settings.optimizer), rate=rate, beta1=_given(settings.beta1), beta2=_given(settings.beta2)
+    )
+
+
+def _set_threads(threads: int | None, *networks: nn.Module) -> None:
+    """The user's number; else what OMP_NUM_THREADS says; else one thread for small networks, all cores for others.
+
+    A rule of the sizes alone, not a measurement: another number of threads rounds differently, and equal seeds
+    must give equal weights.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    elif "OMP_NUM_THREADS" not in os.environ:
+        weights = sum(parameter.numel() for network in networks for parameter in network.parameters())
+        torch.set_num_threads(1 if weights <= ONE_THREAD_WEIGHTS else ALL_THREADS)
+
+
+def _given(value: T | None) -> T:
+    assert value is not None, "resolved settings have no holes"
+    return value

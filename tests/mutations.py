@@ -1,0 +1,714 @@
+"""Put known bugs into a copy of the library, one at a time, and see the test that guards against each fail.
+
+Run it from anywhere: `python tests/mutations.py`, or with words of a bug's description to run only some:
+`python tests/mutations.py "batch norm"`. It exits with 0 if every bug was caught. It is no part of the test
+suite: it takes several minutes. A change of the source that a bug was written for makes the bug stale, which is
+reported and counts as a failure: bring the table up to date.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("torch", "scipy.stats", "sklearn.datasets", "matplotlib.figure", "PIL.Image", "click")
+
+ROOT = Path(__file__).parents[1]
+NO_RESULT = 99
+
+
+@dataclass(frozen=True)
+class Bug:
+    """A bug: in which file, the sound text, the broken text, and the test that must fail."""
+
+    what: str
+    file: str
+    sound: str
+    broken: str
+    test: str
+
+
+CONSTRAINTS, LIPSCHITZ, STEPS, TRAINER = "constraints.py", "lipschitz.py", "training/steps.py", "training/trainer.py"
+IN_CONSTRAINTS, IN_STEPS, IN_TRAINER = "test_constraints.py", "training/test_steps.py", "training/test_trainer.py"
+RESUMED = f"{IN_TRAINER}::test_2n_steps_are_n_steps_and_a_resume_and_n_steps_bit_for_bit"
+
+BUGS = (
+    # Penalty
+    Bug(
+        "one norm over the whole batch",
+        CONSTRAINTS,
+        "torch.linalg.vector_norm(gradients.flatten(1), dim=1)",
+        "torch.linalg.vector_norm(gradients).expand(len(gradients))",
+        f"{IN_CONSTRAINTS}::test_penalty_of_a_linear_critic_has_its_closed_form_for_every_batch_size_and_rank",
+    ),
+    Bug(
+        "one norm over the channel axis only",
+        CONSTRAINTS,
+        "torch.linalg.vector_norm(gradients.flatten(1), dim=1)",
+        "torch.linalg.vector_norm(gradients, dim=1).flatten()",
+        f"{IN_CONSTRAINTS}::test_penalty_of_a_linear_critic_has_its_closed_form_for_every_batch_size_and_rank",
+    ),
+    Bug(
+        "one mixing weight per batch",
+        CONSTRAINTS,
+        "weight_shape = (len(real),) + (1,) * (real.dim() - 1)",
+        "weight_shape = (1,) * real.dim()",
+        f"{IN_CONSTRAINTS}::test_mixing_weight_is_constant_within_a_sample_differs_across_samples_and_is_uniform",
+    ),
+    Bug(
+        "one mixing weight per pixel",
+        CONSTRAINTS,
+        "weight_shape = (len(real),) + (1,) * (real.dim() - 1)",
+        "weight_shape = real.shape",
+        f"{IN_CONSTRAINTS}::test_mixing_weight_is_constant_within_a_sample_differs_across_samples_and_is_uniform",
+    ),
+    Bug(
+        "mixing weights from a normal law",
+        CONSTRAINTS,
+        "weight = torch.rand(weight_shape",
+        "weight = torch.randn(weight_shape",
+        f"{IN_CONSTRAINTS}::test_mixing_weight_is_constant_within_a_sample_differs_across_samples_and_is_uniform",
+    ),
+    Bug(
+        "graph cut in the penalty",
+        CONSTRAINTS,
+        "create_graph=differentiable",
+        "create_graph=False",
+        f"{IN_CONSTRAINTS}::test_penalty_gradient_in_the_weights_agrees_with_finite_differences",
+    ),
+    Bug(
+        "fakes not detached",
+        STEPS,
+        "with torch.no_grad(), reduced(real.device, precision):\n        fake",
+        "with reduced(real.device, precision):\n        fake",
+        f"{IN_STEPS}::test_a_critic_step_builds_no_graph_through_the_generator",
+    ),
+    Bug(
+        "square root of zero in the norm",
+        CONSTRAINTS,
+        "torch.linalg.vector_norm(gradients.flatten(1), dim=1)",
+        "gradients.flatten(1).square().sum(1).sqrt()",
+        f"{IN_CONSTRAINTS}::test_constant_critic_gives_a_finite_penalty_and_finite_gradients",
+    ),
+    Bug(
+        "batch size baked in",
+        CONSTRAINTS,
+        "weight_shape = (len(real),)",
+        "weight_shape = (64,)",
+        f"{IN_CONSTRAINTS}::test_penalty_takes_a_last_batch_of_7_and_1_or_4_channels",
+    ),
+    Bug(
+        "three channels baked in",
+        CONSTRAINTS,
+        "torch.linalg.vector_norm(gradients.flatten(1), dim=1)",
+        "torch.linalg.vector_norm(gradients.reshape(-1, 18), dim=1)",
+        f"{IN_CONSTRAINTS}::test_penalty_takes_a_last_batch_of_7_and_1_or_4_channels",
+    ),
+    Bug(
+        "sum instead of mean over the batch",
+        CONSTRAINTS,
+        "self.cost(slopes).mean()",
+        "self.cost(slopes).sum()",
+        f"{IN_CONSTRAINTS}::test_penalty_of_a_linear_critic_has_its_closed_form_for_every_batch_size_and_rank",
+    ),
+    Bug(
+        "a half on the penalty alone",
+        CONSTRAINTS,
+        "return self.weight * self.cost",
+        "return 0.5 * self.weight * self.cost",
+        f"{IN_CONSTRAINTS}::test_penalty_of_a_linear_critic_has_its_closed_form_for_every_batch_size_and_rank",
+    ),
+    Bug(
+        "the penalty in half precision",
+        CONSTRAINTS,
+        "return values if values.dtype == torch.float64 else values.float()",
+        "return values",
+        f"{IN_CONSTRAINTS}::test_penalty_of_half_precision_batches_is_float32_and_within_one_percent",
+    ),
+    Bug(
+        "autocast left on around the penalty",
+        CONSTRAINTS,
+        "torch.enable_grad(), torch.autocast(points.device.type, enabled=False):",
+        "torch.enable_grad():",
+        f"{IN_CONSTRAINTS}::test_penalty_of_half_precision_batches_is_float32_and_within_one_percent",
+    ),
+    Bug(
+        "the one-sided penalty counts slopes under one",
+        CONSTRAINTS,
+        "(slopes - 1).clamp_min(0).square()",
+        "(slopes - 1).square()",
+        f"{IN_CONSTRAINTS}::test_one_sided_penalty_is_free_below_slope_one_and_two_sided_is_not",
+    ),
+    Bug(
+        "the two-sided penalty forgives slopes under one",
+        CONSTRAINTS,
+        "return (slopes - 1).square()",
+        "return (slopes - 1).clamp_min(0).square()",
+        f"{IN_CONSTRAINTS}::test_one_sided_penalty_is_free_below_slope_one_and_two_sided_is_not",
+    ),
+    Bug(
+        "the penalty stepped on its own",
+        STEPS,
+        "    (objective.critic_loss(real_scores, fake_scores) + penalty).backward()\n    optimizer.step()\n",
+        "    objective.critic_loss(real_scores, fake_scores).backward(retain_graph=True)\n    optimizer.step()\n"
+        "    optimizer.zero_grad()\n"
+        "    constraint.penalty(critic, real, fake, rng).backward()\n    optimizer.step()\n",
+        f"{IN_STEPS}::test_each_critic_step_is_exactly_one_update_of_loss_and_penalty_together",
+    ),
+    # Critic
+    Bug(
+        "batch normalisation accepted under a penalty",
+        CONSTRAINTS,
+        "            nn.modules.batchnorm._BatchNorm,\n            why",
+        "            nn.Bilinear,\n            why",
+        f"{IN_CONSTRAINTS}::test_batch_norm_is_refused_under_a_penalty_and_named",
+    ),
+    Bug(
+        "a squashing head accepted",
+        "networks/checks.py",
+        "if leaves and isinstance(leaves[-1], _SQUASHING):",
+        "if False:",
+        "networks/test_checks.py::test_a_critic_with_a_squashing_head_is_refused",
+    ),
+    Bug(
+        "a squashing head in our own critic",
+        "networks/mlp.py",
+        "torch.squeeze(self.body(samples.flatten(1)), 1)",
+        "torch.sigmoid(torch.squeeze(self.body(samples.flatten(1)), 1))",
+        "networks/test_contract.py::test_no_squashing_scores_scale_with_the_last_layer",
+    ),
+    Bug(
+        "averaging over the batch accepted",
+        "networks/checks.py",
+        "if scores.shape not in (",
+        "if scores.shape not in ((), ",
+        "networks/test_checks.py::test_a_critic_that_averages_over_the_batch_is_refused",
+    ),
+    Bug(
+        "samples coupled in our own critic",
+        "networks/conv.py",
+        "return nn.GroupNorm(1, channels)",
+        "return nn.BatchNorm2d(channels)",
+        "networks/test_contract.py::test_a_score_does_not_depend_on_the_other_samples",
+    ),
+    Bug(
+        "an unconstrained Wasserstein critic accepted",
+        TRAINER,
+        "if objective.needs_lipschitz and not constraint.lipschitz:",
+        "if False:",
+        f"{IN_TRAINER}::test_an_unconstrained_wasserstein_critic_is_refused_with_the_reason",
+    ),
+    Bug(
+        "spectral norm not on the last layer",
+        LIPSCHITZ,
+        "for module in list(network.modules()):",
+        "for module in list(network.modules())[:-1]:",
+        "test_lipschitz.py::test_every_weight_the_last_one_included_has_spectral_norm_one_after_warm_up",
+    ),
+    Bug(
+        "power iteration frozen",
+        LIPSCHITZ,
+        "step.advance(module.original, iterations=ITERATIONS_PER_STEP)",
+        "pass",
+        "test_lipschitz.py::test_power_iteration_follows_the_weights_through_training",
+    ),
+    Bug(
+        "power iteration moved by every forward pass",
+        LIPSCHITZ,
+        "        # Copies, since a later",
+        "        self.advance(weight)\n        # Copies, since a later",
+        "test_lipschitz.py::test_forward_passes_leave_the_power_iteration_alone",
+    ),
+    Bug(
+        "power iteration moved in evaluation",
+        LIPSCHITZ,
+        "        # Copies, since a later",
+        "        if not self.training:\n            self.advance(weight)\n        # Copies, since a later",
+        "test_lipschitz.py::test_forward_passes_leave_the_power_iteration_alone",
+    ),
+    Bug(
+        "u and v missing from the state",
+        LIPSCHITZ,
+        'self.register_buffer("right", start)',
+        'self.register_buffer("right", start, persistent=False)',
+        "test_lipschitz.py::test_state_dict_round_trip_keeps_scores_and_power_iteration",
+    ),
+    Bug(
+        "the norm kept out of the gradient",
+        LIPSCHITZ,
+        "return weight / sigma",
+        "return weight / sigma.detach()",
+        "test_lipschitz.py::test_the_gradient_passes_through_the_norm",
+    ),
+    Bug(
+        "the slope not logged as it truly is",
+        TRAINER,
+        "input_slopes(self.critic, points_between(real, fake, rng))",
+        "input_slopes(self.critic, points_between(real, fake, rng)).clamp_max(1)",
+        f"{IN_TRAINER}::test_held_out_gap_and_slopes_are_those_of_a_known_critic",
+    ),
+    # Clipping
+    Bug(
+        "clipping before the optimiser's step",
+        STEPS,
+        "    optimizer.step()\n    constraint.project(critic)\n",
+        "    constraint.project(critic)\n    optimizer.step()\n",
+        f"{IN_STEPS}::test_the_critic_is_clipped_when_the_step_ends",
+    ),
+    Bug(
+        "no clipping, as the generator sees it",
+        STEPS,
+        "    constraint.project(critic)\n",
+        "",
+        f"{IN_TRAINER}::test_the_generator_always_meets_a_clipped_critic",
+    ),
+    Bug(
+        "running statistics clipped",
+        CONSTRAINTS,
+        "parameters: list[Tensor] = list(critic.parameters())",
+        "parameters: list[Tensor] = [v for v in critic.state_dict().values() if v.is_floating_point()]",
+        f"{IN_CONSTRAINTS}::test_clipping_bounds_every_parameter_and_leaves_running_statistics_alone",
+    ),
+    # Loop
+    Bug(
+        "the same real batch for all critic steps",
+        TRAINER,
+        "                for _ in range(self.critic_steps):\n",
+        "                batch = self._batches.draw()\n"
+        '                self._batches = type("Same", (), {"draw": lambda s: batch, "state_dict": dict})()\n'
+        "                for _ in range(self.critic_steps):\n",
+        f"{IN_TRAINER}::test_each_generator_step_has_its_own_critic_steps_on_distinct_real_batches_over_three_epochs",
+    ),
+    Bug(
+        "the same noise for critic and generator",
+        TRAINER,
+        "        return torch.randn(self.batch_size, self.latent_dim, generator=self._latent_rng, device=self.device)",
+        "        rng = torch.Generator().manual_seed(self.step)\n"
+        "        return torch.randn(self.batch_size, self.latent_dim, generator=rng, device=self.device)",
+        f"{IN_TRAINER}::test_every_step_has_fresh_noise",
+    ),
+    Bug(
+        "critic steps given to the generator",
+        TRAINER,
+        "                    self._statistics.add(self._critic_step())\n"
+        "                self._statistics.add(self._generator_step())\n",
+        "                    self._statistics.add(self._generator_step())\n"
+        "                self._statistics.add(self._critic_step())\n",
+        f"{IN_TRAINER}::test_each_generator_step_has_its_own_critic_steps_on_distinct_real_batches_over_three_epochs",
+    ),
+    Bug(
+        "the last partial batch skipped",
+        "training/batches.py",
+        "        epoch, start = divmod(first, count)\n",
+        "        count = count // self._batch_size * self._batch_size\n        epoch, start = divmod(first, count)\n",
+        "training/test_batches.py::test_each_epoch_serves_every_training_row_once_in_full_batches",
+    ),
+    Bug(
+        "the last partial batch served short",
+        "training/batches.py",
+        "if len(positions) < self._batch_size:",
+        "if False:",
+        "training/test_batches.py::test_each_epoch_serves_every_training_row_once_in_full_batches",
+    ),
+    Bug(
+        "a data set smaller than the batch accepted",
+        "training/batches.py",
+        "if source.train_count < 2 * batch_size:",
+        "if False:",
+        "training/test_batches.py::test_fewer_samples_than_two_batches_need_are_refused",
+    ),
+    Bug(
+        "held-out rows trained on",
+        "data/source.py",
+        "return Split(train=order[held:].sort().values",
+        "return Split(train=order.sort().values",
+        "data/test_source.py::test_each_row_is_either_trained_on_or_held_out",
+    ),
+    Bug(
+        "held-out rows read for training",
+        "data/source.py",
+        "return self._encode(self.split.train[positions])",
+        "return self._encode(positions)",
+        "training/test_batches.py::test_held_out_rows_are_never_read_for_training",
+    ),
+    Bug(
+        "critic weights trainable in the generator's step",
+        STEPS,
+        "with frozen(critic), reduced(latent.device, precision):",
+        "with reduced(latent.device, precision):",
+        f"{IN_STEPS}::test_a_generator_step_gives_the_critic_no_gradient_and_leaves_it_trainable",
+    ),
+    Bug(
+        "the penalty folded into the logged gap",
+        STEPS,
+        '"critic_gap": critic_gap(real_scores, fake_scores).detach(),',
+        '"critic_gap": (critic_gap(real_scores, fake_scores) - penalty).detach(),',
+        f"{IN_STEPS}::test_gap_is_raw_and_positive_for_a_good_critic_and_the_penalty_is_apart",
+    ),
+    Bug(
+        "the sign of the gap",
+        "objectives.py",
+        "return real_scores.mean() - fake_scores.mean()",
+        "return fake_scores.mean() - real_scores.mean()",
+        f"{IN_STEPS}::test_gap_is_raw_and_positive_for_a_good_critic_and_the_penalty_is_apart",
+    ),
+    Bug(
+        "the sign of the critic's loss",
+        "objectives.py",
+        "    return fake_scores.mean() - real_scores.mean()",
+        "    return real_scores.mean() - fake_scores.mean()",
+        f"{IN_STEPS}::test_a_critic_step_widens_the_gap_on_a_separable_toy",
+    ),
+    Bug(
+        "the sign of the generator's loss",
+        "objectives.py",
+        "return -fake_scores.mean()",
+        "return fake_scores.mean()",
+        f"{IN_STEPS}::test_a_generator_step_moves_the_fakes_to_higher_scores",
+    ),
+    Bug(
+        "a value read from the device in every step",
+        STEPS,
+        '"penalty": penalty.detach(),',
+        '"penalty": torch.tensor(penalty.item()),',
+        f"{IN_STEPS}::test_no_value_is_read_from_the_device_within_a_step",
+    ),
+    Bug(
+        "memory that grows step by step",
+        TRAINER,
+        "            self.step += 1\n",
+        '            self.step += 1\n            self.__dict__.setdefault("kept", []).append(self._latent())\n',
+        f"{IN_TRAINER}::test_no_tensor_is_left_behind_by_a_step",
+    ),
+    Bug(
+        "graphs kept with the statistics",
+        STEPS,
+        '"penalty": penalty.detach(),',
+        '"penalty": penalty,',
+        f"{IN_STEPS}::test_statistics_carry_no_graph",
+    ),
+    Bug(
+        "the schedule stepped per critic step",
+        TRAINER,
+        "factor = self._rate_factor(self.step)",
+        "factor = self._rate_factor(self.step * self.critic_steps)",
+        f"{IN_TRAINER}::test_rates_follow_the_generator_step_and_survive_a_resume",
+    ),
+    Bug(
+        "the schedule lost on resume",
+        TRAINER,
+        'self.step = state["step"]',
+        "self.step = 0",
+        f"{IN_TRAINER}::test_rates_follow_the_generator_step_and_survive_a_resume",
+    ),
+    # Generator and sampling
+    Bug(
+        "averaged weights without buffers",
+        "training/averaging.py",
+        "            kept.copy_(live)",
+        "            pass",
+        "training/test_averaging.py::test_buffers_are_copied_counters_included",
+    ),
+    Bug(
+        "counters and buffers averaged",
+        "training/averaging.py",
+        "            kept.copy_(live)",
+        "            kept.copy_((kept * (1 - weight) + live * weight).to(kept.dtype))",
+        "training/test_averaging.py::test_buffers_are_copied_counters_included",
+    ),
+    Bug(
+        "sampling in train mode",
+        TRAINER,
+        "        with torch.no_grad(), evaluating(generator):\n            samples",
+        "        generator.train()\n        with torch.no_grad():\n            samples",
+        f"{IN_TRAINER}::test_samples_do_not_depend_on_how_they_are_batched",
+    ),
+    Bug(
+        "samples of a small count unlike the first of a large one",
+        TRAINER,
+        "torch.randn(SAMPLING_CHUNK, latent_dim, generator=rng)",
+        "torch.randn(min(count, SAMPLING_CHUNK), latent_dim, generator=rng)",
+        "test_sampling.py::test_a_smaller_count_gives_the_first_samples_of_a_larger",
+    ),
+    Bug(
+        "samples drawn whole instead of streamed",
+        "sampling.py",
+        "        for chunk in sampler.chunks(count, seed=seed):\n            if target is None:",
+        "        for chunk in list(sampler.chunks(count, seed=seed)):\n            if target is None:",
+        "test_sampling.py::test_memory_does_not_grow_with_the_count",
+    ),
+    Bug(
+        "grids scaled to their own range",
+        "plots.py",
+        "scaled = np.clip((samples - low) / (high - low), 0, 1)",
+        "scaled = (samples - samples.min()) / max(float(np.ptp(samples)), 1e-9)",
+        "test_plots.py::test_a_sample_looks_the_same_in_every_grid",
+    ),
+    Bug(
+        "grey levels cut off instead of rounded",
+        "data/codec.py",
+        "values = values.round()",
+        "values = values.trunc()",
+        "data/test_codec.py::test_every_grey_level_survives_and_values_outside_are_clamped",
+    ),
+    Bug(
+        "previews that draw from the training's noise",
+        TRAINER,
+        "chunks = sample_chunks(self.averaged_generator",
+        "self._latent()\n        chunks = sample_chunks(self.averaged_generator",
+        f"{IN_TRAINER}::test_looking_and_drawing_on_the_way_do_not_change_the_weights",
+    ),
+    Bug(
+        "measurements that draw from the penalty's stream",
+        TRAINER,
+        'rng = derived_rng(self._seed, "measurement", device=self.device)',
+        "rng = self._penalty_rng",
+        f"{IN_TRAINER}::test_looking_and_drawing_on_the_way_do_not_change_the_weights",
+    ),
+    Bug(
+        "training that draws from the global random state",
+        TRAINER,
+        "            torch.set_rng_state(outside)",
+        "            pass",
+        f"{IN_TRAINER}::test_building_training_looking_and_sampling_leave_the_global_random_state_alone",
+    ),
+    # Resume: anything missing
+    *(
+        Bug(f"resume without {part}", TRAINER, sound, broken, test)
+        for part, sound, broken, test in (
+            ("the generator", 'self.generator.load_state_dict(state["generator"])', "pass", RESUMED),
+            ("the critic", 'self.critic.load_state_dict(state["critic"])', "pass", RESUMED),
+            ("the averaged weights", 'self._average.module.load_state_dict(state["average"])', "pass", RESUMED),
+            (
+                "the generator's optimiser",
+                'self._generator_optimizer.load_state_dict(state["generator_optimizer"])',
+                "pass",
+                RESUMED,
+            ),
+            (
+                "the critic's optimiser",
+                'self._critic_optimizer.load_state_dict(state["critic_optimizer"])',
+                "pass",
+                RESUMED,
+            ),
+            ("the position in the data", 'self._batches.load_state_dict(state["batches"])', "pass", RESUMED),
+            ("the latent stream", 'self._latent_rng.set_state(state["latent_rng"].cpu())', "pass", RESUMED),
+            ("the penalty's stream", 'self._penalty_rng.set_state(state["penalty_rng"].cpu())', "pass", RESUMED),
+            ("the step", 'self.step = state["step"]', "self.step = 0", RESUMED),
+            (
+                "the ambient random state",
+                'self._ambient = state["ambient_rng"]',
+                "pass",
+                f"{IN_TRAINER}::test_a_module_that_draws_from_the_global_state_resumes_bit_for_bit_too",
+            ),
+            (
+                "the statistics",
+                'self._statistics.load_state_dict(state["statistics"])',
+                "pass",
+                f"{IN_TRAINER}::test_statistics_go_on_over_a_resume",
+            ),
+            (
+                "the seconds",
+                'self.seconds = state["seconds"]',
+                "pass",
+                f"{IN_TRAINER}::test_seconds_go_on_over_a_resume",
+            ),
+        )
+    ),
+    Bug(
+        "resume without the best score",
+        "runs.py",
+        '_Best(**content["best"])',
+        "_Best()",
+        "test_runs.py::test_the_best_score_survives_a_resume",
+    ),
+    Bug(
+        "resume with other settings accepted",
+        "runs.py",
+        "    if different:\n",
+        "    if False:\n",
+        "test_runs.py::test_other_settings_are_refused_with_the_difference",
+    ),
+    Bug(
+        "resume with other data accepted",
+        "runs.py",
+        'if fingerprint(source) != content["fingerprint"]:',
+        "if False:",
+        "test_runs.py::test_other_data_are_refused_and_moved_data_are_not",
+    ),
+    Bug(
+        "checksums not verified",
+        "training/checkpoint.py",
+        "if damaged is not None:",
+        "if False:",
+        "training/test_checkpoint.py::test_a_flipped_bit_in_the_weights_is_caught_by_the_checksum",
+    ),
+    Bug(
+        "a corrupt checkpoint silently restarts from zero",
+        "runs.py",
+        '    trainer.load_state_dict(content["trainer"])\n',
+        "",
+        "test_runs.py::test_a_resumed_run_ends_where_an_uncut_one_does",
+    ),
+    Bug(
+        "a checkpoint that can run code",
+        "training/checkpoint.py",
+        "weights_only=True",
+        "weights_only=False",
+        "training/test_checkpoint.py::test_a_file_that_would_run_code_is_refused_and_does_not",
+    ),
+    Bug(
+        "an array that can run code",
+        "data/arrays.py",
+        'mmap_mode="r", allow_pickle=False',
+        "mmap_mode=None, allow_pickle=True",
+        "data/test_arrays.py::test_hostile_pickles_never_run",
+    ),
+    Bug(
+        "checkpoints written in place",
+        "training/checkpoint.py",
+        'torch.save({"format": FORMAT, "version": VERSION, **content}, temporary)',
+        'torch.save({"format": FORMAT, "version": VERSION, **content}, path); temporary.touch()',
+        "training/test_checkpoint.py::test_torch_s_own_report_of_a_full_disk_is_told_as_one",
+    ),
+    Bug(
+        "temporary files left behind",
+        "files.py",
+        "        temporary.unlink(missing_ok=True)\n        raise WorkError(",
+        "        raise WorkError(",
+        "test_files.py::test_a_full_disk_is_told_and_nothing_temporary_is_left",
+    ),
+    Bug(
+        "weights that are not finite saved",
+        TRAINER,
+        "if not all(torch.isfinite(parameter).all() for parameter in network.parameters()):",
+        "if False:",
+        f"{IN_TRAINER}::test_weights_that_are_not_finite_are_caught_before_they_are_handed_on",
+    ),
+    Bug(
+        "losses that are not finite ignored",
+        TRAINER,
+        "        if broken:\n",
+        "        if False:\n",
+        f"{IN_TRAINER}::test_divergence_stops_before_the_next_tick_and_names_what_broke",
+    ),
+    Bug(
+        "one seed for every network",
+        "networks/__init__.py",
+        "torch.manual_seed(seed)",
+        "torch.manual_seed(0)",
+        "networks/test_contract.py::test_same_seed_same_weights_other_seed_other_weights_and_the_global_state_stays",
+    ),
+    Bug(
+        "a run overwritten",
+        "runs.py",
+        "    if place.holds_run():\n",
+        "    if False:\n",
+        "test_runs.py::test_a_folder_that_holds_something_is_never_written_to",
+    ),
+    # Metrics
+    Bug(
+        "the best of a run reported as the final",
+        "runfolder.py",
+        "last = log[-1] if log else {}",
+        'last = min(log, key=lambda record: record["sliced_w1"]) if log else {}',
+        "test_runs.py::test_the_summary_tells_the_final_from_the_best",
+    ),
+    Bug(
+        "settings stored as given instead of resolved",
+        "runs.py",
+        "    write_text(place.settings, settings.to_json())\n"
+        "    return _train(settings, place, source, trainer, distance, _Best(),",
+        "    write_text(place.settings, TrainSettings().to_json())\n"
+        "    return _train(settings, place, source, trainer, distance, _Best(),",
+        "test_runs.py::test_the_folder_holds_what_it_promises",
+    ),
+    # Data
+    Bug(
+        "transparent pictures lose their alpha",
+        "data/images.py",
+        "flat = _on_white(upright)",
+        "flat = upright",
+        "data/test_images.py::test_transparent_parts_are_laid_on_white",
+    ),
+    Bug(
+        "pictures left on their side",
+        "data/images.py",
+        "ImageOps.exif_transpose(picture)",
+        "picture",
+        "data/test_images.py::test_pictures_are_turned_upright",
+    ),
+    Bug(
+        "sixteen-bit greys cut off",
+        "data/images.py",
+        'if not picture.mode.startswith("I"):',
+        "if True:",
+        "data/test_images.py::test_sixteen_bit_pictures_keep_their_greys",
+    ),
+    Bug(
+        "statistics from the held-out rows too",
+        "data/arrays.py",
+        "row_blocks(array, split.train.numpy())",
+        "row_blocks(array)",
+        "data/test_arrays.py::test_statistics_are_those_of_numpy_over_the_training_rows",
+    ),
+)
+
+
+def outcome(bug: Bug, folder: Path) -> str:
+    """`caught`, `MISSED`, `STALE` (the sound text is gone) or `ABSENT` (the test is)."""
+    source = folder / "src"
+    shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
+    file = source / "wassergan" / bug.file
+    text = file.read_text(encoding="utf-8")
+    if bug.sound not in text:
+        return "STALE"
+    file.write_text(text.replace(bug.sound, bug.broken, 1), encoding="utf-8")
+    compile(file.read_text(encoding="utf-8"), bug.file, "exec")
+    return {0: "MISSED", 1: "caught"}.get(run_tests([bug.test], source), "ABSENT")
+
+
+def run_tests(tests: list[str], source: Path) -> int:
+    """Run tests against the library in `source`, in a process of its own; returns pytest's exit code."""
+    child = os.fork()  # the heavy imports are paid for once, in the parent
+    if child > 0:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = NO_RESULT  # a crash on the way to the tests is no failed test
+    try:
+        os.environ["PYTHONPATH"] = str(source)
+        sys.path.insert(0, str(source))
+        sys.dont_write_bytecode = True
+        os.chdir(ROOT)
+        silence = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silence, 1)
+        os.dup2(silence, 2)
+        code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *(f"tests/{test}" for test in tests)])
+    finally:
+        os._exit(code)
+
+
+def main(words: list[str]) -> int:
+    """Try the bugs whose description holds one of the words, or all."""
+    chosen = [bug for bug in BUGS if not words or any(word in bug.what for word in words)]
+    for name in HEAVY:
+        import_module(name)
+    if run_tests(sorted({bug.test for bug in chosen}), ROOT / "src") != 0:
+        print("The tests do not pass on the sound source; nothing can be learnt from bugs.")
+        return 1
+    caught = 0
+    for bug in chosen:
+        with tempfile.TemporaryDirectory() as folder:
+            result = outcome(bug, Path(folder))
+        caught += result == "caught"
+        print(f"{result:<7} {bug.what}  ({bug.test})", flush=True)
+    print(f"{caught} of {len(chosen)} bugs caught")
+    return 0 if caught == len(chosen) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
