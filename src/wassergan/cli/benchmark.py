@@ -81,9 +81,9 @@ def w1(
     seed_count = positive_int(seeds)
 
     from wassergan.benchmarks import Effort, markdown, pair_names, run
+    from wassergan.building import choose_device
     from wassergan.distances import DEFAULT_STEPS, family_named
     from wassergan.files import write_text
-    from wassergan.building import choose_device
 
     for name in names:
         family_named(name)

@@ -179,6 +179,30 @@ class W1Estimator:
         best = max(fits.values(), key=lambda fit: fit.validation)
         return W1Estimate(best, fits, self._confidence, self._rests_on())
 
+    def critic(self, real: Array, fake: Array, *, rng: torch.Generator) -> tuple[nn.Module, Certificate]:
+        """The best critic that these samples give, with its certificate, to be scored on samples that are not these.
+
+        Args:
+            real: draws (n, d) of P.
+            fake: of Q.
+            rng: splits, starts and batches.
+
+        Raises:
+            UserError: samples that are none.
+            WorkError: a training stopped being finite.
+        """
+        real, fake = as_points(real, name="real").detach(), as_points(fake, name="fake").detach()
+        same_dimension(real, fake)
+        (fit_real, val_real), (fit_fake, val_fake) = (_in_two(side, rng) for side in (real, fake))
+        units = _Units.of(fit_real, fit_fake)
+        inside = [units.inside(points) for points in (fit_real, fit_fake, val_real, val_fake)]
+        trained = [
+            _train(family, *inside, effort=self._effort, batch_size=self._batch_size, rng=rng)
+            for family in self._families
+        ]
+        best = units.outside(max(trained, key=lambda each: each.validation).critic.double().eval())
+        return best, certify(best)
+
     def _split(self, side: Array | Sampler, name: str, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         if callable(side) and not isinstance(side, Tensor):
             parts = [side(count, rng=rng) for count in (POOL, VALIDATION_SAMPLES, self._test_count)]
@@ -231,6 +255,13 @@ class W1Estimator:
             "the certificate, independent draws, finite variances, and samples large enough for means to be normal "
             "(Welch's t); scores of a 1-Lipschitz critic are only bounded where the laws are"
         )
+
+
+def _in_two(points: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A random part to fit on and the rest to choose on, at least one point each."""
+    order = torch.randperm(len(points), generator=rng, device=rng.device).to(points.device)
+    cut = max(1, int(len(points) * FIT_SHARE / (FIT_SHARE + VALIDATION_SHARE)))
+    return points[order[:cut]], points[order[cut:]]
 
 
 class Similar(nn.Module):
