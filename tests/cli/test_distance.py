@@ -87,7 +87,7 @@ def test_the_answer_in_words(files, capsys, flags, words):
             ["--population", "--method", "exact"],
             "--population is answered by intervals and critics alone: --method exact",
         ),
-        (["--families", "atoms"], "--families and --diameter serve bounds on laws"),
+        (["--families", "atoms"], "--families and --diameter serve bounds on the laws"),
         (["--method", "critic", "--families", "atom"], "Unknown family of critics: 'atom'. Did you mean 'atoms'?"),
         (["--projections", "0", "--method", "sliced"], "Directions need dim ≥ 1 and count ≥ 1"),
         (["--tolerance", "-1", "--method", "interval"], "The tolerance must be finite and not negative"),

@@ -365,6 +365,8 @@ def _train(
 ) -> _Trained:
     """A short trial of every start, then the winner from its start again with what effort is left."""
     started = time.perf_counter()
+    # Penalties pair real with fake samples, so both batches have the size that the smaller side allows.
+    batch_size = min(batch_size, len(real), len(fake))
 
     def run(critic: nn.Module, share: float, looks: int) -> _Trained:
         batches = zip(_batches(real, batch_size, rng), _batches(fake, batch_size, rng), strict=True)
@@ -443,9 +445,9 @@ def _validation(critic: nn.Module, real: Tensor, fake: Tensor) -> float:
 
 
 def _batches(points: Tensor, size: int, rng: torch.Generator) -> Iterator[Tensor]:
-    """Random batches, every point once per round; the last, short batch of a round is left out if there are others."""
+    """Random batches of one size, at most the number of points; what is left of a round goes into none."""
     while True:
         order = torch.randperm(len(points), generator=rng, device=rng.device).to(points.device)
         parts = order.split(size)
-        for part in parts[: max(1, len(points) // size)]:
+        for part in parts[: len(points) // size]:
             yield points[part]
