@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from wassergan.constraints import input_slopes, points_between
-from wassergan.distances.checks import Array, as_points, check_finite, same_dimension
+from wassergan.distances.checks import Array, as_points, same_dimension
 from wassergan.distances.ctransform import CTransform
 from wassergan.distances.families import CERTIFIED, Family, family_named
 from wassergan.distances.population import critic_lower_bound
@@ -27,6 +27,7 @@ FIT_SHARE, VALIDATION_SHARE = 0.5, 0.15
 VALIDATION_SAMPLES = 4096
 POOL = 2**17  # fresh points of a sampler that one fit goes through again and again
 TEST_SAMPLES = 2**16
+POOL_NUMBERS, TEST_NUMBERS = 2**24, 2**25  # so many at most are held, which shortens both for large samples
 FEWEST = 20
 SLOPE_SAMPLES = 4096
 _ROWS = 2**13
@@ -122,7 +123,7 @@ class W1Estimator:
         steps: of each family; a twentieth more for the trial of each start.
         budget_seconds: for all families together, shared equally; the earlier of both ends counts.
         batch_size: real and fake samples each, per step.
-        test_count: fresh test points of a sampler; arrays are split 50, 15 and 35 per cent.
+        test_count: fresh test points of a sampler, fewer where samples are large; arrays are split 50, 15 and 35 per cent.
         diameter: of the set that both laws live on, if known: makes the bound hold at every sample size.
 
     Raises:
@@ -205,10 +206,10 @@ class W1Estimator:
 
     def _split(self, side: Array | Sampler, name: str, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         if callable(side) and not isinstance(side, Tensor):
-            parts = [side(count, rng=rng) for count in (POOL, VALIDATION_SAMPLES, self._test_count)]
-            for part in parts:
-                check_finite(part, name=name)
-            return parts[0], parts[1], parts[2]
+            dim = as_points(side(1, rng=rng), name=name).shape[1]
+            counts = (min(POOL, POOL_NUMBERS // dim), VALIDATION_SAMPLES, min(self._test_count, TEST_NUMBERS // dim))
+            fit, validation, test = (as_points(side(max(2, count), rng=rng), name=name) for count in counts)
+            return fit, validation, test
         points = as_points(side, name=name).detach()
         if len(points) < FEWEST:
             raise UserError(f"{name} must hold at least {FEWEST} points to be split in three", found=f"{len(points)}")
