@@ -123,7 +123,7 @@ class W1Estimator:
         steps: of each family; a twentieth more for the trial of each start.
         budget_seconds: for all families together, shared equally; the earlier of both ends counts.
         batch_size: real and fake samples each, per step.
-        test_count: fresh test points of a sampler, fewer where samples are large; arrays are split 50, 15 and 35 per cent.
+        test_count: fresh test points of a sampler, fewer of large ones; arrays are split 50, 15 and 35 per cent.
         diameter: of the set that both laws live on, if known: makes the bound hold at every sample size.
 
     Raises:
