@@ -440,7 +440,7 @@ BUGS = (
         "sampling.py",
         "        for chunk in sampler.chunks(count, seed=seed):\n            if target is None:",
         "        for chunk in list(sampler.chunks(count, seed=seed)):\n            if target is None:",
-        "test_sampling.py::test_memory_does_not_grow_with_the_count",
+        "test_sampling.py::test_each_chunk_is_written_before_the_next_is_drawn",
     ),
     Bug(
         "grids scaled to their own range",

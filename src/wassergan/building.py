@@ -73,6 +73,7 @@ def build_trainer(settings: TrainSettings, source: Source) -> Trainer:
         latent_dim=_given(settings.latent_dim),
         batch_size=_given(settings.batch_size),
         critic_steps=_given(settings.critic_steps),
+        penalty_every=_given(settings.penalty_every),
         generator_optimizer=_optimizer(settings, _given(settings.generator_rate)),
         critic_optimizer=_optimizer(settings, _given(settings.critic_rate)),
         rate_factor=rate_schedule(_given(settings.schedule), horizon_steps=_given(settings.schedule_steps)),

@@ -15,6 +15,7 @@ _COMMON: Values = {
     "objective": "wasserstein",
     "clip": 0.01,
     "penalty_weight": 10.0,
+    "penalty_every": 1,
     "generator_widths": (256, 512, 1024),
     "critic_widths": (1024, 512, 256),
     "maps": 64,
@@ -32,7 +33,9 @@ _COMMON: Values = {
 }
 
 
-# Numbers in a sample, up to which the small recipe, and up to which fully connected networks, are the better choice.
+# Numbers in a sample, up to which the recipe for points, the one for small pictures, and fully connected networks
+# are the better choice.
+LARGEST_NARROW_VECTOR = 16
 LARGEST_SMALL_SAMPLE = 256
 LARGEST_MLP_SAMPLE = 4096
 
@@ -86,11 +89,25 @@ def _sn_wgan(shape: tuple[int, ...], count: int) -> Values:
 def _default(shape: tuple[int, ...], count: int) -> Values:
     """Our own, from the measurements in docs/lab-notes.md: by the numbers in a sample."""
     common = {"network": "mlp", "constraint": "lp", "average_half_life": 500_000.0, "average_ramp": 0.02}
+    if len(shape) == 1 and shape[0] <= LARGEST_NARROW_VECTOR:
+        return {
+            **common,
+            "average_ramp": 0.05,
+            "penalty_weight": 1.0,
+            "latent_dim": 8,
+            "generator_widths": (128, 128, 128),
+            "critic_widths": (128, 128, 128),
+            "batch_size": 128 if count >= 256 else 64,
+            "critic_steps": 3,
+            "generator_rate": 1e-3,
+            "critic_rate": 1e-3,
+        }
     if math.prod(shape) <= LARGEST_SMALL_SAMPLE:
         return {
             **common,
             "average_ramp": 0.1,
             "penalty_weight": 3.0,
+            "penalty_every": 2,
             "latent_dim": 32,
             "generator_widths": (256, 256),
             "critic_widths": (256, 256),
@@ -107,6 +124,7 @@ def _default(shape: tuple[int, ...], count: int) -> Values:
         }
     return {
         **common,
+        "penalty_every": 2,
         "latent_dim": 64,
         "generator_widths": (512, 512),
         "critic_widths": (256, 256),

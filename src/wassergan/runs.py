@@ -25,6 +25,7 @@ from wassergan.training import Checkpoints, RunLog, Trainer, read_log
 
 PREVIEW_SAMPLES = 64
 PREVIEW_VECTORS = 2000
+FIRST_CURVES_SECONDS = 30.0  # the first figure takes a second; a short run draws it at its end
 CURVES_SHARE = 0.02  # of the run's time may go into redrawing the curves
 SAVE_EVERY_SECONDS = 300.0
 # Settings that a resumed run may change: how long it goes on, where the data lie now, and what it writes.
@@ -220,7 +221,7 @@ def _train(
     checkpoints, log = Checkpoints(place.checkpoints, keep=settings.keep), RunLog(place.log)
     real = None if source.kind != "vector" else _rows(source)
     first_step = trainer.step
-    saved_at, curves_due = time.perf_counter(), 0.0
+    saved_at, curves_due = time.perf_counter(), time.perf_counter() + FIRST_CURVES_SECONDS
 
     def save(*, improved: bool) -> None:
         nonlocal saved_at

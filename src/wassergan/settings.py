@@ -163,6 +163,12 @@ class TrainSettings:
     )
     clip: float | None = setting(None, "Limit of weight clipping.", parse=positive_float, group="Recipe")
     penalty_weight: float | None = setting(None, "Weight of gp and lp.", parse=positive_float, group="Recipe")
+    penalty_every: int | None = setting(
+        None,
+        "The penalty acts on every so many critic steps, with so many times its weight.",
+        parse=positive_int,
+        group="Recipe",
+    )
     network: str | None = setting(None, "Architecture.", group="Recipe", values="mlp|conv|resnet")
     generator_widths: tuple[int, ...] | None = setting(
         None, "Hidden widths of an mlp generator.", parse=parse_widths, group="Recipe", values="W,W,..."

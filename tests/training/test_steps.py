@@ -211,3 +211,37 @@ def test_two_thousand_steps_in_bfloat16_stay_finite(make_trainer: Callable[..., 
     trainer.train(steps=2000, tick_due=lambda step: False)  # type: ignore[attr-defined]
     for network in (trainer.generator, trainer.critic):  # type: ignore[attr-defined]
         assert all(parameter.isfinite().all() for parameter in network.parameters())
+
+
+class Pull(Constraint):
+    """A penalty of known gradient: 3 times the critic's weight, whatever the samples."""
+
+    lipschitz = True
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def penalty(self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
+        self.calls += 1
+        return 3 * critic.weight
+
+
+@pytest.mark.parametrize("factor", [0.0, 1.0, 4.0])
+def test_the_penalty_enters_the_loss_by_its_factor_and_is_reported_without_it(factor: float) -> None:
+    critic, pull = Line(1.0), Pull()
+    told = critic_step(
+        Line(-1.0),
+        critic,
+        torch.optim.SGD(critic.parameters(), lr=0.5),
+        real=torch.ones(8, 1),
+        latent=torch.ones(8, 1),
+        objective=WASSERSTEIN,
+        constraint=pull,
+        rng=torch.Generator().manual_seed(0),
+        precision=torch.float32,
+        penalty_factor=factor,
+    )
+    # d/dw (E f(fake) - E f(real)) = -1 - 1 = -2, and the penalty adds 3 times the factor.
+    assert critic.weight.item() == pytest.approx(1.0 - 0.5 * (-2 + 3 * factor))
+    assert pull.calls == (factor > 0) and ("penalty" in told) == (factor > 0)
+    assert factor == 0 or told["penalty"].item() == 3.0

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wassergan.constraints import Clipping, constraint_named
+from wassergan.constraints import Clipping, LipschitzPenalty, constraint_named
 from wassergan.data import Source
 from wassergan.data.arrays import array_source
 from wassergan.errors import UserError, WorkError
@@ -308,7 +308,8 @@ def test_looking_and_drawing_on_the_way_do_not_change_the_weights(make_trainer: 
         trainer.sample(20, seed=4)
         torch.rand(3)
 
-    watched, alone = make_trainer(networks=dropping_networks()), make_trainer(networks=dropping_networks())
+    # A penalty that is never 0, so that a shifted stream shows in the weights.
+    watched, alone = (make_trainer(networks=dropping_networks(), constraint="gp") for _ in range(2))
     watched.train(steps=6, tick_due=lambda step: True, on_tick=look, on_step=lambda t: look(t))
     alone.train(steps=6, tick_due=NEVER)
     assert_equal_weights(watched, alone)
@@ -491,3 +492,28 @@ def test_training_separates_real_from_fake_with_a_positive_gap(make_trainer: Mak
     trainer.train(steps=15, tick_due=NEVER)
     record = trainer.read_statistics()
     assert record["critic_gap"] > 0 and record["critic_gap_heldout"] > 0
+
+
+@pytest.mark.parametrize(("every", "due"), [(1, [0, 1, 2, 3, 4, 5]), (2, [0, 2, 4]), (4, [0, 4])])
+def test_a_lazy_penalty_acts_on_every_so_many_critic_steps_also_after_a_resume(
+    make_trainer: MakeTrainer, every: int, due: list[int]
+) -> None:
+    def build(seen: list[int]) -> Trainer:
+        class Watching(LipschitzPenalty):
+            def penalty(self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
+                seen.append(len(steps))
+                return super().penalty(critic, real, fake, rng)
+
+        trainer = make_trainer(constraint=Watching(), critic_steps=3, penalty_every=every)
+        steps = count_steps(trainer._critic_optimizer)
+        return trainer
+
+    whole: list[int] = []
+    build(whole).train(steps=2)
+    assert whole == due
+    first: list[int] = []
+    second: list[int] = []
+    begun = build(first)
+    begun.train(steps=1)
+    resumed(begun, lambda: build(second)).train(steps=2)
+    assert first + [3 + index for index in second] == due

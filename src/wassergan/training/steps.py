@@ -21,6 +21,7 @@ def critic_step(
     constraint: Constraint,
     rng: torch.Generator,
     precision: torch.dtype,
+    penalty_factor: float = 1.0,
 ) -> dict[str, Tensor]:
     """Update the critic once; return detached statistics on the device: gap, penalty, and the two mean scores.
 
@@ -34,20 +35,24 @@ def critic_step(
         constraint: adds its penalty, and projects after the step.
         rng: the penalty's random numbers.
         precision: float32, or bfloat16 for the forward passes; penalties stay in float32.
+        penalty_factor: on the penalty in this step's loss; 0 leaves the penalty out, and out of the statistics.
     """
     with torch.no_grad(), reduced(real.device, precision):
         fake = generator(latent).to(real.dtype)
     with reduced(real.device, precision):
         real_scores, fake_scores = score_both(critic, real, fake)
     real_scores, fake_scores = real_scores.to(real.dtype), fake_scores.to(real.dtype)
-    penalty = constraint.penalty(critic, real, fake, rng)
+    loss, statistics = objective.critic_loss(real_scores, fake_scores), {}
+    if penalty_factor > 0:
+        penalty = constraint.penalty(critic, real, fake, rng)
+        loss = loss + penalty_factor * penalty
+        statistics["penalty"] = penalty.detach()
     optimizer.zero_grad(set_to_none=True)
-    (objective.critic_loss(real_scores, fake_scores) + penalty).backward()
+    loss.backward()
     optimizer.step()
     constraint.project(critic)
-    return {
+    return statistics | {
         "critic_gap": critic_gap(real_scores, fake_scores).detach(),
-        "penalty": penalty.detach(),
         "real_mean": real_scores.detach().mean(),
         "fake_mean": fake_scores.detach().mean(),
     }

@@ -44,6 +44,8 @@ class Trainer:
         latent_dim: numbers in a latent vector, drawn from N(0, 1).
         batch_size: samples per step.
         critic_steps: critic steps per generator step.
+        penalty_every: the penalty acts on every so many critic steps, with so many times its weight: the same in
+            the mean, and cheaper (Karras et al. 2020, arXiv 1912.04958, section 3.2).
         generator_optimizer: its settings.
         critic_optimizer: its settings.
         rate_factor: factor on both rates, by generator step.
@@ -68,6 +70,7 @@ class Trainer:
         latent_dim: int,
         batch_size: int = 64,
         critic_steps: int = 5,
+        penalty_every: int = 1,
         generator_optimizer: OptimizerSettings = ADAM,
         critic_optimizer: OptimizerSettings = ADAM,
         rate_factor: Callable[[int], float] = lambda step: 1.0,
@@ -88,6 +91,7 @@ class Trainer:
         self.generator, self.critic = generator.to(self.device), critic.to(self.device)
         self.source, self.objective, self.constraint = source, objective, constraint
         self.latent_dim, self.batch_size, self.critic_steps = latent_dim, batch_size, critic_steps
+        self.penalty_every = penalty_every
         self._precision = PRECISIONS[precision]
         self._rate_factor = rate_factor
         self._seed = seed
@@ -173,8 +177,9 @@ class Trainer:
             # Training: critic steps on fresh real batches, one generator step, the average.
             with self._ambient_randomness():
                 self._set_rates()
-                for _ in range(self.critic_steps):
-                    self._statistics.add(self._critic_step())
+                for index in range(self.critic_steps):
+                    due = (self.step * self.critic_steps + index) % self.penalty_every == 0
+                    self._statistics.add(self._critic_step(penalty_factor=self.penalty_every if due else 0))
                 self._statistics.add(self._generator_step())
             self.step += 1
             self._average.update(self.generator, batch_size=self.batch_size, samples_seen=self.step * self.batch_size)
@@ -240,7 +245,7 @@ class Trainer:
         self.elapsed_seconds = state["elapsed_seconds"]
         self._timed = tuple(state["timed"])
 
-    def _critic_step(self) -> dict[str, Tensor]:
+    def _critic_step(self, *, penalty_factor: float) -> dict[str, Tensor]:
         return critic_step(
             self.generator,
             self.critic,
@@ -251,6 +256,7 @@ class Trainer:
             constraint=self.constraint,
             rng=self._penalty_rng,
             precision=self._precision,
+            penalty_factor=penalty_factor,
         )
 
     def _generator_step(self) -> dict[str, Tensor]:
