@@ -167,6 +167,7 @@ def make_trainer(make_source: Callable[..., Source]) -> Callable[..., Trainer]:
                 critic_widths=(8,),
                 maps=maps,
                 activation="leaky_relu",
+                critic_activation="leaky_relu",
                 generator_norm=generator_norm or ("none" if network == "mlp" else "batch"),
                 critic_norm=critic_norm or ("none" if constraint.name == "sn" else "layer"),
                 seed=seed,

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "wassergan"
 FLOORS = (
     {"errors"},
     {"files"},
-    {"plots", "plots_lines"},
+    {"plots"},
     {"objectives", "lipschitz", "settings", "data"},
     {"constraints", "networks"},
     {"training", "distances"},
@@ -88,7 +88,7 @@ def test_parts_that_know_nothing_of_each_other_do_not_import_each_other(path: Pa
 
 def test_only_the_plots_import_matplotlib() -> None:
     drawing = {name for name, path in modules().items() if any(i.split(".")[0] == "matplotlib" for i in imports(path))}
-    assert drawing == {"wassergan.plots", "wassergan.plots_lines"}
+    assert drawing == {"wassergan.plots"}
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:

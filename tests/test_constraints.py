@@ -295,6 +295,6 @@ def test_limits_and_weights_must_be_positive(value: float) -> None:
 
 def test_unknown_constraint_names_the_nearest() -> None:
     with pytest.raises(
-        UserError, match=r"Unknown constraint: 'clp'. Did you mean 'clip'\? Known: clip, gp, lp, sn, none"
+        UserError, match=r"Unknown constraint: 'clp'. Did you mean 'clip'\? Known: clip, gp, lp, sn, orthogonal, none"
     ):
         constraint_named("clp")

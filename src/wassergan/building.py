@@ -49,6 +49,7 @@ def networks_of(settings: TrainSettings, shape: tuple[int, ...], codec: Codec) -
         critic_widths=_given(settings.critic_widths),
         maps=_given(settings.maps),
         activation=_given(settings.activation),
+        critic_activation=_given(settings.critic_activation or settings.usual_critic_activation),
         generator_norm=_given(settings.generator_norm),
         critic_norm=_given(settings.critic_norm),
         seed=settings.seed,

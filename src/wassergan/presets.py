@@ -164,8 +164,11 @@ def resolve(settings: TrainSettings, *, shape: tuple[int, ...], train_count: int
     resolved = settings.with_defaults({**_COMMON, **PRESETS[settings.preset].values(shape, train_count)})
     # Batch normalisation is the convolutional generator's of DCGAN; the MLPs of the papers have none.
     resolved = resolved.with_defaults({"generator_norm": "none" if resolved.network == "mlp" else "batch"})
-    # Layer normalisation helps a penalised critic and would undo spectral normalisation.
-    resolved = resolved.with_defaults({"critic_norm": "none" if resolved.constraint == "sn" else "layer"})
+    # Layer normalisation helps a penalised critic and would undo spectral normalisation or a certificate.
+    resolved = resolved.with_defaults(
+        {"critic_norm": "none" if resolved.constraint in ("sn", "orthogonal") else "layer"}
+    )
+    resolved = resolved.with_defaults({"critic_activation": resolved.usual_critic_activation})
     if resolved.steps is None and resolved.budget is None:
         resolved = resolved.with_defaults({"budget": 300.0})
     return resolved

@@ -159,7 +159,7 @@ class TrainSettings:
 
     objective: str | None = setting(None, "Losses.", group="Recipe", values="wasserstein|minimax|nonsaturating|hinge")
     constraint: str | None = setting(
-        None, "What keeps the critic Lipschitz.", group="Recipe", values="clip|gp|lp|sn|none"
+        None, "What keeps the critic Lipschitz.", group="Recipe", values="clip|gp|lp|sn|orthogonal|none"
     )
     clip: float | None = setting(None, "Limit of weight clipping.", parse=positive_float, group="Recipe")
     penalty_weight: float | None = setting(None, "Weight of gp and lp.", parse=positive_float, group="Recipe")
@@ -177,7 +177,13 @@ class TrainSettings:
         None, "Hidden widths of an mlp critic.", parse=parse_widths, group="Recipe", values="W,W,..."
     )
     maps: int | None = setting(None, "Feature maps of conv and resnet.", parse=positive_int, group="Recipe")
-    activation: str | None = setting(None, "Activation of an mlp.", group="Recipe", values="leaky_relu|silu")
+    activation: str | None = setting(None, "Activation of an mlp.", group="Recipe", values="leaky_relu|silu|maxmin")
+    critic_activation: str | None = setting(
+        None,
+        "Activation of an mlp or conv critic (maxmin under orthogonal; else an mlp's own, leaky_relu in a conv).",
+        group="Recipe",
+        values="leaky_relu|silu|maxmin",
+    )
     generator_norm: str | None = setting(
         None,
         "Normalisation in the generator (batch: not in an mlp).",
@@ -259,6 +265,16 @@ class TrainSettings:
     heldout: float | None = setting(
         None, "Share of the samples never trained on (0.1; 0.2 of the digits).", parse=fraction, group="Data"
     )
+
+    @property
+    def usual_critic_activation(self) -> str | None:
+        """What the critic's activation is where the settings leave it open, as those of older runs do.
+
+        MaxMin keeps the slopes that orthogonal weights pass on; DCGAN's critic has leaky ReLUs.
+        """
+        if self.constraint == "orthogonal":
+            return "maxmin"
+        return self.activation if self.network == "mlp" else "leaky_relu"
 
     def to_json(self) -> str:
         """Indented JSON of all settings."""

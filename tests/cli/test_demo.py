@@ -45,7 +45,7 @@ def test_a_figure_that_cannot_be_is_refused(out, message, tmp_path, capsys):
 
 
 def test_the_figure_shows_what_it_says():
-    from wassergan.plots_lines import lines_figure
+    from wassergan.plots import lines_figure
 
     rows = [{"theta": t, "total_variation": float(t != 0), "js": 0.6931 * (t != 0), "w1": abs(t)} for t in (-1, 0, 1)]
     trainings = [

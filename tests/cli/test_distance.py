@@ -83,7 +83,12 @@ def test_the_answer_in_words(files, capsys, flags, words):
     [
         (["--method", "exakt"], "Unknown method: 'exakt'. Did you mean 'exact'?"),
         (["--budget", "soon"], "A budget is a positive duration: 'soon'"),
-        (["--population", "--method", "exact"], "--population is answered by intervals alone: --method exact"),
+        (
+            ["--population", "--method", "exact"],
+            "--population is answered by intervals and critics alone: --method exact",
+        ),
+        (["--families", "atoms"], "--families and --diameter serve bounds on the laws"),
+        (["--method", "critic", "--families", "atom"], "Unknown family of critics: 'atom'. Did you mean 'atoms'?"),
         (["--projections", "0", "--method", "sliced"], "Directions need dim ≥ 1 and count ≥ 1"),
         (["--tolerance", "-1", "--method", "interval"], "The tolerance must be finite and not negative"),
     ],
@@ -107,3 +112,28 @@ def test_help_imports_nothing_heavy():
         "sys.exit(any(m in sys.modules for m in ('torch', 'numpy', 'scipy', 'ot', 'matplotlib')))"
     )
     subprocess.run([sys.executable, "-c", check], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_critics_bound_the_laws_from_below(files, capsys):
+    flags = ["--method", "critic", "--families", "atoms,gp", "--budget", "1s", "--confidence", "0.9"]
+    code, out, _ = asked(files, capsys, *flags, "--json")
+    facts = json.loads(out)
+    assert code == 0
+    # Normal laws of one covariance with means (1, 1, 1) apart: W1 = √3.
+    assert 0 < facts["lower"] <= facts["estimate"]
+    assert facts["lower"] <= np.sqrt(3)
+    assert (facts["family"], facts["confidence"], facts["upper"]) == ("atoms", 0.9, None)
+    assert facts["fits"]["atoms"]["constant"] == 1
+    assert facts["fits"]["gp"]["heuristic"] is not None
+    assert facts["fits"]["atoms"]["curve"]
+    code, out, _ = asked(files, capsys, *flags)
+    assert "W1 of the laws ≥ " in out and "with confidence 0.9 (family atoms" in out
+    assert "heuristic" in out.split("gp: value")[1] and "(no bound)" in out
+
+
+def test_critics_may_compete_for_the_interval_of_the_laws(files, capsys):
+    code, out, _ = asked(files, capsys, "--population", "--families", "atoms", "--budget", "2s", "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert facts["question"].startswith("How far apart are the laws")
+    assert 0 <= facts["lower"] <= np.sqrt(3)

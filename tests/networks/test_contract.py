@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from wassergan.errors import UserError
+from wassergan.lipschitz import MaxMin
 from wassergan.networks import NETWORKS, Bounded, build_networks
 
 PICTURES = [(1, 8, 8), (3, 28, 28), (4, 33, 49), (1, 4, 4), (3, 7, 5), (1, 4, 30)]
@@ -19,6 +20,7 @@ def build(
     generator_norm: str | None = None,
     critic_norm: str = "layer",
     activation: str = "leaky_relu",
+    critic_activation: str | None = None,
 ) -> tuple[nn.Module, nn.Module]:
     return build_networks(
         kind,
@@ -29,6 +31,7 @@ def build(
         critic_widths=(10, 7),
         maps=4,
         activation=activation,
+        critic_activation=critic_activation or activation,
         generator_norm=generator_norm or ("none" if kind == "mlp" else "batch"),
         critic_norm=critic_norm,
         seed=seed,
@@ -132,3 +135,11 @@ def test_silu_is_the_smooth_activation() -> None:
     generator, critic = build("mlp", (2,), activation="silu")
     for network in (generator, critic):
         assert sum(isinstance(module, nn.SiLU) for module in network.modules()) == 2
+
+
+@pytest.mark.parametrize("kind", ["mlp", "conv"])
+def test_the_critic_may_have_an_activation_of_its_own(kind: str) -> None:
+    generator, critic = build(kind, (1, 8, 8), critic_activation="maxmin")
+    assert any(isinstance(module, MaxMin) for module in critic.modules())
+    assert not any(isinstance(module, nn.LeakyReLU) for module in critic.modules())
+    assert not any(isinstance(module, MaxMin) for module in generator.modules())

@@ -39,8 +39,7 @@ def lines(out: Path | None, seed: int, as_json: bool) -> None:
     import torch
 
     from wassergan.distances.lines import OBJECTIVES, distances_between_lines, train_on_lines
-    from wassergan.plots import save_figure
-    from wassergan.plots_lines import lines_figure
+    from wassergan.plots import lines_figure, save_figure
 
     distances = [distances_between_lines(theta) for theta in THETAS]
     trainings = [train_on_lines(name, start=0.8, rng=torch.Generator().manual_seed(seed)) for name in OBJECTIVES]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from torch import Generator, Tensor
 
-METHODS = ("auto", "exact", "interval", "sliced")
+METHODS = ("auto", "exact", "interval", "sliced", "critic")
 # Up to here column generation takes seconds; `--method exact` goes on for as long as it takes.
 EXACT_PAIRS = 25_000_000
 BATCH = 1024
@@ -28,10 +28,19 @@ BATCH = 1024
 @click.option(
     "--tolerance", type=float, default=0.01, show_default=True, help="Relative width at which to stop (interval)."
 )
-@click.option("--budget", default="60s", show_default=True, metavar="TIME", help="Time at which to stop (interval).")
+@click.option(
+    "--budget", default="60s", show_default=True, metavar="TIME", help="Time at which to stop (interval, critic)."
+)
 @click.option("--projections", type=int, default=256, show_default=True, help="Number of directions (sliced).")
 @click.option("--population", is_flag=True, help="Ask for the laws behind the samples (interval).")
 @click.option("--confidence", type=float, default=0.95, show_default=True, help="Of the lower bound on the laws.")
+@click.option(
+    "--families",
+    metavar="NAME,...",
+    help="Families of critics (critic, interval --population): atoms, learned-atoms, orthogonal; to compare, under "
+    "critic only: gp, lp, sn, clip.  [critic: the first three]",
+)
+@click.option("--diameter", type=float, help="Of the set that both laws live on, if known: sharpens what is assumed.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of projections, subsamples and splits.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def distance(
@@ -43,6 +52,8 @@ def distance(
     projections: int,
     population: bool,
     confidence: float,
+    families: str | None,
+    diameter: float | None,
     seed: int,
     as_json: bool,
 ) -> None:
@@ -53,16 +64,23 @@ def distance(
       wassergan distance digits samples.npy
       wassergan distance real.npy fake.npy --method interval --tolerance 0.001 --budget 5m
       wassergan distance real.npy fake.npy --population --json
+      wassergan distance real.npy fake.npy --method critic --budget 5m --confidence 0.999
 
     A and B are anything that `train` reads; their rows are compared as vectors, in Euclidean distance.
     exact: the distance of the samples and its certificate. interval: bounds that hold, refined until they are
     close enough or the time is up. sliced: the mean over random directions, another and smaller distance.
+    critic: a lower bound on the distance of the laws, by critics whose Lipschitz constant is certified.
     """
     if method not in METHODS:
         raise unknown_name("method", method, METHODS)
     seconds = parse_budget(budget)
-    if population and method not in ("auto", "interval"):
-        raise UserError("--population is answered by intervals alone", found=f"--method {method}")
+    if population and method not in ("auto", "interval", "critic"):
+        raise UserError("--population is answered by intervals and critics alone", found=f"--method {method}")
+    if method != "critic" and not population and (families or diameter):
+        raise UserError(
+            "--families and --diameter serve bounds on the laws", mend="add --population or --method critic"
+        )
+    names = [name.strip() for name in families.split(",")] if families else []
 
     import torch
 
@@ -79,8 +97,10 @@ def distance(
         facts = _exact(x.rows(), y.rows())
     elif method == "sliced":
         facts = _sliced(x, y, projections, rng)
+    elif method == "critic":
+        facts = _critic(x.rows(), y.rows(), rng, names, seconds, confidence, diameter)
     else:
-        facts = _interval(x.rows(), y.rows(), rng, tolerance, seconds, population, confidence)
+        facts = _interval(x.rows(), y.rows(), rng, tolerance, seconds, population, confidence, diameter, names)
     facts |= {"method": method, "n": n, "m": m, "dim": x.dim, "seconds": time.perf_counter() - start}
     click.echo(json.dumps(facts) if as_json else _told(facts))
 
@@ -150,6 +170,8 @@ def _interval(
     seconds: float,
     population: bool,
     confidence: float,
+    diameter: float | None,
+    families: list[str],
 ) -> dict[str, Any]:
     from wassergan.distances import w1_interval
 
@@ -161,8 +183,52 @@ def _interval(
         budget_seconds=seconds,
         population=population,
         confidence=confidence,
+        diameter=diameter,
+        families=families,
     )
     return asdict(result) | {"width": result.width}
+
+
+def _critic(
+    x: "Tensor",
+    y: "Tensor",
+    rng: "Generator",
+    families: list[str],
+    seconds: float,
+    confidence: float,
+    diameter: float | None,
+) -> dict[str, Any]:
+    from wassergan.distances import CERTIFIED, W1Estimator
+
+    estimator = W1Estimator(
+        families=families or CERTIFIED, confidence=confidence, budget_seconds=seconds, diameter=diameter
+    )
+    result = estimator.estimate(x, y, rng=rng)
+    fits = {
+        name: {
+            "constant": fit.certificate.constant,
+            "validation": fit.validation,
+            "gap": fit.gap,
+            "value": fit.value,
+            "standard_error": fit.standard_error,
+            "lower": fit.lower,
+            "slope_max": fit.slope_max,
+            "heuristic": fit.heuristic,
+            "steps": fit.steps,
+            "curve": [asdict(look) for look in fit.curve],
+        }
+        for name, fit in result.fits.items()
+    }
+    return {
+        "estimate": result.best.value,
+        "lower": result.lower,
+        "upper": None,
+        "confidence": confidence,
+        "family": result.best.family,
+        "rests_on": result.rests_on,
+        "means": "a lower bound on the distance of the laws behind the samples",
+        "fits": fits,
+    }
 
 
 def _told(facts: dict[str, Any]) -> str:
@@ -171,6 +237,19 @@ def _told(facts: dict[str, Any]) -> str:
         error = facts["standard_error"]
         spread = "" if error is None else f" ± {error:.2g} (standard error of the directions)"
         return f"Sliced W1 = {facts['estimate']:.6g}{spread}\nThis is {facts['means']}.\n{size}"
+    if facts["method"] == "critic":
+        lines = [
+            f"W1 of the laws ≥ {facts['lower']:.6g} with confidence {facts['confidence']:g} (family "
+            f"{facts['family']}, held-out value {facts['estimate']:.6g}).",
+            f"Rests on: {facts['rests_on']}.",
+        ]
+        for name, fit in facts["fits"].items():
+            guess = "" if fit["heuristic"] is None else f", heuristic {fit['heuristic']:.6g} (no bound)"
+            lines.append(
+                f"{name}: value {fit['value']:.6g} ± {fit['standard_error']:.2g}, constant {fit['constant']:.6g}, "
+                f"largest slope seen {fit['slope_max']:.4g}, {fit['steps']} steps{guess}"
+            )
+        return "\n".join([*lines, size])
     if facts["method"] == "exact":
         bounds = f"certified within [{facts['lower']:.12g}, {facts['upper']:.12g}]"
         return f"W1 = {facts['estimate']:.9g}, {bounds}\nThis is {facts['means']}.\n{size}"

@@ -40,6 +40,7 @@ def build_networks(
     critic_widths: Sequence[int],
     maps: int,
     activation: str,
+    critic_activation: str,
     generator_norm: str,
     critic_norm: str,
     seed: int,
@@ -54,7 +55,8 @@ def build_networks(
         generator_widths: hidden widths of an `mlp` generator.
         critic_widths: hidden widths of an `mlp` critic.
         maps: maps of the first convolution (`conv`) or of every block (`resnet`).
-        activation: of an `mlp`: `leaky_relu` or `silu`.
+        activation: of an `mlp` generator: `leaky_relu`, `silu` or `maxmin`.
+        critic_activation: of an `mlp` or `conv` critic: the same.
         generator_norm: `layer` or `none`, and for `conv` and `resnet` also `batch`.
         critic_norm: of `conv` and `resnet`: `layer`, `none` or `batch`.
         seed: of the initial weights; the global random state is left as it was.
@@ -75,12 +77,12 @@ def build_networks(
                         activation=activation,
                         norm=generator_norm,
                     ),
-                    MLPCritic(shape, widths=critic_widths, activation=activation),
+                    MLPCritic(shape, widths=critic_widths, activation=critic_activation),
                 )
             case "conv":
                 return (
                     ConvGenerator(latent_dim, shape, head=head, maps=maps, norm=generator_norm),
-                    ConvCritic(shape, maps=maps, norm=critic_norm),
+                    ConvCritic(shape, maps=maps, norm=critic_norm, activation=critic_activation),
                 )
             case "resnet":
                 return (

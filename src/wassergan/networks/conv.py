@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from wassergan.errors import UserError, unknown_name
+from wassergan.networks.activations import activation_named
 
 SMALLEST_GRID = 4  # the grid on which the generator starts and the critic ends has a side of 4 to 7
 NORMS = ("none", "layer", "batch")
@@ -63,9 +64,12 @@ class ConvCritic(nn.Module):
         shape: (channels, height, width).
         maps: maps of the first convolution.
         norm: `layer`, `batch` or `none`.
+        activation: `leaky_relu`, `silu` or `maxmin`.
     """
 
-    def __init__(self, shape: tuple[int, ...], *, maps: int = 64, norm: str = "layer") -> None:
+    def __init__(
+        self, shape: tuple[int, ...], *, maps: int = 64, norm: str = "layer", activation: str = "leaky_relu"
+    ) -> None:
         super().__init__()
         channels, height, width = image_shape(shape, "conv")
         layers: list[nn.Module] = []
@@ -75,13 +79,17 @@ class ConvCritic(nn.Module):
             layers.append(nn.Conv2d(channels, wider, 4, stride=2, padding=1))
             if stage:
                 layers.append(norm_layer(norm, wider))
-            layers.append(nn.LeakyReLU(0.2))
+            layers.append(activation_named(activation))
             channels, height, width = wider, height // 2, width // 2
         self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * height * width, 1))
 
     def forward(self, samples: Tensor) -> Tensor:
         """(n, C, H, W) to (n,)."""
         return torch.squeeze(self.body(samples), 1)
+
+    def lipschitz_chain(self) -> nn.Sequential:
+        """All layers: what is left is reshaping."""
+        return self.body
 
 
 class ConvGenerator(nn.Module):

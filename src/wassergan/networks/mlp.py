@@ -7,23 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from wassergan.errors import unknown_name
+from wassergan.networks.activations import activation_named
 
-ACTIVATIONS = ("leaky_relu", "silu")
 NORMS = ("none", "layer")
-
-
-def activation(name: str) -> nn.Module:
-    """A fresh activation: `leaky_relu` (slope 0.2) or `silu` (smooth, so that slopes have no jumps).
-
-    Raises:
-        UserError: the name is not known.
-    """
-    match name:
-        case "leaky_relu":
-            return nn.LeakyReLU(0.2)
-        case "silu":
-            return nn.SiLU()
-    raise unknown_name("activation", name, ACTIVATIONS)
 
 
 def hidden_layers(inputs: int, widths: Sequence[int], *, norm: str, activation_name: str) -> list[nn.Module]:
@@ -39,7 +25,7 @@ def hidden_layers(inputs: int, widths: Sequence[int], *, norm: str, activation_n
         layers.append(nn.Linear(before, after))
         if norm == "layer":
             layers.append(nn.LayerNorm(after))
-        layers.append(activation(activation_name))
+        layers.append(activation_named(activation_name))
     return layers
 
 
@@ -51,7 +37,7 @@ class MLPGenerator(nn.Module):
         shape: one sample in model space.
         widths: hidden widths; (256, 512, 1024) is the shape of the widely used 2017 implementations.
         head: maps (n, *shape) into the range of the data.
-        activation: `leaky_relu` or `silu`.
+        activation: `leaky_relu`, `silu` or `maxmin`.
         norm: `none` or `layer`.
     """
 
@@ -84,7 +70,7 @@ class MLPCritic(nn.Module):
     Args:
         shape: one sample in model space.
         widths: hidden widths.
-        activation: `leaky_relu` or `silu`.
+        activation: `leaky_relu`, `silu` or `maxmin`.
     """
 
     def __init__(
@@ -102,3 +88,7 @@ class MLPCritic(nn.Module):
     def forward(self, samples: Tensor) -> Tensor:
         """(n, *shape) to (n,)."""
         return torch.squeeze(self.body(samples.flatten(1)), 1)
+
+    def lipschitz_chain(self) -> nn.Sequential:
+        """All layers: what is left is reshaping."""
+        return self.body

@@ -85,7 +85,7 @@ class Trainer:
         if objective.needs_lipschitz and not constraint.lipschitz:
             raise UserError(
                 f"The {objective.name} objective needs a Lipschitz critic: unconstrained, it has no maximum",
-                mend="use --constraint lp, gp, sn or clip",
+                mend="use --constraint lp, gp, sn, orthogonal or clip",
             )
         self.device = torch.device(device)
         self.generator, self.critic = generator.to(self.device), critic.to(self.device)

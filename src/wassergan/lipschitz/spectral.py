@@ -1,4 +1,4 @@
-"""Layers whose Lipschitz constant is known: spectral normalisation that stays fixed between optimiser steps."""
+"""Spectral normalisation that stays fixed between optimiser steps."""
 
 import torch
 from torch import Tensor, nn

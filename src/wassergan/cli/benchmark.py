@@ -1,0 +1,107 @@
+"""`wassergan benchmark`: measurements against known answers."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from wassergan.errors import UserError
+from wassergan.settings import parse_budget, positive_int
+
+if TYPE_CHECKING:
+    from wassergan.benchmarks import Row
+
+PUBLISHED = Path("../shared/data/w1_benchmark/published.csv")
+
+
+@click.group()
+def benchmark() -> None:
+    """Measurements against known answers."""
+
+
+@benchmark.command()
+@click.option(
+    "--pairs",
+    default="quick",
+    show_default=True,
+    metavar="quick|funnels|other|all|NAME,...",
+    help="Pairs of laws with known W1.",
+)
+@click.option(
+    "--solvers",
+    default="atoms,orthogonal,learned-atoms",
+    show_default=True,
+    metavar="NAME,...",
+    help="Families of critics: atoms, learned-atoms, orthogonal, gp, lp, sn, clip.",
+)
+@click.option("--seeds", default="1", show_default=True, metavar="K", help="Runs of each, seeds 0 to K-1.")
+@click.option("--steps", metavar="N", help="Critic steps of each run [2000 unless --budget is given].")
+@click.option("--budget", metavar="TIME", help="Time of each run, such as 30s; the earlier end counts.")
+@click.option("--test-count", default="131072", show_default=True, metavar="N", help="Fresh test points a side.")
+@click.option("--device", default="cpu", show_default=True, help="Where to train: cpu, cuda or cuda:N.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("w1.json"),
+    show_default=True,
+    help="JSON of all runs; runs that it holds already are not repeated. The table goes beside it.",
+)
+@click.option("--published", type=click.Path(path_type=Path), help=f"CSV of published results [{PUBLISHED} if there].")
+@click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON.")
+def w1(
+    pairs: str,
+    solvers: str,
+    seeds: str,
+    steps: str | None,
+    budget: str | None,
+    test_count: str,
+    device: str,
+    out: Path,
+    published: Path | None,
+    as_json: bool,
+) -> None:
+    """Critics on pairs of laws whose W1 is known: deviation, validity, direction, time.
+
+    \b
+    Examples:
+      wassergan benchmark w1
+      wassergan benchmark w1 --pairs funnels --seeds 3 --budget 60s --out w1.json
+      wassergan benchmark w1 --pairs funnels-16-16,cones --solvers gp,lp,orthogonal --steps 5000
+
+    Writes the JSON after every run, so that an interrupted benchmark goes on where it stopped, and a Markdown
+    table of the same name. With the default pairs it takes minutes; `--pairs all` with several seeds takes hours.
+    """
+    names = [name.strip() for name in solvers.split(",")]
+    if not out.parent.is_dir():
+        raise UserError("There is no folder for the results", found=f"'{out.parent}'")
+    counts = {"steps": None if steps is None else positive_int(steps), "test_count": positive_int(test_count)}
+    seconds = None if budget is None else parse_budget(budget)
+    seed_count = positive_int(seeds)
+
+    from wassergan.benchmarks import Effort, markdown, pair_names, run
+    from wassergan.building import choose_device
+    from wassergan.distances import DEFAULT_STEPS, family_named
+    from wassergan.files import write_text
+
+    for name in names:
+        family_named(name)
+    if counts["steps"] is None and seconds is None:
+        counts["steps"] = DEFAULT_STEPS
+    effort = Effort(steps=counts["steps"], seconds=seconds, test_count=counts["test_count"] or 0)
+    rows = run(pair_names(pairs), names, seed_count, effort, out, device=choose_device(device), told=_tell)
+    if published is None and PUBLISHED.is_file():
+        published = PUBLISHED
+    table = markdown(rows, published)
+    write_text(out.with_suffix(".md"), table)
+    click.echo(json.dumps([asdict(row) for row in rows]) if as_json else table)
+
+
+def _tell(row: "Row") -> None:
+    click.echo(
+        f"{row.pair} {row.solver} seed {row.seed}: W1 {row.w1:.4f}, estimate {row.deviation:+.1f} %, "
+        f"lower bound {row.lower_deviation:+.1f} % ({'valid' if row.valid else 'NOT VALID'}), "
+        f"cosine {row.cosine:.3f}, {row.steps} steps, {row.seconds:.0f} s",
+        err=True,
+    )

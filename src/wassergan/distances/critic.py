@@ -1,0 +1,454 @@
+"""Certified critics: lower bounds of W1 between two laws, with a confidence level, from samples alone."""
+
+import copy
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from wassergan.constraints import input_slopes, points_between
+from wassergan.distances.checks import Array, as_points, same_dimension
+from wassergan.distances.ctransform import CTransform
+from wassergan.distances.families import CERTIFIED, Family, family_named
+from wassergan.distances.population import critic_lower_bound
+from wassergan.errors import UserError, WorkError
+from wassergan.lipschitz import Certificate, certify
+from wassergan.objectives import critic_gap, critic_loss
+
+DEFAULT_STEPS = 2000
+TRIAL_SHARE = 0.05  # of the effort goes into the trial of each start
+WARM_SHARE = 0.8  # of the steps has a soft minimum
+LOOKS = 10  # at the validation split during a training; a trial has one, at its end
+FIT_SHARE, VALIDATION_SHARE = 0.5, 0.15
+VALIDATION_SAMPLES = 4096
+POOL = 2**17  # fresh points of a sampler that one fit goes through again and again
+TEST_SAMPLES = 2**16
+POOL_NUMBERS, TEST_NUMBERS = 2**24, 2**25  # so many at most are held, which shortens both for large samples
+FEWEST = 20
+SLOPE_SAMPLES = 4096
+_ROWS = 2**13
+
+
+class Sampler(Protocol):
+    """Draws fresh, independent points of a law."""
+
+    def __call__(self, count: int, *, rng: torch.Generator) -> Tensor:
+        """(count, d) points on the generator's device."""
+        ...
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at the validation split: after so many steps and seconds, the gap over the certified constant."""
+
+    step: int
+    seconds: float
+    validation: float
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One trained critic and what its scores on the untouched test split say.
+
+    Attributes:
+        family: its name.
+        critic: maps (n, d) in the samples' own units to (n,), float64, evaluation mode.
+        certificate: proves its Lipschitz constant K.
+        validation: the best validation gap / K, by which families are chosen.
+        gap: E f(real) - E f(fake) on the test split, raw.
+        value: gap / K, unbiased for a number that is at most W1.
+        standard_error: of `value`.
+        lower: lower confidence bound of W1, see `critic_lower_bound`.
+        slope_max: the largest slope observed on segments between test samples, at most K.
+        heuristic: gap / slope_max; a guess that nothing bounds, None for certified families.
+        steps: of training, trials included.
+        seconds: of training, trials included.
+        parameters: trained numbers.
+        curve: the looks at the validation split.
+    """
+
+    family: str
+    critic: nn.Module
+    certificate: Certificate
+    validation: float
+    gap: float
+    value: float
+    standard_error: float
+    lower: float
+    slope_max: float
+    heuristic: float | None
+    steps: int
+    seconds: float
+    parameters: int
+    curve: tuple[Look, ...]
+
+
+@dataclass(frozen=True)
+class W1Estimate:
+    """The best family by the validation split, and every family that was tried.
+
+    Attributes:
+        best: its `lower` holds with `confidence`, since the test split had no part in choosing it.
+        fits: by family.
+        confidence: of the lower bound.
+        rests_on: what the confidence rests on, in words.
+    """
+
+    best: Fit
+    fits: dict[str, Fit]
+    confidence: float
+    rests_on: str
+
+    @property
+    def lower(self) -> float:
+        """The lower confidence bound of W1."""
+        return self.best.lower
+
+
+class W1Estimator:
+    """Trains certified critics between two samples or samplers and bounds W1 of the laws from below.
+
+    W1 = sup of E f(real) - E f(fake) over 1-Lipschitz f, so every certified critic gives a lower bound; only the
+    sampling error is left to chance. Three splits: critics are fitted on one, stopped and chosen on another, and
+    bounded on a third that nothing else has seen.
+
+    Args:
+        families: names of `FAMILIES`; `gp`, `lp`, `sn` and `clip` carry a certificate far above their slope and are
+            there to compare.
+        confidence: probability that the lower bound holds, in (0, 1).
+        steps: of each family; a twentieth more for the trial of each start.
+        budget_seconds: for all families together, shared equally; the earlier of both ends counts.
+        batch_size: real and fake samples each, per step.
+        test_count: fresh test points of a sampler, fewer of large ones; arrays are split 50, 15 and 35 per cent.
+        diameter: of the set that both laws live on, if known: makes the bound hold at every sample size.
+
+    Raises:
+        UserError: an unknown family, or a number out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        families: Sequence[str] = CERTIFIED,
+        confidence: float = 0.999,
+        steps: int | None = None,
+        budget_seconds: float | None = None,
+        batch_size: int = 1024,
+        test_count: int = TEST_SAMPLES,
+        diameter: float | None = None,
+    ) -> None:
+        if not families:
+            raise UserError("An estimate needs at least one family of critics")
+        if min(batch_size, test_count) < 2 or (steps is not None and steps < 1):
+            raise UserError("Steps must be positive, batches and tests hold at least 2 samples")
+        if budget_seconds is not None and not budget_seconds > 0:
+            raise UserError("The budget must be positive", found=f"{budget_seconds} seconds")
+        self._families = [family_named(name) for name in dict.fromkeys(families)]
+        if steps is None and budget_seconds is None:
+            steps = DEFAULT_STEPS
+        share = None if budget_seconds is None else budget_seconds / len(self._families)
+        self._effort = _Effort(steps, share)
+        self._confidence, self._diameter = confidence, diameter
+        self._batch_size, self._test_count = batch_size, test_count
+
+    def estimate(self, real: Array | Sampler, fake: Array | Sampler, *, rng: torch.Generator) -> W1Estimate:
+        """Train every family, choose one, bound W1.
+
+        Args:
+            real: independent draws (n, d) of P, n ≥ 20, or a sampler.
+            fake: of Q, the same.
+            rng: splits, starts, batches and fresh points; on the samples' device.
+
+        Raises:
+            UserError: samples that are none, or too few.
+            WorkError: a training stopped being finite.
+        """
+        (fit_real, val_real, test_real), (fit_fake, val_fake, test_fake) = (
+            self._split(side, name, rng) for side, name in ((real, "real"), (fake, "fake"))
+        )
+        same_dimension(fit_real, fit_fake)
+        units = _Units.of(fit_real, fit_fake)
+        inside = [units.inside(points) for points in (fit_real, fit_fake, val_real, val_fake)]
+        fits = {}
+        for family in self._families:
+            trained = _train(family, *inside, effort=self._effort, batch_size=self._batch_size, rng=rng)
+            fits[family.name] = self._judged(family, trained, units, test_real, test_fake, rng)
+        best = max(fits.values(), key=lambda fit: fit.validation)
+        return W1Estimate(best, fits, self._confidence, self._rests_on())
+
+    def critic(self, real: Array, fake: Array, *, rng: torch.Generator) -> tuple[nn.Module, Certificate]:
+        """The best critic that these samples give, with its certificate, to be scored on samples that are not these.
+
+        Args:
+            real: draws (n, d) of P.
+            fake: of Q.
+            rng: splits, starts and batches.
+
+        Raises:
+            UserError: samples that are none.
+            WorkError: a training stopped being finite.
+        """
+        real, fake = as_points(real, name="real").detach(), as_points(fake, name="fake").detach()
+        same_dimension(real, fake)
+        (fit_real, val_real), (fit_fake, val_fake) = (_in_two(side, rng) for side in (real, fake))
+        units = _Units.of(fit_real, fit_fake)
+        inside = [units.inside(points) for points in (fit_real, fit_fake, val_real, val_fake)]
+        trained = [
+            _train(family, *inside, effort=self._effort, batch_size=self._batch_size, rng=rng)
+            for family in self._families
+        ]
+        best = units.outside(max(trained, key=lambda each: each.validation).critic.double().eval())
+        return best, certify(best)
+
+    def _split(self, side: Array | Sampler, name: str, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        if callable(side) and not isinstance(side, Tensor):
+            dim = as_points(side(1, rng=rng), name=name).shape[1]
+            counts = (min(POOL, POOL_NUMBERS // dim), VALIDATION_SAMPLES, min(self._test_count, TEST_NUMBERS // dim))
+            fit, validation, test = (as_points(side(max(2, count), rng=rng), name=name) for count in counts)
+            return fit, validation, test
+        points = as_points(side, name=name).detach()
+        if len(points) < FEWEST:
+            raise UserError(f"{name} must hold at least {FEWEST} points to be split in three", found=f"{len(points)}")
+        points = points[torch.randperm(len(points), generator=rng, device=rng.device).to(points.device)]
+        first = int(FIT_SHARE * len(points))
+        second = first + max(2, int(VALIDATION_SHARE * len(points)))
+        return points[:first], points[first:second], points[second:]
+
+    def _judged(
+        self, family: Family, trained: "_Trained", units: "_Units", real: Tensor, fake: Tensor, rng: torch.Generator
+    ) -> Fit:
+        critic = units.outside(trained.critic.double().eval())
+        certificate = certify(critic)
+        real_scores, fake_scores = (scores_of(critic, points) for points in (real, fake))
+        gap, constant = critic_gap(real_scores, fake_scores).item(), certificate.constant
+        error = math.sqrt(real_scores.var().item() / len(real) + fake_scores.var().item() / len(fake)) / constant
+        lower = critic_lower_bound(
+            real_scores, fake_scores, lipschitz=constant, confidence=self._confidence, diameter=self._diameter
+        )
+        count = min(SLOPE_SAMPLES, len(real), len(fake))
+        between = points_between(real[:count].double(), fake[:count].double(), rng)
+        slope = input_slopes(critic, between).max().item()
+        return Fit(
+            family.name,
+            critic,
+            certificate,
+            trained.validation * units.length,
+            gap,
+            gap / constant,
+            error,
+            lower,
+            slope,
+            gap / slope if family.heuristic and slope > 0 else None,
+            trained.steps,
+            trained.seconds,
+            sum(parameter.numel() for parameter in critic.parameters() if parameter.requires_grad),
+            tuple(Look(look.step, look.seconds, look.validation * units.length) for look in trained.curve),
+        )
+
+    def _rests_on(self) -> str:
+        if self._diameter is not None:
+            return "the certificate, independent draws, and the given diameter (empirical Bernstein, every sample size)"
+        return (
+            "the certificate, independent draws, finite variances, and samples large enough for means to be normal "
+            "(Welch's t); scores of a 1-Lipschitz critic are only bounded where the laws are"
+        )
+
+
+def _in_two(points: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A random part to fit on and the rest to choose on, at least one point each."""
+    order = torch.randperm(len(points), generator=rng, device=rng.device).to(points.device)
+    cut = max(1, int(len(points) * FIT_SHARE / (FIT_SHARE + VALIDATION_SHARE)))
+    return points[order[:cut]], points[order[cut:]]
+
+
+class Similar(nn.Module):
+    """f(x) = r g((x - m) / r): the critic g of standardised points, in the samples' own units, with the same constant.
+
+    Args:
+        critic: g.
+        centre: m, (d,).
+        length: r > 0.
+    """
+
+    centre: Tensor
+
+    def __init__(self, critic: nn.Module, centre: Tensor, length: float) -> None:
+        super().__init__()
+        self.chain = nn.Sequential(critic)
+        self.register_buffer("centre", centre)
+        self.length = length
+
+    def forward(self, points: Tensor) -> Tensor:
+        """(n, d) to (n,)."""
+        scores: Tensor = self.length * self.chain((points - self.centre) / self.length)
+        return scores
+
+    def lipschitz_chain(self) -> nn.Sequential:
+        """The critic: a shift changes no slope, and the two scales cancel."""
+        return self.chain
+
+
+def scores_of(critic: nn.Module, points: Tensor) -> Tensor:
+    """Scores in float64 without a graph, block by block: (n, d) to (n,)."""
+    with torch.no_grad():
+        return torch.cat([critic(block.double()) for block in points.split(_ROWS)])
+
+
+@dataclass(frozen=True)
+class _Units:
+    """Where the samples lie and how far they spread: the units in which critics are trained."""
+
+    centre: Tensor
+    length: float
+
+    @classmethod
+    def of(cls, real: Tensor, fake: Tensor) -> "_Units":
+        """Mean, and root mean square deviation per coordinate, of both samples together."""
+        both = torch.cat([real, fake]).double()
+        spread = both.var(0, correction=0).mean().sqrt().item()
+        if not math.isfinite(spread):
+            raise UserError("The samples' variance overflows", mend="rescale the points")
+        return cls(both.mean(0), spread or 1.0)
+
+    def inside(self, points: Tensor) -> Tensor:
+        return ((points.double() - self.centre) / self.length).float()
+
+    def outside(self, critic: nn.Module) -> nn.Module:
+        return Similar(critic, self.centre, self.length).eval()
+
+
+@dataclass(frozen=True)
+class _Effort:
+    """How long to train: steps, seconds, or the earlier of both."""
+
+    steps: int | None
+    seconds: float | None
+
+    def share(self, part: float) -> "_Effort":
+        return _Effort(
+            None if self.steps is None else max(1, round(part * self.steps)),
+            None if self.seconds is None else part * self.seconds,
+        )
+
+    def progress(self, step: int, seconds: float) -> float:
+        """From 0 to 1, the end."""
+        done = [0.0 if self.steps is None else step / self.steps]
+        if self.seconds is not None:
+            done.append(seconds / self.seconds)
+        return max(done)
+
+
+@dataclass
+class _Trained:
+    """A critic of standardised points at its best look."""
+
+    critic: nn.Module
+    validation: float
+    steps: int
+    seconds: float
+    curve: list[Look]
+
+
+def _train(
+    family: Family,
+    real: Tensor,
+    fake: Tensor,
+    val_real: Tensor,
+    val_fake: Tensor,
+    *,
+    effort: _Effort,
+    batch_size: int,
+    rng: torch.Generator,
+) -> _Trained:
+    """A short trial of every start, then the winner from its start again with what effort is left."""
+    started = time.perf_counter()
+    # Penalties pair real with fake samples, so both batches have the size that the smaller side allows.
+    batch_size = min(batch_size, len(real), len(fake))
+
+    def run(critic: nn.Module, share: float, looks: int) -> _Trained:
+        batches = zip(_batches(real, batch_size, rng), _batches(fake, batch_size, rng), strict=True)
+        return _fitted(family, critic, batches, val_real, val_fake, effort=effort.share(share), looks=looks, rng=rng)
+
+    starts = family.starts(real, fake, rng)
+    steps = 0
+    if len(starts) > 1:
+        trials = [run(copy.deepcopy(start), TRIAL_SHARE, 1) for start in starts]
+        steps = sum(trial.steps for trial in trials)
+        winner = max(range(len(starts)), key=lambda index: trials[index].validation)
+        starts = [starts[winner]]
+    left = 1.0 if effort.seconds is None else max(0.1, 1 - (time.perf_counter() - started) / effort.seconds)
+    trained = run(starts[0], left, LOOKS)
+    trained.steps += steps
+    trained.seconds = time.perf_counter() - started
+    return trained
+
+
+def _fitted(
+    family: Family,
+    critic: nn.Module,
+    batches: Iterator[tuple[Tensor, Tensor]],
+    val_real: Tensor,
+    val_fake: Tensor,
+    *,
+    effort: _Effort,
+    looks: int,
+    rng: torch.Generator,
+) -> _Trained:
+    """Stochastic ascent of the gap; the weights of the best look are the ones that stay."""
+    constraint = family.constraint()
+    constraint.prepare(critic)
+    trained = [parameter for parameter in critic.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.Adam(trained, lr=family.rate)
+    best, best_state, curve = -math.inf, copy.deepcopy(critic.state_dict()), []
+    started, step, looked = time.perf_counter(), 0, 0
+    while True:
+        seconds = time.perf_counter() - started
+        progress = effort.progress(step, seconds)
+        if progress * looks >= looked + 1:
+            looked = int(progress * looks)
+            value = _validation(critic, val_real, val_fake)
+            if not math.isfinite(value):
+                raise WorkError(
+                    f"Training '{family.name}' critics diverged", found=f"a value of {value} at step {step}"
+                )
+            curve.append(Look(step, seconds, value))
+            if value > best:
+                best, best_state = value, copy.deepcopy(critic.state_dict())
+        if progress >= 1:
+            critic.load_state_dict(best_state)
+            return _Trained(critic, best, step, time.perf_counter() - started, curve)
+
+        for group in optimizer.param_groups:
+            group["lr"] = family.rate * 0.5 * (1 + math.cos(math.pi * progress))
+        if isinstance(critic, CTransform):
+            critic.temperature = family.temperature * max(0.0, 1 - progress / WARM_SHARE)
+        real, fake = next(batches)
+        real_scores, fake_scores = critic(torch.cat([real, fake])).split([len(real), len(fake)])
+        loss = critic_loss(real_scores, fake_scores) + constraint.penalty(critic, real, fake, rng)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        constraint.project(critic)
+        step += 1
+
+
+def _validation(critic: nn.Module, real: Tensor, fake: Tensor) -> float:
+    """The gap over the certified constant, in evaluation mode."""
+    critic.eval()
+    with torch.no_grad():
+        gap = critic_gap(critic(real).double(), critic(fake).double()).item()
+    critic.train()
+    return gap / certify(critic).constant
+
+
+def _batches(points: Tensor, size: int, rng: torch.Generator) -> Iterator[Tensor]:
+    """Random batches of one size, at most the number of points; what is left of a round goes into none."""
+    while True:
+        order = torch.randperm(len(points), generator=rng, device=rng.device).to(points.device)
+        parts = order.split(size)
+        for part in parts[: len(points) // size]:
+            yield points[part]

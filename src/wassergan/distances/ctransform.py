@@ -1,0 +1,117 @@
+"""Critics that are 1-Lipschitz by their formula: the c-transform of offsets at a set of atoms."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from wassergan.errors import UserError
+
+_CACHED = 2**17  # distances that stay in the processor's cache
+_TINY = 1e-12  # a distance, so that a point on an atom pulls it nowhere instead of dividing by 0
+
+
+class CTransform(nn.Module):
+    """f(x) = ∓ min over atoms of (‖x - y_j‖ + b_j), with a soft minimum while it is trained.
+
+    Each ‖x - y_j‖ + b_j has slope 1, so their minimum has slope 1 almost everywhere, whatever the offsets. The soft
+    minimum -τ log Σ exp(-(‖x - y_j‖ + b_j) / τ) has a convex mean of unit vectors as its gradient: at most slope 1,
+    and every atom gets a share of the gradient. Evaluation mode takes the true minimum.
+
+    Args:
+        atoms: y, (k, d).
+        peaks: True puts the atoms at peaks of f = -min(...), for atoms where real samples lie; False at the bottoms of
+            f = +min(...), for atoms where fake samples lie.
+        learned: train the atoms too, not the offsets alone.
+
+    Raises:
+        UserError: no atom.
+    """
+
+    peaks: Tensor
+
+    def __init__(self, atoms: Tensor, *, peaks: bool = True, learned: bool = False) -> None:
+        super().__init__()
+        if atoms.dim() != 2 or not len(atoms):
+            raise UserError("Atoms are points (k, d) with k ≥ 1", found=f"shape {tuple(atoms.shape)}")
+        self.atoms = nn.Parameter(atoms.detach().clone(), requires_grad=learned)
+        self.offsets = nn.Parameter(atoms.new_zeros(len(atoms)))
+        self.register_buffer("peaks", torch.tensor(peaks))
+        self.temperature = 0.0
+
+    def forward(self, points: Tensor) -> Tensor:
+        """(n, d) to (n,)."""
+        if self.training and self.temperature > 0:
+            heights = soft_minimum(points, self.atoms, self.offsets, temperature=self.temperature)
+        else:
+            heights = self._minimum(points)
+        return torch.where(self.peaks, -heights, heights)
+
+    def lipschitz_proof(self) -> tuple[float, str]:
+        """Slope 1, whatever the weights."""
+        return 1.0, "a minimum of cones of slope 1"
+
+    def _minimum(self, points: Tensor) -> Tensor:
+        """The active atoms by matrix products; their distances again by differences, which cancel nothing."""
+        with torch.no_grad():
+            rows = points.detach().split(max(1, _CACHED // len(self.atoms)))
+            active = torch.cat([(_distances(part, self.atoms) + self.offsets).argmin(1) for part in rows])
+        heights: Tensor = torch.linalg.vector_norm(points - self.atoms[active], dim=1) + self.offsets[active]
+        return heights
+
+
+def soft_minimum(points: Tensor, atoms: Tensor, offsets: Tensor, *, temperature: float) -> Tensor:
+    """-τ log Σ_j exp(-(‖x_i - y_j‖ + b_j) / τ), (n,), differentiable once in everything but τ.
+
+    Args:
+        points: x, (n, d).
+        atoms: y, (k, d).
+        offsets: b, (k,).
+        temperature: τ > 0.
+    """
+    heights: Tensor = _SoftMinimum.apply(points, atoms, offsets, temperature)  # type: ignore[no-untyped-call]
+    return heights
+
+
+class _SoftMinimum(torch.autograd.Function):
+    """-τ log Σ_j exp(-(‖x - y_j‖ + b_j) / τ), block by block of rows; its gradients are matrix products."""
+
+    @staticmethod
+    def forward(ctx: Any, points: Tensor, atoms: Tensor, offsets: Tensor, temperature: float) -> Tensor:
+        """(n, d), (k, d), (k,) to (n,)."""
+        shares = points.new_empty(len(points), len(atoms))
+        pulls = torch.empty_like(shares) if any(ctx.needs_input_grad[:2]) else None
+        heights = points.new_empty(len(points))
+        size = max(1, _CACHED // len(atoms))
+        for start in range(0, len(points), size):
+            part = slice(start, start + size)
+            distances = _distances(points[part], atoms)
+            scores = torch.add(distances, offsets, out=shares[part]).div_(-temperature)
+            top = scores.amax(1, keepdim=True)
+            total = scores.sub_(top).exp_().sum(1, keepdim=True)
+            scores.div_(total)
+            if pulls is not None:
+                torch.div(scores, distances.clamp_min_(_TINY), out=pulls[part])
+            heights[part] = -temperature * (top + total.log()).squeeze(1)
+        ctx.save_for_backward(points, atoms, shares, pulls)
+        return heights
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor, None]:
+        """∂/∂b_j = share_j; ∂/∂y_j = -pull_j (x - y_j) with pull = share / distance; ∂/∂x = -Σ_j ∂/∂y_j."""
+        points, atoms, shares, pulls = ctx.saved_tensors
+        (weights,) = upstream
+        for_points = for_atoms = None
+        if ctx.needs_input_grad[0]:
+            for_points = weights[:, None] * (points * pulls.sum(1, keepdim=True) - pulls @ atoms)
+        if ctx.needs_input_grad[1]:
+            for_atoms = atoms * (weights @ pulls)[:, None] - pulls.T @ (weights[:, None] * points)
+        return for_points, for_atoms, weights @ shares, None
+
+
+def _distances(points: Tensor, atoms: Tensor) -> Tensor:
+    """‖x_i - y_j‖ by one matrix product, (n, k), about the atoms' mean so that less cancels."""
+    centre = atoms.mean(0)
+    points, atoms = points - centre, atoms - centre
+    squares = torch.addmm(atoms.square().sum(1), points, atoms.T, alpha=-2).add_(points.square().sum(1, keepdim=True))
+    return squares.clamp_min_(0).sqrt_()

@@ -1,0 +1,208 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from wassergan.distances import CERTIFIED, FAMILIES, W1Estimate, W1Estimator, critic_lower_bound, w1_interval
+from wassergan.distances.critic import scores_of
+from wassergan.errors import UserError, WorkError
+from wassergan.lipschitz import certify
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def shifted(count: int = 3000, *, by: float = 1.5, dim: int = 3, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Normal laws at distance `by`: W1 = by."""
+    rng = seeded(seed)
+    real, fake = (torch.randn(count, dim, generator=rng, dtype=torch.float64) for _ in range(2))
+    return real + torch.tensor([by] + [0.0] * (dim - 1)), fake
+
+
+@pytest.fixture(scope="module")
+def estimate() -> W1Estimate:
+    return W1Estimator(families=tuple(FAMILIES), steps=40, batch_size=256).estimate(*shifted(), rng=seeded())
+
+
+def test_the_lower_bound_holds_and_is_close_for_laws_of_known_distance(estimate: W1Estimate) -> None:
+    assert 1.2 < estimate.lower <= 1.5
+    assert estimate.confidence == 0.999
+    assert estimate.best.family in CERTIFIED
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_contract_of_every_family(estimate: W1Estimate, name: str) -> None:
+    fit = estimate.fits[name]
+    assert fit.certificate == certify(fit.critic)
+    assert fit.value == pytest.approx(fit.gap / fit.certificate.constant)
+    assert fit.lower <= fit.value
+    assert fit.lower <= 1.5
+    assert 0 < fit.slope_max <= fit.certificate.constant * (1 + 1e-9)
+    assert fit.steps >= 40 and fit.parameters > 0 and len(fit.curve) >= 2
+    # The best look is the one that stays.
+    assert fit.validation == pytest.approx(max(look.validation for look in fit.curve))
+    assert (fit.heuristic is not None) == FAMILIES[name].heuristic
+    if fit.heuristic is not None:
+        assert fit.heuristic == pytest.approx(fit.gap / fit.slope_max)
+    else:
+        assert fit.certificate.constant <= 1.0001
+
+
+def test_penalty_critics_have_certificates_far_above_their_slopes_so_they_are_not_chosen(estimate: W1Estimate) -> None:
+    assert estimate.fits["gp"].certificate.constant > 1.5 * estimate.fits["gp"].slope_max
+    assert estimate.fits["gp"].validation < estimate.best.validation
+
+
+def test_the_margin_is_that_of_the_held_out_scores() -> None:
+    real, fake = shifted(500)
+    fit = W1Estimator(families=["orthogonal"], steps=5, confidence=0.9).estimate(real, fake, rng=seeded()).best
+    # The test split is 35 % of 500: 175 a side; Welch's margin is near that of a normal law.
+    assert fit.value - fit.lower == pytest.approx(1.2816 * fit.standard_error, rel=0.02)
+
+
+@pytest.mark.slow
+def test_bounds_hold_in_most_draws_of_equal_laws() -> None:
+    # W1 = 0: at 90 % confidence a positive bound comes up in about 10 of 100 draws; 22 has probability 3e-4.
+    positive = 0
+    for seed in range(100):
+        rng = seeded(seed)
+        real, fake = (torch.randn(60, 2, generator=rng) for _ in range(2))
+        estimator = W1Estimator(families=["atoms"], steps=2, batch_size=16, confidence=0.9)
+        positive += estimator.estimate(real, fake, rng=rng).lower > 0
+    assert positive < 22
+
+
+def test_samplers_give_fresh_points_for_every_split() -> None:
+    asked: list[int] = []
+
+    def draw(shift: float) -> object:
+        def sampler(count: int, *, rng: torch.Generator) -> Tensor:
+            asked.append(count)
+            return torch.randn(count, 2, generator=rng) + shift
+
+        return sampler
+
+    estimator = W1Estimator(families=["orthogonal"], steps=20, batch_size=128, test_count=5000)
+    estimate = estimator.estimate(draw(1.0), draw(0.0), rng=seeded())  # type: ignore[arg-type]
+    assert asked == [1, 2**17, 4096, 5000] * 2
+    assert estimate.lower <= math.sqrt(2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["atoms", "orthogonal"])
+@pytest.mark.parametrize("seed", range(5))
+def test_black_pictures_against_squares_are_reached_within_one_per_cent_from_below(family: str, seed: int) -> None:
+    # Two points ±s at distance 35 from black in 64 x 64 numbers: W1 = 35.
+    square = torch.zeros(64, 64)
+    square[14:49, 14:49] = 1.0
+    signs = 2.0 * torch.randint(2, (400, 1), generator=seeded(seed)) - 1
+    real, fake = signs * square.flatten(), torch.zeros(400, 4096)
+    lower = W1Estimator(families=[family], steps=300, batch_size=64).estimate(real, fake, rng=seeded(seed)).lower
+    assert 0.99 * 35 <= lower <= 35 * (1 + 1e-6)
+
+
+def test_units_and_place_of_the_samples_do_not_matter() -> None:
+    real, fake = shifted(400)
+    small, large = (
+        W1Estimator(families=["orthogonal"], steps=10, batch_size=64).estimate(
+            scale * real + moved, scale * fake + moved, rng=seeded()
+        )
+        for scale, moved in ((1.0, 0.0), (1e6, 1e7))
+    )
+    assert large.lower == pytest.approx(1e6 * small.lower, rel=1e-2)
+
+
+def test_equal_seeds_give_equal_bounds_and_the_global_state_stays() -> None:
+    outside = torch.get_rng_state()
+    bounds = [
+        W1Estimator(families=["orthogonal", "atoms"], steps=5, batch_size=64).estimate(*shifted(300), rng=seeded(seed))
+        for seed in (1, 1, 2)
+    ]
+    assert torch.equal(outside, torch.get_rng_state())
+    assert bounds[0].lower == bounds[1].lower != bounds[2].lower
+
+
+def test_a_diameter_gives_a_wider_margin_that_holds_at_every_size() -> None:
+    rng = seeded()
+    real, fake = torch.rand(2000, 2, generator=rng) + 1, torch.rand(2000, 2, generator=rng)
+    plain, sure = (
+        W1Estimator(families=["orthogonal"], steps=20, batch_size=64, diameter=diameter).estimate(
+            real, fake, rng=seeded()
+        )
+        for diameter in (None, 2 * math.sqrt(2))
+    )
+    assert 0 < sure.lower < plain.lower <= math.sqrt(2)
+    assert "every sample size" in sure.rests_on and "Welch" in plain.rests_on
+
+
+def test_both_sides_of_a_law_are_tried() -> None:
+    # Fake samples lie on two points with the real ones all about: cones with bottoms on the fake side fit at once.
+    rng = seeded()
+    real = torch.randn(2000, 2, generator=rng)
+    fake = torch.zeros(2000, 2)
+    estimate = W1Estimator(families=["atoms"], steps=20, batch_size=256).estimate(real, fake, rng=seeded())
+    # E‖z‖ of a standard normal in the plane is √(π/2).
+    assert estimate.best.value == pytest.approx(math.sqrt(math.pi / 2), rel=0.05)
+    assert not estimate.best.critic.chain[0].peaks  # type: ignore[index,union-attr]
+
+
+def test_the_critic_of_two_samples_is_scored_by_the_caller() -> None:
+    real, fake = shifted(1000)
+    critic, certificate = W1Estimator(families=["orthogonal"], steps=30).critic(real, fake, rng=seeded())
+    fresh_real, fresh_fake = shifted(1000, seed=1)
+    scores = [scores_of(critic, points) for points in (fresh_real, fresh_fake)]
+    assert 0.8 < critic_lower_bound(*scores, lipschitz=certificate.constant) <= 1.5
+
+
+def test_an_interval_for_the_laws_takes_the_best_of_potentials_and_critics() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(400, 20)), rng.normal(size=(400, 20))
+    x[:, 0] *= 4  # no drift, and too many dimensions for the potentials of samples
+    without = w1_interval(x, y, rng=seeded(), population=True, budget_seconds=3, tolerance=0.5)
+    with_critics = w1_interval(
+        x, y, rng=seeded(), population=True, budget_seconds=3, tolerance=0.5, families=["orthogonal"]
+    )
+    # W1 of N(0, 16) and N(0, 1) on the line: 3 √(2/π).
+    assert with_critics.lower <= 3 * math.sqrt(2 / math.pi)
+    assert with_critics.lower > without.lower
+    with pytest.raises(UserError, match="Critics serve only bounds on the laws"):
+        w1_interval(x, y, rng=seeded(), families=["orthogonal"])
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"families": []}, "at least one family"),
+        ({"families": ["ortogonal"]}, r"Unknown family of critics: 'ortogonal'. Did you mean 'orthogonal'\?"),
+        ({"steps": 0}, "Steps must be positive"),
+        ({"budget_seconds": 0.0}, "The budget must be positive: 0.0 seconds"),
+        ({"batch_size": 1}, "hold at least 2 samples"),
+    ],
+)
+def test_wrong_settings_are_refused(more: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        W1Estimator(**more)  # type: ignore[arg-type]
+
+
+def test_wrong_samples_are_refused() -> None:
+    estimator = W1Estimator(families=["orthogonal"], steps=1)
+    with pytest.raises(UserError, match="real must hold at least 20 points to be split in three: 5"):
+        estimator.estimate(torch.zeros(5, 2), torch.zeros(30, 2), rng=seeded())
+    with pytest.raises(UserError, match="same dimension: 2 and 3 columns"):
+        estimator.estimate(torch.zeros(30, 2), torch.zeros(30, 3), rng=seeded())
+    with pytest.raises(UserError, match="real must be finite"):
+        estimator.estimate(lambda count, *, rng: torch.full((count, 2), torch.nan), torch.zeros(30, 2), rng=seeded())
+
+
+def test_a_diverging_training_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wassergan.distances.critic._validation", lambda *args: math.nan)
+    with pytest.raises(WorkError, match="Training 'orthogonal' critics diverged: a value of nan at step"):
+        W1Estimator(families=["orthogonal"], steps=1).estimate(*shifted(100), rng=seeded())
+
+
+def test_two_equal_points_are_at_distance_zero() -> None:
+    points = torch.ones(40, 2)
+    assert W1Estimator(steps=2, batch_size=4).estimate(points, points, rng=seeded()).lower == 0
