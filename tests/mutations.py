@@ -33,7 +33,7 @@ class Bug:
     test: str
 
 
-CONSTRAINTS, LIPSCHITZ, STEPS, TRAINER = "constraints.py", "lipschitz.py", "training/steps.py", "training/trainer.py"
+CONSTRAINTS, LIPSCHITZ, STEPS, TRAINER = "constraints.py", "lipschitz/spectral.py", "training/steps.py", "training/trainer.py"
 IN_CONSTRAINTS, IN_STEPS, IN_TRAINER = "test_constraints.py", "training/test_steps.py", "training/test_trainer.py"
 RESUMED = f"{IN_TRAINER}::test_2n_steps_are_n_steps_and_a_resume_and_n_steps_bit_for_bit"
 
@@ -213,42 +213,42 @@ BUGS = (
         LIPSCHITZ,
         "for module in list(network.modules()):",
         "for module in list(network.modules())[:-1]:",
-        "test_lipschitz.py::test_every_weight_the_last_one_included_has_spectral_norm_one_after_warm_up",
+        "lipschitz/test_spectral.py::test_every_weight_the_last_one_included_has_spectral_norm_one_after_warm_up",
     ),
     Bug(
         "power iteration frozen",
         LIPSCHITZ,
         "step.advance(module.original, iterations=ITERATIONS_PER_STEP)",
         "pass",
-        "test_lipschitz.py::test_power_iteration_follows_the_weights_through_training",
+        "lipschitz/test_spectral.py::test_power_iteration_follows_the_weights_through_training",
     ),
     Bug(
         "power iteration moved by every forward pass",
         LIPSCHITZ,
         "        # Copies, since a later",
         "        self.advance(weight)\n        # Copies, since a later",
-        "test_lipschitz.py::test_forward_passes_leave_the_power_iteration_alone",
+        "lipschitz/test_spectral.py::test_forward_passes_leave_the_power_iteration_alone",
     ),
     Bug(
         "power iteration moved in evaluation",
         LIPSCHITZ,
         "        # Copies, since a later",
         "        if not self.training:\n            self.advance(weight)\n        # Copies, since a later",
-        "test_lipschitz.py::test_forward_passes_leave_the_power_iteration_alone",
+        "lipschitz/test_spectral.py::test_forward_passes_leave_the_power_iteration_alone",
     ),
     Bug(
         "u and v missing from the state",
         LIPSCHITZ,
         'self.register_buffer("right", start)',
         'self.register_buffer("right", start, persistent=False)',
-        "test_lipschitz.py::test_state_dict_round_trip_keeps_scores_and_power_iteration",
+        "lipschitz/test_spectral.py::test_state_dict_round_trip_keeps_scores_and_power_iteration",
     ),
     Bug(
         "the norm kept out of the gradient",
         LIPSCHITZ,
         "return weight / sigma",
         "return weight / sigma.detach()",
-        "test_lipschitz.py::test_the_gradient_passes_through_the_norm",
+        "lipschitz/test_spectral.py::test_the_gradient_passes_through_the_norm",
     ),
     Bug(
         "the slope not logged as it truly is",

@@ -147,6 +147,9 @@ def test_the_public_names_exist_and_are_listed() -> None:
     import wassergan
 
     assert all(hasattr(wassergan, name) for name in wassergan.__all__)
+    assert dir(wassergan) == sorted(wassergan.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'wasserstein'"):
+        _ = wassergan.wasserstein  # type: ignore[attr-defined]
 
 
 def test_no_test_asserts_a_time() -> None:
