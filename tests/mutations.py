@@ -33,7 +33,12 @@ class Bug:
     test: str
 
 
-CONSTRAINTS, LIPSCHITZ, STEPS, TRAINER = "constraints.py", "lipschitz/spectral.py", "training/steps.py", "training/trainer.py"
+CONSTRAINTS, LIPSCHITZ, STEPS, TRAINER = (
+    "constraints.py",
+    "lipschitz/spectral.py",
+    "training/steps.py",
+    "training/trainer.py",
+)
 IN_CONSTRAINTS, IN_STEPS, IN_TRAINER = "test_constraints.py", "training/test_steps.py", "training/test_trainer.py"
 RESUMED = f"{IN_TRAINER}::test_2n_steps_are_n_steps_and_a_resume_and_n_steps_bit_for_bit"
 
