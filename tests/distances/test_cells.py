@@ -51,6 +51,21 @@ def test_ties_keep_the_bound(single_above, monkeypatch):
     assert 1 - 1e-12 < value <= 1 + 1e-15
 
 
+@pytest.mark.parametrize(("columns", "good"), [(100, 100), (512, 512), (512, 32)])
+def test_what_single_precision_cannot_tell_apart_is_looked_at_again(columns, good, monkeypatch):
+    """All groups are looked into; good columns fill more groups than are; or every group has a single one."""
+    monkeypatch.setattr("wassergan.distances.cells._SINGLE_ABOVE", 0)
+    angles = torch.linspace(0, 2 * torch.pi, columns, dtype=torch.float64)
+    circle = torch.stack([angles.cos(), angles.sin()], dim=1)
+    centre = torch.tensor([[1e-3, 0.0]], dtype=torch.float64)
+    for seed in range(8):
+        reduced = 1 + 1e-12 * torch.randperm(columns, generator=torch.Generator().manual_seed(seed)).double()
+        reduced[good:] += 1
+        g = (centre - circle).norm(dim=1) - reduced
+        value = c_transform(Cells(centre), Cells(circle), g, keep=8).values.item()
+        assert value == pytest.approx(reduced.min().item(), abs=2e-13)
+
+
 def test_cells_that_are_far_are_skipped(monkeypatch):
     from wassergan.distances import cells
 

@@ -1,12 +1,23 @@
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from wassergan.distances import CERTIFIED, FAMILIES, W1Estimate, W1Estimator, critic_lower_bound, w1_interval
+from wassergan.distances import (
+    CERTIFIED,
+    FAMILIES,
+    CTransform,
+    W1Estimate,
+    W1Estimator,
+    critic_lower_bound,
+    w1_interval,
+)
+from wassergan.distances import critic as critic_module
 from wassergan.distances.critic import scores_of
+from wassergan.distances.families import Family
 from wassergan.errors import UserError, WorkError
 from wassergan.lipschitz import certify
 
@@ -87,7 +98,7 @@ def test_samplers_give_fresh_points_for_every_split() -> None:
 
     estimator = W1Estimator(families=["orthogonal"], steps=20, batch_size=128, test_count=5000)
     estimate = estimator.estimate(draw(1.0), draw(0.0), rng=seeded())  # type: ignore[arg-type]
-    assert asked == [1, 2**17, 4096, 5000] * 2
+    assert asked == [1, 2**19, 4096, 5000] * 2
     assert estimate.lower <= math.sqrt(2)
 
 
@@ -155,6 +166,40 @@ def test_the_critic_of_two_samples_is_scored_by_the_caller() -> None:
     fresh_real, fresh_fake = shifted(1000, seed=1)
     scores = [scores_of(critic, points) for points in (fresh_real, fresh_fake)]
     assert 0.8 < critic_lower_bound(*scores, lipschitz=certificate.constant) <= 1.5
+
+
+def test_the_best_of_all_starts_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[tuple[int, float]] = []
+    plain = critic_module._fitted
+
+    def told(family: Family, critic: CTransform, *args: Any, **more: Any) -> Any:
+        made = plain(family, critic, *args, **more)
+        tried.append((len(critic.atoms), made.validation))
+        return made
+
+    monkeypatch.setattr(critic_module, "_fitted", told)
+    W1Estimator(families=["atoms"], steps=20, batch_size=64).estimate(*shifted(dim=16), rng=seeded())
+    *trials, (atoms, _) = tried
+    # 1500 points to fit: samples and 16 clusters on both sides, 64 clusters on the better one.
+    assert [count for count, _ in trials] == [1024, 1024, 16] * 2 + [64]
+    assert atoms == max(trials, key=lambda trial: trial[1])[0]
+
+
+def test_the_pace_is_that_of_the_nearest_neighbours_or_of_the_gap() -> None:
+    line = torch.arange(100.0)[:, None]
+    # Every point of one side has one of the other at distance 0.2.
+    assert critic_module._pace(line, line + 0.2, 0.0) == pytest.approx(0.4, rel=1e-4)
+    assert critic_module._pace(line, line + 0.2, 0.3) == pytest.approx(0.6)
+    assert critic_module._pace(line, line, -1.0) == pytest.approx(0.1)
+    assert critic_module._pace(line, line + 1000.0, 0.0) == 1
+
+
+def test_units_are_the_mean_and_the_spread_of_both_samples() -> None:
+    real, fake = shifted(501, by=4.0)[0], shifted(300)[1]
+    both = torch.cat([real, fake])
+    units = critic_module._Units.of(real, fake)
+    torch.testing.assert_close(units.centre, both.mean(0))
+    assert units.length == pytest.approx((both - both.mean(0)).square().mean().sqrt().item())
 
 
 def test_an_interval_for_the_laws_takes_the_best_of_potentials_and_critics() -> None:

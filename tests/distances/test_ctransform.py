@@ -96,6 +96,37 @@ def test_state_goes_round_with_its_side() -> None:
     assert torch.equal(other.eval()(normal(9, 3)), made.eval()(normal(9, 3)))
 
 
+@pytest.mark.parametrize("learned", [False, True])
+def test_one_spread_moves_all_the_atoms_and_learns(learned: bool) -> None:
+    atoms, points = normal(4, 3), normal(30, 3, seed=2)
+    made = CTransform(atoms, learned=learned, spread=2.5)
+    heights = torch.cdist(points, 2.5 * atoms, compute_mode="donot_use_mm_for_euclid_dist").amin(1)
+    torch.testing.assert_close(made.eval()(points).detach(), -heights, rtol=0, atol=1e-12)
+    assert certify(made).constant == 1
+    made.train()
+    for temperature in (0.0, 0.3):
+        made.temperature = temperature
+        step = 1e-6
+        made.log_spread.grad = None
+        made(points).sum().backward()
+        assert made.log_spread.grad is not None
+        values = []
+        for sign in (1, -1):
+            with torch.no_grad():
+                made.log_spread += sign * step
+                values.append(made(points).sum().item())
+                made.log_spread -= sign * step
+        assert made.log_spread.grad.item() == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-5)
+    assert (made.atoms.grad is not None) == learned
+    assert not CTransform(atoms, learned=learned).log_spread.requires_grad
+
+
+@pytest.mark.parametrize("spread", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_spread_is_positive(spread: float) -> None:
+    with pytest.raises(UserError, match="The atoms' spread must be positive"):
+        CTransform(torch.zeros(1, 2), spread=spread)
+
+
 @pytest.mark.parametrize("atoms", [torch.zeros(0, 2), torch.zeros(3)])
 def test_atoms_are_points(atoms: torch.Tensor) -> None:
     with pytest.raises(UserError, match="Atoms are points"):

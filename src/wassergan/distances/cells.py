@@ -9,9 +9,10 @@ from torch import Tensor
 
 _GROUP = 16  # columns that share one minimum in the coarse pass
 _CACHED = 2**20  # distances that stay in the processor's cache
-_GATHER = 2**18  # float64 numbers gathered at once when candidates are recomputed
+_GATHER = 2**18  # numbers gathered at once when candidates are recomputed
 _LOW_DIM = 8  # dimensions up to which cells are small against the cloud
 _LEAF = 8  # points at which the recursive split ends
+_PROBES = 256  # columns looked at first, to tell which cells are too far
 _SINGLE_ABOVE = 2**21  # distances per cell of rows from which the coarse pass runs in float32
 _Vector = npt.NDArray[np.float64]
 _EPS = float(np.finfo(np.float64).eps)
@@ -23,7 +24,7 @@ class Transform:
 
     Attributes:
         values: shape (n,), never above f up to the relative rounding of one distance in float64.
-        nearest: shape (n, k), the columns j of the k smallest ‖x_i - y_j‖ - g_j.
+        nearest: shape (n, k), the columns j of the k smallest ‖x_i - y_j‖ - g_j, to single precision.
     """
 
     values: Tensor
@@ -75,11 +76,11 @@ def _paired_order(x: _Vector, y: _Vector, a: _Vector, b: _Vector) -> tuple[Tenso
 def c_transform(x: Cells, y: Cells, g: Tensor, *, keep: int) -> Transform:
     """The c-transform of g at every point of x, with its `keep` best partners.
 
-    A coarse pass through matrix products finds, per row, the groups of columns with the smallest minima; their
-    members are then computed by direct differences. Whatever lies outside those groups is bounded from below
-    by the coarse minima less their rounding error, so no value is above the true one. Cells whose box is too far
-    to matter are skipped. Large problems take the coarse pass in float32, and again in float64 for the rows
-    whose value its error leaves in doubt.
+    A coarse pass through matrix products finds, per row, the groups of columns with the smallest minima, and among
+    their members the best columns, which are then computed by direct differences. Whatever was left out on the way
+    is bounded from below by its coarse value less the rounding error, so no value is above the true one. Cells whose
+    box is too far to matter are skipped. Large problems take the coarse pass in float32, and again in float64 for
+    the rows whose value its error leaves in doubt.
     """
     tops = torch.stack([part.max() for part in torch.split(g, y.size)])
     keep = min(keep, len(y.points))
@@ -110,6 +111,7 @@ def _within_reach(rows: Tensor, y: Cells, g: Tensor, tops: Tensor, low: Tensor, 
     # Any k columns bound the k-th smallest value of each row from above: take those of the nearest cells.
     nearby = ((y.low + y.high - low - high) / 2).norm(dim=1) - tops
     probe = y.members(nearby.topk(2 + keep // y.size, largest=False).indices)
+    probe = probe[:: max(1, len(probe) // max(_PROBES, 4 * keep))]
     apart = _distances_to(rows, y.points, probe.expand(len(rows), -1)) - g[probe]
     reach = apart.topk(keep, dim=1, largest=False).values[:, -1]
     reach += 8 * _EPS * (g.abs().max() + reach.abs())  # offsets may dwarf the distances
@@ -147,14 +149,18 @@ def _scan(rows: Tensor, y: Cells, g: Tensor, columns: Tensor, keep: int, dtype: 
     short = -len(columns) % _GROUP
     columns = torch.cat([columns, columns[-1:].expand(short)])
     offsets = torch.cat([g[columns[: len(columns) - short]], g.new_full((short,), -torch.inf)])
-    minima, members, error = _group_minima(rows, y, columns, offsets, dtype)
+    coarse = _Coarse(rows, y, columns, offsets, dtype)
+    minima, members = coarse.group_minima()
     lowest, groups = minima.topk(min(keep + 1, minima.shape[1]), dim=1, largest=False)
     candidates = members[groups[:, :keep]].flatten(1)  # (rows, groups · members)
+    rough, place = coarse.values(candidates).topk(min(keep + 1, candidates.shape[1]), dim=1, largest=False)
+    candidates = candidates.gather(1, place[:, :keep])
     exact = _distances_to(rows, y.points, columns[candidates]) - offsets[candidates]
-    best, place = exact.topk(min(keep, exact.shape[1]), dim=1, largest=False)
+    best, place = exact.sort(dim=1)
     values = best[:, 0]
-    if lowest.shape[1] > keep:
-        values = torch.minimum(values, lowest[:, keep].double() - error)
+    for left_out in (lowest, rough):
+        if left_out.shape[1] > keep:
+            values = torch.minimum(values, left_out[:, keep].double() - coarse.error)
     return _Scan(values, best[:, 0] - values, columns[candidates.gather(1, place)])
 
 
@@ -174,33 +180,52 @@ def _distances_to(rows: Tensor, points: Tensor, index: Tensor) -> Tensor:
     return squares.sqrt_()
 
 
-def _group_minima(
-    rows: Tensor, y: Cells, columns: Tensor, offsets: Tensor, dtype: torch.dtype
-) -> tuple[Tensor, Tensor, float]:
-    """Minima of ‖row - point‖ - offset over groups of columns, the groups, and the error of the minima."""
-    eps = torch.finfo(dtype).eps
-    # ‖u - v‖² as one product; squares shrunk by more than all rounding make it a lower bound.
-    # Centred on the rows, so that the squares that cancel are no larger than the distances at hand.
-    shrink = 1 - 4 * eps * (rows.shape[1] + 8)
-    centre = rows.mean(0)
-    left = (rows - centre).to(dtype)
-    left_squares = left.square().sum(1, keepdim=True)
-    left = torch.cat([-2 * left, shrink * left_squares, torch.ones_like(left_squares)], dim=1)
-    minima, members, farthest = [], [], 0.0
-    chunk = max(_GROUP, _CACHED // len(rows) // _GROUP * _GROUP)
-    for start in range(0, len(columns), chunk):
-        index = columns[start : start + chunk]
-        right = y.points.index_select(0, index).sub_(centre).to(dtype)
-        squares = right.square().sum(1, keepdim=True)
-        farthest = max(farthest, squares.max().item())
-        right = torch.cat([right, torch.ones_like(squares), shrink * squares], dim=1)
-        block = (left @ right.T).clamp_min_(0).sqrt_().sub_(offsets[start : start + chunk].to(dtype))
-        minima.append(block.view(len(rows), _GROUP, -1).amin(1))
-        members.append(torch.arange(start, start + len(index)).view(_GROUP, -1).T)
-    largest = offsets[torch.isfinite(offsets)].abs().max().item()
-    reach = left_squares.max().sqrt().item() + farthest**0.5 + largest
-    shift = rows.abs().amax(0).norm().item() + y.radius
-    return torch.cat(minima, dim=1), torch.cat(members), 4 * eps * reach + 8 * _EPS * shift
+class _Coarse:
+    """‖row - column‖ - offset from matrix products: no value less `error` is above the true one.
+
+    Centred on the rows, so that the squares that cancel are no larger than the distances at hand; shrunk by more
+    than all rounding, so that the squares are lower bounds.
+    """
+
+    def __init__(self, rows: Tensor, y: Cells, columns: Tensor, offsets: Tensor, dtype: torch.dtype) -> None:
+        eps = torch.finfo(dtype).eps
+        shrink = 1 - 4 * eps * (rows.shape[1] + 8)
+        centre = rows.mean(0)
+        left = (rows - centre).to(dtype)
+        left_squares = left.square().sum(1, keepdim=True)
+        self._left = torch.cat([-2 * left, shrink * left_squares, torch.ones_like(left_squares)], dim=1)
+        self._right = torch.empty(len(columns), rows.shape[1] + 2, dtype=dtype)
+        self._offsets = offsets.to(dtype)
+        self._chunk = max(_GROUP, _CACHED // len(rows) // _GROUP * _GROUP)
+        for part, index in zip(self._right.split(self._chunk), columns.split(self._chunk), strict=True):
+            part[:, :-2] = y.points.index_select(0, index).sub_(centre)
+            part[:, -2] = 1
+            part[:, -1] = shrink * part[:, :-2].square().sum(1)
+        farthest = self._right[:, -1].max().item() / shrink
+        largest = offsets[torch.isfinite(offsets)].abs().max().item()
+        reach = left_squares.max().sqrt().item() + farthest**0.5 + largest
+        shift = rows.abs().amax(0).norm().item() + y.radius
+        self.error = 4 * eps * reach + 8 * _EPS * shift
+
+    def group_minima(self) -> tuple[Tensor, Tensor]:
+        """The minima over groups of columns, shape (rows, groups), and the groups, shape (groups, members)."""
+        minima, members = [], []
+        for start in range(0, len(self._right), self._chunk):
+            right = self._right[start : start + self._chunk]
+            block = (self._left @ right.T).clamp_min_(0).sqrt_().sub_(self._offsets[start : start + self._chunk])
+            minima.append(block.view(len(self._left), _GROUP, -1).amin(1))
+            members.append(torch.arange(start, start + len(right)).view(_GROUP, -1).T)
+        return torch.cat(minima, dim=1), torch.cat(members)
+
+    def values(self, candidates: Tensor) -> Tensor:
+        """The values of some columns for each row, shape of `candidates`."""
+        squares = torch.empty(candidates.shape, dtype=self._right.dtype)
+        step = max(1, _GATHER // (candidates.shape[1] * self._right.shape[1]))
+        for start in range(0, len(candidates), step):
+            part = candidates[start : start + step]
+            right = self._right.index_select(0, part.flatten()).view(*part.shape, -1)
+            torch.bmm(right, self._left[start : start + step, :, None], out=squares[start : start + step, :, None])
+        return squares.clamp_min_(0).sqrt_().sub_(self._offsets[candidates])
 
 
 def _half(mass: _Vector) -> int:

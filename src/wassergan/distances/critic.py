@@ -20,14 +20,19 @@ from wassergan.lipschitz import Certificate, certify
 from wassergan.objectives import critic_gap, critic_loss
 
 DEFAULT_STEPS = 2000
-TRIAL_SHARE = 0.05  # of the effort goes into the trial of each start
+TRIAL_SHARE = 0.03  # of the effort goes into the trial of each start
+# Cones whose heights differ by less than the steps or the soft minimum's temperature die out. Heights differ by about
+# the distance to the nearest sample of the other side, or by the gap where laws overlap; both in units of the samples'
+# spread. Below this many of them steps and temperature shrink in proportion, to a tenth at the least.
+FULL_PACE, SLOWEST_PACE = 0.5, 0.1
+NEIGHBOURS = 1024
 WARM_SHARE = 0.8  # of the steps has a soft minimum
 LOOKS = 10  # at the validation split during a training; a trial has one, at its end
 FIT_SHARE, VALIDATION_SHARE = 0.5, 0.15
 VALIDATION_SAMPLES = 4096
-POOL = 2**17  # fresh points of a sampler that one fit goes through again and again
+POOL = 2**19  # fresh points of a sampler that one fit goes through again and again
 TEST_SAMPLES = 2**16
-POOL_NUMBERS, TEST_NUMBERS = 2**24, 2**25  # so many at most are held, which shortens both for large samples
+POOL_NUMBERS, TEST_NUMBERS = 2**26, 2**25  # so many at most are held, which shortens both for large samples
 FEWEST = 20
 SLOPE_SAMPLES = 4096
 _ROWS = 2**13
@@ -120,7 +125,7 @@ class W1Estimator:
         families: names of `FAMILIES`; `gp`, `lp`, `sn` and `clip` carry a certificate far above their slope and are
             there to compare.
         confidence: probability that the lower bound holds, in (0, 1).
-        steps: of each family; a twentieth more for the trial of each start.
+        steps: of each family; 3 % more for the trial of each start.
         budget_seconds: for all families together, shared equally; the earlier of both ends counts.
         batch_size: real and fake samples each, per step.
         test_count: fresh test points of a sampler, fewer of large ones; arrays are split 50, 15 and 35 per cent.
@@ -308,11 +313,14 @@ class _Units:
     @classmethod
     def of(cls, real: Tensor, fake: Tensor) -> "_Units":
         """Mean, and root mean square deviation per coordinate, of both samples together."""
-        both = torch.cat([real, fake]).double()
-        spread = both.var(0, correction=0).mean().sqrt().item()
+        sides = (real, fake)
+        count = len(real) + len(fake)
+        centre = torch.stack([side.sum(0, dtype=torch.float64) for side in sides]).sum(0) / count
+        squares = [(part.double() - centre).square().sum() for side in sides for part in side.split(_ROWS)]
+        spread = (torch.stack(squares).sum() / (count * len(centre))).sqrt().item()
         if not math.isfinite(spread):
             raise UserError("The samples' variance overflows", mend="rescale the points")
-        return cls(both.mean(0), spread or 1.0)
+        return cls(centre, spread or 1.0)
 
     def inside(self, points: Tensor) -> Tensor:
         return ((points.double() - self.centre) / self.length).float()
@@ -369,22 +377,37 @@ def _train(
     # Penalties pair real with fake samples, so both batches have the size that the smaller side allows.
     batch_size = min(batch_size, len(real), len(fake))
 
-    def run(critic: nn.Module, share: float, looks: int) -> _Trained:
+    def run(critic: nn.Module, share: float, looks: int, pace: float = 1.0) -> _Trained:
         batches = zip(_batches(real, batch_size, rng), _batches(fake, batch_size, rng), strict=True)
-        return _fitted(family, critic, batches, val_real, val_fake, effort=effort.share(share), looks=looks, rng=rng)
+        return _fitted(
+            family, critic, batches, val_real, val_fake, effort=effort.share(share), looks=looks, pace=pace, rng=rng
+        )
 
     starts = family.starts(real, fake, rng)
-    steps = 0
+    trials: list[_Trained] = []
+    pace = 1.0
     if len(starts) > 1:
         trials = [run(copy.deepcopy(start), TRIAL_SHARE, 1) for start in starts]
-        steps = sum(trial.steps for trial in trials)
-        winner = max(range(len(starts)), key=lambda index: trials[index].validation)
-        starts = [starts[winner]]
+        further = family.more_starts(starts[_best_of(trials)], real, fake, rng)
+        trials += [run(copy.deepcopy(start), TRIAL_SHARE, 1) for start in further]
+        best = _best_of(trials)
+        starts = [[*starts, *further][best]]
+        pace = _pace(real, fake, trials[best].validation)
     left = 1.0 if effort.seconds is None else max(0.1, 1 - (time.perf_counter() - started) / effort.seconds)
-    trained = run(starts[0], left, LOOKS)
-    trained.steps += steps
+    trained = run(starts[0], left, LOOKS, pace)
+    trained.steps += sum(trial.steps for trial in trials)
     trained.seconds = time.perf_counter() - started
     return trained
+
+
+def _pace(real: Tensor, fake: Tensor, gap: float) -> float:
+    """Rates and temperatures are multiplied by this: 1 for laws far apart in the samples' units, less for near ones."""
+    nearest = torch.cdist(fake[:NEIGHBOURS], real[:NEIGHBOURS]).amin(1).mean().item()
+    return min(1.0, max(SLOWEST_PACE, max(gap, nearest) / FULL_PACE))
+
+
+def _best_of(trials: Sequence[_Trained]) -> int:
+    return max(range(len(trials)), key=lambda index: trials[index].validation)
 
 
 def _fitted(
@@ -396,13 +419,14 @@ def _fitted(
     *,
     effort: _Effort,
     looks: int,
+    pace: float,
     rng: torch.Generator,
 ) -> _Trained:
     """Stochastic ascent of the gap; the weights of the best look are the ones that stay."""
     constraint = family.constraint()
     constraint.prepare(critic)
     trained = [parameter for parameter in critic.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.Adam(trained, lr=family.rate)
+    optimizer = torch.optim.Adam(trained, lr=pace * family.rate)
     best, best_state, curve = -math.inf, copy.deepcopy(critic.state_dict()), []
     started, step, looked = time.perf_counter(), 0, 0
     while True:
@@ -423,9 +447,9 @@ def _fitted(
             return _Trained(critic, best, step, time.perf_counter() - started, curve)
 
         for group in optimizer.param_groups:
-            group["lr"] = family.rate * 0.5 * (1 + math.cos(math.pi * progress))
+            group["lr"] = pace * family.rate * 0.5 * (1 + math.cos(math.pi * progress))
         if isinstance(critic, CTransform):
-            critic.temperature = family.temperature * max(0.0, 1 - progress / WARM_SHARE)
+            critic.temperature = pace * family.temperature * max(0.0, 1 - progress / WARM_SHARE)
         real, fake = next(batches)
         real_scores, fake_scores = critic(torch.cat([real, fake])).split([len(real), len(fake)])
         loss = critic_loss(real_scores, fake_scores) + constraint.penalty(critic, real, fake, rng)

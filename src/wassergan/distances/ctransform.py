@@ -1,5 +1,6 @@
 """Critics that are 1-Lipschitz by their formula: the c-transform of offsets at a set of atoms."""
 
+import math
 from typing import Any
 
 import torch
@@ -23,18 +24,25 @@ class CTransform(nn.Module):
         peaks: True puts the atoms at peaks of f = -min(...), for atoms where real samples lie; False at the bottoms of
             f = +min(...), for atoms where fake samples lie.
         learned: train the atoms too, not the offsets alone.
+        spread: train one number s that all the atoms share, from this one on: y_j = s c_j for the given points c_j
+            about the origin; None leaves them in place.
 
     Raises:
-        UserError: no atom.
+        UserError: no atom, or a spread that is not positive.
     """
 
     peaks: Tensor
 
-    def __init__(self, atoms: Tensor, *, peaks: bool = True, learned: bool = False) -> None:
+    def __init__(
+        self, atoms: Tensor, *, peaks: bool = True, learned: bool = False, spread: float | None = None
+    ) -> None:
         super().__init__()
         if atoms.dim() != 2 or not len(atoms):
             raise UserError("Atoms are points (k, d) with k ≥ 1", found=f"shape {tuple(atoms.shape)}")
+        if spread is not None and not 0 < spread < math.inf:
+            raise UserError("The atoms' spread must be positive", found=f"{spread}")
         self.atoms = nn.Parameter(atoms.detach().clone(), requires_grad=learned)
+        self.log_spread = nn.Parameter(atoms.new_tensor(math.log(spread or 1.0)), requires_grad=spread is not None)
         self.offsets = nn.Parameter(atoms.new_zeros(len(atoms)))
         self.register_buffer("peaks", torch.tensor(peaks))
         self.temperature = 0.0
@@ -42,10 +50,15 @@ class CTransform(nn.Module):
     def forward(self, points: Tensor) -> Tensor:
         """(n, d) to (n,)."""
         if self.training and self.temperature > 0:
-            heights = soft_minimum(points, self.atoms, self.offsets, temperature=self.temperature)
+            heights = soft_minimum(points, self.tips(), self.offsets, temperature=self.temperature)
         else:
             heights = self._minimum(points)
         return torch.where(self.peaks, -heights, heights)
+
+    def tips(self) -> Tensor:
+        """Where the cones stand: y = s c, (k, d)."""
+        placed: Tensor = self.atoms * self.log_spread.exp()
+        return placed
 
     def lipschitz_proof(self) -> tuple[float, str]:
         """Slope 1, whatever the weights."""
@@ -53,10 +66,11 @@ class CTransform(nn.Module):
 
     def _minimum(self, points: Tensor) -> Tensor:
         """The active atoms by matrix products; their distances again by differences, which cancel nothing."""
+        tips = self.tips()
         with torch.no_grad():
-            rows = points.detach().split(max(1, _CACHED // len(self.atoms)))
-            active = torch.cat([(_distances(part, self.atoms) + self.offsets).argmin(1) for part in rows])
-        heights: Tensor = torch.linalg.vector_norm(points - self.atoms[active], dim=1) + self.offsets[active]
+            rows = points.detach().split(max(1, _CACHED // len(tips)))
+            active = torch.cat([(_distances(part, tips) + self.offsets).argmin(1) for part in rows])
+        heights: Tensor = torch.linalg.vector_norm(points - tips[active], dim=1) + self.offsets[active]
         return heights
 
 

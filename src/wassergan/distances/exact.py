@@ -10,12 +10,14 @@ from wassergan.distances.cells import Cells, c_transform, distances
 from wassergan.distances.checks import Array, as_tensor, as_weights, check_finite
 from wassergan.distances.line import monotone_coupling
 from wassergan.distances.problem import Problem, Side, check_pair, pose
-from wassergan.distances.refine import Bounds, Pace, refine
+from wassergan.distances.refine import Bounds, Pace, lower_bound, refine, upper_bound
 from wassergan.distances.simplex import DEFAULT_ITERATIONS, Flow, Vector, solve_dense
 from wassergan.errors import UserError, WorkError
 
 _EPS = float(np.finfo(np.float64).eps)
 _BLOCK = 2**18  # entries of a cost matrix looked at together
+# Pairs up to which the full matrix is solved at once: faster there than column generation.
+_DENSE_PAIRS, _DENSE_PAIRS_LOW_DIM, _LOW_DIM = 400_000, 4_200_000, 8
 _FALLBACK_PAIRS = 25_000_000  # pairs up to which a full matrix may be formed should column generation stall
 
 
@@ -78,7 +80,7 @@ def exact_w1(
     """Wasserstein-1 distance of two weighted samples for the Euclidean metric, exact.
 
     W1 = min over couplings π of Σ π_ij ‖x_i - y_j‖ = max of Σ a_i f_i + Σ b_j g_j, f_i + g_j ≤ ‖x_i - y_j‖.
-    The cost matrix is never held: memory is O(n + m), see `refine`.
+    Large problems never hold the cost matrix: their memory is O(n + m), see `refine`.
 
     Args:
         x: points, shape (n, d).
@@ -94,8 +96,10 @@ def exact_w1(
         WorkError: the solver stopped early, or its answer could not be certified within the tolerance.
     """
     left, right, a, b = check_pair(x, y, x_weights, y_weights, normalize)
-    problem = pose(left, right, a, b)
-    best = _closed(problem, tolerance, max_iterations)
+    dense = len(left) * len(right) <= (_DENSE_PAIRS_LOW_DIM if left.shape[1] <= _LOW_DIM else _DENSE_PAIRS)
+    rng = torch.Generator().manual_seed(0)  # orders points and picks coarse samples: it moves the time, not the answer
+    problem = pose(left, right, a, b, rng=rng if dense else None)
+    best = _dense(problem, tolerance, max_iterations) if dense else _closed(problem, tolerance, max_iterations, rng)
     plan = _unfolded(problem, best.plan, a, b)
     costs = distances(left[plan.rows] / problem.scale, right[plan.cols] / problem.scale) * problem.scale
     f, g = (t.to(left.device) * problem.scale for t in _everywhere(problem, best, left, right))
@@ -160,26 +164,56 @@ def _transport(
     return Transport(value, lower, upper, plan, potentials)
 
 
-def _closed(problem: Problem, tolerance: float, iterations: int) -> Bounds | _Certified:
-    """Bounds whose plan and potentials meet: by column generation, or over the full matrix."""
-    rounding = 4 * (problem.dim + 64) * _EPS * problem.diameter
-    rng = torch.Generator().manual_seed(0)  # picks the coarse sample: it moves the time taken, not the answer
+def _closed(problem: Problem, tolerance: float, iterations: int, rng: torch.Generator) -> Bounds | _Certified:
+    """Bounds whose plan and potentials meet: by column generation, or over the full matrix where that stalls."""
     for bounds in refine(problem, rng=rng, pace=Pace(np.inf), iterations=iterations):
-        if bounds.upper - bounds.dual <= tolerance * bounds.upper + rounding:
+        if bounds.upper - bounds.dual <= tolerance * bounds.upper + _rounding(problem):
             return bounds
     if len(problem.x) * len(problem.y) > _FALLBACK_PAIRS:
-        raise WorkError(
-            "The bounds on W1 did not meet within the tolerance",
-            found=f"[{bounds.lower * problem.scale:.12g}, {bounds.upper * problem.scale:.12g}]",
-            mend="loosen the tolerance",
-        )
+        raise _apart(problem, bounds)
+    return _dense(problem, tolerance, iterations)
+
+
+def _dense(problem: Problem, tolerance: float, iterations: int) -> _Certified:
+    """Bounds that meet, over the full matrix."""
     matrix = torch.cdist(problem.x.cells.points, problem.y.cells.points, compute_mode="donot_use_mm_for_euclid_dist")
-    return _certified(matrix, problem.x.mass, problem.y.mass, tolerance, iterations)
+    flow, f, g = _optimum(matrix, problem.x.mass, problem.y.mass, iterations)
+    best = _Certified(flow, f, g, lower_bound(problem, f, g), upper_bound(problem, flow))
+    if best.upper - best.lower > tolerance * best.upper + _rounding(problem):
+        raise _apart(problem, best)
+    return best
+
+
+def _rounding(problem: Problem) -> float:
+    """By how much the bounds of an optimal plan and optimal potentials may miss each other."""
+    return 4 * (problem.dim + 64) * _EPS * problem.diameter
+
+
+def _apart(problem: Problem, bounds: Bounds | _Certified) -> WorkError:
+    return WorkError(
+        "The bounds on W1 did not meet within the tolerance",
+        found=f"[{bounds.lower * problem.scale:.12g}, {bounds.upper * problem.scale:.12g}]",
+        mend="loosen the tolerance",
+    )
 
 
 def _certified(cost: Tensor, a: Tensor, b: Tensor, tolerance: float, iterations: int) -> _Certified:
+    """An optimal plan over a full matrix and its potentials, with the bounds that they give."""
+    flow, f, g = _optimum(cost, a, b, iterations)
+    size = _largest(cost)
+    lower, upper = _interval(cost.numpy(), size, a.numpy(), b.numpy(), flow, f.numpy(), g.numpy())
+    if upper - lower > tolerance * size:
+        raise WorkError(
+            "The transport solver's plan is not optimal within the tolerance",
+            found=f"bounds [{lower:.12g}, {upper:.12g}]",
+            mend="loosen the tolerance",
+        )
+    return _Certified(flow, f, g, lower, upper)
+
+
+def _optimum(cost: Tensor, a: Tensor, b: Tensor, iterations: int) -> tuple[Flow, Tensor, Tensor]:
     """An optimal plan over a full matrix, with potentials repaired so that they are feasible everywhere."""
-    size = cost.abs().max().item()
+    size = _largest(cost)
     scale = 2.0 ** np.clip(np.frexp(size)[1], -1000, 1000) if size > 0 else 1.0
     # Costs far from one stop the solver at once; a power of two keeps every digit. Near one, no copy.
     near = 2.0**-8 <= scale <= 2.0**8
@@ -188,20 +222,19 @@ def _certified(cost: Tensor, a: Tensor, b: Tensor, tolerance: float, iterations:
     full = len(i) == len(a) and len(j) == len(b)
     active = scaled if full else scaled[np.ix_(i, j)]
     # The solver calls some problems with negative costs infeasible; a constant changes no optimal plan.
-    active = active - active.min() if active.min() < 0 else active
+    lowest = active.min()
+    active = active - lowest if lowest < 0 else active
     flow = solve_dense(active, a.numpy()[i], b.numpy()[j], iterations=iterations)
     flow = Flow(i[flow.rows], j[flow.cols], flow.mass, flow.f, flow.g)
     f, g = _feasible(scaled, j, flow.g)
-    lower, upper = _interval(scaled, a.numpy(), b.numpy(), flow, f, g)
     unit = 1.0 if near else float(scale)
-    if upper - lower > tolerance * size / unit:
-        raise WorkError(
-            "The transport solver's plan is not optimal within the tolerance",
-            found=f"bounds [{lower * unit:.12g}, {upper * unit:.12g}]",
-            mend="loosen the tolerance",
-        )
-    f_, g_ = torch.from_numpy(f) * unit, torch.from_numpy(g) * unit
-    return _Certified(flow, f_, g_, lower * unit, upper * unit)
+    return flow, torch.from_numpy(f) * unit, torch.from_numpy(g) * unit
+
+
+def _largest(cost: Tensor) -> float:
+    """The largest absolute value."""
+    low, high = cost.aminmax()
+    return max(-low.item(), high.item())
 
 
 def _feasible(cost: Vector, active: "np.ndarray[tuple[int], np.dtype[np.int64]]", g: Vector) -> tuple[Vector, Vector]:
@@ -218,11 +251,13 @@ def _feasible(cost: Vector, active: "np.ndarray[tuple[int], np.dtype[np.int64]]"
     return f, g
 
 
-def _interval(cost: Vector, a: Vector, b: Vector, plan: Flow, f: Vector, g: Vector) -> tuple[float, float]:
+def _interval(
+    cost: Vector, largest: float, a: Vector, b: Vector, plan: Flow, f: Vector, g: Vector
+) -> tuple[float, float]:
     """Bounds on the optimum from potentials and from a plan, rounding and missing mass included."""
     # With g centred, masses that differ by rounding are not multiplied by an offset common to f and -g.
     shift = float(np.sum(b * g))
-    size = float(np.abs(f + shift).max() + np.abs(g - shift).max() + np.abs(cost).max())
+    size = float(np.abs(f + shift).max() + np.abs(g - shift).max()) + largest
     lower = float(np.sum(a * (f + shift)) + np.sum(b * (g - shift))) - 64 * _EPS * size
     missing = sum(
         float(np.abs(np.bincount(index, weights=plan.mass, minlength=len(mass)) - mass).sum())

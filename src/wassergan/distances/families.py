@@ -1,12 +1,13 @@
 """Families of critics for W1: how each starts from samples alone, and what it is trained under."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from wassergan.constraints import Constraint, constraint_named
+from wassergan.distances.clusters import soft_means
 from wassergan.distances.ctransform import CTransform
 from wassergan.errors import unknown_name
 from wassergan.networks import MLPCritic
@@ -14,14 +15,25 @@ from wassergan.networks import MLPCritic
 # In units of the samples' spread. Adam moves a weight by about its rate at each step.
 ATOM_RATE = 0.015
 ATOM_TEMPERATURE = 0.2
-FIXED_ATOMS = 2048
+FIXED_ATOMS = 1024
 LEARNED_ATOMS = 1024
 # In high dimension samples lie near a shell, far from where the cones' tips belong: atoms start on samples drawn
-# towards their mean, and a short trial of each start on the validation split picks how far.
-SHRINKAGES = (1.0, 0.5, 0.2)
+# towards their mean, or on means of clusters driven away from it, too. A short trial of each on the validation split
+# picks. In low dimension samples serve, and other starts would win short trials but not the long run.
+SHRINKAGES = (1.0, 0.3)
+LEARNED_SHRINKAGES = (1.0, 0.5, 0.2)
+SHELL_DIMENSION = 8
+FEW_CLUSTERS = (16, 2.0)  # and how far from the origin their means are driven at the start
+LEARNED_CLUSTERS = (256, 2.5)
+MORE_CLUSTERS = ((64, 2.0), (256, 2.0))
+CLUSTER_SAMPLES = 8  # of each cluster at least, or it is no mean
 ORTHOGONAL_WIDTHS = (256, 256, 256)
 ORTHOGONAL_RATE = 1e-2
 NETWORK_RATE = 1e-3
+
+
+def _no_more(best: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator) -> list[nn.Module]:
+    return []
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,7 @@ class Family:
         constraint: what it is trained under, by name.
         rate: Adam's learning rate at the start; it decays to 0.
         temperature: of a soft minimum at the start.
+        more_starts: the best start so far, real and fake samples and a generator to further ones to try.
         heuristic: it has no useful certificate, so its value over the largest observed slope is shown beside.
     """
 
@@ -43,18 +56,67 @@ class Family:
     constraint: Callable[[], Constraint]
     rate: float
     temperature: float = 0.0
+    more_starts: Callable[[nn.Module, Tensor, Tensor, torch.Generator], list[nn.Module]] = _no_more
     heuristic: bool = False
 
 
-def _cones(count: int, *, learned: bool) -> Callable[[Tensor, Tensor, torch.Generator], list[nn.Module]]:
-    def starts(real: Tensor, fake: Tensor, rng: torch.Generator) -> list[nn.Module]:
-        return [
-            CTransform(_drawn_in(side, count, share, rng), peaks=peaks, learned=learned)
-            for share in SHRINKAGES
-            for side, peaks in ((real, True), (fake, False))
-        ]
+def _fixed_cones(real: Tensor, fake: Tensor, rng: torch.Generator) -> list[nn.Module]:
+    return [
+        start
+        for side, peaks in ((real, True), (fake, False))
+        for start in (
+            *(CTransform(_drawn_in(side, FIXED_ATOMS, share, rng), peaks=peaks) for share in _shares(side, SHRINKAGES)),
+            *_on_clusters(side, (FEW_CLUSTERS,), rng, peaks=peaks),
+        )
+    ]
 
-    return starts
+
+def _learned_cones(real: Tensor, fake: Tensor, rng: torch.Generator) -> list[nn.Module]:
+    return [
+        CTransform(_drawn_in(side, LEARNED_ATOMS, share, rng), peaks=peaks, learned=True)
+        for share in _shares(real, LEARNED_SHRINKAGES)
+        for side, peaks in ((real, True), (fake, False))
+    ]
+
+
+def _more_fixed_cones(best: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator) -> list[nn.Module]:
+    """Cones on more clusters, on the side that the best start so far had."""
+    peaks = _side_of(best)
+    return list(_on_clusters(real if peaks else fake, MORE_CLUSTERS, rng, peaks=peaks))
+
+
+def _more_learned_cones(best: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator) -> list[nn.Module]:
+    """Cones on clusters, and spare ones near the middle for what the clusters missed."""
+    peaks = _side_of(best)
+    side = real if peaks else fake
+    count, spread = LEARNED_CLUSTERS
+    if not _clustered(side, count):
+        return []
+    spare = _drawn_in(side, count, LEARNED_SHRINKAGES[-1], rng)
+    atoms = torch.cat([soft_means(side, count, rng=rng), spare])
+    return [CTransform(atoms, peaks=peaks, learned=True, spread=spread)]
+
+
+def _side_of(critic: nn.Module) -> bool:
+    assert isinstance(critic, CTransform)
+    return bool(critic.peaks)
+
+
+def _on_clusters(
+    side: Tensor, kinds: Iterable[tuple[int, float]], rng: torch.Generator, *, peaks: bool
+) -> Iterator[CTransform]:
+    for count, spread in kinds:
+        if _clustered(side, count):
+            yield CTransform(soft_means(side, count, rng=rng), peaks=peaks, spread=spread)
+
+
+def _shares(side: Tensor, shares: tuple[float, ...]) -> tuple[float, ...]:
+    return shares if side.shape[1] >= SHELL_DIMENSION else shares[:1]
+
+
+def _clustered(side: Tensor, count: int) -> bool:
+    """Whether means of so many clusters are worth a start."""
+    return side.shape[1] >= SHELL_DIMENSION and len(side) >= CLUSTER_SAMPLES * count
 
 
 def _drawn_in(samples: Tensor, count: int, share: float, rng: torch.Generator) -> Tensor:
@@ -83,17 +145,19 @@ FAMILIES: dict[str, Family] = {
     for family in (
         Family(
             "atoms",
-            _cones(FIXED_ATOMS, learned=False),
+            _fixed_cones,
             lambda: constraint_named("none"),
             ATOM_RATE,
             ATOM_TEMPERATURE,
+            more_starts=_more_fixed_cones,
         ),
         Family(
             "learned-atoms",
-            _cones(LEARNED_ATOMS, learned=True),
+            _learned_cones,
             lambda: constraint_named("none"),
             ATOM_RATE,
             ATOM_TEMPERATURE,
+            more_starts=_more_learned_cones,
         ),
         Family(
             "orthogonal",

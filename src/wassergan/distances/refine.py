@@ -14,15 +14,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from wassergan.distances.cells import Cells, c_transform, distances
+from wassergan.distances.cells import Cells, Transform, c_transform, distances
 from wassergan.distances.line import monotone_coupling, wasserstein_line
 from wassergan.distances.problem import Problem, Side
 from wassergan.distances.simplex import DEFAULT_ITERATIONS, Flow, solve_dense, solve_sparse
 
 _EPS = float(np.finfo(np.float64).eps)
 _KEEP = 8  # partners per point that each c-transform proposes
-# Pairs up to which the full matrix is solved at once: in few dimensions ties make column generation slower.
-_DENSE_PAIRS, _DENSE_PAIRS_LOW_DIM, _LOW_DIM = 400_000, 4_200_000, 8
+_DENSE_PAIRS = 400_000  # up to which the full matrix is solved at once
 _COARSER = 8  # how many times smaller the sample is that gives the first potentials
 _COARSE_WIDTH = 2e-3  # relative width at which the coarse problem is good enough
 _MEANS_EXPLAIN = 0.05  # share of the cost that may be left over where linear potentials are a good start
@@ -115,24 +114,33 @@ def refine(
     bounds = _first(problem, rng)
     yield bounds
     rows, cols = torch.from_numpy(bounds.plan.rows), torch.from_numpy(bounds.plan.cols)
-    dense = _DENSE_PAIRS_LOW_DIM if problem.dim <= _LOW_DIM else _DENSE_PAIRS
-    if len(problem.x) * len(problem.y) <= dense:
+    if len(problem.x) * len(problem.y) <= _DENSE_PAIRS:
         flow = _solve_all(problem, iterations)
         bounds = _with_plan(problem, bounds, flow)
         g = torch.from_numpy(flow.g)
     else:
-        g = _first_potentials(problem, bounds, rng, pace, iterations)
+        bounds, g = _coarse(problem, bounds, rng, pace, iterations)
+        yield bounds
     while pace.allows_transform(x, y, g):
         to_y = c_transform(x, y, g, keep=_KEEP)
-        bounds = _with_potentials(problem, bounds, to_y.values, g)
-        yield bounds
-        if not pace.allows_transform(y, x, to_y.values):
-            return
-        to_x = c_transform(y, x, to_y.values, keep=_KEEP)
-        bounds = _with_potentials(problem, bounds, to_y.values, to_x.values)
+        f = to_y.values
+        bounds = _with_potentials(problem, bounds, f, g)
         yield bounds
         known = len(rows)
-        rows, cols = _united(rows, cols, to_y.nearest, to_x.nearest)
+        rows, cols = _united(len(g), (rows, cols), _arcs(torch.arange(len(f)), to_y))
+        # The potential of a point that is somebody's best partner is as high as it can be; the others' may rise.
+        tight = torch.zeros(len(g), dtype=torch.bool)
+        tight[to_y.nearest[:, 0]] = True
+        loose = (~tight).nonzero().flatten()
+        if len(loose):
+            lonely = Cells(y.points[loose])
+            if not pace.allows_transform(lonely, x, f):
+                return
+            to_x = c_transform(lonely, x, f, keep=_KEEP)
+            g = g.index_copy(0, loose, torch.maximum(to_x.values, g[loose]))
+            bounds = _with_potentials(problem, bounds, f, g)
+            yield bounds
+            rows, cols = _united(len(g), (rows, cols), _arcs(loose, to_x)[::-1])
         if len(rows) == known or not pace.allows_solve(problem):
             return
         flow = pace.solve(problem, rows, cols, iterations)
@@ -200,24 +208,34 @@ def _solve_all(problem: Problem, iterations: int) -> Flow:
     return solve_dense(cost.numpy(), problem.x.mass.numpy(), problem.y.mass.numpy(), iterations=iterations)
 
 
-def _first_potentials(problem: Problem, bounds: Bounds, rng: torch.Generator, pace: Pace, iterations: int) -> Tensor:
-    """Potentials of y to begin with.
+def _coarse(
+    problem: Problem, bounds: Bounds, rng: torch.Generator, pace: Pace, iterations: int
+) -> tuple[Bounds, Tensor]:
+    """Potentials of y to begin with, and the bound that they give.
 
     Linear ones along the difference of the means, where the means account for most of the cost; otherwise those of
-    the transport between a part of each side, extended by a c-transform.
+    the transport between a part of each side: with G(z) = min_i ‖z - x_i‖ - f_i over the part of x, which is
+    1-Lipschitz, -G on x and G on y are feasible.
     """
+    x, y = problem.x.cells, problem.y.cells
     drift = _drift(problem)
     if drift.norm() >= (1 - _MEANS_EXPLAIN) * bounds.upper:
-        return -problem.y.cells.points @ normalize(drift, dim=0)
+        return bounds, -y.points @ normalize(drift, dim=0)
     part = Problem(_part(problem.x, rng), _part(problem.y, rng), problem.scale)
     inner = Pace(time.perf_counter() + pace.left() / 3)
-    for bounds in refine(part, rng=rng, pace=inner, iterations=iterations):
-        if bounds.width <= _COARSE_WIDTH and bounds.dual == bounds.lower:
+    for found in refine(part, rng=rng, pace=inner, iterations=iterations):
+        if found.width <= _COARSE_WIDTH and found.dual == found.lower:
             break
     pace.per_square = inner.per_square
-    if not pace.allows_transform(problem.y.cells, part.x.cells, bounds.f):
-        return torch.zeros_like(problem.y.mass)
-    return c_transform(problem.y.cells, part.x.cells, bounds.f, keep=1).values
+    if not pace.allows_transform(y, part.x.cells, found.f):
+        return bounds, torch.zeros_like(problem.y.mass)
+    g = c_transform(y, part.x.cells, found.f, keep=1).values
+    if pace.allows_transform(x, part.x.cells, found.f):
+        partner = c_transform(x, part.x.cells, found.f, keep=1).nearest[:, 0]
+        # What is attained at a partner is no less than the minimum, as the negative asks for.
+        f = found.f[partner] - distances(x.points, part.x.cells.points[partner])
+        bounds = _with_potentials(problem, bounds, f, g)
+    return bounds, g
 
 
 def _part(side: Side, rng: torch.Generator) -> Side:
@@ -228,13 +246,14 @@ def _part(side: Side, rng: torch.Generator) -> Side:
     return Side(Cells(side.cells.points[chosen]), mass / mass.sum(), chosen)
 
 
-def _united(rows: Tensor, cols: Tensor, to_y: Tensor, to_x: Tensor) -> tuple[Tensor, Tensor]:
-    """The arcs so far and those to the partners of every point, each once."""
-    count = len(to_x)
-    from_x = torch.arange(len(to_y)).repeat_interleave(to_y.shape[1]), to_y.flatten()
-    from_y = to_x.flatten(), torch.arange(count).repeat_interleave(to_x.shape[1])
-    keys = torch.cat([r * count + c for r, c in ((rows, cols), from_x, from_y)])
-    keys = torch.unique(keys)
+def _arcs(points: Tensor, found: Transform) -> tuple[Tensor, Tensor]:
+    """From each point to the partners that a c-transform found for it."""
+    return points.repeat_interleave(found.nearest.shape[1]), found.nearest.flatten()
+
+
+def _united(count: int, *arcs: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Arcs from rows to columns 0 to `count`, exclusive, each once."""
+    keys = torch.unique(torch.cat([rows * count + cols for rows, cols in arcs]))
     return keys // count, keys % count
 
 

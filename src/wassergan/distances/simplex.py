@@ -40,7 +40,7 @@ class Flow:
 def solve_dense(cost: Vector, a: Vector, b: Vector, *, iterations: int = DEFAULT_ITERATIONS) -> Flow:
     """Transport of positive weights a onto b over a full cost matrix whose largest entry is near one."""
     plan, f, g = _solve(cost, a, b, iterations)
-    rows, cols = np.nonzero(plan)
+    rows, cols = np.divmod(np.flatnonzero(plan > 0), plan.shape[1])  # several times as fast as `nonzero` of floats
     return Flow(rows, cols, plan[rows, cols], f, g)
 
 
