@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from wassergan.benchmarks import Effort, Row, Translation, cones, markdown, read_rows, run
+from wassergan.benchmarks.published import read_published
 from wassergan.benchmarks.runner import direction
-from wassergan.benchmarks.table import chosen, read_published
+from wassergan.benchmarks.table import ESTIMATORS, chosen
 from wassergan.errors import UserError
 
 TINY = Effort(steps=3, batch_size=64, test_count=500)
@@ -96,37 +97,111 @@ def test_a_foreign_file_is_refused(tmp_path: Path, text: str) -> None:
         read_rows(path)
 
 
-def test_the_choice_is_by_validation_and_needs_all_families() -> None:
+@pytest.fixture
+def published(tmp_path: Path) -> Path:
+    path = tmp_path / "published.csv"
+    cosines = {"gradient_penalty": 0.85, "lipschitz_penalty": 0.8, "orthogonal_fullsort": 0.7, "max_min": 0.99}
+    values = {"truth_monte_carlo_4096": 2.0, "max_min": 1.0} | dict.fromkeys(list(cosines)[:3], 3.0)
+    lines = [f"cosine,2,4,{name},{value}" for name, value in cosines.items()]
+    lines += [f"w1,2,4,{name},{value}" for name, value in values.items()]
+    path.write_text("\n".join(["metric,dim,funnels,solver,value", *lines]) + "\n")
+    return path
+
+
+def test_an_estimator_takes_the_best_validation_among_the_families_that_ran() -> None:
     rows = [
         row(solver="atoms", validation=1.0, lower=0.9),
         row(solver="orthogonal", validation=1.1, lower=0.8),
-        row(solver="atoms", seed=1),
+        row(solver="learned-atoms", validation=1.2, lower=0.7),
+        row(solver="atoms", seed=1, lower=0.6),
+        row(solver="orthogonal", seed=2),
         row(solver="gp", validation=9.0),
     ]
-    (best,) = chosen(rows, ("atoms", "orthogonal"), "chosen")
-    assert (best.solver, best.lower, best.seed) == ("chosen", 0.8, 0)
+    fixed, every = (chosen(rows, name) for name in ESTIMATORS)
+    assert [(best.solver, best.seed, best.lower) for best in fixed] == [
+        ("estimator, fixed atoms", 0, 0.8),
+        ("estimator, fixed atoms", 1, 0.6),
+    ]
+    assert [(best.seed, best.lower) for best in every] == [(0, 0.7), (1, 0.6)]
+    text = markdown(rows)
+    assert "of 2 choices `atoms` ran in 2 and won 1, `orthogonal` ran in 1 and won 1." in text
+    assert "`atoms` ran in 2 and won 1, `orthogonal` ran in 1 and won 0, `learned-atoms` ran in 1 and won 1." in text
 
 
-def test_the_table_shows_means_and_spreads_over_seeds() -> None:
+def test_the_report_shows_means_and_spreads_over_seeds() -> None:
     rows = [row(), row(seed=1, deviation=-20.0, lower_deviation=-25.0, valid=False, cosine=0.7)]
     text = markdown(rows)
-    # Mean and standard deviation of -10 and -20: -15 ± 7.07.
+    # Mean and standard deviation of -15 and -25: -20 ± 7.07.
     assert "| funnels-2-4 | atoms | 2 | 2.0000 | -15.0 ± 7.1 | -20.0 ± 7.1 | 1 of 2 | 0.800 ± 0.141 |" in text
-    assert "| atoms | 1 | 15.0 | 20.0 | 20.0 |" in text
+    assert "| atoms | 1 | 2 | 1 of 2 | 20.0 | 15.0 | 20.0 | 0.800 |" in text
+    assert "| funnels-2-4 | 2.0000 | -20.0 ± 7.1 | -20.0 ± 7.1 | -20.0 ± 7.1 |" in text
     assert "published" not in text
 
 
-def test_the_published_numbers_stand_beside(tmp_path: Path) -> None:
-    path = tmp_path / "published.csv"
-    values = {"gradient_penalty": 0.85, "lipschitz_penalty": 0.8, "orthogonal_fullsort": 0.7, "max_min": 0.99}
-    lines = [f"cosine,2,4,{name},{value}" for name, value in values.items()]
-    path.write_text("\n".join(["metric,dim,funnels,solver,value", *lines]) + "\n")
-    text = markdown([row(), row(solver="gp", cosine=0.5), row(pair="cones")], path)
-    assert "| funnels-2-4 | atoms | 0.900 | 0.850 | yes |" in text
-    assert "| funnels-2-4 | gp | 0.500 | 0.850 | no |" in text
-    assert "At least the best published cosine: 1 of 2 rows." in text
+def test_the_worst_pair_the_means_and_the_dimensions_are_over_pairs() -> None:
+    rows = [
+        row(lower_deviation=-2.0, cosine=1.0),
+        row(pair="funnels-2-16", lower_deviation=1.0, cosine=0.5),
+        row(pair="funnels-64-4", lower_deviation=-9.0, cosine=0.6),
+        row(pair="cones", lower_deviation=-30.0),
+    ]
+    text = markdown(rows)
+    funnels, others = text.split("## Laws of other shapes")
+    assert "| atoms | 3 | 3 | 3 of 3 | 4.0 | 10.0 | 9.0 | 0.700 |" in funnels
+    assert "| atoms | 1 | 1 | 1 of 1 | 30.0 | 10.0 | 30.0 | 0.900 |" in others
+    assert "| family | D = 2 | D = 64 |" in text and "| atoms | 1.5 | 9.0 |" in text
+
+
+def test_the_report_follows_the_registries_whatever_the_order_of_the_runs() -> None:
+    rows = [
+        row(pair="cones"),
+        row(pair="funnels-16-4"),
+        row(pair="funnels-2-4", solver="learned-atoms"),
+        row(pair="funnels-2-4", seed=1),
+        row(pair="funnels-2-4"),
+        row(pair="funnels-2-4", solver="orthogonal"),
+    ]
+    text = markdown(rows)
+    assert text == markdown(rows[::-1])
+    details = [line.split(" | ")[:2] for line in text.split("## Every pair and family")[1].strip().split("\n")[2:]]
+    firsts = list(dict.fromkeys(pair.removeprefix("| ") for pair, _ in details))
+    assert firsts == ["funnels-2-4", "funnels-16-4", "cones"]
+    assert [family for pair, family in details if pair == "| funnels-2-4"][:3] == [
+        "atoms",
+        "learned-atoms",
+        "orthogonal",
+    ]
+
+
+def test_the_report_names_the_commands_that_make_its_rows() -> None:
+    brief, long = (asdict(Effort(seconds=seconds)) for seconds in (8.0, 30.0))
+    rows = [
+        *(row(solver=solver, seed=seed, effort=brief) for solver in ("atoms", "learned-atoms") for seed in range(3)),
+        *(row(pair="cones", solver=solver, effort=brief) for solver in ("atoms", "learned-atoms")),
+        *(row(pair=name, effort=long) for name in ("funnels-2-4", "funnels-16-16", "cones")),
+        row(pair="cones"),
+    ]
+    flags = [
+        line.removeprefix("wassergan benchmark w1 ") for line in markdown(rows).split("```")[1].strip().split("\n")
+    ]
+    assert flags == [
+        "--pairs funnels-2-4 --solvers atoms,learned-atoms --seeds 3 --budget 8s --out w1.json",
+        "--pairs quick --solvers atoms --seeds 1 --budget 30s --out w1.json",
+        "--pairs cones --solvers atoms,learned-atoms --seeds 1 --budget 8s --out w1.json",
+        "--pairs cones --solvers atoms --seeds 1 --steps 3 --test-count 500 --out w1.json",
+    ]
+
+
+def test_the_published_numbers_stand_beside(published: Path) -> None:
+    text = markdown([row(), row(solver="gp", cosine=0.5), row(pair="cones")], published)
+    # Published estimates of 3 for a truth of 2 are 50 % off, 1 is -50 %.
+    assert "| funnels-2-4 | 2.0000 | -15.0 | -15.0 | -15.0 | -15.0 | +50.0 | +50.0 | +50.0 |" in text
+    assert "| funnels-2-4 | 2.0000 | 0.900 | 0.500 | 0.900 | 0.900 | 0.850 |" in text
+    assert "| atoms | 1 | 1 | 1 of 1 | 15.0 | 10.0 | 15.0 | 0.900 | 1 of 1 pairs |" in text
+    assert "| gp | 1 | 1 | 1 of 1 | 15.0 | 10.0 | 15.0 | 0.500 | 0 of 1 pairs |" in text
+    assert "| max_min | 1 | 50.0 | 0.990 |" in text and "| truth" not in text
     with pytest.raises(UserError, match="holds no published results"):
-        read_published(tmp_path / "absent.csv")
+        read_published(published.with_name("absent.csv"))
 
 
 def test_the_published_file_of_the_paper_is_read(shared_data: Path) -> None:

@@ -5,8 +5,13 @@ from typing import Any
 
 import pytest
 
+from wassergan.cli.main import main
 
-def test_quick_mode_gives_valid_bounds_a_table_and_resumes(cli: Callable[..., Any], tmp_path: Path) -> None:
+
+def test_quick_mode_gives_valid_bounds_a_table_and_resumes(
+    cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wassergan.distances.critic.POOL", 2**14)  # the search for clusters takes most of the time
     flags = ("--pairs", "quick", "--steps", "40", "--test-count", "8192", "--out", tmp_path / "w1.json", "--json")
     said = cli("benchmark", "w1", *flags)
     assert said.code == 0
@@ -17,8 +22,12 @@ def test_quick_mode_gives_valid_bounds_a_table_and_resumes(cli: Callable[..., An
         assert row["slope_max"] <= row["constant"] * (1 + 1e-9)
         assert 0 < row["lower"] <= row["w1"]
     assert said.err.count(" W1 ") == 9 and "NOT VALID" not in said.err
-    table = (tmp_path / "w1.md").read_text()
-    assert table.startswith("| pair | solver |") and "chosen: atoms, orthogonal" in table
+    report = (tmp_path / "w1.md").read_text()
+    assert "| funnels-2-4 | estimator, fixed atoms | 1 |" in report and "| cones | estimator, all | 1 |" in report
+    assert "--pairs quick --solvers atoms,learned-atoms,orthogonal --seeds 1 --steps 40 --test-count 8192" in report
+    assert cli("benchmark", "table", tmp_path / "w1.json").out == report
+    assert cli("benchmark", "table", tmp_path / "w1.json", "--out", tmp_path / "again.md").out == ""
+    assert (tmp_path / "again.md").read_text() == report
     again = cli("benchmark", "w1", *flags)
     assert json.loads(again.out) == rows and " W1 " not in again.err
 
@@ -38,3 +47,15 @@ def test_wrong_input_is_refused(
 ) -> None:
     out = () if "--out" in flags else ("--out", tmp_path / "w1.json")
     assert message in refused("benchmark", "w1", *flags, *out)
+
+
+def test_a_report_needs_runs_and_a_folder(refused: Callable[..., str], tmp_path: Path) -> None:
+    runs = tmp_path / "w1.json"
+    assert "There are no runs to report" in refused("benchmark", "table", runs)
+    row = ("--pairs", "cones", "--solvers", "atoms", "--steps", "2", "--test-count", "100", "--out", runs)
+    main([str(each) for each in ("benchmark", "w1", *row)])
+    assert "There is no folder for the report: 'nowhere'" in refused(
+        "benchmark", "table", runs, "--out", "nowhere/w1.md"
+    )
+    missing = tmp_path / "absent.csv"
+    assert "holds no published results" in refused("benchmark", "table", runs, "--published", missing)

@@ -1,5 +1,6 @@
 """What every pair of laws with a known W1 offers."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,7 +16,7 @@ class Truth:
     standard_error: float = 0.0
 
 
-class Pair:
+class Pair(ABC):
     """Two laws P (real) and Q (fake) whose W1 and optimal critic f* are known.
 
     f* maximises E_P f - E_Q f among the 1-Lipschitz functions, with value W1(P, Q). All points are float64.
@@ -30,17 +31,17 @@ class Pair:
     dim: int
     diameter: float | None
 
+    @abstractmethod
     def real(self, count: int, *, rng: torch.Generator) -> Tensor:
         """Independent draws of P, (count, dim) on the generator's device."""
-        raise NotImplementedError
 
+    @abstractmethod
     def fake(self, count: int, *, rng: torch.Generator) -> Tensor:
         """Independent draws of Q, (count, dim) on the generator's device."""
-        raise NotImplementedError
 
+    @abstractmethod
     def potential(self, points: Tensor) -> Tensor:
         """f* at points (n, dim), up to a constant: (n,)."""
-        raise NotImplementedError
 
     def potential_gradient(self, points: Tensor) -> Tensor:
         """∇f* at points (n, dim), where f* is differentiable: (n, dim)."""
@@ -54,9 +55,9 @@ class Pair:
         return self.real(count, rng=rng)
 
     @cached_property
+    @abstractmethod
     def truth(self) -> Truth:
         """W1(P, Q)."""
-        raise NotImplementedError
 
 
 def uniform_in_ball(count: int, dim: int, *, rng: torch.Generator) -> Tensor:

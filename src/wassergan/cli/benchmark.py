@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from wassergan.errors import UserError
-from wassergan.settings import parse_budget, positive_int
+from wassergan.settings import TrainSettings, parse_budget, positive_int
 
 if TYPE_CHECKING:
     from wassergan.benchmarks import Row
 
-PUBLISHED = Path("../shared/data/w1_benchmark/published.csv")
+
+PRESETS = ("default", "wgan", "wgan-gp", "sn-wgan")
 
 
 @click.group()
@@ -48,7 +49,7 @@ def benchmark() -> None:
     show_default=True,
     help="JSON of all runs; runs that it holds already are not repeated. The table goes beside it.",
 )
-@click.option("--published", type=click.Path(path_type=Path), help=f"CSV of published results [{PUBLISHED} if there].")
+@click.option("--published", type=click.Path(path_type=Path), help="CSV of published results to put beside.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON.")
 def w1(
     pairs: str,
@@ -91,11 +92,94 @@ def w1(
         counts["steps"] = DEFAULT_STEPS
     effort = Effort(steps=counts["steps"], seconds=seconds, test_count=counts["test_count"] or 0)
     rows = run(pair_names(pairs), names, seed_count, effort, out, device=choose_device(device), told=_tell)
-    if published is None and PUBLISHED.is_file():
-        published = PUBLISHED
-    table = markdown(rows, published)
-    write_text(out.with_suffix(".md"), table)
-    click.echo(json.dumps([asdict(row) for row in rows]) if as_json else table)
+    report = markdown(rows, published)
+    write_text(out.with_suffix(".md"), report)
+    click.echo(json.dumps([asdict(row) for row in rows]) if as_json else report)
+
+
+@benchmark.command()
+@click.argument("runs", type=click.Path(path_type=Path))
+@click.option("--published", type=click.Path(path_type=Path), help="CSV of published results to put beside.")
+@click.option("--out", type=click.Path(path_type=Path), help="Markdown file to write instead of printing.")
+def table(runs: Path, published: Path | None, out: Path | None) -> None:
+    """The report of all runs in a JSON that `benchmark w1` wrote, with the commands that make them.
+
+    \b
+    Example:
+      wassergan benchmark table w1.json --published published.csv --out w1.md
+
+    The CSV has the columns metric (cosine, l2, w1), dim, funnels, solver, value.
+    """
+    from wassergan.benchmarks import markdown, read_rows
+    from wassergan.files import write_text
+
+    rows = read_rows(runs)
+    if not rows:
+        raise UserError("There are no runs to report", found=f"'{runs}'", mend="make some with `benchmark w1`")
+    text = markdown(rows, published)
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    if not out.parent.is_dir():
+        raise UserError("There is no folder for the report", found=f"'{out.parent}'")
+    write_text(out, text)
+
+
+@benchmark.command()
+@click.option("--data", default="digits", show_default=True, help="What to train on.")
+@click.option("--presets", default=",".join(PRESETS), show_default=True, metavar="NAME,...", help="What to train.")
+@click.option(
+    "--precision", default="float32,bf16", show_default=True, metavar="NAME,...", help="Of the passes through networks."
+)
+@click.option("--device", default="auto", show_default=True, help="Where to train: auto, cpu, cuda or cuda:N.")
+@click.option("--threads", metavar="N", help="CPU threads; a preset's own choice unless given.")
+@click.option("--budget", default="5s", show_default=True, metavar="TIME", help="For each row.")
+@click.option("--out", type=click.Path(path_type=Path), help="JSON of all rows; the table goes beside it.")
+@click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON.")
+def speed(
+    data: str,
+    presets: str,
+    precision: str,
+    device: str,
+    threads: str | None,
+    budget: str,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Generator steps and samples per second of presets on this machine, in rounds that alternate.
+
+    \b
+    Examples:
+      wassergan benchmark speed
+      wassergan benchmark speed --data photos/ --presets default --precision auto --budget 30s
+      wassergan benchmark speed --presets wgan,wgan-gp --out speed.json
+    """
+    seconds, count = parse_budget(budget), None if threads is None else positive_int(threads)
+    if out is not None and not out.parent.is_dir():
+        raise UserError("There is no folder for the results", found=f"'{out.parent}'")
+
+    from wassergan.files import write_text
+    from wassergan.speed import markdown, measure
+
+    rows = list(
+        measure(
+            [
+                TrainSettings(data=data, preset=preset, precision=each, device=device, threads=count)
+                for preset in _names(presets)
+                for each in _names(precision)
+            ],
+            seconds=seconds,
+        )
+    )
+    records, table = json.dumps([asdict(row) for row in rows], indent=1), markdown(rows)
+    if out is not None:
+        write_text(out, records + "\n")
+        write_text(out.with_suffix(".md"), table)
+    click.echo(records if as_json else table)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
 
 
 def _tell(row: "Row") -> None:
