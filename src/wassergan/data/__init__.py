@@ -10,9 +10,13 @@ from torch import Tensor
 
 from wassergan.data.arrays import array_source, load_array
 from wassergan.data.codec import Codec
+from wassergan.data.columnar import columnar_source, is_columnar
+from wassergan.data.folders import PICTURE_SUFFIXES, holds_any, is_pattern, is_shard, matching_files
 from wassergan.data.idx import is_idx, read_idx
 from wassergan.data.source import Source
 from wassergan.errors import UserError
+
+KINDS = "'digits', a folder or .tar shards of pictures, or a .npy, .npz, IDX, Parquet, Arrow or Feather file"
 
 __all__ = ["Codec", "Source", "open_source"]
 
@@ -33,9 +37,11 @@ def open_source(
     """Open data for training or measuring.
 
     Args:
-        data: `digits`, a folder of pictures, a `.npy`, `.npz` or IDX file, or an array or tensor of samples.
-        size: (height, width), for folders of pictures.
-        colour: `auto`, `grey` or `rgb`, for folders of pictures.
+        data: `digits`; a folder or `.tar` shards of pictures; a `.npy`, `.npz` or IDX file; Parquet, Arrow or Feather
+            files; a folder of shards or of tables, or a pattern such as `part-{000..099}.tar` or `part-*.parquet`;
+            or an array or tensor of samples.
+        size: (height, width), for pictures.
+        colour: `auto`, `grey` or `rgb`, for pictures.
         skip_unreadable: go on without pictures that cannot be read.
         key: which array of a `.npz`.
         layout: `auto`, `N`, `ND`, `NHW`, `NHWC` or `NCHW`, for arrays.
@@ -51,30 +57,66 @@ def open_source(
     if isinstance(data, Tensor):
         data = data.detach().cpu().numpy()
     if isinstance(data, np.ndarray):
-        return array_source(data, layout=layout, scale=scale, **split)
+        return array_source(data, layout=layout, scale=scale, report=report, **split)
     if str(data) == "digits":
         from wassergan.data.digits import digits_source  # scikit-learn takes a second to import
 
         return digits_source(**split)
-    path = Path(data)
-    if path.is_dir():
-        from wassergan.data.images import image_folder_source
+    path, files = Path(data), _files(str(data))
+    if not files or _all(files, is_shard):
+        from wassergan.data.images import ImageOptions, image_folder_source
+        from wassergan.data.shards import shard_source
 
-        return image_folder_source(
-            path, size=size, colour=colour, skip_unreadable=skip_unreadable, report=report, **split
+        options = ImageOptions(size=size, colour=colour, skip_unreadable=skip_unreadable, **split)
+        if files:
+            return shard_source(files, path.name, options, report=report)
+        return image_folder_source(path, options, report=report)
+    if _all(files, is_columnar):
+        return columnar_source(files, path.name, layout=layout, scale=scale, report=report, **split)
+    if len(files) > 1:
+        raise UserError(
+            f"The files of {data} cannot be read together",
+            found=f"{len(files)} files, the first {files[0]}",
+            mend="give .tar files of pictures, or Parquet, Arrow or Feather files",
         )
-    if not path.exists():
-        raise UserError(f"There is no {path}", mend="give 'digits', a folder of pictures, or a .npy, .npz or IDX file")
+    (path,) = files
     if path.suffix in (".npy", ".npz"):
         name, array = load_array(path, key=key)
     elif is_idx(path):
         name, array = path.name, read_idx(path)
     else:
-        raise UserError(
-            f"The kind of {path} is not known",
-            found=f"suffix '{path.suffix}'",
-            mend="give 'digits', a folder of pictures, or a .npy, .npz or IDX file",
-        )
+        raise UserError(f"The kind of {path} is not known", found=f"suffix '{path.suffix}'", mend=f"give {KINDS}")
     if ":" in name:
         report(f"Using the array {name.split(':')[1]} of {path.name}, shape {array.shape}.")
-    return array_source(array, name=name, layout=layout, scale=scale, **split)
+    return array_source(array, name=name, layout=layout, scale=scale, report=report, **split)
+
+
+def _files(data: str) -> list[Path]:
+    """The files that a path or a pattern stands for; none for a folder of pictures.
+
+    Raises:
+        UserError: there are none, or one of them is not there.
+    """
+    path = Path(data)
+    if path.is_dir():
+        return _files_in(path)
+    files = [path]
+    if is_pattern(data) and not path.exists():
+        files = matching_files(data)
+        if not files:
+            raise UserError(f"No file matches {data}", mend=f"give {KINDS}")
+    for each in files:
+        if not each.exists():
+            raise UserError(f"There is no {each}", mend=f"give {KINDS}")
+    return files
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """The tables or the shards in a folder; none where there are pictures beside them."""
+    there = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "_")))
+    files = [path for path in there if is_columnar(path)] or [path for path in there if is_shard(path)]
+    return [] if not files or holds_any(folder, PICTURE_SUFFIXES) else files
+
+
+def _all(files: list[Path], is_kind: Callable[[Path], bool]) -> bool:
+    return all(map(is_kind, files))

@@ -1,5 +1,7 @@
 """NumPy arrays, in memory or mapped from `.npy` and `.npz` files, as sources."""
 
+from collections.abc import Callable
+from mmap import mmap
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wassergan.data.codec import LAYOUTS, Codec, pixel_codec, standard_codec, to_channels_first
-from wassergan.data.source import HELDOUT_SHARE, Source, Split, split_rows
+from wassergan.data.blocks import BlockReader, StreamedSource, block_bytes, probe
+from wassergan.data.codec import LAYOUTS, Codec, as_tensor, pixel_codec, standard_codec, to_channels_first
+from wassergan.data.source import HELDOUT_SHARE, Source, fits_in_memory, split_rows
 from wassergan.errors import UserError, unknown_name
 
 BLOCK_BYTES = 64 * 2**20
@@ -27,7 +30,45 @@ class ArrayReader:
 
     def read(self, indices: Tensor) -> Tensor:
         """Rows (k,) as a new tensor in the array's own type (wider where torch has no such type)."""
-        return _as_tensor(self._array[indices.numpy()])
+        return as_tensor(self._array[indices.numpy()])
+
+
+class ArrayBlocks(BlockReader):
+    """Blocks of an array; of one that was mapped from a file, the file is read, since mapped pages count as memory."""
+
+    def __init__(self, array: NDArray[Any], name: str) -> None:
+        row_bytes = max(1, array[:1].nbytes)
+        step = max(1, block_bytes() // row_bytes)
+        bounds = torch.arange(0, len(array) + step, step).clamp(max=len(array))
+        super().__init__(name, bounds, array.shape[1:], array.dtype)
+        self._array = array
+        self._file = _file_of(array)
+
+    def read(self, indices: Tensor) -> Tensor:
+        """Rows at `indices` (k,), each by itself."""
+        wanted = indices.tolist()
+        rows = np.empty((len(wanted), *self.row_shape), self.dtype)
+        for place, row in enumerate(wanted):
+            self._read_rows(row, rows[place : place + 1])
+        self._refuse_bad(rows, wanted)
+        return as_tensor(rows)
+
+    def _read_into(self, block: int, rows: NDArray[Any]) -> None:
+        self._read_rows(int(self.bounds[block]), rows)
+
+    def _read_rows(self, first: int, rows: NDArray[Any]) -> None:
+        if self._file is None:
+            rows[:] = self._array[first : first + len(rows)]
+            return
+        path, offset = self._file
+        try:
+            with path.open("rb", buffering=0) as file:
+                file.seek(offset + first * self.row_bytes)
+                got = file.readinto(rows.reshape(-1).view(np.uint8).data)
+        except OSError as error:
+            raise UserError(f"{path} cannot be read", found=error.strerror or str(error)) from error
+        if got != rows.nbytes:
+            raise UserError(f"{path} became shorter while it was read", mend="put the whole file back")
 
 
 def array_source(
@@ -38,6 +79,8 @@ def array_source(
     scale: str = "auto",
     heldout: float = HELDOUT_SHARE,
     seed: int = 0,
+    report: Callable[[str], None] = lambda message: None,
+    columns: tuple[str, ...] = (),
 ) -> Source:
     """A source over an array of samples.
 
@@ -51,6 +94,8 @@ def array_source(
         scale: `feature`, `array` or `auto`.
         heldout: share held out; 0 to 1.
         seed: chooses the held-out rows.
+        report: told how an array larger than 512 MiB is read.
+        columns: names of the features.
 
     Raises:
         UserError: not numbers, NaN or infinite values, constant features, too few samples, unclear layout.
@@ -61,17 +106,62 @@ def array_source(
     layout = _layout_of(array, layout, name)
     if scale not in SCALES:
         raise unknown_name("scale", scale, SCALES)
+    if not fits_in_memory(array.nbytes):
+        reader = ArrayBlocks(array, name)
+        return streamed_source(reader, layout=layout, scale=scale, heldout=heldout, seed=seed, report=report)
     _refuse_not_finite(array, name)
     _refuse_too_large(array, name)
     split = split_rows(len(array), heldout=heldout, seed=seed)
-    shape = tuple(to_channels_first(_as_tensor(array[:1]), layout).shape[1:])
+    kind, shape, codec = _model_space(
+        array, split.train.numpy(), layout=layout, scale=scale, name=name, columns=columns
+    )
+    source = Source(name, kind, shape, ArrayReader(array), codec, split)
+    source.columns = columns
+    return source
+
+
+def streamed_source(
+    reader: BlockReader, *, layout: str, scale: str, heldout: float, seed: int, report: Callable[[str], None]
+) -> StreamedSource:
+    """A source over data larger than memory; statistics come from a sample of up to 2^19 rows.
+
+    Args:
+        reader: the rows, in blocks.
+        layout: `N`, `ND`, `NHW`, `NHWC` or `NCHW`.
+        scale: `feature`, `array` or `auto`.
+        heldout: share held out, at most 65536 rows.
+        seed: chooses the held-out rows and the sample.
+        report: told how rows are mixed.
+
+    Raises:
+        UserError: as `array_source`, of the rows that were looked at.
+    """
+    looked_at = probe(reader, heldout=heldout, seed=seed)
+    kind, shape, codec = _model_space(
+        looked_at.sample, None, layout=layout, scale=scale, name=reader.name, columns=reader.columns
+    )
+    source = StreamedSource(kind, shape, reader, codec, looked_at)
+    report(source.told())
+    return source
+
+
+def _model_space(
+    array: NDArray[Any],
+    rows: NDArray[np.int64] | None,
+    *,
+    layout: str,
+    scale: str,
+    name: str,
+    columns: tuple[str, ...],
+) -> tuple[str, tuple[int, ...], Codec]:
+    """Kind, sample shape and codec of an array, with statistics from the given rows, or all."""
+    shape = tuple(to_channels_first(as_tensor(array[:1]), layout).shape[1:])
     if array.dtype == np.uint8:
         _refuse_constant_pixels(array, name)
-        codec, kind = pixel_codec(layout), "image" if len(shape) == 3 else "vector"
-    else:
-        per_feature = scale == "feature" or (scale == "auto" and len(shape) == 1)
-        codec, kind = _fit(array, layout, split, per_feature, name), "field" if len(shape) == 3 else "vector"
-    return Source(name, kind, shape, ArrayReader(array), codec, split)
+        return "image" if len(shape) == 3 else "vector", shape, pixel_codec(layout)
+    per_feature = scale == "feature" or (scale == "auto" and len(shape) == 1)
+    codec = _fit(array, rows, layout, per_feature, name, columns)
+    return "field" if len(shape) == 3 else "vector", shape, codec
 
 
 def load_array(path: Path, *, key: str | None = None) -> tuple[str, NDArray[Any]]:
@@ -124,14 +214,12 @@ def _choose_key(path: Path, archive: Any, key: str | None) -> str:
     return max(sizes, key=lambda name: sizes[name])
 
 
-def _as_tensor(rows: NDArray[Any]) -> Tensor:
-    if rows.dtype.kind == "u" and rows.dtype != np.uint8:
-        rows = rows.astype(np.int64)
-    if rows.dtype.kind == "f" and rows.dtype.itemsize > 8:
-        rows = rows.astype(np.float64)
-    rows = np.ascontiguousarray(rows, dtype=rows.dtype.newbyteorder("="))
-    # A read-only mapping cannot back a tensor, which might be written to.
-    return torch.from_numpy(rows if rows.flags.writeable else rows.copy())
+def _file_of(array: NDArray[Any]) -> tuple[Path, int] | None:
+    """The file that a whole, contiguous mapping maps, and where in it the rows begin."""
+    base: object = array.base  # views of a mapping do not know where in the file they begin
+    if not isinstance(array, np.memmap) or not isinstance(base, mmap) or not array.flags.c_contiguous:
+        return None
+    return Path(str(array.filename)), int(array.offset)
 
 
 def _refuse_non_numbers(array: NDArray[Any], name: str) -> None:
@@ -163,10 +251,10 @@ def _layout_of(array: NDArray[Any], layout: str, name: str) -> str:
     )
 
 
-def row_blocks(array: NDArray[Any], rows: NDArray[np.int64] | None = None) -> Any:
+def row_blocks(array: NDArray[Any], rows: NDArray[np.int64] | None = None, *, size_bytes: int | None = None) -> Any:
     """Yield (first row, block) over the array, or over the given rows, in pieces of bounded size."""
     per_row = max(1, array[:1].nbytes)
-    step = max(1, BLOCK_BYTES // per_row)
+    step = max(1, (size_bytes or BLOCK_BYTES) // per_row)
     count = len(array) if rows is None else len(rows)
     for start in range(0, count, step):
         piece = slice(start, start + step)
@@ -204,16 +292,23 @@ def _refuse_constant_pixels(array: NDArray[Any], name: str) -> None:
         raise UserError(f"All samples of {name} are equal", mend="give data that vary")
 
 
-def _fit(array: NDArray[Any], layout: str, split: Split, per_feature: bool, name: str) -> Codec:
-    """Mean, deviation and range over the training rows, in float64, two passes for accuracy."""
+def _fit(
+    array: NDArray[Any],
+    rows: NDArray[np.int64] | None,
+    layout: str,
+    per_feature: bool,
+    name: str,
+    columns: tuple[str, ...],
+) -> Codec:
+    """Mean, deviation and range over the given rows, or all, in float64, two passes for accuracy."""
     if per_feature and layout not in ("N", "ND"):
-        per_feature_shape: tuple[int, ...] = tuple(to_channels_first(_as_tensor(array[:1]), layout).shape[1:])
+        per_feature_shape: tuple[int, ...] = tuple(to_channels_first(as_tensor(array[:1]), layout).shape[1:])
     else:
         per_feature_shape = (1,) if layout == "N" else array.shape[1:]
 
     def blocks() -> Any:
-        for _, block in row_blocks(array, split.train.numpy()):
-            values = to_channels_first(_as_tensor(block), layout).double()
+        for _, block in row_blocks(array, rows, size_bytes=None if rows is not None else block_bytes()):
+            values = to_channels_first(as_tensor(block), layout).double()
             yield values.reshape(len(values), -1) if per_feature else values.reshape(-1, 1)
 
     count, total = 0, torch.zeros(1, dtype=torch.float64)
@@ -231,7 +326,8 @@ def _fit(array: NDArray[Any], layout: str, split: Split, per_feature: bool, name
     if constant:
         raise UserError(
             f"{name} holds constant features" if per_feature else f"All values of {name} are equal",
-            found=f"columns {', '.join(map(str, constant[:10]))}" + (" ..." if len(constant) > 10 else ""),
+            found=f"columns {', '.join(columns[i] if columns else str(i) for i in constant[:10])}"
+            + (" ..." if len(constant) > 10 else ""),
             mend="drop them: they carry no law to learn",
         )
     if not torch.isfinite(deviation).all() or not (deviation > 0).all():

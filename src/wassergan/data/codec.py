@@ -142,3 +142,14 @@ def torch_dtype(dtype: np.dtype[Any]) -> torch.dtype:
     if dtype.kind in "iu":
         return torch.uint8 if dtype == np.uint8 else torch.int64
     raise UserError("Values must be numbers", found=f"type {dtype}")
+
+
+def as_tensor(rows: NDArray[Any]) -> Tensor:
+    """An array as a tensor that owns its values, in the array's own type (wider where torch has no such type)."""
+    if rows.dtype.kind == "u" and rows.dtype != np.uint8:
+        rows = rows.astype(np.int64)
+    if rows.dtype.kind == "f" and rows.dtype.itemsize > 8:
+        rows = rows.astype(np.float64)
+    rows = np.ascontiguousarray(rows, dtype=rows.dtype.newbyteorder("="))
+    # A read-only mapping cannot back a tensor, which might be written to.
+    return torch.from_numpy(rows if rows.flags.writeable else rows.copy())

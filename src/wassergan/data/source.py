@@ -1,9 +1,11 @@
 """A source: samples of the user's law, split once into training and held-out rows, in model space on request."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,6 +14,14 @@ from wassergan.errors import UserError
 
 HELDOUT_SHARE = 0.1
 RESIDENT_LIMIT_BYTES = 512 * 2**20
+LARGEST_HELDOUT = 2**16  # of data whose row numbers are not listed
+LARGEST_SHUFFLE = 2**20  # row numbers that are shuffled at once when data are streamed
+LONE_BLOCK = 64  # rows of a block where each row is read by itself
+
+
+def fits_in_memory(size_bytes: int) -> bool:
+    """Whether data of that size are kept in memory; larger ones are streamed."""
+    return size_bytes <= RESIDENT_LIMIT_BYTES
 
 
 class Reader(Protocol):
@@ -31,6 +41,56 @@ class Split:
     train: Tensor
     heldout: Tensor
 
+    @property
+    def train_count(self) -> int:
+        """Number of training rows."""
+        return len(self.train)
+
+    def train_rows(self, positions: Tensor) -> Tensor:
+        """Row numbers (k,) of the training rows at positions 0..train_count-1."""
+        return self.train[positions]
+
+    def sample_positions(self, count: int) -> Tensor:
+        """Up to `count` positions of training rows to look at, always the same: the first."""
+        return torch.arange(min(count, self.train_count))
+
+    def holds_out(self, row: int) -> bool:
+        """Whether a row is held out."""
+        return bool((self.heldout == row).any())
+
+
+class SparseSplit:
+    """The same for data so large that only the held-out row numbers are kept: all others are trained on.
+
+    Args:
+        count: number of rows.
+        heldout: numbers of the held-out rows, int64, in an order of no meaning, without repetition.
+    """
+
+    def __init__(self, count: int, heldout: Tensor) -> None:
+        self.heldout = heldout
+        self.train_count = count - len(heldout)
+        self._sorted = heldout.sort().values
+        # How many training rows come before each held-out one.
+        self._before = self._sorted - torch.arange(len(heldout))
+
+    def train_rows(self, positions: Tensor) -> Tensor:
+        """Row numbers (k,) of the training rows at positions 0..train_count-1."""
+        return positions + torch.searchsorted(self._before, positions, right=True)
+
+    def train_positions(self, rows: Tensor) -> Tensor:
+        """How many training rows come before each row (k,); the position of a training row."""
+        return rows - torch.searchsorted(self._sorted, rows)
+
+    def sample_positions(self, count: int) -> Tensor:
+        """Up to `count` positions of training rows to look at, always the same: from all over the data."""
+        return torch.linspace(0, self.train_count - 1, min(count, self.train_count), dtype=torch.float64).long()
+
+    def holds_out(self, row: int) -> bool:
+        """Whether a row is held out."""
+        place = int(torch.searchsorted(self._sorted, row))
+        return place < len(self._sorted) and int(self._sorted[place]) == row
+
 
 def split_rows(count: int, *, heldout: float, seed: int) -> Split:
     """Hold out a share of the rows, chosen by seed.
@@ -43,17 +103,51 @@ def split_rows(count: int, *, heldout: float, seed: int) -> Split:
     Raises:
         UserError: the share is out of range, or leaves one side empty.
     """
-    if not 0 < heldout < 1:
-        raise UserError("The held-out share must lie between 0 and 1", found=f"{heldout}")
-    held = round(count * heldout)
+    held = heldout_count(count, heldout)
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    return Split(train=order[held:].sort().values, heldout=order[:held].sort().values)
+
+
+def sparse_split(count: int, *, heldout: float, seed: int) -> SparseSplit:
+    """Hold out a share of the rows but at most `LARGEST_HELDOUT`, chosen by seed, without a list of all rows.
+
+    Raises:
+        UserError: the share is out of range, or leaves one side empty.
+    """
+    held = min(heldout_count(count, heldout), LARGEST_HELDOUT)
+    numbers = np.random.default_rng(seed)
+    return SparseSplit(count, torch.from_numpy(numbers.choice(count, held, replace=False, shuffle=True)))
+
+
+def heldout_count(count: int, share: float) -> int:
+    """How many of `count` rows a held-out share is.
+
+    Raises:
+        UserError: the share is out of range, or leaves one side empty.
+    """
+    if not 0 < share < 1:
+        raise UserError("The held-out share must lie between 0 and 1", found=f"{share}")
+    held = round(count * share)
     if held < 1 or held >= count:
         raise UserError(
             "Too few samples to hold some out",
-            found=f"{count} samples, of which {heldout:g} would be {held}",
+            found=f"{count} samples, of which {share:g} would be {held}",
             mend="give more samples, or another --heldout share",
         )
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-    return Split(train=order[held:].sort().values, heldout=order[:held].sort().values)
+    return held
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Training positions that are read together, and how many such blocks are mixed at a time.
+
+    Args:
+        bounds: (blocks + 1,) int64, ascending: where each block begins, and where the last one ends.
+        per_window: blocks whose rows are mixed.
+    """
+
+    bounds: Tensor
+    per_window: int
 
 
 class Source:
@@ -69,13 +163,14 @@ class Source:
     """
 
     def __init__(
-        self, name: str, kind: str, shape: tuple[int, ...], reader: Reader, codec: Codec, split: Split
+        self, name: str, kind: str, shape: tuple[int, ...], reader: Reader, codec: Codec, split: Split | SparseSplit
     ) -> None:
         self.name = name
         self.kind = kind
         self.shape = shape
         self.codec = codec
         self.split = split
+        self.columns: tuple[str, ...] = ()  # names of a table's columns
         self._reader = reader
 
     def __len__(self) -> int:
@@ -84,7 +179,7 @@ class Source:
     @property
     def train_count(self) -> int:
         """Number of training rows."""
-        return len(self.split.train)
+        return self.split.train_count
 
     @property
     def heldout_count(self) -> int:
@@ -94,7 +189,18 @@ class Source:
     @property
     def fits_in_memory(self) -> bool:
         """Whether the training rows are small enough to be kept as float32."""
-        return len(self) * self.shape_size * 4 <= RESIDENT_LIMIT_BYTES
+        return fits_in_memory(len(self) * self.shape_size * 4)
+
+    @property
+    def blocks(self) -> Blocks | None:
+        """The blocks in which training rows are read; None where rows in any order cost the same and are few."""
+        if self.fits_in_memory or self.train_count <= LARGEST_SHUFFLE:
+            return None
+        bounds = torch.arange(0, self.train_count + LONE_BLOCK, LONE_BLOCK).clamp(max=self.train_count)
+        return Blocks(bounds, LARGEST_SHUFFLE // LONE_BLOCK)
+
+    def expect(self, windows: Sequence[tuple[int, ...]]) -> None:
+        """A hint: the next training samples come from these windows of blocks, in this order."""
 
     @property
     def shape_size(self) -> int:
@@ -109,7 +215,11 @@ class Source:
         """Training samples at positions 0..train_count-1, (k, *shape) float32 in model space."""
         if self.fits_in_memory:
             return self._resident[positions]
-        return self._encode(self.split.train[positions])
+        return self._encode(self.split.train_rows(positions))
+
+    def train_sample(self, count: int) -> Tensor:
+        """Up to `count` training samples to look at, the same at every call, (k, *shape) float32 in model space."""
+        return self.train(self.split.sample_positions(count))
 
     def heldout(self, positions: Tensor) -> Tensor:
         """Held-out samples at positions 0..heldout_count-1, (k, *shape) float32 in model space."""
@@ -117,7 +227,7 @@ class Source:
 
     @cached_property
     def _resident(self) -> Tensor:
-        return self._encode(self.split.train)
+        return self._encode(self.split.train_rows(torch.arange(self.train_count)))
 
     def _encode(self, rows: Tensor) -> Tensor:
         return self.codec.encode(self._reader.read(rows))

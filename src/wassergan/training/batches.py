@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from wassergan.constraints import WHOLE, Share
 from wassergan.data import Source
 from wassergan.errors import UserError
-from wassergan.training.seeds import derived_rng
+from wassergan.training.order import order_of
 
 PREFETCHED_BATCHES = 3
 
@@ -19,38 +20,40 @@ class BatchStream:
     """Every training row once per epoch, in an order that the seed and the epoch fix.
 
     Batches are always full: the last one of an epoch is completed from the next epoch's order, so no row is
-    skipped. Data that do not fit in memory are read and decoded ahead by a thread.
+    skipped. A batch is positions first, which follow from the seed and the number of samples served alone, then the
+    samples there. Data that do not fit in memory are read and decoded ahead by a thread.
 
     Args:
         source: where samples come from.
         batch_size: samples per batch.
         seed: fixes the order.
+        share: which rows of each batch are read: those of this process.
 
     Raises:
         UserError: the source holds fewer training samples than two batches need.
     """
 
-    def __init__(self, source: Source, batch_size: int, *, seed: int) -> None:
+    def __init__(self, source: Source, batch_size: int, *, seed: int, share: Share = WHOLE) -> None:
         if source.train_count < 2 * batch_size:
             raise UserError(
                 "Too few samples to train on",
                 found=f"{source.train_count} training samples for batches of {batch_size}",
                 mend=f"give at least {2 * batch_size}, or a smaller --batch-size",
             )
-        self._source, self._batch_size, self._seed = source, batch_size, seed
+        self._source, self._batch_size, self._seed, self._share = source, batch_size, seed, share
         self._served = 0
-        self._order = (-1, torch.empty(0, dtype=torch.int64))
+        self._order = order_of(source, seed=seed)
         self._ahead: deque[Future[Tensor]] = deque()
         self._reader = None if source.fits_in_memory else ThreadPoolExecutor(1, thread_name_prefix="batches")
 
     def draw(self) -> Tensor:
-        """The next batch, (batch_size, *shape) float32 in model space, on the CPU."""
+        """This process's rows of the next batch, (batch_size / share.of, *shape) float32 in model space, on the CPU."""
         if self._reader is None:
-            batch = self._source.train(self._positions(self._served))
+            batch = self._read(self._served)
         else:
             while len(self._ahead) < PREFETCHED_BATCHES:
                 first = self._served + len(self._ahead) * self._batch_size
-                self._ahead.append(self._reader.submit(partial(self._source.train, self._positions(first))))
+                self._ahead.append(self._reader.submit(partial(self._read, first)))
             batch = self._ahead.popleft().result()
         self._served += self._batch_size
         return batch
@@ -64,17 +67,20 @@ class BatchStream:
         self._served = state["served"]
         self._ahead.clear()
 
+    def _read(self, first: int) -> Tensor:
+        spans = self._spans(first)
+        self._source.expect([window for span in spans for window in self._order.windows(*span)][: len(spans) + 1])
+        return self._source.train(self._share.rows(self._positions(first)))
+
     def _positions(self, first: int) -> Tensor:
+        """Positions of the batch before which `first` samples were served, (batch_size,) int64."""
+        return torch.cat([self._order.positions(*span) for span in self._spans(first)])
+
+    def _spans(self, first: int) -> list[tuple[int, int, int]]:
+        """The epoch, or the two, that a batch is served from, and the places in their orders: (epoch, start, stop)."""
         count = self._source.train_count
         epoch, start = divmod(first, count)
-        positions = self._epoch_order(epoch)[start : start + self._batch_size]
-        if len(positions) < self._batch_size:
-            rest = self._batch_size - len(positions)
-            positions = torch.cat([positions, self._epoch_order(epoch + 1)[:rest]])
-        return positions
-
-    def _epoch_order(self, epoch: int) -> Tensor:
-        if self._order[0] != epoch:
-            rng = derived_rng(self._seed, "order", epoch)
-            self._order = (epoch, torch.randperm(self._source.train_count, generator=rng))
-        return self._order[1]
+        stop = start + self._batch_size
+        if stop <= count:
+            return [(epoch, start, stop)]
+        return [(epoch, start, count), (epoch + 1, 0, stop - count)]

@@ -1,0 +1,281 @@
+"""Parquet, Arrow and Feather files, one or a folder of them, as arrays of numeric columns."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from wassergan.data.arrays import array_source, streamed_source
+from wassergan.data.blocks import BlockReader, buffer_bytes
+from wassergan.data.source import HELDOUT_SHARE, Source, fits_in_memory
+from wassergan.errors import UserError
+
+SUFFIXES = (".parquet", ".arrow", ".feather")
+STREAM_ROWS = 65536  # rows that are decoded at a time
+STREAM_BYTES = 16 * 2**20
+COPIED_ROWS = 4096  # columns become rows in pieces that fit the processor's cache
+MOST_BLOCKS = 2**22
+
+
+def is_columnar(path: Path) -> bool:
+    """Whether the name is that of a Parquet, Arrow or Feather file."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def columnar_source(
+    paths: Sequence[Path],
+    name: str,
+    *,
+    layout: str = "auto",
+    scale: str = "auto",
+    heldout: float = HELDOUT_SHARE,
+    seed: int = 0,
+    report: Callable[[str], None] = lambda message: None,
+) -> Source:
+    """All rows of the files, one file after the other, (n, D) in the type that holds all columns.
+
+    Args:
+        paths: `.parquet`, `.arrow` or `.feather` files with the same numeric columns.
+        name: what to call them.
+        layout: `ND` or `auto`.
+        scale: `feature`, `array` or `auto`.
+        heldout: share held out; at most 65536 rows of data larger than memory.
+        seed: chooses the held-out rows.
+        report: told what was left out, and how rows of large data are mixed.
+
+    Raises:
+        UserError: pyarrow is missing, a file is damaged, files differ, or columns are not numbers.
+    """
+    tables = [_opened(path) for path in paths]
+    columns, dtype = _columns(tables, name, report)
+    reader = ColumnarBlocks(name, tables, columns, dtype)
+    if len(reader) == 0:
+        raise UserError(f"{name} holds no rows")
+    if layout not in ("auto", "ND"):
+        raise UserError(f"Layout {layout} does not fit {name}", found="a table", mend="leave --layout out")
+    if not fits_in_memory(len(reader) * reader.row_bytes):
+        return streamed_source(reader, layout="ND", scale=scale, heldout=heldout, seed=seed, report=report)
+    rows = reader.load(range(len(reader.bounds) - 1))
+    return array_source(rows, name=name, layout="ND", scale=scale, heldout=heldout, seed=seed, columns=columns)
+
+
+class Piece(NamedTuple):
+    """Rows start..start+rows-1 of a row group or record batch of a file."""
+
+    table: int
+    group: int
+    start: int
+    rows: int
+
+
+class ColumnarBlocks(BlockReader):
+    """Row groups as blocks; one that would fill more than half the buffer is cut into several.
+
+    Args:
+        name: what to call the data.
+        tables: the files.
+        columns: which columns, in which order.
+        dtype: that holds them all.
+    """
+
+    def __init__(self, name: str, tables: Sequence["Table"], columns: tuple[str, ...], dtype: np.dtype[Any]) -> None:
+        row_bytes = len(columns) * dtype.itemsize
+        self._tables = tables
+        self._pieces = _pieces(tables, max(1, buffer_bytes() // 2 // row_bytes), name)
+        ends = torch.tensor([piece.rows for piece in self._pieces], dtype=torch.int64).cumsum(0)
+        bounds = torch.cat([torch.zeros(1, dtype=torch.int64), ends])
+        super().__init__(name, bounds, (len(columns),), dtype, columns=columns)
+
+    def pick(self, block: int, places: NDArray[np.int64]) -> NDArray[Any]:
+        """Rows of a block at places (k,), counted from its first row; only those become rows."""
+        rows = np.empty((len(places), *self.row_shape), self.dtype)
+        for start, batch in self._batches(block):
+            here = (places >= start) & (places < start + len(batch))
+            picked = np.empty((int(here.sum()), *self.row_shape), self.dtype)
+            _fill(picked, batch.take(places[here] - start))
+            rows[here] = picked
+        self._refuse_bad(rows, places + int(self.bounds[block]))
+        return rows
+
+    def _read_into(self, block: int, rows: NDArray[Any]) -> None:
+        for start, batch in self._batches(block):
+            _fill(rows[start : start + len(batch)], batch)
+
+    def _batches(self, block: int) -> Iterator[tuple[int, Any]]:
+        """The record batches of a block, each with the place of its first row in the block."""
+        piece = self._pieces[block]
+        table = self._tables[piece.table]
+        step = max(1, min(STREAM_ROWS, STREAM_BYTES // self.row_bytes))
+        passed, given = -piece.start, 0
+        with _readable(table.path):
+            for whole in table.batches(piece.group, self.columns, step):
+                batch = whole.slice(max(0, -passed), piece.rows - given)
+                passed += len(whole)
+                if len(batch):
+                    self._refuse_missing(batch, table.path, int(self.bounds[block]) + given)
+                    yield given, batch
+                    given += len(batch)
+                if given == piece.rows:
+                    return
+        raise UserError(f"{table.path} holds fewer rows than it says", mend="write it again")
+
+    def _refuse_missing(self, batch: Any, path: Path, first: int) -> None:
+        for name, column in zip(self.columns, batch.columns, strict=True):
+            if column.null_count:
+                row = first + int(column.is_null().index(True).as_py())
+                raise UserError(
+                    f"{path} holds missing values",
+                    found=f"the first in row {row}, column {name}",
+                    mend="fill them, or drop those rows",
+                )
+
+
+class Table(Protocol):
+    """A file of columns whose rows come in groups."""
+
+    path: Path
+    schema: Any
+    group_rows: list[int]
+
+    def batches(self, group: int, columns: Sequence[str], step: int) -> Iterator[Any]:
+        """The record batches of a group, in order, with at most about `step` rows each."""
+
+
+class ParquetTable:
+    """A Parquet file; its groups are row groups."""
+
+    def __init__(self, path: Path) -> None:
+        from pyarrow import parquet
+
+        self.path = path
+        self._metadata = parquet.read_metadata(path)
+        self.schema = self._metadata.schema.to_arrow_schema()
+        self.group_rows = [self._metadata.row_group(i).num_rows for i in range(self._metadata.num_row_groups)]
+
+    def batches(self, group: int, columns: Sequence[str], step: int) -> Iterator[Any]:
+        """The record batches of a row group; pages are read as they are needed."""
+        from pyarrow import parquet
+
+        with parquet.ParquetFile(self.path, metadata=self._metadata, buffer_size=2**20, pre_buffer=False) as file:
+            yield from file.iter_batches(step, row_groups=[group], columns=list(columns), use_threads=True)
+
+
+class ArrowTable:
+    """An Arrow file, which Feather files are too; its groups are record batches."""
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow
+
+        self.path = path
+        # The rows of a batch are known once one column is looked at.
+        one_column = pyarrow.ipc.IpcReadOptions(included_fields=[0])
+        with pyarrow.memory_map(str(path)) as file:
+            self.schema = pyarrow.ipc.open_file(file).schema
+            reader = pyarrow.ipc.open_file(file, options=one_column)
+            self.group_rows = [reader.get_batch(i).num_rows for i in range(reader.num_record_batches)]
+
+    def batches(self, group: int, columns: Sequence[str], step: int) -> Iterator[Any]:
+        """The record batch of a group, in one piece."""
+        import pyarrow
+
+        with pyarrow.memory_map(str(self.path)) as file:
+            batch = pyarrow.ipc.open_file(file).get_batch(group)
+            batch.validate()
+            yield batch.select(list(columns))
+
+
+def _opened(path: Path) -> Table:
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            f"Reading {path} needs pyarrow, which is not installed", mend="install it: pip install 'wassergan[tables]'"
+        ) from error
+    with _readable(path):
+        return ParquetTable(path) if path.suffix.lower() == ".parquet" else ArrowTable(path)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    from pyarrow import ArrowException
+
+    try:
+        yield
+    except UserError:
+        raise
+    except (ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
+        kind = "a Parquet file" if path.suffix.lower() == ".parquet" else "an Arrow or Feather file (version 2)"
+        reason = str(error).splitlines()
+        raise UserError(
+            f"{path} cannot be read as {kind}", found=reason[0] if reason else "", mend="write it again"
+        ) from error
+
+
+def _columns(
+    tables: Sequence[Table], name: str, report: Callable[[str], None]
+) -> tuple[tuple[str, ...], np.dtype[Any]]:
+    """Names of the columns that are samples' numbers, and the type that holds them all."""
+    from pyarrow import types
+
+    first = tables[0].schema
+    for table in tables[1:]:
+        if not table.schema.equals(first):
+            raise UserError(
+                f"{table.path} has other columns than {tables[0].path}",
+                found=_difference(first, table.schema),
+                mend="give files with the same columns",
+            )
+    index = [each for each in (first.pandas_metadata or {}).get("index_columns", []) if isinstance(each, str)]
+    fields = [each for each in first if each.name not in index]
+    if index:
+        report(f"Left out the index of {name}: {', '.join(index)}.")
+    names = tuple(each.name for each in fields)
+    if len(set(names)) < len(names):
+        raise UserError(f"{name} has columns of the same name", found=", ".join(names), mend="rename them")
+    others = [f"{each.name} ({each.type})" for each in fields if not _is_number(types, each.type)]
+    if others or not fields:
+        raise UserError(
+            f"{name} has columns that are not numbers" if others else f"{name} has no columns",
+            found=", ".join(others[:10]) + (" ..." if len(others) > 10 else ""),
+            mend="leave them out or turn them into numbers: only numeric columns can be read so far",
+        )
+    dtype = np.result_type(*(each.type.to_pandas_dtype() for each in fields))
+    # Eight bits would be taken for grey levels.
+    return names, np.dtype(np.int16) if dtype == np.uint8 else dtype
+
+
+def _is_number(types: Any, kind: Any) -> bool:
+    return bool(types.is_integer(kind) or types.is_floating(kind))
+
+
+def _difference(expected: Any, found: Any) -> str:
+    has, wants = ({f"{each.name} ({each.type})" for each in schema} for schema in (found, expected))
+    parts = [
+        f"{word} {', '.join(sorted(names)[:5])}"
+        for word, names in (("without", wants - has), ("with", has - wants))
+        if names
+    ]
+    return " and ".join(parts) or "another order of columns"
+
+
+def _pieces(tables: Sequence[Table], largest: int, name: str) -> list[Piece]:
+    counts = [-(-rows // largest) for table in tables for rows in table.group_rows]
+    if sum(counts) > MOST_BLOCKS:
+        raise UserError(f"{name} has too many row groups", found=f"{sum(counts)}", mend="write larger row groups")
+    return [
+        Piece(number, group, start, min(largest, rows - start))
+        for number, table in enumerate(tables)
+        for group, rows in enumerate(table.group_rows)
+        for start in range(0, rows, largest)
+    ]
+
+
+def _fill(rows: NDArray[Any], batch: Any) -> None:
+    columns = [column.to_numpy(zero_copy_only=False) for column in batch.columns]
+    for start in range(0, len(rows), COPIED_ROWS):
+        piece = slice(start, start + COPIED_ROWS)
+        np.stack([column[piece] for column in columns], axis=1, out=rows[piece])

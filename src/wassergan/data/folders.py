@@ -1,0 +1,130 @@
+"""Which files a folder or a pattern stands for, and an index of them that stays small for millions."""
+
+import os
+import re
+from array import array
+from collections.abc import Iterator, Sequence
+from glob import glob
+from itertools import islice
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wassergan.errors import UserError
+
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+MOST_FILES = 10**5
+_BRACES = re.compile(r"\{([^{}]*)\}")
+
+
+class PathIndex(Sequence[Path]):
+    """Paths under a folder; kept as their names' bytes, end to end, and where each one ends.
+
+    Args:
+        folder: that all paths are under.
+        names: relative paths in the file system's encoding, end to end.
+        ends: (n,) where each name ends.
+        chosen: (k,) which of the n names are in the index; all unless given.
+    """
+
+    def __init__(
+        self, folder: Path, names: bytes, ends: NDArray[np.int64], chosen: NDArray[np.int64] | None = None
+    ) -> None:
+        self._folder, self._names, self._ends = folder, names, ends
+        self._chosen = chosen
+
+    def __len__(self) -> int:
+        return len(self._ends if self._chosen is None else self._chosen)
+
+    @overload
+    def __getitem__(self, place: int) -> Path: ...
+    @overload
+    def __getitem__(self, place: slice) -> "PathIndex": ...
+    def __getitem__(self, place: int | slice) -> "Path | PathIndex":
+        if isinstance(place, slice):
+            return self.subset(np.arange(len(self))[place])
+        if not 0 <= place < len(self):
+            raise IndexError(place)
+        row = int(place if self._chosen is None else self._chosen[place])
+        start = int(self._ends[row - 1]) if row else 0
+        return self._folder / os.fsdecode(self._names[start : int(self._ends[row])])
+
+    def subset(self, places: NDArray[np.int64]) -> "PathIndex":
+        """The paths at some places (k,)."""
+        chosen = places if self._chosen is None else self._chosen[places]
+        return PathIndex(self._folder, self._names, self._ends, chosen.astype(np.int64))
+
+
+def index_files(folder: Path, suffixes: frozenset[str]) -> PathIndex:
+    """All files under a folder with one of the suffixes (in lower case), in the order of their sorted paths."""
+    names, ends = bytearray(), array("q")
+    for name in _files(os.fspath(folder), "", suffixes):
+        names += os.fsencode(name)
+        ends.append(len(names))
+    return PathIndex(folder, bytes(names), np.frombuffer(ends, np.int64) if ends else np.empty(0, np.int64))
+
+
+def holds_any(folder: Path, suffixes: frozenset[str]) -> bool:
+    """Whether there is a file with one of the suffixes under a folder."""
+    return next(_files(os.fspath(folder), "", suffixes), None) is not None
+
+
+def is_shard(path: Path) -> bool:
+    """Whether the name is that of a tar file."""
+    return path.suffix.lower() == ".tar"
+
+
+def matching_files(pattern: str) -> list[Path]:
+    """The files that a pattern names: `{000..099}` counts, `{a,b}` lists, `*`, `?` and `[]` match what is there.
+
+    Raises:
+        UserError: it stands for more than 100000 files.
+    """
+    names = list(islice(_expanded(pattern), MOST_FILES + 1))
+    if len(names) > MOST_FILES:
+        raise UserError(f"{pattern} stands for too many files", found=f"more than {MOST_FILES}")
+    return [Path(each) for name in names for each in (sorted(glob(name)) if _is_glob(name) else [name])]  # noqa: PTH207
+
+
+def is_pattern(name: str) -> bool:
+    """Whether a name holds braces or what `glob` understands."""
+    return bool(_BRACES.search(name)) or _is_glob(name)
+
+
+def _is_glob(name: str) -> bool:
+    return any(each in name for each in "*?[")
+
+
+def _expanded(pattern: str) -> Iterator[str]:
+    found = _BRACES.search(pattern)
+    if found is None:
+        yield pattern
+        return
+    first, rest = pattern[: found.start()], pattern[found.end() :]
+    numbers = re.fullmatch(r"(\d+)\.\.(\d+)", found[1])
+    if numbers:
+        width = len(numbers[1])
+        words: Iterator[str] = (f"{i:0{width}}" for i in range(int(numbers[1]), int(numbers[2]) + 1))
+    else:
+        words = iter(found[1].split(","))
+    for word in words:
+        yield from _expanded(first + word + rest)
+
+
+def _files(folder: str, prefix: str, suffixes: frozenset[str]) -> Iterator[str]:
+    """Relative paths, folders in their place among the files; links to folders are not followed."""
+    entries: list[tuple[str, bool]] = []
+    with os.scandir(folder) as found:
+        for entry in found:
+            if entry.is_dir(follow_symlinks=False):
+                entries.append((entry.name, True))
+            elif os.path.splitext(entry.name)[1].lower() in suffixes and entry.is_file():  # noqa: PTH122
+                entries.append((entry.name, False))
+    entries.sort()
+    for name, is_folder in entries:
+        if is_folder:
+            yield from _files(os.path.join(folder, name), f"{prefix}{name}/", suffixes)  # noqa: PTH118
+        else:
+            yield prefix + name
