@@ -10,7 +10,7 @@ from wassergan.data import open_source
 from wassergan.errors import UserError
 from wassergan.presets import resolve
 from wassergan.settings import TrainSettings
-from wassergan.training import Trainer
+from wassergan.training import Processes, Trainer
 
 
 def built(**given: object) -> Trainer:
@@ -53,11 +53,57 @@ def test_the_trainer_is_what_the_settings_say() -> None:
     )
     assert (trainer.constraint.name, trainer.constraint.weight) == ("gp", 3.0)  # type: ignore[attr-defined]
     assert (trainer.critic_steps, trainer.batch_size, trainer.latent_dim) == (4, 8, 5)
-    assert isinstance(trainer._critic_optimizer, torch.optim.RMSprop)
     assert trainer._critic_optimizer.defaults["lr"] == 0.25
+    assert trainer._critic_optimizer.defaults["betas"] == (0.0, 0.99)
+
+
+@pytest.mark.parametrize("units", [True, False])
+def test_auto_takes_bfloat16_for_large_networks_where_there_are_matrix_units(
+    monkeypatch: pytest.MonkeyPatch, units: bool
+) -> None:
+    monkeypatch.setattr(building, "has_bf16_units", lambda device: units)
+    assert built(precision="auto")._precision == torch.float32  # small
+    monkeypatch.setattr(building, "ONE_THREAD_WEIGHTS", 10)
+    large = torch.bfloat16 if units else torch.float32
+    assert built(precision="auto")._precision == large
+    assert built(precision="auto", constraint="orthogonal", critic_activation="maxmin")._precision == torch.float32
+    assert built(precision="bf16")._precision == torch.bfloat16
+    assert built(precision="float32")._precision == torch.float32
+
+
+def test_matrix_units_are_asked_for_where_torch_can_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    for found in (True, False):
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda found=found: found)
+        assert building.has_bf16_units(torch.device("cpu")) is found
+    monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported")
+    assert not building.has_bf16_units(torch.device("cpu"))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
+    assert building.has_bf16_units(torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    assert not building.has_bf16_units(torch.device("cuda"))
 
 
 def test_settings_with_a_hole_are_a_mistake_of_ours() -> None:
     source = open_source(np.random.default_rng(0).normal(size=(60, 2)))
     with pytest.raises(AssertionError, match="no holes"):
         build_trainer(replace(TrainSettings(), network=None), source)
+
+
+@pytest.mark.parametrize("name", ["auto", "cuda"])
+def test_each_process_of_a_machine_has_its_own_gpu(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    # Ranks 2 and 3 of four processes on two machines.
+    devices = [
+        choose_device(name, Processes(rank=2 + local, count=4, local_rank=local, local_count=2)) for local in (0, 1)
+    ]
+    assert devices == [torch.device("cuda:0"), torch.device("cuda:1")]
+    with pytest.raises(UserError, match=r"3 processes on a machine need a GPU each: --device cuda, 2 CUDA devices"):
+        choose_device(name, Processes(rank=2, count=3, local_rank=2, local_count=3))
+
+
+def test_one_gpu_cannot_be_named_for_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(UserError, match="--device cuda:1"):
+        choose_device("cuda:1", Processes(count=2, local_count=2))
+    assert choose_device("cpu", Processes(count=2, local_count=2)) == torch.device("cpu")

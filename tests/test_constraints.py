@@ -207,7 +207,7 @@ def test_penalty_of_half_precision_batches_is_float32_and_within_one_percent(kin
         penalty = kind().weight * kind().cost(slopes).mean()  # type: ignore[attr-defined]
         mixed = kind().penalty(critic, real.bfloat16(), fake.bfloat16(), generator_of(0))
     assert slopes.dtype == torch.float32 and mixed.dtype == torch.float32
-    assert penalty.item() == pytest.approx(exact, rel=1e-5)
+    assert penalty.item() == pytest.approx(exact, rel=0.01)
     full = kind().penalty(critic, real.bfloat16().float(), fake.bfloat16().float(), generator_of(0))
     assert mixed.item() == pytest.approx(full.item(), rel=0.01)
 

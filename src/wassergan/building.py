@@ -14,9 +14,9 @@ from wassergan.errors import UserError
 from wassergan.networks import Bounded, build_networks
 from wassergan.objectives import objective_named
 from wassergan.settings import TrainSettings
-from wassergan.training import OptimizerSettings, Trainer, rate_schedule
+from wassergan.training import ALONE, OptimizerSettings, Processes, Trainer, rate_schedule
 
-ONE_THREAD_WEIGHTS = 500_000  # up to here a second thread gained nothing (docs/lab-notes.md)
+ONE_THREAD_WEIGHTS = 500_000  # up to here neither a second thread nor bf16 gained much (docs/lab-notes.md)
 ALL_THREADS = torch.get_num_threads()  # torch's own choice, which knows of affinity
 
 T = TypeVar("T")
@@ -56,10 +56,11 @@ def networks_of(settings: TrainSettings, shape: tuple[int, ...], codec: Codec) -
     )
 
 
-def build_trainer(settings: TrainSettings, source: Source) -> Trainer:
-    """The trainer that resolved settings describe."""
+def build_trainer(settings: TrainSettings, source: Source, processes: Processes = ALONE) -> Trainer:
+    """The trainer that resolved settings describe, on one of some processes."""
     generator, critic = networks_of(settings, source.shape, source.codec)
     _set_threads(settings.threads, generator, critic)
+    device = choose_device(settings.device, processes)
     return Trainer(
         generator,
         critic,
@@ -80,31 +81,69 @@ def build_trainer(settings: TrainSettings, source: Source) -> Trainer:
         average_half_life_samples=_given(settings.average_half_life),
         average_ramp=_given(settings.average_ramp),
         seed=settings.seed,
-        device=choose_device(settings.device),
-        precision=settings.precision,
+        device=device,
+        precision=_precision(settings, device, generator, critic),
+        processes=processes,
     )
 
 
-def choose_device(name: str) -> torch.device:
-    """`auto` is the first CUDA device if there is one.
+def has_bf16_units(device: torch.device) -> bool:
+    """Whether a device multiplies bfloat16 matrices in units of their own: AMX, or tensor cores from Ampere on."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    supported: Callable[[], bool] = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    return supported()
+
+
+def choose_device(name: str, processes: Processes = ALONE) -> torch.device:
+    """`auto` is the first CUDA device if there is one; of several processes on a machine, each has its own.
 
     Raises:
-        UserError: no such device.
+        UserError: no such device, or too few of them.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
         raise UserError("Unknown device", found=f"'{name}'", mend="use auto, cpu, cuda or cuda:N")
+    if name != "cpu" and processes.local_count > 1:
+        return _own_gpu(name, processes)
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(f"There is no device {name}", found=f"{torch.cuda.device_count()} CUDA devices", mend="use cpu")
     return device
 
 
+def _own_gpu(name: str, processes: Processes) -> torch.device:
+    if name != "cuda" or torch.cuda.device_count() < processes.local_count:
+        raise UserError(
+            f"{processes.local_count} processes on a machine need a GPU each",
+            found=f"--device {name}, {torch.cuda.device_count()} CUDA devices",
+            mend="use --device cuda and start as many processes as there are GPUs, or use --device cpu",
+        )
+    return torch.device("cuda", processes.local_rank)
+
+
 def _optimizer(settings: TrainSettings, rate: float) -> OptimizerSettings:
     return OptimizerSettings(
         _given(settings.optimizer), rate=rate, beta1=_given(settings.beta1), beta2=_given(settings.beta2)
     )
+
+
+def _precision(settings: TrainSettings, device: torch.device, *networks: nn.Module) -> str:
+    """What `auto` stands for: bf16 for networks of some size where it has units, else float32.
+
+    A rule of hardware and sizes, not a measurement, so that equal seeds on equal machines give equal weights. Small
+    networks lose more time on conversions than they win; orthogonal weights are certified in full precision.
+    """
+    if settings.precision != "auto":
+        return settings.precision
+    large = weight_count(*networks) > ONE_THREAD_WEIGHTS
+    return "bf16" if large and settings.constraint != "orthogonal" and has_bf16_units(device) else "float32"
+
+
+def weight_count(*networks: nn.Module) -> int:
+    """The trained numbers of some networks together."""
+    return sum(parameter.numel() for network in networks for parameter in network.parameters())
 
 
 def _set_threads(threads: int | None, *networks: nn.Module) -> None:
@@ -116,8 +155,7 @@ def _set_threads(threads: int | None, *networks: nn.Module) -> None:
     if threads is not None:
         torch.set_num_threads(threads)
     elif "OMP_NUM_THREADS" not in os.environ:
-        weights = sum(parameter.numel() for network in networks for parameter in network.parameters())
-        torch.set_num_threads(1 if weights <= ONE_THREAD_WEIGHTS else ALL_THREADS)
+        torch.set_num_threads(1 if weight_count(*networks) <= ONE_THREAD_WEIGHTS else ALL_THREADS)
 
 
 def _given(value: T | None) -> T:

@@ -4,6 +4,9 @@ A constraint acts at three moments: `prepare` once before training, `penalty` in
 after each optimiser step. Each does nothing unless its class says otherwise, so the loop calls all three.
 """
 
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -22,11 +25,32 @@ from wassergan.lipschitz import (
 LARGEST_ORTHOGONAL = 1.001  # float32 rounding of some dozen layers included
 
 
+@dataclass(frozen=True)
+class Share:
+    """Which of `of` equal parts of a batch, one after the other, some samples are; the whole batch by default.
+
+    Random numbers are drawn for the whole batch and cut, so that the number of parts changes nothing.
+
+    >>> Share(1, 2).rows(torch.arange(6))
+    tensor([3, 4, 5])
+    """
+
+    index: int = 0
+    of: int = 1
+
+    def rows(self, whole: Tensor) -> Tensor:
+        """The part's rows of the whole batch's, (n · of, ...) to (n, ...)."""
+        return whole.tensor_split(self.of)[self.index]
+
+
+WHOLE = Share()
+
+
 def input_slopes(critic: nn.Module, points: Tensor, *, differentiable: bool = False) -> Tensor:
     """Slopes ‖∇f(x_i)‖₂ of a critic at each of n points, one Euclidean norm per sample over all its axes.
 
-    The norm is differentiable at 0 (its gradient is 0 there), and is taken in at least float32 whatever
-    precision autocast asks for.
+    The norm is differentiable at 0 (its gradient is 0 there), and is taken in at least float32; the passes through
+    the critic have the precision that autocast asks for.
 
     Args:
         critic: maps (n, ...) to n scores; must not mix samples.
@@ -36,16 +60,17 @@ def input_slopes(critic: nn.Module, points: Tensor, *, differentiable: bool = Fa
     Returns:
         (n,) slopes, in score units per unit of the input.
     """
-    with torch.enable_grad(), torch.autocast(points.device.type, enabled=False):
+    with torch.enable_grad():
         points = _full_precision(points).detach().requires_grad_(True)
-        scores = critic(points)
+        scores = _full_precision(critic(points))
         # f(x_i) depends on x_i alone, so the gradient of the sum holds each sample's own gradient.
         (gradients,) = torch.autograd.grad(scores.sum(), points, create_graph=differentiable)
-        slopes: Tensor = torch.linalg.vector_norm(gradients.flatten(1), dim=1)
+        with torch.autocast(points.device.type, enabled=False):
+            slopes: Tensor = torch.linalg.vector_norm(_full_precision(gradients).flatten(1), dim=1)
         return slopes
 
 
-def points_between(real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
+def points_between(real: Tensor, fake: Tensor, rng: torch.Generator, share: Share = WHOLE) -> Tensor:
     """Random points on the segments between paired samples: u x + (1 - u) y, with one u ~ U[0, 1] per sample.
 
     Source: Gulrajani et al. 2017, arXiv 1704.00028, section 4.
@@ -54,6 +79,7 @@ def points_between(real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
         real: (n, ...) samples of any rank.
         fake: the same shape.
         rng: draws u; on the samples' device.
+        share: which part of a batch the samples are; u is drawn for all of it.
 
     Raises:
         UserError: the two batches differ in shape.
@@ -61,9 +87,9 @@ def points_between(real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
     if real.shape != fake.shape:
         raise UserError("Real and fake batches differ in shape", found=f"{tuple(real.shape)} and {tuple(fake.shape)}")
     real, fake = _full_precision(real), _full_precision(fake)
-    weight_shape = (len(real),) + (1,) * (real.dim() - 1)
-    weight = torch.rand(weight_shape, generator=rng, device=real.device, dtype=real.dtype)
-    return weight * real + (1 - weight) * fake
+    weight_shape = (share.of * len(real),) + (1,) * (real.dim() - 1)
+    weight = share.rows(torch.rand(weight_shape, generator=rng, device=real.device, dtype=real.dtype))
+    return torch.lerp(fake, real, weight)
 
 
 def _full_precision(values: Tensor) -> Tensor:
@@ -71,10 +97,14 @@ def _full_precision(values: Tensor) -> Tensor:
 
 
 class Constraint:
-    """What every constraint may do; this base does nothing at any of the three moments."""
+    """What every constraint may do; this base does nothing at any of the three moments.
+
+    Whoever trains in several processes sets `share`: the part of each batch that `penalty` is given.
+    """
 
     name = "none"
     lipschitz = False
+    share = WHOLE
 
     def prepare(self, critic: nn.Module) -> None:
         """Parametrise the critic, or refuse one that the constraint cannot hold.
@@ -117,12 +147,11 @@ class Clipping(Constraint):
     @torch.no_grad()
     def project(self, critic: nn.Module) -> None:
         """Clip the parameters; running statistics are buffers and stay as they are."""
-        parameters: list[Tensor] = list(critic.parameters())
-        torch._foreach_clamp_min_(parameters, -self.limit)
-        torch._foreach_clamp_max_(parameters, self.limit)
+        for parameter in critic.parameters():
+            parameter.clamp_(-self.limit, self.limit)
 
 
-class _SlopePenalty(Constraint):
+class SlopePenalty(Constraint, ABC):
     """weight · E[cost(‖∇f(x̂)‖)] with x̂ on segments between real and fake samples."""
 
     lipschitz = True
@@ -143,16 +172,20 @@ class _SlopePenalty(Constraint):
 
     def penalty(self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
         """One slope per sample, in at least float32, averaged over the batch."""
-        points = points_between(real.detach(), fake.detach(), rng)
+        points = points_between(real.detach(), fake.detach(), rng, self.share)
         slopes = input_slopes(critic, points, differentiable=True)
         return self.weight * self.cost(slopes).mean()
 
+    @abstractmethod
     def cost(self, slopes: Tensor) -> Tensor:
         """The cost of each slope, (n,) to (n,)."""
-        raise NotImplementedError
+
+    @abstractmethod
+    def cost_slope(self, slopes: Tensor) -> Tensor:
+        """The derivative of the cost of each slope, (n,) to (n,)."""
 
 
-class GradientPenalty(_SlopePenalty):
+class GradientPenalty(SlopePenalty):
     """Two-sided penalty: weight · E(‖∇f(x̂)‖ - 1)².
 
     Encourages slope 1 on segments between samples; guarantees nothing. Source: Gulrajani et al. 2017,
@@ -165,8 +198,12 @@ class GradientPenalty(_SlopePenalty):
         """(slope - 1)²: slopes under 1 cost too."""
         return (slopes - 1).square()
 
+    def cost_slope(self, slopes: Tensor) -> Tensor:
+        """2 (slope - 1)."""
+        return 2 * (slopes - 1)
 
-class LipschitzPenalty(_SlopePenalty):
+
+class LipschitzPenalty(SlopePenalty):
     """One-sided penalty: weight · E max(0, ‖∇f(x̂)‖ - 1)².
 
     Encourages slopes of at most 1 on segments between samples; guarantees nothing. Source: Petzka, Fischer,
@@ -178,6 +215,10 @@ class LipschitzPenalty(_SlopePenalty):
     def cost(self, slopes: Tensor) -> Tensor:
         """max(0, slope - 1)²: slopes under 1 are free."""
         return (slopes - 1).clamp_min(0).square()
+
+    def cost_slope(self, slopes: Tensor) -> Tensor:
+        """2 max(0, slope - 1)."""
+        return 2 * (slopes - 1).clamp_min(0)
 
 
 class SpectralNormalisation(Constraint):
@@ -279,6 +320,6 @@ def constraint_named(name: str, *, clip: float = 0.01, penalty_weight: float = 1
     kind = CONSTRAINTS[name]
     if issubclass(kind, Clipping):
         return kind(clip)
-    if issubclass(kind, _SlopePenalty):
+    if issubclass(kind, SlopePenalty):
         return kind(penalty_weight)
     return kind()

@@ -7,7 +7,8 @@ scalar to be minimised. The sign is fixed throughout the library: a good critic 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from torch import Tensor
+import torch
+from torch import Tensor, sigmoid
 from torch.nn.functional import relu, softplus
 
 from wassergan.errors import unknown_name
@@ -58,12 +59,37 @@ def hinge_critic_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
     return relu(1 - real_scores).mean() + relu(1 + fake_scores).mean()
 
 
+def critic_loss_slopes(real_scores: Tensor, fake_scores: Tensor) -> tuple[Tensor, Tensor]:
+    """The derivatives of `critic_loss` by each score: -1/n and 1/m."""
+    return torch.full_like(real_scores, -1 / real_scores.numel()), torch.full_like(fake_scores, 1 / fake_scores.numel())
+
+
+def minimax_critic_loss_slopes(real_scores: Tensor, fake_scores: Tensor) -> tuple[Tensor, Tensor]:
+    """The derivatives of `minimax_critic_loss` by each score: -σ(-f)/n and σ(f)/m."""
+    return -sigmoid(-real_scores) / real_scores.numel(), sigmoid(fake_scores) / fake_scores.numel()
+
+
+def hinge_critic_loss_slopes(real_scores: Tensor, fake_scores: Tensor) -> tuple[Tensor, Tensor]:
+    """The derivatives of `hinge_critic_loss` by each score: -1/n and 1/m where the hinge is open, else 0."""
+    real, fake = (1 - real_scores > 0).to(real_scores.dtype), (1 + fake_scores > 0).to(fake_scores.dtype)
+    return -real / real.numel(), fake / fake.numel()
+
+
 @dataclass(frozen=True)
 class Objective:
-    """A pair of losses, and whether the critic must be kept Lipschitz for it to mean anything."""
+    """A pair of losses, and whether the critic must be kept Lipschitz for it to mean anything.
+
+    Attributes:
+        name: how to ask for it.
+        critic_loss: of real and fake scores.
+        critic_loss_slopes: its derivatives by each real and each fake score.
+        generator_loss: of fake scores.
+        needs_lipschitz: it has no maximum over all critics.
+    """
 
     name: str
     critic_loss: Callable[[Tensor, Tensor], Tensor]
+    critic_loss_slopes: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
     generator_loss: Callable[[Tensor], Tensor]
     needs_lipschitz: bool = False
 
@@ -71,10 +97,10 @@ class Objective:
 OBJECTIVES: dict[str, Objective] = {
     objective.name: objective
     for objective in (
-        Objective("wasserstein", critic_loss, generator_loss, needs_lipschitz=True),
-        Objective("minimax", minimax_critic_loss, minimax_generator_loss),
-        Objective("nonsaturating", minimax_critic_loss, nonsaturating_generator_loss),
-        Objective("hinge", hinge_critic_loss, generator_loss),
+        Objective("wasserstein", critic_loss, critic_loss_slopes, generator_loss, needs_lipschitz=True),
+        Objective("minimax", minimax_critic_loss, minimax_critic_loss_slopes, minimax_generator_loss),
+        Objective("nonsaturating", minimax_critic_loss, minimax_critic_loss_slopes, nonsaturating_generator_loss),
+        Objective("hinge", hinge_critic_loss, hinge_critic_loss_slopes, generator_loss),
     )
 }
 

@@ -13,8 +13,33 @@ def test_adam_and_rmsprop_get_their_settings() -> None:
     adam = OptimizerSettings("adam", rate=0.1, beta1=0.5, beta2=0.7).build(weights)
     assert isinstance(adam, torch.optim.Adam)
     assert (adam.defaults["lr"], adam.defaults["betas"]) == (0.1, (0.5, 0.7))
-    rmsprop = OptimizerSettings("rmsprop", rate=0.2).build(weights)
-    assert isinstance(rmsprop, torch.optim.RMSprop) and rmsprop.defaults["lr"] == 0.2
+    assert OptimizerSettings("rmsprop", rate=0.2).build(weights).defaults["lr"] == 0.2
+
+
+@pytest.mark.parametrize("name", ["adam", "rmsprop"])
+@pytest.mark.parametrize("saved_at", [None, 0, 7])
+def test_updates_are_those_of_pytorch_s_own_optimiser(name: str, saved_at: int | None) -> None:
+    rng = torch.Generator().manual_seed(0)
+    start = [torch.randn(3, 2, generator=rng).double(), torch.randn(4, generator=rng).double()]
+    ours, theirs = ([nn.Parameter(each.clone()) for each in start] for _ in range(2))
+    settings = OptimizerSettings(name, rate=0.05, beta1=0.5, beta2=0.9)
+    optimizer = settings.build(ours)
+    reference: torch.optim.Optimizer = torch.optim.RMSprop(theirs, lr=0.05, foreach=False)
+    if name == "adam":
+        reference = torch.optim.Adam(theirs, lr=0.05, betas=(0.5, 0.9), foreach=False)
+    for step in range(20):
+        if step == saved_at:
+            state, optimizer = optimizer.state_dict(), settings.build(ours)
+            optimizer.load_state_dict(state)
+        for one, other in zip(ours, theirs, strict=True):
+            one.grad = torch.randn(one.shape, generator=rng).double() if step % 5 else torch.zeros_like(one)
+            other.grad = one.grad.clone()
+        optimizer.step()
+        reference.step()
+        for one, other in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+    optimizer.zero_grad()
+    assert all(parameter.grad is None for parameter in ours)
 
 
 def test_the_first_adam_step_moves_by_the_rate() -> None:

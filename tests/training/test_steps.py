@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from wassergan.constraints import Clipping, Constraint, GradientPenalty, Unconstrained
 from wassergan.objectives import Objective, objective_named
-from wassergan.training.steps import critic_step, frozen, generator_step, score_both
+from wassergan.training.steps import critic_step, draw_fakes, frozen, generator_step, score_both
 
 WASSERSTEIN = objective_named("wasserstein")
 
@@ -41,12 +41,12 @@ def one_critic_step(
     precision: torch.dtype = torch.float32,
     penalty_factor: float = 1.0,
 ) -> dict[str, Tensor]:
+    (fake,) = draw_fakes(generator, [torch.ones(8, 1)], dtype=torch.float32, precision=precision)
     return critic_step(
-        generator,
         critic,
         optimizer,
         real=torch.ones(8, 1) if real is None else real,
-        latent=torch.ones(8, 1),
+        fake=fake,
         objective=objective,
         constraint=constraint or Unconstrained(),
         rng=torch.Generator().manual_seed(0),
@@ -63,14 +63,14 @@ def one_generator_step(generator: nn.Module, critic: nn.Module, optimizer: torch
 
 # Loop: "critic loss" logged with the penalty folded in; the sign of the gap.
 @pytest.mark.parametrize(("slope", "penalty"), [(1.0, 0.0), (2.0, 10.0), (0.5, 2.5)])
-def test_gap_is_raw_and_positive_for_a_good_critic_and_the_penalty_is_apart(slope: float, penalty: float) -> None:
+def test_scores_are_raw_with_real_above_fake_and_the_penalty_is_apart(slope: float, penalty: float) -> None:
     critic = Line(slope)
     told = one_critic_step(
         Line(-1.0), critic, CountingOptimizer(critic.parameters(), lr=0.0), constraint=GradientPenalty()
     )
     # Real samples at +1, fake ones at -1.
     assert {name: value.item() for name, value in told.items()} == pytest.approx(
-        {"critic_gap": 2 * slope, "penalty": penalty, "real_mean": slope, "fake_mean": -slope}
+        {"penalty": penalty, "real_mean": slope, "fake_mean": -slope}
     )
 
 
@@ -78,9 +78,8 @@ def test_gap_is_raw_and_positive_for_a_good_critic_and_the_penalty_is_apart(slop
 def test_a_critic_step_widens_the_gap_on_a_separable_toy(name: str) -> None:
     critic, generator = Line(0.1), Line(-1.0)
     optimizer = CountingOptimizer(critic.parameters(), lr=0.05)
-    gaps = [
-        one_critic_step(generator, critic, optimizer, objective=objective_named(name))["critic_gap"] for _ in range(5)
-    ]
+    told = [one_critic_step(generator, critic, optimizer, objective=objective_named(name)) for _ in range(5)]
+    gaps = [each["real_mean"] - each["fake_mean"] for each in told]
     assert all(later > earlier for earlier, later in zip(gaps, gaps[1:], strict=False))
 
 
@@ -100,6 +99,26 @@ def test_a_critic_step_builds_no_graph_through_the_generator() -> None:
     assert seen == [False]
     assert all(parameter.grad is None for parameter in generator.parameters())
     assert all(parameter.requires_grad for parameter in generator.parameters())
+
+
+class Coupling(nn.Module):
+    """Takes the batch's mean off."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(1, affine=False)
+
+    def forward(self, values: Tensor) -> Tensor:
+        return self.norm(values)
+
+
+def test_fakes_of_one_pass_are_those_of_one_each() -> None:
+    latents = [torch.randn(6, 1, generator=torch.Generator().manual_seed(seed)) + seed for seed in range(3)]
+    for generator in (Line(2.0, 1.0), Coupling()):
+        fakes = draw_fakes(generator, latents, dtype=torch.float64, precision=torch.float32)
+        assert all(fake.dtype == torch.float64 and not fake.requires_grad for fake in fakes)
+        for fake, latent in zip(fakes, latents, strict=True):
+            torch.testing.assert_close(fake, generator(latent).double())
 
 
 # Loop: critic weights left trainable in the generator step.
@@ -213,7 +232,7 @@ def test_a_step_in_bfloat16_keeps_losses_and_weights_in_float32() -> None:
         constraint=GradientPenalty(),
         precision=torch.bfloat16,
     )
-    assert seen == [torch.bfloat16, torch.float32]  # the scores, then the penalty
+    assert seen == [torch.bfloat16, torch.bfloat16]  # the scores, then the penalty's
     assert {value.dtype for value in told.values()} == {torch.float32}
     assert critic.weight.dtype == torch.float32
 
@@ -245,11 +264,10 @@ class Pull(Constraint):
 def test_the_penalty_enters_the_loss_by_its_factor_and_is_reported_without_it(factor: float) -> None:
     critic, pull = Line(1.0), Pull()
     told = critic_step(
-        Line(-1.0),
         critic,
         torch.optim.SGD(critic.parameters(), lr=0.5),
         real=torch.ones(8, 1),
-        latent=torch.ones(8, 1),
+        fake=-torch.ones(8, 1),
         objective=WASSERSTEIN,
         constraint=pull,
         rng=torch.Generator().manual_seed(0),

@@ -69,9 +69,19 @@ def calls(network: nn.Module) -> list[Tensor]:
     return seen
 
 
+def after_each_step(optimizer: torch.optim.Optimizer, note: Callable[[], None]) -> None:
+    step = optimizer.step
+
+    def noted() -> None:
+        step()
+        note()
+
+    optimizer.step = noted  # type: ignore[assignment,method-assign]
+
+
 def count_steps(optimizer: torch.optim.Optimizer) -> list[int]:
     steps: list[int] = []
-    optimizer.register_step_post_hook(lambda *ignored: steps.append(1))
+    after_each_step(optimizer, lambda: steps.append(1))
     return steps
 
 
@@ -105,7 +115,7 @@ def test_every_step_has_fresh_noise(make_trainer: MakeTrainer) -> None:
     trainer = make_trainer(critic_steps=3)
     seen = calls(trainer.generator)
     trainer.train(steps=5, tick_due=NEVER)
-    assert len(seen) == 5 * 4
+    assert [len(each) for each in seen] == [24, 8] * 5  # three critic steps in one pass, then the generator's
     flat = torch.cat(seen)
     assert len(flat.unique(dim=0)) == len(flat) == 5 * 4 * 8
     assert abs(flat.mean()) < 0.2 and abs(flat.std() - 1) < 0.15
@@ -133,11 +143,11 @@ def test_rates_follow_the_generator_step_and_survive_a_resume(make_trainer: Make
     def rates(trainer: Trainer, steps: int) -> list[float]:
         seen: list[float] = []
 
-        def note(*ignored: object) -> None:
+        def note() -> None:
             seen.append(trainer._generator_optimizer.param_groups[0]["lr"])
             seen.append(trainer._critic_optimizer.param_groups[0]["lr"])
 
-        trainer._critic_optimizer.register_step_post_hook(note)
+        after_each_step(trainer._critic_optimizer, note)
         trainer.train(steps=steps, tick_due=NEVER)
         return seen
 
@@ -160,7 +170,7 @@ def test_a_sparse_penalty_acts_on_every_kth_critic_step_across_generator_steps_a
         return make_trainer(constraint=Counting(), critic_steps=3, penalty_every=2)
 
     def train(trainer: Trainer, steps: int) -> None:
-        trainer._critic_optimizer.register_step_post_hook(lambda *ignored: critic_updates.append(1))
+        after_each_step(trainer._critic_optimizer, lambda: critic_updates.append(1))
         trainer.train(steps=steps, tick_due=NEVER)
 
     acted: list[int] = []
@@ -173,6 +183,24 @@ def test_a_sparse_penalty_acts_on_every_kth_critic_step_across_generator_steps_a
     whole = make()
     train(whole, 6)
     assert_equal_weights(whole, rest)
+
+
+@pytest.mark.parametrize("network", ["mlp", "conv", "resnet"])
+@pytest.mark.parametrize("constraint", ["clip", "gp", "lp", "sn", "orthogonal"])
+def test_bfloat16_follows_float32_for_every_constraint_and_network(
+    make_trainer: MakeTrainer, network: str, constraint: str
+) -> None:
+    if (network, constraint) == ("resnet", "orthogonal"):
+        pytest.skip("orthogonal weights refuse residual blocks that they cannot bound")
+    norm = "none" if constraint in ("sn", "orthogonal") else None
+    gaps = []
+    for precision in ("float32", "bf16"):
+        trainer = make_trainer(network=network, constraint=constraint, critic_norm=norm, precision=precision, rate=1e-4)
+        trainer.train(steps=6, tick_due=NEVER)
+        assert all(parameter.dtype == torch.float32 for parameter in trainer.critic.parameters())
+        record = trainer.read_statistics()
+        gaps.append((record["real_mean"], record["fake_mean"]))
+    assert gaps[1] == pytest.approx(gaps[0], abs=0.05 + 0.05 * max(map(abs, gaps[0])))
 
 
 # Loop: memory that grows step by step.

@@ -29,10 +29,11 @@ class SpectralNorm(nn.Module):
         self.advance(weight, iterations=WARM_UP_ITERATIONS)
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Divide by σ; the gradient reaches the weight through σ too."""
-        # Copies, since a later `advance` writes in place while an older graph may still need these values.
-        sigma = torch.dot(self.left.clone(), weight.flatten(1) @ self.right.clone())
-        return weight / sigma
+        """Divide by σ, in full precision; the gradient reaches the weight through σ too."""
+        with torch.autocast(weight.device.type, enabled=False):
+            # Copies, since a later `advance` writes in place while an older graph may still need these values.
+            sigma = torch.dot(self.left.clone(), weight.flatten(1) @ self.right.clone())
+            return weight / sigma
 
     def right_inverse(self, weight: Tensor) -> Tensor:
         """Assigning a weight stores it unnormalised."""

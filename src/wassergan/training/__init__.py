@@ -1,16 +1,22 @@
 """The training loop and what it leaves on disk."""
 
 from wassergan.training.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
+from wassergan.training.distributed import ALONE, Processes, launched, open_processes
 from wassergan.training.optimizers import OptimizerSettings, rate_schedule
 from wassergan.training.runlog import RunLog, read_log
-from wassergan.training.trainer import Trainer, sample_chunks
+from wassergan.training.trainer import SAMPLING_CHUNK, Trainer, sample_chunks
 
 __all__ = [
+    "ALONE",
+    "SAMPLING_CHUNK",
     "Checkpoints",
     "OptimizerSettings",
+    "Processes",
     "RunLog",
     "Trainer",
+    "launched",
     "load_checkpoint",
+    "open_processes",
     "rate_schedule",
     "read_log",
     "sample_chunks",

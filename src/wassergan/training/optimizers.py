@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -9,7 +10,70 @@ from torch import nn
 from wassergan.errors import unknown_name
 
 OPTIMIZERS = ("adam", "rmsprop")
+RMSPROP_DECAY = 0.99
+FAR_STEP = 2**23  # 0.99 to this power is 0 in float64, and float32 still counts from here
 SCHEDULES = ("constant", "inverse_sqrt", "linear")
+
+
+class FusedAdam(torch.optim.Adam):
+    """Adam by PyTorch's fused kernel alone: a small network's step takes less time than the bookkeeping around it.
+
+    State and settings are those of `torch.optim.Adam`; closures, hooks and profiler marks are left out.
+
+    Args:
+        parameters: to update, float, dense.
+        rate: learning rate.
+        betas: decay of both moments.
+        first_step: steps to count as done.
+    """
+
+    def __init__(
+        self, parameters: Iterable[nn.Parameter], *, rate: float, betas: tuple[float, float], first_step: int = 0
+    ) -> None:
+        super().__init__(parameters, lr=rate, betas=betas, fused=True)
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                self.state[parameter] = {
+                    "step": torch.tensor(float(first_step), device=parameter.device),
+                    "exp_avg": torch.zeros_like(parameter),
+                    "exp_avg_sq": torch.zeros_like(parameter),
+                }
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Update every parameter that has a gradient."""
+        for group in self.param_groups:
+            updated = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if not updated:
+                continue
+            states = [self.state[parameter] for parameter in updated]
+            steps = [state["step"] for state in states]
+            torch._foreach_add_(steps, 1)
+            torch._fused_adam_(
+                updated,
+                [parameter.grad for parameter in updated],
+                [state["exp_avg"] for state in states],
+                [state["exp_avg_sq"] for state in states],
+                [],
+                steps,
+                amsgrad=False,
+                lr=group["lr"],
+                beta1=group["betas"][0],
+                beta2=group["betas"][1],
+                weight_decay=0.0,
+                eps=group["eps"],
+                maximize=False,
+                grad_scale=None,
+                found_inf=None,
+            )
+
+    step.hooked = True  # type: ignore[attr-defined]  # PyTorch wraps every other `step` in a profiler's record
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Drop the gradients."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
 
 
 @dataclass(frozen=True)
@@ -36,9 +100,11 @@ class OptimizerSettings:
         """
         match self.name:
             case "adam":
-                return torch.optim.Adam(parameters, lr=self.rate, betas=(self.beta1, self.beta2), fused=True)
+                return FusedAdam(parameters, rate=self.rate, betas=(self.beta1, self.beta2))
             case "rmsprop":
-                return torch.optim.RMSprop(parameters, lr=self.rate, foreach=True)
+                # RMSprop is Adam without a first moment and without correction of the second's start: with β₁ = 0 the
+                # first moment is the gradient, and with β₂^t = 0 nothing is corrected. One fused pass, not five.
+                return FusedAdam(parameters, rate=self.rate, betas=(0.0, RMSPROP_DECAY), first_step=FAR_STEP)
         raise unknown_name("optimizer", self.name, OPTIMIZERS)
 
 

@@ -1,5 +1,6 @@
 """Running means of logged values, kept on the device and read once per tick."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,12 +17,23 @@ class Statistics:
     def add(self, values: dict[str, Tensor]) -> None:
         """Add detached scalars; nothing is copied to the host."""
         for name, value in values.items():
-            self._sums[name] = self._sums[name] + value if name in self._sums else value.clone()
+            if name in self._sums:
+                self._sums[name].add_(value)
+            else:
+                self._sums[name] = value.clone()
             self._counts[name] = self._counts.get(name, 0) + 1
 
     def peek(self) -> dict[str, Tensor]:
         """The sums so far, on the device."""
         return dict(self._sums)
+
+    def average(self, mean: Callable[[Tensor], Tensor]) -> None:
+        """Replace all sums at once, (k,) in float64, by their mean over processes."""
+        if self._sums:
+            means = mean(torch.stack([total.double() for total in self._sums.values()]))
+            self._sums = {
+                name: value.to(total.dtype) for (name, total), value in zip(self._sums.items(), means, strict=True)
+            }
 
     def read(self) -> dict[str, float]:
         """Means since the last reading."""
@@ -33,8 +45,9 @@ class Statistics:
 
     def state_dict(self) -> dict[str, Any]:
         """The sums and counts so far."""
-        return {"sums": dict(self._sums), "counts": dict(self._counts)}
+        return {"sums": {name: value.clone() for name, value in self._sums.items()}, "counts": dict(self._counts)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from saved sums."""
-        self._sums, self._counts = dict(state["sums"]), dict(state["counts"])
+        self._sums = {name: value.clone() for name, value in state["sums"].items()}
+        self._counts = dict(state["counts"])

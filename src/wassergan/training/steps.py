@@ -1,61 +1,91 @@
 """One critic step and one generator step, as in the algorithm box of the papers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from wassergan.constraints import Constraint
-from wassergan.objectives import Objective, critic_gap
+from wassergan.objectives import Objective
+from wassergan.training.closed_form import ClosedForm, Loss
+from wassergan.training.distributed import ALONE, Processes
+
+
+def draw_fakes(
+    generator: nn.Module, latents: Sequence[Tensor], *, dtype: torch.dtype, precision: torch.dtype
+) -> tuple[Tensor, ...]:
+    """Fakes for some critic steps, without a graph: one pass, or one for each where the generator couples samples.
+
+    Args:
+        generator: in training mode.
+        latents: one (n, latent_dim) per critic step, fresh.
+        dtype: of the fakes.
+        precision: float32, or bfloat16 for the forward pass.
+    """
+    with torch.no_grad(), reduced(latents[0].device, precision):
+        if couples_samples(generator):
+            return tuple(generator(latent).to(dtype) for latent in latents)
+        fakes: tuple[Tensor, ...] = (
+            generator(torch.cat(tuple(latents))).to(dtype).split([len(each) for each in latents])
+        )
+        return fakes
 
 
 def critic_step(
-    generator: nn.Module,
     critic: nn.Module,
     optimizer: torch.optim.Optimizer,
     *,
     real: Tensor,
-    latent: Tensor,
+    fake: Tensor,
     objective: Objective,
     constraint: Constraint,
     rng: torch.Generator,
     precision: torch.dtype,
     penalty_factor: float = 1.0,
+    closed_form: ClosedForm | None = None,
+    processes: Processes = ALONE,
 ) -> dict[str, Tensor]:
-    """Update the critic once; return detached statistics on the device: gap, penalty, and the two mean scores.
+    """Update the critic once; return detached statistics on the device: penalty, and the two mean scores.
 
     Args:
-        generator: draws the fakes; no graph is built through it.
         critic: is updated.
         optimizer: of the critic.
         real: (n, *shape) in model space.
-        latent: (n, latent_dim), fresh.
+        fake: (n, *shape), of the generator as it is now, without a graph.
         objective: the losses.
         constraint: adds its penalty, and projects after the step.
         rng: the penalty's random numbers.
-        precision: float32, or bfloat16 for the forward passes; penalties stay in float32.
+        precision: float32, or bfloat16 for the passes through the networks; norms, losses and penalties are taken
+            in float32.
         penalty_factor: on the penalty in this step's loss; 0 leaves the penalty out, and out of the statistics.
+        closed_form: of this critic under this constraint, if there is one; else autograd finds the gradient.
+        processes: each holds its own rows of the batch; gradients are averaged over them.
     """
-    with torch.no_grad(), reduced(real.device, precision):
-        fake = generator(latent).to(real.dtype)
-    with reduced(real.device, precision):
-        real_scores, fake_scores = score_both(critic, real, fake)
-    real_scores, fake_scores = real_scores.to(real.dtype), fake_scores.to(real.dtype)
-    loss, statistics = objective.critic_loss(real_scores, fake_scores), {}
-    if penalty_factor > 0:
-        penalty = constraint.penalty(critic, real, fake, rng)
-        loss = loss + penalty_factor * penalty
-        statistics["penalty"] = penalty.detach()
+    loss = Loss(objective, constraint, penalty_factor, rng, precision)
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    statistics = (closed_form.backward if closed_form else partial(_backward, critic))(real, fake, loss)
+    processes.average_gradients(critic)
     optimizer.step()
     constraint.project(critic)
-    return statistics | {
-        "critic_gap": critic_gap(real_scores, fake_scores).detach(),
-        "real_mean": real_scores.detach().mean(),
-        "fake_mean": fake_scores.detach().mean(),
-    }
+    return statistics
+
+
+def _backward(critic: nn.Module, real: Tensor, fake: Tensor, loss: Loss) -> dict[str, Tensor]:
+    """Put the gradient of loss and penalty into the weights' `grad` by autograd; return detached statistics."""
+    statistics = {}
+    with reduced(real.device, loss.precision):
+        real_scores, fake_scores = score_both(critic, real, fake)
+        if loss.penalty_factor > 0:
+            statistics["penalty"] = loss.constraint.penalty(critic, real, fake, loss.rng)
+    real_scores, fake_scores = real_scores.to(real.dtype), fake_scores.to(real.dtype)
+    total = loss.objective.critic_loss(real_scores, fake_scores)
+    if loss.penalty_factor > 0:
+        total = total + loss.penalty_factor * statistics["penalty"]
+    total.backward()
+    statistics |= {"real_mean": real_scores.mean(), "fake_mean": fake_scores.mean()}
+    return {name: value.detach() for name, value in statistics.items()}
 
 
 def generator_step(
@@ -66,6 +96,7 @@ def generator_step(
     latent: Tensor,
     objective: Objective,
     precision: torch.dtype,
+    processes: Processes = ALONE,
 ) -> dict[str, Tensor]:
     """Update the generator once against a frozen critic; return the detached loss.
 
@@ -76,22 +107,29 @@ def generator_step(
         latent: (n, latent_dim), fresh.
         objective: the losses.
         precision: float32, or bfloat16 for the forward passes.
+        processes: gradients are averaged over them.
     """
     with frozen(critic), reduced(latent.device, precision):
         scores = critic(generator(latent))
     loss = objective.generator_loss(scores.to(latent.dtype))
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    processes.average_gradients(generator)
     optimizer.step()
     return {"generator_loss": loss.detach()}
 
 
 def score_both(critic: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     """Scores of real and fake samples: one pass, or two where batch normalisation would mix them."""
-    if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in critic.modules()):
+    if couples_samples(critic):
         return critic(real), critic(fake)
     real_scores, fake_scores = critic(torch.cat([real, fake])).split([len(real), len(fake)])
     return real_scores, fake_scores
+
+
+def couples_samples(network: nn.Module) -> bool:
+    """Whether a pass over two batches together differs from two passes: batch normalisation in training mode."""
+    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training for module in network.modules())
 
 
 def reduced(device: torch.device, precision: torch.dtype) -> torch.autocast:

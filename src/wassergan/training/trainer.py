@@ -8,17 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wassergan.constraints import Constraint, input_slopes, points_between
+from wassergan.constraints import WHOLE, Constraint, Share, input_slopes, points_between
 from wassergan.data import Source
 from wassergan.errors import UserError, WorkError, unknown_name
 from wassergan.networks import check_critic, check_generator, evaluating
 from wassergan.objectives import Objective, critic_gap
 from wassergan.training.averaging import AveragedGenerator
 from wassergan.training.batches import BatchStream
+from wassergan.training.closed_form import ClosedForm
+from wassergan.training.distributed import ALONE, Processes
 from wassergan.training.optimizers import OptimizerSettings
 from wassergan.training.seeds import derived_rng, derived_seed
 from wassergan.training.statistics import Statistics
-from wassergan.training.steps import critic_step, generator_step, score_both
+from wassergan.training.steps import critic_step, draw_fakes, generator_step, score_both
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
 WARM_UP_STEPS = 10  # left out of the speed: allocators and caches fill during them
@@ -42,7 +44,7 @@ class Trainer:
         objective: critic and generator losses.
         constraint: what keeps the critic Lipschitz.
         latent_dim: numbers in a latent vector, drawn from N(0, 1).
-        batch_size: samples per step.
+        batch_size: samples per step, over all processes.
         critic_steps: critic steps per generator step.
         penalty_every: the penalty acts on every so many critic steps, with so many times its weight: the same in
             the mean, and cheaper (Karras et al. 2020, arXiv 1912.04958, section 3.2).
@@ -54,9 +56,11 @@ class Trainer:
         seed: of every random stream.
         device: where to train.
         precision: `float32`, or `bf16` for the forward passes.
+        processes: those that train together. Each draws the whole batch's positions and random numbers and keeps its
+            own rows, so that their number changes nothing (but for modules that draw from the global random state).
 
     Raises:
-        UserError: a critic or generator that cannot work, or too few samples.
+        UserError: a critic or generator that cannot work, too few samples, or a batch that the processes cannot share.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class Trainer:
         seed: int = 0,
         device: torch.device | str = "cpu",
         precision: str = "float32",
+        processes: Processes = ALONE,
     ) -> None:
         if precision not in PRECISIONS:
             raise unknown_name("precision", precision, PRECISIONS)
@@ -87,20 +92,26 @@ class Trainer:
                 f"The {objective.name} objective needs a Lipschitz critic: unconstrained, it has no maximum",
                 mend="use --constraint lp, gp, sn, orthogonal or clip",
             )
+        processes.require_shares(batch_size)
+        self.processes = processes
         self.device = torch.device(device)
         self.generator, self.critic = generator.to(self.device), critic.to(self.device)
         self.source, self.objective, self.constraint = source, objective, constraint
         self.latent_dim, self.batch_size, self.critic_steps = latent_dim, batch_size, critic_steps
         self.penalty_every = penalty_every
-        self._precision = PRECISIONS[precision]
+        self.precision, self._precision = precision, PRECISIONS[precision]
         self._rate_factor = rate_factor
         self._seed = seed
 
-        self._batches = BatchStream(source, batch_size, seed=seed)
+        self._batches = BatchStream(source, batch_size, seed=seed, share=processes.share)
         self._heldout = source.heldout(torch.arange(min(MEASURED_SAMPLES, source.heldout_count)))
         check_critic(self.critic, self._heldout[:2].repeat(2, *[1] * len(source.shape))[:2].to(self.device))
         check_generator(self.generator, torch.zeros(2, latent_dim, device=self.device), source.shape)
+        constraint.share = processes.share
         constraint.prepare(self.critic)
+        for network in (self.generator, self.critic):
+            processes.join_batch_norms(network)
+        self._closed_form = ClosedForm.of(self.critic, constraint)
 
         self._generator_optimizer = generator_optimizer.build(self.generator.parameters())
         self._critic_optimizer = critic_optimizer.build(self.critic.parameters())
@@ -110,7 +121,6 @@ class Trainer:
         )
         self._latent_rng = derived_rng(seed, "latent", device=self.device)
         self._penalty_rng = derived_rng(seed, "penalty", device=self.device)
-        self._ambient = torch.Generator().manual_seed(derived_seed(seed, "ambient")).get_state()
         self._statistics = Statistics()
 
         self.step = 0
@@ -136,25 +146,32 @@ class Trainer:
         budget_seconds: float | None = None,
         tick_due: Callable[[int], bool] = lambda step: step % 1000 == 0,
         on_tick: Callable[["Trainer"], None] = lambda trainer: None,
+        save_due: Callable[[], bool] = lambda: False,
+        on_save: Callable[["Trainer"], None] = lambda trainer: None,
         on_step: Callable[["Trainer"], None] = lambda trainer: None,
         interrupted: Callable[[], bool] = lambda: False,
     ) -> None:
         """Train until a total number of steps or seconds is reached, or until interrupted.
+
+        Of several processes, all call this alike; what one of them finds due or interrupted is so for all.
 
         Args:
             steps: generator steps in all, those before this call included.
             budget_seconds: wall-clock seconds in all, ticks included.
             tick_due: whether a step ends in a tick; the last step always does.
             on_tick: called then; what it does takes no part in training.
+            save_due: asked after every generator step, whether to save between two ticks.
+            on_save: called then.
             on_step: called after every generator step.
             interrupted: asked after every generator step.
 
         Raises:
             UserError: neither steps nor a budget is given.
-            WorkError: losses stopped being finite; nothing of that tick was handed on.
+            WorkError: losses stopped being finite, or processes differ or are lost; nothing of that tick was handed on.
         """
         if steps is None and budget_seconds is None:
             raise UserError("Training needs an end", mend="give steps, a budget, or both")
+        self.processes.broadcast(self.generator, self.critic, self.averaged_generator)
         entry, elapsed_before = time.perf_counter(), self.elapsed_seconds
         stopwatch = Stopwatch(warm_up_until=self.step + WARM_UP_STEPS)
 
@@ -163,13 +180,15 @@ class Trainer:
             finished = (steps is not None and self.step >= steps) or (
                 budget_seconds is not None and self.elapsed_seconds >= budget_seconds
             )
-            finished = finished or interrupted()
+            finished, saving = self.processes.any_of(finished or interrupted(), save_due())
 
             # Maintenance: everything behind this `continue` is left out of the training time.
-            if finished or tick_due(self.step):
-                self.require_finite()
+            ticking = finished or tick_due(self.step)
+            if ticking or saving:
+                self._settle()
                 self._count_time(stopwatch)
-                on_tick(self)
+                with self.processes.together():
+                    (on_tick if ticking else on_save)(self)
                 if finished:
                     return
                 stopwatch.start(self.step)
@@ -177,9 +196,9 @@ class Trainer:
             # Training: critic steps on fresh real batches, one generator step, the average.
             with self._ambient_randomness():
                 self._set_rates()
-                for index in range(self.critic_steps):
+                for index, fake in enumerate(self._fakes()):
                     due = (self.step * self.critic_steps + index) % self.penalty_every == 0
-                    self._statistics.add(self._critic_step(penalty_factor=self.penalty_every if due else 0))
+                    self._statistics.add(self._critic_step(fake, penalty_factor=self.penalty_every if due else 0))
                 self._statistics.add(self._generator_step())
             self.step += 1
             self._average.update(self.generator, batch_size=self.batch_size, samples_seen=self.step * self.batch_size)
@@ -194,7 +213,10 @@ class Trainer:
         apart; `critic_gap_heldout` the same on held-out samples; `slope_mean` and `slope_max` the critic's slopes
         on segments between held-out and fake samples.
         """
-        record = self._statistics.read() | self._heldout_measurements()
+        record = self._statistics.read()
+        if "real_mean" in record:
+            record["critic_gap"] = record["real_mean"] - record["fake_mean"]
+        record |= self._heldout_measurements()
         seconds = max(self.seconds, 1e-9)
         record |= {
             "generator_rate": self._base_rates[0] * self._rate_factor(self.step),
@@ -221,7 +243,6 @@ class Trainer:
             "statistics": self._statistics.state_dict(),
             "latent_rng": self._latent_rng.get_state(),
             "penalty_rng": self._penalty_rng.get_state(),
-            "ambient_rng": self._ambient,
             "step": self.step,
             "seconds": self.seconds,
             "elapsed_seconds": self.elapsed_seconds,
@@ -239,24 +260,29 @@ class Trainer:
         self._statistics.load_state_dict(state["statistics"])
         self._latent_rng.set_state(state["latent_rng"].cpu())
         self._penalty_rng.set_state(state["penalty_rng"].cpu())
-        self._ambient = state["ambient_rng"]
         self.step = state["step"]
         self.seconds = state["seconds"]
         self.elapsed_seconds = state["elapsed_seconds"]
         self._timed = tuple(state["timed"])
 
-    def _critic_step(self, *, penalty_factor: float) -> dict[str, Tensor]:
+    def _fakes(self) -> tuple[Tensor, ...]:
+        """For all critic steps until the generator's next: it stays as it is until then."""
+        latents = [self._latent() for _ in range(self.critic_steps)]
+        return draw_fakes(self.generator, latents, dtype=self._heldout.dtype, precision=self._precision)
+
+    def _critic_step(self, fake: Tensor, *, penalty_factor: float) -> dict[str, Tensor]:
         return critic_step(
-            self.generator,
             self.critic,
             self._critic_optimizer,
             real=self._batches.draw().to(self.device, non_blocking=True),
-            latent=self._latent(),
+            fake=fake,
             objective=self.objective,
             constraint=self.constraint,
             rng=self._penalty_rng,
             precision=self._precision,
             penalty_factor=penalty_factor,
+            closed_form=self._closed_form,
+            processes=self.processes,
         )
 
     def _generator_step(self) -> dict[str, Tensor]:
@@ -267,10 +293,12 @@ class Trainer:
             latent=self._latent(),
             objective=self.objective,
             precision=self._precision,
+            processes=self.processes,
         )
 
     def _latent(self) -> Tensor:
-        return torch.randn(self.batch_size, self.latent_dim, generator=self._latent_rng, device=self.device)
+        whole = torch.randn(self.batch_size, self.latent_dim, generator=self._latent_rng, device=self.device)
+        return self.processes.share.rows(whole)
 
     def _set_rates(self) -> None:
         factor = self._rate_factor(self.step)
@@ -294,7 +322,18 @@ class Trainer:
             "slope_max": slopes.max().item(),
         }
 
-    def require_finite(self) -> None:
+    def forget_statistics(self) -> None:
+        """Start the means afresh without reading them, as the processes do that do not log."""
+        self._statistics.read()
+
+    def _settle(self) -> None:
+        """Bring all processes to one state, whole and sound, that process 0 may hand on."""
+        self._statistics.average(self.processes.average)
+        with self.processes.together():
+            self._require_finite()
+        self.processes.require_equal(self.step, self.generator, self.critic, self.averaged_generator)
+
+    def _require_finite(self) -> None:
         """Raise a WorkError that names what stopped being finite since the last tick, if anything did."""
         broken = [name for name, value in self._statistics.peek().items() if not torch.isfinite(value)]
         # The last update may have broken weights that no logged loss has met yet.
@@ -318,13 +357,13 @@ class Trainer:
 
     @contextmanager
     def _ambient_randomness(self) -> Iterator[None]:
-        """Run with the trainer's own global random state (dropout in a user's module draws from it)."""
+        """Run with a global random state of this step and process (dropout in a user's module draws from it)."""
         outside = torch.get_rng_state()
-        torch.set_rng_state(self._ambient)
+        seed = derived_seed(self._seed, "ambient", self.step, self.processes.rank)
+        torch.default_generator.manual_seed(seed)
         try:
             yield
         finally:
-            self._ambient = torch.get_rng_state()
             torch.set_rng_state(outside)
 
 
@@ -347,7 +386,9 @@ class Stopwatch:
         return stretch
 
 
-def sample_chunks(generator: nn.Module, count: int, *, latent_dim: int, seed: int) -> Iterator[Tensor]:
+def sample_chunks(
+    generator: nn.Module, count: int, *, latent_dim: int, seed: int, share: Share = WHOLE
+) -> Iterator[Tensor]:
     """Samples in model space, in chunks on the CPU; sample i depends on the seed and i alone.
 
     Latents come from the CPU in chunks of one fixed size, so a smaller count gives the first samples of a larger.
@@ -357,11 +398,14 @@ def sample_chunks(generator: nn.Module, count: int, *, latent_dim: int, seed: in
         count: how many, at least 0.
         latent_dim: numbers in a latent vector.
         seed: of the latents.
+        share: of the chunks, every `share.of`-th from `share.index` on; all by default.
     """
     rng = torch.Generator().manual_seed(seed)
     device = next(generator.parameters()).device
-    for start in range(0, count, SAMPLING_CHUNK):
+    for index, start in enumerate(range(0, count, SAMPLING_CHUNK)):
         latent = torch.randn(SAMPLING_CHUNK, latent_dim, generator=rng).to(device)
+        if index % share.of != share.index:
+            continue
         with torch.no_grad(), evaluating(generator):
             samples: Tensor = generator(latent[: count - start])
         yield samples.cpu()

@@ -1,0 +1,149 @@
+"""The gradient of a critic's loss in closed form, for chains of linear layers and leaky ReLUs.
+
+For f(x) = wᵀ D₂ W₂ D₁ W₁ x + ... with D the slopes of the activations at x, everything that a critic step needs is a
+handful of matrix products. Backwards from the scores: δ_l = D_l W_{l+1}ᵀ δ_{l+1}. The input gradient is g = W₁ᵀ δ₁. A
+penalty φ(‖g‖) has, with v = φ'(‖g‖) g / ‖g‖ pushed forward through the same linear maps, u₀ = v, u_l = D_l W_l u_{l-1},
+the weight gradients ∂φ/∂W_l = δ_l u_{l-1}ᵀ: D is constant almost everywhere. That is what autograd finds with a double
+backward, in a few times as many operations; the tests hold both to each other.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeGuard, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from wassergan.constraints import (
+    Clipping,
+    Constraint,
+    GradientPenalty,
+    LipschitzPenalty,
+    SlopePenalty,
+    Unconstrained,
+    points_between,
+)
+from wassergan.networks import MLPCritic
+from wassergan.objectives import Objective
+
+CONSTRAINTS = (GradientPenalty, LipschitzPenalty, Clipping, Unconstrained)  # a subclass may do other things
+M = TypeVar("M", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a critic step minimises, and how it is computed.
+
+    Attributes:
+        objective: of the scores.
+        constraint: its penalty is added.
+        penalty_factor: on the penalty; 0 leaves it out.
+        rng: the penalty's random numbers.
+        precision: of the passes through the critic; losses, norms and penalties are taken in float32.
+    """
+
+    objective: Objective
+    constraint: Constraint
+    penalty_factor: float
+    rng: torch.Generator
+    precision: torch.dtype
+
+    @property
+    def penalised(self) -> bool:
+        """Whether a slope penalty takes part."""
+        return isinstance(self.constraint, SlopePenalty) and self.penalty_factor > 0
+
+
+class ClosedForm:
+    """Losses and weight gradients of a critic that is a chain of linear layers and leaky ReLUs.
+
+    Args:
+        layers: its linear layers, in order; the last has one output.
+        slopes: of each leaky ReLU between them, on the negative side.
+    """
+
+    def __init__(self, layers: list[nn.Linear], slopes: list[float]) -> None:
+        self._layers, self._slopes = layers, slopes
+
+    @classmethod
+    def of(cls, critic: nn.Module, constraint: Constraint) -> "ClosedForm | None":
+        """The closed form of a prepared critic under a constraint, or None where autograd is needed."""
+        if not _is_plain(critic, MLPCritic) or type(constraint) not in CONSTRAINTS:
+            return None
+        *hidden, head = critic.body
+        layers = [layer for layer in (*hidden[::2], head) if _is_plain(layer, nn.Linear)]
+        activations = [layer for layer in hidden[1::2] if _is_plain(layer, nn.LeakyReLU)]
+        if len(layers) + len(activations) < len(critic.body):
+            return None
+        return cls(layers, [layer.negative_slope for layer in activations])
+
+    @torch.no_grad()
+    def backward(self, real: Tensor, fake: Tensor, loss: Loss) -> dict[str, Tensor]:
+        """Put the gradient of loss and penalty into the weights' `grad`; return detached statistics.
+
+        Args:
+            real: (n, *shape).
+            fake: (n, *shape).
+            loss: what is to be differentiated.
+        """
+        batches = [real, fake]
+        if loss.penalised:
+            batches.append(points_between(real, fake, loss.rng, loss.constraint.share))
+        weights: list[Tensor] = [layer.weight for layer in self._layers]
+        biases: list[Tensor] = [layer.bias for layer in self._layers]
+        count, scored = len(real), len(real) + len(fake)
+        points = torch.cat(batches).flatten(1)
+        if loss.precision == torch.bfloat16:
+            points = points.bfloat16()
+            weights, biases = ([each.bfloat16() for each in some] for some in (weights, biases))
+
+        # Forwards: inputs[l] is what layer l is given, linear[l] what it makes of it.
+        inputs, linear = [points], []
+        for weight, bias, slope in zip(weights, biases, self._slopes, strict=False):
+            linear.append(torch.addmm(bias, inputs[-1], weight.T))
+            inputs.append(nn.functional.leaky_relu(linear[-1], slope))
+        scores = torch.addmv(biases[-1], inputs[-1][:scored], weights[-1][0]).to(real.dtype)
+        real_scores, fake_scores = scores[:count], scores[count:]
+        statistics = {"real_mean": real_scores.mean(), "fake_mean": fake_scores.mean()}
+
+        # Backwards: deltas[l] is the gradient of a row's score by linear[l].
+        deltas = [weights[-1].new_ones(len(points), 1)]
+        for weight, before, slope in zip(weights[:0:-1], linear[::-1], self._slopes[::-1], strict=True):
+            deltas.append(torch.ops.aten.leaky_relu_backward(deltas[-1] @ weight, before, slope, False))
+        deltas.reverse()
+        if loss.penalised:
+            statistics["penalty"], pushed = _penalty(loss, (deltas[0][scored:] @ weights[0]).to(real.dtype))
+            self._push(pushed, inputs, linear, weights)
+
+        by_score = torch.cat(loss.objective.critic_loss_slopes(real_scores, fake_scores))[:, None]
+        for layer, delta, given in zip(self._layers, deltas, inputs, strict=True):
+            delta[:scored] *= by_score
+            layer.weight.grad = (delta.T @ given).to(real.dtype)
+            layer.bias.grad = delta[:scored].sum(0, dtype=real.dtype)
+        return statistics
+
+    def _push(self, pushed: Tensor, inputs: list[Tensor], linear: list[Tensor], weights: list[Tensor]) -> None:
+        """Put u_l in the place of the inputs of the points between, which nothing needs any more."""
+        first = len(inputs[0]) - len(pushed)
+        inputs[0][first:] = pushed
+        for weight, slope, before, (given, made) in zip(weights, self._slopes, linear, pairwise(inputs), strict=False):
+            product = given[first:] @ weight.T
+            made[first:] = torch.ops.aten.leaky_relu_backward(product, before[first:], slope, False)
+
+
+def _is_plain(layer: nn.Module, kind: type[M]) -> TypeGuard[M]:
+    """Whether a module is exactly of a kind: no subclass, parametrisation, hook or frozen or missing parameter."""
+    hooked = layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks
+    trained = all(each is not None and each.requires_grad for each in layer._parameters.values())
+    return type(layer) is kind and trained and not hooked
+
+
+def _penalty(loss: Loss, gradients: Tensor) -> tuple[Tensor, Tensor]:
+    """The penalty on the critic's input gradients (n, d), and the gradient of its share of the loss by them."""
+    constraint = loss.constraint
+    assert isinstance(constraint, SlopePenalty)
+    slopes = torch.linalg.vector_norm(gradients, dim=1)
+    by_slope = (loss.penalty_factor * constraint.weight / len(slopes)) * constraint.cost_slope(slopes)
+    # Where the slope is 0 the norm's gradient is taken as 0, as autograd does.
+    share = by_slope / slopes.masked_fill(slopes == 0, torch.inf)
+    return constraint.weight * constraint.cost(slopes).mean(), share[:, None] * gradients
