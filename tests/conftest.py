@@ -1,6 +1,9 @@
 """What the tests share: threads, random numbers, tiny sources, tiny runs, and a way to call the command line."""
 
+import multiprocessing
 import os
+import pickle
+import warnings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -20,9 +23,10 @@ from wassergan.cli.main import main
 from wassergan.constraints import Constraint, constraint_named
 from wassergan.data import Source
 from wassergan.data.arrays import array_source
+from wassergan.errors import UserError, WorkError
 from wassergan.networks import Bounded, build_networks
 from wassergan.objectives import objective_named
-from wassergan.training import OptimizerSettings, Trainer
+from wassergan.training import OptimizerSettings, Processes, Trainer, open_processes
 
 torch.set_num_threads(1)
 settings.register_profile(
@@ -187,6 +191,43 @@ def make_trainer(make_source: Callable[..., Source]) -> Callable[..., Trainer]:
         )
 
     return make
+
+
+def child(rank: int, count: int, folder: Path, work: Callable[[Processes], Any]) -> None:
+    """Join the others as a child of torchrun does, and leave behind what `work` gives, or the error's name and text."""
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(count), "LOCAL_RANK": str(rank)}
+    result: Any
+    try:
+        with open_processes(init_method=f"file://{folder / 'meeting'}") as processes:
+            result = work(processes)
+    except (WorkError, UserError) as error:
+        result = (type(error).__name__, str(error))
+    (folder / f"{rank}.pickle").write_bytes(pickle.dumps(result))
+
+
+@pytest.fixture
+def spawn(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[Any]]:
+    """Call a function in several processes that are joined by Gloo; what each gives, None from those that died."""
+
+    def call(work: Callable[[Processes], Any], *, count: int = 2) -> list[Any]:
+        folder = tmp_path_factory.mktemp("processes")
+        context = multiprocessing.get_context("fork")
+        children = [context.Process(target=child, args=(rank, count, folder, work)) for rank in range(count)]
+        with warnings.catch_warnings():
+            # Python 3.12 warns of forks beside threads; those of a test run hold no lock that a child would need.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            for each in children:
+                each.start()
+        for each in children:
+            each.join(timeout=120)
+        waiting = [each for each in children if each.exitcode is None]
+        for each in waiting:
+            each.kill()
+        assert not waiting, "a process waits for ever"
+        files = [folder / f"{rank}.pickle" for rank in range(count)]
+        return [pickle.loads(file.read_bytes()) if file.exists() else None for file in files]
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -40,6 +40,8 @@ CONSTRAINTS, LIPSCHITZ, STEPS, TRAINER = (
     "training/trainer.py",
 )
 IN_CONSTRAINTS, IN_STEPS, IN_TRAINER = "test_constraints.py", "training/test_steps.py", "training/test_trainer.py"
+DISTRIBUTED, IN_DISTRIBUTED = "training/distributed.py", "training/test_distributed.py"
+TWO_ARE_ONE = f"{IN_DISTRIBUTED}::test_two_processes_at_half_the_batch_are_one_at_the_whole"
 RESUMED = f"{IN_TRAINER}::test_2n_steps_are_n_steps_and_a_resume_and_n_steps_bit_for_bit"
 
 BUGS = (
@@ -47,36 +49,36 @@ BUGS = (
     Bug(
         "one norm over the whole batch",
         CONSTRAINTS,
-        "torch.linalg.vector_norm(gradients.flatten(1), dim=1)",
+        "torch.linalg.vector_norm(_full_precision(gradients).flatten(1), dim=1)",
         "torch.linalg.vector_norm(gradients).expand(len(gradients))",
         f"{IN_CONSTRAINTS}::test_penalty_of_a_linear_critic_has_its_closed_form_for_every_batch_size_and_rank",
     ),
     Bug(
         "one norm over the channel axis only",
         CONSTRAINTS,
-        "torch.linalg.vector_norm(gradients.flatten(1), dim=1)",
+        "torch.linalg.vector_norm(_full_precision(gradients).flatten(1), dim=1)",
         "torch.linalg.vector_norm(gradients, dim=1).flatten()",
         f"{IN_CONSTRAINTS}::test_penalty_of_a_linear_critic_has_its_closed_form_for_every_batch_size_and_rank",
     ),
     Bug(
         "one mixing weight per batch",
         CONSTRAINTS,
-        "weight_shape = (len(real),) + (1,) * (real.dim() - 1)",
+        "weight_shape = (share.of * len(real),) + (1,) * (real.dim() - 1)",
         "weight_shape = (1,) * real.dim()",
         f"{IN_CONSTRAINTS}::test_mixing_weight_is_constant_within_a_sample_differs_across_samples_and_is_uniform",
     ),
     Bug(
         "one mixing weight per pixel",
         CONSTRAINTS,
-        "weight_shape = (len(real),) + (1,) * (real.dim() - 1)",
+        "weight_shape = (share.of * len(real),) + (1,) * (real.dim() - 1)",
         "weight_shape = real.shape",
         f"{IN_CONSTRAINTS}::test_mixing_weight_is_constant_within_a_sample_differs_across_samples_and_is_uniform",
     ),
     Bug(
         "mixing weights from a normal law",
         CONSTRAINTS,
-        "weight = torch.rand(weight_shape",
-        "weight = torch.randn(weight_shape",
+        "torch.rand(weight_shape",
+        "torch.randn(weight_shape",
         f"{IN_CONSTRAINTS}::test_mixing_weight_is_constant_within_a_sample_differs_across_samples_and_is_uniform",
     ),
     Bug(
@@ -89,28 +91,28 @@ BUGS = (
     Bug(
         "fakes not detached",
         STEPS,
-        "with torch.no_grad(), reduced(real.device, precision):\n        fake",
-        "with reduced(real.device, precision):\n        fake",
+        "with torch.no_grad(), reduced(latents[0].device, precision):",
+        "with reduced(latents[0].device, precision):",
         f"{IN_STEPS}::test_a_critic_step_builds_no_graph_through_the_generator",
     ),
     Bug(
         "square root of zero in the norm",
         CONSTRAINTS,
-        "torch.linalg.vector_norm(gradients.flatten(1), dim=1)",
+        "torch.linalg.vector_norm(_full_precision(gradients).flatten(1), dim=1)",
         "gradients.flatten(1).square().sum(1).sqrt()",
         f"{IN_CONSTRAINTS}::test_constant_critic_gives_a_finite_penalty_and_finite_gradients",
     ),
     Bug(
         "batch size baked in",
         CONSTRAINTS,
-        "weight_shape = (len(real),)",
+        "weight_shape = (share.of * len(real),)",
         "weight_shape = (64,)",
         f"{IN_CONSTRAINTS}::test_penalty_takes_a_last_batch_of_7_and_1_or_4_channels",
     ),
     Bug(
         "three channels baked in",
         CONSTRAINTS,
-        "torch.linalg.vector_norm(gradients.flatten(1), dim=1)",
+        "torch.linalg.vector_norm(_full_precision(gradients).flatten(1), dim=1)",
         "torch.linalg.vector_norm(gradients.reshape(-1, 18), dim=1)",
         f"{IN_CONSTRAINTS}::test_penalty_takes_a_last_batch_of_7_and_1_or_4_channels",
     ),
@@ -136,10 +138,10 @@ BUGS = (
         f"{IN_CONSTRAINTS}::test_penalty_of_half_precision_batches_is_float32_and_within_one_percent",
     ),
     Bug(
-        "autocast left on around the penalty",
+        "the norm taken in half precision",
         CONSTRAINTS,
-        "torch.enable_grad(), torch.autocast(points.device.type, enabled=False):",
-        "torch.enable_grad():",
+        "_full_precision(gradients).flatten(1)",
+        "gradients.bfloat16().flatten(1)",
         f"{IN_CONSTRAINTS}::test_penalty_of_half_precision_batches_is_float32_and_within_one_percent",
     ),
     Bug(
@@ -159,15 +161,16 @@ BUGS = (
     Bug(
         "the penalty stepped on its own",
         STEPS,
-        "        loss = loss + penalty_factor * penalty\n",
-        "        optimizer.zero_grad()\n        penalty.backward()\n        optimizer.step()\n",
+        '        total = total + loss.penalty_factor * statistics["penalty"]\n    total.backward()\n',
+        '        statistics["penalty"].backward()\n        for each in critic.parameters():\n'
+        "            each.data -= 0.01 * each.grad\n            each.grad = None\n    total.backward()\n",
         f"{IN_STEPS}::test_each_critic_step_is_exactly_one_update_of_loss_and_penalty_together",
     ),
     Bug(
         "a penalty on some steps alone, without their share of the weight",
         STEPS,
-        "loss = loss + penalty_factor * penalty",
-        "loss = loss + penalty",
+        'total + loss.penalty_factor * statistics["penalty"]',
+        'total + statistics["penalty"]',
         f"{IN_STEPS}::test_a_penalty_on_every_second_step_counts_twice",
     ),
     # Critic
@@ -280,35 +283,36 @@ BUGS = (
     Bug(
         "running statistics clipped",
         CONSTRAINTS,
-        "parameters: list[Tensor] = list(critic.parameters())",
-        "parameters: list[Tensor] = [v for v in critic.state_dict().values() if v.is_floating_point()]",
+        "for parameter in critic.parameters():\n            parameter.clamp_(",
+        "for parameter in critic.state_dict().values():\n            parameter.clamp_(",
         f"{IN_CONSTRAINTS}::test_clipping_bounds_every_parameter_and_leaves_running_statistics_alone",
     ),
     # Loop
     Bug(
         "the same real batch for all critic steps",
         TRAINER,
-        "                for index in range(self.critic_steps):\n",
+        "                for index, fake in enumerate(self._fakes()):\n",
         "                batch = self._batches.draw()\n"
         '                self._batches = type("Same", (), {"draw": lambda s: batch, "state_dict": dict})()\n'
-        "                for index in range(self.critic_steps):\n",
+        "                for index, fake in enumerate(self._fakes()):\n",
         f"{IN_TRAINER}::test_each_generator_step_has_its_own_critic_steps_on_distinct_real_batches_over_three_epochs",
     ),
     Bug(
         "the same noise for critic and generator",
         TRAINER,
-        "        return torch.randn(self.batch_size, self.latent_dim, generator=self._latent_rng, device=self.device)",
+        "        whole = torch.randn(self.batch_size, self.latent_dim, generator=self._latent_rng, device=self.device)",
         "        rng = torch.Generator().manual_seed(self.step)\n"
-        "        return torch.randn(self.batch_size, self.latent_dim, generator=rng, device=self.device)",
+        "        whole = torch.randn(self.batch_size, self.latent_dim, generator=rng, device=self.device)",
         f"{IN_TRAINER}::test_every_step_has_fresh_noise",
     ),
     Bug(
         "critic steps given to the generator",
         TRAINER,
-        "                    self._statistics.add(self._critic_step(penalty_factor=self.penalty_every if due else 0))\n"
+        "                    self._statistics.add("
+        "self._critic_step(fake, penalty_factor=self.penalty_every if due else 0))\n"
         "                self._statistics.add(self._generator_step())\n",
         "                    self._statistics.add(self._generator_step())\n"
-        "                self._statistics.add(self._critic_step(penalty_factor=1))\n",
+        "                self._statistics.add(self._critic_step(self._fakes()[0], penalty_factor=1))\n",
         f"{IN_TRAINER}::test_each_generator_step_has_its_own_critic_steps_on_distinct_real_batches_over_three_epochs",
     ),
     Bug(
@@ -342,7 +346,7 @@ BUGS = (
     Bug(
         "held-out rows read for training",
         "data/source.py",
-        "return self._encode(self.split.train[positions])",
+        "return self._encode(self.split.train_rows(positions))",
         "return self._encode(positions)",
         "training/test_batches.py::test_held_out_rows_are_never_read_for_training",
     ),
@@ -354,18 +358,18 @@ BUGS = (
         f"{IN_STEPS}::test_a_generator_step_gives_the_critic_no_gradient_and_leaves_it_trainable",
     ),
     Bug(
-        "the penalty folded into the logged gap",
+        "the penalty folded into the logged scores",
         STEPS,
-        '"critic_gap": critic_gap(real_scores, fake_scores).detach(),',
-        '"critic_gap": (critic_gap(real_scores, fake_scores) - (penalty if penalty_factor > 0 else 0)).detach(),',
-        f"{IN_STEPS}::test_gap_is_raw_and_positive_for_a_good_critic_and_the_penalty_is_apart",
+        '"fake_mean": fake_scores.mean()}',
+        '"fake_mean": fake_scores.mean() + statistics.get("penalty", 0)}',
+        f"{IN_STEPS}::test_scores_are_raw_with_real_above_fake_and_the_penalty_is_apart",
     ),
     Bug(
         "the sign of the gap",
         "objectives.py",
         "return real_scores.mean() - fake_scores.mean()",
         "return fake_scores.mean() - real_scores.mean()",
-        f"{IN_STEPS}::test_gap_is_raw_and_positive_for_a_good_critic_and_the_penalty_is_apart",
+        "test_objectives.py::test_critic_loss_is_fake_minus_real_and_the_gap_its_negative",
     ),
     Bug(
         "the sign of the critic's loss",
@@ -384,8 +388,8 @@ BUGS = (
     Bug(
         "a value read from the device in every step",
         STEPS,
-        'statistics["penalty"] = penalty.detach()',
-        'statistics["penalty"] = torch.tensor(penalty.item())',
+        "return {name: value.detach() for name, value in statistics.items()}",
+        "return {name: torch.tensor(value.item()) for name, value in statistics.items()}",
         f"{IN_STEPS}::test_no_value_is_read_from_the_device_within_a_step",
     ),
     Bug(
@@ -398,8 +402,8 @@ BUGS = (
     Bug(
         "graphs kept with the statistics",
         STEPS,
-        'statistics["penalty"] = penalty.detach()',
-        'statistics["penalty"] = penalty',
+        "return {name: value.detach() for name, value in statistics.items()}",
+        "return statistics",
         f"{IN_STEPS}::test_statistics_carry_no_graph",
     ),
     Bug(
@@ -448,8 +452,8 @@ BUGS = (
     Bug(
         "samples drawn whole instead of streamed",
         "sampling.py",
-        "        for chunk in sampler.chunks(count, seed=seed):\n            if target is None:",
-        "        for chunk in list(sampler.chunks(count, seed=seed)):\n            if target is None:",
+        "        for start, chunk in chain([first] if first else [], chunks):",
+        "        for start, chunk in list(chain([first] if first else [], chunks)):",
         "test_sampling.py::test_each_chunk_is_written_before_the_next_is_drawn",
     ),
     Bug(
@@ -512,8 +516,8 @@ BUGS = (
             ("the step", 'self.step = state["step"]', "self.step = 0", RESUMED),
             (
                 "the ambient random state",
-                'self._ambient = state["ambient_rng"]',
-                "pass",
+                'derived_seed(self._seed, "ambient", self.step, self.processes.rank)',
+                "torch.seed() >> 1",
                 f"{IN_TRAINER}::test_a_module_that_draws_from_the_global_state_resumes_bit_for_bit_too",
             ),
             (
@@ -547,7 +551,7 @@ BUGS = (
     Bug(
         "resume with other data accepted",
         "runs.py",
-        'if fingerprint(source) != content["fingerprint"]:',
+        'if any(found[name] != noted for name, noted in content["fingerprint"].items()):',
         "if False:",
         "test_runs.py::test_other_data_are_refused_and_moved_data_are_not",
     ),
@@ -632,11 +636,87 @@ BUGS = (
     Bug(
         "settings stored as given instead of resolved",
         "runs.py",
-        "    write_text(place.settings, settings.to_json())\n"
-        "    return _train(settings, place, source, trainer, distance, _Best(),",
-        "    write_text(place.settings, TrainSettings().to_json())\n"
-        "    return _train(settings, place, source, trainer, distance, _Best(),",
+        "write_text(run.place.settings, run.settings.to_json())\n\n\ndef _go_on(",
+        "write_text(run.place.settings, TrainSettings().to_json())\n\n\ndef _go_on(",
         "test_runs.py::test_the_folder_holds_what_it_promises",
+    ),
+    # Processes
+    Bug(
+        "gradients summed instead of averaged over processes",
+        DISTRIBUTED,
+        "flat = self.average(torch.cat([each.flatten() for each in gradients]))",
+        "flat = self.count * self.average(torch.cat([each.flatten() for each in gradients]))",
+        TWO_ARE_ONE,
+    ),
+    Bug(
+        "the critic's gradients not averaged over processes",
+        STEPS,
+        "    processes.average_gradients(critic)\n",
+        "",
+        TWO_ARE_ONE,
+    ),
+    Bug(
+        "the same rows and noise in every process",
+        CONSTRAINTS,
+        "return whole.tensor_split(self.of)[self.index]",
+        "return whole.tensor_split(self.of)[0]",
+        TWO_ARE_ONE,
+    ),
+    Bug(
+        "mixing weights of its own in every process, from one seed",
+        CONSTRAINTS,
+        "points_between(real.detach(), fake.detach(), rng, self.share)",
+        "points_between(real.detach(), fake.detach(), rng)",
+        TWO_ARE_ONE,
+    ),
+    Bug(
+        "mixing weights of its own in every process, from one seed, in closed form",
+        "training/closed_form.py",
+        "points_between(real, fake, loss.rng, loss.constraint.share)",
+        "points_between(real, fake, loss.rng)",
+        TWO_ARE_ONE,
+    ),
+    Bug(
+        "batch normalisation over a process's own rows",
+        DISTRIBUTED,
+        "        return processes.average(values)\n",
+        "        return values.clone()\n",
+        TWO_ARE_ONE,
+    ),
+    Bug(
+        "no gradient through the other processes' batch statistics",
+        DISTRIBUTED,
+        "return ctx.processes.average(gradient), None",
+        "return gradient, None",
+        TWO_ARE_ONE,
+    ),
+    Bug(
+        "one process's statistics logged for all",
+        TRAINER,
+        "        self._statistics.average(self.processes.average)\n",
+        "",
+        TWO_ARE_ONE,
+    ),
+    Bug(
+        "weights that differ between processes go unseen",
+        DISTRIBUTED,
+        "            if different:\n",
+        "            if False:\n",
+        f"{IN_DISTRIBUTED}::test_weights_that_differ_are_found_at_the_next_tick",
+    ),
+    Bug(
+        "each process ends by its own clock",
+        TRAINER,
+        "finished, saving = self.processes.any_of(finished or interrupted(), save_due())",
+        "finished, saving = finished or interrupted(), save_due()",
+        f"{IN_DISTRIBUTED}::test_an_interruption_of_one_stops_all_at_the_same_step_with_a_tick",
+    ),
+    Bug(
+        "a restart goes on with anybody's run",
+        "runs.py",
+        "    if place.launched_by(processes.launch):\n",
+        "    if processes.launch and place.holds_run():\n",
+        "test_runs.py::test_a_restart_never_touches_a_run_that_its_torchrun_did_not_start",
     ),
     # Data
     Bug(
@@ -666,6 +746,86 @@ BUGS = (
         "row_blocks(array, split.train.numpy())",
         "row_blocks(array)",
         "data/test_arrays.py::test_statistics_are_those_of_numpy_over_the_training_rows",
+    ),
+    # Closed form
+    Bug(
+        "the penalty pushed through without the activations' slopes",
+        "training/closed_form.py",
+        "leaky_relu_backward(product, before[first:], slope, False)",
+        "leaky_relu(product, slope)",
+        "training/test_closed_form.py::test_gradients_are_those_of_autograd",
+    ),
+    Bug(
+        "biases pulled by the penalty",
+        "training/closed_form.py",
+        "layer.bias.grad = delta[:scored].sum(0, dtype=real.dtype)",
+        "layer.bias.grad = delta.sum(0, dtype=real.dtype)",
+        "training/test_closed_form.py::test_gradients_are_those_of_autograd",
+    ),
+    Bug(
+        "a constraint of the user's own replaced by the closed form",
+        "training/closed_form.py",
+        "type(constraint) not in CONSTRAINTS",
+        "not isinstance(constraint, CONSTRAINTS)",
+        f"{IN_TRAINER}::test_a_sparse_penalty_acts_on_every_kth_critic_step_across_generator_steps_and_resumes",
+    ),
+    Bug(
+        "RMSprop corrected like Adam",
+        "training/optimizers.py",
+        "first_step=FAR_STEP",
+        "first_step=0",
+        "training/test_optimizers.py::test_updates_are_those_of_pytorch_s_own_optimiser",
+    ),
+    # Transport
+    Bug(
+        "c-transform forgets the groups that it left out",
+        "distances/cells.py",
+        "for left_out in (lowest, rough):",
+        "for left_out in (rough,):",
+        "distances/test_cells.py::test_what_single_precision_cannot_tell_apart_is_looked_at_again",
+    ),
+    Bug(
+        "c-transform forgets the columns that it left out",
+        "distances/cells.py",
+        "for left_out in (lowest, rough):",
+        "for left_out in (lowest,):",
+        "distances/test_cells.py::test_what_single_precision_cannot_tell_apart_is_looked_at_again",
+    ),
+    # Data larger than memory
+    Bug(
+        "held-out rows not left out of streamed epochs",
+        "data/source.py",
+        "return positions + torch.searchsorted(self._before, positions, right=True)",
+        "return positions",
+        "data/test_blocks.py::test_each_row_is_served_once_per_epoch_or_held_out_and_comes_as_it_is",
+    ),
+    Bug(
+        "rows of a window served in the order of the file",
+        "training/order.py",
+        "return positions[torch.randperm(len(positions), generator=rng)]",
+        "return positions",
+        "data/test_blocks.py::test_rows_are_mixed_across_many_blocks",
+    ),
+    Bug(
+        "a third window read ahead",
+        "training/order.py",
+        "if len(windows) == 1:",
+        "if True:",
+        "training/test_order.py::test_after_the_last_window_comes_the_first_of_the_next_epoch",
+    ),
+    Bug(
+        "NaN in streamed rows not looked for",
+        "data/blocks.py",
+        'if rows.dtype.kind == "f" and not np.isfinite(rows).all():',
+        "if False:",
+        "data/test_blocks.py::test_a_bad_value_in_the_middle_is_named_when_it_is_read",
+    ),
+    Bug(
+        "sizes in a tar file's headers believed",
+        "data/shards.py",
+        "if size < 0 or start + size > total or",
+        "if",
+        "data/test_shards.py::test_hostile_headers_are_refused",
     ),
 )
 

@@ -21,7 +21,7 @@ FLOORS = (
     {"training", "distances"},
     {"evaluation", "benchmarks"},
     {"presets", "sampling", "report", "runfolder", "building"},
-    {"runs"},
+    {"runs", "speed"},
     {"cli", "estimator"},
     {"__main__"},
 )

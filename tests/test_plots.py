@@ -98,6 +98,17 @@ def test_curves_show_gap_with_held_out_slope_and_sliced_w1_with_its_floor() -> N
     assert "distance" not in gap.get_title() and "no distance" in gap.get_ylabel()
 
 
+def test_bounds_on_w1_are_drawn_where_they_were_logged() -> None:
+    log = [{"step": step} for step in range(5)]
+    log[1] |= {"w1_lower": 2.0, "w1_upper": 2.5, "w1_floor": 0.5}
+    log[3] |= {"w1_lower": 1.0, "w1_upper": 1.2, "w1_floor": 0.5}
+    axes = curves_figure(log).axes[3]
+    assert axes.lines[0].get_xydata().tolist() == [[1, 2.5], [3, 1.2]]
+    corners = {tuple(corner) for corner in axes.collections[0].get_paths()[0].vertices.tolist()}
+    assert {(1, 2.0), (1, 2.5), (3, 1.0), (3, 1.2)} <= corners
+    assert set(axes.lines[1].get_ydata()) == {0.5}
+
+
 def test_an_empty_log_is_an_empty_figure() -> None:
     assert len(curves_figure([]).axes) == 3
 

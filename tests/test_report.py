@@ -8,6 +8,7 @@ from wassergan.errors import UserError
 from wassergan.report import verdict, write_report
 from wassergan.runfolder import run_summary
 from wassergan.runs import write_run_report
+from wassergan.training import read_log
 
 
 def test_the_page_is_whole_and_loads_nothing_from_the_network(finished_run: Path, tmp_path: Path) -> None:
@@ -18,6 +19,16 @@ def test_the_page_is_whole_and_loads_nothing_from_the_network(finished_run: Path
     summary = run_summary(finished_run)
     assert f"{summary['sliced_w1']:.4g}" in page and f"{summary['sliced_w1_floor']:.4g}" in page
     assert "not the final one" in page and "no distance" in page
+
+
+def test_bounds_on_w1_stand_on_the_page_if_they_were_logged(finished_run: Path, tmp_path: Path) -> None:
+    summary, log = run_summary(finished_run), read_log(finished_run / "log.jsonl")
+    bounds = {"w1_lower": 1.2345, "w1_upper": 1.4567, "w1_floor": 0.8912}
+    write_report(summary, log, finished_run, tmp_path / "without.html")
+    write_report(summary, [*log, log[-1] | bounds, log[-1]], finished_run, tmp_path / "with.html")
+    without, page = ((tmp_path / name).read_text(encoding="utf-8") for name in ("without.html", "with.html"))
+    assert all(f"{value:.4g}" in page for value in bounds.values())
+    assert "upper bound" in page and "upper bound" not in without
 
 
 def test_the_verdict_follows_the_ratio_to_the_floor() -> None:

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from wassergan.errors import UserError, WorkError
 from wassergan.runfolder import run_summary
 from wassergan.runs import Observer, fingerprint, open_sampler, resume_run, tick_due, train_run
 from wassergan.settings import TrainSettings
-from wassergan.training import Checkpoints, load_checkpoint, read_log, save_checkpoint
+from wassergan.training import Checkpoints, Processes, load_checkpoint, read_log, save_checkpoint
 
 pytestmark = pytest.mark.usefixtures("quick_figures")
 
@@ -35,7 +36,7 @@ def trainer_state(folder: Path, which: str = "latest") -> dict[str, Any]:
 def assert_equal_states(one: dict[str, Any], other: dict[str, Any]) -> None:
     for part in ("generator", "critic", "average", "generator_optimizer", "critic_optimizer", "batches", "step"):
         torch.testing.assert_close(one[part], other[part], rtol=0, atol=0)
-    for part in ("latent_rng", "penalty_rng", "ambient_rng"):
+    for part in ("latent_rng", "penalty_rng"):
         assert torch.equal(one[part], other[part])
 
 
@@ -85,6 +86,21 @@ def test_previews_do_not_change_the_weights(tmp_path: Path, settings: TrainSetti
     assert_equal_states(trainer_state(tmp_path / "True"), trainer_state(tmp_path / "False"))
     assert len(list((tmp_path / "True" / "samples").iterdir())) == 4  # steps 0, 4, 8 and the last
     assert list((tmp_path / "False" / "samples").iterdir()) == []
+
+
+def test_bounds_on_w1_are_logged_at_the_first_tick_after_every_k_steps(tmp_path: Path, settings: TrainSettings) -> None:
+    settings = replace(settings, steps=24, w1_every=7)
+    train_run(settings, tmp_path / "bounded")
+    log = read_log(tmp_path / "bounded" / "log.jsonl")
+    # Ticks come every 4 steps; after 0 the first at or beyond 7 is 8, beyond 15 it is 16, beyond 23 it is 24.
+    assert [record["step"] for record in log if "w1_lower" in record] == [0, 8, 16, 24]
+    assert all(record["w1_lower"] <= record["w1_upper"] for record in log if "w1_lower" in record)
+    train_run(replace(settings, w1_every=None), tmp_path / "plain")
+    assert_equal_states(trainer_state(tmp_path / "bounded"), trainer_state(tmp_path / "plain"))
+    train_run(replace(settings, steps=12), tmp_path / "cut")
+    resume_run(tmp_path / "cut", {"steps": 24})
+    again = [record["step"] for record in read_log(tmp_path / "cut" / "log.jsonl") if "w1_lower" in record]
+    assert again == [0, 8, 16, 24]
 
 
 def test_equal_seeds_give_equal_runs_and_other_seeds_others(tmp_path: Path, settings: TrainSettings) -> None:
@@ -377,3 +393,132 @@ def test_fingerprints_tell_data_apart(tmp_path: Path) -> None:
     other[::2] += 1
     prints = [fingerprint(open_source(each)) for each in (values, same, other, values[:40])]
     assert prints[0] == prints[1] != prints[2] and prints[0] != prints[3]
+
+
+Spawn = Callable[..., list[Any]]
+
+
+def assert_near(one: dict[str, Any], other: dict[str, Any]) -> None:
+    """Equal up to what Adam makes of float32 sums in another order: a small gradient's step may turn round."""
+    for part in ("generator", "critic", "average"):
+        torch.testing.assert_close(one[part], other[part], rtol=0, atol=2e-3)
+    for part in ("latent_rng", "penalty_rng"):
+        assert torch.equal(one[part], other[part])
+    assert one["step"] == other["step"] and one["batches"] == other["batches"]
+
+
+def test_two_processes_make_the_run_of_one_and_only_the_first_writes_and_speaks(
+    tmp_path: Path, settings: TrainSettings, spawn: Spawn
+) -> None:
+    settings = replace(settings, steps=9)
+
+    def train(processes: Processes) -> tuple[dict[str, Any], list[str]]:
+        said: list[str] = []
+        observer = Observer()
+        observer.started = lambda *ignored: said.append("started")  # type: ignore[method-assign]
+        observer.ticked = lambda record: said.append("ticked")  # type: ignore[method-assign]
+        return train_run(settings, tmp_path / "two", observer=observer, processes=processes), said
+
+    (summary, said), (other_summary, other_said) = spawn(train)
+    assert summary == other_summary == run_summary(tmp_path / "two")
+    assert said == ["started"] + ["ticked"] * 4 and other_said == []
+    train_run(settings, tmp_path / "one")
+    assert_near(trainer_state(tmp_path / "two"), trainer_state(tmp_path / "one"))
+    logs = [read_log(tmp_path / name / "log.jsonl") for name in ("one", "two")]
+    assert [[record["step"] for record in log] for log in logs] == [[0, 4, 8, 9]] * 2
+    for one, two in zip(*logs, strict=True):
+        names = {name for name in one if "second" not in name}
+        assert {name: two[name] for name in names} == pytest.approx({name: one[name] for name in names}, abs=1e-2)
+    one, two = (
+        {str(path.relative_to(tmp_path / run)) for path in (tmp_path / run).rglob("*")} for run in ("one", "two")
+    )
+    assert two - one == {"launch.txt"} and one <= two
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
+def test_a_run_goes_on_with_another_number_of_processes(
+    tmp_path: Path, settings: TrainSettings, spawn: Spawn, before: int, after: int
+) -> None:
+    folder = tmp_path / "run"
+
+    def call(count: int, work: Callable[[Processes], Any]) -> None:
+        spawn(work, count=count) if count > 1 else work(Processes())
+
+    call(before, lambda processes: train_run(replace(settings, steps=5), folder, processes=processes))
+    call(after, lambda processes: resume_run(folder, {"steps": 9}, processes=processes))
+    train_run(replace(settings, steps=9), tmp_path / "whole")
+    assert_near(trainer_state(folder), trainer_state(tmp_path / "whole"))
+    assert [record["step"] for record in read_log(folder / "log.jsonl")] == [0, 4, 5, 8, 9]
+
+
+def test_what_is_refused_is_refused_once_for_all_processes(
+    tmp_path: Path, settings: TrainSettings, spawn: Spawn, finished_run: Path
+) -> None:
+    def refusal(settings: TrainSettings, folder: Path) -> str:
+        told = spawn(lambda processes: train_run(settings, folder, processes=processes))
+        assert told[1] == ("ElsewhereError", "Process 0 stopped.") and told[0][0] == "UserError"
+        return str(told[0][1])
+
+    assert "cannot be shared alike by 2 processes" in refusal(replace(settings, batch_size=9), tmp_path / "run")
+    assert "There is no" in refusal(replace(settings, data=str(tmp_path / "gone.npy")), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    assert "holds a run already" in refusal(settings, finished_run)
+    told = spawn(lambda processes: resume_run(finished_run, {}, processes=processes))
+    assert "reached its end" in told[0][1] and told[1][0] == "ElsewhereError"
+
+
+def launched(launch: str = "a") -> Processes:
+    return Processes(launch=launch)
+
+
+# A killed worker: torchrun starts the processes anew, and the same command goes on from the checkpoint.
+def test_processes_that_were_started_anew_go_on_with_their_own_run(tmp_path: Path, settings: TrainSettings) -> None:
+    settings, folder = replace(settings, steps=12), tmp_path / "run"
+
+    class LostError(BaseException):
+        pass
+
+    def lose(trainer: Any) -> None:
+        if trainer.step == 7:
+            raise LostError
+
+    observer, steps = Observer(), []  # type: ignore[var-annotated]
+    observer.stepped = lose  # type: ignore[method-assign]
+    with pytest.raises(LostError):
+        train_run(settings, folder, observer=observer, processes=launched())
+    (folder / "checkpoints" / ".step-000000008.77.tmp.pt").write_text("half a file")
+    with (folder / "log.jsonl").open("a") as file:
+        file.write('{"step": 8, "sliced')
+    observer.stepped = lambda trainer: steps.append(trainer.step)  # type: ignore[method-assign]
+    train_run(settings, folder, observer=observer, processes=launched())
+    assert steps == [5, 6, 7, 8, 9, 10, 11, 12]
+    train_run(settings, tmp_path / "whole")
+    assert_equal_states(trainer_state(folder), trainer_state(tmp_path / "whole"))
+    assert [record["step"] for record in read_log(folder / "log.jsonl")] == [0, 4, 8, 12]
+    assert not [path for path in folder.rglob("*") if "tmp" in path.name]
+    # Lost after the last step: nothing is left to do but to tell.
+    before = trainer_state(folder)
+    assert train_run(settings, folder, processes=launched())["steps"] == 12
+    assert_equal_states(before, trainer_state(folder))
+
+
+def test_processes_lost_before_the_first_checkpoint_begin_again(tmp_path: Path, settings: TrainSettings) -> None:
+    folder = tmp_path / "run"
+    train_run(replace(settings, steps=3), folder, processes=launched())
+    for path in (folder / "checkpoints").iterdir():
+        path.unlink()
+    train_run(replace(settings, steps=3), folder, processes=launched())
+    assert [record["step"] for record in read_log(folder / "log.jsonl")] == [0, 3]
+
+
+@pytest.mark.parametrize("first_launch", ["", "b"])
+def test_a_restart_never_touches_a_run_that_its_torchrun_did_not_start(
+    tmp_path: Path, settings: TrainSettings, first_launch: str
+) -> None:
+    folder = tmp_path / "run"
+    train_run(replace(settings, steps=3), folder, processes=launched(first_launch))
+    for processes in (launched("a"), Processes()):
+        with pytest.raises(UserError, match="holds a run already"):
+            train_run(replace(settings, steps=9), folder, processes=processes)
+    with pytest.raises(UserError, match="reached its end"):
+        resume_run(folder, {})

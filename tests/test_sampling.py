@@ -1,6 +1,7 @@
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from wassergan.data.arrays import array_source
 from wassergan.data.codec import Codec, pixel_codec
 from wassergan.errors import UserError, WorkError
 from wassergan.sampling import Sampler, write_picture, write_samples
+from wassergan.training import Processes
 
 
 class Reshape(nn.Module):
@@ -206,3 +208,42 @@ def test_vectors_are_no_folder_of_pictures(tmp_path: Path, make_source: Callable
     vectors = sampler_of((2,), array_source(np.random.default_rng(0).normal(size=(30, 2))).codec, "vector")
     with pytest.raises(UserError, match=r"Vectors are no pictures\. Give --out a name that ends in .npy or .png"):
         write_samples(vectors, tmp_path / "many", count=3, seed=0)
+
+
+@pytest.mark.parametrize(("name", "count"), [("s.npy", 3500), ("s.npy", 7), ("s.png", 20), ("many", 1030)])
+def test_several_processes_write_what_one_writes(
+    tmp_path: Path, spawn: Callable[..., list[Any]], name: str, count: int
+) -> None:
+    for processes in ("one", "three"):
+        (tmp_path / processes).mkdir()
+
+    def write(processes: Processes) -> list[int]:
+        done: list[int] = []
+        write_samples(
+            picture_sampler(), tmp_path / "three" / name, count=count, seed=5, progress=done.append, processes=processes
+        )
+        return done
+
+    write_samples(picture_sampler(), tmp_path / "one" / name, count=count, seed=5)
+    done = spawn(write, count=3)
+    if count == 3500:
+        assert done == [[1024, 3500], [2048], [3072]]
+    files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*"))
+    assert files == sorted(path.relative_to(tmp_path / "three") for path in (tmp_path / "three").rglob("*"))
+    for file in files:
+        if (tmp_path / "one" / file).is_file():
+            assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "three" / file).read_bytes()
+
+
+def test_of_several_processes_one_alone_refuses_and_nothing_is_left(
+    tmp_path: Path, spawn: Callable[..., list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wassergan.sampling.shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000})())
+    for name, message in (("s.txt", "written as .npy"), ("s.npy", "No room for the samples")):
+        told = spawn(
+            lambda processes, name=name: write_samples(
+                picture_sampler(), tmp_path / name, count=3000, seed=0, processes=processes
+            )
+        )
+        assert message in told[0][1] and told[1][0] == "ElsewhereError"
+    assert list(tmp_path.iterdir()) == []

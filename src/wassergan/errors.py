@@ -36,6 +36,10 @@ class WorkError(WasserganError, RuntimeError):
     """The input was right but the work failed; the command line answers with exit code 1."""
 
 
+class ElsewhereError(WorkError):
+    """Another process of the run failed, and says why itself; the command line adds nothing to it."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     """The error for a name that a registry does not hold: the list, and the nearest match.
 

@@ -1,11 +1,14 @@
 """Files that survive a kill at any moment: written under a temporary name, flushed, then moved into place."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from wassergan.errors import WorkError
+
+_TEMPORARY = re.compile(r"\..+\.\d+\.tmp(\.\w+)?")
 
 
 @contextmanager
@@ -41,6 +44,13 @@ def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text through `replacing`."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what `replacing` left in a folder, at any depth, when it was killed; nobody may be writing there."""
+    for path in folder.rglob(".*"):
+        if _TEMPORARY.fullmatch(path.name):
+            path.unlink()
 
 
 def link_or_copy(existing: Path, path: Path) -> None:

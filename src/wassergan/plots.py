@@ -100,9 +100,11 @@ def vector_figure(samples: NDArray[np.float64], real: NDArray[np.float64] | None
 
 
 def curves_figure(log: Sequence[Mapping[str, Any]]) -> Figure:
-    """Gap with held-out gap, slope, and sliced W1 with its floor, against generator steps."""
-    figure = Figure(figsize=(13, 3.8), layout="constrained")
-    gap, slope, sliced = figure.subplots(1, 3)
+    """Gap with held-out gap, slope, sliced W1 with its floor and, if logged, bounds on W1, against generator steps."""
+    bounded = [record for record in log if "w1_lower" in record]
+    panels = 4 if bounded else 3
+    figure = Figure(figsize=(13 / 3 * panels, 3.8), layout="constrained")
+    gap, slope, sliced, *interval = figure.subplots(1, panels)
     _line(gap, log, "critic_gap", "training samples", color=REAL)
     _line(gap, log, "critic_gap_heldout", "held-out samples", color=GENERATED)
     gap.axhline(0, color="0.7", linewidth=0.8)
@@ -118,7 +120,13 @@ def curves_figure(log: Sequence[Mapping[str, Any]]) -> Figure:
     if values and max(values) > 5 * min(values):
         sliced.set_yscale("log")
     sliced.set(title="Sliced W1 of the averaged generator", ylabel="model units")
-    for axes in (gap, slope, sliced):
+    for axes in interval:
+        steps, lower, upper = ([record[name] for record in bounded] for name in ("step", "w1_lower", "w1_upper"))
+        axes.fill_between(steps, lower, upper, color=GENERATED, alpha=0.4, label="generated against held-out")
+        axes.plot(steps, upper, color=GENERATED, linewidth=1, marker=".")
+        axes.axhline(bounded[-1]["w1_floor"], color=REAL, linestyle="--", label="floor: training against held-out")
+        axes.set(title="W1 of the samples, certain bounds", ylabel="model units")
+    for axes in (gap, slope, sliced, *interval):
         axes.set_xlabel("generator steps")
         axes.spines[["top", "right"]].set_visible(False)
         if axes.get_legend_handles_labels()[0]:

@@ -71,10 +71,23 @@ def _rows(summary: dict[str, Any], log: list[dict[str, Any]]) -> list[tuple[str,
             summary["best_sliced_w1"],
             f"at step {summary['best_step']}; not the final one",
         ),
+        *_bounds(log),
         ("Critic gap, held-out", summary["critic_gap_heldout"], "score units; no distance"),
         ("Critic slope, mean and largest seen", summary["slope_mean"], f"largest {summary['slope_max']:.4g}"),
         ("Generator steps", summary["steps"], f"{len(log)} ticks logged"),
         ("Training time", summary["seconds"], f"seconds; {summary['steps_per_second']:.4g} steps per second"),
+    ]
+
+
+def _bounds(log: list[dict[str, Any]]) -> list[tuple[str, Any, str]]:
+    """The last interval that was logged, if any."""
+    last = next((record for record in reversed(log) if "w1_lower" in record), None)
+    if last is None:
+        return []
+    return [
+        ("W1 of the samples, lower bound", last["w1_lower"], f"certain; model units; step {last['step']}"),
+        ("W1 of the samples, upper bound", last["w1_upper"], "certain; above W1 of the laws, as all samples are"),
+        ("Its floor: training against held-out", last["w1_floor"], "as many samples; upper bound"),
     ]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from wassergan.errors import UserError
+from wassergan.files import write_text
 from wassergan.training import Checkpoints, load_checkpoint, read_log
 
 
@@ -43,6 +44,24 @@ class RunFolder:
     def checkpoints(self) -> Path:
         """Checkpoints."""
         return self.path / "checkpoints"
+
+    @property
+    def latest(self) -> Path:
+        """The latest checkpoint."""
+        return self.checkpoints / "latest.pt"
+
+    def launched_by(self, launch: str) -> bool:
+        """Whether this call of torchrun started the run."""
+        return self._launch.exists() and self._launch.read_text(encoding="utf-8") == launch
+
+    def note_launch(self, launch: str) -> None:
+        """Note the call of torchrun that starts the run; nothing to note where there is none."""
+        if launch:
+            write_text(self._launch, launch)
+
+    @property
+    def _launch(self) -> Path:
+        return self.path / "launch.txt"
 
     def holds_run(self) -> bool:
         """Whether a run was started here."""

@@ -15,13 +15,13 @@ from wassergan.building import build_trainer, choose_device, networks_of, open_d
 from wassergan.data import Codec, Source
 from wassergan.errors import UserError
 from wassergan.evaluation import HeldoutDistance
-from wassergan.files import write_text
+from wassergan.files import remove_temporaries, write_text
 from wassergan.presets import resolve
 from wassergan.report import write_report
 from wassergan.runfolder import RunFolder, run_summary
 from wassergan.sampling import Sampler, write_picture
 from wassergan.settings import TrainSettings
-from wassergan.training import Checkpoints, RunLog, Trainer, read_log
+from wassergan.training import ALONE, Checkpoints, Processes, RunLog, Trainer, read_log
 
 PREVIEW_SAMPLES = 64
 PREVIEW_VECTORS = 2000
@@ -29,7 +29,8 @@ FIRST_CURVES_SECONDS = 30.0  # the first figure takes a second; a short run draw
 CURVES_SHARE = 0.02  # of the run's time may go into redrawing the curves
 SAVE_EVERY_SECONDS = 300.0
 # Settings that a resumed run may change: how long it goes on, where the data lie now, and what it writes.
-CHANGEABLE = ("steps", "budget", "data", "tick_steps", "keep", "previews")
+CHANGEABLE = ("steps", "budget", "data", "tick_steps", "w1_every", "keep", "previews")
+FINGERPRINT_SAMPLES = 256
 TICK_GROWTH = 4  # between ticks lies a quarter of the steps so far
 FIRST_TICK = 50
 
@@ -49,6 +50,9 @@ class Observer:
     def ticked(self, record: Mapping[str, Any]) -> None:
         """A tick is logged and saved."""
 
+    def close(self) -> None:
+        """The run is over, or failed."""
+
 
 def train_run(
     settings: TrainSettings,
@@ -56,40 +60,36 @@ def train_run(
     *,
     observer: Observer | None = None,
     interrupted: Callable[[], bool] = lambda: False,
+    processes: Processes = ALONE,
 ) -> dict[str, Any]:
     """Start a run and train it to its end, or until interrupted.
 
     Args:
         settings: as given by the user.
-        folder: created; must not hold a run.
+        folder: created; must not hold a run, unless torchrun started the processes of that run anew: then it goes on.
         observer: told how it goes.
         interrupted: asked after every step; the run is saved and can be resumed.
+        processes: that train together; all call this, process 0 writes.
 
     Returns:
         The run's summary, as `run_summary` gives it.
 
     Raises:
         UserError: wrong settings or data, or a folder that holds something else.
-        WorkError: training diverged or a file could not be written.
+        WorkError: training diverged, a file could not be written, or a process was lost.
     """
     observer = observer or Observer()
     place = RunFolder(folder)
-    if place.holds_run():
-        raise UserError(
-            f"The folder {folder} holds a run already",
-            mend=f"resume it (wassergan resume {folder}), or name another folder with --out",
-        )
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} exists and is not an empty folder", mend="name another one with --out")
-    source = open_data(settings, report=observer.said)
-    settings = resolve(settings, shape=source.shape, train_count=source.train_count)
-    trainer = build_trainer(settings, source)
-    distance = HeldoutDistance(source, latent_dim=trainer.latent_dim)
-    _require_room(folder, trainer, settings.keep)
+    if processes.from_first(lambda: _to_be_continued(place, processes)):
+        return _go_on(place, _changes_of(settings), "latest", observer, interrupted, processes)
+    with processes.together():
+        source = open_data(settings, report=observer.said)
+        settings = resolve(settings, shape=source.shape, train_count=source.train_count)
+        run = _Run(settings, place, source, build_trainer(settings, source, processes))
+        keeper = _keeper(run, processes, observer)
     # Only now, when nothing in the user's input can fail any more.
-    place.samples.mkdir(parents=True)
-    write_text(place.settings, settings.to_json())
-    return _train(settings, place, source, trainer, distance, _Best(), observer, interrupted)
+    processes.from_first(lambda: _begin(run))
+    return _train(run, keeper, processes, interrupted)
 
 
 def resume_run(
@@ -99,8 +99,9 @@ def resume_run(
     checkpoint: str = "latest",
     observer: Observer | None = None,
     interrupted: Callable[[], bool] = lambda: False,
+    processes: Processes = ALONE,
 ) -> dict[str, Any]:
-    """Go on with a run from a checkpoint, bit for bit on the CPU.
+    """Go on with a run from a checkpoint, bit for bit on the CPU with as many processes as before.
 
     Args:
         folder: of the run.
@@ -108,46 +109,28 @@ def resume_run(
         checkpoint: `latest`, `best` or a step number; what was logged and saved later than that is dropped.
         observer: told how it goes.
         interrupted: asked after every step.
+        processes: that train together, as many as there are now; all call this, process 0 reads and writes the run.
 
     Returns:
         The run's summary.
 
     Raises:
         UserError: no run, a damaged checkpoint, other settings or other data, or nothing left to do.
-        WorkError: training diverged or a file could not be written.
+        WorkError: training diverged, a file could not be written, or a process was lost.
     """
-    observer = observer or Observer()
-    place = RunFolder(folder)
-    content = place.load(checkpoint)
-    settings = TrainSettings.from_mapping(content["settings"])
-    settings = _with_changes(settings, changes)
-    source = open_data(settings, report=observer.said)
-    if fingerprint(source) != content["fingerprint"]:
-        raise UserError(
-            f"{settings.data} is not the data that the run was trained on",
-            found=f"{source.train_count} training samples of shape {source.shape}, "
-            f"or other values, than when it started",
-            mend="put the former data back, or start a new run",
-        )
-    trainer = build_trainer(settings, source)
-    trainer.load_state_dict(content["trainer"])
-    _require_something_left(settings, trainer, folder)
-    distance = HeldoutDistance(source, latent_dim=trainer.latent_dim)
-    Checkpoints(place.checkpoints).drop_after(trainer.step)
-    dropped = RunLog(place.log).cut_after(trainer.step)
-    if dropped:
-        observer.said(f"Dropped {dropped} log lines that came after the checkpoint.")
-    write_text(place.settings, settings.to_json())
-    return _train(settings, place, source, trainer, distance, _Best(**content["best"]), observer, interrupted)
+    return _go_on(RunFolder(folder), changes, checkpoint, observer or Observer(), interrupted, processes)
 
 
-def open_sampler(folder: Path, *, checkpoint: str = "latest", device: str = "auto") -> Sampler:
+def open_sampler(
+    folder: Path, *, checkpoint: str = "latest", device: str = "auto", processes: Processes = ALONE
+) -> Sampler:
     """The averaged generator of a run and the way back to the user's units, without the training data.
 
     Args:
         folder: of the run.
         checkpoint: `latest`, `best` or a step number.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        processes: that draw together; each has its own GPU.
 
     Raises:
         UserError: no run, no such checkpoint, or a damaged one.
@@ -158,7 +141,7 @@ def open_sampler(folder: Path, *, checkpoint: str = "latest", device: str = "aut
     generator, _ = networks_of(settings, tuple(content["shape"]), codec)
     generator.load_state_dict(content["trainer"]["average"])
     assert settings.latent_dim is not None
-    return Sampler(generator.eval().to(choose_device(device)), settings.latent_dim, codec, content["kind"])
+    return Sampler(generator.eval().to(choose_device(device, processes)), settings.latent_dim, codec, content["kind"])
 
 
 def write_run_report(folder: Path, path: Path | None = None) -> Path:
@@ -190,14 +173,19 @@ def tick_due(step: int, *, longest: int) -> bool:
 
 
 def fingerprint(source: Source) -> dict[str, Any]:
-    """What tells data apart: counts, shape, and a checksum of the first held-out samples."""
-    first = source.heldout(torch.arange(min(16, source.heldout_count)))
+    """What tells data apart: counts, shape, type, and checksums of some held-out and some training samples."""
     return {
         "train_count": source.train_count,
         "heldout_count": source.heldout_count,
         "shape": list(source.shape),
-        "checksum": zlib.crc32(np.ascontiguousarray(first.numpy()).tobytes()),
+        "checksum": _checksum(source.heldout(torch.arange(min(16, source.heldout_count)))),
+        "dtype": source.codec.dtype,
+        "train_checksum": _checksum(source.train_sample(FINGERPRINT_SAMPLES)),
     }
+
+
+def _checksum(samples: torch.Tensor) -> int:
+    return zlib.crc32(np.ascontiguousarray(samples.numpy()).tobytes())
 
 
 @dataclass(frozen=True)
@@ -206,81 +194,233 @@ class _Best:
     step: int = 0
 
 
-def _train(
-    settings: TrainSettings,
-    place: RunFolder,
-    source: Source,
-    trainer: Trainer,
-    distance: HeldoutDistance,
-    best: _Best,
-    observer: Observer,
-    interrupted: Callable[[], bool],
-) -> dict[str, Any]:
-    from wassergan.plots import curves_figure, save_figure  # matplotlib takes half a second to import
+@dataclass(frozen=True)
+class _Run:
+    settings: TrainSettings
+    place: RunFolder
+    source: Source
+    trainer: Trainer
+    best: _Best = _Best()
 
-    checkpoints, log = Checkpoints(place.checkpoints, keep=settings.keep), RunLog(place.log)
-    real = None if source.kind != "vector" else _rows(source)
-    first_step = trainer.step
-    saved_at, curves_due = time.perf_counter(), time.perf_counter() + FIRST_CURVES_SECONDS
 
-    def save(*, improved: bool) -> None:
-        nonlocal saved_at
+class _Bystander:
+    """What the processes do at ticks that write nothing; and the frame of what process 0 does."""
+
+    def __init__(self, run: _Run) -> None:
+        self._run = run
+        self._first_step = run.trainer.step
+
+    def start(self) -> None:
+        """Training begins."""
+
+    def tick(self, trainer: Trainer) -> None:
+        """At every tick but the one with which a resumed run's checkpoint ended."""
+        if trainer.step > self._first_step or trainer.step == 0:
+            self.measure(trainer)
+
+    def measure(self, trainer: Trainer) -> None:
+        """Process 0 reads the statistics; they start afresh on all."""
+        trainer.forget_statistics()
+
+    def save_due(self) -> bool:
+        """Whether to save between two ticks."""
+        return False
+
+    def save(self, trainer: Trainer) -> None:
+        """Write a checkpoint."""
+
+    def stepped(self, trainer: Trainer) -> None:
+        """A generator step is done."""
+
+    def finish(self) -> None:
+        """Training has ended."""
+
+
+class _Keeper(_Bystander):
+    """Process 0: measures, logs, saves and draws."""
+
+    def __init__(self, run: _Run, observer: Observer) -> None:
+        super().__init__(run)
+        self._observer, self._best = observer, run.best
+        self._fingerprint = fingerprint(run.source)
+        self._distance = HeldoutDistance(run.source, latent_dim=run.trainer.latent_dim)
+        self._checkpoints = Checkpoints(run.place.checkpoints, keep=run.settings.keep)
+        self._log = RunLog(run.place.log)
+
+    def start(self) -> None:
+        run = self._run
+        self._real = None if run.source.kind != "vector" else _rows(run.source)
+        bounded = (record["step"] for record in read_log(run.place.log) if "w1_lower" in record)
+        self._bounded_at: int | None = max(bounded, default=None)
+        self._saved_at, self._curves_due = time.perf_counter(), time.perf_counter() + FIRST_CURVES_SECONDS
+        self._observer.started(run.settings, run.source, run.place, run.trainer)
+
+    def measure(self, trainer: Trainer) -> None:
+        settings = self._run.settings
+        record = trainer.read_statistics() | self._distance(trainer.averaged_generator)
+        if settings.w1_every and (self._bounded_at is None or trainer.step - self._bounded_at >= settings.w1_every):
+            record |= self._distance.interval(trainer.averaged_generator)
+            self._bounded_at = trainer.step
+        improved = record["sliced_w1"] < self._best.sliced_w1
+        if improved:
+            self._best = _Best(record["sliced_w1"], trainer.step)
+        self._log.append(record)
+        self._save(trainer, improved=improved)
+        if settings.previews:
+            self._draw_samples(trainer)
+        started = time.perf_counter()
+        if started >= self._curves_due:
+            self._draw_curves()
+            spent = time.perf_counter() - started
+            self._curves_due = time.perf_counter() + spent / CURVES_SHARE
+        self._observer.ticked(record)
+
+    def save_due(self) -> bool:
+        return time.perf_counter() - self._saved_at > SAVE_EVERY_SECONDS
+
+    def save(self, trainer: Trainer) -> None:
+        self._save(trainer, improved=False)
+
+    def stepped(self, trainer: Trainer) -> None:
+        self._observer.stepped(trainer)
+
+    def finish(self) -> None:
+        self._draw_curves()
+        write_run_report(self._run.place.path)
+
+    def _save(self, trainer: Trainer, *, improved: bool) -> None:
+        source = self._run.source
         content = {
-            "settings": asdict(settings),
+            "settings": asdict(self._run.settings),
             "shape": list(source.shape),
             "kind": source.kind,
             "codec": source.codec.state(),
-            "fingerprint": fingerprint(source),
-            "best": asdict(best),
+            "fingerprint": self._fingerprint,
+            "best": asdict(self._best),
             "trainer": trainer.state_dict(),
         }
-        checkpoints.save(content, step=trainer.step, best=improved)
-        saved_at = time.perf_counter()
+        self._checkpoints.save(content, step=trainer.step, best=improved)
+        self._saved_at = time.perf_counter()
 
-    def tick(trainer: Trainer) -> None:
-        nonlocal best, curves_due
-        if trainer.step == first_step and first_step > 0 and not interrupted():
-            return  # a resumed run starts on the tick that its checkpoint ended with
-        record = trainer.read_statistics() | distance(trainer.averaged_generator)
-        improved = record["sliced_w1"] < best.sliced_w1
-        if improved:
-            best = _Best(record["sliced_w1"], trainer.step)
-        log.append(record)
-        save(improved=improved)
-        if settings.previews:
-            count = PREVIEW_VECTORS if source.kind == "vector" else PREVIEW_SAMPLES
-            samples = source.codec.decode_numpy(trainer.sample(count))
-            write_picture(samples, place.grid(trainer.step), codec=source.codec, kind=source.kind, real=real)
-        started = time.perf_counter()
-        if started >= curves_due:
-            save_figure(curves_figure(read_log(place.log)), place.curves)
-            spent = time.perf_counter() - started
-            curves_due = time.perf_counter() + spent / CURVES_SHARE
-        observer.ticked(record)
+    def _draw_samples(self, trainer: Trainer) -> None:
+        source = self._run.source
+        count = PREVIEW_VECTORS if source.kind == "vector" else PREVIEW_SAMPLES
+        samples = source.codec.decode_numpy(trainer.sample(count))
+        path = self._run.place.grid(trainer.step)
+        write_picture(samples, path, codec=source.codec, kind=source.kind, real=self._real)
 
-    def stepped(trainer: Trainer) -> None:
-        observer.stepped(trainer)
-        if time.perf_counter() - saved_at > SAVE_EVERY_SECONDS:
-            trainer.require_finite()
-            save(improved=False)
+    def _draw_curves(self) -> None:
+        from wassergan.plots import curves_figure, save_figure  # matplotlib takes half a second to import
 
-    observer.started(settings, source, place, trainer)
-    trainer.train(
-        steps=settings.steps,
-        budget_seconds=settings.budget,
-        tick_due=lambda step: tick_due(step, longest=settings.tick_steps),
-        on_tick=tick,
-        on_step=stepped,
+        save_figure(curves_figure(read_log(self._run.place.log)), self._run.place.curves)
+
+
+def _keeper(run: _Run, processes: Processes, observer: Observer) -> _Bystander:
+    return _Keeper(run, observer) if processes.rank == 0 else _Bystander(run)
+
+
+def _to_be_continued(place: RunFolder, processes: Processes) -> bool:
+    """Whether the folder holds this call's own run, whose processes were started anew; refuse any other content."""
+    folder = place.path
+    if place.launched_by(processes.launch):
+        if place.latest.exists():
+            return True
+        place.log.unlink(missing_ok=True)  # lost before the first checkpoint: begin again
+        return False
+    if place.holds_run():
+        raise UserError(
+            f"The folder {folder} holds a run already",
+            mend=f"resume it (wassergan resume {folder}), or name another folder with --out",
+        )
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} exists and is not an empty folder", mend="name another one with --out")
+    return False
+
+
+def _begin(run: _Run) -> None:
+    _require_room(run.place.path, run.trainer, run.settings.keep)
+    run.place.samples.mkdir(parents=True, exist_ok=True)
+    run.place.note_launch(run.trainer.processes.launch)
+    write_text(run.place.settings, run.settings.to_json())
+
+
+def _go_on(
+    place: RunFolder,
+    changes: Mapping[str, Any],
+    checkpoint: str,
+    observer: Observer,
+    interrupted: Callable[[], bool],
+    processes: Processes,
+) -> dict[str, Any]:
+    content, own = processes.from_first(lambda: (place.load(checkpoint), place.launched_by(processes.launch)))
+    with processes.together():
+        run = _reopened(place, content, changes, processes, observer)
+        if not own:
+            _require_something_left(run.settings, run.trainer, place.path)
+        keeper = _keeper(run, processes, observer)
+    processes.from_first(lambda: _cut(run, observer))
+    return _train(run, keeper, processes, interrupted)
+
+
+def _reopened(
+    place: RunFolder,
+    content: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    processes: Processes,
+    observer: Observer,
+) -> _Run:
+    """The run as a checkpoint's content holds it, with changed settings."""
+    settings = TrainSettings.from_mapping(content["settings"])
+    settings = _with_changes(settings, changes)
+    source = open_data(settings, report=observer.said)
+    found = fingerprint(source)
+    # Older runs noted less.
+    if any(found[name] != noted for name, noted in content["fingerprint"].items()):
+        raise UserError(
+            f"{settings.data} is not the data that the run was trained on",
+            found=f"{source.train_count} training samples of shape {source.shape}, "
+            f"or other values, than when it started",
+            mend="put the former data back, or start a new run",
+        )
+    trainer = build_trainer(settings, source, processes)
+    trainer.load_state_dict(content["trainer"])
+    return _Run(settings, place, source, trainer, _Best(**content["best"]))
+
+
+def _cut(run: _Run, observer: Observer) -> None:
+    """Drop what was logged and saved after the checkpoint that the run goes on from, and what a kill left behind."""
+    remove_temporaries(run.place.path)
+    run.place.note_launch(run.trainer.processes.launch)
+    Checkpoints(run.place.checkpoints).drop_after(run.trainer.step)
+    dropped = RunLog(run.place.log).cut_after(run.trainer.step)
+    if dropped:
+        observer.said(f"Dropped {dropped} log lines that came after the checkpoint.")
+    write_text(run.place.settings, run.settings.to_json())
+
+
+def _train(run: _Run, keeper: _Bystander, processes: Processes, interrupted: Callable[[], bool]) -> dict[str, Any]:
+    processes.from_first(keeper.start)
+    run.trainer.train(
+        steps=run.settings.steps,
+        budget_seconds=run.settings.budget,
+        tick_due=lambda step: tick_due(step, longest=run.settings.tick_steps),
+        on_tick=keeper.tick,
+        save_due=keeper.save_due,
+        on_save=keeper.save,
+        on_step=keeper.stepped,
         interrupted=interrupted,
     )
-    save_figure(curves_figure(read_log(place.log)), place.curves)
-    write_run_report(place.path)
-    return run_summary(place.path)
+    processes.from_first(keeper.finish)
+    return processes.from_first(lambda: run_summary(run.place.path))
 
 
 def _rows(source: Source) -> Any:
-    positions = torch.arange(min(PREVIEW_VECTORS, source.train_count))
-    return source.codec.decode_numpy(source.train(positions))
+    return source.codec.decode_numpy(source.train_sample(PREVIEW_VECTORS))
+
+
+def _changes_of(settings: TrainSettings) -> dict[str, Any]:
+    """What a user gave, as far as it differs from what is left open."""
+    return {name: value for name, value in asdict(settings).items() if value != getattr(TrainSettings(), name)}
 
 
 def _with_changes(settings: TrainSettings, changes: Mapping[str, Any]) -> TrainSettings:

@@ -2,7 +2,9 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
+from wassergan.constraints import WHOLE, Share
 from wassergan.data import Codec
 from wassergan.errors import UserError, WorkError
 from wassergan.files import replacing
 from wassergan.plots import picture_grid, save_figure, save_picture, vector_figure
-from wassergan.training import sample_chunks
+from wassergan.training import ALONE, SAMPLING_CHUNK, Processes, sample_chunks
 
 LARGEST_GRID = 10_000
 Progress = Callable[[int], None]
@@ -37,9 +40,9 @@ class Sampler:
     codec: Codec
     kind: str
 
-    def chunks(self, count: int, *, seed: int) -> Iterator[NDArray[Any]]:
-        """Samples in the user's units, layout and type, in chunks along the first axis."""
-        for chunk in sample_chunks(self.generator, count, latent_dim=self.latent_dim, seed=seed):
+    def chunks(self, count: int, *, seed: int, share: Share = WHOLE) -> Iterator[NDArray[Any]]:
+        """Samples in the user's units, layout and type, in chunks along the first axis; a share of those, or all."""
+        for chunk in sample_chunks(self.generator, count, latent_dim=self.latent_dim, seed=seed, share=share):
             yield self.codec.decode_numpy(chunk)
 
     def draw(self, count: int, *, seed: int = 0) -> NDArray[Any]:
@@ -48,9 +51,15 @@ class Sampler:
 
 
 def write_samples(
-    sampler: Sampler, path: Path, *, count: int, seed: int, progress: Progress = lambda done: None
+    sampler: Sampler,
+    path: Path,
+    *,
+    count: int,
+    seed: int,
+    progress: Progress = lambda done: None,
+    processes: Processes = ALONE,
 ) -> None:
-    """Draw samples and write them.
+    """Draw samples and write them; several processes write the same files as one.
 
     Args:
         sampler: what to draw from.
@@ -59,31 +68,46 @@ def write_samples(
         count: how many.
         seed: a smaller count gives the first samples of a larger one.
         progress: told how many samples are done.
+        processes: all call this; each draws every so many-th chunk. A `.png` is drawn by process 0 alone.
 
     Raises:
         UserError: the suffix is not known, the folder is not empty, or vectors were asked for as pictures.
         WorkError: the file system refuses.
     """
+    processes.from_first(lambda: _prepare(path, count, sampler.kind))
+    match path.suffix:
+        case ".npy":
+            _write_array(sampler, path, count=count, seed=seed, progress=progress, processes=processes)
+        case ".png":
+            processes.from_first(
+                lambda: write_picture(sampler.draw(count, seed=seed), path, codec=sampler.codec, kind=sampler.kind)
+            )
+            progress(count)
+        case _:
+            _write_folder(sampler, path, count=count, seed=seed, progress=progress, processes=processes)
+
+
+def _prepare(path: Path, count: int, kind: str) -> None:
+    """Refuse what cannot be written, and make the folders."""
     if path.suffix not in (".npy", ".png", ""):
         raise UserError(
             "Samples are written as .npy, .png or a folder",
             found=f"'{path.name}'",
             mend="choose one of those suffixes",
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".npy":
-        _write_array(sampler, path, count=count, seed=seed, progress=progress)
-    elif path.suffix == ".png":
-        if count > LARGEST_GRID:
-            raise UserError(
-                "Too many samples for one picture",
-                found=f"{count}",
-                mend=f"ask for at most {LARGEST_GRID}, or for .npy",
-            )
-        write_picture(sampler.draw(count, seed=seed), path, codec=sampler.codec, kind=sampler.kind)
-        progress(count)
-    else:
-        _write_folder(sampler, path, count=count, seed=seed, progress=progress)
+    if path.suffix == ".png" and count > LARGEST_GRID:
+        raise UserError(
+            "Too many samples for one picture",
+            found=f"{count}",
+            mend=f"ask for at most {LARGEST_GRID}, or for .npy",
+        )
+    if path.suffix == "" and kind == "vector":
+        raise UserError("Vectors are no pictures", mend="give --out a name that ends in .npy or .png")
+    if path.suffix == "" and path.exists() and not path.is_dir():
+        raise UserError(f"{path} is a file", mend="name a new folder, or a file that ends in .npy or .png")
+    if path.suffix == "" and path.is_dir() and any(path.iterdir()):
+        raise UserError(f"The folder {path} is not empty", mend="name a new one")
+    (path.parent if path.suffix else path).mkdir(parents=True, exist_ok=True)
 
 
 def write_picture(
@@ -116,20 +140,41 @@ def _grid(samples: NDArray[Any], codec: Codec, kind: str, columns: int | None = 
     return picture_grid(samples.astype(np.float64), low=low, high=high, columns=columns, colours=kind == "field")
 
 
-def _write_array(sampler: Sampler, path: Path, *, count: int, seed: int, progress: Progress) -> None:
-    with replacing(path) as temporary:
-        target = None
-        done = 0
-        for chunk in sampler.chunks(count, seed=seed):
-            if target is None:
-                shape = (count, *chunk.shape[1:])
-                _require_room(path.parent, int(np.prod(shape, dtype=np.int64)) * chunk.dtype.itemsize)
-                target = np.lib.format.open_memmap(temporary, mode="w+", dtype=chunk.dtype, shape=shape)
-            target[done : done + len(chunk)] = chunk
-            done += len(chunk)
-            progress(done)
-        assert target is not None
+def _write_array(
+    sampler: Sampler, path: Path, *, count: int, seed: int, progress: Progress, processes: Processes
+) -> None:
+    with _one_file(path, processes) as temporary:
+        chunks = _placed(sampler, count, seed, processes)
+        first = next(chunks, None)  # process 0 always has one: it makes the file in its likeness
+        processes.from_first(lambda: _make_array(temporary, count, first))
+        target = np.lib.format.open_memmap(temporary, mode="r+")
+        for start, chunk in chain([first] if first else [], chunks):
+            target[start : start + len(chunk)] = chunk
+            progress(start + len(chunk))
         target.flush()
+
+
+def _placed(sampler: Sampler, count: int, seed: int, processes: Processes) -> Iterator[tuple[int, NDArray[Any]]]:
+    """The chunks of this process, each with the number of its first sample."""
+    share = processes.share
+    starts = range(share.index * SAMPLING_CHUNK, count, share.of * SAMPLING_CHUNK)
+    return zip(starts, sampler.chunks(count, seed=seed, share=share), strict=True)
+
+
+def _make_array(path: Path, count: int, first: tuple[int, NDArray[Any]] | None) -> None:
+    assert first is not None
+    shape, dtype = (count, *first[1].shape[1:]), first[1].dtype
+    _require_room(path.parent, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize)
+    np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+
+
+@contextmanager
+def _one_file(path: Path, processes: Processes) -> Iterator[Path]:
+    """On all processes the temporary path of the first, which moves it into place when all are done."""
+    with ExitStack() as stack:
+        temporary = processes.from_first(lambda: stack.enter_context(replacing(path)))
+        with processes.together():
+            yield temporary
 
 
 def _require_room(folder: Path, needed: int) -> None:
@@ -143,21 +188,16 @@ def _require_room(folder: Path, needed: int) -> None:
         )
 
 
-def _write_folder(sampler: Sampler, path: Path, *, count: int, seed: int, progress: Progress) -> None:
-    if sampler.kind == "vector":
-        raise UserError("Vectors are no pictures", mend="give --out a name that ends in .npy or .png")
-    if path.exists() and not path.is_dir():
-        raise UserError(f"{path} is a file", mend="name a new folder, or a file that ends in .npy or .png")
-    if path.is_dir() and any(path.iterdir()):
-        raise UserError(f"The folder {path} is not empty", mend="name a new one")
-    path.mkdir(exist_ok=True)
-    digits, index = len(str(count - 1)), 0
-    for chunk in sampler.chunks(count, seed=seed):
-        for sample in chunk:
-            picture = _single(sample, sampler)
-            save_picture(picture, path / f"{index:0{digits}d}.png")
-            index += 1
-        progress(index)
+def _write_folder(
+    sampler: Sampler, path: Path, *, count: int, seed: int, progress: Progress, processes: Processes
+) -> None:
+    digits = len(str(count - 1))
+    with processes.together():
+        for start, chunk in _placed(sampler, count, seed, processes):
+            for index, sample in enumerate(chunk, start):
+                picture = _single(sample, sampler)
+                save_picture(picture, path / f"{index:0{digits}d}.png")
+            progress(start + len(chunk))
 
 
 def _single(sample: NDArray[Any], sampler: Sampler) -> Image.Image:

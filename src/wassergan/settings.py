@@ -232,7 +232,11 @@ class TrainSettings:
     seed: int = setting(0, "Of the weights, the held-out rows and all randomness.", parse=whole_number, group="Run")
     device: str = setting("auto", "Where to train.", group="Run", values="auto|cpu|cuda|cuda:N")
     precision: str = setting(
-        "float32", "Of the forward passes; penalties stay in float32.", group="Run", values="float32|bf16"
+        "float32",
+        "Of the passes through the networks; losses, norms and weights stay in float32. auto: bf16 for networks of "
+        "more than half a million weights where the hardware has matrix units for it.",
+        group="Run",
+        values="auto|float32|bf16",
     )
     threads: int | None = setting(
         None,
@@ -245,6 +249,13 @@ class TrainSettings:
         "Longest distance between two ticks (log, checkpoint, preview).",
         parse=positive_int,
         group="Run",
+    )
+    w1_every: int | None = setting(
+        None,
+        "Bound W1 of generated against held-out samples, with certainty, at the first tick after every K steps.",
+        parse=positive_int,
+        group="Run",
+        values="K",
     )
     keep: int = setting(3, "Numbered checkpoints to keep.", parse=positive_int, group="Run")
     previews: bool = setting(True, "Write a sample grid at each tick.", group="Run", flag=True)

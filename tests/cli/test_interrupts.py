@@ -24,6 +24,15 @@ def test_the_first_signal_asks_and_the_second_stops_at_once() -> None:
     assert former == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
 
 
+# torchrun sends on what it gets, at times twice.
+def test_under_torchrun_the_second_signal_means_no_more_than_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    with stop_on_signals() as asked:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+        assert asked()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_exits_130_and_the_run_goes_on(
     tmp_path: Path, points_file: Path, tiny: tuple[str, ...], number: signal.Signals

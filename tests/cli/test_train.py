@@ -90,7 +90,8 @@ def test_runs_without_a_name_are_numbered(
 def test_a_missing_path(wrong: Callable[..., str], tmp_path: Path) -> None:
     assert (
         wrong(tmp_path / "gone.npy")
-        == f"There is no {tmp_path / 'gone.npy'}. Give 'digits', a folder of pictures, or a .npy, .npz or IDX file."
+        == f"There is no {tmp_path / 'gone.npy'}. Give 'digits', a folder or .tar shards of pictures, or a "
+        ".npy, .npz, IDX, Parquet, Arrow or Feather file."
     )
 
 

@@ -30,6 +30,18 @@ def test_in_one_dimension_it_is_scipy_s_distance() -> None:
     assert record["sliced_w1_floor"] == pytest.approx(wasserstein_distance(train, heldout), rel=1e-5)
 
 
+def test_the_interval_holds_scipy_s_distance_of_equally_many_samples() -> None:
+    source = array_source(np.random.default_rng(0).gamma(2.0, size=300))
+    heldout = source.heldout(torch.arange(source.heldout_count)).flatten().double().numpy()
+    train = source.train(torch.arange(len(heldout))).flatten().double().numpy()
+    record = HeldoutDistance(source, latent_dim=2).interval(Constant(0.7))
+    exact = np.abs(heldout - 0.7).mean()
+    assert record["w1_lower"] <= exact + 1e-6
+    assert record["w1_upper"] >= exact - 1e-6
+    assert record["w1_upper"] - record["w1_lower"] <= 0.0101 * exact
+    assert record["w1_floor"] == pytest.approx(wasserstein_distance(train, heldout), rel=0.0101)
+
+
 def test_measuring_twice_gives_the_same_and_draws_nothing_from_the_global_state(
     make_source: Callable[..., Source],
 ) -> None:
@@ -37,6 +49,7 @@ def test_measuring_twice_gives_the_same_and_draws_nothing_from_the_global_state(
     outside = torch.get_rng_state()
     distance = HeldoutDistance(source, latent_dim=3)
     assert distance(generator) == distance(generator)
+    assert distance.interval(generator) == distance.interval(generator)
     assert torch.equal(outside, torch.get_rng_state())
     assert generator.training
 

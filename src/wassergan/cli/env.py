@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-PACKAGES = ("wassergan", "torch", "numpy", "scipy", "scikit-learn", "pillow", "matplotlib", "POT")
+PACKAGES = ("wassergan", "torch", "numpy", "scipy", "scikit-learn", "pillow", "matplotlib", "POT", "pyarrow")
 
 
 @click.command()

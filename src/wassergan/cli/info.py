@@ -50,6 +50,7 @@ def _data_facts(target: str) -> dict[str, Any]:
         "shape": list(source.shape),
         "layout": codec.layout,
         "dtype": codec.dtype,
+        **({"columns": list(source.columns)} if source.columns else {}),
     }
 
 

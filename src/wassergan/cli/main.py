@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import click
 
 from wassergan import __version__
-from wassergan.errors import UserError, WorkError, unknown_name
+from wassergan.errors import ElsewhereError, UserError, WorkError, unknown_name
 
 OK, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -72,6 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(error.format_message(), WRONG_INPUT)
     except UserError as error:
         return _complain(str(error), WRONG_INPUT)
+    except ElsewhereError:
+        return FAILED
     except WorkError as error:
         return _complain(str(error), FAILED)
     except OSError as error:  # the file system's own refusals, such as a path that leads through a file

@@ -29,7 +29,7 @@ class TerminalObserver(Observer):
         self.said(
             f"Preset {settings.preset}: {settings.network} generator ({weights[0]:,} weights) and critic "
             f"({weights[1]:,}), constraint {settings.constraint}, {settings.critic_steps} critic steps of "
-            f"{settings.batch_size} samples, {trainer.device}, seed {settings.seed}."
+            f"{settings.batch_size} samples, {_place(trainer)}, seed {settings.seed}."
         )
         self.said(f"Run folder: {folder.path}  (Ctrl-C saves and stops)")
         self._by_time = settings.steps is None
@@ -64,7 +64,8 @@ class TerminalObserver(Observer):
             f"gap {gap} (held-out {record['critic_gap_heldout']:.3f})  "
             f"slope {record['slope_mean']:.2f}  "
             f"sliced W1 {record['sliced_w1']:.4f} (floor {record['sliced_w1_floor']:.4f})  "
-            f"{record['steps_per_second']:.1f} steps/s"
+            + (f"W1 {record['w1_lower']:.3f} to {record['w1_upper']:.3f}  " if "w1_lower" in record else "")
+            + f"{record['steps_per_second']:.1f} steps/s"
         )
         if self._bar is not None:
             self._bar.set_description_str(values)
@@ -76,3 +77,8 @@ class TerminalObserver(Observer):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _place(trainer: Any) -> str:
+    count = trainer.processes.count
+    return f"{trainer.device}" if count == 1 else f"{count} processes on {trainer.device.type}"

@@ -24,16 +24,25 @@ def resume(run: Path, checkpoint: str, as_json: bool, **flags: Any) -> int:
       wassergan resume runs/digits-default-1
       wassergan resume runs/digits-default-1 --budget 10m
       wassergan resume runs/photos --steps 50000
+      torchrun --nproc-per-node 4 -m wassergan resume runs/photos
 
     --steps and --budget count from the start of the run. Other settings must be those of the run: a
     difference is printed and refused.
     """
     from wassergan.runs import resume_run
+    from wassergan.training import open_processes
 
-    return run_and_tell(
-        lambda observer, interrupted: resume_run(
-            run, given(flags), checkpoint=checkpoint, observer=observer, interrupted=interrupted
-        ),
-        run,
-        as_json=as_json,
-    )
+    with open_processes() as processes:
+        return run_and_tell(
+            lambda observer, interrupted: resume_run(
+                run,
+                given(flags),
+                checkpoint=checkpoint,
+                observer=observer,
+                interrupted=interrupted,
+                processes=processes,
+            ),
+            run,
+            processes,
+            as_json=as_json,
+        )

@@ -24,6 +24,7 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
       wassergan sample runs/digits --count 64 --out digits.png
       wassergan sample runs/digits --count 1000000 --out digits.npy
       wassergan sample runs/photos --count 500 --out pictures/ --seed 7
+      torchrun --nproc-per-node 4 -m wassergan sample runs/photos --count 1000000 --out photos.npy
     """
     settings = SampleSettings(run=str(run), **given(flags))
     out = Path(settings.out) if settings.out else run / "samples.png"
@@ -32,17 +33,24 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
 
     from wassergan.runs import open_sampler
     from wassergan.sampling import write_samples
+    from wassergan.training import open_processes
 
-    sampler = open_sampler(run, checkpoint=settings.checkpoint, device=settings.device)
     started = time.perf_counter()
-    with tqdm(total=settings.count, unit="sample", file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
-        write_samples(
-            sampler,
-            out,
-            count=settings.count,
-            seed=settings.seed,
-            progress=lambda done: bar.update(done - bar.n) and None,
-        )
+    with open_processes() as processes:
+        silent = processes.rank > 0 or not sys.stderr.isatty()
+        with processes.together():
+            sampler = open_sampler(run, checkpoint=settings.checkpoint, device=settings.device, processes=processes)
+        with tqdm(total=settings.count, unit="sample", file=sys.stderr, disable=silent) as bar:
+            write_samples(
+                sampler,
+                out,
+                count=settings.count,
+                seed=settings.seed,
+                progress=lambda done: bar.update(done - bar.n) and None,
+                processes=processes,
+            )
+    if processes.rank > 0:
+        return
     if as_json:
         seconds = round(time.perf_counter() - started, 3)
         click.echo(json.dumps({"out": str(out), "count": settings.count, "seed": settings.seed, "seconds": seconds}))

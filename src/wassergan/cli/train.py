@@ -3,13 +3,17 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from wassergan.cli.interrupts import stop_on_signals
 from wassergan.cli.options import GroupedCommand, GroupedOption, given, options_of
+from wassergan.errors import UserError
 from wassergan.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from wassergan.training import Processes
 
 INTERRUPTED = 130
 
@@ -27,7 +31,11 @@ INTERRUPTED = 130
 @options_of(TrainSettings)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output.")
 def train(data: str, out: Path | None, as_json: bool, **flags: Any) -> int:
-    """Train a generator on DATA: `digits`, a folder of pictures, or a .npy, .npz or IDX (.gz) file.
+    """Train a generator on DATA.
+
+    DATA is `digits`; a folder of pictures, or .tar shards of them; a .npy, .npz or IDX (.gz) file; or .parquet,
+    .arrow or .feather files with numeric columns. Shards and tables may come as a folder or as a pattern in quotes.
+    What is larger than memory is streamed.
 
     \b
     Examples:
@@ -35,39 +43,61 @@ def train(data: str, out: Path | None, as_json: bool, **flags: Any) -> int:
       wassergan train photos/ --size 64 --budget 2h --out runs/photos
       wassergan train fields.npz --key t2m --preset wgan-gp --steps 20000
       wassergan train points.npy --constraint gp --seed 1
+      torchrun --nproc-per-node 4 -m wassergan train photos/ --out runs/photos
+      wassergan train rows.parquet --budget 1h
+      wassergan train 'shards/part-{000..099}.tar' --size 64
 
     Writes log, checkpoints, sample grids and curves into the run folder. Ctrl-C saves and stops;
     `wassergan resume` goes on.
     """
     settings = TrainSettings(data=data, **given(flags))
-    folder = out or _free_folder(data, settings.preset)
 
     from wassergan.runs import train_run
+    from wassergan.training import launched, open_processes
 
-    return run_and_tell(
-        lambda observer, interrupted: train_run(settings, folder, observer=observer, interrupted=interrupted),
-        folder,
-        as_json=as_json,
-    )
+    if out is None and launched():
+        raise UserError(
+            "Processes that torchrun starts need --out",
+            mend="name a run folder that all of them see: started anew, they must find their run again",
+        )
+    folder = out or _free_folder(data, settings.preset)
+    with open_processes() as processes:
+        return run_and_tell(
+            lambda observer, interrupted: train_run(
+                settings, folder, observer=observer, interrupted=interrupted, processes=processes
+            ),
+            folder,
+            processes,
+            as_json=as_json,
+        )
 
 
-def run_and_tell(run: Callable[..., dict[str, Any]], folder: Path, *, as_json: bool) -> int:
-    """Run with progress and signals, then say what came out and what to type next; returns the exit code."""
+def run_and_tell(run: Callable[..., dict[str, Any]], folder: Path, processes: "Processes", *, as_json: bool) -> int:
+    """Run with progress and signals, then say what came out and what to type next; returns the exit code.
+
+    Of several processes, the first alone says anything; a signal to any of them is one to all.
+    """
     from wassergan.cli.progress import TerminalObserver
+    from wassergan.runs import Observer
 
-    observer = TerminalObserver()
+    observer = TerminalObserver() if processes.rank == 0 else Observer()
     with stop_on_signals() as interrupted:
         try:
             summary = run(observer, interrupted)
         finally:
             observer.close()
-        stopped_early = interrupted()
+        (stopped_early,) = processes.any_of(interrupted())
+    # The others wait for the last word: torchrun ends all when one leaves with a code that is not 0.
+    processes.from_first(lambda: _tell(summary, folder, stopped_early=stopped_early, as_json=as_json))
+    return INTERRUPTED if stopped_early else 0
+
+
+def _tell(summary: dict[str, Any], folder: Path, *, stopped_early: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(summary))
     if stopped_early:
         click.echo(f"Interrupted at step {summary['steps']}; saved. Go on with: wassergan resume {folder}", err=True)
-        return INTERRUPTED
-    if not as_json:
+    elif not as_json:
         click.echo(
             f"Done: {summary['steps']} steps, sliced W1 {summary['sliced_w1']:.4f} against held-out samples "
             f"(floor {summary['sliced_w1_floor']:.4f}).\n"
@@ -75,7 +105,6 @@ def run_and_tell(run: Callable[..., dict[str, Any]], folder: Path, *, as_json: b
             f"Curves:  {folder / 'curves.png'}\n"
             f"Draw:    wassergan sample {folder} --count 64 --out samples.png"
         )
-    return 0
 
 
 def _free_folder(data: str, preset: str) -> Path:

@@ -1,14 +1,17 @@
-"""How far the generated law is from held-out samples, measured the same way at every tick."""
+"""How far generated samples are from held-out ones, measured the same way at every tick."""
+
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from wassergan.data import Source
-from wassergan.distances import sliced_w1
+from wassergan.distances import sliced_w1, w1_interval
 from wassergan.training import sample_chunks
 
 LARGEST_SAMPLE = 2000
 PROJECTIONS = 256
+INTERVAL_TOLERANCE, INTERVAL_SECONDS = 0.01, 20.0
 
 
 class HeldoutDistance:
@@ -28,14 +31,35 @@ class HeldoutDistance:
     def __init__(self, source: Source, *, latent_dim: int, samples: int = LARGEST_SAMPLE, seed: int = 0) -> None:
         self._latent_dim, self._samples, self._seed = latent_dim, samples, seed
         self._heldout = source.heldout(torch.arange(min(LARGEST_SAMPLE, source.heldout_count))).flatten(1)
-        real = source.train(torch.arange(min(samples, source.train_count))).flatten(1)
-        self.floor = self._distance(real)
+        self._real = source.train_sample(samples).flatten(1)
+        self.floor = self._distance(self._real)
 
     def __call__(self, generator: nn.Module) -> dict[str, float]:
         """`sliced_w1` of a generator and the `sliced_w1_floor`, both in model units."""
-        chunks = sample_chunks(generator, self._samples, latent_dim=self._latent_dim, seed=self._seed)
-        fake = torch.cat(list(chunks)).flatten(1)
-        return {"sliced_w1": self._distance(fake), "sliced_w1_floor": self.floor}
+        return {"sliced_w1": self._distance(self._generated(generator, self._samples)), "sliced_w1_floor": self.floor}
+
+    def interval(self, generator: nn.Module) -> dict[str, float]:
+        """Certain bounds on W1 of as many generated as held-out samples: `w1_lower`, `w1_upper`, in model units.
+
+        `w1_floor` is an upper bound for as many training samples. W1 of samples is above that of their laws, in high
+        dimension far above, so it is the floor that says how low a good generator comes.
+        """
+        lower, upper = self._bounds(self._generated(generator, len(self._heldout)))
+        return {"w1_lower": lower, "w1_upper": upper, "w1_floor": self._interval_floor}
+
+    @cached_property
+    def _interval_floor(self) -> float:
+        return self._bounds(self._real[: len(self._heldout)])[1]
+
+    def _bounds(self, samples: Tensor) -> tuple[float, float]:
+        rng = torch.Generator().manual_seed(self._seed)
+        bounds = w1_interval(
+            samples, self._heldout, rng=rng, tolerance=INTERVAL_TOLERANCE, budget_seconds=INTERVAL_SECONDS
+        )
+        return bounds.lower, bounds.upper
+
+    def _generated(self, generator: nn.Module, count: int) -> Tensor:
+        return torch.cat(list(sample_chunks(generator, count, latent_dim=self._latent_dim, seed=self._seed))).flatten(1)
 
     def _distance(self, samples: Tensor) -> float:
         rng = torch.Generator().manual_seed(self._seed)

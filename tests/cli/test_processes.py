@@ -1,0 +1,180 @@
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from wassergan.errors import ElsewhereError
+from wassergan.training import Checkpoints, load_checkpoint, read_log
+
+# As `torchrun` does; `--standalone` finds a free port.
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+WASSERGAN = ("-m", "wassergan")
+
+
+def torchrun(*argv: object, flags: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    command = [*TORCHRUN, *flags, *WASSERGAN, *map(str, argv)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start torchrun; whatever still runs at the end of the test is ended with its processes."""
+    running: list[subprocess.Popen[str]] = []
+
+    def start(*argv: object, flags: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+        running.append(torchrun(*argv, flags=flags))
+        return running[-1]
+
+    yield start
+    for each in running:
+        if each.poll() is None:
+            each.terminate()
+            each.communicate(timeout=60)
+
+
+def said(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=240)
+    return process.returncode, out, err
+
+
+def state(folder: Path) -> dict[str, Any]:
+    return load_checkpoint(Checkpoints(folder / "checkpoints").path("latest"))["trainer"]
+
+
+def worker(process: subprocess.Popen[str], rank: int, *, unlike: int = 0) -> int:
+    """The number of torchrun's worker of a rank, by its environment; waits for one that is not `unlike`."""
+    while process.poll() is None:
+        for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+            with contextlib.suppress(OSError):  # a child that ends meanwhile
+                environment = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
+                if f"RANK={rank}".encode() in environment and int(child) != unlike:
+                    return int(child)
+        time.sleep(0.02)
+    raise AssertionError(process.communicate()[1])
+
+
+def wait_for_step(process: subprocess.Popen[str], folder: Path, step: int) -> None:
+    """Wait until a run has logged a step."""
+    while not any(record["step"] >= step for record in read_log(folder / "log.jsonl")):
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.02)
+
+
+linux = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the workers in /proc")
+
+
+def test_processes_of_torchrun_need_a_named_folder(
+    refused: Callable[..., str], points_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert refused("train", points_file).startswith("Processes that torchrun starts need --out. Name a run folder")
+
+
+def test_a_process_that_stops_because_of_another_says_nothing(
+    cli: Callable[..., Any], points_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*ignored: object, **also: object) -> None:
+        raise ElsewhereError("Process 0 stopped")
+
+    monkeypatch.setattr("wassergan.runs.train_run", stop)
+    done = cli("train", points_file, "--out", tmp_path / "run")
+    assert (done.code, done.out, done.err) == (1, "", "")
+
+
+@pytest.mark.slow
+def test_two_processes_train_and_sample_and_one_speaks(
+    started: Callable[..., subprocess.Popen[str]],
+    cli: Callable[..., Any],
+    points_file: Path,
+    tmp_path: Path,
+    tiny: tuple[str, ...],
+) -> None:
+    folder = tmp_path / "run"
+    code, out, err = said(started("train", points_file, "--out", folder, "--steps", "9", "--json", *tiny))
+    assert code == 0 and json.loads(out)["steps"] == 9
+    assert err.count("2 processes on cpu") == 1 and err.count("step       9") == 1
+    code, out, err = said(started("sample", folder, "--count", "2500", "--out", tmp_path / "two.npy"))
+    assert code == 0 and out == f"Wrote 2500 samples to {tmp_path / 'two.npy'}\n"
+    assert cli("sample", folder, "--count", "2500", "--out", tmp_path / "one.npy").code == 0
+    assert (tmp_path / "one.npy").read_bytes() == (tmp_path / "two.npy").read_bytes()
+    code, out, err = said(started("train", points_file, "--out", folder, "--steps", "9", *tiny))
+    assert code != 0 and err.count("wassergan: ") == 1 and "holds a run already" in err
+
+
+# kill -9 of one worker in mid-run recovers and ends with the same step count and valid files.
+@linux
+@pytest.mark.slow
+def test_killed_workers_are_replaced_and_the_run_ends_as_if_nothing_had_been(
+    started: Callable[..., subprocess.Popen[str]], points_file: Path, tmp_path: Path, tiny: tuple[str, ...]
+) -> None:
+    flags = ("--steps", "200", "--tick-steps", "20", "--no-previews", *tiny)
+    folder = tmp_path / "killed"
+    process = started("train", points_file, "--out", folder, *flags, flags=("--max-restarts", "3"))
+    wait_for_step(process, folder, 40)
+    first = worker(process, 0)
+    os.kill(worker(process, 1), signal.SIGKILL)
+    second = worker(process, 0, unlike=first)
+    wait_for_step(process, folder, 120)
+    os.kill(second, signal.SIGKILL)
+    code, _, err = said(process)
+    assert code == 0, err
+    assert err.count("training, ") == 3 and err.count("step     200") == 1
+    code, _, err = said(started("train", points_file, "--out", tmp_path / "whole", *flags))
+    assert code == 0, err
+    one, other = state(folder), state(tmp_path / "whole")
+    assert one["step"] == 200
+    for part in ("generator", "critic", "average", "generator_optimizer", "critic_optimizer", "batches", "step"):
+        torch.testing.assert_close(one[part], other[part], rtol=0, atol=0)
+    logs = [read_log(path / "log.jsonl") for path in (folder, tmp_path / "whole")]
+    assert [record["step"] for record in logs[0]] == [record["step"] for record in logs[1]]
+    assert [record["sliced_w1"] for record in logs[0]] == [record["sliced_w1"] for record in logs[1]]
+    assert not [path for path in folder.rglob("*") if "tmp" in path.name]
+    assert (folder / "report.html").exists()
+
+
+@linux
+@pytest.mark.slow
+def test_a_signal_to_one_worker_saves_and_stops_all_and_the_run_goes_on_with_one_and_with_two(
+    started: Callable[..., subprocess.Popen[str]],
+    cli: Callable[..., Any],
+    points_file: Path,
+    tmp_path: Path,
+    tiny: tuple[str, ...],
+) -> None:
+    folder = tmp_path / "run"
+    process = started("train", points_file, "--out", folder, "--steps", "1000000", *tiny)
+    wait_for_step(process, folder, 50)
+    os.kill(worker(process, 1), signal.SIGTERM)
+    code, _, err = said(process)
+    assert code != 0 and err.count(f"saved. Go on with: wassergan resume {folder}") == 1
+    assert "wassergan: " not in err
+    reached = state(folder)["step"]
+    assert reached >= 50
+    assert cli("resume", folder, "--steps", reached + 3).code == 0
+    code, _, err = said(started("resume", folder, "--steps", reached + 6))
+    assert code == 0, err
+    assert state(folder)["step"] == reached + 6
+
+
+@pytest.mark.slow
+def test_a_signal_to_torchrun_saves_and_stops(
+    started: Callable[..., subprocess.Popen[str]], points_file: Path, tmp_path: Path, tiny: tuple[str, ...]
+) -> None:
+    folder = tmp_path / "run"
+    process = started("train", points_file, "--out", folder, "--steps", "1000000", *tiny)
+    wait_for_step(process, folder, 50)
+    process.send_signal(signal.SIGINT)
+    code, _, err = said(process)
+    assert code != 0 and f"saved. Go on with: wassergan resume {folder}" in err
+    steps = [record["step"] for record in read_log(folder / "log.jsonl")]
+    assert steps[-1] == state(folder)["step"] >= 50 and len(set(steps)) == len(steps)
