@@ -91,6 +91,21 @@ def test_a_process_that_stops_because_of_another_says_nothing(
     assert (done.code, done.out, done.err) == (1, "", "")
 
 
+@pytest.mark.parametrize(("count", "code"), [("1", -signal.SIGABRT), ("2", 0)])
+def test_one_of_several_processes_ends_without_shutting_the_interpreter_down(count: str, code: int) -> None:
+    # As a thread of torch.distributed does that calls an interpreter on its way out: rare, so it is made certain here.
+    program = "import atexit, os, runpy; atexit.register(os.abort); runpy.run_module('wassergan', run_name='__main__')"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--version"],
+        env={**os.environ, "WORLD_SIZE": count, "RANK": "0"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == code
+    assert "version" in done.stdout
+
+
 @pytest.mark.slow
 def test_two_processes_train_and_sample_and_one_speaks(
     started: Callable[..., subprocess.Popen[str]],
