@@ -15,7 +15,7 @@ demo: $(VENV)/installed
 	@echo "Look at the digits:  $(DEMO)/samples.png"
 	@echo "Open the report:     $(DEMO)/report.html"
 
-test: $(VENV)/installed-dev
+test: $(VENV)/installed-dev $(VENV)/browser
 	$(BIN)/python -m pytest -n 2
 
 fast: $(VENV)/installed-dev
@@ -39,3 +39,10 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable ".[dev]"
 	@touch $@ $(VENV)/installed
+
+# The tests open pages in a real browser. Where there is none and no way to install one, they are skipped with a word.
+$(VENV)/browser: | $(VENV)/bin/python
+	command -v chromium google-chrome || { export DEBIAN_FRONTEND=noninteractive SUDO="$$(command -v sudo)"; \
+	  $$SUDO apt-get -qq update && $$SUDO -E apt-get -qq install --no-install-recommends chromium >/dev/null; } \
+	  || echo "No Chromium could be installed: the tests of the page will be skipped."
+	@touch $@

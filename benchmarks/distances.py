@@ -11,7 +11,6 @@ go to docs/results/distances.json, and as tables to docs/results/distances.md.
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -54,17 +53,18 @@ def pair(family, n, dim, seed):
     return rng.normal(size=(n, dim)), rng.normal(size=(n, dim))
 
 
-def resident():
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def memory(of):
+    """Bytes in memory: VmRSS now, VmHWM at most since this program started (a parent's peak does not count)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(of))
 
 
 def measured(work):
     """The result, the seconds it took, and the mebibytes of memory beyond what was there before."""
-    before, start = resident(), time.perf_counter()
+    before, start = memory("VmRSS"), time.perf_counter()
     result = work()
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return result, {"seconds": seconds, "mebibytes": max(0, peak - before) / 2**20}
+    return result, {"seconds": seconds, "mebibytes": max(0, memory("VmHWM") - before) / 2**20}
 
 
 def solvers(n, dim):
@@ -97,7 +97,7 @@ def exact(n, dim):
     torch.set_num_threads(1)
     works = solvers(n, dim)
     row = {name: {"seconds": []} for name in works}
-    for _ in range(9 if n <= 2000 else 3):
+    for _ in range(9 if n <= 2000 else 5):
         for name, work in works.items():
             start = time.process_time()
             result = work()
@@ -238,7 +238,7 @@ def main(parts):
     results = json.loads(path.read_text()) if path.exists() else {}
     for part in parts or CASES:
         results[part] = {
-            "machine": f"{len(os.sched_getaffinity(0))} cores, {platform.machine()}",
+            "machine": f"{platform.machine()}, cores: {len(os.sched_getaffinity(0))}",
             "threads": int(os.environ.get("OMP_NUM_THREADS", 0)) or len(os.sched_getaffinity(0)),
             "rows": run_part(part),
         }
@@ -246,7 +246,7 @@ def main(parts):
     sections = ["# Distances: time, memory, widths\n\nWritten by `python benchmarks/distances.py`."]
     for part, (title, drawn) in TITLES.items():
         if part in results:
-            where = f"{results[part]['machine']}, {results[part]['threads']} threads"
+            where = f"{results[part]['machine']}, threads: {results[part]['threads']}"
             sections.append(f"## {title}\n\nOn {where}.\n\n{drawn(results[part]['rows'])}")
     (RESULTS / "distances.md").write_text("\n\n".join(sections) + "\n")
 

@@ -20,7 +20,7 @@ FLOORS = (
     {"constraints", "networks"},
     {"training", "distances"},
     {"evaluation", "benchmarks"},
-    {"presets", "sampling", "report", "runfolder", "building"},
+    {"presets", "sampling", "report", "runfolder", "building", "environment"},
     {"runs", "speed"},
     {"cli", "estimator"},
     {"__main__"},
@@ -91,6 +91,11 @@ def test_only_the_plots_import_matplotlib() -> None:
     assert drawing == {"wassergan.plots"}
 
 
+def test_only_the_page_imports_plotly() -> None:
+    drawing = {name for name, path in modules().items() if any(i.split(".")[0] == "plotly" for i in imports(path))}
+    assert drawing == {"wassergan.report.page"}
+
+
 def test_no_module_imports_itself_in_a_circle() -> None:
     known = modules()
     graph = {name: {i for i in imports(path) if i in known and i != name} for name, path in known.items()}
@@ -113,7 +118,7 @@ def run(*argv: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *argv], capture_output=True, text=True, check=True, timeout=120)
 
 
-HEAVY = "torch numpy scipy sklearn matplotlib PIL tqdm"
+HEAVY = "torch numpy scipy sklearn matplotlib plotly PIL tqdm"
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["--version"], []])

@@ -21,6 +21,11 @@ class RunFolder:
         return self.path / "settings.json"
 
     @property
+    def environment(self) -> Path:
+        """What it runs on."""
+        return self.path / "environment.json"
+
+    @property
     def log(self) -> Path:
         """One JSON object per tick."""
         return self.path / "log.jsonl"

@@ -1,5 +1,6 @@
 """From settings to a run folder, and from a run folder back to everything that made it."""
 
+import json
 import shutil
 import time
 import zlib
@@ -13,6 +14,7 @@ import torch
 
 from wassergan.building import build_trainer, choose_device, networks_of, open_data
 from wassergan.data import Codec, Source
+from wassergan.environment import environment
 from wassergan.errors import UserError
 from wassergan.evaluation import HeldoutDistance
 from wassergan.files import remove_temporaries, write_text
@@ -340,7 +342,13 @@ def _to_be_continued(place: RunFolder, processes: Processes) -> bool:
 def _begin(run: _Run) -> None:
     _require_room(run.place.path, run.trainer, run.settings.keep)
     run.place.samples.mkdir(parents=True, exist_ok=True)
+    _note_how(run)
+
+
+def _note_how(run: _Run) -> None:
+    """What the run is trained with from now on: settings, environment, and the call of torchrun."""
     run.place.note_launch(run.trainer.processes.launch)
+    write_text(run.place.environment, json.dumps(environment(), indent=2) + "\n")
     write_text(run.place.settings, run.settings.to_json())
 
 
@@ -390,12 +398,11 @@ def _reopened(
 def _cut(run: _Run, observer: Observer) -> None:
     """Drop what was logged and saved after the checkpoint that the run goes on from, and what a kill left behind."""
     remove_temporaries(run.place.path)
-    run.place.note_launch(run.trainer.processes.launch)
     Checkpoints(run.place.checkpoints).drop_after(run.trainer.step)
     dropped = RunLog(run.place.log).cut_after(run.trainer.step)
     if dropped:
         observer.said(f"Dropped {dropped} log lines that came after the checkpoint.")
-    write_text(run.place.settings, run.settings.to_json())
+    _note_how(run)
 
 
 def _train(run: _Run, keeper: _Bystander, processes: Processes, interrupted: Callable[[], bool]) -> dict[str, Any]:

@@ -1,14 +1,8 @@
 """`wassergan env`."""
 
 import json
-import os
-import platform
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 import click
-
-PACKAGES = ("wassergan", "torch", "numpy", "scipy", "scikit-learn", "pillow", "matplotlib", "POT", "pyarrow")
 
 
 @click.command()
@@ -20,33 +14,11 @@ def env(as_json: bool) -> None:
     Example:
       wassergan env --json
     """
+    from wassergan.environment import environment
+
     facts = environment()
     if as_json:
         click.echo(json.dumps(facts))
         return
     for name, value in facts.items():
         click.echo(f"{name:<16} {value}")
-
-
-def environment() -> dict[str, Any]:
-    """Versions of the packages, the machine, and what torch can use of it."""
-    import torch
-
-    facts: dict[str, Any] = {name: _version(name) for name in PACKAGES}
-    facts |= {
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "cpu_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "torch_threads": torch.get_num_threads(),
-        "cuda": torch.version.cuda or "none",
-        "devices": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
-    }
-    return facts
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

@@ -1,0 +1,138 @@
+"""A run's log as charts: what is drawn and how it reads. The page's script hands them to Plotly."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+Log = Sequence[Mapping[str, Any]]
+
+# Two hues that tell apart in both themes and for colour-blind readers; the page's style sheet holds their values.
+REAL, GENERATED = "real", "generated"
+LOGARITHMIC_FROM = 5.0  # largest over smallest value
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line of a chart.
+
+    Attributes:
+        label: in the legend.
+        tone: its colour, by what it tells of.
+        steps: generator steps.
+        seconds: of training, at the same ticks.
+        values: at the same ticks.
+        dash: drawn dashed: what the others are held to.
+        filled: the area up to the series before is filled.
+    """
+
+    label: str
+    tone: str
+    steps: list[int]
+    seconds: list[float]
+    values: list[float]
+    dash: bool = False
+    filled: bool = False
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart.
+
+    Attributes:
+        name: unique on the page.
+        title: above it.
+        unit: of its values.
+        note: how to read it, one sentence.
+        series: its lines.
+        logarithmic: whether its values are drawn on a logarithmic scale.
+    """
+
+    name: str
+    title: str
+    unit: str
+    note: str
+    series: list[Series]
+    logarithmic: bool = False
+
+    @property
+    def summary(self) -> str:
+        """What the chart shows, for those who do not see it."""
+        told = (
+            f"{series.label}: from {series.values[0]:.4g} at step {series.steps[0]} to {series.values[-1]:.4g} "
+            f"at step {series.steps[-1]}"
+            for series in self.series
+        )
+        return f"{self.title}, in {self.unit}. {'; '.join(told)}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def charts_of(log: Log) -> list[Chart]:
+    """The charts for which a log holds values."""
+    return [chart for chart in _charts(log) if chart.series]
+
+
+def _charts(log: Log) -> Iterator[Chart]:
+    sliced = _series(log, ("sliced_w1", "generated against held-out", GENERATED))
+    values = [value for series in sliced for value in series.values]
+    yield Chart(
+        "sliced",
+        "Sliced W1 of the averaged generator",
+        "model units",
+        "How far generated samples are from held-out ones. The dashed floor is what as many training samples score: "
+        "nearer than that no honest generator comes.",
+        sliced + _series(log, ("sliced_w1_floor", "floor: training against held-out", REAL), dash=True),
+        logarithmic=bool(values) and min(values) > 0 and max(values) > LOGARITHMIC_FROM * min(values),
+    )
+    yield Chart(
+        "interval",
+        "W1 of the samples, certain bounds",
+        "model units",
+        "Both ends hold for these samples. W1 of the laws behind them is lower; hence the floor, from real samples.",
+        _series(log, ("w1_lower", "lower bound", GENERATED), ("w1_upper", "upper bound", GENERATED), band=True)
+        + _series(log, ("w1_floor", "floor: training against held-out", REAL), dash=True),
+    )
+    yield Chart(
+        "gap",
+        "Critic gap",
+        "score units",
+        "Mean score of real less that of generated samples: no distance. Where held-out samples fall behind training "
+        "samples, the critic knows its training samples by heart.",
+        _series(log, ("critic_gap", "training samples", REAL), ("critic_gap_heldout", "held-out samples", GENERATED)),
+    )
+    yield Chart(
+        "slope",
+        "Critic slope between samples",
+        "score per unit of input",
+        "At most 1 for a critic that is 1-Lipschitz; penalties only encourage that.",
+        _series(log, ("slope_mean", "mean", REAL), ("slope_max", "largest seen", GENERATED)),
+    )
+    yield Chart(
+        "losses",
+        "Penalty and generator loss",
+        "score units",
+        "What training works with. They say little about the samples.",
+        _series(log, ("penalty", "penalty", REAL), ("generator_loss", "generator loss", GENERATED)),
+    )
+
+
+def _series(log: Log, *named: tuple[str, str, str], dash: bool = False, band: bool = False) -> list[Series]:
+    """The named values of a log, each with the ticks that have it; of a band, all after the first are filled."""
+    found = []
+    for index, (name, label, tone) in enumerate(named):
+        ticks = [record for record in log if name in record]
+        if ticks:
+            found.append(
+                Series(
+                    label,
+                    tone,
+                    [tick["step"] for tick in ticks],
+                    [round(tick["seconds"], 3) for tick in ticks],
+                    [float(tick[name]) for tick in ticks],
+                    dash=dash,
+                    filled=band and index > 0,
+                )
+            )
+    return found

@@ -1,0 +1,131 @@
+"use strict";
+
+const read = (id) => JSON.parse(document.getElementById(id).textContent);
+const charts = read("charts");
+const grids = read("grids");
+const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+let axis = "steps";
+
+// ---- samples over training
+
+const slider = document.getElementById("tick");
+if (slider) {
+  const picture = document.getElementById("grid");
+  const told = document.getElementById("step");
+  const play = document.getElementById("play");
+  let playing = null;
+
+  const show = () => {
+    const { step, picture: source } = grids[slider.value];
+    picture.src = source;
+    picture.alt = `Samples of the averaged generator at step ${step}`;
+    told.textContent = `step ${step}`;
+    slider.setAttribute("aria-valuetext", `step ${step}`);
+  };
+  const stop = () => {
+    clearInterval(playing);
+    playing = null;
+    play.textContent = "Play";
+  };
+  const next = () => {
+    if (Number(slider.value) === grids.length - 1) return stop();
+    slider.value = Number(slider.value) + 1;
+    show();
+  };
+  slider.addEventListener("input", () => { stop(); show(); });
+  play.addEventListener("click", () => {
+    if (playing !== null) return stop();
+    if (Number(slider.value) === grids.length - 1) { slider.value = 0; show(); }
+    play.textContent = "Pause";
+    playing = setInterval(next, calm ? 1500 : 400);
+  });
+}
+
+// ---- curves
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+const plotOf = (name) => document.getElementById(`plot-${name}`);
+
+function see_through(hex, share) {
+  const [r, g, b] = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+  return `rgba(${r}, ${g}, ${b}, ${share})`;
+}
+
+function lines(chart) {
+  return chart.series.map((series) => ({
+    x: axis === "seconds" ? series.seconds : series.steps,
+    y: series.values,
+    name: series.label,
+    mode: series.values.length < 3 ? "lines+markers" : "lines",
+    line: { color: colour(series.tone), width: 2, dash: series.dash ? "dash" : "solid" },
+    fill: series.filled ? "tonexty" : "none",
+    fillcolor: see_through(colour(series.tone), 0.2),
+    hovertemplate: "%{y:.4g}",
+  }));
+}
+
+function layout(chart) {
+  const common = { gridcolor: colour("line"), zerolinecolor: colour("line"), linecolor: colour("line") };
+  return {
+    margin: { l: 58, r: 12, t: 8, b: 42 },
+    showlegend: false,
+    hovermode: "x unified",
+    paper_bgcolor: "rgba(0, 0, 0, 0)",
+    plot_bgcolor: "rgba(0, 0, 0, 0)",
+    font: { color: colour("ink"), family: "system-ui, sans-serif", size: 13 },
+    hoverlabel: { bgcolor: colour("panel"), bordercolor: colour("line"), font: { color: colour("ink") } },
+    xaxis: {
+      ...common,
+      title: { text: axis === "seconds" ? "seconds of training" : "generator steps", standoff: 8 },
+      type: axis === "log" ? "log" : "linear",
+      hoverformat: axis === "seconds" ? ".1f" : "d",
+    },
+    yaxis: { ...common, title: { text: chart.unit }, type: chart.logarithmic ? "log" : "linear", dtick: chart.logarithmic ? "D2" : null },
+  };
+}
+
+const options = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+
+function draw() {
+  for (const chart of charts) {
+    const plot = plotOf(chart.name);
+    const shown = (plot.data || []).map((line) => line.visible ?? true);
+    const data = lines(chart).map((line, index) => ({ ...line, visible: shown[index] ?? true }));
+    Plotly.react(plot, data, layout(chart), options);
+  }
+}
+
+const pressed = (button) => button.getAttribute("aria-pressed") === "true";
+
+for (const button of document.querySelectorAll("[data-series]")) {
+  button.addEventListener("click", () => {
+    button.setAttribute("aria-pressed", String(!pressed(button)));
+    Plotly.restyle(plotOf(button.dataset.chart), { visible: pressed(button) }, [Number(button.dataset.series)]);
+  });
+}
+for (const button of document.querySelectorAll("[data-reset]")) {
+  button.addEventListener("click", () => {
+    Plotly.relayout(plotOf(button.dataset.reset), { "xaxis.autorange": true, "yaxis.autorange": true });
+  });
+}
+for (const button of document.querySelectorAll("[data-axis]")) {
+  button.addEventListener("click", () => {
+    axis = button.dataset.axis;
+    for (const other of document.querySelectorAll("[data-axis]")) {
+      other.setAttribute("aria-pressed", String(other === button));
+    }
+    draw();
+  });
+}
+
+// ---- light and dark
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+document.getElementById("theme").addEventListener("click", () => {
+  const now = document.documentElement.dataset.theme || (dark.matches ? "dark" : "light");
+  document.documentElement.dataset.theme = now === "dark" ? "light" : "dark";
+  draw();
+});
+dark.addEventListener("change", draw);
+
+draw();

@@ -1,0 +1,155 @@
+"""A run folder to one self-contained page that opens from disk and loads nothing from the network."""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from plotly.offline import get_plotlyjs
+
+from wassergan.errors import UserError
+from wassergan.files import write_text
+from wassergan.report.charts import charts_of
+
+MOST_GRIDS, GRID_BYTES = 48, 4 * 2**20  # of the sample grids over training that the page holds
+# Sliced W1 over its floor, up to which each sentence holds.
+_VERDICTS = (
+    (1.25, "The generated law is about as close to the held-out samples as the training samples are."),
+    (2.0, "The generated law is near the data; more training may bring it nearer."),
+    (4.0, "The generated law has the rough shape of the data; train longer, or try another recipe."),
+    (float("inf"), "The generated law is still far from the data."),
+)
+_ARROWS = {"lower": "lower is better", "higher": "higher is better", "near_floor": "near the floor is best"}
+
+
+def write_report(summary: Mapping[str, Any], log: Sequence[dict[str, Any]], folder: Path, path: Path) -> None:
+    """Write the page of a run.
+
+    Args:
+        summary: of the run, as `run_summary` gives it.
+        log: its ticks.
+        folder: of the run, with `samples/` and, if there are any, `metrics.json` and `environment.json`.
+        path: the HTML file.
+
+    Raises:
+        UserError: the run has no tick yet, or a JSON file in it is damaged.
+        WorkError: the file system refuses.
+    """
+    if not log:
+        raise UserError(f"The run {folder} has no tick to report", mend="train it for some steps first")
+    metrics = _json(folder / "metrics.json")
+    charts = charts_of(log)
+    page = _template().render(
+        summary=summary,
+        settings={name: value for name, value in summary["settings"].items() if value is not None},
+        environment=_json(folder / "environment.json"),
+        verdict=metrics["verdict"] if metrics else {"sentence": verdict(*_distance(summary)), "flags": []},
+        rows=_rows(summary, log),
+        grids=_grids(folder / "samples"),
+        charts=charts,
+        charts_json=[chart.to_dict() for chart in charts],
+        metrics=metrics,
+        copies=_copies(metrics, folder),
+        arrows=_ARROWS,
+        shown=_shown,
+        plotly=get_plotlyjs(),
+        style=_asset("page.css"),
+        script=_asset("page.js"),
+    )
+    write_text(path, page)
+
+
+def verdict(sliced_w1: float, floor: float) -> str:
+    """One sentence on how near the generated law is, from sliced W1 and its floor (same units)."""
+    ratio = sliced_w1 / floor if floor > 0 else float("inf")
+    return next(sentence for limit, sentence in _VERDICTS if ratio <= limit)
+
+
+def _distance(summary: Mapping[str, Any]) -> tuple[float, float]:
+    return summary["sliced_w1"], summary["sliced_w1_floor"]
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(_asset("page.html"))
+
+
+def _asset(name: str) -> str:
+    return files("wassergan.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _json(path: Path) -> Any:
+    """What a file of the run holds; None where it was not written."""
+    if not path.exists():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is no JSON", found=str(error), mend="remove it, and write it anew") from error
+
+
+def _rows(summary: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any, str]]:
+    value, floor = _distance(summary)
+    return [
+        ("Sliced W1, generated against held-out", value, "model units; averaged generator, last step"),
+        ("Floor: training against held-out", floor, "what the data themselves score"),
+        (
+            "Best sliced W1 of the run",
+            summary["best_sliced_w1"],
+            f"at step {summary['best_step']}; not the final one",
+        ),
+        *_bounds(log),
+        ("Critic gap, held-out", summary["critic_gap_heldout"], "score units; no distance"),
+        ("Critic slope, mean and largest seen", summary["slope_mean"], f"largest {summary['slope_max']:.4g}"),
+        ("Generator steps", summary["steps"], f"{len(log)} ticks logged"),
+        ("Training time", summary["seconds"], f"seconds; {summary['steps_per_second']:.4g} steps per second"),
+    ]
+
+
+def _bounds(log: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any, str]]:
+    """The last interval that was logged, if any."""
+    last = next((record for record in reversed(log) if "w1_lower" in record), None)
+    if last is None:
+        return []
+    return [
+        ("W1 of the samples, lower bound", last["w1_lower"], f"certain; model units; step {last['step']}"),
+        ("W1 of the samples, upper bound", last["w1_upper"], "certain; above W1 of the laws, as all samples are"),
+        ("Its floor: training against held-out", last["w1_floor"], "as many samples; upper bound"),
+    ]
+
+
+def _grids(folder: Path) -> list[dict[str, Any]]:
+    """Sample grids over training, the first and the last among them, as many as the page has room for."""
+    paths = sorted(folder.glob("step-*.png"))
+    size = sum(path.stat().st_size for path in paths)
+    room = min(MOST_GRIDS, len(paths), max(2, int(len(paths) * GRID_BYTES / max(1, size))))
+    return [{"step": int(path.stem.removeprefix("step-")), "picture": _embedded(path)} for path in _evenly(paths, room)]
+
+
+def _evenly(paths: list[Path], count: int) -> list[Path]:
+    """So many of them, in order, from the first to the last."""
+    if len(paths) <= count:
+        return paths
+    return [paths[round(index * (len(paths) - 1) / (count - 1))] for index in range(count)]
+
+
+def _copies(metrics: Any, folder: Path) -> str | None:
+    """The picture of the generated samples that lie closest to training samples."""
+    picture = (metrics or {}).get("memorisation", {}).get("picture")
+    path = folder / picture if picture else None
+    return _embedded(path) if path is not None and path.exists() else None
+
+
+def _embedded(picture: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode("ascii")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

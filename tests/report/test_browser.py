@@ -1,0 +1,171 @@
+"""The page in a real browser, with the network cut: what a reader sees and does."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wassergan.runs import write_run_report
+
+playwright = pytest.importorskip("playwright.sync_api")
+
+DESKTOP, PHONE = (1280, 900), (390, 844)
+LARGEST = 12_000_000  # bytes
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Debian's Chromium; `make test` installs it."""
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("there is no Chromium: `make test` installs it from Debian's packages, or set CHROMIUM to one")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser: Any, tmp_path: Path) -> Callable[..., Any]:
+    """Open a page from disk without a network; anything on the console fails the test."""
+
+    @contextmanager
+    def open_page(path: Path, size: tuple[int, int] = DESKTOP, **options: Any) -> Iterator[Any]:
+        context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]}, offline=True, reduced_motion="no-preference", **options
+        )
+        page, said = context.new_page(), []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: said.append(request.url) if request.url.startswith("http") else None)
+        page.goto(path.as_uri())
+        page.wait_for_selector(".plot .main-svg")
+        yield page
+        page.screenshot(path=tmp_path / f"{path.stem}-{size[0]}.png", full_page=True)
+        context.close()
+        assert said == []
+
+    return open_page
+
+
+@pytest.fixture
+def report(judged_run: Path, tmp_path: Path) -> Path:
+    return write_run_report(judged_run, tmp_path / "report.html")
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+def test_the_page_fits_the_screen_and_draws_every_chart(
+    opened: Callable[..., Any], report: Path, size: tuple[int, int]
+) -> None:
+    assert report.stat().st_size < LARGEST
+    with opened(report, size) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+        names = page.eval_on_selector_all(".plot", "plots => plots.map(plot => plot.id)")
+        assert {"plot-sliced", "plot-gap", "plot-slope"} <= set(names)
+        for name in names:
+            assert page.locator(f"#{name} .scatterlayer .trace").count() >= 1
+            box = page.locator(f"#{name}").bounding_box()
+            assert box["x"] >= 0 and box["x"] + box["width"] <= size[0] and box["height"] > 200
+
+
+def test_the_slider_shows_the_grid_of_its_step(opened: Callable[..., Any], report: Path) -> None:
+    colour = """async () => { await document.getElementById("grid").decode(); const pen = document.createElement("canvas").getContext("2d");
+        pen.drawImage(document.getElementById("grid"), 0, 0); return [...pen.getImageData(5, 5, 1, 1).data]; }"""
+
+    with opened(report) as page:
+        picture, slider = page.locator("#grid"), page.locator("#tick")
+
+        def is_at(step: int, pixel: list[int]) -> None:
+            page.locator("#step", has_text=f"step {step}").wait_for()
+            assert picture.get_attribute("alt") == f"Samples of the averaged generator at step {step}"
+            assert slider.get_attribute("aria-valuetext") == f"step {step}"
+            assert page.evaluate(colour)[:3] == pixel
+
+        is_at(100, [255, 255, 255])
+        slider.focus()
+        page.keyboard.press("ArrowLeft")
+        is_at(50, [255, 0, 0])
+        page.keyboard.press("Home")
+        is_at(0, [0, 0, 0])
+        page.locator("#play").click()
+        page.locator("#play", has_text="Pause").wait_for()
+        page.locator("#play", has_text="Play").wait_for()
+        is_at(100, [255, 255, 255])
+
+
+def test_a_curve_tells_its_values_and_zooms(opened: Callable[..., Any], report: Path) -> None:
+    with opened(report) as page:
+        plot = page.locator("#plot-slope")
+        plot.scroll_into_view_if_needed()
+        box = page.locator("#plot-slope .nsewdrag").first.bounding_box()
+        middle = box["y"] + box["height"] / 2
+        last = page.evaluate("(plot => plot._fullLayout.xaxis.d2p(plot.data[0].x.at(-1)))(document.all['plot-slope'])")
+        page.mouse.move(box["x"] + last, middle)
+        page.wait_for_selector("#plot-slope .hoverlayer .legend", state="attached")
+        assert "largest seen" in plot.locator(".hoverlayer").text_content()
+        whole = page.evaluate("document.getElementById('plot-slope').layout.xaxis.range")
+        page.mouse.move(box["x"] + box["width"] * 0.3, middle)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * 0.7, middle, steps=5)
+        page.mouse.up()
+        page.wait_for_timeout(300)
+        zoomed = page.evaluate("document.getElementById('plot-slope').layout.xaxis.range")
+        assert zoomed[1] - zoomed[0] < 0.6 * (whole[1] - whole[0])
+        page.locator("[data-reset=slope]").click()
+        again = page.evaluate("document.getElementById('plot-slope').layout.xaxis.range")
+        assert again == whole
+
+
+def test_lines_are_switched_by_the_keyboard_and_stay_off(opened: Callable[..., Any], report: Path) -> None:
+    shown = "document.getElementById('plot-gap').data.map(line => line.visible ?? true)"
+    with opened(report) as page:
+        button = page.locator("[data-chart=gap][data-series='1']")
+        button.focus()
+        page.keyboard.press("Enter")
+        assert button.get_attribute("aria-pressed") == "false" and page.evaluate(shown) == [True, False]
+        page.locator("[data-axis=seconds]").click()
+        assert page.evaluate("document.getElementById('plot-gap').layout.xaxis.title.text") == "seconds of training"
+        assert page.evaluate(shown) == [True, False]
+        page.locator("[data-axis=log]").click()
+        assert page.evaluate("document.getElementById('plot-gap').layout.xaxis.type") == "log"
+        button.click()
+        assert page.evaluate(shown) == [True, True]
+
+
+def test_light_and_dark_follow_the_system_and_the_reader(opened: Callable[..., Any], report: Path) -> None:
+    ground = "getComputedStyle(document.body).backgroundColor"
+    ink = "document.getElementById('plot-gap').layout.font.color"
+    with opened(report, color_scheme="dark") as page:
+        dark = page.evaluate(ground), page.evaluate(ink)
+        page.locator("#theme").click()
+        light = page.evaluate(ground), page.evaluate(ink)
+        assert all(one != other for one, other in zip(dark, light, strict=True))
+    with opened(report, color_scheme="light") as page:
+        assert (page.evaluate(ground), page.evaluate(ink)) == light
+
+
+def test_everything_can_be_reached_and_has_a_name(opened: Callable[..., Any], report: Path) -> None:
+    nameless = """[...document.querySelectorAll("img, button, input, [role=img]")].filter(each =>
+        !(each.alt || each.textContent.trim() || each.getAttribute("aria-label"))).map(each => each.outerHTML)"""
+    with opened(report, PHONE) as page:
+        assert page.evaluate(nameless) == []
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"
+        levels = page.eval_on_selector_all("h1, h2, h3", "all => all.map(each => Number(each.tagName[1]))")
+        assert levels[0] == 1 and all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+
+
+def test_hostile_names_do_not_run(
+    opened: Callable[..., Any], judged_run: Path, tmp_path: Path, write_metrics: Callable[..., None]
+) -> None:
+    hostile = "<img src=x onerror=\"document.title='run'\"></script><script>document.title='run'</script>"
+    write_metrics(judged_run, verdict={"sentence": hostile, "flags": []})
+    with opened(write_run_report(judged_run, tmp_path / "hostile.html")) as page:
+        assert page.locator("#verdict").inner_text() == hostile
+        assert page.title().endswith("wassergan")

@@ -1,0 +1,43 @@
+from wassergan.report.charts import charts_of
+
+TICKS = [
+    {"step": 0, "seconds": 0.0, "sliced_w1": 1.0, "sliced_w1_floor": 0.5, "slope_mean": 0.1, "slope_max": 0.2},
+    {"step": 50, "seconds": 1.5, "sliced_w1": 0.6, "sliced_w1_floor": 0.5, "slope_mean": 0.9, "slope_max": 1.1,
+     "critic_gap": 0.7, "critic_gap_heldout": 0.4, "w1_lower": 2.0, "w1_upper": 2.5, "w1_floor": 1.9},
+    {"step": 100, "seconds": 3.0, "sliced_w1": 0.55, "sliced_w1_floor": 0.5, "slope_mean": 0.8, "slope_max": 1.0,
+     "critic_gap": 0.6, "critic_gap_heldout": 0.3},
+]  # fmt: skip
+
+
+def test_each_line_has_the_ticks_that_logged_it() -> None:
+    charts = {chart.name: chart for chart in charts_of(TICKS)}
+    assert list(charts) == ["sliced", "interval", "gap", "slope"]
+    assert charts["sliced"].series[0].steps == [0, 50, 100] and charts["sliced"].series[0].seconds == [0.0, 1.5, 3.0]
+    assert [series.values for series in charts["gap"].series] == [[0.7, 0.6], [0.4, 0.3]]
+    assert charts["gap"].series[1].steps == [50, 100]
+    assert [series.values for series in charts["interval"].series] == [[2.0], [2.5], [1.9]]
+
+
+def test_a_chart_without_values_is_left_out() -> None:
+    assert [chart.name for chart in charts_of(TICKS[:1])] == ["sliced", "slope"]
+    assert charts_of([]) == []
+
+
+def test_the_floor_is_dashed_and_the_interval_filled() -> None:
+    sliced, interval, *_ = charts_of(TICKS)
+    assert [series.dash for series in sliced.series] == [False, True]
+    assert [series.filled for series in interval.series] == [False, True, False]
+
+
+def test_the_scale_is_logarithmic_where_values_span_it() -> None:
+    far = [TICKS[0] | {"sliced_w1": 5.6}, *TICKS[1:]]
+    assert charts_of(far)[0].logarithmic and not charts_of(TICKS)[0].logarithmic
+    at_zero = [TICKS[0] | {"sliced_w1": 0.0}, *far[1:]]
+    assert not charts_of(at_zero)[0].logarithmic
+
+
+def test_the_summary_tells_where_each_line_begins_and_ends() -> None:
+    assert charts_of(TICKS)[0].summary == (
+        "Sliced W1 of the averaged generator, in model units. generated against held-out: from 1 at step 0 to 0.55 at "
+        "step 100; floor: training against held-out: from 0.5 at step 0 to 0.5 at step 100."
+    )

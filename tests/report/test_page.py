@@ -1,0 +1,129 @@
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from plotly.offline import get_plotlyjs
+
+import wassergan
+from wassergan.errors import UserError
+from wassergan.report import verdict, write_report
+from wassergan.runfolder import run_summary
+from wassergan.runs import write_run_report
+from wassergan.training import read_log
+
+
+def test_the_page_is_whole_and_loads_nothing_from_the_network(finished_run: Path, tmp_path: Path) -> None:
+    path = write_run_report(finished_run, tmp_path / "page.html")
+    page = path.read_text(encoding="utf-8")
+    assert page.count("data:image/png;base64,") >= 2
+    ours = page.replace(get_plotlyjs(), "")  # a browser opens all of it with the network cut, in its own test
+    assert len(ours) < len(page) and not re.search(r"""(src|href)\s*=\s*["'](?!data:|#)""", ours)
+    assert "default-src 'none'" in page
+    summary = run_summary(finished_run)
+    assert f"{summary['sliced_w1']:.4g}" in page and f"{summary['sliced_w1_floor']:.4g}" in page
+    assert "not the final one" in page and "no distance" in page
+
+
+def test_bounds_on_w1_stand_on_the_page_if_they_were_logged(finished_run: Path, tmp_path: Path) -> None:
+    summary, log = run_summary(finished_run), read_log(finished_run / "log.jsonl")
+    bounds = {"w1_lower": 1.2345, "w1_upper": 1.4567, "w1_floor": 0.8912}
+    write_report(summary, log, finished_run, tmp_path / "without.html")
+    write_report(summary, [*log, log[-1] | bounds, log[-1]], finished_run, tmp_path / "with.html")
+    without, page = ((tmp_path / name).read_text(encoding="utf-8") for name in ("without.html", "with.html"))
+    assert all(f"{value:.4g}" in page for value in bounds.values())
+    assert "upper bound" in page and "upper bound" not in without
+
+
+def test_the_verdict_follows_the_ratio_to_the_floor() -> None:
+    sentences = [verdict(value, 1.0) for value in (0.9, 1.25, 1.3, 2.0, 2.1, 4.0, 4.1, 100.0)]
+    assert sentences[0] == sentences[1] != sentences[2] == sentences[3] != sentences[4] == sentences[5] != sentences[6]
+    assert sentences[6] == sentences[7] == verdict(0.1, 0.0) and "far" in sentences[6]
+
+
+def test_a_run_without_a_tick_has_no_page(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="has no tick to report. Train it for some steps first"):
+        write_report({}, [], tmp_path, tmp_path / "page.html")
+
+
+def test_the_verb_writes_it_and_names_a_missing_run(
+    cli: Callable[..., object], refused: Callable[..., str], finished_run: Path, tmp_path: Path
+) -> None:
+    said = cli("report", finished_run, "--out", tmp_path / "page.html")
+    assert said.code == 0 and said.out == f"Wrote {tmp_path / 'page.html'}\n"
+    assert "There is no run in" in refused("report", tmp_path / "gone")
+
+
+def read(run: Path, path: Path) -> str:
+    """The page of a run without Plotly's own text."""
+    return write_run_report(run, path).read_text(encoding="utf-8").replace(get_plotlyjs(), "")
+
+
+def test_a_run_that_was_not_evaluated_says_how_to(finished_run: Path, tmp_path: Path) -> None:
+    page = read(finished_run, tmp_path / "page.html")
+    assert f"<code>wassergan evaluate {finished_run}</code>" in page and '<h2 id="copies-title">' not in page
+
+
+def test_metrics_stand_beside_their_floors_and_under_their_protocol(judged_run: Path, tmp_path: Path) -> None:
+    page = read(judged_run, tmp_path / "page.html")
+    rows = {
+        re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", row)).strip() for row in re.findall(r"<tr><th.*?</tr>", page, re.S)
+    }
+    assert {
+        "Fréchet distance 1.25 0.75 lower is better pixels",
+        "Kernel distance 0.0123 ± 0.0004 0.0011 ± 0.0002 lower is better",
+        "Classifier AUC 0.61 - near the floor is best no floor here",
+    } <= rows
+    assert "360 generated samples (step 9, average weights, seed 0); 1437 training and 360 held-out samples" in page
+    assert 'class="verdict flagged" id="verdict">The generator repeats its training data.</p>' in page
+    assert "A quarter of the samples are near copies." in page and "25.0 %" in page and "1.0 %" in page
+    assert "no guarantee of privacy" in page and ">1234</td>" in page
+
+
+def test_the_verdict_is_flagged_only_for_a_reason(
+    judged_run: Path, tmp_path: Path, write_metrics: Callable[..., None]
+) -> None:
+    write_metrics(judged_run, verdict={"sentence": "All is well.", "flags": []})
+    assert 'class="verdict" id="verdict">All is well.</p>' in read(judged_run, tmp_path / "page.html")
+
+
+def test_names_from_the_data_are_shown_and_not_run(
+    judged_run: Path, tmp_path: Path, write_metrics: Callable[..., None]
+) -> None:
+    hostile = "</script><script>alert(1)</script>"
+    write_metrics(judged_run, verdict={"sentence": hostile, "flags": []})
+    summary, log = run_summary(judged_run), read_log(judged_run / "log.jsonl")
+    write_report(summary | {"data": hostile, "run": hostile}, log, judged_run, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<script>alert" not in page and page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 4
+
+
+def test_damaged_metrics_are_named(judged_run: Path, tmp_path: Path) -> None:
+    (judged_run / "metrics.json").write_text('{"metrics": [', encoding="utf-8")
+    with pytest.raises(UserError, match=r"metrics.json is no JSON: .*. Remove it, and write it anew"):
+        write_run_report(judged_run, tmp_path / "page.html")
+
+
+def test_a_long_run_shows_grids_from_first_to_last_within_the_room(judged_run: Path, tmp_path: Path) -> None:
+    for step in range(1000, 1200):
+        Image.new("RGB", (8, 8)).save(judged_run / "samples" / f"step-{step:09d}.png")
+    page = read(judged_run, tmp_path / "page.html")
+    grids = json.loads(re.search(r'id="grids">(.*?)</script>', page, re.S)[1])
+    assert len(grids) == 48 and [grids[0]["step"], grids[-1]["step"]] == [0, 1199]
+    assert [grid["step"] for grid in grids] == sorted(grid["step"] for grid in grids)
+    for path in (judged_run / "samples").glob("*.png"):
+        with path.open("ab") as file:
+            file.write(bytes(2**18))  # a quarter of a mebibyte each: 16 have room
+    grids = json.loads(re.search(r'id="grids">(.*?)</script>', read(judged_run, tmp_path / "page.html"), re.S)[1])
+    assert len(grids) == 15 and [grids[0]["step"], grids[-1]["step"]] == [0, 1199]
+
+
+def test_settings_and_environment_stand_on_the_page(finished_run: Path, tmp_path: Path) -> None:
+    page = read(finished_run, tmp_path / "page.html")
+    facts = json.loads((finished_run / "environment.json").read_text(encoding="utf-8"))
+    assert facts["torch"] == torch.__version__ and facts["wassergan"] == wassergan.__version__
+    rows = re.findall(r'<th scope="row">(.*?)</th><td>(.*?)</td>', page)
+    assert ("torch", facts["torch"]) in rows and ("batch_size", "8") in rows
