@@ -75,8 +75,12 @@ def test_the_page_fits_the_screen_and_draws_every_chart(
 
 
 def test_the_slider_shows_the_grid_of_its_step(opened: Callable[..., Any], report: Path) -> None:
-    colour = """async () => { await document.getElementById("grid").decode(); const pen = document.createElement("canvas").getContext("2d");
-        pen.drawImage(document.getElementById("grid"), 0, 0); return [...pen.getImageData(5, 5, 1, 1).data]; }"""
+    colour = """async () => {
+        const picture = document.getElementById("grid"), pen = document.createElement("canvas").getContext("2d");
+        await picture.decode();
+        pen.drawImage(picture, 0, 0);
+        return [...pen.getImageData(5, 5, 1, 1).data];
+    }"""
 
     with opened(report) as page:
         picture, slider = page.locator("#grid"), page.locator("#tick")
