@@ -827,6 +827,42 @@ BUGS = (
         "if",
         "data/test_shards.py::test_hostile_headers_are_refused",
     ),
+    # The page
+    Bug(
+        "names from the data run on the page",
+        "report/page.py",
+        "autoescape=True",
+        "autoescape=False",
+        "report/test_page.py::test_names_from_the_data_are_shown_and_not_run",
+    ),
+    Bug(
+        "the page may load from the network",
+        "report/page.html",
+        "default-src 'none'",
+        "default-src *",
+        "report/test_page.py::test_the_page_is_whole_and_loads_nothing_from_the_network",
+    ),
+    Bug(
+        "a thinned row of grids lacks its last",
+        "report/page.py",
+        "round(index * (len(paths) - 1) / (count - 1))",
+        "index * len(paths) // count",
+        "report/test_page.py::test_a_long_run_shows_grids_from_first_to_last_within_the_room",
+    ),
+    Bug(
+        "lines switched off come back with another axis",
+        "report/page.js",
+        "visible: shown[index] ?? true",
+        "visible: true",
+        "report/test_browser.py::test_lines_are_switched_by_the_keyboard_and_stay_off",
+    ),
+    Bug(
+        "one of several processes shuts its interpreter down",
+        "__main__.py",
+        "    os._exit(code)",
+        "    sys.exit(code)",
+        "cli/test_processes.py::test_one_of_several_processes_ends_without_shutting_the_interpreter_down",
+    ),
 )
 
 
@@ -839,7 +875,8 @@ def outcome(bug: Bug, folder: Path) -> str:
     if bug.sound not in text:
         return "STALE"
     file.write_text(text.replace(bug.sound, bug.broken, 1), encoding="utf-8")
-    compile(file.read_text(encoding="utf-8"), bug.file, "exec")
+    if file.suffix == ".py":
+        compile(file.read_text(encoding="utf-8"), bug.file, "exec")
     return {0: "MISSED", 1: "caught"}.get(run_tests([bug.test], source), "ABSENT")
 
 
