@@ -47,7 +47,7 @@ def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> Non
     numbers = np.random.default_rng(0)
     real, fake = torch.from_numpy(numbers.normal(size=(30, 3))), torch.from_numpy(numbers.normal(size=(25, 3)))
     whole = neighbour_metrics(real, fake)
-    monkeypatch.setattr("wassergan.evaluation.neighbours.BLOCK_ROWS", 7)
+    monkeypatch.setattr("wassergan.evaluation.nearest.BLOCK_BYTES", 7 * 8 * 25)
     assert neighbour_metrics(real, fake) == whole
 
 
