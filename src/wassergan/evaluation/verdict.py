@@ -8,6 +8,7 @@ from wassergan.evaluation.memorisation import Memorisation
 
 FAR = 4.0  # times the floor of sliced W1
 NEAR = 1.5
+TOLD_APART = 0.75  # AUC
 POOR = 0.5  # share of the floor's recall and coverage
 CROWDED = 1.1  # times the floor of the distance to the next sample of its own
 
@@ -56,8 +57,10 @@ def _sentence(flags: Sequence[str], ratio: float, rows: dict[str, MetricRow]) ->
     }
     if flags:
         return f"The generator fails: {' and '.join(troubles[flag] for flag in flags)}."
-    if _ratio(rows["recall"]) < POOR:
-        return f"The generator is near the data ({near}) but lacks variety: {recall}."
-    if ratio <= NEAR:
-        return f"The generated law is about as close to the held-out samples as training samples are: {near}."
-    return f"The generated law is near the data: {near}, {recall}."
+    area = rows["c2st_auc"].value
+    doubts = [f"it lacks variety ({recall})"] if _ratio(rows["recall"]) < POOR else []
+    doubts += [f"a classifier tells its samples from real ones (AUC {area:.2f})"] if area > TOLD_APART else []
+    if doubts:
+        return f"The generated law is near the data ({near}), but {' and '.join(doubts)}."
+    closeness = "about as close to the held-out samples as training samples are" if ratio <= NEAR else "near the data"
+    return f"The generated law is {closeness}: {near}, {recall}."
