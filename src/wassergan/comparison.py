@@ -13,7 +13,9 @@ SUMMARY_METRICS = {"sliced_w1": "lower"}
 SPEED = ("steps", "seconds")
 # Settings that say nothing of the recipe.
 INCIDENTAL = ("tick_steps", "keep", "previews", "w1_every")
-PROTOCOL = ("features", "feature_dim", "generated", "training", "heldout", "against", "data", "seed", "checkpoint")
+PROTOCOL = ("features", "feature_dim", "generated", "training", "heldout", "against", "data")
+
+NOT_COMPARABLE = "such numbers are not comparable"
 
 
 def compare_runs(folders: Sequence[Path]) -> dict[str, Any]:
@@ -21,7 +23,8 @@ def compare_runs(folders: Sequence[Path]) -> dict[str, Any]:
 
     Returns:
         `runs`: paths; `source`: `metrics` (of metrics.json, where all runs have one) or `summary` (of the last
-        tick); `rows`: name, label, better, values, errors and floors by run, and the index of the best;
+        tick); `rows`: name, label, better, values, errors and floors by run, and the index of the best,
+        None where none is;
         `settings`: those that differ, by run; `warnings`: why numbers may not be comparable.
 
     Raises:
@@ -33,14 +36,18 @@ def compare_runs(folders: Sequence[Path]) -> dict[str, Any]:
     evaluations = [_evaluation(folder) for folder in folders]
     complete = [each for each in evaluations if each is not None]
     evaluated = len(complete) == len(folders)
+    warnings = _warnings(folders, summaries, evaluations)
+    rows = _metric_rows(complete) if evaluated else _summary_rows(summaries)
+    if any(NOT_COMPARABLE in warning for warning in warnings):
+        rows = [row | {"best": None} for row in rows]
     return {
         "runs": [str(folder) for folder in folders],
         "source": "metrics" if evaluated else "summary",
-        "rows": _metric_rows(complete) if evaluated else _summary_rows(summaries),
+        "rows": rows,
         "reached": {name: [summary[name] for summary in summaries] for name in SPEED},
         "verdicts": [each and each["verdict"] for each in evaluations],
         "settings": _differing(summaries),
-        "warnings": _warnings(folders, summaries, evaluations),
+        "warnings": warnings,
     }
 
 
@@ -134,9 +141,9 @@ def _warnings(
             values = [each["protocol"].get(name) for each in complete]
             if any(value != values[0] for value in values):
                 shown = ", ".join(str(value) for value in values)
-                warnings.append(f"The protocols differ in {name} ({shown}): such numbers are not comparable.")
+                warnings.append(f"The protocols differ in {name} ({shown}): {NOT_COMPARABLE}.")
     elif any(summary["data"] != summaries[0]["data"] for summary in summaries):
-        warnings.append("The runs were trained on different data: such numbers are not comparable.")
+        warnings.append(f"The runs were trained on different data: {NOT_COMPARABLE}.")
     for folder, summary, each in zip(folders, summaries, evaluations, strict=True):
         if (
             each is not None

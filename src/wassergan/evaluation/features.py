@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from wassergan.data import Codec
@@ -116,39 +116,35 @@ def _pixels(samples: Samples, device: torch.device, argument: str) -> Features:
 def _random_conv(samples: Samples, device: torch.device, argument: str) -> Features:
     if samples.kind == "vector":
         raise UserError("Random convolutions describe pictures and fields", mend="use --features pixels")
-    network = RandomConv(samples.shape[0]).to(device).eval()
+    layers = [(weight.to(device), bias.to(device)) for weight, bias in random_layers(samples.shape[0])]
     return Features(
         "random-conv",
         f"{len(CONV_MAPS)} layers of random convolutions, fixed seed",
-        lambda batch: network(batch.to(device)),
+        lambda batch: through_layers(batch.to(device), layers),
         identity=f"{CONV_MAPS}, {CONV_SEED}",
     )
 
 
-class RandomConv(nn.Module):
-    """Layers of 3×3 convolutions with random weights that are always the same; means over quarters of each layer."""
+def random_layers(channels: int) -> list[tuple[Tensor, Tensor]]:
+    """Weights and biases of 3×3 convolutions, always the same; drawn without the global random numbers."""
+    rng = torch.Generator().manual_seed(CONV_SEED)
+    layers = []
+    for maps in CONV_MAPS:
+        weight = torch.randn(maps, channels, 3, 3, generator=rng) * math.sqrt(2 / (9 * channels))
+        layers.append((weight, 0.1 * torch.randn(maps, generator=rng)))
+        channels = maps
+    return layers
 
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        rng = torch.Generator().manual_seed(CONV_SEED)
-        self.layers = nn.ModuleList()
-        for maps in CONV_MAPS:
-            layer = nn.Conv2d(channels, maps, 3, padding=1)
-            with torch.no_grad():
-                layer.weight.copy_(torch.randn(layer.weight.shape, generator=rng) * math.sqrt(2 / (9 * channels)))
-                layer.bias.copy_(0.1 * torch.randn(maps, generator=rng))  # type: ignore[union-attr]
-            self.layers.append(layer)
-            channels = maps
 
-    def forward(self, batch: Tensor) -> Tensor:
-        """(k, C, H, W) to (k, 4 × the maps of all layers)."""
-        found = []
-        for layer in self.layers:
-            batch = functional.relu(layer(batch))
-            found.append(functional.adaptive_avg_pool2d(batch, 2).flatten(1))
-            if min(batch.shape[2:]) > 1:
-                batch = functional.avg_pool2d(batch, 2)
-        return torch.cat(found, dim=1)
+def through_layers(batch: Tensor, layers: list[tuple[Tensor, Tensor]]) -> Tensor:
+    """Means over the quarters of every layer's maps, (k, 4 × all maps), of (k, C, H, W)."""
+    found = []
+    for weight, bias in layers:
+        batch = functional.relu(functional.conv2d(batch, weight, bias, padding=1))
+        found.append(functional.adaptive_avg_pool2d(batch, 2).flatten(1))
+        if min(batch.shape[2:]) > 1:
+            batch = functional.avg_pool2d(batch, 2)
+    return torch.cat(found, dim=1)
 
 
 def module_features(path: Path, device: torch.device) -> Features:

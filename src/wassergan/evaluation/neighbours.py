@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from wassergan.errors import UserError
-from wassergan.evaluation.nearest import block_rows, closer, nearest, screened
+from wassergan.evaluation.nearest import BLOCK_BYTES, Cloud, closer, nearest, screened
 
 
 @dataclass(frozen=True)
@@ -46,19 +46,20 @@ def neighbour_metrics(real: Tensor, fake: Tensor, *, neighbours: int = 5) -> Nei
         )
     if real.shape[1:] != fake.shape[1:]:
         raise UserError("Features differ in shape", found=f"{tuple(real.shape[1:])} and {tuple(fake.shape[1:])}")
-    real, fake = real.double().flatten(1), fake.double().flatten(1)
+    real, fake = real.flatten(1), fake.flatten(1)
     real_radius, fake_radius = (nearest(each, each, count=neighbours + 1)[0][:, -1] for each in (real, fake))
+    fakes = Cloud(fake)
     in_some_real = torch.zeros(len(fake), dtype=torch.bool)
     in_reals = torch.zeros(len(fake), dtype=torch.int64)
     recalled, covered = [], []
-    size = block_rows(fake)
-    for rows, radius in zip(real.split(size), real_radius.split(size), strict=True):
-        squares = screened(rows, fake)
-        inside = closer(squares, radius[:, None], rows, fake)
+    size = max(1, BLOCK_BYTES // (8 * len(fakes)))
+    for rows, radius in zip(Cloud(real).split(size), real_radius.split(size), strict=True):
+        squares = screened(rows, fakes)
+        inside = closer(squares, radius[:, None], rows, fakes)
         in_some_real |= inside.any(0)
         in_reals += inside.sum(0)
         covered.append(inside.any(1))
-        recalled.append(closer(squares, fake_radius[None], rows, fake).any(1))
+        recalled.append(closer(squares, fake_radius[None], rows, fakes).any(1))
     return NeighbourMetrics(
         precision=_share(in_some_real),
         recall=_share(torch.cat(recalled)),
