@@ -28,7 +28,7 @@ from wassergan.sampling import Sampler, write_picture
 from wassergan.settings import EvaluateSettings, TrainSettings
 from wassergan.training import sample_chunks
 
-LARGEST_TRAINING_NUMBERS = 60_000_000  # of training features that generated samples are looked up in: 480 MB
+LARGEST_TRAINING_NUMBERS = 45_000_000  # of training features that generated samples are looked up in: 360 MB
 READ_ROWS = 1024
 PICTURED, NEIGHBOURS_PICTURED = 12, 3
 Told = Callable[[str], None]

@@ -103,10 +103,10 @@ def fashion(shared_data: Path) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.usefixtures("quick")
 def test_clothes_copied_held_out_and_collapsed(fashion: tuple[torch.Tensor, torch.Tensor]) -> None:
     training, heldout = fashion
-    real, fresh = heldout[:1000], heldout[1000:2000]
+    real, fresh = heldout[:600], heldout[600:1200]
     assert judged(fresh, training, real)[0].flags == ()
-    assert judged(training[:1000], training, real)[0].flags == ("memorised",)
-    modes = fresh[:3].repeat_interleave(300, 0)
+    assert judged(training[:600], training, real)[0].flags == ("memorised",)
+    modes = fresh[:3].repeat_interleave(200, 0)
     modes = modes + 0.05 * torch.randn(modes.shape, generator=torch.Generator().manual_seed(0))
     assert "collapsed" in judged(modes, training, real)[0].flags
 
