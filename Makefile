@@ -38,6 +38,8 @@ $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable ".[dev]"
+# Without what it depends on: its network needs torch alone, and torchvision comes for one build of torch only.
+	$(PIP) --no-deps torch-fidelity
 	@touch $@ $(VENV)/installed
 
 # The tests open pages in a real browser. Where there is none and no way to install one, they are skipped with a word.

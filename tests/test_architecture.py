@@ -22,6 +22,7 @@ FLOORS = (
     {"evaluation", "benchmarks"},
     {"presets", "sampling", "report", "runfolder", "building", "environment"},
     {"runs", "speed"},
+    {"judging", "comparison"},
     {"cli", "estimator"},
     {"__main__"},
 )
@@ -132,7 +133,7 @@ print("heavy:", *sorted(set("{HEAVY}".split()) & set(sys.modules)))
     assert run("-c", script).stdout.splitlines()[-1].strip() == "heavy:"
 
 
-@pytest.mark.parametrize("verb", ["train", "resume", "sample", "report", "info", "env"])
+@pytest.mark.parametrize("verb", ["train", "resume", "sample", "evaluate", "compare", "report", "info", "env"])
 def test_help_of_a_verb_imports_nothing_heavy(verb: str) -> None:
     script = f"""
 import sys

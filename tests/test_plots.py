@@ -120,3 +120,18 @@ def test_files_are_whole_pictures(tmp_path: Path) -> None:
         with Image.open(tmp_path / name) as picture:
             picture.load()
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_curves_of_several_runs_lie_over_each_other() -> None:
+    from wassergan.plots import overlaid_figure
+
+    ticks = [
+        {"step": step, "elapsed_seconds": step / 10, "sliced_w1": 1 / step, "sliced_w1_floor": 0.1}
+        for step in (1, 2, 3, 4)
+    ]
+    figure = overlaid_figure({"a": ticks, "b": ticks[:2], "empty": []})
+    by_step, by_time, _gaps = figure.axes
+    assert [list(line.get_xdata()) for line in by_step.lines if len(line.get_xdata()) > 2] == [[1, 2, 3, 4]]
+    assert [list(line.get_xdata()) for line in by_time.lines if len(line.get_xdata()) > 2] == [[0.1, 0.2, 0.3, 0.4]]
+    legend = by_step.get_legend()
+    assert legend is not None and [text.get_text() for text in legend.get_texts()] == ["a", "b"]

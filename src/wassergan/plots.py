@@ -134,8 +134,37 @@ def curves_figure(log: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def _line(axes: Axes, log: Sequence[Mapping[str, Any]], name: str, label: str, *, color: str) -> None:
-    points = [(record["step"], record[name]) for record in log if name in record]
+def overlaid_figure(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
+    """Sliced W1 and held-out critic gap of several runs, against generator steps and against training time.
+
+    Args:
+        logs: the ticks of each run, by the run's name.
+    """
+    figure = Figure(figsize=(14, 4.2), layout="constrained")
+    panels = figure.subplots(1, 3)
+    by_step, by_time, gaps = panels
+    for index, (name, log) in enumerate(logs.items()):
+        colour = f"C{index % 10}"
+        _line(by_step, log, "sliced_w1", name, color=colour)
+        _line(by_time, log, "sliced_w1", name, color=colour, over="elapsed_seconds")
+        _line(gaps, log, "critic_gap_heldout", name, color=colour)
+        floor = [record["sliced_w1_floor"] for record in log if "sliced_w1_floor" in record]
+        for axes in (by_step, by_time) if floor else ():
+            axes.axhline(floor[-1], color=colour, linestyle="--", linewidth=0.8)
+    for axes in (by_step, by_time):
+        axes.set(title="Sliced W1 (floors dashed)", ylabel="model units", yscale="log")
+    gaps.set(title="Critic gap on held-out samples", ylabel="score units (no distance)")
+    for axes, label in zip(panels, ("generator steps", "seconds of training", "generator steps"), strict=True):
+        axes.set_xlabel(label)
+        axes.spines[["top", "right"]].set_visible(False)
+    by_step.legend(frameon=False)
+    return figure
+
+
+def _line(
+    axes: Axes, log: Sequence[Mapping[str, Any]], name: str, label: str, *, color: str, over: str = "step"
+) -> None:
+    points = [(record[over], record[name]) for record in log if name in record and over in record]
     if points:
         axes.plot(*zip(*points, strict=True), label=label, color=color, marker="." if len(points) < 3 else None)
 

@@ -46,6 +46,16 @@ class RunFolder:
         return self.path / "report.html"
 
     @property
+    def metrics(self) -> Path:
+        """What `evaluate` found."""
+        return self.path / "metrics.json"
+
+    @property
+    def evaluation(self) -> Path:
+        """Pictures of an evaluation, and features of the data that are kept for the next one."""
+        return self.path / "evaluation"
+
+    @property
     def checkpoints(self) -> Path:
         """Checkpoints."""
         return self.path / "checkpoints"

@@ -186,6 +186,23 @@ def fingerprint(source: Source) -> dict[str, Any]:
     }
 
 
+def require_same_data(source: Source, content: Mapping[str, Any], data: str) -> None:
+    """Refuse data other than those that a checkpoint's run was trained on.
+
+    Raises:
+        UserError: other counts, shapes or values.
+    """
+    found = fingerprint(source)
+    # Older runs noted less.
+    if any(found[name] != noted for name, noted in content["fingerprint"].items()):
+        raise UserError(
+            f"{data} is not the data that the run was trained on",
+            found=f"{source.train_count} training samples of shape {source.shape}, "
+            f"or other values, than when it started",
+            mend="put the former data back, or start a new run",
+        )
+
+
 def _checksum(samples: torch.Tensor) -> int:
     return zlib.crc32(np.ascontiguousarray(samples.numpy()).tobytes())
 
@@ -381,15 +398,7 @@ def _reopened(
     settings = TrainSettings.from_mapping(content["settings"])
     settings = _with_changes(settings, changes)
     source = open_data(settings, report=observer.said)
-    found = fingerprint(source)
-    # Older runs noted less.
-    if any(found[name] != noted for name, noted in content["fingerprint"].items()):
-        raise UserError(
-            f"{settings.data} is not the data that the run was trained on",
-            found=f"{source.train_count} training samples of shape {source.shape}, "
-            f"or other values, than when it started",
-            mend="put the former data back, or start a new run",
-        )
+    require_same_data(source, content, settings.data)
     trainer = build_trainer(settings, source, processes)
     trainer.load_state_dict(content["trainer"])
     return _Run(settings, place, source, trainer, _Best(**content["best"]))

@@ -111,7 +111,13 @@ def _prepare(path: Path, count: int, kind: str) -> None:
 
 
 def write_picture(
-    samples: NDArray[Any], path: Path, *, codec: Codec, kind: str, real: NDArray[Any] | None = None
+    samples: NDArray[Any],
+    path: Path,
+    *,
+    codec: Codec,
+    kind: str,
+    real: NDArray[Any] | None = None,
+    columns: int | None = None,
 ) -> None:
     """A grid of pictures or fields, or a plot of vectors, as PNG.
 
@@ -121,13 +127,14 @@ def write_picture(
         codec: gives layout and range.
         kind: `image`, `field` or `vector`.
         real: for vectors, real rows to draw beside them.
+        columns: of a grid; a square one unless given.
     """
     if kind == "vector":
         rows = [None if each is None else each.reshape(len(each), -1).astype(np.float64) for each in (samples, real)]
         assert rows[0] is not None
         save_figure(vector_figure(rows[0], rows[1]), path)
         return
-    save_picture(_grid(samples, codec, kind), path)
+    save_picture(_grid(samples, codec, kind, columns), path)
 
 
 def _grid(samples: NDArray[Any], codec: Codec, kind: str, columns: int | None = None) -> Image.Image:

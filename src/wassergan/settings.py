@@ -334,3 +334,34 @@ class SampleSettings:
     )
     checkpoint: str = setting("latest", "Which weights.", group="Sampling", values="latest|best|STEP")
     device: str = setting("auto", "Where to draw.", group="Sampling", values="auto|cpu|cuda|cuda:N")
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """Settings of `evaluate`."""
+
+    run: str = ""
+    against: str | None = setting(
+        None,
+        "Judge against these data instead of the run's held-out samples; anything that `train` reads.",
+        group="Evaluation",
+        values="DATA",
+    )
+    count: int | None = setting(
+        None,
+        "Generated samples; as many as there are training samples, but at most 10000, unless given.",
+        parse=positive_int,
+        group="Evaluation",
+    )
+    features: str = setting(
+        "pixels",
+        "What the metrics are computed on; a file is a TorchScript (.pt) or exported (.pt2) module.",
+        group="Evaluation",
+        values="pixels|random-conv|inception[:WEIGHTS]|FILE",
+    )
+    checkpoint: str = setting("latest", "Which weights.", group="Evaluation", values="latest|best|STEP")
+    data: str | None = setting(
+        None, "Where the run's data lie now, if they were moved.", group="Evaluation", values="DATA"
+    )
+    seed: int = setting(0, "Of the samples, directions, folds and subsamples.", parse=whole_number, group="Evaluation")
+    device: str = setting("auto", "Where to draw and describe.", group="Evaluation", values="auto|cpu|cuda|cuda:N")

@@ -47,7 +47,7 @@ def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> Non
     numbers = np.random.default_rng(0)
     real, fake = torch.from_numpy(numbers.normal(size=(30, 3))), torch.from_numpy(numbers.normal(size=(25, 3)))
     whole = neighbour_metrics(real, fake)
-    monkeypatch.setattr("wassergan.evaluation.neighbours.BLOCK_ROWS", 7)
+    monkeypatch.setattr("wassergan.evaluation.neighbours.BLOCK_BYTES", 7 * 8 * 25)
     assert neighbour_metrics(real, fake) == whole
 
 
@@ -56,3 +56,30 @@ def test_too_few_samples_and_other_dimensions_are_refused() -> None:
         neighbour_metrics(torch.zeros(5, 2), torch.zeros(9, 2))
     with pytest.raises(UserError, match=r"Features differ in shape: \(2,\) and \(3,\)"):
         neighbour_metrics(torch.zeros(9, 2), torch.zeros(9, 3))
+
+
+def test_duplicates_do_not_count_as_closer_than_duplicates() -> None:
+    # Every real sample eleven times: its ball has radius 0 and holds nothing, not even an equal fake.
+    real = torch.arange(4.0).repeat_interleave(11)[:, None]
+    metrics = neighbour_metrics(real, torch.arange(4.0).repeat_interleave(11)[:, None] + 0.0)
+    assert (metrics.precision, metrics.recall, metrics.density, metrics.coverage) == (0, 0, 0, 0)
+
+
+def test_a_collapsed_generator_has_high_precision_and_low_recall() -> None:
+    numbers = np.random.default_rng(0)
+    real = torch.from_numpy(numbers.normal(size=(400, 2)))
+    fake = torch.from_numpy(0.01 * numbers.normal(size=(400, 2)))
+    metrics = neighbour_metrics(real, fake)
+    assert metrics.precision > 0.95 and metrics.recall < 0.05 and metrics.coverage < 0.1
+
+
+@pytest.mark.slow
+def test_pictures_give_what_slow_distances_give() -> None:
+    # The digits have whole grey levels: equal distances are common.
+    from wassergan.data import open_source
+
+    source = open_source("digits")
+    real, fake = source.train(torch.arange(700)).flatten(1), source.train(torch.arange(700, 1400)).flatten(1)
+    metrics = neighbour_metrics(real, fake, neighbours=3)
+    expected = brute_force(real.double().numpy(), fake.double().numpy(), 3)
+    assert (metrics.precision, metrics.recall, metrics.density, metrics.coverage) == pytest.approx(expected)

@@ -16,6 +16,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "train": ("wassergan.cli.train", "Train a generator on pictures or arrays."),
     "resume": ("wassergan.cli.resume", "Go on with a run."),
     "sample": ("wassergan.cli.sample", "Draw samples from a run."),
+    "evaluate": ("wassergan.cli.evaluate", "Judge a run's samples against held-out ones."),
+    "compare": ("wassergan.cli.compare", "Put runs side by side."),
     "report": ("wassergan.cli.report", "Write the page of a run."),
     "distance": ("wassergan.cli.distance", "Measure how far apart two data sets are."),
     "benchmark": ("wassergan.cli.benchmark", "Hold critics to laws whose distance is known."),

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from wassergan.errors import UserError
-
-BLOCK_ROWS = 1024
+from wassergan.evaluation.nearest import BLOCK_BYTES, Cloud, closer, nearest, screened
 
 
 @dataclass(frozen=True)
@@ -47,34 +46,26 @@ def neighbour_metrics(real: Tensor, fake: Tensor, *, neighbours: int = 5) -> Nei
         )
     if real.shape[1:] != fake.shape[1:]:
         raise UserError("Features differ in shape", found=f"{tuple(real.shape[1:])} and {tuple(fake.shape[1:])}")
-    real, fake = real.double().flatten(1), fake.double().flatten(1)
-    real_radius, fake_radius = _radii(real, neighbours), _radii(fake, neighbours)
+    real, fake = real.flatten(1), fake.flatten(1)
+    real_radius, fake_radius = (nearest(each, each, count=neighbours + 1)[0][:, -1] for each in (real, fake))
+    fakes = Cloud(fake)
     in_some_real = torch.zeros(len(fake), dtype=torch.bool)
     in_reals = torch.zeros(len(fake), dtype=torch.int64)
     recalled, covered = [], []
-    for rows, radius in zip(real.split(BLOCK_ROWS), real_radius.split(BLOCK_ROWS), strict=True):
-        distances = _distances(rows, fake)
-        inside = distances < radius[:, None]
+    size = max(1, BLOCK_BYTES // (8 * len(fakes)))
+    for rows, radius in zip(Cloud(real).split(size), real_radius.split(size), strict=True):
+        squares = screened(rows, fakes)
+        inside = closer(squares, radius[:, None], rows, fakes)
         in_some_real |= inside.any(0)
         in_reals += inside.sum(0)
         covered.append(inside.any(1))
-        recalled.append((distances < fake_radius).any(1))
+        recalled.append(closer(squares, fake_radius[None], rows, fakes).any(1))
     return NeighbourMetrics(
         precision=_share(in_some_real),
         recall=_share(torch.cat(recalled)),
         density=in_reals.double().mean().item() / neighbours,
         coverage=_share(torch.cat(covered)),
     )
-
-
-def _radii(points: Tensor, neighbours: int) -> Tensor:
-    # The smallest distance is a point's own 0, hence one rank more.
-    return torch.cat([_distances(rows, points).kthvalue(neighbours + 1).values for rows in points.split(BLOCK_ROWS)])
-
-
-def _distances(left: Tensor, right: Tensor) -> Tensor:
-    # Not the faster |x|² + |y|² - 2xy, which loses the digits that tell duplicates from neighbours.
-    return torch.cdist(left, right, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def _share(hits: Tensor) -> float:

@@ -1,0 +1,59 @@
+"""`wassergan compare`."""
+
+import json
+from pathlib import Path
+
+import click
+
+from wassergan.errors import UserError
+
+
+@click.command()
+@click.argument("runs", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="RUN RUN...")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER|PNG",
+    help="Draw the curves of all runs over each other; into a folder, with the table beside them.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def compare(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
+    """Put the runs in some folders side by side: metrics, the settings in which they differ, the best marked.
+
+    \b
+    Examples:
+      wassergan compare runs/digits-default-1 runs/digits-wgan-1
+      wassergan compare runs/* --out comparison/
+      wassergan compare runs/a runs/b --out curves.png --json
+
+    Numbers come from the metrics.json that `wassergan evaluate` writes, where every run has one; otherwise from
+    the last ticks. Says so where protocols differ: such numbers are not comparable.
+    """
+    if out is not None and out.suffix not in ("", ".png"):
+        raise UserError("Curves are drawn into a .png or a folder", found=f"'{out.name}'")
+
+    from wassergan.cli.tables import comparison_table
+    from wassergan.comparison import compare_runs
+
+    result = compare_runs(runs)
+    for warning in result["warnings"]:
+        click.echo(f"Warning: {warning}", err=True)
+    text = comparison_table(result)
+    if out is not None:
+        _write(result, text, runs, out)
+    click.echo(json.dumps(result) if as_json else text)
+
+
+def _write(result: dict[str, object], text: str, runs: tuple[Path, ...], out: Path) -> None:
+    from wassergan.files import write_text
+    from wassergan.plots import overlaid_figure, save_figure
+    from wassergan.runfolder import RunFolder
+    from wassergan.training import read_log
+
+    picture = out if out.suffix else out / "curves.png"
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    save_figure(overlaid_figure({str(run): read_log(RunFolder(run).log) for run in runs}), picture)
+    if not out.suffix:
+        write_text(out / "comparison.txt", text + "\n")
+        write_text(out / "comparison.json", json.dumps(result, indent=1) + "\n")
+    click.echo(f"Wrote {out}", err=True)

@@ -1,0 +1,42 @@
+"""`wassergan evaluate`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wassergan.cli.options import GroupedCommand, given, options_of
+from wassergan.settings import EvaluateSettings
+
+
+@click.command(cls=GroupedCommand)
+@click.argument("run", type=click.Path(path_type=Path))
+@options_of(EvaluateSettings)
+@click.option("--json", "as_json", is_flag=True, help="Print what metrics.json holds on standard output.")
+def evaluate(run: Path, as_json: bool, **flags: Any) -> None:
+    """Judge the averaged generator of the run in folder RUN against samples that it was never trained on.
+
+    \b
+    Examples:
+      wassergan evaluate runs/digits
+      wassergan evaluate runs/fashion --count 10000 --features random-conv
+      wassergan evaluate runs/fashion --against t10k-images-idx3-ubyte.gz --json
+      wassergan evaluate runs/photos --features inception
+
+    Every metric stands beside its floor: what as many training samples score against the same held-out ones.
+    Writes metrics.json and, for pictures, evaluation/neighbours.png into the run folder.
+    """
+    from wassergan.cli.tables import evaluation_table
+    from wassergan.judging import evaluate_run
+
+    settings = EvaluateSettings(run=str(run), **given(flags))
+    result = evaluate_run(settings, told=_say)
+    click.echo(json.dumps(result) if as_json else evaluation_table(result))
+    _say(f"Wrote {run / 'metrics.json'}")
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(sentence + "\n")
+    sys.stderr.flush()

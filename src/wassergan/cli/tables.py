@@ -1,0 +1,87 @@
+"""Evaluations and comparisons as text."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_BETTER = {"lower": "lower is better", "higher": "higher is better", "near_floor": "best near its floor"}
+
+
+def evaluation_table(result: Mapping[str, Any]) -> str:
+    """The protocol, the metrics beside their floors, near copies and the verdict."""
+    protocol = result["protocol"]
+    reference = f"samples of {protocol['against']}" if protocol["against"] else "held-out samples"
+    lines = [
+        f"{protocol['data']}, step {protocol['step']} ({protocol['checkpoint']} checkpoint, averaged weights): "
+        f"{protocol['generated']} generated against {protocol['heldout']} {reference}, "
+        f"floors from {protocol['training']} training samples.",
+        f"Features: {protocol['features']}, {protocol['feature_dim']} numbers ({protocol['feature_note']}). "
+        f"Seed {protocol['seed']}, {protocol['seconds']:.1f} s, wassergan {protocol['wassergan']}.",
+        "",
+    ]
+    head = ("metric", "value", "floor", "samples", "")
+    rows = [
+        (
+            row["label"],
+            _with_error(row["value"], row["error"]),
+            _with_error(row["floor"], row["floor_error"]),
+            f"{row['generated']} : {row['reference']}",
+            _BETTER[row["better"]],
+        )
+        for row in result["metrics"]
+    ]
+    lines += [*columns([head, *rows]), "", result["memorisation"]["sentence"], result["verdict"]["sentence"]]
+    if result["memorisation"]["picture"]:
+        lines.append(f"The closest pairs: {result['memorisation']['picture']}")
+    return "\n".join(lines)
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of equally many cells as lines; the first cell to the left, the others to the right but the last."""
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    last = len(widths) - 1
+    return [
+        "  ".join(
+            cell.ljust(width) if index in (0, last) else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _with_error(value: float | None, error: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if error is None else f"{value:.4g} ± {error:.1g}"
+
+
+def comparison_table(result: Mapping[str, Any]) -> str:
+    """Runs as numbered columns, metrics and differing settings as rows; a star at the best."""
+    runs = result["runs"]
+    head = ["", *(f"[{index}]" for index in range(1, len(runs) + 1)), ""]
+    metrics = [
+        [
+            row["label"],
+            *(
+                ("* " if index == row["best"] else "") + _with_error(value, row["errors"][index])
+                for index, value in enumerate(row["values"])
+            ),
+            _floors(row),
+        ]
+        for row in result["rows"]
+    ]
+    flags = [["flags", *(", ".join(each["flags"]) or "none" if each else "-" for each in result["verdicts"]), ""]]
+    reached = [[name, *(_plain(value) for value in values), ""] for name, values in result["reached"].items()]
+    settings = [[name, *(_plain(value) for value in values), ""] for name, values in result["settings"].items()]
+    table = columns([head, *metrics, *flags, *reached, *settings])
+    named = [f"[{index}] {run}" for index, run in enumerate(runs, 1)]
+    source = "evaluations" if result["source"] == "metrics" else "the runs' last ticks"
+    return "\n".join([*named, f"Numbers from {source}; * marks the best.", "", *table])
+
+
+def _floors(row: Mapping[str, Any]) -> str:
+    floors = list(dict.fromkeys(_plain(each) for each in row["floors"] if each is not None))
+    return f"{_BETTER[row['better']]}" + (f", floor {floors[0]}" if len(floors) == 1 else "")
+
+
+def _plain(value: Any) -> str:
+    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

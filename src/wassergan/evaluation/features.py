@@ -1,0 +1,207 @@
+"""Features of samples, by name: what the metrics are computed on."""
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from wassergan.data import Codec
+from wassergan.errors import UserError, unknown_name
+
+LARGEST_PIXELS = 3072  # numbers of a 32×32 picture with colours; larger pictures are averaged down
+CONV_MAPS = (32, 64, 128)
+CONV_SEED = 20170126
+CHUNK = 256
+MODULE_SUFFIXES = (".pt", ".pth", ".ts", ".pt2")
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What features need to know of the samples they are given.
+
+    Args:
+        kind: `image`, `field` or `vector`.
+        shape: of one sample in model space, (C, H, W) or (D,).
+        codec: the way to the user's units.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    codec: Codec
+
+
+@dataclass(frozen=True)
+class Features:
+    """A map from samples to vectors.
+
+    Attributes:
+        name: for the protocol.
+        note: what it is, in words.
+        extract: samples (k, *shape) float32 in model space to (k, d).
+        identity: tells this map from others of the same name, for caches; empty where caching is not worth it.
+    """
+
+    name: str
+    note: str
+    extract: Callable[[Tensor], Tensor]
+    identity: str = ""
+
+    def of(self, chunks: Iterator[Tensor], *, told: Callable[[int], None] = lambda done: None) -> Tensor:
+        """Features (n, d) float32 on the CPU of samples that come in chunks; their sizes do not matter.
+
+        Raises:
+            UserError: the map does not give one finite vector per sample.
+        """
+        found: list[Tensor] = []
+        for chunk in chunks:
+            for part in chunk.split(CHUNK):
+                with torch.inference_mode():
+                    features = self.extract(part)
+                found.append(self._checked(features, len(part)))
+            told(len(chunk))
+        return torch.cat(found)
+
+    def _checked(self, features: Any, count: int) -> Tensor:
+        shape = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
+        if not isinstance(features, Tensor) or features.dim() < 2 or len(features) != count:
+            raise UserError(
+                f"The features {self.name} are not one vector per sample", found=f"{shape} for {count} samples"
+            )
+        vectors: Tensor = features.flatten(1).float().cpu()
+        if not torch.isfinite(vectors).all():
+            raise UserError(f"The features {self.name} hold values that are not finite")
+        return vectors
+
+
+def features_named(name: str, samples: Samples, *, device: torch.device) -> Features:
+    """Features by name, or from a file.
+
+    Args:
+        name: `pixels`, `random-conv`, `inception`, `inception:WEIGHTS`, or a TorchScript (`.pt`) or exported (`.pt2`)
+            module that takes (k, *shape) float32 in model space and gives (k, d).
+        samples: what is to be described.
+        device: where to compute.
+
+    Raises:
+        UserError: an unknown name, a file that cannot be loaded, or samples that do not suit.
+    """
+    stem, _, argument = name.partition(":")
+    if stem in FEATURES and (stem == "inception" or not argument):
+        return FEATURES[stem](samples, device, argument)
+    if Path(name).suffix in MODULE_SUFFIXES:
+        return module_features(Path(name), device)
+    raise unknown_name("features", name, (*FEATURES, "FILE.pt", "FILE.pt2"))
+
+
+def _pixels(samples: Samples, device: torch.device, argument: str) -> Features:
+    size = math.prod(samples.shape)
+    if samples.kind == "vector" or size <= LARGEST_PIXELS:
+        return Features("pixels", "the values themselves, in model units", lambda batch: batch.flatten(1))
+    height, width = samples.shape[1:]
+    factor = math.sqrt(LARGEST_PIXELS / size)
+    small = (max(1, int(height * factor)), max(1, int(width * factor)))
+    return Features(
+        f"pixels-{small[0]}x{small[1]}",
+        f"the values, averaged down to {small[0]}x{small[1]}, in model units",
+        lambda batch: functional.adaptive_avg_pool2d(batch, small).flatten(1),
+    )
+
+
+def _random_conv(samples: Samples, device: torch.device, argument: str) -> Features:
+    if samples.kind == "vector":
+        raise UserError("Random convolutions describe pictures and fields", mend="use --features pixels")
+    layers = [(weight.to(device), bias.to(device)) for weight, bias in random_layers(samples.shape[0])]
+    return Features(
+        "random-conv",
+        f"{len(CONV_MAPS)} layers of random convolutions, fixed seed",
+        lambda batch: through_layers(batch.to(device), layers),
+        identity=f"{CONV_MAPS}, {CONV_SEED}",
+    )
+
+
+def random_layers(channels: int) -> list[tuple[Tensor, Tensor]]:
+    """Weights and biases of 3×3 convolutions, always the same; drawn without the global random numbers."""
+    rng = torch.Generator().manual_seed(CONV_SEED)
+    layers = []
+    for maps in CONV_MAPS:
+        weight = torch.randn(maps, channels, 3, 3, generator=rng) * math.sqrt(2 / (9 * channels))
+        layers.append((weight, 0.1 * torch.randn(maps, generator=rng)))
+        channels = maps
+    return layers
+
+
+def through_layers(batch: Tensor, layers: list[tuple[Tensor, Tensor]]) -> Tensor:
+    """Means over the quarters of every layer's maps, (k, 4 × all maps), of (k, C, H, W)."""
+    found = []
+    for weight, bias in layers:
+        batch = functional.relu(functional.conv2d(batch, weight, bias, padding=1))
+        found.append(functional.adaptive_avg_pool2d(batch, 2).flatten(1))
+        if min(batch.shape[2:]) > 1:
+            batch = functional.avg_pool2d(batch, 2)
+    return torch.cat(found, dim=1)
+
+
+def module_features(path: Path, device: torch.device) -> Features:
+    """Features from a TorchScript file or an exported program; both hold code, so use files that you trust.
+
+    Raises:
+        UserError: there is no such file, or it cannot be loaded.
+    """
+    if not path.is_file():
+        raise UserError(f"There is no {path}", mend="give a TorchScript (.pt) or exported (.pt2) module")
+    try:
+        module = _load(path, device)
+    except Exception as error:  # damaged bytes surface as whatever zip's and torch's own parsers raise
+        raise UserError(
+            f"{path} cannot be loaded as a module",
+            found=str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__,
+            mend="save it with torch.jit.save, or with torch.export.save under a name that ends in .pt2",
+        ) from error
+
+    def extract(batch: Tensor) -> Tensor:
+        try:
+            features: Tensor = module(batch.to(device))
+        except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+            raise UserError(
+                f"The module {path} does not take these samples",
+                found=f"{tuple(batch.shape)} float32: {str(error).strip().splitlines()[-1]}",
+                mend="export it for that shape, with a first axis of any size",
+            ) from error
+        return features
+
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return Features(path.name, f"the module {path.name}, sha256 {digest}", extract, identity=digest)
+
+
+def _load(path: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
+    if path.suffix == ".pt2":
+        program: Callable[[Tensor], Tensor] = torch.export.load(path).module().to(device)
+        return program
+    scripted: Callable[[Tensor], Tensor] = torch.jit.load(str(path), map_location=device).eval()
+    return scripted
+
+
+def _inception(samples: Samples, device: torch.device, argument: str) -> Features:
+    from wassergan.evaluation.inception import inception_features
+
+    if samples.kind != "image" or samples.shape[0] not in (1, 3):
+        raise UserError(
+            "The Inception network sees pictures in grey or RGB",
+            found=f"{samples.kind} samples of shape {samples.shape}",
+            mend="use --features pixels, random-conv or a module of your own",
+        )
+    extract, digest = inception_features(Path(argument) if argument else None, device)
+    return Features("inception", f"Inception pool features (2048), weights sha256 {digest}", extract, identity=digest)
+
+
+FEATURES: dict[str, Callable[[Samples, torch.device, str], Features]] = {
+    "pixels": _pixels,
+    "random-conv": _random_conv,
+    "inception": _inception,
+}

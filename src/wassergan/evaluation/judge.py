@@ -1,0 +1,217 @@
+"""Every metric of generated features against held-out ones, each beside its floor."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+
+from wassergan.distances import sliced_w1_estimate, w1_interval
+from wassergan.errors import UserError
+from wassergan.evaluation.frechet import frechet_distance, moments_of
+from wassergan.evaluation.kernel import kernel_distance
+from wassergan.evaluation.nearest import nearest
+from wassergan.evaluation.neighbours import neighbour_metrics
+from wassergan.evaluation.twosample import CLASSIFIER, FOLDS, LARGEST_DIM, classifier_two_sample
+
+LEAST = 10  # samples on each side
+LARGEST = 10_000
+INTERVAL_LARGEST, INTERVAL_SECONDS, INTERVAL_TOLERANCE = 2000, 15.0, 0.01
+CLASSIFIER_LARGEST = 2000
+PROJECTIONS = 256
+NEIGHBOURS = 5
+
+Value = tuple[float, float | None]
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Populations:
+    """Features of generated, training and held-out samples, float32 (n, d) each, in an order of no meaning."""
+
+    generated: Tensor
+    training: Tensor
+    heldout: Tensor
+
+    def check(self) -> None:
+        """Refuse what is too little to judge, or does not match.
+
+        Raises:
+            UserError: fewer than ten samples somewhere, or different dimensions.
+        """
+        for name, each in (("generated", self.generated), ("training", self.training), ("held-out", self.heldout)):
+            if len(each) < LEAST:
+                raise UserError(f"Judging needs {LEAST} {name} samples", found=f"{len(each)}")
+        if len({each.shape[1:] for each in (self.generated, self.training, self.heldout)}) > 1:
+            shapes = (tuple(each.shape[1:]) for each in (self.generated, self.training, self.heldout))
+            raise UserError("Features differ in shape", found=", ".join(map(str, shapes)))
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """One number of the table, with the number that the data themselves score.
+
+    Attributes:
+        name: for programs.
+        label: for people.
+        value: generated against held-out samples.
+        error: its standard error, where there is one.
+        floor: training against the same held-out samples.
+        floor_error: its standard error.
+        better: `lower`, `higher` or `near_floor`.
+        features: what it was computed on.
+        generated: how many generated samples.
+        reference: how many held-out ones.
+        note: what to know when reading it.
+    """
+
+    name: str
+    label: str
+    value: float
+    error: float | None
+    floor: float | None
+    floor_error: float | None
+    better: str
+    features: str
+    generated: int
+    reference: int
+    note: str
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Some rows that are computed together.
+
+    Args:
+        rows: (name, label, better) of each.
+        measure: real features, generated ones and a seed to a value and its error for each row.
+        note: for the rows.
+        largest: samples on each side; of larger sets the first.
+        paired: as many real as generated samples.
+    """
+
+    rows: tuple[tuple[str, str, str], ...]
+    measure: Callable[[Tensor, Tensor, int], Sequence[Value]]
+    note: str
+    largest: int = LARGEST
+    paired: bool = False
+
+
+def judge(
+    populations: Populations, *, features: str, seed: int = 0, told: Told = lambda label: None
+) -> list[MetricRow]:
+    """All metrics: generated against held-out features, and as floor as many training ones against the same.
+
+    Args:
+        populations: the features.
+        features: their name.
+        seed: of directions, folds and subsamples.
+        told: the label of what is computed next.
+
+    Raises:
+        UserError: too few samples, or different dimensions.
+    """
+    populations.check()
+    rows: list[MetricRow] = []
+    for metric in METRICS:
+        told(metric.rows[0][1])
+        rows += _measured(metric, populations, features, seed)
+    return rows
+
+
+def _measured(metric: Metric, populations: Populations, features: str, seed: int) -> list[MetricRow]:
+    real, fake, training = (
+        each[: metric.largest] for each in (populations.heldout, populations.generated, populations.training)
+    )
+    if metric.paired:
+        fewest = min(len(real), len(fake))
+        real, fake = real[:fewest], fake[:fewest]
+    training = training[: len(fake)]
+    values, floors = metric.measure(real, fake, seed), metric.measure(real, training, seed)
+    short = f"; floor of {len(training)} training samples" if len(training) < len(fake) else ""
+    return [
+        MetricRow(name, label, *value, *floor, better, features, len(fake), len(real), metric.note + short)
+        for (name, label, better), value, floor in zip(metric.rows, values, floors, strict=True)
+    ]
+
+
+def _frechet(real: Tensor, fake: Tensor, seed: int) -> list[Value]:
+    return [(frechet_distance(moments_of(real), moments_of(fake)), None)]
+
+
+def _kernel(real: Tensor, fake: Tensor, seed: int) -> list[Value]:
+    found = kernel_distance(real, fake)
+    return [(found.value, found.standard_error)]
+
+
+def _neighbours(real: Tensor, fake: Tensor, seed: int) -> list[Value]:
+    return [(value, None) for value in asdict(neighbour_metrics(real, fake, neighbours=NEIGHBOURS)).values()]
+
+
+def _own_distance(real: Tensor, fake: Tensor, seed: int) -> list[Value]:
+    return [(nearest(fake, fake, count=2)[0][:, 1].median().item(), None)]
+
+
+def _sliced(real: Tensor, fake: Tensor, seed: int) -> list[Value]:
+    found = sliced_w1_estimate(fake, real, projections=PROJECTIONS, rng=torch.Generator().manual_seed(seed))
+    return [(found.value.item(), found.standard_error)]
+
+
+def _interval(real: Tensor, fake: Tensor, seed: int) -> list[Value]:
+    rng = torch.Generator().manual_seed(seed)
+    found = w1_interval(fake, real, rng=rng, tolerance=INTERVAL_TOLERANCE, budget_seconds=INTERVAL_SECONDS)
+    return [(found.lower, None), (found.upper, None)]
+
+
+def _classifier(real: Tensor, fake: Tensor, seed: int) -> list[Value]:
+    found = classifier_two_sample(real, fake, seed=seed)
+    return [(found.auc, found.standard_error)]
+
+
+METRICS = (
+    Metric(
+        (("frechet_distance", "Fréchet distance", "lower"),),
+        _frechet,
+        "between Gaussians; squared units; falls with the number of samples",
+    ),
+    Metric((("kernel_distance", "Kernel distance", "lower"),), _kernel, "unbiased MMD², cubic kernel; jackknife error"),
+    Metric(
+        (
+            ("precision", "Precision", "higher"),
+            ("recall", "Recall", "higher"),
+            ("density", "Density", "near_floor"),
+            ("coverage", "Coverage", "higher"),
+        ),
+        _neighbours,
+        f"balls to the {NEIGHBOURS}th neighbour; equal counts",
+        paired=True,
+    ),
+    Metric(
+        (("own_distance", "Distance to the next sample of its own", "near_floor"),),
+        _own_distance,
+        "median; small where samples repeat",
+        paired=True,
+    ),
+    Metric(
+        (("sliced_w1", "Sliced W1", "lower"),),
+        _sliced,
+        f"{PROJECTIONS} directions; the error is that of the directions",
+    ),
+    Metric(
+        (
+            ("w1_lower", "W1 of the samples, lower bound", "lower"),
+            ("w1_upper", "W1 of the samples, upper bound", "lower"),
+        ),
+        _interval,
+        "certain; above W1 of the laws, as all samples are",
+        largest=INTERVAL_LARGEST,
+        paired=True,
+    ),
+    Metric(
+        (("c2st_auc", "Classifier two-sample test, AUC", "lower"),),
+        _classifier,
+        f"{CLASSIFIER}, {FOLDS} folds, {LARGEST_DIM} principal components at most; 0.5 means nobody can tell",
+        largest=CLASSIFIER_LARGEST,
+        paired=True,
+    ),
+)

@@ -1,0 +1,229 @@
+"""From a run folder to a judgement of its generator: metrics with their floors, near copies, a verdict, on disk."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wassergan import __version__
+from wassergan.building import choose_device, open_data
+from wassergan.data import Source, open_source
+from wassergan.errors import UserError
+from wassergan.evaluation.features import Features, Samples, features_named
+from wassergan.evaluation.judge import LARGEST, Populations, judge
+from wassergan.evaluation.memorisation import Memorisation, memorisation
+from wassergan.evaluation.nearest import nearest
+from wassergan.evaluation.verdict import verdict
+from wassergan.files import replacing, write_text
+from wassergan.runfolder import RunFolder
+from wassergan.runs import fingerprint, open_sampler, require_same_data
+from wassergan.sampling import Sampler, write_picture
+from wassergan.settings import EvaluateSettings, TrainSettings
+from wassergan.training import sample_chunks
+
+LARGEST_TRAINING_NUMBERS = 45_000_000  # of training features that generated samples are looked up in: 360 MB
+READ_ROWS = 1024
+PICTURED, NEIGHBOURS_PICTURED = 12, 3
+Told = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A run with its data and the features that it is judged on."""
+
+    settings: EvaluateSettings
+    place: RunFolder
+    content: dict[str, Any]
+    sampler: Sampler
+    source: Source
+    against: Source | None
+    features: Features
+
+
+def evaluate_run(settings: EvaluateSettings, *, told: Told = lambda sentence: None) -> dict[str, Any]:
+    """Judge the averaged generator of a run; writes `metrics.json` and, for pictures, `evaluation/neighbours.png`.
+
+    Args:
+        settings: as given by the user.
+        told: in a few words, what is done next.
+
+    Returns:
+        What `metrics.json` holds.
+
+    Raises:
+        UserError: no run, other data than the run's, too few samples, or features that do not suit.
+        WorkError: a file could not be written.
+    """
+    started = time.perf_counter()
+    case = _open(settings, told)
+    rows = _training_positions(case.source, case.features)
+    told("Features of the training samples")
+    training = _cached(case, "training", case.source, rows, case.source.train)
+    told("Features of the held-out samples")
+    heldout = _heldout(case)
+    told("Samples of the generator")
+    generated = _generated(case, settings.count or min(LARGEST, case.source.train_count))
+    rng = torch.Generator().manual_seed(settings.seed)
+    shuffled = training[torch.randperm(len(training), generator=rng)[:LARGEST]]
+    real = heldout[torch.randperm(len(heldout), generator=rng)]
+    table = judge(Populations(generated, shuffled, real), features=case.features.name, seed=settings.seed, told=told)
+    told("Near copies of training samples")
+    memory = memorisation(generated, training, heldout)
+    sentence = verdict(table, memory)
+    picture = _picture(case, memory, generated, training, rows)
+    result = {
+        "protocol": {
+            "features": case.features.name,
+            "feature_note": case.features.note,
+            "feature_dim": training.shape[1],
+            "generated": len(generated),
+            "training": len(training),
+            "heldout": len(heldout),
+            "seed": settings.seed,
+            "checkpoint": settings.checkpoint,
+            "step": case.content["trainer"]["step"],
+            "weights": "average",
+            "data": case.source.name,
+            "against": settings.against,
+            "seconds": round(time.perf_counter() - started, 3),
+            "wassergan": __version__,
+        },
+        "metrics": [asdict(row) for row in table],
+        "memorisation": _told(memory, rows, picture),
+        "verdict": {"sentence": sentence.sentence, "flags": list(sentence.flags)},
+    }
+    write_text(case.place.metrics, json.dumps(result, indent=1, allow_nan=False) + "\n")
+    return result
+
+
+def _open(settings: EvaluateSettings, told: Told) -> _Case:
+    place = RunFolder(Path(settings.run))
+    content = place.load(settings.checkpoint)
+    trained = TrainSettings.from_mapping(content["settings"])
+    sampler = open_sampler(place.path, checkpoint=settings.checkpoint, device=settings.device)
+    samples = Samples(content["kind"], tuple(content["shape"]), sampler.codec)
+    features = features_named(settings.features, samples, device=choose_device(settings.device))
+    data = settings.data or trained.data
+    if not data:
+        raise UserError("The run was trained on an array in memory", mend="say where the data lie with --data")
+    source = open_data(replace(trained, data=data), report=told)
+    require_same_data(source, content, data)
+    against = _open_against(settings.against, trained, source, told) if settings.against else None
+    return _Case(settings, place, content, sampler, source, against, features)
+
+
+def _open_against(data: str, trained: TrainSettings, source: Source, told: Told) -> Source:
+    found = open_source(data, size=trained.size, colour=trained.colour, layout=trained.layout, report=told)
+    if found.shape != source.shape or found.codec.whole != source.codec.whole:
+        raise UserError(
+            f"{data} cannot be held against the run's samples",
+            found=f"{_described(found)} where the run has {_described(source)}",
+            mend="give data of the same kind and size",
+        )
+    return found
+
+
+def _described(source: Source) -> str:
+    return f"{source.codec.dtype} samples of shape {source.shape}"
+
+
+def _training_positions(source: Source, features: Features) -> Tensor:
+    """All training rows, or as many from all over the data as can be looked up."""
+    dim = features.of(iter([source.train(torch.arange(1))])).shape[1]
+    return _spread(source.train_count, LARGEST_TRAINING_NUMBERS // dim)
+
+
+def _spread(count: int, largest: int) -> Tensor:
+    """At most `largest` of `count` row numbers, from all over, the same at every call."""
+    if count <= largest:
+        return torch.arange(count)
+    return torch.linspace(0, count - 1, max(1, largest), dtype=torch.float64).long()
+
+
+def _heldout(case: _Case) -> Tensor:
+    if case.against is None:
+        rows = _spread(case.source.heldout_count, LARGEST)
+        return _cached(case, "heldout", case.source, rows, case.source.heldout)
+    against = case.against
+    # The run's own scale, whatever the other data would have been standardised to.
+    codec = replace(case.source.codec, layout=against.codec.layout)
+    return _cached(
+        case, "against", against, _spread(len(against), LARGEST), lambda rows: codec.encode(against.values(rows))
+    )
+
+
+def _generated(case: _Case, count: int) -> Tensor:
+    """Features of the samples as they are handed out: rounded where the data are whole numbers."""
+    sampler = case.sampler
+    chunks = sample_chunks(sampler.generator, count, latent_dim=sampler.latent_dim, seed=case.settings.seed)
+    return case.features.of(sampler.codec.encode(sampler.codec.decode(chunk)) for chunk in chunks)
+
+
+def _cached(case: _Case, part: str, source: Source, rows: Tensor, read: Callable[[Tensor], Tensor]) -> Tensor:
+    """Features of real rows; kept in the run folder where they take longer to compute than to load."""
+    if not case.features.identity:
+        return case.features.of(_read(rows, read))
+    key = [case.features.name, case.features.identity, part, fingerprint(source), len(rows), _codec_key(case.source)]
+    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:20]
+    path = case.place.evaluation / f"features-{part}-{digest}.npy"
+    if path.exists():
+        return torch.from_numpy(np.load(path, allow_pickle=False))
+    features = case.features.of(_read(rows, read))
+    path.parent.mkdir(exist_ok=True)
+    with replacing(path) as temporary:
+        np.save(temporary, features.numpy(), allow_pickle=False)
+    return features
+
+
+def _codec_key(source: Source) -> list[Any]:
+    return [source.codec.offset.tolist(), source.codec.scale.tolist()]
+
+
+def _read(rows: Tensor, read: Callable[[Tensor], Tensor]) -> Iterator[Tensor]:
+    return (read(part) for part in rows.split(READ_ROWS))
+
+
+def _told(memory: Memorisation, rows: Tensor, picture: str | None) -> dict[str, Any]:
+    facts = asdict(memory) | {"picture": picture, "sentence": memory.sentence}
+    names = ("generated", "training", "distance")
+    facts["closest"] = [
+        dict(zip(names, (sample, int(rows[row]), distance), strict=True)) for sample, row, distance in memory.closest
+    ]
+    return facts
+
+
+def _picture(case: _Case, memory: Memorisation, generated: Tensor, training: Tensor, rows: Tensor) -> str | None:
+    """The generated samples that are closest to training ones, one a line, each before its nearest ones."""
+    if case.sampler.kind == "vector":
+        return None
+    chosen = [sample for sample, _, _ in memory.closest[:PICTURED]]
+    near = nearest(generated[chosen], training, count=NEIGHBOURS_PICTURED)[1]
+    drawn = _drawn(case.sampler, chosen, case.settings.seed)
+    real = case.source.codec.decode_numpy(case.source.train(rows[near.flatten()]))
+    lines = [
+        sample
+        for index in range(len(chosen))
+        for sample in (drawn[index], *real[index * NEIGHBOURS_PICTURED : (index + 1) * NEIGHBOURS_PICTURED])
+    ]
+    path = case.place.evaluation / "neighbours.png"
+    path.parent.mkdir(exist_ok=True)
+    codec = case.sampler.codec
+    write_picture(np.stack(lines), path, codec=codec, kind=case.sampler.kind, columns=1 + NEIGHBOURS_PICTURED)
+    return path.relative_to(case.place.path).as_posix()
+
+
+def _drawn(sampler: Sampler, chosen: list[int], seed: int) -> list[Any]:
+    """Samples by number, in the user's units; drawn anew, since pictures take more room than features."""
+    found: dict[int, Any] = {}
+    start = 0
+    for chunk in sampler.chunks(max(chosen) + 1, seed=seed):
+        found |= {number: chunk[number - start] for number in chosen if start <= number < start + len(chunk)}
+        start += len(chunk)
+    return [found[number] for number in chosen]

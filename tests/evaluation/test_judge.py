@@ -1,0 +1,230 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import wasserstein_distance
+
+from wassergan.data import open_source
+from wassergan.errors import UserError
+from wassergan.evaluation import judge as module
+from wassergan.evaluation.judge import MetricRow, Populations, judge
+from wassergan.evaluation.memorisation import Memorisation, memorisation
+from wassergan.evaluation.neighbours import neighbour_metrics
+from wassergan.evaluation.verdict import Verdict, verdict
+
+
+def shuffled(rows: torch.Tensor) -> torch.Tensor:
+    return rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))].flatten(1)
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[torch.Tensor, torch.Tensor]:
+    source = open_source("digits", heldout=0.5)
+    everything = (source.train(torch.arange(source.train_count)), source.heldout(torch.arange(source.heldout_count)))
+    return shuffled(everything[0]), shuffled(everything[1])
+
+
+def judged(generated: torch.Tensor, training: torch.Tensor, heldout: torch.Tensor) -> tuple[Verdict, Memorisation]:
+    memory = memorisation(generated, training, heldout)
+    order = torch.randperm(len(training), generator=torch.Generator().manual_seed(1))
+    table = judge(Populations(generated, training[order], heldout), features="pixels")
+    return verdict(table, memory), memory
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        module, "METRICS", [metric for metric in module.METRICS if metric.measure is not module._interval]
+    )
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("noise", "flags"), [(0.0, ("memorised",)), (0.02, ("memorised",))], ids=["exactly", "with some noise"]
+)
+def test_a_generator_that_returns_training_digits_is_flagged(
+    digits: tuple[torch.Tensor, torch.Tensor], noise: float, flags: tuple[str, ...]
+) -> None:
+    training, heldout = digits
+    rng = torch.Generator().manual_seed(0)
+    copies = training[:400] + noise * torch.randn(400, 64, generator=rng)
+    found, memory = judged(copies, training, heldout[:400])
+    assert found.flags == flags and "returns training samples" in found.sentence
+    assert memory.flagged and memory.share_near_copies == 1 and memory.sentence.startswith("The generator returns")
+    if not noise:
+        assert all(training[row].equal(copies[sample]) and not far for sample, row, far in memory.closest)
+
+
+@pytest.mark.usefixtures("quick")
+def test_one_copy_in_ten_is_flagged(digits: tuple[torch.Tensor, torch.Tensor]) -> None:
+    training, heldout = digits
+    some = torch.cat([training[:45], heldout[400:]])
+    found, memory = judged(some, training, heldout[:400])
+    assert found.flags == ("memorised",) and memory.share_near_copies == pytest.approx(45 / len(some), abs=0.03)
+
+
+@pytest.mark.usefixtures("quick")
+def test_held_out_digits_are_good_samples(digits: tuple[torch.Tensor, torch.Tensor]) -> None:
+    training, heldout = digits
+    found, memory = judged(heldout[400:], training, heldout[:400])
+    assert found.flags == () and found.sentence.startswith("The generated law is about as close")
+    assert not memory.flagged and memory.sentence.startswith("No sign of memorising")
+    assert memory.share_near_copies < 0.03
+    assert memory.median_distance_generated == pytest.approx(memory.median_distance_heldout, rel=0.1)
+
+
+@pytest.mark.usefixtures("quick")
+def test_three_modes_are_a_collapse(digits: tuple[torch.Tensor, torch.Tensor]) -> None:
+    training, heldout = digits
+    rng = torch.Generator().manual_seed(0)
+    modes = heldout[400:403].repeat_interleave(130, 0) + 0.05 * torch.randn(390, 64, generator=rng)
+    found, _ = judged(modes, training, heldout[:400])
+    assert "collapsed" in found.flags and "collapsed onto a few kinds of samples (recall 0.0" in found.sentence
+
+
+@pytest.mark.usefixtures("quick")
+def test_noise_is_far_but_no_collapse(digits: tuple[torch.Tensor, torch.Tensor]) -> None:
+    training, heldout = digits
+    noise = torch.rand(400, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    found, memory = judged(noise, training, heldout[:400])
+    assert found.flags == ("far",) and "it is far from the data (sliced W1 is" in found.sentence
+    assert not memory.flagged
+
+
+@pytest.fixture(scope="module")
+def fashion(shared_data: Path) -> tuple[torch.Tensor, torch.Tensor]:
+    source = open_source(shared_data / "fashion_mnist" / "t10k-images-idx3-ubyte.gz", heldout=0.4)
+    everything = (source.train(torch.arange(source.train_count)), source.heldout(torch.arange(source.heldout_count)))
+    return shuffled(everything[0]), shuffled(everything[1])
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick")
+def test_clothes_copied_held_out_and_collapsed(fashion: tuple[torch.Tensor, torch.Tensor]) -> None:
+    training, heldout = fashion
+    real, fresh = heldout[:600], heldout[600:1200]
+    assert judged(fresh, training, real)[0].flags == ()
+    assert judged(training[:600], training, real)[0].flags == ("memorised",)
+    modes = fresh[:3].repeat_interleave(200, 0)
+    modes = modes + 0.05 * torch.randn(modes.shape, generator=torch.Generator().manual_seed(0))
+    assert "collapsed" in judged(modes, training, real)[0].flags
+
+
+def in_one_dimension() -> Populations:
+    numbers = np.random.default_rng(0)
+    return Populations(*(torch.from_numpy(numbers.gamma(2.0, size=(count, 1))) for count in (60, 80, 40)))
+
+
+def table(populations: Populations, **options: int) -> dict[str, MetricRow]:
+    return {row.name: row for row in judge(populations, features="pixels", **options)}
+
+
+def test_every_metric_has_its_floor_of_as_many_training_samples() -> None:
+    populations = in_one_dimension()
+    rows = table(populations)
+    generated, training, heldout = (each.flatten().numpy() for each in vars(populations).values())
+    row = rows["sliced_w1"]
+    assert row.value == pytest.approx(wasserstein_distance(generated, heldout))
+    assert row.floor == pytest.approx(wasserstein_distance(training[:60], heldout))
+    assert (row.generated, row.reference, row.features) == (60, 40, "pixels")
+    near = rows["recall"]
+    expected = neighbour_metrics(populations.heldout, populations.training[:40])
+    assert (near.floor, rows["precision"].floor) == (expected.recall, expected.precision)
+    assert (near.generated, near.reference) == (40, 40)
+    w1 = wasserstein_distance(generated[:40], heldout)
+    assert rows["w1_lower"].value - 1e-9 <= w1 <= rows["w1_upper"].value + 1e-9
+    own = np.sort(np.abs(generated[:40, None] - generated[:40]), axis=1)[:, 1]
+    assert rows["own_distance"].value == pytest.approx(np.sort(own)[19])
+    assert list(rows) == NAMES and all(row.floor is not None for row in rows.values())
+
+
+NAMES = [
+    *("frechet_distance", "kernel_distance", "precision", "recall", "density", "coverage", "own_distance"),
+    *("sliced_w1", "w1_lower", "w1_upper", "c2st_auc"),
+]
+
+
+def test_a_floor_of_fewer_samples_says_so() -> None:
+    populations = in_one_dimension()
+    rows = table(Populations(populations.generated, populations.training[:30], populations.heldout))
+    assert rows["frechet_distance"].note.endswith("; floor of 30 training samples")
+
+
+def test_equal_seeds_give_equal_tables_and_every_metric_is_announced() -> None:
+    told: list[str] = []
+    first = judge(in_one_dimension(), features="pixels", seed=3, told=told.append)
+    assert first == judge(in_one_dimension(), features="pixels", seed=3)
+    assert len(told) == 7 and told[0] == "Fréchet distance"
+
+
+def test_too_few_samples_and_other_shapes_are_refused() -> None:
+    ten, nine, wide = torch.zeros(10, 2), torch.zeros(9, 2), torch.zeros(10, 3)
+    with pytest.raises(UserError, match="Judging needs 10 held-out samples: 9"):
+        judge(Populations(ten, ten, nine), features="pixels")
+    with pytest.raises(UserError, match=r"Features differ in shape: \(2,\), \(3,\), \(2,\)"):
+        judge(Populations(ten, wide, ten), features="pixels")
+    with pytest.raises(UserError, match="A sample to compare is empty: 0, 10, 10 rows"):
+        memorisation(ten[:0], ten, ten)
+    with pytest.raises(UserError, match=r"Features differ in shape: \(2,\), \(3,\), \(2,\)"):
+        memorisation(ten, wide, ten)
+
+
+def test_copies_are_measured_by_held_out_distances_in_closed_form() -> None:
+    # Training on the whole numbers; held-out samples 0.01, 0.02, ... beyond them: the rarest 1 % of 200 is 0.02.
+    training = torch.arange(300.0)[:, None]
+    heldout = training[:200] + torch.arange(1, 201)[:, None] / 500
+    generated = torch.cat([training[:30] + 0.001, training[30:100] + 0.3])
+    memory = memorisation(generated, training, heldout)
+    assert memory.threshold == pytest.approx(2 / 500, abs=1e-4)
+    assert memory.share_near_copies == pytest.approx(0.3) and memory.flagged
+    assert memory.share_near_copies_heldout == pytest.approx(0.01)
+    assert memory.median_distance_heldout == pytest.approx(0.2, abs=1e-3)
+    assert memory.median_distance_generated == pytest.approx(0.3, abs=1e-4)
+    assert [(sample, row) for sample, row, _ in memory.closest] == [(i, i) for i in sorted_closest(generated, training)]
+
+
+def sorted_closest(generated: torch.Tensor, training: torch.Tensor) -> list[int]:
+    gaps = (generated.double() - training[: len(generated)].double()).abs().flatten()
+    return [int(i) for i in gaps.argsort(stable=True)[:16]]
+
+
+def test_data_that_repeat_themselves_are_no_reason_to_flag() -> None:
+    # One column of five levels: every held-out row is a training row.
+    levels = torch.arange(5.0).repeat(40)[:, None]
+    memory = memorisation(levels, levels, levels)
+    assert memory.share_near_copies == memory.share_near_copies_heldout == 1 and not memory.flagged
+
+
+def row(name: str, value: float, floor: float) -> MetricRow:
+    return MetricRow(name, name, value, None, floor, None, "lower", "pixels", 9, 9, "")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "sentence"),
+    [
+        (
+            {},
+            "The generated law is about as close to the held-out samples as training samples are: sliced W1 is 1 times",
+        ),
+        ({"sliced_w1": 2.0}, "The generated law is near the data: sliced W1 is 2 times its floor, recall 0.80"),
+        (
+            {"recall": 0.3, "c2st_auc": 0.9},
+            "near the data (sliced W1 is 1 times its floor), but it lacks variety (recall 0.30 where the data have "
+            "0.80) and a classifier tells its samples from real ones (AUC 0.90).",
+        ),
+        ({"sliced_w1": 5.0}, "The generator fails: it is far from the data (sliced W1 is 5 times its floor)."),
+    ],
+)
+def test_verdicts_in_words(numbers: dict[str, float], sentence: str) -> None:
+    floors = {"sliced_w1": 1.0, "recall": 0.8, "coverage": 0.9, "own_distance": 1.0, "c2st_auc": 0.5}
+    rows = [row(name, numbers.get(name, floor), floor) for name, floor in floors.items()]
+    memory = Memorisation(0.1, 0.0, 0.01, 1.0, 1.0, flagged=False, closest=())
+    assert sentence in verdict(rows, memory).sentence
+
+
+def test_a_floor_of_zero_is_no_division_by_zero() -> None:
+    floors = {"sliced_w1": 0.0, "recall": 0.0, "coverage": 0.0, "own_distance": 0.0, "c2st_auc": 0.5}
+    memory = Memorisation(0.1, 0.0, 0.01, 1.0, 1.0, flagged=False, closest=())
+    assert verdict([row(name, floor, floor) for name, floor in floors.items()], memory).flags == ()
+    assert verdict([row(name, 1.0, floor) for name, floor in floors.items()], memory).flags == ("far",)
