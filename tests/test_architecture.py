@@ -21,6 +21,7 @@ FLOORS = (
     {"training", "distances"},
     {"evaluation", "benchmarks"},
     {"presets", "sampling", "report", "runfolder", "building"},
+    {"observers"},
     {"runs", "speed"},
     {"cli", "estimator"},
     {"__main__"},

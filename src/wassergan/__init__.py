@@ -10,6 +10,7 @@ from wassergan.errors import UserError, WorkError
 
 if TYPE_CHECKING:
     from wassergan.data import Source, open_source
+    from wassergan.observers import Observer, Observers
     from wassergan.runfolder import run_summary
     from wassergan.runs import open_sampler, resume_run, train_run
     from wassergan.settings import TrainSettings
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Observer",
+    "Observers",
     "Source",
     "TrainSettings",
     "Trainer",
@@ -32,6 +35,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Observer": "observers",
+    "Observers": "observers",
     "Source": "data",
     "TrainSettings": "settings",
     "Trainer": "training",

@@ -259,6 +259,9 @@ class TrainSettings:
     )
     keep: int = setting(3, "Numbered checkpoints to keep.", parse=positive_int, group="Run")
     previews: bool = setting(True, "Write a sample grid at each tick.", group="Run", flag=True)
+    tensorboard: bool | None = setting(
+        None, "Write TensorBoard's event files (on if it is installed).", group="Run", flag=True
+    )
 
     size: tuple[int, int] | None = setting(
         None, "Pictures: scale and centre-crop to this size.", parse=parse_size, group="Data", values="N|HxW"
