@@ -23,6 +23,7 @@ FLOORS = (
     {"presets", "sampling", "report", "runfolder", "building"},
     {"observers"},
     {"runs", "speed"},
+    {"export", "looking"},
     {"cli", "estimator"},
     {"__main__"},
 )
@@ -114,7 +115,7 @@ def run(*argv: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *argv], capture_output=True, text=True, check=True, timeout=120)
 
 
-HEAVY = "torch numpy scipy sklearn matplotlib PIL tqdm"
+HEAVY = "torch numpy scipy sklearn matplotlib PIL tqdm tensorboard onnx safetensors"
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["--version"], []])
@@ -128,7 +129,7 @@ print("heavy:", *sorted(set("{HEAVY}".split()) & set(sys.modules)))
     assert run("-c", script).stdout.splitlines()[-1].strip() == "heavy:"
 
 
-@pytest.mark.parametrize("verb", ["train", "resume", "sample", "report", "info", "env"])
+@pytest.mark.parametrize("verb", ["train", "resume", "sample", "look", "export", "report", "info", "env"])
 def test_help_of_a_verb_imports_nothing_heavy(verb: str) -> None:
     script = f"""
 import sys

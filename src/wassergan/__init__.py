@@ -10,6 +10,7 @@ from wassergan.errors import UserError, WorkError
 
 if TYPE_CHECKING:
     from wassergan.data import Source, open_source
+    from wassergan.export import export_run, open_export
     from wassergan.observers import Observer, Observers
     from wassergan.runfolder import run_summary
     from wassergan.runs import open_sampler, resume_run, train_run
@@ -27,6 +28,8 @@ __all__ = [
     "UserError",
     "WorkError",
     "__version__",
+    "export_run",
+    "open_export",
     "open_sampler",
     "open_source",
     "resume_run",
@@ -40,6 +43,8 @@ _HOMES = {
     "Source": "data",
     "TrainSettings": "settings",
     "Trainer": "training",
+    "export_run": "export",
+    "open_export": "export",
     "open_sampler": "runs",
     "open_source": "data",
     "resume_run": "runs",

@@ -119,7 +119,11 @@ def open_sampler(
     Raises:
         UserError: no run, no such checkpoint, or a damaged one.
     """
-    content = RunFolder(folder).load(checkpoint)
+    return sampler_of(RunFolder(folder).load(checkpoint), device=device, processes=processes)
+
+
+def sampler_of(content: Mapping[str, Any], *, device: str = "auto", processes: Processes = ALONE) -> Sampler:
+    """The same from the content of a checkpoint."""
     settings = TrainSettings.from_mapping(content["settings"])
     codec = Codec.from_state(content["codec"])
     generator, _ = networks_of(settings, tuple(content["shape"]), codec)

@@ -337,3 +337,15 @@ class SampleSettings:
     )
     checkpoint: str = setting("latest", "Which weights.", group="Sampling", values="latest|best|STEP")
     device: str = setting("auto", "Where to draw.", group="Sampling", values="auto|cpu|cuda|cuda:N")
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """Settings of `export`."""
+
+    run: str = ""
+    format: str | None = setting(
+        None, "What to write; the suffix of --out unless given.", group="Export", values="safetensors|onnx|pt2"
+    )
+    out: str | None = setting(None, "The file [generator.FORMAT in the run folder].", group="Export", values="FILE")
+    checkpoint: str = setting("latest", "Which weights.", group="Export", values="latest|best|STEP")
