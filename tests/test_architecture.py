@@ -90,7 +90,7 @@ def test_parts_that_know_nothing_of_each_other_do_not_import_each_other(path: Pa
 
 def test_only_the_plots_import_matplotlib() -> None:
     drawing = {name for name, path in modules().items() if any(i.split(".")[0] == "matplotlib" for i in imports(path))}
-    assert drawing == {"wassergan.plots"}
+    assert drawing and all(name.startswith("wassergan.plots.") for name in drawing)
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:

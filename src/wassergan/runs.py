@@ -172,6 +172,13 @@ def fingerprint(source: Source) -> dict[str, Any]:
     }
 
 
+def was_trained_on(content: Mapping[str, Any], source: Source) -> bool:
+    """Whether a checkpoint's run was trained on these data, as far as fingerprints tell."""
+    found = fingerprint(source)
+    # Older runs noted less.
+    return all(found[name] == noted for name, noted in content["fingerprint"].items())
+
+
 def _checksum(samples: torch.Tensor) -> int:
     return zlib.crc32(np.ascontiguousarray(samples.numpy()).tobytes())
 
@@ -371,9 +378,7 @@ def _reopened(
     settings = TrainSettings.from_mapping(content["settings"])
     settings = _with_changes(settings, changes)
     source = open_data(settings, report=observer.said)
-    found = fingerprint(source)
-    # Older runs noted less.
-    if any(found[name] != noted for name, noted in content["fingerprint"].items()):
+    if not was_trained_on(content, source):
         raise UserError(
             f"{settings.data} is not the data that the run was trained on",
             found=f"{source.train_count} training samples of shape {source.shape}, "

@@ -349,3 +349,15 @@ class ExportSettings:
     )
     out: str | None = setting(None, "The file [generator.FORMAT in the run folder].", group="Export", values="FILE")
     checkpoint: str = setting("latest", "Which weights.", group="Export", values="latest|best|STEP")
+
+
+@dataclass(frozen=True)
+class LookSettings:
+    """Settings of `look`."""
+
+    run: str = ""
+    out: str | None = setting(None, "Where to write [look in the run folder].", group="Look", values="FOLDER")
+    count: int = setting(2000, "Generated rows or fields to compare.", parse=positive_int, group="Look")
+    seed: int = setting(0, "Of the latents.", parse=whole_number, group="Look")
+    checkpoint: str = setting("latest", "Which weights.", group="Look", values="latest|best|STEP")
+    device: str = setting("auto", "Where to draw.", group="Look", values="auto|cpu|cuda|cuda:N")

@@ -16,6 +16,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "train": ("wassergan.cli.train", "Train a generator on pictures or arrays."),
     "resume": ("wassergan.cli.resume", "Go on with a run."),
     "sample": ("wassergan.cli.sample", "Draw samples from a run."),
+    "look": ("wassergan.cli.look", "Draw what a run has learnt."),
     "export": ("wassergan.cli.export", "Write a run's generator for other programs."),
     "report": ("wassergan.cli.report", "Write the page of a run."),
     "distance": ("wassergan.cli.distance", "Measure how far apart two data sets are."),

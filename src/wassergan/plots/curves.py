@@ -1,0 +1,81 @@
+"""A run over its steps, and the textbook example over θ."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from wassergan.plots.common import GENERATED, REAL
+
+_LINES_LABELS = {"minimax": "objective of 2014", "wasserstein": "Wasserstein objective"}
+_LINES_COLOURS = {"minimax": "tab:blue", "wasserstein": "tab:orange"}
+
+
+def curves_figure(log: Sequence[Mapping[str, Any]]) -> Figure:
+    """Gap with held-out gap, slope, sliced W1 with its floor and, if logged, bounds on W1, against generator steps."""
+    bounded = [record for record in log if "w1_lower" in record]
+    panels = 4 if bounded else 3
+    figure = Figure(figsize=(13 / 3 * panels, 3.8), layout="constrained")
+    gap, slope, sliced, *interval = figure.subplots(1, panels)
+    _line(gap, log, "critic_gap", "training samples", color=REAL)
+    _line(gap, log, "critic_gap_heldout", "held-out samples", color=GENERATED)
+    gap.axhline(0, color="0.7", linewidth=0.8)
+    gap.set(title="Critic gap  E f(real) - E f(fake)", ylabel="score units (no distance)")
+    _line(slope, log, "slope_mean", "mean", color=REAL)
+    _line(slope, log, "slope_max", "largest seen", color=GENERATED)
+    slope.set(title="Critic slope between samples", ylabel="score per unit of input", ylim=(0, None))
+    _line(sliced, log, "sliced_w1", "generated against held-out", color=GENERATED)
+    floor = [record["sliced_w1_floor"] for record in log if "sliced_w1_floor" in record]
+    if floor:
+        sliced.axhline(floor[-1], color=REAL, linestyle="--", label="floor: training against held-out")
+    values = [record["sliced_w1"] for record in log if record.get("sliced_w1", 0) > 0]
+    if values and max(values) > 5 * min(values):
+        sliced.set_yscale("log")
+    sliced.set(title="Sliced W1 of the averaged generator", ylabel="model units")
+    for axes in interval:
+        steps, lower, upper = ([record[name] for record in bounded] for name in ("step", "w1_lower", "w1_upper"))
+        axes.fill_between(steps, lower, upper, color=GENERATED, alpha=0.4, label="generated against held-out")
+        axes.plot(steps, upper, color=GENERATED, linewidth=1, marker=".")
+        axes.axhline(bounded[-1]["w1_floor"], color=REAL, linestyle="--", label="floor: training against held-out")
+        axes.set(title="W1 of the samples, certain bounds", ylabel="model units")
+    for axes in (gap, slope, sliced, *interval):
+        axes.set_xlabel("generator steps")
+        axes.spines[["top", "right"]].set_visible(False)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(frameon=False)
+    return figure
+
+
+def _line(axes: Axes, log: Sequence[Mapping[str, Any]], name: str, label: str, *, color: str) -> None:
+    points = [(record["step"], record[name]) for record in log if name in record]
+    if points:
+        axes.plot(*zip(*points, strict=True), label=label, color=color, marker="." if len(points) < 3 else None)
+
+
+def lines_figure(distances: Sequence[Mapping[str, float]], trainings: Sequence[Mapping[str, Any]]) -> Figure:
+    """Distances over θ; θ over the steps of a generator that starts away from its goal; the gradient it gets.
+
+    Args:
+        distances: at increasing θ: `theta`, `total_variation`, `js`, `w1`. KL is a note: it is infinite.
+        trainings: one per objective: `objective`, and `theta` and `gradient` by step.
+    """
+    figure = Figure(figsize=(13, 3.8), layout="constrained")
+    over_theta, over_steps, gradients = figure.subplots(1, 3)
+    for name, label in (("total_variation", "TV"), ("js", "JS"), ("w1", "W1")):
+        # Only W1 is continuous: the others jump at 0, so they are drawn in points.
+        style = "-" if name == "w1" else "."
+        values = [row[name] for row in distances]
+        over_theta.plot([row["theta"] for row in distances], values, style, label=label)
+    over_theta.set(title="Distance between the lines", xlabel="θ", ylabel="distance")
+    over_theta.text(0.02, 0.02, "KL = ∞ for θ ≠ 0", transform=over_theta.transAxes, fontsize=9)
+    over_theta.legend(loc="lower right")
+    for training in trainings:
+        label, colour = _LINES_LABELS[training["objective"]], _LINES_COLOURS[training["objective"]]
+        over_steps.plot(training["theta"], label=label, color=colour)
+        gradients.plot(training["gradient"], label=label, color=colour)
+    over_steps.axhline(0, color="0.7", linewidth=0.8)
+    over_steps.set(title="Training the generator z ↦ (θ, z)", xlabel="generator step", ylabel="θ")
+    over_steps.legend()
+    gradients.set(title="Gradient that reaches θ", xlabel="generator step", ylabel="derivative of the loss in θ")
+    return figure
