@@ -148,7 +148,9 @@ def _draw_fields(
     laws["generated"] = _maps(samples, sampler)
     low, high = (float(bound(next(iter(laws.values())))) for bound in (np.min, np.max))
     shown = {label: maps[_spread(len(maps))] for label, maps in laws.items()}
-    save_figure(fields_figure(shown, low=low, high=high, title="value" if source is None else source.name), out / "fields.png")
+    save_figure(
+        fields_figure(shown, low=low, high=high, title="value" if source is None else source.name), out / "fields.png"
+    )
     save_figure(moments_figure(laws), out / "moments.png")
     return [out / "fields.png", out / "moments.png"]
 
