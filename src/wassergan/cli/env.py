@@ -8,7 +8,10 @@ from typing import Any
 
 import click
 
-PACKAGES = ("wassergan", "torch", "numpy", "scipy", "scikit-learn", "pillow", "matplotlib", "POT", "pyarrow")
+PACKAGES = (
+    *("wassergan", "torch", "numpy", "scipy", "scikit-learn", "pillow", "matplotlib", "POT", "pyarrow"),
+    *("tensorboard", "onnx", "onnxscript", "safetensors"),
+)
 
 
 @click.command()
