@@ -850,13 +850,6 @@ BUGS = (
         "observers/test_tensorboard.py::test_a_resumed_run_shows_every_step_once",
     ),
     Bug(
-        "TensorBoard's ticks left in memory",
-        "observers/tensorboard.py",
-        'dataformats="HWC")\n        self._writer.flush()',
-        'dataformats="HWC")',
-        "observers/test_tensorboard.py::test_each_tick_is_on_disk_when_the_next_step_begins",
-    ),
-    Bug(
         "TensorBoard written though it is off",
         "runs.py",
         "if wanted or (wanted is None and tensorboard_installed()):",

@@ -129,8 +129,7 @@ def test_each_tick_is_on_disk_when_the_next_step_begins(tmp_path: Path, settings
         def stepped(self, trainer: Any) -> None:
             found.append(steps(events(tmp_path / "run")))
 
-    # Without pictures, which are larger than the buffers.
-    train_run(replace(settings, steps=5, previews=False), tmp_path / "run", observer=Reader())
+    train_run(replace(settings, steps=5), tmp_path / "run", observer=Reader())
     assert found == [[0]] * 4 + [[0, 4]]
 
 
