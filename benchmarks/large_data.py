@@ -63,7 +63,7 @@ def measured(path: Path, seconds: float, folder: Path) -> dict[str, Any]:
 
 
 def child(data: str, folder: str, seconds: str, started: str) -> None:
-    from wassergan.runs import Observer, train_run
+    from wassergan import Observer, train_run
     from wassergan.settings import TrainSettings
     from wassergan.training import Trainer
 

@@ -10,6 +10,8 @@ from wassergan.errors import UserError, WorkError
 
 if TYPE_CHECKING:
     from wassergan.data import Source, open_source
+    from wassergan.export import export_run, open_export
+    from wassergan.observers import Observer, Observers
     from wassergan.runfolder import run_summary
     from wassergan.runs import open_sampler, resume_run, train_run
     from wassergan.settings import TrainSettings
@@ -18,12 +20,16 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Observer",
+    "Observers",
     "Source",
     "TrainSettings",
     "Trainer",
     "UserError",
     "WorkError",
     "__version__",
+    "export_run",
+    "open_export",
     "open_sampler",
     "open_source",
     "resume_run",
@@ -32,9 +38,13 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Observer": "observers",
+    "Observers": "observers",
     "Source": "data",
     "TrainSettings": "settings",
     "Trainer": "training",
+    "export_run": "export",
+    "open_export": "export",
     "open_sampler": "runs",
     "open_source": "data",
     "resume_run": "runs",

@@ -7,7 +7,10 @@ from typing import Any
 
 import torch
 
-PACKAGES = ("wassergan", "torch", "numpy", "scipy", "scikit-learn", "pillow", "matplotlib", "POT", "plotly", "pyarrow")
+PACKAGES = (
+    *("wassergan", "torch", "numpy", "scipy", "scikit-learn", "pillow", "matplotlib", "POT", "plotly", "pyarrow"),
+    *("tensorboard", "onnx", "onnxscript", "safetensors", "torch-fidelity"),
+)
 
 
 def environment() -> dict[str, Any]:

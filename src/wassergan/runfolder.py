@@ -41,6 +41,11 @@ class RunFolder:
         return self.path / "samples"
 
     @property
+    def tensorboard(self) -> Path:
+        """TensorBoard's event files."""
+        return self.path / "tensorboard"
+
+    @property
     def report(self) -> Path:
         """The page that shows the run."""
         return self.path / "report.html"

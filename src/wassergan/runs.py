@@ -5,6 +5,7 @@ import shutil
 import time
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from wassergan.environment import environment
 from wassergan.errors import UserError
 from wassergan.evaluation import HeldoutDistance
 from wassergan.files import remove_temporaries, write_text
+from wassergan.observers import Observer, Observers, TensorBoardObserver, tensorboard_installed
 from wassergan.presets import resolve
 from wassergan.report import write_report
 from wassergan.runfolder import RunFolder, run_summary
@@ -31,29 +33,10 @@ FIRST_CURVES_SECONDS = 30.0  # the first figure takes a second; a short run draw
 CURVES_SHARE = 0.02  # of the run's time may go into redrawing the curves
 SAVE_EVERY_SECONDS = 300.0
 # Settings that a resumed run may change: how long it goes on, where the data lie now, and what it writes.
-CHANGEABLE = ("steps", "budget", "data", "tick_steps", "w1_every", "keep", "previews")
+CHANGEABLE = ("steps", "budget", "data", "tick_steps", "w1_every", "keep", "previews", "tensorboard")
 FINGERPRINT_SAMPLES = 256
 TICK_GROWTH = 4  # between ticks lies a quarter of the steps so far
 FIRST_TICK = 50
-
-
-class Observer:
-    """Told how a run goes; the command line shows it, the library's default is silent."""
-
-    def started(self, settings: TrainSettings, source: Source, folder: RunFolder, trainer: Trainer) -> None:
-        """Everything is built; training begins."""
-
-    def said(self, sentence: str) -> None:
-        """Something was decided or found on the way."""
-
-    def stepped(self, trainer: Trainer) -> None:
-        """A generator step is done."""
-
-    def ticked(self, record: Mapping[str, Any]) -> None:
-        """A tick is logged and saved."""
-
-    def close(self) -> None:
-        """The run is over, or failed."""
 
 
 def train_run(
@@ -69,7 +52,7 @@ def train_run(
     Args:
         settings: as given by the user.
         folder: created; must not hold a run, unless torchrun started the processes of that run anew: then it goes on.
-        observer: told how it goes.
+        observer: told how it goes, on process 0; closed at the end. `Observers` makes one of several.
         interrupted: asked after every step; the run is saved and can be resumed.
         processes: that train together; all call this, process 0 writes.
 
@@ -80,18 +63,18 @@ def train_run(
         UserError: wrong settings or data, or a folder that holds something else.
         WorkError: training diverged, a file could not be written, or a process was lost.
     """
-    observer = observer or Observer()
     place = RunFolder(folder)
-    if processes.from_first(lambda: _to_be_continued(place, processes)):
-        return _go_on(place, _changes_of(settings), "latest", observer, interrupted, processes)
-    with processes.together():
-        source = open_data(settings, report=observer.said)
-        settings = resolve(settings, shape=source.shape, train_count=source.train_count)
-        run = _Run(settings, place, source, build_trainer(settings, source, processes))
-        keeper = _keeper(run, processes, observer)
-    # Only now, when nothing in the user's input can fail any more.
-    processes.from_first(lambda: _begin(run))
-    return _train(run, keeper, processes, interrupted)
+    with closing(_observers(observer, processes)) as observers:
+        if processes.from_first(lambda: _to_be_continued(place, processes)):
+            return _go_on(place, _changes_of(settings), "latest", observers, interrupted, processes)
+        with processes.together():
+            source = open_data(settings, report=observers.said)
+            settings = resolve(settings, shape=source.shape, train_count=source.train_count)
+            run = _Run(settings, place, source, build_trainer(settings, source, processes))
+            keeper = _keeper(run, processes, observers)
+        # Only now, when nothing in the user's input can fail any more.
+        processes.from_first(lambda: _begin(run))
+        return _train(run, keeper, processes, interrupted)
 
 
 def resume_run(
@@ -109,7 +92,7 @@ def resume_run(
         folder: of the run.
         changes: settings to change; only the length of the run, the place of the data and what is written may be.
         checkpoint: `latest`, `best` or a step number; what was logged and saved later than that is dropped.
-        observer: told how it goes.
+        observer: told how it goes, on process 0; closed at the end. `Observers` makes one of several.
         interrupted: asked after every step.
         processes: that train together, as many as there are now; all call this, process 0 reads and writes the run.
 
@@ -120,7 +103,8 @@ def resume_run(
         UserError: no run, a damaged checkpoint, other settings or other data, or nothing left to do.
         WorkError: training diverged, a file could not be written, or a process was lost.
     """
-    return _go_on(RunFolder(folder), changes, checkpoint, observer or Observer(), interrupted, processes)
+    with closing(_observers(observer, processes)) as observers:
+        return _go_on(RunFolder(folder), changes, checkpoint, observers, interrupted, processes)
 
 
 def open_sampler(
@@ -137,7 +121,11 @@ def open_sampler(
     Raises:
         UserError: no run, no such checkpoint, or a damaged one.
     """
-    content = RunFolder(folder).load(checkpoint)
+    return sampler_of(RunFolder(folder).load(checkpoint), device=device, processes=processes)
+
+
+def sampler_of(content: Mapping[str, Any], *, device: str = "auto", processes: Processes = ALONE) -> Sampler:
+    """The same from the content of a checkpoint."""
     settings = TrainSettings.from_mapping(content["settings"])
     codec = Codec.from_state(content["codec"])
     generator, _ = networks_of(settings, tuple(content["shape"]), codec)
@@ -186,15 +174,20 @@ def fingerprint(source: Source) -> dict[str, Any]:
     }
 
 
+def was_trained_on(content: Mapping[str, Any], source: Source) -> bool:
+    """Whether a checkpoint's run was trained on these data, as far as fingerprints tell."""
+    found = fingerprint(source)
+    # Older runs noted less.
+    return all(found[name] == noted for name, noted in content["fingerprint"].items())
+
+
 def require_same_data(source: Source, content: Mapping[str, Any], data: str) -> None:
     """Refuse data other than those that a checkpoint's run was trained on.
 
     Raises:
         UserError: other counts, shapes or values.
     """
-    found = fingerprint(source)
-    # Older runs noted less.
-    if any(found[name] != noted for name, noted in content["fingerprint"].items()):
+    if not was_trained_on(content, source):
         raise UserError(
             f"{data} is not the data that the run was trained on",
             found=f"{source.train_count} training samples of shape {source.shape}, "
@@ -334,8 +327,18 @@ class _Keeper(_Bystander):
         save_figure(curves_figure(read_log(self._run.place.log)), self._run.place.curves)
 
 
-def _keeper(run: _Run, processes: Processes, observer: Observer) -> _Bystander:
-    return _Keeper(run, observer) if processes.rank == 0 else _Bystander(run)
+def _observers(observer: Observer | None, processes: Processes) -> Observers:
+    """The user's observer, on process 0 alone; more may join it."""
+    return Observers(*([observer] if observer and processes.rank == 0 else []))
+
+
+def _keeper(run: _Run, processes: Processes, observers: Observers) -> _Bystander:
+    if processes.rank > 0:
+        return _Bystander(run)
+    wanted = run.settings.tensorboard
+    if wanted or (wanted is None and tensorboard_installed()):
+        observers.add(TensorBoardObserver())
+    return _Keeper(run, observers)
 
 
 def _to_be_continued(place: RunFolder, processes: Processes) -> bool:
@@ -373,17 +376,17 @@ def _go_on(
     place: RunFolder,
     changes: Mapping[str, Any],
     checkpoint: str,
-    observer: Observer,
+    observers: Observers,
     interrupted: Callable[[], bool],
     processes: Processes,
 ) -> dict[str, Any]:
     content, own = processes.from_first(lambda: (place.load(checkpoint), place.launched_by(processes.launch)))
     with processes.together():
-        run = _reopened(place, content, changes, processes, observer)
+        run = _reopened(place, content, changes, processes, observers)
         if not own:
             _require_something_left(run.settings, run.trainer, place.path)
-        keeper = _keeper(run, processes, observer)
-    processes.from_first(lambda: _cut(run, observer))
+        keeper = _keeper(run, processes, observers)
+    processes.from_first(lambda: _cut(run, observers))
     return _train(run, keeper, processes, interrupted)
 
 
@@ -408,7 +411,8 @@ def _cut(run: _Run, observer: Observer) -> None:
     """Drop what was logged and saved after the checkpoint that the run goes on from, and what a kill left behind."""
     remove_temporaries(run.place.path)
     Checkpoints(run.place.checkpoints).drop_after(run.trainer.step)
-    dropped = RunLog(run.place.log).cut_after(run.trainer.step)
+    # The tick of step 0 comes again, those of later checkpoints do not.
+    dropped = RunLog(run.place.log).cut_after(run.trainer.step or -1)
     if dropped:
         observer.said(f"Dropped {dropped} log lines that came after the checkpoint.")
     _note_how(run)

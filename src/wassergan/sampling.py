@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 from wassergan.constraints import WHOLE, Share
 from wassergan.data import Codec
@@ -44,6 +45,11 @@ class Sampler:
         """Samples in the user's units, layout and type, in chunks along the first axis; a share of those, or all."""
         for chunk in sample_chunks(self.generator, count, latent_dim=self.latent_dim, seed=seed, share=share):
             yield self.codec.decode_numpy(chunk)
+
+    def render(self, latent: Tensor) -> NDArray[Any]:
+        """Samples of given latents (n, latent_dim), in the user's units, layout and type."""
+        with torch.no_grad():
+            return self.codec.decode_numpy(self.generator(latent.to(next(self.generator.parameters()).device)))
 
     def draw(self, count: int, *, seed: int = 0) -> NDArray[Any]:
         """Samples in the user's units as one array, (count, ...)."""
@@ -134,10 +140,11 @@ def write_picture(
         assert rows[0] is not None
         save_figure(vector_figure(rows[0], rows[1]), path)
         return
-    save_picture(_grid(samples, codec, kind, columns), path)
+    save_picture(grid_picture(samples, codec, kind, columns), path)
 
 
-def _grid(samples: NDArray[Any], codec: Codec, kind: str, columns: int | None = None) -> Image.Image:
+def grid_picture(samples: NDArray[Any], codec: Codec, kind: str, columns: int | None = None) -> Image.Image:
+    """Samples (n, ...) in the user's units and layout on one grid, with the fixed range of their codec."""
     if codec.layout == "NCHW":
         samples = np.moveaxis(samples, 1, 3)
     low, high = (float((bound * codec.scale + codec.offset).mean()) for bound in (codec.low, codec.high))
@@ -210,4 +217,4 @@ def _write_folder(
 def _single(sample: NDArray[Any], sampler: Sampler) -> Image.Image:
     if sample.dtype == np.uint8 and (sample.ndim == 2 or sample.shape[-1] in (3, 4)):
         return Image.fromarray(sample)
-    return _grid(sample[None], sampler.codec, sampler.kind, columns=1)
+    return grid_picture(sample[None], sampler.codec, sampler.kind, columns=1)

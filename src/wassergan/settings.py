@@ -259,6 +259,9 @@ class TrainSettings:
     )
     keep: int = setting(3, "Numbered checkpoints to keep.", parse=positive_int, group="Run")
     previews: bool = setting(True, "Write a sample grid at each tick.", group="Run", flag=True)
+    tensorboard: bool | None = setting(
+        None, "Write TensorBoard's event files (on if it is installed).", group="Run", flag=True
+    )
 
     size: tuple[int, int] | None = setting(
         None, "Pictures: scale and centre-crop to this size.", parse=parse_size, group="Data", values="N|HxW"
@@ -365,3 +368,27 @@ class EvaluateSettings:
     )
     seed: int = setting(0, "Of the samples, directions, folds and subsamples.", parse=whole_number, group="Evaluation")
     device: str = setting("auto", "Where to draw and describe.", group="Evaluation", values="auto|cpu|cuda|cuda:N")
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """Settings of `export`."""
+
+    run: str = ""
+    format: str | None = setting(
+        None, "What to write; the suffix of --out unless given.", group="Export", values="safetensors|onnx|pt2"
+    )
+    out: str | None = setting(None, "The file [generator.FORMAT in the run folder].", group="Export", values="FILE")
+    checkpoint: str = setting("latest", "Which weights.", group="Export", values="latest|best|STEP")
+
+
+@dataclass(frozen=True)
+class LookSettings:
+    """Settings of `look`."""
+
+    run: str = ""
+    out: str | None = setting(None, "Where to write [look in the run folder].", group="Look", values="FOLDER")
+    count: int = setting(2000, "Generated rows or fields to compare.", parse=positive_int, group="Look")
+    seed: int = setting(0, "Of the latents.", parse=whole_number, group="Look")
+    checkpoint: str = setting("latest", "Which weights.", group="Look", values="latest|best|STEP")
+    device: str = setting("auto", "Where to draw.", group="Look", values="auto|cpu|cuda|cuda:N")

@@ -69,7 +69,7 @@ def _option(each: "Field[Any]") -> Callable[[F], F]:
     flag = f"--{each.name.replace('_', '-')}"
     shown = "" if each.default in (None, True, False) else f" [{each.default}]"
     if meta["flag"]:
-        names = f"{flag}/--no-{flag[2:]}" if each.default else flag
+        names = flag if each.default is False else f"{flag}/--no-{flag[2:]}"
         return click.option(
             names, cls=GroupedOption, group=meta["group"], default=None, is_flag=True, help=meta["text"]
         )

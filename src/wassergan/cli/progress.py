@@ -7,8 +7,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from wassergan.observers import Observer
 from wassergan.runfolder import RunFolder
-from wassergan.runs import Observer
 from wassergan.settings import TrainSettings
 
 

@@ -78,14 +78,11 @@ def run_and_tell(run: Callable[..., dict[str, Any]], folder: Path, processes: "P
     Of several processes, the first alone says anything; a signal to any of them is one to all.
     """
     from wassergan.cli.progress import TerminalObserver
-    from wassergan.runs import Observer
+    from wassergan.observers import Observer
 
     observer = TerminalObserver() if processes.rank == 0 else Observer()
     with stop_on_signals() as interrupted:
-        try:
-            summary = run(observer, interrupted)
-        finally:
-            observer.close()
+        summary = run(observer, interrupted)
         (stopped_early,) = processes.any_of(interrupted())
     # The others wait for the last word: torchrun ends all when one leaves with a code that is not 0.
     processes.from_first(lambda: _tell(summary, folder, stopped_early=stopped_early, as_json=as_json))

@@ -1,102 +1,15 @@
-"""Every figure; the one place that imports matplotlib."""
+"""A run over its steps, and the textbook example over θ."""
 
-import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from PIL import Image
 
-from wassergan.files import replacing
+from wassergan.plots.common import GENERATED, REAL
 
-SMALLEST_CELL = 56  # pixels; smaller samples are enlarged by whole factors: pictures smoothly, fields cell by cell
-COLOUR_MAP = "viridis"
-GENERATED, REAL = "tab:orange", "tab:blue"
-GRID_GAP = 2
 _LINES_LABELS = {"minimax": "objective of 2014", "wasserstein": "Wasserstein objective"}
 _LINES_COLOURS = {"minimax": "tab:blue", "wasserstein": "tab:orange"}
-
-
-def picture_grid(
-    samples: NDArray[np.float64], *, low: float, high: float, columns: int | None = None, colours: bool
-) -> Image.Image:
-    """Samples side by side, `low` to black (or the map's start) and `high` to white (its end), for every grid alike.
-
-    Args:
-        samples: (n, H, W) or (n, H, W, C) in the data's own units.
-        low: fixed lower end, in the same units.
-        high: fixed upper end.
-        columns: per row; a square grid unless given.
-        colours: draw single-channel samples in false colours (fields) instead of grey (pictures).
-    """
-    scaled = np.clip((samples - low) / (high - low), 0, 1)
-    if scaled.ndim == 4 and scaled.shape[3] not in (3, 4):
-        scaled = scaled[..., 0]
-    if scaled.ndim == 4:
-        pixels = np.rint(255 * scaled[..., :3]).astype(np.uint8)
-    elif colours:
-        pixels = np.asarray(colormaps[COLOUR_MAP](scaled, bytes=True), np.uint8)[..., :3]
-    else:
-        pixels = np.repeat(np.rint(255 * scaled).astype(np.uint8)[..., None], 3, axis=3)
-    factor = max(1, math.ceil(SMALLEST_CELL / max(pixels.shape[1:3])))
-    pixels = pixels.repeat(factor, axis=1).repeat(factor, axis=2) if colours else _enlarged(pixels, factor)
-    count, height, width, _ = pixels.shape
-    columns = columns or math.ceil(math.sqrt(count))
-    rows = math.ceil(count / columns)
-    sheet = np.full((rows * (height + GRID_GAP) + GRID_GAP, columns * (width + GRID_GAP) + GRID_GAP, 3), 255, np.uint8)
-    for index, picture in enumerate(pixels):
-        top = GRID_GAP + (index // columns) * (height + GRID_GAP)
-        left = GRID_GAP + (index % columns) * (width + GRID_GAP)
-        sheet[top : top + height, left : left + width] = picture
-    return Image.fromarray(sheet)
-
-
-def _enlarged(pixels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    """(n, H, W, 3) pictures enlarged by bicubic interpolation: an 8×8 digit is hard to read as 64 squares."""
-    if factor == 1:
-        return pixels
-    size = (pixels.shape[2] * factor, pixels.shape[1] * factor)
-    return np.stack([np.asarray(Image.fromarray(each).resize(size, Image.Resampling.BICUBIC)) for each in pixels])
-
-
-def vector_figure(samples: NDArray[np.float64], real: NDArray[np.float64] | None = None) -> Figure:
-    """Two features: a scatter plot; otherwise one histogram per feature (the first 16), real beside generated.
-
-    Args:
-        samples: (n, D) in the data's own units.
-        real: (m, D), or None to draw the samples alone.
-    """
-    features = samples.shape[1]
-    if features == 2:
-        figure = Figure(figsize=(5, 5), layout="constrained")
-        axes = figure.subplots()
-        if real is not None:
-            axes.scatter(real[:, 0], real[:, 1], s=4, alpha=0.4, color=REAL, label="real", linewidths=0)
-        axes.scatter(samples[:, 0], samples[:, 1], s=4, alpha=0.4, color=GENERATED, label="generated", linewidths=0)
-        axes.set(xlabel="feature 0", ylabel="feature 1", aspect="equal")
-        axes.legend(markerscale=3)
-        return figure
-    shown = min(features, 16)
-    columns = min(4, shown)
-    rows = math.ceil(shown / columns)
-    figure = Figure(figsize=(3 * columns, 2.2 * rows), layout="constrained")
-    for index, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
-        if index >= shown:
-            axes.set_axis_off()
-            continue
-        values = samples[:, index] if real is None else np.concatenate([samples[:, index], real[:, index]])
-        bins = np.linspace(values.min(), values.max(), 41)
-        if real is not None:
-            axes.hist(real[:, index], bins, density=True, color=REAL, alpha=0.5, label="real")
-        axes.hist(samples[:, index], bins, density=True, color=GENERATED, alpha=0.5, label="generated")
-        axes.set(xlabel=f"feature {index}", yticks=[])
-    figure.axes[0].legend()
-    return figure
 
 
 def curves_figure(log: Sequence[Mapping[str, Any]]) -> Figure:
@@ -195,15 +108,3 @@ def lines_figure(distances: Sequence[Mapping[str, float]], trainings: Sequence[M
     over_steps.legend()
     gradients.set(title="Gradient that reaches θ", xlabel="generator step", ylabel="derivative of the loss in θ")
     return figure
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure atomically, in the format of the suffix."""
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=110)
-
-
-def save_picture(picture: Image.Image, path: Path) -> None:
-    """Write a picture atomically, in the format of the suffix."""
-    with replacing(path) as temporary:
-        picture.save(temporary)

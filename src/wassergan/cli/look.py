@@ -1,0 +1,50 @@
+"""`wassergan look`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from wassergan.cli.options import GroupedCommand, given, options_of
+from wassergan.settings import LookSettings
+
+
+@click.command(cls=GroupedCommand)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--data", help="Where the data lie now, if they moved.")
+@options_of(LookSettings)
+@click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON on standard output.")
+def look(run: Path, data: str | None, as_json: bool, **flags: Any) -> None:
+    """Draw what the averaged generator of the run in folder RUN has learnt.
+
+    \b
+    Pictures, fields:  interpolation.webp (walks through the latent space), interpolation.png (from one latent to
+                       another), truncation.png (latents drawn in and stretched)
+    Fields:            fields.png, moments.png (held-out beside generated, one colour scale)
+    Rows of numbers:   marginals.png, pairs.png (held-out against generated)
+
+    \b
+    Examples:
+      wassergan look runs/digits
+      wassergan look runs/points --count 10000 --out figures/
+      wassergan look runs/fields --data /new/place/fields.npz --seed 3
+    """
+    settings = LookSettings(run=str(run), **given(flags))
+
+    from wassergan.looking import look_at
+
+    files = look_at(
+        run,
+        Path(settings.out) if settings.out else run / "look",
+        count=settings.count,
+        seed=settings.seed,
+        checkpoint=settings.checkpoint,
+        device=settings.device,
+        data=data,
+        report=lambda sentence: click.echo(sentence, err=True),
+    )
+    if as_json:
+        click.echo(json.dumps({"files": [str(path) for path in files], "seed": settings.seed}))
+    else:
+        click.echo("\n".join(f"Wrote {path}" for path in files))

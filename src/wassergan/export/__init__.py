@@ -1,0 +1,6 @@
+"""A run's averaged generator in one file that others can run, with the way back to the user's units."""
+
+from wassergan.export.exporting import chosen_format, export_run, open_export
+from wassergan.export.formats import FORMATS
+
+__all__ = ["FORMATS", "chosen_format", "export_run", "open_export"]

@@ -1,0 +1,90 @@
+"""From a run folder to an exported file, and from a file of weights back to something that draws."""
+
+import json
+from pathlib import Path
+
+from wassergan.building import networks_of
+from wassergan.errors import UserError, unknown_name
+from wassergan.export.description import VERSION, codec_of, describe
+from wassergan.export.formats import FORMATS, KEY, folded
+from wassergan.files import replacing
+from wassergan.runfolder import RunFolder
+from wassergan.runs import sampler_of
+from wassergan.sampling import Sampler
+from wassergan.settings import TrainSettings
+
+
+def chosen_format(name: str | None, path: Path | None) -> str:
+    """The format that was named, or that the file's suffix names.
+
+    Raises:
+        UserError: neither names one, they differ, or it is not known.
+    """
+    suffix = path.suffix.removeprefix(".") if path else ""
+    if not name and not suffix:
+        raise UserError("Which format is not said", mend=f"give --format {'|'.join(FORMATS)}")
+    chosen = name or suffix
+    if chosen not in FORMATS:
+        raise unknown_name("format", chosen, FORMATS)
+    if path is not None and suffix != chosen:
+        raise UserError(
+            f"A file of format {chosen} ends in .{chosen}", found=f"'{path.name}'", mend="rename it, or leave out one"
+        )
+    return chosen
+
+
+def export_run(folder: Path, path: Path, *, format_name: str | None = None, checkpoint: str = "latest") -> int:
+    """Write the averaged generator of a run, in evaluation mode, with its description.
+
+    Args:
+        folder: of the run.
+        path: the file; written at once or not at all.
+        format_name: `safetensors`, `onnx` or `pt2`; the file's suffix unless given.
+        checkpoint: `latest`, `best` or a step number.
+
+    Returns:
+        The step of the checkpoint.
+
+    Raises:
+        UserError: no run, no such checkpoint or format, or a package that is not installed.
+        WorkError: the file system refuses.
+    """
+    chosen = FORMATS[chosen_format(format_name, path)]
+    chosen.require_packages()
+    content = RunFolder(folder).load(checkpoint)
+    sampler = sampler_of(content, device="cpu")
+    description = json.dumps(describe(content, sampler))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        chosen.write(folded(sampler.generator), temporary, latent_dim=sampler.latent_dim, description=description)
+    step: int = content["trainer"]["step"]
+    return step
+
+
+def open_export(path: Path) -> Sampler:
+    """Draw from a `.safetensors` file as from the run that it came from: equal seeds give equal samples.
+
+    Raises:
+        UserError: no such file, or it was not written by this library.
+    """
+    FORMATS["safetensors"].require_packages()
+    from safetensors import SafetensorError, safe_open
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise UserError(f"There is no file {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(KEY)
+        weights = load_file(path)
+    except SafetensorError as error:
+        raise UserError(f"{path} is damaged or no safetensors file", found=str(error)) from error
+    if text is None:
+        raise UserError(f"{path} was not written by wassergan export", mend="export the run again")
+    description = json.loads(text)
+    if description["version"] > VERSION:
+        raise UserError(f"{path} was written by a newer release", found=description["wassergan"], mend="upgrade")
+    settings, codec = TrainSettings.from_mapping(description["settings"]), codec_of(description)
+    generator, _ = networks_of(settings, tuple(description["sample"]["shape"][1:]), codec)
+    generator.load_state_dict(weights)
+    return Sampler(generator.eval(), description["latent"]["shape"][1], codec, description["sample"]["kind"])

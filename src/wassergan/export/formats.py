@@ -1,0 +1,115 @@
+"""The formats: each writes a generator and its description into one file."""
+
+import copy
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from wassergan.errors import UserError
+
+KEY = "wassergan"  # where the description stands, in every format
+_EXAMPLES = 2  # latents to trace with; the file takes any number
+
+
+def folded(generator: nn.Module) -> nn.Module:
+    """A copy on the CPU in evaluation mode whose weights are plain: parametrisations are computed once for all."""
+    plain = copy.deepcopy(generator).cpu().eval()
+    for module in list(plain.modules()):
+        if parametrize.is_parametrized(module):
+            parametrizations = module.parametrizations
+            assert isinstance(parametrizations, nn.ModuleDict)
+            for name in list(parametrizations):
+                parametrize.remove_parametrizations(module, name, leave_parametrized=True)
+    return plain.requires_grad_(False)
+
+
+def write_safetensors(generator: nn.Module, path: Path, *, latent_dim: int, description: str) -> None:
+    """The weights by name; the description in the metadata."""
+    from safetensors.torch import save
+
+    weights = {name: value.detach().clone().contiguous() for name, value in generator.state_dict().items()}
+    path.write_bytes(save(weights, metadata={"format": "pt", KEY: description}))
+
+
+def write_pt2(generator: nn.Module, path: Path, *, latent_dim: int, description: str) -> None:
+    """PyTorch's exported program; the description is the extra file `wassergan.json`."""
+    program = torch.export.export(generator, (torch.zeros(_EXAMPLES, latent_dim),), dynamic_shapes=_any_count())
+    torch.export.save(program, path, extra_files={f"{KEY}.json": description})
+
+
+def write_onnx(generator: nn.Module, path: Path, *, latent_dim: int, description: str) -> None:
+    """A graph from `latent` to `samples`; the description in the model's metadata."""
+    with _quiet_exporter():
+        program = torch.onnx.export(
+            generator,
+            (torch.zeros(_EXAMPLES, latent_dim),),
+            dynamo=True,
+            dynamic_shapes=_any_count(),
+            input_names=["latent"],
+            output_names=["samples"],
+            verbose=False,
+        )
+    assert program is not None
+    program.model.metadata_props[KEY] = description
+    program.save(str(path), external_data=False)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A way to write a generator.
+
+    Args:
+        write: into a file.
+        packages: it needs, beyond the library's own.
+    """
+
+    write: Callable[..., None]
+    packages: tuple[str, ...] = ()
+
+    def require_packages(self) -> None:
+        """Refuse where a package is missing.
+
+        Raises:
+            UserError: says which, and what to install.
+        """
+        missing = [name for name in self.packages if find_spec(name) is None]
+        if missing:
+            raise UserError(
+                "A package that this format needs is not installed",
+                found=", ".join(missing),
+                mend="pip install 'wassergan[export]'",
+            )
+
+
+FORMATS = {
+    "safetensors": Format(write_safetensors, ("safetensors",)),
+    "onnx": Format(write_onnx, ("onnx", "onnxscript")),
+    "pt2": Format(write_pt2),
+}
+
+
+def _any_count() -> tuple[dict[int, torch.export.Dim]]:
+    return ({0: torch.export.Dim("count")},)
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Keep to itself what torch's exporter says of its own insides: deprecated calls, and torchvision's absence."""
+    log = logging.getLogger("torch.onnx._internal.exporter")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
+    finally:
+        log.setLevel(level)

@@ -1,0 +1,194 @@
+"""Pictures of what a run has learnt: walks through the latent space, and generated beside held-out samples."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from wassergan.building import open_data
+from wassergan.data import Source
+from wassergan.errors import UserError
+from wassergan.plots import (
+    fields_figure,
+    headed,
+    marginals_figure,
+    moments_figure,
+    pairs_figure,
+    save_animation,
+    save_figure,
+    save_picture,
+)
+from wassergan.runfolder import RunFolder
+from wassergan.runs import sampler_of, was_trained_on
+from wassergan.sampling import Sampler, grid_picture
+from wassergan.settings import TrainSettings
+
+WALKS = 16  # side by side in the animation
+STOPS = 4  # latents that each walk passes before it is back
+FRAMES = 16  # from one stop to the next
+MILLISECONDS = 60
+STRIP_ROWS, STRIP_COLUMNS = 6, 9
+FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
+MAPS = 5  # fields beside each other
+
+Report = Callable[[str], None]
+Rows = NDArray[np.float64]
+
+
+def look_at(
+    folder: Path,
+    out: Path,
+    *,
+    count: int = 2000,
+    seed: int = 0,
+    checkpoint: str = "latest",
+    device: str = "auto",
+    data: str | None = None,
+    report: Report = lambda sentence: None,
+) -> list[Path]:
+    """Draw a run's averaged generator in all the ways that suit its data; equal seeds give equal files.
+
+    Args:
+        folder: of the run.
+        out: folder for the files; made if need be.
+        count: generated rows or fields to compare with the held-out ones.
+        seed: of the latents.
+        checkpoint: `latest`, `best` or a step number.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        data: where the data lie, if not where they lay.
+        report: told, in a sentence, if the data are gone and real samples are left out.
+
+    Returns:
+        The files.
+
+    Raises:
+        UserError: no run, no such checkpoint, or `data` are not the run's.
+        WorkError: the file system refuses.
+    """
+    content = RunFolder(folder).load(checkpoint)
+    sampler = sampler_of(content, device=device)
+    source = None if sampler.kind == "image" else _source(content, data, report)
+    out.mkdir(parents=True, exist_ok=True)
+    files = []
+    if sampler.kind != "image":
+        files += (_draw_rows if sampler.kind == "vector" else _draw_fields)(
+            sampler.draw(count, seed=seed), None if source is None else _heldout(source, count), source, sampler, out
+        )
+    if sampler.kind != "vector":
+        files += _draw_walks(sampler, out, torch.Generator().manual_seed(seed))
+    return files
+
+
+def spherical_path(start: Tensor, end: Tensor, share: float) -> Tensor:
+    """cos(πt/2) · start + sin(πt/2) · end, the way on which every point is as likely as the two ends.
+
+    Of independent N(0, I) ends every point is N(0, I) itself, in any dimension; a straight line would pass latents
+    too near the origin to be ever drawn. Between orthogonal ends, as they nearly are in high dimension, it is the
+    spherical interpolation of Shoemake 1985.
+
+    Args:
+        start: latents, any shape.
+        end: the same shape, drawn independently.
+        share: t in [0, 1].
+    """
+    return math.cos(math.pi / 2 * share) * start + math.sin(math.pi / 2 * share) * end
+
+
+def _draw_walks(sampler: Sampler, out: Path, rng: torch.Generator) -> list[Path]:
+    stops = torch.randn(STOPS, WALKS, sampler.latent_dim, generator=rng)
+    files = [out / name for name in ("interpolation.webp", "interpolation.png", "truncation.png")]
+    save_animation(_frames(sampler, stops), files[0], milliseconds=MILLISECONDS)
+    shares = np.linspace(0, 1, STRIP_COLUMNS)
+    start, end = stops[0, :STRIP_ROWS], stops[1, :STRIP_ROWS]
+    between = [spherical_path(start, end, float(share)) for share in shares]
+    save_picture(_strip(sampler, between, [f"{share:.3g}" for share in shares]), files[1])
+    stretched = [factor * start for factor in FACTORS]
+    save_picture(_strip(sampler, stretched, [f"{factor:.3g} z" for factor in FACTORS]), files[2])
+    return files
+
+
+def _frames(sampler: Sampler, stops: Tensor) -> list[Image.Image]:
+    """All walks around their stops, back to the first."""
+    legs = zip(stops, stops.roll(-1, dims=0), strict=True)
+    latents = (spherical_path(start, end, frame / FRAMES) for start, end in legs for frame in range(FRAMES))
+    return [grid_picture(sampler.render(latent), sampler.codec, sampler.kind) for latent in latents]
+
+
+def _strip(sampler: Sampler, columns: list[Tensor], labels: list[str]) -> Image.Image:
+    """One column per entry, one row per latent."""
+    cells = torch.stack(columns, dim=1).flatten(0, 1)
+    grid = grid_picture(sampler.render(cells), sampler.codec, sampler.kind, columns=len(columns))
+    return headed(grid, labels)
+
+
+def _draw_rows(
+    samples: NDArray[Any], real: NDArray[Any] | None, source: Source | None, sampler: Sampler, out: Path
+) -> list[Path]:
+    generated, held_out = _flat(samples), None if real is None else _flat(real)
+    features = generated.shape[1]
+    names = source.columns if source is not None and source.columns else [f"feature {i}" for i in range(features)]
+    save_figure(marginals_figure(generated, held_out, names=names), out / "marginals.png")
+    if features == 1:
+        return [out / "marginals.png"]
+    save_figure(pairs_figure(generated, held_out, names=names), out / "pairs.png")
+    return [out / "marginals.png", out / "pairs.png"]
+
+
+def _draw_fields(
+    samples: NDArray[Any], real: NDArray[Any] | None, source: Source | None, sampler: Sampler, out: Path
+) -> list[Path]:
+    laws = {} if real is None else {"held out": _maps(real, sampler)}
+    laws["generated"] = _maps(samples, sampler)
+    low, high = (float(bound(next(iter(laws.values())))) for bound in (np.min, np.max))
+    shown = {label: maps[_spread(len(maps))] for label, maps in laws.items()}
+    save_figure(
+        fields_figure(shown, low=low, high=high, title="value" if source is None else source.name), out / "fields.png"
+    )
+    save_figure(moments_figure(laws), out / "moments.png")
+    return [out / "fields.png", out / "moments.png"]
+
+
+def _flat(samples: NDArray[Any]) -> Rows:
+    return samples.reshape(len(samples), -1).astype(np.float64)
+
+
+def _maps(samples: NDArray[Any], sampler: Sampler) -> Rows:
+    """(n, H, W) of the first channel."""
+    match sampler.codec.layout:
+        case "NCHW":
+            samples = samples[:, 0]
+        case "NHWC":
+            samples = samples[..., 0]
+    return samples.astype(np.float64)
+
+
+def _spread(count: int) -> NDArray[np.int64]:
+    """`MAPS` positions from all over 0..count-1; some twice where there are fewer."""
+    return np.linspace(0, count - 1, MAPS).round().astype(np.int64)
+
+
+def _heldout(source: Source, count: int) -> NDArray[Any]:
+    return source.codec.decode_numpy(source.heldout(torch.arange(min(count, source.heldout_count))))
+
+
+def _source(content: Mapping[str, Any], data: str | None, report: Report) -> Source | None:
+    """The run's data; without them a sentence says so, unless they were named."""
+    settings = TrainSettings.from_mapping(content["settings"])
+    settings = replace(settings, data=data or settings.data)
+    try:
+        source = open_data(settings, report=lambda sentence: None)
+        if not was_trained_on(content, source):
+            raise UserError(f"{settings.data} is not the data that the run was trained on")
+    except UserError as error:
+        if data is not None:
+            raise
+        report(f"Real samples are left out: {error} --data names another place.")
+        return None
+    return source

@@ -1,0 +1,97 @@
+"""TensorBoard: scalars and sample grids of every tick, and the settings."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from wassergan.data import Source
+from wassergan.errors import UserError
+from wassergan.observers.observer import Observer
+from wassergan.runfolder import RunFolder
+from wassergan.settings import TrainSettings
+from wassergan.training import Trainer
+
+# The heading under which a logged value is shown, by the beginning of its name; the rest are of the critic.
+_HEADINGS = {
+    "sliced_w1": "distance",
+    "w1_": "distance",
+    "generator_": "generator",
+    "seconds": "time",
+    "elapsed_seconds": "time",
+    "steps_per_second": "time",
+    "samples_per_second": "time",
+}
+_SCORE = "sliced_w1"  # the column by which the HPARAMS page can sort runs
+
+
+def tensorboard_installed() -> bool:
+    """Whether TensorBoard's own writer is there; imports nothing."""
+    return find_spec("tensorboard") is not None
+
+
+class TensorBoardObserver(Observer):
+    """Writes event files into `RUN/tensorboard`, flushed at every tick.
+
+    When a run goes on from a checkpoint, what was written of later steps is purged: TensorBoard shows each step once.
+
+    Raises:
+        UserError: TensorBoard is not installed.
+    """
+
+    def __init__(self) -> None:
+        if not tensorboard_installed():
+            raise UserError(
+                "TensorBoard is not installed", mend="pip install 'wassergan[tensorboard]', or train --no-tensorboard"
+            )
+        self._writer: Any = None
+
+    def started(self, settings: TrainSettings, source: Source, folder: RunFolder, trainer: Trainer) -> None:
+        """Open the writer and write the settings."""
+        from torch.utils.tensorboard import SummaryWriter
+        from torch.utils.tensorboard.summary import hparams
+
+        self._folder = folder
+        # The tick of the checkpoint's own step is written already; the first to come is of a later one.
+        first = trainer.step + 1 if trainer.step else 0
+        self._writer = SummaryWriter(str(folder.tensorboard), purge_step=first)
+        given = {name: value for name, value in asdict(settings).items() if value is not None}
+        self._writer.add_text("settings", _table(given), trainer.step)
+        plain = {name: v if type(v) in (int, float, str) else json.dumps(v) for name, v in given.items()}
+        # `add_hparams` would make a run of its own for them.
+        for summary in hparams(plain, {f"distance/{_SCORE}": 0.0}):
+            self._writer.file_writer.add_summary(summary)
+        self._writer.flush()
+
+    def ticked(self, record: Mapping[str, Any]) -> None:
+        """Write the tick's values and its sample grid."""
+        step = record["step"]
+        for name, value in record.items():
+            if name != "step":
+                self._writer.add_scalar(f"{_heading(name)}/{name}", value, step)
+        grid = self._folder.grid(step)
+        if grid.exists():
+            with Image.open(grid) as picture:
+                pixels = np.asarray(picture.convert("RGB"))
+            self._writer.add_image("samples", pixels, step, dataformats="HWC")
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Close the event file."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+def _heading(name: str) -> str:
+    return next((heading for start, heading in _HEADINGS.items() if name.startswith(start)), "critic")
+
+
+def _table(values: Mapping[str, Any]) -> str:
+    """A Markdown table."""
+    rows = "".join(f"| {name} | {json.dumps(value)} |\n" for name, value in values.items())
+    return f"| setting | value |\n|---|---|\n{rows}"

@@ -1,0 +1,23 @@
+"""Every figure; the one place that imports matplotlib."""
+
+from wassergan.plots.common import save_animation, save_figure, save_picture
+from wassergan.plots.curves import curves_figure, lines_figure, overlaid_figure
+from wassergan.plots.fields import fields_figure, moments_figure
+from wassergan.plots.pictures import headed, picture_grid
+from wassergan.plots.vectors import marginals_figure, pairs_figure, vector_figure
+
+__all__ = [
+    "curves_figure",
+    "fields_figure",
+    "headed",
+    "lines_figure",
+    "marginals_figure",
+    "moments_figure",
+    "overlaid_figure",
+    "pairs_figure",
+    "picture_grid",
+    "save_animation",
+    "save_figure",
+    "save_picture",
+    "vector_figure",
+]

@@ -1,0 +1,37 @@
+"""What all figures share: colours, and how they get into files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from PIL import Image
+
+from wassergan.files import replacing
+
+GENERATED, REAL = "tab:orange", "tab:blue"
+COLOUR_MAP = "viridis"
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure atomically, in the format of the suffix."""
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+
+
+def save_picture(picture: Image.Image, path: Path) -> None:
+    """Write a picture atomically, in the format of the suffix."""
+    with replacing(path) as temporary:
+        picture.save(temporary)
+
+
+def save_animation(frames: Sequence[Image.Image], path: Path, *, milliseconds: int) -> None:
+    """Write frames of one size as an animation that goes on for ever (`.webp` or `.gif`), atomically."""
+    with replacing(path) as temporary:
+        frames[0].save(
+            temporary,
+            save_all=True,
+            append_images=frames[1:],
+            duration=milliseconds,
+            loop=0,
+            lossless=True,  # WebP's alone; smaller than a lossy file while the pictures are small
+        )

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from wassergan.plots import marginals_figure, pairs_figure
+
+
+def rows(count: int, features: int, *, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(count, features))
+
+
+def areas(axes) -> dict[str, float]:  # type: ignore[no-untyped-def]
+    """Area under each histogram, by label: of bars, or under the line of steps."""
+    (bars,) = ({"real (held out)": sum(b.get_width() * b.get_height() for b in c)} for c in axes.containers)
+    for patch in axes.patches:
+        if patch.get_label() == "generated":
+            x, y = patch.get_xy().T
+            bars["generated"] = float(np.sum(np.diff(x) * y[:-1]))
+    return bars
+
+
+@pytest.mark.parametrize("features", [1, 3, 18])
+def test_marginals_show_both_laws_with_equal_area_under_names(features: int) -> None:
+    names = [f"column {index}" for index in range(features)]
+    figure = marginals_figure(rows(500, features), rows(90, features, seed=1), names=names)
+    shown = [axes for axes in figure.axes if axes.axison]
+    assert [axes.get_xlabel() for axes in shown] == names[:16]
+    for axes in shown:
+        assert areas(axes) == pytest.approx({"generated": 1, "real (held out)": 1})
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["real (held out)", "generated"]
+
+
+def test_without_real_rows_generated_ones_stand_alone() -> None:
+    for figure in (marginals_figure(rows(50, 2), None, names="ab"), pairs_figure(rows(50, 2), None, names="ab")):
+        assert [text.get_text() for text in figure.legends[0].get_texts()] == ["generated"]
+    assert [axes.axison for axes in figure.axes] == [True, True, False, True]
+
+
+def test_an_outlier_does_not_press_the_others_together() -> None:
+    samples = rows(10_000, 1)
+    samples[0] = 1e6
+    low, high = marginals_figure(samples, None, names="a").axes[0].get_xlim()
+    assert -6 < low < -2.5 and 2.5 < high < 6
+
+
+def test_few_whole_numbers_have_a_bar_each() -> None:
+    samples = np.repeat([0.0, 1.0, 2.0, 5.0], [10, 20, 30, 40])[:, None]
+    axes = marginals_figure(samples, samples, names="a").axes[0]
+    bars = {round(bar.get_x() + bar.get_width() / 2, 6): bar.get_height() for bar in axes.containers[0]}
+    assert {centre: height for centre, height in bars.items() if height} == pytest.approx(
+        {0: 0.1, 1: 0.2, 2: 0.3, 5: 0.4}
+    )
+
+
+def test_a_constant_feature_is_drawn() -> None:
+    assert len(pairs_figure(np.full((20, 2), 0.3), np.full((20, 2), 0.3), names="ab").axes) == 4
+
+
+def test_real_pairs_lie_below_the_diagonal_and_generated_ones_above_over_the_same_ranges() -> None:
+    samples, real = rows(300, 3), rows(100, 3, seed=1) * [1, 5, 1]
+    figure = pairs_figure(samples, real, names=["x", "y", "z"])
+    grid = np.array(figure.axes).reshape(3, 3)
+    for row, column in [(0, 1), (0, 2), (1, 2), (1, 0), (2, 0), (2, 1)]:
+        points = np.asarray(grid[row, column].collections[0].get_offsets())
+        # As many of each, so that densities can be compared.
+        assert (points == (samples if row < column else real)[:100][:, [column, row]]).all()
+        mirrored = grid[column, row]
+        assert (
+            grid[row, column].get_xlim() == mirrored.get_ylim() and grid[row, column].get_ylim() == mirrored.get_xlim()
+        )
+    assert [axes.get_xlabel() for axes in grid[2]] == [axes.get_ylabel() for axes in grid[:, 0]] == ["x", "y", "z"]
+    wide, narrow = np.diff(grid[1, 1].get_xlim()), np.diff(grid[0, 0].get_xlim())
+    assert wide > 3 * narrow
+    assert len(pairs_figure(rows(30, 9), None, names="abcdefghi").axes) == 36

@@ -1,0 +1,54 @@
+"""The snippets of the guides do what the guides say."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wassergan import TrainSettings, train_run
+from wassergan.training import read_log
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def snippets(name: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (DOCS / name).read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+class FileClient:
+    """Stands in for MLflow's module: writes what it is given into a file, refusing what MLflow would."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def _write(self, **entry: Any) -> None:
+        with self.path.open("a") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def log_params(self, params: dict[str, Any]) -> None:
+        self._write(params={str(name): str(value) for name, value in params.items()})
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        assert all(isinstance(value, float | int) for value in metrics.values())
+        self._write(step=step, metrics=metrics)
+
+    def log_artifact(self, local_path: str) -> None:
+        assert Path(local_path).is_file()
+        self._write(artifact=Path(local_path).name)
+
+
+@pytest.mark.usefixtures("quick_figures")
+def test_the_bridge_to_mlflow_hands_on_settings_numbers_and_grids(tmp_path: Path, points_file: Path) -> None:
+    (bridge,) = snippets("callbacks.md")
+    names: dict[str, Any] = {}
+    exec(bridge, names)
+    settings = TrainSettings(str(points_file), latent_dim=3, batch_size=8, tick_steps=2, steps=3, tensorboard=False)
+    client = FileClient(tmp_path / "client.jsonl")
+    train_run(settings, tmp_path / "run", observer=names["MLflowObserver"](client))
+    first, *rest = [json.loads(line) for line in client.path.read_text().splitlines()]
+    assert first["params"]["constraint"] == "lp" and first["params"]["latent_dim"] == "3"
+    log = read_log(tmp_path / "run" / "log.jsonl")
+    assert rest[::2] == [{"step": each.pop("step"), "metrics": each} for each in log]
+    assert [entry["artifact"] for entry in rest[1::2]] == [f"step-{step:09d}.png" for step in (0, 2, 3)]
