@@ -11,6 +11,7 @@ demo: $(VENV)/installed
 	rm -rf $(DEMO)
 	$(BIN)/wassergan train digits --budget 60s --seed 0 --out $(DEMO)
 	$(BIN)/wassergan sample $(DEMO) --count 100 --out $(DEMO)/samples.png
+	$(BIN)/wassergan evaluate $(DEMO)
 	@echo
 	@echo "Look at the digits:  $(DEMO)/samples.png"
 	@echo "Open the report:     $(DEMO)/report.html"

@@ -23,7 +23,7 @@ from wassergan.evaluation.nearest import nearest
 from wassergan.evaluation.verdict import verdict
 from wassergan.files import replacing, write_text
 from wassergan.runfolder import RunFolder
-from wassergan.runs import fingerprint, open_sampler, require_same_data
+from wassergan.runs import fingerprint, open_sampler, require_same_data, write_run_report
 from wassergan.sampling import Sampler, write_picture
 from wassergan.settings import EvaluateSettings, TrainSettings
 from wassergan.training import sample_chunks
@@ -48,7 +48,7 @@ class _Case:
 
 
 def evaluate_run(settings: EvaluateSettings, *, told: Told = lambda sentence: None) -> dict[str, Any]:
-    """Judge the averaged generator of a run; writes `metrics.json` and, for pictures, `evaluation/neighbours.png`.
+    """Judge the averaged generator of a run; writes `metrics.json`, for pictures a picture, and the run's page anew.
 
     Args:
         settings: as given by the user.
@@ -100,6 +100,7 @@ def evaluate_run(settings: EvaluateSettings, *, told: Told = lambda sentence: No
         "verdict": {"sentence": sentence.sentence, "flags": list(sentence.flags)},
     }
     write_text(case.place.metrics, json.dumps(result, indent=1, allow_nan=False) + "\n")
+    write_run_report(case.place.path)
     return result
 
 

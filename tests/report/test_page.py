@@ -83,6 +83,17 @@ def test_metrics_stand_beside_their_floors_and_under_their_protocol(judged_run: 
     assert "no guarantee of privacy" in page and ">1234</td>" in page
 
 
+def test_metrics_of_another_step_say_so(
+    judged_run: Path, tmp_path: Path, write_metrics: Callable[..., None]
+) -> None:
+    steps = run_summary(judged_run)["steps"]
+    judged = json.loads((judged_run / "metrics.json").read_text(encoding="utf-8"))["protocol"]
+    write_metrics(judged_run, protocol=judged | {"step": steps})
+    assert 'id="stale"' not in read(judged_run, tmp_path / "page.html")
+    write_metrics(judged_run, protocol=judged | {"step": steps + 1})
+    assert f"Measured at step {steps + 1}; the run is at step {steps}." in read(judged_run, tmp_path / "page.html")
+
+
 def test_the_verdict_is_flagged_only_for_a_reason(
     judged_run: Path, tmp_path: Path, write_metrics: Callable[..., None]
 ) -> None:

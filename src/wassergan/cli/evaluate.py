@@ -26,7 +26,7 @@ def evaluate(run: Path, as_json: bool, **flags: Any) -> None:
       wassergan evaluate runs/photos --features inception
 
     Every metric stands beside its floor: what as many training samples score against the same held-out ones.
-    Writes metrics.json and, for pictures, evaluation/neighbours.png into the run folder.
+    Writes metrics.json and, for pictures, evaluation/neighbours.png into the run folder, and its report.html anew.
     """
     from wassergan.cli.tables import evaluation_table
     from wassergan.judging import evaluate_run
