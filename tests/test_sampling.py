@@ -60,6 +60,12 @@ def test_arrays_are_in_the_user_s_units_type_and_layout(
     assert np.abs(samples - expected.numpy()).max() <= 1
 
 
+def test_samples_of_an_array_file_are_those_that_are_drawn(tmp_path: Path) -> None:
+    sampler = picture_sampler("NHWC", (3, 6, 5))
+    write_samples(sampler, tmp_path / "s.npy", count=2100, seed=4)
+    np.testing.assert_array_equal(np.load(tmp_path / "s.npy"), sampler.draw(2100, seed=4))
+
+
 def test_fields_come_back_in_kelvin_within_the_observed_range_and_a_tenth(tmp_path: Path) -> None:
     codec = field_codec()
     write_samples(sampler_of((1, 6, 5), codec, "field"), tmp_path / "s.npy", count=2000, seed=0)

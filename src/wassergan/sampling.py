@@ -161,11 +161,13 @@ def _write_array(
         chunks = _placed(sampler, count, seed, processes)
         first = next(chunks, None)  # process 0 always has one: it makes the file in its likeness
         processes.from_first(lambda: _make_array(temporary, count, first))
-        target = np.lib.format.open_memmap(temporary, mode="r+")
-        for start, chunk in chain([first] if first else [], chunks):
-            target[start : start + len(chunk)] = chunk
-            progress(start + len(chunk))
-        target.flush()
+        offset: int = np.lib.format.open_memmap(temporary, mode="r").offset
+        # Written, not mapped: every page of a mapping costs a fault, and counts as this process's memory.
+        with temporary.open("rb+") as file:
+            for start, chunk in chain([first] if first else [], chunks):
+                file.seek(offset + start * chunk[0].nbytes)
+                file.write(np.ascontiguousarray(chunk).data)
+                progress(start + len(chunk))
 
 
 def _placed(sampler: Sampler, count: int, seed: int, processes: Processes) -> Iterator[tuple[int, NDArray[Any]]]:
@@ -192,7 +194,7 @@ def _one_file(path: Path, processes: Processes) -> Iterator[Path]:
 
 
 def _require_room(folder: Path, needed: int) -> None:
-    # A memory-mapped file is sparse: on a full disk the process would die on a bus error instead of an exception.
+    # The file is sparse at first: a full disk would be met only half-way.
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise WorkError(

@@ -110,3 +110,11 @@ def test_state_holds_everything_that_decoding_needs() -> None:
 def test_types_that_are_no_numbers_have_no_tensor() -> None:
     with pytest.raises(UserError, match="must be numbers: type <U3"):
         torch_dtype(np.dtype("<U3"))
+
+
+def test_decoding_leaves_its_samples_alone() -> None:
+    for dtype in (torch.float32, torch.float64):
+        samples = torch.linspace(-1, 1, 12, dtype=dtype).view(2, 1, 2, 3)
+        before = samples.clone()
+        pixel_codec("NHW").decode(samples)
+        assert torch.equal(samples, before)

@@ -72,11 +72,11 @@ class Codec:
 
     def decode(self, samples: Tensor) -> Tensor:
         """(n, ...) in model space to the user's units, layout and type, clamped to what the type can hold."""
-        values = samples.detach().cpu().double() * self.scale + self.offset
+        # In place: each copy in double precision would push the others out of the cache.
+        values = samples.detach().to("cpu", torch.float64, copy=True).mul_(self.scale).add_(self.offset)
         dtype = np.dtype(self.dtype)
         if self.whole or dtype.kind in "iub":
-            values = values.round()
-            values = values.clamp(self.low * self.scale + self.offset, self.high * self.scale + self.offset)
+            values.round_().clamp_(self.low * self.scale + self.offset, self.high * self.scale + self.offset)
         values = from_channels_first(values, self.layout)
         return values.to(torch_dtype(dtype))
 

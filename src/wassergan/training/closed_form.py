@@ -68,11 +68,11 @@ class ClosedForm:
     @classmethod
     def of(cls, critic: nn.Module, constraint: Constraint) -> "ClosedForm | None":
         """The closed form of a prepared critic under a constraint, or None where autograd is needed."""
-        if not _is_plain(critic, MLPCritic) or type(constraint) not in CONSTRAINTS:
+        if not is_plain(critic, MLPCritic) or type(constraint) not in CONSTRAINTS:
             return None
         *hidden, head = critic.body
-        layers = [layer for layer in (*hidden[::2], head) if _is_plain(layer, nn.Linear)]
-        activations = [layer for layer in hidden[1::2] if _is_plain(layer, nn.LeakyReLU)]
+        layers = [layer for layer in (*hidden[::2], head) if is_plain(layer, nn.Linear)]
+        activations = [layer for layer in hidden[1::2] if is_plain(layer, nn.LeakyReLU)]
         if len(layers) + len(activations) < len(critic.body):
             return None
         return cls(layers, [layer.negative_slope for layer in activations])
@@ -112,7 +112,7 @@ class ClosedForm:
             deltas.append(torch.ops.aten.leaky_relu_backward(deltas[-1] @ weight, before, slope, False))
         deltas.reverse()
         if loss.penalised:
-            statistics["penalty"], pushed = _penalty(loss, (deltas[0][scored:] @ weights[0]).to(real.dtype))
+            statistics["penalty"], pushed = slope_penalty(loss, (deltas[0][scored:] @ weights[0]).to(real.dtype))
             self._push(pushed, inputs, linear, weights)
 
         by_score = torch.cat(loss.objective.critic_loss_slopes(real_scores, fake_scores))[:, None]
@@ -131,14 +131,14 @@ class ClosedForm:
             made[first:] = torch.ops.aten.leaky_relu_backward(product, before[first:], slope, False)
 
 
-def _is_plain(layer: nn.Module, kind: type[M]) -> TypeGuard[M]:
+def is_plain(layer: nn.Module, kind: type[M]) -> TypeGuard[M]:
     """Whether a module is exactly of a kind: no subclass, parametrisation, hook or frozen or missing parameter."""
     hooked = layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks
     trained = all(each is not None and each.requires_grad for each in layer._parameters.values())
     return type(layer) is kind and trained and not hooked
 
 
-def _penalty(loss: Loss, gradients: Tensor) -> tuple[Tensor, Tensor]:
+def slope_penalty(loss: Loss, gradients: Tensor) -> tuple[Tensor, Tensor]:
     """The penalty on the critic's input gradients (n, d), and the gradient of its share of the loss by them."""
     constraint = loss.constraint
     assert isinstance(constraint, SlopePenalty)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from wassergan.constraints import Constraint
 from wassergan.objectives import Objective
 from wassergan.training.closed_form import ClosedForm, Loss
+from wassergan.training.conv_form import ConvForm
 from wassergan.training.distributed import ALONE, Processes
 
 
@@ -44,7 +45,7 @@ def critic_step(
     rng: torch.Generator,
     precision: torch.dtype,
     penalty_factor: float = 1.0,
-    closed_form: ClosedForm | None = None,
+    closed_form: ClosedForm | ConvForm | None = None,
     processes: Processes = ALONE,
 ) -> dict[str, Tensor]:
     """Update the critic once; return detached statistics on the device: penalty, and the two mean scores.

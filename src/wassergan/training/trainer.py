@@ -16,6 +16,7 @@ from wassergan.objectives import Objective, critic_gap
 from wassergan.training.averaging import AveragedGenerator
 from wassergan.training.batches import BatchStream
 from wassergan.training.closed_form import ClosedForm
+from wassergan.training.conv_form import ConvForm
 from wassergan.training.distributed import ALONE, Processes
 from wassergan.training.optimizers import OptimizerSettings
 from wassergan.training.seeds import derived_rng, derived_seed
@@ -95,7 +96,9 @@ class Trainer:
         processes.require_shares(batch_size)
         self.processes = processes
         self.device = torch.device(device)
-        self.generator, self.critic = generator.to(self.device), critic.to(self.device)
+        # Transposed convolutions take a sixth less time with channels last; other weights have no such format.
+        self.generator = generator.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.critic = critic.to(self.device)
         self.source, self.objective, self.constraint = source, objective, constraint
         self.latent_dim, self.batch_size, self.critic_steps = latent_dim, batch_size, critic_steps
         self.penalty_every = penalty_every
@@ -111,7 +114,7 @@ class Trainer:
         constraint.prepare(self.critic)
         for network in (self.generator, self.critic):
             processes.join_batch_norms(network)
-        self._closed_form = ClosedForm.of(self.critic, constraint)
+        self._closed_form = ClosedForm.of(self.critic, constraint) or ConvForm.of(self.critic, constraint)
 
         self._generator_optimizer = generator_optimizer.build(self.generator.parameters())
         self._critic_optimizer = critic_optimizer.build(self.critic.parameters())

@@ -1,0 +1,362 @@
+"""The gradient of a convolutional critic's loss in closed form: matrix products over patches, no graph.
+
+A stage of `ConvCritic` is z = W ⋆ h + b, y = γ x̂(z) + β with x̂ = (z - mean) r, a = leaky_relu(y). As in `closed_form`,
+deltas δ run backwards from the scores to the input gradient, and the penalty's slope v is pushed forward as tangents u.
+The normalisation is no linear map, so the points between also receive an adjoint p of their values. With J = ∂x̂/∂z
+(symmetric: r (I - 1 1ᵀ/N - x̂ x̂ᵀ/N) over the N values of a sample) and d = γ δ_y, the derivative of dᵀ J(z) u by z is
+
+    -(r/N) [ (dᵀJu) x̂ + (uᵀx̂) Jd + (dᵀx̂) Ju ],
+
+and from there p runs down like any other delta, in one batch with those of the real and fake samples. Samples lie with
+their channels last, so that the 4×4 patches of a row are runs of memory; patches are laid out for a few samples at a
+time, which stay in the cache.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from wassergan.constraints import Constraint, points_between
+from wassergan.networks import ConvCritic
+from wassergan.training.closed_form import CONSTRAINTS, Loss, is_plain, slope_penalty
+
+FEW_CHANNELS = 8
+CHUNK = 16  # samples whose patches are laid out at once; 4 to 96 were tried, 64 maps at 32x32
+KERNEL, STRIDE, PADDING = (4, 4), (2, 2), (1, 1)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A convolution, the normalisation behind it if there is one, and a leaky ReLU.
+
+    Attributes:
+        conv: 4×4, stride 2, padding 1.
+        norm: over channels and pixels together.
+        slope: of the activation on the negative side, at least 0.
+    """
+
+    conv: nn.Conv2d
+    norm: nn.GroupNorm | None
+    slope: float
+
+    def set_gradients(self, kernel: Tensor, bias: Tensor, norm: tuple[Tensor, Tensor] | None) -> None:
+        """Put gradients into the weights: by the kernel as a matrix, and by scale and shift of every value."""
+        out, into = self.conv.weight.shape[:2]
+        dtype = self.conv.weight.dtype
+        self.conv.weight.grad = kernel.view(out, *KERNEL, into).permute(0, 3, 1, 2).to(dtype).contiguous()
+        self.conv.bias.grad = bias.to(dtype)  # type: ignore[union-attr]
+        if self.norm is not None and norm is not None:
+            for parameter, each in zip((self.norm.weight, self.norm.bias), norm, strict=True):
+                parameter.grad = each.view(-1, out).sum(0).to(dtype)
+
+
+class Pass:
+    """One stage in one critic step: its weights as matrices, and what it computes on the way.
+
+    Args:
+        stage: whose weights they are.
+        dtype: of the matrices and of all values.
+        grid: height and width of the input.
+    """
+
+    # Of all samples: input (n, H, W, in); then (n, values): before the normalisation, and behind the activation.
+    given: Tensor
+    linear: Tensor
+    made: Tensor
+    moments: tuple[Tensor, Tensor]  # mean and 1 / deviation, (n, 1)
+    # Of the points between: δ_y, δ_z, u_h, Ju, and what the curvature adds to the adjoint of z.
+    delta_normed: Tensor
+    delta: Tensor
+    tangent: Tensor
+    tangent_normed: Tensor
+    curve: Tensor
+
+    def __init__(self, stage: Stage, dtype: torch.dtype, grid: tuple[int, int]) -> None:
+        assert stage.conv.bias is not None
+        self.slope, self.grid = stage.slope, grid
+        self.made_grid = (grid[0] // 2, grid[1] // 2)
+        self.kernel = stage.conv.weight.permute(0, 2, 3, 1).flatten(1).to(dtype)
+        self.bias = stage.conv.bias.to(dtype)
+        self.scale = self.shift = None
+        if stage.norm is not None:
+            pixels = self.made_grid[0] * self.made_grid[1]
+            self.scale, self.shift = stage.norm.weight.repeat(pixels), stage.norm.bias.repeat(pixels)
+            self.eps = stage.norm.eps
+
+    def forward(self, given: Tensor) -> Tensor:
+        """(n, values of the stage before) to (n, values)."""
+        self.given = given.view(len(given), *self.grid, -1)
+        self.linear = normed = convolve(self.given, self.kernel, self.bias)
+        if self.scale is not None:
+            normed, *moments = torch.native_layer_norm(
+                self.linear, self.linear.shape[1:], self.scale, self.shift, self.eps
+            )
+            self.moments = (moments[0], moments[1])
+        self.made = nn.functional.leaky_relu(normed, self.slope)
+        return self.made
+
+    def back(self, delta: Tensor, rows: slice) -> Tensor:
+        """δ_a to δ_z, for some rows; keeps what the curvature of the normalisation needs."""
+        self.delta_normed = self._through_activation(delta, rows)
+        self.delta = self._normalised(self.delta_normed, rows, self.scale)[0]
+        return self.delta
+
+    def push(self, tangent: Tensor, rows: slice) -> Tensor:
+        """u_h to u_a, for some rows; sets the curvature's share of their adjoint."""
+        self.tangent = tangent.view(len(tangent), *self.grid, -1)
+        moved = convolve(self.tangent, self.kernel, None)
+        if self.scale is not None:
+            self.tangent_normed = self._normalised(moved, rows, torch.ones_like(self.scale))[0]
+            self.curve = self._curvature(moved, rows)
+            moved = self.tangent_normed * self.scale.to(moved.dtype)
+        return self._through_activation(moved, rows)
+
+    def descend(self, adjoint: Tensor, rows: slice) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+        """The adjoint of a to that of z, for some rows, and the gradients by scale and shift of every value."""
+        adjoint, *by_norm = self._normalised(self._through_activation(adjoint, rows), rows, self.scale)
+        return adjoint, (by_norm[0], by_norm[1]) if by_norm else None
+
+    def _through_activation(self, values: Tensor, rows: slice) -> Tensor:
+        return torch.ops.aten.leaky_relu_backward(values, self.made[rows], self.slope, True)  # type: ignore[no-any-return]
+
+    def _normalised(self, values: Tensor, rows: slice, scale: Tensor | None) -> tuple[Tensor, ...]:
+        """J (scale · values), and the gradients by scale and shift; the values themselves without a normalisation."""
+        if self.scale is None:
+            return (values,)
+        mean, deviation = (each[rows] for each in self.moments)
+        found = torch.ops.aten.native_layer_norm_backward(
+            values, self.linear[rows], self.linear.shape[1:], mean, deviation, scale, self.shift, [True, True, True]
+        )
+        return tuple(found)
+
+    def _curvature(self, tangent: Tensor, rows: slice) -> Tensor:
+        """-(r/N) [(dᵀJu) x̂ + (uᵀx̂) Jd + (dᵀx̂) Ju], (n, values)."""
+        assert self.scale is not None
+        mean, deviation = (each[rows].to(tangent.dtype) for each in self.moments)
+        normed = (self.linear[rows] - mean) * deviation
+        scaled = self.delta_normed * self.scale.to(tangent.dtype)
+        factor = -deviation / normed.shape[1]
+        curve = normed * (factor * _dots(scaled, self.tangent_normed))
+        curve.addcmul_(self.delta, factor * _dots(tangent, normed))
+        return curve.addcmul_(self.tangent_normed, factor * _dots(scaled, normed))
+
+
+class ConvForm:
+    """Losses and weight gradients of a `ConvCritic` with leaky ReLUs.
+
+    Args:
+        stages: from the sample on.
+        head: the linear layer at the end, over channels, rows and columns.
+    """
+
+    def __init__(self, stages: list[Stage], head: nn.Linear) -> None:
+        self._stages, self._head = stages, head
+
+    @classmethod
+    def of(cls, critic: nn.Module, constraint: Constraint) -> "ConvForm | None":
+        """The closed form of a prepared critic under a constraint, or None where autograd is needed.
+
+        On a GPU it is left to cuDNN and autograd, whose kernels need no patches.
+        """
+        if not is_plain(critic, ConvCritic) or type(constraint) not in CONSTRAINTS:
+            return None
+        if next(critic.parameters()).device.type != "cpu":
+            return None
+        *layers, flatten, head = critic.body
+        stages = _stages(layers)
+        if not stages or type(flatten) is not nn.Flatten or not is_plain(head, nn.Linear):
+            return None
+        return cls(stages, head)
+
+    @torch.no_grad()
+    def backward(self, real: Tensor, fake: Tensor, loss: Loss) -> dict[str, Tensor]:
+        """Put the gradient of loss and penalty into the weights' `grad`; return detached statistics.
+
+        Args:
+            real: (n, C, H, W).
+            fake: (n, C, H, W).
+            loss: what is to be differentiated.
+        """
+        batches = [real, fake]
+        if loss.penalised:
+            batches.append(points_between(real, fake, loss.rng, loss.constraint.share))
+        dtype = torch.bfloat16 if loss.precision == torch.bfloat16 else real.dtype
+        values = torch.cat([each.permute(0, 2, 3, 1).to(dtype) for each in batches])
+        count, scored = len(real), len(real) + len(fake)
+
+        passes: list[Pass] = []
+        height, width = real.shape[2:]
+        for stage in self._stages:
+            passes.append(Pass(stage, dtype, (height, width)))
+            values = passes[-1].forward(values)
+            height, width = passes[-1].made_grid
+        head = self._head.weight.view(-1, height * width).T.flatten()  # channels last, as the values are
+        scores = torch.mv(values[:scored], head.to(dtype)).to(real.dtype) + self._head.bias
+        real_scores, fake_scores = scores[:count], scores[count:]
+        statistics = {"real_mean": real_scores.mean(), "fake_mean": fake_scores.mean()}
+        by_score = torch.cat(loss.objective.critic_loss_slopes(real_scores, fake_scores))
+        by_head = torch.mv(values[:scored].T, by_score.to(dtype))
+
+        between = slice(scored, len(values))
+        if loss.penalised:
+            statistics["penalty"], tangent = _slopes(passes, head.to(dtype), between, loss, real.dtype)
+            for each in passes:
+                tangent = each.push(tangent, between)
+            by_head += tangent.sum(0)
+
+        # Where nothing is normalised, the values of the points between have no adjoint: their rows are left out.
+        curved = loss.penalised and any(each.scale is not None for each in passes)
+        rows = slice(0, len(values) if curved else scored)
+        adjoint = values.new_zeros(rows.stop, len(head))
+        torch.mul(by_score.to(dtype)[:, None], head.to(dtype), out=adjoint[:scored])
+        for stage, each in zip(self._stages[::-1], passes[::-1], strict=True):
+            adjoint, by_norm = each.descend(adjoint, rows)
+            if loss.penalised and by_norm is not None:
+                adjoint[between] += each.curve
+                by_norm[0].add_((each.delta_normed * each.tangent_normed).sum(0))
+            kernel = by_kernel(each.given[rows], adjoint)
+            if loss.penalised:
+                kernel += by_kernel(each.tangent, each.delta)
+            stage.set_gradients(kernel, adjoint.view(-1, len(kernel)).sum(0, dtype=real.dtype), by_norm)
+            if each is not passes[0]:
+                adjoint = transposed(adjoint, each.kernel, each.grid)
+        self._head.weight.grad = by_head.view(height * width, -1).T.reshape(1, -1).to(real.dtype)
+        self._head.bias.grad = by_score.sum()[None]
+        return statistics
+
+
+def convolve(given: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
+    """A 4×4 convolution of stride 2, (n, H, W, in) to (n, values): oneDNN's own except in bfloat16.
+
+    With channels last, oneDNN's float32 kernels come as near to the peak as matrix products; in bfloat16 they reach
+    less than half of what products do where there are matrix units.
+    """
+    if given.dtype != torch.bfloat16:
+        weight = kernel.view(len(kernel), *KERNEL, -1).permute(0, 3, 1, 2)
+        found = nn.functional.conv2d(given.permute(0, 3, 1, 2), weight, bias, STRIDE, PADDING)
+        return found.permute(0, 2, 3, 1).reshape(len(given), -1)
+    return _convolve_patches(given, kernel, bias)
+
+
+def _convolve_patches(given: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
+    count, height, width, _ = given.shape
+    pixels = (height // 2) * (width // 2)
+    made = given.new_empty(count * pixels, len(kernel))
+    for first, patches in _patches(given):
+        rows = made[first * pixels : first * pixels + len(patches)]
+        if bias is None:
+            torch.mm(patches, kernel.T, out=rows)
+        else:
+            torch.addmm(bias, patches, kernel.T, out=rows)
+    return made.view(count, -1)
+
+
+def by_kernel(given: Tensor, delta: Tensor) -> Tensor:
+    """The gradient by the kernel, (out, 16 · in) in at least float32: inputs (n, H, W, in), deltas (n, values)."""
+    pixels = (given.shape[1] // 2) * (given.shape[2] // 2)
+    deltas = delta.view(len(given) * pixels, -1)
+    total = None
+    for first, patches in _patches(given):
+        product = (deltas[first * pixels : first * pixels + len(patches)].T @ patches).to(
+            torch.promote_types(delta.dtype, torch.float32)
+        )
+        total = product if total is None else total.add_(product)
+    assert total is not None
+    return total
+
+
+def transposed(delta: Tensor, kernel: Tensor, grid: tuple[int, int]) -> Tensor:
+    """The transpose of `convolve`, (n, values) to (n, values of the stage before), by oneDNN in the same cases.
+
+    Not onto a few channels, where its kernels work on eight at a time.
+    """
+    into = kernel.shape[1] // 16
+    if delta.dtype != torch.bfloat16 and into >= FEW_CHANNELS:
+        weight = kernel.view(len(kernel), *KERNEL, into).permute(0, 3, 1, 2)
+        deltas = delta.view(len(delta), grid[0] // 2, grid[1] // 2, -1).permute(0, 3, 1, 2)
+        found = nn.functional.conv_transpose2d(
+            deltas, weight, None, STRIDE, PADDING, output_padding=(grid[0] % 2, grid[1] % 2)
+        )
+        return found.permute(0, 2, 3, 1).reshape(len(delta), -1)
+    return _transpose_patches(delta, kernel, grid)
+
+
+def _transpose_patches(delta: Tensor, kernel: Tensor, grid: tuple[int, int]) -> Tensor:
+    count, (height, width) = len(delta), grid
+    rows, columns, into = height // 2, width // 2, kernel.shape[1] // 16
+    deltas = delta.view(count, rows * columns, -1)
+    made = delta.new_empty(count, height, width, into)
+    # Every patch is 2×2 blocks of 2×2 pixels: sums of blocks that are shifted against each other by one.
+    sums = delta.new_empty(CHUNK, rows + 1, 2, columns + 1, 2 * into)
+    padded = delta.new_zeros(CHUNK, max(height, 2 * rows) + 2, max(width, 2 * columns) + 2, into)
+    for first in range(0, count, CHUNK):
+        some = deltas[first : first + CHUNK]
+        patches = (some.flatten(0, 1) @ kernel).view(len(some), rows, columns, 4, 4 * into)
+        blocks = sums[: len(some)].zero_()
+        for down in (0, 1):
+            for right in (0, 1):
+                part = patches[..., 2 * down : 2 * down + 2, 2 * into * right : 2 * into * (right + 1)]
+                blocks[:, down : down + rows, :, right : right + columns] += part.transpose(2, 3)
+        whole = blocks.view(len(some), 2 * rows + 2, 2 * columns + 2, into)
+        if (height, width) == (2 * rows, 2 * columns):
+            made[first : first + CHUNK] = whole[:, 1:-1, 1:-1]
+        else:
+            padded[: len(some), : 2 * rows + 2, : 2 * columns + 2] = whole
+            made[first : first + CHUNK] = padded[: len(some), 1 : height + 1, 1 : width + 1]
+    return made.view(count, -1)
+
+
+def _patches(given: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """(n, H, W, in) as 4×4 patches, (some · pixels, 16 · in), a few samples at a time: with the first's number."""
+    count, height, width, into = given.shape
+    padded = given.new_zeros(min(CHUNK, count), height + 2, width + 2, into)
+    sample, row, column, _ = padded.stride()
+    shape, strides = (height // 2, width // 2, 4, 4 * into), (2 * row, 2 * column, row, 1)
+    patches = given.new_empty(len(padded), *shape)
+    for first in range(0, count, CHUNK):
+        some = given[first : first + CHUNK]
+        padded[: len(some), 1:-1, 1:-1] = some
+        laid_out = patches[: len(some)].copy_(padded.as_strided((len(some), *shape), (sample, *strides)))
+        yield first, laid_out.view(-1, 16 * into)
+
+
+def _slopes(passes: list[Pass], head: Tensor, between: slice, loss: Loss, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """The penalty, and the gradient of its share of the loss by the input gradients, (n, values of a sample)."""
+    delta = head.expand(between.stop - between.start, -1)
+    for each in passes[::-1]:
+        delta = transposed(each.back(delta, between), each.kernel, each.grid)
+    penalty, pushed = slope_penalty(loss, delta.to(dtype))
+    return penalty, pushed.to(head.dtype)
+
+
+def _dots(left: Tensor, right: Tensor) -> Tensor:
+    """Products of rows, (n, 1)."""
+    dots: Tensor = torch.linalg.vecdot(left, right)
+    return dots[:, None]
+
+
+def _stages(layers: list[nn.Module]) -> list[Stage]:
+    """What the layers of a critic make, or nothing if one of them is not as `ConvCritic` builds it."""
+    stages: list[Stage] = []
+    rest = [layer for layer in layers if type(layer) is not nn.Identity]
+    while rest:
+        conv, *rest = rest
+        norm = rest.pop(0) if rest and isinstance(rest[0], nn.GroupNorm) else None
+        activation, *rest = rest or [nn.Identity()]
+        if not (_is_sound(conv) and is_plain(activation, nn.LeakyReLU) and activation.negative_slope >= 0):
+            return []
+        if norm is not None and not (is_plain(norm, nn.GroupNorm) and norm.num_groups == 1):
+            return []
+        assert isinstance(conv, nn.Conv2d)
+        stages.append(Stage(conv, norm, activation.negative_slope))
+    return stages
+
+
+def _is_sound(conv: nn.Module) -> bool:
+    return (
+        is_plain(conv, nn.Conv2d)
+        and (conv.kernel_size, conv.stride, conv.padding) == (KERNEL, STRIDE, PADDING)
+        and (conv.dilation, conv.groups, conv.padding_mode) == ((1, 1), 1, "zeros")
+    )

@@ -1,0 +1,149 @@
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from wassergan.constraints import CONSTRAINTS, Constraint, constraint_named
+from wassergan.networks import ConvCritic, MLPCritic
+from wassergan.objectives import OBJECTIVES
+from wassergan.training import conv_form
+from wassergan.training.closed_form import Loss
+from wassergan.training.conv_form import ConvForm
+
+
+def loss_of(name: str, *, objective: str = "wasserstein", factor: float = 1.0, dtype: Any = torch.float32) -> Loss:
+    return Loss(OBJECTIVES[objective], constraint_named(name), factor, torch.Generator().manual_seed(5), dtype)
+
+
+def critic_of(shape: tuple[int, ...], *, maps: int = 3, norm: str = "layer", std: float = 0.5) -> ConvCritic:
+    torch.manual_seed(0)
+    critic = ConvCritic(shape, maps=maps, norm=norm).double()
+    for parameter in critic.parameters():
+        nn.init.normal_(parameter, std=std)  # scores and slopes of some size, and slopes on both sides of 1
+    return critic
+
+
+def form_of(critic: nn.Module, name: str = "gp") -> ConvForm:
+    form = ConvForm.of(critic, constraint_named(name))
+    assert form is not None
+    return form
+
+
+def by_autograd(critic: nn.Module, real: Tensor, fake: Tensor, loss: Loss) -> list[Tensor]:
+    """The gradient written out with nothing but autograd: one point, one slope at a time."""
+    total = loss.objective.critic_loss(critic(real), critic(fake))
+    if loss.penalty_factor > 0 and loss.constraint.name in ("gp", "lp"):
+        mix = torch.rand(len(real), 1, 1, 1, generator=loss.rng, dtype=real.dtype)
+        costs = []
+        for point in mix * real + (1 - mix) * fake:
+            point = point[None].detach().requires_grad_(True)
+            (slope,) = torch.autograd.grad(critic(point).sum(), point, create_graph=True)
+            excess = slope.norm() - 1
+            costs.append(excess.clamp_min(0) ** 2 if loss.constraint.name == "lp" else excess**2)
+        total = total + loss.penalty_factor * 10 * torch.stack(costs).mean()
+    return list(torch.autograd.grad(total, list(critic.parameters())))
+
+
+# Both ways of convolving: the library's from eight maps on, and patches below.
+@pytest.mark.parametrize(("name", "factor"), [("gp", 1.0), ("lp", 2.5), ("gp", 0.0), ("clip", 1.0), ("none", 1.0)])
+@pytest.mark.parametrize("norm", ["layer", "none"])
+@pytest.mark.parametrize(("shape", "maps"), [((3, 16, 12), 3), ((2, 9, 13), 3), ((1, 17, 14), 8), ((1, 4, 5), 2)])
+def test_gradients_are_those_of_autograd(
+    name: str, factor: float, norm: str, shape: tuple[int, ...], maps: int
+) -> None:
+    critic = critic_of(shape, maps=maps, norm=norm)
+    real, fake = torch.randn(7, *shape).double(), 2 * torch.randn(7, *shape).double() + 1
+    expected = by_autograd(critic, real, fake, loss_of(name, factor=factor))
+    statistics = form_of(critic, name).backward(real, fake, loss_of(name, factor=factor))
+    for parameter, gradient in zip(critic.parameters(), expected, strict=True):
+        assert parameter.grad is not None and parameter.grad.is_contiguous()
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-9, atol=1e-9)
+    assert statistics["real_mean"].item() == pytest.approx(critic(real).mean().item())
+    assert statistics["fake_mean"].item() == pytest.approx(critic(fake).mean().item())
+    penalised = name in ("gp", "lp") and factor > 0
+    assert ("penalty" in statistics) == penalised
+    if penalised:
+        penalty = constraint_named(name).penalty(critic, real, fake, torch.Generator().manual_seed(5))
+        assert statistics["penalty"].item() == pytest.approx(penalty.item(), rel=1e-10)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_objective_s_slopes_reach_the_weights(objective: str) -> None:
+    critic, real, fake = (
+        critic_of((1, 8, 8), std=0.2),
+        torch.randn(5, 1, 8, 8).double(),
+        torch.ones(5, 1, 8, 8).double(),
+    )
+    expected = by_autograd(critic, real, fake, loss_of("gp", objective=objective))
+    form_of(critic).backward(real, fake, loss_of("gp", objective=objective))
+    for parameter, gradient in zip(critic.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("grid", [(8, 8), (7, 9), (5, 4)])
+@pytest.mark.parametrize("count", [1, 16, 37])
+def test_patches_convolve_and_transpose_as_torch_does(grid: tuple[int, int], count: int) -> None:
+    rng = torch.Generator().manual_seed(0)
+    weight = torch.randn(6, 9, 4, 4, generator=rng, dtype=torch.float64)
+    given = torch.randn(count, 9, *grid, generator=rng, dtype=torch.float64).requires_grad_(True)
+    expected = nn.functional.conv2d(given, weight, stride=2, padding=1)
+    delta = torch.randn(expected.shape, generator=rng, dtype=torch.float64)
+    (back,) = torch.autograd.grad(expected, given, delta)
+    kernel, last = weight.permute(0, 2, 3, 1).flatten(1), given.detach().permute(0, 2, 3, 1).contiguous()
+    deltas = delta.permute(0, 2, 3, 1).flatten(1)
+    for convolve in (conv_form.convolve, conv_form._convolve_patches):
+        found = convolve(last, kernel, None).view(count, *expected.shape[2:], 6).permute(0, 3, 1, 2)
+        torch.testing.assert_close(found, expected)
+    for transposed in (conv_form.transposed, conv_form._transpose_patches):
+        torch.testing.assert_close(transposed(deltas, kernel, grid).view(count, *grid, 9).permute(0, 3, 1, 2), back)
+
+
+def test_bfloat16_rounds_and_no_more() -> None:
+    critic = critic_of((3, 16, 16), maps=8, std=0.1).float()
+    real, fake = torch.randn(32, 3, 16, 16), torch.randn(32, 3, 16, 16) + 1
+    gradients = []
+    for precision in (torch.float32, torch.bfloat16):
+        form_of(critic).backward(real, fake, loss_of("gp", dtype=precision))
+        gradients.append([parameter.grad for parameter in critic.parameters() if parameter.grad is not None])
+    assert all(gradient.dtype == torch.float32 for gradient in gradients[1])
+    for exact, rounded in zip(*gradients, strict=True):
+        assert (exact - rounded).norm() <= 0.05 * exact.norm()
+    assert not torch.equal(gradients[0][0], gradients[1][0])
+
+
+def test_a_critic_of_slope_zero_has_finite_gradients() -> None:
+    critic = critic_of((1, 8, 8), std=0.0)
+    form_of(critic).backward(torch.randn(5, 1, 8, 8).double(), torch.randn(5, 1, 8, 8).double(), loss_of("gp"))
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in critic.parameters())
+
+
+def no_form(critic: nn.Module, constraint: Constraint) -> bool:
+    constraint.prepare(critic)
+    return ConvForm.of(critic, constraint) is None
+
+
+def test_other_critics_are_left_to_autograd() -> None:
+    class Own(ConvCritic):
+        def forward(self, samples: Tensor) -> Tensor:
+            return super().forward(samples) ** 2
+
+    gp, shape = constraint_named("gp"), (1, 8, 8)
+    assert no_form(ConvCritic(shape, maps=2, activation="silu"), gp)
+    assert no_form(ConvCritic(shape, maps=2, activation="maxmin"), gp)
+    assert no_form(ConvCritic((1, 16, 16), maps=2, norm="batch"), constraint_named("clip"))
+    assert no_form(Own(shape, maps=2), gp)
+    assert no_form(MLPCritic((4,)), gp)
+    covered = {n for n in CONSTRAINTS if not no_form(ConvCritic(shape, maps=2, norm="none"), constraint_named(n))}
+    assert covered == {"gp", "lp", "clip", "none"}
+    hooked: Any = ConvCritic((1, 16, 16), maps=2)
+    hooked.body[3].register_forward_hook(lambda *_: None)
+    assert no_form(hooked, gp)
+    for index, layer in (
+        (0, nn.Conv2d(1, 2, 3, stride=2, padding=1)),
+        (3, nn.GroupNorm(2, 4)),
+        (4, nn.LeakyReLU(-1.0)),
+    ):
+        changed: Any = ConvCritic((1, 16, 16), maps=2)
+        changed.body[index] = layer
+        assert no_form(changed, gp)
