@@ -12,8 +12,8 @@ def brute_force(rows: np.ndarray, points: np.ndarray) -> np.ndarray:
     return np.array([[np.linalg.norm(x - y) for y in points] for x in rows])
 
 
-# Whole numbers in few dimensions: many duplicates and many equal distances.
-@given(seed=st.integers(0, 1000), levels=st.integers(2, 6), dim=st.integers(1, 3), offset=st.sampled_from([0, 1e6]))
+# Whole numbers in few dimensions: many duplicates and equal distances; at 1e8 the screen errs by more than they are.
+@given(seed=st.integers(0, 1000), levels=st.integers(2, 6), dim=st.integers(1, 3), offset=st.sampled_from([0, 1e8]))
 def test_neighbours_of_tied_points_are_exact(seed: int, levels: int, dim: int, offset: float) -> None:
     numbers = np.random.default_rng(seed)
     rows, points = (numbers.integers(0, levels, (count, dim)) + offset for count in (11, 40))
