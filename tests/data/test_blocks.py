@@ -270,6 +270,10 @@ from wassergan.data import open_source
 from wassergan.data.arrays import array_source
 from wassergan.training.batches import BatchStream
 import pyarrow.parquet
+try:
+    import pandas  # pyarrow would import it on the way
+except ImportError:
+    pass
 
 limits.RESIDENT_LIMIT_BYTES = int(sys.argv[2])
 stream = BatchStream(array_source(torch.randn(1000, 25).numpy()), 64, seed=0)

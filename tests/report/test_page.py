@@ -83,9 +83,7 @@ def test_metrics_stand_beside_their_floors_and_under_their_protocol(judged_run: 
     assert "no guarantee of privacy" in page and ">1234</td>" in page
 
 
-def test_metrics_of_another_step_say_so(
-    judged_run: Path, tmp_path: Path, write_metrics: Callable[..., None]
-) -> None:
+def test_metrics_of_another_step_say_so(judged_run: Path, tmp_path: Path, write_metrics: Callable[..., None]) -> None:
     steps = run_summary(judged_run)["steps"]
     judged = json.loads((judged_run / "metrics.json").read_text(encoding="utf-8"))["protocol"]
     write_metrics(judged_run, protocol=judged | {"step": steps})

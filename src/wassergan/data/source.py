@@ -34,6 +34,11 @@ class Reader(Protocol):
         """Rows at `indices` (k,), as (k, ...) in the user's layout."""
 
 
+def _spread(count: int, total: int) -> Tensor:
+    """Up to `count` positions of `total`, evenly from the first to the last."""
+    return torch.linspace(0, total - 1, min(count, total), dtype=torch.float64).long()
+
+
 @dataclass(frozen=True)
 class Split:
     """Row numbers for training and the held-out rows that no training step ever sees; both int64, sorted."""
@@ -51,8 +56,8 @@ class Split:
         return self.train[positions]
 
     def sample_positions(self, count: int) -> Tensor:
-        """Up to `count` positions of training rows to look at, always the same: the first."""
-        return torch.arange(min(count, self.train_count))
+        """Up to `count` positions of training rows to look at, always the same, from all over: data may be sorted."""
+        return _spread(count, self.train_count)
 
     def holds_out(self, row: int) -> bool:
         """Whether a row is held out."""
@@ -84,7 +89,7 @@ class SparseSplit:
 
     def sample_positions(self, count: int) -> Tensor:
         """Up to `count` positions of training rows to look at, always the same: from all over the data."""
-        return torch.linspace(0, self.train_count - 1, min(count, self.train_count), dtype=torch.float64).long()
+        return _spread(count, self.train_count)
 
     def holds_out(self, row: int) -> bool:
         """Whether a row is held out."""
