@@ -11,6 +11,7 @@ Writes docs/results/DATA.json, DATA.md and DATA.png.
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -101,7 +102,7 @@ def main() -> None:
         f"Presets on {options.data} after {options.budget} of training each, {options.seeds} seeds",
         rows,
         summary={"protocol": json.dumps(protocol, ensure_ascii=False)},
-        command=f"python benchmarks/presets.py {' '.join(sys.argv[1:])}",
+        command=f"python benchmarks/presets.py {shlex.join(sys.argv[1:])}".replace(str(options.runs), "FOLDER"),
     )
 
 

@@ -58,3 +58,11 @@ def test_digits_are_grey_levels_0_to_16_with_a_fifth_held_out() -> None:
     assert (back == load_digits().images).all() and back.dtype == "float32"
     encoded = source.train(torch.arange(1437))
     assert encoded.min() == -1 and encoded.max() == 1
+
+
+@pytest.mark.parametrize(("count", "looked"), [(5, 5), (100, 45), (1, 1)])
+def test_training_rows_to_look_at_come_from_all_over(make_source, count: int, looked: int) -> None:  # type: ignore[no-untyped-def]
+    positions = make_source((3,), count=50, heldout=0.1).split.sample_positions(count)
+    assert len(positions) == len(set(positions.tolist())) == looked
+    gaps = positions.diff().double()
+    assert positions[0] == 0 and (looked == 1 or (positions[-1] == 44 and gaps.max() - gaps.min() <= 1))
