@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from wassergan.cli.main import main
 from wassergan.runs import write_run_report
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -173,3 +174,32 @@ def test_hostile_names_do_not_run(
     with opened(write_run_report(judged_run, tmp_path / "hostile.html")) as page:
         assert page.locator("#verdict").inner_text() == hostile
         assert page.title().endswith("wassergan")
+
+
+@pytest.fixture(scope="module", params=["digits", "fashion_mnist"])
+def real_page(request: pytest.FixtureRequest, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a run on real pictures, judged by the command line."""
+    folder = tmp_path_factory.mktemp("real") / request.param
+    data = "digits" if request.param == "digits" else shared_data / "fashion_mnist" / "t10k-images-idx3-ubyte.gz"
+    assert main(["train", str(data), "--steps", "60", "--tick-steps", "20", "--out", str(folder)]) == 0
+    assert main(["evaluate", str(folder), "--count", "500"]) == 0
+    return folder / "report.html"
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+def test_the_page_of_a_real_run_is_whole(opened: Callable[..., Any], real_page: Path, size: tuple[int, int]) -> None:
+    assert real_page.stat().st_size < LARGEST
+    with opened(real_page, size) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+        for name in ("sliced", "gap", "slope", "losses"):
+            assert page.locator(f"#plot-{name} .scatterlayer .trace").count() >= 1
+        assert page.locator("#step").inner_text() == "step 60"
+        last = page.locator("#grid").get_attribute("src")
+        page.locator("#tick").focus()
+        page.keyboard.press("Home")
+        page.locator("#step", has_text="step 0").wait_for()
+        assert page.locator("#grid").get_attribute("src") != last
+        rows = page.locator("section[aria-labelledby=metrics-title] tbody tr")
+        assert rows.count() >= 10 and "Fréchet distance" in rows.first.inner_text()
+        copies = page.locator("section[aria-labelledby=copies-title] img")
+        assert copies.evaluate("picture => picture.decode().then(() => picture.naturalWidth)") > 50
