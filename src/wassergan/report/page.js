@@ -80,7 +80,11 @@ function layout(chart) {
       type: axis === "log" ? "log" : "linear",
       hoverformat: axis === "seconds" ? ".1f" : "d",
     },
-    yaxis: { ...common, title: { text: chart.unit }, type: chart.logarithmic ? "log" : "linear", dtick: chart.logarithmic ? "D2" : null },
+    yaxis: {
+      ...common,
+      title: { text: chart.unit },
+      ...(chart.logarithmic ? { type: "log", dtick: "D2", tickformat: ".2~g" } : { type: "linear" }),
+    },
   };
 }
 
