@@ -5,7 +5,7 @@ Model space is float32, channels first: pictures and fields are (C, H, W), table
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -38,6 +38,30 @@ def from_channels_first(values: Tensor, layout: str) -> Tensor:
             return values.movedim(1, 3)
         case _:
             return values
+
+
+class AnyCodec(Protocol):
+    """The way between the user's units and model space, whatever the data are."""
+
+    @property
+    def layout(self) -> str:
+        """The user's axes, or `table`."""
+
+    @property
+    def dtype(self) -> str:
+        """The user's type."""
+
+    def encode(self, values: Tensor) -> Tensor:
+        """(n, ...) in user units to (n, ...) float32 in model space."""
+
+    def decode(self, samples: Tensor) -> Tensor:
+        """The inverse of `encode`."""
+
+    def decode_numpy(self, samples: Tensor) -> NDArray[Any]:
+        """Like `decode`, as a NumPy array."""
+
+    def state(self) -> dict[str, Any]:
+        """Plain types and tensors, for a checkpoint."""
 
 
 @dataclass(frozen=True)
