@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from wassergan.constraints import constraint_named
-from wassergan.data import Codec, Source, open_source
+from wassergan.data import AnyCodec, Codec, Source, TableCodec, open_source
 from wassergan.errors import UserError
-from wassergan.networks import Bounded, build_networks
+from wassergan.networks import Bounded, FieldLayout, TableHead, build_networks
 from wassergan.objectives import objective_named
 from wassergan.settings import TrainSettings
 from wassergan.training import ALONE, OptimizerSettings, Processes, Trainer, rate_schedule
@@ -32,18 +32,19 @@ def open_data(settings: TrainSettings, *, report: Callable[[str], None]) -> Sour
         key=settings.key,
         layout=settings.layout,
         scale=settings.scale,
+        schema=settings.schema,
         heldout=settings.heldout,
         seed=settings.seed,
         report=report,
     )
 
 
-def networks_of(settings: TrainSettings, shape: tuple[int, ...], codec: Codec) -> tuple[nn.Module, nn.Module]:
+def networks_of(settings: TrainSettings, shape: tuple[int, ...], codec: AnyCodec) -> tuple[nn.Module, nn.Module]:
     """The generator and the critic that resolved settings describe, for samples of a shape."""
     return build_networks(
         _given(settings.network),
         shape,
-        head=Bounded(codec.low, codec.high),
+        head=_head_of(codec),
         latent_dim=_given(settings.latent_dim),
         generator_widths=_given(settings.generator_widths),
         critic_widths=_given(settings.critic_widths),
@@ -54,6 +55,19 @@ def networks_of(settings: TrainSettings, shape: tuple[int, ...], codec: Codec) -
         critic_norm=_given(settings.critic_norm),
         seed=settings.seed,
     )
+
+
+def _head_of(codec: AnyCodec) -> nn.Module:
+    if isinstance(codec, TableCodec):
+        return TableHead([FieldLayout(*field) for field in codec.fields])
+    assert isinstance(codec, Codec)
+    return Bounded(codec.low, codec.high)
+
+
+def latent_numbers(settings: TrainSettings, generator: nn.Module) -> int:
+    """Numbers in a latent vector of a generator, with those that its head draws by."""
+    noise = sum(module.noise_dim for module in generator.modules() if isinstance(module, TableHead))
+    return _given(settings.latent_dim) + noise
 
 
 def build_trainer(settings: TrainSettings, source: Source, processes: Processes = ALONE) -> Trainer:
@@ -71,7 +85,7 @@ def build_trainer(settings: TrainSettings, source: Source, processes: Processes 
             clip=_given(settings.clip),
             penalty_weight=_given(settings.penalty_weight),
         ),
-        latent_dim=_given(settings.latent_dim),
+        latent_dim=latent_numbers(settings, generator),
         batch_size=_given(settings.batch_size),
         critic_steps=_given(settings.critic_steps),
         penalty_every=_given(settings.penalty_every),

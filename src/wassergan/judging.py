@@ -14,7 +14,7 @@ from torch import Tensor
 
 from wassergan import __version__
 from wassergan.building import choose_device, open_data
-from wassergan.data import Source, open_source
+from wassergan.data import Source, number_codec, open_source
 from wassergan.errors import UserError
 from wassergan.evaluation.features import Features, Samples, features_named
 from wassergan.evaluation.judge import LARGEST, Populations, judge
@@ -109,7 +109,7 @@ def _open(settings: EvaluateSettings, told: Told) -> _Case:
     content = place.load(settings.checkpoint)
     trained = TrainSettings.from_mapping(content["settings"])
     sampler = open_sampler(place.path, checkpoint=settings.checkpoint, device=settings.device)
-    samples = Samples(content["kind"], tuple(content["shape"]), sampler.codec)
+    samples = Samples(content["kind"], tuple(content["shape"]), number_codec(sampler.codec, "wassergan evaluate"))
     features = features_named(settings.features, samples, device=choose_device(settings.device))
     data = settings.data or trained.data
     if not data:
@@ -122,7 +122,8 @@ def _open(settings: EvaluateSettings, told: Told) -> _Case:
 
 def _open_against(data: str, trained: TrainSettings, source: Source, told: Told) -> Source:
     found = open_source(data, size=trained.size, colour=trained.colour, layout=trained.layout, report=told)
-    if found.shape != source.shape or found.codec.whole != source.codec.whole:
+    codec, other = (number_codec(each.codec, "wassergan evaluate") for each in (source, found))
+    if found.shape != source.shape or other.whole != codec.whole:
         raise UserError(
             f"{data} cannot be held against the run's samples",
             found=f"{_described(found)} where the run has {_described(source)}",
@@ -154,7 +155,7 @@ def _heldout(case: _Case) -> Tensor:
         return _cached(case, "heldout", case.source, rows, case.source.heldout)
     against = case.against
     # The run's own scale, whatever the other data would have been standardised to.
-    codec = replace(case.source.codec, layout=against.codec.layout)
+    codec = replace(number_codec(case.source.codec, "wassergan evaluate"), layout=against.codec.layout)
     return _cached(
         case, "against", against, _spread(len(against), LARGEST), lambda rows: codec.encode(against.values(rows))
     )
@@ -184,7 +185,8 @@ def _cached(case: _Case, part: str, source: Source, rows: Tensor, read: Callable
 
 
 def _codec_key(source: Source) -> list[Any]:
-    return [source.codec.offset.tolist(), source.codec.scale.tolist()]
+    codec = number_codec(source.codec, "wassergan evaluate")
+    return [codec.offset.tolist(), codec.scale.tolist()]
 
 
 def _read(rows: Tensor, read: Callable[[Tensor], Tensor]) -> Iterator[Tensor]:

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from wassergan.building import open_data
-from wassergan.data import Source
+from wassergan.data import Source, number_codec
 from wassergan.errors import UserError
 from wassergan.plots import (
     fields_figure,
@@ -74,6 +74,7 @@ def look_at(
     """
     content = RunFolder(folder).load(checkpoint)
     sampler = sampler_of(content, device=device)
+    number_codec(sampler.codec, "wassergan look")
     source = None if sampler.kind == "image" else _source(content, data, report)
     out.mkdir(parents=True, exist_ok=True)
     files = []

@@ -38,6 +38,7 @@ _COMMON: Values = {
 LARGEST_NARROW_VECTOR = 16
 LARGEST_SMALL_SAMPLE = 256
 LARGEST_MLP_SAMPLE = 4096
+LEAST_FOR_LARGE_BATCHES = 2000
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,28 @@ def _default(shape: tuple[int, ...], count: int) -> Values:
     }
 
 
+def _table(count: int) -> Values:
+    """Our own for tables, from the measurements in docs/lab-notes.md."""
+    return {
+        "network": "residual",
+        "constraint": "lp",
+        "penalty_weight": 10.0,
+        "latent_dim": 64,
+        "generator_widths": (256, 256, 256),
+        "critic_widths": (256, 256, 256),
+        "activation": "silu",
+        "generator_norm": "layer",
+        "batch_size": 500 if count >= LEAST_FOR_LARGE_BATCHES else 64,
+        "critic_steps": 1,
+        "generator_rate": 1e-3,
+        "critic_rate": 1e-3,
+        "schedule": "inverse_sqrt",
+        "schedule_steps": 5000,
+        "average_half_life": 2_000_000.0,
+        "average_ramp": 0.1,
+    }
+
+
 def _convolutional(shape: tuple[int, ...]) -> str:
     return "conv" if len(shape) == 3 and min(shape[1:]) >= 4 else "mlp"
 
@@ -148,22 +171,29 @@ PRESETS: dict[str, Preset] = {
 }
 
 
-def resolve(settings: TrainSettings, *, shape: tuple[int, ...], train_count: int) -> TrainSettings:
+def resolve(
+    settings: TrainSettings, *, shape: tuple[int, ...], train_count: int, kind: str = "vector"
+) -> TrainSettings:
     """Fill in from the preset what the user left open.
 
     Args:
         settings: as given.
         shape: one sample in model space.
         train_count: training samples.
+        kind: of the source; tables have a recipe of their own among the defaults.
 
     Raises:
         UserError: the preset is not known.
     """
     if settings.preset not in PRESETS:
         raise unknown_name("preset", settings.preset, PRESETS)
-    resolved = settings.with_defaults({**_COMMON, **PRESETS[settings.preset].values(shape, train_count)})
+    own = kind == "table" and settings.preset == "default"
+    values = _table(train_count) if own else PRESETS[settings.preset].values(shape, train_count)
+    resolved = settings.with_defaults({**_COMMON, **values})
     # Batch normalisation is the convolutional generator's of DCGAN; the MLPs of the papers have none.
-    resolved = resolved.with_defaults({"generator_norm": "none" if resolved.network == "mlp" else "batch"})
+    resolved = resolved.with_defaults(
+        {"generator_norm": "none" if resolved.network in ("mlp", "residual") else "batch"}
+    )
     # Layer normalisation helps a penalised critic and would undo spectral normalisation or a certificate.
     resolved = resolved.with_defaults(
         {"critic_norm": "none" if resolved.constraint in ("sn", "orthogonal") else "layer"}

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from wassergan.building import build_trainer, choose_device, networks_of, open_data
-from wassergan.data import Codec, Source
+from wassergan.building import build_trainer, choose_device, latent_numbers, networks_of, open_data
+from wassergan.data import Source, codec_from_state
 from wassergan.environment import environment
 from wassergan.errors import UserError
 from wassergan.evaluation import HeldoutDistance
@@ -29,6 +29,7 @@ from wassergan.training import ALONE, Checkpoints, Processes, RunLog, Trainer, r
 
 PREVIEW_SAMPLES = 64
 PREVIEW_VECTORS = 2000
+ROWS = ("vector", "table")  # kinds whose samples are rows, drawn beside real ones
 FIRST_CURVES_SECONDS = 30.0  # the first figure takes a second; a short run draws it at its end
 CURVES_SHARE = 0.02  # of the run's time may go into redrawing the curves
 SAVE_EVERY_SECONDS = 300.0
@@ -69,7 +70,7 @@ def train_run(
             return _go_on(place, _changes_of(settings), "latest", observers, interrupted, processes)
         with processes.together():
             source = open_data(settings, report=observers.said)
-            settings = resolve(settings, shape=source.shape, train_count=source.train_count)
+            settings = resolve(settings, shape=source.shape, train_count=source.train_count, kind=source.kind)
             run = _Run(settings, place, source, build_trainer(settings, source, processes))
             keeper = _keeper(run, processes, observers)
         # Only now, when nothing in the user's input can fail any more.
@@ -127,11 +128,11 @@ def open_sampler(
 def sampler_of(content: Mapping[str, Any], *, device: str = "auto", processes: Processes = ALONE) -> Sampler:
     """The same from the content of a checkpoint."""
     settings = TrainSettings.from_mapping(content["settings"])
-    codec = Codec.from_state(content["codec"])
+    codec = codec_from_state(content["codec"])
     generator, _ = networks_of(settings, tuple(content["shape"]), codec)
     generator.load_state_dict(content["trainer"]["average"])
-    assert settings.latent_dim is not None
-    return Sampler(generator.eval().to(choose_device(device, processes)), settings.latent_dim, codec, content["kind"])
+    latent_dim = latent_numbers(settings, generator)
+    return Sampler(generator.eval().to(choose_device(device, processes)), latent_dim, codec, content["kind"])
 
 
 def write_run_report(folder: Path, path: Path | None = None) -> Path:
@@ -261,7 +262,7 @@ class _Keeper(_Bystander):
 
     def start(self) -> None:
         run = self._run
-        self._real = None if run.source.kind != "vector" else _rows(run.source)
+        self._real = _rows(run.source) if run.source.kind in ROWS else None
         bounded = (record["step"] for record in read_log(run.place.log) if "w1_lower" in record)
         self._bounded_at: int | None = max(bounded, default=None)
         self._saved_at, self._curves_due = time.perf_counter(), time.perf_counter() + FIRST_CURVES_SECONDS
@@ -316,7 +317,7 @@ class _Keeper(_Bystander):
 
     def _draw_samples(self, trainer: Trainer) -> None:
         source = self._run.source
-        count = PREVIEW_VECTORS if source.kind == "vector" else PREVIEW_SAMPLES
+        count = PREVIEW_VECTORS if source.kind in ROWS else PREVIEW_SAMPLES
         samples = source.codec.decode_numpy(trainer.sample(count))
         path = self._run.place.grid(trainer.step)
         write_picture(samples, path, codec=source.codec, kind=source.kind, real=self._real)

@@ -1,4 +1,4 @@
-"""From a trained generator to samples on disk in the user's units, as array, grid or pictures; constant memory."""
+"""From a trained generator to samples on disk in the user's units, as array, grid, pictures or table."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -15,10 +15,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from wassergan.constraints import WHOLE, Share
-from wassergan.data import Codec
+from wassergan.data import TABLE_SUFFIXES, AnyCodec, Codec, TableCodec, table_suffix, write_table
 from wassergan.errors import UserError, WorkError
 from wassergan.files import replacing
-from wassergan.plots import picture_grid, save_figure, save_picture, vector_figure
+from wassergan.plots import picture_grid, save_figure, save_picture, table_figure, vector_figure
 from wassergan.training import ALONE, SAMPLING_CHUNK, Processes, sample_chunks
 
 LARGEST_GRID = 10_000
@@ -31,14 +31,14 @@ class Sampler:
 
     Args:
         generator: averaged weights.
-        latent_dim: numbers in a latent vector.
+        latent_dim: numbers in a latent vector, a head's noise included.
         codec: model space to user units.
-        kind: `image`, `field` or `vector`.
+        kind: `image`, `field`, `vector` or `table`.
     """
 
     generator: nn.Module
     latent_dim: int
-    codec: Codec
+    codec: AnyCodec
     kind: str
 
     def chunks(self, count: int, *, seed: int, share: Share = WHOLE) -> Iterator[NDArray[Any]]:
@@ -70,17 +70,20 @@ def write_samples(
     Args:
         sampler: what to draw from.
         path: `.npy`: one array in the user's units, streamed; `.png`: one grid (or a plot, for vectors) with a
-            fixed range; no suffix: a folder with one PNG per sample.
+            fixed range; no suffix: a folder with one PNG per sample; `.csv`, `.parquet` or `.feather`: rows of a table.
         count: how many.
         seed: a smaller count gives the first samples of a larger one.
         progress: told how many samples are done.
-        processes: all call this; each draws every so many-th chunk. A `.png` is drawn by process 0 alone.
+        processes: all call this; each draws every so many-th chunk. A `.png` or a table is drawn by process 0 alone.
 
     Raises:
         UserError: the suffix is not known, the folder is not empty, or vectors were asked for as pictures.
         WorkError: the file system refuses.
     """
     processes.from_first(lambda: _prepare(path, count, sampler.kind))
+    if table_suffix(path):
+        processes.from_first(lambda: _write_table(sampler, path, count=count, seed=seed, progress=progress))
+        return
     match path.suffix:
         case ".npy":
             _write_array(sampler, path, count=count, seed=seed, progress=progress, processes=processes)
@@ -93,8 +96,30 @@ def write_samples(
             _write_folder(sampler, path, count=count, seed=seed, progress=progress, processes=processes)
 
 
+def _write_table(sampler: Sampler, path: Path, *, count: int, seed: int, progress: Progress) -> None:
+    assert isinstance(sampler.codec, TableCodec)
+    done = 0
+
+    def chunks() -> Iterator[NDArray[Any]]:
+        nonlocal done
+        for chunk in sampler.chunks(count, seed=seed):
+            yield chunk
+            done += len(chunk)
+            progress(done)
+
+    with replacing(path) as temporary:
+        write_table(sampler.codec, chunks(), temporary, like=path)
+
+
 def _prepare(path: Path, count: int, kind: str) -> None:
     """Refuse what cannot be written, and make the folders."""
+    if (kind == "table") != bool(table_suffix(path)) and not (kind == "table" and path.suffix == ".png"):
+        wanted = f"{', '.join(TABLE_SUFFIXES)} or .png" if kind == "table" else ".npy, .png or a folder"
+        what = "Rows of a table" if kind == "table" else "Samples"
+        raise UserError(f"{what} are written as {wanted}", found=f"'{path.name}'", mend="choose one of those suffixes")
+    if kind == "table" and path.suffix != ".png":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return
     if path.suffix not in (".npy", ".png", ""):
         raise UserError(
             "Samples are written as .npy, .png or a folder",
@@ -120,7 +145,7 @@ def write_picture(
     samples: NDArray[Any],
     path: Path,
     *,
-    codec: Codec,
+    codec: AnyCodec,
     kind: str,
     real: NDArray[Any] | None = None,
     columns: int | None = None,
@@ -131,10 +156,14 @@ def write_picture(
         samples: (n, ...) in the user's units and layout.
         path: the file.
         codec: gives layout and range.
-        kind: `image`, `field` or `vector`.
-        real: for vectors, real rows to draw beside them.
+        kind: `image`, `field`, `vector` or `table`.
+        real: for vectors and tables, real rows to draw beside them.
         columns: of a grid; a square one unless given.
     """
+    if isinstance(codec, TableCodec):
+        names = {column.name: column.names for column in codec.columns}
+        save_figure(table_figure(names, samples, real), path)
+        return
     if kind == "vector":
         rows = [None if each is None else each.reshape(len(each), -1).astype(np.float64) for each in (samples, real)]
         assert rows[0] is not None
@@ -143,8 +172,9 @@ def write_picture(
     save_picture(grid_picture(samples, codec, kind, columns), path)
 
 
-def grid_picture(samples: NDArray[Any], codec: Codec, kind: str, columns: int | None = None) -> Image.Image:
+def grid_picture(samples: NDArray[Any], codec: AnyCodec, kind: str, columns: int | None = None) -> Image.Image:
     """Samples (n, ...) in the user's units and layout on one grid, with the fixed range of their codec."""
+    assert isinstance(codec, Codec)
     if codec.layout == "NCHW":
         samples = np.moveaxis(samples, 1, 3)
     low, high = (float((bound * codec.scale + codec.offset).mean()) for bound in (codec.low, codec.high))

@@ -169,12 +169,12 @@ class TrainSettings:
         parse=positive_int,
         group="Recipe",
     )
-    network: str | None = setting(None, "Architecture.", group="Recipe", values="mlp|conv|resnet")
+    network: str | None = setting(None, "Architecture.", group="Recipe", values="mlp|residual|conv|resnet")
     generator_widths: tuple[int, ...] | None = setting(
-        None, "Hidden widths of an mlp generator.", parse=parse_widths, group="Recipe", values="W,W,..."
+        None, "Hidden widths of an mlp or residual generator.", parse=parse_widths, group="Recipe", values="W,W,..."
     )
     critic_widths: tuple[int, ...] | None = setting(
-        None, "Hidden widths of an mlp critic.", parse=parse_widths, group="Recipe", values="W,W,..."
+        None, "Hidden widths of its critic.", parse=parse_widths, group="Recipe", values="W,W,..."
     )
     maps: int | None = setting(None, "Feature maps of conv and resnet.", parse=positive_int, group="Recipe")
     activation: str | None = setting(None, "Activation of an mlp.", group="Recipe", values="leaky_relu|silu|maxmin")
@@ -269,12 +269,20 @@ class TrainSettings:
     colour: str = setting("auto", "Pictures: colours.", group="Data", values="auto|grey|rgb")
     skip_unreadable: bool = setting(False, "Pictures: count unreadable ones and go on.", group="Data", flag=True)
     key: str | None = setting(None, "Which array of a .npz.", group="Data")
-    layout: str = setting("auto", "Axes of an array.", group="Data", values="auto|N|ND|NHW|NHWC|NCHW")
+    layout: str = setting(
+        "auto",
+        "Axes of an array; table: read Parquet, Arrow or Feather files of numbers as tables.",
+        group="Data",
+        values="auto|N|ND|NHW|NHWC|NCHW|table",
+    )
     scale: str = setting(
         "auto",
         "Standardise floats per feature or for the whole array.",
         group="Data",
         values="auto|feature|array",
+    )
+    schema: str | None = setting(
+        None, "Tables: a JSON file that says what the columns are.", group="Data", values="FILE"
     )
     heldout: float | None = setting(
         None, "Share of the samples never trained on (0.1; 0.2 of the digits).", parse=fraction, group="Data"
@@ -323,8 +331,8 @@ class SampleSettings:
     run: str = ""
     out: str | None = setting(
         None,
-        "samples.png in the run folder unless given; .npy: array in the data's own units; .png: one grid; "
-        "no suffix: a folder of pictures.",
+        "samples.png (tables: samples.csv) in the run folder unless given; .npy: array in the data's own units; "
+        ".png: one grid; no suffix: a folder of pictures; tables: .csv, .csv.gz, .parquet or .feather.",
         group="Sampling",
         values="FILE|FOLDER",
     )

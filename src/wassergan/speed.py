@@ -64,7 +64,7 @@ def measure(settings: Sequence[TrainSettings], *, seconds: float, rounds: int = 
     resolved, trainers = [], []
     for each in settings:
         source = open_data(each, report=lambda sentence: None)
-        each = resolve(each, shape=source.shape, train_count=source.train_count)
+        each = resolve(each, shape=source.shape, train_count=source.train_count, kind=source.kind)
         trainer = build_trainer(each, source)
         resolved.append((each, torch.get_num_threads()))
         trainers.append(trainer)

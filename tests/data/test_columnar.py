@@ -83,23 +83,35 @@ def test_a_folder_is_read_in_the_order_of_its_names(tmp_path: Path) -> None:
     assert (values_of(tmp_path / "[ac].parquet")[:, 0] == np.delete(whole["x"].to_numpy(), slice(20, 50))).all()  # type: ignore[index]
 
 
-def test_columns_that_are_no_numbers_are_named(tmp_path: Path) -> None:
-    content = table(name=["a"] * 40, when=pyarrow.array([0] * 40, pyarrow.timestamp("s")), yes=[True] * 40)
+def test_columns_that_are_no_numbers_make_a_table_and_are_no_array(tmp_path: Path) -> None:
+    content = table(name=["a", "b"] * 20, when=pyarrow.array([0] * 40, pyarrow.timestamp("s")), yes=[True, False] * 20)
     parquet.write_table(content, tmp_path / "a.parquet")
+    assert open_source(tmp_path / "a.parquet").kind == "table"
     with pytest.raises(
         UserError,
         match=r"a.parquet has columns that are not numbers: name \(string\), when \(timestamp\[.*\]\), yes \(bool\)\. "
-        "Leave them out",
+        "Leave them out, or read a table",
     ):
-        open_source(tmp_path / "a.parquet")
+        open_source(tmp_path / "a.parquet", layout="ND")
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-def test_missing_values_are_refused_with_their_place(tmp_path: Path, kind: str) -> None:
+def test_missing_values_make_a_table_and_no_array(tmp_path: Path, kind: str) -> None:
     holes = [None if row in (23, 31) else float(row) for row in range(40)]
     WRITERS[kind](table(z=holes), tmp_path / f"a.{kind}")
+    source = open_source(tmp_path / f"a.{kind}")
+    assert source.kind == "table"
+    assert source.values(torch.arange(40))[:, 2].isnan().nonzero().flatten().tolist() == [23, 31]
     with pytest.raises(UserError, match=rf"a.{kind} holds missing values: the first in row 23, column z\. Fill them"):
-        open_source(tmp_path / f"a.{kind}")
+        open_source(tmp_path / f"a.{kind}", layout="ND")
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_numbers_without_holes_are_a_table_where_that_is_asked_for(tmp_path: Path, kind: str) -> None:
+    WRITERS[kind](table(), tmp_path / f"a.{kind}")
+    assert open_source(tmp_path / f"a.{kind}").kind == "vector"
+    source = open_source(tmp_path / f"a.{kind}", layout="table")
+    assert (source.kind, source.columns, len(source)) == ("table", ("x", "y"), 40)
 
 
 def test_not_finite_values_and_constant_columns_are_named(tmp_path: Path) -> None:

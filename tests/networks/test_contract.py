@@ -9,7 +9,10 @@ from wassergan.lipschitz import MaxMin
 from wassergan.networks import NETWORKS, Bounded, build_networks
 
 PICTURES = [(1, 8, 8), (3, 28, 28), (4, 33, 49), (1, 4, 4), (3, 7, 5), (1, 4, 30)]
-CASES = [(kind, shape) for kind in NETWORKS for shape in PICTURES] + [("mlp", (2,)), ("mlp", (1,)), ("mlp", (17,))]
+CASES = [(kind, shape) for kind in NETWORKS for shape in PICTURES] + [
+    (kind, shape) for kind in ("mlp", "residual") for shape in [(2,), (1,), (17,)]
+]
+FULLY_CONNECTED = ("mlp", "residual")
 
 
 def build(
@@ -32,7 +35,7 @@ def build(
         maps=4,
         activation=activation,
         critic_activation=critic_activation or activation,
-        generator_norm=generator_norm or ("none" if kind == "mlp" else "batch"),
+        generator_norm=generator_norm or ("none" if kind in FULLY_CONNECTED else "batch"),
         critic_norm=critic_norm,
         seed=seed,
     )
@@ -92,8 +95,8 @@ def test_the_critic_sees_every_number_of_a_sample(kind: str, shape: tuple[int, .
 @pytest.mark.parametrize(("kind", "shape"), CASES)
 @pytest.mark.parametrize("norm", ["batch", "layer", "none"])
 def test_every_generator_weight_learns_and_every_pixel_varies(kind: str, shape: tuple[int, ...], norm: str) -> None:
-    if kind == "mlp" and norm == "batch":
-        with pytest.raises(UserError, match="Unknown norm of an mlp: 'batch'. Known: none, layer"):
+    if kind in FULLY_CONNECTED and norm == "batch":
+        with pytest.raises(UserError, match=r"Unknown norm of an? .*: 'batch'\. Known: none, layer"):
             build(kind, shape, generator_norm=norm)
         return
     generator, _ = build(kind, shape, generator_norm=norm)

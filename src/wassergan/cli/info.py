@@ -9,8 +9,10 @@ import click
 
 @click.command()
 @click.argument("target")
+@click.option("--schema", metavar="FILE", help="Tables: a JSON file that says what the columns are.")
+@click.option("--layout", default="auto", metavar="auto|table|...", help="As for `train`.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def info(target: str, as_json: bool) -> None:
+def info(target: str, schema: str | None, layout: str, as_json: bool) -> None:
     """Say what a run folder, or a data source that `train` reads, holds.
 
     \b
@@ -18,28 +20,44 @@ def info(target: str, as_json: bool) -> None:
       wassergan info runs/digits-default-1
       wassergan info runs/digits-default-1 --json
       wassergan info fields.npz
+      wassergan info people.csv --schema people.json
     """
     from wassergan.runfolder import RunFolder, run_summary
 
     if Path(target).is_dir() and RunFolder(Path(target)).holds_run():
         facts = run_summary(Path(target))
     else:
-        facts = _data_facts(target)
+        facts = _data_facts(target, schema, layout)
     if as_json:
         click.echo(json.dumps(facts))
         return
-    settings = facts.pop("settings", {})
+    settings, table = facts.pop("settings", {}), facts.pop("table", [])
+    if table:
+        del facts["columns"]
     for name, value in facts.items():
         click.echo(f"{name:<20} {_shown(value)}")
     for name, value in settings.items():
         if value is not None:
             click.echo(f"  {name:<18} {_shown(value)}")
+    for line in _aligned([list(_column_words(column)) for column in table]):
+        click.echo(f"  {line}")
 
 
-def _data_facts(target: str) -> dict[str, Any]:
-    from wassergan.data import open_source
+def _column_words(column: dict[str, Any]) -> tuple[str, ...]:
+    held = f"{column['levels']} levels" if "levels" in column else f"{column['low']} to {column['high']}"
+    missing = f"{column['missing']:.2%} missing" if column["missing"] else "none missing"
+    return column["name"], column["kind"], held, missing, f"{column['coded']} ({column['width']})"
 
-    source = open_source(target, report=lambda sentence: click.echo(sentence, err=True))
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    widths = [max(map(len, words)) for words in zip(*rows, strict=True)]
+    return ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _data_facts(target: str, schema: str | None, layout: str) -> dict[str, Any]:
+    from wassergan.data import column_facts, open_source
+
+    source = open_source(target, schema=schema, layout=layout, report=lambda sentence: click.echo(sentence, err=True))
     codec = source.codec
     return {
         "data": source.name,
@@ -51,6 +69,7 @@ def _data_facts(target: str) -> dict[str, Any]:
         "layout": codec.layout,
         "dtype": codec.dtype,
         **({"columns": list(source.columns)} if source.columns else {}),
+        **({"table": column_facts(source)} if source.kind == "table" else {}),
     }
 
 

@@ -13,7 +13,7 @@ OK, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 # Verb → (module that holds a click command of the same name, one line for `--help`).
 # The line stands here so that `wassergan --help` imports none of the verbs.
 VERBS: dict[str, tuple[str, str]] = {
-    "train": ("wassergan.cli.train", "Train a generator on pictures or arrays."),
+    "train": ("wassergan.cli.train", "Train a generator on pictures, arrays or tables."),
     "resume": ("wassergan.cli.resume", "Go on with a run."),
     "sample": ("wassergan.cli.sample", "Draw samples from a run."),
     "evaluate": ("wassergan.cli.evaluate", "Judge a run's samples against held-out ones."),
@@ -53,7 +53,7 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="wassergan")
 def cli() -> None:
-    """Wasserstein GANs for pictures and arrays, and Wasserstein distances that carry their guarantee.
+    """Wasserstein GANs for pictures, arrays and tables, and Wasserstein distances that carry their guarantee.
 
     \b
     Examples:

@@ -23,11 +23,11 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
     Examples:
       wassergan sample runs/digits --count 64 --out digits.png
       wassergan sample runs/digits --count 1000000 --out digits.npy
+      wassergan sample runs/people --count 10000 --out people.csv
       wassergan sample runs/photos --count 500 --out pictures/ --seed 7
       torchrun --nproc-per-node 4 -m wassergan sample runs/photos --count 1000000 --out photos.npy
     """
     settings = SampleSettings(run=str(run), **given(flags))
-    out = Path(settings.out) if settings.out else run / "samples.png"
 
     from tqdm import tqdm
 
@@ -40,6 +40,9 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
         silent = processes.rank > 0 or not sys.stderr.isatty()
         with processes.together():
             sampler = open_sampler(run, checkpoint=settings.checkpoint, device=settings.device, processes=processes)
+        out = (
+            Path(settings.out) if settings.out else run / ("samples.csv" if sampler.kind == "table" else "samples.png")
+        )
         with tqdm(total=settings.count, unit="sample", file=sys.stderr, disable=silent) as bar:
             write_samples(
                 sampler,

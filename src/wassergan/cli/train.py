@@ -33,9 +33,9 @@ INTERRUPTED = 130
 def train(data: str, out: Path | None, as_json: bool, **flags: Any) -> int:
     """Train a generator on DATA.
 
-    DATA is `digits`; a folder of pictures, or .tar shards of them; a .npy, .npz or IDX (.gz) file; or .parquet,
-    .arrow or .feather files with numeric columns. Shards and tables may come as a folder or as a pattern in quotes.
-    What is larger than memory is streamed.
+    DATA is `digits`; a folder of pictures, or .tar shards of them; a .npy, .npz or IDX (.gz) file; a table in a .csv
+    (.gz) file; or .parquet, .arrow or .feather files. Shards and these may come as a folder or as a pattern in quotes.
+    Arrays and pictures that are larger than memory are streamed.
 
     \b
     Examples:
@@ -45,6 +45,7 @@ def train(data: str, out: Path | None, as_json: bool, **flags: Any) -> int:
       wassergan train points.npy --constraint gp --seed 1
       torchrun --nproc-per-node 4 -m wassergan train photos/ --out runs/photos
       wassergan train rows.parquet --budget 1h
+      wassergan train people.csv --schema people.json --budget 3m
       wassergan train 'shards/part-{000..099}.tar' --size 64
 
     Writes log, checkpoints, sample grids and curves into the run folder. Ctrl-C saves and stops;
@@ -100,8 +101,15 @@ def _tell(summary: dict[str, Any], folder: Path, *, stopped_early: bool, as_json
             f"(floor {summary['sliced_w1_floor']:.4f}).\n"
             f"Report:  {folder / 'report.html'}\n"
             f"Curves:  {folder / 'curves.png'}\n"
-            f"Draw:    wassergan sample {folder} --count 64 --out samples.png"
+            f"Draw:    wassergan sample {folder} {_sample_flags(folder)}"
         )
+
+
+def _sample_flags(folder: Path) -> str:
+    from wassergan.runfolder import RunFolder
+
+    table = RunFolder(folder).load()["kind"] == "table"
+    return "--count 1000 --out rows.csv" if table else "--count 64 --out samples.png"
 
 
 def _free_folder(data: str, preset: str) -> Path:

@@ -1,28 +1,57 @@
 """Data sources: from a path, an array or the bundled digits to samples in model space."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from wassergan.data.arrays import array_source, load_array
-from wassergan.data.codec import Codec
+from wassergan.data.codec import AnyCodec, Codec, number_codec
 from wassergan.data.columnar import columnar_source, is_columnar
 from wassergan.data.folders import PICTURE_SUFFIXES, holds_any, is_pattern, is_shard, matching_files
 from wassergan.data.idx import is_idx, read_idx
 from wassergan.data.source import Source
+from wassergan.data.tables import (
+    TABLE_SUFFIXES,
+    Schema,
+    TableCodec,
+    column_facts,
+    csv_source,
+    frame_source,
+    is_csv,
+    is_frame,
+    read_schema,
+    table_suffix,
+    write_table,
+)
 from wassergan.errors import UserError
 
-KINDS = "'digits', a folder or .tar shards of pictures, or a .npy, .npz, IDX, Parquet, Arrow or Feather file"
+KINDS = "'digits', a folder or .tar shards of pictures, or a .npy, .npz, IDX, CSV, Parquet, Arrow or Feather file"
 
-__all__ = ["Codec", "Source", "open_source"]
+__all__ = [
+    "TABLE_SUFFIXES",
+    "AnyCodec",
+    "Codec",
+    "Source",
+    "TableCodec",
+    "codec_from_state",
+    "column_facts",
+    "number_codec",
+    "open_source",
+    "table_suffix",
+    "write_table",
+]
+
+
+def codec_from_state(state: Mapping[str, Any]) -> AnyCodec:
+    """The codec of a checkpoint."""
+    return TableCodec.from_state(state) if "columns" in state else Codec.from_state(state)
 
 
 def open_source(
-    data: str | Path | NDArray[Any] | Tensor,
+    data: Any,
     *,
     size: tuple[int, int] | None = None,
     colour: str = "auto",
@@ -30,6 +59,7 @@ def open_source(
     key: str | None = None,
     layout: str = "auto",
     scale: str = "auto",
+    schema: str | Path | None = None,
     heldout: float | None = None,
     seed: int = 0,
     report: Callable[[str], None] = lambda message: None,
@@ -39,13 +69,15 @@ def open_source(
     Args:
         data: `digits`; a folder or `.tar` shards of pictures; a `.npy`, `.npz` or IDX file; Parquet, Arrow or Feather
             files; a folder of shards or of tables, or a pattern such as `part-{000..099}.tar` or `part-*.parquet`;
-            or an array or tensor of samples.
+            a `.csv` or `.tsv` file, `.gz` too; an array or tensor of samples; or a DataFrame of pandas or polars.
         size: (height, width), for pictures.
         colour: `auto`, `grey` or `rgb`, for pictures.
         skip_unreadable: go on without pictures that cannot be read.
         key: which array of a `.npz`.
-        layout: `auto`, `N`, `ND`, `NHW`, `NHWC` or `NCHW`, for arrays.
+        layout: `auto`, `N`, `ND`, `NHW`, `NHWC` or `NCHW`, for arrays; `table` reads Parquet, Arrow and Feather files
+            of numbers as tables, as those with other columns or missing values are anyway.
         scale: `auto`, `feature` or `array`: how floats are standardised.
+        schema: a JSON file that says what a table's columns are.
         heldout: share of the samples held out; a tenth unless given (a fifth of the digits).
         seed: chooses the held-out samples.
         report: told, in a sentence, what was decided on the way.
@@ -58,6 +90,10 @@ def open_source(
         data = data.detach().cpu().numpy()
     if isinstance(data, np.ndarray):
         return array_source(data, layout=layout, scale=scale, report=report, **split)
+    said = read_schema(Path(schema)) if schema else Schema()
+    if is_frame(data):
+        return frame_source(data, schema=said, report=report, **split)
+    _refuse_schema(data, schema)
     if str(data) == "digits":
         from wassergan.data.digits import digits_source  # scikit-learn takes a second to import
 
@@ -72,7 +108,8 @@ def open_source(
             return shard_source(files, path.name, options, report=report)
         return image_folder_source(path, options, report=report)
     if _all(files, is_columnar):
-        return columnar_source(files, path.name, layout=layout, scale=scale, report=report, **split)
+        table = said if schema else None
+        return columnar_source(files, path.name, layout=layout, scale=scale, schema=table, report=report, **split)
     if len(files) > 1:
         raise UserError(
             f"The files of {data} cannot be read together",
@@ -80,6 +117,8 @@ def open_source(
             mend="give .tar files of pictures, or Parquet, Arrow or Feather files",
         )
     (path,) = files
+    if is_csv(path):
+        return csv_source(path, schema=said, report=report, **split)
     if path.suffix in (".npy", ".npz"):
         name, array = load_array(path, key=key)
     elif is_idx(path):
@@ -89,6 +128,11 @@ def open_source(
     if ":" in name:
         report(f"Using the array {name.split(':')[1]} of {path.name}, shape {array.shape}.")
     return array_source(array, name=name, layout=layout, scale=scale, report=report, **split)
+
+
+def _refuse_schema(data: Any, schema: str | Path | None) -> None:
+    if schema and not is_csv(Path(data)) and not (Path(data).is_dir() or is_columnar(Path(data))):
+        raise UserError("A schema is for tables", found=f"{data}", mend="leave --schema out")
 
 
 def _files(data: str) -> list[Path]:

@@ -5,7 +5,7 @@ Model space is float32, channels first: pictures and fields are (C, H, W), table
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -38,6 +38,30 @@ def from_channels_first(values: Tensor, layout: str) -> Tensor:
             return values.movedim(1, 3)
         case _:
             return values
+
+
+class AnyCodec(Protocol):
+    """The way between the user's units and model space, whatever the data are."""
+
+    @property
+    def layout(self) -> str:
+        """The user's axes, or `table`."""
+
+    @property
+    def dtype(self) -> str:
+        """The user's type."""
+
+    def encode(self, values: Tensor) -> Tensor:
+        """(n, ...) in user units to (n, ...) float32 in model space."""
+
+    def decode(self, samples: Tensor) -> Tensor:
+        """The inverse of `encode`."""
+
+    def decode_numpy(self, samples: Tensor) -> NDArray[Any]:
+        """Like `decode`, as a NumPy array."""
+
+    def state(self) -> dict[str, Any]:
+        """Plain types and tensors, for a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -153,3 +177,18 @@ def as_tensor(rows: NDArray[Any]) -> Tensor:
     rows = np.ascontiguousarray(rows, dtype=rows.dtype.newbyteorder("="))
     # A read-only mapping cannot back a tensor, which might be written to.
     return torch.from_numpy(rows if rows.flags.writeable else rows.copy())
+
+
+def number_codec(codec: AnyCodec, work: str) -> Codec:
+    """The codec of arrays or pictures.
+
+    Args:
+        codec: of any data.
+        work: what is to be done with it, as in "wassergan export".
+
+    Raises:
+        UserError: it is a table's.
+    """
+    if not isinstance(codec, Codec):
+        raise UserError(f"{work} takes runs on pictures and arrays, no tables so far")
+    return codec

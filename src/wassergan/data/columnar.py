@@ -1,4 +1,8 @@
-"""Parquet, Arrow and Feather files, one or a folder of them, as arrays of numeric columns."""
+"""Parquet, Arrow and Feather files, one or a folder of them: arrays of numeric columns, or tables.
+
+Files whose columns are all numbers, with no value missing, are arrays, which may be larger than memory; all others are
+tables, and so are those for which `layout` says so.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +16,7 @@ from numpy.typing import NDArray
 from wassergan.data.arrays import array_source, streamed_source
 from wassergan.data.blocks import BlockReader, buffer_bytes
 from wassergan.data.source import HELDOUT_SHARE, Source, fits_in_memory
+from wassergan.data.tables import Schema, raw_of_arrow, table_source
 from wassergan.errors import UserError
 
 SUFFIXES = (".parquet", ".arrow", ".feather")
@@ -32,26 +37,32 @@ def columnar_source(
     *,
     layout: str = "auto",
     scale: str = "auto",
+    schema: Schema | None = None,
     heldout: float = HELDOUT_SHARE,
     seed: int = 0,
     report: Callable[[str], None] = lambda message: None,
 ) -> Source:
-    """All rows of the files, one file after the other, (n, D) in the type that holds all columns.
+    """All rows of the files, one file after the other: an array (n, D) in the type that holds all columns, or a table.
 
     Args:
-        paths: `.parquet`, `.arrow` or `.feather` files with the same numeric columns.
+        paths: `.parquet`, `.arrow` or `.feather` files with the same columns.
         name: what to call them.
-        layout: `ND` or `auto`.
+        layout: `ND`, `table` or `auto`.
         scale: `feature`, `array` or `auto`.
+        schema: what the user says about the columns; makes the files a table.
         heldout: share held out; at most 65536 rows of data larger than memory.
         seed: chooses the held-out rows.
         report: told what was left out, and how rows of large data are mixed.
 
     Raises:
-        UserError: pyarrow is missing, a file is damaged, files differ, or columns are not numbers.
+        UserError: pyarrow is missing, a file is damaged, or files differ; and for tables as `table_source`.
     """
     tables = [_opened(path) for path in paths]
-    columns, dtype = _columns(tables, name, report)
+    fields = _fields(tables, name, report)
+    if layout == "table" or schema is not None or (layout == "auto" and _is_table(tables, fields)):
+        whole = raw_of_arrow(_whole(tables, [each.name for each in fields]), name)
+        return table_source(whole, schema=schema, heldout=heldout, seed=seed, report=report)
+    columns, dtype = _columns(fields, name)
     reader = ColumnarBlocks(name, tables, columns, dtype)
     if len(reader) == 0:
         raise UserError(f"{name} holds no rows")
@@ -144,6 +155,9 @@ class Table(Protocol):
     def batches(self, group: int, columns: Sequence[str], step: int) -> Iterator[Any]:
         """The record batches of a group, in order, with at most about `step` rows each."""
 
+    def misses(self, columns: Sequence[str]) -> bool:
+        """Whether a value is missing, as far as that is known without reading more than fits in memory."""
+
 
 class ParquetTable:
     """A Parquet file; its groups are row groups."""
@@ -162,6 +176,17 @@ class ParquetTable:
 
         with parquet.ParquetFile(self.path, metadata=self._metadata, buffer_size=2**20, pre_buffer=False) as file:
             yield from file.iter_batches(step, row_groups=[group], columns=list(columns), use_threads=True)
+
+    def misses(self, columns: Sequence[str]) -> bool:
+        """Whether the statistics of a row group count a missing value."""
+        for group in range(self._metadata.num_row_groups):
+            metadata = self._metadata.row_group(group)
+            for number in range(metadata.num_columns):
+                column = metadata.column(number)
+                known = column.statistics if column.path_in_schema in columns else None
+                if known is not None and known.has_null_count and known.null_count:
+                    return True
+        return False
 
 
 class ArrowTable:
@@ -186,6 +211,13 @@ class ArrowTable:
             batch = pyarrow.ipc.open_file(file).get_batch(group)
             batch.validate()
             yield batch.select(list(columns))
+
+    def misses(self, columns: Sequence[str]) -> bool:
+        """Whether a record batch holds a missing value; not looked for in what is larger than memory."""
+        if not fits_in_memory(sum(self.group_rows) * len(columns) * 8):
+            return False
+        batches = (batch for group in range(len(self.group_rows)) for batch in self.batches(group, columns, 0))
+        return any(column.null_count for batch in batches for column in batch.columns)
 
 
 def _opened(path: Path) -> Table:
@@ -215,12 +247,35 @@ def _readable(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _columns(
-    tables: Sequence[Table], name: str, report: Callable[[str], None]
-) -> tuple[tuple[str, ...], np.dtype[Any]]:
-    """Names of the columns that are samples' numbers, and the type that holds them all."""
+def _is_table(tables: Sequence[Table], fields: Sequence[Any]) -> bool:
+    """Whether there is a column that is no number, or a value is missing."""
     from pyarrow import types
 
+    if not fields or not all(_is_number(types, each.type) for each in fields):
+        return bool(fields)
+    names = [each.name for each in fields]
+    for table in tables:
+        with _readable(table.path):
+            if table.misses(names):
+                return True
+    return False
+
+
+def _whole(tables: Sequence[Table], names: Sequence[str]) -> Any:
+    """All rows in memory."""
+    import pyarrow
+
+    batches: list[Any] = []
+    for table in tables:
+        with _readable(table.path):
+            for group in range(len(table.group_rows)):
+                batches.extend(table.batches(group, names, STREAM_ROWS))
+    schema = batches[0].schema if batches else pyarrow.schema([tables[0].schema.field(name) for name in names])
+    return pyarrow.Table.from_batches(batches, schema.with_metadata(tables[0].schema.metadata))
+
+
+def _fields(tables: Sequence[Table], name: str, report: Callable[[str], None]) -> list[Any]:
+    """The columns of the files, which must be the same in all, without an index that pandas wrote."""
     first = tables[0].schema
     for table in tables[1:]:
         if not table.schema.equals(first):
@@ -236,12 +291,20 @@ def _columns(
     names = tuple(each.name for each in fields)
     if len(set(names)) < len(names):
         raise UserError(f"{name} has columns of the same name", found=", ".join(names), mend="rename them")
+    return fields
+
+
+def _columns(fields: Sequence[Any], name: str) -> tuple[tuple[str, ...], np.dtype[Any]]:
+    """Names of the columns that are samples' numbers, and the type that holds them all."""
+    from pyarrow import types
+
+    names = tuple(each.name for each in fields)
     others = [f"{each.name} ({each.type})" for each in fields if not _is_number(types, each.type)]
     if others or not fields:
         raise UserError(
             f"{name} has columns that are not numbers" if others else f"{name} has no columns",
             found=", ".join(others[:10]) + (" ..." if len(others) > 10 else ""),
-            mend="leave them out or turn them into numbers: only numeric columns can be read so far",
+            mend="leave them out, or read a table (--layout table)",
         )
     dtype = np.result_type(*(each.type.to_pandas_dtype() for each in fields))
     # Eight bits would be taken for grey levels.

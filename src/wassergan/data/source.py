@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wassergan.data.codec import Codec
+from wassergan.data.codec import AnyCodec
 from wassergan.errors import UserError
 
 HELDOUT_SHARE = 0.1
@@ -160,7 +160,7 @@ class Source:
 
     Args:
         name: what to call the data in reports.
-        kind: `image` (grey levels), `field` (floats on a grid) or `vector`.
+        kind: `image` (grey levels), `field` (floats on a grid), `vector` or `table`.
         shape: one sample in model space, (C, H, W) or (D,).
         reader: rows in the user's units.
         codec: user units to model space and back.
@@ -168,7 +168,7 @@ class Source:
     """
 
     def __init__(
-        self, name: str, kind: str, shape: tuple[int, ...], reader: Reader, codec: Codec, split: Split | SparseSplit
+        self, name: str, kind: str, shape: tuple[int, ...], reader: Reader, codec: AnyCodec, split: Split | SparseSplit
     ) -> None:
         self.name = name
         self.kind = kind

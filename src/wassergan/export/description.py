@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from wassergan import __version__
-from wassergan.data import Codec
+from wassergan.data import Codec, number_codec
 from wassergan.sampling import Sampler
 
 VERSION = 1
@@ -31,11 +31,11 @@ def describe(content: Mapping[str, Any], sampler: Sampler) -> dict[str, Any]:
         Plain JSON types: `latent`, `sample`, `decoder`, `usage` (the same in words), `network` (the generator's
         modules in words), `run`, `settings` (resolved), `version` and `wassergan`.
     """
-    settings, codec = content["settings"], sampler.codec
+    settings, codec = content["settings"], number_codec(sampler.codec, "wassergan export")
     return {
         "version": VERSION,
         "wassergan": __version__,
-        "usage": _usage(sampler, content["shape"]),
+        "usage": _usage(sampler, codec, content["shape"]),
         "latent": {"shape": ["count", sampler.latent_dim], "dtype": "float32", "law": "independent standard normal"},
         "sample": {"shape": ["count", *content["shape"]], "dtype": "float32", "kind": sampler.kind},
         "decoder": _decoder(codec),
@@ -69,8 +69,7 @@ def _rounded(codec: Codec) -> bool:
     return codec.whole or np.dtype(codec.dtype).kind in "iub"
 
 
-def _usage(sampler: Sampler, shape: list[int]) -> list[str]:
-    codec = sampler.codec
+def _usage(sampler: Sampler, codec: Codec, shape: list[int]) -> list[str]:
     size = ", ".join(map(str, shape))
     rounding = ["round to whole numbers and clip to decoder.clip"] if _rounded(codec) else []
     return [

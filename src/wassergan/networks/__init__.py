@@ -8,8 +8,10 @@ from torch import nn
 from wassergan.errors import unknown_name
 from wassergan.networks.checks import check_critic, check_generator, evaluating
 from wassergan.networks.conv import ConvCritic, ConvGenerator
+from wassergan.networks.drawing import DrawingGenerator, FieldLayout, TableHead
 from wassergan.networks.heads import Bounded
 from wassergan.networks.mlp import MLPCritic, MLPGenerator
+from wassergan.networks.residual import ResidualGenerator
 from wassergan.networks.resnet import ResNetCritic, ResNetGenerator
 
 __all__ = [
@@ -17,17 +19,21 @@ __all__ = [
     "Bounded",
     "ConvCritic",
     "ConvGenerator",
+    "DrawingGenerator",
+    "FieldLayout",
     "MLPCritic",
     "MLPGenerator",
     "ResNetCritic",
     "ResNetGenerator",
+    "ResidualGenerator",
+    "TableHead",
     "build_networks",
     "check_critic",
     "check_generator",
     "evaluating",
 ]
 
-NETWORKS = ("mlp", "conv", "resnet")
+NETWORKS = ("mlp", "residual", "conv", "resnet")
 
 
 def build_networks(
@@ -48,15 +54,15 @@ def build_networks(
     """A generator and a critic for samples of a shape; the same seed gives the same weights.
 
     Args:
-        kind: `mlp`, `conv` or `resnet`.
+        kind: `mlp`, `residual` (whose critic is an `mlp`'s), `conv` or `resnet`.
         shape: one sample in model space, (C, H, W) or (D,).
-        head: the generator's last map, into the range of the data.
-        latent_dim: numbers in a latent vector.
-        generator_widths: hidden widths of an `mlp` generator.
-        critic_widths: hidden widths of an `mlp` critic.
+        head: the generator's last map, into the range of the data; a `TableHead` takes noise from the latent vector.
+        latent_dim: numbers in a latent vector, without a head's noise.
+        generator_widths: hidden widths of an `mlp` or `residual` generator.
+        critic_widths: hidden widths of their critic.
         maps: maps of the first convolution (`conv`) or of every block (`resnet`).
-        activation: of an `mlp` generator: `leaky_relu`, `silu` or `maxmin`.
-        critic_activation: of an `mlp` or `conv` critic: the same.
+        activation: of an `mlp` or `residual` generator: `leaky_relu`, `silu` or `maxmin`.
+        critic_activation: of an `mlp`, `residual` or `conv` critic: the same.
         generator_norm: `layer` or `none`, and for `conv` and `resnet` also `batch`.
         critic_norm: of `conv` and `resnet`: `layer`, `none` or `batch`.
         seed: of the initial weights; the global random state is left as it was.
@@ -66,17 +72,20 @@ def build_networks(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        drawing, head = (head, nn.Identity()) if isinstance(head, TableHead) else (None, head)
         match kind:
-            case "mlp":
+            case "mlp" | "residual":
+                fully_connected = MLPGenerator if kind == "mlp" else ResidualGenerator
+                generator = fully_connected(
+                    latent_dim,
+                    shape,
+                    head=head,
+                    widths=generator_widths,
+                    activation=activation,
+                    norm=generator_norm,
+                )
                 return (
-                    MLPGenerator(
-                        latent_dim,
-                        shape,
-                        head=head,
-                        widths=generator_widths,
-                        activation=activation,
-                        norm=generator_norm,
-                    ),
+                    generator if drawing is None else DrawingGenerator(generator, drawing),
                     MLPCritic(shape, widths=critic_widths, activation=critic_activation),
                 )
             case "conv":

@@ -1,0 +1,136 @@
+"""The way between a table's rows and model space, kept in every checkpoint."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wassergan.data.tables.codings import CategoryCoding, Field, NumberCoding, coding_from_state
+from wassergan.data.tables.forms import DateForm, LevelForm, NumberForm, Values, form_from_state
+
+
+@dataclass(frozen=True)
+class ColumnCodec:
+    """One column: how it is coded, and how it is written.
+
+    Args:
+        name: of the column.
+        kind: `number`, `category`, `boolean` or `date`.
+        coding: to model space and back.
+        form: to the user's units.
+        missing: the text that stands for a missing value.
+        since: the date column from which this one counts; else empty.
+        low: smallest date, where dates count from another column.
+        high: largest date.
+    """
+
+    name: str
+    kind: str
+    coding: NumberCoding | CategoryCoding
+    form: NumberForm | LevelForm | DateForm
+    missing: str = ""
+    since: str = ""
+    low: float = 0.0
+    high: float = 0.0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the levels are called; nothing for numbers and dates."""
+        return self.form.levels if isinstance(self.form, LevelForm) else ()
+
+    def state(self) -> dict[str, Any]:
+        """Plain types, for a checkpoint."""
+        plain = {name: getattr(self, name) for name in ("name", "kind", "missing", "since", "low", "high")}
+        return {**plain, "coding": self.coding.state(), "form": self.form.state()}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> "ColumnCodec":
+        """The inverse of `state`."""
+        return cls(**{**state, "coding": coding_from_state(state["coding"]), "form": form_from_state(state["form"])})
+
+
+class TableCodec:
+    """A table's columns, one after the other, as one vector.
+
+    Rows in the user's units are (n, columns) float64: numbers, level numbers, units of time; NaN where missing.
+
+    Args:
+        columns: in the order of the file.
+        dialect: of a CSV file: delimiter and encoding.
+        arrow_schema: of an Arrow table, serialised, base64; else empty.
+    """
+
+    layout = "table"
+    dtype = "mixed"
+
+    def __init__(
+        self, columns: Sequence[ColumnCodec], *, dialect: Mapping[str, str] | None = None, arrow_schema: str = ""
+    ) -> None:
+        self.columns = tuple(columns)
+        self.dialect = dict(dialect or {})
+        self.arrow_schema = arrow_schema
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The layout of each column in model space."""
+        return tuple(column.coding.field for column in self.columns)
+
+    @property
+    def width(self) -> int:
+        """Numbers in a row's vector."""
+        return sum(field.width for field in self.fields)
+
+    @cached_property
+    def _place(self) -> dict[str, int]:
+        return {column.name: place for place, column in enumerate(self.columns)}
+
+    def encode(self, values: Tensor) -> Tensor:
+        """(n, columns) to (n, width) float32."""
+        rows = values.numpy()
+        blocks = [column.coding.encode(self._counted(column, rows)) for column in self.columns]
+        return torch.from_numpy(np.concatenate(blocks, axis=1))
+
+    def decode(self, samples: Tensor) -> Tensor:
+        """(n, width) in model space to (n, columns), within bounds, rounded to each column's decimals."""
+        return torch.from_numpy(self.decode_numpy(samples))
+
+    def decode_numpy(self, samples: Tensor) -> NDArray[Any]:
+        """Like `decode`, as a NumPy array."""
+        vectors, start = samples.detach().cpu().numpy(), 0
+        rows = np.empty((len(vectors), len(self.columns)))
+        for place, column in enumerate(self.columns):
+            width = column.coding.field.width
+            values = column.coding.decode(vectors[:, start : start + width])
+            start += width
+            if column.since:
+                values = (values + rows[:, self._place[column.since]]).clip(column.low, column.high)
+            rows[:, place] = _rounded(values, column)
+        return rows
+
+    def _counted(self, column: ColumnCodec, rows: Values) -> Values:
+        values = rows[:, self._place[column.name]]
+        return values - rows[:, self._place[column.since]] if column.since else values
+
+    def state(self) -> dict[str, Any]:
+        """Plain types, for a checkpoint."""
+        columns = [column.state() for column in self.columns]
+        return {"columns": columns, "dialect": self.dialect, "arrow_schema": self.arrow_schema}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> "TableCodec":
+        """The inverse of `state`."""
+        columns = [ColumnCodec.from_state(each) for each in state["columns"]]
+        return cls(columns, dialect=state["dialect"], arrow_schema=state["arrow_schema"])
+
+
+def _rounded(values: Values, column: ColumnCodec) -> Values:
+    if isinstance(column.form, NumberForm):
+        bounds = column.coding
+        assert isinstance(bounds, NumberCoding)
+        return column.form.rounded(values).clip(bounds.low, bounds.high)
+    return np.round(values)

@@ -1,0 +1,342 @@
+"""Between the numbers of a column and its place in model space: one-hot options, channels in [-1, 1], digits.
+
+A column has options, of which a row takes one, as a one-hot scaled by 1/√2 (two different options are then 1 apart).
+One option may be open: what the row holds is told by what follows, a channel or digits, which are fixed for the other
+options. A column with one value has no options and no width.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+
+ONE_HOT_SCALE = 1 / math.sqrt(2)
+FREQUENT_SHARE = 0.01  # a number that this share of the rows has is an option of its own
+FREQUENT_ROWS = 10  # if it has more than so many
+MOST_KNOTS = 1024
+TAIL_KNOTS = 16  # the most extreme values are all knots: interpolation between them keeps heavy tails
+REPEATS = 3  # numbers that come back this often in the mean are all that there are
+MOST_ONE_HOT = 256  # levels of a category that are options one by one
+MOST_FREQUENT = 128  # of a category with more levels
+RARE_SHARE = 0.002  # in a category with more levels, those below this share are told by digits
+MOST_DIGIT = 24  # values of one digit
+SPARE = 4  # cells per rare level
+
+
+class Field(NamedTuple):
+    """The layout of a column in model space.
+
+    Args:
+        options: entries of the one-hot; 0 for none.
+        open_option: which option leaves the rest open; -1 for none.
+        places: the channel's value for each option (anything for the open one); empty where there is no channel.
+            A channel without options is always open.
+        digits: how many one-hots follow, which are 0 unless the open option is taken.
+        radix: entries of each.
+    """
+
+    options: int
+    open_option: int = -1
+    places: tuple[float, ...] = ()
+    digits: int = 0
+    radix: int = 0
+
+    @property
+    def channel(self) -> bool:
+        """Whether there is a channel."""
+        return bool(self.places)
+
+    @property
+    def width(self) -> int:
+        """Numbers in model space."""
+        return self.options + self.channel + self.digits * self.radix
+
+
+@dataclass(frozen=True)
+class NumberCoding:
+    """Frequent numbers as options, all others by their place between the quantiles, missing ones as an option.
+
+    Args:
+        frequent: numbers that are options, ascending.
+        others: whether there are any others.
+        missing: whether values may be missing.
+        knots: ascending numbers.
+        places: of the knots in [-1, 1], ascending; a frequent number counts for at most 1 % of the rows there, so that
+            the others have room.
+        edges: if not empty, the knots are all numbers there are: a place below edges[i] belongs to knots[i].
+        low: smallest number to be generated.
+        high: largest number to be generated.
+    """
+
+    kind: ClassVar[str] = "number"
+    frequent: tuple[float, ...]
+    others: bool
+    missing: bool
+    knots: tuple[float, ...]
+    places: tuple[float, ...]
+    edges: tuple[float, ...]
+    low: float
+    high: float
+
+    @classmethod
+    def fit(
+        cls, values: Values, *, missing: bool, low: float | None = None, high: float | None = None
+    ) -> "NumberCoding":
+        """Quantiles and frequent numbers of a column's training rows, NaN where missing.
+
+        Args:
+            values: (n,), at least one of them there.
+            missing: whether the whole table misses some.
+            low: instead of the smallest number.
+            high: instead of the largest number.
+        """
+        there = values[~np.isnan(values)]
+        distinct, counts = np.unique(there, return_counts=True)
+        often = counts > max(FREQUENT_SHARE * len(values), FREQUENT_ROWS)
+        if len(distinct) <= 2:
+            often[:] = True
+        weights = np.minimum(counts, max(1.0, FREQUENT_SHARE * len(values)))
+        upper = np.cumsum(weights)
+        middle = upper - weights / 2
+        complete = len(distinct) <= MOST_KNOTS and len(there) >= REPEATS * len(distinct)
+        # From the first number's middle to the last one's, so that the ends are -1 and 1.
+        width = max(float(middle[-1] - middle[0]), 1e-12)
+        places, edges = (2 * (each - middle[0]) / width - 1 for each in (middle, upper))
+        chosen = _chosen(places)
+        return cls(
+            frequent=tuple(distinct[often].tolist()),
+            others=bool((~often).any()),
+            missing=missing,
+            knots=tuple(distinct[chosen].tolist()),
+            places=tuple(places[chosen].tolist()),
+            edges=tuple(edges.tolist()) if complete else (),
+            low=float(distinct[0] if low is None else low),
+            high=float(distinct[-1] if high is None else high),
+        )
+
+    @cached_property
+    def field(self) -> Field:
+        """The layout in model space."""
+        options = len(self.frequent) + self.others + self.missing
+        places = [*self._place(np.array(self.frequent)).tolist(), *[0.0] * (self.others + self.missing)]
+        if not self.others:
+            return Field(options if options > 1 else 0)
+        if options == 1:
+            return Field(0, places=(0.0,))
+        return Field(options, len(self.frequent), tuple(places))
+
+    def encode(self, values: Values) -> NDArray[np.float32]:
+        """(n,) to (n, width)."""
+        layout, gone = self.field, np.isnan(values)
+        out = np.zeros((len(values), layout.width), np.float32)
+        filled = np.where(gone, self.low, values)
+        option = np.full(len(values), len(self.frequent))
+        if self.frequent:
+            frequent = np.array(self.frequent)
+            near = np.searchsorted(frequent, filled).clip(max=len(frequent) - 1)
+            equal = frequent[near] == filled
+            if not self.others:  # numbers that only rows outside the training set have
+                near, equal = np.abs(filled[:, None] - frequent).argmin(1), np.ones(len(values), bool)
+            option[equal] = near[equal]
+        option[gone] = len(self.frequent) + self.others
+        if layout.options:
+            out[np.arange(len(values)), option] = ONE_HOT_SCALE
+        if layout.channel:
+            out[:, layout.options] = np.where(gone, 0.0, self._place(filled))
+        return out
+
+    def decode(self, block: NDArray[np.float32]) -> Values:
+        """(n, width) to (n,); NaN where missing."""
+        layout = self.field
+        if not layout.options:
+            values = self._number(block[:, 0].astype(np.float64)) if layout.channel else self._only(len(block))
+            return values.clip(self.low, self.high)
+        option = block[:, : layout.options].argmax(1)
+        known = np.array([*self.frequent, *[np.nan] * (self.others + self.missing)])
+        values = known[option]
+        if layout.channel:
+            is_open = option == layout.open_option
+            values[is_open] = self._number(block[is_open, layout.options].astype(np.float64))
+        clipped: Values = values.clip(self.low, self.high)
+        return clipped
+
+    def _only(self, count: int) -> Values:
+        return np.full(count, self.frequent[0])
+
+    def _place(self, values: Values) -> Values:
+        return np.interp(values, self.knots, self.places)
+
+    def _number(self, places: Values) -> Values:
+        if self.edges:
+            nearest = np.searchsorted(np.array(self.edges[:-1]), places, side="right")
+            return np.array(self.knots)[nearest]
+        return np.interp(places, self.places, self.knots)
+
+    def state(self) -> dict[str, Any]:
+        """Plain types, for a checkpoint."""
+        return {"coding": self.kind, **{name: _plain(value) for name, value in asdict(self).items()}}
+
+    def told(self) -> str:
+        """In words."""
+        frequent = f"{len(self.frequent)} frequent values" if len(self.frequent) != 1 else "1 frequent value"
+        if self.field.width == 0:
+            return "constant"
+        parts = [frequent] if self.frequent else []
+        parts += ["quantiles"] if self.others else []
+        return " + ".join(parts + (["missing"] if self.missing else []))
+
+
+def _chosen(places: Values) -> NDArray[np.int64]:
+    """Which values become knots: all if they are few, else evenly by place, and the most extreme."""
+    if len(places) <= MOST_KNOTS:
+        return np.arange(len(places))
+    inner = np.searchsorted(places, np.linspace(-1, 1, MOST_KNOTS - 2 * TAIL_KNOTS))
+    ends = np.arange(TAIL_KNOTS)
+    return np.unique(np.concatenate([inner.clip(max=len(places) - 1), ends, len(places) - 1 - ends]))
+
+
+@dataclass(frozen=True)
+class CategoryCoding:
+    """Levels as options; of very many levels the frequent ones, and the rare ones by digits of their cell.
+
+    The cells 0..radix^digits-1 are dealt out to the rare levels, in their order, in proportion to their frequency and
+    at least one each: every combination of digits is a level, and digits that are drawn evenly give rare levels at
+    about their true frequency. The first digits tell levels apart whose texts differ early.
+
+    Args:
+        levels: how many there are.
+        frequent: levels that are options, ascending.
+        missing: whether values may be missing.
+        bounds: the first cell of each rare level, ascending; empty where all levels are options.
+        digits: of a cell's number.
+        radix: of the digits.
+    """
+
+    kind: ClassVar[str] = "category"
+    levels: int
+    frequent: tuple[int, ...]
+    missing: bool
+    bounds: tuple[int, ...] = ()
+    digits: int = 0
+    radix: int = 0
+
+    @classmethod
+    def fit(cls, values: Values, *, levels: int, missing: bool) -> "CategoryCoding":
+        """Frequencies of a column's training rows, NaN where missing.
+
+        Args:
+            values: (n,) level numbers.
+            levels: how many there are in the whole table.
+            missing: whether the whole table misses some.
+        """
+        if levels <= MOST_ONE_HOT:
+            return cls(levels, tuple(range(levels)), missing)
+        counts = np.bincount(values[~np.isnan(values)].astype(np.int64), minlength=levels)
+        most = np.argsort(-counts, kind="stable")[:MOST_FREQUENT]
+        frequent = np.sort(most[counts[most] >= RARE_SHARE * len(values)])
+        rare = np.setdiff1d(np.arange(levels), frequent)
+        digits = max(1, math.ceil(math.log(SPARE * len(rare)) / math.log(MOST_DIGIT) - 1e-9))
+        radix = math.ceil((SPARE * len(rare)) ** (1 / digits) - 1e-9)
+        bounds = _dealt(counts[rare], radix**digits)
+        return cls(levels, tuple(frequent.tolist()), missing, tuple(bounds.tolist()), digits, radix)
+
+    @cached_property
+    def field(self) -> Field:
+        """The layout in model space."""
+        options = len(self.frequent) + bool(self.bounds) + self.missing
+        if not self.bounds:
+            return Field(options if options > 1 else 0)
+        return Field(options, len(self.frequent), (), self.digits, self.radix)
+
+    def encode(self, values: Values) -> NDArray[np.float32]:
+        """(n,) to (n, width)."""
+        layout, rows, gone = self.field, np.arange(len(values)), np.isnan(values)
+        out = np.zeros((len(values), layout.width), np.float32)
+        level = np.where(gone, 0, values).astype(np.int64)
+        option = self._option[level]
+        option[gone] = len(self.frequent) + bool(self.bounds)
+        if layout.options:
+            out[rows, option] = ONE_HOT_SCALE
+        rare = rows[~gone & (option == layout.open_option)]
+        cells = self._middle[self._rank[level[rare]]] if self.bounds else np.empty(0, np.int64)
+        for place in range(self.digits):
+            digit = cells // self.radix ** (self.digits - 1 - place) % self.radix
+            out[rare, layout.options + place * self.radix + digit] = ONE_HOT_SCALE
+        return out
+
+    def decode(self, block: NDArray[np.float32]) -> Values:
+        """(n, width) to (n,); NaN where missing."""
+        layout = self.field
+        if not layout.options:
+            return np.zeros(len(block))
+        option = block[:, : layout.options].argmax(1)
+        known = np.array([*self.frequent, *[np.nan] * (layout.options - len(self.frequent))], np.float64)
+        values: Values = known[option]
+        if self.bounds:
+            is_open = option == layout.open_option
+            digits = block[is_open, layout.options :].reshape(-1, self.digits, self.radix).argmax(2)
+            cells = digits @ self.radix ** np.arange(self.digits - 1, -1, -1)
+            values[is_open] = self._rare[np.searchsorted(np.array(self.bounds), cells, side="right") - 1]
+        return values
+
+    @cached_property
+    def _option(self) -> NDArray[np.int64]:
+        option = np.full(self.levels, len(self.frequent))
+        option[list(self.frequent)] = np.arange(len(self.frequent))
+        return option
+
+    @cached_property
+    def _rare(self) -> NDArray[np.int64]:
+        return np.setdiff1d(np.arange(self.levels), np.array(self.frequent, np.int64))
+
+    @cached_property
+    def _rank(self) -> NDArray[np.int64]:
+        rank = np.zeros(self.levels, np.int64)
+        rank[self._rare] = np.arange(len(self._rare))
+        return rank
+
+    @cached_property
+    def _middle(self) -> NDArray[np.int64]:
+        bounds = np.array([*self.bounds, self.radix**self.digits])
+        middle: NDArray[np.int64] = (bounds[:-1] + bounds[1:] - 1) // 2
+        return middle
+
+    def state(self) -> dict[str, Any]:
+        """Plain types, for a checkpoint."""
+        return {"coding": self.kind, **{name: _plain(value) for name, value in asdict(self).items()}}
+
+    def told(self) -> str:
+        """In words."""
+        if self.field.width == 0:
+            return "constant"
+        told = "one-hot" if not self.bounds else f"{len(self.frequent)} frequent levels"
+        told += f" + {self.digits} digits of {self.radix}" if self.bounds else ""
+        return told + (" + missing" if self.missing else "")
+
+
+def _dealt(counts: NDArray[np.int64], cells: int) -> NDArray[np.int64]:
+    """First cells of levels that get one cell each, and the rest in proportion to their counts."""
+    spare = cells - len(counts)
+    upper = np.cumsum(counts + 1e-9)
+    ends = np.floor(spare * upper / upper[-1]).astype(np.int64) + np.arange(1, len(counts) + 1)
+    first: NDArray[np.int64] = np.concatenate([[0], ends[:-1]])
+    return first
+
+
+def coding_from_state(state: Mapping[str, Any]) -> NumberCoding | CategoryCoding:
+    """The inverse of a coding's `state`."""
+    kind: type[Any] = {each.kind: each for each in (NumberCoding, CategoryCoding)}[state["coding"]]
+    names = {each.name for each in fields(kind)}
+    values = {name: tuple(each) if isinstance(each, list) else each for name, each in state.items() if name in names}
+    coding: NumberCoding | CategoryCoding = kind(**values)
+    return coding
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,350 @@
+"""From columns as they stand in a file to columns of numbers, with the way back: what kind each is, and why."""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wassergan.data.tables.forms import MICROSECONDS, DateForm, LevelForm, NumberForm, Values, date_values
+from wassergan.data.tables.raw import RawTable, TextColumn, TypedColumn
+from wassergan.data.tables.schema import ColumnWish, Schema
+from wassergan.errors import UserError
+
+MISSING_TEXTS = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "null", "NULL", "None", "<NA>", "NaT")
+LARGEST_WHOLE = 2**53  # whole numbers up to here are exact in float64
+MOST_LEVELS = 100_000
+FEW_ROWS = 20  # in so few rows, different values everywhere mean nothing
+MIXED_SHARE = 0.9  # a column with this share of numbers is one of numbers, with mistakes
+DISTINCT_SHARE = 0.8  # text that repeats itself less is no category
+LONG_TEXT = 60  # mean length of a free text's levels
+MOST_DECIMALS = 6
+MOST_DECIMALS_WRITTEN = 12
+_WHOLE = re.compile(r"[+-]?(0|[1-9]\d*)")
+_DECIMAL = re.compile(r"[+-]?(0|[1-9]\d*)?\.(\d*)")
+_NUMBER = re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?")  # no leading zeros: 00501 is a label
+_INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
+_LOOKS_LIKE_A_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ]\d.*)?|\d{1,2}:\d{2}(:\d{2}.*)?")
+_ZONE = re.compile(r"(Z|[+-]\d{2}:?\d{2})$")
+_DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y")
+_TIMES = ("%H:%M:%S", "%H:%M", "%H:%M:%S.%f")
+FORMATS = (*_DAYS, *(f"{day}{gap}{time}" for day in _DAYS for time in _TIMES for gap in (" ", "T")), *_TIMES)
+BOOLEANS = ({"true", "false"},)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of numbers, and how they are written.
+
+    Args:
+        name: of the column.
+        kind: `number`, `category`, `boolean` or `date`.
+        values: (n,) float64: numbers, level numbers or units of time; NaN where there is nothing.
+        form: how values are written.
+        low: smallest number to be generated, if the user says so.
+        high: largest number to be generated, if the user says so.
+        missing: the text that stands for a missing value.
+    """
+
+    name: str
+    kind: str
+    values: Values
+    form: NumberForm | LevelForm | DateForm
+    low: float | None = None
+    high: float | None = None
+    missing: str = ""
+
+
+def infer_columns(table: RawTable, schema: Schema, *, report: Callable[[str], None]) -> tuple[Column, ...]:
+    """Columns of numbers; identifiers and free text are left out, and `report` is told.
+
+    Raises:
+        UserError: a column has no values, mixes numbers and text, has too many levels, or does not fit the schema.
+    """
+    schema.check_names([column.name for column in table.columns])
+    columns = []
+    for raw in table.columns:
+        wish = schema.columns.get(raw.name, ColumnWish())
+        if wish.kind == "drop":
+            continue
+        reader = _Inference(table, raw.name, wish, schema)
+        try:
+            columns.append(reader.typed(raw) if isinstance(raw, TypedColumn) else reader.text(raw))
+        except _LeftOut as reason:
+            report(f"Left out column {raw.name} of {table.name}: {reason}.")
+    if not columns:
+        raise UserError(f"{table.name} has no column to learn", mend="name kinds in a --schema file")
+    return tuple(columns)
+
+
+class _LeftOut(Exception):  # noqa: N818  # not an error
+    """Why a column takes no part."""
+
+
+class _Inference:
+    """What one column holds."""
+
+    def __init__(self, table: RawTable, name: str, wish: ColumnWish, schema: Schema) -> None:
+        self._table, self._name, self._wish = table, name, wish
+        told = wish.missing if wish.missing is not None else schema.missing
+        usual = () if table.arrow_schema else MISSING_TEXTS  # Arrow has a value of its own for what is missing
+        self._missing = set(usual) if told is None else {"", *told}
+
+    @property
+    def _where(self) -> str:
+        return f"Column {self._name} of {self._table.name}"
+
+    def typed(self, raw: TypedColumn) -> Column:
+        """A column whose file says what it holds."""
+        if np.isinf(raw.values).any():
+            row = int(np.isinf(raw.values).argmax())
+            raise UserError(f"{self._where} holds infinite values", found=f"the first in {self._table.place(row)}")
+        there = raw.values[~np.isnan(raw.values)]
+        if len(there) == 0:
+            raise self._empty()
+        kind = self._wish.kind or raw.kind
+        if kind == "category":
+            levels, codes = np.unique(there, return_inverse=True)
+            values = np.full(len(raw.values), np.nan)
+            values[~np.isnan(raw.values)] = codes
+            own = tuple(int(each) if raw.whole else float(each) for each in levels)
+            return Column(self._name, "category", values, LevelForm(tuple(map(str, own)), own))
+        if kind != raw.kind:
+            raise UserError(f"{self._where} is no {kind}", found=f"a {raw.kind}")
+        if raw.kind == "boolean":
+            form = LevelForm(("False", "True"), (False, True))
+            return Column(self._name, "boolean", raw.values, form)
+        if raw.kind == "date":
+            unit, values = _coarsest(raw.values, raw.unit)
+            written = "%Y-%m-%d" if unit == MICROSECONDS["day"] else "%Y-%m-%d %H:%M:%S"
+            written += ".%f" if unit == MICROSECONDS["microsecond"] else ""
+            return Column(self._name, "date", values, DateForm(written, unit))
+        if raw.whole and _is_row_number(there):
+            raise _LeftOut("it numbers the rows")
+        decimals = 0 if raw.whole else _decimals_of(there)
+        form_of = NumberForm(decimals, 0 if raw.whole else 1, whole=raw.whole)
+        return self._number(raw.values, form_of, "")
+
+    def text(self, raw: TextColumn) -> Column:
+        """A column of text, by its different texts."""
+        missing = [code for code, level in enumerate(raw.levels) if level.strip() in self._missing]
+        counts = np.bincount(raw.codes[raw.codes >= 0], minlength=len(raw.levels))
+        gone = max(missing, key=lambda code: int(counts[code]), default=None)
+        token = "" if gone is None else raw.levels[gone]
+        codes = np.where(np.isin(raw.codes, missing), np.int32(-1), raw.codes)
+        if (codes < 0).all():
+            raise self._empty()
+        gone_too = set(missing)
+        kept = [code for code in range(len(raw.levels)) if code not in gone_too]
+        renumbered = np.full(len(raw.levels) + 1, -1, np.int64)
+        renumbered[kept] = np.arange(len(kept))
+        codes, levels = renumbered[codes], [raw.levels[code] for code in kept]
+        own = tuple(raw.values[code] for code in kept) if raw.values else ()
+        kind = self._wish.kind
+        if raw.declared and kind in (None, "category"):
+            return self._category(levels, codes, token, own, ordered=True)
+        if kind == "number":
+            return self._numbers(levels, codes, token, required=True)
+        if kind == "date":
+            found = self._dates(levels, codes, token)
+            if found is None:
+                raise self._no_date(levels)
+            return found
+        if kind in ("category", "boolean"):
+            return self._category(levels, codes, token, own)
+        if {level.lower() for level in levels} in BOOLEANS and len(levels) == 2:
+            return self._booleans(levels, codes, token)
+        shape = _shares(levels, counts[kept])
+        if shape.numbers == 1:
+            return self._numbers(levels, codes, token)
+        if shape.numbers > MIXED_SHARE and shape.distinct_numbers > FEW_ROWS:
+            raise self._mixed(raw, levels)
+        if _LOOKS_LIKE_A_DATE.match(levels[0]):
+            found = self._dates(levels, codes, token)
+            if found is not None:
+                return found
+        self._leave_out_text(levels, int((codes >= 0).sum()))
+        return self._category(levels, codes, token, own)
+
+    def _numbers(self, levels: list[str], codes: NDArray[np.int64], token: str, *, required: bool = False) -> Column:
+        try:
+            numbers = np.array([float(level) for level in levels])
+        except ValueError as error:
+            raise UserError(
+                f"{self._where} does not hold numbers alone",
+                found=f"{str(error).rpartition(': ')[2]}",
+                mend="mend the values, or name them under 'missing' in the schema",
+            ) from error
+        if not np.isfinite(numbers).all():
+            place = int((~np.isfinite(numbers[codes]) & (codes >= 0)).argmax())
+            raise UserError(f"{self._where} holds infinite values", found=f"the first in {self._table.place(place)}")
+        whole = all(_WHOLE.fullmatch(level.strip()) for level in levels)
+        if whole and np.abs(numbers).max() > LARGEST_WHOLE:
+            if len(levels) > DISTINCT_SHARE * (codes >= 0).sum():
+                raise _LeftOut("its whole numbers are so long that they can only be identifiers")
+            return self._category(levels, codes, token, ())
+        values = np.append(numbers, np.nan)[codes]
+        if whole and not required and _is_row_number(values[codes >= 0]):
+            raise _LeftOut("it numbers the rows")
+        return self._number(values, _number_form(levels, whole=whole), token)
+
+    def _number(self, values: Values, form: NumberForm, token: str) -> Column:
+        low, high = self._wish.low, self._wish.high
+        outside = (values < (-math.inf if low is None else low)) | (values > (math.inf if high is None else high))
+        if outside.any():
+            row = int(outside.argmax())
+            raise UserError(
+                f"{self._where} holds values outside the bounds in the schema",
+                found=f"{values[row]:g} in {self._table.place(row)}",
+            )
+        return Column(self._name, "number", values, form, low, high, token)
+
+    def _dates(self, levels: list[str], codes: NDArray[np.int64], token: str) -> Column | None:
+        zones = {match[0] if (match := _ZONE.search(level)) and ":" in level else "" for level in levels}
+        formats = [self._wish.format] if self._wish.format else list(FORMATS)
+        if len(zones) == 1 and (zone := zones.pop()) and not self._wish.format:
+            formats = [each + zone for each in FORMATS if "%H" in each]
+        for pattern in formats:
+            unit = _unit_of(pattern)
+            found = _parsed(levels, pattern, unit)
+            if found is not None:
+                break
+        else:
+            return None
+        form = _as_written(levels, found, pattern, unit)
+        return Column(self._name, "date", np.append(found, np.nan)[codes], form, missing=token)
+
+    def _booleans(self, levels: list[str], codes: NDArray[np.int64], token: str) -> Column:
+        order = sorted(levels, key=str.lower)
+        values = np.append([float(order.index(level)) for level in levels], np.nan)[codes]
+        return Column(self._name, "boolean", values, LevelForm(tuple(order), (False, True)), missing=token)
+
+    def _category(
+        self, levels: list[str], codes: NDArray[np.int64], token: str, own: tuple[object, ...], *, ordered: bool = False
+    ) -> Column:
+        if len(levels) > MOST_LEVELS:
+            raise UserError(
+                f"{self._where} has too many levels",
+                found=f"{len(levels)}, of at most {MOST_LEVELS}",
+                mend='merge rare ones, or leave the column out in a --schema file: {"columns": {"'
+                + self._name
+                + '": "drop"}}',
+            )
+        order = list(range(len(levels))) if ordered else sorted(range(len(levels)), key=levels.__getitem__)
+        rank = np.empty(len(levels) + 1, np.float64)
+        rank[order], rank[-1] = np.arange(len(levels)), np.nan
+        form = LevelForm(tuple(levels[i] for i in order), tuple(own[i] for i in order) if own else ())
+        return Column(self._name, "category", rank[codes], form, missing=token)
+
+    def _leave_out_text(self, levels: list[str], count: int) -> None:
+        if count < FEW_ROWS or self._wish.kind is not None:
+            return
+        length = sum(map(len, levels)) / len(levels)
+        if len(levels) == count:
+            raise _LeftOut("every row has another text, so it is an identifier or free text")
+        if len(levels) > DISTINCT_SHARE * count or (length > LONG_TEXT and len(levels) > FEW_ROWS):
+            raise _LeftOut(f"it is free text ({len(levels)} different ones in {count} rows, {length:.0f} letters each)")
+
+    def _empty(self) -> UserError:
+        return UserError(
+            f"{self._where} holds no values",
+            found=f"{self._table.rows} missing ones",
+            mend='leave it out in a --schema file: {"columns": {"' + self._name + '": "drop"}}',
+        )
+
+    def _no_date(self, levels: Sequence[str]) -> UserError:
+        wanted = self._wish.format or "one format that is known"
+        return UserError(
+            f"{self._where} does not hold dates alone",
+            found=f"'{_first_without(levels, self._wish.format)}' is not in {wanted}",
+            mend='give their format in the schema: {"kind": "date", "format": "%d.%m.%Y"}',
+        )
+
+    def _mixed(self, raw: TextColumn, levels: Sequence[str]) -> UserError:
+        text = next(level for level in levels if not _NUMBER.fullmatch(level.strip()))
+        row = int((raw.codes == raw.levels.index(text)).argmax())
+        if _INFINITE.fullmatch(text.strip()):
+            return UserError(f"{self._where} holds infinite values", found=f"the first in {self._table.place(row)}")
+        return UserError(
+            f"{self._where} mixes numbers and text",
+            found=f"'{text[:40]}' in {self._table.place(row)}",
+            mend='mend it, name it under "missing", or make the column a category in a --schema file',
+        )
+
+
+@dataclass(frozen=True)
+class _Shares:
+    numbers: float
+    distinct_numbers: int
+
+
+def _shares(levels: Sequence[str], counts: NDArray[np.int64]) -> _Shares:
+    numeric = np.array([_NUMBER.fullmatch(level.strip()) is not None for level in levels])
+    return _Shares(float(counts[numeric].sum() / counts.sum()), int(numeric.sum()))
+
+
+def _is_row_number(values: Values) -> bool:
+    """Whether whole numbers count the rows, from any first one, in the order of the table."""
+    return len(values) >= FEW_ROWS and bool((np.diff(values) == 1).all())
+
+
+def _number_form(levels: Sequence[str], *, whole: bool) -> NumberForm:
+    if whole:
+        return NumberForm(0, 0, whole=True)
+    matches = [_DECIMAL.fullmatch(level.strip()) or _WHOLE.fullmatch(level.strip()) for level in levels]
+    if not all(matches):
+        return NumberForm(None)
+    digits = [level.strip().partition(".")[2] for level in levels]
+    places, decimals = min(map(len, digits)), max(len(each.rstrip("0")) for each in digits)
+    # So many digits are what float64 prints where a sum did not come out even.
+    return NumberForm(None if decimals > MOST_DECIMALS_WRITTEN else decimals, places)
+
+
+def _decimals_of(values: Values) -> int | None:
+    for decimals in range(MOST_DECIMALS + 1):
+        if np.allclose(values, np.round(values, decimals), rtol=1e-9, atol=0):
+            return decimals
+    return None
+
+
+def _coarsest(values: Values, unit: int) -> tuple[int, Values]:
+    for larger in MICROSECONDS.values():
+        scaled = values * unit / larger
+        if larger >= unit and np.array_equal(scaled, np.round(scaled), equal_nan=True):
+            return larger, scaled
+    return unit, values
+
+
+def _unit_of(pattern: str) -> int:
+    for code, name in (("%f", "microsecond"), ("%S", "second"), ("%M", "minute"), ("%H", "minute")):
+        if code in pattern:
+            return MICROSECONDS[name]
+    return MICROSECONDS["day"]
+
+
+def _as_written(levels: Sequence[str], values: Values, pattern: str, unit: int) -> DateForm:
+    """The form that writes the texts as they stand, with or without leading zeros."""
+    bare = pattern.replace("%d", "%-d").replace("%m", "%-m")
+    for each in (pattern, bare, pattern.replace("%H", "%-H"), bare.replace("%H", "%-H")):
+        if DateForm(each, unit).texts(values) == list(levels):
+            return DateForm(each, unit)
+    return DateForm(pattern, unit)
+
+
+def _parsed(levels: Sequence[str], pattern: str, unit: int) -> Values | None:
+    """Values of texts that are in the format; None if one is not."""
+    try:
+        date_values(levels[:20], pattern, unit)
+        return date_values(levels, pattern, unit)
+    except ValueError:
+        return None
+
+
+def _first_without(levels: Sequence[str], pattern: str | None) -> str:
+    patterns = (pattern,) if pattern else FORMATS
+    return next(
+        (level for level in levels if all(_parsed([level], each, _unit_of(each)) is None for each in patterns)),
+        levels[0],
+    )

@@ -1,0 +1,134 @@
+"""What a user says about a table's columns, in a small JSON file."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wassergan.errors import UserError, unknown_name
+
+KINDS = ("number", "category", "boolean", "date", "drop")
+ENTRIES = ("columns", "missing", "delimiter", "encoding")
+COLUMN_ENTRIES = ("kind", "low", "high", "format", "missing")
+
+
+@dataclass(frozen=True)
+class ColumnWish:
+    """What a user says about a column.
+
+    Args:
+        kind: one of `KINDS`, or None to find it out.
+        low: smallest number to be generated.
+        high: largest number to be generated.
+        format: of a date, as for `strftime`.
+        missing: texts that stand for a missing value in this column.
+    """
+
+    kind: str | None = None
+    low: float | None = None
+    high: float | None = None
+    format: str | None = None
+    missing: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What a user says about a table.
+
+    Args:
+        columns: by name.
+        missing: texts that stand for a missing value, instead of the usual ones.
+        delimiter: of a CSV file.
+        encoding: of a CSV file.
+    """
+
+    columns: Mapping[str, ColumnWish] = field(default_factory=dict)
+    missing: tuple[str, ...] | None = None
+    delimiter: str | None = None
+    encoding: str | None = None
+
+    def check_names(self, names: Sequence[str]) -> None:
+        """Refuse wishes for columns that the table does not have.
+
+        Raises:
+            UserError: with the nearest name.
+        """
+        for name in self.columns:
+            if name not in names:
+                raise unknown_name("column in the schema", name, names)
+
+
+def read_schema(path: Path) -> Schema:
+    """Read a schema file.
+
+    Raises:
+        UserError: it is not there, is no JSON, or says something that is not known.
+
+    The file: `{"columns": {"zip": "category", "age": {"kind": "number", "low": 0}}, "missing": ["?"],
+    "delimiter": ";", "encoding": "latin-1"}`, each entry optional.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"There is no schema {path}") from error
+    except (ValueError, OSError) as error:
+        raise UserError(f"The schema {path} cannot be read as JSON", found=str(error)) from error
+    return schema_of(content, name=str(path))
+
+
+def schema_of(content: Any, *, name: str = "the schema") -> Schema:
+    """A schema from plain JSON types.
+
+    Raises:
+        UserError: it says something that is not known.
+    """
+    content = _entries(content, ENTRIES, name)
+    columns = content.get("columns", {})
+    if not isinstance(columns, dict):
+        raise UserError(f"'columns' of {name} must map names to kinds", found=f"{columns!r}")
+    for each in ("delimiter", "encoding"):
+        if not isinstance(content.get(each, ""), str):
+            raise UserError(f"'{each}' of {name} must be text", found=f"{content[each]!r}")
+    return Schema(
+        columns={column: _wish(wish, f"column {column} in {name}") for column, wish in columns.items()},
+        missing=_texts(content.get("missing"), name),
+        delimiter=content.get("delimiter"),
+        encoding=content.get("encoding"),
+    )
+
+
+def _wish(wish: Any, name: str) -> ColumnWish:
+    entries = _entries({"kind": wish} if isinstance(wish, str) else wish, COLUMN_ENTRIES, name)
+    kind, low, high = (entries.get(each) for each in ("kind", "low", "high"))
+    if kind is not None and kind not in KINDS:
+        raise unknown_name(f"kind of {name}", str(kind), KINDS)
+    for bound in (low, high):
+        if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int | float)):
+            raise UserError(f"The bounds of {name} must be numbers", found=f"{bound!r}")
+    if low is not None and high is not None and low >= high:
+        raise UserError(f"The lower bound of {name} is not below the upper", found=f"{low} and {high}")
+    if entries.get("format") is not None and (kind != "date" or "%" not in str(entries["format"])):
+        raise UserError(
+            f"'format' of {name} is for dates",
+            found=f"{entries['format']!r}",
+            mend='write {"kind": "date", "format": "%d.%m.%Y"}',
+        )
+    return ColumnWish(kind, low, high, entries.get("format"), _texts(entries.get("missing"), name))
+
+
+def _entries(content: Any, known: Sequence[str], name: str) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise UserError(f"{name[0].upper()}{name[1:]} is not a JSON object", found=f"{content!r}"[:80])
+    for entry in content:
+        if entry not in known:
+            raise unknown_name(f"entry in {name}", entry, known)
+    return content
+
+
+def _texts(texts: Any, name: str) -> tuple[str, ...] | None:
+    if texts is None:
+        return None
+    if not isinstance(texts, list) or not all(isinstance(each, str) for each in texts):
+        raise UserError(f"'missing' of {name} must be a list of texts", found=f"{texts!r}")
+    return tuple(texts)

@@ -1,0 +1,138 @@
+"""A table as a source: every column's kind found out, its coding fitted to the training rows."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wassergan.data.source import HELDOUT_SHARE, Source, split_rows
+from wassergan.data.tables.codec import ColumnCodec, TableCodec
+from wassergan.data.tables.codings import CategoryCoding, NumberCoding
+from wassergan.data.tables.forms import DateForm, LevelForm, Values
+from wassergan.data.tables.infer import Column, infer_columns
+from wassergan.data.tables.raw import RawTable
+from wassergan.data.tables.schema import Schema
+from wassergan.errors import UserError
+
+CLOSER = 0.1  # a date counts from an earlier one if their difference spreads this much less
+
+
+class TableReader:
+    """Rows of a table in memory, (k, columns) float64."""
+
+    def __init__(self, rows: Values) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def read(self, indices: Tensor) -> Tensor:
+        """Rows (k,) as a new tensor."""
+        return torch.from_numpy(self._rows[indices.numpy()])
+
+
+def table_source(
+    table: RawTable,
+    *,
+    schema: Schema | None = None,
+    heldout: float = HELDOUT_SHARE,
+    seed: int = 0,
+    report: Callable[[str], None] = lambda message: None,
+) -> Source:
+    """A source over a table with columns of any kind.
+
+    Args:
+        table: as it stands in the file.
+        schema: what the user says about it.
+        heldout: share held out; 0 to 1.
+        seed: chooses the held-out rows.
+        report: told what was left out, and which columns are constant.
+
+    Raises:
+        UserError: no rows, a column that cannot be learnt, or nothing that varies.
+    """
+    if table.rows == 0:
+        raise UserError(f"{table.name} holds no rows", mend="give data")
+    columns = infer_columns(table, schema or Schema(), report=report)
+    split = split_rows(table.rows, heldout=heldout, seed=seed)
+    fitted: list[ColumnCodec] = []
+    for column in columns:
+        fitted.append(_fitted(column, columns[: len(fitted)], split.train.numpy()))
+    codec = TableCodec(fitted, dialect=table.dialect, arrow_schema=table.arrow_schema)
+    if codec.width == 0:
+        raise UserError(f"Every column of {table.name} has one level alone", mend="give data that vary")
+    constant = [column.name for column in fitted if column.coding.field.width == 0]
+    if constant:
+        report(f"Constant in {table.name}, and written back as they are: {', '.join(constant)}.")
+    rows = np.stack([column.values for column in columns], axis=1)
+    source = Source(table.name, "table", (codec.width,), TableReader(rows), codec, split)
+    source.columns = tuple(column.name for column in columns)
+    return source
+
+
+def _fitted(column: Column, earlier: tuple[Column, ...], train: Any) -> ColumnCodec:
+    values, missing = column.values[train], bool(np.isnan(column.values).any())
+    plain: dict[str, Any] = {"name": column.name, "kind": column.kind, "form": column.form, "missing": column.missing}
+    if np.isnan(values).all():
+        raise UserError(
+            f"Column {column.name} has values in held-out rows alone", mend="leave it out with a --schema file"
+        )
+    if isinstance(column.form, LevelForm):
+        return ColumnCodec(coding=CategoryCoding.fit(values, levels=len(column.form.levels), missing=missing), **plain)
+    base = _base_of(column, earlier, train)
+    if base is not None:
+        since = values - base.values[train]
+        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+        coding = NumberCoding.fit(since, missing=missing)
+        return ColumnCodec(coding=coding, since=base.name, low=low, high=high, **plain)
+    return ColumnCodec(coding=NumberCoding.fit(values, missing=missing, low=column.low, high=column.high), **plain)
+
+
+def _base_of(column: Column, earlier: tuple[Column, ...], train: Any) -> Column | None:
+    """The earlier date column that a date stays close to: a journey's end is minutes from its start."""
+    if not isinstance(column.form, DateForm):
+        return None
+    closest, least = None, CLOSER * _spread(column.values[train])
+    for each in earlier:
+        alike = isinstance(each.form, DateForm) and each.form.unit == column.form.unit
+        if alike and not np.isnan(each.values).any():
+            spread = _spread(column.values[train] - each.values[train])
+            if spread < least:
+                closest, least = each, spread
+    return closest
+
+
+def _spread(values: Values) -> float:
+    low, high = np.nanquantile(values, [0.05, 0.95])
+    return float(high - low)
+
+
+def column_facts(source: Source) -> list[dict[str, Any]]:
+    """What each column of a table holds, and how it is coded: for `wassergan info`."""
+    codec = source.codec
+    assert isinstance(codec, TableCodec)
+    rows = source.values(torch.arange(len(source))).numpy()
+    facts = []
+    for place, column in enumerate(codec.columns):
+        values = rows[:, place]
+        there = values[~np.isnan(values)]
+        facts.append(
+            {
+                "name": column.name,
+                "kind": column.kind,
+                **_range_of(column, there),
+                "missing": float(np.isnan(values).mean()),
+                "coded": column.coding.told() + (f", since {column.since}" if column.since else ""),
+                "width": column.coding.field.width,
+            }
+        )
+    return facts
+
+
+def _range_of(column: ColumnCodec, there: Values) -> dict[str, Any]:
+    if isinstance(column.form, LevelForm):
+        return {"levels": len(column.form.levels)}
+    low, high = column.form.texts(np.array([there.min(), there.max()]))
+    return {"low": low, "high": high}

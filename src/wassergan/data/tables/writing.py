@@ -1,0 +1,151 @@
+"""Rows of a table to files: CSV, Parquet and Feather, chunk after chunk, in the formats that they came in."""
+
+import base64
+import csv
+import gzip
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wassergan.data.tables.arrowfile import EXTRA
+from wassergan.data.tables.codec import ColumnCodec, TableCodec
+from wassergan.data.tables.forms import DateForm, NumberForm
+from wassergan.errors import UserError
+
+Rows = NDArray[np.float64]
+SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".feather", ".arrow")
+
+
+def table_suffix(path: Path) -> str:
+    """Which of `SUFFIXES` a name ends in, or nothing."""
+    name = path.name.lower()
+    return max((each for each in SUFFIXES if name.endswith(each)), key=len, default="")
+
+
+def write_table(codec: TableCodec, chunks: Iterable[Rows], path: Path, *, like: Path | None = None) -> None:
+    """Write rows, (n, columns) each chunk, to a file of one of the `SUFFIXES`.
+
+    Args:
+        codec: says what the rows mean and how they are written.
+        chunks: at least one.
+        path: where to write.
+        like: whose suffix names the format; `path` itself unless given.
+
+    Raises:
+        UserError: pyarrow is missing.
+    """
+    suffix = table_suffix(like or path)
+    assert suffix
+    if suffix in (".parquet", ".feather", ".arrow"):
+        _write_arrow(codec, chunks, path, suffix)
+        return
+    delimiter = "\t" if suffix.startswith(".tsv") else codec.dialect.get("delimiter", ",")
+    with _text(path, codec.dialect.get("encoding", "utf-8"), compressed=suffix.endswith(".gz")) as file:
+        writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+        writer.writerow([column.name for column in codec.columns])
+        for rows in chunks:
+            texts = [_texts(column, rows[:, place]) for place, column in enumerate(codec.columns)]
+            writer.writerows(zip(*texts, strict=True))
+
+
+@contextmanager
+def _text(path: Path, encoding: str, *, compressed: bool) -> Iterator[io.TextIOBase]:
+    with ExitStack() as stack:
+        raw: Any = stack.enter_context(path.open("wb"))
+        if compressed:  # no name and no time inside: equal rows give equal files
+            raw = stack.enter_context(gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6))
+        yield stack.enter_context(io.TextIOWrapper(raw, encoding=encoding, newline=""))
+
+
+def _texts(column: ColumnCodec, values: Rows) -> list[str]:
+    there = ~np.isnan(values)
+    if there.all():
+        return column.form.texts(values)
+    texts = np.full(len(values), column.missing, object)
+    texts[there] = column.form.texts(values[there])
+    return texts.tolist()
+
+
+def _write_arrow(codec: TableCodec, chunks: Iterable[Rows], path: Path, suffix: str) -> None:
+    import_arrow(path)
+    from pyarrow import ipc, parquet
+
+    schema = arrow_schema(codec)
+    with ExitStack() as stack:
+        if suffix == ".parquet":
+            writer = stack.enter_context(parquet.ParquetWriter(path, schema))
+        else:
+            options = ipc.IpcWriteOptions(compression="lz4" if suffix == ".feather" else None, unify_dictionaries=True)
+            writer = stack.enter_context(ipc.new_file(str(path), schema, options=options))
+        for rows in chunks:
+            writer.write_table(arrow_table(codec, rows))
+
+
+def import_arrow(path: Path) -> None:
+    """Refuse to go on without pyarrow.
+
+    Raises:
+        UserError: how to get it.
+    """
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError as error:
+        raise UserError(f"Writing {path} needs pyarrow, which is not installed", mend=EXTRA) from error
+
+
+def arrow_schema(codec: TableCodec) -> Any:
+    """The types of the columns: those of the table that the codec was fitted to, if it had any."""
+    import pyarrow
+
+    if not codec.arrow_schema:
+        return pyarrow.schema([(column.name, _usual_type(column)) for column in codec.columns])
+    whole = pyarrow.ipc.read_schema(pyarrow.py_buffer(base64.b64decode(codec.arrow_schema)))
+    return pyarrow.schema([whole.field(column.name) for column in codec.columns], whole.metadata)
+
+
+def arrow_table(codec: TableCodec, rows: Rows) -> Any:
+    """Rows (n, columns) as an Arrow table."""
+    import pyarrow
+
+    schema = arrow_schema(codec)
+    arrays = [
+        _array(column, rows[:, place], schema.field(column.name).type) for place, column in enumerate(codec.columns)
+    ]
+    return pyarrow.Table.from_arrays(arrays, schema=schema)
+
+
+def _usual_type(column: ColumnCodec) -> Any:
+    import pyarrow
+
+    if column.kind == "boolean":
+        return pyarrow.bool_()
+    if isinstance(column.form, NumberForm):
+        return pyarrow.int64() if column.form.whole else pyarrow.float64()
+    if isinstance(column.form, DateForm) and not column.form.of_day:
+        return pyarrow.date32() if "%H" not in column.form.format else pyarrow.timestamp("us")
+    return pyarrow.string()
+
+
+def _array(column: ColumnCodec, values: Rows, kind: Any) -> Any:
+    import pyarrow
+
+    there = ~np.isnan(values)
+    plain = np.full(len(values), None, object)
+    if pyarrow.types.is_dictionary(kind):
+        codes = pyarrow.array(np.where(there, values, 0).astype(np.int64), mask=~there).cast(kind.index_type)
+        form: Any = column.form
+        levels = pyarrow.array(list(form.values or form.levels), kind.value_type)
+        return pyarrow.DictionaryArray.from_arrays(codes, levels, ordered=kind.ordered)
+    found = column.form.plain(values[there])
+    for place, value in zip(np.flatnonzero(there).tolist(), found, strict=True):
+        plain[place] = value
+    if pyarrow.types.is_time(kind) or pyarrow.types.is_decimal(kind):
+        return pyarrow.array([each if each is None else str(each) for each in plain]).cast(kind)
+    if isinstance(column.form, DateForm) and not column.form.of_day:
+        return pyarrow.array(plain.tolist(), pyarrow.timestamp("us", getattr(kind, "tz", None))).cast(kind)
+    return pyarrow.array(plain.tolist(), kind)

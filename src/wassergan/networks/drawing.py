@@ -1,0 +1,125 @@
+"""Generators that draw categories: one-hots that are hard forwards and soft backwards, and channels beside them."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+TEMPERATURE = 0.7
+ROWS = 256  # are computed together where samples are drawn, whatever the number asked for
+SMALLEST = 1e-7  # float32 knows no number between this much less than 1 and 1
+SCALE = 1 / math.sqrt(2)  # of a one-hot: two options are 1 apart
+
+
+class FieldLayout(NamedTuple):
+    """The layout of one column: `options` entries of a one-hot, a channel, and `digits` one-hots of `radix` entries.
+
+    Args:
+        options: entries of the one-hot; 0 for none.
+        open_option: the option whose rows the channel or the digits tell apart; -1 for none.
+        places: the channel's value under each option (anything for the open one); empty for no channel.
+        digits: how many one-hots follow, 0 everywhere unless the open option is taken.
+        radix: entries of each.
+    """
+
+    options: int
+    open_option: int = -1
+    places: tuple[float, ...] = ()
+    digits: int = 0
+    radix: int = 0
+
+
+class TableHead(nn.Module):
+    """Draws a row: every one-hot by the Gumbel-max trick, forwards hard, backwards as the softmax at a temperature.
+
+    An option is argmax(logit + g) with g of Gumbel's law, so that its probability is the softmax of the logits; the
+    gradient is that of softmax((logit + g) / temperature). Source: Jang, Gu, Poole 2017, arXiv 1611.01144, section 2.
+    The noise is handed in, as standard normal numbers: a row is a function of its latent vector alone.
+
+    Args:
+        fields: the layout of each column, in order.
+        temperature: of the soft one-hots.
+    """
+
+    def __init__(self, fields: Sequence[FieldLayout], *, temperature: float = TEMPERATURE) -> None:
+        super().__init__()
+        self._fields = tuple(fields)
+        self._temperature = temperature
+        entries = [self._entries(field) for field in self._fields]
+        self._widths = [each + bool(field.places) for each, field in zip(entries, self._fields, strict=True)]
+        self._noises = entries
+        self.noise_dim = sum(entries)
+        for number, field in enumerate(self._fields):
+            if field.options and field.places:
+                places = torch.tensor(field.places) / SCALE
+                places[field.open_option] = 0.0
+                self.register_buffer(f"places_{number}", places, persistent=False)
+
+    @staticmethod
+    def _entries(field: FieldLayout) -> int:
+        return field.options + field.digits * field.radix
+
+    def forward(self, values: Tensor, noise: Tensor) -> Tensor:
+        """(n, width) raw values and (n, noise_dim) normal noise to rows (n, width)."""
+        even = torch.special.ndtr(noise.float()).clamp(SMALLEST, 1 - SMALLEST)
+        gumbel = -torch.log(-torch.log(even))
+        parts: list[Tensor] = []
+        columns = zip(values.split(self._widths, 1), gumbel.split(self._noises, 1), strict=True)
+        for number, (raw, drawn) in enumerate(columns):
+            self._draw(number, raw, drawn, parts)
+        return torch.cat(parts, 1)
+
+    def _draw(self, number: int, raw: Tensor, gumbel: Tensor, parts: list[Tensor]) -> None:
+        field = self._fields[number]
+        is_open: Tensor | None = None
+        if field.options:
+            options = self._one_hot(raw[:, : field.options] + gumbel[:, : field.options])
+            parts.append(options)
+            is_open = options[:, field.open_option, None] / SCALE
+        if field.places:
+            channel = torch.tanh(raw[:, field.options, None])
+            if is_open is not None:
+                channel = is_open * channel + (options @ getattr(self, f"places_{number}"))[:, None]
+            parts.append(channel)
+        if field.digits:
+            assert is_open is not None
+            digits = (raw[:, field.options :] + gumbel[:, field.options :]).unflatten(1, (field.digits, field.radix))
+            parts.append((self._one_hot(digits) * is_open[:, None]).flatten(1))
+
+    def _one_hot(self, noisy: Tensor) -> Tensor:
+        """Of the largest along the last axis, times the scale; differentiable as a softmax."""
+        hard = torch.zeros_like(noisy).scatter_(-1, noisy.argmax(-1, keepdim=True), SCALE)
+        if not noisy.requires_grad:
+            return hard
+        soft = torch.softmax(noisy / self._temperature, -1) * SCALE
+        return hard + (soft - soft.detach())
+
+
+class DrawingGenerator(nn.Module):
+    """A generator whose head draws: the last numbers of a latent vector are the head's noise.
+
+    In evaluation mode rows are computed so many at a time: products of matrices of another size are rounded otherwise,
+    and rounding may turn an option into another. A row then depends on its own latent vector alone, to the last bit.
+
+    Args:
+        body: (n, latent_dim) to raw values (n, width).
+        head: raw values and noise to rows.
+    """
+
+    def __init__(self, body: nn.Module, head: TableHead) -> None:
+        super().__init__()
+        self.body, self.head = body, head
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """(n, latent_dim + noise_dim) to rows (n, width)."""
+        if self.training or len(latent) == 0:
+            return self._rows(latent)
+        padded = nn.functional.pad(latent, (0, 0, 0, -len(latent) % ROWS))
+        return torch.cat([self._rows(part) for part in padded.split(ROWS)])[: len(latent)]
+
+    def _rows(self, latent: Tensor) -> Tensor:
+        own = latent.shape[1] - self.head.noise_dim
+        rows: Tensor = self.head(self.body(latent[:, :own]), latent[:, own:])
+        return rows

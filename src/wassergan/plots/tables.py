@@ -1,0 +1,69 @@
+"""Columns of tables, generated beside real."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from wassergan.plots.common import GENERATED, REAL
+
+MOST_PANELS, MOST_BARS = 24, 8  # columns, and levels of a category, that are drawn
+
+
+def table_figure(
+    names: Mapping[str, Sequence[str]], samples: NDArray[np.float64], real: NDArray[np.float64] | None = None
+) -> Figure:
+    """One panel per column (the first 24): histograms of numbers, shares of levels and of missing values.
+
+    Args:
+        names: of each column, and of its levels if it has some.
+        samples: (n, columns), levels as their numbers, NaN where missing.
+        real: (m, columns), or None to draw the samples alone.
+    """
+    shown = list(names.items())[:MOST_PANELS]
+    columns = min(4, len(shown))
+    rows = math.ceil(len(shown) / columns)
+    figure = Figure(figsize=(3.4 * columns, 2.3 * rows), layout="constrained")
+    drawn = [("generated", GENERATED, samples)] + ([] if real is None else [("real", REAL, real)])
+    for place, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+        if place >= len(shown):
+            axes.set_axis_off()
+            continue
+        name, levels = shown[place]
+        values = [(label, colour, table[:, place]) for label, colour, table in drawn]
+        if levels:
+            _shares(axes, levels, values)
+        else:
+            _histograms(axes, values)
+        axes.set_title(name, fontsize=9)
+        axes.tick_params(labelsize=7)
+    figure.axes[0].legend(fontsize=8)
+    return figure
+
+
+def _histograms(axes: Axes, columns: Sequence[tuple[str, str, NDArray[np.float64]]]) -> None:
+    there = np.concatenate([values[~np.isnan(values)] for _, _, values in columns])
+    # The tails of a heavy law would squeeze all others into one bar.
+    low, high = np.quantile(there, [0.005, 0.995]) if len(there) else (0.0, 1.0)
+    bins = np.linspace(low, high if high > low else low + 1, 31).tolist()
+    for label, colour, values in columns:
+        kept = values[~np.isnan(values)]
+        axes.hist(kept, bins, weights=np.full(len(kept), 1 / len(values)), color=colour, alpha=0.5, label=label)
+        if len(kept) < len(values):
+            axes.plot([], [], " ", label=f"{1 - len(kept) / len(values):.1%} missing")
+    axes.set_yticks([])
+
+
+def _shares(axes: Axes, levels: Sequence[str], columns: Sequence[tuple[str, str, NDArray[np.float64]]]) -> None:
+    last = columns[-1][2]
+    often = np.argsort(-np.bincount(last[~np.isnan(last)].astype(int), minlength=len(levels)), kind="stable")
+    chosen = often[:MOST_BARS]
+    height = 0.8 / len(columns)
+    for number, (label, colour, values) in enumerate(columns):
+        shares = [*(float((values == level).mean()) for level in chosen), float(np.isnan(values).mean())]
+        axes.barh(np.arange(len(shares)) + number * height, shares, height, color=colour, label=label)
+    axes.set_yticks(np.arange(len(chosen) + 1), [*(levels[level][:18] for level in chosen), "(missing)"])
+    axes.invert_yaxis()

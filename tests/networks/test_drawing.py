@@ -1,0 +1,107 @@
+import pytest
+import torch
+from torch import Tensor, nn
+
+from wassergan.networks import DrawingGenerator, FieldLayout, TableHead, build_networks
+
+HALF = 0.5**0.5
+FIELDS = [
+    FieldLayout(3),
+    FieldLayout(0, places=(0.0,)),
+    FieldLayout(3, 1, (-0.5, 0.0, 0.25)),
+    FieldLayout(2, 1, (), 2, 3),
+]
+WIDTH, NOISE = 3 + 1 + 4 + 8, 3 + 0 + 3 + 8
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def generator(**options: object) -> nn.Module:
+    made, _ = build_networks(
+        "residual",
+        (WIDTH,),
+        head=TableHead(FIELDS),
+        latent_dim=5,
+        generator_widths=(16, 16),
+        critic_widths=(8,),
+        maps=1,
+        activation="silu",
+        critic_activation="leaky_relu",
+        generator_norm="layer",
+        critic_norm="none",
+        seed=0,
+    )
+    return made
+
+
+def test_rows_are_exactly_what_their_options_say() -> None:
+    head = TableHead(FIELDS)
+    assert head.noise_dim == NOISE
+    rows = head(3 * normal(500, WIDTH), normal(500, NOISE, seed=1))
+    assert rows.shape == (500, WIDTH)
+    for options in (rows[:, :3], rows[:, 4:7], rows[:, 8:10]):
+        assert ((options == 0) | (options == HALF)).all() and ((options > 0).sum(1) == 1).all()
+    assert rows[:, 3].abs().max() <= 1
+    number = rows[:, 4:8]
+    torch.testing.assert_close(number[number[:, 0] > 0, 3], torch.full((int((number[:, 0] > 0).sum()),), -0.5))
+    torch.testing.assert_close(number[number[:, 2] > 0, 3], torch.full((int((number[:, 2] > 0).sum()),), 0.25))
+    assert number[number[:, 1] > 0, 3].unique().numel() > 50
+    category = rows[:, 8:]
+    digits = category[:, 2:].unflatten(1, (2, 3))
+    taken = category[:, 1] > 0
+    assert (digits[~taken] == 0).all() and ((digits[taken] > 0).sum(2) == 1).all()
+
+
+def test_options_are_drawn_with_the_probabilities_of_their_logits() -> None:
+    head = TableHead([FieldLayout(3)])
+    shares = torch.tensor([0.6, 0.3, 0.1])
+    rows = head(shares.log().expand(200_000, 3), normal(200_000, 3))
+    # Four standard errors of a share of 0.6.
+    torch.testing.assert_close((rows > 0).double().mean(0), shares.double(), atol=4 * (0.24 / 200_000) ** 0.5, rtol=0)
+
+
+def test_extreme_noise_is_finite() -> None:
+    rows = TableHead([FieldLayout(2)])(torch.zeros(3, 2), torch.tensor([[40.0, -40], [-40, 40], [9, -9]]))
+    assert rows.tolist() == [[pytest.approx(HALF), 0], [0, pytest.approx(HALF)], [pytest.approx(HALF), 0]]
+
+
+def test_gradients_are_those_of_the_softmax_at_the_temperature() -> None:
+    raw = normal(4, 3).requires_grad_()
+    noise, upwards = normal(4, 3, seed=1), normal(4, 3, seed=2)
+    rows = TableHead([FieldLayout(3)], temperature=0.5)(raw, noise)
+    (got,) = torch.autograd.grad((rows * upwards).sum(), raw)
+    gumbel = -(-(0.5 * (1 + torch.erf(noise.double() / 2**0.5))).log()).log()
+    soft = torch.softmax((raw.detach().double() + gumbel) / 0.5, 1)
+    expected = soft * (upwards - (soft * upwards).sum(1, keepdim=True)) / 0.5 * HALF
+    torch.testing.assert_close(got.double(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_every_raw_value_learns() -> None:
+    raw = normal(64, WIDTH).requires_grad_()
+    (TableHead(FIELDS)(raw, normal(64, NOISE, seed=1)) * normal(64, WIDTH, seed=2)).sum().backward()
+    assert raw.grad is not None and (raw.grad.abs().sum(0) > 0).all()
+
+
+@pytest.mark.parametrize("count", [1, 2, 255, 256, 257, 600])
+def test_a_row_is_the_same_to_the_last_bit_in_any_batch(count: int) -> None:
+    drawing = generator().eval()
+    latent = normal(600, 5 + NOISE)
+    with torch.no_grad():
+        whole, part = drawing(latent), drawing(latent[:count])
+        alone = drawing(latent[count - 1 : count])
+    assert torch.equal(whole[:count], part) and torch.equal(whole[count - 1], alone[0])
+
+
+def test_nothing_gives_nothing() -> None:
+    assert generator().eval()(torch.zeros(0, 5 + NOISE)).shape == (0, WIDTH)
+
+
+def test_a_head_that_draws_is_put_over_a_generator_without_one() -> None:
+    drawing = generator()
+    assert isinstance(drawing, DrawingGenerator) and isinstance(drawing.body.head, nn.Identity)
+    assert (
+        not list(drawing.head.parameters())
+        and not drawing.state_dict().keys() - dict(drawing.named_parameters()).keys()
+    )
