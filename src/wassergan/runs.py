@@ -14,18 +14,19 @@ import numpy as np
 import torch
 
 from wassergan.building import build_trainer, choose_device, latent_numbers, networks_of, open_data
-from wassergan.data import Source, codec_from_state
+from wassergan.data import Source, TableCodec, codec_from_state
 from wassergan.environment import environment
 from wassergan.errors import UserError
 from wassergan.evaluation import HeldoutDistance
 from wassergan.files import remove_temporaries, write_text
+from wassergan.networks import DrawingGenerator
 from wassergan.observers import Observer, Observers, TensorBoardObserver, tensorboard_installed
 from wassergan.presets import resolve
 from wassergan.report import write_report
 from wassergan.runfolder import RunFolder, run_summary
 from wassergan.sampling import Sampler, write_picture
 from wassergan.settings import TrainSettings
-from wassergan.training import ALONE, Checkpoints, Processes, RunLog, Trainer, read_log
+from wassergan.training import ALONE, Checkpoints, Processes, RunLog, Trainer, match_shares, read_log
 
 PREVIEW_SAMPLES = 64
 PREVIEW_VECTORS = 2000
@@ -132,7 +133,10 @@ def sampler_of(content: Mapping[str, Any], *, device: str = "auto", processes: P
     generator, _ = networks_of(settings, tuple(content["shape"]), codec)
     generator.load_state_dict(content["trainer"]["average"])
     latent_dim = latent_numbers(settings, generator)
-    return Sampler(generator.eval().to(choose_device(device, processes)), latent_dim, codec, content["kind"])
+    generator.eval().to(choose_device(device, processes))
+    if isinstance(codec, TableCodec) and isinstance(generator, DrawingGenerator):
+        match_shares(generator, torch.tensor(codec.shares), latent_dim=latent_dim)
+    return Sampler(generator, latent_dim, codec, content["kind"])
 
 
 def write_run_report(folder: Path, path: Path | None = None) -> Path:

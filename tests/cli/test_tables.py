@@ -71,6 +71,13 @@ def test_the_same_seed_gives_the_same_rows_whatever_the_number(table_run: Path) 
     assert not np.array_equal(sampler.draw(1500, seed=4), many, equal_nan=True)
 
 
+def test_levels_have_their_shares_even_after_a_few_steps(table_run: Path) -> None:
+    rows = open_sampler(table_run).draw(8000)
+    job = np.nan_to_num(rows[:, 1], nan=3).astype(int)  # clerk, cook, smith, missing: a quarter each
+    np.testing.assert_allclose(np.bincount(job) / 8000, 0.25, atol=0.04)
+    assert np.isnan(rows[:, 3]).mean() == pytest.approx(28 / 300, abs=0.025)
+
+
 def test_the_default_output_and_the_preview_are_a_tables_own(
     tmp_path: Path, cli: Callable[..., object], quick_figures: None
 ) -> None:

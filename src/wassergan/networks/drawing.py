@@ -43,6 +43,9 @@ class TableHead(nn.Module):
         temperature: of the soft one-hots.
     """
 
+    shift: Tensor
+    is_option: Tensor
+
     def __init__(self, fields: Sequence[FieldLayout], *, temperature: float = TEMPERATURE) -> None:
         super().__init__()
         self._fields = tuple(fields)
@@ -51,6 +54,12 @@ class TableHead(nn.Module):
         self._widths = [each + bool(field.places) for each, field in zip(entries, self._fields, strict=True)]
         self._noises = entries
         self.noise_dim = sum(entries)
+        is_option: list[bool] = []
+        for field in self._fields:
+            is_option += [True] * field.options + [False] * bool(field.places) + [True] * (field.digits * field.radix)
+        # Added to the logits; nothing learns it and no checkpoint keeps it: see `match_shares`.
+        self.register_buffer("shift", torch.zeros(sum(self._widths)), persistent=False)
+        self.register_buffer("is_option", torch.tensor(is_option), persistent=False)
         for number, field in enumerate(self._fields):
             if field.options and field.places:
                 places = torch.tensor(field.places) / SCALE
@@ -66,7 +75,7 @@ class TableHead(nn.Module):
         even = torch.special.ndtr(noise.float()).clamp(SMALLEST, 1 - SMALLEST)
         gumbel = -torch.log(-torch.log(even))
         parts: list[Tensor] = []
-        columns = zip(values.split(self._widths, 1), gumbel.split(self._noises, 1), strict=True)
+        columns = zip((values + self.shift).split(self._widths, 1), gumbel.split(self._noises, 1), strict=True)
         for number, (raw, drawn) in enumerate(columns):
             self._draw(number, raw, drawn, parts)
         return torch.cat(parts, 1)

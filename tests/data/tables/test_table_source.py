@@ -54,6 +54,13 @@ def test_statistics_come_from_training_rows_alone(tmp_path: Path) -> None:
     assert source.heldout(torch.arange(100)).abs().max() <= 1
 
 
+def test_shares_are_those_of_the_training_rows(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x,y\n" + "".join(f"{'abc'[i % 3]},{i * i}\n" for i in range(300)))
+    source = open_source(tmp_path / "a.csv")
+    level = rows_of(source)[source.split.train_rows(torch.arange(270)).numpy(), 0]
+    assert table_codec(source).shares == (*(np.bincount(level.astype(int)) / 270).tolist(), 0.0)
+
+
 def test_bounds_of_the_schema_hold_for_what_is_generated(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("x\n" + "".join(f"{i * i / 8}\n" for i in range(100)))
     (tmp_path / "s.json").write_text('{"columns": {"x": {"low": -5, "high": 5000}}}')

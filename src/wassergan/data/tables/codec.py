@@ -63,17 +63,24 @@ class TableCodec:
         columns: in the order of the file.
         dialect: of a CSV file: delimiter and encoding.
         arrow_schema: of an Arrow table, serialised, base64; else empty.
+        shares: of each one-hot entry among the training rows; 0 for channels.
     """
 
     layout = "table"
     dtype = "mixed"
 
     def __init__(
-        self, columns: Sequence[ColumnCodec], *, dialect: Mapping[str, str] | None = None, arrow_schema: str = ""
+        self,
+        columns: Sequence[ColumnCodec],
+        *,
+        dialect: Mapping[str, str] | None = None,
+        arrow_schema: str = "",
+        shares: Sequence[float] = (),
     ) -> None:
         self.columns = tuple(columns)
         self.dialect = dict(dialect or {})
         self.arrow_schema = arrow_schema
+        self.shares = tuple(shares)
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -119,13 +126,14 @@ class TableCodec:
     def state(self) -> dict[str, Any]:
         """Plain types, for a checkpoint."""
         columns = [column.state() for column in self.columns]
-        return {"columns": columns, "dialect": self.dialect, "arrow_schema": self.arrow_schema}
+        plain = {"dialect": self.dialect, "arrow_schema": self.arrow_schema, "shares": list(self.shares)}
+        return {"columns": columns, **plain}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "TableCodec":
         """The inverse of `state`."""
         columns = [ColumnCodec.from_state(each) for each in state["columns"]]
-        return cls(columns, dialect=state["dialect"], arrow_schema=state["arrow_schema"])
+        return cls(columns, **{name: state[name] for name in ("dialect", "arrow_schema", "shares")})
 
 
 def _rounded(values: Values, column: ColumnCodec) -> Values:

@@ -9,13 +9,14 @@ from torch import Tensor
 
 from wassergan.data.source import HELDOUT_SHARE, Source, split_rows
 from wassergan.data.tables.codec import ColumnCodec, TableCodec
-from wassergan.data.tables.codings import CategoryCoding, NumberCoding
+from wassergan.data.tables.codings import CategoryCoding, Field, NumberCoding
 from wassergan.data.tables.forms import DateForm, LevelForm, Values
 from wassergan.data.tables.infer import Column, infer_columns
 from wassergan.data.tables.raw import RawTable
 from wassergan.data.tables.schema import Schema
 from wassergan.errors import UserError
 
+SUMMED_ROWS = 2**14
 CLOSER = 0.1  # a date counts from an earlier one if their difference spreads this much less
 
 
@@ -67,9 +68,23 @@ def table_source(
     if constant:
         report(f"Constant in {table.name}, and written back as they are: {', '.join(constant)}.")
     rows = np.stack([column.values for column in columns], axis=1)
+    codec.shares = _shares(codec, rows[split.train.numpy()])
     source = Source(table.name, "table", (codec.width,), TableReader(rows), codec, split)
     source.columns = tuple(column.name for column in columns)
     return source
+
+
+def _shares(codec: TableCodec, rows: Values) -> tuple[float, ...]:
+    total = np.zeros(codec.width)
+    for start in range(0, len(rows), SUMMED_ROWS):
+        block = codec.encode(torch.from_numpy(rows[start : start + SUMMED_ROWS])).numpy()
+        total += (block > 0).sum(0)
+    is_channel = np.concatenate([_channels(field) for field in codec.fields])
+    return tuple(np.where(is_channel, 0.0, total / len(rows)).tolist())
+
+
+def _channels(field: Field) -> list[bool]:
+    return [False] * field.options + [True] * field.channel + [False] * (field.digits * field.radix)
 
 
 def _fitted(column: Column, earlier: tuple[Column, ...], train: Any) -> ColumnCodec:

@@ -1,0 +1,47 @@
+import torch
+from torch import nn
+
+from wassergan.networks import DrawingGenerator, FieldLayout, TableHead
+from wassergan.training import match_shares, sample_chunks
+
+FIELDS = [FieldLayout(4), FieldLayout(3, 1, (-0.5, 0.0, 0.5)), FieldLayout(2, 1, (), 1, 3)]
+# Digits are taken by the rows whose option is open, 60 % of them.
+WANTED = [0.9, 0.07, 0.02, 0.01, 0.5, 0.3, 0.2, 0.0, 0.4, 0.6, 0.06, 0.24, 0.3]
+
+
+def generator() -> DrawingGenerator:
+    body = nn.Linear(5, 13)
+    with torch.no_grad():
+        body.weight.copy_(torch.randn(13, 5, generator=torch.Generator().manual_seed(0)))
+        body.bias.zero_()
+    return DrawingGenerator(body, TableHead(FIELDS)).eval()
+
+
+def test_options_are_drawn_with_the_shares_that_are_wanted_and_channels_are_left_alone() -> None:
+    made = generator()
+    latent_dim = 5 + made.head.noise_dim
+    match_shares(made, torch.tensor(WANTED), latent_dim=latent_dim, rounds=8)
+    rows = torch.cat(list(sample_chunks(made, 40_000, latent_dim=latent_dim, seed=0)))
+    drawn = (rows > 0).double().mean(0)
+    options = [place for place in range(13) if place != 7]
+    # Five standard errors of a half.
+    torch.testing.assert_close(drawn[options], torch.tensor(WANTED).double()[options], atol=0.0125, rtol=0)
+    assert made.head.shift[7] == 0
+
+
+def test_matching_anew_starts_from_nothing_and_no_checkpoint_keeps_it() -> None:
+    made = generator()
+    latent_dim = 5 + made.head.noise_dim
+    shifts = []
+    for _ in range(2):
+        match_shares(made, torch.tensor(WANTED), latent_dim=latent_dim, rows=2000)
+        shifts.append(made.head.shift.clone())
+    assert torch.equal(*shifts) and shifts[0].abs().max() > 0.5
+    assert set(made.state_dict()) == {"body.weight", "body.bias"}
+
+
+def test_a_level_that_no_row_has_stays_finite() -> None:
+    made = generator()
+    wanted = torch.tensor([1.0, 0, 0, 0, *WANTED[4:]])
+    match_shares(made, wanted, latent_dim=5 + made.head.noise_dim, rows=2000)
+    assert made.head.shift.isfinite().all() and made.head.shift[1:4].max() < 0
