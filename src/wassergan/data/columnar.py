@@ -155,9 +155,6 @@ class Table(Protocol):
     def batches(self, group: int, columns: Sequence[str], step: int) -> Iterator[Any]:
         """The record batches of a group, in order, with at most about `step` rows each."""
 
-    def misses(self, columns: Sequence[str]) -> bool:
-        """Whether a value is missing, as far as that is known without reading more than fits in memory."""
-
 
 class ParquetTable:
     """A Parquet file; its groups are row groups."""
@@ -176,17 +173,6 @@ class ParquetTable:
 
         with parquet.ParquetFile(self.path, metadata=self._metadata, buffer_size=2**20, pre_buffer=False) as file:
             yield from file.iter_batches(step, row_groups=[group], columns=list(columns), use_threads=True)
-
-    def misses(self, columns: Sequence[str]) -> bool:
-        """Whether the statistics of a row group count a missing value."""
-        for group in range(self._metadata.num_row_groups):
-            metadata = self._metadata.row_group(group)
-            for number in range(metadata.num_columns):
-                column = metadata.column(number)
-                known = column.statistics if column.path_in_schema in columns else None
-                if known is not None and known.has_null_count and known.null_count:
-                    return True
-        return False
 
 
 class ArrowTable:
@@ -211,13 +197,6 @@ class ArrowTable:
             batch = pyarrow.ipc.open_file(file).get_batch(group)
             batch.validate()
             yield batch.select(list(columns))
-
-    def misses(self, columns: Sequence[str]) -> bool:
-        """Whether a record batch holds a missing value; not looked for in what is larger than memory."""
-        if not fits_in_memory(sum(self.group_rows) * len(columns) * 8):
-            return False
-        batches = (batch for group in range(len(self.group_rows)) for batch in self.batches(group, columns, 0))
-        return any(column.null_count for batch in batches for column in batch.columns)
 
 
 def _opened(path: Path) -> Table:
@@ -256,9 +235,20 @@ def _is_table(tables: Sequence[Table], fields: Sequence[Any]) -> bool:
     names = [each.name for each in fields]
     for table in tables:
         with _readable(table.path):
-            if table.misses(names):
+            if _misses(table, names):
                 return True
     return False
+
+
+def _misses(table: Table, columns: Sequence[str]) -> bool:
+    """Whether a value is missing; not looked for in what is larger than memory.
+
+    A Parquet file's statistics would tell sooner, but asking for those of a damaged file aborts the process.
+    """
+    if not fits_in_memory(sum(table.group_rows) * len(columns) * 8):
+        return False
+    batches = (batch for group in range(len(table.group_rows)) for batch in table.batches(group, columns, STREAM_ROWS))
+    return any(column.null_count for batch in batches for column in batch.columns)
 
 
 def _whole(tables: Sequence[Table], names: Sequence[str]) -> Any:
