@@ -91,7 +91,7 @@ def test_a_missing_path(wrong: Callable[..., str], tmp_path: Path) -> None:
     assert (
         wrong(tmp_path / "gone.npy")
         == f"There is no {tmp_path / 'gone.npy'}. Give 'digits', a folder or .tar shards of pictures, or a "
-        ".npy, .npz, IDX, Parquet, Arrow or Feather file."
+        ".npy, .npz, IDX, CSV, Parquet, Arrow or Feather file."
     )
 
 
