@@ -76,7 +76,7 @@ def write(rows: Rows, path: Path) -> None:
 def rows_of(task: Task, folder: Path, seed: int) -> tuple[Rows, Rows]:
     """Training and held-out rows."""
     if task.name == "adult":
-        return tuple(read(folder / "adult" / f"adult_{part}.csv.gz") for part in ("train", "test"))  # type: ignore[return-value]
+        return read(folder / "adult" / "adult_train.csv.gz"), read(folder / "adult" / "adult_test.csv.gz")
     rows = read(folder / "california_housing" / "housing.csv.gz")
     order = np.random.default_rng(seed).permutation(len(rows))
     return [rows[i] for i in order[len(rows) // 5 :]], [rows[i] for i in order[: len(rows) // 5]]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from wassergan import __version__
 from wassergan.building import choose_device, open_data
-from wassergan.data import Source, number_codec, open_source
+from wassergan.data import Source, number_codec, open_source, spread_positions
 from wassergan.errors import UserError
 from wassergan.evaluation.features import Features, Samples, features_named
 from wassergan.evaluation.judge import LARGEST, Populations, judge
@@ -139,25 +139,22 @@ def _described(source: Source) -> str:
 def _training_positions(source: Source, features: Features) -> Tensor:
     """All training rows, or as many from all over the data as can be looked up."""
     dim = features.of(iter([source.train(torch.arange(1))])).shape[1]
-    return _spread(source.train_count, LARGEST_TRAINING_NUMBERS // dim)
-
-
-def _spread(count: int, largest: int) -> Tensor:
-    """At most `largest` of `count` row numbers, from all over, the same at every call."""
-    if count <= largest:
-        return torch.arange(count)
-    return torch.linspace(0, count - 1, max(1, largest), dtype=torch.float64).long()
+    return spread_positions(max(1, LARGEST_TRAINING_NUMBERS // dim), source.train_count)
 
 
 def _heldout(case: _Case) -> Tensor:
     if case.against is None:
-        rows = _spread(case.source.heldout_count, LARGEST)
+        rows = spread_positions(LARGEST, case.source.heldout_count)
         return _cached(case, "heldout", case.source, rows, case.source.heldout)
     against = case.against
     # The run's own scale, whatever the other data would have been standardised to.
     codec = replace(number_codec(case.source.codec, "wassergan evaluate"), layout=against.codec.layout)
     return _cached(
-        case, "against", against, _spread(len(against), LARGEST), lambda rows: codec.encode(against.values(rows))
+        case,
+        "against",
+        against,
+        spread_positions(LARGEST, len(against)),
+        lambda rows: codec.encode(against.values(rows)),
     )
 
 

@@ -12,7 +12,7 @@ from wassergan.data.codec import AnyCodec, Codec, number_codec
 from wassergan.data.columnar import columnar_source, is_columnar
 from wassergan.data.folders import PICTURE_SUFFIXES, holds_any, is_pattern, is_shard, matching_files
 from wassergan.data.idx import is_idx, read_idx
-from wassergan.data.source import Source
+from wassergan.data.source import Source, spread_positions
 from wassergan.data.tables import (
     TABLE_SUFFIXES,
     Schema,
@@ -40,6 +40,7 @@ __all__ = [
     "column_facts",
     "number_codec",
     "open_source",
+    "spread_positions",
     "table_suffix",
     "write_table",
 ]

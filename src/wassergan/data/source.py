@@ -34,7 +34,7 @@ class Reader(Protocol):
         """Rows at `indices` (k,), as (k, ...) in the user's layout."""
 
 
-def _spread(count: int, total: int) -> Tensor:
+def spread_positions(count: int, total: int) -> Tensor:
     """Up to `count` positions of `total`, evenly from the first to the last."""
     return torch.linspace(0, total - 1, min(count, total), dtype=torch.float64).long()
 
@@ -57,7 +57,7 @@ class Split:
 
     def sample_positions(self, count: int) -> Tensor:
         """Up to `count` positions of training rows to look at, always the same, from all over: data may be sorted."""
-        return _spread(count, self.train_count)
+        return spread_positions(count, self.train_count)
 
     def holds_out(self, row: int) -> bool:
         """Whether a row is held out."""
@@ -89,7 +89,7 @@ class SparseSplit:
 
     def sample_positions(self, count: int) -> Tensor:
         """Up to `count` positions of training rows to look at, always the same: from all over the data."""
-        return _spread(count, self.train_count)
+        return spread_positions(count, self.train_count)
 
     def holds_out(self, row: int) -> bool:
         """Whether a row is held out."""
