@@ -9,7 +9,7 @@ from torch import Tensor
 
 from wassergan.data.arrays import array_source, load_array
 from wassergan.data.codec import AnyCodec, Codec, number_codec
-from wassergan.data.columnar import columnar_source, is_columnar
+from wassergan.data.columnar import columnar_source, columnar_table, is_columnar
 from wassergan.data.folders import PICTURE_SUFFIXES, holds_any, is_pattern, is_shard, matching_files
 from wassergan.data.idx import is_idx, read_idx
 from wassergan.data.source import Source, spread_positions
@@ -22,7 +22,10 @@ from wassergan.data.tables import (
     frame_source,
     is_csv,
     is_frame,
+    read_csv,
+    read_frame,
     read_schema,
+    rows_like,
     table_suffix,
     write_table,
 )
@@ -40,6 +43,7 @@ __all__ = [
     "column_facts",
     "number_codec",
     "open_source",
+    "read_rows",
     "spread_positions",
     "table_suffix",
     "write_table",
@@ -129,6 +133,26 @@ def open_source(
     if ":" in name:
         report(f"Using the array {name.split(':')[1]} of {path.name}, shape {array.shape}.")
     return array_source(array, name=name, layout=layout, scale=scale, report=report, **split)
+
+
+def read_rows(data: Any, codec: TableCodec) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Rows of a table file or a DataFrame, (n, columns), in the columns and numbers of a codec.
+
+    Args:
+        data: a CSV, Parquet, Arrow or Feather file, a folder or a pattern of them, or a DataFrame.
+        codec: of a table with the same columns. Levels that it does not know are numbered after its own.
+
+    Raises:
+        UserError: no such data, no table, or other columns.
+    """
+    if is_frame(data):
+        return rows_like(codec, read_frame(data))
+    files = _files(str(data))
+    if len(files) == 1 and is_csv(files[0]):
+        return rows_like(codec, read_csv(files[0], encoding=codec.dialect.get("encoding")))
+    if files and _all(files, is_columnar):
+        return rows_like(codec, columnar_table(files, Path(data).name))
+    raise UserError(f"{data} is no table", mend="give a CSV, Parquet, Arrow or Feather file")
 
 
 def _refuse_schema(data: Any, schema: str | Path | None) -> None:

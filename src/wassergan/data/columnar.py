@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from wassergan.data.arrays import array_source, streamed_source
 from wassergan.data.blocks import BlockReader, buffer_bytes
 from wassergan.data.source import HELDOUT_SHARE, Source, fits_in_memory
-from wassergan.data.tables import Schema, raw_of_arrow, table_source
+from wassergan.data.tables import RawTable, Schema, raw_of_arrow, table_source
 from wassergan.errors import UserError
 
 SUFFIXES = (".parquet", ".arrow", ".feather")
@@ -60,7 +60,7 @@ def columnar_source(
     tables = [_opened(path) for path in paths]
     fields = _fields(tables, name, report)
     if layout == "table" or schema is not None or (layout == "auto" and _is_table(tables, fields)):
-        whole = raw_of_arrow(_whole(tables, [each.name for each in fields]), name)
+        whole = _raw(tables, fields, name)
         return table_source(whole, schema=schema, heldout=heldout, seed=seed, report=report)
     columns, dtype = _columns(fields, name)
     reader = ColumnarBlocks(name, tables, columns, dtype)
@@ -224,6 +224,20 @@ def _readable(path: Path) -> Iterator[None]:
         raise UserError(
             f"{path} cannot be read as {kind}", found=reason[0] if reason else "", mend="write it again"
         ) from error
+
+
+def columnar_table(paths: Sequence[Path], name: str) -> RawTable:
+    """All columns of the files, one file after the other, as they stand there.
+
+    Raises:
+        UserError: as for `columnar_source`.
+    """
+    tables = [_opened(path) for path in paths]
+    return _raw(tables, _fields(tables, name, lambda sentence: None), name)
+
+
+def _raw(tables: Sequence[Table], fields: Sequence[Any], name: str) -> RawTable:
+    return raw_of_arrow(_whole(tables, [each.name for each in fields]), name)
 
 
 def _is_table(tables: Sequence[Table], fields: Sequence[Any]) -> bool:

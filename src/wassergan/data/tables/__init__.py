@@ -8,6 +8,8 @@ from wassergan.data.tables.arrowfile import is_frame, raw_of_arrow, read_frame
 from wassergan.data.tables.codec import TableCodec
 from wassergan.data.tables.codings import Field
 from wassergan.data.tables.csvfile import is_csv, read_csv
+from wassergan.data.tables.raw import RawTable
+from wassergan.data.tables.reading import rows_like
 from wassergan.data.tables.schema import Schema, read_schema
 from wassergan.data.tables.source import column_facts, table_source
 from wassergan.data.tables.writing import SUFFIXES as TABLE_SUFFIXES
@@ -16,6 +18,7 @@ from wassergan.data.tables.writing import table_suffix, write_table
 __all__ = [
     "TABLE_SUFFIXES",
     "Field",
+    "RawTable",
     "Schema",
     "TableCodec",
     "column_facts",
@@ -24,7 +27,10 @@ __all__ = [
     "is_csv",
     "is_frame",
     "raw_of_arrow",
+    "read_csv",
+    "read_frame",
     "read_schema",
+    "rows_like",
     "table_source",
     "table_suffix",
     "write_table",

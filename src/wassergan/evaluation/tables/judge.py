@@ -52,10 +52,11 @@ class Case:
     Args:
         columns: of the table.
         generated: drawn from the generator.
-        training: real rows that were trained on.
+        training: real rows that were trained on, as many as generated ones if there are so many.
         heldout: real rows that were not.
         independent: training rows, every column shuffled by itself.
         target: the column that is predicted; None for none.
+        trained: all rows that were trained on, in any order: what copies are looked up in.
     """
 
     columns: tuple[TableColumn, ...]
@@ -64,6 +65,7 @@ class Case:
     heldout: Samples
     independent: Samples
     target: Target | None
+    trained: Rows
 
     def check(self) -> None:
         """Refuse what is too little to judge.
@@ -245,8 +247,7 @@ def _vectors(metric: Metric, case: Case, seed: int) -> list[TableRow]:
 
 
 def _copies(case: Case) -> TableRow:
-    training = case.training.rows
-    shares = _three(exact_copies(each.rows, training) for each in (case.generated, case.heldout, case.independent))
+    shares = _three(exact_copies(each.rows, case.trained) for each in (case.generated, case.heldout, case.independent))
     note = "of training rows that are unique; real: held-out rows that equal one"
     label = "Exact copies of unique training rows, share"
     return _row(case, "exact_copies", label, "near_floor", shares, note)

@@ -47,7 +47,8 @@ def quality_score(columns: Sequence[TableColumn], real: Rows, fake: Rows) -> flo
 
 
 def _metadata(columns: Sequence[TableColumn]) -> dict[str, Any]:
-    return {"columns": {column.name: {"sdtype": "categorical" if column.levels else "numerical"} for column in columns}}
+    kinds = {column.name: {"sdtype": "categorical" if column.levels else "numerical"} for column in columns}
+    return {"tables": {TABLE: {"columns": kinds}}}
 
 
 def _frame(columns: Sequence[TableColumn], rows: Rows) -> Any:
