@@ -38,6 +38,7 @@ def columnar_source(
     layout: str = "auto",
     scale: str = "auto",
     schema: Schema | None = None,
+    condition: Sequence[str] = (),
     heldout: float = HELDOUT_SHARE,
     seed: int = 0,
     report: Callable[[str], None] = lambda message: None,
@@ -50,6 +51,7 @@ def columnar_source(
         layout: `ND`, `table` or `auto`.
         scale: `feature`, `array` or `auto`.
         schema: what the user says about the columns; makes the files a table.
+        condition: names of columns under whose values the others are drawn; makes the files a table.
         heldout: share held out; at most 65536 rows of data larger than memory.
         seed: chooses the held-out rows.
         report: told what was left out, and how rows of large data are mixed.
@@ -59,9 +61,9 @@ def columnar_source(
     """
     tables = [_opened(path) for path in paths]
     fields = _fields(tables, name, report)
-    if layout == "table" or schema is not None or (layout == "auto" and _is_table(tables, fields)):
-        whole = _raw(tables, fields, name)
-        return table_source(whole, schema=schema, heldout=heldout, seed=seed, report=report)
+    if layout == "table" or schema is not None or condition or (layout == "auto" and _is_table(tables, fields)):
+        whole = raw_of_arrow(_whole(tables, [each.name for each in fields]), name)
+        return table_source(whole, schema=schema, condition=condition, heldout=heldout, seed=seed, report=report)
     columns, dtype = _columns(fields, name)
     reader = ColumnarBlocks(name, tables, columns, dtype)
     if len(reader) == 0:
@@ -72,6 +74,16 @@ def columnar_source(
         return streamed_source(reader, layout="ND", scale=scale, heldout=heldout, seed=seed, report=report)
     rows = reader.load(range(len(reader.bounds) - 1))
     return array_source(rows, name=name, layout="ND", scale=scale, heldout=heldout, seed=seed, columns=columns)
+
+
+def whole_table(paths: Sequence[Path], name: str, *, report: Callable[[str], None] = lambda message: None) -> RawTable:
+    """All rows of Parquet, Arrow or Feather files, in memory.
+
+    Raises:
+        UserError: a file is damaged, or files differ in their columns.
+    """
+    tables = [_opened(path) for path in paths]
+    return raw_of_arrow(_whole(tables, [each.name for each in _fields(tables, name, report)]), name)
 
 
 class Piece(NamedTuple):
@@ -224,20 +236,6 @@ def _readable(path: Path) -> Iterator[None]:
         raise UserError(
             f"{path} cannot be read as {kind}", found=reason[0] if reason else "", mend="write it again"
         ) from error
-
-
-def columnar_table(paths: Sequence[Path], name: str) -> RawTable:
-    """All columns of the files, one file after the other, as they stand there.
-
-    Raises:
-        UserError: as for `columnar_source`.
-    """
-    tables = [_opened(path) for path in paths]
-    return _raw(tables, _fields(tables, name, lambda sentence: None), name)
-
-
-def _raw(tables: Sequence[Table], fields: Sequence[Any], name: str) -> RawTable:
-    return raw_of_arrow(_whole(tables, [each.name for each in fields]), name)
 
 
 def _is_table(tables: Sequence[Table], fields: Sequence[Any]) -> bool:
