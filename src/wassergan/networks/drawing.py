@@ -124,11 +124,12 @@ class DrawingGenerator(nn.Module):
     def forward(self, latent: Tensor) -> Tensor:
         """(n, latent_dim + noise_dim) to rows (n, width)."""
         if self.training or len(latent) == 0:
-            return self._rows(latent)
+            return self.rows(latent)
         padded = nn.functional.pad(latent, (0, 0, 0, -len(latent) % ROWS))
-        return torch.cat([self._rows(part) for part in padded.split(ROWS)])[: len(latent)]
+        return torch.cat([self.rows(part) for part in padded.split(ROWS)])[: len(latent)]
 
-    def _rows(self, latent: Tensor) -> Tensor:
+    def rows(self, latent: Tensor) -> Tensor:
+        """The same in one piece, whatever the mode; equal to it but for rounding."""
         own = latent.shape[1] - self.head.noise_dim
         rows: Tensor = self.head(self.body(latent[:, :own]), latent[:, own:])
         return rows
