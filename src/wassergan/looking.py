@@ -154,7 +154,7 @@ def _draw_table(samples: Rows, codec: TableCodec, source: Source | None, out: Pa
     real = None if source is None else source.values(source.split.heldout[: len(samples)]).numpy()
     columns = columns_of(codec)
     names = [PairColumn(column.name, column.levels) for column in columns]
-    save_figure(table_figure({name: levels for name, levels in names}, samples, real), out / "marginals.png")
+    save_figure(table_figure(dict(names), samples, real), out / "marginals.png")
     shown = min(len(columns), MOST_COLUMNS)
     if shown == 1:
         return [out / "marginals.png"]

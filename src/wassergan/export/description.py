@@ -31,20 +31,28 @@ def describe(content: Mapping[str, Any], sampler: Sampler) -> dict[str, Any]:
         Plain JSON types: `latent`, `sample`, `decoder`, `usage` (the same in words), `network` (the generator's
         modules in words), `run`, `settings` (resolved), `version` and `wassergan`.
     """
-    settings, codec = content["settings"], sampler.codec
+    settings = content["settings"]
+    usage, decoder = _way_back(sampler, content["shape"])
     return {
         "version": VERSION,
         "wassergan": __version__,
-        "usage": _table_usage(sampler, codec)
-        if isinstance(codec, TableCodec)
-        else _usage(sampler, codec, content["shape"]),
+        "usage": usage,
         "latent": {"shape": ["count", sampler.latent_dim], "dtype": "float32", "law": "independent standard normal"},
         "sample": {"shape": ["count", *content["shape"]], "dtype": "float32", "kind": sampler.kind},
-        "decoder": _table_decoder(codec) if isinstance(codec, TableCodec) else _decoder(codec),
+        "decoder": decoder,
         "network": str(sampler.generator),
         "run": {"data": settings["data"], "preset": settings["preset"], "step": content["trainer"]["step"]},
         "settings": settings,
     }
+
+
+def _way_back(sampler: Sampler, shape: list[int]) -> tuple[list[str], dict[str, Any]]:
+    """What to do, in words, and the decoder."""
+    codec = sampler.codec
+    if isinstance(codec, TableCodec):
+        return _table_usage(sampler, codec), _table_decoder(codec)
+    assert isinstance(codec, Codec)
+    return _usage(sampler, codec, shape), _decoder(codec)
 
 
 def codec_of(description: Mapping[str, Any]) -> AnyCodec:
@@ -99,10 +107,11 @@ def _table_usage(sampler: Sampler, codec: TableCodec) -> list[str]:
         "place.radix is a digit",
         "numbers: option i is coding.frequent[i]; the open option is the place in [-1, 1] that the channel holds: "
         "interpolated from coding.places to coding.knots, or knots[i] where it lies between edges[i-1] and edges[i], "
-        "if there are edges; the option after those is a missing value; clip to coding.low and coding.high, and round to "
-        "form.decimals",
-        "categories: option i is the level coding.frequent[i] of form.levels; the digits of the open option are a cell, "
-        "the first digit the highest, which belongs to the last rare level whose coding.bounds entry is not above it",
+        "if there are edges; the option after those is a missing value; clip to coding.low and coding.high, and round "
+        "to form.decimals",
+        "categories: option i is the level coding.frequent[i] of form.levels; the digits of the open option are a "
+        "cell, the first digit the highest, which belongs to the last rare level whose coding.bounds entry is not "
+        "above it",
         "a column with `since` counts from that column of the same row; dates count units of form.unit microseconds "
         "from the start of 1970",
         "with this library: wassergan.export.codec_of(description).decode(rows)",

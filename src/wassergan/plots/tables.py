@@ -59,7 +59,7 @@ def _histograms(axes: Axes, columns: Sequence[tuple[str, str, NDArray[np.float64
 
 def _shares(axes: Axes, levels: Sequence[str], columns: Sequence[tuple[str, str, NDArray[np.float64]]]) -> None:
     last = columns[-1][2]
-    often = np.argsort(-np.bincount(last[~np.isnan(last)].astype(int), minlength=len(levels)), kind="stable")
+    often = np.argsort(-np.bincount(last[last < len(levels)].astype(int), minlength=len(levels)), kind="stable")
     chosen = often[:MOST_BARS]
     height = 0.8 / len(columns)
     for number, (label, colour, values) in enumerate(columns):
