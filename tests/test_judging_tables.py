@@ -15,6 +15,7 @@ from wassergan.data import TableCodec, open_source, read_rows
 from wassergan.errors import UserError
 from wassergan.evaluation import judge
 from wassergan.evaluation.tables import quality
+from wassergan.evaluation.tables.trees import Inputs
 from wassergan.export import codec_of, export_run, open_export
 from wassergan.judging import evaluate_run
 from wassergan.looking import look_at
@@ -53,7 +54,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture
 def run(trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the run to write into; bounds on W1 are hurried, and SDMetrics is out of sight."""
+    """A copy of the run to write into; bounds and trees are hurried, and SDMetrics is out of sight."""
+    whole = Inputs.trees
+    monkeypatch.setattr(Inputs, "trees", lambda self, **how: whole(self, **how).set_params(max_iter=20))
     monkeypatch.setattr(judge, "INTERVAL_SECONDS", 0.2)
     monkeypatch.setattr(quality, "PACKAGE", "no_such_package")
     return shutil.copytree(trained[0], tmp_path / "run")
@@ -99,6 +102,7 @@ def test_what_is_written_holds_every_metric_beside_both_anchors(run: Path, train
     assert len(pictures) == 7 and all((run / path).stat().st_size > 1000 for path in pictures)
 
 
+@pytest.mark.usefixtures("quick_figures")
 def test_a_generator_that_returns_training_rows_is_flagged(
     run: Path, trained: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,6 +116,7 @@ def test_a_generator_that_returns_training_rows_is_flagged(
     assert rows["tstr"]["value"] == pytest.approx(rows["tstr"]["floor"], abs=0.02)
 
 
+@pytest.mark.usefixtures("quick_figures")
 def test_another_table_is_read_in_the_numbers_of_the_run(run: Path, tmp_path: Path) -> None:
     table = "old,since,extra,score,age,HOSTILE\n" + "yes,2020-01-03,x,1.25,30,baker\nno,2020-01-04,y,99,31,\n" * 30
     (tmp_path / "other.csv").write_text(table.replace("HOSTILE", HOSTILE))
@@ -198,6 +203,7 @@ def test_the_page_shows_a_table_and_runs_nothing_of_it(run: Path) -> None:
     assert '<figure class="panel">' not in write_run_report(run).read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("quick_figures")
 def test_sdmetrics_is_asked_if_it_is_installed(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, int]] = []
 
