@@ -14,7 +14,8 @@ import torch
 from wassergan.data import TableCodec, open_source, read_rows
 from wassergan.errors import UserError
 from wassergan.evaluation import judge
-from wassergan.evaluation.tables import quality
+from wassergan.evaluation.tables import Case, Samples, TableColumn, quality
+from wassergan.evaluation.tables import judge as judge_tables
 from wassergan.evaluation.tables.trees import Inputs
 from wassergan.export import codec_of, export_run, open_export
 from wassergan.judging import evaluate_run
@@ -188,7 +189,6 @@ def test_the_command_says_target_and_anchors(run: Path, cli: Callable[..., Any])
     assert re.search(r"metric +value +real +independent +samples", said.out)
     assert "Target: 'old' (the last column that real rows predict). SDMetrics: SDMetrics is not installed." in said.out
     assert "Pictures: evaluation/marginals.png, evaluation/pair-1.png" in said.out
-    assert json.loads(cli("evaluate", run, "--count", "50", "--json").out)["protocol"]["generated"] == 50
 
 
 @pytest.mark.usefixtures("quick_figures")
@@ -203,28 +203,27 @@ def test_the_page_shows_a_table_and_runs_nothing_of_it(run: Path) -> None:
     assert '<figure class="panel">' not in write_run_report(run).read_text(encoding="utf-8")
 
 
-@pytest.mark.usefixtures("quick_figures")
-def test_sdmetrics_is_asked_if_it_is_installed(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sdmetrics_is_asked_if_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, int]] = []
 
     def score(columns: object, real: np.ndarray, fake: np.ndarray) -> float:
         asked.append((len(real), len(fake)))
         return 0.5 + len(asked) / 10
 
-    monkeypatch.setattr("wassergan.evaluation.tables.judge.quality_version", lambda: "9.9")
-    monkeypatch.setattr("wassergan.evaluation.tables.judge.quality_score", score)
-    result = judged(run, count=50)
-    row = rows_of(result)["sdmetrics_quality"]
-    assert (row["value"], row["floor"], row["independent"]) == pytest.approx((0.6, 0.7, 0.8))
-    assert asked == [(240, 50), (240, 160), (240, 240)] and result["protocol"]["sdmetrics"] == "9.9"
+    made, real, held, apart = (Samples(np.zeros((n, 1)), torch.zeros(n, 1)) for n in (50, 240, 160, 230))
+    case = Case((TableColumn("a", "number"),), made, real, held, apart, target=None, trained=real.rows)
+    monkeypatch.setattr(judge_tables, "quality_version", lambda: "9.9")
+    monkeypatch.setattr(judge_tables, "quality_score", score)
+    row, told = judge_tables.quality_row(case)
+    assert row is not None and told == "9.9" and row.note.startswith("SDMetrics 9.9; against the training rows")
+    assert (row.value, row.floor, row.independent) == pytest.approx((0.6, 0.7, 0.8))
+    assert asked == [(240, 50), (240, 160), (240, 230)]
 
     def broken(columns: object, real: np.ndarray, fake: np.ndarray) -> float:
         raise ImportError("No module named 'half_of_it'")
 
-    monkeypatch.setattr("wassergan.evaluation.tables.judge.quality_score", broken)
-    result = judged(run, count=50)
-    assert "sdmetrics_quality" not in rows_of(result)
-    assert result["protocol"]["sdmetrics"] == "SDMetrics 9.9 cannot be used: No module named 'half_of_it'"
+    monkeypatch.setattr(judge_tables, "quality_score", broken)
+    assert judge_tables.quality_row(case) == (None, "SDMetrics 9.9 cannot be used: No module named 'half_of_it'")
 
 
 def test_sdmetrics_itself_finds_real_rows_better_than_independent_ones(trained: tuple[Path, Path]) -> None:
@@ -238,6 +237,7 @@ def test_sdmetrics_itself_finds_real_rows_better_than_independent_ones(trained: 
     assert quality.quality_score(columns, rows, independent(rows, seed=0)) < 0.95
 
 
+@pytest.mark.slow
 def test_look_draws_marginals_and_pairs_with_and_without_the_data(run: Path, tmp_path: Path) -> None:
     files = look_at(run, tmp_path / "look", count=80)
     assert [path.name for path in files] == ["marginals.png", "pairs.png"]

@@ -9,14 +9,15 @@ _BETTER = {"lower": "lower is better", "higher": "higher is better", "near_floor
 def evaluation_table(result: Mapping[str, Any]) -> str:
     """The protocol, the metrics beside their floors, near copies and the verdict."""
     protocol = result["protocol"]
+    is_table = protocol.get("kind") == "table"
     reference = f"samples of {protocol['against']}" if protocol["against"] else "held-out samples"
     lines = [
         f"{protocol['data']}, step {protocol['step']} ({protocol['checkpoint']} checkpoint, averaged weights): "
-        f"{protocol['generated']} generated against {protocol['heldout']} {reference}, "
-        f"floors from {protocol['training']} training samples.",
+        f"{protocol['generated']} generated against {protocol['heldout']} {reference}"
+        + ("." if is_table else f", floors from {protocol['training']} training samples."),
         f"Features: {protocol['features']}, {protocol['feature_dim']} numbers ({protocol['feature_note']}). "
         f"Seed {protocol['seed']}, {protocol['seconds']:.1f} s, wassergan {protocol['wassergan']}.",
-        *(_anchors_of_table(protocol) if protocol.get("kind") == "table" else ()),
+        *(_anchors_of_table(protocol) if is_table else ()),
         "",
     ]
     lines += [*columns(_metric_cells(result)), "", result["memorisation"]["sentence"], result["verdict"]["sentence"]]

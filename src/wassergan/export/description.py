@@ -11,6 +11,7 @@ from wassergan.data import AnyCodec, Codec, TableCodec
 from wassergan.sampling import Sampler
 
 VERSION = 1
+PLACE = "place"  # of a table's column in a row
 _AXES = {
     "N": "drop axis 1",
     "NHW": "drop axis 1",
@@ -59,7 +60,8 @@ def codec_of(description: Mapping[str, Any]) -> AnyCodec:
     """The codec that a description tells of: its `decode` turns what the generator gives into the user's units."""
     decoder = description["decoder"]
     if decoder["layout"] == TableCodec.layout:
-        return TableCodec.from_state(decoder)
+        columns = [{name: value for name, value in column.items() if name != PLACE} for column in decoder["columns"]]
+        return TableCodec.from_state({**decoder, "columns": columns})
     numbers = {name: torch.tensor(decoder[name], dtype=torch.float64) for name in ("offset", "scale", "low", "high")}
     return Codec(decoder["layout"], decoder["dtype"], **numbers, whole=decoder["whole"])
 
@@ -85,7 +87,7 @@ def _table_decoder(codec: TableCodec) -> dict[str, Any]:
     """What a codec keeps in a checkpoint, and where each column stands in a sample."""
     state, start = codec.state(), 0
     for column, field in zip(state["columns"], codec.fields, strict=True):
-        column["place"] = {
+        column[PLACE] = {
             "start": start,
             "options": field.options,
             "open_option": field.open_option,

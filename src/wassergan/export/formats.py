@@ -45,7 +45,7 @@ class _Rows(nn.Module):
 
 
 def _as_graph(generator: nn.Module) -> nn.Module:
-    return _Rows(generator) if isinstance(generator, DrawingGenerator) else generator
+    return _Rows(generator).eval() if isinstance(generator, DrawingGenerator) else generator
 
 
 def write_safetensors(generator: nn.Module, path: Path, *, latent_dim: int, description: str) -> None:

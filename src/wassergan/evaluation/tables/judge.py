@@ -147,7 +147,7 @@ def judge_table(case: Case, *, seed: int = 0, told: Told = lambda label: None) -
     told("Exact copies")
     rows.append(_copies(case))
     told("Quality by SDMetrics")
-    score, version = _quality(case)
+    score, version = quality_row(case)
     rows += [score] if score else []
     return Judgement(tuple(rows), columns, matrices[1], matrices[0], version)
 
@@ -253,7 +253,8 @@ def _copies(case: Case) -> TableRow:
     return _row(case, "exact_copies", label, "near_floor", shares, note)
 
 
-def _quality(case: Case) -> tuple[TableRow | None, str]:
+def quality_row(case: Case) -> tuple[TableRow | None, str]:
+    """SDMetrics' score beside both anchors and its version; or None and why there is none."""
     version = quality_version()
     if version is None:
         return None, "SDMetrics is not installed"
