@@ -78,7 +78,7 @@ def cms(run: Run, shared: Path) -> dict[str, Any]:
     }
     met = abs(found["made_median_gev"] - found["real_median_gev"]) <= 1
     met &= abs(found["made_share_in_window"] - found["real_share_in_window"]) <= 0.05
-    return {**found, "met": met, "steps": facts["steps"]}
+    return {**found, "met": bool(met), "steps": facts["steps"]}
 
 
 def effect(rows: pandas.DataFrame) -> float:
@@ -103,7 +103,7 @@ def lalonde(run: Run, shared: Path) -> dict[str, Any]:
         "real_mean": float(real["re78"].mean()),
         "made_mean": float(made["re78"].mean()),
     }
-    return {**found, "met": kept and low <= found["made_effect"] <= high, "steps": facts["steps"]}
+    return {**found, "met": bool(kept and low <= found["made_effect"] <= high), "steps": facts["steps"]}
 
 
 def taxis(run: Run, shared: Path) -> dict[str, Any]:
