@@ -166,7 +166,13 @@ def _heldout(case: _Case) -> Tensor:
 def _generated(case: _Case, count: int) -> Tensor:
     """Features of the samples as they are handed out: rounded where the data are whole numbers."""
     sampler = case.sampler
-    chunks = sample_chunks(sampler.generator, count, latent_dim=sampler.latent_dim, seed=case.settings.seed)
+    chunks = sample_chunks(
+        sampler.generator,
+        count,
+        latent_dim=sampler.latent_dim,
+        seed=case.settings.seed,
+        conditions=sampler.conditions,
+    )
     return case.features.of(sampler.codec.encode(sampler.codec.decode(chunk)) for chunk in chunks)
 
 

@@ -61,17 +61,11 @@ class Sampler:
         for start, chunk in zip(starts, chunks, strict=True):
             yield self._decoded(chunk, start, seed)
 
-    def render(self, latent: Tensor, *, seed: int = 0) -> NDArray[Any]:
-        """Samples of given latents (n, latent_dim), in the user's units, layout and type.
-
-        Args:
-            latent: (n, latent_dim).
-            seed: of the conditions, if there are any.
-        """
-        context = self.conditions.vectors(0, len(latent), seed=seed) if self.conditions else None
+    def render(self, latent: Tensor, context: Tensor | None = None) -> NDArray[Any]:
+        """Pictures of given latents (n, latent_dim) and conditions (n, k), in the user's units, layout and type."""
         inputs = under(context, latent).to(next(self.generator.parameters()).device)
         with torch.no_grad():
-            return self._decoded(self.generator(inputs), 0, seed)
+            return self.codec.decode_numpy(self.generator(inputs))
 
     def under(self, wanted: Mapping[str, Any]) -> "Sampler":
         """A sampler whose samples are drawn under what is asked for; see `wassergan.data.fix`.

@@ -8,6 +8,7 @@ import torch
 
 from wassergan import __version__
 from wassergan.data import AnyCodec, Codec, TableCodec
+from wassergan.errors import UserError
 from wassergan.sampling import Sampler
 
 VERSION = 1
@@ -32,6 +33,12 @@ def describe(content: Mapping[str, Any], sampler: Sampler) -> dict[str, Any]:
         Plain JSON types: `latent`, `sample`, `decoder`, `usage` (the same in words), `network` (the generator's
         modules in words), `run`, `settings` (resolved), `version` and `wassergan`.
     """
+    if sampler.conditions is not None:
+        raise UserError(
+            "wassergan export knows no generators with conditions yet",
+            found=", ".join(sampler.conditions.names),
+            mend="draw from the run with wassergan sample --given",
+        )
     settings = content["settings"]
     usage, decoder = _way_back(sampler, content["shape"])
     return {

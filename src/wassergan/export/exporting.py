@@ -58,8 +58,6 @@ def export_run(folder: Path, path: Path, *, format_name: str | None = None, chec
     chosen.require_packages()
     content = RunFolder(folder).load(checkpoint)
     sampler = sampler_of(content, device="cpu")
-    if sampler.conditions is not None:
-        raise UserError("wassergan export takes no runs with conditions so far", mend="draw with wassergan sample")
     description = json.dumps(describe(content, sampler))
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
