@@ -155,12 +155,13 @@ def _target(
 
 def _protocol(opened: _Opened, case: Case, judgement: Judgement) -> dict[str, Any]:
     settings = opened.settings
+    unseen = f"; without the conditions {', '.join(opened.codec.given)}" if opened.codec.given else ""
     how = "named by --target" if settings.target else "the last column that real rows predict"
     return {
         "kind": "table",
         "features": "columns",
         "feature_note": f"the vectors are the run's own coding: one-hots, and quantiles in [-1, 1]; "
-        f"the first {LARGEST_VECTORS} rows at most",
+        f"the first {LARGEST_VECTORS} rows at most{unseen}",
         "feature_dim": opened.codec.width,
         "columns": len(case.columns),
         "generated": len(case.generated.rows),
