@@ -23,7 +23,7 @@ FLOORS = (
     {"presets", "sampling", "report", "runfolder", "building", "environment"},
     {"observers"},
     {"runs", "speed"},
-    {"judging", "comparison", "export", "looking"},
+    {"judging", "comparison", "export", "looking", "fitting"},
     {"cli", "estimator"},
     {"__main__"},
 )

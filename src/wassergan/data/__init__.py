@@ -12,6 +12,7 @@ from wassergan.data.codec import AnyCodec, Codec, number_codec
 from wassergan.data.columnar import columnar_source, is_columnar
 from wassergan.data.folders import PICTURE_SUFFIXES, holds_any, is_pattern, is_shard, matching_files
 from wassergan.data.idx import is_idx, read_idx
+from wassergan.data.likeness import Likeness, as_array
 from wassergan.data.source import Source, spread_positions
 from wassergan.data.tables import (
     TABLE_SUFFIXES,
@@ -19,10 +20,12 @@ from wassergan.data.tables import (
     TableCodec,
     column_facts,
     csv_source,
+    encode_frame,
     frame_source,
     is_csv,
     is_frame,
     read_schema,
+    schema_of,
     table_suffix,
     write_table,
 )
@@ -34,12 +37,19 @@ __all__ = [
     "TABLE_SUFFIXES",
     "AnyCodec",
     "Codec",
+    "Likeness",
+    "Schema",
     "Source",
     "TableCodec",
+    "as_array",
     "codec_from_state",
     "column_facts",
+    "encode_frame",
+    "is_frame",
     "number_codec",
     "open_source",
+    "read_schema",
+    "schema_of",
     "spread_positions",
     "table_suffix",
     "write_table",
@@ -60,7 +70,7 @@ def open_source(
     key: str | None = None,
     layout: str = "auto",
     scale: str = "auto",
-    schema: str | Path | None = None,
+    schema: str | Path | Schema | None = None,
     heldout: float | None = None,
     seed: int = 0,
     report: Callable[[str], None] = lambda message: None,
@@ -78,7 +88,7 @@ def open_source(
         layout: `auto`, `N`, `ND`, `NHW`, `NHWC` or `NCHW`, for arrays; `table` reads Parquet, Arrow and Feather files
             of numbers as tables, as those with other columns or missing values are anyway.
         scale: `auto`, `feature` or `array`: how floats are standardised.
-        schema: a JSON file that says what a table's columns are.
+        schema: what a table's columns are, or a JSON file that says so.
         heldout: share of the samples held out; a tenth unless given (a fifth of the digits).
         seed: chooses the held-out samples.
         report: told, in a sentence, what was decided on the way.
@@ -88,10 +98,10 @@ def open_source(
     """
     split: dict[str, Any] = {"seed": seed} if heldout is None else {"seed": seed, "heldout": heldout}
     if isinstance(data, Tensor):
-        data = data.detach().cpu().numpy()
+        data = as_array(data)
     if isinstance(data, np.ndarray):
         return array_source(data, layout=layout, scale=scale, report=report, **split)
-    said = read_schema(Path(schema)) if schema else Schema()
+    said = schema if isinstance(schema, Schema) else read_schema(Path(schema)) if schema else Schema()
     if is_frame(data):
         return frame_source(data, schema=said, report=report, **split)
     _refuse_schema(data, schema)
@@ -131,7 +141,7 @@ def open_source(
     return array_source(array, name=name, layout=layout, scale=scale, report=report, **split)
 
 
-def _refuse_schema(data: Any, schema: str | Path | None) -> None:
+def _refuse_schema(data: Any, schema: str | Path | Schema | None) -> None:
     if schema and not is_csv(Path(data)) and not (Path(data).is_dir() or is_columnar(Path(data))):
         raise UserError("A schema is for tables", found=f"{data}", mend="leave --schema out")
 

@@ -68,6 +68,8 @@ def _column(name: str, array: Any, table: str) -> TextColumn | TypedColumn:
     kind = array.type
     if types.is_dictionary(kind):
         return _dictionary(name, array, declared=True)
+    if types.is_time64(kind) and kind.unit == "ns":  # dates and times are told apart to the microsecond
+        array = array.cast("time64[us]", safe=False)
     if any(test(kind) for test in (types.is_string, types.is_large_string, types.is_string_view, types.is_time)):
         return _dictionary(name, array.cast("string").dictionary_encode())
     if types.is_boolean(kind):
@@ -108,7 +110,8 @@ def _floats(array: Any) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
 
 def _dictionary(name: str, array: Any, *, declared: bool = False) -> TextColumn:
     values: Sequence[Any] = array.dictionary.to_pylist()
-    codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+    # Polars counts levels with numbers that have no sign.
+    codes = array.indices.cast("int64").fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
     texts = [value if isinstance(value, str) else str(value) for value in values]
     own = () if all(isinstance(value, str) for value in values) else tuple(values)
     return TextColumn(name, texts, codes, own, declared)
