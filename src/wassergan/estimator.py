@@ -199,6 +199,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         parameters = self._train_settings()
         patience = None if self.patience is None else _checked("patience", self.patience, like="steps")
         seed = self._new_seed() if former is None else self._same_seed(former)
+        likeness = Likeness.of(X)
         if former is None:
             self._forget()
         data = self._checked_rows(X, reset=former is None)
@@ -215,7 +216,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
                     observer=observers,
                     interrupted=interrupted,
                 )
-        self._keep(fitted, Likeness.of(X), seed, restoring=patience is not None)
+        self._keep(fitted, likeness, seed, restoring=patience is not None)
         if interrupted():
             raise KeyboardInterrupt
         return self
@@ -513,10 +514,10 @@ def _plain(name: str, value: Any) -> Any:
         UserError: it is no plain value.
     """
     match value:
+        case np.generic():  # one of them is a float, too
+            return value.item()
         case None | bool() | int() | float() | str():
             return value
-        case np.generic():
-            return value.item()
         case Path():
             return str(value)
         case Mapping():

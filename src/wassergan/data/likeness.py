@@ -21,7 +21,7 @@ class Likeness:
     Args:
         kind: `array`, `tensor`, `pandas`, `polars` or `arrow`.
         dtypes: names of the types of a DataFrame's columns in pandas, or the one of a tensor.
-        labels: of a DataFrame's columns in pandas: text, whole numbers, or tuples of these.
+        labels: of a DataFrame's columns in pandas: text or whole numbers.
     """
 
     kind: str
@@ -98,8 +98,7 @@ def as_array(tensor: torch.Tensor) -> NDArray[Any]:
 
 def _check_labels(labels: tuple[Any, ...]) -> None:
     for label in labels:
-        parts = label if isinstance(label, tuple) else (label,)
-        if not all(isinstance(part, str | int) for part in parts):
+        if not isinstance(label, str | int):
             raise UserError("Columns are named by text or whole numbers", found=f"{label!r}", mend="rename the column")
     if len(set(map(str, labels))) < len(labels):
         raise UserError(
