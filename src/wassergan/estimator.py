@@ -5,33 +5,39 @@ import secrets
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import check_array
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import validate_data
 from torch import Tensor, nn
 
 from wassergan.building import constraint_of, networks_of
 from wassergan.data import (
-    AnyCodec,
+    LABEL,
     Codec,
+    ColumnConditions,
     Likeness,
     Schema,
     Source,
     TableCodec,
     as_array,
     codec_from_state,
-    encode_frame,
+    encode_table,
+    frame_beside,
     is_frame,
     open_source,
+    raw_array,
+    read_frame,
     read_schema,
+    read_wanted,
     schema_of,
 )
 from wassergan.data.codec import as_tensor, to_channels_first
@@ -63,7 +69,7 @@ FEATURES = ("n_features_in_", "feature_names_in_")
 NETWORKS = ("generator_", "critic_", "_drawing")  # built where they are asked for, from plain data
 LEARNT = (
     *("seed_", "settings_", "n_steps_", "history_", "best_step_", "best_sliced_w1_"),
-    *("_fitted", "_likeness", "_restoring"),
+    *("_fitted", "_likeness", "_restoring", "_labelled"),
 )
 
 
@@ -87,6 +93,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         generator_rate: learning rate.
         critic_rate: learning rate.
         settings: any other setting of the recipe by name, such as `{"schedule": "linear"}`.
+        condition: names of the columns of a DataFrame under whose values the others are drawn.
         schema: what the columns of a DataFrame are, where that is not to be inferred: a mapping, or a JSON file
             (docs/tables.md).
         patience: stop after so many ticks without a smaller sliced W1 from the held-out rows, and draw samples with
@@ -139,6 +146,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         generator_rate: float | None = None,
         critic_rate: float | None = None,
         settings: Mapping[str, Any] | None = None,
+        condition: Sequence[str] | str | None = None,
         schema: Mapping[str, Any] | str | Path | None = None,
         patience: int | None = None,
         tick_steps: int = 1000,
@@ -165,6 +173,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         self.generator_rate = generator_rate
         self.critic_rate = critic_rate
         self.settings = settings
+        self.condition = condition
         self.schema = schema
         self.patience = patience
         self.tick_steps = tick_steps
@@ -186,9 +195,9 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         Args:
             X: a DataFrame of pandas or polars, or an Arrow table; or an array, tensor or nested lists of numbers,
                 (n, D), (n, H, W), (n, H, W, C) or (n, C, H, W).
-            y: ignored.
+            y: labels (n,), numbers or text, under which rows are drawn: a condition of the name `label`.
             resume: go on from where the last fit stopped, for `steps` or `budget` more. N steps and N more are 2N
-                steps, bit for bit on the CPU. Wants the same X and the same settings.
+                steps, bit for bit on the CPU. Wants the same X, y and settings.
 
         Raises:
             UserError: wrong parameters or data; it is a ValueError.
@@ -196,15 +205,16 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             WorkError: training diverged.
         """
         former = self._known() if resume else None
-        parameters = self._train_settings()
+        parameters = self._train_settings(labelled=y is not None)
         patience = None if self.patience is None else _checked("patience", self.patience, like="steps")
         seed = self._new_seed() if former is None else self._same_seed(former)
         likeness = Likeness.of(X)
         if former is None:
             self._forget()
         data = self._checked_rows(X, reset=former is None)
+        labels = None if y is None else _checked_labels(y, X)
         with closing(self._observers()) as observers:
-            source = self._source(data, parameters, seed, observers)
+            source = self._source(data, labels, parameters, seed, observers)
             settings = _resolved(parameters, source, seed, observers.said)
             with stop_on_ctrl_c() as interrupted, same_threads(), run_folder(self.folder) as folder:
                 fitted = fit_source(
@@ -216,52 +226,65 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
                     observer=observers,
                     interrupted=interrupted,
                 )
-        self._keep(fitted, likeness, seed, restoring=patience is not None)
+        self._keep(fitted, likeness, seed, restoring=patience is not None, labelled=labels is not None)
         if interrupted():
             raise KeyboardInterrupt
         return self
 
-    def sample(self, n: int, *, seed: int | None = None) -> Any:
+    def sample(self, n: int, *, given: Any = None, seed: int | None = None) -> Any:
         """Draw new rows.
 
         Args:
             n: how many, at least 1.
+            given: the conditions that rows are drawn under: name → a value, or n of them; or a DataFrame or a list of
+                mappings with n rows. Where the labels of y are the only condition, a label or n of them will do. What
+                is left open is drawn as it goes with what is given.
             seed: of the rows; a smaller n gives the first rows of a larger one. Unless given it comes from
                 `random_state`: always the same if that is a number, another one in each call if it is None.
 
         Returns:
             What was fitted: a DataFrame with the columns, order and types of the one that came (less those that were
-            left out), an array of the same type and layout, or a tensor on the CPU.
+            left out), an array of the same type and layout, or a tensor on the CPU. What is given comes back exactly.
 
         Raises:
             NotFittedError: nothing was fitted.
-            UserError: not a positive n, or not a seed.
+            UserError: not a positive n, not a seed, or no such conditions.
         """
         self._known()
         count = _checked("n", n, like="steps")
         seed = self._new_seed() if seed is None else _checked("seed", seed)
         sampler = self._sampler
-        return self._likeness.restore(sampler.draw(count, seed=seed), sampler.codec)
+        if given is not None:
+            sampler = sampler.under(_wanted(given, count, sampler))
+        drawn = sampler.draw(count, seed=seed)
+        return self._likeness.restore(drawn, sampler.codec, without=[LABEL] if self._labelled else [])
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: N803
         """Minus the sliced W1 between X and as many generated rows, in model space: higher is better, 0 the best.
 
-        Latents and directions are fixed, so the score of an estimator and some rows is always the same number.
+        Latents and directions are fixed, so the score of an estimator and some rows is always the same number. Under
+        conditions, rows are generated under those of X and y, and compared together with them.
 
         Args:
             X: rows like those that were fitted.
-            y: ignored.
+            y: their labels, if it was fitted with labels; else ignored.
 
         Raises:
             NotFittedError: nothing was fitted.
-            UserError: rows of another kind or shape; it is a ValueError.
+            UserError: rows of another kind or shape, or no labels; it is a ValueError.
         """
         self._known()
+        labels = _checked_labels(y, X) if self._labelled and y is not None else None
         sampler = self._sampler
-        real = self._model_space(self._checked_rows(X, reset=False), sampler.codec).flatten(1)
-        chunks = sample_chunks(sampler.generator, len(real), latent_dim=sampler.latent_dim, seed=0)
-        generated = torch.cat(list(chunks)).flatten(1)
-        return -sliced_w1(real, generated, projections=PROJECTIONS, rng=torch.Generator().manual_seed(0)).item()
+        real, context = self._model_space(self._checked_rows(X, reset=False), labels, sampler)
+        conditions = None if context is None else VectorConditions(context)
+        chunks = sample_chunks(
+            sampler.generator, len(real), latent_dim=sampler.latent_dim, seed=0, conditions=conditions
+        )
+        both = [real.flatten(1), torch.cat(list(chunks)).flatten(1)]
+        if context is not None:
+            both = [torch.cat([rows, context], 1) for rows in both]
+        return -sliced_w1(*both, projections=PROJECTIONS, rng=torch.Generator().manual_seed(0)).item()
 
     def save(self, path: str | Path) -> None:
         """Write everything into one file, atomically; callbacks and a `RandomState` are no part of it.
@@ -273,7 +296,8 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         state = self._known().state()
         parameters = {name: _plain(name, value) for name, value in self._saved_parameters().items()}
         features = {name: _plain(name, value) for name, value in vars(self).items() if name in FEATURES}
-        own = {"parameters": parameters, "features": features, "seed": self.seed_, "restoring": self._restoring}
+        own = {"parameters": parameters, "features": features, "seed": self.seed_}
+        own |= {"restoring": self._restoring, "labelled": self._labelled}
         save_checkpoint(Path(path), {**state, "estimator": {**own, "likeness": self._likeness.state()}})
 
     @classmethod
@@ -300,7 +324,13 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         for name, value in own["features"].items():
             setattr(estimator, name, np.array(value, object) if isinstance(value, tuple) else value)
         fitted = Fitted.from_state({name: each for name, each in content.items() if name not in ("format", "version")})
-        estimator._keep(fitted, Likeness.from_state(own["likeness"]), own["seed"], restoring=own["restoring"])
+        estimator._keep(
+            fitted,
+            Likeness.from_state(own["likeness"]),
+            own["seed"],
+            restoring=own["restoring"],
+            labelled=own["labelled"],
+        )
         return estimator
 
     @cached_property
@@ -310,10 +340,12 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
 
     @cached_property
     def critic_(self) -> nn.Module:
-        """The critic after the last step: (n, ...) in model space to n scores, on the CPU, in evaluation mode."""
+        """The critic after the last step, on the CPU: (n, ...), and (n, k) of conditions if there are any, to (n,)."""
         fitted = self._known()
         content, settings = fitted.content, fitted.settings
-        _, critic = networks_of(settings, tuple(content["shape"]), codec_from_state(content["codec"]))
+        codec, conditions = codec_from_state(content["codec"]), content["conditions"]
+        context_dim = ColumnConditions.from_state(conditions).width if conditions else 0
+        _, critic = networks_of(settings, tuple(content["shape"]), codec, context_dim=context_dim)
         constraint_of(settings).prepare(critic)
         critic.load_state_dict(content["trainer"]["critic"])
         return critic.eval().requires_grad_(False)
@@ -339,10 +371,11 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         fitted: Fitted = self._fitted
         return fitted
 
-    def _keep(self, fitted: Fitted, likeness: Likeness, seed: int, *, restoring: bool) -> None:
+    def _keep(self, fitted: Fitted, likeness: Likeness, seed: int, *, restoring: bool, labelled: bool) -> None:
         for name in NETWORKS:
             self.__dict__.pop(name, None)
-        self._fitted, self._likeness, self._restoring, self.seed_ = fitted, likeness, restoring, seed
+        self._fitted, self._likeness, self.seed_ = fitted, likeness, seed
+        self._restoring, self._labelled = restoring, labelled
         self.settings_, self.n_steps_ = fitted.settings, fitted.step
         self.history_ = [dict(record) for record in fitted.course.history]
         self.best_step_, self.best_sliced_w1_ = fitted.course.best_step, fitted.course.best_sliced_w1
@@ -351,7 +384,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         for name in (*FEATURES, *NETWORKS, *LEARNT):
             self.__dict__.pop(name, None)
 
-    def _train_settings(self) -> TrainSettings:
+    def _train_settings(self, *, labelled: bool) -> TrainSettings:
         """What the parameters say, as `wassergan train` would have it."""
         further = dict(self.settings or {})
         for name in further:
@@ -363,6 +396,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         asked = {name: getattr(self, name) for name in OWN} | further
         return TrainSettings(
             tensorboard=False,
+            condition=(*_names_of(self.condition), *([LABEL] if labelled else [])) or None,
             **{name: _checked(name, value) for name, value in asked.items() if value is not None},
         )
 
@@ -390,29 +424,44 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         validate_data(self, np.broadcast_to(0, (len(rows), width)), reset=reset, skip_check_array=True)
         return rows
 
-    def _source(self, data: Any, parameters: TrainSettings, seed: int, observer: Observer) -> Source:
-        schema = _schema_of(self.schema)
-        if schema is not None and not is_frame(data):
+    def _source(
+        self,
+        data: Any,
+        labels: NDArray[Any] | None,
+        parameters: TrainSettings,
+        seed: int,
+        observer: Observer,
+    ) -> Source:
+        schema, of_frame = _schema_of(self.schema), is_frame(data)
+        if schema is not None and not of_frame:
             raise UserError("A schema is for DataFrames", found="an array", mend="leave it out")
+        if self.condition and not of_frame:
+            raise UserError("Arrays have no columns to condition on", mend="give their labels instead: fit(X, y)")
         source = open_source(
-            data,
+            data if labels is None or not of_frame else frame_beside(data, labels),
             layout=parameters.layout,
             scale=parameters.scale,
             schema=schema,
+            condition=parameters.condition or (),
+            labels=None if of_frame else labels,
             heldout=parameters.heldout,
             seed=seed,
             report=observer.said,
         )
-        if is_frame(data):
+        if of_frame:
             _warn_of_left_out(column_names(data), source, schema or Schema())
         return source
 
-    def _model_space(self, data: Any, codec: AnyCodec) -> Tensor:
-        """Rows like those that were fitted, in model space."""
+    def _model_space(self, data: Any, labels: NDArray[Any] | None, sampler: Sampler) -> tuple[Tensor, Tensor | None]:
+        """Rows like those that were fitted, and their conditions if there are any, as vectors."""
+        codec, conditions = sampler.codec, sampler.conditions
+        if self._labelled and labels is None:
+            raise UserError("The estimator was fitted with labels", found="none", mend="give them as y")
         if isinstance(codec, TableCodec):
             if not is_frame(data):
                 raise UserError("A DataFrame was fitted", found="an array", mend="give a DataFrame with its columns")
-            return encode_frame(codec, data)
+            table = read_frame(data if labels is None else frame_beside(data, labels))
+            return encode_table(codec, table), encode_table(conditions.codec, table) if conditions else None
         assert isinstance(codec, Codec)
         rows = as_tensor(np.asarray(data))
         shape = tuple(self._known().content["shape"])
@@ -420,7 +469,9 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             raise UserError(
                 "X has another shape than what was fitted", found=f"{tuple(rows.shape)}", mend=f"give {codec.layout}"
             )
-        return codec.encode(rows)
+        if conditions is None or labels is None:
+            return codec.encode(rows), None
+        return codec.encode(rows), encode_table(conditions.codec, raw_array({LABEL: labels}, "y"))
 
     def _observers(self) -> Observers:
         bar = [BarObserver()] if self.verbose else []
@@ -439,6 +490,30 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
     def __getstate__(self) -> dict[str, Any]:
         """Plain data alone: networks are built anew, for not all of them can be pickled."""
         return {name: value for name, value in super().__getstate__().items() if name not in NETWORKS}
+
+
+@dataclass(frozen=True)
+class VectorConditions:
+    """The conditions of some samples, one for each.
+
+    Args:
+        told: (n, width) float32.
+    """
+
+    told: Tensor
+
+    @property
+    def width(self) -> int:
+        """Numbers in a vector."""
+        return self.told.shape[1]
+
+    def vectors(self, start: int, count: int, *, seed: int) -> Tensor:
+        """Those of samples start..start+count-1, whatever the seed."""
+        return self.told[start : start + count]
+
+    def state(self) -> dict[str, Any]:
+        """For a file."""
+        return {"told": self.told}
 
 
 class _InBlocks(nn.Module):
@@ -486,6 +561,45 @@ def _checked(name: str, value: Any, *, like: str = "") -> Any:
         return parse(str(text))
     except UserError as error:
         raise UserError(f"{name}: {error.what}", found=error.found, mend=error.mend) from error
+
+
+def _names_of(condition: Sequence[str] | str | None) -> tuple[str, ...]:
+    return (condition,) if isinstance(condition, str) else tuple(map(str, condition or ()))
+
+
+def _checked_labels(y: Any, rows: Any) -> NDArray[Any]:
+    """One label per row, (n,)."""
+    labels: NDArray[Any] = column_or_1d(as_array(y) if isinstance(y, Tensor) else y, warn=True)
+    check_consistent_length(rows, labels)
+    for label in labels[:1] if labels.dtype != object else labels:
+        if not isinstance(label, str | bool | int | float | np.generic):
+            raise UserError("Unknown label type", found=type(label).__name__, mend="give text or numbers, none missing")
+    return labels
+
+
+def _wanted(given: Any, count: int, sampler: Sampler) -> Mapping[str, Any]:
+    """Condition → a value or `count` of them."""
+    if sampler.conditions is None:
+        raise UserError(
+            "The estimator was fitted without conditions", mend="name some with condition=[...], or fit(X, y)"
+        )
+    if is_frame(given):
+        wanted: Mapping[str, Any] = read_wanted(read_frame(given))
+    elif isinstance(given, Mapping):
+        wanted = given
+    elif isinstance(given, list) and given and all(isinstance(row, Mapping) for row in given):
+        wanted = {name: [row.get(name) for row in given] for name in {name: None for row in given for name in row}}
+    elif sampler.conditions.names == (LABEL,):
+        wanted = {LABEL: as_array(given) if isinstance(given, Tensor) else given}
+    else:
+        raise UserError(
+            "Conditions are given by name", found=f"{given!r}"[:80], mend=f"say which of {sampler.conditions.names}"
+        )
+    for name, values in wanted.items():
+        many = 1 if isinstance(values, str) or not hasattr(values, "__len__") else len(values)
+        if many not in (1, count):
+            raise UserError(f"{count} rows need one {name}, or {count}", found=f"{many}")
+    return wanted
 
 
 def _schema_of(schema: Any) -> Schema | None:

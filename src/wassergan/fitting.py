@@ -147,6 +147,7 @@ def fit_source(
         "shape": list(source.shape),
         "kind": source.kind,
         "codec": source.codec.state(),
+        "conditions": source.conditions.state() if source.conditions else None,
         "fingerprint": fingerprint(source),
         "trainer": on_cpu(ticks.state),
     }

@@ -1,7 +1,7 @@
 """What the user's samples look like: arrays, tensors and DataFrames come back as what they came."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -45,11 +45,18 @@ class Likeness:
             return cls("pandas", tuple(map(str, data.dtypes)), labels)
         return cls("polars" if type(data).__module__.startswith("polars") else "arrow")
 
-    def restore(self, samples: NDArray[Any], codec: AnyCodec) -> Any:
-        """Samples in the user's units, as `Codec.decode_numpy` gives them, as an object of this kind."""
+    def restore(self, samples: NDArray[Any], codec: AnyCodec, *, without: Sequence[str] = ()) -> Any:
+        """Samples as an object of this kind.
+
+        Args:
+            samples: in the user's units, as `Codec.decode_numpy` gives them.
+            codec: that decoded them.
+            without: columns of a table that were no part of the data.
+        """
         if not isinstance(codec, TableCodec):
             return torch.from_numpy(samples).to(getattr(torch, self.dtypes[0])) if self.kind == "tensor" else samples
         table = arrow_table(codec, samples)
+        table = table.drop_columns([name for name in without if name in table.column_names])
         match self.kind:
             case "pandas":
                 return self._pandas(table.to_pandas())

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
-from wassergan.data import TableCodec, codec_from_state, encode_frame, open_source
-from wassergan.data.tables import Schema, csv_source, encode_table, schema_of
+from wassergan.data import TableCodec, codec_from_state, encode_table, open_source, read_frame, schema_of
+from wassergan.data.tables import Schema, csv_source
 from wassergan.data.tables.csvfile import read_csv
 from wassergan.errors import UserError
 
@@ -38,6 +38,10 @@ def fitted() -> TableCodec:
     codec = codec_from_state(open_source(frame(), schema=SCHEMA).codec.state())
     assert isinstance(codec, TableCodec)
     return codec
+
+
+def encode_frame(codec: TableCodec, rows: pd.DataFrame) -> torch.Tensor:
+    return encode_table(codec, read_frame(rows))
 
 
 def block(codec: TableCodec, vectors: torch.Tensor, name: str) -> torch.Tensor:
@@ -120,3 +124,14 @@ def test_a_column_of_another_kind_is_refused(change: dict[str, object], message:
 def test_a_column_that_is_not_there_is_named() -> None:
     with pytest.raises(UserError, match="the DataFrame lacks the column rooms: size, zone, code"):
         encode_frame(fitted(), frame().drop(columns="rooms"))
+
+
+def test_conditions_are_no_part_of_the_vectors() -> None:
+    source = open_source(frame(), schema=SCHEMA, condition=["city", "start"])
+    assert isinstance(source.codec, TableCodec) and source.conditions is not None and source.context is not None
+    rows = torch.arange(120)
+    torch.testing.assert_close(
+        encode_frame(source.codec, frame()), source.codec.encode(source.values(rows)), rtol=0, atol=0
+    )
+    told = encode_frame(source.conditions.codec, frame()[["start", "city"]])  # type: ignore[attr-defined]
+    torch.testing.assert_close(told, source.context.at(rows), rtol=0, atol=0)

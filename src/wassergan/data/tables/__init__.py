@@ -3,32 +3,44 @@
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from wassergan.data.source import Source
-from wassergan.data.tables.arrowfile import is_frame, raw_of_arrow, read_frame
+from wassergan.data.tables.arrowfile import arrow_of, is_frame, raw_of_arrow, read_frame
 from wassergan.data.tables.codec import TableCodec
 from wassergan.data.tables.codings import Field
+from wassergan.data.tables.context import ColumnConditions
 from wassergan.data.tables.csvfile import is_csv, read_csv
+from wassergan.data.tables.raw import MOST_CLASSES, RawTable, raw_array, raw_texts
 from wassergan.data.tables.reading import encode_table
 from wassergan.data.tables.schema import Schema, read_schema, schema_of
-from wassergan.data.tables.source import column_facts, table_source
+from wassergan.data.tables.source import column_facts, context_of, table_source
+from wassergan.data.tables.wanted import fix, read_wanted
 from wassergan.data.tables.writing import SUFFIXES as TABLE_SUFFIXES
 from wassergan.data.tables.writing import table_suffix, write_table
 
 __all__ = [
+    "MOST_CLASSES",
     "TABLE_SUFFIXES",
+    "ColumnConditions",
     "Field",
+    "RawTable",
     "Schema",
     "TableCodec",
+    "arrow_of",
     "column_facts",
+    "context_of",
     "csv_source",
-    "encode_frame",
+    "encode_table",
+    "fix",
     "frame_source",
     "is_csv",
     "is_frame",
+    "raw_array",
     "raw_of_arrow",
+    "raw_texts",
+    "read_csv",
+    "read_frame",
     "read_schema",
+    "read_wanted",
     "schema_of",
     "table_source",
     "table_suffix",
@@ -45,8 +57,3 @@ def csv_source(path: Path, *, schema: Schema, **options: Any) -> Source:
 def frame_source(frame: Any, *, schema: Schema, **options: Any) -> Source:
     """A source over a DataFrame of pandas or polars, or an Arrow table; options as for `table_source`."""
     return table_source(read_frame(frame), schema=schema, **options)
-
-
-def encode_frame(codec: TableCodec, frame: Any) -> Tensor:
-    """Rows of a DataFrame or an Arrow table in a codec's model space, (rows, width); see `encode_table`."""
-    return encode_table(codec, read_frame(frame))

@@ -24,19 +24,23 @@ def read_frame(data: Any) -> RawTable:
     Raises:
         UserError: pyarrow is missing, or a column holds values of several types.
     """
+    return raw_of_arrow(arrow_of(data), "the DataFrame")
+
+
+def arrow_of(data: Any) -> Any:
+    """The same as an Arrow table."""
     try:
         import pyarrow
     except ImportError as error:
         raise UserError("Reading a DataFrame needs pyarrow, which is not installed", mend=EXTRA) from error
     try:
         of_pandas = hasattr(data, "iloc")
-        table = pyarrow.Table.from_pandas(data, preserve_index=False) if of_pandas else pyarrow.table(data)
+        return pyarrow.Table.from_pandas(data, preserve_index=False) if of_pandas else pyarrow.table(data)
     except (pyarrow.ArrowException, TypeError, ValueError) as error:
         reason = " ".join(str(each) for each in error.args).splitlines()[0]
         raise UserError(
             "The DataFrame has a column that mixes types", found=reason, mend="give every column values of one type"
         ) from error
-    return raw_of_arrow(table, "the DataFrame")
 
 
 def raw_of_arrow(table: Any, name: str) -> RawTable:

@@ -17,7 +17,7 @@ NEVER_SEEN = -1.0  # a level that the codec does not know
 
 
 def encode_table(codec: TableCodec, table: RawTable) -> Tensor:
-    """Every row of a table as a vector, (rows, width) float32.
+    """Every row of a table as a vector, (rows, width) float32; columns that are conditions are no part of it.
 
     A level that the codec never saw, and a missing value where it saw none, are no option: their numbers are all 0.
 
@@ -29,12 +29,15 @@ def encode_table(codec: TableCodec, table: RawTable) -> Tensor:
         UserError: a column is missing, or holds other things than it held.
     """
     raw = {column.name: column for column in table.columns}
+    drawn = [column for column in codec.columns if column.name not in codec.given]
+    needed = {column.name for column in drawn} | {column.since for column in drawn}
     values: dict[str, Values] = {}
     for column in codec.columns:
-        if column.name not in raw:
-            raise UserError(f"{table.name} lacks the column {column.name}", found=", ".join(raw))
-        values[column.name] = _values(column, raw[column.name], table)
-    blocks = [_block(column, values) for column in codec.columns]
+        if column.name in needed:
+            if column.name not in raw:
+                raise UserError(f"{table.name} lacks the column {column.name}", found=", ".join(raw))
+            values[column.name] = _values(column, raw[column.name], table)
+    blocks = [_block(column, values) for column in drawn]
     return torch.from_numpy(np.concatenate(blocks, axis=1))
 
 
