@@ -592,6 +592,131 @@ def test_a_verbose_fit_shows_a_bar_and_a_silent_one_nothing(capfd: pytest.Captur
     assert out == "" and "100%" in err and "20/20" in err and "sliced W1 " in err and "Batches of" in err
 
 
+# Conditions
+
+
+def test_what_is_given_comes_back_exactly_in_every_row() -> None:
+    frame = people()
+    told = ["height", "children", "smokes", "grade", "floor", "sex", "born"]
+    gan = tiny(condition=told).fit(frame)
+    given = {"height": frame["height"][3], "grade": "b", "sex": "f", "smokes": True, "floor": 2}
+    given |= {"children": 1, "born": frame["born"][9]}
+    drawn = gan.sample(300, given=given)
+    for name, value in given.items():
+        assert (drawn[name] == value).all(), name
+    pd.testing.assert_series_equal(drawn.dtypes, frame.dtypes)
+    assert gan.sample(9, given={"grade": None})["grade"].isna().all()
+    some = gan.sample(300, given={"sex": "m"})
+    assert (some["sex"] == "m").all() and some["floor"].nunique() == 2 and set(some["height"]) <= set(frame["height"])
+    assert set(gan.sample(300)["sex"].dropna()) == {"f", "m"}
+
+
+def test_every_row_may_be_given_its_own_conditions() -> None:
+    frame = people()
+    told = ["children", "member", "grade", "city", "born"]
+    gan = tiny(condition=told).fit(frame)
+    rows = frame[told].iloc[:20]
+    for given in (rows, rows.to_dict("list"), rows.astype(object).where(rows.notna(), None).to_dict("records")):
+        drawn = gan.sample(20, given=given, seed=2)
+        pd.testing.assert_frame_equal(drawn[told], rows)
+        pd.testing.assert_frame_equal(drawn, gan.sample(20, given=rows, seed=2))
+    first = gan.sample(3, given=rows[:3], seed=2)
+    pd.testing.assert_frame_equal(first, drawn[:3])
+
+
+@pytest.mark.parametrize("data", [points(90), people()], ids=["array", "frame"])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.arange(90) % 3,
+        [("a", "b")[row % 2] for row in range(90)],
+        np.linspace(0, 1, 90),
+        np.arange(90) % 3 == 0,
+        pd.Series(pd.Categorical(["a", "b", "c"] * 30), name="y"),
+        torch.arange(90) % 4,
+        (np.arange(90) % 3).astype(object),
+    ],
+    ids=["whole numbers", "text", "numbers", "booleans", "a series", "a tensor", "objects"],
+)
+def test_labels_are_a_condition_and_no_part_of_the_rows(data: Any, labels: Any, tmp_path: Path) -> None:
+    gan = tiny(steps=1).fit(data, labels)
+    one = labels.iloc[4] if isinstance(labels, pd.Series) else labels[4]
+    drawn = pd.DataFrame(gan.sample(5, given=one))
+    pd.testing.assert_frame_equal(drawn, pd.DataFrame(gan.sample(5, given=[one] * 5)))
+    pd.testing.assert_frame_equal(drawn, pd.DataFrame(gan.sample(5, given={"label": one})))
+    assert drawn.shape == (5, data.shape[1]) and gan.n_features_in_ == data.shape[1]
+    gan.save(tmp_path / "gan.pt")
+    score = gan.score(data, labels)
+    for other in (WassersteinGAN.load(tmp_path / "gan.pt"), pickle.loads(pickle.dumps(gan))):
+        pd.testing.assert_frame_equal(pd.DataFrame(other.sample(5, given=one)), drawn)
+        assert other.score(data, labels) == score
+        context = torch.zeros(2, other._sampler.conditions.width)
+        vectors = other.generator_(torch.zeros(2, other._sampler.latent_dim + context.shape[1]))
+        assert torch.equal(other.critic_(vectors, context), gan.critic_(vectors, context))
+    assert gan.fit(data, labels, resume=True).n_steps_ == 2
+
+
+def test_rows_go_with_their_labels_and_the_score_notices() -> None:
+    labels = np.arange(300) % 2
+    rows = points(300, 2) * 0.3 + 4 * labels[:, None].astype(np.float32)
+    gan = tiny(steps=150, critic_steps=3, generator_rate=5e-3, critic_rate=5e-3).fit(rows, labels)
+    low, high = (gan.sample(200, given=label).mean() for label in (0, 1))
+    assert high - low > 1
+    assert gan.score(rows, labels) > gan.score(rows, 1 - labels)
+
+
+def test_a_grid_search_hands_labels_on() -> None:
+    labels = np.array(["a", "b", "c"] * 30)
+    search = GridSearchCV(tiny(), {"latent_dim": [2, 3]}, cv=2, error_score="raise").fit(points(90), labels)
+    assert search.best_score_ < 0 and search.best_estimator_.sample(3, given="b").shape == (3, 3)
+
+
+def test_conditions_and_labels_are_given_together() -> None:
+    gan = tiny(condition="city").fit(people(), np.arange(90) % 3)
+    drawn = gan.sample(50, given={"city": "Rome", "label": 2})
+    assert (drawn["city"] == "Rome").all() and list(drawn.columns) == list(people().columns)
+    with pytest.raises(UserError, match=r"Conditions are given by name: 2\. Say which of \('city', 'label'\)"):
+        gan.sample(3, given=2)
+    with pytest.raises(UserError, match=r"The estimator was fitted with labels: none\. Give them as y"):
+        gan.score(people())
+    with pytest.raises(UserError, match=r"condition was \('city', 'label'\), is \('city',\)"):
+        gan.fit(people(), resume=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"town": "Rome"}, "Unknown condition: 'town'. Known: city, children"),
+        ({"city": "Oslo"}, "Unknown level of condition city: 'Oslo'"),
+        ({"children": 17}, r"Condition children lies outside the data: 17"),
+        ({"city": ["Rome"] * 4}, r"3 rows need one city, or 3: 4"),
+        ("Rome", r"Conditions are given by name: 'Rome'\. Say which of"),
+    ],
+)
+def test_wrong_conditions_are_refused(given: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        tiny(condition=["city", "children"]).fit(people()).sample(3, given=given)
+
+
+def test_conditions_that_cannot_be_are_refused() -> None:
+    with pytest.raises(
+        UserError, match=r"fitted without conditions\. Name some with condition=\[\.\.\.\], or fit\(X, y\)"
+    ):
+        tiny().fit(points()).sample(3, given={"x": 1})
+    with pytest.raises(
+        UserError, match=r"Arrays have no columns to condition on\. Give their labels instead: fit\(X, y"
+    ):
+        tiny(condition=["x"]).fit(points())
+    with pytest.raises(UserError, match="to condition on: 'town'"):
+        tiny(condition=["town"]).fit(people())
+    with pytest.raises(UserError, match="has a column label, as labels beside it would be called"):
+        tiny().fit(people().assign(label=1), np.arange(90))
+    with pytest.raises(UserError, match=r"Unknown label type: dict\. Give text or numbers alone"):
+        tiny().fit(points(), np.array([{}] * 60))
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        tiny().fit(points(), np.arange(59))
+
+
 # What is refused
 
 

@@ -571,9 +571,11 @@ def _checked_labels(y: Any, rows: Any) -> NDArray[Any]:
     """One label per row, (n,)."""
     labels: NDArray[Any] = column_or_1d(as_array(y) if isinstance(y, Tensor) else y, warn=True)
     check_consistent_length(rows, labels)
-    for label in labels[:1] if labels.dtype != object else labels:
-        if not isinstance(label, str | bool | int | float | np.generic):
-            raise UserError("Unknown label type", found=type(label).__name__, mend="give text or numbers, none missing")
+    if labels.dtype == object:
+        for label in labels:
+            if not isinstance(label, str | int | float | np.generic):
+                raise UserError("Unknown label type", found=type(label).__name__, mend="give text or numbers alone")
+        labels = np.asarray(labels.tolist())
     return labels
 
 
@@ -590,16 +592,26 @@ def _wanted(given: Any, count: int, sampler: Sampler) -> Mapping[str, Any]:
     elif isinstance(given, list) and given and all(isinstance(row, Mapping) for row in given):
         wanted = {name: [row.get(name) for row in given] for name in {name: None for row in given for name in row}}
     elif sampler.conditions.names == (LABEL,):
-        wanted = {LABEL: as_array(given) if isinstance(given, Tensor) else given}
+        wanted = {LABEL: given}
     else:
         raise UserError(
             "Conditions are given by name", found=f"{given!r}"[:80], mend=f"say which of {sampler.conditions.names}"
         )
+    wanted = {name: _entries(each) for name, each in wanted.items()}
     for name, values in wanted.items():
-        many = 1 if isinstance(values, str) or not hasattr(values, "__len__") else len(values)
+        many = len(values) if isinstance(values, list) else 1
         if many not in (1, count):
             raise UserError(f"{count} rows need one {name}, or {count}", found=f"{many}")
     return wanted
+
+
+def _entries(values: Any) -> Any:
+    """One value, or a list of them; those that pandas calls missing are None."""
+    if isinstance(values, Tensor):
+        values = values.tolist()
+    if isinstance(values, str) or not hasattr(values, "__len__"):
+        return None if type(values).__name__ in ("NaTType", "NAType") else values
+    return [_entries(each) for each in values]
 
 
 def _schema_of(schema: Any) -> Schema | None:
