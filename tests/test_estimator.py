@@ -363,7 +363,7 @@ def test_data_of_another_kind_are_not_scored() -> None:
             gan.score(points(20, 15))
     with pytest.raises(ValueError, match="Feature names seen at fit time, yet now missing:\n- job"):
         gan.score(frame.drop(columns="job"))
-    with pytest.raises(UserError, match="Column income of the DataFrame held a number in each row when it was fitted"):
+    with pytest.raises(UserError, match="Column income of the DataFrame does not hold numbers alone: 'high'"):
         gan.score(frame.assign(income="high"))
     pictures = tiny().fit(np.random.default_rng(0).normal(size=(60, 4, 6)))
     with pytest.raises(UserError, match=r"X has another shape than what was fitted: \(60, 6, 4\)\. Give NHW"):

@@ -16,7 +16,7 @@ from wassergan.runfolder import RunFolder
 from wassergan.runs import sampler_of
 from wassergan.sampling import Sampler
 from wassergan.settings import TrainSettings
-from wassergan.training import match_shares
+from wassergan.training import match_margins
 
 
 def chosen_format(name: str | None, path: Path | None) -> str:
@@ -95,5 +95,6 @@ def open_export(path: Path) -> Sampler:
     generator.eval()
     latent_dim = description["latent"]["shape"][1]
     if isinstance(codec, TableCodec) and isinstance(generator, DrawingGenerator):
-        match_shares(generator, torch.tensor(codec.shares), latent_dim=latent_dim)
+        shares, spread = torch.tensor(codec.shares), torch.tensor(codec.spread)
+        match_margins(generator, shares=shares, spread=spread, latent_dim=latent_dim)
     return Sampler(generator, latent_dim, codec, description["sample"]["kind"])

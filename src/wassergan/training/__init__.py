@@ -4,7 +4,7 @@ from wassergan.training.checkpoint import Checkpoints, load_checkpoint, save_che
 from wassergan.training.distributed import ALONE, Processes, launched, open_processes
 from wassergan.training.optimizers import OptimizerSettings, rate_schedule
 from wassergan.training.runlog import RunLog, read_log
-from wassergan.training.shares import match_shares, match_spread
+from wassergan.training.shares import match_margins, match_shares, match_spread
 from wassergan.training.trainer import SAMPLING_CHUNK, Trainer, sample_chunks, under
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Trainer",
     "launched",
     "load_checkpoint",
+    "match_margins",
     "match_shares",
     "match_spread",
     "open_processes",
