@@ -24,7 +24,7 @@ FLOORS = (
     {"observers"},
     {"runs", "speed"},
     {"judging_tables"},
-    {"judging", "comparison", "export", "looking"},
+    {"judging", "comparison", "export", "looking", "fitting"},
     {"cli", "estimator"},
     {"__main__"},
 )
