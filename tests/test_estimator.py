@@ -26,7 +26,7 @@ from wassergan import Observer, UserError, WassersteinGAN
 from wassergan.distances import sliced_w1
 from wassergan.estimator import FURTHER, OWN
 from wassergan.settings import TrainSettings
-from wassergan.training import match_shares, save_checkpoint
+from wassergan.training import match_margins, save_checkpoint
 
 # Networks that train in no time.
 TINY: dict[str, Any] = {"latent_dim": 3, "generator_widths": (8,), "critic_widths": (8,), "critic_steps": 2}
@@ -35,7 +35,7 @@ TINY: dict[str, Any] = {"latent_dim": 3, "generator_widths": (8,), "critic_width
 @pytest.fixture(autouse=True)
 def quick_shares(monkeypatch: pytest.MonkeyPatch) -> None:
     """Set the shares of a table's options right from few rows: what that does is tested elsewhere."""
-    monkeypatch.setattr("wassergan.runs.match_shares", partial(match_shares, rows=512, rounds=2))
+    monkeypatch.setattr("wassergan.runs.match_margins", partial(match_margins, rows=512))
 
 
 def tiny(**parameters: Any) -> WassersteinGAN:

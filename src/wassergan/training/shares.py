@@ -23,6 +23,7 @@ def match_margins(
     spread: Tensor,
     latent_dim: int,
     conditions: Conditions | None = None,
+    rows: int = ROWS,
 ) -> None:
     """Set the margins of a trained generator right: first the shares of options, then the spread of numbers.
 
@@ -32,9 +33,10 @@ def match_margins(
         spread: see `match_spread`.
         latent_dim: numbers in a latent vector, noise included.
         conditions: the law of what rows are drawn under, if they are.
+        rows: drawn to see the generator's own margins.
     """
-    match_shares(generator, shares, latent_dim=latent_dim, conditions=conditions)
-    match_spread(generator, spread, latent_dim=latent_dim, conditions=conditions)
+    match_shares(generator, shares, latent_dim=latent_dim, conditions=conditions, rows=rows)
+    match_spread(generator, spread, latent_dim=latent_dim, conditions=conditions, rows=rows)
 
 
 def match_shares(
