@@ -620,6 +620,8 @@ def test_every_row_may_be_given_its_own_conditions() -> None:
         drawn = gan.sample(20, given=given, seed=2)
         pd.testing.assert_frame_equal(drawn[told], rows)
         pd.testing.assert_frame_equal(drawn, gan.sample(20, given=rows, seed=2))
+    arrays = {name: rows[name].to_numpy() for name in told}
+    pd.testing.assert_frame_equal(gan.sample(20, given=arrays, seed=2), drawn)
     first = gan.sample(3, given=rows[:3], seed=2)
     pd.testing.assert_frame_equal(first, drawn[:3])
 
