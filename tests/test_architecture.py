@@ -20,7 +20,7 @@ FLOORS = (
     {"constraints", "networks"},
     {"training", "distances"},
     {"evaluation", "benchmarks"},
-    {"presets", "sampling", "report", "runfolder", "building", "environment"},
+    {"presets", "sampling", "report", "runfolder", "building", "environment", "inputs"},
     {"observers"},
     {"runs", "speed"},
     {"judging_tables"},

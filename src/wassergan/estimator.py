@@ -2,10 +2,9 @@
 
 import math
 import secrets
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -15,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 from torch import Tensor, nn
 
@@ -36,9 +35,6 @@ from wassergan.data import (
     open_source,
     raw_array,
     read_frame,
-    read_schema,
-    read_wanted,
-    schema_of,
 )
 from wassergan.data.codec import as_tensor, to_channels_first
 from wassergan.data.likeness import column_names
@@ -46,6 +42,7 @@ from wassergan.distances import sliced_w1
 from wassergan.errors import UserError, unknown_name
 from wassergan.evaluation.heldout import PROJECTIONS
 from wassergan.fitting import Fitted, fit_source, run_folder, same_threads, stop_on_ctrl_c
+from wassergan.inputs import checked, checked_labels, names_of, plain, schema_given, wanted, warn_of_left_out
 from wassergan.observers import BarObserver, Observer, Observers
 from wassergan.presets import resolve
 from wassergan.runs import sampler_of
@@ -63,7 +60,7 @@ OWN = (
 FURTHER = (
     *("objective", "clip", "penalty_every", "maps", "activation", "critic_activation", "generator_norm"),
     *("critic_norm", "optimizer", "beta1", "beta2", "schedule", "schedule_steps", "average_half_life"),
-    *("average_ramp", "layout", "scale"),
+    *("average_ramp", "pack", "layout", "scale"),
 )
 FEATURES = ("n_features_in_", "feature_names_in_")
 NETWORKS = ("generator_", "critic_", "_drawing")  # built where they are asked for, from plain data
@@ -206,13 +203,13 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         """
         former = self._known() if resume else None
         parameters = self._train_settings(labelled=y is not None)
-        patience = None if self.patience is None else _checked("patience", self.patience, like="steps")
+        patience = None if self.patience is None else checked("patience", self.patience, like="steps")
         seed = self._new_seed() if former is None else self._same_seed(former)
         likeness = Likeness.of(X)
         if former is None:
             self._forget()
         data = self._checked_rows(X, reset=former is None)
-        labels = None if y is None else _checked_labels(y, X)
+        labels = None if y is None else checked_labels(y, X)
         with closing(self._observers()) as observers:
             source = self._source(data, labels, parameters, seed, observers)
             settings = _resolved(parameters, source, seed, observers.said)
@@ -251,11 +248,11 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             UserError: not a positive n, not a seed, or no such conditions.
         """
         self._known()
-        count = _checked("n", n, like="steps")
-        seed = self._new_seed() if seed is None else _checked("seed", seed)
+        count = checked("n", n, like="steps")
+        seed = self._new_seed() if seed is None else checked("seed", seed)
         sampler = self._sampler
         if given is not None:
-            sampler = sampler.under(_wanted(given, count, sampler))
+            sampler = sampler.under(wanted(given, count, sampler.conditions))
         drawn = sampler.draw(count, seed=seed)
         return self._likeness.restore(drawn, sampler.codec, without=[LABEL] if self._labelled else [])
 
@@ -274,7 +271,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             UserError: rows of another kind or shape, or no labels; it is a ValueError.
         """
         self._known()
-        labels = _checked_labels(y, X) if self._labelled and y is not None else None
+        labels = checked_labels(y, X) if self._labelled and y is not None else None
         sampler = self._sampler
         real, context = self._model_space(self._checked_rows(X, reset=False), labels, sampler)
         conditions = None if context is None else VectorConditions(context)
@@ -294,8 +291,8 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             WorkError: the file system refuses.
         """
         state = self._known().state()
-        parameters = {name: _plain(name, value) for name, value in self._saved_parameters().items()}
-        features = {name: _plain(name, value) for name, value in vars(self).items() if name in FEATURES}
+        parameters = {name: plain(name, value) for name, value in self._saved_parameters().items()}
+        features = {name: plain(name, value) for name, value in vars(self).items() if name in FEATURES}
         own = {"parameters": parameters, "features": features, "seed": self.seed_}
         own |= {"restoring": self._restoring, "labelled": self._labelled}
         save_checkpoint(Path(path), {**state, "estimator": {**own, "likeness": self._likeness.state()}})
@@ -396,8 +393,8 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         asked = {name: getattr(self, name) for name in OWN} | further
         return TrainSettings(
             tensorboard=False,
-            condition=(*_names_of(self.condition), *([LABEL] if labelled else [])) or None,
-            **{name: _checked(name, value) for name, value in asked.items() if value is not None},
+            condition=(*names_of(self.condition), *([LABEL] if labelled else [])) or None,
+            **{name: checked(name, value) for name, value in asked.items() if value is not None},
         )
 
     def _new_seed(self) -> int:
@@ -405,7 +402,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             return secrets.randbelow(LARGEST_SEED)
         if isinstance(self.random_state, np.random.RandomState):
             return int(self.random_state.randint(2**32, dtype=np.uint64))
-        seed: int = _checked("random_state", self.random_state, like="seed")
+        seed: int = checked("random_state", self.random_state, like="seed")
         return seed
 
     def _same_seed(self, former: Fitted) -> int:
@@ -432,7 +429,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         seed: int,
         observer: Observer,
     ) -> Source:
-        schema, of_frame = _schema_of(self.schema), is_frame(data)
+        schema, of_frame = schema_given(self.schema), is_frame(data)
         if schema is not None and not of_frame:
             raise UserError("A schema is for DataFrames", found="an array", mend="leave it out")
         if self.condition and not of_frame:
@@ -449,7 +446,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             report=observer.said,
         )
         if of_frame:
-            _warn_of_left_out(column_names(data), source, schema or Schema())
+            warn_of_left_out(column_names(data), source, schema or Schema())
         return source
 
     def _model_space(self, data: Any, labels: NDArray[Any] | None, sampler: Sampler) -> tuple[Tensor, Tensor | None]:
@@ -542,112 +539,7 @@ def _resolved(parameters: TrainSettings, source: Source, seed: int, report: Call
     batch = settings.batch_size or 0
     if parameters.batch_size is not None or 2 * batch <= source.train_count:
         return settings
-    few = max(1, source.train_count // 2)
+    pack = settings.pack or 1
+    few = max(pack, source.train_count // 2 // pack * pack)
     report(f"Batches of {few} instead of {batch} samples: there are {source.train_count} training rows.")
     return replace(settings, batch_size=few)
-
-
-def _checked(name: str, value: Any, *, like: str = "") -> Any:
-    """A parameter's value, by the rule of the setting of its name, or of another.
-
-    Raises:
-        UserError: it is not what it has to be.
-    """
-    parse = next(each.metadata["parse"] for each in fields(TrainSettings) if each.name == (like or name))
-    text = (
-        ",".join(map(str, value)) if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else value
-    )
-    try:
-        return parse(str(text))
-    except UserError as error:
-        raise UserError(f"{name}: {error.what}", found=error.found, mend=error.mend) from error
-
-
-def _names_of(condition: Sequence[str] | str | None) -> tuple[str, ...]:
-    return (condition,) if isinstance(condition, str) else tuple(map(str, condition or ()))
-
-
-def _checked_labels(y: Any, rows: Any) -> NDArray[Any]:
-    """One label per row, (n,)."""
-    labels: NDArray[Any] = column_or_1d(as_array(y) if isinstance(y, Tensor) else y, warn=True)
-    check_consistent_length(rows, labels)
-    if labels.dtype == object:
-        for label in labels:
-            if not isinstance(label, str | int | float | np.generic):
-                raise UserError("Unknown label type", found=type(label).__name__, mend="give text or numbers alone")
-        labels = np.asarray(labels.tolist())
-    return labels
-
-
-def _wanted(given: Any, count: int, sampler: Sampler) -> Mapping[str, Any]:
-    """Condition → a value or `count` of them."""
-    if sampler.conditions is None:
-        raise UserError(
-            "The estimator was fitted without conditions", mend="name some with condition=[...], or fit(X, y)"
-        )
-    if is_frame(given):
-        wanted: Mapping[str, Any] = read_wanted(read_frame(given))
-    elif isinstance(given, Mapping):
-        wanted = given
-    elif isinstance(given, list) and given and all(isinstance(row, Mapping) for row in given):
-        wanted = {name: [row.get(name) for row in given] for name in {name: None for row in given for name in row}}
-    elif sampler.conditions.names == (LABEL,):
-        wanted = {LABEL: given}
-    else:
-        raise UserError(
-            "Conditions are given by name", found=f"{given!r}"[:80], mend=f"say which of {sampler.conditions.names}"
-        )
-    wanted = {name: _entries(each) for name, each in wanted.items()}
-    for name, values in wanted.items():
-        many = len(values) if isinstance(values, list) else 1
-        if many not in (1, count):
-            raise UserError(f"{count} rows need one {name}, or {count}", found=f"{many}")
-    return wanted
-
-
-def _entries(values: Any) -> Any:
-    """One value, or a list of them; those that pandas calls missing are None."""
-    if isinstance(values, Tensor):
-        values = values.tolist()
-    if isinstance(values, str) or not hasattr(values, "__len__"):
-        return None if type(values).__name__ in ("NaTType", "NAType") else values
-    return [_entries(each) for each in values]
-
-
-def _schema_of(schema: Any) -> Schema | None:
-    if schema is None:
-        return None
-    return schema_of(dict(schema)) if isinstance(schema, Mapping) else read_schema(Path(schema))
-
-
-def _warn_of_left_out(names: Sequence[str], source: Source, schema: Schema) -> None:
-    """Of columns that the user did not drop, and that no sample will have."""
-    dropped = {name for name, wish in schema.columns.items() if wish.kind == "drop"}
-    gone = [name for name in names if name not in {*source.columns, *dropped}]
-    if gone:
-        warnings.warn(
-            f"Left out, as identifiers or free text: {', '.join(gone)}. Drop them, or say what they are: "
-            f'schema={{"columns": {{"{gone[0]}": "category"}}}}.',
-            UserWarning,
-            stacklevel=4,
-        )
-
-
-def _plain(name: str, value: Any) -> Any:
-    """A parameter's value as a file holds it.
-
-    Raises:
-        UserError: it is no plain value.
-    """
-    match value:
-        case np.generic():  # one of them is a float, too
-            return value.item()
-        case None | bool() | int() | float() | str():
-            return value
-        case Path():
-            return str(value)
-        case Mapping():
-            return {str(each): _plain(name, inner) for each, inner in value.items()}
-        case np.ndarray() | list() | tuple():
-            return tuple(_plain(name, inner) for inner in value)
-    raise UserError(f"The parameter {name} cannot be saved", found=f"{value!r}", mend="set it to a plain value")
