@@ -4,8 +4,8 @@ import json
 import shutil
 import time
 import zlib
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from wassergan.data import Source, TableCodec, codec_from_state
 from wassergan.environment import environment
 from wassergan.errors import UserError
 from wassergan.evaluation import HeldoutDistance
-from wassergan.files import remove_temporaries, write_text
+from wassergan.files import write_text
+from wassergan.locking import Lock, held
 from wassergan.networks import DrawingGenerator
 from wassergan.observers import Observer, Observers, TensorBoardObserver, tensorboard_installed
 from wassergan.presets import resolve
@@ -66,7 +67,10 @@ def train_run(
         WorkError: training diverged, a file could not be written, or a process was lost.
     """
     place = RunFolder(folder)
-    with closing(_observers(observer, processes)) as observers:
+    with closing(_observers(observer, processes)) as observers, ExitStack() as stack:
+        # Once before anything is made, and once when nobody else can make anything.
+        processes.from_first(lambda: _to_be_continued(place, processes))
+        place = stack.enter_context(_locked(place, observers, processes))
         if processes.from_first(lambda: _to_be_continued(place, processes)):
             return _go_on(place, _changes_of(settings), "latest", observers, interrupted, processes)
         with processes.together():
@@ -105,8 +109,11 @@ def resume_run(
         UserError: no run, a damaged checkpoint, other settings or other data, or nothing left to do.
         WorkError: training diverged, a file could not be written, or a process was lost.
     """
-    with closing(_observers(observer, processes)) as observers:
-        return _go_on(RunFolder(folder), changes, checkpoint, observers, interrupted, processes)
+    place = RunFolder(folder)
+    with closing(_observers(observer, processes)) as observers, ExitStack() as stack:
+        processes.from_first(place.require_run)
+        place = stack.enter_context(_locked(place, observers, processes))
+        return _go_on(place, changes, checkpoint, observers, interrupted, processes)
 
 
 def open_sampler(
@@ -274,6 +281,7 @@ class _Keeper(_Bystander):
 
     def measure(self, trainer: Trainer) -> None:
         settings = self._run.settings
+        self._run.place.require_own()
         record = trainer.read_statistics() | self._distance(trainer.averaged_generator)
         if settings.w1_every and (self._bounded_at is None or trainer.step - self._bounded_at >= settings.w1_every):
             record |= self._distance.interval(trainer.averaged_generator)
@@ -307,6 +315,7 @@ class _Keeper(_Bystander):
 
     def _save(self, trainer: Trainer, *, improved: bool) -> None:
         source = self._run.source
+        self._run.place.require_own()
         content = {
             "settings": asdict(self._run.settings),
             "shape": list(source.shape),
@@ -346,26 +355,37 @@ def _keeper(run: _Run, processes: Processes, observers: Observers) -> _Bystander
     return _Keeper(run, observers)
 
 
+@contextmanager
+def _locked(place: RunFolder, observer: Observer, processes: Processes) -> Iterator[RunFolder]:
+    """Process 0 holds the folder's lock inside; all get the folder, with the lock where it is held."""
+    with ExitStack() as stack:
+        locks: list[Lock] = []
+
+        def lock() -> None:
+            locks.append(stack.enter_context(held(place.path, launch=processes.launch, told=observer.said)))
+
+        processes.from_first(lock)
+        yield replace(place, lock=locks[0] if locks else None)
+
+
 def _to_be_continued(place: RunFolder, processes: Processes) -> bool:
     """Whether the folder holds this call's own run, whose processes were started anew; refuse any other content."""
     folder = place.path
     if place.launched_by(processes.launch):
-        if place.latest.exists():
-            return True
-        place.log.unlink(missing_ok=True)  # lost before the first checkpoint: begin again
+        return place.latest.exists()  # if lost before the first checkpoint: begin again
+    if not folder.exists() or (folder.is_dir() and place.holds_only_a_start()):
         return False
     if place.holds_run():
         raise UserError(
             f"The folder {folder} holds a run already",
             mend=f"resume it (wassergan resume {folder}), or name another folder with --out",
         )
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} exists and is not an empty folder", mend="name another one with --out")
-    return False
+    raise UserError(f"{folder} exists and is not an empty folder", mend="name another one with --out")
 
 
 def _begin(run: _Run) -> None:
     _require_room(run.place.path, run.trainer, run.settings.keep)
+    run.place.forget_start()
     run.place.samples.mkdir(parents=True, exist_ok=True)
     _note_how(run)
 
@@ -414,7 +434,7 @@ def _reopened(
 
 def _cut(run: _Run, observer: Observer) -> None:
     """Drop what was logged and saved after the checkpoint that the run goes on from, and what a kill left behind."""
-    remove_temporaries(run.place.path)
+    run.place.remove_temporaries()
     Checkpoints(run.place.checkpoints).drop_after(run.trainer.step)
     # The tick of step 0 comes again, those of later checkpoints do not.
     dropped = RunLog(run.place.log).cut_after(run.trainer.step or -1)
