@@ -233,6 +233,7 @@ class _Bystander:
     def __init__(self, run: _Run) -> None:
         self._run = run
         self._first_step = run.trainer.step
+        self.interrupted: Callable[[], bool] = lambda: False
 
     def start(self) -> None:
         """Training begins."""
@@ -274,9 +275,12 @@ class _Keeper(_Bystander):
     def start(self) -> None:
         run = self._run
         self._real = _rows(run.source) if run.source.kind in ROWS else None
-        bounded = (record["step"] for record in read_log(run.place.log) if "w1_lower" in record)
-        self._bounded_at: int | None = max(bounded, default=None)
+        logged = read_log(run.place.log)
+        self._bounded_at: int | None = max((each["step"] for each in logged if "w1_lower" in each), default=None)
         self._saved_at, self._curves_due = time.perf_counter(), time.perf_counter() + FIRST_CURVES_SECONDS
+        step = run.trainer.step
+        if run.settings.previews and logged and logged[-1]["step"] == step and not run.place.grid(step).exists():
+            self._draw_samples(run.trainer)  # killed between the checkpoint and its picture
         self._observer.started(run.settings, run.source, run.place, run.trainer)
 
     def measure(self, trainer: Trainer) -> None:
@@ -284,7 +288,7 @@ class _Keeper(_Bystander):
         self._run.place.require_own()
         record = trainer.read_statistics() | self._distance(trainer.averaged_generator)
         if settings.w1_every and (self._bounded_at is None or trainer.step - self._bounded_at >= settings.w1_every):
-            record |= self._distance.interval(trainer.averaged_generator)
+            record |= self._distance.interval(trainer.averaged_generator, interrupted=self.interrupted)
             self._bounded_at = trainer.step
         improved = record["sliced_w1"] < self._best.sliced_w1
         if improved:
@@ -437,13 +441,16 @@ def _cut(run: _Run, observer: Observer) -> None:
     run.place.remove_temporaries()
     Checkpoints(run.place.checkpoints).drop_after(run.trainer.step)
     # The tick of step 0 comes again, those of later checkpoints do not.
-    dropped = RunLog(run.place.log).cut_after(run.trainer.step or -1)
-    if dropped:
-        observer.said(f"Dropped {dropped} log lines that came after the checkpoint.")
+    later, torn = RunLog(run.place.log).cut_after(run.trainer.step or -1)
+    if later:
+        observer.said(f"Dropped {later} log lines that came after the checkpoint.")
+    if torn:
+        observer.said(f"Dropped {torn} torn log {'line' if torn == 1 else 'lines'}: the run was killed as it wrote.")
     _note_how(run)
 
 
 def _train(run: _Run, keeper: _Bystander, processes: Processes, interrupted: Callable[[], bool]) -> dict[str, Any]:
+    keeper.interrupted = interrupted
     processes.from_first(keeper.start)
     run.trainer.train(
         steps=run.settings.steps,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from wassergan.data.arrays import array_source, streamed_source
 from wassergan.data.blocks import BlockReader, buffer_bytes
+from wassergan.data.limits import require_room
 from wassergan.data.source import HELDOUT_SHARE, Source, fits_in_memory
 from wassergan.data.tables import Schema, raw_of_arrow, table_source
 from wassergan.errors import UserError
@@ -24,6 +25,7 @@ STREAM_ROWS = 65536  # rows that are decoded at a time
 STREAM_BYTES = 16 * 2**20
 COPIED_ROWS = 4096  # columns become rows in pieces that fit the processor's cache
 MOST_BLOCKS = 2**22
+BYTES_IN_MEMORY = 8  # of a value of a table, at least
 
 
 def is_columnar(path: Path) -> bool:
@@ -255,6 +257,8 @@ def _whole(tables: Sequence[Table], names: Sequence[str]) -> Any:
     """All rows in memory."""
     import pyarrow
 
+    rows = sum(sum(table.group_rows) for table in tables)
+    require_room(rows * len(names) * BYTES_IN_MEMORY, str(tables[0].path))
     batches: list[Any] = []
     for table in tables:
         with _readable(table.path):

@@ -44,6 +44,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     mend = "use another checkpoint of the run (--checkpoint best, or a step number)"
     try:
         with zipfile.ZipFile(path) as archive:
+            if any(each.compress_type != zipfile.ZIP_STORED for each in archive.infolist()):
+                raise UserError(f"The checkpoint {path} is compressed, as none is", mend="do not trust it")  # a bomb
             damaged = archive.testzip()  # torch itself does not verify the checksums it stores
         if damaged is not None:
             raise UserError(f"The checkpoint {path} is damaged", found=f"checksum of {damaged}", mend=mend)
