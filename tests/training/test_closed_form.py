@@ -122,3 +122,36 @@ def test_hooks_and_frozen_weights_are_left_to_autograd() -> None:
     unbiased: Any = MLPCritic((4,), widths=(8,))
     unbiased.body[0] = nn.Linear(4, 8, bias=False)
     assert no_form(unbiased, constraint_named("gp"))
+
+
+@pytest.mark.parametrize("name", ["gp", "lp", "clip"])
+def test_conditions_are_scored_and_not_perturbed(name: str) -> None:
+    torch.manual_seed(0)
+    critic = MLPCritic((4,), widths=(9, 5), context_dim=3).double()
+    for parameter in critic.parameters():
+        nn.init.normal_(parameter, std=0.7)
+    real, fake, context = (torch.randn(6, width).double() for width in (4, 4, 3))
+    constraint = constraint_named(name)
+
+    def score(points: torch.Tensor) -> torch.Tensor:
+        return critic(points, context[: len(points)])
+
+    total = critic(fake, context).mean() - critic(real, context).mean()
+    if name != "clip":
+        mix = torch.rand(6, 1, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+        costs = []
+        for point, given in zip(mix * real + (1 - mix) * fake, context, strict=True):
+            point = point[None].detach().requires_grad_(True)
+            (slope,) = torch.autograd.grad(critic(point, given[None]).sum(), point, create_graph=True)
+            excess = slope.norm() - 1
+            costs.append(excess.clamp_min(0) ** 2 if name == "lp" else excess**2)
+        total = total + 10 * torch.stack(costs).mean()
+        measured = constraint.penalty(score, real, fake, torch.Generator().manual_seed(5))
+        assert measured.item() == pytest.approx(10 * torch.stack(costs).mean().item(), rel=1e-10)
+    expected = torch.autograd.grad(total, list(critic.parameters()))
+    closed = ClosedForm.of(critic, constraint)
+    assert closed is not None
+    closed.backward(real, fake, loss_of(constraint), context)
+    for parameter, gradient in zip(critic.parameters(), expected, strict=True):
+        assert parameter.grad is not None
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-10, atol=1e-12)

@@ -78,13 +78,14 @@ class ClosedForm:
         return cls(layers, [layer.negative_slope for layer in activations])
 
     @torch.no_grad()
-    def backward(self, real: Tensor, fake: Tensor, loss: Loss) -> dict[str, Tensor]:
+    def backward(self, real: Tensor, fake: Tensor, loss: Loss, context: Tensor | None = None) -> dict[str, Tensor]:
         """Put the gradient of loss and penalty into the weights' `grad`; return detached statistics.
 
         Args:
             real: (n, *shape).
             fake: (n, *shape).
             loss: what is to be differentiated.
+            context: (n, k), the conditions of real and fake alike; slopes are taken in the samples alone.
         """
         batches = [real, fake]
         if loss.penalised:
@@ -93,6 +94,9 @@ class ClosedForm:
         biases: list[Tensor] = [layer.bias for layer in self._layers]
         count, scored = len(real), len(real) + len(fake)
         points = torch.cat(batches).flatten(1)
+        free = points.shape[1]
+        if context is not None:
+            points = torch.cat([points, context.to(points).repeat(len(batches), 1)], 1)
         if loss.precision == torch.bfloat16:
             points = points.bfloat16()
             weights, biases = ([each.bfloat16() for each in some] for some in (weights, biases))
@@ -112,7 +116,9 @@ class ClosedForm:
             deltas.append(torch.ops.aten.leaky_relu_backward(deltas[-1] @ weight, before, slope, False))
         deltas.reverse()
         if loss.penalised:
-            statistics["penalty"], pushed = slope_penalty(loss, (deltas[0][scored:] @ weights[0]).to(real.dtype))
+            statistics["penalty"], pushed = slope_penalty(
+                loss, (deltas[0][scored:] @ weights[0][:, :free]).to(real.dtype)
+            )
             self._push(pushed, inputs, linear, weights)
 
         by_score = torch.cat(loss.objective.critic_loss_slopes(real_scores, fake_scores))[:, None]
@@ -125,7 +131,8 @@ class ClosedForm:
     def _push(self, pushed: Tensor, inputs: list[Tensor], linear: list[Tensor], weights: list[Tensor]) -> None:
         """Put u_l in the place of the inputs of the points between, which nothing needs any more."""
         first = len(inputs[0]) - len(pushed)
-        inputs[0][first:] = pushed
+        inputs[0][first:, : pushed.shape[1]] = pushed
+        inputs[0][first:, pushed.shape[1] :] = 0  # conditions are not perturbed
         for weight, slope, before, (given, made) in zip(weights, self._slopes, linear, pairwise(inputs), strict=False):
             product = given[first:] @ weight.T
             made[first:] = torch.ops.aten.leaky_relu_backward(product, before[first:], slope, False)

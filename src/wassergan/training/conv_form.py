@@ -171,14 +171,16 @@ class ConvForm:
         return cls(stages, head)
 
     @torch.no_grad()
-    def backward(self, real: Tensor, fake: Tensor, loss: Loss) -> dict[str, Tensor]:
+    def backward(self, real: Tensor, fake: Tensor, loss: Loss, context: Tensor | None = None) -> dict[str, Tensor]:
         """Put the gradient of loss and penalty into the weights' `grad`; return detached statistics.
 
         Args:
             real: (n, C, H, W).
             fake: (n, C, H, W).
             loss: what is to be differentiated.
+            context: None: a critic that is told conditions has no form here.
         """
+        assert context is None
         batches = [real, fake]
         if loss.penalised:
             batches.append(points_between(real, fake, loss.rng, loss.constraint.share))
