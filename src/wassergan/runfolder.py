@@ -157,8 +157,9 @@ def run_summary(folder: Path) -> dict[str, Any]:
         "network": settings["network"],
         "steps": content["trainer"]["step"],
         "seconds": content["trainer"]["seconds"],
-        **{name: value for name, value in last.items() if name not in ("step", "seconds")},
+        **{name: value for name, value in last.items() if name not in ("step", "seconds", "rollbacks")},
         "best_sliced_w1": content["best"]["sliced_w1"],
         "best_step": content["best"]["step"],
+        "rollbacks": content.get("rollbacks", []),
         "settings": settings,
     }

@@ -89,7 +89,7 @@ def _json(path: Path) -> Any:
         return None
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is no JSON", found=str(error), mend="remove it, and write it anew") from error
 
 
@@ -141,8 +141,12 @@ def _evenly(paths: list[Path], count: int) -> list[Path]:
 def _copies(metrics: Any, folder: Path) -> str | None:
     """The picture of the generated samples that lie closest to training samples."""
     picture = (metrics or {}).get("memorisation", {}).get("picture")
-    path = folder / picture if picture else None
-    return _embedded(path) if path is not None and path.exists() else None
+    if not picture:
+        return None
+    path = folder / str(picture)
+    # A run folder may come from a stranger: nothing else of this machine gets onto a page that is passed on.
+    inside = path.resolve().is_relative_to(folder.resolve()) and path.suffix == ".png"
+    return _embedded(path) if inside and path.exists() else None
 
 
 def _embedded(picture: Path) -> str:

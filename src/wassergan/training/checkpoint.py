@@ -108,6 +108,10 @@ class Checkpoints:
             if int(path.stem.removeprefix("step-")) > step:
                 path.unlink()
 
+    def steps(self) -> list[int]:
+        """The steps of the numbered checkpoints, ascending."""
+        return [int(path.stem.removeprefix("step-")) for path in self._numbered()]
+
     def _numbered(self) -> list[Path]:
         if not self.folder.is_dir():
             return []
