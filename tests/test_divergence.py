@@ -106,14 +106,11 @@ def test_a_run_that_went_back_resumes_bit_for_bit(tmp_path: Path, settings: Trai
 
 
 def both(processes: Processes, settings: TrainSettings, folder: Path) -> Any:
-    class Both(Saboteur):
-        pass
-
     trainer_step = Trainer._generator_step
     done: list[int] = []
 
-    def sabotaged(trainer: Trainer) -> Any:
-        result = trainer_step(trainer)
+    def sabotaged(trainer: Trainer, *arguments: Any) -> Any:
+        result = trainer_step(trainer, *arguments)
         if trainer.step == 9 and not done:
             done.append(1)
             with torch.no_grad():
