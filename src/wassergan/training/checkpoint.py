@@ -50,17 +50,19 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         if damaged is not None:
             raise UserError(f"The checkpoint {path} is damaged", found=f"checksum of {damaged}", mend=mend)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError, KeyError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"The checkpoint {path} is damaged or no checkpoint", mend=mend) from error
+    except UserError:
+        raise
     except pickle.UnpicklingError as error:
         raise UserError(
             f"The file {path} holds Python objects that are never loaded",
             mend="only open checkpoints of wassergan",
         ) from error
+    except Exception as error:  # damaged bytes surface as whatever the parsers of zip and of torch raise
+        raise UserError(f"The checkpoint {path} is damaged or no checkpoint", mend=mend) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"The file {path} is not a checkpoint of wassergan", mend=mend)
+    if not isinstance(content.get("version"), int):
+        raise UserError(f"The checkpoint {path} is damaged", found="no version", mend=mend)
     if content["version"] > VERSION:
         raise UserError(
             f"The checkpoint {path} comes from a newer wassergan",
