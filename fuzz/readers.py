@@ -249,7 +249,7 @@ def seeds() -> dict[str, dict[str, bytes]]:
         "csv": {"kinds": text, "tabs": text.replace(b",", b"\t"), "quoted": b'a;"b ""x"""\n1;"2\n"\n3;4\n' * 4},
         "csv_gz": {"kinds": gzip.compress(text)},
         "schema": {"all": b'{"columns": {"name": "category", "age": {"kind": "number", "low": 0, "high": 9, "missing": '
-                          b'["?"]}, "day": {"kind": "date", "format": "%Y-%m-%d"}}, "missing": [""], "delimiter": ",", '
+                          b'["?", ""]}, "day": {"kind": "date", "format": "%Y-%m-%d"}}, "missing": ["?", ""], "delimiter": ",", '
                           b'"encoding": "utf-8"}'},
         "parquet": {name: _bytes(lambda file, each=each: parquet_file.write_table(each, file))
                     for name, each in {"kinds": frame, "numbers": plain}.items()},
