@@ -127,6 +127,17 @@ def test_the_time_is_renewed_and_a_lock_that_was_lost_is_noticed_and_not_release
             lock.require_own()
 
 
+def test_a_full_disk_leaves_no_lock_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*ignored: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(locking.os, "pwrite", full)
+    with pytest.raises(WorkError, match=r"Could not write .*\.lock: No space left on device"):
+        with held(tmp_path / "run"):
+            pass
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_lock_torn_while_it_was_signed_is_nobody_s(tmp_path: Path) -> None:
     for torn in ("", '{"host": "a", ', "[]", '{"hosts": 3}'):
         (tmp_path / LOCK_NAME).write_text(torn)

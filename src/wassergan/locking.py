@@ -208,7 +208,12 @@ def _sign(descriptor: int, path: Path, launch: str) -> Holder:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, (json.dumps(asdict(holder)) + "\n").encode(), 0)
     except OSError as error:
-        raise WorkError(f"Could not write {path}", found=error.strerror or str(error)) from error
+        path.unlink(missing_ok=True)
+        raise WorkError(
+            f"Could not write {path}",
+            found=error.strerror or str(error),
+            mend="free some space, or name another folder",
+        ) from error
     return holder
 
 
