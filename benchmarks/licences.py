@@ -17,7 +17,10 @@ PERMISSIVE = re.compile(
     re.IGNORECASE,
 )
 # MPL-2.0 binds changes to its own files alone (tqdm, certifi); everything stronger is refused.
-REFUSED = re.compile(r"\b(A?L?GPL|EUPL|SSPL|BUSL|CC-BY-(NC|SA|ND)|Proprietary|Commercial)\b", re.IGNORECASE)
+REFUSED = re.compile(
+    r"\b((A|L)?GPL(-?v?[0-9.]+)?|EUPL|SSPL|BUSL|CC-BY-(NC|SA|ND)|Proprietary|Commercial)\b|(Affero|General Public)",
+    re.IGNORECASE,
+)
 # Those whose metadata name their licence in words of their own; read by hand in the files that they ship.
 READ_BY_HAND: dict[str, str] = {}
 TOOLS = ("dev",)  # never shipped to users, and so listed apart
@@ -32,7 +35,7 @@ def requirements(name: str, extras: tuple[str, ...] = ()) -> Iterator[str]:
             continue
         if re.search(r"(sys_platform|platform_system|os_name)\s*==\s*['\"](win32|Windows|nt|darwin|Darwin)", marker):
             continue
-        yield re.split(r"[\s\[(<>=!~]", wanted.strip(), maxsplit=1)[0].lower()
+        yield re.sub(r"[-_.]+", "-", re.split(r"[\s\[(<>=!~]", wanted.strip(), maxsplit=1)[0]).lower()
 
 
 def closure(name: str, extras: tuple[str, ...] = ()) -> dict[str, Distribution]:

@@ -300,8 +300,8 @@ def _run_files() -> tuple[bytes, bytes, bytes, bytes]:
     np.save(FOLDER / "points.npy", np.random.default_rng(0).normal(size=(40, 2)).astype("f4"))
     os.chdir(FOLDER)  # no path of this machine gets into the seeds
     tiny = TrainSettings(
-        data="points.npy", steps=1, latent_dim=2, generator_widths=(2,), critic_widths=(2,), batch_size=4, critic_steps=1,
-        tensorboard=False, previews=False,
+        data="points.npy", steps=1, latent_dim=2, generator_widths=(2,), critic_widths=(2,), batch_size=4,
+        critic_steps=1, tensorboard=False, previews=False,
     )  # fmt: skip
     train_run(tiny, FOLDER / "run")
     whole = (FOLDER / "run" / "checkpoints" / "latest.pt").read_bytes()
