@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from wassergan.damage import undamaged
 from wassergan.data.arrays import array_source, streamed_source
 from wassergan.data.blocks import BlockReader, buffer_bytes
 from wassergan.data.limits import require_room
@@ -62,9 +63,11 @@ def columnar_source(
         UserError: pyarrow is missing, a file is damaged, or files differ; and for tables as `table_source`.
     """
     tables = [_opened(path) for path in paths]
-    fields = _fields(tables, name, report)
+    with undamaged(name, "write it again"):  # names that are no text, notes of pandas that are no JSON
+        fields = _fields(tables, name, report)
     if layout == "table" or schema is not None or condition or (layout == "auto" and _is_table(tables, fields)):
-        whole = raw_of_arrow(_whole(tables, [each.name for each in fields]), name)
+        with undamaged(name, "write it again"):
+            whole = raw_of_arrow(_whole(tables, [each.name for each in fields]), name)
         return table_source(whole, schema=schema, condition=condition, heldout=heldout, seed=seed, report=report)
     columns, dtype = _columns(fields, name)
     reader = ColumnarBlocks(name, tables, columns, dtype)
