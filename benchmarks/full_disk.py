@@ -20,10 +20,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from kills import COMMON, Plan, compare, ended, examine, start, train_or_resume
+from kills import COMMON, Plan, compare, ended, examine, make_data, start, train_or_resume
 
 FIRED = b"[refused]\n"
-SIZE = 6 * 2**20
+SIZE, MOST_FREE = 6 * 2**20, 24 * 2**15
 CALLS = ("fsync", "replace", "link", "mkdir")
 FLAGS = [*COMMON, "--steps", "12", "--tick-steps", "4"]
 VERBS = {
@@ -83,7 +83,7 @@ def fill(folder: Path, free: int) -> None:
 
 def small_disk(disk: Path, whole: Path, out: Path, seen: Counter[str]) -> list[str]:
     lost: list[str] = []
-    for free in range(0, 3 * 2**20, 96 * 1024):
+    for free in range(0, MOST_FREE, MOST_FREE // 24):
         run = disk / f"run-{free}"
         fill(disk, free)
         check(ended(start(train_or_resume(run, FLAGS), out)), out, run, seen, f"train with {free} bytes")
@@ -94,7 +94,7 @@ def small_disk(disk: Path, whole: Path, out: Path, seen: Counter[str]) -> list[s
             raise SystemExit(f"{argv}: {out.read_text()}")
         out.write_text("")
         lost += compare(run, whole)
-        for name, verb in VERBS.items() if free % (5 * 96 * 1024) == 0 else ():
+        for name, verb in VERBS.items() if free % (MOST_FREE // 6) == 0 else ():
             fill(disk, free // 4)
             check(
                 ended(start([each.replace("RUN", str(run)) for each in verb], out)), out, run, seen, f"{name}, {free}"
@@ -134,7 +134,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         root = Path(name)
         out, disk = root / "out.txt", root / "disk"
-        if ended(start(["train", "digits", "--out", str(root / "whole"), *FLAGS], out)):
+        make_data(root)
+        if ended(start(train_or_resume(root / "whole", FLAGS), out)):
             raise SystemExit(out.read_text())
         disk.mkdir()
         seen: Counter[str] = Counter()
@@ -143,6 +144,7 @@ def main() -> None:
         print(rows[-1], flush=True)
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(disk)], check=True)
         try:
+            make_data(disk)
             seen = Counter()
             lost = small_disk(disk, root / "whole", out, seen)
         finally:

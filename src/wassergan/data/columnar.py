@@ -88,7 +88,8 @@ def whole_table(paths: Sequence[Path], name: str, *, report: Callable[[str], Non
         UserError: a file is damaged, or files differ in their columns.
     """
     tables = [_opened(path) for path in paths]
-    return raw_of_arrow(_whole(tables, [each.name for each in _fields(tables, name, report)]), name)
+    with undamaged(name, "write it again"):
+        return raw_of_arrow(_whole(tables, [each.name for each in _fields(tables, name, report)]), name)
 
 
 class Piece(NamedTuple):
