@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -405,10 +405,11 @@ def sample_chunks(
     """
     rng = torch.Generator().manual_seed(seed)
     device = next(generator.parameters()).device
+    ready = not any(module.training for module in generator.modules())
     for index, start in enumerate(range(0, count, SAMPLING_CHUNK)):
         latent = torch.randn(SAMPLING_CHUNK, latent_dim, generator=rng).to(device)
         if index % share.of != share.index:
             continue
-        with torch.no_grad(), evaluating(generator):
+        with torch.no_grad(), nullcontext() if ready else evaluating(generator):
             samples: Tensor = generator(latent[: count - start])
         yield samples.cpu()
