@@ -40,6 +40,8 @@ class Share:
 
     def rows(self, whole: Tensor) -> Tensor:
         """The part's rows of the whole batch's, (n · of, ...) to (n, ...)."""
+        if self.of == 1:
+            return whole
         return whole.tensor_split(self.of)[self.index]
 
 
@@ -87,7 +89,7 @@ def points_between(real: Tensor, fake: Tensor, rng: torch.Generator, share: Shar
     if real.shape != fake.shape:
         raise UserError("Real and fake batches differ in shape", found=f"{tuple(real.shape)} and {tuple(fake.shape)}")
     real, fake = _full_precision(real), _full_precision(fake)
-    weight_shape = (share.of * len(real),) + (1,) * (real.dim() - 1)
+    weight_shape = (share.of * real.shape[0],) + (1,) * (real.dim() - 1)
     weight = share.rows(torch.rand(weight_shape, generator=rng, device=real.device, dtype=real.dtype))
     return torch.lerp(fake, real, weight)
 

@@ -68,13 +68,15 @@ class BatchStream:
         self._ahead.clear()
 
     def _read(self, first: int) -> Tensor:
-        spans = self._spans(first)
-        self._source.expect([window for span in spans for window in self._order.windows(*span)][: len(spans) + 1])
+        if self._reader is not None:
+            spans = self._spans(first)
+            self._source.expect([window for span in spans for window in self._order.windows(*span)][: len(spans) + 1])
         return self._source.train(self._share.rows(self._positions(first)))
 
     def _positions(self, first: int) -> Tensor:
         """Positions of the batch before which `first` samples were served, (batch_size,) int64."""
-        return torch.cat([self._order.positions(*span) for span in self._spans(first)])
+        parts = [self._order.positions(*span) for span in self._spans(first)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _spans(self, first: int) -> list[tuple[int, int, int]]:
         """The epoch, or the two, that a batch is served from, and the places in their orders: (epoch, start, stop)."""

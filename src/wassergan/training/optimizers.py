@@ -38,17 +38,36 @@ class FusedAdam(torch.optim.Adam):
                     "exp_avg": torch.zeros_like(parameter),
                     "exp_avg_sq": torch.zeros_like(parameter),
                 }
+        self._count_together()
+
+    def load_state_dict(self, state_dict: Any) -> None:
+        """Go on from a state; strict."""
+        super().load_state_dict(state_dict)
+        self._count_together()
+
+    def _count_together(self) -> None:
+        """Keep a group's numbers of steps in one tensor, so that one operation counts for all of its parameters."""
+        self._counts = []
+        for group in self.param_groups:
+            states = [self.state[parameter] for parameter in group["params"]]
+            counts = torch.stack([state["step"] for state in states]) if states else torch.zeros(0)
+            for state, count in zip(states, counts.unbind(), strict=True):
+                state["step"] = count
+            self._counts.append(counts)
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Update every parameter that has a gradient."""
-        for group in self.param_groups:
+        for group, counts in zip(self.param_groups, self._counts, strict=True):
             updated = [parameter for parameter in group["params"] if parameter.grad is not None]
             if not updated:
                 continue
             states = [self.state[parameter] for parameter in updated]
             steps = [state["step"] for state in states]
-            torch._foreach_add_(steps, 1)
+            if len(updated) == len(counts):
+                counts.add_(1)
+            else:
+                torch._foreach_add_(steps, 1)
             torch._fused_adam_(
                 updated,
                 [parameter.grad for parameter in updated],

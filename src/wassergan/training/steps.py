@@ -97,6 +97,7 @@ def generator_step(
     latent: Tensor,
     objective: Objective,
     precision: torch.dtype,
+    closed_form: ClosedForm | ConvForm | None = None,
     processes: Processes = ALONE,
 ) -> dict[str, Tensor]:
     """Update the generator once against a frozen critic; return the detached loss.
@@ -108,13 +109,20 @@ def generator_step(
         latent: (n, latent_dim), fresh.
         objective: the losses.
         precision: float32, or bfloat16 for the forward passes.
+        closed_form: of the critic, if there is one; else autograd passes through it.
         processes: gradients are averaged over them.
     """
-    with frozen(critic), reduced(latent.device, precision):
-        scores = critic(generator(latent))
-    loss = objective.generator_loss(scores.to(latent.dtype))
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    if closed_form:
+        with reduced(latent.device, precision):
+            fake = generator(latent)
+        loss, by_fake = closed_form.generator_loss(fake.detach(), objective, precision)
+        fake.backward(by_fake)
+    else:
+        with frozen(critic), reduced(latent.device, precision):
+            scores = critic(generator(latent))
+        loss = objective.generator_loss(scores.to(latent.dtype))
+        loss.backward()
     processes.average_gradients(generator)
     optimizer.step()
     return {"generator_loss": loss.detach()}

@@ -204,7 +204,7 @@ class Trainer:
                     self._statistics.add(self._critic_step(fake, penalty_factor=self.penalty_every if due else 0))
                 self._statistics.add(self._generator_step())
             self.step += 1
-            self._average.update(self.generator, batch_size=self.batch_size, samples_seen=self.step * self.batch_size)
+            self._average.update(batch_size=self.batch_size, samples_seen=self.step * self.batch_size)
             if self.step == stopwatch.warm_up_until:
                 self._count_time(stopwatch)
             on_step(self)
@@ -296,6 +296,7 @@ class Trainer:
             latent=self._latent(),
             objective=self.objective,
             precision=self._precision,
+            closed_form=self._closed_form,
             processes=self.processes,
         )
 
