@@ -191,8 +191,8 @@ BUGS = (
     Bug(
         "a squashing head in our own critic",
         "networks/mlp.py",
-        "torch.squeeze(self.body(samples.flatten(1)), 1)",
-        "torch.sigmoid(torch.squeeze(self.body(samples.flatten(1)), 1))",
+        "torch.squeeze(self.body(beside(samples.flatten(1), context)), 1)",
+        "torch.sigmoid(torch.squeeze(self.body(beside(samples.flatten(1), context)), 1))",
         "networks/test_contract.py::test_no_squashing_scores_scale_with_the_last_layer",
     ),
     Bug(
@@ -261,9 +261,53 @@ BUGS = (
     Bug(
         "the slope not logged as it truly is",
         TRAINER,
-        "input_slopes(self.critic, points_between(real, fake, rng))",
-        "input_slopes(self.critic, points_between(real, fake, rng)).clamp_max(1)",
+        "input_slopes(critic_given(self.critic, told), points_between(real, fake, rng))",
+        "input_slopes(critic_given(self.critic, told), points_between(real, fake, rng)).clamp_max(1)",
         f"{IN_TRAINER}::test_held_out_gap_and_slopes_are_those_of_a_known_critic",
+    ),
+    # Conditions
+    Bug(
+        "conditions perturbed by the penalty",
+        "training/closed_form.py",
+        "(deltas[0][scored:] @ weights[0][:, :free])",
+        "(deltas[0][scored:] @ weights[0])",
+        "training/test_closed_form.py::test_conditions_are_scored_and_not_perturbed",
+    ),
+    Bug(
+        "a penalty's slope pushed through the conditions",
+        "training/closed_form.py",
+        "        inputs[0][first:, pushed.shape[1] :] = 0  # conditions are not perturbed\n",
+        "",
+        "training/test_closed_form.py::test_conditions_are_scored_and_not_perturbed",
+    ),
+    Bug(
+        "fakes under other conditions than the real samples",
+        TRAINER,
+        "latents = [self._latent(context) for _, context in batches]",
+        "latents = [self._latent(batches[0].context) for _ in batches]",
+        "training/test_conditional.py::test_fakes_are_drawn_and_scored_under_the_conditions_of_the_real_samples",
+    ),
+    Bug(
+        "what is left open drawn from all rows",
+        "data/tables/context.py",
+        "np.flatnonzero(distance <= limit)",
+        "np.arange(len(distance))",
+        "data/tables/test_context.py::test_what_is_left_open_goes_with_what_is_given",
+    ),
+    Bug(
+        "conditions that hang on the batch",
+        "data/tables/context.py",
+        "        stream.advance(start)\n",
+        "",
+        "data/tables/test_context.py::"
+        "test_drawn_conditions_have_the_law_of_the_training_rows_and_do_not_hang_on_the_batch",
+    ),
+    Bug(
+        "only the first condition works",
+        "data/tables/source.py",
+        "chosen = [places[name] for name in names]",
+        "chosen = [places[name] for name in names[:1]] * len(names)",
+        "data/tables/test_context.py::test_conditions_have_no_place_in_model_space_and_come_back_exactly",
     ),
     # Clipping
     Bug(
@@ -291,10 +335,8 @@ BUGS = (
     Bug(
         "the same real batch for all critic steps",
         TRAINER,
-        "                for index, fake in enumerate(self._fakes()):\n",
-        "                batch = self._batches.draw()\n"
-        '                self._batches = type("Same", (), {"draw": lambda s: batch, "state_dict": dict})()\n'
-        "                for index, fake in enumerate(self._fakes()):\n",
+        "                batches = [self._real() for _ in range(self.critic_steps)]\n",
+        "                batches = [self._real()] * self.critic_steps\n",
         f"{IN_TRAINER}::test_each_generator_step_has_its_own_critic_steps_on_distinct_real_batches_over_three_epochs",
     ),
     Bug(
@@ -309,10 +351,10 @@ BUGS = (
         "critic steps given to the generator",
         TRAINER,
         "                    self._statistics.add("
-        "self._critic_step(fake, penalty_factor=self.penalty_every if due else 0))\n"
-        "                self._statistics.add(self._generator_step())\n",
-        "                    self._statistics.add(self._generator_step())\n"
-        "                self._statistics.add(self._critic_step(self._fakes()[0], penalty_factor=1))\n",
+        "self._critic_step(real, fake, penalty_factor=self.penalty_every if due else 0))\n"
+        "                self._statistics.add(self._generator_step(batches[-1].context))\n",
+        "                    self._statistics.add(self._generator_step(real.context))\n"
+        "                self._statistics.add(self._critic_step(real, fake, penalty_factor=1))\n",
         f"{IN_TRAINER}::test_each_generator_step_has_its_own_critic_steps_on_distinct_real_batches_over_three_epochs",
     ),
     Bug(
@@ -466,15 +508,15 @@ BUGS = (
     Bug(
         "grey levels cut off instead of rounded",
         "data/codec.py",
-        "values = values.round()",
-        "values = values.trunc()",
+        "values.round_()",
+        "values.trunc_()",
         "data/test_codec.py::test_every_grey_level_survives_and_values_outside_are_clamped",
     ),
     Bug(
         "previews that draw from the training's noise",
         TRAINER,
-        "chunks = sample_chunks(self.averaged_generator",
-        "self._latent()\n        chunks = sample_chunks(self.averaged_generator",
+        "chunks = sample_chunks(\n            self.averaged_generator",
+        "self._latent(None)\n        chunks = sample_chunks(\n            self.averaged_generator",
         f"{IN_TRAINER}::test_looking_and_drawing_on_the_way_do_not_change_the_weights",
     ),
     Bug(
@@ -551,7 +593,7 @@ BUGS = (
     Bug(
         "resume with other data accepted",
         "runs.py",
-        'if any(found[name] != noted for name, noted in content["fingerprint"].items()):',
+        "if not was_trained_on(content, source):",
         "if False:",
         "test_runs.py::test_other_data_are_refused_and_moved_data_are_not",
     ),

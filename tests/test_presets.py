@@ -64,7 +64,18 @@ def test_sn_wgan_is_spectral_norm_with_the_wasserstein_objective() -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_preset_resolves_for_every_shape_without_a_hole(preset: str, shape: tuple[int, ...]) -> None:
     settings = resolved(preset, shape)
-    optional = {"steps", "threads", "w1_every", "size", "key", "heldout", "schema", "tensorboard"}
+    optional = {
+        "steps",
+        "threads",
+        "w1_every",
+        "size",
+        "key",
+        "heldout",
+        "schema",
+        "condition",
+        "labels",
+        "tensorboard",
+    }
     assert [name for name in vars(settings) if getattr(settings, name) is None and name not in optional] == []
     assert settings.budget == 300.0
     if len(shape) == 1 or min(shape[1:]) < 4:

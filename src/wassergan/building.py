@@ -33,14 +33,18 @@ def open_data(settings: TrainSettings, *, report: Callable[[str], None]) -> Sour
         layout=settings.layout,
         scale=settings.scale,
         schema=settings.schema,
+        condition=settings.condition or (),
+        labels=settings.labels,
         heldout=settings.heldout,
         seed=settings.seed,
         report=report,
     )
 
 
-def networks_of(settings: TrainSettings, shape: tuple[int, ...], codec: AnyCodec) -> tuple[nn.Module, nn.Module]:
-    """The generator and the critic that resolved settings describe, for samples of a shape."""
+def networks_of(
+    settings: TrainSettings, shape: tuple[int, ...], codec: AnyCodec, *, context_dim: int = 0
+) -> tuple[nn.Module, nn.Module]:
+    """The generator and the critic that resolved settings describe, for samples of a shape under conditions."""
     return build_networks(
         _given(settings.network),
         shape,
@@ -54,6 +58,8 @@ def networks_of(settings: TrainSettings, shape: tuple[int, ...], codec: AnyCodec
         generator_norm=_given(settings.generator_norm),
         critic_norm=_given(settings.critic_norm),
         seed=settings.seed,
+        context_dim=context_dim,
+        pack=_given(settings.pack),
     )
 
 
@@ -72,7 +78,8 @@ def latent_numbers(settings: TrainSettings, generator: nn.Module) -> int:
 
 def build_trainer(settings: TrainSettings, source: Source, processes: Processes = ALONE) -> Trainer:
     """The trainer that resolved settings describe, on one of some processes."""
-    generator, critic = networks_of(settings, source.shape, source.codec)
+    context_dim = source.context.width if source.context else 0
+    generator, critic = networks_of(settings, source.shape, source.codec, context_dim=context_dim)
     _set_threads(settings.threads, generator, critic)
     device = choose_device(settings.device, processes)
     return Trainer(
@@ -87,6 +94,7 @@ def build_trainer(settings: TrainSettings, source: Source, processes: Processes 
         ),
         latent_dim=latent_numbers(settings, generator),
         batch_size=_given(settings.batch_size),
+        pack=_given(settings.pack),
         critic_steps=_given(settings.critic_steps),
         penalty_every=_given(settings.penalty_every),
         generator_optimizer=_optimizer(settings, _given(settings.generator_rate)),

@@ -5,6 +5,7 @@ after each optimiser step. Each does nothing unless its class says otherwise, so
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,7 @@ from wassergan.lipschitz import (
     spectrally_normalise,
 )
 
+Critic = Callable[[Tensor], Tensor]  # a module, or one whose other inputs are given
 LARGEST_ORTHOGONAL = 1.001  # float32 rounding of some dozen layers included
 
 
@@ -48,7 +50,7 @@ class Share:
 WHOLE = Share()
 
 
-def input_slopes(critic: nn.Module, points: Tensor, *, differentiable: bool = False) -> Tensor:
+def input_slopes(critic: Critic, points: Tensor, *, differentiable: bool = False) -> Tensor:
     """Slopes ‖∇f(x_i)‖₂ of a critic at each of n points, one Euclidean norm per sample over all its axes.
 
     The norm is differentiable at 0 (its gradient is 0 there), and is taken in at least float32; the passes through
@@ -115,7 +117,7 @@ class Constraint:
             UserError: the critic holds a layer under which the constraint means nothing.
         """
 
-    def penalty(self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
+    def penalty(self, critic: Critic, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
         """The term that is added to the critic's loss: a scalar, weighted, differentiable in the weights."""
         return real.new_zeros(())
 
@@ -172,7 +174,7 @@ class SlopePenalty(Constraint, ABC):
             mend="use layer or group normalisation, or none",
         )
 
-    def penalty(self, critic: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
+    def penalty(self, critic: Critic, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
         """One slope per sample, in at least float32, averaged over the batch."""
         points = points_between(real.detach(), fake.detach(), rng, self.share)
         slopes = input_slopes(critic, points, differentiable=True)

@@ -104,28 +104,31 @@ def spherical_path(start: Tensor, end: Tensor, share: float) -> Tensor:
 
 def _draw_walks(sampler: Sampler, out: Path, rng: torch.Generator) -> list[Path]:
     stops = torch.randn(STOPS, WALKS, sampler.latent_dim, generator=rng)
+    # Every walk keeps to one condition.
+    told = sampler.conditions.vectors(0, WALKS, seed=rng.initial_seed()) if sampler.conditions else None
     files = [out / name for name in ("interpolation.webp", "interpolation.png", "truncation.png")]
-    save_animation(_frames(sampler, stops), files[0], milliseconds=MILLISECONDS)
+    save_animation(_frames(sampler, stops, told), files[0], milliseconds=MILLISECONDS)
     shares = np.linspace(0, 1, STRIP_COLUMNS)
     start, end = stops[0, :STRIP_ROWS], stops[1, :STRIP_ROWS]
     between = [spherical_path(start, end, float(share)) for share in shares]
-    save_picture(_strip(sampler, between, [f"{share:.3g}" for share in shares]), files[1])
+    save_picture(_strip(sampler, between, told, [f"{share:.3g}" for share in shares]), files[1])
     stretched = [factor * start for factor in FACTORS]
-    save_picture(_strip(sampler, stretched, [f"{factor:.3g} z" for factor in FACTORS]), files[2])
+    save_picture(_strip(sampler, stretched, told, [f"{factor:.3g} z" for factor in FACTORS]), files[2])
     return files
 
 
-def _frames(sampler: Sampler, stops: Tensor) -> list[Image.Image]:
+def _frames(sampler: Sampler, stops: Tensor, told: Tensor | None) -> list[Image.Image]:
     """All walks around their stops, back to the first."""
     legs = zip(stops, stops.roll(-1, dims=0), strict=True)
     latents = (spherical_path(start, end, frame / FRAMES) for start, end in legs for frame in range(FRAMES))
-    return [grid_picture(sampler.render(latent), sampler.codec, sampler.kind) for latent in latents]
+    return [grid_picture(sampler.render(latent, told), sampler.codec, sampler.kind) for latent in latents]
 
 
-def _strip(sampler: Sampler, columns: list[Tensor], labels: list[str]) -> Image.Image:
-    """One column per entry, one row per latent."""
+def _strip(sampler: Sampler, columns: list[Tensor], told: Tensor | None, labels: list[str]) -> Image.Image:
+    """One column per entry, one row per latent and its condition."""
     cells = torch.stack(columns, dim=1).flatten(0, 1)
-    grid = grid_picture(sampler.render(cells), sampler.codec, sampler.kind, columns=len(columns))
+    context = None if told is None else told[: len(columns[0])].repeat_interleave(len(columns), dim=0)
+    grid = grid_picture(sampler.render(cells, context), sampler.codec, sampler.kind, columns=len(columns))
     return headed(grid, labels)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from wassergan.building import build_trainer, choose_device, latent_numbers, networks_of, open_data
-from wassergan.data import Source, TableCodec, codec_from_state
+from wassergan.data import ColumnConditions, Source, TableCodec, codec_from_state
 from wassergan.environment import environment
 from wassergan.errors import UserError
 from wassergan.evaluation import HeldoutDistance
@@ -130,13 +130,15 @@ def sampler_of(content: Mapping[str, Any], *, device: str = "auto", processes: P
     """The same from the content of a checkpoint."""
     settings = TrainSettings.from_mapping(content["settings"])
     codec = codec_from_state(content["codec"])
-    generator, _ = networks_of(settings, tuple(content["shape"]), codec)
+    conditions = ColumnConditions.from_state(content["conditions"]) if content["conditions"] else None
+    context_dim = conditions.width if conditions else 0
+    generator, _ = networks_of(settings, tuple(content["shape"]), codec, context_dim=context_dim)
     generator.load_state_dict(content["trainer"]["average"])
     latent_dim = latent_numbers(settings, generator)
     generator.eval().to(choose_device(device, processes))
     if isinstance(codec, TableCodec) and isinstance(generator, DrawingGenerator):
-        match_shares(generator, torch.tensor(codec.shares), latent_dim=latent_dim)
-    return Sampler(generator, latent_dim, codec, content["kind"])
+        match_shares(generator, torch.tensor(codec.shares), latent_dim=latent_dim, conditions=conditions)
+    return Sampler(generator, latent_dim, codec, content["kind"], conditions)
 
 
 def write_run_report(folder: Path, path: Path | None = None) -> Path:
@@ -169,6 +171,7 @@ def tick_due(step: int, *, longest: int) -> bool:
 
 def fingerprint(source: Source) -> dict[str, Any]:
     """What tells data apart: counts, shape, type, and checksums of some held-out and some training samples."""
+    conditions = source.conditions
     return {
         "train_count": source.train_count,
         "heldout_count": source.heldout_count,
@@ -176,6 +179,7 @@ def fingerprint(source: Source) -> dict[str, Any]:
         "checksum": _checksum(source.heldout(torch.arange(min(16, source.heldout_count)))),
         "dtype": source.codec.dtype,
         "train_checksum": _checksum(source.train_sample(FINGERPRINT_SAMPLES)),
+        "conditions_checksum": _checksum(conditions.vectors(0, FINGERPRINT_SAMPLES, seed=0)) if conditions else 0,
     }
 
 
@@ -312,6 +316,7 @@ class _Keeper(_Bystander):
             "shape": list(source.shape),
             "kind": source.kind,
             "codec": source.codec.state(),
+            "conditions": source.conditions.state() if source.conditions else None,
             "fingerprint": self._fingerprint,
             "best": asdict(self._best),
             "trainer": trainer.state_dict(),
@@ -322,7 +327,10 @@ class _Keeper(_Bystander):
     def _draw_samples(self, trainer: Trainer) -> None:
         source = self._run.source
         count = PREVIEW_VECTORS if source.kind in ROWS else PREVIEW_SAMPLES
-        samples = source.codec.decode_numpy(trainer.sample(count))
+        drawn = Sampler(
+            trainer.averaged_generator, trainer.latent_dim, source.codec, source.kind, _conditions_of(source)
+        )
+        samples = drawn.draw(count)
         path = self._run.place.grid(trainer.step)
         write_picture(samples, path, codec=source.codec, kind=source.kind, real=self._real)
 
@@ -440,7 +448,16 @@ def _train(run: _Run, keeper: _Bystander, processes: Processes, interrupted: Cal
 
 
 def _rows(source: Source) -> Any:
+    if source.kind == "table":  # with its conditions
+        positions = source.split.sample_positions(PREVIEW_VECTORS)
+        return source.values(source.split.train_rows(positions)).numpy()
     return source.codec.decode_numpy(source.train_sample(PREVIEW_VECTORS))
+
+
+def _conditions_of(source: Source) -> ColumnConditions | None:
+    conditions = source.conditions
+    assert conditions is None or isinstance(conditions, ColumnConditions)
+    return conditions
 
 
 def _changes_of(settings: TrainSettings) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,20 @@ from PIL import Image
 from torch import Tensor, nn
 
 from wassergan.constraints import WHOLE, Share
-from wassergan.data import TABLE_SUFFIXES, AnyCodec, Codec, TableCodec, table_suffix, write_table
+from wassergan.data import (
+    TABLE_SUFFIXES,
+    AnyCodec,
+    Codec,
+    ColumnConditions,
+    TableCodec,
+    fix,
+    table_suffix,
+    write_table,
+)
 from wassergan.errors import UserError, WorkError
 from wassergan.files import replacing
 from wassergan.plots import picture_grid, save_figure, save_picture, table_figure, vector_figure
-from wassergan.training import ALONE, SAMPLING_CHUNK, Processes, sample_chunks
+from wassergan.training import ALONE, SAMPLING_CHUNK, Processes, sample_chunks, under
 
 LARGEST_GRID = 10_000
 Progress = Callable[[int], None]
@@ -35,22 +44,50 @@ class Sampler:
         latent_dim: numbers in a latent vector, a head's noise included.
         codec: model space to user units.
         kind: `image`, `field`, `vector` or `table`.
+        conditions: that samples are drawn under, if the generator was trained under some.
     """
 
     generator: nn.Module
     latent_dim: int
     codec: AnyCodec
     kind: str
+    conditions: ColumnConditions | None = None
 
     def chunks(self, count: int, *, seed: int, share: Share = WHOLE) -> Iterator[NDArray[Any]]:
         """Samples in the user's units, layout and type, in chunks along the first axis; a share of those, or all."""
-        for chunk in sample_chunks(self.generator, count, latent_dim=self.latent_dim, seed=seed, share=share):
-            yield self.codec.decode_numpy(chunk)
+        chunks = sample_chunks(
+            self.generator, count, latent_dim=self.latent_dim, seed=seed, share=share, conditions=self.conditions
+        )
+        starts = range(share.index * SAMPLING_CHUNK, count, share.of * SAMPLING_CHUNK)
+        for start, chunk in zip(starts, chunks, strict=True):
+            yield self._decoded(chunk, start, seed)
 
-    def render(self, latent: Tensor) -> NDArray[Any]:
-        """Samples of given latents (n, latent_dim), in the user's units, layout and type."""
+    def render(self, latent: Tensor, context: Tensor | None = None) -> NDArray[Any]:
+        """Pictures of given latents (n, latent_dim) and conditions (n, k), in the user's units, layout and type."""
+        inputs = under(context, latent).to(next(self.generator.parameters()).device)
         with torch.no_grad():
-            return self.codec.decode_numpy(self.generator(latent.to(next(self.generator.parameters()).device)))
+            return self.codec.decode_numpy(self.generator(inputs))
+
+    def under(self, wanted: Mapping[str, Any]) -> "Sampler":
+        """A sampler whose samples are drawn under what is asked for; see `wassergan.data.fix`.
+
+        Raises:
+            UserError: the run has no conditions, or not these.
+        """
+        if not wanted:
+            return self
+        if self.conditions is None:
+            raise UserError(
+                "The run was trained without conditions",
+                found=f"asked for {', '.join(wanted)}",
+                mend=f"train with --condition {' '.join(wanted)}",
+            )
+        return replace(self, conditions=fix(self.conditions, wanted))
+
+    def _decoded(self, chunk: Tensor, start: int, seed: int) -> NDArray[Any]:
+        if isinstance(self.codec, TableCodec) and self.conditions is not None:
+            return self.codec.decode_numpy(chunk, self.conditions.rows(start, len(chunk), seed=seed))
+        return self.codec.decode_numpy(chunk)
 
     def draw(self, count: int, *, seed: int = 0) -> NDArray[Any]:
         """Samples in the user's units as one array, (count, ...)."""
@@ -67,6 +104,8 @@ def write_samples(
     processes: Processes = ALONE,
 ) -> None:
     """Draw samples and write them; several processes write the same files as one.
+
+    Where pictures or arrays are drawn under conditions, a file named after `path` holds those, one row per sample.
 
     Args:
         sampler: what to draw from.
@@ -85,6 +124,8 @@ def write_samples(
     if table_suffix(path):
         processes.from_first(lambda: _write_table(sampler, path, count=count, seed=seed, progress=progress))
         return
+    if sampler.conditions is not None and sampler.kind != "table":
+        processes.from_first(lambda: _write_conditions(sampler, path, count=count, seed=seed))
     match path.suffix:
         case ".npy":
             _write_array(sampler, path, count=count, seed=seed, progress=progress, processes=processes)
@@ -110,6 +151,26 @@ def _write_table(sampler: Sampler, path: Path, *, count: int, seed: int, progres
 
     with replacing(path) as temporary:
         write_table(sampler.codec, chunks(), temporary, like=path)
+
+
+def _write_conditions(sampler: Sampler, path: Path, *, count: int, seed: int) -> None:
+    conditions = sampler.conditions
+    assert conditions is not None
+    rows = (
+        conditions.rows(start, min(SAMPLING_CHUNK, count - start), seed=seed)
+        for start in range(0, count, SAMPLING_CHUNK)
+    )
+    with replacing(conditions_path(path)) as temporary:
+        write_table(conditions.codec, rows, temporary, like=conditions_path(path))
+
+
+def conditions_path(path: Path) -> Path:
+    """Where the conditions of the samples in a file or folder are written.
+
+    >>> conditions_path(Path("digits.npy")).name
+    'digits.conditions.csv'
+    """
+    return path.with_name(f"{path.stem}.conditions.csv")
 
 
 def _prepare(path: Path, count: int, kind: str) -> None:

@@ -131,6 +131,7 @@ def setting(
     group: str,
     values: str = "",
     flag: bool = False,
+    several: bool = False,
 ) -> Any:
     """A field of a settings class.
 
@@ -141,10 +142,11 @@ def setting(
         group: heading in the help.
         values: what to show as the flag's value.
         flag: a switch without a value.
+        several: a tuple of values, all that follow the flag.
     """
     return field(
         default=default,
-        metadata={"text": text, "parse": parse, "group": group, "values": values, "flag": flag},
+        metadata={"text": text, "parse": parse, "group": group, "values": values, "flag": flag, "several": several},
     )
 
 
@@ -192,6 +194,9 @@ class TrainSettings:
     )
     critic_norm: str | None = setting(
         None, "Normalisation in a conv or resnet critic.", group="Recipe", values="layer|none|batch"
+    )
+    pack: int | None = setting(
+        None, "Samples that the critic scores together (PacGAN).", parse=positive_int, group="Recipe"
     )
     latent_dim: int | None = setting(None, "Numbers in a latent vector.", parse=positive_int, group="Recipe")
     batch_size: int | None = setting(None, "Samples per step.", parse=positive_int, group="Recipe")
@@ -284,6 +289,21 @@ class TrainSettings:
     schema: str | None = setting(
         None, "Tables: a JSON file that says what the columns are.", group="Data", values="FILE"
     )
+    condition: tuple[str, ...] | None = setting(
+        None,
+        "What samples are drawn under: columns of a table, label of the digits, folder of pictures in folders, other "
+        "arrays of a .npz.",
+        parse=str,
+        group="Data",
+        values="NAME...",
+        several=True,
+    )
+    labels: str | None = setting(
+        None,
+        "Conditions of pictures and arrays: .npy, IDX or a table with one row per sample.",
+        group="Data",
+        values="FILE",
+    )
     heldout: float | None = setting(
         None, "Share of the samples never trained on (0.1; 0.2 of the digits).", parse=fraction, group="Data"
     )
@@ -336,7 +356,19 @@ class SampleSettings:
         group="Sampling",
         values="FILE|FOLDER",
     )
-    count: int = setting(64, "How many samples.", parse=positive_int, group="Sampling")
+    count: int | None = setting(
+        None, "How many samples; as many as --given-rows holds, else 64.", parse=positive_int, group="Sampling"
+    )
+    given: tuple[str, ...] | None = setting(
+        None,
+        "Conditions that samples are drawn under, such as sex=Female age=40; others are drawn as they go with these.",
+        group="Sampling",
+        values="NAME=VALUE...",
+        several=True,
+    )
+    given_rows: str | None = setting(
+        None, "The same from a table: each row for one sample, in turn.", group="Sampling", values="FILE"
+    )
     seed: int = setting(
         0,
         "Of the samples; a smaller count gives the first of a larger.",

@@ -92,7 +92,7 @@ def test_each_row_is_served_once_per_epoch_or_held_out_and_comes_as_it_is(tmp_pa
     held = row_numbers(source, source.heldout(torch.arange(1000)))
     epochs = []
     for _ in range(2):
-        batches = torch.cat([stream.draw() for _ in range(19_000 // 50)])
+        batches = torch.cat([stream.draw().samples for _ in range(19_000 // 50)])
         numbers = row_numbers(source, batches)
         assert sorted(numbers + held) == list(range(ROWS))
         np.testing.assert_allclose(source.codec.decode(batches).numpy(), rows[numbers], rtol=1e-4, atol=1e-3)
@@ -111,12 +111,12 @@ def test_a_resumed_stream_continues_bit_for_bit(tmp_path: Path, way: str, before
     for _ in range(before):
         stream.draw()
     state = stream.state_dict()
-    rest = [stream.draw() for _ in range(60)]
+    rest = [stream.draw().samples for _ in range(60)]
     again = BatchStream(open_source(data, heldout=0.05), 50, seed=1)  # type: ignore[arg-type]
     for _ in range(5):
         again.draw()
     again.load_state_dict(state)
-    assert all(torch.equal(a, again.draw()) for a in rest)
+    assert all(torch.equal(a, again.draw().samples) for a in rest)
 
 
 def test_every_process_can_compute_all_positions_and_read_only_its_own() -> None:
@@ -124,12 +124,12 @@ def test_every_process_can_compute_all_positions_and_read_only_its_own() -> None
     whole, part = BatchStream(source, 60, seed=2), BatchStream(source, 60, seed=2)
     for first in (0, 60, 17_940, 17_980, 50_000):  # within windows, and across the end of an epoch
         positions = part._positions(first)
-        assert torch.equal(source.train(positions[20:40]), whole._read(first)[20:40])
+        assert torch.equal(source.train(positions[20:40]), whole._read(first).samples[20:40])
 
 
 def test_rows_are_mixed_across_many_blocks() -> None:
     source = array_source(numbered())
-    numbers = np.array(row_numbers(source, BatchStream(source, 200, seed=0).draw()))
+    numbers = np.array(row_numbers(source, BatchStream(source, 200, seed=0).draw().samples))
     assert len(set(numbers // 10)) > 100  # rows of a block are together in the file
     assert numbers.min() < ROWS / 5 and numbers.max() > 4 * ROWS / 5
 
@@ -197,7 +197,7 @@ def test_pictures_and_fields_are_streamed_too() -> None:
     levels = np.random.default_rng(0).integers(0, 256, (600, 12, 12), dtype=np.uint8)
     source = array_source(levels, heldout=0.1)
     assert (source.kind, source.shape, source.fits_in_memory) == ("image", (1, 12, 12), False)
-    drawn = torch.cat([BatchStream(source, 20, seed=0).draw() for _ in range(1)])
+    drawn = torch.cat([BatchStream(source, 20, seed=0).draw().samples for _ in range(1)])
     assert drawn.min() >= -1 and drawn.max() <= 1
     field = array_source(levels.astype(np.float32), heldout=0.1)
     assert (field.kind, field.shape) == ("field", (1, 12, 12))

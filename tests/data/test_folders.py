@@ -89,6 +89,6 @@ def test_millions_of_pictures_have_no_list_of_rows(tmp_path: Path, monkeypatch: 
     assert isinstance(source.split, SparseSplit)
     stream = BatchStream(source, 9, seed=0)
     assert isinstance(stream._order, WindowShuffle)
-    served = [int(level) for _ in range(25) for level in source.codec.decode(stream.draw())[:, 0, 0]]
+    served = [int(level) for _ in range(25) for level in source.codec.decode(stream.draw().samples)[:, 0, 0]]
     held = source.split.heldout.tolist()
     assert sorted(served + held) == list(range(250))

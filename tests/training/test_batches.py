@@ -37,7 +37,7 @@ def numbered(train: int, heldout: int = 3, *, kind: type[Source] = Source) -> So
 
 
 def drawn(stream: BatchStream, count: int) -> list[list[int]]:
-    return [(stream.draw().flatten() + 1).round().int().tolist() for _ in range(count)]
+    return [(stream.draw().samples.flatten() + 1).round().int().tolist() for _ in range(count)]
 
 
 # Loop: a last partial batch silently skipped or mixed in.

@@ -62,18 +62,19 @@ def test_gradients_are_those_of_autograd(
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("widths", [(), (9, 5, 6)])
-@pytest.mark.parametrize("shape", [(4,), (2, 3, 3)])
+@pytest.mark.parametrize(("shape", "context_dim"), [((4,), 0), ((2, 3, 3), 0), ((4,), 3)])
 def test_the_generator_s_loss_and_its_gradient_by_the_fakes_are_those_of_autograd(
-    objective: str, widths: tuple[int, ...], shape: tuple[int, ...]
+    objective: str, widths: tuple[int, ...], shape: tuple[int, ...], context_dim: int
 ) -> None:
     torch.manual_seed(0)
-    critic = MLPCritic(shape, widths=widths).double()
+    critic = MLPCritic(shape, widths=widths, context_dim=context_dim).double()
     fake = torch.randn(6, *shape).double().requires_grad_(True)
-    expected = OBJECTIVES[objective].generator_loss(critic(fake))
+    context = torch.randn(6, context_dim).double() if context_dim else None
+    expected = OBJECTIVES[objective].generator_loss(critic(fake, context))
     (by_fake,) = torch.autograd.grad(expected, fake)
     closed = ClosedForm.of(critic, constraint_named("gp"))
     assert closed is not None
-    loss, gradient = closed.generator_loss(fake.detach(), OBJECTIVES[objective], torch.float32)
+    loss, gradient = closed.generator_loss(fake.detach(), OBJECTIVES[objective], torch.float32, context)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
     torch.testing.assert_close(gradient, by_fake, rtol=1e-10, atol=1e-14)
     assert all(parameter.grad is None for parameter in critic.parameters())
@@ -141,3 +142,36 @@ def test_hooks_and_frozen_weights_are_left_to_autograd() -> None:
     unbiased: Any = MLPCritic((4,), widths=(8,))
     unbiased.body[0] = nn.Linear(4, 8, bias=False)
     assert no_form(unbiased, constraint_named("gp"))
+
+
+@pytest.mark.parametrize("name", ["gp", "lp", "clip"])
+def test_conditions_are_scored_and_not_perturbed(name: str) -> None:
+    torch.manual_seed(0)
+    critic = MLPCritic((4,), widths=(9, 5), context_dim=3).double()
+    for parameter in critic.parameters():
+        nn.init.normal_(parameter, std=0.7)
+    real, fake, context = (torch.randn(6, width).double() for width in (4, 4, 3))
+    constraint = constraint_named(name)
+
+    def score(points: torch.Tensor) -> torch.Tensor:
+        return critic(points, context[: len(points)])
+
+    total = critic(fake, context).mean() - critic(real, context).mean()
+    if name != "clip":
+        mix = torch.rand(6, 1, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+        costs = []
+        for point, given in zip(mix * real + (1 - mix) * fake, context, strict=True):
+            point = point[None].detach().requires_grad_(True)
+            (slope,) = torch.autograd.grad(critic(point, given[None]).sum(), point, create_graph=True)
+            excess = slope.norm() - 1
+            costs.append(excess.clamp_min(0) ** 2 if name == "lp" else excess**2)
+        total = total + 10 * torch.stack(costs).mean()
+        measured = constraint.penalty(score, real, fake, torch.Generator().manual_seed(5))
+        assert measured.item() == pytest.approx(10 * torch.stack(costs).mean().item(), rel=1e-10)
+    expected = torch.autograd.grad(total, list(critic.parameters()))
+    closed = ClosedForm.of(critic, constraint)
+    assert closed is not None
+    closed.backward(real, fake, loss_of(constraint), context)
+    for parameter, gradient in zip(critic.parameters(), expected, strict=True):
+        assert parameter.grad is not None
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-10, atol=1e-12)

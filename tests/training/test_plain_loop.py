@@ -58,7 +58,7 @@ def test_losses_are_those_of_a_plain_loop_on_the_same_batches_and_noise(
     for _ in range(STEPS):
         noise = [next(latents) for _ in range(CRITIC_STEPS)]
         for latent in noise:
-            real, fake = next(reals), generator(latent).detach()
+            real, fake = next(reals).samples, generator(latent).detach()
             gap = critic(real).mean() - critic(fake).mean()
             loss, record = -gap, next(ours)
             if constraint == "gp":

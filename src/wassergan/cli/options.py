@@ -1,6 +1,6 @@
 """Click options from a settings class, grouped as the class groups them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import Field, fields
 from typing import Any, TypeVar
 
@@ -32,6 +32,11 @@ class ParsedText(click.ParamType):  # type: ignore[type-arg]  # generic in newer
 class GroupedCommand(click.Command):
     """A command whose `--help` shows its options under the headings of the settings class."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Let all values that follow a flag of several belong to it."""
+        several = {name for param in self.params if getattr(param, "multiple", False) for name in param.opts}
+        return super().parse_args(ctx, _repeated(args, several))
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """One section per group, then the rest."""
         groups: dict[str, list[tuple[str, str]]] = {}
@@ -50,6 +55,23 @@ class GroupedOption(click.Option):
     def __init__(self, *args: Any, group: str = "Other", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.group = group
+
+
+def _repeated(args: list[str], several: Collection[str]) -> list[str]:
+    """`--flag a b` as `--flag a --flag b`, up to the next flag."""
+    repeated: list[str] = []
+    flag = ""
+    for place, arg in enumerate(args):
+        if arg in several:
+            flag = arg
+            if place + 1 == len(args) or args[place + 1].startswith("-"):
+                repeated.append(arg)  # without a value: for click to complain about
+        elif arg.startswith("-"):
+            flag = ""
+            repeated.append(arg)
+        else:
+            repeated += [flag, arg] if flag else [arg]
+    return repeated
 
 
 def options_of(settings_class: type[Any]) -> Callable[[F], F]:
@@ -78,6 +100,8 @@ def _option(each: "Field[Any]") -> Callable[[F], F]:
     )
     return click.option(
         flag,
+        multiple=meta["several"],
+        callback=_none_of_none if meta["several"] else None,
         cls=GroupedOption,
         group=meta["group"],
         default=None,
@@ -85,6 +109,10 @@ def _option(each: "Field[Any]") -> Callable[[F], F]:
         metavar=metavar,
         help=meta["text"] + shown,
     )
+
+
+def _none_of_none(context: click.Context, parameter: click.Parameter, values: tuple[Any, ...]) -> Any:
+    return values or None
 
 
 def given(values: dict[str, Any]) -> dict[str, Any]:

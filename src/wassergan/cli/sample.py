@@ -9,7 +9,10 @@ from typing import Any
 import click
 
 from wassergan.cli.options import GroupedCommand, given, options_of
+from wassergan.errors import UserError
 from wassergan.settings import SampleSettings
+
+USUAL_COUNT = 64
 
 
 @click.command(cls=GroupedCommand)
@@ -24,6 +27,8 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
       wassergan sample runs/digits --count 64 --out digits.png
       wassergan sample runs/digits --count 1000000 --out digits.npy
       wassergan sample runs/people --count 10000 --out people.csv
+      wassergan sample runs/people --count 1000 --out some.csv --given sex=Female age=40
+      wassergan sample runs/people --given-rows wanted.csv --out made.csv
       wassergan sample runs/photos --count 500 --out pictures/ --seed 7
       torchrun --nproc-per-node 4 -m wassergan sample runs/photos --count 1000000 --out photos.npy
     """
@@ -40,14 +45,17 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
         silent = processes.rank > 0 or not sys.stderr.isatty()
         with processes.together():
             sampler = open_sampler(run, checkpoint=settings.checkpoint, device=settings.device, processes=processes)
+            wanted = _wanted(settings)
+            sampler = sampler.under(wanted)
+        count = settings.count or (max(map(len, wanted.values())) if settings.given_rows else USUAL_COUNT)
         out = (
             Path(settings.out) if settings.out else run / ("samples.csv" if sampler.kind == "table" else "samples.png")
         )
-        with tqdm(total=settings.count, unit="sample", file=sys.stderr, disable=silent) as bar:
+        with tqdm(total=count, unit="sample", file=sys.stderr, disable=silent) as bar:
             write_samples(
                 sampler,
                 out,
-                count=settings.count,
+                count=count,
                 seed=settings.seed,
                 progress=lambda done: bar.update(done - bar.n) and None,
                 processes=processes,
@@ -56,6 +64,21 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
         return
     if as_json:
         seconds = round(time.perf_counter() - started, 3)
-        click.echo(json.dumps({"out": str(out), "count": settings.count, "seed": settings.seed, "seconds": seconds}))
+        click.echo(json.dumps({"out": str(out), "count": count, "seed": settings.seed, "seconds": seconds}))
     else:
-        click.echo(f"Wrote {settings.count} samples to {out}")
+        click.echo(f"Wrote {count} samples to {out}")
+
+
+def _wanted(settings: SampleSettings) -> dict[str, list[Any]]:
+    """What samples are asked to be drawn under, column by column."""
+    from wassergan.data import read_conditions
+
+    wanted: dict[str, list[Any]] = read_conditions(settings.given_rows) if settings.given_rows else {}
+    for pair in settings.given or ():
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise UserError("--given takes NAME=VALUE", found=f"'{pair}'", mend="write it like sex=Female")
+        if name in wanted:
+            raise UserError(f"Condition {name} is given twice", mend="give it once")
+        wanted[name] = [value]
+    return wanted

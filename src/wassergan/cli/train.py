@@ -46,6 +46,8 @@ def train(data: str, out: Path | None, as_json: bool, **flags: Any) -> int:
       torchrun --nproc-per-node 4 -m wassergan train photos/ --out runs/photos
       wassergan train rows.parquet --budget 1h
       wassergan train people.csv --schema people.json --budget 3m
+      wassergan train people.csv --condition sex income --budget 3m
+      wassergan train digits --condition label --budget 1m
       wassergan train 'shards/part-{000..099}.tar' --size 64
 
     Writes log, checkpoints, sample grids and curves into the run folder. Ctrl-C saves and stops;

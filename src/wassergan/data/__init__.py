@@ -1,28 +1,36 @@
 """Data sources: from a path, an array or the bundled digits to samples in model space."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from wassergan.data.arrays import array_source, load_array
 from wassergan.data.codec import AnyCodec, Codec, number_codec
-from wassergan.data.columnar import columnar_source, is_columnar
+from wassergan.data.columnar import columnar_source, is_columnar, whole_table
 from wassergan.data.folders import PICTURE_SUFFIXES, holds_any, is_pattern, is_shard, matching_files
 from wassergan.data.idx import is_idx, read_idx
-from wassergan.data.source import Source, spread_positions
+from wassergan.data.labels import label_table
+from wassergan.data.source import Batch, Conditions, Context, Source, spread_positions
 from wassergan.data.tables import (
     TABLE_SUFFIXES,
+    ColumnConditions,
     Schema,
     TableCodec,
     column_facts,
+    context_of,
     csv_source,
+    fix,
     frame_source,
     is_csv,
     is_frame,
+    read_csv,
     read_schema,
+    read_wanted,
     table_suffix,
     write_table,
 )
@@ -33,13 +41,19 @@ KINDS = "'digits', a folder or .tar shards of pictures, or a .npy, .npz, IDX, CS
 __all__ = [
     "TABLE_SUFFIXES",
     "AnyCodec",
+    "Batch",
     "Codec",
+    "ColumnConditions",
+    "Conditions",
+    "Context",
     "Source",
     "TableCodec",
     "codec_from_state",
     "column_facts",
+    "fix",
     "number_codec",
     "open_source",
+    "read_conditions",
     "spread_positions",
     "table_suffix",
     "write_table",
@@ -61,6 +75,8 @@ def open_source(
     layout: str = "auto",
     scale: str = "auto",
     schema: str | Path | None = None,
+    condition: Sequence[str] = (),
+    labels: Any = None,
     heldout: float | None = None,
     seed: int = 0,
     report: Callable[[str], None] = lambda message: None,
@@ -79,6 +95,9 @@ def open_source(
             of numbers as tables, as those with other columns or missing values are anyway.
         scale: `auto`, `feature` or `array`: how floats are standardised.
         schema: a JSON file that says what a table's columns are.
+        condition: what samples are drawn under: names of a table's columns, `label` of the digits, `folder` of pictures
+            in folders, other arrays of a `.npz`, columns of `labels`.
+        labels: conditions of pictures and arrays: a file, array, list or frame with one row per sample.
         heldout: share of the samples held out; a tenth unless given (a fifth of the digits).
         seed: chooses the held-out samples.
         report: told, in a sentence, what was decided on the way.
@@ -87,48 +106,115 @@ def open_source(
         UserError: the data cannot be read or used; the message says how to mend them.
     """
     split: dict[str, Any] = {"seed": seed} if heldout is None else {"seed": seed, "heldout": heldout}
-    if isinstance(data, Tensor):
-        data = data.detach().cpu().numpy()
-    if isinstance(data, np.ndarray):
-        return array_source(data, layout=layout, scale=scale, report=report, **split)
-    said = read_schema(Path(schema)) if schema else Schema()
-    if is_frame(data):
-        return frame_source(data, schema=said, report=report, **split)
-    _refuse_schema(data, schema)
-    if str(data) == "digits":
-        from wassergan.data.digits import digits_source  # scikit-learn takes a second to import
+    opening = _Opening(size, colour, skip_unreadable, key, layout, scale, schema, tuple(condition), report, split)
+    source = opening.frame(data) if is_frame(data) else opening.array(data) if _is_array(data) else opening.path(data)
+    if source.kind == "table" and labels is not None:
+        raise UserError("The conditions of a table are columns of its own", mend="name them with --condition")
+    if source.context is None and (condition or labels is not None):
+        table = label_table(data, source, condition=condition, labels=labels)
+        train = source.split.train_rows(torch.arange(source.train_count))
+        source.context = context_of(table, condition=condition, train=train, report=report)
+    return source
 
-        return digits_source(**split)
-    path, files = Path(data), _files(str(data))
-    if not files or _all(files, is_shard):
+
+def _is_array(data: Any) -> bool:
+    return isinstance(data, Tensor | np.ndarray)
+
+
+@dataclass(frozen=True)
+class _Opening:
+    """How to open data, whatever they are."""
+
+    size: tuple[int, int] | None
+    colour: str
+    skip_unreadable: bool
+    key: str | None
+    layout: str
+    scale: str
+    schema: str | Path | None
+    condition: tuple[str, ...]
+    report: Callable[[str], None]
+    split: Mapping[str, Any]
+
+    @property
+    def _said(self) -> Schema:
+        return read_schema(Path(self.schema)) if self.schema else Schema()
+
+    def array(self, data: Any) -> Source:
+        """An array or tensor."""
+        values = data.detach().cpu().numpy() if isinstance(data, Tensor) else data
+        return array_source(values, layout=self.layout, scale=self.scale, report=self.report, **self.split)
+
+    def frame(self, data: Any) -> Source:
+        """A DataFrame."""
+        return frame_source(data, schema=self._said, condition=self.condition, report=self.report, **self.split)
+
+    def path(self, data: Any) -> Source:
+        """What a path, a pattern or a name stands for."""
+        _refuse_schema(data, self.schema)
+        if str(data) == "digits":
+            from wassergan.data.digits import digits_source  # scikit-learn takes a second to import
+
+            return digits_source(**self.split)
+        path, files = Path(data), _files(str(data))
+        if not files or _all(files, is_shard):
+            return self._pictures(path, files)
+        if _all(files, is_columnar):
+            return columnar_source(
+                files,
+                path.name,
+                layout=self.layout,
+                scale=self.scale,
+                schema=self._said if self.schema else None,
+                condition=self.condition,
+                report=self.report,
+                **self.split,
+            )
+        if len(files) > 1:
+            raise UserError(
+                f"The files of {data} cannot be read together",
+                found=f"{len(files)} files, the first {files[0]}",
+                mend="give .tar files of pictures, or Parquet, Arrow or Feather files",
+            )
+        return self._file(files[0])
+
+    def _pictures(self, path: Path, files: list[Path]) -> Source:
         from wassergan.data.images import ImageOptions, image_folder_source
         from wassergan.data.shards import shard_source
 
-        options = ImageOptions(size=size, colour=colour, skip_unreadable=skip_unreadable, **split)
+        options = ImageOptions(size=self.size, colour=self.colour, skip_unreadable=self.skip_unreadable, **self.split)
         if files:
-            return shard_source(files, path.name, options, report=report)
-        return image_folder_source(path, options, report=report)
-    if _all(files, is_columnar):
-        table = said if schema else None
-        return columnar_source(files, path.name, layout=layout, scale=scale, schema=table, report=report, **split)
-    if len(files) > 1:
-        raise UserError(
-            f"The files of {data} cannot be read together",
-            found=f"{len(files)} files, the first {files[0]}",
-            mend="give .tar files of pictures, or Parquet, Arrow or Feather files",
-        )
-    (path,) = files
+            return shard_source(files, path.name, options, report=self.report)
+        return image_folder_source(path, options, report=self.report)
+
+    def _file(self, path: Path) -> Source:
+        if is_csv(path):
+            return csv_source(path, schema=self._said, condition=self.condition, report=self.report, **self.split)
+        if path.suffix in (".npy", ".npz"):
+            name, array = load_array(path, key=self.key)
+        elif is_idx(path):
+            name, array = path.name, read_idx(path)
+        else:
+            raise UserError(f"The kind of {path} is not known", found=f"suffix '{path.suffix}'", mend=f"give {KINDS}")
+        if ":" in name:
+            self.report(f"Using the array {name.split(':')[1]} of {path.name}, shape {array.shape}.")
+        return array_source(array, name=name, layout=self.layout, scale=self.scale, report=self.report, **self.split)
+
+
+def read_conditions(path: str | Path) -> dict[str, list[Any]]:
+    """What a CSV, Parquet, Arrow or Feather file asks for, row after row: column to values, as `fix` takes them.
+
+    Raises:
+        UserError: no such file, or of another kind, or damaged.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"There is no {path}", mend="give a table of conditions")
     if is_csv(path):
-        return csv_source(path, schema=said, report=report, **split)
-    if path.suffix in (".npy", ".npz"):
-        name, array = load_array(path, key=key)
-    elif is_idx(path):
-        name, array = path.name, read_idx(path)
-    else:
-        raise UserError(f"The kind of {path} is not known", found=f"suffix '{path.suffix}'", mend=f"give {KINDS}")
-    if ":" in name:
-        report(f"Using the array {name.split(':')[1]} of {path.name}, shape {array.shape}.")
-    return array_source(array, name=name, layout=layout, scale=scale, report=report, **split)
+        return read_wanted(read_csv(path))
+    if is_columnar(path):
+        return read_wanted(whole_table([path], path.name))
+    raise UserError(f"{path} is no table of conditions", mend="give a CSV, Parquet, Arrow or Feather file")
 
 
 def _refuse_schema(data: Any, schema: str | Path | None) -> None:

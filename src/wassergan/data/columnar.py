@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from wassergan.data.arrays import array_source, streamed_source
 from wassergan.data.blocks import BlockReader, buffer_bytes
 from wassergan.data.source import HELDOUT_SHARE, Source, fits_in_memory
-from wassergan.data.tables import Schema, raw_of_arrow, table_source
+from wassergan.data.tables import RawTable, Schema, raw_of_arrow, table_source
 from wassergan.errors import UserError
 
 SUFFIXES = (".parquet", ".arrow", ".feather")
@@ -38,6 +38,7 @@ def columnar_source(
     layout: str = "auto",
     scale: str = "auto",
     schema: Schema | None = None,
+    condition: Sequence[str] = (),
     heldout: float = HELDOUT_SHARE,
     seed: int = 0,
     report: Callable[[str], None] = lambda message: None,
@@ -50,6 +51,7 @@ def columnar_source(
         layout: `ND`, `table` or `auto`.
         scale: `feature`, `array` or `auto`.
         schema: what the user says about the columns; makes the files a table.
+        condition: names of columns under whose values the others are drawn; makes the files a table.
         heldout: share held out; at most 65536 rows of data larger than memory.
         seed: chooses the held-out rows.
         report: told what was left out, and how rows of large data are mixed.
@@ -59,9 +61,9 @@ def columnar_source(
     """
     tables = [_opened(path) for path in paths]
     fields = _fields(tables, name, report)
-    if layout == "table" or schema is not None or (layout == "auto" and _is_table(tables, fields)):
+    if layout == "table" or schema is not None or condition or (layout == "auto" and _is_table(tables, fields)):
         whole = raw_of_arrow(_whole(tables, [each.name for each in fields]), name)
-        return table_source(whole, schema=schema, heldout=heldout, seed=seed, report=report)
+        return table_source(whole, schema=schema, condition=condition, heldout=heldout, seed=seed, report=report)
     columns, dtype = _columns(fields, name)
     reader = ColumnarBlocks(name, tables, columns, dtype)
     if len(reader) == 0:
@@ -72,6 +74,16 @@ def columnar_source(
         return streamed_source(reader, layout="ND", scale=scale, heldout=heldout, seed=seed, report=report)
     rows = reader.load(range(len(reader.bounds) - 1))
     return array_source(rows, name=name, layout="ND", scale=scale, heldout=heldout, seed=seed, columns=columns)
+
+
+def whole_table(paths: Sequence[Path], name: str, *, report: Callable[[str], None] = lambda message: None) -> RawTable:
+    """All rows of Parquet, Arrow or Feather files, in memory.
+
+    Raises:
+        UserError: a file is damaged, or files differ in their columns.
+    """
+    tables = [_opened(path) for path in paths]
+    return raw_of_arrow(_whole(tables, [each.name for each in _fields(tables, name, report)]), name)
 
 
 class Piece(NamedTuple):

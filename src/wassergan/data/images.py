@@ -221,7 +221,10 @@ def picture_source(pictures: Pictures, name: str, options: ImageOptions, *, repo
     split = (sparse_split if many else split_rows)(len(reader), heldout=options.heldout, seed=options.seed)
     reader.keep_sides(split)
     codec = pixel_codec("NHW" if grey else "NHWC")
-    return Source(name, "image", (1 if grey else 3, *size), reader, codec, split)
+    source = Source(name, "image", (1 if grey else 3, *size), reader, codec, split)
+    if reader.kept or not options.skip_unreadable:  # else another picture may stand in for one that is found bad late
+        source.folders = lambda: [picture.parent.name for picture in reader.paths]
+    return source
 
 
 def opened(picture: Picture) -> Image.Image:

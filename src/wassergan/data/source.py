@@ -1,9 +1,9 @@
 """A source: samples of the user's law, split once into training and held-out rows, in model space on request."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ RESIDENT_LIMIT_BYTES = 512 * 2**20
 LARGEST_HELDOUT = 2**16  # of data whose row numbers are not listed
 LARGEST_SHUFFLE = 2**20  # row numbers that are shuffled at once when data are streamed
 LONE_BLOCK = 64  # rows of a block where each row is read by itself
+KEPT_CONDITIONS = 2**14  # conditions of training rows that every checkpoint holds, to draw others like them
 
 
 def fits_in_memory(size_bytes: int) -> bool:
@@ -32,6 +33,41 @@ class Reader(Protocol):
 
     def read(self, indices: Tensor) -> Tensor:
         """Rows at `indices` (k,), as (k, ...) in the user's layout."""
+
+
+class Conditions(Protocol):
+    """Conditions under which samples are drawn, as vectors."""
+
+    @property
+    def width(self) -> int:
+        """Numbers in a vector."""
+
+    def vectors(self, start: int, count: int, *, seed: int) -> Tensor:
+        """Those of samples start..start+count-1, (count, width) float32; they hang on seed and number alone."""
+
+    def state(self) -> dict[str, Any]:
+        """Plain types and tensors, for a checkpoint."""
+
+
+class Context(Protocol):
+    """The conditions of every row."""
+
+    @property
+    def width(self) -> int:
+        """Numbers in a condition's vector."""
+
+    def at(self, indices: Tensor) -> Tensor:
+        """Vectors of the rows (k,), (k, width) float32."""
+
+    def conditions(self, indices: Tensor) -> Conditions:
+        """The law of the conditions, as some rows (k,) show it."""
+
+
+class Batch(NamedTuple):
+    """Samples in model space (k, *shape), and their conditions' vectors (k, width) if they have any."""
+
+    samples: Tensor
+    context: Tensor | None
 
 
 def spread_positions(count: int, total: int) -> Tensor:
@@ -165,6 +201,11 @@ class Source:
         reader: rows in the user's units.
         codec: user units to model space and back.
         split: training and held-out row numbers.
+
+    Attributes:
+        columns: names of a table's columns.
+        context: the conditions of each row, if samples are drawn under conditions.
+        folders: tells the name of the folder that each row lies in, where rows are pictures in folders.
     """
 
     def __init__(
@@ -175,7 +216,9 @@ class Source:
         self.shape = shape
         self.codec = codec
         self.split = split
-        self.columns: tuple[str, ...] = ()  # names of a table's columns
+        self.columns: tuple[str, ...] = ()
+        self.context: Context | None = None
+        self.folders: Callable[[], list[str]] | None = None
         self._reader = reader
 
     def __len__(self) -> int:
@@ -225,6 +268,29 @@ class Source:
     def train_sample(self, count: int) -> Tensor:
         """Up to `count` training samples to look at, the same at every call, (k, *shape) float32 in model space."""
         return self.train(self.split.sample_positions(count))
+
+    def train_batch_sample(self, count: int) -> Batch:
+        """Up to `count` training samples to look at, with their conditions if they have any."""
+        if self.context is None:
+            return Batch(self.train_sample(count), None)
+        return self.train_batch(self.split.sample_positions(count))
+
+    def train_batch(self, positions: Tensor) -> Batch:
+        """Training samples, and their conditions if they have any."""
+        context = None if self.context is None else self.context.at(self.split.train_rows(positions))
+        return Batch(self.train(positions), context)
+
+    @cached_property
+    def conditions(self) -> Conditions | None:
+        """The law of the conditions, as training rows from all over the data show it; None where there are none."""
+        if self.context is None:
+            return None
+        return self.context.conditions(self.split.train_rows(self.split.sample_positions(KEPT_CONDITIONS)))
+
+    def heldout_batch(self, positions: Tensor) -> Batch:
+        """Held-out samples, and their conditions if they have any."""
+        context = None if self.context is None else self.context.at(self.split.heldout[positions])
+        return Batch(self.heldout(positions), context)
 
     def heldout(self, positions: Tensor) -> Tensor:
         """Held-out samples at positions 0..heldout_count-1, (k, *shape) float32 in model space."""

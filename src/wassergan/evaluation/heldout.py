@@ -5,7 +5,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from wassergan.data import Source
+from wassergan.data import Batch, Source
 from wassergan.distances import sliced_w1, w1_interval
 from wassergan.training import sample_chunks
 
@@ -16,6 +16,9 @@ INTERVAL_TOLERANCE, INTERVAL_SECONDS = 0.01, 20.0
 
 class HeldoutDistance:
     """Sliced W1 between generated and held-out samples in model space, beside its floor.
+
+    Samples that are drawn under conditions are compared together with them, as vectors behind each other: samples that
+    do not go with their conditions are far from the data.
 
     The floor is the sliced W1 of as many training samples against the same held-out ones: what a generator that
     drew from the data themselves would score. Latents and directions are fixed, so ticks can be compared; the
@@ -30,8 +33,9 @@ class HeldoutDistance:
 
     def __init__(self, source: Source, *, latent_dim: int, samples: int = LARGEST_SAMPLE, seed: int = 0) -> None:
         self._latent_dim, self._samples, self._seed = latent_dim, samples, seed
-        self._heldout = source.heldout(torch.arange(min(LARGEST_SAMPLE, source.heldout_count))).flatten(1)
-        self._real = source.train_sample(samples).flatten(1)
+        self._conditions = source.conditions
+        self._heldout = _vectors(source.heldout_batch(torch.arange(min(LARGEST_SAMPLE, source.heldout_count))))
+        self._real = _vectors(source.train_batch_sample(samples))
         self.floor = self._distance(self._real)
 
     def __call__(self, generator: nn.Module) -> dict[str, float]:
@@ -59,8 +63,18 @@ class HeldoutDistance:
         return bounds.lower, bounds.upper
 
     def _generated(self, generator: nn.Module, count: int) -> Tensor:
-        return torch.cat(list(sample_chunks(generator, count, latent_dim=self._latent_dim, seed=self._seed))).flatten(1)
+        chunks = sample_chunks(
+            generator, count, latent_dim=self._latent_dim, seed=self._seed, conditions=self._conditions
+        )
+        context = None if self._conditions is None else self._conditions.vectors(0, count, seed=self._seed)
+        return _vectors(Batch(torch.cat(list(chunks)), context))
 
     def _distance(self, samples: Tensor) -> float:
         rng = torch.Generator().manual_seed(self._seed)
         return sliced_w1(samples, self._heldout, projections=PROJECTIONS, rng=rng).item()
+
+
+def _vectors(batch: Batch) -> Tensor:
+    """Samples and their conditions, one behind the other, (n, numbers of both)."""
+    samples = batch.samples.flatten(1)
+    return samples if batch.context is None else torch.cat([samples, batch.context], 1)

@@ -8,6 +8,7 @@ import torch
 
 from wassergan import __version__
 from wassergan.data import Codec, number_codec
+from wassergan.errors import UserError
 from wassergan.sampling import Sampler
 
 VERSION = 1
@@ -32,6 +33,12 @@ def describe(content: Mapping[str, Any], sampler: Sampler) -> dict[str, Any]:
         modules in words), `run`, `settings` (resolved), `version` and `wassergan`.
     """
     settings, codec = content["settings"], number_codec(sampler.codec, "wassergan export")
+    if sampler.conditions is not None:
+        raise UserError(
+            "wassergan export knows no generators with conditions yet",
+            found=", ".join(sampler.conditions.names),
+            mend="draw from the run with wassergan sample --given",
+        )
     return {
         "version": VERSION,
         "wassergan": __version__,

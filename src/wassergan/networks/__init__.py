@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from wassergan.errors import unknown_name
-from wassergan.networks.checks import check_critic, check_generator, evaluating
+from wassergan.networks.checks import Critic, check_critic, check_generator, critic_given, evaluating
 from wassergan.networks.conv import ConvCritic, ConvGenerator
 from wassergan.networks.drawing import DrawingGenerator, FieldLayout, TableHead
 from wassergan.networks.heads import Bounded
@@ -19,6 +19,7 @@ __all__ = [
     "Bounded",
     "ConvCritic",
     "ConvGenerator",
+    "Critic",
     "DrawingGenerator",
     "FieldLayout",
     "MLPCritic",
@@ -30,6 +31,7 @@ __all__ = [
     "build_networks",
     "check_critic",
     "check_generator",
+    "critic_given",
     "evaluating",
 ]
 
@@ -50,6 +52,8 @@ def build_networks(
     generator_norm: str,
     critic_norm: str,
     seed: int,
+    context_dim: int = 0,
+    pack: int = 1,
 ) -> tuple[nn.Module, nn.Module]:
     """A generator and a critic for samples of a shape; the same seed gives the same weights.
 
@@ -66,6 +70,8 @@ def build_networks(
         generator_norm: `layer` or `none`, and for `conv` and `resnet` also `batch`.
         critic_norm: of `conv` and `resnet`: `layer`, `none` or `batch`.
         seed: of the initial weights; the global random state is left as it was.
+        context_dim: numbers that say under which condition a sample is drawn; they come before the latent vector.
+        pack: samples that the critic scores together (see `training.packed`).
 
     Raises:
         UserError: an unknown name, or a shape that the network cannot take.
@@ -73,11 +79,12 @@ def build_networks(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         drawing, head = (head, nn.Identity()) if isinstance(head, TableHead) else (None, head)
+        inputs, scored, told = latent_dim + context_dim, (pack * shape[0], *shape[1:]), pack * context_dim
         match kind:
             case "mlp" | "residual":
                 fully_connected = MLPGenerator if kind == "mlp" else ResidualGenerator
                 generator = fully_connected(
-                    latent_dim,
+                    inputs,
                     shape,
                     head=head,
                     widths=generator_widths,
@@ -86,16 +93,16 @@ def build_networks(
                 )
                 return (
                     generator if drawing is None else DrawingGenerator(generator, drawing),
-                    MLPCritic(shape, widths=critic_widths, activation=critic_activation),
+                    MLPCritic(scored, widths=critic_widths, activation=critic_activation, context_dim=told),
                 )
             case "conv":
                 return (
-                    ConvGenerator(latent_dim, shape, head=head, maps=maps, norm=generator_norm),
-                    ConvCritic(shape, maps=maps, norm=critic_norm, activation=critic_activation),
+                    ConvGenerator(inputs, shape, head=head, maps=maps, norm=generator_norm),
+                    ConvCritic(scored, maps=maps, norm=critic_norm, activation=critic_activation, context_dim=told),
                 )
             case "resnet":
                 return (
-                    ResNetGenerator(latent_dim, shape, head=head, maps=maps, norm=generator_norm),
-                    ResNetCritic(shape, maps=maps, norm=critic_norm),
+                    ResNetGenerator(inputs, shape, head=head, maps=maps, norm=generator_norm),
+                    ResNetCritic(scored, maps=maps, norm=critic_norm, context_dim=told),
                 )
     raise unknown_name("network", kind, NETWORKS)

@@ -1,6 +1,6 @@
 """What any generator or critic must satisfy, the user's own modules included; checked once, before training."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from wassergan.errors import UserError
 
+Critic = Callable[[Tensor], Tensor]
 _SQUASHING = (nn.Sigmoid, nn.Tanh, nn.Hardsigmoid, nn.Hardtanh, nn.Softmax, nn.LogSigmoid, nn.Softsign)
 
 
@@ -22,12 +23,23 @@ def evaluating(network: nn.Module) -> Iterator[None]:
         network.train(training)
 
 
-def check_critic(critic: nn.Module, samples: Tensor) -> None:
+def critic_given(critic: nn.Module, context: Tensor | None) -> Critic:
+    """A critic as a function of the samples alone: their context is given, and not perturbed by a penalty.
+
+    Args:
+        critic: maps (n, ...), and (n, k) if there is a context, to n scores.
+        context: of each sample, (n, k), or None.
+    """
+    return critic if context is None else lambda samples: critic(samples, context)
+
+
+def check_critic(critic: nn.Module, samples: Tensor, context: Tensor | None = None) -> None:
     """Refuse a critic that squashes its score or does not give one score per sample.
 
     Args:
-        critic: maps (n, ...) to (n,) or (n, 1).
+        critic: maps (n, ...), and (n, k) if there is a context, to (n,) or (n, 1).
         samples: at least 2 samples in model space, on the critic's device.
+        context: of each, (n, k), if samples are drawn under conditions.
 
     Raises:
         UserError: with the reason.
@@ -39,7 +51,7 @@ def check_critic(critic: nn.Module, samples: Tensor) -> None:
             mend="end it in a linear layer: a Wasserstein critic is no probability",
         )
     with evaluating(critic), torch.no_grad():
-        scores = critic(samples)
+        scores = critic_given(critic, context)(samples)
     if scores.shape not in ((len(samples),), (len(samples), 1)):
         raise UserError(
             "The critic must give one score per sample",

@@ -54,6 +54,14 @@ def norm_layer(name: str, channels: int) -> nn.Module:
     raise unknown_name("norm", name, NORMS)
 
 
+def with_planes(samples: Tensor, context: Tensor | None) -> Tensor:
+    """Pictures (n, C, H, W) with a constant channel for each number of their context (n, k)."""
+    if context is None:
+        return samples
+    planes = context.to(samples.dtype)[:, :, None, None].expand(-1, -1, *samples.shape[2:])
+    return torch.cat([samples, planes], 1)
+
+
 class ConvCritic(nn.Module):
     """4×4 convolutions of stride 2, doubling the maps (64, 128, 256 for 32×32), then one linear layer.
 
@@ -65,13 +73,21 @@ class ConvCritic(nn.Module):
         maps: maps of the first convolution.
         norm: `layer`, `batch` or `none`.
         activation: `leaky_relu`, `silu` or `maxmin`.
+        context_dim: numbers that say under which condition a sample was drawn; each is a constant channel.
     """
 
     def __init__(
-        self, shape: tuple[int, ...], *, maps: int = 64, norm: str = "layer", activation: str = "leaky_relu"
+        self,
+        shape: tuple[int, ...],
+        *,
+        maps: int = 64,
+        norm: str = "layer",
+        activation: str = "leaky_relu",
+        context_dim: int = 0,
     ) -> None:
         super().__init__()
         channels, height, width = image_shape(shape, "conv")
+        channels += context_dim
         layers: list[nn.Module] = []
         for stage in range(len(halvings(height, width)) - 1 or 1):
             wider = maps * 2**stage
@@ -83,9 +99,9 @@ class ConvCritic(nn.Module):
             channels, height, width = wider, height // 2, width // 2
         self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * height * width, 1))
 
-    def forward(self, samples: Tensor) -> Tensor:
-        """(n, C, H, W) to (n,)."""
-        return torch.squeeze(self.body(samples), 1)
+    def forward(self, samples: Tensor, context: Tensor | None = None) -> Tensor:
+        """(n, C, H, W), and (n, context_dim) if there is any, to (n,)."""
+        return torch.squeeze(self.body(with_planes(samples, context)), 1)
 
     def lipschitz_chain(self) -> nn.Sequential:
         """All layers: what is left is reshaping."""

@@ -29,6 +29,11 @@ def hidden_layers(inputs: int, widths: Sequence[int], *, norm: str, activation_n
     return layers
 
 
+def beside(values: Tensor, context: Tensor | None) -> Tensor:
+    """Vectors (n, d) with those of their context (n, k) behind them."""
+    return values if context is None else torch.cat([values, context.to(values.dtype)], 1)
+
+
 class MLPGenerator(nn.Module):
     """Latent (n, latent_dim) to samples (n, *shape).
 
@@ -71,6 +76,7 @@ class MLPCritic(nn.Module):
         shape: one sample in model space.
         widths: hidden widths.
         activation: `leaky_relu`, `silu` or `maxmin`.
+        context_dim: numbers that say under which condition a sample was drawn.
     """
 
     def __init__(
@@ -79,15 +85,16 @@ class MLPCritic(nn.Module):
         *,
         widths: Sequence[int] = (1024, 512, 256),
         activation: str = "leaky_relu",
+        context_dim: int = 0,
     ) -> None:
         super().__init__()
-        last = widths[-1] if widths else math.prod(shape)
-        hidden = hidden_layers(math.prod(shape), widths, norm="none", activation_name=activation)
-        self.body = nn.Sequential(*hidden, nn.Linear(last, 1))
+        inputs = math.prod(shape) + context_dim
+        hidden = hidden_layers(inputs, widths, norm="none", activation_name=activation)
+        self.body = nn.Sequential(*hidden, nn.Linear(widths[-1] if widths else inputs, 1))
 
-    def forward(self, samples: Tensor) -> Tensor:
-        """(n, *shape) to (n,)."""
-        return torch.squeeze(self.body(samples.flatten(1)), 1)
+    def forward(self, samples: Tensor, context: Tensor | None = None) -> Tensor:
+        """(n, *shape), and (n, context_dim) if there is any, to (n,)."""
+        return torch.squeeze(self.body(beside(samples.flatten(1), context)), 1)
 
     def lipschitz_chain(self) -> nn.Sequential:
         """All layers: what is left is reshaping."""

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, relu
 
-from wassergan.networks.conv import halvings, image_shape, norm_layer
+from wassergan.networks.conv import halvings, image_shape, norm_layer, with_planes
 
 
 class UpBlock(nn.Module):
@@ -89,11 +89,13 @@ class ResNetCritic(nn.Module):
         shape: (channels, height, width).
         maps: maps in every block.
         norm: `none` (as in the paper at 32×32), `layer` or `batch`.
+        context_dim: numbers that say under which condition a sample was drawn; each is a constant channel.
     """
 
-    def __init__(self, shape: tuple[int, ...], *, maps: int = 128, norm: str = "none") -> None:
+    def __init__(self, shape: tuple[int, ...], *, maps: int = 128, norm: str = "none", context_dim: int = 0) -> None:
         super().__init__()
         channels, height, width = image_shape(shape, "resnet")
+        channels += context_dim
         stages = max(1, len(halvings(height, width, smallest=8)) - 1)
         blocks = [DownBlock(channels, maps, norm=norm, halve=True, first=True)]
         blocks += [DownBlock(maps, maps, norm=norm, halve=True) for _ in range(stages - 1)]
@@ -101,7 +103,7 @@ class ResNetCritic(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.score = nn.Linear(maps, 1)
 
-    def forward(self, samples: Tensor) -> Tensor:
-        """(n, C, H, W) to (n,)."""
-        hidden = relu(self.blocks(samples)).mean(dim=(2, 3))
+    def forward(self, samples: Tensor, context: Tensor | None = None) -> Tensor:
+        """(n, C, H, W), and (n, context_dim) if there is any, to (n,)."""
+        hidden = relu(self.blocks(with_planes(samples, context))).mean(dim=(2, 3))
         return torch.squeeze(self.score(hidden), 1)

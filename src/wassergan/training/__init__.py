@@ -5,7 +5,7 @@ from wassergan.training.distributed import ALONE, Processes, launched, open_proc
 from wassergan.training.optimizers import OptimizerSettings, rate_schedule
 from wassergan.training.runlog import RunLog, read_log
 from wassergan.training.shares import match_shares
-from wassergan.training.trainer import SAMPLING_CHUNK, Trainer, sample_chunks
+from wassergan.training.trainer import SAMPLING_CHUNK, Trainer, sample_chunks, under
 
 __all__ = [
     "ALONE",
@@ -23,4 +23,5 @@ __all__ = [
     "read_log",
     "sample_chunks",
     "save_checkpoint",
+    "under",
 ]

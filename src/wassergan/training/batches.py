@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from wassergan.constraints import WHOLE, Share
-from wassergan.data import Source
+from wassergan.data import Batch, Source
 from wassergan.errors import UserError
 from wassergan.training.order import order_of
 
@@ -43,11 +43,11 @@ class BatchStream:
         self._source, self._batch_size, self._seed, self._share = source, batch_size, seed, share
         self._served = 0
         self._order = order_of(source, seed=seed)
-        self._ahead: deque[Future[Tensor]] = deque()
+        self._ahead: deque[Future[Batch]] = deque()
         self._reader = None if source.fits_in_memory else ThreadPoolExecutor(1, thread_name_prefix="batches")
 
-    def draw(self) -> Tensor:
-        """This process's rows of the next batch, (batch_size / share.of, *shape) float32 in model space, on the CPU."""
+    def draw(self) -> Batch:
+        """This process's rows of the next batch, batch_size / share.of of them, float32 in model space, on the CPU."""
         if self._reader is None:
             batch = self._read(self._served)
         else:
@@ -67,11 +67,11 @@ class BatchStream:
         self._served = state["served"]
         self._ahead.clear()
 
-    def _read(self, first: int) -> Tensor:
+    def _read(self, first: int) -> Batch:
         if self._reader is not None:
             spans = self._spans(first)
             self._source.expect([window for span in spans for window in self._order.windows(*span)][: len(spans) + 1])
-        return self._source.train(self._share.rows(self._positions(first)))
+        return self._source.train_batch(self._share.rows(self._positions(first)))
 
     def _positions(self, first: int) -> Tensor:
         """Positions of the batch before which `first` samples were served, (batch_size,) int64."""

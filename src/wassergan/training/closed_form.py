@@ -79,13 +79,14 @@ class ClosedForm:
         return cls(layers, [layer.negative_slope for layer in activations])
 
     @torch.no_grad()
-    def backward(self, real: Tensor, fake: Tensor, loss: Loss) -> dict[str, Tensor]:
+    def backward(self, real: Tensor, fake: Tensor, loss: Loss, context: Tensor | None = None) -> dict[str, Tensor]:
         """Put the gradient of loss and penalty into the weights' `grad`; return detached statistics.
 
         Args:
             real: (n, *shape).
             fake: (n, *shape).
             loss: what is to be differentiated.
+            context: (n, k), the conditions of real and fake alike; slopes are taken in the samples alone.
         """
         batches = [real, fake]
         if loss.penalised:
@@ -94,6 +95,9 @@ class ClosedForm:
         biases: list[Tensor] = [layer.bias for layer in self._layers]
         count, scored = real.shape[0], real.shape[0] + fake.shape[0]
         points = torch.cat(batches).flatten(1)
+        free = points.shape[1]
+        if context is not None:
+            points = torch.cat([points, context.to(points).repeat(len(batches), 1)], 1)
         if loss.precision == torch.bfloat16:
             points = points.bfloat16()
             weights, biases = ([each.bfloat16() for each in some] for some in (weights, biases))
@@ -110,7 +114,9 @@ class ClosedForm:
             by_score.append(torch.ones_like(real_scores))
         deltas = self._back(torch.cat(by_score).to(points.dtype)[:, None], linear, weights)
         if loss.penalised:
-            statistics["penalty"], pushed = slope_penalty(loss, (deltas[0][scored:] @ weights[0]).to(real.dtype))
+            statistics["penalty"], pushed = slope_penalty(
+                loss, (deltas[0][scored:] @ weights[0][:, :free]).to(real.dtype)
+            )
             self._push(pushed, inputs, linear, weights)
 
         for layer, delta, given in zip(self._layers, deltas, inputs, strict=True):
@@ -119,24 +125,30 @@ class ClosedForm:
         return statistics
 
     @torch.no_grad()
-    def generator_loss(self, fake: Tensor, objective: Objective, precision: torch.dtype) -> tuple[Tensor, Tensor]:
+    def generator_loss(
+        self, fake: Tensor, objective: Objective, precision: torch.dtype, context: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The generator's loss, a scalar, and its gradient by the fakes that the critic scores.
 
         Args:
             fake: (n, *shape).
             objective: of the scores.
             precision: of the passes through the critic.
+            context: (n, k), the conditions of the fakes.
         """
         weights: list[Tensor] = [layer.weight for layer in self._layers]
         biases: list[Tensor] = [layer.bias for layer in self._layers]
         points = fake.flatten(1)
+        free = points.shape[1]
+        if context is not None:
+            points = torch.cat([points, context.to(points)], 1)
         if precision == torch.bfloat16:
             points = points.bfloat16()
             weights, biases = ([each.bfloat16() for each in some] for some in (weights, biases))
         inputs, linear = self._forward(points, weights, biases)
         scores = torch.addmv(biases[-1], inputs[-1], weights[-1][0]).to(self._layers[0].weight.dtype)
         by_score = objective.generator_loss_slopes(scores).to(points.dtype)
-        gradient = self._back(by_score[:, None], linear, weights)[0] @ weights[0]
+        gradient = self._back(by_score[:, None], linear, weights)[0] @ weights[0][:, :free]
         return objective.generator_loss(scores), gradient.view_as(fake).to(fake.dtype)
 
     def _forward(
@@ -159,7 +171,8 @@ class ClosedForm:
     def _push(self, pushed: Tensor, inputs: list[Tensor], linear: list[Tensor], weights: list[Tensor]) -> None:
         """Put u_l in the place of the inputs of the points between, which nothing needs any more."""
         first = inputs[0].shape[0] - pushed.shape[0]
-        inputs[0][first:] = pushed
+        inputs[0][first:, : pushed.shape[1]] = pushed
+        inputs[0][first:, pushed.shape[1] :] = 0  # conditions are not perturbed
         for weight, slope, before, (given, made) in zip(weights, self._slopes, linear, pairwise(inputs), strict=False):
             product = given[first:] @ weight.T
             made[first:] = leaky_relu_backward(product, before[first:], slope, False)

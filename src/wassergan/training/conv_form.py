@@ -172,14 +172,16 @@ class ConvForm:
         return cls(stages, head)
 
     @torch.no_grad()
-    def backward(self, real: Tensor, fake: Tensor, loss: Loss) -> dict[str, Tensor]:
+    def backward(self, real: Tensor, fake: Tensor, loss: Loss, context: Tensor | None = None) -> dict[str, Tensor]:
         """Put the gradient of loss and penalty into the weights' `grad`; return detached statistics.
 
         Args:
             real: (n, C, H, W).
             fake: (n, C, H, W).
             loss: what is to be differentiated.
+            context: None: a critic that is told conditions has no form here.
         """
+        assert context is None
         batches = [real, fake]
         if loss.penalised:
             batches.append(points_between(real, fake, loss.rng, loss.constraint.share))
@@ -221,14 +223,18 @@ class ConvForm:
         return statistics
 
     @torch.no_grad()
-    def generator_loss(self, fake: Tensor, objective: Objective, precision: torch.dtype) -> tuple[Tensor, Tensor]:
+    def generator_loss(
+        self, fake: Tensor, objective: Objective, precision: torch.dtype, context: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The generator's loss, a scalar, and its gradient by the fakes that the critic scores.
 
         Args:
             fake: (n, C, H, W).
             objective: of the scores.
             precision: of the passes through the critic.
+            context: None: a critic that is told conditions has no form here.
         """
+        assert context is None
         dtype = torch.bfloat16 if precision == torch.bfloat16 else self._head.weight.dtype
         passes, values, head = self._forward(fake.permute(0, 2, 3, 1).to(dtype))
         scores = torch.mv(values, head).to(self._head.weight.dtype) + self._head.bias

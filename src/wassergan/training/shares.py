@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from wassergan.data import Conditions
 from wassergan.networks import DrawingGenerator
 from wassergan.networks.drawing import SCALE
 from wassergan.training.trainer import sample_chunks
@@ -14,7 +15,13 @@ SEED = 2**62 + 1  # not one that anybody draws samples with
 
 
 def match_shares(
-    generator: DrawingGenerator, shares: Tensor, *, latent_dim: int, rows: int = ROWS, rounds: int = ROUNDS
+    generator: DrawingGenerator,
+    shares: Tensor,
+    *,
+    latent_dim: int,
+    conditions: Conditions | None = None,
+    rows: int = ROWS,
+    rounds: int = ROUNDS,
 ) -> None:
     """Shift the logits of a generator's options until they are drawn with the shares that they have in the data.
 
@@ -25,6 +32,7 @@ def match_shares(
         generator: in evaluation mode; its head's `shift` is set.
         shares: (width,) of every one-hot entry among the training rows; anything for channels.
         latent_dim: numbers in a latent vector, noise included.
+        conditions: the law of what rows are drawn under, if they are.
         rows: drawn in each round.
         rounds: how many.
     """
@@ -33,7 +41,7 @@ def match_shares(
     wanted = shares.to(head.shift).clamp_min(0)
     for _ in range(rounds):
         total = torch.zeros(len(shares), dtype=torch.float64)
-        for chunk in sample_chunks(generator, rows, latent_dim=latent_dim, seed=SEED):
+        for chunk in sample_chunks(generator, rows, latent_dim=latent_dim, seed=SEED, conditions=conditions):
             total += chunk.sum(0, dtype=torch.float64)
         drawn = (total / (rows * SCALE)).to(head.shift)
         step = ((wanted + spare) / (drawn.clamp_min(0) + spare)).log().clamp(-LARGEST_STEP, LARGEST_STEP)

@@ -1,6 +1,6 @@
 """One critic step and one generator step, as in the algorithm box of the papers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -8,10 +8,22 @@ import torch
 from torch import Tensor, nn
 
 from wassergan.constraints import Constraint
+from wassergan.networks import critic_given
 from wassergan.objectives import Objective
 from wassergan.training.closed_form import ClosedForm, Loss
 from wassergan.training.conv_form import ConvForm
 from wassergan.training.distributed import ALONE, Processes
+
+Backward = Callable[[Tensor, Tensor, Loss, Tensor | None], dict[str, Tensor]]
+
+
+def packed(samples: Tensor, pack: int) -> Tensor:
+    """Samples (n, d, ...) side by side in packs: (n / pack, pack · d, ...).
+
+    A critic that scores packs sees how much samples differ from each other. Source: Lin, Khetan, Fanti, Oh 2018,
+    arXiv 1712.04086.
+    """
+    return samples if pack == 1 else samples.reshape(len(samples) // pack, -1, *samples.shape[2:])
 
 
 def draw_fakes(
@@ -21,7 +33,7 @@ def draw_fakes(
 
     Args:
         generator: in training mode.
-        latents: one (n, latent_dim) per critic step, fresh.
+        latents: one (n, latent_dim) per critic step, fresh, conditions before them.
         dtype: of the fakes.
         precision: float32, or bfloat16 for the forward pass.
     """
@@ -47,6 +59,7 @@ def critic_step(
     penalty_factor: float = 1.0,
     closed_form: ClosedForm | ConvForm | None = None,
     processes: Processes = ALONE,
+    context: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Update the critic once; return detached statistics on the device: penalty, and the two mean scores.
 
@@ -63,23 +76,25 @@ def critic_step(
         penalty_factor: on the penalty in this step's loss; 0 leaves the penalty out, and out of the statistics.
         closed_form: of this critic under this constraint, if there is one; else autograd finds the gradient.
         processes: each holds its own rows of the batch; gradients are averaged over them.
+        context: (n, k), the conditions of real and fake samples alike; no penalty perturbs them.
     """
     loss = Loss(objective, constraint, penalty_factor, rng, precision)
     optimizer.zero_grad(set_to_none=True)
-    statistics = (closed_form.backward if closed_form else partial(_backward, critic))(real, fake, loss)
+    backward: Backward = closed_form.backward if closed_form else partial(_backward, critic)
+    statistics = backward(real, fake, loss, context)
     processes.average_gradients(critic)
     optimizer.step()
     constraint.project(critic)
     return statistics
 
 
-def _backward(critic: nn.Module, real: Tensor, fake: Tensor, loss: Loss) -> dict[str, Tensor]:
+def _backward(critic: nn.Module, real: Tensor, fake: Tensor, loss: Loss, context: Tensor | None) -> dict[str, Tensor]:
     """Put the gradient of loss and penalty into the weights' `grad` by autograd; return detached statistics."""
     statistics = {}
     with reduced(real.device, loss.precision):
-        real_scores, fake_scores = score_both(critic, real, fake)
+        real_scores, fake_scores = score_both(critic, real, fake, context)
         if loss.penalty_factor > 0:
-            statistics["penalty"] = loss.constraint.penalty(critic, real, fake, loss.rng)
+            statistics["penalty"] = loss.constraint.penalty(critic_given(critic, context), real, fake, loss.rng)
     real_scores, fake_scores = real_scores.to(real.dtype), fake_scores.to(real.dtype)
     total = loss.objective.critic_loss(real_scores, fake_scores)
     if loss.penalty_factor > 0:
@@ -99,6 +114,8 @@ def generator_step(
     precision: torch.dtype,
     closed_form: ClosedForm | ConvForm | None = None,
     processes: Processes = ALONE,
+    context: Tensor | None = None,
+    pack: int = 1,
 ) -> dict[str, Tensor]:
     """Update the generator once against a frozen critic; return the detached loss.
 
@@ -106,21 +123,23 @@ def generator_step(
         generator: is updated.
         critic: scores the fakes; its weights get no gradient.
         optimizer: of the generator.
-        latent: (n, latent_dim), fresh.
+        latent: (n, latent_dim), fresh, conditions before it.
         objective: the losses.
         precision: float32, or bfloat16 for the forward passes.
         closed_form: of the critic, if there is one; else autograd passes through it.
         processes: gradients are averaged over them.
+        context: (n / pack, k), what the critic is told of the conditions.
+        pack: samples that the critic scores together.
     """
     optimizer.zero_grad(set_to_none=True)
     if closed_form:
         with reduced(latent.device, precision):
-            fake = generator(latent)
-        loss, by_fake = closed_form.generator_loss(fake.detach(), objective, precision)
+            fake = packed(generator(latent), pack)
+        loss, by_fake = closed_form.generator_loss(fake.detach(), objective, precision, context)
         fake.backward(by_fake)
     else:
         with frozen(critic), reduced(latent.device, precision):
-            scores = critic(generator(latent))
+            scores = critic_given(critic, context)(packed(generator(latent), pack))
         loss = objective.generator_loss(scores.to(latent.dtype))
         loss.backward()
     processes.average_gradients(generator)
@@ -128,11 +147,13 @@ def generator_step(
     return {"generator_loss": loss.detach()}
 
 
-def score_both(critic: nn.Module, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+def score_both(critic: nn.Module, real: Tensor, fake: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Scores of real and fake samples: one pass, or two where batch normalisation would mix them."""
     if couples_samples(critic):
-        return critic(real), critic(fake)
-    real_scores, fake_scores = critic(torch.cat([real, fake])).split([len(real), len(fake)])
+        scored = critic_given(critic, context)
+        return scored(real), scored(fake)
+    scored = critic_given(critic, None if context is None else torch.cat([context, context]))
+    real_scores, fake_scores = scored(torch.cat([real, fake])).split([len(real), len(fake)])
     return real_scores, fake_scores
 
 

@@ -1,7 +1,7 @@
 """The training loop: critic steps, a generator step, the average, and a tick now and then."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from wassergan.constraints import WHOLE, Constraint, Share, input_slopes, points_between
-from wassergan.data import Source
+from wassergan.data import Batch, Conditions, Source
 from wassergan.errors import UserError, WorkError, unknown_name
-from wassergan.networks import check_critic, check_generator, evaluating
+from wassergan.networks import check_critic, check_generator, critic_given, evaluating
 from wassergan.objectives import Objective, critic_gap
 from wassergan.training.averaging import AveragedGenerator
 from wassergan.training.batches import BatchStream
@@ -21,7 +21,7 @@ from wassergan.training.distributed import ALONE, Processes
 from wassergan.training.optimizers import OptimizerSettings
 from wassergan.training.seeds import derived_rng, derived_seed
 from wassergan.training.statistics import Statistics
-from wassergan.training.steps import critic_step, draw_fakes, generator_step, score_both
+from wassergan.training.steps import critic_step, draw_fakes, generator_step, packed, score_both
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
 WARM_UP_STEPS = 10  # left out of the speed: allocators and caches fill during them
@@ -39,8 +39,8 @@ class Trainer:
     `state_dict`, so that a saved and reloaded trainer goes on bit for bit on the CPU.
 
     Args:
-        generator: (n, latent_dim) to (n, *source.shape).
-        critic: (n, *source.shape) to (n,) or (n, 1).
+        generator: (n, latent_dim) to (n, *source.shape); conditions, if the source has any, come before the latents.
+        critic: (n, *source.shape) to (n,) or (n, 1); conditions, if there are any, are a second argument.
         source: training and held-out samples.
         objective: critic and generator losses.
         constraint: what keeps the critic Lipschitz.
@@ -57,6 +57,7 @@ class Trainer:
         seed: of every random stream.
         device: where to train.
         precision: `float32`, or `bf16` for the forward passes.
+        pack: samples that the critic scores together, see `packed`.
         processes: those that train together. Each draws the whole batch's positions and random numbers and keeps its
             own rows, so that their number changes nothing (but for modules that draw from the global random state).
 
@@ -84,6 +85,7 @@ class Trainer:
         seed: int = 0,
         device: torch.device | str = "cpu",
         precision: str = "float32",
+        pack: int = 1,
         processes: Processes = ALONE,
     ) -> None:
         if precision not in PRECISIONS:
@@ -94,6 +96,12 @@ class Trainer:
                 mend="use --constraint lp, gp, sn, orthogonal or clip",
             )
         processes.require_shares(batch_size)
+        if batch_size // processes.share.of % pack:
+            raise UserError(
+                "The batch cannot be cut into packs",
+                found=f"{batch_size // processes.share.of} samples per process in packs of {pack}",
+                mend="choose a --batch-size that --pack divides",
+            )
         self.processes = processes
         self.device = torch.device(device)
         # Transposed convolutions take a sixth less time with channels last; other weights have no such format.
@@ -101,20 +109,24 @@ class Trainer:
         self.critic = critic.to(self.device)
         self.source, self.objective, self.constraint = source, objective, constraint
         self.latent_dim, self.batch_size, self.critic_steps = latent_dim, batch_size, critic_steps
-        self.penalty_every = penalty_every
+        self.penalty_every, self.pack = penalty_every, pack
         self.precision, self._precision = precision, PRECISIONS[precision]
         self._rate_factor = rate_factor
         self._seed = seed
 
         self._batches = BatchStream(source, batch_size, seed=seed, share=processes.share)
-        self._heldout = source.heldout(torch.arange(min(MEASURED_SAMPLES, source.heldout_count)))
-        check_critic(self.critic, self._heldout[:2].repeat(2, *[1] * len(source.shape))[:2].to(self.device))
-        check_generator(self.generator, torch.zeros(2, latent_dim, device=self.device), source.shape)
+        self._heldout = source.heldout_batch(torch.arange(min(MEASURED_SAMPLES, source.heldout_count)))
+        real, context = self._scored(self._heldout, torch.arange(2 * pack) % source.heldout_count)
+        check_critic(self.critic, real, context)
+        inputs = latent_dim + (source.context.width if source.context else 0)
+        check_generator(self.generator, torch.zeros(2, inputs, device=self.device), source.shape)
         constraint.share = processes.share
         constraint.prepare(self.critic)
         for network in (self.generator, self.critic):
             processes.join_batch_norms(network)
-        self._closed_form = ClosedForm.of(self.critic, constraint) or ConvForm.of(self.critic, constraint)
+        self._closed_form = ClosedForm.of(self.critic, constraint) or (
+            None if source.context else ConvForm.of(self.critic, constraint)
+        )
 
         self._generator_optimizer = generator_optimizer.build(self.generator.parameters())
         self._critic_optimizer = critic_optimizer.build(self.critic.parameters())
@@ -199,10 +211,11 @@ class Trainer:
             # Training: critic steps on fresh real batches, one generator step, the average.
             with self._ambient_randomness():
                 self._set_rates()
-                for index, fake in enumerate(self._fakes()):
+                batches = [self._real() for _ in range(self.critic_steps)]
+                for index, (real, fake) in enumerate(zip(batches, self._fakes(batches), strict=True)):
                     due = (self.step * self.critic_steps + index) % self.penalty_every == 0
-                    self._statistics.add(self._critic_step(fake, penalty_factor=self.penalty_every if due else 0))
-                self._statistics.add(self._generator_step())
+                    self._statistics.add(self._critic_step(real, fake, penalty_factor=self.penalty_every if due else 0))
+                self._statistics.add(self._generator_step(batches[-1].context))
             self.step += 1
             self._average.update(batch_size=self.batch_size, samples_seen=self.step * self.batch_size)
             if self.step == stopwatch.warm_up_until:
@@ -231,7 +244,9 @@ class Trainer:
 
     def sample(self, count: int, *, seed: int = 0) -> Tensor:
         """Samples of the averaged generator in model space, (count, *shape) on the CPU; leaves training untouched."""
-        chunks = sample_chunks(self.averaged_generator, count, latent_dim=self.latent_dim, seed=seed)
+        chunks = sample_chunks(
+            self.averaged_generator, count, latent_dim=self.latent_dim, seed=seed, conditions=self.source.conditions
+        )
         return torch.cat(list(chunks))
 
     def state_dict(self) -> dict[str, Any]:
@@ -268,17 +283,21 @@ class Trainer:
         self.elapsed_seconds = state["elapsed_seconds"]
         self._timed = tuple(state["timed"])
 
-    def _fakes(self) -> tuple[Tensor, ...]:
-        """For all critic steps until the generator's next: it stays as it is until then."""
-        latents = [self._latent() for _ in range(self.critic_steps)]
-        return draw_fakes(self.generator, latents, dtype=self._heldout.dtype, precision=self._precision)
+    def _real(self) -> Batch:
+        samples, context = self._batches.draw()
+        return Batch(samples.to(self.device, non_blocking=True), self._at_hand(context))
 
-    def _critic_step(self, fake: Tensor, *, penalty_factor: float) -> dict[str, Tensor]:
+    def _fakes(self, batches: Sequence[Batch]) -> tuple[Tensor, ...]:
+        """For all critic steps until the generator's next, under the real samples' conditions: it stays as it is."""
+        latents = [self._latent(context) for _, context in batches]
+        return draw_fakes(self.generator, latents, dtype=self._heldout.samples.dtype, precision=self._precision)
+
+    def _critic_step(self, real: Batch, fake: Tensor, *, penalty_factor: float) -> dict[str, Tensor]:
         return critic_step(
             self.critic,
             self._critic_optimizer,
-            real=self._batches.draw().to(self.device, non_blocking=True),
-            fake=fake,
+            real=packed(real.samples, self.pack),
+            fake=packed(fake, self.pack),
             objective=self.objective,
             constraint=self.constraint,
             rng=self._penalty_rng,
@@ -286,23 +305,39 @@ class Trainer:
             penalty_factor=penalty_factor,
             closed_form=self._closed_form,
             processes=self.processes,
+            context=self._told(real.context),
         )
 
-    def _generator_step(self) -> dict[str, Tensor]:
+    def _generator_step(self, context: Tensor | None) -> dict[str, Tensor]:
+        """Under the last critic step's conditions, with fresh latents."""
         return generator_step(
             self.generator,
             self.critic,
             self._generator_optimizer,
-            latent=self._latent(),
+            latent=self._latent(context),
             objective=self.objective,
             precision=self._precision,
             closed_form=self._closed_form,
             processes=self.processes,
+            context=self._told(context),
+            pack=self.pack,
         )
 
-    def _latent(self) -> Tensor:
+    def _told(self, context: Tensor | None) -> Tensor | None:
+        """What the critic is told of the conditions (n, k): those of a whole pack."""
+        return None if context is None else packed(context, self.pack)
+
+    def _at_hand(self, context: Tensor | None) -> Tensor | None:
+        return None if context is None else context.to(self.device, non_blocking=True)
+
+    def _scored(self, batch: Batch, places: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Some samples of a batch, on the device, as the critic is given them."""
+        context = None if batch.context is None else batch.context[places]
+        return packed(batch.samples[places].to(self.device), self.pack), self._told(self._at_hand(context))
+
+    def _latent(self, context: Tensor | None) -> Tensor:
         whole = torch.randn(self.batch_size, self.latent_dim, generator=self._latent_rng, device=self.device)
-        return self.processes.share.rows(whole)
+        return under(context, self.processes.share.rows(whole))
 
     def _set_rates(self) -> None:
         factor = self._rate_factor(self.step)
@@ -313,13 +348,17 @@ class Trainer:
     def _heldout_measurements(self) -> Record:
         """Held-out gap and slopes; draws from a stream of its own, so that training does not notice."""
         rng = derived_rng(self._seed, "measurement", device=self.device)
-        real = self._heldout.to(self.device)
-        latent = torch.randn(len(real), self.latent_dim, generator=rng, device=self.device)
+        count = len(self._heldout.samples)
+        # Whole packs; of fewer samples than a pack holds, some twice.
+        places = torch.arange(max(count - count % self.pack, self.pack)) % count
+        real, told = self._scored(self._heldout, places)
+        latent = torch.randn(len(places), self.latent_dim, generator=rng, device=self.device)
+        context = None if self._heldout.context is None else self._at_hand(self._heldout.context[places])
         with torch.no_grad(), evaluating(self.generator), evaluating(self.critic):
-            fake = self.generator(latent)
-            real_scores, fake_scores = score_both(self.critic, real, fake)
+            fake = packed(self.generator(under(context, latent)), self.pack)
+            real_scores, fake_scores = score_both(self.critic, real, fake, told)
         with evaluating(self.critic):
-            slopes = input_slopes(self.critic, points_between(real, fake, rng))
+            slopes = input_slopes(critic_given(self.critic, told), points_between(real, fake, rng))
         return {
             "critic_gap_heldout": critic_gap(real_scores, fake_scores).item(),
             "slope_mean": slopes.mean().item(),
@@ -390,8 +429,19 @@ class Stopwatch:
         return stretch
 
 
+def under(context: Tensor | None, latent: Tensor) -> Tensor:
+    """What a generator is given: conditions (n, k), if there are any, and latents (n, latent_dim) behind them."""
+    return latent if context is None else torch.cat([context, latent], 1)
+
+
 def sample_chunks(
-    generator: nn.Module, count: int, *, latent_dim: int, seed: int, share: Share = WHOLE
+    generator: nn.Module,
+    count: int,
+    *,
+    latent_dim: int,
+    seed: int,
+    share: Share = WHOLE,
+    conditions: Conditions | None = None,
 ) -> Iterator[Tensor]:
     """Samples in model space, in chunks on the CPU; sample i depends on the seed and i alone.
 
@@ -403,14 +453,17 @@ def sample_chunks(
         latent_dim: numbers in a latent vector.
         seed: of the latents.
         share: of the chunks, every `share.of`-th from `share.index` on; all by default.
+        conditions: to draw under, if the generator was trained under some.
     """
     rng = torch.Generator().manual_seed(seed)
     device = next(generator.parameters()).device
     ready = not any(module.training for module in generator.modules())
     for index, start in enumerate(range(0, count, SAMPLING_CHUNK)):
-        latent = torch.randn(SAMPLING_CHUNK, latent_dim, generator=rng).to(device)
+        latent = torch.randn(SAMPLING_CHUNK, latent_dim, generator=rng)
         if index % share.of != share.index:
             continue
+        latent = latent[: count - start]
+        context = None if conditions is None else conditions.vectors(start, len(latent), seed=seed)
         with torch.no_grad(), nullcontext() if ready else evaluating(generator):
-            samples: Tensor = generator(latent[: count - start])
+            samples: Tensor = generator(under(context, latent).to(device))
         yield samples.cpu()

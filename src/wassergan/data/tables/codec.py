@@ -64,6 +64,7 @@ class TableCodec:
         dialect: of a CSV file: delimiter and encoding.
         arrow_schema: of an Arrow table, serialised, base64; else empty.
         shares: of each one-hot entry among the training rows; 0 for channels.
+        given: names of columns that are conditions: they have no place in model space, and decoding is told them.
     """
 
     layout = "table"
@@ -76,16 +77,23 @@ class TableCodec:
         dialect: Mapping[str, str] | None = None,
         arrow_schema: str = "",
         shares: Sequence[float] = (),
+        given: Sequence[str] = (),
     ) -> None:
         self.columns = tuple(columns)
         self.dialect = dict(dialect or {})
         self.arrow_schema = arrow_schema
         self.shares = tuple(shares)
+        self.given = tuple(given)
+
+    @cached_property
+    def _drawn(self) -> tuple[ColumnCodec, ...]:
+        """The columns that have a place in model space."""
+        return tuple(column for column in self.columns if column.name not in self.given)
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        """The layout of each column in model space."""
-        return tuple(column.coding.field for column in self.columns)
+        """The layout in model space of each column that is no condition."""
+        return tuple(column.coding.field for column in self._drawn)
 
     @property
     def width(self) -> int:
@@ -99,19 +107,26 @@ class TableCodec:
     def encode(self, values: Tensor) -> Tensor:
         """(n, columns) to (n, width) float32."""
         rows = values.numpy()
-        blocks = [column.coding.encode(self._counted(column, rows)) for column in self.columns]
+        blocks = [column.coding.encode(self._counted(column, rows)) for column in self._drawn]
         return torch.from_numpy(np.concatenate(blocks, axis=1))
 
-    def decode(self, samples: Tensor) -> Tensor:
-        """(n, width) in model space to (n, columns), within bounds, rounded to each column's decimals."""
-        return torch.from_numpy(self.decode_numpy(samples))
+    def decode(self, samples: Tensor, given: Values | None = None) -> Tensor:
+        """(n, width) in model space to (n, columns), within bounds, rounded to each column's decimals.
 
-    def decode_numpy(self, samples: Tensor) -> NDArray[Any]:
+        Args:
+            samples: in model space.
+            given: (n, given columns), what the conditions of the samples are; None where there are none.
+        """
+        return torch.from_numpy(self.decode_numpy(samples, given))
+
+    def decode_numpy(self, samples: Tensor, given: Values | None = None) -> NDArray[Any]:
         """Like `decode`, as a NumPy array."""
         vectors, start = samples.detach().cpu().numpy(), 0
         rows = np.empty((len(vectors), len(self.columns)))
-        for place, column in enumerate(self.columns):
-            width = column.coding.field.width
+        if given is not None:
+            rows[:, [self._place[name] for name in self.given]] = given
+        for column in self._drawn:
+            place, width = self._place[column.name], column.coding.field.width
             values = column.coding.decode(vectors[:, start : start + width])
             start += width
             if column.since:
@@ -126,14 +141,19 @@ class TableCodec:
     def state(self) -> dict[str, Any]:
         """Plain types, for a checkpoint."""
         columns = [column.state() for column in self.columns]
-        plain = {"dialect": self.dialect, "arrow_schema": self.arrow_schema, "shares": list(self.shares)}
+        plain = {
+            "dialect": self.dialect,
+            "arrow_schema": self.arrow_schema,
+            "shares": list(self.shares),
+            "given": list(self.given),
+        }
         return {"columns": columns, **plain}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "TableCodec":
         """The inverse of `state`."""
         columns = [ColumnCodec.from_state(each) for each in state["columns"]]
-        return cls(columns, **{name: state[name] for name in ("dialect", "arrow_schema", "shares")})
+        return cls(columns, **{name: state[name] for name in ("dialect", "arrow_schema", "shares", "given")})
 
 
 def _rounded(values: Values, column: ColumnCodec) -> Values:

@@ -1,10 +1,15 @@
 """What a reader of tables hands on: columns as they stand in the file, before anything is decided about them."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from wassergan.errors import UserError
+
+MOST_CLASSES = 256  # different whole numbers that are taken for names of classes
 
 
 @dataclass(frozen=True)
@@ -68,3 +73,41 @@ class RawTable:
     def place(self, row: int) -> str:
         """How a reader finds a row."""
         return f"line {row + self.first_line}" if self.first_line else f"row {row}"
+
+
+def raw_array(arrays: Mapping[str, NDArray[Any]], name: str) -> RawTable:
+    """Arrays (n,) as columns: numbers, text or booleans; a few different whole numbers are classes.
+
+    Raises:
+        UserError: another type, or different lengths.
+    """
+    columns = tuple(_column_of(column, array, name) for column, array in arrays.items())
+    lengths = {column: len(array) for column, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        raise UserError(f"The labels of {name} differ in length", found=f"{lengths}")
+    return RawTable(name, columns, next(iter(lengths.values()), 0))
+
+
+def raw_texts(texts: Mapping[str, Sequence[str]], name: str) -> RawTable:
+    """Lists of text as columns."""
+    return raw_array({column: np.array(list(each), dtype=str) for column, each in texts.items()}, name)
+
+
+def _column_of(column: str, array: NDArray[Any], name: str) -> TextColumn | TypedColumn:
+    if array.dtype == object and all(isinstance(each, str) for each in array.tolist()):
+        array = array.astype(str)
+    match array.dtype.kind:
+        case "U":
+            levels, codes = np.unique(array, return_inverse=True)
+            return TextColumn(column, levels.tolist(), codes.astype(np.int32))
+        case "b":
+            return TypedColumn(column, "boolean", array.astype(np.float64))
+        case "i" | "u":
+            levels, codes = np.unique(array, return_inverse=True)
+            if len(levels) <= MOST_CLASSES:
+                own = tuple(levels.tolist())
+                return TextColumn(column, [str(each) for each in own], codes.astype(np.int32), own, declared=True)
+            return TypedColumn(column, "number", array.astype(np.float64), whole=True)
+        case "f":
+            return TypedColumn(column, "number", array.astype(np.float64))
+    raise UserError(f"Labels {column} of {name} are no numbers, text or booleans", found=f"type {array.dtype}")

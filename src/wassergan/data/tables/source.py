@@ -1,6 +1,6 @@
 """A table as a source: every column's kind found out, its coding fitted to the training rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,12 @@ from torch import Tensor
 from wassergan.data.source import HELDOUT_SHARE, Source, split_rows
 from wassergan.data.tables.codec import ColumnCodec, TableCodec
 from wassergan.data.tables.codings import CategoryCoding, Field, NumberCoding
+from wassergan.data.tables.context import ColumnContext
 from wassergan.data.tables.forms import DateForm, LevelForm, Values
 from wassergan.data.tables.infer import Column, infer_columns
 from wassergan.data.tables.raw import RawTable
 from wassergan.data.tables.schema import Schema
-from wassergan.errors import UserError
+from wassergan.errors import UserError, unknown_name
 
 SUMMED_ROWS = 2**14
 CLOSER = 0.1  # a date counts from an earlier one if their difference spreads this much less
@@ -38,6 +39,7 @@ def table_source(
     table: RawTable,
     *,
     schema: Schema | None = None,
+    condition: Sequence[str] = (),
     heldout: float = HELDOUT_SHARE,
     seed: int = 0,
     report: Callable[[str], None] = lambda message: None,
@@ -47,6 +49,7 @@ def table_source(
     Args:
         table: as it stands in the file.
         schema: what the user says about it.
+        condition: names of columns under whose values the others are drawn.
         heldout: share held out; 0 to 1.
         seed: chooses the held-out rows.
         report: told what was left out, and which columns are constant.
@@ -57,13 +60,17 @@ def table_source(
     if table.rows == 0:
         raise UserError(f"{table.name} holds no rows", mend="give data")
     columns = infer_columns(table, schema or Schema(), report=report)
+    _check_condition(table.name, condition, [column.name for column in columns])
     split = split_rows(table.rows, heldout=heldout, seed=seed)
     fitted: list[ColumnCodec] = []
     for column in columns:
-        fitted.append(_fitted(column, columns[: len(fitted)], split.train.numpy()))
-    codec = TableCodec(fitted, dialect=table.dialect, arrow_schema=table.arrow_schema)
+        # What is given may not count from what is drawn.
+        known = [each for each in columns[: len(fitted)] if column.name not in condition or each.name in condition]
+        fitted.append(_fitted(column, known, split.train.numpy()))
+    codec = TableCodec(fitted, dialect=table.dialect, arrow_schema=table.arrow_schema, given=condition)
     if codec.width == 0:
-        raise UserError(f"Every column of {table.name} has one level alone", mend="give data that vary")
+        what = "that is no condition " if condition else ""
+        raise UserError(f"Every column of {table.name} {what}has one level alone", mend="give data that vary")
     constant = [column.name for column in fitted if column.coding.field.width == 0]
     if constant:
         report(f"Constant in {table.name}, and written back as they are: {', '.join(constant)}.")
@@ -71,7 +78,44 @@ def table_source(
     codec.shares = _shares(codec, rows[split.train.numpy()])
     source = Source(table.name, "table", (codec.width,), TableReader(rows), codec, split)
     source.columns = tuple(column.name for column in columns)
+    if condition:
+        source.context = _context(fitted, rows, condition)
     return source
+
+
+def context_of(
+    table: RawTable, *, condition: Sequence[str], train: Tensor, report: Callable[[str], None]
+) -> ColumnContext:
+    """Conditions that stand in a table of their own, one row per sample.
+
+    Args:
+        table: as it stands in the file.
+        condition: names of the columns; all unless given.
+        train: numbers of the training rows.
+        report: told what was left out.
+
+    Raises:
+        UserError: a column cannot be learnt, or there is none of that name.
+    """
+    columns = infer_columns(table, Schema(), report=report)
+    names = list(condition) or [column.name for column in columns]
+    _check_condition(table.name, names, [column.name for column in columns])
+    fitted = [_fitted(column, (), train.numpy()) for column in columns]
+    return _context(fitted, np.stack([column.values for column in columns], axis=1), names)
+
+
+def _context(fitted: Sequence[ColumnCodec], rows: Values, names: Sequence[str]) -> ColumnContext:
+    places = {column.name: place for place, column in enumerate(fitted)}
+    chosen = [places[name] for name in names]
+    return ColumnContext(TableCodec([fitted[place] for place in chosen]), rows[:, chosen])
+
+
+def _check_condition(table: str, condition: Sequence[str], names: Sequence[str]) -> None:
+    for name in condition:
+        if name not in names:
+            raise unknown_name(f"column of {table} to condition on", name, names)
+    if len(set(condition)) < len(condition):
+        raise UserError("A column is named twice as a condition", found=", ".join(condition))
 
 
 def _shares(codec: TableCodec, rows: Values) -> tuple[float, ...]:
@@ -87,7 +131,7 @@ def _channels(field: Field) -> list[bool]:
     return [False] * field.options + [True] * field.channel + [False] * (field.digits * field.radix)
 
 
-def _fitted(column: Column, earlier: tuple[Column, ...], train: Any) -> ColumnCodec:
+def _fitted(column: Column, earlier: Sequence[Column], train: Any) -> ColumnCodec:
     values, missing = column.values[train], bool(np.isnan(column.values).any())
     plain: dict[str, Any] = {"name": column.name, "kind": column.kind, "form": column.form, "missing": column.missing}
     if np.isnan(values).all():
@@ -105,7 +149,7 @@ def _fitted(column: Column, earlier: tuple[Column, ...], train: Any) -> ColumnCo
     return ColumnCodec(coding=NumberCoding.fit(values, missing=missing, low=column.low, high=column.high), **plain)
 
 
-def _base_of(column: Column, earlier: tuple[Column, ...], train: Any) -> Column | None:
+def _base_of(column: Column, earlier: Sequence[Column], train: Any) -> Column | None:
     """The earlier date column that a date stays close to: a journey's end is minutes from its start."""
     if not isinstance(column.form, DateForm):
         return None

@@ -1,0 +1,136 @@
+"""What a user asks for of some columns, to rows of conditions."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+
+from wassergan.data.tables.codec import ColumnCodec
+from wassergan.data.tables.context import ColumnConditions
+from wassergan.data.tables.forms import DateForm, LevelForm, NumberForm, Values, date_values
+from wassergan.data.tables.raw import RawTable, TextColumn, TypedColumn
+from wassergan.errors import UserError, unknown_name
+
+
+def fix(conditions: ColumnConditions, wanted: Mapping[str, Any]) -> ColumnConditions:
+    """The conditions, where some columns are as a user asks.
+
+    Args:
+        conditions: the law of all of them.
+        wanted: column → a value, or one for each sample in turn: numbers, the text or the value of a level, dates as
+            text in the format of the column or as `datetime`; None, or the column's own text for it, where missing.
+
+    Raises:
+        UserError: no condition has that name, a value does not fit its column, or lengths differ.
+    """
+    for name in wanted:
+        if name not in conditions.names:
+            raise unknown_name("condition", name, conditions.names)
+    if not wanted:
+        return conditions
+    many = {name: _as_list(value) for name, value in wanted.items()}
+    lengths = {len(values) for values in many.values()} - {1}
+    if len(lengths) > 1 or 0 in lengths:
+        found = ", ".join(f"{name}: {len(values)}" for name, values in many.items())
+        raise UserError("Conditions differ in length", found=found, mend="give each one value, or one for each sample")
+    rows = np.zeros((max(lengths, default=1), len(conditions.names)))
+    for place, column in enumerate(conditions.codec.columns):
+        if column.name in many:
+            rows[:, place] = [_value_of(column, value) for value in many[column.name]]
+    return conditions.fixed(rows, tuple(name not in many for name in conditions.names))
+
+
+def read_wanted(table: RawTable) -> dict[str, list[Any]]:
+    """What a table asks for, row after row, as `fix` takes it."""
+    return {column.name: _entries(column) for column in table.columns}
+
+
+def _entries(column: TextColumn | TypedColumn) -> list[Any]:
+    if isinstance(column, TextColumn):
+        own: Sequence[Any] = column.values or column.levels
+        return [None if code < 0 else own[code] for code in column.codes.tolist()]
+    if column.kind == "date":
+        moments = (np.nan_to_num(column.values) * column.unit).astype("datetime64[us]").tolist()
+        return [None if np.isnan(value) else each for value, each in zip(column.values, moments, strict=True)]
+    values: list[Any] = column.values.tolist()
+    return [bool(value) for value in values] if column.kind == "boolean" else values
+
+
+def _as_list(value: Any) -> Sequence[Any]:
+    if isinstance(value, str | bytes) or not hasattr(value, "__len__"):
+        return [value]
+    return value.tolist() if isinstance(value, np.ndarray) else list(value)
+
+
+def _value_of(column: ColumnCodec, value: Any) -> float:
+    where = f"Condition {column.name}"
+    if _is_missing(value, column):
+        if not column.coding.missing:
+            raise UserError(f"{where} is never missing in the data", mend="give a value")
+        return float("nan")
+    if isinstance(column.form, LevelForm):
+        return _level_of(column.form, value, where)
+    if isinstance(column.form, DateForm):
+        return _within(column, _date_of(column.form, value, where), str(value))
+    return _within(column, _number_of(column.form, value, where), f"{value}")
+
+
+def _is_missing(value: Any, column: ColumnCodec) -> bool:
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return True
+    return isinstance(value, str) and value.strip() in {"", column.missing} and value not in column.names
+
+
+def _level_of(form: LevelForm, value: Any, where: str) -> float:
+    text = str(value).strip()
+    for level in (str(value), text, *([str(float(text))] if _is_number(text) else [])):
+        if level in form.levels:
+            return float(form.levels.index(level))
+    if form.values and value in form.values:
+        return float(form.values.index(value))
+    raise unknown_name(f"level of {where.lower()}", text, form.levels)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _number_of(form: NumberForm, value: Any, where: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where} is a number", found=f"'{value}'") from error
+    if not np.isfinite(number):
+        raise UserError(f"{where} is a finite number", found=f"'{value}'")
+    if form.decimals is not None and round(number, form.decimals) != number:
+        kind = "whole numbers" if form.decimals == 0 else f"numbers with at most {form.decimals} decimals"
+        raise UserError(f"{where} holds {kind}", found=f"{value}")
+    return number
+
+
+def _date_of(form: DateForm, value: Any, where: str) -> float:
+    text = value
+    if isinstance(value, datetime | date):
+        moment = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
+        text = form.texts(np.array([np.datetime64(moment.replace(tzinfo=None), "us").astype(np.int64) / form.unit]))[0]
+    try:
+        return float(date_values([str(text).strip()], form.format, form.unit)[0])
+    except ValueError as error:
+        raise UserError(f"{where} is a date like {form.format}", found=f"'{value}'") from error
+
+
+def _within(column: ColumnCodec, number: float, shown: str) -> float:
+    low, high = column.coding.low, column.coding.high  # type: ignore[union-attr]
+    if not low <= number <= high:
+        bounds: Values = np.array([low, high])
+        raise UserError(
+            f"Condition {column.name} lies outside the data",
+            found=shown,
+            mend=f"the data reach from {' to '.join(column.form.texts(bounds))}",
+        )
+    return number
