@@ -35,7 +35,7 @@ FIRST_CURVES_SECONDS = 30.0  # the first figure takes a second; a short run draw
 CURVES_SHARE = 0.02  # of the run's time may go into redrawing the curves
 SAVE_EVERY_SECONDS = 300.0
 # Settings that a resumed run may change: how long it goes on, where the data lie now, and what it writes.
-CHANGEABLE = ("steps", "budget", "data", "tick_steps", "w1_every", "keep", "previews", "tensorboard")
+CHANGEABLE = ("steps", "budget", "data", "tick_steps", "w1_every", "keep", "previews", "tensorboard", "cuda_graphs")
 FINGERPRINT_SAMPLES = 256
 TICK_GROWTH = 4  # between ticks lies a quarter of the steps so far
 FIRST_TICK = 50
@@ -72,7 +72,7 @@ def train_run(
         with processes.together():
             source = open_data(settings, report=observers.said)
             settings = resolve(settings, shape=source.shape, train_count=source.train_count, kind=source.kind)
-            run = _Run(settings, place, source, build_trainer(settings, source, processes))
+            run = _Run(settings, place, source, build_trainer(settings, source, processes, report=observers.said))
             keeper = _keeper(run, processes, observers)
         # Only now, when nothing in the user's input can fail any more.
         processes.from_first(lambda: _begin(run))
@@ -415,7 +415,7 @@ def _reopened(
     settings = _with_changes(settings, changes)
     source = open_data(settings, report=observer.said)
     require_same_data(source, content, settings.data)
-    trainer = build_trainer(settings, source, processes)
+    trainer = build_trainer(settings, source, processes, report=observer.said)
     trainer.load_state_dict(content["trainer"])
     return _Run(settings, place, source, trainer, _Best(**content["best"]))
 

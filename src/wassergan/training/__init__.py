@@ -2,6 +2,7 @@
 
 from wassergan.training.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
 from wassergan.training.distributed import ALONE, Processes, launched, open_processes
+from wassergan.training.graphs import CudaRecorder
 from wassergan.training.optimizers import OptimizerSettings, rate_schedule
 from wassergan.training.runlog import RunLog, read_log
 from wassergan.training.shares import match_shares
@@ -11,6 +12,7 @@ __all__ = [
     "ALONE",
     "SAMPLING_CHUNK",
     "Checkpoints",
+    "CudaRecorder",
     "OptimizerSettings",
     "Processes",
     "RunLog",

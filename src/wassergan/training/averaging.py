@@ -32,10 +32,17 @@ class AveragedGenerator:
         half_life = min(self._half_life_samples, self._ramp * samples_seen)
         return 1.0 if half_life <= 0 else 1 - 0.5 ** (batch_size / half_life)
 
-    @torch.no_grad()
     def update(self, *, batch_size: int, samples_seen: int) -> None:
         """Move towards the live generator after one step of `batch_size` samples."""
-        weight = self.weight(batch_size, samples_seen)
-        torch._foreach_lerp_(self._kept, self._live, weight)
+        self.follow(self.weight(batch_size, samples_seen))
+
+    @torch.no_grad()
+    def follow(self, weight: float | Tensor) -> None:
+        """Move towards the live generator by a share, a number or a scalar on the device."""
+        if isinstance(weight, Tensor):
+            for kept, live in zip(self._kept, self._live, strict=True):
+                kept.lerp_(live, weight)
+        else:
+            torch._foreach_lerp_(self._kept, self._live, weight)
         for kept, live in self._buffers:
             kept.copy_(live)
