@@ -23,6 +23,7 @@ FLOORS = (
     {"presets", "sampling", "report", "runfolder", "building", "environment"},
     {"observers"},
     {"runs", "speed"},
+    {"judging_tables"},
     {"judging", "comparison", "export", "looking"},
     {"cli", "estimator"},
     {"__main__"},

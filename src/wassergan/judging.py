@@ -22,6 +22,7 @@ from wassergan.evaluation.memorisation import Memorisation, memorisation
 from wassergan.evaluation.nearest import nearest
 from wassergan.evaluation.verdict import verdict
 from wassergan.files import replacing, write_text
+from wassergan.judging_tables import evaluate_table
 from wassergan.runfolder import RunFolder
 from wassergan.runs import fingerprint, open_sampler, require_same_data, write_run_report
 from wassergan.sampling import Sampler, write_picture
@@ -62,7 +63,12 @@ def evaluate_run(settings: EvaluateSettings, *, told: Told = lambda sentence: No
         WorkError: a file could not be written.
     """
     started = time.perf_counter()
-    case = _open(settings, told)
+    content = RunFolder(Path(settings.run)).load(settings.checkpoint)
+    if content["kind"] == "table":
+        return evaluate_table(settings, content, told=told)
+    if settings.target is not None:
+        raise UserError("A column to predict is for tables", found=f"--target {settings.target}", mend="leave it out")
+    case = _open(settings, content, told)
     rows = _training_positions(case.source, case.features)
     told("Features of the training samples")
     training = _cached(case, "training", case.source, rows, case.source.train)
@@ -104,9 +110,8 @@ def evaluate_run(settings: EvaluateSettings, *, told: Told = lambda sentence: No
     return result
 
 
-def _open(settings: EvaluateSettings, told: Told) -> _Case:
+def _open(settings: EvaluateSettings, content: dict[str, Any], told: Told) -> _Case:
     place = RunFolder(Path(settings.run))
-    content = place.load(settings.checkpoint)
     trained = TrainSettings.from_mapping(content["settings"])
     sampler = open_sampler(place.path, checkpoint=settings.checkpoint, device=settings.device)
     samples = Samples(content["kind"], tuple(content["shape"]), number_codec(sampler.codec, "wassergan evaluate"))
@@ -161,7 +166,13 @@ def _heldout(case: _Case) -> Tensor:
 def _generated(case: _Case, count: int) -> Tensor:
     """Features of the samples as they are handed out: rounded where the data are whole numbers."""
     sampler = case.sampler
-    chunks = sample_chunks(sampler.generator, count, latent_dim=sampler.latent_dim, seed=case.settings.seed)
+    chunks = sample_chunks(
+        sampler.generator,
+        count,
+        latent_dim=sampler.latent_dim,
+        seed=case.settings.seed,
+        conditions=sampler.conditions,
+    )
     return case.features.of(sampler.codec.encode(sampler.codec.decode(chunk)) for chunk in chunks)
 
 

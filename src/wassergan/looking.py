@@ -13,9 +13,12 @@ from PIL import Image
 from torch import Tensor
 
 from wassergan.building import open_data
-from wassergan.data import Source, number_codec
+from wassergan.data import Source, TableCodec
 from wassergan.errors import UserError
+from wassergan.evaluation.tables import Bins, associations, columns_of, telling_pairs
+from wassergan.evaluation.tables.pairs import MOST_COLUMNS
 from wassergan.plots import (
+    PairColumn,
     fields_figure,
     headed,
     marginals_figure,
@@ -24,6 +27,8 @@ from wassergan.plots import (
     save_animation,
     save_figure,
     save_picture,
+    table_figure,
+    table_pairs_figure,
 )
 from wassergan.runfolder import RunFolder
 from wassergan.runs import sampler_of, was_trained_on
@@ -37,6 +42,7 @@ MILLISECONDS = 60
 STRIP_ROWS, STRIP_COLUMNS = 6, 9
 FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 MAPS = 5  # fields beside each other
+PAIRS = 6  # of a table's columns
 
 Report = Callable[[str], None]
 Rows = NDArray[np.float64]
@@ -74,9 +80,10 @@ def look_at(
     """
     content = RunFolder(folder).load(checkpoint)
     sampler = sampler_of(content, device=device)
-    number_codec(sampler.codec, "wassergan look")
     source = None if sampler.kind == "image" else _source(content, data, report)
     out.mkdir(parents=True, exist_ok=True)
+    if isinstance(sampler.codec, TableCodec):
+        return _draw_table(sampler.draw(count, seed=seed), sampler.codec, source, out)
     files = []
     if sampler.kind != "image":
         files += (_draw_rows if sampler.kind == "vector" else _draw_fields)(
@@ -142,6 +149,22 @@ def _draw_rows(
     if features == 1:
         return [out / "marginals.png"]
     save_figure(pairs_figure(generated, held_out, names=names), out / "pairs.png")
+    return [out / "marginals.png", out / "pairs.png"]
+
+
+def _draw_table(samples: Rows, codec: TableCodec, source: Source | None, out: Path) -> list[Path]:
+    """Marginals, and the pairs that have most to do with each other or are most off."""
+    real = None if source is None else source.values(source.split.heldout[: len(samples)]).numpy()
+    columns = columns_of(codec)
+    names = [PairColumn(column.name, column.levels) for column in columns]
+    save_figure(table_figure(dict(names), samples, real), out / "marginals.png")
+    shown = min(len(columns), MOST_COLUMNS)
+    if shown == 1:
+        return [out / "marginals.png"]
+    laws = [samples[:, :shown], (samples if real is None else real)[:, :shown]]
+    bins = Bins.fit(columns[:shown], laws[1])
+    pairs = telling_pairs(associations(bins, laws[1]), associations(bins, laws[0]), count=PAIRS)
+    save_figure(table_pairs_figure(names, pairs, samples, real), out / "pairs.png")
     return [out / "marginals.png", out / "pairs.png"]
 
 

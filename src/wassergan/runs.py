@@ -26,7 +26,7 @@ from wassergan.report import write_report
 from wassergan.runfolder import RunFolder, run_summary
 from wassergan.sampling import Sampler, write_picture
 from wassergan.settings import TrainSettings
-from wassergan.training import ALONE, Checkpoints, Processes, RunLog, Trainer, match_shares, read_log
+from wassergan.training import ALONE, Checkpoints, Processes, RunLog, Trainer, match_shares, match_spread, read_log
 
 PREVIEW_SAMPLES = 64
 PREVIEW_VECTORS = 2000
@@ -138,6 +138,7 @@ def sampler_of(content: Mapping[str, Any], *, device: str = "auto", processes: P
     generator.eval().to(choose_device(device, processes))
     if isinstance(codec, TableCodec) and isinstance(generator, DrawingGenerator):
         match_shares(generator, torch.tensor(codec.shares), latent_dim=latent_dim, conditions=conditions)
+        match_spread(generator, torch.tensor(codec.spread), latent_dim=latent_dim, conditions=conditions)
     return Sampler(generator, latent_dim, codec, content["kind"], conditions)
 
 

@@ -29,8 +29,10 @@ from wassergan.data.tables import (
     is_csv,
     is_frame,
     read_csv,
+    read_frame,
     read_schema,
     read_wanted,
+    rows_like,
     table_suffix,
     write_table,
 )
@@ -54,6 +56,7 @@ __all__ = [
     "number_codec",
     "open_source",
     "read_conditions",
+    "read_rows",
     "spread_positions",
     "table_suffix",
     "write_table",
@@ -215,6 +218,26 @@ def read_conditions(path: str | Path) -> dict[str, list[Any]]:
     if is_columnar(path):
         return read_wanted(whole_table([path], path.name))
     raise UserError(f"{path} is no table of conditions", mend="give a CSV, Parquet, Arrow or Feather file")
+
+
+def read_rows(data: Any, codec: TableCodec) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Rows of a table file or a DataFrame, (n, columns), in the columns and numbers of a codec.
+
+    Args:
+        data: a CSV, Parquet, Arrow or Feather file, a folder or a pattern of them, or a DataFrame.
+        codec: of a table with the same columns. Levels that it does not know are numbered after its own.
+
+    Raises:
+        UserError: no such data, no table, or other columns.
+    """
+    if is_frame(data):
+        return rows_like(codec, read_frame(data))
+    files = _files(str(data))
+    if len(files) == 1 and is_csv(files[0]):
+        return rows_like(codec, read_csv(files[0], encoding=codec.dialect.get("encoding")))
+    if files and _all(files, is_columnar):
+        return rows_like(codec, whole_table(files, Path(data).name))
+    raise UserError(f"{data} is no table", mend="give a CSV, Parquet, Arrow or Feather file")
 
 
 def _refuse_schema(data: Any, schema: str | Path | None) -> None:

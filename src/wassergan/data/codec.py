@@ -195,5 +195,5 @@ def number_codec(codec: AnyCodec, work: str) -> Codec:
         UserError: it is a table's.
     """
     if not isinstance(codec, Codec):
-        raise UserError(f"{work} takes runs on pictures and arrays, no tables so far")
+        raise UserError(f"{work} takes pictures and arrays here, and was given a table")
     return codec

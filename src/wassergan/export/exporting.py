@@ -3,15 +3,20 @@
 import json
 from pathlib import Path
 
+import torch
+
 from wassergan.building import networks_of
+from wassergan.data import TableCodec
 from wassergan.errors import UserError, unknown_name
 from wassergan.export.description import VERSION, codec_of, describe
 from wassergan.export.formats import FORMATS, KEY, folded
 from wassergan.files import replacing
+from wassergan.networks import DrawingGenerator
 from wassergan.runfolder import RunFolder
 from wassergan.runs import sampler_of
 from wassergan.sampling import Sampler
 from wassergan.settings import TrainSettings
+from wassergan.training import match_shares
 
 
 def chosen_format(name: str | None, path: Path | None) -> str:
@@ -87,4 +92,8 @@ def open_export(path: Path) -> Sampler:
     settings, codec = TrainSettings.from_mapping(description["settings"]), codec_of(description)
     generator, _ = networks_of(settings, tuple(description["sample"]["shape"][1:]), codec)
     generator.load_state_dict(weights)
-    return Sampler(generator.eval(), description["latent"]["shape"][1], codec, description["sample"]["kind"])
+    generator.eval()
+    latent_dim = description["latent"]["shape"][1]
+    if isinstance(codec, TableCodec) and isinstance(generator, DrawingGenerator):
+        match_shares(generator, torch.tensor(codec.shares), latent_dim=latent_dim)
+    return Sampler(generator, latent_dim, codec, description["sample"]["kind"])

@@ -5,7 +5,7 @@ from wassergan.training.distributed import ALONE, Processes, launched, open_proc
 from wassergan.training.graphs import CudaRecorder
 from wassergan.training.optimizers import OptimizerSettings, rate_schedule
 from wassergan.training.runlog import RunLog, read_log
-from wassergan.training.shares import match_shares
+from wassergan.training.shares import match_shares, match_spread
 from wassergan.training.trainer import SAMPLING_CHUNK, Trainer, sample_chunks, under
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "launched",
     "load_checkpoint",
     "match_shares",
+    "match_spread",
     "open_processes",
     "rate_schedule",
     "read_log",

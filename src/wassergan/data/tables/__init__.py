@@ -10,6 +10,7 @@ from wassergan.data.tables.codings import Field
 from wassergan.data.tables.context import ColumnConditions
 from wassergan.data.tables.csvfile import is_csv, read_csv
 from wassergan.data.tables.raw import RawTable, raw_array, raw_texts
+from wassergan.data.tables.reading import rows_like
 from wassergan.data.tables.schema import Schema, read_schema
 from wassergan.data.tables.source import column_facts, context_of, table_source
 from wassergan.data.tables.wanted import fix, read_wanted
@@ -37,6 +38,7 @@ __all__ = [
     "read_frame",
     "read_schema",
     "read_wanted",
+    "rows_like",
     "table_source",
     "table_suffix",
     "write_table",
