@@ -119,7 +119,7 @@ class Trainer:
         self._rate_factor = rate_factor
         self._seed = seed
 
-        self._batches = BatchStream(source, batch_size, seed=seed, share=processes.share)
+        self._batches = BatchStream(source, batch_size, seed=seed, share=processes.share, device=self.device)
         self._heldout = source.heldout_batch(torch.arange(min(MEASURED_SAMPLES, source.heldout_count)))
         real, context = self._scored(self._heldout, torch.arange(2 * pack) % source.heldout_count)
         check_critic(self.critic, real, context)
