@@ -50,7 +50,7 @@ SAVE_EVERY_SECONDS = 300.0
 # Settings that a resumed run may change: how long it goes on, where the data lie now, and what it writes.
 CHANGEABLE = (
     *("steps", "budget", "data", "tick_steps", "w1_every", "keep", "previews", "tensorboard"),
-    *("on_divergence", "rollbacks"),
+    *("on_divergence", "rollbacks", "cuda_graphs"),
 )
 ON_DIVERGENCE = ("stop", "rollback")
 ROLLBACK_FACTOR = 0.25  # on the rates, each time
@@ -93,7 +93,7 @@ def train_run(
         with processes.together():
             source = open_data(settings, report=observers.said)
             settings = resolve(settings, shape=source.shape, train_count=source.train_count, kind=source.kind)
-            run = _Run(settings, place, source, build_trainer(settings, source, processes))
+            run = _Run(settings, place, source, build_trainer(settings, source, processes, report=observers.said))
             keeper = _keeper(run, processes, observers)
         # Only now, when nothing in the user's input can fail any more.
         processes.from_first(lambda: _begin(run))
@@ -506,7 +506,7 @@ def _reopened(
     require_same_data(source, content, settings.data)
     with undamaged("The checkpoint", ANOTHER):
         _require_sizes(settings, content)
-        trainer = build_trainer(settings, source, processes)
+        trainer = build_trainer(settings, source, processes, report=observer.said)
         trainer.load_state_dict(content["trainer"])
     return _Run(settings, place, source, trainer, _Best(**content["best"]), tuple(content.get("rollbacks", ())))
 

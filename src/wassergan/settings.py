@@ -243,6 +243,13 @@ class TrainSettings:
         group="Run",
         values="auto|float32|bf16",
     )
+    cuda_graphs: str = setting(
+        "auto",
+        "Record all steps of a turn as one CUDA graph and replay it. auto: on CUDA, where the networks allow it; on: "
+        "or else stop.",
+        group="Run",
+        values="auto|on|off",
+    )
     threads: int | None = setting(
         None,
         "CPU threads; by the size of the networks unless given or OMP_NUM_THREADS is set.",
