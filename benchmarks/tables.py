@@ -1,6 +1,6 @@
 """Quality of generated tables after a time, beside real rows, independent columns and, if asked for, CTGAN.
 
-    python benchmarks/tables.py adult --budget 3m --seeds 3
+    python benchmarks/tables.py adult --budget 3m --seeds 0,1,2
     python benchmarks/tables.py california --steps 2000 --flags "--batch-size 256"
     python benchmarks/tables.py magic --budget 3m --beside ctgan --ctgan-python /path/of/an/environment/bin/python
 
@@ -30,7 +30,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from results import write_results
+from results import FOLDER, write_results
 
 from wassergan.data import TableCodec, read_rows
 from wassergan.evaluation.tables import (
@@ -177,13 +177,21 @@ def one_seed(task: Task, seed: int, options: argparse.Namespace, folder: Path) -
     return [*results, row("real training rows", "floor", ours), row("independent columns", "independent", ours)]
 
 
+def kept(name: str, results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of an earlier call whose seeds were not run anew."""
+    path = FOLDER / f"{name}.json"
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
+    again = {row["seed"] for row in results}
+    return [row for row in rows if row["seed"] not in again]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", choices=list(TASKS))
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--budget", default="3m", help="training time, as for `train`")
     length.add_argument("--steps", type=int, help="generator steps instead")
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", default="0", help="such as 0,1,2; what the file holds of other seeds is kept")
     parser.add_argument("--flags", default="", help="further flags of `train`, in one string")
     parser.add_argument("--folder", type=Path, default=SHARED)
     parser.add_argument("--beside", choices=["ctgan"], help="another generator on the same rows for the same time")
@@ -193,16 +201,17 @@ def main() -> None:
     if options.beside and not options.ctgan_python:
         parser.error("--beside ctgan needs --ctgan-python")
     task, results = TASKS[options.data], []
-    for seed in range(options.seeds):
+    for seed in map(int, options.seeds.split(",")):
         with tempfile.TemporaryDirectory() as folder:
             results += one_seed(task, seed, options, Path(folder))
     if options.no_write:
         return
     length_told = f"{options.steps} steps" if options.steps else options.budget
+    name = f"tables_{options.data}_{length_told.replace(' ', '_')}"
     write_results(
-        f"tables_{options.data}",
+        name,
         f"{options.data.title()} after {length_told}",
-        results,
+        sorted([*kept(name, results), *results], key=lambda row: row["seed"]),
         summary={
             "length": length_told,
             "flags": options.flags or "none",
