@@ -1118,6 +1118,77 @@ BUGS = (
         "torch.arange(min(count, total))",
         "data/test_source.py::test_training_rows_to_look_at_come_from_all_over",
     ),
+    # Nothing lost, nothing let in
+    Bug(
+        "a second writer let into a run",
+        "locking.py",
+        "    except BlockingIOError:\n        return False",
+        "    except BlockingIOError:\n        return True",
+        "test_locking.py::test_a_second_process_is_told_who_holds_the_folder_and_a_killed_one_s_lock_is_taken_over",
+    ),
+    Bug(
+        "the lock of another machine taken while it is renewed",
+        "locking.py",
+        "> LOST_AFTER_SECONDS)",
+        "> 0)",
+        "test_locking.py::test_a_lock_of_another_machine_counts_until_it_was_not_renewed_for_long",
+    ),
+    Bug(
+        "a lock that was lost goes unnoticed",
+        "runs.py",
+        "        settings = self._run.settings\n        self._run.place.require_own()",
+        "        settings = self._run.settings",
+        "test_locking.py::test_a_run_whose_lock_was_taken_over_writes_nothing_more",
+    ),
+    Bug(
+        "a rollback with the old rates",
+        "runs.py",
+        "run.trainer.rate_scale = scale * ROLLBACK_FACTOR",
+        "run.trainer.rate_scale = scale",
+        "test_divergence.py::test_a_run_that_diverges_goes_back_with_a_quarter_of_the_rates_and_says_so",
+    ),
+    Bug(
+        "rollbacks counted afresh on resume",
+        "runs.py",
+        'tuple(content.get("rollbacks", ()))',
+        "()",
+        "test_divergence.py::test_it_goes_back_no_more_often_than_allowed_over_resumes_too",
+    ),
+    Bug(
+        "half a line in the log",
+        "training/runlog.py",
+        "file.truncate(whole)",
+        "pass",
+        "training/test_runlog.py::test_a_tick_that_the_disk_does_not_take_leaves_the_log_as_it_was",
+    ),
+    Bug(
+        "a bomb unpacked",
+        "data/limits.py",
+        "if needed > largest:",
+        "if needed < 0:",
+        "data/test_hostile.py::test_bombs_are_refused_before_they_are_unpacked",
+    ),
+    Bug(
+        "any format decoded as a picture",
+        "data/images.py",
+        "formats=FORMATS",
+        "formats=None",
+        "data/test_hostile.py::test_what_only_calls_itself_a_picture_is_not_decoded_as_what_it_is",
+    ),
+    Bug(
+        "the page embeds what lies outside its run",
+        "report/page.py",
+        "if inside and path.exists()",
+        "if path.exists()",
+        "data/test_hostile.py::test_a_page_embeds_nothing_from_outside_its_run",
+    ),
+    Bug(
+        "layers of any size built for a checkpoint",
+        "damage.py",
+        "not 0 < size <= max(largest, 1)",
+        "not 0 < size",
+        "data/test_hostile.py::test_a_checkpoint_whose_settings_do_not_fit_its_weights_is_refused",
+    ),
 )
 
 
