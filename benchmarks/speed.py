@@ -4,21 +4,26 @@
     python benchmarks/speed.py clip-mlp --rounds 7   one of them
 
 Both sides train the same networks with the same algorithm on the same data. The plain loops are written as the papers'
-algorithm boxes read, with PyTorch's own optimisers. Results go to docs/results/speed.json, and as a table to
-docs/results/speed.md.
+algorithm boxes read, with PyTorch's own optimisers. Results go to docs/results/speed.json, those of each processor
+apart, and as tables to docs/results/speed.md. On a processor without units for bf16 that side is left out: it would be
+emulated.
 """
 
 import argparse
 import json
+import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 from torch import nn
 
+from wassergan.building import has_bf16_units
 from wassergan.constraints import constraint_named
 from wassergan.data.arrays import array_source
 from wassergan.networks import build_networks
@@ -26,6 +31,11 @@ from wassergan.objectives import objective_named
 from wassergan.training import OptimizerSettings, Trainer
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
+OWED = """## Owed
+
+Any GPU: none was at hand. The goals there are ten times the plain loop for the clipping MLP and five times for the
+penalty ConvNet; CUDA graphs (`--cuda-graphs`) are tested for what they compute, on the CPU, and not for their speed.
+"""
 
 
 @dataclass(frozen=True)
@@ -153,11 +163,12 @@ def timed(work: Callable[[int], None], steps: int) -> float:
     return steps / (clock() - start)
 
 
-def compare(case: Case, rounds: int) -> dict[str, object]:
+def compare(case: Case, rounds: int) -> dict[str, Any]:
     """Median generator steps per second of each side, and the median of the ratios round by round."""
     data = torch.rand(4096, *case.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
     plain = Plain(case, data)
-    sides = {"plain": plain, **{name: Ours(case, data, precision=name) for name in ("float32", "bf16")}}
+    precisions = ("float32", "bf16") if has_bf16_units(torch.device("cpu")) else ("float32",)
+    sides = {"plain": plain, **{name: Ours(case, data, precision=name) for name in precisions}}
     for side in sides.values():
         side.train(max(1, case.steps // 4))
     speeds: dict[str, list[float]] = {name: [] for name in sides}
@@ -165,8 +176,7 @@ def compare(case: Case, rounds: int) -> dict[str, object]:
         for name, side in sides.items():
             speeds[name].append(timed(side.train, case.steps))
     ratios = {
-        name: [ours / theirs for ours, theirs in zip(speeds[name], speeds["plain"], strict=True)]
-        for name in ("float32", "bf16")
+        name: [ours / theirs for ours, theirs in zip(speeds[name], speeds["plain"], strict=True)] for name in precisions
     }
     return {
         "steps_per_second": {name: median(values) for name, values in speeds.items()},
@@ -175,17 +185,24 @@ def compare(case: Case, rounds: int) -> dict[str, object]:
     }
 
 
-def table(results: dict[str, dict[str, object]]) -> str:
-    head = ("case", "threads", "plain, steps/s", "ours float32", "ours bf16", "float32 / plain", "bf16 / plain")
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for name, result in results.items():
-        speed, ratio, spread = (result[key] for key in ("steps_per_second", "ratio", "ratio_range"))
-        cells = [f"{ratio[p]:.2f} ({spread[p][0]:.2f} to {spread[p][1]:.2f})" for p in ("float32", "bf16")]
-        lines.append(
-            f"| {name} | {result['threads']} | {speed['plain']:.2f} | {speed['float32']:.2f} | {speed['bf16']:.2f} | "
-            + " | ".join(cells)
-            + " |"
-        )
+def processor() -> str:
+    """The processor's name, and the widest units that torch finds in it."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    units = torch.backends.cpu.get_cpu_capability() + (", AMX" if has_bf16_units(torch.device("cpu")) else "")
+    return f"{name}, {units}"
+
+
+def table(cases: dict[str, dict[str, Any]]) -> str:
+    head = ("case", "date", "threads", "rounds", "plain, steps/s", "float32, steps/s", "bf16, steps/s")
+    lines = ["| " + " | ".join((*head, "float32 / plain", "bf16 / plain")) + " |", "|" + "---|" * (len(head) + 2)]
+    for name, result in cases.items():
+        speeds = [result["steps_per_second"].get(side) for side in ("plain", "float32", "bf16")]
+        ratios = [(result["ratio"].get(side), result["ratio_range"].get(side)) for side in ("float32", "bf16")]
+        cells = [name, result["date"], result["threads"], result["rounds"]]
+        cells += ["" if speed is None else f"{speed:.2f}" for speed in speeds]
+        cells += ["" if ratio is None else f"{ratio:.2f} ({low:.2f} to {high:.2f})" for ratio, (low, high) in ratios]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
 
 
@@ -199,12 +216,20 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     path = RESULTS / "speed.json"
     results = json.loads(path.read_text()) if path.exists() else {}
+    here = results.setdefault(processor(), {})
     for name in arguments.cases or CASES:
-        results[name] = {"threads": torch.get_num_threads(), "torch": torch.__version__, "rounds": arguments.rounds}
-        results[name] |= compare(CASES[name], arguments.rounds)
-        print(name, json.dumps(results[name]), flush=True)
+        facts = {"date": date.today().isoformat(), "threads": torch.get_num_threads(), "torch": torch.__version__}
+        here[name] = facts | {"rounds": arguments.rounds} | compare(CASES[name], arguments.rounds)
+        print(name, json.dumps(here[name]), flush=True)
         path.write_text(json.dumps(results, indent=1) + "\n")
-    (RESULTS / "speed.md").write_text("# Speed\n\nWritten by `python benchmarks/speed.py`.\n\n" + table(results) + "\n")
+        write_tables(results)
+
+
+def write_tables(results: dict[str, dict[str, dict[str, Any]]]) -> None:
+    parts = ["# Speed\n\nWritten by `python benchmarks/speed.py`. Ratios are medians over rounds, with their range.\n"]
+    parts += [f"## {machine}\n\n{table(cases)}\n" for machine, cases in results.items()]
+    parts.append(OWED)
+    (RESULTS / "speed.md").write_text("\n".join(parts))
 
 
 if __name__ == "__main__":

@@ -1,31 +1,37 @@
-"""Quality of generated tables after a budget, beside real held-out rows and independently drawn columns.
+"""Quality of generated tables after a time, beside real rows, independent columns and, if asked for, CTGAN.
 
     python benchmarks/tables.py adult --budget 3m --seeds 3
-    python benchmarks/tables.py california --budget 3m --seeds 3
+    python benchmarks/tables.py california --steps 2000 --flags "--batch-size 256"
+    python benchmarks/tables.py magic --budget 3m --beside ctgan --ctgan-python /path/of/an/environment/bin/python
 
-Every seed trains through the command line, draws as many rows as there are for training, and is scored against rows
-that training never saw (Adult: its test file; California housing: a fifth, split off here by seed):
+Every seed trains through the command line on the training rows (Adult and MAGIC: their training file; California
+housing: four fifths, split off here by seed), draws as many rows, and is judged by the library's own metrics of tables
+(docs/evaluation.md) against rows that training never saw, at most 20 000 of each. TSTR: AUC for Adult's income and
+MAGIC's class, R² for California's house value. SDMetrics' quality is there if SDMetrics is installed, against the
+training rows.
 
-- tstr: trained on synthetic, tested on real. scikit-learn's HistGradientBoosting with its defaults: AUC for Adult's
-  income, R² for California's house value.
-- c2st_auc: AUC of the same booster telling generated from held-out rows, as many of each, 5-fold (0.5 is best).
-- category_tv: the largest total variation over the categories, missing ones as a level of their own.
-- invalid: share of rows with a number out of the range of the training rows, or with a decimal more than they have.
-- missing: the largest difference of a column's share of missing values, in percentage points.
-- sliced_w1: in model space, 256 directions.
+`--beside ctgan` trains CTGAN with its defaults for as long as `wassergan train` took, start and preparation included,
+on the same training rows. It is installed for this alone, into an environment of its own, whose Python is named:
 
-The data are looked for in ../shared/data, or in --folder. Writes docs/results/tables_DATA.json and .md.
+    pip install torch==2.13.0
+    pip install --no-deps ctgan rdt "pandas<3" pytz tzdata python-dateutil six numpy scipy scikit-learn joblib \\
+        cloudpickle threadpoolctl narwhals faker tqdm
+
+(its licence is BUSL-1.1; nothing of it is part of this project). The data are looked for in ../shared/data, or in
+--folder. Writes docs/results/tables_DATA.json and .md.
 """
 
 import argparse
 import csv
 import gzip
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,32 +39,37 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from results import write_results
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.metrics import r2_score, roc_auc_score
-from sklearn.model_selection import cross_val_predict
 
-from wassergan.data import TableCodec, open_source
-from wassergan.data.source import Source
-from wassergan.distances import sliced_w1
+from wassergan.data import TableCodec, read_rows
+from wassergan.evaluation.tables import (
+    Case,
+    Judgement,
+    Samples,
+    columns_of,
+    independent,
+    judge_table,
+    known,
+    target_named,
+)
+from wassergan.runs import open_sampler
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
-LARGEST_SCORED = 20_000
+LARGEST, LARGEST_VECTORS = 20_000, 10_000
 Rows = list[dict[str, str]]
+Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Task:
-    """A table with a column to be predicted."""
+    """A table with a column to be predicted.
 
-    name: str
+    Args:
+        target: that column.
+        rows: a folder and a seed to training and held-out rows.
+    """
+
     target: str
-    classes: bool
-
-
-TASKS = {
-    "adult": Task("adult", "income", True),
-    "california": Task("california", "median_house_value", False),
-}
+    rows: Callable[[Path, int], tuple[Rows, Rows]]
 
 
 def read(path: Path) -> Rows:
@@ -73,115 +84,42 @@ def write(rows: Rows, path: Path) -> None:
         writer.writerows(rows)
 
 
-def rows_of(task: Task, folder: Path, seed: int) -> tuple[Rows, Rows]:
-    """Training and held-out rows."""
-    if task.name == "adult":
-        return read(folder / "adult" / "adult_train.csv.gz"), read(folder / "adult" / "adult_test.csv.gz")
+def adult(folder: Path, seed: int) -> tuple[Rows, Rows]:
+    return read(folder / "adult" / "adult_train.csv.gz"), read(folder / "adult" / "adult_test.csv.gz")
+
+
+def magic(folder: Path, seed: int) -> tuple[Rows, Rows]:
+    return read(folder / "magic_gamma" / "train.csv.gz"), read(folder / "magic_gamma" / "test.csv.gz")
+
+
+def california(folder: Path, seed: int) -> tuple[Rows, Rows]:
     rows = read(folder / "california_housing" / "housing.csv.gz")
     order = np.random.default_rng(seed).permutation(len(rows))
     return [rows[i] for i in order[len(rows) // 5 :]], [rows[i] for i in order[: len(rows) // 5]]
 
 
-class Measured:
-    """Rows as the numbers that boosters take, by the columns of the training table."""
-
-    def __init__(self, source: Source, task: Task) -> None:
-        codec = source.codec
-        assert isinstance(codec, TableCodec)
-        self.codec, self.task = codec, task
-        self.names = [column.name for column in codec.columns]
-        self.levels = {column.name: {level: i for i, level in enumerate(column.names)} for column in codec.columns}
-        self.categories = [bool(column.names) for column in codec.columns]
-        self.target = self.names.index(task.target)
-
-    def numbers(self, rows: Rows) -> NDArray[np.float64]:
-        """(n, columns): numbers, level numbers (-1 for one that is not known), NaN where missing."""
-        return np.array(
-            [[self._number(row[name], name, place) for place, name in enumerate(self.names)] for row in rows]
-        )
-
-    def _number(self, text: str, name: str, place: int) -> float:
-        if text in ("", "?"):
-            return np.nan
-        return float(self.levels[name].get(text, -1)) if self.categories[place] else float(text)
-
-    def booster(self, columns: Sequence[int], *, classes: bool) -> Any:
-        # Boosters of scikit-learn take at most 255 levels.
-        few = [self.categories[c] and len(self.levels[self.names[c]]) < 255 for c in columns]
-        kind = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
-        return kind(categorical_features=few, random_state=0)
-
-    def tstr(self, made: NDArray[np.float64], held: NDArray[np.float64]) -> float:
-        """AUC or R² on held-out rows of a booster trained on others."""
-        others = [place for place in range(len(self.names)) if place != self.target]
-        made, held = (rows[~np.isnan(rows[:, self.target])] for rows in (made, held))
-        booster = self.booster(others, classes=self.task.classes)
-        if not self.task.classes:
-            booster.fit(made[:, others], made[:, self.target])
-            return float(r2_score(held[:, self.target], booster.predict(held[:, others])))
-        booster.fit(made[:, others], made[:, self.target] == 1)
-        return float(roc_auc_score(held[:, self.target] == 1, booster.predict_proba(held[:, others])[:, 1]))
-
-    def c2st(self, made: NDArray[np.float64], held: NDArray[np.float64]) -> float:
-        """AUC of telling made from held-out rows."""
-        count = min(len(made), len(held), LARGEST_SCORED)
-        both = np.concatenate([made[:count], held[:count]])
-        labels = np.repeat([0, 1], count)
-        order = np.random.default_rng(0).permutation(2 * count)
-        both, labels = both[order], labels[order]
-        booster = self.booster(range(len(self.names)), classes=True)
-        scores = cross_val_predict(booster, both, labels, cv=5, method="predict_proba")[:, 1]
-        return float(roc_auc_score(labels, scores))
-
-    def category_tv(self, made: NDArray[np.float64], held: NDArray[np.float64]) -> float:
-        """Largest total variation of a category's shares."""
-        largest = 0.0
-        for place in np.flatnonzero(self.categories):
-            count = len(self.levels[self.names[place]]) + 2
-            shares = [
-                np.bincount(np.nan_to_num(rows[:, place], nan=count - 2).astype(int) % count, minlength=count)
-                / len(rows)
-                for rows in (made, held)
-            ]
-            largest = max(largest, float(np.abs(shares[0] - shares[1]).sum() / 2))
-        return largest
-
-    def invalid(self, made: NDArray[np.float64], train: NDArray[np.float64]) -> float:
-        """Share of rows with a number out of the training rows' range, or with other decimals."""
-        wrong = np.zeros(len(made), bool)
-        for place in np.flatnonzero(~np.array(self.categories)):
-            values = made[:, place]
-            wrong |= (values < np.nanmin(train[:, place])) | (values > np.nanmax(train[:, place]))
-            decimals = getattr(self.codec.columns[place].form, "decimals", None)
-            if decimals is not None:
-                wrong |= np.abs(values - np.round(values, decimals)) > 1e-9
-        return float(wrong.mean())
-
-    def score(self, name: str, made_rows: Rows, held_rows: Rows, train_rows: Rows) -> dict[str, Any]:
-        made, held, train = (self.numbers(rows) for rows in (made_rows, held_rows, train_rows))
-        gone = np.abs(np.isnan(made).mean(0) - np.isnan(held).mean(0)).max()
-        vectors = [self.codec.encode(torch.from_numpy(_known(rows[:LARGEST_SCORED]))) for rows in (made, held)]
-        rng = torch.Generator().manual_seed(0)
-        return {
-            "sample": name,
-            "tstr": self.tstr(made, held),
-            "c2st_auc": self.c2st(made, held),
-            "category_tv": self.category_tv(made, held),
-            "invalid": self.invalid(made, train),
-            "missing_points": float(100 * gone),
-            "sliced_w1": sliced_w1(*vectors, projections=256, rng=rng).item(),
-        }
+TASKS = {
+    "adult": Task("income", adult),
+    "california": Task("median_house_value", california),
+    "magic": Task("class", magic),
+}
 
 
-def _known(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.where(rows == -1, 0.0, rows)
-
-
-def independent(rows: Rows, seed: int) -> Rows:
-    """Every column shuffled by itself."""
+def judged(codec: TableCodec, target: str, made: Numbers, train: Numbers, held: Numbers, *, seed: int) -> Judgement:
+    """Metrics of made rows; what may be in a column is what all training rows say."""
     numbers = np.random.default_rng(seed)
-    columns = {name: [rows[i][name] for i in numbers.permutation(len(rows))] for name in rows[0]}
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    bounds = zip(columns_of(codec), np.nanmin(train, axis=0), np.nanmax(train, axis=0), strict=True)
+    columns = tuple(column if column.levels else replace(column, low=low, high=high) for column, low, high in bounds)
+    kept = [rows[numbers.permutation(len(rows))[:LARGEST]] for rows in (made, train, held)]
+    kept.append(independent(kept[1], seed=seed))
+    samples = [Samples(rows, codec.encode(torch.from_numpy(known(columns, rows[:LARGEST_VECTORS])))) for rows in kept]
+    predicted = target_named(columns, target, kept[1], kept[2])
+    return judge_table(Case(columns, *samples, target=predicted, trained=train), seed=seed)
+
+
+def scores(judgement: Judgement, which: str) -> dict[str, Any]:
+    """`value`, `floor` (real rows) or `independent` of every metric."""
+    return {row.name: getattr(row, which) for row in judgement.rows}
 
 
 def wassergan(*arguments: str) -> str:
@@ -192,45 +130,89 @@ def wassergan(*arguments: str) -> str:
     return done.stdout
 
 
+def trained(data: Path, run: Path, length: list[str], flags: str, seed: int) -> tuple[dict[str, Any], float]:
+    """What `info` says of a new run, and the seconds that the command took from start to end."""
+    started = time.perf_counter()
+    wassergan("train", str(data), *length, "--seed", str(seed), *shlex.split(flags), "--out", str(run))
+    seconds = time.perf_counter() - started
+    return json.loads(wassergan("info", str(run), "--json")), seconds
+
+
+def ctgan(python: Path, codec: TableCodec, data: Path, out: Path, *, seconds: float, count: int, seed: int) -> Any:
+    """Rows of CTGAN in a file, and what it did."""
+    discrete = ",".join(column.name for column in codec.columns if column.kind != "number")
+    script = Path(__file__).with_name("ctgan_rows.py")
+    arguments = ["--seconds", f"{seconds:.1f}", "--count", str(count), "--seed", str(seed), "--discrete", discrete]
+    command = [str(python), str(script), str(data), str(out), *arguments]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def one_seed(task: Task, seed: int, options: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
+    """Rows of the results: ours, CTGAN's if asked for, and the two anchors."""
+    train_rows, held_rows = task.rows(options.folder, seed)
+    train, held, out, run = (folder / name for name in ("train.csv", "held.csv", "made.csv", "run"))
+    write(train_rows, train)
+    write(held_rows, held)
+    length = ["--steps", str(options.steps)] if options.steps else ["--budget", options.budget]
+    info, seconds = trained(train, run, length, options.flags, seed)
+    codec = open_sampler(run).codec
+    assert isinstance(codec, TableCodec)
+    real, unseen = read_rows(train, codec), read_rows(held, codec)
+
+    def row(system: str, which: str, judgement: Judgement, **facts: Any) -> dict[str, Any]:
+        found = {"sample": system, "seed": seed, "seconds": 0.0, "rounds": 0, **facts, **scores(judgement, which)}
+        print({name: round(value, 4) if isinstance(value, float) else value for name, value in found.items()})
+        return found
+
+    wassergan("sample", str(run), "--count", str(len(train_rows)), "--seed", str(seed), "--out", str(out))
+    ours = judged(codec, task.target, read_rows(out, codec), real, unseen, seed=seed)
+    results = [row("wassergan", "value", ours, seconds=seconds, rounds=info["steps"])]
+    if options.beside == "ctgan":
+        count = len(train_rows)
+        facts = ctgan(options.ctgan_python, codec, train, out, seconds=seconds, count=count, seed=seed)
+        theirs = judged(codec, task.target, read_rows(out, codec), real, unseen, seed=seed)
+        name = f"CTGAN {facts['version']}"
+        results.append(row(name, "value", theirs, seconds=facts["seconds"], rounds=facts["epochs"]))
+    return [*results, row("real training rows", "floor", ours), row("independent columns", "independent", ours)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", choices=list(TASKS))
-    parser.add_argument("--budget", default="3m")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--budget", default="3m", help="training time, as for `train`")
+    length.add_argument("--steps", type=int, help="generator steps instead")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--folder", type=Path, default=SHARED)
     parser.add_argument("--flags", default="", help="further flags of `train`, in one string")
-    parser.add_argument("--run", help="score this run instead of training one")
+    parser.add_argument("--folder", type=Path, default=SHARED)
+    parser.add_argument("--beside", choices=["ctgan"], help="another generator on the same rows for the same time")
+    parser.add_argument("--ctgan-python", type=Path, help="Python of an environment with ctgan")
     parser.add_argument("--no-write", action="store_true", help="only print")
     options = parser.parse_args()
+    if options.beside and not options.ctgan_python:
+        parser.error("--beside ctgan needs --ctgan-python")
     task, results = TASKS[options.data], []
     for seed in range(options.seeds):
-        train, held = rows_of(task, options.folder, seed)
         with tempfile.TemporaryDirectory() as folder:
-            data, out = Path(folder) / "train.csv", Path(folder) / "made.csv"
-            write(train, data)
-            run = options.run or f"{folder}/run"
-            if not options.run:
-                arguments = ["--budget", options.budget, "--seed", str(seed), *options.flags.split()]
-                wassergan("train", str(data), *arguments, "--out", run)
-            wassergan("sample", run, "--count", str(len(train)), "--out", str(out))
-            info = json.loads(wassergan("info", run, "--json"))
-            measured = Measured(open_source(data, seed=seed), task)
-            made = read(out)
-        extra = {"seed": seed, "steps": info["steps"], "seconds": info["seconds"]}
-        none = {"seed": seed, "steps": 0, "seconds": 0.0}
-        results.append({**measured.score("wassergan", made, held, train), **extra})
-        results.append({**measured.score("real training rows", train, held, train), **none})
-        results.append({**measured.score("independent columns", independent(train, seed), held, train), **none})
-        for row in results[-3:]:
-            print({name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()})
-    if not options.no_write:
-        write_results(
-            f"tables_{task.name}",
-            f"{task.name.title()} after {options.budget}",
-            results,
-            summary={"budget": options.budget, "target": task.target, "threads": torch.get_num_threads()},
-            command=f"python benchmarks/tables.py {' '.join(sys.argv[1:])}",
-        )
+            results += one_seed(task, seed, options, Path(folder))
+    if options.no_write:
+        return
+    length_told = f"{options.steps} steps" if options.steps else options.budget
+    write_results(
+        f"tables_{options.data}",
+        f"{options.data.title()} after {length_told}",
+        results,
+        summary={
+            "length": length_told,
+            "flags": options.flags or "none",
+            "target": task.target,
+            "threads": torch.get_num_threads(),
+            "rounds": "generator steps, or epochs of CTGAN",
+            "seconds": "of the whole training",
+        },
+        command=f"python benchmarks/tables.py {shlex.join(sys.argv[1:])}",
+    )
 
 
 if __name__ == "__main__":

@@ -156,6 +156,7 @@ def make_trainer(make_source: Callable[..., Source]) -> Callable[..., Trainer]:
         latent_dim: int = 3,
         batch_size: int = 8,
         critic_steps: int = 2,
+        pack: int = 1,
         **options: Any,
     ) -> Trainer:
         source = source or make_source()
@@ -175,6 +176,8 @@ def make_trainer(make_source: Callable[..., Source]) -> Callable[..., Trainer]:
                 generator_norm=generator_norm or ("none" if network == "mlp" else "batch"),
                 critic_norm=critic_norm or ("none" if constraint.name == "sn" else "layer"),
                 seed=seed,
+                context_dim=source.context.width if source.context else 0,
+                pack=pack,
             )
         return Trainer(
             *networks,
@@ -184,6 +187,7 @@ def make_trainer(make_source: Callable[..., Source]) -> Callable[..., Trainer]:
             latent_dim=latent_dim,
             batch_size=batch_size,
             critic_steps=critic_steps,
+            pack=pack,
             generator_optimizer=OptimizerSettings(optimizer, rate=rate),
             critic_optimizer=OptimizerSettings(optimizer, rate=rate),
             seed=seed,

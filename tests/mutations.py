@@ -191,8 +191,8 @@ BUGS = (
     Bug(
         "a squashing head in our own critic",
         "networks/mlp.py",
-        "torch.squeeze(self.body(samples.flatten(1)), 1)",
-        "torch.sigmoid(torch.squeeze(self.body(samples.flatten(1)), 1))",
+        "torch.squeeze(self.body(beside(samples.flatten(1), context)), 1)",
+        "torch.sigmoid(torch.squeeze(self.body(beside(samples.flatten(1), context)), 1))",
         "networks/test_contract.py::test_no_squashing_scores_scale_with_the_last_layer",
     ),
     Bug(
@@ -261,9 +261,53 @@ BUGS = (
     Bug(
         "the slope not logged as it truly is",
         TRAINER,
-        "input_slopes(self.critic, points_between(real, fake, rng))",
-        "input_slopes(self.critic, points_between(real, fake, rng)).clamp_max(1)",
+        "input_slopes(critic_given(self.critic, told), points_between(real, fake, rng))",
+        "input_slopes(critic_given(self.critic, told), points_between(real, fake, rng)).clamp_max(1)",
         f"{IN_TRAINER}::test_held_out_gap_and_slopes_are_those_of_a_known_critic",
+    ),
+    # Conditions
+    Bug(
+        "conditions perturbed by the penalty",
+        "training/closed_form.py",
+        "(deltas[0][scored:] @ weights[0][:, :free])",
+        "(deltas[0][scored:] @ weights[0])",
+        "training/test_closed_form.py::test_conditions_are_scored_and_not_perturbed",
+    ),
+    Bug(
+        "a penalty's slope pushed through the conditions",
+        "training/closed_form.py",
+        "        inputs[0][first:, pushed.shape[1] :] = 0  # conditions are not perturbed\n",
+        "",
+        "training/test_closed_form.py::test_conditions_are_scored_and_not_perturbed",
+    ),
+    Bug(
+        "fakes under other conditions than the real samples",
+        TRAINER,
+        "latents = [self._latent(context) for _, context in batches]",
+        "latents = [self._latent(batches[0].context) for _ in batches]",
+        "training/test_conditional.py::test_fakes_are_drawn_and_scored_under_the_conditions_of_the_real_samples",
+    ),
+    Bug(
+        "what is left open drawn from all rows",
+        "data/tables/context.py",
+        "np.flatnonzero(distance <= limit)",
+        "np.arange(len(distance))",
+        "data/tables/test_context.py::test_what_is_left_open_goes_with_what_is_given",
+    ),
+    Bug(
+        "conditions that hang on the batch",
+        "data/tables/context.py",
+        "        stream.advance(start)\n",
+        "",
+        "data/tables/test_context.py::"
+        "test_drawn_conditions_have_the_law_of_the_training_rows_and_do_not_hang_on_the_batch",
+    ),
+    Bug(
+        "only the first condition works",
+        "data/tables/source.py",
+        "chosen = [places[name] for name in names]",
+        "chosen = [places[name] for name in names[:1]] * len(names)",
+        "data/tables/test_context.py::test_conditions_have_no_place_in_model_space_and_come_back_exactly",
     ),
     # Clipping
     Bug(
@@ -283,18 +327,16 @@ BUGS = (
     Bug(
         "running statistics clipped",
         CONSTRAINTS,
-        "for parameter in critic.parameters():\n            parameter.clamp_(",
-        "for parameter in critic.state_dict().values():\n            parameter.clamp_(",
+        "parameters: list[Tensor] = list(critic.parameters())",
+        "parameters: list[Tensor] = [each for each in critic.state_dict().values() if each.is_floating_point()]",
         f"{IN_CONSTRAINTS}::test_clipping_bounds_every_parameter_and_leaves_running_statistics_alone",
     ),
     # Loop
     Bug(
         "the same real batch for all critic steps",
         TRAINER,
-        "                for index, fake in enumerate(self._fakes()):\n",
-        "                batch = self._batches.draw()\n"
-        '                self._batches = type("Same", (), {"draw": lambda s: batch, "state_dict": dict})()\n'
-        "                for index, fake in enumerate(self._fakes()):\n",
+        "batches = tuple(self._real() for _ in range(self.critic_steps))",
+        "batches = (self._real(),) * self.critic_steps",
         f"{IN_TRAINER}::test_each_generator_step_has_its_own_critic_steps_on_distinct_real_batches_over_three_epochs",
     ),
     Bug(
@@ -308,11 +350,10 @@ BUGS = (
     Bug(
         "critic steps given to the generator",
         TRAINER,
-        "                    self._statistics.add("
-        "self._critic_step(fake, penalty_factor=self.penalty_every if due else 0))\n"
-        "                self._statistics.add(self._generator_step())\n",
-        "                    self._statistics.add(self._generator_step())\n"
-        "                self._statistics.add(self._critic_step(self._fakes()[0], penalty_factor=1))\n",
+        "            self._statistics.add(self._critic_step(real, fake, penalty_factor=factor, rng=rng))\n"
+        "        self._statistics.add(self._generator_step(last, turn.batches[-1].context))\n",
+        "            self._statistics.add(self._generator_step(last, real.context))\n"
+        "        self._statistics.add(self._critic_step(real, fake, penalty_factor=factor, rng=rng))\n",
         f"{IN_TRAINER}::test_each_generator_step_has_its_own_critic_steps_on_distinct_real_batches_over_three_epochs",
     ),
     Bug(
@@ -438,7 +479,7 @@ BUGS = (
     Bug(
         "sampling in train mode",
         TRAINER,
-        "        with torch.no_grad(), evaluating(generator):\n            samples",
+        "        with torch.no_grad(), nullcontext() if ready else evaluating(generator):\n            samples",
         "        generator.train()\n        with torch.no_grad():\n            samples",
         f"{IN_TRAINER}::test_samples_do_not_depend_on_how_they_are_batched",
     ),
@@ -466,15 +507,15 @@ BUGS = (
     Bug(
         "grey levels cut off instead of rounded",
         "data/codec.py",
-        "values = values.round()",
-        "values = values.trunc()",
+        "values.round_()",
+        "values.trunc_()",
         "data/test_codec.py::test_every_grey_level_survives_and_values_outside_are_clamped",
     ),
     Bug(
         "previews that draw from the training's noise",
         TRAINER,
-        "chunks = sample_chunks(self.averaged_generator",
-        "self._latent()\n        chunks = sample_chunks(self.averaged_generator",
+        "chunks = sample_chunks(\n            self.averaged_generator",
+        "self._latent(None)\n        chunks = sample_chunks(\n            self.averaged_generator",
         f"{IN_TRAINER}::test_looking_and_drawing_on_the_way_do_not_change_the_weights",
     ),
     Bug(
@@ -551,7 +592,7 @@ BUGS = (
     Bug(
         "resume with other data accepted",
         "runs.py",
-        'if any(found[name] != noted for name, noted in content["fingerprint"].items()):',
+        "if not was_trained_on(content, source):",
         "if False:",
         "test_runs.py::test_other_data_are_refused_and_moved_data_are_not",
     ),
@@ -752,7 +793,7 @@ BUGS = (
         "the penalty pushed through without the activations' slopes",
         "training/closed_form.py",
         "leaky_relu_backward(product, before[first:], slope, False)",
-        "leaky_relu(product, slope)",
+        "nn.functional.leaky_relu(product, slope)",
         "training/test_closed_form.py::test_gradients_are_those_of_autograd",
     ),
     Bug(
@@ -958,8 +999,8 @@ BUGS = (
     Bug(
         "a floor of more samples than were generated",
         "evaluation/judge.py",
-        "training = training[: len(fake)]",
-        "training = training[:]",
+        "(each[: len(fake)] for each in others_taken)",
+        "others_taken",
         "evaluation/test_judge.py::test_every_metric_has_its_floor_of_as_many_training_samples",
     ),
     Bug(
@@ -1103,6 +1144,120 @@ BUGS = (
         "axes.hist(samples, bins, density=False",
         "plots/test_vectors.py::test_marginals_show_both_laws_with_equal_area_under_names",
     ),
+    # Recorded turns
+    Bug(
+        "a replayed turn whose rates stay those of the recording",
+        "training/optimizers.py",
+        'lr=group["lr"] if self._rate is None else self._rate,',
+        'lr=group["lr"],',
+        "training/test_graphs.py::test_replayed_steps_are_the_eager_ones_to_the_last_bit",
+    ),
+    Bug(
+        "replayed turns not counted in the means",
+        "training/graphs.py",
+        "            self._statistics.count(record.counts)\n",
+        "",
+        "training/test_graphs.py::test_replayed_steps_are_the_eager_ones_to_the_last_bit",
+    ),
+    Bug(
+        "replayed turns with the mixing weights of the recording",
+        "training/graphs.py",
+        "        record.drawn.draw()\n",
+        "",
+        "training/test_graphs.py::test_replayed_steps_are_the_eager_ones_to_the_last_bit",
+    ),
+    Bug(
+        "what was recorded kept when a state is loaded",
+        TRAINER,
+        "            self._replays.forget()",
+        "            pass",
+        "training/test_graphs.py::test_a_state_that_is_loaded_into_a_trainer_that_has_recorded_is_followed",
+    ),
+    # Judging tables
+    Bug(
+        "copies of rows that many have count",
+        "evaluation/tables/copies.py",
+        "counts.get(row) == 1",
+        "counts.get(row, 0) >= 1",
+        "evaluation/tables/test_marginals.py::test_only_copies_of_rows_that_are_unique_count",
+    ),
+    Bug(
+        "a level that is not there counts as one",
+        "evaluation/tables/columns.py",
+        "np.where(known, np.where(known, values, 0), count + 1)",
+        "np.where(known, values, 0)",
+        "evaluation/tables/test_marginals.py::test_total_variation_of_shifted_shares",
+    ),
+    Bug(
+        "numbers with more decimals are sound",
+        "evaluation/tables/columns.py",
+        "        wrong |= off & ~gone\n",
+        "        pass\n",
+        "evaluation/tables/test_marginals.py::test_what_cannot_be_in_a_column",
+    ),
+    Bug(
+        "missing values are left out of a category's shares",
+        "evaluation/tables/marginals.py",
+        "column.level_codes(each), minlength=count)",
+        "column.level_codes(each[~np.isnan(each)]), minlength=count)",
+        "evaluation/tables/test_marginals.py::test_total_variation_of_shifted_shares",
+    ),
+    Bug(
+        "columns that are shuffled together",
+        "evaluation/tables/columns.py",
+        "np.stack([numbers.permutation(rows[:, place]) for place in range(rows.shape[1])], axis=1)",
+        "numbers.permutation(rows)",
+        "evaluation/tables/test_marginals.py::test_independent_rows_keep_every_marginal_and_no_pair",
+    ),
+    Bug(
+        "Cramér's V without its correction",
+        "evaluation/tables/pairs.py",
+        "square - (rows - 1) * (columns - 1) / (total - 1)",
+        "square",
+        "evaluation/tables/test_pairs.py::test_cramers_v_agrees_with_scipy_s_chi_squared",
+    ),
+    Bug(
+        "trees that see the column that they predict",
+        "evaluation/tables/trees.py",
+        "for place in range(len(columns)) if place != target.place]",
+        "for place in range(len(columns))]",
+        "evaluation/tables/test_trees.py::test_the_last_column_that_can_be_predicted_is_the_default",
+    ),
+    Bug(
+        "trees that are scored on the rows they learnt from",
+        "evaluation/tables/trees.py",
+        "(inputs(tested), truth), seed)",
+        "(inputs(learnt), wanted), seed)",
+        "evaluation/tables/test_trees.py::test_the_labels_turned_round_are_an_area_below_one_half",
+    ),
+    Bug(
+        "trees that tell rows apart are tested on what they know",
+        "evaluation/tables/trees.py",
+        "fit(seen[train], labels[train])",
+        "fit(seen, labels)",
+        "evaluation/tables/test_trees.py::test_equal_laws_are_not_told_apart_and_disjoint_ones_always",
+    ),
+    Bug(
+        "more levels than trees take",
+        "evaluation/tables/trees.py",
+        "[:MOST_LEVELS] if levels",
+        "if levels",
+        "evaluation/tables/test_trees.py::test_trees_see_more_levels_than_scikit_learn_takes",
+    ),
+    Bug(
+        "levels of another table in its own numbers",
+        "data/tables/reading.py",
+        "return _taken(own, found.values)",
+        "return found.values",
+        "test_judging_tables.py::test_another_table_is_read_in_the_numbers_of_the_run",
+    ),
+    Bug(
+        "names of columns that the page runs",
+        "report/page.py",
+        "autoescape=True",
+        "autoescape=False",
+        "report/test_page.py::test_a_table_s_page_has_both_anchors_its_columns_and_plain_words_on_privacy",
+    ),
     # Memory, and looks at the data
     Bug(
         "figures kept until Python looks for them",
@@ -1188,6 +1343,84 @@ BUGS = (
         "not 0 < size <= max(largest, 1)",
         "not 0 < size",
         "data/test_hostile.py::test_a_checkpoint_whose_settings_do_not_fit_its_weights_is_refused",
+    ),
+    # The estimator
+    Bug(
+        "an early end that keeps the last weights",
+        "estimator.py",
+        "best = fitted.course.best_weights if self._restoring else None",
+        "best = None",
+        "test_estimator.py::test_patience_ends_a_fit_and_restores_the_best_weights",
+    ),
+    Bug(
+        "the best weights not copied",
+        "fitting.py",
+        'record["step"], on_cpu(weights))',
+        'record["step"], dict(weights))',
+        "test_estimator.py::test_patience_ends_a_fit_and_restores_the_best_weights",
+    ),
+    Bug(
+        "a fit that ends between two ticks forgets the means so far",
+        "fitting.py",
+        "self.state = before or trainer.state_dict()",
+        "self.state = trainer.state_dict()",
+        "test_estimator.py::test_2n_steps_are_n_and_a_resume_and_n_bit_for_bit",
+    ),
+    Bug(
+        "the tick at the end of a fit taken twice",
+        "fitting.py",
+        'self.course.history[-1]["step"] < trainer.step',
+        'self.course.history[-1]["step"] <= trainer.step',
+        "test_estimator.py::test_2n_steps_are_n_and_a_resume_and_n_bit_for_bit",
+    ),
+    Bug(
+        "patience that was used up ends the next fit at once",
+        "fitting.py",
+        "ticks.onward = replace(ticks.onward, waited=0)",
+        "ticks.onward = ticks.onward",
+        "test_estimator.py::test_a_fit_that_ran_out_of_patience_goes_on_from_its_last_step",
+    ),
+    Bug(
+        "rows that depend on how many are asked for",
+        "estimator.py",
+        'return drawing if drawing.kind == "table" else replace(',
+        "return drawing if drawing.kind else replace(",
+        "test_estimator.py::test_a_smaller_number_gives_the_first_rows_of_a_larger_exactly",
+    ),
+    Bug(
+        "a score that is better the farther off",
+        "estimator.py",
+        "return -sliced_w1(",
+        "return sliced_w1(",
+        "test_estimator.py::test_the_score_is_minus_the_distance_from_as_many_generated_rows_in_model_space",
+    ),
+    Bug(
+        "networks in a pickle",
+        "estimator.py",
+        "if name not in NETWORKS}",
+        "}",
+        "test_estimator.py::test_pickles_and_files_draw_the_same_rows_and_have_the_same_critic",
+    ),
+    Bug(
+        "types that Arrow does not know are lost",
+        "data/likeness.py",
+        "frame = frame.astype(other)",
+        "frame = frame.copy()",
+        "test_estimator.py::test_frames_come_back_with_their_columns_order_and_types",
+    ),
+    Bug(
+        "a level that was never seen taken for the first one",
+        "data/tables/reading.py",
+        "block[unknown] = 0",
+        "block[unknown] = block[unknown]",
+        "data/tables/test_reading.py::test_a_level_that_was_never_seen_is_no_option",
+    ),
+    Bug(
+        "a fit that changes the number of threads for good",
+        "fitting.py",
+        "torch.set_num_threads(threads)",
+        "pass",
+        "test_estimator.py::test_a_fit_and_a_draw_leave_torch_as_it_was",
     ),
 )
 

@@ -20,10 +20,11 @@ FLOORS = (
     {"constraints", "networks"},
     {"training", "distances"},
     {"evaluation", "benchmarks"},
-    {"presets", "sampling", "report", "runfolder", "building", "environment"},
+    {"presets", "sampling", "report", "runfolder", "building", "environment", "inputs"},
     {"observers"},
     {"runs", "speed"},
-    {"judging", "comparison", "export", "looking"},
+    {"judging_tables"},
+    {"judging", "comparison", "export", "looking", "fitting"},
     {"cli", "estimator"},
     {"__main__"},
 )

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 from wassergan import building
 from wassergan.building import build_trainer, choose_device
 from wassergan.data import open_source
-from wassergan.errors import UserError
+from wassergan.errors import UserError, WorkError
 from wassergan.presets import resolve
 from wassergan.settings import TrainSettings
 from wassergan.training import Processes, Trainer
@@ -107,3 +108,38 @@ def test_one_gpu_cannot_be_named_for_several_processes(monkeypatch: pytest.Monke
     with pytest.raises(UserError, match="--device cuda:1"):
         choose_device("cuda:1", Processes(count=2, local_count=2))
     assert choose_device("cpu", Processes(count=2, local_count=2)) == torch.device("cpu")
+
+
+def test_cuda_graphs_are_for_cuda_devices_and_a_choice_of_three() -> None:
+    with pytest.raises(UserError, match=r"CUDA graphs need a CUDA device: cpu\. Leave --cuda-graphs out"):
+        built(device="cpu", cuda_graphs="on")
+    with pytest.raises(UserError, match=r"Unknown choice of CUDA graphs: 'yes'.*Known: auto, on, off"):
+        built(cuda_graphs="yes")
+    for choice in ("auto", "off"):
+        built(device="cpu", cuda_graphs=choice).train(steps=5, tick_due=lambda step: False)
+
+
+class Unable:
+    """A recorder of a device on which nothing can be recorded."""
+
+    def warm_up(self, work: Callable[[], None]) -> None:
+        work()
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        raise RuntimeError("not here")
+
+
+def test_who_insists_on_cuda_graphs_is_stopped_where_they_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = open_source(np.random.default_rng(0).normal(size=(60, 2)))
+    told: list[str] = []
+    monkeypatch.setattr(building, "_recorder", lambda settings, device: Unable())
+    for choice in ("auto", "on"):
+        settings = TrainSettings(cuda_graphs=choice, generator_widths=(8,), critic_widths=(8,), batch_size=8)
+        resolved = resolve(settings, shape=source.shape, train_count=source.train_count)
+        trainer = build_trainer(resolved, source, report=told.append)
+        if choice == "on":
+            with pytest.raises(WorkError, match=r"cannot be recorded \(not here\)\. Leave --cuda-graphs on out"):
+                trainer.train(steps=9, tick_due=lambda step: False)
+        else:
+            trainer.train(steps=9, tick_due=lambda step: False)
+    assert told == ["CUDA graphs are off: the steps cannot be recorded (not here)"]

@@ -8,16 +8,18 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from wassergan.constraints import constraint_named
+from wassergan.constraints import Constraint, constraint_named
 from wassergan.data import AnyCodec, Codec, Source, TableCodec, open_source
-from wassergan.errors import UserError
+from wassergan.errors import UserError, WorkError, unknown_name
 from wassergan.networks import Bounded, FieldLayout, TableHead, build_networks
 from wassergan.objectives import objective_named
 from wassergan.settings import TrainSettings
-from wassergan.training import ALONE, OptimizerSettings, Processes, Trainer, rate_schedule
+from wassergan.training import ALONE, CudaRecorder, OptimizerSettings, Processes, Trainer, rate_schedule
 
 ONE_THREAD_WEIGHTS = 500_000  # up to here neither a second thread nor bf16 gained much (docs/lab-notes.md)
 ALL_THREADS = torch.get_num_threads()  # torch's own choice, which knows of affinity
+
+CUDA_GRAPHS = ("auto", "on", "off")
 
 T = TypeVar("T")
 
@@ -70,14 +72,27 @@ def _head_of(codec: AnyCodec) -> nn.Module:
     return Bounded(codec.low, codec.high)
 
 
+def constraint_of(settings: TrainSettings) -> Constraint:
+    """What keeps the critic of resolved settings Lipschitz."""
+    return constraint_named(
+        _given(settings.constraint), clip=_given(settings.clip), penalty_weight=_given(settings.penalty_weight)
+    )
+
+
 def latent_numbers(settings: TrainSettings, generator: nn.Module) -> int:
     """Numbers in a latent vector of a generator, with those that its head draws by."""
     noise = sum(module.noise_dim for module in generator.modules() if isinstance(module, TableHead))
     return _given(settings.latent_dim) + noise
 
 
-def build_trainer(settings: TrainSettings, source: Source, processes: Processes = ALONE) -> Trainer:
-    """The trainer that resolved settings describe, on one of some processes."""
+def build_trainer(
+    settings: TrainSettings,
+    source: Source,
+    processes: Processes = ALONE,
+    *,
+    report: Callable[[str], None] = lambda sentence: None,
+) -> Trainer:
+    """The trainer that resolved settings describe, on one of some processes; `report` is told what it cannot do."""
     context_dim = source.context.width if source.context else 0
     generator, critic = networks_of(settings, source.shape, source.codec, context_dim=context_dim)
     _set_threads(settings.threads, generator, critic)
@@ -87,11 +102,7 @@ def build_trainer(settings: TrainSettings, source: Source, processes: Processes 
         critic,
         source,
         objective=objective_named(_given(settings.objective)),
-        constraint=constraint_named(
-            _given(settings.constraint),
-            clip=_given(settings.clip),
-            penalty_weight=_given(settings.penalty_weight),
-        ),
+        constraint=constraint_of(settings),
         latent_dim=latent_numbers(settings, generator),
         batch_size=_given(settings.batch_size),
         pack=_given(settings.pack),
@@ -106,7 +117,26 @@ def build_trainer(settings: TrainSettings, source: Source, processes: Processes 
         device=device,
         precision=_precision(settings, device, generator, critic),
         processes=processes,
+        recorder=_recorder(settings, device),
+        told=_stop if settings.cuda_graphs == "on" else report,
     )
+
+
+def _recorder(settings: TrainSettings, device: torch.device) -> CudaRecorder | None:
+    """What records the steps on a device, as far as the settings want it.
+
+    Raises:
+        UserError: an unknown wish, or graphs without a CUDA device.
+    """
+    if settings.cuda_graphs not in CUDA_GRAPHS:
+        raise unknown_name("choice of CUDA graphs", settings.cuda_graphs, CUDA_GRAPHS)
+    if settings.cuda_graphs == "on" and device.type != "cuda":
+        raise UserError("CUDA graphs need a CUDA device", found=f"{device}", mend="leave --cuda-graphs out")
+    return CudaRecorder(device) if device.type == "cuda" and settings.cuda_graphs != "off" else None
+
+
+def _stop(sentence: str) -> None:
+    raise WorkError(sentence.removesuffix("."), mend="leave --cuda-graphs on out: steps are then taken one by one")
 
 
 def has_bf16_units(device: torch.device) -> bool:

@@ -13,7 +13,7 @@ SUMMARY_METRICS = {"sliced_w1": "lower"}
 SPEED = ("steps", "seconds")
 # Settings that say nothing of the recipe.
 INCIDENTAL = ("tick_steps", "keep", "previews", "w1_every")
-PROTOCOL = ("features", "feature_dim", "generated", "training", "heldout", "against", "data")
+PROTOCOL = ("features", "feature_dim", "generated", "training", "heldout", "against", "data", "target")
 
 NOT_COMPARABLE = "such numbers are not comparable"
 

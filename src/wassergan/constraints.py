@@ -42,10 +42,49 @@ class Share:
 
     def rows(self, whole: Tensor) -> Tensor:
         """The part's rows of the whole batch's, (n · of, ...) to (n, ...)."""
+        if self.of == 1:
+            return whole
         return whole.tensor_split(self.of)[self.index]
 
 
 WHOLE = Share()
+
+
+class DrawnAhead(torch.Generator):
+    """Mixing weights that another generator draws ahead, into places that stay the same.
+
+    What is recorded to be replayed reads those places. What is asked for beyond them is drawn at once, and has a place
+    from then on.
+
+    Args:
+        rng: draws them, in the order in which they are asked for.
+    """
+
+    def __new__(cls, rng: torch.Generator) -> "DrawnAhead":
+        """On the same device."""
+        return super().__new__(cls, rng.device)  # type: ignore[call-arg]
+
+    def __init__(self, rng: torch.Generator) -> None:
+        self._rng = rng
+        self._places: list[Tensor] = []
+        self._taken = 0
+
+    def draw(self) -> None:
+        """Draw new numbers for all places."""
+        for place in self._places:
+            place.uniform_(generator=self._rng)
+
+    def rewind(self) -> None:
+        """Begin with the first place again."""
+        self._taken = 0
+
+    def take(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
+        """The next place, of a shape, with the type and device of another tensor."""
+        if self._taken == len(self._places):
+            place = torch.rand(shape, generator=self._rng, device=like.device, dtype=like.dtype)
+            self._places.append(place)
+        self._taken += 1
+        return self._places[self._taken - 1]
 
 
 def input_slopes(critic: Critic, points: Tensor, *, differentiable: bool = False) -> Tensor:
@@ -90,8 +129,11 @@ def points_between(real: Tensor, fake: Tensor, rng: torch.Generator, share: Shar
         raise UserError("Real and fake batches differ in shape", found=f"{tuple(real.shape)} and {tuple(fake.shape)}")
     real, fake = _full_precision(real), _full_precision(fake)
     weight_shape = (share.of * len(real),) + (1,) * (real.dim() - 1)
-    weight = share.rows(torch.rand(weight_shape, generator=rng, device=real.device, dtype=real.dtype))
-    return torch.lerp(fake, real, weight)
+    if isinstance(rng, DrawnAhead):
+        weight = rng.take(weight_shape, real)
+    else:
+        weight = torch.rand(weight_shape, generator=rng, device=real.device, dtype=real.dtype)
+    return torch.lerp(fake, real, share.rows(weight))
 
 
 def _full_precision(values: Tensor) -> Tensor:
@@ -149,8 +191,9 @@ class Clipping(Constraint):
     @torch.no_grad()
     def project(self, critic: nn.Module) -> None:
         """Clip the parameters; running statistics are buffers and stay as they are."""
-        for parameter in critic.parameters():
-            parameter.clamp_(-self.limit, self.limit)
+        parameters: list[Tensor] = list(critic.parameters())
+        torch._foreach_clamp_min_(parameters, -self.limit)
+        torch._foreach_clamp_max_(parameters, self.limit)
 
 
 class SlopePenalty(Constraint, ABC):

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from wassergan import __version__
 from wassergan.building import choose_device, open_data
+from wassergan.constraints import Share
 from wassergan.data import Source, number_codec, open_source, spread_positions
 from wassergan.errors import UserError
 from wassergan.evaluation.features import Features, Samples, features_named
@@ -22,14 +24,14 @@ from wassergan.evaluation.memorisation import Memorisation, memorisation
 from wassergan.evaluation.nearest import nearest
 from wassergan.evaluation.verdict import verdict
 from wassergan.files import replacing, write_text
+from wassergan.judging_tables import evaluate_table
 from wassergan.runfolder import RunFolder
 from wassergan.runs import fingerprint, open_sampler, require_same_data, write_run_report
 from wassergan.sampling import Sampler, write_picture
 from wassergan.settings import EvaluateSettings, TrainSettings
-from wassergan.training import sample_chunks
+from wassergan.training import ALONE, SAMPLING_CHUNK, Processes, sample_chunks
 
 LARGEST_TRAINING_NUMBERS = 45_000_000  # of training features that generated samples are looked up in: 360 MB
-READ_ROWS = 1024
 PICTURED, NEIGHBOURS_PICTURED = 12, 3
 Told = Callable[[str], None]
 
@@ -45,14 +47,19 @@ class _Case:
     source: Source
     against: Source | None
     features: Features
+    processes: Processes
 
 
-def evaluate_run(settings: EvaluateSettings, *, told: Told = lambda sentence: None) -> dict[str, Any]:
+def evaluate_run(
+    settings: EvaluateSettings, *, told: Told = lambda sentence: None, processes: Processes = ALONE
+) -> dict[str, Any]:
     """Judge the averaged generator of a run; writes `metrics.json`, for pictures a picture, and the run's page anew.
 
     Args:
         settings: as given by the user.
-        told: in a few words, what is done next.
+        told: in a few words, what is done next; on process 0.
+        processes: all call this; each draws and describes its share of the samples, process 0 judges and writes.
+            Tables are judged by process 0 alone.
 
     Returns:
         What `metrics.json` holds.
@@ -62,14 +69,39 @@ def evaluate_run(settings: EvaluateSettings, *, told: Told = lambda sentence: No
         WorkError: a file could not be written.
     """
     started = time.perf_counter()
-    case = _open(settings, told)
-    rows = _training_positions(case.source, case.features)
+    if processes.rank > 0:
+        told = _silent
+    with processes.together():
+        content = RunFolder(Path(settings.run)).load(settings.checkpoint)
+    if content["kind"] == "table":
+        return processes.from_first(lambda: evaluate_table(settings, content, told=told))
+    with processes.together():
+        if settings.target is not None:
+            raise UserError(
+                "A column to predict is for tables", found=f"--target {settings.target}", mend="leave it out"
+            )
+        case = _open(settings, content, told, processes)
+        rows = _training_positions(case.source, case.features)
     told("Features of the training samples")
     training = _cached(case, "training", case.source, rows, case.source.train)
     told("Features of the held-out samples")
     heldout = _heldout(case)
     told("Samples of the generator")
     generated = _generated(case, settings.count or min(LARGEST, case.source.train_count))
+    return processes.from_first(
+        lambda: _judged(case, rows, training=training, heldout=heldout, generated=generated, told=told, since=started)
+    )
+
+
+def _silent(sentence: str) -> None:
+    pass
+
+
+def _judged(
+    case: _Case, rows: Tensor, *, training: Tensor, heldout: Tensor, generated: Tensor, told: Told, since: float
+) -> dict[str, Any]:
+    """Judge features of all samples, and write what came out."""
+    settings = case.settings
     rng = torch.Generator().manual_seed(settings.seed)
     shuffled = training[torch.randperm(len(training), generator=rng)[:LARGEST]]
     real = heldout[torch.randperm(len(heldout), generator=rng)]
@@ -92,7 +124,7 @@ def evaluate_run(settings: EvaluateSettings, *, told: Told = lambda sentence: No
             "weights": "average",
             "data": case.source.name,
             "against": settings.against,
-            "seconds": round(time.perf_counter() - started, 3),
+            "seconds": round(time.perf_counter() - since, 3),
             "wassergan": __version__,
         },
         "metrics": [asdict(row) for row in table],
@@ -104,20 +136,19 @@ def evaluate_run(settings: EvaluateSettings, *, told: Told = lambda sentence: No
     return result
 
 
-def _open(settings: EvaluateSettings, told: Told) -> _Case:
+def _open(settings: EvaluateSettings, content: dict[str, Any], told: Told, processes: Processes) -> _Case:
     place = RunFolder(Path(settings.run))
-    content = place.load(settings.checkpoint)
     trained = TrainSettings.from_mapping(content["settings"])
-    sampler = open_sampler(place.path, checkpoint=settings.checkpoint, device=settings.device)
+    sampler = open_sampler(place.path, checkpoint=settings.checkpoint, device=settings.device, processes=processes)
     samples = Samples(content["kind"], tuple(content["shape"]), number_codec(sampler.codec, "wassergan evaluate"))
-    features = features_named(settings.features, samples, device=choose_device(settings.device))
+    features = features_named(settings.features, samples, device=choose_device(settings.device, processes))
     data = settings.data or trained.data
     if not data:
         raise UserError("The run was trained on an array in memory", mend="say where the data lie with --data")
     source = open_data(replace(trained, data=data), report=told)
     require_same_data(source, content, data)
     against = _open_against(settings.against, trained, source, told) if settings.against else None
-    return _Case(settings, place, content, sampler, source, against, features)
+    return _Case(settings, place, content, sampler, source, against, features, processes)
 
 
 def _open_against(data: str, trained: TrainSettings, source: Source, told: Told) -> Source:
@@ -161,24 +192,57 @@ def _heldout(case: _Case) -> Tensor:
 def _generated(case: _Case, count: int) -> Tensor:
     """Features of the samples as they are handed out: rounded where the data are whole numbers."""
     sampler = case.sampler
-    chunks = sample_chunks(sampler.generator, count, latent_dim=sampler.latent_dim, seed=case.settings.seed)
-    return case.features.of(sampler.codec.encode(sampler.codec.decode(chunk)) for chunk in chunks)
+
+    def chunks(share: Share) -> Iterator[Tensor]:
+        drawn = sample_chunks(
+            sampler.generator,
+            count,
+            latent_dim=sampler.latent_dim,
+            seed=case.settings.seed,
+            conditions=sampler.conditions,
+            share=share,
+        )
+        return (sampler.codec.encode(sampler.codec.decode(chunk)) for chunk in drawn)
+
+    return _in_shares(case, count, chunks)
+
+
+def _in_shares(case: _Case, count: int, chunks: Callable[[Share], Iterator[Tensor]]) -> Tensor:
+    """Features of some samples, of whose chunks each process describes every so many-th; on process 0 those of all.
+
+    Args:
+        case: with the processes.
+        count: samples in all.
+        chunks: those of a share, `SAMPLING_CHUNK` samples each but for the last of all.
+    """
+    processes, share = case.processes, case.processes.share
+    with processes.together():
+        has_any = share.index * SAMPLING_CHUNK < count
+        own = case.features.of(chunks(share)) if has_any else torch.zeros(0)
+    parts = [part.split(SAMPLING_CHUNK) for part in processes.gather(own)]
+    if not parts:
+        return own
+    return torch.cat([parts[index % share.of][index // share.of] for index in range(-(-count // SAMPLING_CHUNK))])
 
 
 def _cached(case: _Case, part: str, source: Source, rows: Tensor, read: Callable[[Tensor], Tensor]) -> Tensor:
     """Features of real rows; kept in the run folder where they take longer to compute than to load."""
     if not case.features.identity:
-        return case.features.of(_read(rows, read))
+        return _in_shares(case, len(rows), partial(_read, rows, read))
     key = [case.features.name, case.features.identity, part, fingerprint(source), len(rows), _codec_key(case.source)]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:20]
     path = case.place.evaluation / f"features-{part}-{digest}.npy"
-    if path.exists():
+    if case.processes.from_first(path.exists):
         return torch.from_numpy(np.load(path, allow_pickle=False))
-    features = case.features.of(_read(rows, read))
+    features = _in_shares(case, len(rows), partial(_read, rows, read))
+    case.processes.from_first(lambda: _keep(features, path))
+    return features
+
+
+def _keep(features: Tensor, path: Path) -> None:
     path.parent.mkdir(exist_ok=True)
     with replacing(path) as temporary:
         np.save(temporary, features.numpy(), allow_pickle=False)
-    return features
 
 
 def _codec_key(source: Source) -> list[Any]:
@@ -186,8 +250,8 @@ def _codec_key(source: Source) -> list[Any]:
     return [codec.offset.tolist(), codec.scale.tolist()]
 
 
-def _read(rows: Tensor, read: Callable[[Tensor], Tensor]) -> Iterator[Tensor]:
-    return (read(part) for part in rows.split(READ_ROWS))
+def _read(rows: Tensor, read: Callable[[Tensor], Tensor], share: Share) -> Iterator[Tensor]:
+    return (read(part) for part in rows.split(SAMPLING_CHUNK)[share.index :: share.of])
 
 
 def _told(memory: Memorisation, rows: Tensor, picture: str | None) -> dict[str, Any]:

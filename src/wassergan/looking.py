@@ -13,9 +13,12 @@ from PIL import Image
 from torch import Tensor
 
 from wassergan.building import open_data
-from wassergan.data import Source, number_codec
+from wassergan.data import Source, TableCodec
 from wassergan.errors import UserError
+from wassergan.evaluation.tables import Bins, associations, columns_of, telling_pairs
+from wassergan.evaluation.tables.pairs import MOST_COLUMNS
 from wassergan.plots import (
+    PairColumn,
     fields_figure,
     headed,
     marginals_figure,
@@ -24,6 +27,8 @@ from wassergan.plots import (
     save_animation,
     save_figure,
     save_picture,
+    table_figure,
+    table_pairs_figure,
 )
 from wassergan.runfolder import RunFolder
 from wassergan.runs import sampler_of, was_trained_on
@@ -37,6 +42,7 @@ MILLISECONDS = 60
 STRIP_ROWS, STRIP_COLUMNS = 6, 9
 FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 MAPS = 5  # fields beside each other
+PAIRS = 6  # of a table's columns
 
 Report = Callable[[str], None]
 Rows = NDArray[np.float64]
@@ -74,9 +80,10 @@ def look_at(
     """
     content = RunFolder(folder).load(checkpoint)
     sampler = sampler_of(content, device=device)
-    number_codec(sampler.codec, "wassergan look")
     source = None if sampler.kind == "image" else _source(content, data, report)
     out.mkdir(parents=True, exist_ok=True)
+    if isinstance(sampler.codec, TableCodec):
+        return _draw_table(sampler.draw(count, seed=seed), sampler.codec, source, out)
     files = []
     if sampler.kind != "image":
         files += (_draw_rows if sampler.kind == "vector" else _draw_fields)(
@@ -104,28 +111,31 @@ def spherical_path(start: Tensor, end: Tensor, share: float) -> Tensor:
 
 def _draw_walks(sampler: Sampler, out: Path, rng: torch.Generator) -> list[Path]:
     stops = torch.randn(STOPS, WALKS, sampler.latent_dim, generator=rng)
+    # Every walk keeps to one condition.
+    told = sampler.conditions.vectors(0, WALKS, seed=rng.initial_seed()) if sampler.conditions else None
     files = [out / name for name in ("interpolation.webp", "interpolation.png", "truncation.png")]
-    save_animation(_frames(sampler, stops), files[0], milliseconds=MILLISECONDS)
+    save_animation(_frames(sampler, stops, told), files[0], milliseconds=MILLISECONDS)
     shares = np.linspace(0, 1, STRIP_COLUMNS)
     start, end = stops[0, :STRIP_ROWS], stops[1, :STRIP_ROWS]
     between = [spherical_path(start, end, float(share)) for share in shares]
-    save_picture(_strip(sampler, between, [f"{share:.3g}" for share in shares]), files[1])
+    save_picture(_strip(sampler, between, told, [f"{share:.3g}" for share in shares]), files[1])
     stretched = [factor * start for factor in FACTORS]
-    save_picture(_strip(sampler, stretched, [f"{factor:.3g} z" for factor in FACTORS]), files[2])
+    save_picture(_strip(sampler, stretched, told, [f"{factor:.3g} z" for factor in FACTORS]), files[2])
     return files
 
 
-def _frames(sampler: Sampler, stops: Tensor) -> list[Image.Image]:
+def _frames(sampler: Sampler, stops: Tensor, told: Tensor | None) -> list[Image.Image]:
     """All walks around their stops, back to the first."""
     legs = zip(stops, stops.roll(-1, dims=0), strict=True)
     latents = (spherical_path(start, end, frame / FRAMES) for start, end in legs for frame in range(FRAMES))
-    return [grid_picture(sampler.render(latent), sampler.codec, sampler.kind) for latent in latents]
+    return [grid_picture(sampler.render(latent, told), sampler.codec, sampler.kind) for latent in latents]
 
 
-def _strip(sampler: Sampler, columns: list[Tensor], labels: list[str]) -> Image.Image:
-    """One column per entry, one row per latent."""
+def _strip(sampler: Sampler, columns: list[Tensor], told: Tensor | None, labels: list[str]) -> Image.Image:
+    """One column per entry, one row per latent and its condition."""
     cells = torch.stack(columns, dim=1).flatten(0, 1)
-    grid = grid_picture(sampler.render(cells), sampler.codec, sampler.kind, columns=len(columns))
+    context = None if told is None else told[: len(columns[0])].repeat_interleave(len(columns), dim=0)
+    grid = grid_picture(sampler.render(cells, context), sampler.codec, sampler.kind, columns=len(columns))
     return headed(grid, labels)
 
 
@@ -139,6 +149,22 @@ def _draw_rows(
     if features == 1:
         return [out / "marginals.png"]
     save_figure(pairs_figure(generated, held_out, names=names), out / "pairs.png")
+    return [out / "marginals.png", out / "pairs.png"]
+
+
+def _draw_table(samples: Rows, codec: TableCodec, source: Source | None, out: Path) -> list[Path]:
+    """Marginals, and the pairs that have most to do with each other or are most off."""
+    real = None if source is None else source.values(source.split.heldout[: len(samples)]).numpy()
+    columns = columns_of(codec)
+    names = [PairColumn(column.name, column.levels) for column in columns]
+    save_figure(table_figure(dict(names), samples, real), out / "marginals.png")
+    shown = min(len(columns), MOST_COLUMNS)
+    if shown == 1:
+        return [out / "marginals.png"]
+    laws = [samples[:, :shown], (samples if real is None else real)[:, :shown]]
+    bins = Bins.fit(columns[:shown], laws[1])
+    pairs = telling_pairs(associations(bins, laws[1]), associations(bins, laws[0]), count=PAIRS)
+    save_figure(table_pairs_figure(names, pairs, samples, real), out / "pairs.png")
     return [out / "marginals.png", out / "pairs.png"]
 
 

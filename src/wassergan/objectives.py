@@ -75,6 +75,21 @@ def hinge_critic_loss_slopes(real_scores: Tensor, fake_scores: Tensor) -> tuple[
     return -real / real.numel(), fake / fake.numel()
 
 
+def generator_loss_slopes(fake_scores: Tensor) -> Tensor:
+    """The derivatives of `generator_loss` by each score: -1/n."""
+    return torch.full_like(fake_scores, -1 / fake_scores.numel())
+
+
+def minimax_generator_loss_slopes(fake_scores: Tensor) -> Tensor:
+    """The derivatives of `minimax_generator_loss` by each score: -σ(f)/n."""
+    return -sigmoid(fake_scores) / fake_scores.numel()
+
+
+def nonsaturating_generator_loss_slopes(fake_scores: Tensor) -> Tensor:
+    """The derivatives of `nonsaturating_generator_loss` by each score: -σ(-f)/n."""
+    return -sigmoid(-fake_scores) / fake_scores.numel()
+
+
 @dataclass(frozen=True)
 class Objective:
     """A pair of losses, and whether the critic must be kept Lipschitz for it to mean anything.
@@ -84,6 +99,7 @@ class Objective:
         critic_loss: of real and fake scores.
         critic_loss_slopes: its derivatives by each real and each fake score.
         generator_loss: of fake scores.
+        generator_loss_slopes: its derivatives by each fake score.
         needs_lipschitz: it has no maximum over all critics.
     """
 
@@ -91,16 +107,31 @@ class Objective:
     critic_loss: Callable[[Tensor, Tensor], Tensor]
     critic_loss_slopes: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
     generator_loss: Callable[[Tensor], Tensor]
+    generator_loss_slopes: Callable[[Tensor], Tensor]
     needs_lipschitz: bool = False
 
 
 OBJECTIVES: dict[str, Objective] = {
     objective.name: objective
     for objective in (
-        Objective("wasserstein", critic_loss, critic_loss_slopes, generator_loss, needs_lipschitz=True),
-        Objective("minimax", minimax_critic_loss, minimax_critic_loss_slopes, minimax_generator_loss),
-        Objective("nonsaturating", minimax_critic_loss, minimax_critic_loss_slopes, nonsaturating_generator_loss),
-        Objective("hinge", hinge_critic_loss, hinge_critic_loss_slopes, generator_loss),
+        Objective(
+            "wasserstein", critic_loss, critic_loss_slopes, generator_loss, generator_loss_slopes, needs_lipschitz=True
+        ),
+        Objective(
+            "minimax",
+            minimax_critic_loss,
+            minimax_critic_loss_slopes,
+            minimax_generator_loss,
+            minimax_generator_loss_slopes,
+        ),
+        Objective(
+            "nonsaturating",
+            minimax_critic_loss,
+            minimax_critic_loss_slopes,
+            nonsaturating_generator_loss,
+            nonsaturating_generator_loss_slopes,
+        ),
+        Objective("hinge", hinge_critic_loss, hinge_critic_loss_slopes, generator_loss, generator_loss_slopes),
     )
 }
 

@@ -36,7 +36,7 @@ from wassergan.training import (
     RunLog,
     Trainer,
     divergence_in,
-    match_shares,
+    match_margins,
     read_log,
 )
 
@@ -50,7 +50,7 @@ SAVE_EVERY_SECONDS = 300.0
 # Settings that a resumed run may change: how long it goes on, where the data lie now, and what it writes.
 CHANGEABLE = (
     *("steps", "budget", "data", "tick_steps", "w1_every", "keep", "previews", "tensorboard"),
-    *("on_divergence", "rollbacks"),
+    *("on_divergence", "rollbacks", "cuda_graphs"),
 )
 ON_DIVERGENCE = ("stop", "rollback")
 ROLLBACK_FACTOR = 0.25  # on the rates, each time
@@ -93,7 +93,7 @@ def train_run(
         with processes.together():
             source = open_data(settings, report=observers.said)
             settings = resolve(settings, shape=source.shape, train_count=source.train_count, kind=source.kind)
-            run = _Run(settings, place, source, build_trainer(settings, source, processes))
+            run = _Run(settings, place, source, build_trainer(settings, source, processes, report=observers.said))
             keeper = _keeper(run, processes, observers)
         # Only now, when nothing in the user's input can fail any more.
         processes.from_first(lambda: _begin(run))
@@ -171,7 +171,8 @@ def _sampler_of(content: Mapping[str, Any], device: str, processes: Processes) -
     latent_dim = latent_numbers(settings, generator)
     generator.eval().to(choose_device(device, processes))
     if isinstance(codec, TableCodec) and isinstance(generator, DrawingGenerator):
-        match_shares(generator, torch.tensor(codec.shares), latent_dim=latent_dim, conditions=conditions)
+        shares, spread = torch.tensor(codec.shares), torch.tensor(codec.spread)
+        match_margins(generator, shares=shares, spread=spread, latent_dim=latent_dim, conditions=conditions)
     return Sampler(generator, latent_dim, codec, content["kind"], conditions)
 
 
@@ -505,7 +506,7 @@ def _reopened(
     require_same_data(source, content, settings.data)
     with undamaged("The checkpoint", ANOTHER):
         _require_sizes(settings, content)
-        trainer = build_trainer(settings, source, processes)
+        trainer = build_trainer(settings, source, processes, report=observer.said)
         trainer.load_state_dict(content["trainer"])
     return _Run(settings, place, source, trainer, _Best(**content["best"]), tuple(content.get("rollbacks", ())))
 

@@ -243,6 +243,13 @@ class TrainSettings:
         group="Run",
         values="auto|float32|bf16",
     )
+    cuda_graphs: str = setting(
+        "auto",
+        "Record all steps of a turn as one CUDA graph and replay it. auto: on CUDA, where the networks allow it; on: "
+        "or else stop.",
+        group="Run",
+        values="auto|on|off",
+    )
     threads: int | None = setting(
         None,
         "CPU threads; by the size of the networks unless given or OMP_NUM_THREADS is set.",
@@ -399,7 +406,8 @@ class EvaluateSettings:
     )
     count: int | None = setting(
         None,
-        "Generated samples; as many as there are training samples, but at most 10000, unless given.",
+        "Generated samples; as many as there are training samples, but at most 10000 (20000 rows of a table), unless "
+        "given.",
         parse=positive_int,
         group="Evaluation",
     )
@@ -408,6 +416,13 @@ class EvaluateSettings:
         "What the metrics are computed on; a file is a TorchScript (.pt) or exported (.pt2) module.",
         group="Evaluation",
         values="pixels|random-conv|inception[:WEIGHTS]|FILE",
+    )
+    target: str | None = setting(
+        None,
+        "Of a table: the column that trees learn to predict from generated rows; the last one that real rows "
+        "predict, unless given.",
+        group="Evaluation",
+        values="COLUMN",
     )
     checkpoint: str = setting("latest", "Which weights.", group="Evaluation", values="latest|best|STEP")
     data: str | None = setting(

@@ -99,6 +99,17 @@ def test_digits_are_drawn_by_label_and_their_labels_written_beside_them(tmp_path
     assert {row["label"] for row in rows_in(tmp_path / "digits.conditions.csv")} == {"7"}
 
 
+def test_a_run_with_labels_is_judged_and_looked_at(tmp_path: Path, cli: CLI, refused: Callable[..., str]) -> None:
+    flags = ("--steps", 2, "--generator-widths", 8, "--critic-widths", 8, "--no-previews", "--out", tmp_path / "run")
+    assert cli("train", "digits", "--condition", "label", *flags).code == 0
+    judged = json.loads(cli("evaluate", tmp_path / "run", "--count", 200, "--json").out)
+    assert judged["protocol"]["generated"] == 200
+    assert cli("look", tmp_path / "run", "--out", tmp_path / "look").code == 0
+    assert (tmp_path / "look" / "interpolation.png").exists()
+    told = refused("export", tmp_path / "run", "--format", "safetensors")
+    assert "knows no generators with conditions yet" in told
+
+
 def test_wrong_conditions_are_refused(run: Path, tmp_path: Path, refused: Callable[..., str]) -> None:
     out = ("--out", tmp_path / "a.csv")
     assert "--given takes NAME=VALUE" in refused("sample", run, *out, "--given", "town")

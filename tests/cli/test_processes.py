@@ -126,6 +126,36 @@ def test_two_processes_train_and_sample_and_one_speaks(
     assert code != 0 and err.count("wassergan: ") == 1 and "holds a run already" in err
 
 
+@pytest.mark.slow
+def test_two_processes_judge_as_one_does_and_one_speaks(
+    started: Callable[..., subprocess.Popen[str]],
+    cli: Callable[..., Any],
+    points_file: Path,
+    tmp_path: Path,
+    tiny: tuple[str, ...],
+) -> None:
+    folder = tmp_path / "run"
+    assert cli("train", points_file, "--out", folder, "--steps", "9", *tiny).code == 0
+    # Three chunks of generated samples for two processes, and a chunk of real ones for the first alone.
+    flags = ("evaluate", folder, "--count", "2500", "--json")
+    one = json.loads(cli(*flags).out)
+    code, out, err = said(started(*flags))
+    assert code == 0, err
+    assert err.count("Samples of the generator") == 1 and err.count("Wrote") == 1
+    two = json.loads(out)
+    assert two == json.loads((folder / "metrics.json").read_text())
+    for result in (one, two):
+        result["protocol"].pop("seconds")
+    assert two["protocol"] == one["protocol"] and two["protocol"]["generated"] == 2500
+    assert [row["name"] for row in two["metrics"]] == [row["name"] for row in one["metrics"]]
+    for row, other in zip(two["metrics"], one["metrics"], strict=True):
+        for name, value in row.items():
+            numbers = isinstance(value, float) and isinstance(other[name], float)
+            assert value == (pytest.approx(other[name], rel=1e-5) if numbers else other[name])
+    code, _, err = said(started("evaluate", tmp_path / "nowhere"))
+    assert code != 0 and err.count("wassergan: ") == 1
+
+
 # kill -9 of one worker in mid-run recovers and ends with the same step count and valid files.
 @linux
 @pytest.mark.slow

@@ -166,9 +166,3 @@ def test_a_table_learns_its_shares(tmp_path: Path) -> None:
     assert (shares - torch.tensor([0.7, 0.25, 0.05])).abs().max() < 0.05
     low = rows[:, 1] < 4
     assert ((rows[:, 0] == 0) == low).double().mean() > 0.9  # independent columns: 0.58
-
-
-@pytest.mark.parametrize("verb", ["evaluate", "export", "look"])
-def test_verbs_that_know_no_tables_say_so(table_run: Path, refused: Callable[..., str], verb: str) -> None:
-    flags = ("--format", "pt2") if verb == "export" else ()
-    assert refused(verb, table_run, *flags) == f"wassergan {verb} takes runs on pictures and arrays, no tables so far."

@@ -1,4 +1,5 @@
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -215,3 +216,18 @@ def test_a_table_trains_and_resumes_from_the_command_line(
     parquet.write_table(table(2000, x=np.arange(2000.0, dtype="f4")), tmp_path / "a.parquet", row_group_size=100)
     said = cli("resume", run, "--steps", "7")
     assert said.code == 2 and "is not the data that the run was trained on" in said.err  # type: ignore[attr-defined]
+
+
+def test_feather_of_version_1_is_read_too(tmp_path: Path) -> None:
+    feather = pytest.importorskip("pyarrow.feather")
+    table = pyarrow.table({"x": [float(i % 7) for i in range(60)], "y": list(range(0, 120, 2))})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        feather.write_feather(table, tmp_path / "old.feather", version=1)
+    assert (tmp_path / "old.feather").read_bytes().startswith(b"FEA1")
+    source = open_source(tmp_path / "old.feather")
+    assert source.columns == ("x", "y")
+    np.testing.assert_array_equal(source.values(torch.arange(60)).numpy()[:, 1], np.arange(0, 120, 2))
+    (tmp_path / "cut.feather").write_bytes(b"FEA1" + bytes(40))
+    with pytest.raises(UserError, match=r"cut.feather cannot be read"):
+        open_source(tmp_path / "cut.feather")

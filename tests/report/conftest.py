@@ -38,6 +38,31 @@ def metrics(**changes: Any) -> dict[str, Any]:
     } | changes  # fmt: skip
 
 
+def table_metrics(name: str) -> dict[str, Any]:
+    """What `evaluate` adds and changes for a table with a column of a name."""
+    anchors = {"independent": 0.99, "independent_error": 0.001}
+    plain = metrics()
+    return {
+        "protocol": plain["protocol"] | {
+            "kind": "table", "target": name, "target_note": "named by --target", "sdmetrics": "SDMetrics is missing",
+            "independent": "shuffled",
+        },
+        "metrics": [row | anchors | {"label": f"{row['label']} of {name}"} for row in plain["metrics"]],
+        "columns": [
+            {"name": name, "kind": "category", "distance": 0.25, "floor": 0.125, "missing": 0.5, "missing_real": 0.25,
+             "invalid": 0.0625},
+        ],
+        "pairs": [
+            {"columns": [name, "age"], "real": 0.75, "generated": 0.5, "picture": "evaluation/neighbours.png"},
+            {"columns": [name, "gone"], "real": 0.75, "generated": 0.5, "picture": "evaluation/gone.png"},
+        ],
+        "pictures": {"marginals": "evaluation/neighbours.png"},
+        "memorisation": plain["memorisation"] | {
+            "picture": None, "exact_copies": 0.03, "exact_copies_heldout": 0.04, "privacy": "It is no guarantee.",
+        },
+    }  # fmt: skip
+
+
 @pytest.fixture
 def judged_run(finished_run: Path, tmp_path: Path) -> Path:
     """A finished run that was evaluated, with three sample grids in three colours."""
@@ -60,3 +85,9 @@ def write_metrics() -> Callable[..., None]:
         (run / "metrics.json").write_text(json.dumps(metrics(**changes)), encoding="utf-8")
 
     return write
+
+
+@pytest.fixture
+def write_table_metrics(write_metrics: Callable[..., None]) -> Callable[[Path, str], None]:
+    """Write metrics as of a run on a table with a column of a name."""
+    return lambda run, name: write_metrics(run, **table_metrics(name))

@@ -76,6 +76,27 @@ def test_the_page_fits_the_screen_and_draws_every_chart(
             assert box["x"] >= 0 and box["x"] + box["width"] <= size[0] and box["height"] > 200
 
 
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_table_s_page_fits_the_screen(
+    opened: Callable[..., Any],
+    judged_run: Path,
+    tmp_path: Path,
+    write_table_metrics: Callable[[Path, str], None],
+    size: tuple[int, int],
+    scheme: str,
+) -> None:
+    write_table_metrics(judged_run, "<b>a_column_with_a_long_name_without_any_gap</b>")
+    with opened(write_run_report(judged_run, tmp_path / "table.html"), size, color_scheme=scheme) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+        pair = page.locator(".pairs figure").bounding_box()
+        assert pair["x"] >= 0 and pair["x"] + pair["width"] <= size[0]
+        assert page.locator(".pairs img").evaluate("picture => picture.naturalWidth") == 40
+        names = page.eval_on_selector_all(".anchored tbody th", "cells => cells.map(cell => cell.clientWidth)")
+        assert min(names) >= 80  # a name is not broken letter by letter
+        assert page.locator(".anchored thead th").nth(3).text_content() == "Independent"
+
+
 def test_the_slider_shows_the_grid_of_its_step(opened: Callable[..., Any], report: Path) -> None:
     colour = """async () => {
         const picture = document.getElementById("grid"), pen = document.createElement("canvas").getContext("2d");

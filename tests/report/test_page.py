@@ -110,6 +110,22 @@ def test_names_from_the_data_are_shown_and_not_run(
     assert "<script>alert" not in page and page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 4
 
 
+def test_a_table_s_page_has_both_anchors_its_columns_and_plain_words_on_privacy(
+    judged_run: Path, tmp_path: Path, write_table_metrics: Callable[[Path, str], None]
+) -> None:
+    hostile = "<img src=x onerror=alert(1)>"
+    write_table_metrics(judged_run, hostile)
+    page = read(judged_run, tmp_path / "page.html")
+    assert hostile not in page and page.count("&lt;img src=x onerror=alert(1)&gt;") >= 6
+    assert '<th scope="col">Real</th><th scope="col">Independent</th>' in page and "Floor</th>" not in page
+    assert page.count('<td class="number">0.99<span') == 3
+    assert '<td class="number">0.25</td><td class="number">0.125</td><td class="number">50.00 %</td>' in page
+    assert page.count('<figure class="panel">') == 1  # the other pair's picture is gone
+    assert "association 0.75 among held-out rows, 0.50 among generated ones" in page
+    assert "3.00 % of generated rows, 4.00 % of held-out ones" in page
+    assert '<p id="privacy">It is no guarantee.</p>' in page and "SDMetrics: SDMetrics is missing." in page
+
+
 def test_damaged_metrics_are_named(judged_run: Path, tmp_path: Path) -> None:
     (judged_run / "metrics.json").write_text('{"metrics": [', encoding="utf-8")
     with pytest.raises(UserError, match=r"metrics.json is no JSON: .*. Remove it, and write it anew"):

@@ -25,7 +25,7 @@ def test_the_average_is_the_recursive_one_in_its_parameters() -> None:
     expected = {name: value.clone().double() for name, value in generator.named_parameters()}
     for step in range(1, 8):
         move(generator, step)
-        average.update(generator, batch_size=10, samples_seen=10 * step)
+        average.update(batch_size=10, samples_seen=10 * step)
         keep = 0.5 ** (10 / min(40, 10 * step))
         for name, value in generator.named_parameters():
             expected[name] = keep * expected[name] + (1 - keep) * value.detach().double()
@@ -39,7 +39,7 @@ def test_buffers_are_copied_counters_included() -> None:
     average = AveragedGenerator(generator, half_life_samples=1e6, ramp=1.0)
     for step in range(1, 4):
         move(generator, step)
-        average.update(generator, batch_size=10, samples_seen=10 * step)
+        average.update(batch_size=10, samples_seen=10 * step)
     live = dict(generator.named_buffers())
     assert live["1.num_batches_tracked"] == 3
     for name, value in average.module.named_buffers():
@@ -56,7 +56,7 @@ def test_after_one_half_life_an_old_weight_counts_half() -> None:
         for parameter in generator.parameters():
             parameter.fill_(1.0)
     for _ in range(5):
-        average.update(generator, batch_size=10, samples_seen=10_000)
+        average.update(batch_size=10, samples_seen=10_000)
     for parameter in average.module.parameters():
         torch.testing.assert_close(parameter, torch.full_like(parameter, 0.5))
 
@@ -66,7 +66,7 @@ def test_without_a_half_life_the_average_is_the_live_generator(half_life: float,
     generator = network()
     average = AveragedGenerator(generator, half_life_samples=half_life, ramp=ramp)
     move(generator, 1)
-    average.update(generator, batch_size=10, samples_seen=seen)
+    average.update(batch_size=10, samples_seen=seen)
     for live, kept in zip(generator.parameters(), average.module.parameters(), strict=True):
         torch.testing.assert_close(live, kept)
 

@@ -5,10 +5,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wassergan.constraints import Share
 from wassergan.data import Source
 from wassergan.data.codec import pixel_codec
 from wassergan.data.source import Split
 from wassergan.errors import UserError
+from wassergan.training import batches as batches_module
 from wassergan.training.batches import BatchStream
 
 
@@ -102,3 +104,22 @@ def test_a_reading_error_in_the_background_reaches_the_caller(make_source: Calla
     source._reader.read = fail  # type: ignore[attr-defined]
     with pytest.raises(UserError, match="picture x cannot be read"):
         BatchStream(source, 4, seed=0).draw()
+
+
+# A GPU is not asked to wait for rows that could lie there: here the CPU plays the device.
+@pytest.mark.parametrize("share", [Share(), Share(1, 2)])
+def test_data_that_fit_lie_on_the_device_and_give_the_same_batches(
+    monkeypatch: pytest.MonkeyPatch, share: Share
+) -> None:
+    expected = drawn(BatchStream(numbered(21), 4, seed=1, share=share), 12)
+    monkeypatch.setattr(batches_module, "HOST", torch.device("meta"))
+    source = numbered(21)
+    stream = BatchStream(source, 4, seed=1, share=share, device=torch.device("cpu"))
+    assert drawn(stream, 3) == expected[:3]
+    source.train_batch = None  # type: ignore[assignment,method-assign]  # never read again
+    assert drawn(stream, 9) == expected[3:]
+
+
+def test_batches_come_on_the_device() -> None:
+    batch = BatchStream(numbered(21), 4, seed=1, device=torch.device("meta")).draw()
+    assert batch.samples.device.type == "meta" and batch.samples.shape == (4, 1)

@@ -60,6 +60,26 @@ def test_gradients_are_those_of_autograd(
         )
 
 
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("widths", [(), (9, 5, 6)])
+@pytest.mark.parametrize(("shape", "context_dim"), [((4,), 0), ((2, 3, 3), 0), ((4,), 3)])
+def test_the_generator_s_loss_and_its_gradient_by_the_fakes_are_those_of_autograd(
+    objective: str, widths: tuple[int, ...], shape: tuple[int, ...], context_dim: int
+) -> None:
+    torch.manual_seed(0)
+    critic = MLPCritic(shape, widths=widths, context_dim=context_dim).double()
+    fake = torch.randn(6, *shape).double().requires_grad_(True)
+    context = torch.randn(6, context_dim).double() if context_dim else None
+    expected = OBJECTIVES[objective].generator_loss(critic(fake, context))
+    (by_fake,) = torch.autograd.grad(expected, fake)
+    closed = ClosedForm.of(critic, constraint_named("gp"))
+    assert closed is not None
+    loss, gradient = closed.generator_loss(fake.detach(), OBJECTIVES[objective], torch.float32, context)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
+    torch.testing.assert_close(gradient, by_fake, rtol=1e-10, atol=1e-14)
+    assert all(parameter.grad is None for parameter in critic.parameters())
+
+
 def test_a_critic_of_slope_zero_has_finite_gradients() -> None:
     critic = MLPCritic((3,), widths=(4,))
     for parameter in critic.parameters():

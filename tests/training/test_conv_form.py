@@ -81,6 +81,21 @@ def test_every_objective_s_slopes_reach_the_weights(objective: str) -> None:
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("norm", ["layer", "none"])
+@pytest.mark.parametrize(("shape", "maps"), [((3, 16, 12), 3), ((2, 9, 13), 8), ((1, 4, 5), 2)])
+def test_the_generator_s_loss_and_its_gradient_by_the_fakes_are_those_of_autograd(
+    norm: str, shape: tuple[int, ...], maps: int
+) -> None:
+    critic = critic_of(shape, maps=maps, norm=norm, std=0.2)
+    fake, objective = torch.randn(7, *shape).double().requires_grad_(True), OBJECTIVES["nonsaturating"]
+    expected = objective.generator_loss(critic(fake))
+    (by_fake,) = torch.autograd.grad(expected, fake)
+    loss, gradient = form_of(critic).generator_loss(fake.detach(), objective, torch.float32)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
+    torch.testing.assert_close(gradient, by_fake, rtol=1e-9, atol=1e-12)
+    assert all(parameter.grad is None for parameter in critic.parameters())
+
+
 @pytest.mark.parametrize("grid", [(8, 8), (7, 9), (5, 4)])
 @pytest.mark.parametrize("count", [1, 16, 37])
 def test_patches_convolve_and_transpose_as_torch_does(grid: tuple[int, int], count: int) -> None:

@@ -24,15 +24,22 @@ def evaluate(run: Path, as_json: bool, **flags: Any) -> None:
       wassergan evaluate runs/fashion --count 10000 --features random-conv
       wassergan evaluate runs/fashion --against t10k-images-idx3-ubyte.gz --json
       wassergan evaluate runs/photos --features inception
+      torchrun --nproc-per-node 2 -m wassergan evaluate runs/photos
+      wassergan evaluate runs/people --target income --against people_2021.csv
 
-    Every metric stands beside its floor: what as many training samples score against the same held-out ones.
-    Writes metrics.json and, for pictures, evaluation/neighbours.png into the run folder, and its report.html anew.
+    Every metric stands beside its floor: what as many training samples score against the same held-out ones. Tables
+    have a second anchor: rows whose columns were drawn independently. Writes metrics.json into the run folder, for
+    pictures evaluation/neighbours.png, for tables evaluation/marginals.png and pair-N.png, and its report.html anew.
     """
     from wassergan.cli.tables import evaluation_table
     from wassergan.judging import evaluate_run
+    from wassergan.training import open_processes
 
     settings = EvaluateSettings(run=str(run), **given(flags))
-    result = evaluate_run(settings, told=_say)
+    with open_processes() as processes:
+        result = evaluate_run(settings, told=_say, processes=processes)
+    if processes.rank > 0:
+        return
     click.echo(json.dumps(result) if as_json else evaluation_table(result))
     _say(f"Wrote {run / 'metrics.json'}")
 

@@ -23,6 +23,7 @@ def look(run: Path, data: str | None, as_json: bool, **flags: Any) -> None:
                        another), truncation.png (latents drawn in and stretched)
     Fields:            fields.png, moments.png (held-out beside generated, one colour scale)
     Rows of numbers:   marginals.png, pairs.png (held-out against generated)
+    Tables:            marginals.png, pairs.png (pairs that tell most)
 
     \b
     Examples:

@@ -9,30 +9,46 @@ _BETTER = {"lower": "lower is better", "higher": "higher is better", "near_floor
 def evaluation_table(result: Mapping[str, Any]) -> str:
     """The protocol, the metrics beside their floors, near copies and the verdict."""
     protocol = result["protocol"]
+    is_table = protocol.get("kind") == "table"
     reference = f"samples of {protocol['against']}" if protocol["against"] else "held-out samples"
     lines = [
         f"{protocol['data']}, step {protocol['step']} ({protocol['checkpoint']} checkpoint, averaged weights): "
-        f"{protocol['generated']} generated against {protocol['heldout']} {reference}, "
-        f"floors from {protocol['training']} training samples.",
+        f"{protocol['generated']} generated against {protocol['heldout']} {reference}"
+        + ("." if is_table else f", floors from {protocol['training']} training samples."),
         f"Features: {protocol['features']}, {protocol['feature_dim']} numbers ({protocol['feature_note']}). "
         f"Seed {protocol['seed']}, {protocol['seconds']:.1f} s, wassergan {protocol['wassergan']}.",
+        *(_anchors_of_table(protocol) if is_table else ()),
         "",
     ]
-    head = ("metric", "value", "floor", "samples", "")
-    rows = [
-        (
-            row["label"],
-            _with_error(row["value"], row["error"]),
-            _with_error(row["floor"], row["floor_error"]),
-            f"{row['generated']} : {row['reference']}",
-            _BETTER[row["better"]],
-        )
-        for row in result["metrics"]
-    ]
-    lines += [*columns([head, *rows]), "", result["memorisation"]["sentence"], result["verdict"]["sentence"]]
+    lines += [*columns(_metric_cells(result)), "", result["memorisation"]["sentence"], result["verdict"]["sentence"]]
     if result["memorisation"]["picture"]:
         lines.append(f"The closest pairs: {result['memorisation']['picture']}")
+    pictures = [*result.get("pictures", {}).values(), *(pair["picture"] for pair in result.get("pairs", ()))]
+    if pictures:
+        lines.append(f"Pictures: {', '.join(pictures)}")
     return "\n".join(lines)
+
+
+def _metric_cells(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Metrics as cells, the head first; of a table with a second anchor."""
+    is_table = result["protocol"].get("kind") == "table"
+    anchors = ("real", "independent") if is_table else ("floor",)
+    rows = [("metric", "value", *anchors, "samples", "")]
+    for row in result["metrics"]:
+        cells = [_with_error(row["value"], row["error"]), _with_error(row["floor"], row["floor_error"])]
+        if is_table:
+            cells.append(_with_error(row["independent"], row["independent_error"]))
+        rows.append((row["label"], *cells, f"{row['generated']} : {row['reference']}", _BETTER[row["better"]]))
+    return rows
+
+
+def _anchors_of_table(protocol: Mapping[str, Any]) -> list[str]:
+    target = f"'{protocol['target']}' ({protocol['target_note']})" if protocol["target"] else protocol["target_note"]
+    return [
+        f"real: {protocol['training']} training rows against the same held-out ones; independent: "
+        f"{protocol['independent']}. At most {protocol['largest']} rows of each are judged.",
+        f"Target: {target}. SDMetrics: {protocol['sdmetrics']}.",
+    ]
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:

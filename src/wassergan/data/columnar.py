@@ -4,6 +4,7 @@ Files whose columns are all numbers, with no value missing, are arrays, which ma
 tables, and so are those for which `layout` says so.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -217,6 +218,34 @@ class ArrowTable:
             yield batch.select(list(columns))
 
 
+class FirstFeatherTable:
+    """A Feather file of version 1, which is no Arrow file; one group, in memory.
+
+    Recent pyarrow warns that it will stop to read them; then the error of `_readable` says so.
+    """
+
+    MAGIC = b"FEA1"
+
+    def __init__(self, path: Path) -> None:
+        from pyarrow import feather
+
+        self.path = path
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._table = feather.read_table(path, memory_map=False)
+        self.schema = self._table.schema
+        self.group_rows = [self._table.num_rows]
+
+    def batches(self, group: int, columns: Sequence[str], step: int) -> Iterator[Any]:
+        """The rows, in one or more pieces."""
+        yield from self._table.select(list(columns)).to_batches(max_chunksize=step)
+
+
+def _is_first_feather(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(FirstFeatherTable.MAGIC)) == FirstFeatherTable.MAGIC
+
+
 def _opened(path: Path) -> Table:
     try:
         import pyarrow  # noqa: F401
@@ -225,7 +254,9 @@ def _opened(path: Path) -> Table:
             f"Reading {path} needs pyarrow, which is not installed", mend="install it: pip install 'wassergan[tables]'"
         ) from error
     with _readable(path):
-        return ParquetTable(path) if path.suffix.lower() == ".parquet" else ArrowTable(path)
+        if path.suffix.lower() == ".parquet":
+            return ParquetTable(path)
+        return FirstFeatherTable(path) if _is_first_feather(path) else ArrowTable(path)
 
 
 @contextmanager

@@ -262,7 +262,7 @@ class Source:
     def train(self, positions: Tensor) -> Tensor:
         """Training samples at positions 0..train_count-1, (k, *shape) float32 in model space."""
         if self.fits_in_memory:
-            return self._resident[positions]
+            return self._resident.index_select(0, positions)
         return self._encode(self.split.train_rows(positions))
 
     def train_sample(self, count: int) -> Tensor:

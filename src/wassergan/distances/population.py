@@ -3,7 +3,7 @@
 import math
 
 import torch
-from scipy import stats
+from scipy import special  # `stats` takes a second to import
 from torch import Tensor
 
 from wassergan.distances.checks import Array, as_tensor, check_finite
@@ -60,7 +60,7 @@ def _welch(real: Tensor, fake: Tensor, confidence: float) -> float:
     if variance == 0:
         return 0.0
     freedom = variance**2 / sum(v**2 / k for v, k in parts)
-    return float(stats.t.ppf(confidence, freedom)) * math.sqrt(variance)
+    return float(special.stdtrit(freedom, confidence)) * math.sqrt(variance)
 
 
 def _bernstein(scores: Tensor, spread: float, risk: float) -> float:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import ot
 from scipy import sparse
 
 from wassergan.errors import WorkError
@@ -55,6 +54,8 @@ def solve_sparse(
 
 def _solve(cost: Any, a: Vector, b: Vector, iterations: int) -> tuple[Any, Vector, Vector]:
     """POT's plan, dense or sparse as the cost is, and its potentials."""
+    import ot  # brings scikit-learn and pandas along: a third of what importing the whole library would take
+
     with warnings.catch_warnings(record=True) as complaints:
         warnings.simplefilter("always")
         plan, log = ot.lp.emd(a, b, cost, numItermax=iterations, log=True, center_dual=False)

@@ -120,19 +120,22 @@ def judge(
 
 
 def _measured(metric: Metric, populations: Populations, features: str, seed: int) -> list[MetricRow]:
-    real, fake, training = (
-        each[: metric.largest] for each in (populations.heldout, populations.generated, populations.training)
-    )
-    if metric.paired:
-        fewest = min(len(real), len(fake))
-        real, fake = real[:fewest], fake[:fewest]
-    training = training[: len(fake)]
+    real, fake, training = sides(metric, populations.heldout, populations.generated, populations.training)
     values, floors = metric.measure(real, fake, seed), metric.measure(real, training, seed)
     short = f"; floor of {len(training)} training samples" if len(training) < len(fake) else ""
     return [
         MetricRow(name, label, *value, *floor, better, features, len(fake), len(real), metric.note + short)
         for (name, label, better), value, floor in zip(metric.rows, values, floors, strict=True)
     ]
+
+
+def sides(metric: Metric, real: Tensor, fake: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+    """What a metric takes of each sample: others as many as of the fake one, as far as there are."""
+    real, fake, *others_taken = (each[: metric.largest] for each in (real, fake, *others))
+    if metric.paired:
+        fewest = min(len(real), len(fake))
+        real, fake = real[:fewest], fake[:fewest]
+    return (real, fake, *(each[: len(fake)] for each in others_taken))
 
 
 def _frechet(real: Tensor, fake: Tensor, seed: int) -> list[Value]:

@@ -4,18 +4,22 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from wassergan.building import networks_of
 from wassergan.damage import undamaged
+from wassergan.data import TableCodec
 from wassergan.errors import UserError, unknown_name
 from wassergan.export.description import VERSION, codec_of, describe
 from wassergan.export.formats import FORMATS, KEY, folded
 from wassergan.files import replacing
+from wassergan.networks import DrawingGenerator
 from wassergan.runfolder import RunFolder
 from wassergan.runs import sampler_of
 from wassergan.sampling import Sampler
 from wassergan.settings import TrainSettings
+from wassergan.training import match_margins
 
 
 def chosen_format(name: str | None, path: Path | None) -> str:
@@ -95,4 +99,9 @@ def _sampler_of(description: dict[str, Any], weights: dict[str, Tensor]) -> Samp
     settings, codec = TrainSettings.from_mapping(description["settings"]), codec_of(description)
     generator, _ = networks_of(settings, tuple(description["sample"]["shape"][1:]), codec)
     generator.load_state_dict(weights)
-    return Sampler(generator.eval(), description["latent"]["shape"][1], codec, description["sample"]["kind"])
+    generator.eval()
+    latent_dim = description["latent"]["shape"][1]
+    if isinstance(codec, TableCodec) and isinstance(generator, DrawingGenerator):
+        shares, spread = torch.tensor(codec.shares), torch.tensor(codec.spread)
+        match_margins(generator, shares=shares, spread=spread, latent_dim=latent_dim)
+    return Sampler(generator, latent_dim, codec, description["sample"]["kind"])

@@ -10,10 +10,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from wassergan.errors import UserError
+from wassergan.networks import DrawingGenerator
 
 KEY = "wassergan"  # where the description stands, in every format
 _EXAMPLES = 2  # latents to trace with; the file takes any number
@@ -31,6 +32,22 @@ def folded(generator: nn.Module) -> nn.Module:
     return plain.requires_grad_(False)
 
 
+class _Rows(nn.Module):
+    """A generator that draws rows, in one piece: a graph has no loop over parts of a batch."""
+
+    def __init__(self, generator: DrawingGenerator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """(n, latent_dim) to rows (n, width)."""
+        return self.generator.rows(latent)
+
+
+def _as_graph(generator: nn.Module) -> nn.Module:
+    return _Rows(generator).eval() if isinstance(generator, DrawingGenerator) else generator
+
+
 def write_safetensors(generator: nn.Module, path: Path, *, latent_dim: int, description: str) -> None:
     """The weights by name; the description in the metadata."""
     from safetensors.torch import save
@@ -41,7 +58,9 @@ def write_safetensors(generator: nn.Module, path: Path, *, latent_dim: int, desc
 
 def write_pt2(generator: nn.Module, path: Path, *, latent_dim: int, description: str) -> None:
     """PyTorch's exported program; the description is the extra file `wassergan.json`."""
-    program = torch.export.export(generator, (torch.zeros(_EXAMPLES, latent_dim),), dynamic_shapes=_any_count())
+    program = torch.export.export(
+        _as_graph(generator), (torch.zeros(_EXAMPLES, latent_dim),), dynamic_shapes=_any_count()
+    )
     torch.export.save(program, path, extra_files={f"{KEY}.json": description})
 
 
@@ -49,7 +68,7 @@ def write_onnx(generator: nn.Module, path: Path, *, latent_dim: int, description
     """A graph from `latent` to `samples`; the description in the model's metadata."""
     with _quiet_exporter():
         program = torch.onnx.export(
-            generator,
+            _as_graph(generator),
             (torch.zeros(_EXAMPLES, latent_dim),),
             dynamo=True,
             dynamic_shapes=_any_count(),

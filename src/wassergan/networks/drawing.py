@@ -54,6 +54,7 @@ class TableHead(nn.Module):
         self._widths = [each + bool(field.places) for each, field in zip(entries, self._fields, strict=True)]
         self._noises = entries
         self.noise_dim = sum(entries)
+        self._bent: set[int] = set()
         is_option: list[bool] = []
         for field in self._fields:
             is_option += [True] * field.options + [False] * bool(field.places) + [True] * (field.digits * field.radix)
@@ -65,6 +66,35 @@ class TableHead(nn.Module):
                 places = torch.tensor(field.places) / SCALE
                 places[field.open_option] = 0.0
                 self.register_buffer(f"places_{number}", places, persistent=False)
+
+    @property
+    def channels(self) -> list[tuple[int, int]]:
+        """Of each channel: the number of its field, and its place in a row."""
+        starts = [sum(self._widths[:number]) for number in range(len(self._fields))]
+        return [
+            (number, start + field.options)
+            for number, (field, start) in enumerate(zip(self._fields, starts, strict=True))
+            if field.places
+        ]
+
+    def open_place(self, number: int) -> int | None:
+        """The place in a row of the option under which a field's channel tells the value; None where it always does."""
+        field = self._fields[number]
+        return sum(self._widths[:number]) + field.open_option if field.options else None
+
+    def bend(self, number: int, knots: Tensor | None, targets: Tensor | None = None) -> None:
+        """Map a field's channel from now on, piece by piece along straight lines; nothing learns or keeps that either.
+
+        Args:
+            number: of the field.
+            knots: (k,) strictly ascending, or None to draw straight again.
+            targets: (k,) ascending, where they go.
+        """
+        self._bent.discard(number)
+        if knots is not None and targets is not None:
+            self._bent.add(number)
+            self.register_buffer(f"knots_{number}", knots.to(self.shift), persistent=False)
+            self.register_buffer(f"targets_{number}", targets.to(self.shift), persistent=False)
 
     @staticmethod
     def _entries(field: FieldLayout) -> int:
@@ -89,6 +119,8 @@ class TableHead(nn.Module):
             is_open = options[:, field.open_option, None] / SCALE
         if field.places:
             channel = torch.tanh(raw[:, field.options, None])
+            if number in self._bent:
+                channel = interpolated(channel, getattr(self, f"knots_{number}"), getattr(self, f"targets_{number}"))
             if is_open is not None:
                 channel = is_open * channel + (options @ getattr(self, f"places_{number}"))[:, None]
             parts.append(channel)
@@ -104,6 +136,18 @@ class TableHead(nn.Module):
             return hard
         soft = torch.softmax(noisy / self._temperature, -1) * SCALE
         return hard + (soft - soft.detach())
+
+
+def interpolated(values: Tensor, knots: Tensor, targets: Tensor) -> Tensor:
+    """Where straight lines between (knots, targets) lead; beyond the ends, the targets there.
+
+    >>> interpolated(torch.tensor([-9.0, 0.5, 2.0]), torch.tensor([0.0, 1.0, 3.0]), torch.tensor([0.0, 2.0, 3.0]))
+    tensor([0.0000, 1.0000, 2.5000])
+    """
+    # A sum over all pieces rather than a search for the right one: every exported graph can do that.
+    widths = knots.diff()
+    shares = ((values[..., None] - knots[:-1]) / widths).clamp(0, 1)
+    return targets[0] + shares @ targets.diff()
 
 
 class DrawingGenerator(nn.Module):
@@ -124,11 +168,12 @@ class DrawingGenerator(nn.Module):
     def forward(self, latent: Tensor) -> Tensor:
         """(n, latent_dim + noise_dim) to rows (n, width)."""
         if self.training or len(latent) == 0:
-            return self._rows(latent)
+            return self.rows(latent)
         padded = nn.functional.pad(latent, (0, 0, 0, -len(latent) % ROWS))
-        return torch.cat([self._rows(part) for part in padded.split(ROWS)])[: len(latent)]
+        return torch.cat([self.rows(part) for part in padded.split(ROWS)])[: len(latent)]
 
-    def _rows(self, latent: Tensor) -> Tensor:
+    def rows(self, latent: Tensor) -> Tensor:
+        """The same in one piece, whatever the mode; equal to it but for rounding."""
         own = latent.shape[1] - self.head.noise_dim
         rows: Tensor = self.head(self.body(latent[:, :own]), latent[:, own:])
         return rows

@@ -3,11 +3,13 @@
 from wassergan.plots.common import save_animation, save_figure, save_picture
 from wassergan.plots.curves import curves_figure, lines_figure, overlaid_figure
 from wassergan.plots.fields import fields_figure, moments_figure
+from wassergan.plots.pairs import PairColumn, table_pairs_figure
 from wassergan.plots.pictures import headed, picture_grid
 from wassergan.plots.tables import table_figure
 from wassergan.plots.vectors import marginals_figure, pairs_figure, vector_figure
 
 __all__ = [
+    "PairColumn",
     "curves_figure",
     "fields_figure",
     "headed",
@@ -21,5 +23,6 @@ __all__ = [
     "save_figure",
     "save_picture",
     "table_figure",
+    "table_pairs_figure",
     "vector_figure",
 ]

@@ -13,6 +13,11 @@ GENERATED, REAL = "tab:orange", "tab:blue"
 COLOUR_MAP = "viridis"
 
 
+def plain_text(name: str) -> str:
+    """A name from the data as it is: a dollar sign begins no formula."""
+    return name.replace("$", r"\$")
+
+
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure atomically, in the format of the suffix."""
     with replacing(path) as temporary:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from wassergan.plots.common import GENERATED, REAL
+from wassergan.plots.common import GENERATED, REAL, plain_text
 
 MOST_PANELS, MOST_BARS = 24, 8  # columns, and levels of a category, that are drawn
 
@@ -38,7 +38,7 @@ def table_figure(
             _shares(axes, levels, values)
         else:
             _histograms(axes, values)
-        axes.set_title(name, fontsize=9)
+        axes.set_title(plain_text(name), fontsize=9)
         axes.tick_params(labelsize=7)
     figure.axes[0].legend(fontsize=8)
     return figure
@@ -59,11 +59,11 @@ def _histograms(axes: Axes, columns: Sequence[tuple[str, str, NDArray[np.float64
 
 def _shares(axes: Axes, levels: Sequence[str], columns: Sequence[tuple[str, str, NDArray[np.float64]]]) -> None:
     last = columns[-1][2]
-    often = np.argsort(-np.bincount(last[~np.isnan(last)].astype(int), minlength=len(levels)), kind="stable")
+    often = np.argsort(-np.bincount(last[last < len(levels)].astype(int), minlength=len(levels)), kind="stable")
     chosen = often[:MOST_BARS]
     height = 0.8 / len(columns)
     for number, (label, colour, values) in enumerate(columns):
         shares = [*(float((values == level).mean()) for level in chosen), float(np.isnan(values).mean())]
         axes.barh(np.arange(len(shares)) + number * height, shares, height, color=colour, label=label)
-    axes.set_yticks(np.arange(len(chosen) + 1), [*(levels[level][:18] for level in chosen), "(missing)"])
+    axes.set_yticks(np.arange(len(chosen) + 1), [*(plain_text(levels[level][:18]) for level in chosen), "(missing)"])
     axes.invert_yaxis()

@@ -53,6 +53,9 @@ def write_report(summary: Mapping[str, Any], log: Sequence[dict[str, Any]], fold
         charts_json=[chart.to_dict() for chart in charts],
         metrics=metrics,
         copies=_copies(metrics, folder),
+        of_table=bool(metrics) and metrics["protocol"].get("kind") == "table",
+        marginals=_picture(folder, (metrics or {}).get("pictures", {}).get("marginals")),
+        pairs=_pairs(metrics, folder),
         arrows=_ARROWS,
         shown=_shown,
         plotly=get_plotlyjs(),
@@ -140,10 +143,20 @@ def _evenly(paths: list[Path], count: int) -> list[Path]:
 
 def _copies(metrics: Any, folder: Path) -> str | None:
     """The picture of the generated samples that lie closest to training samples."""
-    picture = (metrics or {}).get("memorisation", {}).get("picture")
-    if not picture:
+    return _picture(folder, (metrics or {}).get("memorisation", {}).get("picture"))
+
+
+def _pairs(metrics: Any, folder: Path) -> list[dict[str, Any]]:
+    """Pairs of a table's columns whose pictures are there, each with its picture."""
+    pairs = [pair | {"embedded": _picture(folder, pair["picture"])} for pair in (metrics or {}).get("pairs", ())]
+    return [pair for pair in pairs if pair["embedded"]]
+
+
+def _picture(folder: Path, name: str | None) -> str | None:
+    """A picture of the run folder, if there is one."""
+    if not name:
         return None
-    path = folder / str(picture)
+    path = folder / str(name)
     # A run folder may come from a stranger: nothing else of this machine gets onto a page that is passed on.
     inside = path.resolve().is_relative_to(folder.resolve()) and path.suffix == ".png"
     return _embedded(path) if inside and path.exists() else None

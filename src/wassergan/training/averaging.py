@@ -3,7 +3,7 @@
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class AveragedGenerator:
@@ -14,7 +14,7 @@ class AveragedGenerator:
     2020, arXiv 2006.06676, appendix.
 
     Args:
-        generator: the live generator; copied.
+        generator: the live generator; copied, and followed at every update.
         half_life_samples: samples after which an old weight counts half; 0 keeps the live weights.
         ramp: share of the samples seen that bounds the half-life.
     """
@@ -22,16 +22,27 @@ class AveragedGenerator:
     def __init__(self, generator: nn.Module, *, half_life_samples: float, ramp: float) -> None:
         self.module = copy.deepcopy(generator).eval().requires_grad_(False)
         self._half_life_samples, self._ramp = half_life_samples, ramp
+        # Listed once: to walk through both networks takes longer than the average itself.
+        self._kept: list[Tensor] = list(self.module.parameters())
+        self._live: list[Tensor] = list(generator.parameters())
+        self._buffers = list(zip(self.module.buffers(), generator.buffers(), strict=True))
 
     def weight(self, batch_size: int, samples_seen: int) -> float:
         """Share of the live weights in the next average."""
         half_life = min(self._half_life_samples, self._ramp * samples_seen)
         return 1.0 if half_life <= 0 else 1 - 0.5 ** (batch_size / half_life)
 
-    @torch.no_grad()
-    def update(self, generator: nn.Module, *, batch_size: int, samples_seen: int) -> None:
+    def update(self, *, batch_size: int, samples_seen: int) -> None:
         """Move towards the live generator after one step of `batch_size` samples."""
-        weight = self.weight(batch_size, samples_seen)
-        torch._foreach_lerp_(list(self.module.parameters()), list(generator.parameters()), weight)
-        for kept, live in zip(self.module.buffers(), generator.buffers(), strict=True):
+        self.follow(self.weight(batch_size, samples_seen))
+
+    @torch.no_grad()
+    def follow(self, weight: float | Tensor) -> None:
+        """Move towards the live generator by a share, a number or a scalar on the device."""
+        if isinstance(weight, Tensor):
+            for kept, live in zip(self._kept, self._live, strict=True):
+                kept.lerp_(live, weight)
+        else:
+            torch._foreach_lerp_(self._kept, self._live, weight)
+        for kept, live in self._buffers:
             kept.copy_(live)

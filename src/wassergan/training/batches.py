@@ -1,8 +1,9 @@
 """Real batches: endless shuffled epochs cut into full batches, with a position that can be saved."""
 
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from wassergan.errors import UserError
 from wassergan.training.order import order_of
 
 PREFETCHED_BATCHES = 3
+HOST = torch.device("cpu")
 
 
 class BatchStream:
@@ -21,19 +23,23 @@ class BatchStream:
 
     Batches are always full: the last one of an epoch is completed from the next epoch's order, so no row is
     skipped. A batch is positions first, which follow from the seed and the number of samples served alone, then the
-    samples there. Data that do not fit in memory are read and decoded ahead by a thread.
+    samples there. Data that do not fit in memory are read and decoded ahead by a thread, into pinned memory if they go
+    to a GPU; data that fit lie on the device as a whole.
 
     Args:
         source: where samples come from.
         batch_size: samples per batch.
         seed: fixes the order.
         share: which rows of each batch are read: those of this process.
+        device: that the batches are for.
 
     Raises:
         UserError: the source holds fewer training samples than two batches need.
     """
 
-    def __init__(self, source: Source, batch_size: int, *, seed: int, share: Share = WHOLE) -> None:
+    def __init__(
+        self, source: Source, batch_size: int, *, seed: int, share: Share = WHOLE, device: torch.device = HOST
+    ) -> None:
         if source.train_count < 2 * batch_size:
             raise UserError(
                 "Too few samples to train on",
@@ -45,9 +51,13 @@ class BatchStream:
         self._order = order_of(source, seed=seed)
         self._ahead: deque[Future[Batch]] = deque()
         self._reader = None if source.fits_in_memory else ThreadPoolExecutor(1, thread_name_prefix="batches")
+        self._device = device
 
     def draw(self) -> Batch:
-        """This process's rows of the next batch, batch_size / share.of of them, float32 in model space, on the CPU."""
+        """This process's rows of the next batch, batch_size / share.of of them, float32 in model space.
+
+        On the device where the data lie there, else on the CPU.
+        """
         if self._reader is None:
             batch = self._read(self._served)
         else:
@@ -68,13 +78,26 @@ class BatchStream:
         self._ahead.clear()
 
     def _read(self, first: int) -> Batch:
-        spans = self._spans(first)
-        self._source.expect([window for span in spans for window in self._order.windows(*span)][: len(spans) + 1])
-        return self._source.train_batch(self._share.rows(self._positions(first)))
+        if self._reader is not None:
+            spans = self._spans(first)
+            self._source.expect([window for span in spans for window in self._order.windows(*span)][: len(spans) + 1])
+        rows = self._share.rows(self._positions(first))
+        if self._reader is None and self._device.type != HOST.type:
+            rows = rows.to(self._device, non_blocking=True)
+            return _each(self._resident, lambda values: values.index_select(0, rows))
+        batch = self._source.train_batch(rows)
+        return _each(batch, Tensor.pin_memory) if self._device.type == "cuda" else batch
+
+    @cached_property
+    def _resident(self) -> Batch:
+        """All training rows, on the device."""
+        whole = self._source.train_batch(torch.arange(self._source.train_count))
+        return _each(whole, lambda values: values.to(self._device))
 
     def _positions(self, first: int) -> Tensor:
         """Positions of the batch before which `first` samples were served, (batch_size,) int64."""
-        return torch.cat([self._order.positions(*span) for span in self._spans(first)])
+        parts = [self._order.positions(*span) for span in self._spans(first)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _spans(self, first: int) -> list[tuple[int, int, int]]:
         """The epoch, or the two, that a batch is served from, and the places in their orders: (epoch, start, stop)."""
@@ -84,3 +107,8 @@ class BatchStream:
         if stop <= count:
             return [(epoch, start, stop)]
         return [(epoch, start, count), (epoch + 1, 0, stop - count)]
+
+
+def _each(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
+    """Samples and conditions, both changed alike."""
+    return Batch(change(batch.samples), None if batch.context is None else change(batch.context))

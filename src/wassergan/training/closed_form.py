@@ -28,6 +28,7 @@ from wassergan.objectives import Objective
 
 CONSTRAINTS = (GradientPenalty, LipschitzPenalty, Clipping, Unconstrained)  # a subclass may do other things
 M = TypeVar("M", bound=nn.Module)
+leaky_relu_backward = torch.ops.aten.leaky_relu_backward.default  # the overload itself: a lookup less at each call
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class ClosedForm:
             batches.append(points_between(real, fake, loss.rng, loss.constraint.share))
         weights: list[Tensor] = [layer.weight for layer in self._layers]
         biases: list[Tensor] = [layer.bias for layer in self._layers]
-        count, scored = len(real), len(real) + len(fake)
+        count, scored = real.shape[0], real.shape[0] + fake.shape[0]
         points = torch.cat(batches).flatten(1)
         free = points.shape[1]
         if context is not None:
@@ -100,42 +101,81 @@ class ClosedForm:
         if loss.precision == torch.bfloat16:
             points = points.bfloat16()
             weights, biases = ([each.bfloat16() for each in some] for some in (weights, biases))
-
-        # Forwards: inputs[l] is what layer l is given, linear[l] what it makes of it.
-        inputs, linear = [points], []
-        for weight, bias, slope in zip(weights, biases, self._slopes, strict=False):
-            linear.append(torch.addmm(bias, inputs[-1], weight.T))
-            inputs.append(nn.functional.leaky_relu(linear[-1], slope))
+        inputs, linear = self._forward(points, weights, biases)
         scores = torch.addmv(biases[-1], inputs[-1][:scored], weights[-1][0]).to(real.dtype)
         real_scores, fake_scores = scores[:count], scores[count:]
-        statistics = {"real_mean": real_scores.mean(), "fake_mean": fake_scores.mean()}
+        real_mean, fake_mean = scores.view(2, count).mean(1)
+        statistics = {"real_mean": real_mean, "fake_mean": fake_mean}
 
-        # Backwards: deltas[l] is the gradient of a row's score by linear[l].
-        deltas = [weights[-1].new_ones(len(points), 1)]
-        for weight, before, slope in zip(weights[:0:-1], linear[::-1], self._slopes[::-1], strict=True):
-            deltas.append(torch.ops.aten.leaky_relu_backward(deltas[-1] @ weight, before, slope, False))
-        deltas.reverse()
+        # Backwards: deltas[l] is the gradient by linear[l] of the loss of real and fake scores, and of the score itself
+        # of the points between, at which the penalty needs the slope.
+        by_score = list(loss.objective.critic_loss_slopes(real_scores, fake_scores))
+        if loss.penalised:
+            by_score.append(torch.ones_like(real_scores))
+        deltas = self._back(torch.cat(by_score).to(points.dtype)[:, None], linear, weights)
         if loss.penalised:
             statistics["penalty"], pushed = slope_penalty(
                 loss, (deltas[0][scored:] @ weights[0][:, :free]).to(real.dtype)
             )
             self._push(pushed, inputs, linear, weights)
 
-        by_score = torch.cat(loss.objective.critic_loss_slopes(real_scores, fake_scores))[:, None]
         for layer, delta, given in zip(self._layers, deltas, inputs, strict=True):
-            delta[:scored] *= by_score
             layer.weight.grad = (delta.T @ given).to(real.dtype)
             layer.bias.grad = delta[:scored].sum(0, dtype=real.dtype)
         return statistics
 
+    @torch.no_grad()
+    def generator_loss(
+        self, fake: Tensor, objective: Objective, precision: torch.dtype, context: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The generator's loss, a scalar, and its gradient by the fakes that the critic scores.
+
+        Args:
+            fake: (n, *shape).
+            objective: of the scores.
+            precision: of the passes through the critic.
+            context: (n, k), the conditions of the fakes.
+        """
+        weights: list[Tensor] = [layer.weight for layer in self._layers]
+        biases: list[Tensor] = [layer.bias for layer in self._layers]
+        points = fake.flatten(1)
+        free = points.shape[1]
+        if context is not None:
+            points = torch.cat([points, context.to(points)], 1)
+        if precision == torch.bfloat16:
+            points = points.bfloat16()
+            weights, biases = ([each.bfloat16() for each in some] for some in (weights, biases))
+        inputs, linear = self._forward(points, weights, biases)
+        scores = torch.addmv(biases[-1], inputs[-1], weights[-1][0]).to(self._layers[0].weight.dtype)
+        by_score = objective.generator_loss_slopes(scores).to(points.dtype)
+        gradient = self._back(by_score[:, None], linear, weights)[0] @ weights[0][:, :free]
+        return objective.generator_loss(scores), gradient.view_as(fake).to(fake.dtype)
+
+    def _forward(
+        self, points: Tensor, weights: list[Tensor], biases: list[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """What each layer is given, and what each but the last makes of it."""
+        inputs, linear = [points], []
+        for weight, bias, slope in zip(weights, biases, self._slopes, strict=False):
+            linear.append(torch.addmm(bias, inputs[-1], weight.T))
+            inputs.append(nn.functional.leaky_relu(linear[-1], slope))
+        return inputs, linear
+
+    def _back(self, delta: Tensor, linear: list[Tensor], weights: list[Tensor]) -> list[Tensor]:
+        """The gradients by what each layer makes, the last's own included, in the order of the layers."""
+        deltas = [delta]
+        for weight, before, slope in zip(weights[:0:-1], linear[::-1], self._slopes[::-1], strict=True):
+            deltas.append(leaky_relu_backward(deltas[-1] @ weight, before, slope, False))
+        return deltas[::-1]
+
     def _push(self, pushed: Tensor, inputs: list[Tensor], linear: list[Tensor], weights: list[Tensor]) -> None:
         """Put u_l in the place of the inputs of the points between, which nothing needs any more."""
-        first = len(inputs[0]) - len(pushed)
+        first = inputs[0].shape[0] - pushed.shape[0]
         inputs[0][first:, : pushed.shape[1]] = pushed
         inputs[0][first:, pushed.shape[1] :] = 0  # conditions are not perturbed
         for weight, slope, before, (given, made) in zip(weights, self._slopes, linear, pairwise(inputs), strict=False):
             product = given[first:] @ weight.T
-            made[first:] = torch.ops.aten.leaky_relu_backward(product, before[first:], slope, False)
+            made[first:] = leaky_relu_backward(product, before[first:], slope, False)
 
 
 def is_plain(layer: nn.Module, kind: type[M]) -> TypeGuard[M]:
@@ -150,7 +190,7 @@ def slope_penalty(loss: Loss, gradients: Tensor) -> tuple[Tensor, Tensor]:
     constraint = loss.constraint
     assert isinstance(constraint, SlopePenalty)
     slopes = torch.linalg.vector_norm(gradients, dim=1)
-    by_slope = (loss.penalty_factor * constraint.weight / len(slopes)) * constraint.cost_slope(slopes)
+    by_slope = constraint.cost_slope(slopes).mul_(loss.penalty_factor * constraint.weight / slopes.shape[0])
     # Where the slope is 0 the norm's gradient is taken as 0, as autograd does.
     share = by_slope / slopes.masked_fill(slopes == 0, torch.inf)
     return constraint.weight * constraint.cost(slopes).mean(), share[:, None] * gradients

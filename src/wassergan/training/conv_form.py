@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from wassergan.constraints import Constraint, points_between
 from wassergan.networks import ConvCritic
+from wassergan.objectives import Objective
 from wassergan.training.closed_form import CONSTRAINTS, Loss, is_plain, slope_penalty
 
 FEW_CHANNELS = 8
@@ -187,15 +188,8 @@ class ConvForm:
         dtype = torch.bfloat16 if loss.precision == torch.bfloat16 else real.dtype
         values = torch.cat([each.permute(0, 2, 3, 1).to(dtype) for each in batches])
         count, scored = len(real), len(real) + len(fake)
-
-        passes: list[Pass] = []
-        height, width = real.shape[2:]
-        for stage in self._stages:
-            passes.append(Pass(stage, dtype, (height, width)))
-            values = passes[-1].forward(values)
-            height, width = passes[-1].made_grid
-        head = self._head.weight.view(-1, height * width).T.flatten()  # channels last, as the values are
-        scores = torch.mv(values[:scored], head.to(dtype)).to(real.dtype) + self._head.bias
+        passes, values, head = self._forward(values)
+        scores = torch.mv(values[:scored], head).to(real.dtype) + self._head.bias
         real_scores, fake_scores = scores[:count], scores[count:]
         statistics = {"real_mean": real_scores.mean(), "fake_mean": fake_scores.mean()}
         by_score = torch.cat(loss.objective.critic_loss_slopes(real_scores, fake_scores))
@@ -203,7 +197,7 @@ class ConvForm:
 
         between = slice(scored, len(values))
         if loss.penalised:
-            statistics["penalty"], tangent = _slopes(passes, head.to(dtype), between, loss, real.dtype)
+            statistics["penalty"], tangent = _slopes(passes, head, between, loss, real.dtype)
             for each in passes:
                 tangent = each.push(tangent, between)
             by_head += tangent.sum(0)
@@ -212,7 +206,7 @@ class ConvForm:
         curved = loss.penalised and any(each.scale is not None for each in passes)
         rows = slice(0, len(values) if curved else scored)
         adjoint = values.new_zeros(rows.stop, len(head))
-        torch.mul(by_score.to(dtype)[:, None], head.to(dtype), out=adjoint[:scored])
+        torch.mul(by_score.to(dtype)[:, None], head, out=adjoint[:scored])
         for stage, each in zip(self._stages[::-1], passes[::-1], strict=True):
             adjoint, by_norm = each.descend(adjoint, rows)
             if loss.penalised and by_norm is not None:
@@ -224,9 +218,39 @@ class ConvForm:
             stage.set_gradients(kernel, adjoint.view(-1, len(kernel)).sum(0, dtype=real.dtype), by_norm)
             if each is not passes[0]:
                 adjoint = transposed(adjoint, each.kernel, each.grid)
-        self._head.weight.grad = by_head.view(height * width, -1).T.reshape(1, -1).to(real.dtype)
+        self._head.weight.grad = by_head.view(*passes[-1].made_grid, -1).movedim(-1, 0).reshape(1, -1).to(real.dtype)
         self._head.bias.grad = by_score.sum()[None]
         return statistics
+
+    @torch.no_grad()
+    def generator_loss(
+        self, fake: Tensor, objective: Objective, precision: torch.dtype, context: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The generator's loss, a scalar, and its gradient by the fakes that the critic scores.
+
+        Args:
+            fake: (n, C, H, W).
+            objective: of the scores.
+            precision: of the passes through the critic.
+            context: None: a critic that is told conditions has no form here.
+        """
+        assert context is None
+        dtype = torch.bfloat16 if precision == torch.bfloat16 else self._head.weight.dtype
+        passes, values, head = self._forward(fake.permute(0, 2, 3, 1).to(dtype))
+        scores = torch.mv(values, head).to(self._head.weight.dtype) + self._head.bias
+        delta = objective.generator_loss_slopes(scores).to(dtype)[:, None] * head
+        gradient = _descended(passes, delta, slice(0, len(fake)))
+        return objective.generator_loss(scores), gradient.view(passes[0].given.shape).permute(0, 3, 1, 2).to(fake.dtype)
+
+    def _forward(self, values: Tensor) -> tuple[list[Pass], Tensor, Tensor]:
+        """All stages, what the last makes of samples (n, H, W, C), and the head's weights, channels last too."""
+        passes: list[Pass] = []
+        grid = (values.shape[1], values.shape[2])
+        for stage in self._stages:
+            passes.append(Pass(stage, values.dtype, grid))
+            values = passes[-1].forward(values)
+            grid = passes[-1].made_grid
+        return passes, values, self._head.weight.view(-1, grid[0] * grid[1]).T.flatten().to(values.dtype)
 
 
 def convolve(given: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
@@ -326,11 +350,16 @@ def _patches(given: Tensor) -> Iterator[tuple[int, Tensor]]:
 
 def _slopes(passes: list[Pass], head: Tensor, between: slice, loss: Loss, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """The penalty, and the gradient of its share of the loss by the input gradients, (n, values of a sample)."""
-    delta = head.expand(between.stop - between.start, -1)
-    for each in passes[::-1]:
-        delta = transposed(each.back(delta, between), each.kernel, each.grid)
+    delta = _descended(passes, head.expand(between.stop - between.start, -1), between)
     penalty, pushed = slope_penalty(loss, delta.to(dtype))
     return penalty, pushed.to(head.dtype)
+
+
+def _descended(passes: list[Pass], delta: Tensor, rows: slice) -> Tensor:
+    """A gradient by what the last stage makes of some rows to that by the samples, (n, values of a sample)."""
+    for each in passes[::-1]:
+        delta = transposed(each.back(delta, rows), each.kernel, each.grid)
+    return delta
 
 
 def _dots(left: Tensor, right: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from wassergan.errors import unknown_name
 
@@ -38,17 +38,52 @@ class FusedAdam(torch.optim.Adam):
                     "exp_avg": torch.zeros_like(parameter),
                     "exp_avg_sq": torch.zeros_like(parameter),
                 }
+        self._count_together()
+        self._rate: Tensor | None = None
+
+    def keep_rate_on_device(self) -> None:
+        """Read the rate from a scalar on the device, as a step does that is recorded; `send_rate` sets it."""
+        device = self.param_groups[0]["params"][0].device
+        # CUDA's kernel takes a float32 rate; the CPU's rounds like a number in Python only if it is not rounded before.
+        self._rate = torch.zeros((), device=device, dtype=torch.float64 if device.type == "cpu" else torch.float32)
+
+    def keep_rate_on_host(self) -> None:
+        """Read the rate from the settings again."""
+        self._rate = None
+
+    def send_rate(self) -> None:
+        """Bring the rate in the settings to the device."""
+        assert self._rate is not None
+        self._rate.fill_(self.param_groups[0]["lr"])
+
+    def load_state_dict(self, state_dict: Any) -> None:
+        """Go on from a state; strict."""
+        super().load_state_dict(state_dict)
+        self._count_together()
+
+    def _count_together(self) -> None:
+        """Keep a group's numbers of steps in one tensor, so that one operation counts for all of its parameters."""
+        self._counts = []
+        for group in self.param_groups:
+            states = [self.state[parameter] for parameter in group["params"]]
+            counts = torch.stack([state["step"] for state in states]) if states else torch.zeros(0)
+            for state, count in zip(states, counts.unbind(), strict=True):
+                state["step"] = count
+            self._counts.append(counts)
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Update every parameter that has a gradient."""
-        for group in self.param_groups:
+        for group, counts in zip(self.param_groups, self._counts, strict=True):
             updated = [parameter for parameter in group["params"] if parameter.grad is not None]
             if not updated:
                 continue
             states = [self.state[parameter] for parameter in updated]
             steps = [state["step"] for state in states]
-            torch._foreach_add_(steps, 1)
+            if len(updated) == len(counts):
+                counts.add_(1)
+            else:
+                torch._foreach_add_(steps, 1)
             torch._fused_adam_(
                 updated,
                 [parameter.grad for parameter in updated],
@@ -57,7 +92,7 @@ class FusedAdam(torch.optim.Adam):
                 [],
                 steps,
                 amsgrad=False,
-                lr=group["lr"],
+                lr=group["lr"] if self._rate is None else self._rate,
                 beta1=group["betas"][0],
                 beta2=group["betas"][1],
                 weight_decay=0.0,
@@ -92,7 +127,7 @@ class OptimizerSettings:
     beta1: float = 0.0
     beta2: float = 0.9
 
-    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    def build(self, parameters: Iterable[nn.Parameter]) -> FusedAdam:
         """The optimiser over some parameters.
 
         Raises:

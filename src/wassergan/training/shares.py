@@ -1,4 +1,4 @@
-"""Setting right how often a generator draws each option of a table."""
+"""Setting right how often a generator draws each option of a table, and how its numbers spread."""
 
 import torch
 from torch import Tensor
@@ -8,10 +8,35 @@ from wassergan.networks import DrawingGenerator
 from wassergan.networks.drawing import SCALE
 from wassergan.training.trainer import sample_chunks
 
-ROWS = 2**15
+ROWS = 2**16
 ROUNDS = 4
 LARGEST_STEP = 2.0
+NEVER = -1e4  # added to a logit
+FEWEST_ROWS = 200  # whose channel tells the value; quantiles of fewer are mostly chance
 SEED = 2**62 + 1  # not one that anybody draws samples with
+
+
+def match_margins(
+    generator: DrawingGenerator,
+    *,
+    shares: Tensor,
+    spread: Tensor,
+    latent_dim: int,
+    conditions: Conditions | None = None,
+    rows: int = ROWS,
+) -> None:
+    """Set the margins of a trained generator right: first the shares of options, then the spread of numbers.
+
+    Args:
+        generator: in evaluation mode.
+        shares: see `match_shares`.
+        spread: see `match_spread`.
+        latent_dim: numbers in a latent vector, noise included.
+        conditions: the law of what rows are drawn under, if they are.
+        rows: drawn to see the generator's own margins.
+    """
+    match_shares(generator, shares, latent_dim=latent_dim, conditions=conditions, rows=rows)
+    match_spread(generator, spread, latent_dim=latent_dim, conditions=conditions, rows=rows)
 
 
 def match_shares(
@@ -26,7 +51,7 @@ def match_shares(
     """Shift the logits of a generator's options until they are drawn with the shares that they have in the data.
 
     A generator is slow to learn how rare a rare level is, since a critic sees it so seldom. Each round adds
-    log(wanted / drawn), which would be exact were the logits constant.
+    log(wanted / drawn), which would be exact were the logits constant. An option that no row has is never drawn.
 
     Args:
         generator: in evaluation mode; its head's `shift` is set.
@@ -46,3 +71,52 @@ def match_shares(
         drawn = (total / (rows * SCALE)).to(head.shift)
         step = ((wanted + spare) / (drawn.clamp_min(0) + spare)).log().clamp(-LARGEST_STEP, LARGEST_STEP)
         head.shift += torch.where(head.is_option, step, 0.0)
+    head.shift[head.is_option & (wanted == 0)] = NEVER
+
+
+def match_spread(
+    generator: DrawingGenerator,
+    spread: Tensor,
+    *,
+    latent_dim: int,
+    conditions: Conditions | None = None,
+    rows: int = ROWS,
+) -> None:
+    """Bend each channel so that its quantiles are those that it has in the data: the order of values stays.
+
+    A generator's margins are a little off for as long as it learns what belongs together; a monotone map of each
+    number alone sets them right and leaves every rank correlation as it was.
+
+    Args:
+        generator: in evaluation mode.
+        spread: (channels, k) quantiles of each channel in the data, from the smallest to the largest.
+        latent_dim: numbers in a latent vector, noise included.
+        conditions: the law of what rows are drawn under, if they are.
+        rows: drawn to see the generator's own quantiles.
+    """
+    head = generator.head
+    for number, _ in head.channels:
+        head.bend(number, None)
+    if len(spread) == 0:
+        return
+    chunks = sample_chunks(generator, rows, latent_dim=latent_dim, seed=SEED, conditions=conditions)
+    places = [place for _, place in head.channels]
+    opens = [head.open_place(number) for number, _ in head.channels]
+    kept = sorted({*places, *(each for each in opens if each is not None)})
+    drawn = torch.cat([chunk[:, kept] for chunk in chunks])
+    column = {place: drawn[:, at] for at, place in enumerate(kept)}
+    for (number, place), is_open, wanted in zip(head.channels, opens, spread, strict=True):
+        told = column[place] if is_open is None else column[place][column[is_open] > 0]
+        if len(told) >= FEWEST_ROWS:
+            head.bend(number, *_knots(told, wanted))
+
+
+def _knots(told: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """Quantiles that a channel has, without repetition, and those that it should have."""
+    have = torch.quantile(told.double(), torch.linspace(0, 1, len(wanted), dtype=torch.float64)).float()
+    distinct, group = torch.unique_consecutive(have, return_inverse=True)
+    if len(distinct) < 2:
+        distinct, group = torch.stack([have[0], have[0] + 1e-6]), torch.zeros(len(have), dtype=torch.int64)
+    counts = torch.zeros(len(distinct)).index_add_(0, group, torch.ones(len(group)))
+    total = torch.zeros(len(distinct)).index_add_(0, group, wanted.float())
+    return distinct, total / counts.clamp_min(1)

@@ -23,29 +23,44 @@ class Statistics:
                 self._sums[name] = value.clone()
             self._counts[name] = self._counts.get(name, 0) + 1
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How often each name was added."""
+        return dict(self._counts)
+
+    def count(self, more: dict[str, int]) -> None:
+        """Count values that were added to the sums by replaying work in which `add` had been recorded."""
+        for name, count in more.items():
+            self._counts[name] = self._counts.get(name, 0) + count
+
+    def recount(self, counts: dict[str, int]) -> None:
+        """Forget what was counted since `counts` was read."""
+        self._counts = dict(counts)
+
     def peek(self) -> dict[str, Tensor]:
         """The sums so far, on the device."""
-        return dict(self._sums)
+        return {name: self._sums[name] for name in self._counts}
 
     def average(self, mean: Callable[[Tensor], Tensor]) -> None:
         """Replace all sums at once, (k,) in float64, by their mean over processes."""
-        if self._sums:
-            means = mean(torch.stack([total.double() for total in self._sums.values()]))
-            self._sums = {
-                name: value.to(total.dtype) for (name, total), value in zip(self._sums.items(), means, strict=True)
-            }
+        totals = list(self.peek().values())
+        if totals:
+            for total, value in zip(totals, mean(torch.stack([each.double() for each in totals])), strict=True):
+                total.copy_(value)
 
     def read(self) -> dict[str, float]:
         """Means since the last reading."""
-        names = list(self._sums)
+        names = list(self._counts)
         totals = torch.stack([self._sums[name].double() for name in names]).tolist() if names else []
         means = {name: total / self._counts[name] for name, total in zip(names, totals, strict=True)}
-        self._sums, self._counts = {}, {}
+        for total in self._sums.values():
+            total.zero_()  # in its place: recorded work may add to it
+        self._counts = {}
         return means
 
     def state_dict(self) -> dict[str, Any]:
         """The sums and counts so far."""
-        return {"sums": {name: value.clone() for name, value in self._sums.items()}, "counts": dict(self._counts)}
+        return {"sums": {name: value.clone() for name, value in self.peek().items()}, "counts": dict(self._counts)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from saved sums."""

@@ -112,6 +112,7 @@ def generator_step(
     latent: Tensor,
     objective: Objective,
     precision: torch.dtype,
+    closed_form: ClosedForm | ConvForm | None = None,
     processes: Processes = ALONE,
     context: Tensor | None = None,
     pack: int = 1,
@@ -125,15 +126,22 @@ def generator_step(
         latent: (n, latent_dim), fresh, conditions before it.
         objective: the losses.
         precision: float32, or bfloat16 for the forward passes.
+        closed_form: of the critic, if there is one; else autograd passes through it.
         processes: gradients are averaged over them.
         context: (n / pack, k), what the critic is told of the conditions.
         pack: samples that the critic scores together.
     """
-    with frozen(critic), reduced(latent.device, precision):
-        scores = critic_given(critic, context)(packed(generator(latent), pack))
-    loss = objective.generator_loss(scores.to(latent.dtype))
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    if closed_form:
+        with reduced(latent.device, precision):
+            fake = packed(generator(latent), pack)
+        loss, by_fake = closed_form.generator_loss(fake.detach(), objective, precision, context)
+        fake.backward(by_fake)
+    else:
+        with frozen(critic), reduced(latent.device, precision):
+            scores = critic_given(critic, context)(packed(generator(latent), pack))
+        loss = objective.generator_loss(scores.to(latent.dtype))
+        loss.backward()
     processes.average_gradients(generator)
     optimizer.step()
     return {"generator_loss": loss.detach()}

@@ -1,8 +1,8 @@
 """The training loop: critic steps, a generator step, the average, and a tick now and then."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from wassergan.training.closed_form import ClosedForm
 from wassergan.training.conv_form import ConvForm
 from wassergan.training.distributed import ALONE, Processes
 from wassergan.training.divergence import Recipe, diagnosis
+from wassergan.training.graphs import Due, Recorder, Replays, Turn, why_not_recorded
 from wassergan.training.optimizers import OptimizerSettings
 from wassergan.training.seeds import derived_rng, derived_seed
 from wassergan.training.statistics import Statistics
@@ -61,6 +62,8 @@ class Trainer:
         pack: samples that the critic scores together, see `packed`.
         processes: those that train together. Each draws the whole batch's positions and random numbers and keeps its
             own rows, so that their number changes nothing (but for modules that draw from the global random state).
+        recorder: records the steps and replays them; none to take them one by one.
+        told: in a sentence, why nothing is recorded; may raise.
 
     Raises:
         UserError: a critic or generator that cannot work, too few samples, or a batch that the processes cannot share.
@@ -88,6 +91,8 @@ class Trainer:
         precision: str = "float32",
         pack: int = 1,
         processes: Processes = ALONE,
+        recorder: Recorder | None = None,
+        told: Callable[[str], None] = lambda sentence: None,
     ) -> None:
         if precision not in PRECISIONS:
             raise unknown_name("precision", precision, PRECISIONS)
@@ -115,7 +120,7 @@ class Trainer:
         self._rate_factor = rate_factor
         self._seed = seed
 
-        self._batches = BatchStream(source, batch_size, seed=seed, share=processes.share)
+        self._batches = BatchStream(source, batch_size, seed=seed, share=processes.share, device=self.device)
         self._heldout = source.heldout_batch(torch.arange(min(MEASURED_SAMPLES, source.heldout_count)))
         real, context = self._scored(self._heldout, torch.arange(2 * pack) % source.heldout_count)
         check_critic(self.critic, real, context)
@@ -138,6 +143,10 @@ class Trainer:
         self._latent_rng = derived_rng(seed, "latent", device=self.device)
         self._penalty_rng = derived_rng(seed, "penalty", device=self.device)
         self._statistics = Statistics()
+        self._take: Callable[[Turn, Due, float], None] = self._take_at_once
+        self._replays = self._replays_by(recorder, told) if recorder is not None else None
+        if self._replays is not None:
+            self._take = self._replays.run
 
         self.step = 0
         self.rate_scale = 1.0  # on both rates, for good: lowered when a run goes back after it diverged
@@ -213,13 +222,8 @@ class Trainer:
             # Training: critic steps on fresh real batches, one generator step, the average.
             with self._ambient_randomness():
                 self._set_rates()
-                batches = [self._real() for _ in range(self.critic_steps)]
-                for index, (real, fake) in enumerate(zip(batches, self._fakes(batches), strict=True)):
-                    due = (self.step * self.critic_steps + index) % self.penalty_every == 0
-                    self._statistics.add(self._critic_step(real, fake, penalty_factor=self.penalty_every if due else 0))
-                self._statistics.add(self._generator_step(batches[-1].context))
+                self._take(self._turn(), self._penalties_due(), self._average_weight())
             self.step += 1
-            self._average.update(self.generator, batch_size=self.batch_size, samples_seen=self.step * self.batch_size)
             if self.step == stopwatch.warm_up_until:
                 self._count_time(stopwatch)
             on_step(self)
@@ -286,17 +290,59 @@ class Trainer:
         self.seconds = state["seconds"]
         self.elapsed_seconds = state["elapsed_seconds"]
         self._timed = tuple(state["timed"])
+        if self._replays is not None:
+            self._replays.forget()
+
+    def _replays_by(self, recorder: Recorder, told: Callable[[str], None]) -> Replays | None:
+        reason = why_not_recorded(self.generator, self.critic, self.constraint, self.processes)
+        if reason is not None:
+            told(f"CUDA graphs are off: {reason}.")
+            return None
+        return Replays(
+            self._phase,
+            recorder,
+            rng=self._penalty_rng,
+            optimizers=(self._generator_optimizer, self._critic_optimizer),
+            statistics=self._statistics,
+            told=told,
+        )
 
     def _real(self) -> Batch:
         samples, context = self._batches.draw()
         return Batch(samples.to(self.device, non_blocking=True), self._at_hand(context))
 
-    def _fakes(self, batches: Sequence[Batch]) -> tuple[Tensor, ...]:
-        """For all critic steps until the generator's next, under the real samples' conditions: it stays as it is."""
-        latents = [self._latent(context) for _, context in batches]
-        return draw_fakes(self.generator, latents, dtype=self._heldout.samples.dtype, precision=self._precision)
+    def _turn(self) -> Turn:
+        """Real batches and latents for the critic steps until the generator's next, and latents for that one.
 
-    def _critic_step(self, real: Batch, fake: Tensor, *, penalty_factor: float) -> dict[str, Tensor]:
+        Latents stand under the conditions of the real samples, the generator's under those of the last critic step.
+        """
+        batches = tuple(self._real() for _ in range(self.critic_steps))
+        latents = [self._latent(context) for _, context in batches]
+        return Turn(batches, (*latents, self._latent(batches[-1].context)))
+
+    def _penalties_due(self) -> Due:
+        first = self.step * self.critic_steps
+        return tuple(step % self.penalty_every == 0 for step in range(first, first + self.critic_steps))
+
+    def _average_weight(self) -> float:
+        return self._average.weight(self.batch_size, (self.step + 1) * self.batch_size)
+
+    def _take_at_once(self, turn: Turn, due: Due, average_weight: float) -> None:
+        self._phase(turn, due, average_weight, self._penalty_rng)
+
+    def _phase(self, turn: Turn, due: Due, average_weight: float | Tensor, rng: torch.Generator) -> None:
+        """All steps of a turn. The fakes of all critic steps come first: the generator stays as it is until its own."""
+        *latents, last = turn.latents
+        fakes = draw_fakes(self.generator, latents, dtype=self._heldout.samples.dtype, precision=self._precision)
+        for real, fake, acts in zip(turn.batches, fakes, due, strict=True):
+            factor = self.penalty_every if acts else 0
+            self._statistics.add(self._critic_step(real, fake, penalty_factor=factor, rng=rng))
+        self._statistics.add(self._generator_step(last, turn.batches[-1].context))
+        self._average.follow(average_weight)
+
+    def _critic_step(
+        self, real: Batch, fake: Tensor, *, penalty_factor: float, rng: torch.Generator
+    ) -> dict[str, Tensor]:
         return critic_step(
             self.critic,
             self._critic_optimizer,
@@ -304,7 +350,7 @@ class Trainer:
             fake=packed(fake, self.pack),
             objective=self.objective,
             constraint=self.constraint,
-            rng=self._penalty_rng,
+            rng=rng,
             precision=self._precision,
             penalty_factor=penalty_factor,
             closed_form=self._closed_form,
@@ -312,15 +358,15 @@ class Trainer:
             context=self._told(real.context),
         )
 
-    def _generator_step(self, context: Tensor | None) -> dict[str, Tensor]:
-        """Under the last critic step's conditions, with fresh latents."""
+    def _generator_step(self, latent: Tensor, context: Tensor | None) -> dict[str, Tensor]:
         return generator_step(
             self.generator,
             self.critic,
             self._generator_optimizer,
-            latent=self._latent(context),
+            latent=latent,
             objective=self.objective,
             precision=self._precision,
+            closed_form=self._closed_form,
             processes=self.processes,
             context=self._told(context),
             pack=self.pack,
@@ -457,12 +503,13 @@ def sample_chunks(
     """
     rng = torch.Generator().manual_seed(seed)
     device = next(generator.parameters()).device
+    ready = not any(module.training for module in generator.modules())
     for index, start in enumerate(range(0, count, SAMPLING_CHUNK)):
         latent = torch.randn(SAMPLING_CHUNK, latent_dim, generator=rng)
         if index % share.of != share.index:
             continue
         latent = latent[: count - start]
         context = None if conditions is None else conditions.vectors(start, len(latent), seed=seed)
-        with torch.no_grad(), evaluating(generator):
+        with torch.no_grad(), nullcontext() if ready else evaluating(generator):
             samples: Tensor = generator(under(context, latent).to(device))
         yield samples.cpu()

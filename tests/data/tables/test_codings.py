@@ -117,3 +117,12 @@ def test_levels_of_heldout_rows_alone_have_a_code() -> None:
     np.testing.assert_array_equal(coding.decode(coding.encode(every)), every)
     number = NumberCoding.fit(np.array([1.0, 2.0] * 30), missing=False)
     np.testing.assert_array_equal(number.decode(number.encode(np.array([1.9, 77.0]))), [2, 2])
+
+
+def test_a_few_numbers_are_options_each_however_rare_the_one_at_the_edge() -> None:
+    values = np.repeat(np.arange(1.0, 17), [1, *[100] * 15])
+    coding = NumberCoding.fit(values, missing=False)
+    assert coding.field.options == 16 and not coding.field.channel
+    assert np.array_equal(coding.decode(coding.encode(values)), values)
+    many = NumberCoding.fit(np.repeat(np.arange(40.0), [1, *[100] * 39]), missing=False)
+    assert many.field.channel and many.frequent == tuple(np.arange(1.0, 40))

@@ -64,6 +64,7 @@ class TableCodec:
         dialect: of a CSV file: delimiter and encoding.
         arrow_schema: of an Arrow table, serialised, base64; else empty.
         shares: of each one-hot entry among the training rows; 0 for channels.
+        spread: quantiles of every channel, from the smallest to the largest, among the training rows that it tells.
         given: names of columns that are conditions: they have no place in model space, and decoding is told them.
     """
 
@@ -77,12 +78,14 @@ class TableCodec:
         dialect: Mapping[str, str] | None = None,
         arrow_schema: str = "",
         shares: Sequence[float] = (),
+        spread: Sequence[Sequence[float]] = (),
         given: Sequence[str] = (),
     ) -> None:
         self.columns = tuple(columns)
         self.dialect = dict(dialect or {})
         self.arrow_schema = arrow_schema
         self.shares = tuple(shares)
+        self.spread = tuple(map(tuple, spread))
         self.given = tuple(given)
 
     @cached_property
@@ -145,6 +148,7 @@ class TableCodec:
             "dialect": self.dialect,
             "arrow_schema": self.arrow_schema,
             "shares": list(self.shares),
+            "spread": [list(each) for each in self.spread],
             "given": list(self.given),
         }
         return {"columns": columns, **plain}
@@ -153,7 +157,7 @@ class TableCodec:
     def from_state(cls, state: Mapping[str, Any]) -> "TableCodec":
         """The inverse of `state`."""
         columns = [ColumnCodec.from_state(each) for each in state["columns"]]
-        return cls(columns, **{name: state[name] for name in ("dialect", "arrow_schema", "shares", "given")})
+        return cls(columns, **{name: state[name] for name in ("dialect", "arrow_schema", "shares", "spread", "given")})
 
 
 def _rounded(values: Values, column: ColumnCodec) -> Values:

@@ -21,6 +21,7 @@ FREQUENT_SHARE = 0.01  # a number that this share of the rows has is an option o
 FREQUENT_ROWS = 10  # if it has more than so many
 MOST_KNOTS = 1024
 TAIL_KNOTS = 16  # the most extreme values are all knots: interpolation between them keeps heavy tails
+FEW_NUMBERS = 32  # if there are no others, each is an option: a rare one at the edge would never be drawn
 REPEATS = 3  # numbers that come back this often in the mean are all that there are
 MOST_ONE_HOT = 256  # levels of a category that are options one by one
 MOST_FREQUENT = 128  # of a category with more levels
@@ -99,12 +100,12 @@ class NumberCoding:
         there = values[~np.isnan(values)]
         distinct, counts = np.unique(there, return_counts=True)
         often = counts > max(FREQUENT_SHARE * len(values), FREQUENT_ROWS)
-        if len(distinct) <= 2:
+        complete = len(distinct) <= MOST_KNOTS and len(there) >= REPEATS * len(distinct)
+        if len(distinct) <= 2 or (complete and len(distinct) <= FEW_NUMBERS):
             often[:] = True
         weights = np.minimum(counts, max(1.0, FREQUENT_SHARE * len(values)))
         upper = np.cumsum(weights)
         middle = upper - weights / 2
-        complete = len(distinct) <= MOST_KNOTS and len(there) >= REPEATS * len(distinct)
         # From the first number's middle to the last one's, so that the ends are -1 and 1.
         width = max(float(middle[-1] - middle[0]), 1e-12)
         places, edges = (2 * (each - middle[0]) / width - 1 for each in (middle, upper))

@@ -1,6 +1,7 @@
 """A table as a source: every column's kind found out, its coding fitted to the training rows."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from wassergan.data.tables.schema import Schema
 from wassergan.errors import UserError, unknown_name
 
 SUMMED_ROWS = 2**14
+LOOKED_AT_ROWS, QUANTILES = 2**16, 257  # of each channel
 CLOSER = 0.1  # a date counts from an earlier one if their difference spreads this much less
 
 
@@ -66,7 +68,8 @@ def table_source(
     for column in columns:
         # What is given may not count from what is drawn.
         known = [each for each in columns[: len(fitted)] if column.name not in condition or each.name in condition]
-        fitted.append(_fitted(column, known, split.train.numpy()))
+        asked = _of_all_rows(column) if column.name in condition else column
+        fitted.append(_fitted(asked, known, split.train.numpy()))
     codec = TableCodec(fitted, dialect=table.dialect, arrow_schema=table.arrow_schema, given=condition)
     if codec.width == 0:
         what = "that is no condition " if condition else ""
@@ -76,6 +79,7 @@ def table_source(
         report(f"Constant in {table.name}, and written back as they are: {', '.join(constant)}.")
     rows = np.stack([column.values for column in columns], axis=1)
     codec.shares = _shares(codec, rows[split.train.numpy()])
+    codec.spread = _spreads(codec, rows[split.train.numpy()])
     source = Source(table.name, "table", (codec.width,), TableReader(rows), codec, split)
     source.columns = tuple(column.name for column in columns)
     if condition:
@@ -100,7 +104,7 @@ def context_of(
     columns = infer_columns(table, Schema(), report=report)
     names = list(condition) or [column.name for column in columns]
     _check_condition(table.name, names, [column.name for column in columns])
-    fitted = [_fitted(column, (), train.numpy()) for column in columns]
+    fitted = [_fitted(_of_all_rows(column), (), train.numpy()) for column in columns]
     return _context(fitted, np.stack([column.values for column in columns], axis=1), names)
 
 
@@ -108,6 +112,18 @@ def _context(fitted: Sequence[ColumnCodec], rows: Values, names: Sequence[str]) 
     places = {column.name: place for place, column in enumerate(fitted)}
     chosen = [places[name] for name in names]
     return ColumnContext(TableCodec([fitted[place] for place in chosen]), rows[:, chosen])
+
+
+def _of_all_rows(column: Column) -> Column:
+    """A column whose bounds are those of all rows: what a held-out row has may be asked for."""
+    if isinstance(column.form, LevelForm) or np.isnan(column.values).all():
+        return column
+    low, high = float(np.nanmin(column.values)), float(np.nanmax(column.values))
+    return replace(
+        column,
+        low=low if column.low is None else column.low,
+        high=high if column.high is None else column.high,
+    )
 
 
 def _check_condition(table: str, condition: Sequence[str], names: Sequence[str]) -> None:
@@ -125,6 +141,19 @@ def _shares(codec: TableCodec, rows: Values) -> tuple[float, ...]:
         total += (block > 0).sum(0)
     is_channel = np.concatenate([_channels(field) for field in codec.fields])
     return tuple(np.where(is_channel, 0.0, total / len(rows)).tolist())
+
+
+def _spreads(codec: TableCodec, rows: Values) -> tuple[tuple[float, ...], ...]:
+    """Quantiles of each channel where it tells the value."""
+    some = rows[np.linspace(0, len(rows) - 1, min(LOOKED_AT_ROWS, len(rows))).astype(np.int64)]
+    vectors, start, found = codec.encode(torch.from_numpy(some)).numpy(), 0, []
+    for field in codec.fields:
+        if field.channel:
+            is_open = np.ones(len(some), bool) if not field.options else vectors[:, start + field.open_option] > 0
+            told = vectors[is_open, start + field.options] if is_open.any() else np.zeros(1, np.float32)
+            found.append(tuple(np.quantile(told.astype(np.float64), np.linspace(0, 1, QUANTILES)).tolist()))
+        start += field.width
+    return tuple(found)
 
 
 def _channels(field: Field) -> list[bool]:

@@ -1,0 +1,24 @@
+"""Judging rows of tables: column by column, pair by pair, by what trees learn from them, and beside two anchors."""
+
+from wassergan.evaluation.tables.columns import TableColumn, columns_of, independent, known
+from wassergan.evaluation.tables.judge import Case, Judgement, Samples, TableRow, judge_table
+from wassergan.evaluation.tables.pairs import Bins, associations, telling_pairs
+from wassergan.evaluation.tables.trees import Target, default_target, target_named
+
+__all__ = [
+    "Bins",
+    "Case",
+    "Judgement",
+    "Samples",
+    "TableColumn",
+    "TableRow",
+    "Target",
+    "associations",
+    "columns_of",
+    "default_target",
+    "independent",
+    "judge_table",
+    "known",
+    "target_named",
+    "telling_pairs",
+]

@@ -1,0 +1,90 @@
+"""What the metrics of tables need to know of a column. Rows are (n, columns), levels as numbers, NaN for missing."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wassergan.data import TableCodec
+
+Rows = NDArray[np.float64]
+Codes = NDArray[np.int64]
+
+ROUNDING = 1e-9  # relative; what a decimal may be off in float64
+
+
+@dataclass(frozen=True)
+class TableColumn:
+    """One column.
+
+    Args:
+        name: of the column.
+        kind: `number`, `category`, `boolean` or `date`.
+        levels: what the levels are called, level i being the number i; empty for numbers and dates.
+        decimals: digits behind the point that values have at most; None for any number of them.
+        low: the smallest value that there may be.
+        high: the largest.
+        missing: whether values may be missing.
+    """
+
+    name: str
+    kind: str
+    levels: tuple[str, ...] = ()
+    decimals: int | None = None
+    low: float = -np.inf
+    high: float = np.inf
+    missing: bool = True
+
+    def invalid(self, values: Rows) -> NDArray[np.bool_]:
+        """Which of the values (n,) cannot be in this column: out of range, not rounded, no level, missing."""
+        gone = np.isnan(values)
+        there = np.where(gone, 0.0 if self.levels else np.clip(0.0, self.low, self.high), values)
+        wrong: NDArray[np.bool_] = (there < self.low) | (there > self.high)
+        decimals = 0 if self.levels or self.kind == "date" else self.decimals
+        if decimals is not None:
+            off = np.abs(there - np.round(there, decimals)) > ROUNDING * np.maximum(1, np.abs(there))
+            wrong |= off & ~gone
+        if self.levels:
+            wrong |= (there < 0) | (there >= len(self.levels))
+        wrong[gone] = not self.missing
+        return wrong
+
+    def level_codes(self, values: Rows) -> Codes:
+        """Level numbers (n,); the number of levels where missing, one more where there is no such level."""
+        count = len(self.levels)
+        known = ~np.isnan(values) & (values >= 0) & (values < count) & (values == np.round(values))
+        codes = np.where(known, np.where(known, values, 0), count + 1).astype(np.int64)
+        codes[np.isnan(values)] = count
+        return codes
+
+
+def columns_of(codec: TableCodec) -> tuple[TableColumn, ...]:
+    """The columns of a table's codec; what may be is what its training rows, or the user's schema, say."""
+    return tuple(_column(each) for each in codec.columns)
+
+
+def _column(column: Any) -> TableColumn:
+    if column.names:
+        return TableColumn(column.name, column.kind, column.names, 0, 0, len(column.names) - 1, column.coding.missing)
+    bounds = column if column.since else column.coding
+    decimals = 0 if column.kind == "date" else column.form.decimals
+    return TableColumn(column.name, column.kind, (), decimals, bounds.low, bounds.high, column.coding.missing)
+
+
+def known(columns: tuple[TableColumn, ...], rows: Rows) -> Rows:
+    """Rows with what their codec cannot encode replaced: unknown levels become missing, or the first level."""
+    rows = rows.copy()
+    for place, column in enumerate(columns):
+        values = rows[:, place]
+        if column.levels:
+            values[column.level_codes(values) > len(column.levels)] = np.nan
+        if not column.missing:
+            values[np.isnan(values)] = 0 if column.levels else column.low
+    return rows
+
+
+def independent(rows: Rows, *, seed: int) -> Rows:
+    """Every column of the rows shuffled by itself: all marginals, and nothing that columns have to do with another."""
+    numbers = np.random.default_rng(seed)
+    return np.stack([numbers.permutation(rows[:, place]) for place in range(rows.shape[1])], axis=1)

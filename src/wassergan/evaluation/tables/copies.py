@@ -1,0 +1,28 @@
+"""Rows that come back exactly."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from wassergan.evaluation.tables.columns import Rows
+
+
+def exact_copies(rows: Rows, training: Rows) -> float:
+    """The share of rows that equal a training row which is the only one of its kind there.
+
+    A row that many have is no secret, and is drawn by any good generator; one of its kind may be somebody.
+
+    Args:
+        rows: (n, columns), NaN where missing, which equals itself here.
+        training: (m, columns).
+    """
+    counts: dict[bytes, int] = {}
+    for row in _plain(training):
+        counts[row] = counts.get(row, 0) + 1
+    return float(np.mean([counts.get(row) == 1 for row in _plain(rows)]))
+
+
+def _plain(rows: Rows) -> Sequence[bytes]:
+    # Adding zero turns -0.0, which equals 0.0, into it; every NaN becomes the same one.
+    even = np.ascontiguousarray(np.where(np.isnan(rows), np.nan, rows + 0.0))
+    return [row.tobytes() for row in even]

@@ -1,0 +1,220 @@
+"""What boosted trees learn from rows: to predict a column, and to tell generated from real rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from wassergan.errors import UserError, unknown_name
+from wassergan.evaluation.tables.columns import Codes, Rows, TableColumn
+from wassergan.evaluation.twosample import FOLDS, TwoSampleTest
+
+LARGEST = 20_000  # rows that trees are trained on, on each side
+MOST_LEVELS = 254  # of a category that trees see one by one; scikit-learn's take 255, of which one is all others
+MOST_CLASSES = 20  # levels that are predicted; all others count as one
+MANY_CLASSES, MANY_LARGEST = 4, 5000  # with more classes, trees see fewer rows: one tree per class and round
+LEAST_OF_LEVEL = 10  # rows of a level on each side, for it to be predicted
+PREDICTED_AUC, PREDICTED_R2 = 0.6, 0.1  # what real rows must reach for a column to count as predictable
+TRIED = 5000  # rows that tell whether a column can be predicted
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Columns as scikit-learn's trees take them: numbers, and categories of at most 255 levels.
+
+    Attributes:
+        columns: all of them.
+        places: those that the trees see.
+        kept: of each of these the levels that are told apart; None for numbers.
+    """
+
+    columns: tuple[TableColumn, ...]
+    places: tuple[int, ...]
+    kept: tuple[Codes | None, ...]
+
+    @classmethod
+    def fit(cls, columns: Sequence[TableColumn], places: Sequence[int], rows: Rows) -> "Inputs":
+        """The most frequent levels of some rows are told apart."""
+        kept: list[Codes | None] = []
+        for place in places:
+            levels = len(columns[place].levels)
+            counts = np.bincount(columns[place].level_codes(rows[:, place]), minlength=levels + 2)[:levels]
+            kept.append(np.argsort(-counts, kind="stable")[:MOST_LEVELS] if levels else None)
+        return cls(tuple(columns), tuple(places), tuple(kept))
+
+    def __call__(self, rows: Rows) -> Rows:
+        """(n, all columns) to (n, columns that are seen); other levels are one more, NaN stays."""
+        seen = np.empty((len(rows), len(self.places)))
+        for number, (place, kept) in enumerate(zip(self.places, self.kept, strict=True)):
+            values, column = rows[:, place], self.columns[place]
+            if kept is None:
+                seen[:, number] = values
+                continue
+            numbers = np.full(len(column.levels) + 2, float(len(kept)))
+            numbers[kept] = np.arange(len(kept))
+            numbers[len(column.levels)] = np.nan
+            seen[:, number] = numbers[column.level_codes(values)]
+        return seen
+
+    def trees(self, *, classes: bool, seed: int) -> Any:
+        """Untrained trees, with scikit-learn's defaults."""
+        from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor  # a second to import
+
+        kind = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
+        return kind(categorical_features=[kept is not None for kept in self.kept], random_state=seed)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A column to be predicted.
+
+    Attributes:
+        place: of the column.
+        name: of the column.
+        classes: the values that are told apart, (k,); None for a number. Values that are none of them count as one.
+        score: what the prediction is scored by: `AUC`, `macro AUC` or `R²`.
+    """
+
+    place: int
+    name: str
+    classes: Rows | None
+    score: str
+
+
+def target_named(columns: Sequence[TableColumn], name: str, training: Rows, heldout: Rows) -> Target:
+    """The column that is to be predicted.
+
+    Raises:
+        UserError: there is no such column, or it holds too little to be predicted.
+    """
+    names = [column.name for column in columns]
+    if name not in names:
+        raise unknown_name("column to predict", name, names)
+    if len(names) < 2:
+        raise UserError("A column can only be predicted from others", found="a table of one column")
+    target = _target(columns, names.index(name), training, heldout)
+    if target is None:
+        raise UserError(
+            f"Column {name} cannot be predicted",
+            found=f"fewer than {LEAST_OF_LEVEL} rows of a second level, or a second value, among the training or the "
+            "held-out rows",
+            mend="name another --target",
+        )
+    return target
+
+
+def default_target(columns: Sequence[TableColumn], training: Rows, heldout: Rows, *, seed: int) -> Target | None:
+    """The last column that real rows predict: AUC above 0.6, or R² above 0.1; None if there is none.
+
+    Args:
+        columns: of the table.
+        training: real rows to learn from.
+        heldout: real rows to be predicted.
+        seed: of the trees.
+    """
+    for place in reversed(range(len(columns))) if len(columns) > 1 else ():
+        target = _target(columns, place, training, heldout)
+        if target is not None:
+            found = predicted(columns, target, training[:TRIED], training[:TRIED], heldout, seed=seed)
+            if found > (PREDICTED_R2 if target.classes is None else PREDICTED_AUC):
+                return target
+    return None
+
+
+def _target(columns: Sequence[TableColumn], place: int, training: Rows, heldout: Rows) -> Target | None:
+    column = columns[place]
+    there = [rows[:, place][~np.isnan(rows[:, place])] for rows in (training, heldout)]
+    values, counts = np.unique(there[0], return_counts=True)
+    if not column.levels and len(values) > 2:
+        varied = min(len(each) for each in there) >= LEAST_OF_LEVEL and len(np.unique(there[1])) > 1
+        return Target(place, column.name, None, "R²") if varied else None
+    often = np.argsort(-counts, kind="stable")[:MOST_CLASSES]
+    enough = [int((there[1] == values[i]).sum()) >= LEAST_OF_LEVEL and counts[i] >= LEAST_OF_LEVEL for i in often]
+    classes = np.sort(values[often[enough]])
+    if len(classes) < 2:
+        return None
+    return Target(place, column.name, classes, "AUC" if len(values) == 2 else "macro AUC")
+
+
+def predicted(
+    columns: Sequence[TableColumn], target: Target, rows: Rows, reference: Rows, heldout: Rows, *, seed: int
+) -> float:
+    """How well trees that learnt from rows predict a column of held-out rows, from all other columns.
+
+    For two levels the area under the ROC curve; for more the mean over the levels of the area of each against all
+    others; for numbers R². Rows without the target take no part. Source: Esteban, Hyland, Rätsch 2017,
+    arXiv 1706.02633, section 4.2 (train on synthetic, test on real).
+
+    Args:
+        columns: of the table.
+        target: what is predicted.
+        rows: to learn from, (n, columns).
+        reference: real rows, by which rare levels are told from frequent ones.
+        heldout: (m, columns), real.
+        seed: of the trees.
+    """
+    from sklearn.metrics import r2_score
+
+    others = [place for place in range(len(columns)) if place != target.place]
+    inputs = Inputs.fit(columns, others, reference)
+    many = target.classes is not None and len(target.classes) > MANY_CLASSES
+    learnt, tested = (each[~np.isnan(each[:, target.place])] for each in (rows, heldout))
+    learnt = learnt[: MANY_LARGEST if many else LARGEST]
+    wanted, truth = learnt[:, target.place], tested[:, target.place]
+    if target.classes is None:
+        if len(np.unique(wanted)) < 2:
+            guess = np.full(len(truth), wanted.mean() if len(wanted) else 0.0)
+        else:
+            guess = inputs.trees(classes=False, seed=seed).fit(inputs(learnt), wanted).predict(inputs(tested))
+        return float(r2_score(truth, guess))
+    return _area(inputs, target.classes, (inputs(learnt), wanted), (inputs(tested), truth), seed)
+
+
+def _area(inputs: Inputs, classes: Rows, learnt: tuple[Rows, Rows], tested: tuple[Rows, Rows], seed: int) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    wanted, truth = _numbered(learnt[1], classes), _numbered(tested[1], classes)
+    chances = np.zeros((len(truth), len(classes) + 1))
+    if len(np.unique(wanted)) > 1:
+        trees = inputs.trees(classes=True, seed=seed).fit(learnt[0], wanted)
+        chances[:, trees.classes_] = trees.predict_proba(tested[0])
+    areas = [roc_auc_score(truth == each, chances[:, each]) for each in range(len(classes)) if (truth == each).any()]
+    # The two areas of two levels are one number.
+    return float(np.mean(areas[-1:] if len(classes) == 2 and not (truth == 2).any() else areas))
+
+
+def _numbered(values: Rows, classes: Rows) -> Codes:
+    """Numbers of classes, their count where a value is none of them."""
+    place = np.searchsorted(classes, values).clip(max=len(classes) - 1)
+    return np.where(classes[place] == values, place, len(classes))
+
+
+def told_apart(columns: Sequence[TableColumn], real: Rows, fake: Rows, *, seed: int) -> TwoSampleTest:
+    """How well trees tell generated from real rows that they were not trained on; as many of each are taken.
+
+    The trees see the columns themselves, categories as such. Source: Lopez-Paz and Oquab 2017, arXiv 1610.06545.
+
+    Args:
+        columns: of the table.
+        real: (n, columns).
+        fake: (m, columns).
+        seed: of the folds.
+
+    Raises:
+        UserError: fewer than five rows on a side.
+    """
+    from sklearn.metrics import roc_auc_score
+    from sklearn.model_selection import StratifiedKFold
+
+    count = min(len(real), len(fake), LARGEST)
+    if count < FOLDS:
+        raise UserError(f"A test in {FOLDS} folds needs {FOLDS} rows on each side", found=f"{count}")
+    both = np.concatenate([real[:count], fake[:count]])
+    inputs = Inputs.fit(columns, range(len(columns)), both)
+    seen, labels = inputs(both), np.repeat([0, 1], count)
+    areas: list[float] = []
+    for train, test in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(seen, labels):
+        trees = inputs.trees(classes=True, seed=seed).fit(seen[train], labels[train])
+        areas.append(float(roc_auc_score(labels[test], trees.predict_proba(seen[test])[:, 1])))
+    return TwoSampleTest(float(np.mean(areas)), float(np.std(areas, ddof=1) / FOLDS**0.5))
