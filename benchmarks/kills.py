@@ -40,6 +40,7 @@ from wassergan.training import Checkpoints, RunLog, load_checkpoint, read_log
 NETWORKS = ["--latent-dim", "4", "--generator-widths", "16", "--critic-widths", "16", "--batch-size", "16"]
 COMMON = [*NETWORKS, "--critic-steps", "1", "--no-tensorboard"]
 TIMES = {"seconds", "elapsed_seconds", "steps_per_second", "samples_per_second", "timed", "data"}
+STEPS_PER_KILL = 10
 DATA = "pictures.npy"
 MOST_EVENTS, LONGEST_SECONDS, LARGEST_FILE = 70, 1.0, 40_000
 CALLS = ("fsync", "replace", "link", "unlink", "ftruncate", "mkdir")
@@ -319,7 +320,7 @@ def main() -> None:
         root = Path(name)
         make_data(root)
         if options.kills:
-            flags = [*COMMON, "--steps", str(12 * options.kills), "--tick-steps", "4"]
+            flags = [*COMMON, "--steps", str(STEPS_PER_KILL * options.kills + 40), "--tick-steps", "4"]
             if ended(start(train_or_resume(root / "whole", flags), root / "whole.out")):
                 raise SystemExit((root / "whole.out").read_text())
             seen = kill_and_resume(root / "killed", flags, options.kills, rng)

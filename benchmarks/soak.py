@@ -64,22 +64,40 @@ def sample(process: int, run: Path, started: float) -> dict[str, Any]:
     }
 
 
-def read_beside(run: Path, folder: Path) -> list[str]:
-    """Evaluate and sample the live run; what went wrong, if anything."""
-    complaints = []
-    sampling = ["sample", str(run), "--count", "1000", "--out", str(folder / "beside.npy")]
-    for verb in (["evaluate", str(run), "--count", "500"], sampling):
-        done = subprocess.run([sys.executable, "-m", "wassergan", *verb], capture_output=True, text=True, check=False)
-        if done.returncode:
-            complaints.append(f"{verb[0]}: {done.stderr.strip()[-300:]}")
-    return complaints
+class Readers:
+    """Evaluate and sample the live run now and then, beside it, so that the looks at it go on."""
+
+    def __init__(self, run: Path, folder: Path) -> None:
+        sampling = ["sample", str(run), "--count", "1000", "--out", str(folder / "beside.npy")]
+        self._verbs = (["evaluate", str(run), "--count", "500"], sampling)
+        self._running: list[tuple[str, subprocess.Popen[str]]] = []
+        self.done, self.complaints = 0, list[str]()
+
+    def start(self) -> None:
+        if not self._running:  # on a busy machine the last ones may still be at it
+            self._running = [(verb[0], self._process(verb)) for verb in self._verbs]
+
+    def collect(self, *, wait: bool = False) -> None:
+        """Take in those that have ended; what went wrong, if anything."""
+        for name, process in list(self._running):
+            if wait or process.poll() is not None:
+                _, said = process.communicate()
+                self._running.remove((name, process))
+                self.done += 1
+                if process.returncode:
+                    self.complaints.append(f"{name}: {said.strip()[-300:]}")
+
+    @staticmethod
+    def _process(verb: list[str]) -> "subprocess.Popen[str]":
+        argv = [sys.executable, "-m", "wassergan", *verb]
+        return subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
 def watch(folder: Path, budget: str, every: float) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     run = folder / "run"
     argv = ["train", "digits", "--budget", budget, "--tick-steps", str(TICK_STEPS), "--w1-every", str(BOUND_STEPS)]
     started = time.time()
-    rows, complaints, readings = [], [], 0
+    rows, readers = [], Readers(run, folder)
     read_at = started + READERS_EVERY
     with (folder / "out.txt").open("w", encoding="utf-8") as out:
         training = subprocess.Popen(
@@ -92,11 +110,12 @@ def watch(folder: Path, budget: str, every: float) -> tuple[list[dict[str, Any]]
             except subprocess.TimeoutExpired:
                 rows.append(sample(training.pid, run, started))
                 print(rows[-1], flush=True)
+            readers.collect()
             if time.time() > read_at:
                 read_at += READERS_EVERY
-                readings += 1
-                complaints += read_beside(run, folder)
-    beside = {"read beside": f"{readings} times", "complaints": "; ".join(complaints) or "none"}
+                readers.start()
+        readers.collect(wait=True)
+    beside = {"reads beside": readers.done, "complaints": "; ".join(readers.complaints) or "none"}
     return rows, {"exit code": training.returncode, **beside}
 
 

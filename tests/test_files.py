@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from wassergan import files
 from wassergan.errors import WorkError
-from wassergan.files import link_or_copy, replacing, write_text
+from wassergan.files import link_or_copy, remove_lost_temporaries, remove_temporaries, replacing, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -65,3 +66,21 @@ def test_another_name_holds_the_same_content_and_outlives_the_first(
     link_or_copy(tmp_path / "a", tmp_path / "b")
     (tmp_path / "a").unlink()
     assert (tmp_path / "b").read_text() == "one" and names(tmp_path) == ["b"]
+
+
+def test_what_a_lost_process_left_goes_and_what_a_living_one_writes_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    beyond = 2**22 + 1  # above the highest number that Linux gives to a process
+    for name in (f".a.{os.getpid()}.tmp.png", f".b.{beyond}.tmp.pt", f".c.{2**80}.tmp", "mine.7.tmp", ".hidden"):
+        (folder / name).touch()
+    remove_lost_temporaries(tmp_path)
+    assert names(folder) == [f".a.{os.getpid()}.tmp.png", ".hidden", "mine.7.tmp"]
+    monkeypatch.setattr(files, "LONGEST_WRITE_SECONDS", -1.0)  # so old that the number is another's by now
+    remove_lost_temporaries(tmp_path)
+    assert names(folder) == [".hidden", "mine.7.tmp"]
+    (folder / f".a.{os.getpid()}.tmp.png").touch()
+    remove_temporaries(tmp_path)
+    assert names(folder) == [".hidden", "mine.7.tmp"]

@@ -565,6 +565,8 @@ def _go_back(
 
     def load() -> tuple[int, Any]:
         steps = checkpoints.steps()
+        if not steps:
+            raise diverged
         again = rollbacks and rollbacks[-1]["step"] == steps[-1] and len(steps) > 1
         step = steps[-2] if again else steps[-1]
         return step, run.place.load(str(step))["trainer"]
