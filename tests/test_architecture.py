@@ -14,17 +14,17 @@ PACKAGE = Path(__file__).parents[1] / "src" / "wassergan"
 # From the ground up, as in CONTRIBUTING.md; an import may only point to a lower floor, or stay within one package.
 FLOORS = (
     {"errors"},
-    {"files"},
+    {"files", "locking", "damage"},
     {"plots"},
     {"objectives", "lipschitz", "settings", "data"},
     {"constraints", "networks"},
     {"training", "distances"},
     {"evaluation", "benchmarks"},
-    {"presets", "sampling", "report", "runfolder", "building", "environment"},
+    {"presets", "sampling", "report", "runfolder", "building", "environment", "inputs"},
     {"observers"},
     {"runs", "speed"},
     {"judging_tables"},
-    {"judging", "comparison", "export", "looking"},
+    {"judging", "comparison", "export", "looking", "fitting"},
     {"cli", "estimator"},
     {"__main__"},
 )

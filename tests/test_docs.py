@@ -2,13 +2,14 @@
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from wassergan import TrainSettings, train_run
-from wassergan.training import read_log
+from wassergan.training import match_margins, read_log
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -52,3 +53,21 @@ def test_the_bridge_to_mlflow_hands_on_settings_numbers_and_grids(tmp_path: Path
     log = read_log(tmp_path / "run" / "log.jsonl")
     assert rest[::2] == [{"step": each.pop("step"), "metrics": each} for each in log]
     assert [entry["artifact"] for entry in rest[1::2]] == [f"step-{step:09d}.png" for step in (0, 2, 3)]
+
+
+def words(shown: str) -> list[str]:
+    """What a snippet printed, without numbers and levels."""
+    return re.sub(r"\b(fe)?male\b|[^a-zA-Z ]+", " ", shown).split()
+
+
+def test_the_worked_example_of_the_estimator_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a hundredth of the steps it prints what the guide shows, but for numbers."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("wassergan.runs.match_margins", partial(match_margins, rows=512))
+    names: dict[str, Any] = {}
+    guide = (DOCS / "estimator.md").read_text(encoding="utf-8")
+    for snippet, shown in re.findall(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", guide, flags=re.DOTALL):
+        exec(re.sub(r"steps=(\d+)\d\d", r"steps=\1", snippet), names)
+        assert words(capsys.readouterr().out) == words(shown)

@@ -521,6 +521,52 @@ def test_processes_lost_before_the_first_checkpoint_begin_again(tmp_path: Path, 
     assert [record["step"] for record in read_log(folder / "log.jsonl")] == [0, 3]
 
 
+def test_a_run_lost_before_its_first_checkpoint_is_started_again_in_its_folder(
+    tmp_path: Path, settings: TrainSettings
+) -> None:
+    settings, folder = replace(settings, steps=3), tmp_path / "run"
+    train_run(settings, folder, processes=launched())
+    for path in (folder / "checkpoints").iterdir():
+        path.unlink()
+    for path in (folder / "curves.png", folder / "report.html"):
+        path.unlink()
+    (folder / "checkpoints" / ".step-000000000.7.tmp.pt").write_text("half a file")
+    with pytest.raises(UserError, match="no checkpoint 'latest'"):
+        resume_run(folder, {})
+    train_run(settings, folder)
+    assert [record["step"] for record in read_log(folder / "log.jsonl")] == [0, 3]
+    assert not (folder / "launch.txt").exists() and not list((folder / "checkpoints").glob(".*"))
+    (folder / "checkpoints" / "latest.pt").unlink()  # whoever did that still has a run here
+    with pytest.raises(UserError, match="holds a run already"):
+        train_run(settings, folder)
+
+
+def test_a_torn_log_line_is_dropped_with_a_word(tmp_path: Path, settings: TrainSettings) -> None:
+    folder, said = tmp_path / "run", []  # type: ignore[var-annotated]
+    train_run(replace(settings, steps=3), folder)
+    with (folder / "log.jsonl").open("a") as file:
+        file.write('{"step": 4, "sli')
+    observer = Observer()
+    observer.said = said.append  # type: ignore[method-assign]
+    resume_run(folder, {"steps": 5}, observer=observer)
+    assert said == ["Dropped 1 torn log line: the run was killed as it wrote."]
+    assert [json.loads(line)["step"] for line in (folder / "log.jsonl").read_text().splitlines()] == [0, 3, 4, 5]
+
+
+def test_an_interruption_cuts_bounds_on_w1_short(
+    tmp_path: Path, settings: TrainSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def interval(*samples: object, interrupted: Any, **options: object) -> Any:
+        asked.append(interrupted())
+        return type("Bounds", (), {"lower": 0.0, "upper": 1.0})()
+
+    monkeypatch.setattr("wassergan.evaluation.heldout.w1_interval", interval)
+    train_run(replace(settings, steps=3, w1_every=1), tmp_path / "run", interrupted=lambda: True)
+    assert asked and all(asked)
+
+
 @pytest.mark.parametrize("first_launch", ["", "b"])
 def test_a_restart_never_touches_a_run_that_its_torchrun_did_not_start(
     tmp_path: Path, settings: TrainSettings, first_launch: str

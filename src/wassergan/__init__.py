@@ -10,6 +10,7 @@ from wassergan.errors import UserError, WorkError
 
 if TYPE_CHECKING:
     from wassergan.data import Source, open_source
+    from wassergan.estimator import WassersteinGAN
     from wassergan.export import export_run, open_export
     from wassergan.observers import Observer, Observers
     from wassergan.runfolder import run_summary
@@ -26,6 +27,7 @@ __all__ = [
     "TrainSettings",
     "Trainer",
     "UserError",
+    "WassersteinGAN",
     "WorkError",
     "__version__",
     "export_run",
@@ -43,6 +45,7 @@ _HOMES = {
     "Source": "data",
     "TrainSettings": "settings",
     "Trainer": "training",
+    "WassersteinGAN": "estimator",
     "export_run": "export",
     "open_export": "export",
     "open_sampler": "runs",

@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from wassergan.constraints import constraint_named
+from wassergan.constraints import Constraint, constraint_named
 from wassergan.data import AnyCodec, Codec, Source, TableCodec, open_source
 from wassergan.errors import UserError, WorkError, unknown_name
 from wassergan.networks import Bounded, FieldLayout, TableHead, build_networks
@@ -72,6 +72,13 @@ def _head_of(codec: AnyCodec) -> nn.Module:
     return Bounded(codec.low, codec.high)
 
 
+def constraint_of(settings: TrainSettings) -> Constraint:
+    """What keeps the critic of resolved settings Lipschitz."""
+    return constraint_named(
+        _given(settings.constraint), clip=_given(settings.clip), penalty_weight=_given(settings.penalty_weight)
+    )
+
+
 def latent_numbers(settings: TrainSettings, generator: nn.Module) -> int:
     """Numbers in a latent vector of a generator, with those that its head draws by."""
     noise = sum(module.noise_dim for module in generator.modules() if isinstance(module, TableHead))
@@ -95,11 +102,7 @@ def build_trainer(
         critic,
         source,
         objective=objective_named(_given(settings.objective)),
-        constraint=constraint_named(
-            _given(settings.constraint),
-            clip=_given(settings.clip),
-            penalty_weight=_given(settings.penalty_weight),
-        ),
+        constraint=constraint_of(settings),
         latent_dim=latent_numbers(settings, generator),
         batch_size=_given(settings.batch_size),
         pack=_given(settings.pack),

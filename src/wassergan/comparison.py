@@ -58,7 +58,7 @@ def _evaluation(folder: Path) -> dict[str, Any] | None:
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         _ = content["protocol"]["step"], content["metrics"][0]["name"], content["verdict"]["flags"]
-    except (ValueError, KeyError, IndexError, TypeError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError) as error:
         raise UserError(
             f"{path} is damaged", found=repr(error), mend=f"write it anew: wassergan evaluate {folder}"
         ) from error

@@ -2,13 +2,15 @@
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from wassergan.errors import WorkError
 
-_TEMPORARY = re.compile(r"\..+\.\d+\.tmp(\.\w+)?")
+LONGEST_WRITE_SECONDS = 3600.0
+_TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp(\.\w+)?")
 
 
 @contextmanager
@@ -46,11 +48,34 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def is_temporary(path: Path) -> bool:
+    """Whether a file was named by `replacing`."""
+    return bool(_TEMPORARY.fullmatch(path.name))
+
+
 def remove_temporaries(folder: Path) -> None:
     """Remove what `replacing` left in a folder, at any depth, when it was killed; nobody may be writing there."""
-    for path in folder.rglob(".*"):
-        if _TEMPORARY.fullmatch(path.name):
-            path.unlink()
+    for path in filter(is_temporary, folder.rglob(".*")):
+        path.unlink(missing_ok=True)
+
+
+def remove_lost_temporaries(folder: Path) -> None:
+    """The same where others may be writing: what a living process of this machine wrote to in the last hour stays."""
+    for path in filter(is_temporary, folder.rglob(".*")):
+        if not _may_be_being_written(path):
+            path.unlink(missing_ok=True)
+
+
+def _may_be_being_written(path: Path) -> bool:
+    found = _TEMPORARY.fullmatch(path.name)
+    assert found is not None
+    try:
+        os.kill(int(found[1]), 0)
+        return time.time() - path.stat().st_mtime < LONGEST_WRITE_SECONDS
+    except PermissionError:  # another user's process
+        return True
+    except (OSError, OverflowError):
+        return False
 
 
 def link_or_copy(existing: Path, path: Path) -> None:

@@ -1,19 +1,31 @@
 """Where things lie in a run folder, and what it says of its run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from wassergan.errors import UserError
-from wassergan.files import write_text
+from wassergan.files import is_temporary, remove_lost_temporaries, remove_temporaries, write_text
+from wassergan.locking import LOCK_NAME, Lock
 from wassergan.training import Checkpoints, load_checkpoint, read_log
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where things lie in a run folder."""
+    """Where things lie in a run folder.
+
+    Args:
+        path: of the folder.
+        lock: of whoever writes the run.
+    """
 
     path: Path
+    lock: Lock | None = field(default=None, compare=False)
+
+    def require_own(self) -> None:
+        """Raise a WorkError if the run was locked by this process and no longer is; asked before it is written to."""
+        if self.lock is not None:
+            self.lock.require_own()
 
     @property
     def settings(self) -> Path:
@@ -87,6 +99,31 @@ class RunFolder:
         """Whether a run was started here."""
         return self.settings.exists() or self.checkpoints.exists()
 
+    def holds_only_a_start(self) -> bool:
+        """Whether nothing is here but what a run leaves that was lost before its first checkpoint."""
+        start = (self.settings, self.environment, self.log, self.samples, self.tensorboard, self.checkpoints)
+        own = {path.name for path in (*start, self._launch)} | {LOCK_NAME}
+        others = [path for path in self.path.iterdir() if path.name not in own and not is_temporary(path)]
+        reached = [path for path in self.checkpoints.glob("[!.]*") if path.name != "step-000000000.pt"]
+        return not others and not reached
+
+    def forget_start(self) -> None:
+        """Remove what such a run left."""
+        self.remove_temporaries()
+        for path in (self.log, self._launch, *self.checkpoints.glob("*"), *self.tensorboard.glob("*")):
+            path.unlink(missing_ok=True)
+
+    def remove_temporaries(self) -> None:
+        """Remove what a killed process left half-written; `evaluate` and others may be writing beside the run."""
+        for folder in (self.checkpoints, self.samples):
+            remove_temporaries(folder)
+        remove_lost_temporaries(self.path)
+
+    def require_run(self) -> None:
+        """Raise a UserError if there is no run."""
+        if not self.path.is_dir() or not self.holds_run():
+            raise UserError(f"There is no run in {self.path}", mend="give the folder that `wassergan train` named")
+
     def grid(self, step: int) -> Path:
         """The sample grid of a step."""
         return self.samples / f"step-{step:09d}.png"
@@ -97,8 +134,7 @@ class RunFolder:
         Raises:
             UserError: no run, no such checkpoint, or a damaged one.
         """
-        if not self.path.is_dir() or not self.holds_run():
-            raise UserError(f"There is no run in {self.path}", mend="give the folder that `wassergan train` named")
+        self.require_run()
         return load_checkpoint(Checkpoints(self.checkpoints).path(which))
 
 
@@ -121,8 +157,9 @@ def run_summary(folder: Path) -> dict[str, Any]:
         "network": settings["network"],
         "steps": content["trainer"]["step"],
         "seconds": content["trainer"]["seconds"],
-        **{name: value for name, value in last.items() if name not in ("step", "seconds")},
+        **{name: value for name, value in last.items() if name not in ("step", "seconds", "rollbacks")},
         "best_sliced_w1": content["best"]["sliced_w1"],
         "best_step": content["best"]["step"],
+        "rollbacks": content.get("rollbacks", []),
         "settings": settings,
     }

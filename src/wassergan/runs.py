@@ -4,8 +4,8 @@ import json
 import shutil
 import time
 import zlib
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,13 @@ import numpy as np
 import torch
 
 from wassergan.building import build_trainer, choose_device, latent_numbers, networks_of, open_data
+from wassergan.damage import require_consistent, undamaged
 from wassergan.data import ColumnConditions, Source, TableCodec, codec_from_state
 from wassergan.environment import environment
-from wassergan.errors import UserError
+from wassergan.errors import UserError, WorkError, unknown_name
 from wassergan.evaluation import HeldoutDistance
-from wassergan.files import remove_temporaries, write_text
+from wassergan.files import write_text
+from wassergan.locking import Lock, held
 from wassergan.networks import DrawingGenerator
 from wassergan.observers import Observer, Observers, TensorBoardObserver, tensorboard_installed
 from wassergan.presets import resolve
@@ -26,8 +28,19 @@ from wassergan.report import write_report
 from wassergan.runfolder import RunFolder, run_summary
 from wassergan.sampling import Sampler, write_picture
 from wassergan.settings import TrainSettings
-from wassergan.training import ALONE, Checkpoints, Processes, RunLog, Trainer, match_shares, match_spread, read_log
+from wassergan.training import (
+    ALONE,
+    Checkpoints,
+    DivergedError,
+    Processes,
+    RunLog,
+    Trainer,
+    divergence_in,
+    match_margins,
+    read_log,
+)
 
+ANOTHER = "use another checkpoint of the run (--checkpoint best, or a step number)"
 PREVIEW_SAMPLES = 64
 PREVIEW_VECTORS = 2000
 ROWS = ("vector", "table")  # kinds whose samples are rows, drawn beside real ones
@@ -35,7 +48,12 @@ FIRST_CURVES_SECONDS = 30.0  # the first figure takes a second; a short run draw
 CURVES_SHARE = 0.02  # of the run's time may go into redrawing the curves
 SAVE_EVERY_SECONDS = 300.0
 # Settings that a resumed run may change: how long it goes on, where the data lie now, and what it writes.
-CHANGEABLE = ("steps", "budget", "data", "tick_steps", "w1_every", "keep", "previews", "tensorboard", "cuda_graphs")
+CHANGEABLE = (
+    *("steps", "budget", "data", "tick_steps", "w1_every", "keep", "previews", "tensorboard"),
+    *("on_divergence", "rollbacks", "cuda_graphs"),
+)
+ON_DIVERGENCE = ("stop", "rollback")
+ROLLBACK_FACTOR = 0.25  # on the rates, each time
 FINGERPRINT_SAMPLES = 256
 TICK_GROWTH = 4  # between ticks lies a quarter of the steps so far
 FIRST_TICK = 50
@@ -66,7 +84,10 @@ def train_run(
         WorkError: training diverged, a file could not be written, or a process was lost.
     """
     place = RunFolder(folder)
-    with closing(_observers(observer, processes)) as observers:
+    with closing(_observers(observer, processes)) as observers, ExitStack() as stack:
+        # Once before anything is made, and once when nobody else can make anything.
+        processes.from_first(lambda: _to_be_continued(place, processes))
+        place = stack.enter_context(_locked(place, observers, processes))
         if processes.from_first(lambda: _to_be_continued(place, processes)):
             return _go_on(place, _changes_of(settings), "latest", observers, interrupted, processes)
         with processes.together():
@@ -105,8 +126,11 @@ def resume_run(
         UserError: no run, a damaged checkpoint, other settings or other data, or nothing left to do.
         WorkError: training diverged, a file could not be written, or a process was lost.
     """
-    with closing(_observers(observer, processes)) as observers:
-        return _go_on(RunFolder(folder), changes, checkpoint, observers, interrupted, processes)
+    place = RunFolder(folder)
+    with closing(_observers(observer, processes)) as observers, ExitStack() as stack:
+        processes.from_first(place.require_run)
+        place = stack.enter_context(_locked(place, observers, processes))
+        return _go_on(place, changes, checkpoint, observers, interrupted, processes)
 
 
 def open_sampler(
@@ -127,8 +151,18 @@ def open_sampler(
 
 
 def sampler_of(content: Mapping[str, Any], *, device: str = "auto", processes: Processes = ALONE) -> Sampler:
-    """The same from the content of a checkpoint."""
+    """The same from the content of a checkpoint.
+
+    Raises:
+        UserError: it holds other things than `train` writes.
+    """
+    with undamaged("The checkpoint", ANOTHER):
+        return _sampler_of(content, device, processes)
+
+
+def _sampler_of(content: Mapping[str, Any], device: str, processes: Processes) -> Sampler:
     settings = TrainSettings.from_mapping(content["settings"])
+    _require_sizes(settings, content)
     codec = codec_from_state(content["codec"])
     conditions = ColumnConditions.from_state(content["conditions"]) if content["conditions"] else None
     context_dim = conditions.width if conditions else 0
@@ -137,9 +171,18 @@ def sampler_of(content: Mapping[str, Any], *, device: str = "auto", processes: P
     latent_dim = latent_numbers(settings, generator)
     generator.eval().to(choose_device(device, processes))
     if isinstance(codec, TableCodec) and isinstance(generator, DrawingGenerator):
-        match_shares(generator, torch.tensor(codec.shares), latent_dim=latent_dim, conditions=conditions)
-        match_spread(generator, torch.tensor(codec.spread), latent_dim=latent_dim, conditions=conditions)
+        shares, spread = torch.tensor(codec.shares), torch.tensor(codec.spread)
+        match_margins(generator, shares=shares, spread=spread, latent_dim=latent_dim, conditions=conditions)
     return Sampler(generator, latent_dim, codec, content["kind"], conditions)
+
+
+def _require_sizes(settings: TrainSettings, content: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint whose settings describe far larger networks than it holds."""
+    state = content["trainer"]
+    of_maps = settings.network in ("conv", "resnet")
+    sizes = [settings.maps] if of_maps else [*(settings.generator_widths or ()), *(settings.critic_widths or ())]
+    weights = {name: each for part in ("average", "critic") for name, each in (state[part] | {}).items()}
+    require_consistent([settings.latent_dim, *sizes], weights, "The checkpoint")
 
 
 def write_run_report(folder: Path, path: Path | None = None) -> Path:
@@ -223,6 +266,7 @@ class _Run:
     source: Source
     trainer: Trainer
     best: _Best = _Best()
+    rollbacks: tuple[dict[str, Any], ...] = ()
 
 
 class _Bystander:
@@ -231,6 +275,7 @@ class _Bystander:
     def __init__(self, run: _Run) -> None:
         self._run = run
         self._first_step = run.trainer.step
+        self.interrupted: Callable[[], bool] = lambda: False
 
     def start(self) -> None:
         """Training begins."""
@@ -254,6 +299,13 @@ class _Bystander:
     def stepped(self, trainer: Trainer) -> None:
         """A generator step is done."""
 
+    def continue_from(self, step: int) -> None:
+        """The trainer was put back to the checkpoint of a step, whose tick is done."""
+        self._first_step = step
+
+    def went_back(self, rollback: dict[str, Any]) -> None:
+        """Write down that it was."""
+
     def finish(self) -> None:
         """Training has ended."""
 
@@ -264,6 +316,7 @@ class _Keeper(_Bystander):
     def __init__(self, run: _Run, observer: Observer) -> None:
         super().__init__(run)
         self._observer, self._best = observer, run.best
+        self._rollbacks = list(run.rollbacks)
         self._fingerprint = fingerprint(run.source)
         self._distance = HeldoutDistance(run.source, latent_dim=run.trainer.latent_dim)
         self._checkpoints = Checkpoints(run.place.checkpoints, keep=run.settings.keep)
@@ -272,17 +325,23 @@ class _Keeper(_Bystander):
     def start(self) -> None:
         run = self._run
         self._real = _rows(run.source) if run.source.kind in ROWS else None
-        bounded = (record["step"] for record in read_log(run.place.log) if "w1_lower" in record)
-        self._bounded_at: int | None = max(bounded, default=None)
+        logged = read_log(run.place.log)
+        self._bounded_at: int | None = max((each["step"] for each in logged if "w1_lower" in each), default=None)
         self._saved_at, self._curves_due = time.perf_counter(), time.perf_counter() + FIRST_CURVES_SECONDS
+        step = run.trainer.step
+        if run.settings.previews and logged and logged[-1]["step"] == step and not run.place.grid(step).exists():
+            self._draw_samples(run.trainer)  # killed between the checkpoint and its picture
         self._observer.started(run.settings, run.source, run.place, run.trainer)
 
     def measure(self, trainer: Trainer) -> None:
         settings = self._run.settings
+        self._run.place.require_own()
         record = trainer.read_statistics() | self._distance(trainer.averaged_generator)
         if settings.w1_every and (self._bounded_at is None or trainer.step - self._bounded_at >= settings.w1_every):
-            record |= self._distance.interval(trainer.averaged_generator)
+            record |= self._distance.interval(trainer.averaged_generator, interrupted=self.interrupted)
             self._bounded_at = trainer.step
+        if self._rollbacks:
+            record["rollbacks"] = len(self._rollbacks)
         improved = record["sliced_w1"] < self._best.sliced_w1
         if improved:
             self._best = _Best(record["sliced_w1"], trainer.step)
@@ -310,8 +369,23 @@ class _Keeper(_Bystander):
         self._draw_curves()
         write_run_report(self._run.place.path)
 
+    def went_back(self, rollback: dict[str, Any]) -> None:
+        step, trainer = rollback["step"], self._run.trainer
+        self._run.place.require_own()
+        self._rollbacks.append(rollback)
+        if self._best.step > step:
+            self._best = _Best()  # of a course that is no longer the run's
+        self._checkpoints.drop_after(step)
+        self._log.cut_after(step or -1)
+        self._save(trainer, improved=False)  # so that a killed run does not count afresh
+        self._observer.said(
+            f"Went back from step {rollback['diverged']} to step {step}, with {trainer.rate_scale:.3g} times the first "
+            f"rates ({len(self._rollbacks)} of at most {self._run.settings.rollbacks}): {rollback['found']}."
+        )
+
     def _save(self, trainer: Trainer, *, improved: bool) -> None:
         source = self._run.source
+        self._run.place.require_own()
         content = {
             "settings": asdict(self._run.settings),
             "shape": list(source.shape),
@@ -320,6 +394,7 @@ class _Keeper(_Bystander):
             "conditions": source.conditions.state() if source.conditions else None,
             "fingerprint": self._fingerprint,
             "best": asdict(self._best),
+            "rollbacks": list(self._rollbacks),
             "trainer": trainer.state_dict(),
         }
         self._checkpoints.save(content, step=trainer.step, best=improved)
@@ -347,6 +422,8 @@ def _observers(observer: Observer | None, processes: Processes) -> Observers:
 
 
 def _keeper(run: _Run, processes: Processes, observers: Observers) -> _Bystander:
+    if run.settings.on_divergence not in ON_DIVERGENCE:
+        raise unknown_name("--on-divergence", run.settings.on_divergence, ON_DIVERGENCE)
     if processes.rank > 0:
         return _Bystander(run)
     wanted = run.settings.tensorboard
@@ -355,26 +432,37 @@ def _keeper(run: _Run, processes: Processes, observers: Observers) -> _Bystander
     return _Keeper(run, observers)
 
 
+@contextmanager
+def _locked(place: RunFolder, observer: Observer, processes: Processes) -> Iterator[RunFolder]:
+    """Process 0 holds the folder's lock inside; all get the folder, with the lock where it is held."""
+    with ExitStack() as stack:
+        locks: list[Lock] = []
+
+        def lock() -> None:
+            locks.append(stack.enter_context(held(place.path, launch=processes.launch, told=observer.said)))
+
+        processes.from_first(lock)
+        yield replace(place, lock=locks[0] if locks else None)
+
+
 def _to_be_continued(place: RunFolder, processes: Processes) -> bool:
     """Whether the folder holds this call's own run, whose processes were started anew; refuse any other content."""
     folder = place.path
     if place.launched_by(processes.launch):
-        if place.latest.exists():
-            return True
-        place.log.unlink(missing_ok=True)  # lost before the first checkpoint: begin again
+        return place.latest.exists()  # if lost before the first checkpoint: begin again
+    if not folder.exists() or (folder.is_dir() and place.holds_only_a_start()):
         return False
     if place.holds_run():
         raise UserError(
             f"The folder {folder} holds a run already",
             mend=f"resume it (wassergan resume {folder}), or name another folder with --out",
         )
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} exists and is not an empty folder", mend="name another one with --out")
-    return False
+    raise UserError(f"{folder} exists and is not an empty folder", mend="name another one with --out")
 
 
 def _begin(run: _Run) -> None:
     _require_room(run.place.path, run.trainer, run.settings.keep)
+    run.place.forget_start()
     run.place.samples.mkdir(parents=True, exist_ok=True)
     _note_how(run)
 
@@ -416,24 +504,47 @@ def _reopened(
     settings = _with_changes(settings, changes)
     source = open_data(settings, report=observer.said)
     require_same_data(source, content, settings.data)
-    trainer = build_trainer(settings, source, processes, report=observer.said)
-    trainer.load_state_dict(content["trainer"])
-    return _Run(settings, place, source, trainer, _Best(**content["best"]))
+    with undamaged("The checkpoint", ANOTHER):
+        _require_sizes(settings, content)
+        trainer = build_trainer(settings, source, processes, report=observer.said)
+        trainer.load_state_dict(content["trainer"])
+    return _Run(settings, place, source, trainer, _Best(**content["best"]), tuple(content.get("rollbacks", ())))
 
 
 def _cut(run: _Run, observer: Observer) -> None:
     """Drop what was logged and saved after the checkpoint that the run goes on from, and what a kill left behind."""
-    remove_temporaries(run.place.path)
+    run.place.remove_temporaries()
     Checkpoints(run.place.checkpoints).drop_after(run.trainer.step)
     # The tick of step 0 comes again, those of later checkpoints do not.
-    dropped = RunLog(run.place.log).cut_after(run.trainer.step or -1)
-    if dropped:
-        observer.said(f"Dropped {dropped} log lines that came after the checkpoint.")
+    later, torn = RunLog(run.place.log).cut_after(run.trainer.step or -1)
+    if later:
+        observer.said(f"Dropped {later} log lines that came after the checkpoint.")
+    if torn:
+        observer.said(f"Dropped {torn} torn log {'line' if torn == 1 else 'lines'}: the run was killed as it wrote.")
     _note_how(run)
 
 
 def _train(run: _Run, keeper: _Bystander, processes: Processes, interrupted: Callable[[], bool]) -> dict[str, Any]:
+    keeper.interrupted = interrupted
     processes.from_first(keeper.start)
+    rollbacks = list(run.rollbacks)
+    while True:
+        try:
+            _train_on(run, keeper, interrupted)
+            break
+        except WorkError as error:
+            diverged = divergence_in(error)
+            left = run.settings.rollbacks - len(rollbacks) if run.settings.on_divergence == "rollback" else 0
+            if diverged is None or diverged.by_data or left <= 0:
+                raise
+            rollbacks.append(_go_back(run, diverged, rollbacks, processes))
+            keeper.continue_from(rollbacks[-1]["step"])
+            processes.from_first(lambda: keeper.went_back(rollbacks[-1]))
+    processes.from_first(keeper.finish)
+    return processes.from_first(lambda: run_summary(run.place.path))
+
+
+def _train_on(run: _Run, keeper: _Bystander, interrupted: Callable[[], bool]) -> None:
     run.trainer.train(
         steps=run.settings.steps,
         budget_seconds=run.settings.budget,
@@ -444,8 +555,26 @@ def _train(run: _Run, keeper: _Bystander, processes: Processes, interrupted: Cal
         on_step=keeper.stepped,
         interrupted=interrupted,
     )
-    processes.from_first(keeper.finish)
-    return processes.from_first(lambda: run_summary(run.place.path))
+
+
+def _go_back(
+    run: _Run, diverged: DivergedError, rollbacks: Sequence[Mapping[str, Any]], processes: Processes
+) -> dict[str, Any]:
+    """Put the trainer back to the last checkpoint with lower rates; from where that led nowhere, to one before."""
+    checkpoints = Checkpoints(run.place.checkpoints)
+
+    def load() -> tuple[int, Any]:
+        steps = checkpoints.steps()
+        again = rollbacks and rollbacks[-1]["step"] == steps[-1] and len(steps) > 1
+        step = steps[-2] if again else steps[-1]
+        return step, run.place.load(str(step))["trainer"]
+
+    step, state = processes.from_first(load)
+    scale, elapsed = run.trainer.rate_scale, run.trainer.elapsed_seconds
+    run.trainer.load_state_dict(state)
+    run.trainer.rate_scale = scale * ROLLBACK_FACTOR
+    run.trainer.elapsed_seconds = elapsed  # a budget is of the user's time
+    return {"step": step, "diverged": diverged.step, "found": diverged.found, "rate_scale": run.trainer.rate_scale}
 
 
 def _rows(source: Source) -> Any:

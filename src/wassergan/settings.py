@@ -269,6 +269,13 @@ class TrainSettings:
         group="Run",
         values="K",
     )
+    on_divergence: str = setting(
+        "stop",
+        "When numbers stop being finite: stop, or go back to the last good checkpoint with a quarter of the rates.",
+        group="Run",
+        values="stop|rollback",
+    )
+    rollbacks: int = setting(3, "How often at most a run may go back.", parse=positive_int, group="Run")
     keep: int = setting(3, "Numbered checkpoints to keep.", parse=positive_int, group="Run")
     previews: bool = setting(True, "Write a sample grid at each tick.", group="Run", flag=True)
     tensorboard: bool | None = setting(

@@ -24,10 +24,44 @@ def test_the_first_signal_asks_and_the_second_stops_at_once() -> None:
     assert former == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_anything_is_to_be_saved_stops_at_once(number: signal.Signals) -> None:
+    with stop_on_signals(), pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), number)
+        time.sleep(5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_sampling_that_is_stopped_leaves_nothing_half_written(
+    tmp_path: Path, finished_run: Path, number: signal.Signals
+) -> None:
+    out = tmp_path / "many.npy"
+    command = [
+        sys.executable,
+        "-m",
+        "wassergan",
+        "sample",
+        str(finished_run),
+        "--count",
+        "100000000",
+        "--out",
+        str(out),
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    while process.poll() is None and not list(tmp_path.iterdir()):
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=120)
+    assert (process.returncode, err.strip()) == (130, "wassergan: Interrupted.")
+    assert not list(tmp_path.iterdir())
+
+
 # torchrun sends on what it gets, at times twice.
 def test_under_torchrun_the_second_signal_means_no_more_than_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     with stop_on_signals() as asked:
+        assert not asked()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
             os.kill(os.getpid(), number)
         assert asked()

@@ -37,11 +37,12 @@ def opened(browser: Any, tmp_path: Path) -> Callable[..., Any]:
     """Open a page from disk without a network; anything on the console fails the test."""
 
     @contextmanager
-    def open_page(path: Path, size: tuple[int, int] = DESKTOP, **options: Any) -> Iterator[Any]:
+    def open_page(path: Path, size: tuple[int, int] = DESKTOP, *, said_by: str = "", **options: Any) -> Iterator[Any]:
         context = browser.new_context(
             viewport={"width": size[0], "height": size[1]}, offline=True, reduced_motion="no-preference", **options
         )
         page, said = context.new_page(), []
+        page.add_init_script(said_by)
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda request: said.append(request.url) if request.url.startswith("http") else None)
@@ -224,3 +225,20 @@ def test_the_page_of_a_real_run_is_whole(opened: Callable[..., Any], real_page: 
         assert rows.count() >= 10 and "Fréchet distance" in rows.first.inner_text()
         copies = page.locator("section[aria-labelledby=copies-title] img")
         assert copies.evaluate("picture => picture.decode().then(() => picture.naturalWidth)") > 50
+
+
+# Names come from data, and data from strangers.
+def test_markup_in_names_is_shown_and_not_run(
+    opened: Callable[..., Any], tmp_path: Path, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    column, attack = "<script>alert(1)</script>", "<img src=x onerror=alert(2)>"
+    folder = tmp_path / "a<"
+    folder.mkdir()
+    data = folder / f"script>{attack}.csv"  # the path as a whole ends a script element
+    data.write_text(f"{column},{attack}\n" + "".join(f"{i},{'xy'[i % 2]}\n" for i in range(60)))
+    run = tmp_path / "run"
+    assert main(["train", str(data), "--out", str(run), "--steps", "3", *tiny]) == 0
+    # A notice on the console, which fails the test, is all that the attack would do.
+    with opened(run / "report.html", said_by="window.alert = message => console.log(message)") as page:
+        assert page.evaluate("document.querySelectorAll('img[src=x]').length") == 0
+        assert attack in page.inner_text("body")

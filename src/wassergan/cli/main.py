@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import click
 
 from wassergan import __version__
+from wassergan.cli.interrupts import terminating_like_ctrl_c
 from wassergan.errors import ElsewhereError, UserError, WorkError, unknown_name
 
 OK, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -71,7 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments after the program's name; `sys.argv[1:]` when None.
     """
     try:
-        code = cli.main(args=None if argv is None else list(argv), prog_name="wassergan", standalone_mode=False)
+        with terminating_like_ctrl_c():
+            code = cli.main(args=None if argv is None else list(argv), prog_name="wassergan", standalone_mode=False)
     except click.ClickException as error:
         return _complain(error.format_message(), WRONG_INPUT)
     except UserError as error:

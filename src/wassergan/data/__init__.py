@@ -14,7 +14,8 @@ from wassergan.data.codec import AnyCodec, Codec, number_codec
 from wassergan.data.columnar import columnar_source, is_columnar, whole_table
 from wassergan.data.folders import PICTURE_SUFFIXES, holds_any, is_pattern, is_shard, matching_files
 from wassergan.data.idx import is_idx, read_idx
-from wassergan.data.labels import label_table
+from wassergan.data.labels import LABEL, frame_beside, label_table
+from wassergan.data.likeness import Likeness, as_array
 from wassergan.data.source import Batch, Conditions, Context, Source, spread_positions
 from wassergan.data.tables import (
     TABLE_SUFFIXES,
@@ -24,15 +25,18 @@ from wassergan.data.tables import (
     column_facts,
     context_of,
     csv_source,
+    encode_table,
     fix,
     frame_source,
     is_csv,
     is_frame,
+    raw_array,
     read_csv,
     read_frame,
     read_schema,
     read_wanted,
     rows_like,
+    schema_of,
     table_suffix,
     write_table,
 )
@@ -41,6 +45,7 @@ from wassergan.errors import UserError
 KINDS = "'digits', a folder or .tar shards of pictures, or a .npy, .npz, IDX, CSV, Parquet, Arrow or Feather file"
 
 __all__ = [
+    "LABEL",
     "TABLE_SUFFIXES",
     "AnyCodec",
     "Batch",
@@ -48,15 +53,26 @@ __all__ = [
     "ColumnConditions",
     "Conditions",
     "Context",
+    "Likeness",
+    "Schema",
     "Source",
     "TableCodec",
+    "as_array",
     "codec_from_state",
     "column_facts",
+    "encode_table",
     "fix",
+    "frame_beside",
+    "is_frame",
     "number_codec",
     "open_source",
+    "raw_array",
     "read_conditions",
+    "read_frame",
     "read_rows",
+    "read_schema",
+    "read_wanted",
+    "schema_of",
     "spread_positions",
     "table_suffix",
     "write_table",
@@ -77,7 +93,7 @@ def open_source(
     key: str | None = None,
     layout: str = "auto",
     scale: str = "auto",
-    schema: str | Path | None = None,
+    schema: str | Path | Schema | None = None,
     condition: Sequence[str] = (),
     labels: Any = None,
     heldout: float | None = None,
@@ -97,7 +113,7 @@ def open_source(
         layout: `auto`, `N`, `ND`, `NHW`, `NHWC` or `NCHW`, for arrays; `table` reads Parquet, Arrow and Feather files
             of numbers as tables, as those with other columns or missing values are anyway.
         scale: `auto`, `feature` or `array`: how floats are standardised.
-        schema: a JSON file that says what a table's columns are.
+        schema: what a table's columns are, or a JSON file that says so.
         condition: what samples are drawn under: names of a table's columns, `label` of the digits, `folder` of pictures
             in folders, other arrays of a `.npz`, columns of `labels`.
         labels: conditions of pictures and arrays: a file, array, list or frame with one row per sample.
@@ -134,18 +150,20 @@ class _Opening:
     key: str | None
     layout: str
     scale: str
-    schema: str | Path | None
+    schema: str | Path | Schema | None
     condition: tuple[str, ...]
     report: Callable[[str], None]
     split: Mapping[str, Any]
 
     @property
     def _said(self) -> Schema:
+        if isinstance(self.schema, Schema):
+            return self.schema
         return read_schema(Path(self.schema)) if self.schema else Schema()
 
     def array(self, data: Any) -> Source:
         """An array or tensor."""
-        values = data.detach().cpu().numpy() if isinstance(data, Tensor) else data
+        values = as_array(data) if isinstance(data, Tensor) else data
         return array_source(values, layout=self.layout, scale=self.scale, report=self.report, **self.split)
 
     def frame(self, data: Any) -> Source:
@@ -240,7 +258,7 @@ def read_rows(data: Any, codec: TableCodec) -> np.ndarray[tuple[int, int], np.dt
     raise UserError(f"{data} is no table", mend="give a CSV, Parquet, Arrow or Feather file")
 
 
-def _refuse_schema(data: Any, schema: str | Path | None) -> None:
+def _refuse_schema(data: Any, schema: str | Path | Schema | None) -> None:
     if schema and not is_csv(Path(data)) and not (Path(data).is_dir() or is_columnar(Path(data))):
         raise UserError("A schema is for tables", found=f"{data}", mend="leave --schema out")
 

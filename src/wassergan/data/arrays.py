@@ -1,9 +1,11 @@
 """NumPy arrays, in memory or mapped from `.npy` and `.npz` files, as sources."""
 
 from collections.abc import Callable
+from math import prod
 from mmap import mmap
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from torch import Tensor
 
 from wassergan.data.blocks import BlockReader, StreamedSource, block_bytes, probe
 from wassergan.data.codec import LAYOUTS, Codec, as_tensor, pixel_codec, standard_codec, to_channels_first
+from wassergan.data.limits import require_room
 from wassergan.data.source import HELDOUT_SHARE, Source, fits_in_memory, split_rows
 from wassergan.errors import UserError, unknown_name
 
@@ -184,7 +187,8 @@ def load_array(path: Path, *, key: str | None = None) -> tuple[str, NDArray[Any]
             file.seek(0)
             with np.load(file, allow_pickle=False) as archive:
                 name = _choose_key(path, archive, key)
-                return f"{path.name}:{name}", archive[name]
+                _require_modest(path, archive.zip, name)
+                return f"{path.name}:{name}", archive[f"{name}.npy"]
     except UserError:
         raise
     except Exception as error:  # damaged bytes surface as whatever NumPy's, zip's and Python's own parsers raise
@@ -198,20 +202,36 @@ def load_array(path: Path, *, key: str | None = None) -> tuple[str, NDArray[Any]
 
 def _choose_key(path: Path, archive: Any, key: str | None) -> str:
     # Other members of the archive would come back as bytes.
-    names = [name.removesuffix(".npy") for name in archive.zip.namelist() if name.endswith(".npy")]
+    names: list[str] = [name.removesuffix(".npy") for name in archive.zip.namelist() if name.endswith(".npy")]
     if not names:
         raise UserError(f"{path} holds no arrays")
     if key is not None:
         if key not in names:
             raise unknown_name(f"array in {path.name}", key, names)
         return key
-    sizes: dict[str, int] = {}
-    for name in names:
-        try:
-            sizes[name] = archive[name].size
-        except ValueError:  # an object array; refused only if it is the one asked for
-            sizes[name] = 0
-    return max(sizes, key=lambda name: sizes[name])
+    return max(names, key=lambda name: _count(archive.zip, name))
+
+
+def _require_modest(path: Path, archive: ZipFile, name: str) -> None:
+    """Refuse a member that would unpack into too much, or promises more than it holds, before it is unpacked."""
+    require_room(archive.getinfo(f"{name}.npy").file_size, f"{path}:{name}")
+    shape, dtype = _header(archive, name)
+    if prod(shape) * dtype.itemsize > archive.getinfo(f"{name}.npy").file_size and not dtype.hasobject:
+        raise UserError(f"{path}:{name} holds less than its header says", found=f"shape {shape}", mend="save it again")
+
+
+def _count(archive: ZipFile, name: str) -> int:
+    """How many numbers a member holds by its header; none, if they are Python objects."""
+    shape, dtype = _header(archive, name)
+    return 0 if dtype.hasobject else prod(shape)
+
+
+def _header(archive: ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    with archive.open(f"{name}.npy") as member:
+        version = np.lib.format.read_magic(member)
+        read = {(1, 0): np.lib.format.read_array_header_1_0}.get(version, np.lib.format.read_array_header_2_0)
+        shape, _, dtype = read(member)
+    return shape, dtype
 
 
 def _file_of(array: NDArray[Any]) -> tuple[Path, int] | None:

@@ -14,8 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from wassergan.damage import undamaged
 from wassergan.data.arrays import array_source, streamed_source
 from wassergan.data.blocks import BlockReader, buffer_bytes
+from wassergan.data.limits import require_room
 from wassergan.data.source import HELDOUT_SHARE, Source, fits_in_memory
 from wassergan.data.tables import RawTable, Schema, raw_of_arrow, table_source
 from wassergan.errors import UserError
@@ -25,6 +27,7 @@ STREAM_ROWS = 65536  # rows that are decoded at a time
 STREAM_BYTES = 16 * 2**20
 COPIED_ROWS = 4096  # columns become rows in pieces that fit the processor's cache
 MOST_BLOCKS = 2**22
+BYTES_IN_MEMORY = 8  # of a value of a table, at least
 
 
 def is_columnar(path: Path) -> bool:
@@ -61,9 +64,11 @@ def columnar_source(
         UserError: pyarrow is missing, a file is damaged, or files differ; and for tables as `table_source`.
     """
     tables = [_opened(path) for path in paths]
-    fields = _fields(tables, name, report)
+    with undamaged(name, "write it again"):  # names that are no text, notes of pandas that are no JSON
+        fields = _fields(tables, name, report)
     if layout == "table" or schema is not None or condition or (layout == "auto" and _is_table(tables, fields)):
-        whole = raw_of_arrow(_whole(tables, [each.name for each in fields]), name)
+        with undamaged(name, "write it again"):
+            whole = raw_of_arrow(_whole(tables, [each.name for each in fields]), name)
         return table_source(whole, schema=schema, condition=condition, heldout=heldout, seed=seed, report=report)
     columns, dtype = _columns(fields, name)
     reader = ColumnarBlocks(name, tables, columns, dtype)
@@ -84,7 +89,8 @@ def whole_table(paths: Sequence[Path], name: str, *, report: Callable[[str], Non
         UserError: a file is damaged, or files differ in their columns.
     """
     tables = [_opened(path) for path in paths]
-    return raw_of_arrow(_whole(tables, [each.name for each in _fields(tables, name, report)]), name)
+    with undamaged(name, "write it again"):
+        return raw_of_arrow(_whole(tables, [each.name for each in _fields(tables, name, report)]), name)
 
 
 class Piece(NamedTuple):
@@ -208,7 +214,7 @@ class ArrowTable:
 
         with pyarrow.memory_map(str(self.path)) as file:
             batch = pyarrow.ipc.open_file(file).get_batch(group)
-            batch.validate()
+            batch.validate(full=True)  # offsets that point outside would end the process
             yield batch.select(list(columns))
 
 
@@ -298,11 +304,15 @@ def _whole(tables: Sequence[Table], names: Sequence[str]) -> Any:
     """All rows in memory."""
     import pyarrow
 
+    rows = sum(sum(table.group_rows) for table in tables)
+    require_room(rows * len(names) * BYTES_IN_MEMORY, str(tables[0].path))
     batches: list[Any] = []
     for table in tables:
         with _readable(table.path):
             for group in range(len(table.group_rows)):
-                batches.extend(table.batches(group, names, STREAM_ROWS))
+                for batch in table.batches(group, names, STREAM_ROWS):
+                    batch.validate(full=True)
+                    batches.append(batch)
     schema = batches[0].schema if batches else pyarrow.schema([tables[0].schema.field(name) for name in names])
     return pyarrow.Table.from_batches(batches, schema.with_metadata(tables[0].schema.metadata))
 

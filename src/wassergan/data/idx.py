@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wassergan.data.limits import require_room
 from wassergan.errors import UserError
 
 # Third byte of the magic number → big-endian NumPy type. Source: the format note on the MNIST page (LeCun et al.).
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+MOST_AXES = 8
+AGAIN = "fetch the file again"
 
 
 def is_idx(path: Path) -> bool:
@@ -31,7 +34,7 @@ def read_idx(path: Path) -> NDArray[Any]:
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             header = file.read(4)
-            if len(header) < 4 or header[:2] != b"\0\0" or header[2] not in _TYPES or header[3] == 0:
+            if len(header) < 4 or header[:2] != b"\0\0" or header[2] not in _TYPES or not 0 < header[3] <= MOST_AXES:
                 raise UserError(f"{path} is not an IDX file", found=f"it starts with {header!r}")
             dtype, rank = np.dtype(_TYPES[header[2]]), header[3]
             sizes = file.read(4 * rank)
@@ -39,6 +42,10 @@ def read_idx(path: Path) -> NDArray[Any]:
                 raise UserError(f"{path} ends inside its header")
             shape = struct.unpack(f">{rank}I", sizes)
             expected = math.prod(shape) * dtype.itemsize
+            if path.suffix == ".gz":
+                require_room(expected, path)
+            elif expected > path.stat().st_size:
+                raise UserError(f"{path} is shorter than its header says", found=f"shape {shape}", mend=AGAIN)
             body = file.read(expected + 1)
     except (OSError, EOFError, zlib.error, OverflowError, MemoryError) as error:
         raise UserError(f"{path} cannot be read", found=str(error) or "it promises more than fits in memory") from error
@@ -47,6 +54,6 @@ def read_idx(path: Path) -> NDArray[Any]:
         raise UserError(
             f"{path} does not hold what its header says",
             found=f"shape {shape} needs {expected} bytes, there are {relation}",
-            mend="fetch the file again",
+            mend=AGAIN,
         )
     return np.frombuffer(body, dtype).reshape(shape).astype(dtype.newbyteorder("="))

@@ -16,9 +16,11 @@ from torch import Tensor
 
 from wassergan.data.codec import pixel_codec
 from wassergan.data.folders import PICTURE_SUFFIXES, index_files
+from wassergan.data.limits import LEAST_LARGEST_PIXELS, largest_pixels, require_pixels
 from wassergan.data.source import HELDOUT_SHARE, LARGEST_SHUFFLE, Source, SparseSplit, Split, sparse_split, split_rows
 from wassergan.errors import UserError, unknown_name
 
+FORMATS = ("PNG", "JPEG", "WEBP")
 COLOURS = ("auto", "grey", "rgb")
 LARGEST_OWN_SIZE = 128
 USUAL_SIZE = 64
@@ -79,7 +81,8 @@ class ImageOptions:
     seed: int = 0
 
 
-_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning)
+# Damaged bytes surface as whatever the parsers behind Pillow raise.
+_UNREADABLE = (Exception,)
 
 
 class ImageFolderReader:
@@ -228,8 +231,22 @@ def picture_source(pictures: Pictures, name: str, options: ImageOptions, *, repo
 
 
 def opened(picture: Picture) -> Image.Image:
-    """The picture, not decoded yet."""
-    return Image.open(picture if isinstance(picture, Path) else picture.open())
+    """The picture, not decoded yet: of the formats that its name promises, and of a size that can be held.
+
+    Pillow knows many more formats by their content, one of which starts another program.
+
+    Raises:
+        OSError, ValueError: it is no such picture, or too large.
+    """
+    if largest_pixels() > LEAST_LARGEST_PIXELS:
+        Image.MAX_IMAGE_PIXELS = largest_pixels()
+    found = Image.open(picture if isinstance(picture, Path) else picture.open(), formats=FORMATS)
+    try:
+        require_pixels(*found.size)
+    except ValueError:
+        found.close()
+        raise
+    return found
 
 
 def _look_at(

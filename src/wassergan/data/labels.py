@@ -12,7 +12,17 @@ from wassergan.data.arrays import load_array
 from wassergan.data.columnar import is_columnar, whole_table
 from wassergan.data.idx import is_idx, read_idx
 from wassergan.data.source import Source
-from wassergan.data.tables import RawTable, is_csv, is_frame, raw_array, raw_texts, read_csv, read_frame
+from wassergan.data.tables import (
+    MOST_CLASSES,
+    RawTable,
+    arrow_of,
+    is_csv,
+    is_frame,
+    raw_array,
+    raw_texts,
+    read_csv,
+    read_frame,
+)
 from wassergan.errors import UserError, unknown_name
 
 LABEL, FOLDER = "label", "folder"
@@ -38,6 +48,25 @@ def label_table(data: Any, source: Source, *, condition: Sequence[str], labels: 
             f"{table.name} does not hold one row per sample", found=f"{table.rows} rows for {len(source)} samples"
         )
     return table
+
+
+def frame_beside(frame: Any, labels: NDArray[Any]) -> Any:
+    """A DataFrame, and its rows' labels (n,) as a last column, as an Arrow table; a few different labels are classes.
+
+    Raises:
+        UserError: pyarrow is missing, a column holds values of several types, or one has the labels' name.
+    """
+    table = arrow_of(frame)
+    import pyarrow
+
+    if LABEL in table.column_names:
+        raise UserError(
+            f"The DataFrame has a column {LABEL}, as labels beside it would be called", mend="give it another name"
+        )
+    column = pyarrow.array(labels, from_pandas=True)
+    if not pyarrow.types.is_floating(column.type) and len(column.unique()) <= MOST_CLASSES:
+        column = column.dictionary_encode()
+    return table.append_column(LABEL, column)
 
 
 def _own(data: Any, source: Source, condition: Sequence[str]) -> RawTable:

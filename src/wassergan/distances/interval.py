@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -74,6 +74,7 @@ def w1_interval(
     confidence: float = 0.95,
     diameter: float | None = None,
     families: Sequence[str] = (),
+    interrupted: Callable[[], bool] = lambda: False,
 ) -> Interval:
     """Guaranteed bounds on W1, refined until they are close or the time is up; no cost matrix is held.
 
@@ -95,6 +96,7 @@ def w1_interval(
         diameter: of the set that both laws live on, if known, see `critic_lower_bound`.
         families: with `population`, families of certified critics that compete for the lower bound (see
             `W1Estimator`), in a quarter of the time; they earn it where the potentials of samples say nothing.
+        interrupted: asked before every step of the refinement; the bounds so far are given then.
 
     Raises:
         UserError: what was given is no pair of weighted samples, or an argument is out of range.
@@ -119,7 +121,7 @@ def w1_interval(
     if population:
         lower = _held_out(left, right, rng, tolerance, budget_seconds / 2, confidence, diameter, families)
     problem = pose(left, right, a, b)
-    bounds, stopped = _refined(problem, rng, tolerance, deadline)
+    bounds, stopped = _refined(problem, rng, tolerance, deadline, interrupted)
     scale = problem.scale
     sample_lower, upper = bounds.lower * scale, bounds.upper * scale
     if not math.isfinite(upper):
@@ -140,8 +142,14 @@ def w1_interval(
     )
 
 
-def _refined(problem: Problem, rng: torch.Generator, tolerance: float, deadline: float) -> tuple[Bounds, str]:
-    pace = Pace(deadline)
+def _refined(
+    problem: Problem,
+    rng: torch.Generator,
+    tolerance: float,
+    deadline: float,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> tuple[Bounds, str]:
+    pace = Pace(deadline, interrupted)
     for bounds in refine(problem, rng=rng, pace=pace):
         if bounds.width <= tolerance:
             return bounds, "tolerance"

@@ -6,7 +6,7 @@ generation), until both bounds meet. The cost matrix never exists.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -59,17 +59,18 @@ class Pace:
 
     Attributes:
         deadline: in the time of `time.perf_counter`.
+        interrupted: asked before every step; then the deadline has come.
         refused: whether a step was left out.
     """
 
-    def __init__(self, deadline: float) -> None:
-        self.deadline = deadline
+    def __init__(self, deadline: float, interrupted: Callable[[], bool] = lambda: False) -> None:
+        self.deadline, self.interrupted = deadline, interrupted
         self.refused = False
         self.per_square = 0.0  # seconds of a solve per squared number of points
 
     def left(self) -> float:
-        """Seconds before the deadline."""
-        return self.deadline - time.perf_counter()
+        """Seconds before the deadline; none once interrupted."""
+        return 0.0 if self.interrupted() else self.deadline - time.perf_counter()
 
     def allows_transform(self, x: Cells, y: Cells, g: Tensor) -> bool:
         """Whether a c-transform of g at all of x fits, judged by the time that two cells of x take."""
@@ -222,7 +223,7 @@ def _coarse(
     if drift.norm() >= (1 - _MEANS_EXPLAIN) * bounds.upper:
         return bounds, -y.points @ normalize(drift, dim=0)
     part = Problem(_part(problem.x, rng), _part(problem.y, rng), problem.scale)
-    inner = Pace(time.perf_counter() + pace.left() / 3)
+    inner = Pace(time.perf_counter() + pace.left() / 3, pace.interrupted)
     for found in refine(part, rng=rng, pace=inner, iterations=iterations):
         if found.width <= _COARSE_WIDTH and found.dual == found.lower:
             break

@@ -1,5 +1,6 @@
 """How far generated samples are from held-out ones, measured the same way at every tick."""
 
+from collections.abc import Callable
 from functools import cached_property
 
 import torch
@@ -42,12 +43,14 @@ class HeldoutDistance:
         """`sliced_w1` of a generator and the `sliced_w1_floor`, both in model units."""
         return {"sliced_w1": self._distance(self._generated(generator, self._samples)), "sliced_w1_floor": self.floor}
 
-    def interval(self, generator: nn.Module) -> dict[str, float]:
+    def interval(self, generator: nn.Module, *, interrupted: Callable[[], bool] = lambda: False) -> dict[str, float]:
         """Certain bounds on W1 of as many generated as held-out samples: `w1_lower`, `w1_upper`, in model units.
 
         `w1_floor` is an upper bound for as many training samples. W1 of samples is above that of their laws, in high
-        dimension far above, so it is the floor that says how low a good generator comes.
+        dimension far above, so it is the floor that says how low a good generator comes. Once interrupted, the bounds
+        are those reached so far, which are as certain but wider.
         """
+        self._interrupted = interrupted
         lower, upper = self._bounds(self._generated(generator, len(self._heldout)))
         return {"w1_lower": lower, "w1_upper": upper, "w1_floor": self._interval_floor}
 
@@ -58,7 +61,12 @@ class HeldoutDistance:
     def _bounds(self, samples: Tensor) -> tuple[float, float]:
         rng = torch.Generator().manual_seed(self._seed)
         bounds = w1_interval(
-            samples, self._heldout, rng=rng, tolerance=INTERVAL_TOLERANCE, budget_seconds=INTERVAL_SECONDS
+            samples,
+            self._heldout,
+            rng=rng,
+            tolerance=INTERVAL_TOLERANCE,
+            budget_seconds=INTERVAL_SECONDS,
+            interrupted=self._interrupted,
         )
         return bounds.lower, bounds.upper
 

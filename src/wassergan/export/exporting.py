@@ -2,10 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from wassergan.building import networks_of
+from wassergan.damage import undamaged
 from wassergan.data import TableCodec
 from wassergan.errors import UserError, unknown_name
 from wassergan.export.description import VERSION, codec_of, describe
@@ -16,7 +19,7 @@ from wassergan.runfolder import RunFolder
 from wassergan.runs import sampler_of
 from wassergan.sampling import Sampler
 from wassergan.settings import TrainSettings
-from wassergan.training import match_shares
+from wassergan.training import match_margins
 
 
 def chosen_format(name: str | None, path: Path | None) -> str:
@@ -86,14 +89,19 @@ def open_export(path: Path) -> Sampler:
         raise UserError(f"{path} is damaged or no safetensors file", found=str(error)) from error
     if text is None:
         raise UserError(f"{path} was not written by wassergan export", mend="export the run again")
-    description = json.loads(text)
+    with undamaged(path, "export the run again"):
+        return _sampler_of(json.loads(text), weights)
+
+
+def _sampler_of(description: dict[str, Any], weights: dict[str, Tensor]) -> Sampler:
     if description["version"] > VERSION:
-        raise UserError(f"{path} was written by a newer release", found=description["wassergan"], mend="upgrade")
+        raise UserError("The file was written by a newer release", found=description["wassergan"], mend="upgrade")
     settings, codec = TrainSettings.from_mapping(description["settings"]), codec_of(description)
     generator, _ = networks_of(settings, tuple(description["sample"]["shape"][1:]), codec)
     generator.load_state_dict(weights)
     generator.eval()
     latent_dim = description["latent"]["shape"][1]
     if isinstance(codec, TableCodec) and isinstance(generator, DrawingGenerator):
-        match_shares(generator, torch.tensor(codec.shares), latent_dim=latent_dim)
+        shares, spread = torch.tensor(codec.shares), torch.tensor(codec.spread)
+        match_margins(generator, shares=shares, spread=spread, latent_dim=latent_dim)
     return Sampler(generator, latent_dim, codec, description["sample"]["kind"])

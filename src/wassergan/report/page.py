@@ -92,7 +92,7 @@ def _json(path: Path) -> Any:
         return None
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is no JSON", found=str(error), mend="remove it, and write it anew") from error
 
 
@@ -154,8 +154,12 @@ def _pairs(metrics: Any, folder: Path) -> list[dict[str, Any]]:
 
 def _picture(folder: Path, name: str | None) -> str | None:
     """A picture of the run folder, if there is one."""
-    path = folder / name if name else None
-    return _embedded(path) if path is not None and path.exists() else None
+    if not name:
+        return None
+    path = folder / str(name)
+    # A run folder may come from a stranger: nothing else of this machine gets onto a page that is passed on.
+    inside = path.resolve().is_relative_to(folder.resolve()) and path.suffix == ".png"
+    return _embedded(path) if inside and path.exists() else None
 
 
 def _embedded(picture: Path) -> str:

@@ -1,5 +1,6 @@
 """The log of a run: one JSON object per tick, one per line."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -16,27 +17,42 @@ class RunLog:
         self.path = path
 
     def append(self, record: dict[str, Any]) -> None:
-        """Write one tick.
+        """Write one tick, whole or not at all.
 
         Raises:
             WorkError: the file system refuses.
         """
+        line = (json.dumps(record) + "\n").encode()
         try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+            with self.path.open("ab", buffering=0) as file:
+                whole = file.tell()
+                try:
+                    if file.write(line) != len(line):
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                    os.fsync(file.fileno())
+                except BaseException:
+                    file.truncate(whole)
+                    raise
         except OSError as error:
-            raise WorkError(f"Could not write {self.path}", found=error.strerror or str(error)) from error
+            raise WorkError(
+                f"Could not write {self.path}",
+                found=error.strerror or str(error),
+                mend="free some space or check the permissions; the last checkpoint and the log up to it are valid",
+            ) from error
 
-    def cut_after(self, step: int) -> int:
-        """Drop ticks later than a step and torn lines, before a run goes on from it; returns how many went."""
+    def cut_after(self, step: int) -> tuple[int, int]:
+        """Drop ticks later than a step and torn lines, before a run goes on from it.
+
+        Returns:
+            How many ticks went, and how many torn lines.
+        """
         if not self.path.exists():
-            return 0
+            return 0, 0
         lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
-        kept = [record for record in map(_parsed, lines) if record is not None and record["step"] <= step]
+        whole = [record for record in map(_parsed, lines) if record is not None]
+        kept = [record for record in whole if record["step"] <= step]
         write_text(self.path, "".join(json.dumps(record) + "\n" for record in kept))
-        return len(lines) - len(kept)
+        return len(whole) - len(kept), len(lines) - len(whole)
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -50,6 +66,6 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 def _parsed(line: str) -> dict[str, Any] | None:
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) and isinstance(record.get("step"), int) else None

@@ -8,11 +8,35 @@ from wassergan.networks import DrawingGenerator
 from wassergan.networks.drawing import SCALE
 from wassergan.training.trainer import sample_chunks
 
-ROWS = 2**15
+ROWS = 2**16
 ROUNDS = 4
 LARGEST_STEP = 2.0
+NEVER = -1e4  # added to a logit
 FEWEST_ROWS = 200  # whose channel tells the value; quantiles of fewer are mostly chance
 SEED = 2**62 + 1  # not one that anybody draws samples with
+
+
+def match_margins(
+    generator: DrawingGenerator,
+    *,
+    shares: Tensor,
+    spread: Tensor,
+    latent_dim: int,
+    conditions: Conditions | None = None,
+    rows: int = ROWS,
+) -> None:
+    """Set the margins of a trained generator right: first the shares of options, then the spread of numbers.
+
+    Args:
+        generator: in evaluation mode.
+        shares: see `match_shares`.
+        spread: see `match_spread`.
+        latent_dim: numbers in a latent vector, noise included.
+        conditions: the law of what rows are drawn under, if they are.
+        rows: drawn to see the generator's own margins.
+    """
+    match_shares(generator, shares, latent_dim=latent_dim, conditions=conditions, rows=rows)
+    match_spread(generator, spread, latent_dim=latent_dim, conditions=conditions, rows=rows)
 
 
 def match_shares(
@@ -27,7 +51,7 @@ def match_shares(
     """Shift the logits of a generator's options until they are drawn with the shares that they have in the data.
 
     A generator is slow to learn how rare a rare level is, since a critic sees it so seldom. Each round adds
-    log(wanted / drawn), which would be exact were the logits constant.
+    log(wanted / drawn), which would be exact were the logits constant. An option that no row has is never drawn.
 
     Args:
         generator: in evaluation mode; its head's `shift` is set.
@@ -47,6 +71,7 @@ def match_shares(
         drawn = (total / (rows * SCALE)).to(head.shift)
         step = ((wanted + spare) / (drawn.clamp_min(0) + spare)).log().clamp(-LARGEST_STEP, LARGEST_STEP)
         head.shift += torch.where(head.is_option, step, 0.0)
+    head.shift[head.is_option & (wanted == 0)] = NEVER
 
 
 def match_spread(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from wassergan.constraints import WHOLE, Constraint, Share, input_slopes, points_between
 from wassergan.data import Batch, Conditions, Source
-from wassergan.errors import UserError, WorkError, unknown_name
+from wassergan.errors import UserError, unknown_name
 from wassergan.networks import check_critic, check_generator, critic_given, evaluating
 from wassergan.objectives import Objective, critic_gap
 from wassergan.training.averaging import AveragedGenerator
@@ -18,6 +18,7 @@ from wassergan.training.batches import BatchStream
 from wassergan.training.closed_form import ClosedForm
 from wassergan.training.conv_form import ConvForm
 from wassergan.training.distributed import ALONE, Processes
+from wassergan.training.divergence import Recipe, diagnosis
 from wassergan.training.graphs import Due, Recorder, Replays, Turn, why_not_recorded
 from wassergan.training.optimizers import OptimizerSettings
 from wassergan.training.seeds import derived_rng, derived_seed
@@ -148,6 +149,7 @@ class Trainer:
             self._take = self._replays.run
 
         self.step = 0
+        self.rate_scale = 1.0  # on both rates, for good: lowered when a run goes back after it diverged
         self.seconds = 0.0  # training alone
         self.elapsed_seconds = 0.0  # with ticks
         self._timed = (0, 0.0)  # steps and seconds without warm-up
@@ -239,8 +241,8 @@ class Trainer:
         record |= self._heldout_measurements()
         seconds = max(self.seconds, 1e-9)
         record |= {
-            "generator_rate": self._base_rates[0] * self._rate_factor(self.step),
-            "critic_rate": self._base_rates[1] * self._rate_factor(self.step),
+            "generator_rate": self._base_rates[0] * self._rate_factor(self.step) * self.rate_scale,
+            "critic_rate": self._base_rates[1] * self._rate_factor(self.step) * self.rate_scale,
             "steps_per_second": self.steps_per_second,
             "samples_per_second": self.step * self.critic_steps * self.batch_size / seconds,
         }
@@ -266,6 +268,7 @@ class Trainer:
             "latent_rng": self._latent_rng.get_state(),
             "penalty_rng": self._penalty_rng.get_state(),
             "step": self.step,
+            "rate_scale": self.rate_scale,
             "seconds": self.seconds,
             "elapsed_seconds": self.elapsed_seconds,
             "timed": self._timed,
@@ -283,6 +286,7 @@ class Trainer:
         self._latent_rng.set_state(state["latent_rng"].cpu())
         self._penalty_rng.set_state(state["penalty_rng"].cpu())
         self.step = state["step"]
+        self.rate_scale = state.get("rate_scale", 1.0)  # older checkpoints know none
         self.seconds = state["seconds"]
         self.elapsed_seconds = state["elapsed_seconds"]
         self._timed = tuple(state["timed"])
@@ -385,7 +389,7 @@ class Trainer:
         return under(context, self.processes.share.rows(whole))
 
     def _set_rates(self) -> None:
-        factor = self._rate_factor(self.step)
+        factor = self._rate_factor(self.step) * self.rate_scale
         for optimizer, rate in zip((self._generator_optimizer, self._critic_optimizer), self._base_rates, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate * factor
@@ -422,19 +426,16 @@ class Trainer:
         self.processes.require_equal(self.step, self.generator, self.critic, self.averaged_generator)
 
     def _require_finite(self) -> None:
-        """Raise a WorkError that names what stopped being finite since the last tick, if anything did."""
+        """Raise a DivergedError that names what stopped being finite since the last tick, if anything did."""
         broken = [name for name, value in self._statistics.peek().items() if not torch.isfinite(value)]
         # The last update may have broken weights that no logged loss has met yet.
         for name, network in (("generator weights", self.generator), ("critic weights", self.critic)):
             if not all(torch.isfinite(parameter).all() for parameter in network.parameters()):
                 broken.append(name)
         if broken:
-            raise WorkError(
-                f"Training diverged before step {self.step}",
-                found=f"{', '.join(broken)} stopped being finite",
-                mend="go on from the last checkpoint with lower rates (--critic-rate, --generator-rate), "
-                "or check the data for extreme values",
-            )
+            rates = [rate * self.rate_scale * self._rate_factor(self.step) for rate in self._base_rates]
+            recipe = Recipe(rates[0], rates[1], self.precision, self.constraint.name)
+            raise diagnosis(self.step, broken, self.source, recipe)
 
     def _count_time(self, stopwatch: "Stopwatch") -> None:
         """Add the stretch of training that just ended; it enters the speed unless it belongs to the warm-up."""

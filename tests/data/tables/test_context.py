@@ -111,6 +111,14 @@ def test_values_are_read_as_their_column_writes_them(table: Path, name: str, val
     np.testing.assert_equal(fix(conditions, {name: value}).rows(0, 1, seed=0)[0, 0], expected)
 
 
+def test_the_words_of_pandas_for_nothing_are_missing_values(table: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    conditions = conditions_of(open_source(table, condition=["language", "born"]))
+    assert np.isnan(fix(conditions, {"language": pandas.NA}).rows(0, 1, seed=0)[0, 0])
+    with pytest.raises(UserError, match="Condition born is never missing in the data"):
+        fix(conditions, {"born": pandas.NaT})
+
+
 def test_what_a_held_out_row_has_may_be_asked_for(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("x,y\n" + "".join(f"{i * i},{i % 5}\n" for i in range(100)))
     for seed in range(20):  # in some split the largest is held out

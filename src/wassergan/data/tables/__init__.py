@@ -4,29 +4,32 @@ from pathlib import Path
 from typing import Any
 
 from wassergan.data.source import Source
-from wassergan.data.tables.arrowfile import is_frame, raw_of_arrow, read_frame
+from wassergan.data.tables.arrowfile import arrow_of, is_frame, raw_of_arrow, read_frame
 from wassergan.data.tables.codec import TableCodec
 from wassergan.data.tables.codings import Field
 from wassergan.data.tables.context import ColumnConditions
 from wassergan.data.tables.csvfile import is_csv, read_csv
-from wassergan.data.tables.raw import RawTable, raw_array, raw_texts
-from wassergan.data.tables.reading import rows_like
-from wassergan.data.tables.schema import Schema, read_schema
+from wassergan.data.tables.raw import MOST_CLASSES, RawTable, raw_array, raw_texts
+from wassergan.data.tables.reading import encode_table, rows_like
+from wassergan.data.tables.schema import Schema, read_schema, schema_of
 from wassergan.data.tables.source import column_facts, context_of, table_source
 from wassergan.data.tables.wanted import fix, read_wanted
 from wassergan.data.tables.writing import SUFFIXES as TABLE_SUFFIXES
 from wassergan.data.tables.writing import table_suffix, write_table
 
 __all__ = [
+    "MOST_CLASSES",
     "TABLE_SUFFIXES",
     "ColumnConditions",
     "Field",
     "RawTable",
     "Schema",
     "TableCodec",
+    "arrow_of",
     "column_facts",
     "context_of",
     "csv_source",
+    "encode_table",
     "fix",
     "frame_source",
     "is_csv",
@@ -39,6 +42,7 @@ __all__ = [
     "read_schema",
     "read_wanted",
     "rows_like",
+    "schema_of",
     "table_source",
     "table_suffix",
     "write_table",

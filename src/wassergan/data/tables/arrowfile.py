@@ -24,19 +24,23 @@ def read_frame(data: Any) -> RawTable:
     Raises:
         UserError: pyarrow is missing, or a column holds values of several types.
     """
+    return raw_of_arrow(arrow_of(data), "the DataFrame")
+
+
+def arrow_of(data: Any) -> Any:
+    """The same as an Arrow table."""
     try:
         import pyarrow
     except ImportError as error:
         raise UserError("Reading a DataFrame needs pyarrow, which is not installed", mend=EXTRA) from error
     try:
         of_pandas = hasattr(data, "iloc")
-        table = pyarrow.Table.from_pandas(data, preserve_index=False) if of_pandas else pyarrow.table(data)
+        return pyarrow.Table.from_pandas(data, preserve_index=False) if of_pandas else pyarrow.table(data)
     except (pyarrow.ArrowException, TypeError, ValueError) as error:
         reason = " ".join(str(each) for each in error.args).splitlines()[0]
         raise UserError(
             "The DataFrame has a column that mixes types", found=reason, mend="give every column values of one type"
         ) from error
-    return raw_of_arrow(table, "the DataFrame")
 
 
 def raw_of_arrow(table: Any, name: str) -> RawTable:
@@ -68,6 +72,8 @@ def _column(name: str, array: Any, table: str) -> TextColumn | TypedColumn:
     kind = array.type
     if types.is_dictionary(kind):
         return _dictionary(name, array, declared=True)
+    if types.is_time64(kind) and kind.unit == "ns":  # dates and times are told apart to the microsecond
+        array = array.cast("time64[us]", safe=False)
     if any(test(kind) for test in (types.is_string, types.is_large_string, types.is_string_view, types.is_time)):
         return _dictionary(name, array.cast("string").dictionary_encode())
     if types.is_boolean(kind):
@@ -108,7 +114,8 @@ def _floats(array: Any) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
 
 def _dictionary(name: str, array: Any, *, declared: bool = False) -> TextColumn:
     values: Sequence[Any] = array.dictionary.to_pylist()
-    codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+    # Polars counts levels with numbers that have no sign.
+    codes = array.indices.cast("int64").fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
     texts = [value if isinstance(value, str) else str(value) for value in values]
     own = () if all(isinstance(value, str) for value in values) else tuple(values)
     return TextColumn(name, texts, codes, own, declared)

@@ -5,7 +5,8 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from wassergan.data.limits import largest_bytes, require_room
 from wassergan.data.tables.raw import RawTable, TextColumn
 from wassergan.errors import UserError
 
@@ -21,6 +23,7 @@ DELIMITERS = (",", ";", "\t", "|")
 LOOKED_AT_BYTES = 2**16
 CHUNK_ROWS = 2**16
 LARGEST_FIELD = 2**20
+MOST_COLUMNS = 2**14
 Reader = Any  # what csv.reader returns has no public name
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -46,8 +49,8 @@ def read_csv(path: Path, *, delimiter: str | None = None, encoding: str | None =
     encoding = encoding or next((name for mark, name in _BYTE_ORDER_MARKS if start.startswith(mark)), "utf-8")
     try:
         "".encode(encoding)
-    except LookupError as error:
-        raise UserError("Unknown encoding", found=f"'{encoding}'", mend="give one like utf-8 or latin-1") from error
+    except (LookupError, ValueError) as error:
+        raise UserError("Unknown encoding", found=f"{encoding!r}", mend="give one like utf-8 or latin-1") from error
     delimiter = delimiter or _delimiter_of(start.decode(encoding, errors="replace"))
     if len(delimiter) != 1:
         raise UserError("A delimiter is one character", found=f"'{delimiter}'")
@@ -76,9 +79,19 @@ def _lines(path: Path, encoding: str) -> Iterator[Iterator[str]]:
     before = csv.field_size_limit(LARGEST_FIELD)
     try:
         with _damage_told(path), _opened(path) as file, io.TextIOWrapper(file, encoding=encoding, newline="") as text:
-            yield text
+            yield _modest(text, path) if path.suffix.lower() == ".gz" else text
     finally:
         csv.field_size_limit(before)
+
+
+def _modest(lines: Iterable[str], path: Path) -> Iterator[str]:
+    """The lines, as long as they are not too many to be held."""
+    read, largest = 0, largest_bytes()
+    for line in lines:
+        read += len(line)
+        if read > largest:
+            require_room(read, path)
+        yield line
 
 
 @contextmanager
@@ -125,7 +138,9 @@ def _check_header(header: Sequence[str], path: Path) -> None:
     # pandas leaves the header of an index empty.
     if empty and empty != ["1"]:
         raise UserError(f"{path} has columns without a name", found=f"columns {', '.join(empty)}", mend="name them")
-    twice = [name for place, name in enumerate(header) if name in header[:place]]
+    if len(header) > MOST_COLUMNS:
+        raise UserError(f"{path} has too many columns", found=f"{len(header)}", mend=f"give at most {MOST_COLUMNS}")
+    twice = [name for name, times in Counter(header).items() if times > 1]
     if twice:
         raise UserError(
             f"{path} has columns of the same name", found=", ".join(dict.fromkeys(twice)), mend="rename them"

@@ -4,9 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from wassergan.data.tables.codec import ColumnCodec, TableCodec
+from wassergan.data.tables.codings import NumberCoding
 from wassergan.data.tables.forms import DateForm, LevelForm, Values
 from wassergan.data.tables.infer import MISSING_TEXTS, Column, infer_columns
 from wassergan.data.tables.raw import RawTable
@@ -59,3 +62,37 @@ def _taken(numbers: list[float], codes: Values) -> Values:
     taken: Any = np.array([*numbers, np.nan])[np.where(gone, len(numbers), codes).astype(np.int64)]
     values: Values = taken
     return values
+
+
+def encode_table(codec: TableCodec, table: RawTable) -> Tensor:
+    """Every row of a table as a vector, (rows, width) float32; columns that are conditions are no part of it.
+
+    A level that the codec never saw, and a missing value where it saw none, are no option: their numbers are all 0.
+
+    Args:
+        codec: fitted to a table with the same columns.
+        table: may have more columns; they are passed over.
+
+    Raises:
+        UserError: a column is not there, or holds something else.
+    """
+    rows = rows_like(codec, table)
+    place = {column.name: at for at, column in enumerate(codec.columns)}
+    blocks = []
+    for column in codec.columns:
+        if column.name not in codec.given:
+            values = rows[:, place[column.name]]
+            blocks.append(_block(column, values - rows[:, place[column.since]] if column.since else values))
+    return torch.from_numpy(np.concatenate(blocks, axis=1))
+
+
+def _block(column: ColumnCodec, values: Values) -> NDArray[np.float32]:
+    unknown = np.zeros(len(values), bool)
+    if isinstance(column.form, LevelForm):
+        unknown |= values >= len(column.form.levels)
+    if not column.coding.missing:
+        unknown |= np.isnan(values)
+    filler = column.coding.low if isinstance(column.coding, NumberCoding) else 0.0
+    block = column.coding.encode(np.where(unknown, filler, values))
+    block[unknown] = 0
+    return block

@@ -1,6 +1,7 @@
 """What a user says about a table's columns, in a small JSON file."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 from wassergan.errors import UserError, unknown_name
 
+LARGEST_BYTES = 2**24
 KINDS = ("number", "category", "boolean", "date", "drop")
 ENTRIES = ("columns", "missing", "delimiter", "encoding")
 COLUMN_ENTRIES = ("kind", "low", "high", "format", "missing")
@@ -69,10 +71,14 @@ def read_schema(path: Path) -> Schema:
     "delimiter": ";", "encoding": "latin-1"}`, each entry optional.
     """
     try:
+        if path.stat().st_size > LARGEST_BYTES:
+            raise UserError(f"The schema {path} is too large", found=f"more than {LARGEST_BYTES} bytes")
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"There is no schema {path}") from error
-    except (ValueError, OSError) as error:
+    except UserError:
+        raise
+    except (ValueError, OSError, RecursionError) as error:
         raise UserError(f"The schema {path} cannot be read as JSON", found=str(error)) from error
     return schema_of(content, name=str(path))
 
@@ -104,7 +110,7 @@ def _wish(wish: Any, name: str) -> ColumnWish:
     if kind is not None and kind not in KINDS:
         raise unknown_name(f"kind of {name}", str(kind), KINDS)
     for bound in (low, high):
-        if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int | float)):
+        if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int | float) or not _fits(bound)):
             raise UserError(f"The bounds of {name} must be numbers", found=f"{bound!r}")
     if low is not None and high is not None and low >= high:
         raise UserError(f"The lower bound of {name} is not below the upper", found=f"{low} and {high}")
@@ -124,6 +130,14 @@ def _entries(content: Any, known: Sequence[str], name: str) -> dict[str, Any]:
         if entry not in known:
             raise unknown_name(f"entry in {name}", entry, known)
     return content
+
+
+def _fits(bound: float) -> bool:
+    """Whether a bound is finite as a float; JSON knows whole numbers of any length."""
+    try:
+        return math.isfinite(bound)
+    except OverflowError:
+        return False
 
 
 def _texts(texts: Any, name: str) -> tuple[str, ...] | None:

@@ -77,9 +77,15 @@ def _value_of(column: ColumnCodec, value: Any) -> float:
 
 
 def _is_missing(value: Any, column: ColumnCodec) -> bool:
-    if value is None or (isinstance(value, float) and np.isnan(value)):
+    if value is None or _is_not_itself(value):
         return True
     return isinstance(value, str) and value.strip() in {"", column.missing} and value not in column.names
+
+
+def _is_not_itself(value: Any) -> bool:
+    """Whether a value says of itself that it is nothing, as NaN and the words of pandas for it do."""
+    same = value == value
+    return not isinstance(same, bool | np.bool_) or not same
 
 
 def _level_of(form: LevelForm, value: Any, where: str) -> float:

@@ -6,6 +6,7 @@ import gzip
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import time
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,9 @@ def _array(column: ColumnCodec, values: Rows, kind: Any) -> Any:
     found = column.form.plain(values[there])
     for place, value in zip(np.flatnonzero(there).tolist(), found, strict=True):
         plain[place] = value
-    if pyarrow.types.is_time(kind) or pyarrow.types.is_decimal(kind):
+    if pyarrow.types.is_time(kind):  # Arrow casts no text to a time64
+        return pyarrow.array([each if each is None else time.fromisoformat(each) for each in plain], kind)
+    if pyarrow.types.is_decimal(kind):
         return pyarrow.array([each if each is None else str(each) for each in plain]).cast(kind)
     if isinstance(column.form, DateForm) and not column.form.of_day:
         return pyarrow.array(plain.tolist(), pyarrow.timestamp("us", getattr(kind, "tz", None))).cast(kind)

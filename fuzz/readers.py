@@ -1,0 +1,334 @@
+"""Everything that reads a file from outside, as functions of bytes: each may raise `UserError` and nothing else.
+
+    pip install atheris                               # in an environment of its own, beside wassergan
+    python fuzz/readers.py csv -runs=1000000          # coverage-guided, by libFuzzer; its flags follow the name
+    python fuzz/readers.py --seeds                    # writes fuzz/corpus anew
+    python fuzz/readers.py csv --replay FILE          # one input, with its traceback
+
+Checksums are put right where they would keep a fuzzer out: members of zip files are given as their content alone, and
+the headers of tar files are summed anew. The test suite replays the corpus and some mutations of it.
+"""
+
+import contextlib
+import gzip
+import io
+import json
+import os
+import shutil
+import struct
+import sys
+import tarfile
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("WASSERGAN_LARGEST_MIB", "64")
+
+HERE = Path(__file__).resolve().parent
+CORPUS = HERE / "corpus"
+MEMORY = "/dev/shm"
+
+FUZZED = len(sys.argv) > 1 and sys.argv[1] != "--seeds" and "--replay" not in sys.argv and __name__ == "__main__"
+if FUZZED:
+    import atheris
+
+    # Before: what is imported inside is instrumented, which takes minutes for these.
+    for each in ("torch", "scipy.stats", "sklearn", "matplotlib.figure", "pyarrow.parquet", "pandas", "plotly", "ot"):
+        import_module(each)
+    with atheris.instrument_imports(include=["wassergan", "zipfile", "gzip"]):
+        for each in ("data", "export", "locking", "runs"):
+            import_module(f"wassergan.{each}")
+
+import numpy as np
+import torch
+
+from wassergan.data import open_source
+from wassergan.errors import UserError
+from wassergan.export import open_export
+from wassergan.locking import held
+from wassergan.runfolder import RunFolder
+from wassergan.runs import sampler_of
+from wassergan.settings import TrainSettings
+from wassergan.training import RunLog, load_checkpoint, read_log
+
+TARGETS: dict[str, Callable[[bytes], None]] = {}
+FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-", dir=MEMORY if Path(MEMORY).is_dir() else None))
+
+
+def target(function: Callable[[bytes], None]) -> Callable[[bytes], None]:
+    TARGETS[function.__name__] = function
+    return function
+
+
+def written(name: str, content: bytes) -> Path:
+    path = FOLDER / name
+    path.write_bytes(content)
+    return path
+
+
+def opened(name: str, content: bytes, **options: Any) -> None:
+    source = open_source(str(written(name, content)), **options)
+    source.train_sample(2)
+    source.heldout(torch.arange(1))
+
+
+@target
+def npy(content: bytes) -> None:
+    opened("a.npy", content)
+
+
+@target
+def npz(content: bytes) -> None:
+    """The content of the archive's only member."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED if content[:1] == b"\0" else zipfile.ZIP_STORED) as archive:
+        archive.writestr("a.npy", content)
+    opened("a.npz", packed.getvalue())
+
+
+@target
+def npz_archive(content: bytes) -> None:
+    opened("b.npz", content)
+
+
+@target
+def idx(content: bytes) -> None:
+    opened("a-ubyte", content)
+
+
+@target
+def idx_gz(content: bytes) -> None:
+    opened("a-ubyte.gz", gzip.compress(content, 1))
+
+
+@target
+def csv(content: bytes) -> None:
+    opened("a.csv", content)
+
+
+@target
+def csv_gz(content: bytes) -> None:
+    opened("a.csv.gz", content)
+
+
+@target
+def schema(content: bytes) -> None:
+    table = b"name,age,day\n" + b"x,1,2020-01-01\ny,2.5,2020-01-02\nx,,2021-01-01\ny,7,2020-03-01\n" * 4
+    written("table.csv", table)
+    open_source(str(FOLDER / "table.csv"), schema=written("schema.json", content))
+
+
+@target
+def parquet(content: bytes) -> None:
+    opened("a.parquet", content)
+
+
+@target
+def arrow(content: bytes) -> None:
+    opened("a.arrow", content)
+
+
+@target
+def picture(content: bytes) -> None:
+    folder = FOLDER / "pictures"
+    folder.mkdir(exist_ok=True)
+    for name in ("a", "b"):
+        (folder / f"{name}.png").write_bytes(content)
+    source = open_source(str(folder), size=(4, 4), heldout=0.5)
+    source.values(torch.arange(2))
+
+
+@target
+def shard(content: bytes) -> None:
+    """A tar file whose headers add up."""
+    blocks = bytearray(content)
+    for start in range(0, len(blocks) - 511, 512):
+        if blocks[start + 257 : start + 262] == b"ustar" or start == 0:
+            blocks[start + 148 : start + 156] = b" " * 8
+            blocks[start + 148 : start + 156] = b"%06o\0 " % sum(blocks[start : start + 512])
+    source = open_source(str(written("a.tar", bytes(blocks))), size=(4, 4), heldout=0.5)
+    source.values(torch.arange(1))
+
+
+@target
+def checkpoint(content: bytes) -> None:
+    """The pickled part of a checkpoint, with the storages of the seed beside it."""
+    packed = io.BytesIO()
+    seed = zipfile.ZipFile(CORPUS / "checkpoint_file" / "run")
+    with seed, zipfile.ZipFile(packed, "w") as archive:
+        for member in seed.infolist():
+            archive.writestr(member, content if member.filename.endswith("data.pkl") else seed.read(member))
+    sampler_of(load_checkpoint(written("a.pt", packed.getvalue())), device="cpu")
+
+
+@target
+def checkpoint_file(content: bytes) -> None:
+    sampler_of(load_checkpoint(written("b.pt", content)), device="cpu")
+
+
+@target
+def export(content: bytes) -> None:
+    open_export(written("a.safetensors", content))
+
+
+@target
+def settings(content: bytes) -> None:
+    with contextlib.suppress(ValueError, RecursionError):
+        value = json.loads(content)
+        if isinstance(value, dict):
+            TrainSettings.from_mapping(value)
+
+
+@target
+def log(content: bytes) -> None:
+    path = written("log.jsonl", content)
+    read_log(path)
+    RunLog(path).cut_after(3)
+    assert all(isinstance(record["step"], int) and record["step"] <= 3 for record in read_log(path))
+
+
+@target
+def lock(content: bytes) -> None:
+    folder = FOLDER / "locked"
+    folder.mkdir(exist_ok=True)
+    (folder / ".lock").write_bytes(content)
+    with held(folder):
+        pass
+    assert not RunFolder(folder).holds_run()
+
+
+def survives(name: str, content: bytes) -> bool:
+    """Whether a reader took it; False if it refused it as it should. Anything else is raised."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            TARGETS[name](content)
+        except UserError:
+            return False
+    return True
+
+
+def seeds() -> dict[str, dict[str, bytes]]:
+    """Small valid files for each reader."""
+    import pyarrow
+    from PIL import Image
+    from pyarrow import parquet as parquet_file
+
+    numbers = np.random.default_rng(0)
+    arrays = {
+        "f4": numbers.normal(size=(6, 2)).astype("f4"),
+        "u1": numbers.integers(0, 256, (12, 2, 2), dtype=np.uint8),
+    }
+    packed = {name: _bytes(lambda file, each=each: np.save(file, each)) for name, each in arrays.items()}
+    frame = pyarrow.table({"a": [1.0, 2.5, 3.0, 9.0] * 3, "b": ["x", "y", None, "x"] * 3, "c": [1, 2, 3, 4] * 3})
+    plain = frame.select(["a", "c"])
+    text = b"a,b,c,d\n" + b"1,x,2020-01-01,true\n2.5,y,2020-02-01,false\n3,x,,true\n4,,2021-01-01,false\n" * 3
+    pixels = numbers.integers(0, 256, (5, 6, 3), dtype=np.uint8)
+    pictures = {
+        suffix: _bytes(lambda file, suffix=suffix: Image.fromarray(pixels).save(file, suffix))
+        for suffix in ("png", "jpeg", "webp")
+    }
+    body = struct.pack(">HBBIII", 0, 8, 3, 12, 2, 2) + arrays["u1"].tobytes()
+
+    def tar(file: io.BytesIO) -> None:
+        with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
+            for name in ("one.png", "two.png", "ü" * 70 + ".png"):
+                member = tarfile.TarInfo(name)
+                member.size = len(pictures["png"])
+                archive.addfile(member, io.BytesIO(pictures["png"]))
+
+    whole, pickled, exported, described = _run_files()
+    return {
+        "npy": packed,
+        "npz": packed,
+        "npz_archive": {"two": _bytes(lambda file: np.savez(file, **arrays))},
+        "idx": {"u1": body},
+        "idx_gz": {"u1": body},
+        "csv": {"kinds": text, "tabs": text.replace(b",", b"\t"), "quoted": b'a;"b ""x"""\n1;"2\n"\n3;4\n' * 4},
+        "csv_gz": {"kinds": gzip.compress(text)},
+        "schema": {
+            "all": json.dumps(
+                {
+                    "columns": {
+                        "name": "category",
+                        "age": {"kind": "number", "low": 0, "high": 9, "missing": ["?", ""]},
+                        "day": {"kind": "date", "format": "%Y-%m-%d"},
+                    },
+                    "missing": ["?", ""],
+                    "delimiter": ",",
+                    "encoding": "utf-8",
+                }
+            ).encode()
+        },
+        "parquet": {name: _bytes(lambda file, each=each: parquet_file.write_table(each, file))
+                    for name, each in {"kinds": frame, "numbers": plain}.items()},
+        "arrow": {name: _bytes(lambda file, each=each: _write_arrow(each, file))
+                  for name, each in {"kinds": frame, "numbers": plain}.items()},
+        "picture": pictures,
+        "shard": {"three": _bytes(tar)},
+        "checkpoint": {"run": pickled},
+        "checkpoint_file": {"run": whole},
+        "export": {"run": exported},
+        "settings": {"run": described},
+        "log": {"two": b'{"step": 0, "sliced_w1": 0.5}\n{"step": 4, "sliced_w1": 0.25}\n'},
+        "lock": {"one": b'{"host": "a", "machine": "b", "process": 3, "since": "2026", "launch": "", "token": "x"}'},
+    }  # fmt: skip
+
+
+def _bytes(write: Callable[[io.BytesIO], object]) -> bytes:
+    file = io.BytesIO()
+    write(file)
+    return file.getvalue()
+
+
+def _write_arrow(table: Any, file: io.BytesIO) -> None:
+    import pyarrow
+
+    with pyarrow.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+
+
+def _run_files() -> tuple[bytes, bytes, bytes, bytes]:
+    from wassergan.export import export_run
+    from wassergan.runs import train_run
+
+    np.save(FOLDER / "points.npy", np.random.default_rng(0).normal(size=(40, 2)).astype("f4"))
+    os.chdir(FOLDER)  # no path of this machine gets into the seeds
+    tiny = TrainSettings(
+        data="points.npy", steps=1, latent_dim=2, generator_widths=(2,), critic_widths=(2,), batch_size=4,
+        critic_steps=1, tensorboard=False, previews=False,
+    )  # fmt: skip
+    train_run(tiny, FOLDER / "run")
+    whole = (FOLDER / "run" / "checkpoints" / "latest.pt").read_bytes()
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        pickled = next(archive.read(name) for name in archive.namelist() if name.endswith("data.pkl"))
+    export_run(FOLDER / "run", FOLDER / "run.safetensors", format_name="safetensors", checkpoint="latest")
+    return whole, pickled, (FOLDER / "run.safetensors").read_bytes(), (FOLDER / "run" / "settings.json").read_bytes()
+
+
+def main() -> None:
+    name = sys.argv[1]
+    if name == "--seeds":
+        for reader, files in seeds().items():
+            (CORPUS / reader).mkdir(parents=True, exist_ok=True)
+            for file, content in files.items():
+                (CORPUS / reader / file).write_bytes(content)
+    elif "--replay" in sys.argv:
+        for path in map(Path, sys.argv[3:]):
+            print(path, "taken" if survives(name, path.read_bytes()) else "refused")
+    else:
+        argv = [sys.argv[0], *sys.argv[2:], str(CORPUS / name)]
+        atheris.Setup(argv, lambda content: survives(name, content) and None)
+        atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    finally:
+        shutil.rmtree(FOLDER)

@@ -1,0 +1,69 @@
+"""How much a file from a stranger may make us allocate: told by its header, refused before it happens."""
+
+import os
+from pathlib import Path
+
+from wassergan.errors import UserError
+
+VARIABLE = "WASSERGAN_LARGEST_MIB"
+SHARE_OF_MEMORY = 2  # half of it
+USUAL_MEMORY_BYTES = 8 * 2**30  # where the system does not tell
+PICTURE_BYTES_PER_PIXEL = 4
+LEAST_LARGEST_PIXELS = 89_478_485  # what Pillow allows by default: 341 MiB of RGBA
+PICTURES_AT_A_TIME = 32  # decoded by threads, each with some copies
+
+
+def largest_bytes() -> int:
+    """What one file may fill when it is unpacked: half of the machine's memory unless WASSERGAN_LARGEST_MIB says more.
+
+    Raises:
+        UserError: the variable is no positive number.
+    """
+    said = os.environ.get(VARIABLE)
+    if said is None:
+        return _memory_bytes() // SHARE_OF_MEMORY
+    if not said.isdecimal() or int(said) == 0:
+        raise UserError(f"{VARIABLE} must be a whole number of MiB", found=f"'{said}'")
+    return int(said) * 2**20
+
+
+def largest_pixels() -> int:
+    """Pixels of the largest picture that is decoded: Pillow's 89 million, or more if the limit allows it."""
+    return max(LEAST_LARGEST_PIXELS, largest_bytes() // (PICTURE_BYTES_PER_PIXEL * PICTURES_AT_A_TIME))
+
+
+def require_room(needed: int, what: str | Path) -> None:
+    """Refuse to unpack what would fill more than the limit.
+
+    Raises:
+        UserError: says how much, and how to raise the limit.
+    """
+    largest = largest_bytes()
+    if needed > largest:
+        raise UserError(
+            f"{what} would fill too much memory",
+            found=f"{needed:,} bytes unpacked, allowed are {largest:,}",
+            mend=f"if you trust it, set {VARIABLE} to {-(-needed // 2**20)} (MiB); "
+            "an uncompressed .npy, Parquet or Arrow file of any size is streamed",
+        )
+
+
+def require_pixels(width: int, height: int) -> None:
+    """Refuse to decode a picture that is too large.
+
+    Raises:
+        ValueError: as Pillow's own refusals, so that such a picture counts as unreadable.
+    """
+    if width * height > largest_pixels():
+        needed = width * height * PICTURE_BYTES_PER_PIXEL * PICTURES_AT_A_TIME
+        raise ValueError(
+            f"it has {width}x{height} pixels, allowed are {largest_pixels():,}; if you trust it, set {VARIABLE} "
+            f"to {-(-needed // 2**20)}"
+        )
+
+
+def _memory_bytes() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return USUAL_MEMORY_BYTES

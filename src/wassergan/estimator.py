@@ -1,0 +1,545 @@
+"""`WassersteinGAN`: fit, sample, score, save and load, for notebooks and scikit-learn."""
+
+import math
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import check_array
+from sklearn.utils.validation import validate_data
+from torch import Tensor, nn
+
+from wassergan.building import constraint_of, networks_of
+from wassergan.data import (
+    LABEL,
+    Codec,
+    ColumnConditions,
+    Likeness,
+    Schema,
+    Source,
+    TableCodec,
+    as_array,
+    codec_from_state,
+    encode_table,
+    frame_beside,
+    is_frame,
+    open_source,
+    raw_array,
+    read_frame,
+)
+from wassergan.data.codec import as_tensor, to_channels_first
+from wassergan.data.likeness import column_names
+from wassergan.distances import sliced_w1
+from wassergan.errors import UserError, unknown_name
+from wassergan.evaluation.heldout import PROJECTIONS
+from wassergan.fitting import Fitted, fit_source, run_folder, same_threads, stop_on_ctrl_c
+from wassergan.inputs import checked, checked_labels, names_of, plain, schema_given, wanted, warn_of_left_out
+from wassergan.observers import BarObserver, Observer, Observers
+from wassergan.presets import resolve
+from wassergan.runs import sampler_of
+from wassergan.sampling import Sampler
+from wassergan.settings import TrainSettings
+from wassergan.training import load_checkpoint, sample_chunks, save_checkpoint
+
+LARGEST_SEED = 2**63
+# Parameters that are settings of `wassergan train` of the same name, and those that `settings` may name beside them.
+OWN = (
+    *("preset", "steps", "budget", "constraint", "network", "latent_dim", "generator_widths", "critic_widths"),
+    *("batch_size", "critic_steps", "penalty_weight", "generator_rate", "critic_rate"),
+    *("heldout", "tick_steps", "device", "precision", "threads"),
+)
+FURTHER = (
+    *("objective", "clip", "penalty_every", "maps", "activation", "critic_activation", "generator_norm"),
+    *("critic_norm", "optimizer", "beta1", "beta2", "schedule", "schedule_steps", "average_half_life"),
+    *("average_ramp", "pack", "layout", "scale"),
+)
+FEATURES = ("n_features_in_", "feature_names_in_")
+NETWORKS = ("generator_", "critic_", "_drawing")  # built where they are asked for, from plain data
+LEARNT = (
+    *("seed_", "settings_", "n_steps_", "history_", "best_step_", "best_sliced_w1_"),
+    *("_fitted", "_likeness", "_restoring", "_labelled"),
+)
+
+
+class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """A Wasserstein GAN as a scikit-learn estimator: fitted to tables, arrays or pictures, it draws more of them.
+
+    Every parameter that has the name of a flag of `wassergan train` means the same; None leaves it to the preset.
+
+    Args:
+        preset: named settings to start from: `default`, `wgan`, `wgan-gp` or `sn-wgan`.
+        steps: generator steps of a fit.
+        budget: time of a fit, in seconds or like `"20s"`, `"10m"`; five minutes if `steps` is not given either.
+        constraint: what keeps the critic Lipschitz: `clip`, `gp`, `lp`, `sn` or `orthogonal`.
+        network: `mlp`, `conv`, `resnet` or `residual`.
+        latent_dim: numbers in a latent vector.
+        generator_widths: hidden widths of a fully connected generator.
+        critic_widths: hidden widths of its critic.
+        batch_size: samples per step; where the preset's is more than half of the training rows, half of them.
+        critic_steps: critic steps per generator step.
+        penalty_weight: of gp and lp.
+        generator_rate: learning rate.
+        critic_rate: learning rate.
+        settings: any other setting of the recipe by name, such as `{"schedule": "linear"}`.
+        condition: names of the columns of a DataFrame under whose values the others are drawn.
+        schema: what the columns of a DataFrame are, where that is not to be inferred: a mapping, or a JSON file
+            (docs/tables.md).
+        patience: stop after so many ticks without a smaller sliced W1 from the held-out rows, and draw samples with
+            the weights of the best tick; None trains to the end and draws with the last ones.
+        tick_steps: longest distance between two ticks.
+        heldout: share of the rows that are never trained on.
+        random_state: of the weights, the held-out rows and all randomness: a whole number, None for another one in
+            each fit, or NumPy's `RandomState`.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        precision: `float32`, `bf16` or `auto`.
+        threads: CPU threads; by the size of the networks unless given. Only a fit uses them.
+        verbose: 0: silent; 1: a progress bar, and what was decided on the way.
+        callbacks: observers (docs/callbacks.md), told how a fit goes.
+        folder: where observers that write do so, as TensorBoard's does; a temporary folder unless given.
+
+    Attributes:
+        generator_: draws samples in model space; averaged weights, evaluation mode.
+        critic_: as it was after the last step.
+        history_: a record of each tick, as in a run's `log.jsonl`.
+        n_steps_: generator steps so far.
+        best_step_: of the tick with the smallest sliced W1 from the held-out rows.
+        best_sliced_w1_: that distance, in model units.
+        seed_: that the random state gave.
+        settings_: resolved.
+        n_features_in_: numbers or columns in a row.
+        feature_names_in_: of a DataFrame's columns, if all of them are text.
+
+    >>> import numpy as np
+    >>> points = np.random.default_rng(0).normal(size=(200, 2)).astype("float32")
+    >>> gan = WassersteinGAN(steps=5, batch_size=16).fit(points)
+    >>> drawn = gan.sample(3, seed=1)
+    >>> drawn.shape, drawn.dtype
+    ((3, 2), dtype('float32'))
+    """
+
+    def __init__(
+        self,
+        preset: str = "default",
+        *,
+        steps: int | None = None,
+        budget: float | str | None = None,
+        constraint: str | None = None,
+        network: str | None = None,
+        latent_dim: int | None = None,
+        generator_widths: Sequence[int] | None = None,
+        critic_widths: Sequence[int] | None = None,
+        batch_size: int | None = None,
+        critic_steps: int | None = None,
+        penalty_weight: float | None = None,
+        generator_rate: float | None = None,
+        critic_rate: float | None = None,
+        settings: Mapping[str, Any] | None = None,
+        condition: Sequence[str] | str | None = None,
+        schema: Mapping[str, Any] | str | Path | None = None,
+        patience: int | None = None,
+        tick_steps: int = 1000,
+        heldout: float | None = None,
+        random_state: int | np.random.RandomState | None = 0,
+        device: str = "auto",
+        precision: str = "float32",
+        threads: int | None = None,
+        verbose: int = 0,
+        callbacks: Sequence[Observer] = (),
+        folder: str | Path | None = None,
+    ) -> None:
+        self.preset = preset
+        self.steps = steps
+        self.budget = budget
+        self.constraint = constraint
+        self.network = network
+        self.latent_dim = latent_dim
+        self.generator_widths = generator_widths
+        self.critic_widths = critic_widths
+        self.batch_size = batch_size
+        self.critic_steps = critic_steps
+        self.penalty_weight = penalty_weight
+        self.generator_rate = generator_rate
+        self.critic_rate = critic_rate
+        self.settings = settings
+        self.condition = condition
+        self.schema = schema
+        self.patience = patience
+        self.tick_steps = tick_steps
+        self.heldout = heldout
+        self.random_state = random_state
+        self.device = device
+        self.precision = precision
+        self.threads = threads
+        self.verbose = verbose
+        self.callbacks = callbacks
+        self.folder = folder
+
+    def fit(self, X: Any, y: Any = None, *, resume: bool = False) -> Self:  # noqa: N803  # scikit-learn's name
+        """Learn the law of some rows.
+
+        Ctrl-C ends the fit after the current step and is raised then: the estimator is fitted as far as it came, and
+        can go on with `resume=True`.
+
+        Args:
+            X: a DataFrame of pandas or polars, or an Arrow table; or an array, tensor or nested lists of numbers,
+                (n, D), (n, H, W), (n, H, W, C) or (n, C, H, W).
+            y: labels (n,), numbers or text, under which rows are drawn: a condition of the name `label`.
+            resume: go on from where the last fit stopped, for `steps` or `budget` more. N steps and N more are 2N
+                steps, bit for bit on the CPU. Wants the same X, y and settings.
+
+        Raises:
+            UserError: wrong parameters or data; it is a ValueError.
+            NotFittedError: there is nothing to resume.
+            WorkError: training diverged.
+        """
+        former = self._known() if resume else None
+        parameters = self._train_settings(labelled=y is not None)
+        patience = None if self.patience is None else checked("patience", self.patience, like="steps")
+        seed = self._new_seed() if former is None else self._same_seed(former)
+        likeness = Likeness.of(X)
+        if former is None:
+            self._forget()
+        data = self._checked_rows(X, reset=former is None)
+        labels = None if y is None else checked_labels(y, X)
+        with closing(self._observers()) as observers:
+            source = self._source(data, labels, parameters, seed, observers)
+            settings = _resolved(parameters, source, seed, observers.said)
+            with stop_on_ctrl_c() as interrupted, same_threads(), run_folder(self.folder) as folder:
+                fitted = fit_source(
+                    settings,
+                    source,
+                    folder=folder,
+                    former=former,
+                    patience=patience,
+                    observer=observers,
+                    interrupted=interrupted,
+                )
+        self._keep(fitted, likeness, seed, restoring=patience is not None, labelled=labels is not None)
+        if interrupted():
+            raise KeyboardInterrupt
+        return self
+
+    def sample(self, n: int, *, given: Any = None, seed: int | None = None) -> Any:
+        """Draw new rows.
+
+        Args:
+            n: how many, at least 1.
+            given: the conditions that rows are drawn under: name → a value, or n of them; or a DataFrame or a list of
+                mappings with n rows. Where the labels of y are the only condition, a label or n of them will do. What
+                is left open is drawn as it goes with what is given.
+            seed: of the rows; a smaller n gives the first rows of a larger one. Unless given it comes from
+                `random_state`: always the same if that is a number, another one in each call if it is None.
+
+        Returns:
+            What was fitted: a DataFrame with the columns, order and types of the one that came (less those that were
+            left out), an array of the same type and layout, or a tensor on the CPU. What is given comes back exactly.
+
+        Raises:
+            NotFittedError: nothing was fitted.
+            UserError: not a positive n, not a seed, or no such conditions.
+        """
+        self._known()
+        count = checked("n", n, like="steps")
+        seed = self._new_seed() if seed is None else checked("seed", seed)
+        sampler = self._sampler
+        if given is not None:
+            sampler = sampler.under(wanted(given, count, sampler.conditions))
+        drawn = sampler.draw(count, seed=seed)
+        return self._likeness.restore(drawn, sampler.codec, without=[LABEL] if self._labelled else [])
+
+    def score(self, X: Any, y: Any = None) -> float:  # noqa: N803
+        """Minus the sliced W1 between X and as many generated rows, in model space: higher is better, 0 the best.
+
+        Latents and directions are fixed, so the score of an estimator and some rows is always the same number. Under
+        conditions, rows are generated under those of X and y, and compared together with them.
+
+        Args:
+            X: rows like those that were fitted.
+            y: their labels, if it was fitted with labels; else ignored.
+
+        Raises:
+            NotFittedError: nothing was fitted.
+            UserError: rows of another kind or shape, or no labels; it is a ValueError.
+        """
+        self._known()
+        labels = checked_labels(y, X) if self._labelled and y is not None else None
+        sampler = self._sampler
+        real, context = self._model_space(self._checked_rows(X, reset=False), labels, sampler)
+        conditions = None if context is None else VectorConditions(context)
+        chunks = sample_chunks(
+            sampler.generator, len(real), latent_dim=sampler.latent_dim, seed=0, conditions=conditions
+        )
+        both = [real.flatten(1), torch.cat(list(chunks)).flatten(1)]
+        if context is not None:
+            both = [torch.cat([rows, context], 1) for rows in both]
+        return -sliced_w1(*both, projections=PROJECTIONS, rng=torch.Generator().manual_seed(0)).item()
+
+    def save(self, path: str | Path) -> None:
+        """Write everything into one file, atomically; callbacks and a `RandomState` are no part of it.
+
+        Raises:
+            NotFittedError: nothing was fitted.
+            WorkError: the file system refuses.
+        """
+        state = self._known().state()
+        parameters = {name: plain(name, value) for name, value in self._saved_parameters().items()}
+        features = {name: plain(name, value) for name, value in vars(self).items() if name in FEATURES}
+        own = {"parameters": parameters, "features": features, "seed": self.seed_}
+        own |= {"restoring": self._restoring, "labelled": self._labelled}
+        save_checkpoint(Path(path), {**state, "estimator": {**own, "likeness": self._likeness.state()}})
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """An estimator that draws the same rows as the one that was saved, and can go on with `fit(X, resume=True)`.
+
+        Never runs code from the file.
+
+        Raises:
+            UserError: the file is missing, damaged, or no saved estimator.
+        """
+        content = load_checkpoint(Path(path))
+        if "estimator" not in content:
+            raise UserError(
+                f"The file {path} is a checkpoint of a run, no saved WassersteinGAN",
+                mend="open it with wassergan.open_sampler, or fit an estimator and save it",
+            )
+        own = content.pop("estimator")
+        known = cls._get_param_names()
+        for name in own["parameters"]:
+            if name not in known:
+                raise unknown_name(f"parameter in {path}", name, known)
+        estimator = cls(**own["parameters"])
+        for name, value in own["features"].items():
+            setattr(estimator, name, np.array(value, object) if isinstance(value, tuple) else value)
+        fitted = Fitted.from_state({name: each for name, each in content.items() if name not in ("format", "version")})
+        estimator._keep(
+            fitted,
+            Likeness.from_state(own["likeness"]),
+            own["seed"],
+            restoring=own["restoring"],
+            labelled=own["labelled"],
+        )
+        return estimator
+
+    @cached_property
+    def generator_(self) -> nn.Module:
+        """The averaged generator: (n, latent numbers) to (n, ...) in model space, in evaluation mode."""
+        return self._drawing.generator
+
+    @cached_property
+    def critic_(self) -> nn.Module:
+        """The critic after the last step, on the CPU: (n, ...), and (n, k) of conditions if there are any, to (n,)."""
+        fitted = self._known()
+        content, settings = fitted.content, fitted.settings
+        codec, conditions = codec_from_state(content["codec"]), content["conditions"]
+        context_dim = ColumnConditions.from_state(conditions).width if conditions else 0
+        _, critic = networks_of(settings, tuple(content["shape"]), codec, context_dim=context_dim)
+        constraint_of(settings).prepare(critic)
+        critic.load_state_dict(content["trainer"]["critic"])
+        return critic.eval().requires_grad_(False)
+
+    @cached_property
+    def _drawing(self) -> Sampler:
+        fitted = self._known()
+        best = fitted.course.best_weights if self._restoring else None
+        content = {**fitted.content, "trainer": {"average": best or fitted.content["trainer"]["average"]}}
+        return sampler_of(content, device=self.device)
+
+    @property
+    def _sampler(self) -> Sampler:
+        """Draws rows that do not depend on how many are asked for, as those of tables do not anyway."""
+        drawing = self._drawing
+        return drawing if drawing.kind == "table" else replace(drawing, generator=_InBlocks(drawing.generator).eval())
+
+    def _known(self) -> Fitted:
+        if not self.__sklearn_is_fitted__():
+            raise NotFittedError(
+                "This WassersteinGAN is not fitted yet: call fit(X), or WassersteinGAN.load(path) a saved one."
+            )
+        fitted: Fitted = self._fitted
+        return fitted
+
+    def _keep(self, fitted: Fitted, likeness: Likeness, seed: int, *, restoring: bool, labelled: bool) -> None:
+        for name in NETWORKS:
+            self.__dict__.pop(name, None)
+        self._fitted, self._likeness, self.seed_ = fitted, likeness, seed
+        self._restoring, self._labelled = restoring, labelled
+        self.settings_, self.n_steps_ = fitted.settings, fitted.step
+        self.history_ = [dict(record) for record in fitted.course.history]
+        self.best_step_, self.best_sliced_w1_ = fitted.course.best_step, fitted.course.best_sliced_w1
+
+    def _forget(self) -> None:
+        for name in (*FEATURES, *NETWORKS, *LEARNT):
+            self.__dict__.pop(name, None)
+
+    def _train_settings(self, *, labelled: bool) -> TrainSettings:
+        """What the parameters say, as `wassergan train` would have it."""
+        further = dict(self.settings or {})
+        for name in further:
+            if name not in FURTHER:
+                hint = f"{name} is a parameter of its own; " if name in OWN else ""
+                raise UserError(
+                    f"{name!r} cannot be one of the further settings", mend=f"{hint}known: {', '.join(FURTHER)}"
+                )
+        asked = {name: getattr(self, name) for name in OWN} | further
+        return TrainSettings(
+            tensorboard=False,
+            condition=(*names_of(self.condition), *([LABEL] if labelled else [])) or None,
+            **{name: checked(name, value) for name, value in asked.items() if value is not None},
+        )
+
+    def _new_seed(self) -> int:
+        if self.random_state is None:
+            return secrets.randbelow(LARGEST_SEED)
+        if isinstance(self.random_state, np.random.RandomState):
+            return int(self.random_state.randint(2**32, dtype=np.uint64))
+        seed: int = checked("random_state", self.random_state, like="seed")
+        return seed
+
+    def _same_seed(self, former: Fitted) -> int:
+        """A number must be the one that the former fit had; what gives another in each fit does not matter."""
+        drawn = self.random_state is None or isinstance(self.random_state, np.random.RandomState)
+        return former.settings.seed if drawn else self._new_seed()
+
+    def _checked_rows(self, X: Any, *, reset: bool) -> Any:  # noqa: N803
+        """DataFrames as they are, all else as an array of numbers; features are noted, or held to what was noted."""
+        if is_frame(X):
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            return X
+        rows = as_array(X) if isinstance(X, Tensor) else X
+        rows = check_array(rows, allow_nd=True, ensure_min_samples=1 + reset, estimator=self, input_name="X")
+        width = math.prod(rows.shape[1:])
+        validate_data(self, np.broadcast_to(0, (len(rows), width)), reset=reset, skip_check_array=True)
+        return rows
+
+    def _source(
+        self,
+        data: Any,
+        labels: NDArray[Any] | None,
+        parameters: TrainSettings,
+        seed: int,
+        observer: Observer,
+    ) -> Source:
+        schema, of_frame = schema_given(self.schema), is_frame(data)
+        if schema is not None and not of_frame:
+            raise UserError("A schema is for DataFrames", found="an array", mend="leave it out")
+        if self.condition and not of_frame:
+            raise UserError("Arrays have no columns to condition on", mend="give their labels instead: fit(X, y)")
+        source = open_source(
+            data if labels is None or not of_frame else frame_beside(data, labels),
+            layout=parameters.layout,
+            scale=parameters.scale,
+            schema=schema,
+            condition=parameters.condition or (),
+            labels=None if of_frame else labels,
+            heldout=parameters.heldout,
+            seed=seed,
+            report=observer.said,
+        )
+        if of_frame:
+            warn_of_left_out(column_names(data), source, schema or Schema())
+        return source
+
+    def _model_space(self, data: Any, labels: NDArray[Any] | None, sampler: Sampler) -> tuple[Tensor, Tensor | None]:
+        """Rows like those that were fitted, and their conditions if there are any, as vectors."""
+        codec, conditions = sampler.codec, sampler.conditions
+        if self._labelled and labels is None:
+            raise UserError("The estimator was fitted with labels", found="none", mend="give them as y")
+        if isinstance(codec, TableCodec):
+            if not is_frame(data):
+                raise UserError("A DataFrame was fitted", found="an array", mend="give a DataFrame with its columns")
+            table = read_frame(data if labels is None else frame_beside(data, labels))
+            return encode_table(codec, table), encode_table(conditions.codec, table) if conditions else None
+        assert isinstance(codec, Codec)
+        rows = as_tensor(np.asarray(data))
+        shape = tuple(self._known().content["shape"])
+        if rows.dim() != len(codec.layout) or to_channels_first(rows, codec.layout).shape[1:] != shape:
+            raise UserError(
+                "X has another shape than what was fitted", found=f"{tuple(rows.shape)}", mend=f"give {codec.layout}"
+            )
+        if conditions is None or labels is None:
+            return codec.encode(rows), None
+        return codec.encode(rows), encode_table(conditions.codec, raw_array({LABEL: labels}, "y"))
+
+    def _observers(self) -> Observers:
+        bar = [BarObserver()] if self.verbose else []
+        return Observers(*bar, *self.callbacks)
+
+    def _saved_parameters(self) -> dict[str, Any]:
+        parameters = self.get_params(deep=False)
+        seed = parameters["random_state"]
+        drawn = isinstance(seed, np.random.RandomState)
+        return {**parameters, "callbacks": (), "random_state": self.seed_ if drawn else seed}
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there is something to draw from."""
+        return "_fitted" in vars(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Plain data alone: networks are built anew, for not all of them can be pickled."""
+        return {name: value for name, value in super().__getstate__().items() if name not in NETWORKS}
+
+
+@dataclass(frozen=True)
+class VectorConditions:
+    """The conditions of some samples, one for each.
+
+    Args:
+        told: (n, width) float32.
+    """
+
+    told: Tensor
+
+    @property
+    def width(self) -> int:
+        """Numbers in a vector."""
+        return self.told.shape[1]
+
+    def vectors(self, start: int, count: int, *, seed: int) -> Tensor:
+        """Those of samples start..start+count-1, whatever the seed."""
+        return self.told[start : start + count]
+
+    def state(self) -> dict[str, Any]:
+        """For a file."""
+        return {"told": self.told}
+
+
+class _InBlocks(nn.Module):
+    """A generator that computes in blocks of one size, so that a sample does not depend on how many are asked for."""
+
+    BLOCK = 256
+
+    def __init__(self, generator: nn.Module) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """(n, latent_dim) to (n, ...)."""
+        padded = nn.functional.pad(latent, (0, 0, 0, -len(latent) % self.BLOCK))
+        return torch.cat([self.generator(part) for part in padded.split(self.BLOCK)])[: len(latent)]
+
+
+def _resolved(parameters: TrainSettings, source: Source, seed: int, report: Callable[[str], None]) -> TrainSettings:
+    """With what the preset and the data say; the preset's batch is cut to half of the rows where there are few."""
+    settings = resolve(
+        replace(parameters, data=source.name, seed=seed),
+        shape=source.shape,
+        train_count=source.train_count,
+        kind=source.kind,
+    )
+    batch = settings.batch_size or 0
+    if parameters.batch_size is not None or 2 * batch <= source.train_count:
+        return settings
+    pack = settings.pack or 1
+    few = max(pack, source.train_count // 2 // pack * pack)
+    report(f"Batches of {few} instead of {batch} samples: there are {source.train_count} training rows.")
+    return replace(settings, batch_size=few)

@@ -1,0 +1,151 @@
+"""What a user hands to an estimator, checked and brought into one form: parameters, labels, conditions."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_consistent_length, column_or_1d
+from torch import Tensor
+
+from wassergan.data import (
+    LABEL,
+    ColumnConditions,
+    Schema,
+    Source,
+    as_array,
+    is_frame,
+    read_frame,
+    read_schema,
+    read_wanted,
+    schema_of,
+)
+from wassergan.errors import UserError
+from wassergan.settings import TrainSettings
+
+
+def checked(name: str, value: Any, *, like: str = "") -> Any:
+    """A parameter's value, by the rule of the setting of its name, or of another.
+
+    Raises:
+        UserError: it is not what it has to be.
+    """
+    parse = next(each.metadata["parse"] for each in fields(TrainSettings) if each.name == (like or name))
+    text = (
+        ",".join(map(str, value)) if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else value
+    )
+    try:
+        return parse(str(text))
+    except UserError as error:
+        raise UserError(f"{name}: {error.what}", found=error.found, mend=error.mend) from error
+
+
+def names_of(condition: Sequence[str] | str | None) -> tuple[str, ...]:
+    """Names of conditions, of which one may stand alone."""
+    return (condition,) if isinstance(condition, str) else tuple(map(str, condition or ()))
+
+
+def checked_labels(y: Any, rows: Any) -> NDArray[Any]:
+    """One label per row, (n,).
+
+    Raises:
+        UserError: a label is neither text nor a number.
+        ValueError: scikit-learn's own, of another shape or length.
+    """
+    labels: NDArray[Any] = column_or_1d(as_array(y) if isinstance(y, Tensor) else y, warn=True)
+    check_consistent_length(rows, labels)
+    if labels.dtype == object:
+        for label in labels:
+            if not isinstance(label, str | int | float | np.generic):
+                raise UserError("Unknown label type", found=type(label).__name__, mend="give text or numbers alone")
+        labels = np.asarray(labels.tolist())
+    return labels
+
+
+def wanted(given: Any, count: int, conditions: ColumnConditions | None) -> dict[str, Any]:
+    """Condition → a value or `count` of them.
+
+    Args:
+        given: a mapping like that; a DataFrame or a list of mappings, row by row; or labels, if they are all there is.
+        count: of samples.
+        conditions: that samples are drawn under.
+
+    Raises:
+        UserError: there are no conditions, no names, or another number of values.
+    """
+    if conditions is None:
+        raise UserError(
+            "The estimator was fitted without conditions", mend="name some with condition=[...], or fit(X, y)"
+        )
+    if is_frame(given):
+        asked: Mapping[str, Any] = read_wanted(read_frame(given))
+    elif isinstance(given, Mapping):
+        asked = given
+    elif isinstance(given, list) and given and all(isinstance(row, Mapping) for row in given):
+        asked = {name: [row.get(name) for row in given] for name in {name: None for row in given for name in row}}
+    elif conditions.names == (LABEL,):
+        asked = {LABEL: given}
+    else:
+        raise UserError(
+            "Conditions are given by name", found=f"{given!r}"[:80], mend=f"say which of {conditions.names}"
+        )
+    asked = {name: _entries(each) for name, each in asked.items()}
+    for name, values in asked.items():
+        many = len(values) if isinstance(values, list) else 1
+        if many not in (1, count):
+            raise UserError(f"{count} rows need one {name}, or {count}", found=f"{many}")
+    return asked
+
+
+def _entries(values: Any) -> Any:
+    """One value, or a list of them; those that pandas calls missing are None."""
+    if isinstance(values, np.ndarray) and values.dtype.kind == "M":
+        values = values.astype("datetime64[us]")  # of nanoseconds NumPy makes whole numbers
+    if isinstance(values, np.ndarray | Tensor):
+        values = values.tolist()
+    if isinstance(values, str) or not hasattr(values, "__len__"):
+        return None if type(values).__name__ in ("NaTType", "NAType") else values
+    return [_entries(each) for each in values]
+
+
+def schema_given(schema: Any) -> Schema | None:
+    """What a mapping or a JSON file says of a table's columns."""
+    if schema is None:
+        return None
+    return schema_of(dict(schema)) if isinstance(schema, Mapping) else read_schema(Path(schema))
+
+
+def warn_of_left_out(names: Sequence[str], source: Source, schema: Schema) -> None:
+    """Of columns that the user did not drop, and that no sample will have."""
+    dropped = {name for name, wish in schema.columns.items() if wish.kind == "drop"}
+    gone = [name for name in names if name not in {*source.columns, *dropped}]
+    if gone:
+        warnings.warn(
+            f"Left out, as identifiers or free text: {', '.join(gone)}. Drop them, or say what they are: "
+            f'schema={{"columns": {{"{gone[0]}": "category"}}}}.',
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def plain(name: str, value: Any) -> Any:
+    """A parameter's value as a file holds it.
+
+    Raises:
+        UserError: it is no plain value.
+    """
+    match value:
+        case np.generic():  # one of them is a float, too
+            return value.item()
+        case None | bool() | int() | float() | str():
+            return value
+        case Path():
+            return str(value)
+        case Mapping():
+            return {str(each): plain(name, inner) for each, inner in value.items()}
+        case np.ndarray() | list() | tuple():
+            return tuple(plain(name, inner) for inner in value)
+    raise UserError(f"The parameter {name} cannot be saved", found=f"{value!r}", mend="set it to a plain value")

@@ -1,0 +1,232 @@
+"""One writer to a folder: a lock that names its holder, and that a dead holder does not keep.
+
+On one machine the kernel's lock on the file decides, and falls with its process. Between machines it may not reach, so
+the holder also renews the file's time, and who has not renewed it for long has lost it.
+"""
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+from wassergan.errors import UserError, WorkError
+
+# Absent on some systems: there the renewed time alone decides.
+fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None
+
+LOCK_NAME = ".lock"
+RENEW_SECONDS = 15.0
+LOST_AFTER_SECONDS = 120.0  # without renewal; well above a renewal and a slow network file system
+RESTART_WAIT_SECONDS = 20.0  # for a process of this very call of torchrun that is being ended
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock.
+
+    Args:
+        host: its machine's name.
+        machine: tells its running kernel from others: the same in containers of one machine, another after a restart.
+        process: its number there.
+        since: when it took the lock, ISO 8601.
+        launch: its call of torchrun, the same after a restart; else empty.
+        token: tells two holders apart.
+    """
+
+    host: str
+    machine: str
+    process: int
+    since: str
+    launch: str = ""
+    token: str = ""
+
+    def __str__(self) -> str:
+        return f"process {self.process} on {self.host}, since {self.since}"
+
+
+class Lock:
+    """A lock on a folder that is held; `held` makes it."""
+
+    def __init__(self, path: Path, descriptor: int, holder: Holder) -> None:
+        self._path, self._descriptor, self._holder = path, descriptor, holder
+        self._released = threading.Event()
+        self._renewing = threading.Thread(target=self._renew, name="lock", daemon=True)
+        self._renewing.start()
+
+    def require_own(self) -> None:
+        """Raise unless the lock is still this process's, as it must be before anything is written.
+
+        Raises:
+            WorkError: another process took it over, because this one stood still for long, or the file was deleted.
+        """
+        holder = _read(self._path)
+        if holder != self._holder:
+            raise WorkError(
+                f"The run in {self._path.parent} is no longer this process's",
+                found=f"its lock was taken over by {holder}" if holder else f"{self._path} was deleted",
+                mend="nothing was written since; leave the run to its holder, or resume it later",
+            )
+
+    def release(self) -> None:
+        """Give the lock back and remove its file."""
+        self._released.set()
+        self._renewing.join()
+        if _read(self._path) == self._holder:
+            self._path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+    def _renew(self) -> None:
+        while not self._released.wait(RENEW_SECONDS):
+            with suppress(OSError):  # `require_own` tells
+                os.utime(self._descriptor)
+
+
+@contextmanager
+def held(folder: Path, *, launch: str = "", told: Callable[[str], None] = lambda sentence: None) -> Iterator[Lock]:
+    """Hold the lock of a folder, which is made if it is not there, and goes again if nothing was put into it.
+
+    Args:
+        folder: that one process at a time may write to.
+        launch: this call of torchrun, if any: a lock that its own lost processes left is taken over at once.
+        told: of a lock that a lost process left behind.
+
+    Raises:
+        UserError: another process holds it; says who, where, and since when.
+        WorkError: the lock's file cannot be written.
+    """
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = _acquire(folder / LOCK_NAME, launch, told)
+        try:
+            yield lock
+        finally:
+            lock.release()
+    finally:
+        for each in made:
+            with suppress(OSError):
+                each.rmdir()
+
+
+def _acquire(path: Path, launch: str, told: Callable[[str], None]) -> Lock:
+    deadline = time.monotonic() + RESTART_WAIT_SECONDS
+    while True:
+        descriptor = _open(path)
+        try:
+            free = _kernel_lock(descriptor)
+            if free is False:
+                former = _read(path)
+                if not (launch and former and former.launch == launch and time.monotonic() < deadline):
+                    raise _refusal(path, former)
+            elif _is_still(path, descriptor):
+                _require_lost(path, descriptor, launch, told, kernel_says_so=free is True)
+                return Lock(path, descriptor, _sign(descriptor, path, launch))
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        time.sleep(0.05)
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise WorkError(
+            f"The folder {path.parent} cannot be locked",
+            found=error.strerror or str(error),
+            mend="check its permissions, or name another folder",
+        ) from error
+
+
+def _kernel_lock(descriptor: int) -> bool | None:
+    """Whether the kernel gives its lock; None where the file system knows none, and the renewed time must do."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    """Whether the opened file is the one at the path: its former holder may have removed it in between."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _require_lost(
+    path: Path, descriptor: int, launch: str, told: Callable[[str], None], *, kernel_says_so: bool
+) -> None:
+    """Refuse unless whoever signed the file is lost: by the kernel they shared, by torchrun, or by the time."""
+    former = _read(path)
+    if former is None:
+        return
+    same_kernel = kernel_says_so and former.machine == _machine()
+    same_launch = bool(launch) and former.launch == launch  # torchrun ends all before it starts any anew
+    if not (same_kernel or same_launch or _now(path) - os.fstat(descriptor).st_mtime > LOST_AFTER_SECONDS):
+        raise _refusal(path, former)
+    told(f"Taking over the lock of {former}, which is lost.")
+
+
+def _machine() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+    except OSError:
+        return socket.gethostname()
+
+
+def _now(path: Path) -> float:
+    """The time by the clock of the file system, which may be another machine's."""
+    probe = path.with_name(f"{LOCK_NAME}.{os.getpid()}.tmp")
+    probe.write_bytes(b"")
+    try:
+        return probe.stat().st_mtime
+    finally:
+        probe.unlink()
+
+
+def _sign(descriptor: int, path: Path, launch: str) -> Holder:
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    holder = Holder(socket.gethostname(), _machine(), os.getpid(), since, launch, token_hex(8))
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, (json.dumps(asdict(holder)) + "\n").encode(), 0)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise WorkError(
+            f"Could not write {path}",
+            found=error.strerror or str(error),
+            mend="free some space, or name another folder",
+        ) from error
+    return holder
+
+
+def _read(path: Path) -> Holder | None:
+    try:
+        return Holder(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):  # gone, or its holder died while it signed
+        return None
+
+
+def _refusal(path: Path, holder: Holder | None) -> UserError:
+    return UserError(
+        f"The run in {path.parent} is being written by another process",
+        found=str(holder) if holder else "",
+        mend=f"wait for it or stop it; if it is dead and its machine cannot say so, delete {path}",
+    )

@@ -1,0 +1,47 @@
+"""A bar for notebooks, which tqdm draws as fits the place."""
+
+import math
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from wassergan.data import Source
+from wassergan.observers.observer import Observer
+from wassergan.runfolder import RunFolder
+from wassergan.settings import TrainSettings
+from wassergan.training import Trainer
+
+
+class BarObserver(Observer):
+    """A bar, in notebooks and on terminals, and a line for what was decided."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def started(self, settings: TrainSettings, source: Source, folder: RunFolder, trainer: Trainer) -> None:
+        """Open the bar."""
+        self._first, self._by_time = trainer.step, settings.steps is None
+        self._started_at = trainer.elapsed_seconds
+        total = math.ceil(settings.budget or 0) if self._by_time else settings.steps
+        self._bar = tqdm(total=total, unit="s" if self._by_time else "steps")
+
+    def said(self, sentence: str) -> None:
+        """Beside the bar."""
+        tqdm.write(sentence, file=sys.stderr)
+
+    def stepped(self, trainer: Trainer) -> None:
+        """Move the bar."""
+        now = int(trainer.elapsed_seconds - self._started_at) if self._by_time else trainer.step - self._first
+        if now > self._bar.n:
+            self._bar.update(min(now, self._bar.total) - self._bar.n)
+
+    def ticked(self, record: Mapping[str, Any]) -> None:
+        """The distance from the held-out rows, beside its floor."""
+        self._bar.set_postfix_str(f"sliced W1 {record['sliced_w1']:.4f} (floor {record['sliced_w1_floor']:.4f})")
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        if self._bar is not None:
+            self._bar.close()

@@ -1,0 +1,93 @@
+"""Training that went wrong: what stopped being finite, why that may be, and what to try."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from wassergan.data import Source
+from wassergan.errors import WorkError
+
+SCANNED_SAMPLES = 2**18
+SCANNED_AT_A_TIME = 4096
+EXTREME_DEVIATIONS = 1e3  # in model space, where data have deviation 1
+LOWER = 0.1
+
+
+class DivergedError(WorkError):
+    """Numbers of the training stopped being finite.
+
+    Args:
+        step: of the generator, at the end of which it was found.
+        found: what stopped being finite.
+        mend: what to try.
+        by_data: whether the data themselves hold what broke it, so that lower rates do not help.
+    """
+
+    def __init__(self, step: int, *, found: str, mend: str, by_data: bool) -> None:
+        super().__init__(f"Training diverged before step {step}", found=found, mend=mend)
+        self.step, self.by_data = step, by_data
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What of a training bears on its stability.
+
+    Args:
+        generator_rate: learning rate now.
+        critic_rate: learning rate now.
+        precision: `float32` or `bf16`.
+        constraint: name of the critic's constraint.
+    """
+
+    generator_rate: float
+    critic_rate: float
+    precision: str
+    constraint: str
+
+
+def diagnosis(step: int, broken: Sequence[str], source: Source, recipe: Recipe) -> DivergedError:
+    """Look at the data and the recipe after training broke; the error that says what was found."""
+    found = f"{', '.join(broken)} stopped being finite"
+    bad, largest = _looked_at(source)
+    if bad is not None:
+        return DivergedError(
+            step,
+            found=f"{found}; training sample {bad} of {source.name} holds values that are not finite",
+            mend="remove that sample or fill its values",
+            by_data=True,
+        )
+    rates = f"rates {recipe.critic_rate:.3g} (critic), {recipe.generator_rate:.3g} (generator)"
+    tries = [
+        f"--critic-rate {LOWER * recipe.critic_rate:.2g} --generator-rate {LOWER * recipe.generator_rate:.2g}",
+        "--on-divergence rollback, which lowers them by itself",
+    ]
+    if recipe.precision != "float32":
+        tries.append("--precision float32")
+    if recipe.constraint in ("none", "clip"):
+        tries.append("--constraint lp")
+    if largest > EXTREME_DEVIATIONS:
+        found += f"; the data reach {largest:.3g} deviations from their mean"
+        tries.append("data without such outliers, or their logarithm")
+    return DivergedError(
+        step, found=f"{found}; {rates}", mend=f"the last checkpoint is sound. Try {'; or '.join(tries)}", by_data=False
+    )
+
+
+def divergence_in(error: BaseException) -> DivergedError | None:
+    """The divergence that an error is or, on a process whose error another process tells, that it comes from."""
+    while error is not None and not isinstance(error, DivergedError):
+        error = error.__cause__  # type: ignore[assignment]
+    return error
+
+
+def _looked_at(source: Source) -> tuple[int | None, float]:
+    """The first training sample that is not finite, if any, and the largest magnitude in model space."""
+    largest, count = 0.0, min(source.train_count, SCANNED_SAMPLES)
+    for start in range(0, count, SCANNED_AT_A_TIME):
+        samples = source.train(torch.arange(start, min(count, start + SCANNED_AT_A_TIME))).flatten(1)
+        sound = samples.isfinite().all(1)
+        if not sound.all():
+            return start + int((~sound).nonzero()[0]), largest
+        largest = max(largest, float(samples.abs().max()))
+    return None, largest

@@ -1,0 +1,34 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from wassergan.observers import BarObserver
+from wassergan.runfolder import RunFolder
+from wassergan.settings import TrainSettings
+from wassergan.training import Trainer
+
+
+@pytest.mark.parametrize(("end", "shown"), [({"steps": 10}, "5/10"), ({"budget": 60.0}, "30/60")])
+def test_the_bar_shows_how_far_it_is_since_it_was_opened(
+    capfd: pytest.CaptureFixture[str], make_trainer: Callable[..., Trainer], end: dict[str, float], shown: str
+) -> None:
+    trainer, bar = make_trainer(), BarObserver()
+    bar.said("Before.")
+    trainer.step, trainer.elapsed_seconds = 7, 100.0
+    bar.started(TrainSettings(**end), trainer.source, RunFolder(Path("r")), trainer)  # type: ignore[arg-type]
+    trainer.step, trainer.elapsed_seconds = 12, 130.0
+    bar.stepped(trainer)
+    bar.ticked({"step": 12, "sliced_w1": 0.5, "sliced_w1_floor": 0.25})
+    bar.said("Between.")
+    trainer.step, trainer.elapsed_seconds = 99, 999.0  # later than promised
+    bar.stepped(trainer)
+    bar.close()
+    bar.close()
+    out, err = capfd.readouterr()
+    assert out == "" and "Before.\n" in err and "Between.\n" in err and "100%" in err
+    assert shown in err and "sliced W1 0.5000 (floor 0.2500)" in err
+
+
+def test_a_bar_that_was_never_opened_can_be_closed() -> None:
+    BarObserver().close()
