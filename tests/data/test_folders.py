@@ -66,7 +66,7 @@ def test_of_very_many_pictures_a_sample_is_opened(tmp_path: Path, monkeypatch: p
         Image.new("L", (5, 4), index).save(tmp_path / f"{index:03}.png")
     opened: list[object] = []
     original = Image.open
-    monkeypatch.setattr(Image, "open", lambda path: opened.append(path) or original(path))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(Image, "open", lambda path, **how: opened.append(path) or original(path, **how))  # type: ignore[func-returns-value]
     said: list[str] = []
     source = open_source(tmp_path, report=said.append)
     assert len(set(opened)) == len(opened) == 20

@@ -207,6 +207,6 @@ def test_pictures_too_many_to_keep_are_decoded_each_time(folder: Path, monkeypat
 
 
 def test_a_decompression_bomb_is_an_unreadable_picture(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
-    with pytest.raises(UserError, match="good-00.png cannot be read: .*exceeds limit"):
+    monkeypatch.setattr("wassergan.data.limits.largest_pixels", lambda: 20)
+    with pytest.raises(UserError, match="good-00.png cannot be read: .*pixels, allowed are 20"):
         open_source(folder)

@@ -120,8 +120,10 @@ def test_pictures_of_more_bytes_than_any_are_refused(tmp_path: Path, monkeypatch
 
 
 def test_a_decompression_bomb_is_an_unreadable_picture(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
-    with pytest.raises(UserError, match=r"The picture '000000.png' in .*part-000.tar cannot be read: .*exceeds limit"):
+    monkeypatch.setattr("wassergan.data.limits.largest_pixels", lambda: 20)
+    with pytest.raises(
+        UserError, match=r"The picture '000000.png' in .*part-000.tar cannot be read: .*pixels, allowed are 20"
+    ):
         open_source(shards)
 
 
