@@ -351,7 +351,8 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
     def _drawing(self) -> Sampler:
         fitted = self._known()
         best = fitted.course.best_weights if self._restoring else None
-        content = {**fitted.content, "trainer": {"average": best or fitted.content["trainer"]["average"]}}
+        trainer = fitted.content["trainer"]
+        content = {**fitted.content, "trainer": {**trainer, "average": best or trainer["average"]}}
         return sampler_of(content, device=self.device)
 
     @property
