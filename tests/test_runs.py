@@ -175,7 +175,10 @@ def test_resuming_cuts_the_log_to_the_checkpoint_and_goes_on(tmp_path: Path, set
     observer.said = said.append  # type: ignore[method-assign]
     resume_run(folder, {"steps": 9}, observer=observer)
     assert [record["step"] for record in read_log(folder / "log.jsonl")] == [0, 4, 6, 8, 9]
-    assert said == ["Dropped 2 log lines that came after the checkpoint."]
+    assert said == [
+        "Dropped 1 log lines that came after the checkpoint.",
+        "Dropped 1 torn log line: the run was killed as it wrote.",
+    ]
 
 
 def test_resuming_from_an_older_checkpoint_replays_the_run(tmp_path: Path, settings: TrainSettings) -> None:
