@@ -209,7 +209,7 @@ def test_training_that_diverges_is_told_once(spawn: Spawn, make_trainer: MakeTra
         make_trainer(constraint="gp", rate=1e30, processes=processes).train(steps=20, tick_due=lambda s: s % 5 == 0)
 
     (kind, message), (other_kind, _) = spawn(train)
-    assert (kind, other_kind) == ("WorkError", "ElsewhereError") and message.startswith("Training diverged")
+    assert (kind, other_kind) == ("DivergedError", "ElsewhereError") and message.startswith("Training diverged")
 
 
 def test_an_interruption_of_one_stops_all_at_the_same_step_with_a_tick(spawn: Spawn, make_trainer: MakeTrainer) -> None:
