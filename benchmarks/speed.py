@@ -201,7 +201,7 @@ def table(cases: dict[str, dict[str, Any]]) -> str:
         ratios = [(result["ratio"].get(side), result["ratio_range"].get(side)) for side in ("float32", "bf16")]
         cells = [name, result["date"], result["threads"], result["rounds"]]
         cells += ["" if speed is None else f"{speed:.2f}" for speed in speeds]
-        cells += ["" if ratio is None else f"{ratio:.2f} ({low:.2f} to {high:.2f})" for ratio, (low, high) in ratios]
+        cells += ["" if ratio is None else f"{ratio:.2f} ({ends[0]:.2f} to {ends[1]:.2f})" for ratio, ends in ratios]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
 
