@@ -1,5 +1,6 @@
 """Conditions: their law, what is asked for, and how the rest is completed."""
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def test_rows_that_are_asked_for_come_in_turn(table: Path) -> None:
         ("language", float("nan"), np.nan),
         ("language", "en", 0.0),
         ("born", "2020-01-03", 18264.0),
-        ("born", __import__("datetime").date(2020, 1, 3), 18264.0),
+        ("born", date(2020, 1, 3), 18264.0),
         ("weight", "7.25", 7.25),
     ],
 )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from wassergan.data.tables.codec import ColumnCodec
+from wassergan.data.tables.codings import NumberCoding
 from wassergan.data.tables.context import ColumnConditions
 from wassergan.data.tables.forms import DateForm, LevelForm, NumberForm, Values, date_values
 from wassergan.data.tables.raw import RawTable, TextColumn, TypedColumn
@@ -131,7 +132,8 @@ def _date_of(form: DateForm, value: Any, where: str) -> float:
 
 
 def _within(column: ColumnCodec, number: float, shown: str) -> float:
-    low, high = column.coding.low, column.coding.high  # type: ignore[union-attr]
+    assert isinstance(column.coding, NumberCoding)
+    low, high = column.coding.low, column.coding.high
     if not low <= number <= high:
         bounds: Values = np.array([low, high])
         raise UserError(
