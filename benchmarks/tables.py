@@ -51,7 +51,7 @@ from wassergan.evaluation.tables import (
     known,
     target_named,
 )
-from wassergan.runs import open_sampler
+from wassergan.opening import open_sampler
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 LARGEST, LARGEST_VECTORS = 20_000, 10_000

@@ -51,8 +51,8 @@ from wassergan.data import open_source
 from wassergan.errors import UserError
 from wassergan.export import open_export
 from wassergan.locking import held
+from wassergan.opening import sampler_of
 from wassergan.runfolder import RunFolder
-from wassergan.runs import sampler_of
 from wassergan.settings import TrainSettings
 from wassergan.training import RunLog, load_checkpoint, read_log
 

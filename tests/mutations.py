@@ -191,8 +191,8 @@ BUGS = (
     Bug(
         "a squashing head in our own critic",
         "networks/mlp.py",
-        "torch.squeeze(self.body(beside(samples.flatten(1), context)), 1)",
-        "torch.sigmoid(torch.squeeze(self.body(beside(samples.flatten(1), context)), 1))",
+        "torch.squeeze(self.body(beside(self.waves(values) if self.waves else values, context)), 1)",
+        "torch.sigmoid(torch.squeeze(self.body(beside(self.waves(values) if self.waves else values, context)), 1))",
         "networks/test_contract.py::test_no_squashing_scores_scale_with_the_last_layer",
     ),
     Bug(
@@ -578,8 +578,8 @@ BUGS = (
     Bug(
         "resume without the best score",
         "runs.py",
-        '_Best(**content["best"])',
-        "_Best()",
+        'Best(**content["best"])',
+        "Best()",
         "test_runs.py::test_the_best_score_survives_a_resume",
     ),
     Bug(
@@ -591,7 +591,7 @@ BUGS = (
     ),
     Bug(
         "resume with other data accepted",
-        "runs.py",
+        "fingerprints.py",
         "if not was_trained_on(content, source):",
         "if False:",
         "test_runs.py::test_other_data_are_refused_and_moved_data_are_not",
@@ -1076,7 +1076,7 @@ BUGS = (
     ),
     Bug(
         "TensorBoard written though it is off",
-        "runs.py",
+        "keeping.py",
         "if wanted or (wanted is None and tensorboard_installed()):",
         "if tensorboard_installed():",
         "observers/test_tensorboard.py::test_what_is_off_is_off",
@@ -1290,7 +1290,7 @@ BUGS = (
     ),
     Bug(
         "a lock that was lost goes unnoticed",
-        "runs.py",
+        "keeping.py",
         "        settings = self._run.settings\n        self._run.place.require_own()",
         "        settings = self._run.settings",
         "test_locking.py::test_a_run_whose_lock_was_taken_over_writes_nothing_more",

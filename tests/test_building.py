@@ -16,7 +16,7 @@ from wassergan.training import Processes, Trainer
 
 def built(**given: object) -> Trainer:
     source = open_source(np.random.default_rng(0).normal(size=(60, 2)))
-    settings = TrainSettings(generator_widths=(8,), critic_widths=(8,), batch_size=8, **given)  # type: ignore[arg-type]
+    settings = TrainSettings(**{"generator_widths": (8,), "critic_widths": (8,), "batch_size": 8, **given})  # type: ignore[arg-type]
     return build_trainer(resolve(settings, shape=source.shape, train_count=source.train_count), source)
 
 
@@ -30,7 +30,7 @@ def test_devices_are_chosen_by_name() -> None:
         choose_device("cuda:99")
 
 
-def test_threads_follow_the_setting_then_the_environment_then_the_size_of_the_networks(
+def test_threads_follow_the_setting_then_the_environment_then_the_size_of_a_step(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     chosen: list[int] = []
@@ -43,8 +43,7 @@ def test_threads_follow_the_setting_then_the_environment_then_the_size_of_the_ne
     monkeypatch.delenv("OMP_NUM_THREADS")
     built()
     assert chosen == [3, 1]
-    monkeypatch.setattr(building, "ONE_THREAD_WEIGHTS", 10)
-    built()
+    built(critic_widths=(2500, 2500))
     assert chosen == [3, 1, building.ALL_THREADS]
 
 
@@ -64,7 +63,7 @@ def test_auto_takes_bfloat16_for_large_networks_where_there_are_matrix_units(
 ) -> None:
     monkeypatch.setattr(building, "has_bf16_units", lambda device: units)
     assert built(precision="auto")._precision == torch.float32  # small
-    monkeypatch.setattr(building, "ONE_THREAD_WEIGHTS", 10)
+    monkeypatch.setattr(building, "SMALL_WEIGHTS", 10)
     large = torch.bfloat16 if units else torch.float32
     assert built(precision="auto")._precision == large
     assert built(precision="auto", constraint="orthogonal", critic_activation="maxmin")._precision == torch.float32

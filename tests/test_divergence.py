@@ -221,7 +221,7 @@ def test_extreme_data_train_or_are_refused_clearly(
             train_run(settings, tmp_path / "run")
         return
     assert np.isfinite(train_run(settings, tmp_path / "run")["sliced_w1"])
-    from wassergan.runs import open_sampler
+    from wassergan.opening import open_sampler
 
     drawn = open_sampler(tmp_path / "run").draw(50)
     assert drawn.dtype == data.dtype and np.isfinite(drawn).all()

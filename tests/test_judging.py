@@ -15,7 +15,7 @@ from wassergan.errors import UserError
 from wassergan.evaluation import judge
 from wassergan.evaluation.frechet import frechet_distance, moments_of
 from wassergan.judging import evaluate_run
-from wassergan.runs import open_sampler
+from wassergan.opening import open_sampler
 from wassergan.settings import EvaluateSettings
 
 PROTOCOL = {

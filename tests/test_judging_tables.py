@@ -19,8 +19,10 @@ from wassergan.evaluation.tables import judge as judge_tables
 from wassergan.evaluation.tables.trees import Inputs
 from wassergan.export import codec_of, export_run, open_export
 from wassergan.judging import evaluate_run
+from wassergan.keeping import write_run_report
 from wassergan.looking import look_at
-from wassergan.runs import open_sampler, train_run, write_run_report
+from wassergan.opening import open_sampler
+from wassergan.runs import train_run
 from wassergan.settings import EvaluateSettings, TrainSettings
 
 HOSTILE = "<script>alert(1)</script>"

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from wassergan.data import open_source
 from wassergan.errors import UserError, WorkError
+from wassergan.fingerprints import fingerprint
 from wassergan.observers import Observer
+from wassergan.opening import open_sampler
 from wassergan.runfolder import run_summary
-from wassergan.runs import fingerprint, open_sampler, resume_run, tick_due, train_run
+from wassergan.runs import resume_run, tick_due, train_run
 from wassergan.settings import TrainSettings
 from wassergan.training import Checkpoints, Processes, load_checkpoint, read_log, save_checkpoint
 
@@ -309,7 +311,7 @@ def test_an_interruption_saves_and_can_be_resumed(tmp_path: Path, settings: Trai
 def test_a_long_stretch_between_ticks_is_saved_on_the_way(
     tmp_path: Path, settings: TrainSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wassergan.runs.SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("wassergan.keeping.SAVE_EVERY_SECONDS", 0.0)
     train_run(replace(settings, steps=3, tick_steps=1000), tmp_path / "run")
     files = sorted(path.name for path in (tmp_path / "run" / "checkpoints").glob("step-*"))
     assert files == ["step-000000001.pt", "step-000000002.pt", "step-000000003.pt"]

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from wassergan.opening import open_sampler
 from wassergan.presets import PRESETS
-from wassergan.runs import open_sampler, train_run
+from wassergan.runs import train_run
 from wassergan.settings import TrainSettings
 from wassergan.training import read_log
 

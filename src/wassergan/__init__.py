@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from wassergan.estimator import WassersteinGAN
     from wassergan.export import export_run, open_export
     from wassergan.observers import Observer, Observers
+    from wassergan.opening import open_sampler
     from wassergan.runfolder import run_summary
-    from wassergan.runs import open_sampler, resume_run, train_run
+    from wassergan.runs import resume_run, train_run
     from wassergan.settings import TrainSettings
     from wassergan.training import Trainer
 
@@ -48,7 +49,7 @@ _HOMES = {
     "WassersteinGAN": "estimator",
     "export_run": "export",
     "open_export": "export",
-    "open_sampler": "runs",
+    "open_sampler": "opening",
     "open_source": "data",
     "resume_run": "runs",
     "run_summary": "runfolder",

@@ -16,7 +16,8 @@ from wassergan.objectives import objective_named
 from wassergan.settings import TrainSettings
 from wassergan.training import ALONE, CudaRecorder, OptimizerSettings, Processes, Trainer, rate_schedule
 
-ONE_THREAD_WEIGHTS = 500_000  # up to here neither a second thread nor bf16 gained much (docs/lab-notes.md)
+SMALL_WEIGHTS = 500_000  # up to here bf16 gains little (docs/lab-notes.md)
+ONE_THREAD_PRODUCTS = 64 * SMALL_WEIGHTS  # weights times samples: up to here a second thread gains little
 ALL_THREADS = torch.get_num_threads()  # torch's own choice, which knows of affinity
 
 CUDA_GRAPHS = ("auto", "on", "off")
@@ -62,6 +63,7 @@ def networks_of(
         seed=settings.seed,
         context_dim=context_dim,
         pack=_given(settings.pack),
+        waves=settings.waves or 0,  # runs from before there were waves say nothing of them
     )
 
 
@@ -95,7 +97,7 @@ def build_trainer(
     """The trainer that resolved settings describe, on one of some processes; `report` is told what it cannot do."""
     context_dim = source.context.width if source.context else 0
     generator, critic = networks_of(settings, source.shape, source.codec, context_dim=context_dim)
-    _set_threads(settings.threads, generator, critic)
+    _set_threads(settings.threads, weight_count(generator, critic) * _given(settings.batch_size))
     device = choose_device(settings.device, processes)
     return Trainer(
         generator,
@@ -189,7 +191,7 @@ def _precision(settings: TrainSettings, device: torch.device, *networks: nn.Modu
     """
     if settings.precision != "auto":
         return settings.precision
-    large = weight_count(*networks) > ONE_THREAD_WEIGHTS
+    large = weight_count(*networks) > SMALL_WEIGHTS
     return "bf16" if large and settings.constraint != "orthogonal" and has_bf16_units(device) else "float32"
 
 
@@ -198,16 +200,20 @@ def weight_count(*networks: nn.Module) -> int:
     return sum(parameter.numel() for network in networks for parameter in network.parameters())
 
 
-def _set_threads(threads: int | None, *networks: nn.Module) -> None:
-    """The user's number; else what OMP_NUM_THREADS says; else one thread for small networks, all cores for others.
+def _set_threads(threads: int | None, products: int) -> None:
+    """The user's number; else what OMP_NUM_THREADS says; else one thread for small steps, all cores for others.
 
     A rule of the sizes alone, not a measurement: another number of threads rounds differently, and equal seeds
     must give equal weights.
+
+    Args:
+        threads: what the user wants.
+        products: weights times samples of a batch, the multiplications of a pass.
     """
     if threads is not None:
         torch.set_num_threads(threads)
     elif "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(1 if weight_count(*networks) <= ONE_THREAD_WEIGHTS else ALL_THREADS)
+        torch.set_num_threads(1 if products <= ONE_THREAD_PRODUCTS else ALL_THREADS)
 
 
 def _given(value: T | None) -> T:

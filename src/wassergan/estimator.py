@@ -44,8 +44,8 @@ from wassergan.evaluation.heldout import PROJECTIONS
 from wassergan.fitting import Fitted, fit_source, run_folder, same_threads, stop_on_ctrl_c
 from wassergan.inputs import checked, checked_labels, names_of, plain, schema_given, wanted, warn_of_left_out
 from wassergan.observers import BarObserver, Observer, Observers
+from wassergan.opening import sampler_of
 from wassergan.presets import resolve
-from wassergan.runs import sampler_of
 from wassergan.sampling import Sampler
 from wassergan.settings import TrainSettings
 from wassergan.training import load_checkpoint, sample_chunks, save_checkpoint

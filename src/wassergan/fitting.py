@@ -17,9 +17,10 @@ from wassergan.building import build_trainer
 from wassergan.data import Source
 from wassergan.errors import UserError
 from wassergan.evaluation import HeldoutDistance
+from wassergan.fingerprints import fingerprint, require_same_data
 from wassergan.observers import Observer
 from wassergan.runfolder import RunFolder
-from wassergan.runs import CHANGEABLE, fingerprint, require_same_data, tick_due
+from wassergan.runs import CHANGEABLE, tick_due
 from wassergan.settings import TrainSettings
 from wassergan.training import Trainer
 

@@ -24,9 +24,11 @@ from wassergan.evaluation.memorisation import Memorisation, memorisation
 from wassergan.evaluation.nearest import nearest
 from wassergan.evaluation.verdict import verdict
 from wassergan.files import replacing, write_text
+from wassergan.fingerprints import fingerprint, require_same_data
 from wassergan.judging_tables import evaluate_table
+from wassergan.keeping import write_run_report
+from wassergan.opening import open_sampler
 from wassergan.runfolder import RunFolder
-from wassergan.runs import fingerprint, open_sampler, require_same_data, write_run_report
 from wassergan.sampling import Sampler, write_picture
 from wassergan.settings import EvaluateSettings, TrainSettings
 from wassergan.training import ALONE, SAMPLING_CHUNK, Processes, sample_chunks

@@ -35,9 +35,11 @@ from wassergan.evaluation.tables import (
 )
 from wassergan.evaluation.verdict import verdict
 from wassergan.files import write_text
+from wassergan.fingerprints import require_same_data
+from wassergan.keeping import write_run_report
+from wassergan.opening import sampler_of
 from wassergan.plots import PairColumn, save_figure, table_figure, table_pairs_figure
 from wassergan.runfolder import RunFolder
-from wassergan.runs import require_same_data, sampler_of, write_run_report
 from wassergan.sampling import Sampler
 from wassergan.settings import EvaluateSettings, TrainSettings
 

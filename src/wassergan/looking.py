@@ -17,6 +17,8 @@ from wassergan.data import Source, TableCodec
 from wassergan.errors import UserError
 from wassergan.evaluation.tables import Bins, associations, columns_of, telling_pairs
 from wassergan.evaluation.tables.pairs import MOST_COLUMNS
+from wassergan.fingerprints import was_trained_on
+from wassergan.opening import sampler_of
 from wassergan.plots import (
     PairColumn,
     fields_figure,
@@ -31,7 +33,6 @@ from wassergan.plots import (
     table_pairs_figure,
 )
 from wassergan.runfolder import RunFolder
-from wassergan.runs import sampler_of, was_trained_on
 from wassergan.sampling import Sampler, grid_picture
 from wassergan.settings import TrainSettings
 

@@ -21,6 +21,7 @@ _COMMON: Values = {
     "maps": 64,
     "activation": "leaky_relu",
     "pack": 1,
+    "waves": 0,
     "latent_dim": 128,
     "batch_size": 64,
     "critic_steps": 5,

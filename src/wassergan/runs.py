@@ -2,59 +2,33 @@
 
 import json
 import shutil
-import time
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
-from wassergan.building import build_trainer, choose_device, latent_numbers, networks_of, open_data
-from wassergan.damage import require_consistent, undamaged
-from wassergan.data import ColumnConditions, Source, TableCodec, codec_from_state
+from wassergan.building import build_trainer, open_data
+from wassergan.damage import undamaged
 from wassergan.environment import environment
-from wassergan.errors import UserError, WorkError, unknown_name
-from wassergan.evaluation import HeldoutDistance
+from wassergan.errors import UserError, WorkError
 from wassergan.files import write_text
+from wassergan.fingerprints import require_same_data
+from wassergan.keeping import Best, Bystander, Run, keeper_of
 from wassergan.locking import Lock, held
-from wassergan.networks import DrawingGenerator
-from wassergan.observers import Observer, Observers, TensorBoardObserver, tensorboard_installed
+from wassergan.observers import Observer, Observers
+from wassergan.opening import ANOTHER, require_sizes
 from wassergan.presets import resolve
-from wassergan.report import write_report
 from wassergan.runfolder import RunFolder, run_summary
-from wassergan.sampling import Sampler, write_picture
 from wassergan.settings import TrainSettings
-from wassergan.training import (
-    ALONE,
-    Checkpoints,
-    DivergedError,
-    Processes,
-    RunLog,
-    Trainer,
-    divergence_in,
-    match_margins,
-    read_log,
-)
+from wassergan.training import ALONE, Checkpoints, DivergedError, Processes, RunLog, Trainer, divergence_in
 
-ANOTHER = "use another checkpoint of the run (--checkpoint best, or a step number)"
-PREVIEW_SAMPLES = 64
-PREVIEW_VECTORS = 2000
-ROWS = ("vector", "table")  # kinds whose samples are rows, drawn beside real ones
-FIRST_CURVES_SECONDS = 30.0  # the first figure takes a second; a short run draws it at its end
-CURVES_SHARE = 0.02  # of the run's time may go into redrawing the curves
-SAVE_EVERY_SECONDS = 300.0
 # Settings that a resumed run may change: how long it goes on, where the data lie now, and what it writes.
 CHANGEABLE = (
     *("steps", "budget", "data", "tick_steps", "w1_every", "keep", "previews", "tensorboard"),
     *("on_divergence", "rollbacks", "cuda_graphs"),
 )
-ON_DIVERGENCE = ("stop", "rollback")
 ROLLBACK_FACTOR = 0.25  # on the rates, each time
-FINGERPRINT_SAMPLES = 256
 TICK_GROWTH = 4  # between ticks lies a quarter of the steps so far
 FIRST_TICK = 50
 
@@ -93,8 +67,8 @@ def train_run(
         with processes.together():
             source = open_data(settings, report=observers.said)
             settings = resolve(settings, shape=source.shape, train_count=source.train_count, kind=source.kind)
-            run = _Run(settings, place, source, build_trainer(settings, source, processes, report=observers.said))
-            keeper = _keeper(run, processes, observers)
+            run = Run(settings, place, source, build_trainer(settings, source, processes, report=observers.said))
+            keeper = keeper_of(run, processes, observers)
         # Only now, when nothing in the user's input can fail any more.
         processes.from_first(lambda: _begin(run))
         return _train(run, keeper, processes, interrupted)
@@ -133,70 +107,6 @@ def resume_run(
         return _go_on(place, changes, checkpoint, observers, interrupted, processes)
 
 
-def open_sampler(
-    folder: Path, *, checkpoint: str = "latest", device: str = "auto", processes: Processes = ALONE
-) -> Sampler:
-    """The averaged generator of a run and the way back to the user's units, without the training data.
-
-    Args:
-        folder: of the run.
-        checkpoint: `latest`, `best` or a step number.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        processes: that draw together; each has its own GPU.
-
-    Raises:
-        UserError: no run, no such checkpoint, or a damaged one.
-    """
-    return sampler_of(RunFolder(folder).load(checkpoint), device=device, processes=processes)
-
-
-def sampler_of(content: Mapping[str, Any], *, device: str = "auto", processes: Processes = ALONE) -> Sampler:
-    """The same from the content of a checkpoint.
-
-    Raises:
-        UserError: it holds other things than `train` writes.
-    """
-    with undamaged("The checkpoint", ANOTHER):
-        return _sampler_of(content, device, processes)
-
-
-def _sampler_of(content: Mapping[str, Any], device: str, processes: Processes) -> Sampler:
-    settings = TrainSettings.from_mapping(content["settings"])
-    _require_sizes(settings, content)
-    codec = codec_from_state(content["codec"])
-    conditions = ColumnConditions.from_state(content["conditions"]) if content["conditions"] else None
-    context_dim = conditions.width if conditions else 0
-    generator, _ = networks_of(settings, tuple(content["shape"]), codec, context_dim=context_dim)
-    generator.load_state_dict(content["trainer"]["average"])
-    latent_dim = latent_numbers(settings, generator)
-    generator.eval().to(choose_device(device, processes))
-    if isinstance(codec, TableCodec) and isinstance(generator, DrawingGenerator):
-        shares, spread = torch.tensor(codec.shares), torch.tensor(codec.spread)
-        match_margins(generator, shares=shares, spread=spread, latent_dim=latent_dim, conditions=conditions)
-    return Sampler(generator, latent_dim, codec, content["kind"], conditions)
-
-
-def _require_sizes(settings: TrainSettings, content: Mapping[str, Any]) -> None:
-    """Refuse a checkpoint whose settings describe far larger networks than it holds."""
-    state = content["trainer"]
-    of_maps = settings.network in ("conv", "resnet")
-    sizes = [settings.maps] if of_maps else [*(settings.generator_widths or ()), *(settings.critic_widths or ())]
-    weights = {name: each for part in ("average", "critic") for name, each in (state[part] | {}).items()}
-    require_consistent([settings.latent_dim, *sizes], weights, "The checkpoint")
-
-
-def write_run_report(folder: Path, path: Path | None = None) -> Path:
-    """Write the page of a run, `report.html` in its folder unless told otherwise; returns where.
-
-    Raises:
-        UserError: there is no run, or no tick yet.
-    """
-    place = RunFolder(folder)
-    path = path or place.report
-    write_report(run_summary(folder), read_log(place.log), folder, path)
-    return path
-
-
 def tick_due(step: int, *, longest: int) -> bool:
     """Ticks at step 0, then at growing distances: a quarter of the steps so far, from 50 up to `longest`.
 
@@ -213,223 +123,9 @@ def tick_due(step: int, *, longest: int) -> bool:
     return reached == step
 
 
-def fingerprint(source: Source) -> dict[str, Any]:
-    """What tells data apart: counts, shape, type, and checksums of some held-out and some training samples."""
-    conditions = source.conditions
-    return {
-        "train_count": source.train_count,
-        "heldout_count": source.heldout_count,
-        "shape": list(source.shape),
-        "checksum": _checksum(source.heldout(torch.arange(min(16, source.heldout_count)))),
-        "dtype": source.codec.dtype,
-        "train_checksum": _checksum(source.train_sample(FINGERPRINT_SAMPLES)),
-        "conditions_checksum": _checksum(conditions.vectors(0, FINGERPRINT_SAMPLES, seed=0)) if conditions else 0,
-    }
-
-
-def was_trained_on(content: Mapping[str, Any], source: Source) -> bool:
-    """Whether a checkpoint's run was trained on these data, as far as fingerprints tell."""
-    found = fingerprint(source)
-    # Older runs noted less.
-    return all(found[name] == noted for name, noted in content["fingerprint"].items())
-
-
-def require_same_data(source: Source, content: Mapping[str, Any], data: str) -> None:
-    """Refuse data other than those that a checkpoint's run was trained on.
-
-    Raises:
-        UserError: other counts, shapes or values.
-    """
-    if not was_trained_on(content, source):
-        raise UserError(
-            f"{data} is not the data that the run was trained on",
-            found=f"{source.train_count} training samples of shape {source.shape}, "
-            f"or other values, than when it started",
-            mend="put the former data back, or start a new run",
-        )
-
-
-def _checksum(samples: torch.Tensor) -> int:
-    return zlib.crc32(np.ascontiguousarray(samples.numpy()).tobytes())
-
-
-@dataclass(frozen=True)
-class _Best:
-    sliced_w1: float = float("inf")
-    step: int = 0
-
-
-@dataclass(frozen=True)
-class _Run:
-    settings: TrainSettings
-    place: RunFolder
-    source: Source
-    trainer: Trainer
-    best: _Best = _Best()
-    rollbacks: tuple[dict[str, Any], ...] = ()
-
-
-class _Bystander:
-    """What the processes do at ticks that write nothing; and the frame of what process 0 does."""
-
-    def __init__(self, run: _Run) -> None:
-        self._run = run
-        self._first_step = run.trainer.step
-        self.interrupted: Callable[[], bool] = lambda: False
-
-    def start(self) -> None:
-        """Training begins."""
-
-    def tick(self, trainer: Trainer) -> None:
-        """At every tick but the one with which a resumed run's checkpoint ended."""
-        if trainer.step > self._first_step or trainer.step == 0:
-            self.measure(trainer)
-
-    def measure(self, trainer: Trainer) -> None:
-        """Process 0 reads the statistics; they start afresh on all."""
-        trainer.forget_statistics()
-
-    def save_due(self) -> bool:
-        """Whether to save between two ticks."""
-        return False
-
-    def save(self, trainer: Trainer) -> None:
-        """Write a checkpoint."""
-
-    def stepped(self, trainer: Trainer) -> None:
-        """A generator step is done."""
-
-    def continue_from(self, step: int) -> None:
-        """The trainer was put back to the checkpoint of a step, whose tick is done."""
-        self._first_step = step
-
-    def went_back(self, rollback: dict[str, Any]) -> None:
-        """Write down that it was."""
-
-    def finish(self) -> None:
-        """Training has ended."""
-
-
-class _Keeper(_Bystander):
-    """Process 0: measures, logs, saves and draws."""
-
-    def __init__(self, run: _Run, observer: Observer) -> None:
-        super().__init__(run)
-        self._observer, self._best = observer, run.best
-        self._rollbacks = list(run.rollbacks)
-        self._fingerprint = fingerprint(run.source)
-        self._distance = HeldoutDistance(run.source, latent_dim=run.trainer.latent_dim)
-        self._checkpoints = Checkpoints(run.place.checkpoints, keep=run.settings.keep)
-        self._log = RunLog(run.place.log)
-
-    def start(self) -> None:
-        run = self._run
-        self._real = _rows(run.source) if run.source.kind in ROWS else None
-        logged = read_log(run.place.log)
-        self._bounded_at: int | None = max((each["step"] for each in logged if "w1_lower" in each), default=None)
-        self._saved_at, self._curves_due = time.perf_counter(), time.perf_counter() + FIRST_CURVES_SECONDS
-        step = run.trainer.step
-        if run.settings.previews and logged and logged[-1]["step"] == step and not run.place.grid(step).exists():
-            self._draw_samples(run.trainer)  # killed between the checkpoint and its picture
-        self._observer.started(run.settings, run.source, run.place, run.trainer)
-
-    def measure(self, trainer: Trainer) -> None:
-        settings = self._run.settings
-        self._run.place.require_own()
-        record = trainer.read_statistics() | self._distance(trainer.averaged_generator)
-        if settings.w1_every and (self._bounded_at is None or trainer.step - self._bounded_at >= settings.w1_every):
-            record |= self._distance.interval(trainer.averaged_generator, interrupted=self.interrupted)
-            self._bounded_at = trainer.step
-        if self._rollbacks:
-            record["rollbacks"] = len(self._rollbacks)
-        improved = record["sliced_w1"] < self._best.sliced_w1
-        if improved:
-            self._best = _Best(record["sliced_w1"], trainer.step)
-        self._log.append(record)
-        self._save(trainer, improved=improved)
-        if settings.previews:
-            self._draw_samples(trainer)
-        started = time.perf_counter()
-        if started >= self._curves_due:
-            self._draw_curves()
-            spent = time.perf_counter() - started
-            self._curves_due = time.perf_counter() + spent / CURVES_SHARE
-        self._observer.ticked(record)
-
-    def save_due(self) -> bool:
-        return time.perf_counter() - self._saved_at > SAVE_EVERY_SECONDS
-
-    def save(self, trainer: Trainer) -> None:
-        self._save(trainer, improved=False)
-
-    def stepped(self, trainer: Trainer) -> None:
-        self._observer.stepped(trainer)
-
-    def finish(self) -> None:
-        self._draw_curves()
-        write_run_report(self._run.place.path)
-
-    def went_back(self, rollback: dict[str, Any]) -> None:
-        step, trainer = rollback["step"], self._run.trainer
-        self._run.place.require_own()
-        self._rollbacks.append(rollback)
-        if self._best.step > step:
-            self._best = _Best()  # of a course that is no longer the run's
-        self._checkpoints.drop_after(step)
-        self._log.cut_after(step or -1)
-        self._save(trainer, improved=False)  # so that a killed run does not count afresh
-        self._observer.said(
-            f"Went back from step {rollback['diverged']} to step {step}, with {trainer.rate_scale:.3g} times the first "
-            f"rates ({len(self._rollbacks)} of at most {self._run.settings.rollbacks}): {rollback['found']}."
-        )
-
-    def _save(self, trainer: Trainer, *, improved: bool) -> None:
-        source = self._run.source
-        self._run.place.require_own()
-        content = {
-            "settings": asdict(self._run.settings),
-            "shape": list(source.shape),
-            "kind": source.kind,
-            "codec": source.codec.state(),
-            "conditions": source.conditions.state() if source.conditions else None,
-            "fingerprint": self._fingerprint,
-            "best": asdict(self._best),
-            "rollbacks": list(self._rollbacks),
-            "trainer": trainer.state_dict(),
-        }
-        self._checkpoints.save(content, step=trainer.step, best=improved)
-        self._saved_at = time.perf_counter()
-
-    def _draw_samples(self, trainer: Trainer) -> None:
-        source = self._run.source
-        count = PREVIEW_VECTORS if source.kind in ROWS else PREVIEW_SAMPLES
-        drawn = Sampler(
-            trainer.averaged_generator, trainer.latent_dim, source.codec, source.kind, _conditions_of(source)
-        )
-        samples = drawn.draw(count)
-        path = self._run.place.grid(trainer.step)
-        write_picture(samples, path, codec=source.codec, kind=source.kind, real=self._real)
-
-    def _draw_curves(self) -> None:
-        from wassergan.plots import curves_figure, save_figure  # matplotlib takes half a second to import
-
-        save_figure(curves_figure(read_log(self._run.place.log)), self._run.place.curves)
-
-
 def _observers(observer: Observer | None, processes: Processes) -> Observers:
     """The user's observer, on process 0 alone; more may join it."""
     return Observers(*([observer] if observer and processes.rank == 0 else []))
-
-
-def _keeper(run: _Run, processes: Processes, observers: Observers) -> _Bystander:
-    if run.settings.on_divergence not in ON_DIVERGENCE:
-        raise unknown_name("--on-divergence", run.settings.on_divergence, ON_DIVERGENCE)
-    if processes.rank > 0:
-        return _Bystander(run)
-    wanted = run.settings.tensorboard
-    if wanted or (wanted is None and tensorboard_installed()):
-        observers.add(TensorBoardObserver())
-    return _Keeper(run, observers)
 
 
 @contextmanager
@@ -460,14 +156,14 @@ def _to_be_continued(place: RunFolder, processes: Processes) -> bool:
     raise UserError(f"{folder} exists and is not an empty folder", mend="name another one with --out")
 
 
-def _begin(run: _Run) -> None:
+def _begin(run: Run) -> None:
     _require_room(run.place.path, run.trainer, run.settings.keep)
     run.place.forget_start()
     run.place.samples.mkdir(parents=True, exist_ok=True)
     _note_how(run)
 
 
-def _note_how(run: _Run) -> None:
+def _note_how(run: Run) -> None:
     """What the run is trained with from now on: settings, environment, and the call of torchrun."""
     run.place.note_launch(run.trainer.processes.launch)
     write_text(run.place.environment, json.dumps(environment(), indent=2) + "\n")
@@ -487,7 +183,7 @@ def _go_on(
         run = _reopened(place, content, changes, processes, observers)
         if not own:
             _require_something_left(run.settings, run.trainer, place.path)
-        keeper = _keeper(run, processes, observers)
+        keeper = keeper_of(run, processes, observers)
     processes.from_first(lambda: _cut(run, observers))
     return _train(run, keeper, processes, interrupted)
 
@@ -498,20 +194,20 @@ def _reopened(
     changes: Mapping[str, Any],
     processes: Processes,
     observer: Observer,
-) -> _Run:
+) -> Run:
     """The run as a checkpoint's content holds it, with changed settings."""
     settings = TrainSettings.from_mapping(content["settings"])
     settings = _with_changes(settings, changes)
     source = open_data(settings, report=observer.said)
     require_same_data(source, content, settings.data)
     with undamaged("The checkpoint", ANOTHER):
-        _require_sizes(settings, content)
+        require_sizes(settings, content)
         trainer = build_trainer(settings, source, processes, report=observer.said)
         trainer.load_state_dict(content["trainer"])
-    return _Run(settings, place, source, trainer, _Best(**content["best"]), tuple(content.get("rollbacks", ())))
+    return Run(settings, place, source, trainer, Best(**content["best"]), tuple(content.get("rollbacks", ())))
 
 
-def _cut(run: _Run, observer: Observer) -> None:
+def _cut(run: Run, observer: Observer) -> None:
     """Drop what was logged and saved after the checkpoint that the run goes on from, and what a kill left behind."""
     run.place.remove_temporaries()
     Checkpoints(run.place.checkpoints).drop_after(run.trainer.step)
@@ -524,7 +220,7 @@ def _cut(run: _Run, observer: Observer) -> None:
     _note_how(run)
 
 
-def _train(run: _Run, keeper: _Bystander, processes: Processes, interrupted: Callable[[], bool]) -> dict[str, Any]:
+def _train(run: Run, keeper: Bystander, processes: Processes, interrupted: Callable[[], bool]) -> dict[str, Any]:
     keeper.interrupted = interrupted
     processes.from_first(keeper.start)
     rollbacks = list(run.rollbacks)
@@ -544,7 +240,7 @@ def _train(run: _Run, keeper: _Bystander, processes: Processes, interrupted: Cal
     return processes.from_first(lambda: run_summary(run.place.path))
 
 
-def _train_on(run: _Run, keeper: _Bystander, interrupted: Callable[[], bool]) -> None:
+def _train_on(run: Run, keeper: Bystander, interrupted: Callable[[], bool]) -> None:
     run.trainer.train(
         steps=run.settings.steps,
         budget_seconds=run.settings.budget,
@@ -558,7 +254,7 @@ def _train_on(run: _Run, keeper: _Bystander, interrupted: Callable[[], bool]) ->
 
 
 def _go_back(
-    run: _Run, diverged: DivergedError, rollbacks: Sequence[Mapping[str, Any]], processes: Processes
+    run: Run, diverged: DivergedError, rollbacks: Sequence[Mapping[str, Any]], processes: Processes
 ) -> dict[str, Any]:
     """Put the trainer back to the last checkpoint with lower rates; from where that led nowhere, to one before."""
     checkpoints = Checkpoints(run.place.checkpoints)
@@ -577,19 +273,6 @@ def _go_back(
     run.trainer.rate_scale = scale * ROLLBACK_FACTOR
     run.trainer.elapsed_seconds = elapsed  # a budget is of the user's time
     return {"step": step, "diverged": diverged.step, "found": diverged.found, "rate_scale": run.trainer.rate_scale}
-
-
-def _rows(source: Source) -> Any:
-    if source.kind == "table":  # with its conditions
-        positions = source.split.sample_positions(PREVIEW_VECTORS)
-        return source.values(source.split.train_rows(positions)).numpy()
-    return source.codec.decode_numpy(source.train_sample(PREVIEW_VECTORS))
-
-
-def _conditions_of(source: Source) -> ColumnConditions | None:
-    conditions = source.conditions
-    assert conditions is None or isinstance(conditions, ColumnConditions)
-    return conditions
 
 
 def _changes_of(settings: TrainSettings) -> dict[str, Any]:

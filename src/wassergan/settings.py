@@ -198,6 +198,12 @@ class TrainSettings:
     pack: int | None = setting(
         None, "Samples that the critic scores together (PacGAN).", parse=positive_int, group="Recipe"
     )
+    waves: int | None = setting(
+        None,
+        "Frequencies in which the critic sees the numbers of a table beside themselves.",
+        parse=whole_number,
+        group="Recipe",
+    )
     latent_dim: int | None = setting(None, "Numbers in a latent vector.", parse=positive_int, group="Recipe")
     batch_size: int | None = setting(None, "Samples per step.", parse=positive_int, group="Recipe")
     critic_steps: int | None = setting(None, "Critic steps per generator step.", parse=positive_int, group="Recipe")
@@ -252,7 +258,7 @@ class TrainSettings:
     )
     threads: int | None = setting(
         None,
-        "CPU threads; by the size of the networks unless given or OMP_NUM_THREADS is set.",
+        "CPU threads; by the size of a step unless given or OMP_NUM_THREADS is set.",
         parse=positive_int,
         group="Run",
     )

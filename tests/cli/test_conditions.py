@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from wassergan.runs import open_sampler, resume_run, train_run
+from wassergan.opening import open_sampler
+from wassergan.runs import resume_run, train_run
 from wassergan.settings import TrainSettings
 
 CLI = Callable[..., Any]

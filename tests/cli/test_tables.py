@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from wassergan.errors import UserError
+from wassergan.opening import open_sampler
 from wassergan.presets import resolve
-from wassergan.runs import open_sampler, train_run
+from wassergan.runs import train_run
 from wassergan.settings import TrainSettings
 
 TEXT = "age,job,since,score\n" + "".join(

@@ -22,8 +22,8 @@ from pyarrow import parquet
 from wassergan.data import limits, open_source
 from wassergan.errors import UserError
 from wassergan.export import open_export
+from wassergan.opening import open_sampler
 from wassergan.report.page import _copies
-from wassergan.runs import open_sampler
 from wassergan.training import load_checkpoint
 
 MIB = 2**20

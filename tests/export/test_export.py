@@ -17,7 +17,7 @@ from wassergan.export import FORMATS, export_run, open_export
 from wassergan.export.description import describe
 from wassergan.export.formats import folded
 from wassergan.lipschitz.spectral import SpectralNorm
-from wassergan.runs import open_sampler
+from wassergan.opening import open_sampler
 from wassergan.sampling import Sampler
 
 for package in ("onnx", "onnxscript", "onnxruntime", "safetensors"):

@@ -139,7 +139,7 @@ def test_what_is_off_is_off(tmp_path: Path, settings: TrainSettings, monkeypatch
     assert not (tmp_path / "off" / "tensorboard").exists()
     resume_run(tmp_path / "off", {"steps": 4, "tensorboard": True})
     assert steps(events(tmp_path / "off")) == [4]
-    monkeypatch.setattr("wassergan.runs.tensorboard_installed", lambda: False)
+    monkeypatch.setattr("wassergan.keeping.tensorboard_installed", lambda: False)
     train_run(replace(settings, steps=3), tmp_path / "absent")
     assert not (tmp_path / "absent" / "tensorboard").exists()
 

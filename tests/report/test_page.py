@@ -10,9 +10,9 @@ from plotly.offline import get_plotlyjs
 
 import wassergan
 from wassergan.errors import UserError
+from wassergan.keeping import write_run_report
 from wassergan.report import verdict, write_report
 from wassergan.runfolder import run_summary
-from wassergan.runs import write_run_report
 from wassergan.training import read_log
 
 

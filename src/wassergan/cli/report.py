@@ -15,6 +15,6 @@ def report(run: Path, out: Path | None) -> None:
     Example:
       wassergan report runs/digits-default-1
     """
-    from wassergan.runs import write_run_report
+    from wassergan.keeping import write_run_report
 
     click.echo(f"Wrote {write_run_report(run, out)}")

@@ -36,7 +36,7 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
 
     from tqdm import tqdm
 
-    from wassergan.runs import open_sampler
+    from wassergan.opening import open_sampler
     from wassergan.sampling import write_samples
     from wassergan.training import open_processes
 

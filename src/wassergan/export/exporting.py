@@ -15,8 +15,8 @@ from wassergan.export.description import VERSION, codec_of, describe
 from wassergan.export.formats import FORMATS, KEY, folded
 from wassergan.files import replacing
 from wassergan.networks import DrawingGenerator
+from wassergan.opening import sampler_of
 from wassergan.runfolder import RunFolder
-from wassergan.runs import sampler_of
 from wassergan.sampling import Sampler
 from wassergan.settings import TrainSettings
 from wassergan.training import match_margins

@@ -1,0 +1,53 @@
+"""What tells the data of one run from those of another, noted in every checkpoint."""
+
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from wassergan.data import Source
+from wassergan.errors import UserError
+
+FINGERPRINT_SAMPLES = 256
+
+
+def fingerprint(source: Source) -> dict[str, Any]:
+    """What tells data apart: counts, shape, type, and checksums of some held-out and some training samples."""
+    conditions = source.conditions
+    return {
+        "train_count": source.train_count,
+        "heldout_count": source.heldout_count,
+        "shape": list(source.shape),
+        "checksum": _checksum(source.heldout(torch.arange(min(16, source.heldout_count)))),
+        "dtype": source.codec.dtype,
+        "train_checksum": _checksum(source.train_sample(FINGERPRINT_SAMPLES)),
+        "conditions_checksum": _checksum(conditions.vectors(0, FINGERPRINT_SAMPLES, seed=0)) if conditions else 0,
+    }
+
+
+def was_trained_on(content: Mapping[str, Any], source: Source) -> bool:
+    """Whether a checkpoint's run was trained on these data, as far as fingerprints tell."""
+    found = fingerprint(source)
+    # Older runs noted less.
+    return all(found[name] == noted for name, noted in content["fingerprint"].items())
+
+
+def require_same_data(source: Source, content: Mapping[str, Any], data: str) -> None:
+    """Refuse data other than those that a checkpoint's run was trained on.
+
+    Raises:
+        UserError: other counts, shapes or values.
+    """
+    if not was_trained_on(content, source):
+        raise UserError(
+            f"{data} is not the data that the run was trained on",
+            found=f"{source.train_count} training samples of shape {source.shape}, "
+            f"or other values, than when it started",
+            mend="put the former data back, or start a new run",
+        )
+
+
+def _checksum(samples: torch.Tensor) -> int:
+    return zlib.crc32(np.ascontiguousarray(samples.numpy()).tobytes())

@@ -1,0 +1,234 @@
+"""What a run keeps while it trains: measurements, log, checkpoints and pictures."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from wassergan.data import ColumnConditions, Source
+from wassergan.errors import unknown_name
+from wassergan.evaluation import HeldoutDistance
+from wassergan.fingerprints import fingerprint
+from wassergan.observers import Observer, Observers, TensorBoardObserver, tensorboard_installed
+from wassergan.report import write_report
+from wassergan.runfolder import RunFolder, run_summary
+from wassergan.sampling import Sampler, write_picture
+from wassergan.settings import TrainSettings
+from wassergan.training import Checkpoints, Processes, RunLog, Trainer, read_log
+
+PREVIEW_SAMPLES = 64
+PREVIEW_VECTORS = 2000
+ROWS = ("vector", "table")  # kinds whose samples are rows, drawn beside real ones
+FIRST_CURVES_SECONDS = 30.0  # the first figure takes a second; a short run draws it at its end
+CURVES_SHARE = 0.02  # of the run's time may go into redrawing the curves
+SAVE_EVERY_SECONDS = 300.0
+ON_DIVERGENCE = ("stop", "rollback")
+
+
+@dataclass(frozen=True)
+class Best:
+    """The tick with the smallest distance to held-out samples so far."""
+
+    sliced_w1: float = float("inf")
+    step: int = 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it is trained; `best` and `rollbacks` are those of before this process."""
+
+    settings: TrainSettings
+    place: RunFolder
+    source: Source
+    trainer: Trainer
+    best: Best = Best()
+    rollbacks: tuple[dict[str, Any], ...] = ()
+
+
+class Bystander:
+    """What the processes do at ticks that write nothing; and the frame of what process 0 does."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._first_step = run.trainer.step
+        self.interrupted: Callable[[], bool] = lambda: False
+
+    def start(self) -> None:
+        """Training begins."""
+
+    def tick(self, trainer: Trainer) -> None:
+        """At every tick but the one with which a resumed run's checkpoint ended."""
+        if trainer.step > self._first_step or trainer.step == 0:
+            self.measure(trainer)
+
+    def measure(self, trainer: Trainer) -> None:
+        """Process 0 reads the statistics; they start afresh on all."""
+        trainer.forget_statistics()
+
+    def save_due(self) -> bool:
+        """Whether to save between two ticks."""
+        return False
+
+    def save(self, trainer: Trainer) -> None:
+        """Write a checkpoint."""
+
+    def stepped(self, trainer: Trainer) -> None:
+        """A generator step is done."""
+
+    def continue_from(self, step: int) -> None:
+        """The trainer was put back to the checkpoint of a step, whose tick is done."""
+        self._first_step = step
+
+    def went_back(self, rollback: dict[str, Any]) -> None:
+        """Write down that it was."""
+
+    def finish(self) -> None:
+        """Training has ended."""
+
+
+class _Keeper(Bystander):
+    """Process 0: measures, logs, saves and draws."""
+
+    def __init__(self, run: Run, observer: Observer) -> None:
+        super().__init__(run)
+        self._observer, self._best = observer, run.best
+        self._rollbacks = list(run.rollbacks)
+        self._fingerprint = fingerprint(run.source)
+        self._distance = HeldoutDistance(run.source, latent_dim=run.trainer.latent_dim)
+        self._checkpoints = Checkpoints(run.place.checkpoints, keep=run.settings.keep)
+        self._log = RunLog(run.place.log)
+
+    def start(self) -> None:
+        run = self._run
+        self._real = _rows(run.source) if run.source.kind in ROWS else None
+        logged = read_log(run.place.log)
+        self._bounded_at: int | None = max((each["step"] for each in logged if "w1_lower" in each), default=None)
+        self._saved_at, self._curves_due = time.perf_counter(), time.perf_counter() + FIRST_CURVES_SECONDS
+        step = run.trainer.step
+        if run.settings.previews and logged and logged[-1]["step"] == step and not run.place.grid(step).exists():
+            self._draw_samples(run.trainer)  # killed between the checkpoint and its picture
+        self._observer.started(run.settings, run.source, run.place, run.trainer)
+
+    def measure(self, trainer: Trainer) -> None:
+        settings = self._run.settings
+        self._run.place.require_own()
+        record = trainer.read_statistics() | self._distance(trainer.averaged_generator)
+        if settings.w1_every and (self._bounded_at is None or trainer.step - self._bounded_at >= settings.w1_every):
+            record |= self._distance.interval(trainer.averaged_generator, interrupted=self.interrupted)
+            self._bounded_at = trainer.step
+        if self._rollbacks:
+            record["rollbacks"] = len(self._rollbacks)
+        improved = record["sliced_w1"] < self._best.sliced_w1
+        if improved:
+            self._best = Best(record["sliced_w1"], trainer.step)
+        self._log.append(record)
+        self._save(trainer, improved=improved)
+        if settings.previews:
+            self._draw_samples(trainer)
+        started = time.perf_counter()
+        if started >= self._curves_due:
+            self._draw_curves()
+            spent = time.perf_counter() - started
+            self._curves_due = time.perf_counter() + spent / CURVES_SHARE
+        self._observer.ticked(record)
+
+    def save_due(self) -> bool:
+        return time.perf_counter() - self._saved_at > SAVE_EVERY_SECONDS
+
+    def save(self, trainer: Trainer) -> None:
+        self._save(trainer, improved=False)
+
+    def stepped(self, trainer: Trainer) -> None:
+        self._observer.stepped(trainer)
+
+    def finish(self) -> None:
+        self._draw_curves()
+        write_run_report(self._run.place.path)
+
+    def went_back(self, rollback: dict[str, Any]) -> None:
+        step, trainer = rollback["step"], self._run.trainer
+        self._run.place.require_own()
+        self._rollbacks.append(rollback)
+        if self._best.step > step:
+            self._best = Best()  # of a course that is no longer the run's
+        self._checkpoints.drop_after(step)
+        self._log.cut_after(step or -1)
+        self._save(trainer, improved=False)  # so that a killed run does not count afresh
+        self._observer.said(
+            f"Went back from step {rollback['diverged']} to step {step}, with {trainer.rate_scale:.3g} times the first "
+            f"rates ({len(self._rollbacks)} of at most {self._run.settings.rollbacks}): {rollback['found']}."
+        )
+
+    def _save(self, trainer: Trainer, *, improved: bool) -> None:
+        source = self._run.source
+        self._run.place.require_own()
+        content = {
+            "settings": asdict(self._run.settings),
+            "shape": list(source.shape),
+            "kind": source.kind,
+            "codec": source.codec.state(),
+            "conditions": source.conditions.state() if source.conditions else None,
+            "fingerprint": self._fingerprint,
+            "best": asdict(self._best),
+            "rollbacks": list(self._rollbacks),
+            "trainer": trainer.state_dict(),
+        }
+        self._checkpoints.save(content, step=trainer.step, best=improved)
+        self._saved_at = time.perf_counter()
+
+    def _draw_samples(self, trainer: Trainer) -> None:
+        source = self._run.source
+        count = PREVIEW_VECTORS if source.kind in ROWS else PREVIEW_SAMPLES
+        drawn = Sampler(
+            trainer.averaged_generator, trainer.latent_dim, source.codec, source.kind, _conditions_of(source)
+        )
+        samples = drawn.draw(count)
+        path = self._run.place.grid(trainer.step)
+        write_picture(samples, path, codec=source.codec, kind=source.kind, real=self._real)
+
+    def _draw_curves(self) -> None:
+        from wassergan.plots import curves_figure, save_figure  # matplotlib takes half a second to import
+
+        save_figure(curves_figure(read_log(self._run.place.log)), self._run.place.curves)
+
+
+def keeper_of(run: Run, processes: Processes, observers: Observers) -> Bystander:
+    """Who keeps a run: on process 0 one who writes, and tells the observers; on the others a bystander.
+
+    Raises:
+        UserError: settings that only matter here are wrong.
+    """
+    if run.settings.on_divergence not in ON_DIVERGENCE:
+        raise unknown_name("--on-divergence", run.settings.on_divergence, ON_DIVERGENCE)
+    if processes.rank > 0:
+        return Bystander(run)
+    wanted = run.settings.tensorboard
+    if wanted or (wanted is None and tensorboard_installed()):
+        observers.add(TensorBoardObserver())
+    return _Keeper(run, observers)
+
+
+def write_run_report(folder: Path, path: Path | None = None) -> Path:
+    """Write the page of a run, `report.html` in its folder unless told otherwise; returns where.
+
+    Raises:
+        UserError: there is no run, or no tick yet.
+    """
+    place = RunFolder(folder)
+    path = path or place.report
+    write_report(run_summary(folder), read_log(place.log), folder, path)
+    return path
+
+
+def _rows(source: Source) -> Any:
+    if source.kind == "table":  # with its conditions
+        positions = source.split.sample_positions(PREVIEW_VECTORS)
+        return source.values(source.split.train_rows(positions)).numpy()
+    return source.codec.decode_numpy(source.train_sample(PREVIEW_VECTORS))
+
+
+def _conditions_of(source: Source) -> ColumnConditions | None:
+    conditions = source.conditions
+    assert conditions is None or isinstance(conditions, ColumnConditions)
+    return conditions

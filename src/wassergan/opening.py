@@ -1,0 +1,70 @@
+"""From what a run keeps to the generator that it trained, without the training data."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wassergan.building import choose_device, latent_numbers, networks_of
+from wassergan.damage import require_consistent, undamaged
+from wassergan.data import ColumnConditions, TableCodec, codec_from_state
+from wassergan.networks import DrawingGenerator
+from wassergan.runfolder import RunFolder
+from wassergan.sampling import Sampler
+from wassergan.settings import TrainSettings
+from wassergan.training import ALONE, Processes, match_margins
+
+ANOTHER = "use another checkpoint of the run (--checkpoint best, or a step number)"
+
+
+def open_sampler(
+    folder: Path, *, checkpoint: str = "latest", device: str = "auto", processes: Processes = ALONE
+) -> Sampler:
+    """The averaged generator of a run and the way back to the user's units, without the training data.
+
+    Args:
+        folder: of the run.
+        checkpoint: `latest`, `best` or a step number.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        processes: that draw together; each has its own GPU.
+
+    Raises:
+        UserError: no run, no such checkpoint, or a damaged one.
+    """
+    return sampler_of(RunFolder(folder).load(checkpoint), device=device, processes=processes)
+
+
+def sampler_of(content: Mapping[str, Any], *, device: str = "auto", processes: Processes = ALONE) -> Sampler:
+    """The same from the content of a checkpoint.
+
+    Raises:
+        UserError: it holds other things than `train` writes.
+    """
+    with undamaged("The checkpoint", ANOTHER):
+        return _sampler_of(content, device, processes)
+
+
+def _sampler_of(content: Mapping[str, Any], device: str, processes: Processes) -> Sampler:
+    settings = TrainSettings.from_mapping(content["settings"])
+    require_sizes(settings, content)
+    codec = codec_from_state(content["codec"])
+    conditions = ColumnConditions.from_state(content["conditions"]) if content["conditions"] else None
+    context_dim = conditions.width if conditions else 0
+    generator, _ = networks_of(settings, tuple(content["shape"]), codec, context_dim=context_dim)
+    generator.load_state_dict(content["trainer"]["average"])
+    latent_dim = latent_numbers(settings, generator)
+    generator.eval().to(choose_device(device, processes))
+    if isinstance(codec, TableCodec) and isinstance(generator, DrawingGenerator):
+        shares, spread = torch.tensor(codec.shares), torch.tensor(codec.spread)
+        match_margins(generator, shares=shares, spread=spread, latent_dim=latent_dim, conditions=conditions)
+    return Sampler(generator, latent_dim, codec, content["kind"], conditions)
+
+
+def require_sizes(settings: TrainSettings, content: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint whose settings describe far larger networks than it holds."""
+    state = content["trainer"]
+    of_maps = settings.network in ("conv", "resnet")
+    sizes = [settings.maps] if of_maps else [*(settings.generator_widths or ()), *(settings.critic_widths or ())]
+    weights = {name: each for part in ("average", "critic") for name, each in (state[part] | {}).items()}
+    require_consistent([settings.latent_dim, *sizes], weights, "The checkpoint")
