@@ -53,8 +53,8 @@ def test_the_trainer_is_what_the_settings_say() -> None:
     )
     assert (trainer.constraint.name, trainer.constraint.weight) == ("gp", 3.0)  # type: ignore[attr-defined]
     assert (trainer.critic_steps, trainer.batch_size, trainer.latent_dim) == (4, 8, 5)
-    assert trainer._critic_optimizer.defaults["lr"] == 0.25
-    assert trainer._critic_optimizer.defaults["betas"] == (0.0, 0.99)
+    assert trainer._critic_optimizer.rate == 0.25
+    assert trainer._critic_optimizer.betas == (0.0, 0.99)
 
 
 @pytest.mark.parametrize("units", [True, False])

@@ -6,14 +6,58 @@ from torch import nn
 
 from wassergan.errors import UserError
 from wassergan.training import OptimizerSettings, rate_schedule
+from wassergan.training.optimizers import FusedAdam
 
 
 def test_adam_and_rmsprop_get_their_settings() -> None:
     weights = [nn.Parameter(torch.zeros(2))]
     adam = OptimizerSettings("adam", rate=0.1, beta1=0.5, beta2=0.7).build(weights)
-    assert isinstance(adam, torch.optim.Adam)
-    assert (adam.defaults["lr"], adam.defaults["betas"]) == (0.1, (0.5, 0.7))
-    assert OptimizerSettings("rmsprop", rate=0.2).build(weights).defaults["lr"] == 0.2
+    assert (adam.rate, adam.betas) == (0.1, (0.5, 0.7))
+    assert OptimizerSettings("rmsprop", rate=0.2).build(weights).rate == 0.2
+
+
+def test_states_are_those_of_pytorch_s_adam() -> None:
+    rng = torch.Generator().manual_seed(0)
+    theirs = [nn.Parameter(torch.randn(3, generator=rng)), nn.Parameter(torch.randn(2, 2, generator=rng))]
+    ours = [nn.Parameter(each.detach().clone()) for each in theirs]
+    reference = torch.optim.Adam(theirs, lr=0.1, betas=(0.5, 0.9))
+    optimizer = OptimizerSettings("adam", rate=7.0).build(ours)
+    for step in range(6):
+        if step == 3:  # from here on ours goes on from their state
+            optimizer.load_state_dict(reference.state_dict())
+            with torch.no_grad():
+                for one, other in zip(ours, theirs, strict=True):
+                    one.copy_(other)
+        for one, other in zip(ours, theirs, strict=True):
+            other.grad = torch.randn(other.shape, generator=rng)
+            one.grad = other.grad.clone() if step >= 3 else None
+        optimizer.step()
+        reference.step()
+    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(optimizer.state_dict()["state"], reference.state_dict()["state"], rtol=1e-6, atol=1e-7)
+
+
+def test_states_of_other_parameters_are_refused() -> None:
+    def built(*shapes: int) -> FusedAdam:
+        return OptimizerSettings().build([nn.Parameter(torch.zeros(shape)) for shape in shapes])
+
+    for other in (built(3), built(3, 5), built(3, 4, 1)):
+        with pytest.raises(ValueError, match="the state is of"):
+            built(3, 4).load_state_dict(other.state_dict())
+    state = built(3, 4).state_dict()
+    del state["state"][1]["exp_avg"]
+    with pytest.raises(KeyError):
+        built(3, 4).load_state_dict(state)
+
+
+def test_parameters_without_a_gradient_stay_and_do_not_count() -> None:
+    weights = [nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2))]
+    optimizer = OptimizerSettings("adam", rate=0.1).build(weights)
+    optimizer.step()
+    weights[1].grad = torch.tensor([2.0, -3.0])
+    optimizer.step()
+    assert [state["step"].item() for state in optimizer.state_dict()["state"].values()] == [0, 1]
+    torch.testing.assert_close(weights, [torch.ones(2), torch.tensor([0.9, 1.1])])
 
 
 @pytest.mark.parametrize("name", ["adam", "rmsprop"])

@@ -16,6 +16,7 @@ from wassergan.networks import MLPGenerator
 from wassergan.objectives import objective_named
 from wassergan.training import Trainer, rate_schedule, sample_chunks
 from wassergan.training import trainer as trainer_module
+from wassergan.training.optimizers import FusedAdam
 
 MakeTrainer = Callable[..., Trainer]
 NEVER = lambda step: False  # noqa: E731
@@ -70,17 +71,17 @@ def calls(network: nn.Module) -> list[Tensor]:
     return seen
 
 
-def after_each_step(optimizer: torch.optim.Optimizer, note: Callable[[], None]) -> None:
+def after_each_step(optimizer: FusedAdam, note: Callable[[], None]) -> None:
     step = optimizer.step
 
     def noted() -> None:
         step()
         note()
 
-    optimizer.step = noted  # type: ignore[assignment,method-assign]
+    optimizer.step = noted  # type: ignore[method-assign]
 
 
-def count_steps(optimizer: torch.optim.Optimizer) -> list[int]:
+def count_steps(optimizer: FusedAdam) -> list[int]:
     steps: list[int] = []
     after_each_step(optimizer, lambda: steps.append(1))
     return steps
@@ -148,8 +149,8 @@ def test_rates_follow_the_generator_step_and_survive_a_resume(make_trainer: Make
         seen: list[float] = []
 
         def note() -> None:
-            seen.append(trainer._generator_optimizer.param_groups[0]["lr"])
-            seen.append(trainer._critic_optimizer.param_groups[0]["lr"])
+            seen.append(trainer._generator_optimizer.rate)
+            seen.append(trainer._critic_optimizer.rate)
 
         after_each_step(trainer._critic_optimizer, note)
         trainer.train(steps=steps, tick_due=NEVER)

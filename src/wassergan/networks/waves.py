@@ -1,7 +1,6 @@
 """Numbers shown to a critic with their sines and cosines, so that it sees fine structure early."""
 
 import math
-import os
 from collections.abc import Sequence
 
 import torch
@@ -32,8 +31,7 @@ class Waves(nn.Module):
         pace = math.pi * 2.0 ** torch.arange(count)
         self.register_buffer("places", torch.tensor(places), persistent=False)
         self.register_buffer("pace", pace, persistent=False)
-        power = float(os.environ.get("WPOWER", "0.5"))
-        self.register_buffer("size", (math.pi / pace) ** power, persistent=False)
+        self.register_buffer("size", (math.pi / pace) ** 0.5, persistent=False)
 
     def added(self) -> int:
         """Numbers that come behind those of the vector."""

@@ -1,8 +1,8 @@
 """Optimisers and rate schedules by name."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +12,28 @@ from wassergan.errors import unknown_name
 OPTIMIZERS = ("adam", "rmsprop")
 RMSPROP_DECAY = 0.99
 FAR_STEP = 2**23  # 0.99 to this power is 0 in float64, and float32 still counts from here
+EPSILON = 1e-8  # beside the root of the second moment
 SCHEDULES = ("constant", "inverse_sqrt", "linear")
 
 
-class FusedAdam(torch.optim.Adam):
+class Optimizer(Protocol):
+    """What a step asks of an optimiser: ours, or one of `torch.optim`."""
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Drop the gradients."""
+        ...
+
+    def step(self) -> Any:
+        """Update the parameters."""
+        ...
+
+
+class FusedAdam:
     """Adam by PyTorch's fused kernel alone: a small network's step takes less time than the bookkeeping around it.
 
-    State and settings are those of `torch.optim.Adam`; closures, hooks and profiler marks are left out.
+    State and its format are those of `torch.optim.Adam` with one group. It is not derived from PyTorch's optimisers:
+    they import the compiler when the first one is made, which takes longer than everything else before a first step.
+    Source: Kingma, Ba 2015, arXiv 1412.6980, algorithm 1.
 
     Args:
         parameters: to update, float, dense.
@@ -30,85 +45,97 @@ class FusedAdam(torch.optim.Adam):
     def __init__(
         self, parameters: Iterable[nn.Parameter], *, rate: float, betas: tuple[float, float], first_step: int = 0
     ) -> None:
-        super().__init__(parameters, lr=rate, betas=betas, fused=True)
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                self.state[parameter] = {
-                    "step": torch.tensor(float(first_step), device=parameter.device),
-                    "exp_avg": torch.zeros_like(parameter),
-                    "exp_avg_sq": torch.zeros_like(parameter),
-                }
-        self._count_together()
-        self._rate: Tensor | None = None
+        self.rate, self.betas = rate, betas
+        self._parameters = list(parameters)
+        self._means = [torch.zeros_like(each) for each in self._parameters]
+        self._squares = [torch.zeros_like(each) for each in self._parameters]
+        self._count([torch.tensor(float(first_step), device=each.device) for each in self._parameters])
+        self._rate_on_device: Tensor | None = None
 
     def keep_rate_on_device(self) -> None:
         """Read the rate from a scalar on the device, as a step does that is recorded; `send_rate` sets it."""
-        device = self.param_groups[0]["params"][0].device
+        device = self._parameters[0].device
         # CUDA's kernel takes a float32 rate; the CPU's rounds like a number in Python only if it is not rounded before.
-        self._rate = torch.zeros((), device=device, dtype=torch.float64 if device.type == "cpu" else torch.float32)
+        kind = torch.float64 if device.type == "cpu" else torch.float32
+        self._rate_on_device = torch.zeros((), device=device, dtype=kind)
 
     def keep_rate_on_host(self) -> None:
-        """Read the rate from the settings again."""
-        self._rate = None
+        """Read `rate` again."""
+        self._rate_on_device = None
 
     def send_rate(self) -> None:
-        """Bring the rate in the settings to the device."""
-        assert self._rate is not None
-        self._rate.fill_(self.param_groups[0]["lr"])
+        """Bring `rate` to the device."""
+        assert self._rate_on_device is not None
+        self._rate_on_device.fill_(self.rate)
 
-    def load_state_dict(self, state_dict: Any) -> None:
-        """Go on from a state; strict."""
-        super().load_state_dict(state_dict)
-        self._count_together()
-
-    def _count_together(self) -> None:
-        """Keep a group's numbers of steps in one tensor, so that one operation counts for all of its parameters."""
-        self._counts = []
-        for group in self.param_groups:
-            states = [self.state[parameter] for parameter in group["params"]]
-            counts = torch.stack([state["step"] for state in states]) if states else torch.zeros(0)
-            for state, count in zip(states, counts.unbind(), strict=True):
-                state["step"] = count
-            self._counts.append(counts)
+    def state_dict(self) -> dict[str, Any]:
+        """Moments, steps and settings, as `torch.optim.Adam` has them."""
+        moments = zip(self._steps, self._means, self._squares, strict=True)
+        names = ("step", "exp_avg", "exp_avg_sq")
+        return {
+            "state": {number: dict(zip(names, each, strict=True)) for number, each in enumerate(moments)},
+            "param_groups": [
+                {"lr": self.rate, "betas": self.betas, "eps": EPSILON, "params": list(range(len(self._parameters)))}
+            ],
+        }
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """Update every parameter that has a gradient."""
-        for group, counts in zip(self.param_groups, self._counts, strict=True):
-            updated = [parameter for parameter in group["params"] if parameter.grad is not None]
-            if not updated:
-                continue
-            states = [self.state[parameter] for parameter in updated]
-            steps = [state["step"] for state in states]
-            if len(updated) == len(counts):
-                counts.add_(1)
-            else:
-                torch._foreach_add_(steps, 1)
-            torch._fused_adam_(
-                updated,
-                [parameter.grad for parameter in updated],
-                [state["exp_avg"] for state in states],
-                [state["exp_avg_sq"] for state in states],
-                [],
-                steps,
-                amsgrad=False,
-                lr=group["lr"] if self._rate is None else self._rate,
-                beta1=group["betas"][0],
-                beta2=group["betas"][1],
-                weight_decay=0.0,
-                eps=group["eps"],
-                maximize=False,
-                grad_scale=None,
-                found_inf=None,
-            )
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state of as many parameters of the same shapes.
 
-    step.hooked = True  # type: ignore[attr-defined]  # PyTorch wraps every other `step` in a profiler's record
+        Raises:
+            KeyError: something is missing.
+            ValueError: it is of other parameters.
+        """
+        (group,), states = state["param_groups"], state["state"]
+        if list(group["params"]) != list(range(len(self._parameters))) or len(states) != len(self._parameters):
+            raise ValueError("the state is of another number of parameters")
+        for number, (mean, square) in enumerate(zip(self._means, self._squares, strict=True)):
+            for place, name in ((mean, "exp_avg"), (square, "exp_avg_sq")):
+                if states[number][name].shape != place.shape:
+                    raise ValueError("the state is of parameters of other shapes")
+                place.copy_(states[number][name])
+        self.rate, self.betas = group["lr"], tuple(group["betas"])
+        self._count([states[number]["step"].to(steps) for number, steps in enumerate(self._steps)])
+
+    def _count(self, steps: list[Tensor]) -> None:
+        """Keep the numbers of steps in one tensor, so that one operation counts for all parameters."""
+        self._counts = torch.stack(steps) if steps else torch.zeros(0)
+        self._steps = list(self._counts.unbind())
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Update every parameter that has a gradient."""
+        moving = [number for number, parameter in enumerate(self._parameters) if parameter.grad is not None]
+        if len(moving) == len(self._parameters):
+            self._counts.add_(1)
+        else:
+            for number in moving:
+                self._steps[number].add_(1)
+        if not moving:
+            return
+        torch._fused_adam_(
+            [self._parameters[number] for number in moving],
+            [self._parameters[number].grad for number in moving],  # type: ignore[misc]
+            [self._means[number] for number in moving],
+            [self._squares[number] for number in moving],
+            [],
+            [self._steps[number] for number in moving],
+            amsgrad=False,
+            lr=self.rate if self._rate_on_device is None else self._rate_on_device,  # type: ignore[arg-type]
+            beta1=self.betas[0],
+            beta2=self.betas[1],
+            weight_decay=0.0,
+            eps=EPSILON,
+            maximize=False,
+            grad_scale=None,
+            found_inf=None,
+        )
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Drop the gradients."""
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                parameter.grad = None
+        for parameter in self._parameters:
+            parameter.grad = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from wassergan.objectives import Objective
 from wassergan.training.closed_form import ClosedForm, Loss
 from wassergan.training.conv_form import ConvForm
 from wassergan.training.distributed import ALONE, Processes
+from wassergan.training.optimizers import Optimizer
 
 Backward = Callable[[Tensor, Tensor, Loss, Tensor | None], dict[str, Tensor]]
 
@@ -48,7 +49,7 @@ def draw_fakes(
 
 def critic_step(
     critic: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     *,
     real: Tensor,
     fake: Tensor,
@@ -107,7 +108,7 @@ def _backward(critic: nn.Module, real: Tensor, fake: Tensor, loss: Loss, context
 def generator_step(
     generator: nn.Module,
     critic: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     *,
     latent: Tensor,
     objective: Objective,

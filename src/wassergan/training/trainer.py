@@ -391,8 +391,7 @@ class Trainer:
     def _set_rates(self) -> None:
         factor = self._rate_factor(self.step) * self.rate_scale
         for optimizer, rate in zip((self._generator_optimizer, self._critic_optimizer), self._base_rates, strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * factor
+            optimizer.rate = rate * factor
 
     def _heldout_measurements(self) -> Record:
         """Held-out gap and slopes; draws from a stream of its own, so that training does not notice."""
