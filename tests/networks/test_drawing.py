@@ -105,3 +105,16 @@ def test_a_head_that_draws_is_put_over_a_generator_without_one() -> None:
         not list(drawing.head.parameters())
         and not drawing.state_dict().keys() - dict(drawing.named_parameters()).keys()
     )
+
+
+def test_expected_one_hots_are_the_means_of_what_is_drawn() -> None:
+    head = TableHead(FIELDS)
+    head.shift.copy_(normal(1, WIDTH, seed=7)[0])
+    raw = normal(3, WIDTH, seed=1)
+    count = 40_000
+    for row in range(3):
+        drawn = head(raw[row].expand(count, -1), normal(count, NOISE, seed=2 + row)).double().mean(0)
+        expected = head.expected(raw)[row].double()
+        # Five standard errors of a half, times the scale of a one-hot.
+        torch.testing.assert_close(expected[head.is_option], drawn[head.is_option], atol=0.0125, rtol=0)
+        assert not expected[~head.is_option].any()

@@ -110,6 +110,20 @@ class TableHead(nn.Module):
             self._draw(number, raw, drawn, parts)
         return torch.cat(parts, 1)
 
+    def expected(self, values: Tensor) -> Tensor:
+        """The mean of `forward` over the noise, (n, width) to (n, width), in the places of one-hots; 0 in channels."""
+        parts: list[Tensor] = []
+        for field, raw in zip(self._fields, (values + self.shift).split(self._widths, 1), strict=True):
+            options = torch.softmax(raw[:, : field.options], 1) * SCALE
+            parts.append(options)
+            if field.places:
+                parts.append(torch.zeros_like(raw[:, :1]))
+            if field.digits:
+                digits = raw[:, field.options :].unflatten(1, (field.digits, field.radix))
+                is_open = options[:, field.open_option, None, None]
+                parts.append((torch.softmax(digits, 2) * is_open).flatten(1))
+        return torch.cat(parts, 1)
+
     def _draw(self, number: int, raw: Tensor, gumbel: Tensor, parts: list[Tensor]) -> None:
         field = self._fields[number]
         is_open: Tensor | None = None
@@ -174,6 +188,14 @@ class DrawingGenerator(nn.Module):
 
     def rows(self, latent: Tensor) -> Tensor:
         """The same in one piece, whatever the mode; equal to it but for rounding."""
-        own = latent.shape[1] - self.head.noise_dim
-        rows: Tensor = self.head(self.body(latent[:, :own]), latent[:, own:])
+        raw, noise = self._raw(latent)
+        rows: Tensor = self.head(raw, noise)
         return rows
+
+    def expected(self, latent: Tensor) -> Tensor:
+        """The mean of `rows` over the head's noise in every place of a one-hot; 0 in channels."""
+        return self.head.expected(self._raw(latent)[0])
+
+    def _raw(self, latent: Tensor) -> tuple[Tensor, Tensor]:
+        own = latent.shape[1] - self.head.noise_dim
+        return self.body(latent[:, :own]), latent[:, own:]

@@ -1,7 +1,7 @@
 """Setting right how often a generator draws each option of a table, and how its numbers spread."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from wassergan.data import Conditions
 from wassergan.networks import DrawingGenerator
@@ -51,7 +51,8 @@ def match_shares(
     """Shift the logits of a generator's options until they are drawn with the shares that they have in the data.
 
     A generator is slow to learn how rare a rare level is, since a critic sees it so seldom. Each round adds
-    log(wanted / drawn), which would be exact were the logits constant. An option that no row has is never drawn.
+    log(wanted / drawn), which would be exact were the logits constant. What is drawn is not counted but expected,
+    over the noise that decides between options. An option that no row has is never drawn.
 
     Args:
         generator: in evaluation mode; its head's `shift` is set.
@@ -64,14 +65,26 @@ def match_shares(
     head, spare = generator.head, 0.5 / rows
     head.shift.zero_()
     wanted = shares.to(head.shift).clamp_min(0)
+    expected = _Expected(generator).eval()
     for _ in range(rounds):
         total = torch.zeros(len(shares), dtype=torch.float64)
-        for chunk in sample_chunks(generator, rows, latent_dim=latent_dim, seed=SEED, conditions=conditions):
+        for chunk in sample_chunks(expected, rows, latent_dim=latent_dim, seed=SEED, conditions=conditions):
             total += chunk.sum(0, dtype=torch.float64)
         drawn = (total / (rows * SCALE)).to(head.shift)
         step = ((wanted + spare) / (drawn.clamp_min(0) + spare)).log().clamp(-LARGEST_STEP, LARGEST_STEP)
         head.shift += torch.where(head.is_option, step, 0.0)
     head.shift[head.is_option & (wanted == 0)] = NEVER
+
+
+class _Expected(nn.Module):
+    """Latent vectors to what a generator's options are expected to be."""
+
+    def __init__(self, generator: DrawingGenerator) -> None:
+        super().__init__()
+        self._generator = generator
+
+    def forward(self, latent: Tensor) -> Tensor:
+        return self._generator.expected(latent)
 
 
 def match_spread(
