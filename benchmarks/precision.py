@@ -21,7 +21,7 @@ from wassergan.building import build_trainer, has_bf16_units
 from wassergan.data import open_source
 from wassergan.distances import sliced_w1
 from wassergan.evaluation import neighbour_metrics
-from wassergan.presets import resolve
+from wassergan.presets import resolve_for
 from wassergan.settings import TrainSettings
 
 SAMPLES, DIRECTIONS = 2000, 256
@@ -32,7 +32,7 @@ def scores(precision: str, *, seed: int, steps: int, network: str) -> dict[str, 
     """Train, then score the averaged generator."""
     source = open_source("digits", seed=seed)
     settings = TrainSettings(data="digits", seed=seed, precision=precision, network=network, threads=1)
-    trainer = build_trainer(resolve(settings, shape=source.shape, train_count=source.train_count), source)
+    trainer = build_trainer(resolve_for(settings, source), source)
     trainer.train(steps=steps, tick_due=lambda step: False)
     samples = trainer.sample(SAMPLES).flatten(1)
     held = source.heldout(torch.arange(source.heldout_count)).flatten(1)

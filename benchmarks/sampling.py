@@ -23,7 +23,7 @@ from results import write_results
 
 from wassergan.building import networks_of
 from wassergan.data.digits import digits_source
-from wassergan.presets import resolve
+from wassergan.presets import resolve_for
 from wassergan.sampling import Sampler, write_samples
 from wassergan.settings import TrainSettings
 from wassergan.training import SAMPLING_CHUNK
@@ -31,7 +31,7 @@ from wassergan.training import SAMPLING_CHUNK
 
 def digits_sampler() -> Sampler:
     source = digits_source()
-    settings = resolve(TrainSettings(data="digits"), shape=source.shape, train_count=source.train_count)
+    settings = resolve_for(TrainSettings(data="digits"), source)
     generator, _ = networks_of(settings, source.shape, source.codec)
     assert settings.latent_dim is not None
     return Sampler(generator.eval(), settings.latent_dim, source.codec, source.kind)

@@ -56,7 +56,7 @@ def seconds_per_step(data, flags, *, processes, batch, folder, steps):
 
 def weights(data, flags, batch):
     from wassergan.building import build_trainer, open_data
-    from wassergan.presets import resolve
+    from wassergan.presets import resolve_for
     from wassergan.settings import TrainSettings
 
     named = dict(zip((flag[2:].replace("-", "_") for flag in flags[::2]), flags[1::2], strict=True))
@@ -64,7 +64,7 @@ def weights(data, flags, batch):
         named["maps"] = int(named["maps"])
     settings = TrainSettings(data=str(data), batch_size=batch, threads=1, **named)
     source = open_data(settings, report=lambda sentence: None)
-    trainer = build_trainer(resolve(settings, shape=source.shape, train_count=source.train_count), source)
+    trainer = build_trainer(resolve_for(settings, source), source)
     return [
         sum(p.numel() for p in net.parameters()) for net in (trainer.critic, trainer.generator)
     ], trainer.critic_steps

@@ -191,8 +191,8 @@ BUGS = (
     Bug(
         "a squashing head in our own critic",
         "networks/mlp.py",
-        "torch.squeeze(self.body(beside(self.waves(values) if self.waves else values, context)), 1)",
-        "torch.sigmoid(torch.squeeze(self.body(beside(self.waves(values) if self.waves else values, context)), 1))",
+        "torch.squeeze(self.body(beside(samples.flatten(1), context)), 1)",
+        "torch.sigmoid(torch.squeeze(self.body(beside(samples.flatten(1), context)), 1))",
         "networks/test_contract.py::test_no_squashing_scores_scale_with_the_last_layer",
     ),
     Bug(
@@ -588,6 +588,27 @@ BUGS = (
         "    if different:\n",
         "    if False:\n",
         "test_runs.py::test_other_settings_are_refused_with_the_difference",
+    ),
+    Bug(
+        "latents that are the numbers of the first weights",
+        "training/trainer.py",
+        'derived_rng(seed, "sampling")',
+        "torch.Generator().manual_seed(seed)",
+        f"{IN_TRAINER}::test_latents_are_not_the_numbers_that_weights_of_the_same_seed_were_made_of",
+    ),
+    Bug(
+        "parameters without a gradient counted",
+        "training/optimizers.py",
+        "            for number in moving:\n                self._steps[number].add_(1)\n",
+        "            self._counts.add_(1)\n",
+        "training/test_optimizers.py::test_parameters_without_a_gradient_stay_and_do_not_count",
+    ),
+    Bug(
+        "states of other optimisers taken",
+        "training/optimizers.py",
+        "if states[number][name].shape != place.shape:",
+        "if False:",
+        "training/test_optimizers.py::test_states_of_other_parameters_are_refused",
     ),
     Bug(
         "resume with other data accepted",
@@ -1148,8 +1169,8 @@ BUGS = (
     Bug(
         "a replayed turn whose rates stay those of the recording",
         "training/optimizers.py",
-        'lr=group["lr"] if self._rate is None else self._rate,',
-        'lr=group["lr"],',
+        'lr=self.rate if self._rate_on_device is None else self._rate_on_device,',
+        'lr=self.rate,',
         "training/test_graphs.py::test_replayed_steps_are_the_eager_ones_to_the_last_bit",
     ),
     Bug(

@@ -9,7 +9,7 @@ from wassergan import building
 from wassergan.building import build_trainer, choose_device
 from wassergan.data import open_source
 from wassergan.errors import UserError, WorkError
-from wassergan.presets import resolve
+from wassergan.presets import resolve_for
 from wassergan.settings import TrainSettings
 from wassergan.training import Processes, Trainer
 
@@ -17,7 +17,7 @@ from wassergan.training import Processes, Trainer
 def built(**given: object) -> Trainer:
     source = open_source(np.random.default_rng(0).normal(size=(60, 2)))
     settings = TrainSettings(**{"generator_widths": (8,), "critic_widths": (8,), "batch_size": 8, **given})  # type: ignore[arg-type]
-    return build_trainer(resolve(settings, shape=source.shape, train_count=source.train_count), source)
+    return build_trainer(resolve_for(settings, source), source)
 
 
 def test_devices_are_chosen_by_name() -> None:
@@ -134,7 +134,7 @@ def test_who_insists_on_cuda_graphs_is_stopped_where_they_fail(monkeypatch: pyte
     monkeypatch.setattr(building, "_recorder", lambda settings, device: Unable())
     for choice in ("auto", "on"):
         settings = TrainSettings(cuda_graphs=choice, generator_widths=(8,), critic_widths=(8,), batch_size=8)
-        resolved = resolve(settings, shape=source.shape, train_count=source.train_count)
+        resolved = resolve_for(settings, source)
         trainer = build_trainer(resolved, source, report=told.append)
         if choice == "on":
             with pytest.raises(WorkError, match=r"cannot be recorded \(not here\)\. Leave --cuda-graphs on out"):

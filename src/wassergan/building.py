@@ -63,7 +63,6 @@ def networks_of(
         seed=settings.seed,
         context_dim=context_dim,
         pack=_given(settings.pack),
-        waves=settings.waves or 0,  # runs from before there were waves say nothing of them
     )
 
 

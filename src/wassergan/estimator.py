@@ -45,7 +45,7 @@ from wassergan.fitting import Fitted, fit_source, run_folder, same_threads, stop
 from wassergan.inputs import checked, checked_labels, names_of, plain, schema_given, wanted, warn_of_left_out
 from wassergan.observers import BarObserver, Observer, Observers
 from wassergan.opening import sampler_of
-from wassergan.presets import resolve
+from wassergan.presets import resolve_for
 from wassergan.sampling import Sampler
 from wassergan.settings import TrainSettings
 from wassergan.training import load_checkpoint, sample_chunks, save_checkpoint
@@ -531,12 +531,7 @@ class _InBlocks(nn.Module):
 
 def _resolved(parameters: TrainSettings, source: Source, seed: int, report: Callable[[str], None]) -> TrainSettings:
     """With what the preset and the data say; the preset's batch is cut to half of the rows where there are few."""
-    settings = resolve(
-        replace(parameters, data=source.name, seed=seed),
-        shape=source.shape,
-        train_count=source.train_count,
-        kind=source.kind,
-    )
+    settings = resolve_for(replace(parameters, data=source.name, seed=seed), source)
     batch = settings.batch_size or 0
     if parameters.batch_size is not None or 2 * batch <= source.train_count:
         return settings

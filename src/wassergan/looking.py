@@ -35,6 +35,7 @@ from wassergan.plots import (
 from wassergan.runfolder import RunFolder
 from wassergan.sampling import Sampler, grid_picture
 from wassergan.settings import TrainSettings
+from wassergan.training.seeds import derived_rng
 
 WALKS = 16  # side by side in the animation
 STOPS = 4  # latents that each walk passes before it is back
@@ -91,7 +92,7 @@ def look_at(
             sampler.draw(count, seed=seed), None if source is None else _heldout(source, count), source, sampler, out
         )
     if sampler.kind != "vector":
-        files += _draw_walks(sampler, out, torch.Generator().manual_seed(seed))
+        files += _draw_walks(sampler, out, derived_rng(seed, "walks"))
     return files
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from wassergan.data import Source, TableCodec
 from wassergan.errors import unknown_name
 from wassergan.settings import TrainSettings
 
@@ -21,7 +22,6 @@ _COMMON: Values = {
     "maps": 64,
     "activation": "leaky_relu",
     "pack": 1,
-    "waves": 0,
     "latent_dim": 128,
     "batch_size": 64,
     "critic_steps": 5,
@@ -41,6 +41,7 @@ LARGEST_NARROW_VECTOR = 16
 LARGEST_SMALL_SAMPLE = 256
 LARGEST_MLP_SAMPLE = 4096
 LEAST_FOR_LARGE_BATCHES = 2000
+LEAST_LATENT, MOST_LATENT = 8, 64  # of tables: a number for two channels; with more, sharp relations come out blurred
 
 
 @dataclass(frozen=True)
@@ -136,13 +137,13 @@ def _default(shape: tuple[int, ...], count: int) -> Values:
     }
 
 
-def _table(count: int) -> Values:
+def _table(count: int, channels: int) -> Values:
     """Our own for tables, from the measurements in docs/lab-notes.md."""
     return {
         "network": "residual",
         "constraint": "lp",
         "penalty_weight": 10.0,
-        "latent_dim": 64,
+        "latent_dim": min(max(LEAST_LATENT, channels // 2), MOST_LATENT),
         "generator_widths": (256, 256, 256),
         "critic_widths": (256, 256, 256),
         "activation": "silu",
@@ -173,8 +174,19 @@ PRESETS: dict[str, Preset] = {
 }
 
 
+def resolve_for(settings: TrainSettings, source: Source) -> TrainSettings:
+    """Fill in from the preset what the user left open, by the data that will be trained on.
+
+    Raises:
+        UserError: the preset is not known.
+    """
+    codec = source.codec
+    channels = sum(field.channel for field in codec.fields) if isinstance(codec, TableCodec) else 0
+    return resolve(settings, shape=source.shape, train_count=source.train_count, kind=source.kind, channels=channels)
+
+
 def resolve(
-    settings: TrainSettings, *, shape: tuple[int, ...], train_count: int, kind: str = "vector"
+    settings: TrainSettings, *, shape: tuple[int, ...], train_count: int, kind: str = "vector", channels: int = 0
 ) -> TrainSettings:
     """Fill in from the preset what the user left open.
 
@@ -183,6 +195,7 @@ def resolve(
         shape: one sample in model space.
         train_count: training samples.
         kind: of the source; tables have a recipe of their own among the defaults.
+        channels: numbers of a table that are told by their place between quantiles.
 
     Raises:
         UserError: the preset is not known.
@@ -190,7 +203,7 @@ def resolve(
     if settings.preset not in PRESETS:
         raise unknown_name("preset", settings.preset, PRESETS)
     own = kind == "table" and settings.preset == "default"
-    values = _table(train_count) if own else PRESETS[settings.preset].values(shape, train_count)
+    values = _table(train_count, channels) if own else PRESETS[settings.preset].values(shape, train_count)
     resolved = settings.with_defaults({**_COMMON, **values})
     # Batch normalisation is the convolutional generator's of DCGAN; the MLPs of the papers have none.
     resolved = resolved.with_defaults(

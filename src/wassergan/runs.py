@@ -18,7 +18,7 @@ from wassergan.keeping import Best, Bystander, Run, keeper_of
 from wassergan.locking import Lock, held
 from wassergan.observers import Observer, Observers
 from wassergan.opening import ANOTHER, require_sizes
-from wassergan.presets import resolve
+from wassergan.presets import resolve_for
 from wassergan.runfolder import RunFolder, run_summary
 from wassergan.settings import TrainSettings
 from wassergan.training import ALONE, Checkpoints, DivergedError, Processes, RunLog, Trainer, divergence_in
@@ -66,7 +66,7 @@ def train_run(
             return _go_on(place, _changes_of(settings), "latest", observers, interrupted, processes)
         with processes.together():
             source = open_data(settings, report=observers.said)
-            settings = resolve(settings, shape=source.shape, train_count=source.train_count, kind=source.kind)
+            settings = resolve_for(settings, source)
             run = Run(settings, place, source, build_trainer(settings, source, processes, report=observers.said))
             keeper = keeper_of(run, processes, observers)
         # Only now, when nothing in the user's input can fail any more.

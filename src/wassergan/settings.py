@@ -198,12 +198,6 @@ class TrainSettings:
     pack: int | None = setting(
         None, "Samples that the critic scores together (PacGAN).", parse=positive_int, group="Recipe"
     )
-    waves: int | None = setting(
-        None,
-        "Frequencies in which the critic sees the numbers of a table beside themselves.",
-        parse=whole_number,
-        group="Recipe",
-    )
     latent_dim: int | None = setting(None, "Numbers in a latent vector.", parse=positive_int, group="Recipe")
     batch_size: int | None = setting(None, "Samples per step.", parse=positive_int, group="Recipe")
     critic_steps: int | None = setting(None, "Critic steps per generator step.", parse=positive_int, group="Recipe")

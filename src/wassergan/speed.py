@@ -10,7 +10,7 @@ import torch
 
 from wassergan.building import build_trainer, open_data, weight_count
 from wassergan.errors import UserError
-from wassergan.presets import resolve
+from wassergan.presets import resolve_for
 from wassergan.settings import TrainSettings
 from wassergan.training import Trainer
 
@@ -64,7 +64,7 @@ def measure(settings: Sequence[TrainSettings], *, seconds: float, rounds: int = 
     resolved, trainers = [], []
     for each in settings:
         source = open_data(each, report=lambda sentence: None)
-        each = resolve(each, shape=source.shape, train_count=source.train_count, kind=source.kind)
+        each = resolve_for(each, source)
         trainer = build_trainer(each, source)
         resolved.append((each, torch.get_num_threads()))
         trainers.append(trainer)

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 import torch
 
+from wassergan.data import open_source
 from wassergan.errors import UserError
 from wassergan.opening import open_sampler
-from wassergan.presets import resolve
+from wassergan.presets import resolve, resolve_for
 from wassergan.runs import train_run
 from wassergan.settings import TrainSettings
 
@@ -150,6 +152,16 @@ def test_tables_have_a_recipe_of_their_own_unless_told_otherwise() -> None:
         *("residual", "lp", 10.0, 500, 1),
     )
     assert resolve(TrainSettings(), shape=(40,), train_count=300, kind="table").batch_size == 64
+    for channels, latent_dim in ((0, 8), (17, 8), (40, 20), (500, 64)):
+        settings = resolve(TrainSettings(), shape=(40,), train_count=300, kind="table", channels=channels)
+        assert settings.latent_dim == latent_dim
+
+
+def test_the_latent_vector_of_a_table_grows_with_its_channels() -> None:
+    numbers = np.random.default_rng(0).normal(size=(300, 30)).tolist()
+    columns = {f"c{number}": [row[number] for row in numbers] for number in range(30)} | {"kind": ["a", "b"] * 150}
+    source = open_source(pandas.DataFrame(columns))
+    assert resolve_for(TrainSettings(), source).latent_dim == 15  # and none for the category
     assert resolve(TrainSettings(preset="wgan"), shape=(40,), train_count=300, kind="table").network == "mlp"
     assert resolve(TrainSettings(), shape=(40,), train_count=30_000).network == "mlp"
 

@@ -57,6 +57,14 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
         read_idx(path)
 
 
+def test_a_file_without_values_is_refused_whatever_its_other_sizes(tmp_path: Path) -> None:
+    for number, shape in enumerate([(0,), (3_675_667_019, 4_185_512_224, 0)]):
+        path = tmp_path / f"{number}.idx"
+        path.write_bytes(bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape))
+        with pytest.raises(UserError, match="holds no values"):
+            read_idx(path)
+
+
 def test_a_file_that_ends_inside_its_header_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.idx"
     path.write_bytes(b"\0\0\x08\x03\0\0\0\x05")

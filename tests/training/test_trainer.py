@@ -81,6 +81,14 @@ def after_each_step(optimizer: FusedAdam, note: Callable[[], None]) -> None:
     optimizer.step = noted  # type: ignore[method-assign]
 
 
+def identity(size: int) -> nn.Module:
+    """What makes latent vectors of themselves."""
+    same = nn.Linear(size, size, bias=False).eval()
+    with torch.no_grad():
+        same.weight.copy_(torch.eye(size))
+    return same
+
+
 def count_steps(optimizer: FusedAdam) -> list[int]:
     steps: list[int] = []
     after_each_step(optimizer, lambda: steps.append(1))
@@ -396,11 +404,12 @@ def test_looking_leaves_running_statistics_and_modes_alone(
 def test_samples_do_not_depend_on_how_they_are_batched(make_trainer: MakeTrainer) -> None:
     trainer = make_trainer(network="conv", maps=4)
     trainer.train(steps=3, tick_due=NEVER)
+    same = identity(3)
     for generator in (trainer.averaged_generator, trainer.generator):  # the second is in training mode
         together = torch.cat(list(sample_chunks(generator, 1500, latent_dim=3, seed=2)))
         first = torch.cat(list(sample_chunks(generator, 3, latent_dim=3, seed=2)))
         torch.testing.assert_close(first, together[:3], rtol=0, atol=1e-5)
-        latent = torch.randn(1024, 3, generator=torch.Generator().manual_seed(2))
+        (latent,) = sample_chunks(same, 5, latent_dim=3, seed=2)
         with torch.no_grad():
             alone = torch.cat([copy.deepcopy(generator).eval()(latent[i : i + 1]) for i in range(5)])
         torch.testing.assert_close(alone, together[:5], rtol=0, atol=1e-5)
@@ -579,3 +588,12 @@ def test_a_lazy_penalty_acts_on_every_so_many_critic_steps_also_after_a_resume(
     begun.train(steps=1)
     resumed(begun, lambda: build(second)).train(steps=2)
     assert first + [3 + index for index in second] == due
+
+
+# A run of seed s has weights made of the numbers that follow from s; samples of seed s must not be drawn with them.
+def test_latents_are_not_the_numbers_that_weights_of_the_same_seed_were_made_of() -> None:
+    (latents,) = sample_chunks(identity(6), 50, latent_dim=6, seed=3)
+    (others,) = sample_chunks(identity(6), 50, latent_dim=6, seed=4)
+    straight = torch.randn(5000, generator=torch.Generator().manual_seed(3))
+    assert not torch.isin(latents, straight).any()
+    assert not torch.isin(latents, others).any()

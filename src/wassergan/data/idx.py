@@ -41,6 +41,8 @@ def read_idx(path: Path) -> NDArray[Any]:
             if len(sizes) < 4 * rank:
                 raise UserError(f"{path} ends inside its header")
             shape = struct.unpack(f">{rank}I", sizes)
+            if 0 in shape:  # beside other sizes that no array can have, maybe
+                raise UserError(f"{path} holds no values", found=f"shape {shape}")
             expected = math.prod(shape) * dtype.itemsize
             if path.suffix == ".gz":
                 require_room(expected, path)

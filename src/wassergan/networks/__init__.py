@@ -13,7 +13,6 @@ from wassergan.networks.heads import Bounded
 from wassergan.networks.mlp import MLPCritic, MLPGenerator
 from wassergan.networks.residual import ResidualGenerator
 from wassergan.networks.resnet import ResNetCritic, ResNetGenerator
-from wassergan.networks.waves import Waves
 
 __all__ = [
     "NETWORKS",
@@ -29,7 +28,6 @@ __all__ = [
     "ResNetGenerator",
     "ResidualGenerator",
     "TableHead",
-    "Waves",
     "build_networks",
     "check_critic",
     "check_generator",
@@ -56,7 +54,6 @@ def build_networks(
     seed: int,
     context_dim: int = 0,
     pack: int = 1,
-    waves: int = 0,
 ) -> tuple[nn.Module, nn.Module]:
     """A generator and a critic for samples of a shape; the same seed gives the same weights.
 
@@ -75,7 +72,6 @@ def build_networks(
         seed: of the initial weights; the global random state is left as it was.
         context_dim: numbers that say under which condition a sample is drawn; they come before the latent vector.
         pack: samples that the critic scores together (see `training.packed`).
-        waves: frequencies in which an `mlp` critic sees the channels that a `TableHead` has.
 
     Raises:
         UserError: an unknown name, or a shape that the network cannot take.
@@ -95,14 +91,10 @@ def build_networks(
                     activation=activation,
                     norm=generator_norm,
                 )
-                critic = MLPCritic(
-                    scored,
-                    widths=critic_widths,
-                    activation=critic_activation,
-                    context_dim=told,
-                    waves=_waves(drawing, waves, shape[0], pack),
+                return (
+                    generator if drawing is None else DrawingGenerator(generator, drawing),
+                    MLPCritic(scored, widths=critic_widths, activation=critic_activation, context_dim=told),
                 )
-                return generator if drawing is None else DrawingGenerator(generator, drawing), critic
             case "conv":
                 return (
                     ConvGenerator(inputs, shape, head=head, maps=maps, norm=generator_norm),
@@ -114,9 +106,3 @@ def build_networks(
                     ResNetCritic(scored, maps=maps, norm=critic_norm, context_dim=told),
                 )
     raise unknown_name("network", kind, NETWORKS)
-
-
-def _waves(head: TableHead | None, count: int, width: int, pack: int) -> Waves | None:
-    """What the critic sees rows through; None where there are no waves to be added."""
-    places = [row * width + place for row in range(pack) for _, place in (head.channels if head else [])]
-    return Waves(places, count) if places and count else None

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from wassergan.errors import unknown_name
 from wassergan.networks.activations import activation_named
-from wassergan.networks.waves import Waves
 
 NORMS = ("none", "layer")
 
@@ -78,7 +77,6 @@ class MLPCritic(nn.Module):
         widths: hidden widths.
         activation: `leaky_relu`, `silu` or `maxmin`.
         context_dim: numbers that say under which condition a sample was drawn.
-        waves: what flat samples are seen through, or None for the samples as they are.
     """
 
     def __init__(
@@ -88,18 +86,15 @@ class MLPCritic(nn.Module):
         widths: Sequence[int] = (1024, 512, 256),
         activation: str = "leaky_relu",
         context_dim: int = 0,
-        waves: Waves | None = None,
     ) -> None:
         super().__init__()
-        self.waves = waves
-        inputs = math.prod(shape) + (waves.added() if waves else 0) + context_dim
+        inputs = math.prod(shape) + context_dim
         hidden = hidden_layers(inputs, widths, norm="none", activation_name=activation)
         self.body = nn.Sequential(*hidden, nn.Linear(widths[-1] if widths else inputs, 1))
 
     def forward(self, samples: Tensor, context: Tensor | None = None) -> Tensor:
         """(n, *shape), and (n, context_dim) if there is any, to (n,)."""
-        values = samples.flatten(1)
-        return torch.squeeze(self.body(beside(self.waves(values) if self.waves else values, context)), 1)
+        return torch.squeeze(self.body(beside(samples.flatten(1), context)), 1)
 
     def lipschitz_chain(self) -> nn.Sequential:
         """All layers: what is left is reshaping."""

@@ -23,7 +23,7 @@ from wassergan.constraints import (
     Unconstrained,
     points_between,
 )
-from wassergan.networks import MLPCritic, Waves
+from wassergan.networks import MLPCritic
 from wassergan.objectives import Objective
 
 CONSTRAINTS = (GradientPenalty, LipschitzPenalty, Clipping, Unconstrained)  # a subclass may do other things
@@ -61,11 +61,10 @@ class ClosedForm:
     Args:
         layers: its linear layers, in order; the last has one output.
         slopes: of each leaky ReLU between them, on the negative side.
-        waves: what samples are seen through, if anything.
     """
 
-    def __init__(self, layers: list[nn.Linear], slopes: list[float], waves: Waves | None = None) -> None:
-        self._layers, self._slopes, self._waves = layers, slopes, waves
+    def __init__(self, layers: list[nn.Linear], slopes: list[float]) -> None:
+        self._layers, self._slopes = layers, slopes
 
     @classmethod
     def of(cls, critic: nn.Module, constraint: Constraint) -> "ClosedForm | None":
@@ -77,7 +76,7 @@ class ClosedForm:
         activations = [layer for layer in hidden[1::2] if is_plain(layer, nn.LeakyReLU)]
         if len(layers) + len(activations) < len(critic.body):
             return None
-        return cls(layers, [layer.negative_slope for layer in activations], critic.waves)
+        return cls(layers, [layer.negative_slope for layer in activations])
 
     @torch.no_grad()
     def backward(self, real: Tensor, fake: Tensor, loss: Loss, context: Tensor | None = None) -> dict[str, Tensor]:
@@ -95,8 +94,7 @@ class ClosedForm:
         weights: list[Tensor] = [layer.weight for layer in self._layers]
         biases: list[Tensor] = [layer.bias for layer in self._layers]
         count, scored = real.shape[0], real.shape[0] + fake.shape[0]
-        samples = torch.cat(batches).flatten(1)
-        points = self._seen(samples)
+        points = torch.cat(batches).flatten(1)
         free = points.shape[1]
         if context is not None:
             points = torch.cat([points, context.to(points).repeat(len(batches), 1)], 1)
@@ -116,11 +114,10 @@ class ClosedForm:
             by_score.append(torch.ones_like(real_scores))
         deltas = self._back(torch.cat(by_score).to(points.dtype)[:, None], linear, weights)
         if loss.penalised:
-            between, slopes = samples[scored:], (deltas[0][scored:] @ weights[0][:, :free]).to(real.dtype)
-            if self._waves:
-                slopes = self._waves.pull(between, slopes)
-            statistics["penalty"], pushed = slope_penalty(loss, slopes)
-            self._push(self._waves.push(between, pushed) if self._waves else pushed, inputs, linear, weights)
+            statistics["penalty"], pushed = slope_penalty(
+                loss, (deltas[0][scored:] @ weights[0][:, :free]).to(real.dtype)
+            )
+            self._push(pushed, inputs, linear, weights)
 
         for layer, delta, given in zip(self._layers, deltas, inputs, strict=True):
             layer.weight.grad = (delta.T @ given).to(real.dtype)
@@ -141,7 +138,7 @@ class ClosedForm:
         """
         weights: list[Tensor] = [layer.weight for layer in self._layers]
         biases: list[Tensor] = [layer.bias for layer in self._layers]
-        points = self._seen(fake.flatten(1))
+        points = fake.flatten(1)
         free = points.shape[1]
         if context is not None:
             points = torch.cat([points, context.to(points)], 1)
@@ -151,13 +148,8 @@ class ClosedForm:
         inputs, linear = self._forward(points, weights, biases)
         scores = torch.addmv(biases[-1], inputs[-1], weights[-1][0]).to(self._layers[0].weight.dtype)
         by_score = objective.generator_loss_slopes(scores).to(points.dtype)
-        gradient = (self._back(by_score[:, None], linear, weights)[0] @ weights[0][:, :free]).to(fake.dtype)
-        if self._waves:
-            gradient = self._waves.pull(fake.flatten(1), gradient)
-        return objective.generator_loss(scores), gradient.view_as(fake)
-
-    def _seen(self, samples: Tensor) -> Tensor:
-        return self._waves(samples) if self._waves else samples
+        gradient = self._back(by_score[:, None], linear, weights)[0] @ weights[0][:, :free]
+        return objective.generator_loss(scores), gradient.view_as(fake).to(fake.dtype)
 
     def _forward(
         self, points: Tensor, weights: list[Tensor], biases: list[Tensor]

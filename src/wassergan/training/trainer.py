@@ -490,7 +490,8 @@ def sample_chunks(
 ) -> Iterator[Tensor]:
     """Samples in model space, in chunks on the CPU; sample i depends on the seed and i alone.
 
-    Latents come from the CPU in chunks of one fixed size, so a smaller count gives the first samples of a larger.
+    Latents come from the CPU in chunks of one fixed size, so a smaller count gives the first samples of a larger. Their
+    stream is their own: numbers straight from the seed are those that the first weights of a run of that seed were.
 
     Args:
         generator: in evaluation mode.
@@ -500,7 +501,7 @@ def sample_chunks(
         share: of the chunks, every `share.of`-th from `share.index` on; all by default.
         conditions: to draw under, if the generator was trained under some.
     """
-    rng = torch.Generator().manual_seed(seed)
+    rng = derived_rng(seed, "sampling")
     device = next(generator.parameters()).device
     ready = not any(module.training for module in generator.modules())
     for index, start in enumerate(range(0, count, SAMPLING_CHUNK)):
