@@ -1169,8 +1169,8 @@ BUGS = (
     Bug(
         "a replayed turn whose rates stay those of the recording",
         "training/optimizers.py",
-        'lr=self.rate if self._rate_on_device is None else self._rate_on_device,',
-        'lr=self.rate,',
+        "lr=self.rate if self._rate_on_device is None else self._rate_on_device,",
+        "lr=self.rate,",
         "training/test_graphs.py::test_replayed_steps_are_the_eager_ones_to_the_last_bit",
     ),
     Bug(

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "wassergan"
 # From the ground up, as in CONTRIBUTING.md; an import may only point to a lower floor, or stay within one package.
 FLOORS = (
     {"errors"},
-    {"files", "locking", "damage"},
+    {"files", "locking", "damage", "ticking"},
     {"plots"},
     {"objectives", "lipschitz", "settings", "data"},
     {"constraints", "networks"},

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from wassergan.data import open_source
 from wassergan.errors import UserError, WorkError
@@ -16,7 +14,7 @@ from wassergan.fingerprints import fingerprint
 from wassergan.observers import Observer
 from wassergan.opening import open_sampler
 from wassergan.runfolder import run_summary
-from wassergan.runs import resume_run, tick_due, train_run
+from wassergan.runs import resume_run, train_run
 from wassergan.settings import TrainSettings
 from wassergan.training import Checkpoints, Processes, load_checkpoint, read_log, save_checkpoint
 
@@ -389,15 +387,6 @@ def test_a_newer_setting_in_a_checkpoint_is_refused(finished_run: Path, tmp_path
     save_checkpoint(tmp_path / "checkpoints" / "latest.pt", content)
     with pytest.raises(UserError, match="Unknown setting: 'wormhole'"):
         open_sampler(tmp_path)
-
-
-@given(longest=st.integers(1, 400))
-def test_ticks_are_at_quarters_of_the_way_so_far_from_50_up_to_the_longest(longest: int) -> None:
-    expected, step = {0}, 0
-    while step < 2500:
-        step += min(max(50, step // 4), longest)
-        expected.add(step)
-    assert {step for step in range(2500) if tick_due(step, longest=longest)} == {s for s in expected if s < 2500}
 
 
 def test_fingerprints_tell_data_apart(tmp_path: Path) -> None:

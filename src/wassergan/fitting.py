@@ -20,8 +20,9 @@ from wassergan.evaluation import HeldoutDistance
 from wassergan.fingerprints import fingerprint, require_same_data
 from wassergan.observers import Observer
 from wassergan.runfolder import RunFolder
-from wassergan.runs import CHANGEABLE, tick_due
+from wassergan.runs import CHANGEABLE
 from wassergan.settings import TrainSettings
+from wassergan.ticking import tick_due
 from wassergan.training import Trainer
 
 Record = Mapping[str, Any]

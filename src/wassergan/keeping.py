@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from wassergan.data import ColumnConditions, Source
 from wassergan.errors import unknown_name
 from wassergan.evaluation import HeldoutDistance
@@ -15,6 +17,7 @@ from wassergan.report import write_report
 from wassergan.runfolder import RunFolder, run_summary
 from wassergan.sampling import Sampler, write_picture
 from wassergan.settings import TrainSettings
+from wassergan.ticking import figure_due, tick_due
 from wassergan.training import Checkpoints, Processes, RunLog, Trainer, read_log
 
 PREVIEW_SAMPLES = 64
@@ -98,6 +101,7 @@ class _Keeper(Bystander):
         self._distance = HeldoutDistance(run.source, latent_dim=run.trainer.latent_dim)
         self._checkpoints = Checkpoints(run.place.checkpoints, keep=run.settings.keep)
         self._log = RunLog(run.place.log)
+        self._first_figure: NDArray[Any] | None = None
 
     def start(self) -> None:
         run = self._run
@@ -106,7 +110,8 @@ class _Keeper(Bystander):
         self._bounded_at: int | None = max((each["step"] for each in logged if "w1_lower" in each), default=None)
         self._saved_at, self._curves_due = time.perf_counter(), time.perf_counter() + FIRST_CURVES_SECONDS
         step = run.trainer.step
-        if run.settings.previews and logged and logged[-1]["step"] == step and not run.place.grid(step).exists():
+        drawn = not run.settings.previews or not self._picture_due(step) or run.place.grid(step).exists()
+        if logged and logged[-1]["step"] == step and not drawn:
             self._draw_samples(run.trainer)  # killed between the checkpoint and its picture
         self._observer.started(run.settings, run.source, run.place, run.trainer)
 
@@ -124,8 +129,11 @@ class _Keeper(Bystander):
             self._best = Best(record["sliced_w1"], trainer.step)
         self._log.append(record)
         self._save(trainer, improved=improved)
-        if settings.previews:
-            self._draw_samples(trainer)
+        if settings.previews and self._picture_due(trainer.step):
+            if trainer.step == 0 and self._run.source.kind in ROWS:
+                self._first_figure = self._drawn(trainer)
+            else:
+                self._draw_samples(trainer)
         started = time.perf_counter()
         if started >= self._curves_due:
             self._draw_curves()
@@ -141,8 +149,12 @@ class _Keeper(Bystander):
 
     def stepped(self, trainer: Trainer) -> None:
         self._observer.stepped(trainer)
+        self._draw_first_figure()
 
     def finish(self) -> None:
+        self._draw_first_figure()
+        if self._run.settings.previews and not self._run.place.grid(self._run.trainer.step).exists():
+            self._draw_samples(self._run.trainer)
         self._draw_curves()
         write_run_report(self._run.place.path)
 
@@ -177,15 +189,32 @@ class _Keeper(Bystander):
         self._checkpoints.save(content, step=trainer.step, best=improved)
         self._saved_at = time.perf_counter()
 
+    def _picture_due(self, step: int) -> bool:
+        """At every tick where a picture is samples side by side; figures of rows take longer."""
+        longest = self._run.settings.tick_steps
+        off_rule = not tick_due(step, longest=longest)  # the end of a run
+        return self._run.source.kind not in ROWS or off_rule or figure_due(step, longest=longest)
+
     def _draw_samples(self, trainer: Trainer) -> None:
+        self._picture(self._drawn(trainer), trainer.step)
+
+    def _draw_first_figure(self) -> None:
+        """The figure of step 0, once a step was taken: what draws it takes seconds to import."""
+        if self._first_figure is not None:
+            self._picture(self._first_figure, 0)
+            self._first_figure = None
+
+    def _drawn(self, trainer: Trainer) -> NDArray[Any]:
         source = self._run.source
         count = PREVIEW_VECTORS if source.kind in ROWS else PREVIEW_SAMPLES
         drawn = Sampler(
             trainer.averaged_generator, trainer.latent_dim, source.codec, source.kind, _conditions_of(source)
         )
-        samples = drawn.draw(count)
-        path = self._run.place.grid(trainer.step)
-        write_picture(samples, path, codec=source.codec, kind=source.kind, real=self._real)
+        return drawn.draw(count)
+
+    def _picture(self, samples: NDArray[Any], step: int) -> None:
+        source = self._run.source
+        write_picture(samples, self._run.place.grid(step), codec=source.codec, kind=source.kind, real=self._real)
 
     def _draw_curves(self) -> None:
         from wassergan.plots import curves_figure, save_figure  # matplotlib takes half a second to import

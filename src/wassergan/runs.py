@@ -21,6 +21,7 @@ from wassergan.opening import ANOTHER, require_sizes
 from wassergan.presets import resolve_for
 from wassergan.runfolder import RunFolder, run_summary
 from wassergan.settings import TrainSettings
+from wassergan.ticking import tick_due
 from wassergan.training import ALONE, Checkpoints, DivergedError, Processes, RunLog, Trainer, divergence_in
 
 # Settings that a resumed run may change: how long it goes on, where the data lie now, and what it writes.
@@ -29,8 +30,6 @@ CHANGEABLE = (
     *("on_divergence", "rollbacks", "cuda_graphs"),
 )
 ROLLBACK_FACTOR = 0.25  # on the rates, each time
-TICK_GROWTH = 4  # between ticks lies a quarter of the steps so far
-FIRST_TICK = 50
 
 
 def train_run(
@@ -105,22 +104,6 @@ def resume_run(
         processes.from_first(place.require_run)
         place = stack.enter_context(_locked(place, observers, processes))
         return _go_on(place, changes, checkpoint, observers, interrupted, processes)
-
-
-def tick_due(step: int, *, longest: int) -> bool:
-    """Ticks at step 0, then at growing distances: a quarter of the steps so far, from 50 up to `longest`.
-
-    A rule of the step alone, so that equal runs tick alike and a resumed run ticks where it would have.
-    """
-    if step == 0:
-        return True
-    reached, distance = 0, min(FIRST_TICK, longest)
-    while reached < step:
-        distance = min(max(FIRST_TICK, reached // TICK_GROWTH), longest)
-        if distance == longest:
-            return (step - reached) % longest == 0
-        reached += distance
-    return reached == step
 
 
 def _observers(observer: Observer | None, processes: Processes) -> Observers:

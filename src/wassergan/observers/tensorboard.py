@@ -49,6 +49,7 @@ class TensorBoardObserver(Observer):
                 "TensorBoard is not installed", mend="pip install 'wassergan[tensorboard]', or train --no-tensorboard"
             )
         self._writer: Any = None
+        self._awaited: list[int] = []
 
     def started(self, settings: TrainSettings, source: Source, folder: RunFolder, trainer: Trainer) -> None:
         """Open the writer and write the settings."""
@@ -73,18 +74,26 @@ class TensorBoardObserver(Observer):
         for name, value in record.items():
             if name != "step":
                 self._writer.add_scalar(f"{_heading(name)}/{name}", value, step)
-        grid = self._folder.grid(step)
-        if grid.exists():
-            with Image.open(grid) as picture:
-                pixels = np.asarray(picture.convert("RGB"))
-            self._writer.add_image("samples", pixels, step, dataformats="HWC")
+        self._awaited.append(step)
+        self._write_grids()
         self._writer.flush()
 
     def close(self) -> None:
         """Close the event file."""
         if self._writer is not None:
+            self._write_grids()
             self._writer.close()
             self._writer = None
+
+    def _write_grids(self) -> None:
+        """The grids of ticks that are there by now: not every tick has one, and some are drawn a little later."""
+        for step in self._awaited:
+            grid = self._folder.grid(step)
+            if grid.exists():
+                with Image.open(grid) as picture:
+                    pixels = np.asarray(picture.convert("RGB"))
+                self._writer.add_image("samples", pixels, step, dataformats="HWC")
+        self._awaited = [step for step in self._awaited[-1:] if not self._folder.grid(step).exists()]
 
 
 def _heading(name: str) -> str:

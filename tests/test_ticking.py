@@ -1,0 +1,34 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wassergan.ticking import figure_due, tick_due, ticks
+
+
+@given(longest=st.integers(1, 400))
+def test_ticks_are_at_quarters_of_the_way_so_far_from_50_up_to_the_longest(longest: int) -> None:
+    expected, step = {0}, 0
+    while step < 2500:
+        step += min(max(50, step // 4), longest)
+        expected.add(step)
+    assert {step for step in range(2500) if tick_due(step, longest=longest)} == {s for s in expected if s < 2500}
+
+
+def test_ticks_come_in_their_order_without_end() -> None:
+    found = [tick for tick, _ in zip(ticks(100), range(8), strict=False)]
+    assert found == [0, 50, 100, 150, 200, 250, 312, 390]
+
+
+@given(longest=st.integers(1, 400))
+def test_figures_are_at_ticks_and_no_further_apart_than_a_doubling_or_twice_the_longest(longest: int) -> None:
+    drawn = [step for step in range(4000) if figure_due(step, longest=longest)]
+    assert drawn[0] == 0
+    assert all(tick_due(step, longest=longest) for step in drawn)
+    for before, after in zip(drawn, drawn[1:], strict=False):
+        assert after >= 2 * before or after - before >= longest
+        # The first tick that is far enough, and ticks are at most `longest` apart.
+        assert after <= min(max(2 * before, 1), before + longest) + longest
+
+
+def test_figures_of_a_usual_run() -> None:
+    drawn = [step for step in range(8000) if figure_due(step, longest=1000)]
+    assert drawn == [0, 50, 100, 200, 487, 1187, 2316, 3618, 5522, 6522, 7522]
