@@ -9,7 +9,8 @@ in five each). After every kill the checkpoints must load and the log may at mos
 weights, optimisers, random states, log (but for its times), pictures and files must be those of the undisturbed run.
 Then the same with two processes of torchrun, of which one or all are killed; and runs that SIGTERM, SIGINT or two of
 them stop at random moments, also while they measure, with the seconds that they took to save. Attempts are forks of a
-process that has imported everything. Writes docs/results/kills.json and .md; exits with 1 if anything was lost.
+process that has imported everything. Writes docs/results/kills.json and .md, which keep what an earlier call found of
+parts that this one leaves out (0 of a kind); exits with 1 if anything was lost.
 """
 
 import argparse
@@ -345,11 +346,15 @@ def main() -> None:
             }
             rows.append({"what": "signals", "detail": detail, "lost": []})
             print(rows[-1], flush=True)
-    from results import write_results
+    from results import FOLDER, write_results
 
     for row in rows:
         row["detail"] = ", ".join(f"{name}: {value}" for name, value in row["detail"].items())
         row["lost"] = "; ".join(row["lost"][:5]) or "nothing"
+    earlier = FOLDER / "kills.json"
+    if earlier.exists():  # of the parts that this call left out
+        done = {row["what"] for row in rows}
+        rows += [row for row in json.loads(earlier.read_text())["rows"] if row["what"] not in done]
     counts = f"--kills {options.kills} --group-kills {options.group_kills} --stops {options.stops}"
     command = f"python benchmarks/kills.py {counts} --seed {options.seed}"
     write_results("kills", "Killed and resumed", rows, summary={}, command=command)

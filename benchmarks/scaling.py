@@ -1,6 +1,7 @@
 """Measure one and two processes, check a cost model on them, and let it predict many.
 
-    python benchmarks/scaling.py
+    python benchmarks/scaling.py              # six minutes on two quiet cores
+    python benchmarks/scaling.py --apart      # anew only what two runs cost each other; the rest stays as it was
 
 The model of a generator step on W processes with a batch of B rows in all:
 
@@ -8,7 +9,8 @@ The model of a generator step on W processes with a batch of B rows in all:
 
 There is one all-reduce of all gradients per critic step and one per generator step. t0 and t1 are fitted to runs of
 one process at three batch sizes; latency and bandwidth to all-reduces between two processes. What it says of two
-processes is then held to runs of two processes. Results go to docs/results/scaling.json; docs/scaling.md explains them.
+processes is then held to runs of two processes, once with t0 + t1 · B / W and once with what a run of B / W rows takes
+while another of its kind runs beside it: two cores share caches and memory, and two GPUs do not. Results go to docs/results/scaling.json; docs/scaling.md explains them.
 """
 
 import json
@@ -41,17 +43,30 @@ def make_data(folder, shape):
     return path
 
 
-def seconds_per_step(data, flags, *, processes, batch, folder, steps):
-    """One run's seconds per generator step, warm-up left out, one thread per process."""
-    run = Path(tempfile.mkdtemp(dir=folder)) / "run"
+def seconds_per_step(data, flags, *, processes, batch, folder, steps, at_once=1):
+    """A run's seconds per generator step, warm-up left out, one thread per process; the mean of runs at once."""
+    runs = [Path(tempfile.mkdtemp(dir=folder)) / "run" for _ in range(at_once)]
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)] * (processes > 1)
     command = [sys.executable, *launcher, "-m", "wassergan", "train", str(data), *flags]
-    command += ["--steps", str(steps), "--batch-size", str(batch), "--threads", "1", "--no-previews", "--out", str(run)]
-    subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True)
-    told = subprocess.run(
-        [sys.executable, "-m", "wassergan", "info", str(run), "--json"], check=True, capture_output=True, text=True
-    )
-    return 1 / json.loads(told.stdout)["steps_per_second"]
+    command += ["--steps", str(steps), "--batch-size", str(batch), "--threads", "1", "--no-previews"]
+    trainings = [
+        subprocess.Popen(
+            [*command, "--out", str(run)],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for run in runs
+    ]
+    if any([training.wait() for training in trainings]):
+        raise SystemExit(f"{' '.join(command)} failed")
+    seconds = []
+    for run in runs:
+        told = subprocess.run(
+            [sys.executable, "-m", "wassergan", "info", str(run), "--json"], check=True, capture_output=True, text=True
+        )
+        seconds.append(1 / json.loads(told.stdout)["steps_per_second"])
+    return sum(seconds) / len(seconds)
 
 
 def weights(data, flags, batch):
@@ -141,6 +156,24 @@ def measure(name, case, folder, link):
     }
 
 
+def measure_apart(name, case, found, folder):
+    """How much slower a process is while another trains beside it, on its own: what two share besides gradients."""
+    data, batch = make_data(folder, case["shape"]), case["batch"]
+    alone = {run["batch"]: run["milliseconds"] for run in found["runs"] if run["processes"] == 1}
+    for run in found["runs"]:
+        if run["processes"] == 2:
+            rows = run["batch"] // 2
+            both = [
+                seconds_per_step(data, case["flags"], processes=1, batch=rows, folder=folder, steps=STEPS, at_once=2)
+                for _ in range(ROUNDS)
+            ]
+            print(name, "apart", rows, [f"{took * 1e3:.1f} ms" for took in both], file=sys.stderr, flush=True)
+            run["apart"] = 1e3 * median(both)
+            spoken = run["model"] - 1e3 * (found["t0"] + found["t1"] * rows)
+            run["model_with_apart"] = run["apart"] + spoken
+            run["slowdown"] = run["apart"] / alone[rows]
+
+
 def predict(case):
     """Share of a step that is communication, at 64 rows per process, if a process computes a hundred times as fast."""
     sizes, counts, rows = (case["critic"], case["generator"]), (case["critic_steps"], 1), 64
@@ -161,6 +194,13 @@ def predict(case):
 
 
 def main():
+    if "--apart" in sys.argv:
+        results = json.loads((RESULTS / "scaling.json").read_text())
+        with tempfile.TemporaryDirectory() as folder:
+            for name, case in CASES.items():
+                measure_apart(name, case, results["cases"][name], Path(folder))
+        (RESULTS / "scaling.json").write_text(json.dumps(results, indent=1) + "\n")
+        return
     sizes = [10_000, 100_000, 1_000_000, 4_000_000]
     times = all_reduce_seconds(sizes)
     latency, slope = line([(4 * size, took) for size, took in zip(sizes, times, strict=True)])
@@ -173,6 +213,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for name, case in CASES.items():
             results["cases"][name] = measure(name, case, Path(folder), link)
+            measure_apart(name, case, results["cases"][name], Path(folder))
             results["cases"][name]["prediction"] = predict(results["cases"][name])
     (RESULTS / "scaling.json").write_text(json.dumps(results, indent=1) + "\n")
     print(json.dumps(results, indent=1))
