@@ -10,7 +10,8 @@ The model of a generator step on W processes with a batch of B rows in all:
 There is one all-reduce of all gradients per critic step and one per generator step. t0 and t1 are fitted to runs of
 one process at three batch sizes; latency and bandwidth to all-reduces between two processes. What it says of two
 processes is then held to runs of two processes, once with t0 + t1 · B / W and once with what a run of B / W rows takes
-while another of its kind runs beside it: two cores share caches and memory, and two GPUs do not. Results go to docs/results/scaling.json; docs/scaling.md explains them.
+while another of its kind runs beside it: two cores share caches and memory, and two GPUs do not. Results go to
+docs/results/scaling.json; docs/scaling.md explains them.
 """
 
 import json
@@ -58,7 +59,8 @@ def seconds_per_step(data, flags, *, processes, batch, folder, steps, at_once=1)
         )
         for run in runs
     ]
-    if any([training.wait() for training in trainings]):
+    codes = [training.wait() for training in trainings]
+    if any(codes):
         raise SystemExit(f"{' '.join(command)} failed")
     seconds = []
     for run in runs:
@@ -158,7 +160,7 @@ def measure(name, case, folder, link):
 
 def measure_apart(name, case, found, folder):
     """How much slower a process is while another trains beside it, on its own: what two share besides gradients."""
-    data, batch = make_data(folder, case["shape"]), case["batch"]
+    data = make_data(folder, case["shape"])
     alone = {run["batch"]: run["milliseconds"] for run in found["runs"] if run["processes"] == 1}
     for run in found["runs"]:
         if run["processes"] == 2:
