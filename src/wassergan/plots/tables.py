@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from wassergan.plots.common import GENERATED, REAL, plain_text
 
 MOST_PANELS, MOST_BARS = 24, 8  # columns, and levels of a category, that are drawn
+MOST_LETTERS, LETTER = 18, 0.062  # of a level's name, and inches of one
+MISSING = "(missing)"
+PANEL = (3.4, 2.3)  # inches
 
 
 def table_figure(
@@ -26,7 +29,19 @@ def table_figure(
     shown = list(names.items())[:MOST_PANELS]
     columns = min(4, len(shown))
     rows = math.ceil(len(shown) / columns)
-    figure = Figure(figsize=(3.4 * columns, 2.3 * rows), layout="constrained")
+    # Room for the longest level of any panel: to have it found out by Matplotlib takes as long as all the drawing.
+    letters = max(
+        [0, *(min(len(level), MOST_LETTERS) for _, levels in shown for level in (*levels, *[MISSING] * bool(levels)))]
+    )
+    figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * rows))
+    figure.subplots_adjust(
+        left=(0.15 + LETTER * letters) / (PANEL[0] * columns),
+        right=1 - 0.1 / (PANEL[0] * columns),
+        bottom=0.3 / (PANEL[1] * rows),
+        top=1 - 0.25 / (PANEL[1] * rows),
+        wspace=(0.25 + LETTER * letters) / (PANEL[0] - 0.25 - LETTER * letters),
+        hspace=0.5 / (PANEL[1] - 0.5),
+    )
     drawn = [("generated", GENERATED, samples)] + ([] if real is None else [("real", REAL, real)])
     for place, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
         if place >= len(shown):
@@ -51,7 +66,7 @@ def _histograms(axes: Axes, columns: Sequence[tuple[str, str, NDArray[np.float64
     bins = np.linspace(low, high if high > low else low + 1, 31).tolist()
     for label, colour, values in columns:
         kept = values[~np.isnan(values)]
-        axes.hist(kept, bins, weights=np.full(len(kept), 1 / len(values)), color=colour, alpha=0.5, label=label)
+        axes.stairs(np.histogram(kept, bins)[0] / len(values), bins, fill=True, color=colour, alpha=0.5, label=label)
         if len(kept) < len(values):
             axes.plot([], [], " ", label=f"{1 - len(kept) / len(values):.1%} missing")
     axes.set_yticks([])
@@ -65,5 +80,6 @@ def _shares(axes: Axes, levels: Sequence[str], columns: Sequence[tuple[str, str,
     for number, (label, colour, values) in enumerate(columns):
         shares = [*(float((values == level).mean()) for level in chosen), float(np.isnan(values).mean())]
         axes.barh(np.arange(len(shares)) + number * height, shares, height, color=colour, label=label)
-    axes.set_yticks(np.arange(len(chosen) + 1), [*(plain_text(levels[level][:18]) for level in chosen), "(missing)"])
+    told = [*(plain_text(levels[level][:MOST_LETTERS]) for level in chosen), MISSING]
+    axes.set_yticks(np.arange(len(told)), told)
     axes.invert_yaxis()
