@@ -30,9 +30,8 @@ def table_figure(
     columns = min(4, len(shown))
     rows = math.ceil(len(shown) / columns)
     # Room for the longest level of any panel: to have it found out by Matplotlib takes as long as all the drawing.
-    letters = max(
-        [0, *(min(len(level), MOST_LETTERS) for _, levels in shown for level in (*levels, *[MISSING] * bool(levels)))]
-    )
+    told = (level for _, levels in shown if levels for level in (*levels, MISSING))
+    letters = max((min(len(level), MOST_LETTERS) for level in told), default=0)
     figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * rows))
     figure.subplots_adjust(
         left=(0.15 + LETTER * letters) / (PANEL[0] * columns),
