@@ -1,6 +1,6 @@
 """A long run watched from outside: memory, open file handles and disk, once a minute.
 
-    nice -n 19 python benchmarks/soak.py [--budget 2h] [--every 60] [--folder FOLDER]
+    python benchmarks/soak.py [--budget 2h] [--every 60] [--folder FOLDER]
 
 Trains on the digits with a tick every 1000 steps, previews, W1 bounds, checkpoints and TensorBoard, as
 `wassergan train` does, and reads the process's numbers from /proc. Meanwhile `wassergan evaluate` and
@@ -138,7 +138,7 @@ def main() -> None:
     facts |= {f"{name} per hour": round(slope(rows, name), 4) for name in ("RSS MiB", "handles", "checkpoints MiB")}
     write_results(
         "soak", "A long run watched once a minute", rows, summary=facts,
-        command=f"nice -n 19 python benchmarks/soak.py --budget {options.budget} --every {options.every:g}",
+        command=f"python benchmarks/soak.py --budget {options.budget} --every {options.every:g}",
     )  # fmt: skip
 
 

@@ -51,8 +51,11 @@ def test_the_bridge_to_mlflow_hands_on_settings_numbers_and_grids(tmp_path: Path
     first, *rest = [json.loads(line) for line in client.path.read_text().splitlines()]
     assert first["params"]["constraint"] == "lp" and first["params"]["latent_dim"] == "3"
     log = read_log(tmp_path / "run" / "log.jsonl")
-    assert rest[::2] == [{"step": each.pop("step"), "metrics": each} for each in log]
-    assert [entry["artifact"] for entry in rest[1::2]] == [f"step-{step:09d}.png" for step in (0, 2, 3)]
+    numbers = [entry for entry in rest if "metrics" in entry]
+    assert numbers == [{"step": each.pop("step"), "metrics": each} for each in log]
+    # The figure of step 0 is drawn after the first step, when its tick is long told.
+    artifacts = [entry["artifact"] for entry in rest if "artifact" in entry]
+    assert artifacts == [f"step-{step:09d}.png" for step in (2, 3)]
 
 
 def words(shown: str) -> list[str]:

@@ -14,6 +14,7 @@ from wassergan.data.codec import Codec, pixel_codec
 from wassergan.errors import UserError, WorkError
 from wassergan.sampling import Sampler, write_picture, write_samples
 from wassergan.training import Processes
+from wassergan.training.seeds import derived_rng
 
 
 class Reshape(nn.Module):
@@ -54,7 +55,7 @@ def test_arrays_are_in_the_user_s_units_type_and_layout(
     samples = np.load(tmp_path / "s.npy")
     assert samples.shape == (7, *user) and samples.dtype == np.uint8
     with torch.no_grad():
-        latent = torch.randn(1024, 3, generator=torch.Generator().manual_seed(0))[:7]
+        latent = torch.randn(1024, 3, generator=derived_rng(0, "sampling"))[:7]
         levels = ((sampler.generator(latent).double() + 1) * 127.5).round()
     expected = {"NHW": levels[:, 0], "NHWC": levels.permute(0, 2, 3, 1), "NCHW": levels}[layout]
     assert np.abs(samples - expected.numpy()).max() <= 1

@@ -20,7 +20,7 @@ def test_ticks_come_in_their_order_without_end() -> None:
 
 @given(longest=st.integers(1, 400))
 def test_figures_are_at_ticks_and_no_further_apart_than_a_doubling_or_twice_the_longest(longest: int) -> None:
-    drawn = [step for step in range(4000) if figure_due(step, longest=longest)]
+    drawn = [step for step in range(1500) if figure_due(step, longest=longest)]
     assert drawn[0] == 0
     assert all(tick_due(step, longest=longest) for step in drawn)
     for before, after in zip(drawn, drawn[1:], strict=False):

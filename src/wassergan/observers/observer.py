@@ -37,7 +37,9 @@ class Observer:
         """A generator step is done; be quick, for this is part of the measured speed."""
 
     def ticked(self, record: Mapping[str, Any]) -> None:
-        """A tick is logged and saved, and its sample grid lies at `folder.grid(record["step"])` if there are any.
+        """A tick is logged and saved, and its sample grid lies at `folder.grid(record["step"])` if there is one.
+
+        Figures of rows are not drawn at every tick, and that of step 0 only after the first step.
 
         Args:
             record: what was logged: `step`, and floats by name, such as `sliced_w1`.
