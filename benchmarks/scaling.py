@@ -1,16 +1,17 @@
 """Measure one and two processes, check a cost model on them, and let it predict many.
 
-    python benchmarks/scaling.py              # six minutes on two quiet cores
+    python benchmarks/scaling.py              # a quarter of an hour on two quiet cores
     python benchmarks/scaling.py --apart      # anew only what two runs cost each other; the rest stays as it was
 
 The model of a generator step on W processes with a batch of B rows in all:
 
     t(W, B) = t0 + t1 · B / W + Σ over all-reduces of (latency · ⌈log2 W⌉ + 2 (W - 1) / W · bytes / bandwidth)
 
-There is one all-reduce of all gradients per critic step and one per generator step. t0 and t1 are fitted to runs of
-one process at three batch sizes; latency and bandwidth to all-reduces between two processes. What it says of two
-processes is then held to runs of two processes, once with t0 + t1 · B / W and once with what a run of B / W rows takes
-while another of its kind runs beside it: two cores share caches and memory, and two GPUs do not. Results go to
+There is one all-reduce of all gradients per critic step and one per generator step, and small ones for the statistics
+of batch norms: two per layer for each pass of a generator in training and two for its way back. t0 and t1 are fitted
+to runs of one process at three batch sizes; latency and bandwidth to all-reduces between two processes. What it says of
+two processes is then held to runs of two processes, once with t0 + t1 · B / W and once with what a run of B / W rows
+takes while another of its kind runs beside it: two cores share caches and memory, and two GPUs do not. Results go to
 docs/results/scaling.json; docs/scaling.md explains them.
 """
 
@@ -71,7 +72,10 @@ def seconds_per_step(data, flags, *, processes, batch, folder, steps, at_once=1)
     return sum(seconds) / len(seconds)
 
 
-def weights(data, flags, batch):
+def facts(data, flags, batch):
+    """Weights of both networks, critic steps, and batch norms, whose statistics are averaged over processes."""
+    import torch
+
     from wassergan.building import build_trainer, open_data
     from wassergan.presets import resolve_for
     from wassergan.settings import TrainSettings
@@ -82,9 +86,12 @@ def weights(data, flags, batch):
     settings = TrainSettings(data=str(data), batch_size=batch, threads=1, **named)
     source = open_data(settings, report=lambda sentence: None)
     trainer = build_trainer(resolve_for(settings, source), source)
-    return [
-        sum(p.numel() for p in net.parameters()) for net in (trainer.critic, trainer.generator)
-    ], trainer.critic_steps
+    norms = [layer for layer in trainer.generator.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+    sizes = {
+        name: sum(p.numel() for p in network.parameters())
+        for name, network in (("critic", trainer.critic), ("generator", trainer.generator))
+    }
+    return {**sizes, "critic_steps": trainer.critic_steps, "batch_norms": len(norms)}
 
 
 def all_reduce_seconds(sizes):
@@ -120,42 +127,46 @@ def line(points):
     return max(0.0, mean_y - slope * mean_x), slope
 
 
-def communication(processes, sizes, counts, latency, bandwidth):
-    if processes == 1:
-        return 0.0
+def communication(case, processes, latency, bandwidth):
+    """Seconds of a generator step's all-reduces: of all gradients, and small ones of batch norms."""
     rounds, share = math.ceil(math.log2(processes)), 2 * (processes - 1) / processes
-    return sum(
-        count * (latency * rounds + share * 4 * size / bandwidth) for size, count in zip(sizes, counts, strict=True)
-    )
+    gradients = ((case["critic"], case["critic_steps"]), (case["generator"], 1))
+    spoken = sum(count * (latency * rounds + share * 4 * size / bandwidth) for size, count in gradients)
+    # Mean and variance forward, for the fakes of every critic step and of the generator's own, and twice backward.
+    small = 2 * case["batch_norms"] * (case["critic_steps"] + 2)
+    return spoken + small * latency * rounds
 
 
-def measure(name, case, folder, link):
+def measure(name, case, folder):
     data, batch = make_data(folder, case["shape"]), case["batch"]
-    sizes, critic_steps = weights(data, case["flags"], batch)
+    found = facts(data, case["flags"], batch)
     runs = {}
     for _ in range(ROUNDS):
         for processes, rows in ((1, batch // 2), (1, batch), (1, 2 * batch), (2, batch), (2, 2 * batch)):
             took = seconds_per_step(data, case["flags"], processes=processes, batch=rows, folder=folder, steps=STEPS)
             runs.setdefault((processes, rows), []).append(took)
             print(name, processes, rows, f"{took * 1e3:.1f} ms", file=sys.stderr, flush=True)
-    t0, t1 = line([(rows, median(took)) for (processes, rows), took in runs.items() if processes == 1])
-    rows_of = []
-    for (processes, rows), took in sorted(runs.items()):
-        predicted = t0 + t1 * rows / processes + communication(processes, sizes, (critic_steps, 1), *link)
-        rows_of.append(
-            {
-                "processes": processes, "batch": rows, "milliseconds": 1e3 * median(took),
-                "slowest": 1e3 * max(took), "fastest": 1e3 * min(took), "model": 1e3 * predicted,
-            }
-        )  # fmt: skip
-    return {
-        "critic": sizes[0],
-        "generator": sizes[1],
-        "critic_steps": critic_steps,
-        "t0": t0,
-        "t1": t1,
-        "runs": rows_of,
-    }
+    found["t0"], found["t1"] = line(
+        [(rows, median(took)) for (processes, rows), took in runs.items() if processes == 1]
+    )
+    found["runs"] = [
+        {
+            "processes": processes, "batch": rows, "milliseconds": 1e3 * median(took),
+            "slowest": 1e3 * max(took), "fastest": 1e3 * min(took),
+        }
+        for (processes, rows), took in sorted(runs.items())
+    ]  # fmt: skip
+    return found
+
+
+def model(found, link):
+    """Put what the model says beside every run, and what it predicts for many."""
+    for run in found["runs"]:
+        spoken = communication(found, run["processes"], *link)
+        run["model"] = 1e3 * (found["t0"] + found["t1"] * run["batch"] / run["processes"] + spoken)
+        if "apart" in run:
+            run["model_with_apart"] = run["apart"] + 1e3 * spoken
+    found["prediction"] = predict(found)
 
 
 def measure_apart(name, case, found, folder):
@@ -171,19 +182,17 @@ def measure_apart(name, case, found, folder):
             ]
             print(name, "apart", rows, [f"{took * 1e3:.1f} ms" for took in both], file=sys.stderr, flush=True)
             run["apart"] = 1e3 * median(both)
-            spoken = run["model"] - 1e3 * (found["t0"] + found["t1"] * rows)
-            run["model_with_apart"] = run["apart"] + spoken
             run["slowdown"] = run["apart"] / alone[rows]
 
 
 def predict(case):
     """Share of a step that is communication, at 64 rows per process, if a process computes a hundred times as fast."""
-    sizes, counts, rows = (case["critic"], case["generator"]), (case["critic_steps"], 1), 64
+    rows = 64
     compute = (case["t0"] + case["t1"] * rows) / 100
     table = []
     for gpus in GPUS:
         bandwidth, latency = LINKS["within a machine" if gpus <= 8 else "between machines"]
-        spoken = communication(gpus, sizes, counts, latency, bandwidth)
+        spoken = communication(case, gpus, latency, bandwidth)
         step = compute + spoken
         table.append(
             {
@@ -196,27 +205,23 @@ def predict(case):
 
 
 def main():
-    if "--apart" in sys.argv:
-        results = json.loads((RESULTS / "scaling.json").read_text())
-        with tempfile.TemporaryDirectory() as folder:
-            for name, case in CASES.items():
-                measure_apart(name, case, results["cases"][name], Path(folder))
-        (RESULTS / "scaling.json").write_text(json.dumps(results, indent=1) + "\n")
-        return
-    sizes = [10_000, 100_000, 1_000_000, 4_000_000]
-    times = all_reduce_seconds(sizes)
-    latency, slope = line([(4 * size, took) for size, took in zip(sizes, times, strict=True)])
-    link = latency, 1 / slope
-    results = {
-        "date": time.strftime("%Y-%m-%d"), "cores": len(os.sched_getaffinity(0)), "load": os.getloadavg()[0],
-        "all_reduce": {"floats": sizes, "seconds": times, "latency": latency, "bandwidth": 1 / slope},
-        "cases": {},
-    }  # fmt: skip
+    again = "--apart" in sys.argv
+    results = json.loads((RESULTS / "scaling.json").read_text()) if again else {"cases": {}}
+    if not again:
+        sizes = [10_000, 100_000, 1_000_000, 4_000_000]
+        times = all_reduce_seconds(sizes)
+        latency, slope = line([(4 * size, took) for size, took in zip(sizes, times, strict=True)])
+        results |= {
+            "date": time.strftime("%Y-%m-%d"), "cores": len(os.sched_getaffinity(0)), "load": os.getloadavg()[0],
+            "all_reduce": {"floats": sizes, "seconds": times, "latency": latency, "bandwidth": 1 / slope},
+        }  # fmt: skip
+    link = results["all_reduce"]["latency"], results["all_reduce"]["bandwidth"]
     with tempfile.TemporaryDirectory() as folder:
         for name, case in CASES.items():
-            results["cases"][name] = measure(name, case, Path(folder), link)
+            if not again:
+                results["cases"][name] = measure(name, case, Path(folder))
             measure_apart(name, case, results["cases"][name], Path(folder))
-            results["cases"][name]["prediction"] = predict(results["cases"][name])
+            model(results["cases"][name], link)
     (RESULTS / "scaling.json").write_text(json.dumps(results, indent=1) + "\n")
     print(json.dumps(results, indent=1))
 
