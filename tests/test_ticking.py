@@ -31,4 +31,5 @@ def test_figures_are_at_ticks_and_no_further_apart_than_a_doubling_or_twice_the_
 
 def test_figures_of_a_usual_run() -> None:
     drawn = [step for step in range(8000) if figure_due(step, longest=1000)]
+    # Ticks: ..., 200, 250, 312, 390, 487, ..., 950, 1187, 1483, 1853, 2316, 2895, 3618, 4522, 5522, 6522, ...
     assert drawn == [0, 50, 100, 200, 487, 1187, 2316, 3618, 5522, 6522, 7522]

@@ -201,6 +201,7 @@ class _Keeper(Bystander):
     def _draw_first_figure(self) -> None:
         """The figure of step 0, once a step was taken: what draws it takes seconds to import."""
         if self._first_figure is not None:
+            self._run.place.require_own()
             self._picture(self._first_figure, 0)
             self._first_figure = None
 

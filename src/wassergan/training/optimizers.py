@@ -106,7 +106,8 @@ class FusedAdam:
     @torch.no_grad()
     def step(self) -> None:
         """Update every parameter that has a gradient."""
-        moving = [number for number, parameter in enumerate(self._parameters) if parameter.grad is not None]
+        gradients = [parameter.grad for parameter in self._parameters]
+        moving = [number for number, gradient in enumerate(gradients) if gradient is not None]
         if len(moving) == len(self._parameters):
             self._counts.add_(1)
         else:
@@ -116,13 +117,13 @@ class FusedAdam:
             return
         torch._fused_adam_(
             [self._parameters[number] for number in moving],
-            [self._parameters[number].grad for number in moving],  # type: ignore[misc]
+            [gradient for gradient in gradients if gradient is not None],
             [self._means[number] for number in moving],
             [self._squares[number] for number in moving],
             [],
             [self._steps[number] for number in moving],
             amsgrad=False,
-            lr=self.rate if self._rate_on_device is None else self._rate_on_device,  # type: ignore[arg-type]
+            lr=self.rate if self._rate_on_device is None else self._rate_on_device,  # type: ignore[arg-type]  # both are overloads
             beta1=self.betas[0],
             beta2=self.betas[1],
             weight_decay=0.0,
