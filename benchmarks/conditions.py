@@ -1,24 +1,26 @@
 """Rows of Adult under conditions: is what was asked for there, and has the rest its conditional law?
 
-    python benchmarks/conditions.py --budget 3m --seeds 3
+    python benchmarks/conditions.py --budget 3m --seeds 0,1,2
 
 One run is conditioned on sex and income. For each of their four combinations as many rows are drawn as the test file
 has, and compared with those in sliced W1 of the other columns; the floor is that of as many training rows of the
-combination. A second run is conditioned on two numbers and two categories, one with missing values, at once. Results go
-to docs/results/conditions.json and .md.
+combination. Both are means over five draws. A second run is conditioned on two numbers and two categories, one with
+missing values, at once. Results go to docs/results/conditions.json and .md, beside those of other seeds.
 """
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pandas
 import torch
-from results import write_results
+from results import earlier_rows, write_results
 
 from wassergan.data import TableCodec, open_source
 from wassergan.distances import sliced_w1
@@ -27,6 +29,7 @@ SHARED = Path(__file__).parents[2] / "shared" / "data" / "adult"
 COLUMNS = ["sex", "income"]
 MANY = {"education": "Masters", "age": "40", "hours_per_week": "55", "workclass": "Private"}
 PROJECTIONS, DIRECTIONS_SEED = 256, 0
+DRAWS = 5
 
 
 def wassergan(*arguments: Any) -> str:
@@ -69,13 +72,14 @@ def laws(run: Path, train: Path, test: Path, seed: int) -> list[dict[str, Any]]:
     for values, group in held.groupby(COLUMNS):
         wanted = [f"{name}={value}" for name, value in zip(COLUMNS, values, strict=True)]
         out = run.parent / "made.csv"
-        wassergan("sample", run, "--count", len(group), "--seed", seed, "--out", out, "--given", *wanted)
+        wassergan("sample", run, "--count", DRAWS * len(group), "--seed", seed, "--out", out, "--given", *wanted)
         made = frame(out)
         hit = (made[COLUMNS] == list(values)).all(axis=1).mean()
         alike = real[(real[COLUMNS] == list(values)).all(axis=1)]
-        alike = alike.sample(min(len(alike), len(group)), random_state=seed)
-        there = space.vectors(group)
-        found, floor = distance(space.vectors(made), there), distance(space.vectors(alike), there)
+        count, there = len(group), space.vectors(group)
+        parts = [made[start : start + count] for start in range(0, len(made), count)]
+        drawn = [alike.sample(min(len(alike), count), random_state=DRAWS * seed + draw) for draw in range(DRAWS)]
+        found, floor = (fmean(distance(space.vectors(each), there) for each in draws) for draws in (parts, drawn))
         asked = " ".join(wanted)
         rows.append(
             {
@@ -110,7 +114,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--budget", default="3m")
     parser.add_argument("--steps", help="train so many steps instead")
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", default="0", help="such as 0,1,2")
     parser.add_argument("--folder", type=Path, default=SHARED)
     parser.add_argument("--flags", default="", help="further flags of `train`, in one string")
     parser.add_argument("--no-write", action="store_true", help="only print")
@@ -118,9 +122,9 @@ def main() -> None:
     length = ("--steps", options.steps) if options.steps else ("--budget", options.budget)
     train, test = options.folder / "adult_train.csv.gz", options.folder / "adult_test.csv.gz"
     rows: list[dict[str, Any]] = []
-    for seed in range(options.seeds):
+    for seed in map(int, options.seeds.split(",")):
         with tempfile.TemporaryDirectory() as folder:
-            run, flags = Path(folder) / "run", ("--seed", seed, *options.flags.split())
+            run, flags = Path(folder) / "run", ("--seed", seed, *shlex.split(options.flags))
             wassergan("train", train, "--condition", *COLUMNS, *length, *flags, "--out", run)
             steps = json.loads(wassergan("info", run, "--json"))["steps"]
             found = laws(run, train, test, seed)
@@ -131,12 +135,18 @@ def main() -> None:
         for row in rows[-len(found) :]:
             print({name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()})
     if not options.no_write:
+        rows = [*earlier_rows("conditions", rows, told_by=["seed"]), *rows]
         write_results(
             "conditions",
             f"Adult under conditions after {options.steps or options.budget}",
-            rows,
-            summary={"length": options.steps or options.budget, "directions": PROJECTIONS},
-            command=f"python benchmarks/conditions.py {' '.join(sys.argv[1:])}",
+            sorted(rows, key=lambda row: row["seed"]),
+            summary={
+                "length": options.steps or options.budget,
+                "threads": torch.get_num_threads(),
+                "directions": PROJECTIONS,
+                "draws": DRAWS,
+            },
+            command=f"python benchmarks/conditions.py {shlex.join(sys.argv[1:])}",
         )
 
 

@@ -38,5 +38,13 @@ def write_results(
     (FOLDER / f"{name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def earlier_rows(name: str, rows: Sequence[Mapping[str, Any]], *, told_by: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows of earlier calls that these do not replace: no row has the same values of `told_by`."""
+    path = FOLDER / f"{name}.json"
+    before = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
+    again = {tuple(row[key] for key in told_by) for row in rows}
+    return [row for row in before if tuple(row[key] for key in told_by) not in again]
+
+
 def _shown(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)

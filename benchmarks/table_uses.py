@@ -1,6 +1,6 @@
 """What tables are used for, beyond scores: a mass from generated momenta, a treatment effect, journeys, many levels.
 
-    python benchmarks/table_uses.py cms lalonde taxis levels --budget 3m --seeds 3
+    python benchmarks/table_uses.py cms lalonde taxis levels --budget 3m --seeds 0,1,2
 
 - cms: dimuon events (CMS open data). The invariant mass of the pair is computed from generated momenta and angles; it
   peaks near 91 GeV only if six columns fit together.
@@ -9,12 +9,14 @@
 - taxis: journeys with two dates. Dates are in range, and none ends before it begins unless real ones do.
 - levels: a made table with a column of 100 000 levels; memory of the training process.
 
-Each run is a command line of its own. Results go to docs/results/table_uses.json and .md.
+Each run is a command line of its own. Results go to docs/results/table_uses.json and .md, beside those of other uses
+and seeds that were there.
 """
 
 import argparse
 import json
 import resource
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -25,7 +27,8 @@ from typing import Any
 
 import numpy as np
 import pandas
-from results import write_results
+import torch
+from results import earlier_rows, write_results
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 Z_WINDOW = (81.0, 101.0)  # GeV
@@ -43,7 +46,7 @@ class Run:
         end = length or (
             ("--steps", self._options.steps) if self._options.steps else ("--budget", self._options.budget)
         )
-        extra = self._options.flags.split()
+        extra = shlex.split(self._options.flags)
         self._call("train", data, *flags, *end, "--seed", self._seed, *extra, "--out", self.folder / "run")
         return json.loads(self._call("info", self.folder / "run", "--json"))
 
@@ -166,36 +169,36 @@ def main() -> None:
     parser.add_argument("uses", nargs="+", choices=list(USES))
     parser.add_argument("--budget", default="3m")
     parser.add_argument("--steps", help="train so many steps instead")
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", default="0", help="such as 0,1,2; one is enough for levels")
     parser.add_argument("--folder", type=Path, default=SHARED)
     parser.add_argument("--flags", default="", help="further flags of `train`, in one string")
     parser.add_argument("--no-write", action="store_true", help="only print")
     options = parser.parse_args()
-    rows = []
+    rows: list[dict[str, Any]] = []
+    length = options.steps or options.budget
     # The one whose memory is measured comes first: the peak is that of the largest child so far.
     for use in sorted(options.uses, key=lambda name: name != "levels"):
-        for seed in range(1 if use == "levels" else options.seeds):
+        seeds = [int(seed) for seed in options.seeds.split(",")]
+        for seed in seeds[:1] if use == "levels" else seeds:
             with tempfile.TemporaryDirectory() as folder:
                 found = USES[use](Run(Path(folder), options, seed), options.folder)
-            rows.append({"use": use, "seed": seed, **found})
-            print({name: round(value, 4) if isinstance(value, float) else value for name, value in rows[-1].items()})
+            facts = {name: found.pop(name) for name in ("met", "steps")}
+            rows.append({"use": use, "seed": seed, "length": length, **facts, "found": _told(found)})
+            print(rows[-1], flush=True)
     if not options.no_write:
+        rows = [*earlier_rows("table_uses", rows, told_by=["use", "seed"]), *rows]
         write_results(
             "table_uses",
-            f"Uses of tables after {options.steps or options.budget}",
-            [
-                {"use": row["use"], "seed": row["seed"], "met": row["met"], "steps": row["steps"], "found": _told(row)}
-                for row in rows
-            ],
-            summary={"length": options.steps or options.budget, "rows": rows},
-            command=f"python benchmarks/table_uses.py {' '.join(sys.argv[1:])}",
+            "Uses of tables",
+            sorted(rows, key=lambda row: (list(USES).index(row["use"]), row["seed"])),
+            summary={"threads": torch.get_num_threads()},
+            command=f"python benchmarks/table_uses.py {shlex.join(sys.argv[1:])}",
         )
 
 
-def _told(row: dict[str, Any]) -> str:
-    told = {name: value for name, value in row.items() if name not in ("use", "seed", "met", "steps")}
+def _told(found: dict[str, Any]) -> str:
     return ", ".join(
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in told.items()
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in found.items()
     )
 
 
