@@ -138,22 +138,28 @@ def _default(shape: tuple[int, ...], count: int) -> Values:
 
 
 def _table(count: int, channels: int) -> Values:
-    """Our own for tables, from the measurements in docs/lab-notes.md."""
+    """Our own for tables, from the measurements in docs/lab-notes.md.
+
+    With Adam's usual β₂ = 0.9 margins drift away from the data for as long as a run lasts; with 0.99 they do not. A
+    critic wider than the generator sees sharper relations, at equal time.
+    """
     return {
         "network": "residual",
         "constraint": "lp",
         "penalty_weight": 10.0,
+        "penalty_every": 2,
         "latent_dim": min(max(LEAST_LATENT, channels // 2), MOST_LATENT),
         "generator_widths": (256, 256, 256),
-        "critic_widths": (256, 256, 256),
+        "critic_widths": (384, 384, 384),
         "activation": "silu",
         "generator_norm": "layer",
         "batch_size": 500 if count >= LEAST_FOR_LARGE_BATCHES else 64,
         "critic_steps": 1,
         "generator_rate": 1e-3,
         "critic_rate": 1e-3,
+        "beta2": 0.99,
         "schedule": "inverse_sqrt",
-        "schedule_steps": 5000,
+        "schedule_steps": 2000,
         "average_half_life": 2_000_000.0,
         "average_ramp": 0.1,
     }
