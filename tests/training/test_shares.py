@@ -29,6 +29,22 @@ def test_options_are_drawn_with_the_shares_that_are_wanted_and_channels_are_left
     assert made.head.shift[7] == 0
 
 
+def test_options_that_the_latent_vector_all_but_decides_get_their_shares_too() -> None:
+    # Along the first latent number the four options follow each other: logit k = 4 (k z - k² / 2).
+    body = nn.Linear(5, 4)
+    order = torch.arange(4.0)
+    with torch.no_grad():
+        body.weight.zero_()
+        body.weight[:, 0] = 4 * order
+        body.bias.copy_(-2 * order**2)
+    made = DrawingGenerator(body, TableHead([FieldLayout(4)])).eval()
+    wanted = torch.tensor([0.5, 0.3, 0.15, 0.05])
+    match_shares(made, wanted, latent_dim=9)
+    rows = torch.cat(list(sample_chunks(made, 2**17, latent_dim=9, seed=0)))
+    # Four standard errors of a half, of 2^16 rows matched and of 2^17 drawn: 4 · ½ √(1/2^16 + 1/2^17).
+    torch.testing.assert_close((rows > 0).double().mean(0), wanted.double(), atol=0.0096, rtol=0)
+
+
 def test_matching_anew_starts_from_nothing_and_no_checkpoint_keeps_it() -> None:
     made = generator()
     latent_dim = 5 + made.head.noise_dim

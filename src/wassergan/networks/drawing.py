@@ -77,6 +77,16 @@ class TableHead(nn.Module):
             if field.places
         ]
 
+    @property
+    def options(self) -> list[slice]:
+        """The places of each field's options in a row."""
+        starts = [sum(self._widths[:number]) for number in range(len(self._fields))]
+        return [
+            slice(start, start + field.options)
+            for field, start in zip(self._fields, starts, strict=True)
+            if field.options
+        ]
+
     def open_place(self, number: int) -> int | None:
         """The place in a row of the option under which a field's channel tells the value; None where it always does."""
         field = self._fields[number]
