@@ -131,7 +131,7 @@ def main() -> None:
             run = Path(folder) / "many"
             wassergan("train", train, "--condition", *MANY, "--steps", 20, "--no-previews", *flags, "--out", run)
             found.append(several(run, seed))
-        rows += [{"seed": seed, "steps": steps, **row} for row in found]
+        rows += [{"seed": seed, "steps": steps, "threads": torch.get_num_threads(), **row} for row in found]
         for row in rows[-len(found) :]:
             print({name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()})
     if not options.no_write:
@@ -142,7 +142,6 @@ def main() -> None:
             sorted(rows, key=lambda row: row["seed"]),
             summary={
                 "length": options.steps or options.budget,
-                "threads": torch.get_num_threads(),
                 "directions": PROJECTIONS,
                 "draws": DRAWS,
             },

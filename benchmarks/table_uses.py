@@ -183,7 +183,16 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 found = USES[use](Run(Path(folder), options, seed), options.folder)
             facts = {name: found.pop(name) for name in ("met", "steps")}
-            rows.append({"use": use, "seed": seed, "length": length, **facts, "found": _told(found)})
+            rows.append(
+                {
+                    "use": use,
+                    "seed": seed,
+                    "length": length,
+                    "threads": torch.get_num_threads(),
+                    **facts,
+                    "found": _told(found),
+                }
+            )
             print(rows[-1], flush=True)
     if not options.no_write:
         rows = [*earlier_rows("table_uses", rows, told_by=["use", "seed"]), *rows]
@@ -191,7 +200,7 @@ def main() -> None:
             "table_uses",
             "Uses of tables",
             sorted(rows, key=lambda row: (list(USES).index(row["use"]), row["seed"])),
-            summary={"threads": torch.get_num_threads()},
+            summary={},
             command=f"python benchmarks/table_uses.py {shlex.join(sys.argv[1:])}",
         )
 

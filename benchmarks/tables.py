@@ -6,9 +6,8 @@
 
 Every seed trains through the command line on the training rows (Adult and MAGIC: their training file; California
 housing: four fifths, split off here by seed), draws as many rows, and is judged by the library's own metrics of tables
-(docs/evaluation.md) against rows that training never saw. TSTR: AUC for Adult's income and
-MAGIC's class, R² for California's house value. SDMetrics' quality is there if SDMetrics is installed, against the
-training rows.
+(docs/evaluation.md) against rows that training never saw. TSTR: AUC for Adult's income and MAGIC's class, R² for
+California's house value. SDMetrics' quality is there if SDMetrics is installed, against the training rows.
 
 `--beside ctgan` trains CTGAN with its defaults for as long as `wassergan train` took, start and preparation included,
 on the same training rows. It is installed for this alone, into an environment of its own, whose Python is named:
@@ -161,19 +160,31 @@ def one_seed(task: Task, seed: int, options: argparse.Namespace, folder: Path) -
     real, unseen = read_rows(train, codec), read_rows(held, codec)
 
     def row(system: str, which: str, judgement: Judgement, **facts: Any) -> dict[str, Any]:
-        found = {"sample": system, "seed": seed, "seconds": 0.0, "rounds": 0, **facts, **scores(judgement, which)}
+        found = {
+            "sample": system,
+            "seed": seed,
+            "seconds": 0.0,
+            "rounds": 0,
+            "threads": 0,
+            **facts,
+            **scores(judgement, which),
+        }
         print({name: round(value, 4) if isinstance(value, float) else value for name, value in found.items()})
         return found
 
     wassergan("sample", str(run), "--count", str(len(train_rows)), "--seed", str(seed), "--out", str(out))
     ours = judged(codec, task.target, read_rows(out, codec), real, unseen, seed=seed)
-    results = [row("wassergan", "value", ours, seconds=seconds, rounds=info["steps"])]
+    results = [row("wassergan", "value", ours, seconds=seconds, rounds=info["steps"], threads=torch.get_num_threads())]
     if options.beside == "ctgan":
         count = len(train_rows)
         facts = ctgan(options.ctgan_python, codec, train, out, seconds=seconds, count=count, seed=seed)
         theirs = judged(codec, task.target, read_rows(out, codec), real, unseen, seed=seed)
         name = f"CTGAN {facts['version']}"
-        results.append(row(name, "value", theirs, seconds=facts["seconds"], rounds=facts["epochs"]))
+        results.append(
+            row(
+                name, "value", theirs, seconds=facts["seconds"], rounds=facts["epochs"], threads=torch.get_num_threads()
+            )
+        )
     return [*results, row("real training rows", "floor", ours), row("independent columns", "independent", ours)]
 
 
@@ -209,7 +220,6 @@ def main() -> None:
             "length": length_told,
             "flags": options.flags or "none",
             "target": task.target,
-            "threads": torch.get_num_threads(),
             "rounds": "generator steps, or epochs of CTGAN",
             "seconds": "of the whole training",
         },

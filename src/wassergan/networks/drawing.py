@@ -52,6 +52,7 @@ class TableHead(nn.Module):
         self._temperature = temperature
         entries = [self._entries(field) for field in self._fields]
         self._widths = [each + bool(field.places) for each, field in zip(entries, self._fields, strict=True)]
+        self._starts = [sum(self._widths[:number]) for number in range(len(self._fields))]
         self._noises = entries
         self.noise_dim = sum(entries)
         self._bent: set[int] = set()
@@ -70,27 +71,25 @@ class TableHead(nn.Module):
     @property
     def channels(self) -> list[tuple[int, int]]:
         """Of each channel: the number of its field, and its place in a row."""
-        starts = [sum(self._widths[:number]) for number in range(len(self._fields))]
         return [
             (number, start + field.options)
-            for number, (field, start) in enumerate(zip(self._fields, starts, strict=True))
+            for number, (field, start) in enumerate(zip(self._fields, self._starts, strict=True))
             if field.places
         ]
 
     @property
     def options(self) -> list[slice]:
         """The places of each field's options in a row."""
-        starts = [sum(self._widths[:number]) for number in range(len(self._fields))]
         return [
             slice(start, start + field.options)
-            for field, start in zip(self._fields, starts, strict=True)
+            for field, start in zip(self._fields, self._starts, strict=True)
             if field.options
         ]
 
     def open_place(self, number: int) -> int | None:
         """The place in a row of the option under which a field's channel tells the value; None where it always does."""
         field = self._fields[number]
-        return sum(self._widths[:number]) + field.open_option if field.options else None
+        return self._starts[number] + field.open_option if field.options else None
 
     def bend(self, number: int, knots: Tensor | None, targets: Tensor | None = None) -> None:
         """Map a field's channel from now on, piece by piece along straight lines; nothing learns or keeps that either.

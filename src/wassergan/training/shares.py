@@ -1,12 +1,14 @@
 """Setting right how often a generator draws each option of a table, and how its numbers spread."""
 
+from collections.abc import Iterable, Sequence
+
 import torch
 from torch import Tensor, nn
 
 from wassergan.data import Conditions
 from wassergan.networks import DrawingGenerator
 from wassergan.networks.drawing import SCALE
-from wassergan.training.trainer import SAMPLING_CHUNK, sample_chunks
+from wassergan.training.trainer import sample_chunks
 
 ROWS = 2**16
 ROUNDS = 6
@@ -71,25 +73,34 @@ def match_shares(
     head.shift.zero_()
     wanted = shares.to(head.shift).clamp_min(0)
     expected = _Expected(generator).eval()
-    for round_number in range(rounds):
-        total = torch.zeros(len(shares), dtype=torch.float64)
-        hessians = [torch.zeros(place.stop - place.start, place.stop - place.start) for place in head.options]
+    for number in range(rounds):
         chunks = sample_chunks(expected, rows, latent_dim=latent_dim, seed=SEED, conditions=conditions)
-        for number, chunk in enumerate(chunks):
-            total += chunk.sum(0, dtype=torch.float64)
-            if number % HESSIAN_EVERY == 0:
-                for hessian, place in zip(hessians, head.options, strict=True):
-                    shown = chunk[:, place] / SCALE
-                    hessian += torch.diag(shown.sum(0)) - shown.T @ shown
-        drawn = (total / (rows * SCALE)).to(head.shift).clamp_min(0)
+        mean, hessians = _moments(chunks, head.options if number >= rounds // 2 else [])
+        drawn = mean.to(head.shift).clamp_min(0)
         step = ((wanted + spare) / (drawn + spare)).log()
-        if round_number >= rounds // 2:
-            seen = sum(min(SAMPLING_CHUNK, rows - start) for start in range(0, rows, HESSIAN_EVERY * SAMPLING_CHUNK))
-            for hessian, place in zip(hessians, head.options, strict=True):
-                damping = torch.diag(DAMPING * (drawn[place] + spare))
-                step[place] = torch.linalg.solve(hessian.to(step) / seen + damping, (wanted - drawn)[place])
+        for place, hessian in hessians:
+            damping = torch.diag(DAMPING * (drawn[place] + spare))
+            step[place] = torch.linalg.solve(hessian.to(step) + damping, (wanted - drawn)[place])
         head.shift += torch.where(head.is_option, step.clamp(-LARGEST_STEP, LARGEST_STEP), 0.0)
     head.shift[head.is_option & (wanted == 0)] = NEVER
+
+
+def _moments(chunks: Iterable[Tensor], places: Sequence[slice]) -> tuple[Tensor, list[tuple[slice, Tensor]]]:
+    """The mean E p of expected rows, and diag(E p) - E p pᵀ at each of some places, from a part of the chunks."""
+    parts: list[Tensor] = []
+    hessians = [torch.zeros(place.stop - place.start, place.stop - place.start) for place in places]
+    rows = seen = 0
+    for number, chunk in enumerate(chunks):
+        parts.append(chunk.sum(0, dtype=torch.float64) / SCALE)
+        rows += len(chunk)
+        if number % HESSIAN_EVERY == 0:
+            seen += len(chunk)
+            for hessian, place in zip(hessians, places, strict=True):
+                chances = chunk[:, place] / SCALE
+                hessian += torch.diag(chances.sum(0)) - chances.T @ chances
+    return torch.stack(parts).sum(0) / rows, [
+        (place, each / seen) for place, each in zip(places, hessians, strict=True)
+    ]
 
 
 class _Expected(nn.Module):
