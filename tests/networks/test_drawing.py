@@ -54,6 +54,29 @@ def test_rows_are_exactly_what_their_options_say() -> None:
     assert (digits[~taken] == 0).all() and ((digits[taken] > 0).sum(2) == 1).all()
 
 
+def test_angles_are_drawn_on_the_circle_and_told_in_half_turns() -> None:
+    head = TableHead([FieldLayout(0, places=(0.0,), circle=True), FieldLayout(3, 1, (0.5, 0, 0), circle=True)])
+    assert (head.noise_dim, head.channels, head.is_option.tolist()) == (
+        3,
+        [0, 1],
+        [False, False, *[True] * 3, *[False] * 2],
+    )
+    raw = torch.zeros(4, 7)
+    raw[:, :2] = torch.tensor([[3.0, 0], [0, 0.5], [-7, -7], [0.05, 0]])
+    raw[:, 2:5] = torch.tensor([[90.0, 0, 0], [0, 90, 0], [0, 0, 90], [0, 90, 0]])
+    raw[:, 5:] = torch.tensor([0.0, -2.0])
+    rows = head(raw, torch.zeros(4, 3))
+    radius, half = 3**-0.5, 6**-0.5
+    # An arrow shorter than a tenth stays inside the circle: its direction counts, and its gradient is bounded.
+    torch.testing.assert_close(rows[:, :2], torch.tensor([[radius, 0], [0, radius], [-half, -half], [radius / 2, 0]]))
+    torch.testing.assert_close(head.told(0, rows), torch.tensor([0, 0.5, -0.75, 0]))
+    # The first option's angle is a quarter turn, the second is open, and the last rests at 0.
+    expected = torch.tensor([[0, radius], [0, -radius], [radius, 0], [0, -radius]])
+    torch.testing.assert_close(rows[:, 5:], expected, atol=1e-7, rtol=0)
+    torch.testing.assert_close(head.told(1, rows), torch.tensor([torch.nan, -0.5, torch.nan, -0.5]), equal_nan=True)
+    assert (head.expected(raw)[:, [0, 1, 5, 6]] == 0).all()
+
+
 def test_options_are_drawn_with_the_probabilities_of_their_logits() -> None:
     head = TableHead([FieldLayout(3)])
     shares = torch.tensor([0.6, 0.3, 0.1])

@@ -98,7 +98,7 @@ def _table_decoder(codec: TableCodec) -> dict[str, Any]:
             "start": start,
             "options": field.options,
             "open_option": field.open_option,
-            "channel": int(field.channel),
+            "channel": field.channel,
             "digits": field.digits,
             "radix": field.radix,
         }
@@ -114,7 +114,8 @@ def _table_usage(sampler: Sampler, codec: TableCodec) -> list[str]:
         "each column of decoder.columns has, from place.start on, place.options numbers, of which the largest is the "
         "option taken, place.channel numbers, and place.digits times place.radix numbers, of which the largest of each "
         "place.radix is a digit",
-        "numbers: option i is coding.frequent[i]; the open option is the place in [-1, 1] that the channel holds: "
+        "numbers: option i is coding.frequent[i]; the open option is the place in [-1, 1] that the channel holds, or "
+        "atan2(second, first) / pi of its two numbers for an angle: "
         "interpolated from coding.places to coding.knots, or knots[i] where it lies between edges[i-1] and edges[i], "
         "if there are edges; the option after those is a missing value; clip to coding.low and coding.high, and round "
         "to form.decimals",

@@ -11,6 +11,8 @@ TEMPERATURE = 0.7
 ROWS = 256  # are computed together where samples are drawn, whatever the number asked for
 SMALLEST = 1e-7  # float32 knows no number between this much less than 1 and 1
 SCALE = 1 / math.sqrt(2)  # of a one-hot: two options are 1 apart
+RADIUS = 1 / math.sqrt(3)  # of the circle of an angle
+SHORTEST = 0.1  # a raw arrow that is not this long is not lengthened to the circle: its gradient would be too large
 
 
 class FieldLayout(NamedTuple):
@@ -22,6 +24,7 @@ class FieldLayout(NamedTuple):
         places: the channel's value under each option (anything for the open one); empty for no channel.
         digits: how many one-hots follow, 0 everywhere unless the open option is taken.
         radix: entries of each.
+        circle: the channel is two numbers, a point of a circle, so many half turns from the first axis.
     """
 
     options: int
@@ -29,6 +32,12 @@ class FieldLayout(NamedTuple):
     places: tuple[float, ...] = ()
     digits: int = 0
     radix: int = 0
+    circle: bool = False
+
+    @property
+    def channel(self) -> int:
+        """Numbers in the channel; 0 where there is none."""
+        return bool(self.places) * (1 + self.circle)
 
 
 class TableHead(nn.Module):
@@ -51,31 +60,28 @@ class TableHead(nn.Module):
         self._fields = tuple(fields)
         self._temperature = temperature
         entries = [self._entries(field) for field in self._fields]
-        self._widths = [each + bool(field.places) for each, field in zip(entries, self._fields, strict=True)]
+        self._widths = [each + field.channel for each, field in zip(entries, self._fields, strict=True)]
         self._starts = [sum(self._widths[:number]) for number in range(len(self._fields))]
         self._noises = entries
         self.noise_dim = sum(entries)
         self._bent: set[int] = set()
         is_option: list[bool] = []
         for field in self._fields:
-            is_option += [True] * field.options + [False] * bool(field.places) + [True] * (field.digits * field.radix)
+            is_option += [True] * field.options + [False] * field.channel + [True] * (field.digits * field.radix)
         # Added to the logits; nothing learns it and no checkpoint keeps it: see `match_shares`.
         self.register_buffer("shift", torch.zeros(sum(self._widths)), persistent=False)
         self.register_buffer("is_option", torch.tensor(is_option), persistent=False)
         for number, field in enumerate(self._fields):
             if field.options and field.places:
-                places = torch.tensor(field.places) / SCALE
+                places = torch.tensor(field.places)[:, None]
+                places = (on_circle(places) if field.circle else places) / SCALE
                 places[field.open_option] = 0.0
                 self.register_buffer(f"places_{number}", places, persistent=False)
 
     @property
-    def channels(self) -> list[tuple[int, int]]:
-        """Of each channel: the number of its field, and its place in a row."""
-        return [
-            (number, start + field.options)
-            for number, (field, start) in enumerate(zip(self._fields, self._starts, strict=True))
-            if field.places
-        ]
+    def channels(self) -> list[int]:
+        """The numbers of the fields that have a channel."""
+        return [number for number, field in enumerate(self._fields) if field.channel]
 
     @property
     def options(self) -> list[slice]:
@@ -86,10 +92,12 @@ class TableHead(nn.Module):
             if field.options
         ]
 
-    def open_place(self, number: int) -> int | None:
-        """The place in a row of the option under which a field's channel tells the value; None where it always does."""
-        field = self._fields[number]
-        return self._starts[number] + field.open_option if field.options else None
+    def told(self, number: int, rows: Tensor) -> Tensor:
+        """(n, width) to (n,), the places in [-1, 1] that a field's channel tells; NaN in rows of a closed option."""
+        field, start = self._fields[number], self._starts[number]
+        channel = rows[:, start + field.options : start + field.options + field.channel]
+        places = half_turns(channel)[:, 0] if field.circle else channel[:, 0]
+        return places.where(rows[:, start + field.open_option] > 0, torch.nan) if field.options else places
 
     def bend(self, number: int, knots: Tensor | None, targets: Tensor | None = None) -> None:
         """Map a field's channel from now on, piece by piece along straight lines; nothing learns or keeps that either.
@@ -125,8 +133,8 @@ class TableHead(nn.Module):
         for field, raw in zip(self._fields, (values + self.shift).split(self._widths, 1), strict=True):
             options = torch.softmax(raw[:, : field.options], 1) * SCALE
             parts.append(options)
-            if field.places:
-                parts.append(torch.zeros_like(raw[:, :1]))
+            if field.channel:
+                parts.append(torch.zeros_like(raw[:, : field.channel]))
             if field.digits:
                 digits = raw[:, field.options :].unflatten(1, (field.digits, field.radix))
                 is_open = options[:, field.open_option, None, None]
@@ -140,17 +148,28 @@ class TableHead(nn.Module):
             options = self._one_hot(raw[:, : field.options] + gumbel[:, : field.options])
             parts.append(options)
             is_open = options[:, field.open_option, None] / SCALE
-        if field.places:
-            channel = torch.tanh(raw[:, field.options, None])
-            if number in self._bent:
-                channel = interpolated(channel, getattr(self, f"knots_{number}"), getattr(self, f"targets_{number}"))
+        if field.channel:
+            channel = self._channel(number, raw[:, field.options : field.options + field.channel])
             if is_open is not None:
-                channel = is_open * channel + (options @ getattr(self, f"places_{number}"))[:, None]
+                channel = is_open * channel + options @ getattr(self, f"places_{number}")
             parts.append(channel)
         if field.digits:
             assert is_open is not None
             digits = (raw[:, field.options :] + gumbel[:, field.options :]).unflatten(1, (field.digits, field.radix))
             parts.append((self._one_hot(digits) * is_open[:, None]).flatten(1))
+
+    def _channel(self, number: int, raw: Tensor) -> Tensor:
+        """(n, channel) raw values to a place, or to a point of the circle in the direction of the raw arrow."""
+        is_bent = number in self._bent
+        if not self._fields[number].circle:
+            return self._bending(number, torch.tanh(raw)) if is_bent else torch.tanh(raw)
+        if is_bent:
+            return on_circle(self._bending(number, half_turns(raw)))
+        length: Tensor = torch.linalg.vector_norm(raw, dim=1, keepdim=True)
+        return RADIUS * raw / length.clamp_min(SHORTEST)
+
+    def _bending(self, number: int, places: Tensor) -> Tensor:
+        return interpolated(places, getattr(self, f"knots_{number}"), getattr(self, f"targets_{number}"))
 
     def _one_hot(self, noisy: Tensor) -> Tensor:
         """Of the largest along the last axis, times the scale; differentiable as a softmax."""
@@ -159,6 +178,16 @@ class TableHead(nn.Module):
             return hard
         soft = torch.softmax(noisy / self._temperature, -1) * SCALE
         return hard + (soft - soft.detach())
+
+
+def on_circle(places: Tensor) -> Tensor:
+    """(n, 1) half turns to (n, 2) points."""
+    return RADIUS * torch.cat([torch.cos(math.pi * places), torch.sin(math.pi * places)], 1)
+
+
+def half_turns(points: Tensor) -> Tensor:
+    """(n, 2) points to (n, 1) half turns in [-1, 1]."""
+    return torch.atan2(points[:, 1:], points[:, :1]) / math.pi
 
 
 def interpolated(values: Tensor, knots: Tensor, targets: Tensor) -> Tensor:

@@ -135,18 +135,14 @@ def match_spread(
         rows: drawn to see the generator's own quantiles.
     """
     head = generator.head
-    for number, _ in head.channels:
+    for number in head.channels:
         head.bend(number, None)
     if len(spread) == 0:
         return
     chunks = sample_chunks(generator, rows, latent_dim=latent_dim, seed=SEED, conditions=conditions)
-    places = [place for _, place in head.channels]
-    opens = [head.open_place(number) for number, _ in head.channels]
-    kept = sorted({*places, *(each for each in opens if each is not None)})
-    drawn = torch.cat([chunk[:, kept] for chunk in chunks])
-    column = {place: drawn[:, at] for at, place in enumerate(kept)}
-    for (number, place), is_open, wanted in zip(head.channels, opens, spread, strict=True):
-        told = column[place] if is_open is None else column[place][column[is_open] > 0]
+    drawn = torch.cat([torch.stack([head.told(number, chunk) for number in head.channels]) for chunk in chunks], 1)
+    for number, places, wanted in zip(head.channels, drawn, spread, strict=True):
+        told = places[~places.isnan()]
         if len(told) >= FEWEST_ROWS:
             head.bend(number, *_knots(told, wanted))
 

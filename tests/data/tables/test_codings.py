@@ -13,7 +13,7 @@ def test_frequent_numbers_are_options_and_others_have_a_place_between_the_quanti
     values = np.concatenate([np.zeros(50), np.arange(1.0, 51.0)])
     coding = NumberCoding.fit(values, missing=False)
     assert (coding.frequent, coding.others, coding.low, coding.high) == ((0.0,), True, 0.0, 50.0)
-    assert tuple(coding.field) == (2, 1, (-1.0, 0.0), 0, 0) and coding.field.width == 3
+    assert tuple(coding.field) == (2, 1, (-1.0, 0.0), 0, 0, False) and coding.field.width == 3
     encoded = coding.encode(np.array([0.0, 50.0, 25.0]))
     np.testing.assert_allclose(encoded, [[HALF, 0, -1], [0, HALF, 1], [0, HALF, 0]], atol=1e-7)
     np.testing.assert_array_equal(coding.decode(encoded), [0, 50, 25])
@@ -44,6 +44,33 @@ def test_the_channel_is_even_for_any_law_and_ends_at_the_extremes() -> None:
     np.testing.assert_allclose(coding.decode(np.array([[-1.0], [1.0]], np.float32)), [values.min(), values.max()])
     # Beyond the ends there is nothing.
     np.testing.assert_allclose(coding.decode(np.array([[-3.0], [3.0]], np.float32)), [values.min(), values.max()])
+
+
+def test_angles_lie_on_a_circle_where_both_ends_of_the_turn_are_one() -> None:
+    values = np.random.default_rng(0).uniform(0, 360, 1000)
+    coding = NumberCoding.fit(values, missing=False, turn=(0.0, 360.0))
+    assert (coding.field.channel, coding.field.width, coding.told()) == (2, 2, "circle")
+    encoded = coding.encode(np.array([0.0, 90.0, 180.0, 270.0, 360.0]))
+    # Places run from -1 at 0 to 1 at 360, so that 180 is the point straight ahead. Mean square 1/3, as of even numbers.
+    radius = 3**-0.5
+    expected = [[-radius, 0], [0, -radius], [radius, 0], [0, radius], [-radius, 0]]
+    np.testing.assert_allclose(encoded, expected, atol=1e-7)
+    again = coding_from_state(coding.state())
+    np.testing.assert_allclose(again.decode(coding.encode(values)), values, atol=1e-4)
+    # Only the direction counts, and nothing outside the values that there were is written.
+    np.testing.assert_allclose(coding.decode(np.array([[0.0, 9.0], [0.1, 0.1]], np.float32)), [270, 225], atol=1e-4)
+    ends = coding.decode(np.array([[-1, 1e-6], [-1, -1e-6]], np.float32))
+    np.testing.assert_array_equal(ends, [values.max(), values.min()])
+
+
+def test_angles_have_frequent_and_missing_ones_too() -> None:
+    values = np.concatenate([np.zeros(50), np.linspace(-3, 3, 100), np.full(10, np.nan)])
+    coding = NumberCoding.fit(values, missing=True, turn=(-np.pi, np.pi))
+    assert (coding.field.options, coding.field.open_option, coding.field.width) == (3, 1, 5)
+    block = coding.encode(np.array([0.0, np.pi / 2, np.nan]))
+    np.testing.assert_allclose(block[:, 3:], np.array([[1, 0], [0, 1], [1, 0]]) / 3**0.5, atol=1e-7)
+    np.testing.assert_allclose(coding.decode(block), [0, np.pi / 2, np.nan], atol=1e-6)
+    assert coding.told() == "1 frequent value + circle + missing"
 
 
 def test_heavy_tails_keep_their_most_extreme_values() -> None:

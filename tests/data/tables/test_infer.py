@@ -158,3 +158,42 @@ def test_a_table_without_a_column_or_without_variation_is_refused(tmp_path: Path
     path.write_text("x,y\n" + "a,1\n" * 40)
     with pytest.raises(UserError, match=r"Every column of a.csv has one level alone\. Give data that vary"):
         open_source(path)
+
+
+def even(low: float, high: float, count: int = 1000) -> list[str]:
+    return [f"{value:.4f}" for value in np.linspace(low, high, count)]
+
+
+@pytest.mark.parametrize(
+    ("values", "turn"),
+    [
+        (even(-np.pi, np.pi), (-np.pi, np.pi)),  # 3.1416 is more than a half turn, but for rounding
+        (even(0, 2 * np.pi), (0, 2 * np.pi)),
+        (even(-180, 180), (-180, 180)),
+        ([str(7 * i % 360) for i in range(1000)], (0, 360)),
+        (even(-np.pi, np.pi) + [""], (-np.pi, np.pi)),
+        (even(-3, 3), None),  # nothing near the ends
+        (even(-3.2, 3.2), None),  # beyond them
+        (even(0, 100), None),
+        # A normal law that happens to end there: ±π are its quantiles of 0.08 and 99.92 per cent.
+        ([f"{x:.4f}" for x in np.random.default_rng(0).normal(size=9000) if abs(x) < np.pi], None),
+        (even(-np.pi, np.pi, 100), None),  # too few to tell
+    ],
+)
+def test_numbers_that_fill_a_turn_to_both_ends_are_angles(
+    tmp_path: Path, values: list[str], turn: tuple[float, float] | None
+) -> None:
+    column, _ = column_of(tmp_path, values)
+    assert column.kind == "number" and column.turn == turn
+
+
+def test_a_schema_says_what_is_an_angle_and_what_a_turn_is(tmp_path: Path) -> None:
+    assert column_of(tmp_path, even(-3, 3), "angle")[0].turn == (-np.pi, np.pi)
+    assert column_of(tmp_path, even(0, 300), "angle")[0].turn == (0, 360)
+    hours, _ = column_of(tmp_path, even(1, 23), {"kind": "angle", "low": 0, "high": 24})
+    assert (hours.kind, hours.turn, hours.low, hours.high) == ("number", (0, 24), 0, 24)
+    assert column_of(tmp_path, even(-np.pi, np.pi), "number")[0].turn is None
+    with pytest.raises(UserError, match=r'angles of no known turn.*-3 to 200.*"kind": "angle", "low": 0, "high": 24'):
+        column_of(tmp_path, even(-3, 200) + ["-3"], "angle")
+    with pytest.raises(UserError, match="outside the bounds in the schema"):
+        column_of(tmp_path, even(1, 25), {"kind": "angle", "low": 0, "high": 24})

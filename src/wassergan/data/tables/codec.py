@@ -94,9 +94,14 @@ class TableCodec:
         return tuple(column for column in self.columns if column.name not in self.given)
 
     @property
+    def codings(self) -> tuple[NumberCoding | CategoryCoding, ...]:
+        """Of each column that is no condition."""
+        return tuple(column.coding for column in self._drawn)
+
+    @property
     def fields(self) -> tuple[Field, ...]:
         """The layout in model space of each column that is no condition."""
-        return tuple(column.coding.field for column in self._drawn)
+        return tuple(coding.field for coding in self.codings)
 
     @property
     def width(self) -> int:

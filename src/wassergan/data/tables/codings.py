@@ -1,8 +1,9 @@
-"""Between the numbers of a column and its place in model space: one-hot options, channels in [-1, 1], digits.
+"""Between the numbers of a column and its place in model space: one-hot options, channels, digits.
 
 A column has options, of which a row takes one, as a one-hot scaled by 1/√2 (two different options are then 1 apart).
 One option may be open: what the row holds is told by what follows, a channel or digits, which are fixed for the other
-options. A column with one value has no options and no width.
+options. A channel is a place in [-1, 1], or, for angles, the point of a circle that lies that many half turns from its
+first axis, so that both ends are one. A column with one value has no options and no width.
 """
 
 import math
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 Values = NDArray[np.float64]
 
 ONE_HOT_SCALE = 1 / math.sqrt(2)
+RADIUS = 1 / math.sqrt(3)  # of an angle's circle: its points spread as far as numbers that are even in [-1, 1]
 FREQUENT_SHARE = 0.01  # a number that this share of the rows has is an option of its own
 FREQUENT_ROWS = 10  # if it has more than so many
 MOST_KNOTS = 1024
@@ -40,6 +42,7 @@ class Field(NamedTuple):
             A channel without options is always open.
         digits: how many one-hots follow, which are 0 unless the open option is taken.
         radix: entries of each.
+        circle: the channel is two numbers, a point of a circle.
     """
 
     options: int
@@ -47,11 +50,12 @@ class Field(NamedTuple):
     places: tuple[float, ...] = ()
     digits: int = 0
     radix: int = 0
+    circle: bool = False
 
     @property
-    def channel(self) -> bool:
-        """Whether there is a channel."""
-        return bool(self.places)
+    def channel(self) -> int:
+        """Numbers in the channel; 0 where there is none."""
+        return bool(self.places) * (1 + self.circle)
 
     @property
     def width(self) -> int:
@@ -73,6 +77,7 @@ class NumberCoding:
         edges: if not empty, the knots are all numbers there are: a place below edges[i] belongs to knots[i].
         low: smallest number to be generated.
         high: largest number to be generated.
+        circle: numbers are angles; the places -1 and 1 are one.
     """
 
     kind: ClassVar[str] = "number"
@@ -84,10 +89,17 @@ class NumberCoding:
     edges: tuple[float, ...]
     low: float
     high: float
+    circle: bool = False
 
     @classmethod
     def fit(
-        cls, values: Values, *, missing: bool, low: float | None = None, high: float | None = None
+        cls,
+        values: Values,
+        *,
+        missing: bool,
+        low: float | None = None,
+        high: float | None = None,
+        turn: tuple[float, float] | None = None,
     ) -> "NumberCoding":
         """Quantiles and frequent numbers of a column's training rows, NaN where missing.
 
@@ -96,6 +108,7 @@ class NumberCoding:
             missing: whether the whole table misses some.
             low: instead of the smallest number.
             high: instead of the largest number.
+            turn: of angles, the two numbers that mean the same: places are even between them.
         """
         there = values[~np.isnan(values)]
         distinct, counts = np.unique(there, return_counts=True)
@@ -114,11 +127,12 @@ class NumberCoding:
             frequent=tuple(distinct[often].tolist()),
             others=bool((~often).any()),
             missing=missing,
-            knots=tuple(distinct[chosen].tolist()),
-            places=tuple(places[chosen].tolist()),
-            edges=tuple(edges.tolist()) if complete else (),
+            knots=turn or tuple(distinct[chosen].tolist()),
+            places=(-1.0, 1.0) if turn else tuple(places[chosen].tolist()),
+            edges=tuple(edges.tolist()) if complete and not turn else (),
             low=float(distinct[0] if low is None else low),
             high=float(distinct[-1] if high is None else high),
+            circle=turn is not None,
         )
 
     @cached_property
@@ -129,8 +143,8 @@ class NumberCoding:
         if not self.others:
             return Field(options if options > 1 else 0)
         if options == 1:
-            return Field(0, places=(0.0,))
-        return Field(options, len(self.frequent), tuple(places))
+            return Field(0, places=(0.0,), circle=self.circle)
+        return Field(options, len(self.frequent), tuple(places), circle=self.circle)
 
     def encode(self, values: Values) -> NDArray[np.float32]:
         """(n,) to (n, width)."""
@@ -149,23 +163,29 @@ class NumberCoding:
         if layout.options:
             out[np.arange(len(values)), option] = ONE_HOT_SCALE
         if layout.channel:
-            out[:, layout.options] = np.where(gone, 0.0, self._place(filled))
+            place = np.where(gone, 0.0, self._place(filled))
+            out[:, layout.options :] = _on_circle(place) if self.circle else place[:, None]
         return out
 
     def decode(self, block: NDArray[np.float32]) -> Values:
         """(n, width) to (n,); NaN where missing."""
         layout = self.field
         if not layout.options:
-            values = self._number(block[:, 0].astype(np.float64)) if layout.channel else self._only(len(block))
+            values = self._number(self.placed(block)) if layout.channel else self._only(len(block))
             return values.clip(self.low, self.high)
         option = block[:, : layout.options].argmax(1)
         known = np.array([*self.frequent, *[np.nan] * (self.others + self.missing)])
         values = known[option]
         if layout.channel:
             is_open = option == layout.open_option
-            values[is_open] = self._number(block[is_open, layout.options].astype(np.float64))
+            values[is_open] = self._number(self.placed(block[is_open]))
         clipped: Values = values.clip(self.low, self.high)
         return clipped
+
+    def placed(self, block: NDArray[np.float32]) -> Values:
+        """(n, width) to (n,), the places in [-1, 1] that a channel tells."""
+        told = block[:, self.field.options :].astype(np.float64)
+        return np.arctan2(told[:, 1], told[:, 0]) / np.pi if self.circle else told[:, 0]
 
     def _only(self, count: int) -> Values:
         return np.full(count, self.frequent[0])
@@ -189,8 +209,13 @@ class NumberCoding:
         if self.field.width == 0:
             return "constant"
         parts = [frequent] if self.frequent else []
-        parts += ["quantiles"] if self.others else []
+        parts += ["circle" if self.circle else "quantiles"] if self.others else []
         return " + ".join(parts + (["missing"] if self.missing else []))
+
+
+def _on_circle(places: Values) -> Values:
+    """(n,) half turns to (n, 2) points."""
+    return RADIUS * np.stack([np.cos(np.pi * places), np.sin(np.pi * places)], axis=1)
 
 
 def _chosen(places: Values) -> NDArray[np.int64]:

@@ -21,6 +21,11 @@ MIXED_SHARE = 0.9  # a column with this share of numbers is one of numbers, with
 DISTINCT_SHARE = 0.8  # text that repeats itself less is no category
 LONG_TEXT = 60  # mean length of a free text's levels
 MOST_DECIMALS = 6
+TURNS = ((-math.pi, math.pi), (0.0, 2 * math.pi), (-180.0, 180.0), (0.0, 360.0))
+TURN_ROUNDING = 1e-4  # of a turn: π is also written 3.142
+TURN_EDGE = 0.01  # of a turn; angles that are even have as large a share of the rows there
+TURN_EDGE_SHARE = 0.25  # of that share is seen at both ends, or numbers are no angles
+TURN_EDGE_ROWS = 3
 MOST_DECIMALS_WRITTEN = 12
 _WHOLE = re.compile(r"[+-]?(0|[1-9]\d*)")
 _DECIMAL = re.compile(r"[+-]?(0|[1-9]\d*)?\.(\d*)")
@@ -46,6 +51,7 @@ class Column:
         low: smallest number to be generated, if the user says so.
         high: largest number to be generated, if the user says so.
         missing: the text that stands for a missing value.
+        turn: of angles, the two numbers that mean the same.
     """
 
     name: str
@@ -55,6 +61,7 @@ class Column:
     low: float | None = None
     high: float | None = None
     missing: str = ""
+    turn: tuple[float, float] | None = None
 
 
 def infer_columns(table: RawTable, schema: Schema, *, report: Callable[[str], None]) -> tuple[Column, ...]:
@@ -88,6 +95,7 @@ class _Inference:
 
     def __init__(self, table: RawTable, name: str, wish: ColumnWish, schema: Schema) -> None:
         self._table, self._name, self._wish = table, name, wish
+        self._kind = "number" if wish.kind == "angle" else wish.kind
         told = wish.missing if wish.missing is not None else schema.missing
         usual = () if table.arrow_schema else MISSING_TEXTS  # Arrow has a value of its own for what is missing
         self._missing = set(usual) if told is None else {"", *told}
@@ -104,7 +112,7 @@ class _Inference:
         there = raw.values[~np.isnan(raw.values)]
         if len(there) == 0:
             raise self._empty()
-        kind = self._wish.kind or raw.kind
+        kind = self._kind or raw.kind
         if kind == "category":
             levels, codes = np.unique(there, return_inverse=True)
             values = np.full(len(raw.values), np.nan)
@@ -142,7 +150,7 @@ class _Inference:
         renumbered[kept] = np.arange(len(kept))
         codes, levels = renumbered[codes], [raw.levels[code] for code in kept]
         own = tuple(raw.values[code] for code in kept) if raw.values else ()
-        kind = self._wish.kind
+        kind = self._kind
         if raw.declared and kind in (None, "category"):
             return self._category(levels, codes, token, own, ordered=True)
         if kind == "number":
@@ -199,7 +207,25 @@ class _Inference:
                 f"{self._where} holds values outside the bounds in the schema",
                 found=f"{values[row]:g} in {self._table.place(row)}",
             )
-        return Column(self._name, "number", values, form, low, high, token)
+        return Column(self._name, "number", values, form, low, high, token, self._turn(values))
+
+    def _turn(self, values: Values) -> tuple[float, float] | None:
+        """The two numbers that mean the same angle; None for other numbers."""
+        there, low, high = values[~np.isnan(values)], self._wish.low, self._wish.high
+        if self._wish.kind == "angle":
+            if low is not None and high is not None:
+                return float(low), float(high)
+            for turn in TURNS:
+                if _within(there, turn):
+                    return turn
+            raise UserError(
+                f"{self._where} holds angles of no known turn",
+                found=f"{there.min():g} to {there.max():g}",
+                mend='say what a turn is, as in {"kind": "angle", "low": 0, "high": 24}',
+            )
+        if self._wish.kind is not None or low is not None or high is not None:
+            return None
+        return next((turn for turn in TURNS if _within(there, turn) and _fills(there, turn)), None)
 
     def _dates(self, levels: list[str], codes: NDArray[np.int64], token: str) -> Column | None:
         zones = {match[0] if (match := _ZONE.search(level)) and ":" in level else "" for level in levels}
@@ -283,6 +309,18 @@ class _Shares:
 def _shares(levels: Sequence[str], counts: NDArray[np.int64]) -> _Shares:
     numeric = np.array([_NUMBER.fullmatch(level.strip()) is not None for level in levels])
     return _Shares(float(counts[numeric].sum() / counts.sum()), int(numeric.sum()))
+
+
+def _within(values: Values, turn: tuple[float, float]) -> bool:
+    slack = TURN_ROUNDING * (turn[1] - turn[0])
+    return bool(values.min() >= turn[0] - slack and values.max() <= turn[1] + slack)
+
+
+def _fills(values: Values, turn: tuple[float, float]) -> bool:
+    """Whether as many values as of angles lie at both ends of a turn."""
+    edge = TURN_EDGE * (turn[1] - turn[0])
+    fewest = max(TURN_EDGE_ROWS, TURN_EDGE_SHARE * TURN_EDGE * len(values))
+    return bool(min((values <= turn[0] + edge).sum(), (values >= turn[1] - edge).sum()) >= fewest)
 
 
 def _is_row_number(values: Values) -> bool:

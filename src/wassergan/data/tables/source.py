@@ -147,11 +147,14 @@ def _spreads(codec: TableCodec, rows: Values) -> tuple[tuple[float, ...], ...]:
     """Quantiles of each channel where it tells the value."""
     some = rows[np.linspace(0, len(rows) - 1, min(LOOKED_AT_ROWS, len(rows))).astype(np.int64)]
     vectors, start, found = codec.encode(torch.from_numpy(some)).numpy(), 0, []
-    for field in codec.fields:
+    for coding in codec.codings:
+        field = coding.field
         if field.channel:
+            assert isinstance(coding, NumberCoding)
             is_open = np.ones(len(some), bool) if not field.options else vectors[:, start + field.open_option] > 0
-            told = vectors[is_open, start + field.options] if is_open.any() else np.zeros(1, np.float32)
-            found.append(tuple(np.quantile(told.astype(np.float64), np.linspace(0, 1, QUANTILES)).tolist()))
+            block = vectors[is_open, start : start + field.width]
+            told = coding.placed(block) if is_open.any() else np.zeros(1)
+            found.append(tuple(np.quantile(told, np.linspace(0, 1, QUANTILES)).tolist()))
         start += field.width
     return tuple(found)
 
@@ -175,7 +178,8 @@ def _fitted(column: Column, earlier: Sequence[Column], train: Any) -> ColumnCode
         low, high = float(np.nanmin(values)), float(np.nanmax(values))
         coding = NumberCoding.fit(since, missing=missing)
         return ColumnCodec(coding=coding, since=base.name, low=low, high=high, **plain)
-    return ColumnCodec(coding=NumberCoding.fit(values, missing=missing, low=column.low, high=column.high), **plain)
+    coding = NumberCoding.fit(values, missing=missing, low=column.low, high=column.high, turn=column.turn)
+    return ColumnCodec(coding=coding, **plain)
 
 
 def _base_of(column: Column, earlier: Sequence[Column], train: Any) -> Column | None:
