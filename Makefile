@@ -17,7 +17,7 @@ demo: $(VENV)/installed
 	@echo "Open the report:     $(DEMO)/report.html"
 
 test: $(VENV)/installed-dev $(VENV)/browser
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 fast: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n 2 -m "not slow"

@@ -135,8 +135,8 @@ def csv_gz(content: bytes) -> None:
 
 @target
 def schema(content: bytes) -> None:
-    table = b"name,age,day\n" + b"x,1,2020-01-01\ny,2.5,2020-01-02\nx,,2021-01-01\ny,7,2020-03-01\n" * 4
-    written("table.csv", table)
+    rows = b"x,1,2020-01-01,1.5\ny,2.5,2020-01-02,7\nx,,2021-01-01,12\ny,7,2020-03-01,23\n"
+    written("table.csv", b"name,age,day,at\n" + rows * 4)
     open_source(str(FOLDER / "table.csv"), schema=written("schema.json", content))
 
 
@@ -285,6 +285,7 @@ def seeds() -> dict[str, dict[str, bytes]]:
                     "columns": {
                         "name": "category",
                         "age": {"kind": "number", "low": 0, "high": 9, "missing": ["?", ""]},
+                        "at": {"kind": "angle", "low": 0, "high": 24},
                         "day": {"kind": "date", "format": "%Y-%m-%d"},
                     },
                     "missing": ["?", ""],

@@ -35,6 +35,18 @@ def test_a_schema_file_says_what_columns_are(tmp_path: Path) -> None:
             "lower bound of column a in the schema is not below the upper: 2 and 1",
         ),
         ({"columns": {"a": {"format": "%d"}}}, "'format' of column a in the schema is for dates"),
+        (
+            {"columns": {"a": {"kind": "date", "format": "%Y-%d-%d"}}},
+            "'format' of column a in the schema is none that dates can be read by: redefinition of group name 'd'",
+        ),
+        (
+            {"columns": {"a": {"kind": "date", "format": "%Y-%q"}}},
+            "none that dates can be read by: 'q' is a bad directive",
+        ),
+        (
+            {"columns": {"a": {"kind": "date", "format": "%Y-%m-%d%z"}}},
+            "holds a time zone that varies: %z. Write the zone as it stands",
+        ),
         ({"missing": "?"}, "'missing' of the schema must be a list of texts"),
         ({"encoding": 8}, "'encoding' of the schema must be text: 8"),
     ],

@@ -2,8 +2,10 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +122,24 @@ def _wish(wish: Any, name: str) -> ColumnWish:
             found=f"{entries['format']!r}",
             mend='write {"kind": "date", "format": "%d.%m.%Y"}',
         )
+    if entries.get("format") is not None:
+        _check_format(str(entries["format"]), name)
     return ColumnWish(kind, low, high, entries.get("format"), _texts(entries.get("missing"), name))
+
+
+def _check_format(pattern: str, name: str) -> None:
+    """Refuse a date format by which nothing that it writes can be read."""
+    pattern = pattern.replace("%-", "%")
+    try:
+        read = datetime.strptime(datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC).strftime(pattern), pattern)
+    except (ValueError, re.error) as error:
+        raise UserError(f"'format' of {name} is none that dates can be read by", found=str(error)) from error
+    if read.tzinfo is not None:
+        raise UserError(
+            f"'format' of {name} holds a time zone that varies",
+            found="%z",
+            mend="write the zone as it stands in the file, such as +02:00",
+        )
 
 
 def _entries(content: Any, known: Sequence[str], name: str) -> dict[str, Any]:
