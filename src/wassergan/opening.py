@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from wassergan.building import choose_device, latent_numbers, networks_of
 from wassergan.damage import require_consistent, undamaged
 from wassergan.data import ColumnConditions, TableCodec, codec_from_state
@@ -56,8 +54,7 @@ def _sampler_of(content: Mapping[str, Any], device: str, processes: Processes) -
     latent_dim = latent_numbers(settings, generator)
     generator.eval().to(choose_device(device, processes))
     if isinstance(codec, TableCodec) and isinstance(generator, DrawingGenerator):
-        shares, spread = torch.tensor(codec.shares), torch.tensor(codec.spread)
-        match_margins(generator, shares=shares, spread=spread, latent_dim=latent_dim, conditions=conditions)
+        match_margins(generator, codec, latent_dim=latent_dim, conditions=conditions)
     return Sampler(generator, latent_dim, codec, content["kind"], conditions)
 
 

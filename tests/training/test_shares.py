@@ -1,8 +1,14 @@
+import numpy as np
 import torch
 from torch import nn
 
+from wassergan.data import ColumnConditions, TableCodec
+from wassergan.data.tables import Stratum
+from wassergan.data.tables.codec import ColumnCodec
+from wassergan.data.tables.codings import CategoryCoding
+from wassergan.data.tables.forms import LevelForm
 from wassergan.networks import DrawingGenerator, FieldLayout, TableHead
-from wassergan.training import match_shares, match_spread, sample_chunks
+from wassergan.training import match_margins, match_shares, match_spread, sample_chunks
 
 FIELDS = [FieldLayout(4), FieldLayout(3, 1, (-0.5, 0.0, 0.5)), FieldLayout(2, 1, (), 1, 3)]
 # Digits are taken by the rows whose option is open, 60 % of them.
@@ -26,7 +32,7 @@ def test_options_are_drawn_with_the_shares_that_are_wanted_and_channels_are_left
     options = [place for place in range(13) if place != 7]
     # Five standard errors of a half.
     torch.testing.assert_close(drawn[options], torch.tensor(WANTED).double()[options], atol=0.0125, rtol=0)
-    assert made.head.shift[7] == 0
+    assert made.head.shift[0, 7] == 0
 
 
 def test_options_that_the_latent_vector_all_but_decides_get_their_shares_too() -> None:
@@ -110,6 +116,56 @@ def test_a_channel_that_always_says_the_same_stays_finite() -> None:
     match_spread(made, torch.stack(SPREAD), latent_dim=latent_dim, rows=3000)
     rows = torch.cat(list(sample_chunks(made, 1000, latent_dim=latent_dim, seed=0)))
     assert rows.isfinite().all() and rows[:, 7].abs().max() <= 1
+
+
+def test_rows_of_a_stratum_get_its_margins_and_others_those_of_all_rows() -> None:
+    # A condition of two categories, of 3 and 2 levels, whose first numbers come before the latent vector.
+    levels = np.array([[0, 0]] * 3000 + [[0, 1]] * 2000 + [[1, 0]] * 2000 + [[2, 1]] * 20, float)
+    context = TableCodec(
+        [
+            ColumnCodec(name, "category", CategoryCoding(count, tuple(range(count)), False), LevelForm(("a", "b", "c")))
+            for name, count in (("x", 3), ("y", 2))
+        ]
+    )
+    conditions = ColumnConditions(context, levels)
+    body = nn.Linear(5 + 3, 4 + 1)
+    with torch.no_grad():
+        body.weight.copy_(torch.randn(5, 8, generator=torch.Generator().manual_seed(0)))
+        body.bias.zero_()
+    made = DrawingGenerator(body, TableHead([FieldLayout(4), FieldLayout(0, places=(0.0,))])).eval()
+    latent_dim, everywhere, up, down = 3 + 4, [0.4, 0.3, 0.2, 0.1], torch.linspace(0, 1, 9), torch.linspace(-1, 0, 9)
+    strata = [
+        Stratum((0, 3), (0.7, 0.1, 0.1, 0.1, 0.0), (tuple(up.tolist()),)),
+        Stratum((1, 3), (0.0, 0.5, 0.25, 0.25, 0.0), (tuple(down.tolist()),)),
+        Stratum((2, 3), (0.25, 0.25, 0.25, 0.25, 0.0), (tuple(down.tolist()),)),  # that no row of the pool has
+    ]
+    codec = TableCodec([], shares=[*everywhere, 0.0], spread=[torch.linspace(-1, 1, 9).tolist()], strata=strata)
+    match_margins(made, codec, latent_dim=latent_dim, conditions=conditions)
+    drawn = torch.cat(list(sample_chunks(made, 60_000, latent_dim=latent_dim, seed=0, conditions=conditions)))
+    asked = conditions.rows(0, 60_000, seed=0)
+
+    def of(x: int, y: int) -> torch.Tensor:
+        return drawn[torch.from_numpy((asked == [x, y]).all(1))]
+
+    # Five standard errors of a half, of 17 000 rows drawn and of 2^16 / 3 matched.
+    for rows, stratum in ((of(0, 0), strata[0]), (of(1, 0), strata[1])):
+        shares = (rows[:, :4] > 0).double().mean(0)
+        torch.testing.assert_close(shares, torch.tensor(stratum.shares[:4]).double(), atol=0.026, rtol=0)
+        wanted = torch.tensor(stratum.spread[0])
+        found = torch.quantile(rows[:16_000, 4], torch.linspace(0, 1, 9))
+        torch.testing.assert_close(found, wanted, atol=0.03, rtol=0)
+    assert not (of(1, 0)[:, 0] > 0).any()  # an option that no row of the stratum has
+    # Rows that belong to no stratum are drawn as a generator without strata draws them.
+    plain = DrawingGenerator(body, TableHead([FieldLayout(4), FieldLayout(0, places=(0.0,))])).eval()
+    alike = TableCodec([], shares=codec.shares, spread=codec.spread)
+    match_margins(plain, alike, latent_dim=latent_dim, conditions=conditions)
+    general = torch.cat(list(sample_chunks(plain, 60_000, latent_dim=latent_dim, seed=0, conditions=conditions)))
+    outside = torch.from_numpy((asked == [0, 1]).all(1) | (asked == [2, 1]).all(1))
+    assert torch.equal(drawn[outside], general[outside]) and not torch.equal(drawn[~outside], general[~outside])
+    # Anew from the start, and nothing of it is kept.
+    shifts = made.head.shift.clone()
+    match_margins(made, codec, latent_dim=latent_dim, conditions=conditions)
+    assert torch.equal(made.head.shift, shifts) and set(made.state_dict()) == {"body.weight", "body.bias"}
 
 
 def test_angles_are_turned_until_they_have_the_quantiles_that_are_wanted() -> None:

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from wassergan.building import networks_of
@@ -102,6 +101,5 @@ def _sampler_of(description: dict[str, Any], weights: dict[str, Tensor]) -> Samp
     generator.eval()
     latent_dim = description["latent"]["shape"][1]
     if isinstance(codec, TableCodec) and isinstance(generator, DrawingGenerator):
-        shares, spread = torch.tensor(codec.shares), torch.tensor(codec.spread)
-        match_margins(generator, shares=shares, spread=spread, latent_dim=latent_dim)
+        match_margins(generator, codec, latent_dim=latent_dim)
     return Sampler(generator, latent_dim, codec, description["sample"]["kind"])

@@ -69,7 +69,8 @@ class TableHead(nn.Module):
         for field in self._fields:
             is_option += [True] * field.options + [False] * field.channel + [True] * (field.digits * field.radix)
         # Added to the logits; nothing learns it and no checkpoint keeps it: see `match_shares`.
-        self.register_buffer("shift", torch.zeros(sum(self._widths)), persistent=False)
+        # Row 0 is that of all rows, the others those of strata: see `stratify`.
+        self.register_buffer("shift", torch.zeros(1, sum(self._widths)), persistent=False)
         self.register_buffer("is_option", torch.tensor(is_option), persistent=False)
         for number, field in enumerate(self._fields):
             if field.options and field.places:
@@ -99,38 +100,63 @@ class TableHead(nn.Module):
         places = half_turns(channel)[:, 0] if field.circle else channel[:, 0]
         return places.where(rows[:, start + field.open_option] > 0, torch.nan) if field.options else places
 
-    def bend(self, number: int, knots: Tensor | None, targets: Tensor | None = None) -> None:
+    def stratify(self, count: int) -> None:
+        """Have shifts and bends for so many strata of rows from now on, each those that all rows have now."""
+        self.shift = self.shift[:1].repeat(1 + count, 1)
+        for number in self._bent:
+            for name in (f"knots_{number}", f"targets_{number}"):
+                self.register_buffer(name, self.get_buffer(name)[:1].repeat(1 + count, 1), persistent=False)
+
+    def bend(self, number: int, knots: Tensor, targets: Tensor, *, stratum: int = 0) -> None:
         """Map a field's channel from now on, piece by piece along straight lines; nothing learns or keeps that either.
 
         Args:
             number: of the field.
-            knots: (k,) strictly ascending, or None to draw straight again.
+            knots: (k,) ascending, equally many at each call.
             targets: (k,) ascending, where they go.
+            stratum: whose rows; 0 for those that belong to none.
         """
-        self._bent.discard(number)
-        if knots is not None and targets is not None:
-            self._bent.add(number)
-            self.register_buffer(f"knots_{number}", knots.to(self.shift), persistent=False)
-            self.register_buffer(f"targets_{number}", targets.to(self.shift), persistent=False)
+        for name, values in ((f"knots_{number}", knots), (f"targets_{number}", targets)):
+            if number not in self._bent:
+                even = torch.linspace(-1, 1, len(values)).to(self.shift)
+                self.register_buffer(name, even.repeat(len(self.shift), 1), persistent=False)
+            self.get_buffer(name)[stratum] = values.to(self.shift)
+        self._bent.add(number)
+
+    def bend_of(self, number: int) -> tuple[Tensor, Tensor] | None:
+        """Knots and targets of rows that belong to no stratum, if the field's channel is bent."""
+        if number not in self._bent:
+            return None
+        return self.get_buffer(f"knots_{number}")[0].clone(), self.get_buffer(f"targets_{number}")[0].clone()
+
+    def straighten(self, stratum: int = 0) -> None:
+        """Draw straight again; of all rows, without strata, for 0."""
+        if stratum == 0:
+            self._bent.clear()
+            self.stratify(0)
+        for number in self._bent:
+            knots = self.get_buffer(f"knots_{number}")
+            knots[stratum] = torch.linspace(-1, 1, knots.shape[1]).to(knots)
+            self.get_buffer(f"targets_{number}")[stratum] = knots[stratum]
 
     @staticmethod
     def _entries(field: FieldLayout) -> int:
         return field.options + field.digits * field.radix
 
-    def forward(self, values: Tensor, noise: Tensor) -> Tensor:
-        """(n, width) raw values and (n, noise_dim) normal noise to rows (n, width)."""
+    def forward(self, values: Tensor, noise: Tensor, strata: Tensor | None = None) -> Tensor:
+        """(n, width) raw values and (n, noise_dim) normal noise to rows (n, width); (n,) strata if there are any."""
         even = torch.special.ndtr(noise.float()).clamp(SMALLEST, 1 - SMALLEST)
         gumbel = -torch.log(-torch.log(even))
         parts: list[Tensor] = []
-        columns = zip((values + self.shift).split(self._widths, 1), gumbel.split(self._noises, 1), strict=True)
+        columns = zip(self._shifted(values, strata).split(self._widths, 1), gumbel.split(self._noises, 1), strict=True)
         for number, (raw, drawn) in enumerate(columns):
-            self._draw(number, raw, drawn, parts)
+            self._draw(number, raw, drawn, strata, parts)
         return torch.cat(parts, 1)
 
-    def expected(self, values: Tensor) -> Tensor:
+    def expected(self, values: Tensor, strata: Tensor | None = None) -> Tensor:
         """The mean of `forward` over the noise, (n, width) to (n, width), in the places of one-hots; 0 in channels."""
         parts: list[Tensor] = []
-        for field, raw in zip(self._fields, (values + self.shift).split(self._widths, 1), strict=True):
+        for field, raw in zip(self._fields, self._shifted(values, strata).split(self._widths, 1), strict=True):
             options = torch.softmax(raw[:, : field.options], 1) * SCALE
             parts.append(options)
             if field.channel:
@@ -141,7 +167,10 @@ class TableHead(nn.Module):
                 parts.append((torch.softmax(digits, 2) * is_open).flatten(1))
         return torch.cat(parts, 1)
 
-    def _draw(self, number: int, raw: Tensor, gumbel: Tensor, parts: list[Tensor]) -> None:
+    def _shifted(self, values: Tensor, strata: Tensor | None) -> Tensor:
+        return values + (self.shift[0] if strata is None else self.shift[strata])
+
+    def _draw(self, number: int, raw: Tensor, gumbel: Tensor, strata: Tensor | None, parts: list[Tensor]) -> None:
         field = self._fields[number]
         is_open: Tensor | None = None
         if field.options:
@@ -149,7 +178,7 @@ class TableHead(nn.Module):
             parts.append(options)
             is_open = options[:, field.open_option, None] / SCALE
         if field.channel:
-            channel = self._channel(number, raw[:, field.options : field.options + field.channel])
+            channel = self._channel(number, raw[:, field.options : field.options + field.channel], strata)
             if is_open is not None:
                 channel = is_open * channel + options @ getattr(self, f"places_{number}")
             parts.append(channel)
@@ -158,18 +187,19 @@ class TableHead(nn.Module):
             digits = (raw[:, field.options :] + gumbel[:, field.options :]).unflatten(1, (field.digits, field.radix))
             parts.append((self._one_hot(digits) * is_open[:, None]).flatten(1))
 
-    def _channel(self, number: int, raw: Tensor) -> Tensor:
+    def _channel(self, number: int, raw: Tensor, strata: Tensor | None) -> Tensor:
         """(n, channel) raw values to a place, or to a point of the circle in the direction of the raw arrow."""
         is_bent = number in self._bent
         if not self._fields[number].circle:
-            return self._bending(number, torch.tanh(raw)) if is_bent else torch.tanh(raw)
+            return self._bending(number, torch.tanh(raw), strata) if is_bent else torch.tanh(raw)
         if is_bent:
-            return on_circle(self._bending(number, half_turns(raw)))
+            return on_circle(self._bending(number, half_turns(raw), strata))
         length: Tensor = torch.linalg.vector_norm(raw, dim=1, keepdim=True)
         return RADIUS * raw / length.clamp_min(SHORTEST)
 
-    def _bending(self, number: int, places: Tensor) -> Tensor:
-        return interpolated(places, getattr(self, f"knots_{number}"), getattr(self, f"targets_{number}"))
+    def _bending(self, number: int, places: Tensor, strata: Tensor | None) -> Tensor:
+        knots, targets = (getattr(self, f"{name}_{number}") for name in ("knots", "targets"))
+        return interpolated(places, *((knots[:1], targets[:1]) if strata is None else (knots[strata], targets[strata])))
 
     def _one_hot(self, noisy: Tensor) -> Tensor:
         """Of the largest along the last axis, times the scale; differentiable as a softmax."""
@@ -193,13 +223,21 @@ def half_turns(points: Tensor) -> Tensor:
 def interpolated(values: Tensor, knots: Tensor, targets: Tensor) -> Tensor:
     """Where straight lines between (knots, targets) lead; beyond the ends, the targets there.
 
-    >>> interpolated(torch.tensor([-9.0, 0.5, 2.0]), torch.tensor([0.0, 1.0, 3.0]), torch.tensor([0.0, 2.0, 3.0]))
-    tensor([0.0000, 1.0000, 2.5000])
+    Args:
+        values: (n, 1).
+        knots: (n, k) or (1, k), ascending; of equal ones the first counts.
+        targets: likewise.
+
+    >>> knots, targets = torch.tensor([[0.0, 1, 3, 3]]), torch.tensor([[0.0, 2, 3, 3]])
+    >>> interpolated(torch.tensor([[-9.0], [0.5], [2.0]]), knots, targets)
+    tensor([[0.0000],
+            [1.0000],
+            [2.5000]])
     """
     # A sum over all pieces rather than a search for the right one: every exported graph can do that.
-    widths = knots.diff()
-    shares = ((values[..., None] - knots[:-1]) / widths).clamp(0, 1)
-    return targets[0] + shares @ targets.diff()
+    widths = knots.diff().clamp_min(SMALLEST)
+    shares = ((values - knots[:, :-1]) / widths).clamp(0, 1)
+    return targets[:, :1] + (shares * targets.diff()).sum(1, keepdim=True)
 
 
 class DrawingGenerator(nn.Module):
@@ -213,9 +251,22 @@ class DrawingGenerator(nn.Module):
         head: raw values and noise to rows.
     """
 
+    patterns: Tensor
+
     def __init__(self, body: nn.Module, head: TableHead) -> None:
         super().__init__()
         self.body, self.head = body, head
+        self.register_buffer("patterns", torch.zeros(0, 0), persistent=False)
+
+    def stratify(self, patterns: Tensor) -> None:
+        """Shift and bend rows by the stratum that their condition belongs to, from now on.
+
+        Args:
+            patterns: (strata, numbers of a condition), 1 where a condition of the stratum is positive; the conditions
+                of no row fit two.
+        """
+        self.register_buffer("patterns", patterns.to(self.head.shift), persistent=False)
+        self.head.stratify(len(patterns))
 
     def forward(self, latent: Tensor) -> Tensor:
         """(n, latent_dim + noise_dim) to rows (n, width)."""
@@ -226,13 +277,20 @@ class DrawingGenerator(nn.Module):
 
     def rows(self, latent: Tensor) -> Tensor:
         """The same in one piece, whatever the mode; equal to it but for rounding."""
-        raw, noise = self._raw(latent)
-        rows: Tensor = self.head(raw, noise)
+        rows: Tensor = self.head(*self._raw(latent), self._strata(latent))
         return rows
 
     def expected(self, latent: Tensor) -> Tensor:
         """The mean of `rows` over the head's noise in every place of a one-hot; 0 in channels."""
-        return self.head.expected(self._raw(latent)[0])
+        return self.head.expected(self._raw(latent)[0], self._strata(latent))
+
+    def _strata(self, latent: Tensor) -> Tensor | None:
+        """The number of each row's stratum, from 1 on, or 0; None where there are no strata."""
+        if len(self.patterns) == 0:
+            return None
+        hits = (latent[:, : self.patterns.shape[1]] > 0).to(self.patterns) @ self.patterns.T
+        fits = hits > self.patterns.sum(1) - 0.5
+        return torch.where(fits.any(1), 1 + fits.int().argmax(1), 0)
 
     def _raw(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         own = latent.shape[1] - self.head.noise_dim

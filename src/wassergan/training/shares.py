@@ -5,12 +5,14 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from wassergan.data import Conditions
+from wassergan.data import ColumnConditions, Conditions, TableCodec
+from wassergan.data.tables import Stratum
 from wassergan.networks import DrawingGenerator
 from wassergan.networks.drawing import SCALE
 from wassergan.training.trainer import sample_chunks
 
 ROWS = 2**16
+ROWS_OF_A_STRATUM = 2**13  # at least
 ROUNDS = 6
 LARGEST_STEP = 2.0
 DAMPING = 0.02  # of Newton's steps, as a share of what is drawn
@@ -22,25 +24,41 @@ SEED = 2**62 + 1  # not one that anybody draws samples with
 
 def match_margins(
     generator: DrawingGenerator,
+    codec: TableCodec,
     *,
-    shares: Tensor,
-    spread: Tensor,
     latent_dim: int,
-    conditions: Conditions | None = None,
+    conditions: ColumnConditions | None = None,
     rows: int = ROWS,
 ) -> None:
     """Set the margins of a trained generator right: first the shares of options, then the spread of numbers.
 
+    Rows of frequent conditions have margins of their own: those of the codec's strata.
+
     Args:
         generator: in evaluation mode.
-        shares: see `match_shares`.
-        spread: see `match_spread`.
+        codec: knows the margins of the training rows.
         latent_dim: numbers in a latent vector, noise included.
         conditions: the law of what rows are drawn under, if they are.
-        rows: drawn to see the generator's own margins.
+        rows: drawn to see the generator's own margins, and as many again for all strata together.
     """
-    match_shares(generator, shares, latent_dim=latent_dim, conditions=conditions, rows=rows)
-    match_spread(generator, spread, latent_dim=latent_dim, conditions=conditions, rows=rows)
+
+    def match(margins: TableCodec | Stratum, under: Conditions | None, rows: int, stratum: int = 0) -> None:
+        shares, spread = torch.tensor(margins.shares), torch.tensor(margins.spread)
+        for setting_right, wanted in ((match_shares, shares), (match_spread, spread)):
+            setting_right(generator, wanted, latent_dim=latent_dim, conditions=under, rows=rows, stratum=stratum)
+
+    generator.stratify(torch.zeros(0, 0))
+    match(codec, conditions, rows)
+    if conditions is None or not codec.strata:
+        return
+    patterns = torch.zeros(len(codec.strata), conditions.width)
+    for pattern, stratum in zip(patterns, codec.strata, strict=True):
+        pattern[list(stratum.options)] = 1
+    generator.stratify(patterns)
+    for number, stratum in enumerate(codec.strata, 1):
+        within = conditions.within(stratum.options)
+        if within is not None:
+            match(stratum, within, max(rows // len(codec.strata), min(rows, ROWS_OF_A_STRATUM)), number)
 
 
 def match_shares(
@@ -51,6 +69,7 @@ def match_shares(
     conditions: Conditions | None = None,
     rows: int = ROWS,
     rounds: int = ROUNDS,
+    stratum: int = 0,
 ) -> None:
     """Shift the logits of a generator's options until they are drawn with the shares that they have in the data.
 
@@ -68,9 +87,12 @@ def match_shares(
         conditions: the law of what rows are drawn under, if they are.
         rows: drawn in each round.
         rounds: how many.
+        stratum: that all those rows belong to; 0 for none.
     """
     head, spare = generator.head, 0.5 / rows
-    head.shift.zero_()
+    shift = head.shift[stratum]
+    if stratum == 0:
+        shift.zero_()
     wanted = shares.to(head.shift).clamp_min(0)
     expected = _Expected(generator).eval()
     for number in range(rounds):
@@ -81,8 +103,8 @@ def match_shares(
         for place, hessian in hessians:
             damping = torch.diag(DAMPING * (drawn[place] + spare))
             step[place] = torch.linalg.solve(hessian.to(step) + damping, (wanted - drawn)[place])
-        head.shift += torch.where(head.is_option, step.clamp(-LARGEST_STEP, LARGEST_STEP), 0.0)
-    head.shift[head.is_option & (wanted == 0)] = NEVER
+        shift += torch.where(head.is_option, step.clamp(-LARGEST_STEP, LARGEST_STEP), 0.0)
+    shift[head.is_option & (wanted == 0)] = NEVER
 
 
 def _moments(chunks: Iterable[Tensor], places: Sequence[slice]) -> tuple[Tensor, list[tuple[slice, Tensor]]]:
@@ -121,6 +143,7 @@ def match_spread(
     latent_dim: int,
     conditions: Conditions | None = None,
     rows: int = ROWS,
+    stratum: int = 0,
 ) -> None:
     """Bend each channel so that its quantiles are those that it has in the data: the order of values stays.
 
@@ -133,26 +156,29 @@ def match_spread(
         latent_dim: numbers in a latent vector, noise included.
         conditions: the law of what rows are drawn under, if they are.
         rows: drawn to see the generator's own quantiles.
+        stratum: that all those rows belong to; 0 for none.
     """
     head = generator.head
-    for number in head.channels:
-        head.bend(number, None)
+    general = {number: head.bend_of(number) for number in head.channels}
+    head.straighten(stratum)
     if len(spread) == 0:
         return
     chunks = sample_chunks(generator, rows, latent_dim=latent_dim, seed=SEED, conditions=conditions)
     drawn = torch.cat([torch.stack([head.told(number, chunk) for number in head.channels]) for chunk in chunks], 1)
     for number, places, wanted in zip(head.channels, drawn, spread, strict=True):
         told = places[~places.isnan()]
-        if len(told) >= FEWEST_ROWS:
-            head.bend(number, *_knots(told, wanted))
+        bend = _knots(told, wanted) if len(told) >= FEWEST_ROWS else general[number] if stratum else None
+        if bend is not None:
+            head.bend(number, *bend, stratum=stratum)
 
 
 def _knots(told: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """Quantiles that a channel has, without repetition, and those that it should have."""
+    """Quantiles that a channel has, without repetition but of the last, and those that it should have."""
     have = torch.quantile(told.double(), torch.linspace(0, 1, len(wanted), dtype=torch.float64)).float()
     distinct, group = torch.unique_consecutive(have, return_inverse=True)
     if len(distinct) < 2:
         distinct, group = torch.stack([have[0], have[0] + 1e-6]), torch.zeros(len(have), dtype=torch.int64)
     counts = torch.zeros(len(distinct)).index_add_(0, group, torch.ones(len(group)))
     total = torch.zeros(len(distinct)).index_add_(0, group, wanted.float())
-    return distinct, total / counts.clamp_min(1)
+    targets, spare = total / counts.clamp_min(1), len(wanted) - len(distinct)
+    return torch.cat([distinct, distinct[-1:].expand(spare)]), torch.cat([targets, targets[-1:].expand(spare)])

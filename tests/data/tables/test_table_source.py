@@ -61,6 +61,27 @@ def test_shares_are_those_of_the_training_rows(tmp_path: Path) -> None:
     assert table_codec(source).shares == (*(np.bincount(level.astype(int)) / 270).tolist(), 0.0)
 
 
+def test_frequent_conditions_have_margins_of_their_own(tmp_path: Path) -> None:
+    # `kind` and `old` are conditions, and so is a number with quantiles, which tells no strata apart.
+    lines = (f"{'abca'[i % 4]},{i % 8 > 4},{i * i % 7919},{i % 3},{'uv'[i % 4 == 0]}" for i in range(6000))
+    (tmp_path / "a.csv").write_text("kind,old,size,few,said\n" + "\n".join(lines) + "\nd,True,1,0,u\n" * 9)
+    source = open_source(tmp_path / "a.csv", condition=["kind", "old", "size"])
+    assert source.context is not None
+    codec, again = table_codec(source), codec_from_state(json.loads(json.dumps(source.codec.state())))
+    train = source.split.train_rows(torch.arange(source.train_count))
+    vectors, given = source.codec.encode(source.values(train)), source.context.at(train)
+    # Of 8 rows each: (a, False) thrice, (b, False), (c, False), (b, True), (c, True), (a, True); d is rare.
+    assert len(codec.strata) == 6 and isinstance(again, TableCodec) and again.strata == codec.strata
+    assert {stratum.options for stratum in codec.strata} == {(level, old) for level in (0, 1, 2) for old in (4, 5)}
+    for stratum in codec.strata:
+        alike = vectors[(given[:, list(stratum.options)] > 0).all(1)]
+        assert len(alike) >= 500
+        torch.testing.assert_close(torch.tensor(stratum.shares), (alike > 0).float().mean(0), atol=1e-6, rtol=0)
+    unconditional = table_codec(open_source(tmp_path / "a.csv"))
+    assert unconditional.strata == ()
+    assert table_codec(open_source(tmp_path / "a.csv", condition=["size"])).strata == ()
+
+
 def test_bounds_of_the_schema_hold_for_what_is_generated(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("x\n" + "".join(f"{i * i / 8}\n" for i in range(100)))
     (tmp_path / "s.json").write_text('{"columns": {"x": {"low": -5, "high": 5000}}}')

@@ -5,7 +5,7 @@ from typing import Any
 
 from wassergan.data.source import Source
 from wassergan.data.tables.arrowfile import arrow_of, is_frame, raw_of_arrow, read_frame
-from wassergan.data.tables.codec import TableCodec
+from wassergan.data.tables.codec import Stratum, TableCodec
 from wassergan.data.tables.codings import Field
 from wassergan.data.tables.context import ColumnConditions
 from wassergan.data.tables.csvfile import is_csv, read_csv
@@ -24,6 +24,7 @@ __all__ = [
     "Field",
     "RawTable",
     "Schema",
+    "Stratum",
     "TableCodec",
     "arrow_of",
     "column_facts",

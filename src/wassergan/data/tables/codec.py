@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -54,6 +54,20 @@ class ColumnCodec:
         return cls(**{**state, "coding": coding_from_state(state["coding"]), "form": form_from_state(state["form"])})
 
 
+class Stratum(NamedTuple):
+    """Training rows that have the same levels in all conditions that are categories.
+
+    Args:
+        options: places in a condition's vector that are positive.
+        shares: as of `TableCodec`, among these rows.
+        spread: likewise.
+    """
+
+    options: tuple[int, ...]
+    shares: tuple[float, ...]
+    spread: tuple[tuple[float, ...], ...]
+
+
 class TableCodec:
     """A table's columns, one after the other, as one vector.
 
@@ -66,6 +80,7 @@ class TableCodec:
         shares: of each one-hot entry among the training rows; 0 for channels.
         spread: quantiles of every channel, from the smallest to the largest, among the training rows that it tells.
         given: names of columns that are conditions: they have no place in model space, and decoding is told them.
+        strata: training rows under frequent conditions.
     """
 
     layout = "table"
@@ -80,6 +95,7 @@ class TableCodec:
         shares: Sequence[float] = (),
         spread: Sequence[Sequence[float]] = (),
         given: Sequence[str] = (),
+        strata: Sequence[Stratum] = (),
     ) -> None:
         self.columns = tuple(columns)
         self.dialect = dict(dialect or {})
@@ -87,6 +103,7 @@ class TableCodec:
         self.shares = tuple(shares)
         self.spread = tuple(map(tuple, spread))
         self.given = tuple(given)
+        self.strata = tuple(strata)
 
     @cached_property
     def _drawn(self) -> tuple[ColumnCodec, ...]:
@@ -155,6 +172,7 @@ class TableCodec:
             "shares": list(self.shares),
             "spread": [list(each) for each in self.spread],
             "given": list(self.given),
+            "strata": [each._asdict() for each in self.strata],
         }
         return {"columns": columns, **plain}
 
@@ -162,7 +180,12 @@ class TableCodec:
     def from_state(cls, state: Mapping[str, Any]) -> "TableCodec":
         """The inverse of `state`."""
         columns = [ColumnCodec.from_state(each) for each in state["columns"]]
-        return cls(columns, **{name: state[name] for name in ("dialect", "arrow_schema", "shares", "spread", "given")})
+        plain = {name: state[name] for name in ("dialect", "arrow_schema", "shares", "spread", "given")}
+        strata = [
+            Stratum(tuple(each["options"]), tuple(each["shares"]), tuple(map(tuple, each["spread"])))
+            for each in state.get("strata", ())  # of runs from before there were any
+        ]
+        return cls(columns, **plain, strata=strata)
 
 
 def _rounded(values: Values, column: ColumnCodec) -> Values:

@@ -1,6 +1,6 @@
 """What is given of each sample: columns of conditions, in the user's units and as vectors beside model space."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -99,6 +99,11 @@ class ColumnConditions:
     def fixed(self, wanted: Values, left_open: tuple[bool, ...]) -> "ColumnConditions":
         """The same law, where some columns are asked for."""
         return replace(self, wanted=wanted, left_open=left_open)
+
+    def within(self, options: Sequence[int]) -> "ColumnConditions | None":
+        """The law among rows in whose vectors all these places are positive; None where the pool has no such row."""
+        alike = (self._pool_vectors[:, list(options)] > 0).all(1)
+        return replace(self, pool=self.pool[alike]) if alike.any() else None
 
     def _lenders(self, each: int) -> NDArray[np.int64]:
         """Rows of the pool that have what row `each` of `wanted` asks for; the nearest if none has exactly that."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from wassergan.data.source import HELDOUT_SHARE, Source, split_rows
-from wassergan.data.tables.codec import ColumnCodec, TableCodec
+from wassergan.data.tables.codec import ColumnCodec, Stratum, TableCodec
 from wassergan.data.tables.codings import CategoryCoding, Field, NumberCoding
 from wassergan.data.tables.context import ColumnContext
 from wassergan.data.tables.forms import DateForm, LevelForm, Values
@@ -20,6 +20,8 @@ from wassergan.errors import UserError, unknown_name
 
 SUMMED_ROWS = 2**14
 LOOKED_AT_ROWS, QUANTILES = 2**16, 257  # of each channel
+STRATUM_ROWS, STRATUM_SHARE = 500, 0.01  # of the training rows, at least: fewer tell a law badly
+MOST_STRATA = 16
 CLOSER = 0.1  # a date counts from an earlier one if their difference spreads this much less
 
 
@@ -78,12 +80,13 @@ def table_source(
     if constant:
         report(f"Constant in {table.name}, and written back as they are: {', '.join(constant)}.")
     rows = np.stack([column.values for column in columns], axis=1)
-    codec.shares = _shares(codec, rows[split.train.numpy()])
-    codec.spread = _spreads(codec, rows[split.train.numpy()])
+    train = rows[split.train.numpy()]
+    codec.shares, codec.spread = _shares(codec, train), _spreads(codec, train)
     source = Source(table.name, "table", (codec.width,), TableReader(rows), codec, split)
     source.columns = tuple(column.name for column in columns)
     if condition:
         source.context = _context(fitted, rows, condition)
+        codec.strata = _strata(codec, source.context.codec, source.context.rows[split.train.numpy()], train)
     return source
 
 
@@ -132,6 +135,23 @@ def _check_condition(table: str, condition: Sequence[str], names: Sequence[str])
             raise unknown_name(f"column of {table} to condition on", name, names)
     if len(set(condition)) < len(condition):
         raise UserError("A column is named twice as a condition", found=", ".join(condition))
+
+
+def _strata(codec: TableCodec, context: TableCodec, conditions: Values, rows: Values) -> tuple[Stratum, ...]:
+    """Margins of the rows under each frequent combination of those conditions that are options alone."""
+    is_option = np.concatenate([np.full(field.width, field.options == field.width) for field in context.fields])
+    taken = (context.encode(torch.from_numpy(conditions)).numpy() > 0) & is_option
+    kinds, kind, counts = np.unique(taken, axis=0, return_inverse=True, return_counts=True)
+    fewest = max(STRATUM_ROWS, STRATUM_SHARE * len(rows))
+    frequent = [each for each in np.argsort(-counts, kind="stable") if counts[each] >= fewest][:MOST_STRATA]
+    if not is_option.any() or len(kinds) == 1:
+        return ()
+    found = []
+    for each in frequent:
+        alike = rows[kind.ravel() == each]
+        options = tuple(np.flatnonzero(kinds[each]).tolist())
+        found.append(Stratum(options, _shares(codec, alike), _spreads(codec, alike)))
+    return tuple(found)
 
 
 def _shares(codec: TableCodec, rows: Values) -> tuple[float, ...]:
