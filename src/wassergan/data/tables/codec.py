@@ -13,6 +13,8 @@ from torch import Tensor
 from wassergan.data.tables.codings import CategoryCoding, Field, NumberCoding, coding_from_state
 from wassergan.data.tables.forms import DateForm, LevelForm, NumberForm, Values, form_from_state
 
+MOST_STRATA = 16
+
 
 @dataclass(frozen=True)
 class ColumnCodec:
@@ -183,8 +185,10 @@ class TableCodec:
         plain = {name: state[name] for name in ("dialect", "arrow_schema", "shares", "spread", "given")}
         strata = [
             Stratum(tuple(each["options"]), tuple(each["shares"]), tuple(map(tuple, each["spread"])))
-            for each in state.get("strata", ())  # of runs from before there were any
+            for each in state.get("strata", [])  # of runs from before there were any
         ]
+        if len(strata) > MOST_STRATA:
+            raise ValueError(f"{len(strata)} strata, of at most {MOST_STRATA}")
         return cls(columns, **plain, strata=strata)
 
 

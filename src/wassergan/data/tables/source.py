@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from wassergan.data.source import HELDOUT_SHARE, Source, split_rows
-from wassergan.data.tables.codec import ColumnCodec, Stratum, TableCodec
+from wassergan.data.tables.codec import MOST_STRATA, ColumnCodec, Stratum, TableCodec
 from wassergan.data.tables.codings import CategoryCoding, Field, NumberCoding
 from wassergan.data.tables.context import ColumnContext
 from wassergan.data.tables.forms import DateForm, LevelForm, Values
@@ -21,7 +21,6 @@ from wassergan.errors import UserError, unknown_name
 SUMMED_ROWS = 2**14
 LOOKED_AT_ROWS, QUANTILES = 2**16, 257  # of each channel
 STRATUM_ROWS, STRATUM_SHARE = 500, 0.01  # of the training rows, at least: fewer tell a law badly
-MOST_STRATA = 16
 CLOSER = 0.1  # a date counts from an earlier one if their difference spreads this much less
 
 
