@@ -149,7 +149,7 @@ def test_malformed_tables_end_in_one_sentence(
 def test_tables_have_a_recipe_of_their_own_unless_told_otherwise() -> None:
     own = resolve(TrainSettings(), shape=(40,), train_count=30_000, kind="table")
     assert (own.network, own.constraint, own.penalty_weight, own.batch_size, own.critic_steps) == (
-        *("residual", "lp", 10.0, 500, 1),
+        *("residual", "lp", 10.0, 250, 1),
     )
     assert resolve(TrainSettings(), shape=(40,), train_count=300, kind="table").batch_size == 64
     for channels, latent_dim in ((0, 8), (17, 8), (40, 20), (500, 64)):

@@ -71,8 +71,8 @@ def test_autocast_leaves_the_matrix_orthogonal() -> None:
 # A warm-started power iteration ahead of an orthogonalisation turned NaN at step 2 in a public library.
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("rate", [1e-2, 1e-1])
-def test_2000_steps_at_high_rates_stay_finite_and_orthogonal(method: str, rate: float) -> None:
+@pytest.mark.parametrize(("rate", "steps"), [(1e-2, 700), (1e-1, 2000)])
+def test_thousands_of_steps_at_high_rates_stay_finite_and_orthogonal(method: str, rate: float, steps: int) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         critic = nn.Sequential(nn.Linear(4, 16), MaxMin(), nn.Linear(16, 16), MaxMin(), nn.Linear(16, 1))
@@ -82,7 +82,7 @@ def test_2000_steps_at_high_rates_stay_finite_and_orthogonal(method: str, rate: 
     optimizer = torch.optim.Adam(critic.parameters(), lr=rate)
     rng = torch.Generator().manual_seed(1)
     worst = 0.0
-    for step in range(2000):
+    for step in range(steps):
         real, fake = torch.randn(32, 4, generator=rng) + 1, torch.randn(32, 4, generator=rng)
         loss = critic(fake).mean() - critic(real).mean()
         optimizer.zero_grad()
