@@ -209,6 +209,27 @@ def test_other_settings_are_refused_with_the_difference(tmp_path: Path, settings
     resume_run(folder, {"constraint": "lp", "steps": 4})
 
 
+@pytest.mark.parametrize("lost", ["samples/step-000000003.png", "report.html"])
+def test_a_run_that_could_not_draw_its_end_is_resumed_to_draw_it(
+    tmp_path: Path, settings: TrainSettings, lost: str
+) -> None:
+    folder = tmp_path / "run"
+    train_run(replace(settings, steps=3, previews=True), folder)
+    log, drawn = (folder / "log.jsonl").read_bytes(), (folder / lost).read_bytes()
+    state = load_checkpoint(folder / "checkpoints" / "latest.pt")["trainer"]
+    (folder / lost).unlink()
+    assert resume_run(folder, {})["steps"] == 3
+    assert (folder / "log.jsonl").read_bytes() == log and (folder / lost).exists()
+    if lost.endswith(".png"):
+        assert (folder / lost).read_bytes() == drawn
+    again = load_checkpoint(folder / "checkpoints" / "latest.pt")["trainer"]
+    assert again["step"] == 3 and all(
+        torch.equal(again["generator"][name], value) for name, value in state["generator"].items()
+    )
+    with pytest.raises(UserError, match="reached its end"):
+        resume_run(folder, {})
+
+
 def test_a_run_at_its_end_says_how_to_go_on(tmp_path: Path, settings: TrainSettings) -> None:
     folder = tmp_path / "run"
     train_run(replace(settings, steps=3), folder)

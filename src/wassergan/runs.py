@@ -161,14 +161,23 @@ def _go_on(
     interrupted: Callable[[], bool],
     processes: Processes,
 ) -> dict[str, Any]:
-    content, own = processes.from_first(lambda: (place.load(checkpoint), place.launched_by(processes.launch)))
+    content, unfinished = processes.from_first(lambda: _loaded(place, checkpoint, processes))
     with processes.together():
         run = _reopened(place, content, changes, processes, observers)
-        if not own:
+        if not unfinished:
             _require_something_left(run.settings, run.trainer, place.path)
         keeper = keeper_of(run, processes, observers)
     processes.from_first(lambda: _cut(run, observers))
     return _train(run, keeper, processes, interrupted)
+
+
+def _loaded(place: RunFolder, checkpoint: str, processes: Processes) -> tuple[Mapping[str, Any], bool]:
+    """A checkpoint, and whether there is something to do even if no step is left: a call to end, a picture to draw."""
+    content = place.load(checkpoint)
+    with undamaged("The checkpoint", ANOTHER):
+        grid = place.grid(content["trainer"]["step"])
+        drawn = place.report.exists() and (grid.exists() or not content["settings"]["previews"])
+    return content, place.launched_by(processes.launch) or not drawn
 
 
 def _reopened(
