@@ -551,6 +551,11 @@ def test_a_run_lost_before_its_first_checkpoint_is_started_again_in_its_folder(
     train_run(settings, folder)
     assert [record["step"] for record in read_log(folder / "log.jsonl")] == [0, 3]
     assert not (folder / "launch.txt").exists() and not list((folder / "checkpoints").glob(".*"))
+    for name in ("latest.pt", "step-000000003.pt"):  # lost before the last name of its first checkpoint
+        (folder / "checkpoints" / name).unlink()
+    for path in (folder / "curves.png", folder / "report.html"):
+        path.unlink()
+    train_run(settings, folder)
     (folder / "checkpoints" / "latest.pt").unlink()  # whoever did that still has a run here
     with pytest.raises(UserError, match="holds a run already"):
         train_run(settings, folder)

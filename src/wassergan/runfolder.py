@@ -9,6 +9,8 @@ from wassergan.files import is_temporary, remove_lost_temporaries, remove_tempor
 from wassergan.locking import LOCK_NAME, Lock
 from wassergan.training import Checkpoints, load_checkpoint, read_log
 
+FIRST_CHECKPOINT = "step-000000000.pt"  # moved to its place before `best`, and that before `latest`
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -104,8 +106,8 @@ class RunFolder:
         start = (self.settings, self.environment, self.log, self.samples, self.tensorboard, self.checkpoints)
         own = {path.name for path in (*start, self._launch)} | {LOCK_NAME}
         others = [path for path in self.path.iterdir() if path.name not in own and not is_temporary(path)]
-        reached = [path for path in self.checkpoints.glob("[!.]*") if path.name != "step-000000000.pt"]
-        return not others and not reached
+        reached = {path.name for path in self.checkpoints.glob("[!.]*")}
+        return not others and reached in (set(), {FIRST_CHECKPOINT}, {FIRST_CHECKPOINT, "best.pt"})
 
     def forget_start(self) -> None:
         """Remove what such a run left."""

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from wassergan.errors import UserError, WorkError
+from wassergan.files import link_or_copy
 from wassergan.training import Checkpoints, load_checkpoint, save_checkpoint
 
 CONTENT = {"weights": torch.arange(6.0), "step": 3, "nested": {"name": "x", "pair": (1, 2.5)}}
@@ -118,6 +119,23 @@ def test_latest_and_best_follow_and_old_numbers_go(tmp_path: Path) -> None:
     assert steps == {"latest": 150, "best": 50, "100": 100}
     with pytest.raises(UserError, match=r"no checkpoint '50': in .*: best, latest, step-000000100, step-000000150"):
         checkpoints.path("50")
+
+
+def test_whoever_dies_between_the_names_has_the_new_best_and_goes_on_from_the_old_latest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints = Checkpoints(tmp_path / "c")
+    checkpoints.save({"step": 0}, step=0, best=True)
+
+    def dies(source: Path, target: Path) -> None:
+        if target.name == "latest.pt":
+            raise KeyboardInterrupt
+        link_or_copy(source, target)
+
+    monkeypatch.setattr("wassergan.training.checkpoint.link_or_copy", dies)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoints.save({"step": 50}, step=50, best=True)
+    assert [load_checkpoint(checkpoints.path(which))["step"] for which in ("latest", "best")] == [0, 50]
 
 
 def test_a_folder_without_checkpoints_says_so(tmp_path: Path) -> None:

@@ -79,13 +79,15 @@ class Checkpoints:
         self.folder, self.keep = folder, keep
 
     def save(self, content: Mapping[str, Any], *, step: int, best: bool) -> None:
-        """Write the numbered file, then move `latest` (and `best`) to it, then drop old numbers."""
+        """Write the numbered file, then move (`best` and) `latest` to it, then drop old numbers.
+
+        A run goes on from `latest`: were that moved first, a kill between the two would leave an old `best` for good.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         numbered = self.folder / f"step-{step:09d}.pt"
         save_checkpoint(numbered, content)
-        link_or_copy(numbered, self.folder / "latest.pt")
-        if best:
-            link_or_copy(numbered, self.folder / "best.pt")
+        for name in ("best", "latest") if best else ("latest",):
+            link_or_copy(numbered, self.folder / f"{name}.pt")
         for old in self._numbered()[: -self.keep]:
             old.unlink()
 
