@@ -17,6 +17,7 @@ def environment() -> dict[str, Any]:
     """Versions of the packages, the machine, and what torch can use of it."""
     facts: dict[str, Any] = {name: _version(name) for name in PACKAGES}
     facts |= {
+        "torch": str(torch.__version__),  # names the build, too, which what pip knows need not
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cpu_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
