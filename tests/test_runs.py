@@ -218,7 +218,12 @@ def test_a_run_that_could_not_draw_its_end_is_resumed_to_draw_it(
     log, drawn = (folder / "log.jsonl").read_bytes(), (folder / lost).read_bytes()
     state = load_checkpoint(folder / "checkpoints" / "latest.pt")["trainer"]
     (folder / lost).unlink()
+    for step in (1, 2, 0):  # as if none had been dropped
+        older = folder / "checkpoints" / f"step-{step:09d}.pt"
+        if not older.exists():
+            older.write_bytes((folder / "checkpoints" / "latest.pt").read_bytes())
     assert resume_run(folder, {})["steps"] == 3
+    assert Checkpoints(folder / "checkpoints").steps() == [1, 2, 3]
     assert (folder / "log.jsonl").read_bytes() == log and (folder / lost).exists()
     if lost.endswith(".png"):
         assert (folder / lost).read_bytes() == drawn

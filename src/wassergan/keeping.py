@@ -153,6 +153,7 @@ class _Keeper(Bystander):
 
     def finish(self) -> None:
         self._draw_first_figure()
+        self._checkpoints.trim()  # a full disk may have come between the last save and this
         if self._run.settings.previews and not self._run.place.grid(self._run.trainer.step).exists():
             self._draw_samples(self._run.trainer)
         self._draw_curves()

@@ -88,6 +88,10 @@ class Checkpoints:
         save_checkpoint(numbered, content)
         for name in ("best", "latest") if best else ("latest",):
             link_or_copy(numbered, self.folder / f"{name}.pt")
+        self.trim()
+
+    def trim(self) -> None:
+        """Delete all numbered checkpoints but the last `keep`."""
         for old in self._numbered()[: -self.keep]:
             old.unlink()
 
