@@ -848,9 +848,30 @@ BUGS = (
     Bug(
         "weights of convolutions not pulled by the penalty's tangents",
         "training/conv_form.py",
-        "kernel += by_kernel(each.tangent, each.delta)",
-        "kernel += 0 * by_kernel(each.tangent, each.delta)",
+        "kernel += each.convolution.by_kernel(each.tangent, each.deltas)",
+        "kernel += 0 * each.convolution.by_kernel(each.tangent, each.deltas)",
         "training/test_conv_form.py::test_gradients_are_those_of_autograd",
+    ),
+    Bug(
+        "tiles that overlap by one block set instead of summed",
+        "training/winograd.py",
+        "even.narrow(axis, 1, count).add_(products[2])",
+        "even.narrow(axis, 1, count).copy_(products[2])",
+        "training/test_convolutions.py::test_a_convolution_and_its_adjoints_are_pytorch_s",
+    ),
+    Bug(
+        "deltas of an odd side not padded",
+        "training/winograd.py",
+        "padded[:, : self._made[0], : self._made[1]] = values",
+        "padded[:, -self._made[0] :, -self._made[1] :] = values",
+        "training/test_convolutions.py::test_a_convolution_and_its_adjoints_are_pytorch_s",
+    ),
+    Bug(
+        "inputs without deltas counted in the kernel's gradient",
+        "training/winograd.py",
+        "given[:, : deltas.shape[1]].transpose(1, 2)",
+        "given[:, -deltas.shape[1] :].transpose(1, 2)",
+        "training/test_convolutions.py::test_the_gradient_by_the_kernel_is_that_of_as_many_inputs_as_there_are_deltas",
     ),
     Bug(
         "samples written one chunk after the other, whatever their place",

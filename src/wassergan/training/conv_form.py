@@ -7,12 +7,10 @@ The normalisation is no linear map, so the points between also receive an adjoin
 
     -(r/N) [ (dᵀJu) x̂ + (uᵀx̂) Jd + (dᵀx̂) Ju ],
 
-and from there p runs down like any other delta, in one batch with those of the real and fake samples. Samples lie with
-their channels last, so that the 4×4 patches of a row are runs of memory; patches are laid out for a few samples at a
-time, which stay in the cache.
+and from there p runs down like any other delta, in one batch with those of the real and fake samples. The products
+themselves are those of `convolutions`.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -22,10 +20,7 @@ from wassergan.constraints import Constraint, points_between
 from wassergan.networks import ConvCritic
 from wassergan.objectives import Objective
 from wassergan.training.closed_form import CONSTRAINTS, Loss, is_plain, slope_penalty
-
-FEW_CHANNELS = 8
-CHUNK = 16  # samples whose patches are laid out at once; 4 to 96 were tried, 64 maps at 32x32
-KERNEL, STRIDE, PADDING = (4, 4), (2, 2), (1, 1)
+from wassergan.training.convolutions import KERNEL, PADDING, STRIDE, convolution_of
 
 
 @dataclass(frozen=True)
@@ -54,7 +49,7 @@ class Stage:
 
 
 class Pass:
-    """One stage in one critic step: its weights as matrices, and what it computes on the way.
+    """One stage in one critic step: its weights, and what it computes on the way.
 
     Args:
         stage: whose weights they are.
@@ -62,14 +57,16 @@ class Pass:
         grid: height and width of the input.
     """
 
-    # Of all samples: input (n, H, W, in); then (n, values): before the normalisation, and behind the activation.
+    # Of all samples: the input as the convolution takes it; (n, values) before the norm, behind the activation.
     given: Tensor
     linear: Tensor
     made: Tensor
     moments: tuple[Tensor, Tensor]  # mean and 1 / deviation, (n, 1)
-    # Of the points between: δ_y, δ_z, u_h, Ju, and what the curvature adds to the adjoint of z.
+    # Of the points between: δ_y; δ_z, and as the convolution takes it; u_h as it takes it; Ju; the curvature's share of
+    # the adjoint of z.
     delta_normed: Tensor
     delta: Tensor
+    deltas: Tensor
     tangent: Tensor
     tangent_normed: Tensor
     curve: Tensor
@@ -78,7 +75,7 @@ class Pass:
         assert stage.conv.bias is not None
         self.slope, self.grid = stage.slope, grid
         self.made_grid = (grid[0] // 2, grid[1] // 2)
-        self.kernel = stage.conv.weight.permute(0, 2, 3, 1).flatten(1).to(dtype)
+        self.convolution = convolution_of(stage.conv.weight.permute(0, 2, 3, 1).flatten(1).to(dtype), grid)
         self.bias = stage.conv.bias.to(dtype)
         self.scale = self.shift = None
         if stage.norm is not None:
@@ -88,8 +85,8 @@ class Pass:
 
     def forward(self, given: Tensor) -> Tensor:
         """(n, values of the stage before) to (n, values)."""
-        self.given = given.view(len(given), *self.grid, -1)
-        self.linear = normed = convolve(self.given, self.kernel, self.bias)
+        self.given = self.convolution.given(given.view(len(given), *self.grid, -1))
+        self.linear = normed = self.convolution.convolve(self.given, self.bias)
         if self.scale is not None:
             normed, *moments = torch.native_layer_norm(
                 self.linear, self.linear.shape[1:], self.scale, self.shift, self.eps
@@ -99,15 +96,16 @@ class Pass:
         return self.made
 
     def back(self, delta: Tensor, rows: slice) -> Tensor:
-        """δ_a to δ_z, for some rows; keeps what the curvature of the normalisation needs."""
+        """δ_a to δ_h, for some rows; keeps what the penalty's gradient needs."""
         self.delta_normed = self._through_activation(delta, rows)
         self.delta = self._normalised(self.delta_normed, rows, self.scale)[0]
-        return self.delta
+        self.deltas = self.convolution.deltas(self.delta)
+        return self.convolution.transposed(self.deltas)
 
     def push(self, tangent: Tensor, rows: slice) -> Tensor:
         """u_h to u_a, for some rows; sets the curvature's share of their adjoint."""
-        self.tangent = tangent.view(len(tangent), *self.grid, -1)
-        moved = convolve(self.tangent, self.kernel, None)
+        self.tangent = self.convolution.given(tangent.view(len(tangent), *self.grid, -1))
+        moved = self.convolution.convolve(self.tangent, None)
         if self.scale is not None:
             self.tangent_normed = self._normalised(moved, rows, torch.ones_like(self.scale))[0]
             self.curve = self._curvature(moved, rows)
@@ -212,12 +210,13 @@ class ConvForm:
             if loss.penalised and by_norm is not None:
                 adjoint[between] += each.curve
                 by_norm[0].add_((each.delta_normed * each.tangent_normed).sum(0))
-            kernel = by_kernel(each.given[rows], adjoint)
+            deltas = each.convolution.deltas(adjoint)
+            kernel = each.convolution.by_kernel(each.given, deltas)
             if loss.penalised:
-                kernel += by_kernel(each.tangent, each.delta)
+                kernel += each.convolution.by_kernel(each.tangent, each.deltas)
             stage.set_gradients(kernel, adjoint.view(-1, len(kernel)).sum(0, dtype=real.dtype), by_norm)
             if each is not passes[0]:
-                adjoint = transposed(adjoint, each.kernel, each.grid)
+                adjoint = each.convolution.transposed(deltas)
         self._head.weight.grad = by_head.view(*passes[-1].made_grid, -1).movedim(-1, 0).reshape(1, -1).to(real.dtype)
         self._head.bias.grad = by_score.sum()[None]
         return statistics
@@ -240,7 +239,9 @@ class ConvForm:
         scores = torch.mv(values, head).to(self._head.weight.dtype) + self._head.bias
         delta = objective.generator_loss_slopes(scores).to(dtype)[:, None] * head
         gradient = _descended(passes, delta, slice(0, len(fake)))
-        return objective.generator_loss(scores), gradient.view(passes[0].given.shape).permute(0, 3, 1, 2).to(fake.dtype)
+        return objective.generator_loss(scores), gradient.view(len(fake), *passes[0].grid, -1).permute(0, 3, 1, 2).to(
+            fake.dtype
+        )
 
     def _forward(self, values: Tensor) -> tuple[list[Pass], Tensor, Tensor]:
         """All stages, what the last makes of samples (n, H, W, C), and the head's weights, channels last too."""
@@ -253,101 +254,6 @@ class ConvForm:
         return passes, values, self._head.weight.view(-1, grid[0] * grid[1]).T.flatten().to(values.dtype)
 
 
-def convolve(given: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
-    """A 4×4 convolution of stride 2, (n, H, W, in) to (n, values): oneDNN's own except in bfloat16.
-
-    With channels last, oneDNN's float32 kernels come as near to the peak as matrix products; in bfloat16 they reach
-    less than half of what products do where there are matrix units.
-    """
-    if given.dtype != torch.bfloat16:
-        weight = kernel.view(len(kernel), *KERNEL, -1).permute(0, 3, 1, 2)
-        found = nn.functional.conv2d(given.permute(0, 3, 1, 2), weight, bias, STRIDE, PADDING)
-        return found.permute(0, 2, 3, 1).reshape(len(given), -1)
-    return _convolve_patches(given, kernel, bias)
-
-
-def _convolve_patches(given: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
-    count, height, width, _ = given.shape
-    pixels = (height // 2) * (width // 2)
-    made = given.new_empty(count * pixels, len(kernel))
-    for first, patches in _patches(given):
-        rows = made[first * pixels : first * pixels + len(patches)]
-        if bias is None:
-            torch.mm(patches, kernel.T, out=rows)
-        else:
-            torch.addmm(bias, patches, kernel.T, out=rows)
-    return made.view(count, -1)
-
-
-def by_kernel(given: Tensor, delta: Tensor) -> Tensor:
-    """The gradient by the kernel, (out, 16 · in) in at least float32: inputs (n, H, W, in), deltas (n, values)."""
-    pixels = (given.shape[1] // 2) * (given.shape[2] // 2)
-    deltas = delta.view(len(given) * pixels, -1)
-    total = None
-    for first, patches in _patches(given):
-        product = (deltas[first * pixels : first * pixels + len(patches)].T @ patches).to(
-            torch.promote_types(delta.dtype, torch.float32)
-        )
-        total = product if total is None else total.add_(product)
-    assert total is not None
-    return total
-
-
-def transposed(delta: Tensor, kernel: Tensor, grid: tuple[int, int]) -> Tensor:
-    """The transpose of `convolve`, (n, values) to (n, values of the stage before), by oneDNN in the same cases.
-
-    Not onto a few channels, where its kernels work on eight at a time.
-    """
-    into = kernel.shape[1] // 16
-    if delta.dtype != torch.bfloat16 and into >= FEW_CHANNELS:
-        weight = kernel.view(len(kernel), *KERNEL, into).permute(0, 3, 1, 2)
-        deltas = delta.view(len(delta), grid[0] // 2, grid[1] // 2, -1).permute(0, 3, 1, 2)
-        found = nn.functional.conv_transpose2d(
-            deltas, weight, None, STRIDE, PADDING, output_padding=(grid[0] % 2, grid[1] % 2)
-        )
-        return found.permute(0, 2, 3, 1).reshape(len(delta), -1)
-    return _transpose_patches(delta, kernel, grid)
-
-
-def _transpose_patches(delta: Tensor, kernel: Tensor, grid: tuple[int, int]) -> Tensor:
-    count, (height, width) = len(delta), grid
-    rows, columns, into = height // 2, width // 2, kernel.shape[1] // 16
-    deltas = delta.view(count, rows * columns, -1)
-    made = delta.new_empty(count, height, width, into)
-    # Every patch is 2×2 blocks of 2×2 pixels: sums of blocks that are shifted against each other by one.
-    sums = delta.new_empty(CHUNK, rows + 1, 2, columns + 1, 2 * into)
-    padded = delta.new_zeros(CHUNK, max(height, 2 * rows) + 2, max(width, 2 * columns) + 2, into)
-    for first in range(0, count, CHUNK):
-        some = deltas[first : first + CHUNK]
-        patches = (some.flatten(0, 1) @ kernel).view(len(some), rows, columns, 4, 4 * into)
-        blocks = sums[: len(some)].zero_()
-        for down in (0, 1):
-            for right in (0, 1):
-                part = patches[..., 2 * down : 2 * down + 2, 2 * into * right : 2 * into * (right + 1)]
-                blocks[:, down : down + rows, :, right : right + columns] += part.transpose(2, 3)
-        whole = blocks.view(len(some), 2 * rows + 2, 2 * columns + 2, into)
-        if (height, width) == (2 * rows, 2 * columns):
-            made[first : first + CHUNK] = whole[:, 1:-1, 1:-1]
-        else:
-            padded[: len(some), : 2 * rows + 2, : 2 * columns + 2] = whole
-            made[first : first + CHUNK] = padded[: len(some), 1 : height + 1, 1 : width + 1]
-    return made.view(count, -1)
-
-
-def _patches(given: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """(n, H, W, in) as 4×4 patches, (some · pixels, 16 · in), a few samples at a time: with the first's number."""
-    count, height, width, into = given.shape
-    padded = given.new_zeros(min(CHUNK, count), height + 2, width + 2, into)
-    sample, row, column, _ = padded.stride()
-    shape, strides = (height // 2, width // 2, 4, 4 * into), (2 * row, 2 * column, row, 1)
-    patches = given.new_empty(len(padded), *shape)
-    for first in range(0, count, CHUNK):
-        some = given[first : first + CHUNK]
-        padded[: len(some), 1:-1, 1:-1] = some
-        laid_out = patches[: len(some)].copy_(padded.as_strided((len(some), *shape), (sample, *strides)))
-        yield first, laid_out.view(-1, 16 * into)
-
-
 def _slopes(passes: list[Pass], head: Tensor, between: slice, loss: Loss, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """The penalty, and the gradient of its share of the loss by the input gradients, (n, values of a sample)."""
     delta = _descended(passes, head.expand(between.stop - between.start, -1), between)
@@ -358,7 +264,7 @@ def _slopes(passes: list[Pass], head: Tensor, between: slice, loss: Loss, dtype:
 def _descended(passes: list[Pass], delta: Tensor, rows: slice) -> Tensor:
     """A gradient by what the last stage makes of some rows to that by the samples, (n, values of a sample)."""
     for each in passes[::-1]:
-        delta = transposed(each.back(delta, rows), each.kernel, each.grid)
+        delta = each.back(delta, rows)
     return delta
 
 
