@@ -57,7 +57,7 @@ from wassergan.locking import held
 from wassergan.opening import sampler_of
 from wassergan.runfolder import RunFolder
 from wassergan.settings import TrainSettings
-from wassergan.training import RunLog, load_checkpoint, read_log
+from wassergan.training import RunLog, load_checkpoint, read_log, save_checkpoint
 
 
 class InLine:
@@ -174,9 +174,9 @@ def shard(content: bytes) -> None:
 
 @cache
 def _storages() -> tuple[bytes, str]:
-    """The seed's archive without its pickle, and the pickle's name."""
+    """The seed's archive without its pickle, and the pickle's name: few storages, as each costs time."""
     packed = io.BytesIO()
-    with zipfile.ZipFile(CORPUS / "checkpoint_file" / "run") as seed, zipfile.ZipFile(packed, "w") as archive:
+    with zipfile.ZipFile(CORPUS / "checkpoint_file" / "opened") as seed, zipfile.ZipFile(packed, "w") as archive:
         pickled = next(name for name in seed.namelist() if name.endswith("data.pkl"))
         for member in seed.infolist():
             if member.filename != pickled:
@@ -270,7 +270,7 @@ def seeds() -> dict[str, dict[str, bytes]]:
                 member.size = len(pictures["png"])
                 archive.addfile(member, io.BytesIO(pictures["png"]))
 
-    whole, pickled, exported, described = _run_files()
+    whole, opened_part, pickled, exported, described = _run_files()
     return {
         "npy": packed,
         "npz": packed,
@@ -300,8 +300,8 @@ def seeds() -> dict[str, dict[str, bytes]]:
                   for name, each in {"kinds": frame, "numbers": plain}.items()},
         "picture": pictures,
         "shard": {"three": _bytes(tar)},
-        "checkpoint": {"run": pickled},
-        "checkpoint_file": {"run": whole},
+        "checkpoint": {"opened": pickled},
+        "checkpoint_file": {"run": whole, "opened": opened_part},
         "export": {"run": exported},
         "settings": {"run": described},
         "log": {"two": b'{"step": 0, "sliced_w1": 0.5}\n{"step": 4, "sliced_w1": 0.25}\n'},
@@ -322,7 +322,8 @@ def _write_arrow(table: Any, file: io.BytesIO) -> None:
         writer.write_table(table)
 
 
-def _run_files() -> tuple[bytes, bytes, bytes, bytes]:
+def _run_files() -> tuple[bytes, ...]:
+    """A checkpoint; the part of one that its generator is opened from, and its pickle; an export; settings."""
     from wassergan.export import export_run
     from wassergan.runs import train_run
 
@@ -333,11 +334,22 @@ def _run_files() -> tuple[bytes, bytes, bytes, bytes]:
         critic_steps=1, tensorboard=False, previews=False,
     )  # fmt: skip
     train_run(tiny, FOLDER / "run")
-    whole = (FOLDER / "run" / "checkpoints" / "latest.pt").read_bytes()
-    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+    latest = FOLDER / "run" / "checkpoints" / "latest.pt"
+    content = load_checkpoint(latest)
+    kept = {key: content[key] for key in ("settings", "shape", "kind", "codec", "conditions")}
+    save_checkpoint(
+        FOLDER / "part.pt", kept | {"trainer": {key: content["trainer"][key] for key in ("average", "critic")}}
+    )
+    with zipfile.ZipFile(FOLDER / "part.pt") as archive:
         pickled = next(archive.read(name) for name in archive.namelist() if name.endswith("data.pkl"))
     export_run(FOLDER / "run", FOLDER / "run.safetensors", format_name="safetensors", checkpoint="latest")
-    return whole, pickled, (FOLDER / "run.safetensors").read_bytes(), (FOLDER / "run" / "settings.json").read_bytes()
+    files = ("run.safetensors", "run/settings.json")
+    return (
+        latest.read_bytes(),
+        (FOLDER / "part.pt").read_bytes(),
+        pickled,
+        *((FOLDER / each).read_bytes() for each in files),
+    )
 
 
 def main() -> None:
