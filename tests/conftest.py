@@ -1,5 +1,6 @@
 """What the tests share: threads, random numbers, tiny sources, tiny runs, and a way to call the command line."""
 
+import gc
 import multiprocessing
 import os
 import pickle
@@ -46,6 +47,12 @@ TINY = (
     *("--latent-dim", "3", "--generator-widths", "8", "--critic-widths", "8"),
     *("--batch-size", "8", "--critic-steps", "2"),
 )
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of every later collection: each of a million objects takes longer than a tiny run."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -29,6 +30,7 @@ def environment() -> dict[str, Any]:
     return facts
 
 
+@cache
 def _version(package: str) -> str:
     try:
         return version(package)

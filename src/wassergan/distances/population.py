@@ -3,7 +3,6 @@
 import math
 
 import torch
-from scipy import special  # `stats` takes a second to import
 from torch import Tensor
 
 from wassergan.distances.checks import Array, as_tensor, check_finite
@@ -60,6 +59,8 @@ def _welch(real: Tensor, fake: Tensor, confidence: float) -> float:
     if variance == 0:
         return 0.0
     freedom = variance**2 / sum(v**2 / k for v, k in parts)
+    from scipy import special  # a quarter of a second to import; `stats` takes one
+
     return float(special.stdtrit(freedom, confidence)) * math.sqrt(variance)
 
 

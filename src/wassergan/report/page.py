@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,7 @@ def _distance(summary: Mapping[str, Any]) -> tuple[float, float]:
     return summary["sliced_w1"], summary["sliced_w1_floor"]
 
 
+@cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True

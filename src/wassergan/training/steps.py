@@ -137,7 +137,8 @@ def generator_step(
         with reduced(latent.device, precision):
             fake = packed(generator(latent), pack)
         loss, by_fake = closed_form.generator_loss(fake.detach(), objective, precision, context)
-        fake.backward(by_fake)
+        # The same gradient; given one, `backward` imports a second's worth of modules for shapes that are unknown.
+        (fake * by_fake).sum().backward()
     else:
         with frozen(critic), reduced(latent.device, precision):
             scores = critic_given(critic, context)(packed(generator(latent), pack))
