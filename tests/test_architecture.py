@@ -149,6 +149,19 @@ print("heavy:", *sorted(set("{HEAVY}".split()) & set(sys.modules)))
     assert run("-c", script).stdout.splitlines()[-1].strip() == "heavy:"
 
 
+def test_a_run_imports_nothing_that_takes_a_second_and_is_not_used(tmp_path: Path) -> None:
+    script = f"""
+import sys
+from wassergan.cli.main import main
+argv = ["train", "digits", "--out", {str(tmp_path / "run")!r}, "--steps", "2", "--batch-size", "8"]
+assert main([*argv, "--no-tensorboard", "--no-previews"]) == 0
+unused = "tensorboard sklearn scipy.stats scipy.special sympy torch._dynamo pandas pyarrow ot"
+print("heavy:", *sorted(set(unused.split()) & set(sys.modules)))
+"""
+    assert run("-c", script).stdout.splitlines()[-1].strip() == "heavy:"
+    assert not (tmp_path / "run" / "tensorboard").exists()
+
+
 def test_importing_the_package_is_silent() -> None:
     done = run("-W", "error", "-c", "import wassergan")
     assert done.stdout == done.stderr == ""

@@ -1,8 +1,12 @@
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wassergan.data import digits
 from wassergan.data.source import split_rows
 from wassergan.errors import UserError
 
@@ -42,6 +46,14 @@ def test_training_and_held_out_samples_are_the_rows_of_the_split(make_source) ->
         assert torch.equal(train, source.values(source.split.train[[3, 0]]))
         heldout = source.codec.decode(source.heldout(torch.tensor([4])))
         assert torch.equal(heldout, source.values(source.split.heldout[[4]]))
+
+
+def test_digits_are_found_by_scikit_learn_itself_where_its_files_lie_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = digits._rows()
+    monkeypatch.setattr(digits, "find_spec", lambda name: ModuleSpec(name, None, origin=str(tmp_path / "__init__.py")))
+    assert (digits._rows() == rows).all()
 
 
 def test_digits_are_grey_levels_0_to_16_with_a_fifth_held_out() -> None:
