@@ -120,7 +120,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "promise-ubyte.gz": lambda: gzip.compress(struct.pack(">HBBIII", 0, 8, 3, 60000, 28000, 28000)),
     "promise-ubyte": lambda: struct.pack(">HBBIII", 0, 8, 3, 60000, 28000, 28000),
     "axes-ubyte": lambda: struct.pack(">HBB", 0, 8, 255) + struct.pack(">I", 1) * 255 + b"\1",
-    "lines.csv.gz": lambda: gzip.compress(b"a,b\n" + b"1,2\n" * (17 * MIB // 4), 1),
+    "lines.csv.gz": lambda: gzip.compress(b"a,b\n" + (b"1," + b"2" * 61 + b"\n") * (17 * MIB // 64), 1),
     "field.csv": lambda: b"a,b\n1," + b"2" * (2 * MIB),
     "columns.csv": lambda: b",".join(b"c%d" % i for i in range(20_000)) + b"\n",
 }
