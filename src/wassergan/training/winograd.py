@@ -34,11 +34,11 @@ class Winograd:
         self._blocks = (2 * self._tiles[0] + 1, 2 * self._tiles[1] + 1)
         taps = kernel.view(self._out, TAPS, 2, TAPS, 2 * self._into)
         tapped = [
-            columns.reshape(self._out, -1).T
+            columns.reshape(self._out, -1)
             for rows in _spread(taps[:, 0], taps[:, 1])
             for columns in _spread(rows[:, :, 0], rows[:, :, 1])
         ]
-        self._matrices = torch.stack(tapped)  # (9, 4 · in, out)
+        self._matrices = torch.stack(tapped)  # (9, out, 4 · in)
 
     @staticmethod
     def share_of_products(grid: tuple[int, int]) -> float:
@@ -76,7 +76,7 @@ class Winograd:
 
     def convolve(self, given: Tensor, bias: Tensor | None) -> Tensor:
         """Aᵀ [given ⊙ (G g)] + bias, (n, values)."""
-        products = torch.bmm(given, self._matrices).view(3, 3, -1, *self._tiles, self._out)
+        products = torch.bmm(given, self._matrices.transpose(1, 2)).view(3, 3, -1, *self._tiles, self._out)
         made = products.new_empty(products.shape[2], self._tiles[0], 2, self._tiles[1], 2, self._out)
         for down, row in enumerate(_summed(*products)):
             for right, found in enumerate((made[:, :, down, :, 0], made[:, :, down, :, 1])):
@@ -104,13 +104,13 @@ class Winograd:
     def transposed(self, deltas: Tensor) -> Tensor:
         """Bᵀ [(G g) ⊙ deltas], (n, values of the input)."""
         tiles, (rows, columns) = self._tiles[0] * self._tiles[1], self._blocks
-        count, matrices = deltas.shape[1] // tiles, self._matrices.transpose(1, 2)
+        count = deltas.shape[1] // tiles
         some = self._at_once(count)
         between = deltas.new_empty(PRODUCTS, some, self._tiles[0], 2, columns, 2 * self._into)
         padded = deltas.new_empty(some, rows, 2, columns, 2 * self._into)
         made = deltas.new_empty(count, *self._grid, self._into)
         for start in range(0, count, some):
-            chunk = torch.bmm(deltas[:, start * tiles : (start + some) * tiles], matrices)
+            chunk = torch.bmm(deltas[:, start * tiles : (start + some) * tiles], self._matrices)
             chunk = chunk.view(PRODUCTS, PRODUCTS, -1, *self._tiles, 2, 2 * self._into)
             by_row, blocks = between[:, : chunk.shape[2]], padded[: chunk.shape[2]]
             for row, found in zip(chunk, by_row, strict=True):
@@ -122,10 +122,13 @@ class Winograd:
 
     def by_kernel(self, given: Tensor, deltas: Tensor) -> Tensor:
         """Gᵀ [given ⊙ deltas], (out, 16 · in): of the first samples if there are fewer deltas."""
-        products = torch.bmm(given[:, : deltas.shape[1]].transpose(1, 2), deltas)
-        taps = [_summed(*row) for row in _summed(*products.view(PRODUCTS, PRODUCTS, 2, 2 * self._into, self._out))]
-        by_tap = torch.stack([torch.stack(row) for row in taps])  # tap, tap, row, column · in, out
-        return by_tap.permute(4, 0, 2, 1, 3).reshape(self._out, -1)
+        products = torch.bmm(deltas.transpose(1, 2), given[:, : deltas.shape[1]])
+        rows = _summed(*products.view(PRODUCTS, PRODUCTS, self._out, 2, 2 * self._into))
+        made = products.new_empty(self._out, TAPS, 2, TAPS, 2 * self._into)
+        for down, row in enumerate(rows):
+            for right in range(TAPS):
+                torch.add(row[right], row[right + 1], out=made[:, down, :, right])
+        return made.view(self._out, -1)
 
     def _at_once(self, count: int) -> int:
         return max(1, min(count, CHUNK_NUMBERS // (4 * self._blocks[0] * self._blocks[1] * self._into)))
