@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO := runs/demo
+# Tests at a time: one more than the two cores of CI, as some wait for processes and for browsers.
+WORKERS ?= 3
 
 .PHONY: demo test check fast clean
 
@@ -17,10 +19,10 @@ demo: $(VENV)/installed
 	@echo "Open the report:     $(DEMO)/report.html"
 
 test: $(VENV)/installed-dev $(VENV)/browser
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 fast: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check
