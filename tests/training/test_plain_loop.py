@@ -31,11 +31,14 @@ def recorded(monkeypatch: pytest.MonkeyPatch, trainer: Trainer) -> dict[str, lis
     return seen
 
 
-@pytest.mark.parametrize("network", ["mlp", "conv"])
+@pytest.mark.parametrize("network", ["mlp", "conv", "winograd"])
 @pytest.mark.parametrize("constraint", ["clip", "gp"])
 def test_losses_are_those_of_a_plain_loop_on_the_same_batches_and_noise(
     make_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch, network: str, constraint: str
 ) -> None:
+    if network == "winograd":  # usually from many channels on
+        network = "conv"
+        monkeypatch.setattr("wassergan.training.convolutions.MANY_CHANNELS", 1)
     optimizer, rate = ("rmsprop", 5e-5) if constraint == "clip" else ("adam", 1e-4)  # as published
     trainer = make_trainer(
         network=network, constraint=constraint, critic_steps=CRITIC_STEPS, optimizer=optimizer, rate=rate
