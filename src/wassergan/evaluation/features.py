@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,7 +184,10 @@ def _load(path: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
     if path.suffix == ".pt2":
         program: Callable[[Tensor], Tensor] = torch.export.load(path).module().to(device)
         return program
-    scripted: Callable[[Tensor], Tensor] = torch.jit.load(str(path), map_location=device).eval()
+    with warnings.catch_warnings():
+        # Files in this format are there, and read for as long as PyTorch does.
+        warnings.filterwarnings("ignore", r"`torch\.jit\.load` is deprecated")
+        scripted: Callable[[Tensor], Tensor] = torch.jit.load(str(path), map_location=device).eval()
     return scripted
 
 
