@@ -76,6 +76,13 @@ def test_the_file_computes_what_the_averaged_generator_does_for_any_count(run: P
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=2e-6)
 
 
+def test_batch_normalisations_are_scales_and_shifts_in_a_graph(run: Path, tmp_path: Path) -> None:
+    import onnx
+
+    export_run(run, tmp_path / "g.onnx")
+    assert all("Norm" not in node.op_type for node in onnx.load(tmp_path / "g.onnx").graph.node)
+
+
 def test_weights_come_back_as_the_run_s_own_sampler(run: Path, tmp_path: Path) -> None:
     export_run(run, tmp_path / "g.safetensors")
     sampler = open_export(tmp_path / "g.safetensors")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrize
 
 from wassergan.errors import UserError
@@ -44,8 +45,33 @@ class _Rows(nn.Module):
         return self.generator.rows(latent)
 
 
+class _Affine(nn.Module):
+    """A batch normalisation in evaluation mode as what it is, a scale and a shift: PyTorch 2.6 has no ONNX for more."""
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, norm: _BatchNorm) -> None:
+        super().__init__()
+        assert norm.running_mean is not None and norm.running_var is not None
+        scale = (norm.running_var + norm.eps).rsqrt()
+        self.register_buffer("scale", scale * norm.weight if norm.affine else scale)
+        shift = -norm.running_mean * self.scale
+        self.register_buffer("shift", shift + norm.bias if norm.affine else shift)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(n, channels, ...) to the same shape."""
+        shape = (-1, *[1] * (values.dim() - 2))
+        return values * self.scale.view(shape) + self.shift.view(shape)
+
+
 def _as_graph(generator: nn.Module) -> nn.Module:
-    return _Rows(generator).eval() if isinstance(generator, DrawingGenerator) else generator
+    plain = copy.deepcopy(generator)
+    for module in list(plain.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, _BatchNorm):
+                setattr(module, name, _Affine(child))
+    return _Rows(plain).eval() if isinstance(plain, DrawingGenerator) else plain
 
 
 def write_safetensors(generator: nn.Module, path: Path, *, latent_dim: int, description: str) -> None:
