@@ -23,7 +23,8 @@ REFUSED = re.compile(
 )
 # Those whose metadata name their licence in words of their own; read by hand in the files that they ship.
 READ_BY_HAND: dict[str, str] = {}
-TOOLS = ("dev",)  # never shipped to users, and so listed apart
+# What PyTorch's builds for GPUs bring: NVIDIA's own, which whoever installs such a build accepts. Listed, not judged.
+OF_CUDA = re.compile(r"(nvidia|cuda)-[\w-]+")
 
 
 def requirements(name: str, extras: tuple[str, ...] = ()) -> Iterator[str]:
@@ -66,7 +67,8 @@ def licence(of: Distribution) -> str:
 
 def refused(found: dict[str, Distribution]) -> dict[str, str]:
     """The distributions whose licence is missing or not permissive, with what they say."""
-    said = {name: READ_BY_HAND.get(name, licence(each)) for name, each in found.items()}
+    judged = {name: each for name, each in found.items() if not OF_CUDA.fullmatch(name)}
+    said = {name: READ_BY_HAND.get(name, licence(each)) for name, each in judged.items()}
     return {name: text for name, text in said.items() if REFUSED.search(text) or not PERMISSIVE.search(text)}
 
 

@@ -65,6 +65,14 @@ def test_the_check_tells_licences_apart(licences: ModuleType, tmp_path: Path, sa
     assert bool(licences.refused({"a": Distribution.at(folder)})) == refused
 
 
+def test_what_builds_of_pytorch_for_gpus_bring_is_not_judged(licences: ModuleType, tmp_path: Path) -> None:
+    folder = tmp_path / "a-1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.4\nName: a\nVersion: 1\nLicense: NVIDIA Proprietary\n")
+    names = ("nvidia-cublas", "cuda-toolkit", "nvidia", "my-nvidia-tools")
+    assert list(licences.refused(dict.fromkeys(names, Distribution.at(folder)))) == ["nvidia", "my-nvidia-tools"]
+
+
 def test_no_asset_of_the_page_names_a_host() -> None:
     for path in (ROOT / "src" / "wassergan" / "report").glob("page.*"):
         if path.suffix != ".py":
