@@ -142,7 +142,7 @@ FORMATS = {
 
 
 def _any_count() -> tuple[dict[int, torch.export.Dim]]:
-    return ({0: torch.export.Dim("count")},)
+    return ({0: torch.export.Dim("count", max=2**31 - 1)},)  # PyTorch 2.6 wants less than all of an int64
 
 
 @contextmanager
