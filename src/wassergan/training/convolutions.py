@@ -54,20 +54,47 @@ class Direct:
         return values
 
     def convolve(self, given: Tensor, bias: Tensor | None) -> Tensor:
-        """By oneDNN, or over patches."""
-        return convolve(given, self._kernel, bias)
+        """By oneDNN except in bfloat16.
+
+        With channels last, oneDNN's float32 kernels come as near to the peak as matrix products; in bfloat16 they reach
+        less than half of what products do where there are matrix units.
+        """
+        if given.dtype == torch.bfloat16:
+            return _convolve_patches(given, self._kernel, bias)
+        found = nn.functional.conv2d(given.permute(0, 3, 1, 2), self._weight(), bias, STRIDE, PADDING)
+        return found.permute(0, 2, 3, 1).reshape(len(given), -1)
 
     def deltas(self, delta: Tensor) -> Tensor:
         """As they are."""
         return delta
 
     def transposed(self, deltas: Tensor) -> Tensor:
-        """By oneDNN, or over patches."""
-        return transposed(deltas, self._kernel, self._grid)
+        """By oneDNN in the same cases, but not onto a few channels, where its kernels work on eight at a time."""
+        grid = self._grid
+        if deltas.dtype == torch.bfloat16 or self._kernel.shape[1] // 16 < FEW_CHANNELS:
+            return _transpose_patches(deltas, self._kernel, grid)
+        pictures = deltas.view(len(deltas), grid[0] // 2, grid[1] // 2, -1).permute(0, 3, 1, 2)
+        found = nn.functional.conv_transpose2d(
+            pictures, self._weight(), None, STRIDE, PADDING, output_padding=(grid[0] % 2, grid[1] % 2)
+        )
+        return found.permute(0, 2, 3, 1).reshape(len(deltas), -1)
 
     def by_kernel(self, given: Tensor, deltas: Tensor) -> Tensor:
         """Over patches."""
-        return by_kernel(given[: len(deltas)], deltas)
+        given = given[: len(deltas)]
+        pixels = (given.shape[1] // 2) * (given.shape[2] // 2)
+        values = deltas.view(len(given) * pixels, -1)
+        total = None
+        for first, patches in _patches(given):
+            product = (values[first * pixels : first * pixels + len(patches)].T @ patches).to(
+                torch.promote_types(deltas.dtype, torch.float32)
+            )
+            total = product if total is None else total.add_(product)
+        assert total is not None
+        return total
+
+    def _weight(self) -> Tensor:
+        return self._kernel.view(len(self._kernel), *KERNEL, -1).permute(0, 3, 1, 2)
 
 
 def convolution_of(kernel: Tensor, grid: tuple[int, int]) -> Convolution:
@@ -81,19 +108,6 @@ def convolution_of(kernel: Tensor, grid: tuple[int, int]) -> Convolution:
     return Direct(kernel, grid)
 
 
-def convolve(given: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
-    """A 4×4 convolution of stride 2, (n, H, W, in) to (n, values): oneDNN's own except in bfloat16.
-
-    With channels last, oneDNN's float32 kernels come as near to the peak as matrix products; in bfloat16 they reach
-    less than half of what products do where there are matrix units.
-    """
-    if given.dtype != torch.bfloat16:
-        weight = kernel.view(len(kernel), *KERNEL, -1).permute(0, 3, 1, 2)
-        found = nn.functional.conv2d(given.permute(0, 3, 1, 2), weight, bias, STRIDE, PADDING)
-        return found.permute(0, 2, 3, 1).reshape(len(given), -1)
-    return _convolve_patches(given, kernel, bias)
-
-
 def _convolve_patches(given: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
     count, height, width, _ = given.shape
     pixels = (height // 2) * (width // 2)
@@ -105,36 +119,6 @@ def _convolve_patches(given: Tensor, kernel: Tensor, bias: Tensor | None) -> Ten
         else:
             torch.addmm(bias, patches, kernel.T, out=rows)
     return made.view(count, -1)
-
-
-def by_kernel(given: Tensor, delta: Tensor) -> Tensor:
-    """The gradient by the kernel, (out, 16 · in) in at least float32: inputs (n, H, W, in), deltas (n, values)."""
-    pixels = (given.shape[1] // 2) * (given.shape[2] // 2)
-    deltas = delta.view(len(given) * pixels, -1)
-    total = None
-    for first, patches in _patches(given):
-        product = (deltas[first * pixels : first * pixels + len(patches)].T @ patches).to(
-            torch.promote_types(delta.dtype, torch.float32)
-        )
-        total = product if total is None else total.add_(product)
-    assert total is not None
-    return total
-
-
-def transposed(delta: Tensor, kernel: Tensor, grid: tuple[int, int]) -> Tensor:
-    """The transpose of `convolve`, (n, values) to (n, values of the stage before), by oneDNN in the same cases.
-
-    Not onto a few channels, where its kernels work on eight at a time.
-    """
-    into = kernel.shape[1] // 16
-    if delta.dtype != torch.bfloat16 and into >= FEW_CHANNELS:
-        weight = kernel.view(len(kernel), *KERNEL, into).permute(0, 3, 1, 2)
-        deltas = delta.view(len(delta), grid[0] // 2, grid[1] // 2, -1).permute(0, 3, 1, 2)
-        found = nn.functional.conv_transpose2d(
-            deltas, weight, None, STRIDE, PADDING, output_padding=(grid[0] % 2, grid[1] % 2)
-        )
-        return found.permute(0, 2, 3, 1).reshape(len(delta), -1)
-    return _transpose_patches(delta, kernel, grid)
 
 
 def _transpose_patches(delta: Tensor, kernel: Tensor, grid: tuple[int, int]) -> Tensor:

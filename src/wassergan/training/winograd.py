@@ -72,11 +72,12 @@ class Winograd:
                 torch.sub(even[:, :, :-1], odd, out=found[0])
                 found[1] = odd
                 torch.sub(even[:, :, 1:], odd, out=found[2])
-        return made.view(9, -1, 4 * into)
+        return made.view(PRODUCTS**2, -1, 4 * into)
 
     def convolve(self, given: Tensor, bias: Tensor | None) -> Tensor:
         """Aᵀ [given ⊙ (G g)] + bias, (n, values)."""
-        products = torch.bmm(given, self._matrices.transpose(1, 2)).view(3, 3, -1, *self._tiles, self._out)
+        products = torch.bmm(given, self._matrices.transpose(1, 2))
+        products = products.view(PRODUCTS, PRODUCTS, -1, *self._tiles, self._out)
         made = products.new_empty(products.shape[2], self._tiles[0], 2, self._tiles[1], 2, self._out)
         for down, row in enumerate(_summed(*products)):
             for right, found in enumerate((made[:, :, down, :, 0], made[:, :, down, :, 1])):
@@ -99,7 +100,7 @@ class Winograd:
         for row, found in zip(_spread(values[:, :, 0], values[:, :, 1]), made, strict=True):
             found[0], found[2] = row[:, :, :, 0], row[:, :, :, 1]
             torch.add(found[0], found[2], out=found[1])
-        return made.view(9, -1, self._out)
+        return made.view(PRODUCTS**2, -1, self._out)
 
     def transposed(self, deltas: Tensor) -> Tensor:
         """Bᵀ [(G g) ⊙ deltas], (n, values of the input)."""
