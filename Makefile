@@ -47,9 +47,9 @@ $(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 # The tests open pages in a real browser. Where there is none and no way to install one, they are skipped with a word.
 $(VENV)/browser: | $(VENV)/bin/python
-	command -v chromium google-chrome || { export DEBIAN_FRONTEND=noninteractive SUDO="$$(command -v sudo)"; \
+	command -v chromium google-chrome || { export DEBIAN_FRONTEND=noninteractive; SUDO="$$(command -v sudo >/dev/null && echo sudo -E)"; \
 	  for try in 1 2 3; do \
-	    $$SUDO apt-get -qq update && $$SUDO -E apt-get -qq install --no-install-recommends chromium >/dev/null && break; \
+	    $$SUDO apt-get -qq update && $$SUDO apt-get -qq install --no-install-recommends chromium >/dev/null && break; \
 	    sleep 10; \
 	  done; command -v chromium; } \
 	  || echo "No Chromium could be installed: the tests of the page will be skipped."
