@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -19,6 +20,7 @@ from wassergan.constraints import Share
 from wassergan.errors import ElsewhereError, UserError, WorkError
 
 LONGEST_WAIT = timedelta(hours=1)  # for the others: process 0 measures, draws and saves meanwhile
+LAST_TENSOR_SECONDS = 0.2
 
 T = TypeVar("T")
 
@@ -330,6 +332,10 @@ def open_processes(*, init_method: str = "env://") -> Iterator[Processes]:
         )
     yield processes
     # After an error the others may never come: then the end of the process closes what is open.
+    if torch.__version__ < "2.8":
+        # There the end of a group waits for Gloo's threads with Python's lock in hand (PyTorch's pull request 154976),
+        # and a thread that has yet to let go of the last tensor needs the lock: both would wait for ever.
+        time.sleep(LAST_TENSOR_SECONDS)
     dist.destroy_process_group()
 
 
