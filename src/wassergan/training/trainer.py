@@ -20,6 +20,7 @@ from wassergan.training.conv_form import ConvForm
 from wassergan.training.distributed import ALONE, Processes
 from wassergan.training.divergence import Recipe, diagnosis
 from wassergan.training.graphs import Due, Recorder, Replays, Turn, why_not_recorded
+from wassergan.training.memory import freed_memory_kept
 from wassergan.training.optimizers import OptimizerSettings
 from wassergan.training.seeds import derived_rng, derived_seed
 from wassergan.training.statistics import Statistics
@@ -165,6 +166,7 @@ class Trainer:
         steps, seconds = self._timed
         return steps / seconds if seconds > 0 else 0.0
 
+    @freed_memory_kept()
     def train(
         self,
         *,
