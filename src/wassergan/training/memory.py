@@ -10,7 +10,8 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Parameters of mallopt(3), bytes: free memory above the heap that is kept; pieces from here on are mappings of their own.
+# Parameters of mallopt(3), in bytes: how much free memory at the heap's end is kept, and from which size on a piece is
+# mapped on its own, and unmapped when it is freed.
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 KEPT = {TRIM_THRESHOLD: 2**31 - 1, MMAP_THRESHOLD: 2**30}
 USUAL = {
