@@ -214,7 +214,7 @@ class ConvForm:
             kernel = each.convolution.by_kernel(each.given, deltas)
             if loss.penalised:
                 kernel += each.convolution.by_kernel(each.tangent, each.deltas)
-            stage.set_gradients(kernel, adjoint.view(-1, len(kernel)).sum(0, dtype=real.dtype), by_norm)
+            stage.set_gradients(kernel, adjoint.view(-1, len(kernel)).sum(0), by_norm)
             if each is not passes[0]:
                 adjoint = each.convolution.transposed(deltas)
         self._head.weight.grad = by_head.view(*passes[-1].made_grid, -1).movedim(-1, 0).reshape(1, -1).to(real.dtype)
