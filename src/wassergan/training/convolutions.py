@@ -66,7 +66,7 @@ class Direct:
         """By oneDNN, but not onto a few channels, where its kernels work on eight at a time."""
         grid = self._grid
         if self._kernel.shape[1] // 16 < FEW_CHANNELS:
-            return _transposed(deltas, self._kernel, grid)
+            return _transposed_by_sums(deltas, self._kernel, grid)
         pictures = deltas.view(len(deltas), grid[0] // 2, grid[1] // 2, -1).permute(0, 3, 1, 2)
         found = nn.functional.conv_transpose2d(
             pictures, self._weight(), None, STRIDE, PADDING, output_padding=(grid[0] % 2, grid[1] % 2)
@@ -112,8 +112,9 @@ class Patches:
         return delta
 
     def transposed(self, deltas: Tensor) -> Tensor:
-        """Two products."""
-        return _transposed(deltas, self._kernel, self._grid)
+        """Two products, or one and sums in float32 where those two would be narrow."""
+        few = self._kernel.shape[1] // 16 < FEW_CHANNELS
+        return (_transposed_by_sums if few else _transposed_by_windows)(deltas, self._kernel, self._grid)
 
     def by_kernel(self, given: Tensor, deltas: Tensor) -> Tensor:
         """One product, whose sums are rounded once."""
@@ -144,8 +145,30 @@ def _patches(values: Tensor) -> Tensor:
     return padded.as_strided(shape, strides).reshape(-1, 16 * into)
 
 
-def _transposed(deltas: Tensor, kernel: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Deltas (n, values) to the gradient by the inputs, (n, values of the input).
+def _transposed_by_sums(deltas: Tensor, kernel: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Deltas (n, values) to the gradient by the inputs, (n, values of the input), a few samples at a time.
+
+    Every delta makes a patch, which is 2×2 blocks of 2×2 pixels; blocks are summed, shifted against each other by one.
+    """
+    (height, width), (rows, columns) = grid, (grid[0] // 2, grid[1] // 2)
+    out, into = len(kernel), kernel.shape[1] // 16
+    made = deltas.new_empty(len(deltas), height, width, into)
+    dtype = torch.promote_types(deltas.dtype, torch.float32)
+    sums = torch.empty(CHUNK, rows + 1, 2, columns + 1, 2 * into, dtype=dtype)
+    for chunk, pixels in zip(deltas.split(CHUNK), made.split(CHUNK), strict=True):
+        patches = (chunk.view(-1, out) @ kernel).to(sums.dtype).view(len(chunk), rows, columns, 4, 4 * into)
+        blocks = sums[: len(chunk)].zero_()
+        for down in (0, 1):
+            for right in (0, 1):
+                part = patches[..., 2 * down : 2 * down + 2, 2 * into * right : 2 * into * (right + 1)]
+                blocks[:, down : down + rows, :, right : right + columns] += part.transpose(2, 3)
+        whole = blocks.view(len(chunk), 2 * rows + 2, 2 * columns + 2, into)
+        pixels.copy_(whole[:, 1 : height + 1, 1 : width + 1])
+    return made.view(len(made), -1)
+
+
+def _transposed_by_windows(deltas: Tensor, kernel: Tensor, grid: tuple[int, int]) -> Tensor:
+    """The same in two products, a few samples at a time.
 
     Seen as blocks of 2×2 pixels that begin in the padding, along each side block i is met by the last two taps of delta
     i - 1 and the first two of delta i: windows of 2×2 deltas times the kernel, for each row of pixels in the blocks.
