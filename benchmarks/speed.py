@@ -57,7 +57,7 @@ ADAM = OptimizerSettings("adam", rate=1e-4, beta1=0.0, beta2=0.9)
 CASES = {
     "clip-mlp": Case("mlp", (784,), "clip", OptimizerSettings("rmsprop", rate=5e-5), steps=12, latent_dim=100),
     "penalty-conv": Case("conv", (3, 32, 32), "gp", ADAM, steps=4),
-    "tiny-digits": Case("mlp", (64,), "gp", ADAM, steps=40, widths=((128, 128), (128, 128)), latent_dim=16),
+    "tiny-digits": Case("mlp", (64,), "gp", ADAM, steps=200, widths=((128, 128), (128, 128)), latent_dim=16),
 }
 
 

@@ -28,7 +28,9 @@ from wassergan.objectives import Objective
 
 CONSTRAINTS = (GradientPenalty, LipschitzPenalty, Clipping, Unconstrained)  # a subclass may do other things
 M = TypeVar("M", bound=nn.Module)
-leaky_relu_backward = torch.ops.aten.leaky_relu_backward.default  # the overload itself: a lookup less at each call
+# The overloads themselves, and `mm` for `@`: some lookups less at each call.
+leaky_relu_backward = torch.ops.aten.leaky_relu_backward.default
+leaky_relu_backward_into = torch.ops.aten.leaky_relu_backward.grad_input
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class ClosedForm:
             self._push(pushed, inputs, linear, weights)
 
         for layer, delta, given in zip(self._layers, deltas, inputs, strict=True):
-            layer.weight.grad = (delta.T @ given).to(real.dtype)
+            layer.weight.grad = torch.mm(delta.T, given).to(real.dtype)
             layer.bias.grad = delta[:scored].sum(0, dtype=real.dtype)
         return statistics
 
@@ -165,7 +167,7 @@ class ClosedForm:
         """The gradients by what each layer makes, the last's own included, in the order of the layers."""
         deltas = [delta]
         for weight, before, slope in zip(weights[:0:-1], linear[::-1], self._slopes[::-1], strict=True):
-            deltas.append(leaky_relu_backward(deltas[-1] @ weight, before, slope, False))
+            deltas.append(leaky_relu_backward(torch.mm(deltas[-1], weight), before, slope, False))
         return deltas[::-1]
 
     def _push(self, pushed: Tensor, inputs: list[Tensor], linear: list[Tensor], weights: list[Tensor]) -> None:
@@ -174,8 +176,8 @@ class ClosedForm:
         inputs[0][first:, : pushed.shape[1]] = pushed
         inputs[0][first:, pushed.shape[1] :] = 0  # conditions are not perturbed
         for weight, slope, before, (given, made) in zip(weights, self._slopes, linear, pairwise(inputs), strict=False):
-            product = given[first:] @ weight.T
-            made[first:] = leaky_relu_backward(product, before[first:], slope, False)
+            product = torch.mm(given[first:], weight.T)
+            leaky_relu_backward_into(product, before[first:], slope, False, grad_input=made[first:])
 
 
 def is_plain(layer: nn.Module, kind: type[M]) -> TypeGuard[M]:
