@@ -14,10 +14,8 @@ from contextlib import contextmanager
 # mapped on its own, and unmapped when it is freed.
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 KEPT = {TRIM_THRESHOLD: 2**31 - 1, MMAP_THRESHOLD: 2**30}
-USUAL = {
-    TRIM_THRESHOLD: 2**26,
-    MMAP_THRESHOLD: 2**25,
-}  # where glibc arrives by itself in a process that frees such pieces
+# Where glibc's own arrive in a process that frees large pieces.
+USUAL = {TRIM_THRESHOLD: 2**26, MMAP_THRESHOLD: 2**25}
 USERS_OWN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
 
 
