@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from wassergan.training import Trainer
-from wassergan.training.memory import USERS_OWN
+from wassergan.training import Trainer, memory
+from wassergan.training.memory import MMAP_THRESHOLD, TRIM_THRESHOLD, USERS_OWN, freed_memory_kept
 
 PAGES = 2**27 // resource.getpagesize()  # in what one turn takes and frees
 
@@ -61,6 +61,32 @@ def test_what_was_freed_is_taken_again_and_given_back_at_the_end() -> None:
 
 def test_thresholds_of_the_user_stay() -> None:
     assert median(run_alone(MALLOC_TRIM_THRESHOLD_="1000000")["inside"]) > PAGES // 2
+
+
+class OldLibrary:
+    """glibc before 2.35, which refuses to map only pieces of more than 32 MiB on their own."""
+
+    def __init__(self) -> None:
+        self.set: dict[int, int] = {}
+
+    def mallopt(self, parameter: int, size: int) -> int:
+        accepted = parameter != MMAP_THRESHOLD or size <= 2**25
+        if accepted:
+            self.set[parameter] = size
+        return int(accepted)
+
+    def malloc_trim(self, pad: int) -> int:
+        return 1
+
+
+def test_an_older_library_gets_the_largest_threshold_that_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in USERS_OWN:
+        monkeypatch.delenv(name, raising=False)
+    library = OldLibrary()
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: library)
+    with freed_memory_kept():
+        assert library.set == {TRIM_THRESHOLD: 2**31 - 1, MMAP_THRESHOLD: 2**25}
+    assert library.set == {TRIM_THRESHOLD: 2**26, MMAP_THRESHOLD: 2**25}
 
 
 def test_training_keeps_what_its_steps_free(

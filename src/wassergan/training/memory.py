@@ -30,7 +30,9 @@ def freed_memory_kept() -> Iterator[None]:
         return
     glibc = ctypes.CDLL(None)
     for parameter, size in KEPT.items():
-        glibc.mallopt(parameter, size)
+        # Before 2.35 it takes no larger a piece; and where only the other threshold is set, pieces begin at 128 KiB.
+        if not glibc.mallopt(parameter, size):
+            glibc.mallopt(parameter, USUAL[parameter])
     try:
         yield
     finally:
