@@ -154,7 +154,7 @@ def _transposed_by_sums(deltas: Tensor, kernel: Tensor, grid: tuple[int, int]) -
     out, into = len(kernel), kernel.shape[1] // 16
     made = deltas.new_empty(len(deltas), height, width, into)
     dtype = torch.promote_types(deltas.dtype, torch.float32)
-    sums = torch.empty(CHUNK, rows + 1, 2, columns + 1, 2 * into, dtype=dtype)
+    sums = deltas.new_empty(CHUNK, rows + 1, 2, columns + 1, 2 * into, dtype=dtype)
     for chunk, pixels in zip(deltas.split(CHUNK), made.split(CHUNK), strict=True):
         patches = (chunk.view(-1, out) @ kernel).to(sums.dtype).view(len(chunk), rows, columns, 4, 4 * into)
         blocks = sums[: len(chunk)].zero_()
