@@ -48,6 +48,7 @@ class Direct:
 
     def __init__(self, kernel: Tensor, grid: tuple[int, int]) -> None:
         self._kernel, self._grid = kernel, grid
+        self._onto_few = kernel.shape[1] // 16 < FEW_CHANNELS
 
     def given(self, values: Tensor) -> Tensor:
         """As they are."""
@@ -63,9 +64,9 @@ class Direct:
         return delta
 
     def transposed(self, deltas: Tensor) -> Tensor:
-        """By oneDNN, but not onto a few channels, where its kernels work on eight at a time."""
+        """By oneDNN, but by one product and sums onto a few channels, where its kernels work on eight at a time."""
         grid = self._grid
-        if self._kernel.shape[1] // 16 < FEW_CHANNELS:
+        if self._onto_few:
             return _transposed_by_sums(deltas, self._kernel, grid)
         pictures = deltas.view(len(deltas), grid[0] // 2, grid[1] // 2, -1).permute(0, 3, 1, 2)
         found = nn.functional.conv_transpose2d(
@@ -84,19 +85,12 @@ class Direct:
         return self._kernel.view(len(self._kernel), *KERNEL, -1).permute(0, 3, 1, 2)
 
 
-class Patches:
+class Patches(Direct):
     """Matrix products alone, over patches that are laid out once.
 
     For bfloat16: where there are matrix units, oneDNN's convolutions reach less than half of what its products do, and
     every sum outside of a product is rounded. The patches take four times the memory of the inputs.
-
-    Args:
-        kernel: (out, 16 · in), by row, column and channel of the patch.
-        grid: height and width of the input.
     """
-
-    def __init__(self, kernel: Tensor, grid: tuple[int, int]) -> None:
-        self._kernel, self._grid = kernel, grid
 
     def given(self, values: Tensor) -> Tensor:
         """Their patches, (n · pixels, 16 · in)."""
@@ -107,14 +101,11 @@ class Patches:
         made = given @ self._kernel.T if bias is None else torch.addmm(bias, given, self._kernel.T)
         return made.view(-1, (self._grid[0] // 2) * (self._grid[1] // 2) * len(self._kernel))
 
-    def deltas(self, delta: Tensor) -> Tensor:
-        """As they are."""
-        return delta
-
     def transposed(self, deltas: Tensor) -> Tensor:
-        """Two products, or one and sums in float32 where those two would be narrow."""
-        few = self._kernel.shape[1] // 16 < FEW_CHANNELS
-        return (_transposed_by_sums if few else _transposed_by_windows)(deltas, self._kernel, self._grid)
+        """Two products, which would be narrow onto a few channels."""
+        if self._onto_few:
+            return super().transposed(deltas)
+        return _transposed_by_windows(deltas, self._kernel, self._grid)
 
     def by_kernel(self, given: Tensor, deltas: Tensor) -> Tensor:
         """One product, whose sums are rounded once."""

@@ -181,7 +181,8 @@ class Trainer:
     ) -> None:
         """Train until a total number of steps or seconds is reached, or until interrupted.
 
-        Of several processes, all call this alike; what one of them finds due or interrupted is so for all.
+        Of several processes, all call this alike; what one of them finds due or interrupted is so for all. Until it
+        returns, the process keeps the memory that its steps free (`training.memory`).
 
         Args:
             steps: generator steps in all, those before this call included.
