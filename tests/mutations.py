@@ -1360,9 +1360,16 @@ BUGS = (
     Bug(
         "floors from the first training rows alone",
         "data/source.py",
-        "torch.linspace(0, total - 1, min(count, total), dtype=torch.float64).long()",
-        "torch.arange(min(count, total))",
+        "chosen = np.random.default_rng(seed).choice(total, min(count, total), replace=False, shuffle=True)",
+        "chosen = np.arange(min(count, total))",
         "data/test_source.py::test_training_rows_to_look_at_come_from_all_over",
+    ),
+    Bug(
+        "held-out rows from the front of a sorted file",
+        "evaluation/heldout.py",
+        "source.heldout_positions(LARGEST_SAMPLE, seed=seed)",
+        "torch.arange(min(LARGEST_SAMPLE, source.heldout_count))",
+        "evaluation/test_heldout.py::test_sorted_rows_and_shuffled_ones_have_the_same_floor",
     ),
     # Nothing lost, nothing let in
     Bug(

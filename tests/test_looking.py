@@ -100,7 +100,7 @@ def test_rows_are_drawn_beside_the_held_out_ones(
     files = look_at(finished_run, tmp_path / "look", count=30, seed=2)
     assert [path.name for path in files] == ["marginals.png", "pairs.png"]
     source = open_source(str(points_file))
-    heldout = np.load(points_file)[source.split.heldout]
+    heldout = np.load(points_file)[source.split.heldout[source.heldout_positions(30)]]
     for calls in drawn.values():
         ((samples, real), options) = calls[0]
         assert (samples == open_sampler(finished_run).draw(30, seed=2)).all()
@@ -134,7 +134,8 @@ def test_fields_share_the_range_of_the_held_out_ones(
     run = train(tmp_path, values, (*tiny, "--layout", layout))
     files = look_at(run, tmp_path / "look", count=20)
     assert [path.name for path in files[:2]] == ["fields.png", "moments.png"] and len(files) == 5
-    heldout = kelvin[open_source(values, layout=layout).split.heldout]
+    source = open_source(values, layout=layout)
+    heldout = kelvin[source.split.heldout[source.heldout_positions(20)]]
     (laws,), _ = drawn["moments_figure"][0]
     assert list(laws) == ["held out", "generated"]
     np.testing.assert_allclose(laws["held out"], heldout, rtol=1e-4)

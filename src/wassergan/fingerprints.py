@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from wassergan.data import Source
+from wassergan.data import Source, spread_positions
 from wassergan.errors import UserError
 
 FINGERPRINT_SAMPLES = 256
@@ -22,7 +22,7 @@ def fingerprint(source: Source) -> dict[str, Any]:
         "shape": list(source.shape),
         "checksum": _checksum(source.heldout(torch.arange(min(16, source.heldout_count)))),
         "dtype": source.codec.dtype,
-        "train_checksum": _checksum(source.train_sample(FINGERPRINT_SAMPLES)),
+        "train_checksum": _checksum(source.train(spread_positions(FINGERPRINT_SAMPLES, source.train_count))),
         "conditions_checksum": _checksum(conditions.vectors(0, FINGERPRINT_SAMPLES, seed=0)) if conditions else 0,
     }
 

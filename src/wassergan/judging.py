@@ -16,7 +16,7 @@ from torch import Tensor
 from wassergan import __version__
 from wassergan.building import choose_device, open_data
 from wassergan.constraints import Share
-from wassergan.data import Source, number_codec, open_source, spread_positions
+from wassergan.data import Source, number_codec, open_source, random_positions
 from wassergan.errors import UserError
 from wassergan.evaluation.features import Features, Samples, features_named
 from wassergan.evaluation.judge import LARGEST, Populations, judge
@@ -172,12 +172,12 @@ def _described(source: Source) -> str:
 def _training_positions(source: Source, features: Features) -> Tensor:
     """All training rows, or as many from all over the data as can be looked up."""
     dim = features.of(iter([source.train(torch.arange(1))])).shape[1]
-    return spread_positions(max(1, LARGEST_TRAINING_NUMBERS // dim), source.train_count)
+    return random_positions(max(1, LARGEST_TRAINING_NUMBERS // dim), source.train_count)
 
 
 def _heldout(case: _Case) -> Tensor:
     if case.against is None:
-        rows = spread_positions(LARGEST, case.source.heldout_count)
+        rows = random_positions(LARGEST, case.source.heldout_count)
         return _cached(case, "heldout", case.source, rows, case.source.heldout)
     against = case.against
     # The run's own scale, whatever the other data would have been standardised to.
@@ -186,7 +186,7 @@ def _heldout(case: _Case) -> Tensor:
         case,
         "against",
         against,
-        spread_positions(LARGEST, len(against)),
+        random_positions(LARGEST, len(against)),
         lambda rows: codec.encode(against.values(rows)),
     )
 

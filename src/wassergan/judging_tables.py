@@ -14,7 +14,7 @@ from torch import Tensor
 
 from wassergan import __version__
 from wassergan.building import open_data
-from wassergan.data import Source, TableCodec, read_rows, spread_positions
+from wassergan.data import Source, TableCodec, random_positions, read_rows
 from wassergan.errors import UserError
 from wassergan.evaluation.judge import LARGEST as LARGEST_VECTORS
 from wassergan.evaluation.memorisation import Memorisation, memorisation
@@ -88,7 +88,7 @@ def evaluate_table(settings: EvaluateSettings, content: dict[str, Any], *, told:
     case = _case(opened, told)
     judgement = judge_table(case, seed=settings.seed, told=told)
     told("Near copies of training rows")
-    positions = spread_positions(max(1, LARGEST_TRAINING_NUMBERS // opened.codec.width), opened.source.train_count)
+    positions = random_positions(max(1, LARGEST_TRAINING_NUMBERS // opened.codec.width), opened.source.train_count)
     training = _coded(opened.codec, case.columns, case.trained[positions.numpy()])
     memory = memorisation(case.generated.vectors, training, case.heldout.vectors)
     told("Pictures")

@@ -156,7 +156,7 @@ def _draw_rows(
 
 def _draw_table(samples: Rows, codec: TableCodec, source: Source | None, out: Path) -> list[Path]:
     """Marginals, and the pairs that have most to do with each other or are most off."""
-    real = None if source is None else source.values(source.split.heldout[: len(samples)]).numpy()
+    real = None if source is None else _heldout_rows(source, len(samples))
     columns = columns_of(codec)
     names = [PairColumn(column.name, column.levels) for column in columns]
     save_figure(table_figure(dict(names), samples, real), out / "marginals.png")
@@ -204,7 +204,12 @@ def _spread(count: int) -> NDArray[np.int64]:
 
 
 def _heldout(source: Source, count: int) -> NDArray[Any]:
-    return source.codec.decode_numpy(source.heldout(torch.arange(min(count, source.heldout_count))))
+    return source.codec.decode_numpy(source.heldout(source.heldout_positions(count)))
+
+
+def _heldout_rows(source: Source, count: int) -> Rows:
+    """Held-out rows of a table, conditions included."""
+    return source.values(source.split.heldout[source.heldout_positions(count)]).numpy()
 
 
 def _source(content: Mapping[str, Any], data: str | None, report: Report) -> Source | None:

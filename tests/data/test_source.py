@@ -1,13 +1,14 @@
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wassergan.data import digits
-from wassergan.data.source import split_rows
+from wassergan.data.source import random_positions, split_rows
 from wassergan.errors import UserError
 
 
@@ -76,5 +77,20 @@ def test_digits_are_grey_levels_0_to_16_with_a_fifth_held_out() -> None:
 def test_training_rows_to_look_at_come_from_all_over(make_source, count: int, looked: int) -> None:  # type: ignore[no-untyped-def]
     positions = make_source((3,), count=50, heldout=0.1).split.sample_positions(count)
     assert len(positions) == len(set(positions.tolist())) == looked
-    gaps = positions.diff().double()
-    assert positions[0] == 0 and (looked == 1 or (positions[-1] == 44 and gaps.max() - gaps.min() <= 1))
+    assert positions.min() >= 0 and positions.max() < 45
+    assert positions.equal(make_source((3,), count=50, heldout=0.1).split.sample_positions(count))
+
+
+@settings(max_examples=50)
+@given(
+    total=st.integers(2000, 200_000), period=st.integers(2, 60), share=st.floats(0.05, 0.9), seed=st.integers(0, 2**31)
+)
+def test_a_prefix_of_random_positions_is_a_sample_of_sorted_and_of_periodic_files(
+    total: int, period: int, share: float, seed: int
+) -> None:
+    positions = random_positions(int(total * share), total, seed=seed).double().numpy()
+    some = positions[:400] if len(positions) > 400 else positions
+    error = 5 / np.sqrt(len(some))  # 5 deviations: 1e-6 for both together
+    assert abs((some / total).mean() - 0.5) < error * 12**-0.5 + 1 / total
+    assert abs((some % period < period // 2).mean() - (period // 2) / period) < error * 0.5 + period / total
+    assert len(np.unique(positions)) == len(positions)

@@ -16,7 +16,7 @@ from wassergan.data.folders import PICTURE_SUFFIXES, holds_any, is_pattern, is_s
 from wassergan.data.idx import is_idx, read_idx
 from wassergan.data.labels import LABEL, frame_beside, label_table
 from wassergan.data.likeness import Likeness, as_array
-from wassergan.data.source import Batch, Conditions, Context, Source, spread_positions
+from wassergan.data.source import Batch, Conditions, Context, Source, random_positions, spread_positions
 from wassergan.data.tables import (
     TABLE_SUFFIXES,
     ColumnConditions,
@@ -66,6 +66,7 @@ __all__ = [
     "is_frame",
     "number_codec",
     "open_source",
+    "random_positions",
     "raw_array",
     "read_conditions",
     "read_frame",

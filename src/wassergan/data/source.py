@@ -75,6 +75,15 @@ def spread_positions(count: int, total: int) -> Tensor:
     return torch.linspace(0, total - 1, min(count, total), dtype=torch.float64).long()
 
 
+def random_positions(count: int, total: int, *, seed: int = 0) -> Tensor:
+    """Up to `count` positions of `total` in random order, the same for equal seeds; each prefix is a sample, too.
+
+    The first positions of a sorted file are no sample of it, nor are evenly spaced ones of a periodic file.
+    """
+    chosen = np.random.default_rng(seed).choice(total, min(count, total), replace=False, shuffle=True)
+    return torch.from_numpy(chosen.astype(np.int64))
+
+
 @dataclass(frozen=True)
 class Split:
     """Row numbers for training and the held-out rows that no training step ever sees; both int64, sorted."""
@@ -93,7 +102,7 @@ class Split:
 
     def sample_positions(self, count: int) -> Tensor:
         """Up to `count` positions of training rows to look at, always the same, from all over: data may be sorted."""
-        return spread_positions(count, self.train_count)
+        return random_positions(count, self.train_count)
 
     def holds_out(self, row: int) -> bool:
         """Whether a row is held out."""
@@ -125,7 +134,7 @@ class SparseSplit:
 
     def sample_positions(self, count: int) -> Tensor:
         """Up to `count` positions of training rows to look at, always the same: from all over the data."""
-        return spread_positions(count, self.train_count)
+        return random_positions(count, self.train_count)
 
     def holds_out(self, row: int) -> bool:
         """Whether a row is held out."""
@@ -291,6 +300,10 @@ class Source:
         """Held-out samples, and their conditions if they have any."""
         context = None if self.context is None else self.context.at(self.split.heldout[positions])
         return Batch(self.heldout(positions), context)
+
+    def heldout_positions(self, count: int, *, seed: int = 0) -> Tensor:
+        """Up to `count` positions of held-out samples in random order, from all over the data, by seed."""
+        return random_positions(count, self.heldout_count, seed=seed)
 
     def heldout(self, positions: Tensor) -> Tensor:
         """Held-out samples at positions 0..heldout_count-1, (k, *shape) float32 in model space."""

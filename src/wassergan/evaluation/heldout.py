@@ -35,7 +35,7 @@ class HeldoutDistance:
     def __init__(self, source: Source, *, latent_dim: int, samples: int = LARGEST_SAMPLE, seed: int = 0) -> None:
         self._latent_dim, self._samples, self._seed = latent_dim, samples, seed
         self._conditions = source.conditions
-        self._heldout = _vectors(source.heldout_batch(torch.arange(min(LARGEST_SAMPLE, source.heldout_count))))
+        self._heldout = _vectors(source.heldout_batch(source.heldout_positions(LARGEST_SAMPLE, seed=seed)))
         self._real = _vectors(source.train_batch_sample(samples))
         self.floor = self._distance(self._real)
 

@@ -122,7 +122,7 @@ class Trainer:
         self._seed = seed
 
         self._batches = BatchStream(source, batch_size, seed=seed, share=processes.share, device=self.device)
-        self._heldout = source.heldout_batch(torch.arange(min(MEASURED_SAMPLES, source.heldout_count)))
+        self._heldout = source.heldout_batch(source.heldout_positions(MEASURED_SAMPLES, seed=seed))
         real, context = self._scored(self._heldout, torch.arange(2 * pack) % source.heldout_count)
         check_critic(self.critic, real, context)
         inputs = latent_dim + (source.context.width if source.context else 0)
