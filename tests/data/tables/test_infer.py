@@ -119,11 +119,6 @@ def test_a_row_with_a_mistake_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "wish", "message"),
     [
-        (
-            ["?", ""] * 10,
-            None,
-            r'Column x of a.csv holds no values: 20 missing ones\. .*\{"columns": \{"x": "drop"\}\}',
-        ),
         (["1", "b"] * 10, "number", r"Column x of a.csv does not hold numbers alone: 'b'"),
         (["1.2.1970", "b"] * 10, "date", r"Column x of a.csv does not hold dates alone: 'b' is not in one format"),
         (["1", "9"] * 10, {"low": 2}, r"Column x of a.csv holds values outside the bounds in the schema: 1 in line 2"),

@@ -29,6 +29,7 @@ class ColumnCodec:
         since: the date column from which this one counts; else empty.
         low: smallest date, where dates count from another column.
         high: largest date.
+        marked: a missing value is written as `missing` in columns of text even where the file could say nothing.
     """
 
     name: str
@@ -39,6 +40,7 @@ class ColumnCodec:
     since: str = ""
     low: float = 0.0
     high: float = 0.0
+    marked: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -47,7 +49,7 @@ class ColumnCodec:
 
     def state(self) -> dict[str, Any]:
         """Plain types, for a checkpoint."""
-        plain = {name: getattr(self, name) for name in ("name", "kind", "missing", "since", "low", "high")}
+        plain = {name: getattr(self, name) for name in ("name", "kind", "missing", "since", "low", "high", "marked")}
         return {**plain, "coding": self.coding.state(), "form": self.form.state()}
 
     @classmethod

@@ -284,6 +284,8 @@ class CategoryCoding:
         """(n,) to (n, width)."""
         layout, rows, gone = self.field, np.arange(len(values)), np.isnan(values)
         out = np.zeros((len(values), layout.width), np.float32)
+        if not layout.width:
+            return out
         level = np.where(gone, 0, values).astype(np.int64)
         option = self._option[level]
         option[gone] = len(self.frequent) + bool(self.bounds)
@@ -300,7 +302,7 @@ class CategoryCoding:
         """(n, width) to (n,); NaN where missing."""
         layout = self.field
         if not layout.options:
-            return np.zeros(len(block))
+            return np.full(len(block), 0.0 if self.levels else np.nan)
         option = block[:, : layout.options].argmax(1)
         known = np.array([*self.frequent, *[np.nan] * (layout.options - len(self.frequent))], np.float64)
         values: Values = known[option]
@@ -340,7 +342,7 @@ class CategoryCoding:
     def told(self) -> str:
         """In words."""
         if self.field.width == 0:
-            return "constant"
+            return "constant" if self.levels else "empty"
         told = "one-hot" if not self.bounds else f"{len(self.frequent)} frequent levels"
         told += f" + {self.digits} digits of {self.radix}" if self.bounds else ""
         return told + (" + missing" if self.missing else "")

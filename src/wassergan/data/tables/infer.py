@@ -3,17 +3,40 @@
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wassergan.data.tables.forms import MICROSECONDS, DateForm, LevelForm, NumberForm, Values, date_values
-from wassergan.data.tables.raw import RawTable, TextColumn, TypedColumn
+from wassergan.data.tables.raw import OddColumn, RawTable, TextColumn, TypedColumn
 from wassergan.data.tables.schema import ColumnWish, Schema
 from wassergan.errors import UserError
 
 MISSING_TEXTS = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "null", "NULL", "None", "<NA>", "NaT")
+# So are these where all else is numbers or dates.
+MISSING_MARKS = (
+    *(
+        "-",
+        "--",
+        "---",
+        "\N{EN DASH}",
+        "\N{EM DASH}",
+        ".",
+        "..",
+        "...",
+        "na",
+        "n.a.",
+        "N.A.",
+        "n/a.",
+        "none",
+        "NONE",
+        "nil",
+    ),
+    *("Null", "nat", "NAT", "#N/A", "#NA", "#N/A N/A", "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?"),
+    *("-NaN", "-nan", "+nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN", "missing", "Missing", "unknown", "Unknown"),
+)
 LARGEST_WHOLE = 2**53  # whole numbers up to here are exact in float64
 MOST_LEVELS = 100_000
 FEW_ROWS = 20  # in so few rows, different values everywhere mean nothing
@@ -21,6 +44,7 @@ MIXED_SHARE = 0.9  # a column with this share of numbers is one of numbers, with
 DISTINCT_SHARE = 0.8  # text that repeats itself less is no category
 LONG_TEXT = 60  # mean length of a free text's levels
 MOST_DECIMALS = 6
+MOST_PLACES = 15  # of a type that says how many it has
 TURNS = ((-math.pi, math.pi), (0.0, 2 * math.pi), (-180.0, 180.0), (0.0, 360.0))
 TURN_ROUNDING = 1e-4  # of a turn: π is also written 3.142
 TURN_EDGE = 0.01  # of a turn; angles that are even have as large a share of the rows there
@@ -52,6 +76,7 @@ class Column:
         high: largest number to be generated, if the user says so.
         missing: the text that stands for a missing value.
         turn: of angles, the two numbers that mean the same.
+        marked: missing values are written as `missing` in columns of text even where the file could say nothing.
     """
 
     name: str
@@ -62,6 +87,7 @@ class Column:
     high: float | None = None
     missing: str = ""
     turn: tuple[float, float] | None = None
+    marked: bool = False
 
 
 def infer_columns(table: RawTable, schema: Schema, *, report: Callable[[str], None]) -> tuple[Column, ...]:
@@ -77,6 +103,8 @@ def infer_columns(table: RawTable, schema: Schema, *, report: Callable[[str], No
         if wish.kind == "drop":
             continue
         reader = _Inference(table, raw.name, wish, schema)
+        if isinstance(raw, OddColumn):
+            raise reader.odd(raw)
         try:
             columns.append(reader.typed(raw) if isinstance(raw, TypedColumn) else reader.text(raw))
         except _LeftOut as reason:
@@ -99,6 +127,7 @@ class _Inference:
         told = wish.missing if wish.missing is not None else schema.missing
         usual = () if table.arrow_schema else MISSING_TEXTS  # Arrow has a value of its own for what is missing
         self._missing = set(usual) if told is None else {"", *told}
+        self._marks = {*MISSING_TEXTS, *MISSING_MARKS} if told is None else set()
 
     @property
     def _where(self) -> str:
@@ -111,14 +140,12 @@ class _Inference:
             raise UserError(f"{self._where} holds infinite values", found=f"the first in {self._table.place(row)}")
         there = raw.values[~np.isnan(raw.values)]
         if len(there) == 0:
-            raise self._empty()
+            return self._empty(raw.values, "NaN" if raw.nan else "")
         kind = self._kind or raw.kind
         if kind == "category":
-            levels, codes = np.unique(there, return_inverse=True)
-            values = np.full(len(raw.values), np.nan)
-            values[~np.isnan(raw.values)] = codes
-            own = tuple(int(each) if raw.whole else float(each) for each in levels)
-            return Column(self._name, "category", values, LevelForm(tuple(map(str, own)), own))
+            return self._levels_of(raw)
+        if raw.exact is not None:
+            return self._long_numbers(raw)
         if kind != raw.kind:
             raise UserError(f"{self._where} is no {kind}", found=f"a {raw.kind}")
         if raw.kind == "boolean":
@@ -126,29 +153,93 @@ class _Inference:
             return Column(self._name, "boolean", raw.values, form)
         if raw.kind == "date":
             unit, values = _coarsest(raw.values, raw.unit)
-            written = "%Y-%m-%d" if unit == MICROSECONDS["day"] else "%Y-%m-%d %H:%M:%S"
-            written += ".%f" if unit == MICROSECONDS["microsecond"] else ""
-            return Column(self._name, "date", values, DateForm(written, unit))
+            return Column(self._name, "date", values, _typed_dates(unit))
         if raw.whole and _is_row_number(there):
             raise _LeftOut("it numbers the rows")
-        decimals = 0 if raw.whole else _decimals_of(there)
-        form_of = NumberForm(decimals, 0 if raw.whole else 1, whole=raw.whole)
-        return self._number(raw.values, form_of, "")
+        return self._number(raw.values, _typed_numbers(raw, there), "NaN" if raw.nan else "")
+
+    def odd(self, raw: OddColumn) -> UserError:
+        """What to say of a column of a type that no column can have."""
+        return UserError(
+            f"{self._where} is of a type that a table cannot have",
+            found=raw.type,
+            mend=f'{raw.mend}, or leave it out in a --schema file: {{"columns": {{"{self._name}": "drop"}}}}',
+        )
+
+    def _levels_of(self, raw: TypedColumn) -> Column:
+        """A category of what a typed column holds, each level in the column's own type and form."""
+        gone = np.isnan(raw.values)
+        values = np.full(len(raw.values), np.nan)
+        exact = raw.values if raw.exact is None else raw.exact
+        found, values[~gone] = np.unique(exact[~gone], return_inverse=True)
+        if len(found) > MOST_LEVELS:
+            raise self._too_many(len(found))
+        own: tuple[Any, ...] = tuple(int(each) if raw.whole else float(each) for each in found)
+        form: NumberForm | DateForm = NumberForm(0, whole=True)
+        if raw.kind == "boolean":
+            own = tuple(map(bool, own))
+        elif raw.kind == "date":
+            unit, moments = _coarsest(found, raw.unit)
+            form, own = _typed_dates(unit), ()
+            return Column(self._name, "category", values, LevelForm(tuple(form.texts(moments))))
+        elif not raw.whole:
+            form = _typed_numbers(raw, found)
+        texts = tuple(map(str, own)) if raw.whole or raw.kind == "boolean" else tuple(form.texts(found))
+        return Column(self._name, "category", values, LevelForm(texts, own), missing="NaN" if raw.nan else "")
+
+    def _long_numbers(self, raw: TypedColumn) -> Column:
+        """Whole numbers that float64 does not hold: levels if they repeat themselves, else identifiers."""
+        assert raw.exact is not None
+        there = raw.exact[~np.isnan(raw.values)]
+        if self._kind is not None:
+            raise UserError(
+                f"{self._where} holds whole numbers with more digits than can be learnt as quantities",
+                found=f"{max(map(int, (there.min(), there.max())), key=abs)}",
+                mend='make it a category in a --schema file, or leave it out: "drop"',
+            )
+        if len(np.unique(there)) > DISTINCT_SHARE * len(there):
+            raise _LeftOut("its whole numbers are so long that they can only be identifiers")
+        return self._levels_of(raw)
 
     def text(self, raw: TextColumn) -> Column:
         """A column of text, by its different texts."""
-        missing = [code for code, level in enumerate(raw.levels) if level.strip() in self._missing]
+        if any(level.strip() in self._marks - self._missing for level in raw.levels):
+            try:
+                found = self._text(raw, self._marks)
+            except (UserError, _LeftOut):
+                found = None
+            if found is not None and found.kind in ("number", "date"):
+                return found
+        return self._text(raw, self._missing)
+
+    def _text(self, raw: TextColumn, nothing: set[str]) -> Column:
+        """The same, where some texts stand for a missing value."""
+        missing = [code for code, level in enumerate(raw.levels) if level.strip() in nothing]
         counts = np.bincount(raw.codes[raw.codes >= 0], minlength=len(raw.levels))
         gone = max(missing, key=lambda code: int(counts[code]), default=None)
         token = "" if gone is None else raw.levels[gone]
-        codes = np.where(np.isin(raw.codes, missing), np.int32(-1), raw.codes)
-        if (codes < 0).all():
-            raise self._empty()
+        marked = gone is not None and bool(self._table.arrow_schema) and counts[gone] > (raw.codes < 0).sum()
         gone_too = set(missing)
         kept = [code for code in range(len(raw.levels)) if code not in gone_too]
         renumbered = np.full(len(raw.levels) + 1, -1, np.int64)
         renumbered[kept] = np.arange(len(kept))
-        codes, levels = renumbered[codes], [raw.levels[code] for code in kept]
+        codes, levels = renumbered[raw.codes], [raw.levels[code] for code in kept]
+        if (codes < 0).all():
+            found = self._empty(np.full(len(codes), np.nan), token)
+        else:
+            found = self._filled(raw, codes, levels, counts[kept], kept, token)
+        return replace(found, marked=marked)
+
+    def _filled(
+        self,
+        raw: TextColumn,
+        codes: NDArray[np.int64],
+        levels: list[str],
+        counts: NDArray[np.int64],
+        kept: list[int],
+        token: str,
+    ) -> Column:
+        """A column of text that holds something: codes into the levels, of which `kept` says where they stood."""
         own = tuple(raw.values[code] for code in kept) if raw.values else ()
         kind = self._kind
         if raw.declared and kind in (None, "category"):
@@ -164,7 +255,7 @@ class _Inference:
             return self._category(levels, codes, token, own)
         if {level.lower() for level in levels} in BOOLEANS and len(levels) == 2:
             return self._booleans(levels, codes, token)
-        shape = _shares(levels, counts[kept])
+        shape = _shares(levels, counts)
         if shape.numbers == 1:
             return self._numbers(levels, codes, token)
         if shape.numbers > MIXED_SHARE and shape.distinct_numbers > FEW_ROWS:
@@ -251,18 +342,21 @@ class _Inference:
         self, levels: list[str], codes: NDArray[np.int64], token: str, own: tuple[object, ...], *, ordered: bool = False
     ) -> Column:
         if len(levels) > MOST_LEVELS:
-            raise UserError(
-                f"{self._where} has too many levels",
-                found=f"{len(levels)}, of at most {MOST_LEVELS}",
-                mend='merge rare ones, or leave the column out in a --schema file: {"columns": {"'
-                + self._name
-                + '": "drop"}}',
-            )
+            raise self._too_many(len(levels))
         order = list(range(len(levels))) if ordered else sorted(range(len(levels)), key=levels.__getitem__)
         rank = np.empty(len(levels) + 1, np.float64)
         rank[order], rank[-1] = np.arange(len(levels)), np.nan
         form = LevelForm(tuple(levels[i] for i in order), tuple(own[i] for i in order) if own else ())
         return Column(self._name, "category", rank[codes], form, missing=token)
+
+    def _too_many(self, count: int) -> UserError:
+        return UserError(
+            f"{self._where} has too many levels",
+            found=f"{count}, of at most {MOST_LEVELS}",
+            mend='merge rare ones, or leave the column out in a --schema file: {"columns": {"'
+            + self._name
+            + '": "drop"}}',
+        )
 
     def _leave_out_text(self, levels: list[str], count: int) -> None:
         if count < FEW_ROWS or self._wish.kind is not None:
@@ -273,12 +367,9 @@ class _Inference:
         if len(levels) > DISTINCT_SHARE * count or (length > LONG_TEXT and len(levels) > FEW_ROWS):
             raise _LeftOut(f"it is free text ({len(levels)} different ones in {count} rows, {length:.0f} letters each)")
 
-    def _empty(self) -> UserError:
-        return UserError(
-            f"{self._where} holds no values",
-            found=f"{self._table.rows} missing ones",
-            mend='leave it out in a --schema file: {"columns": {"' + self._name + '": "drop"}}',
-        )
+    def _empty(self, values: Values, token: str) -> Column:
+        """A column without any value: it is written back so."""
+        return Column(self._name, "category", values, LevelForm(()), missing=token)
 
     def _no_date(self, levels: Sequence[str]) -> UserError:
         wanted = self._wish.format or "one format that is known"
@@ -338,6 +429,20 @@ def _number_form(levels: Sequence[str], *, whole: bool) -> NumberForm:
     places, decimals = min(map(len, digits)), max(len(each.rstrip("0")) for each in digits)
     # So many digits are what float64 prints where a sum did not come out even.
     return NumberForm(None if decimals > MOST_DECIMALS_WRITTEN else decimals, places)
+
+
+def _typed_numbers(raw: TypedColumn, there: Values) -> NumberForm:
+    if raw.whole:
+        return NumberForm(0, 0, whole=True)
+    if raw.places is None:
+        return NumberForm(_decimals_of(there), 1)
+    fits = (digits for digits in range(MOST_PLACES) if np.array_equal(there, np.round(there, digits)))
+    return NumberForm(next(fits, MOST_PLACES), raw.places)
+
+
+def _typed_dates(unit: int) -> DateForm:
+    written = "%Y-%m-%d" if unit == MICROSECONDS["day"] else "%Y-%m-%d %H:%M:%S"
+    return DateForm(written + (".%f" if unit == MICROSECONDS["microsecond"] else ""), unit)
 
 
 def _decimals_of(values: Values) -> int | None:

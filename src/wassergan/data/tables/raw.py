@@ -41,6 +41,9 @@ class TypedColumn:
         values: (n,) float64; NaN where there is nothing. Dates count units from 1970.
         whole: numbers of a whole-number type.
         unit: microseconds per unit of a date.
+        exact: (n,) whole numbers of which float64 does not hold every digit, 0 where there is nothing; else None.
+        places: digits behind the point that the type writes, where it says so; else None.
+        nan: missing values are NaN, where the type also has another word for what is missing.
     """
 
     name: str
@@ -48,6 +51,27 @@ class TypedColumn:
     values: NDArray[np.float64]
     whole: bool = False
     unit: int = 1
+    exact: NDArray[Any] | None = None
+    places: int | None = None
+    nan: bool = False
+
+
+@dataclass(frozen=True)
+class OddColumn:
+    """A column of a type that no column of a table can have; it can be left out.
+
+    Args:
+        name: of the column.
+        type: as its file calls it.
+        mend: what to do with it.
+    """
+
+    name: str
+    type: str
+    mend: str = "turn it into numbers, text or dates"
+
+
+AnyColumn = TextColumn | TypedColumn | OddColumn
 
 
 @dataclass(frozen=True)
@@ -61,14 +85,18 @@ class RawTable:
         dialect: of a CSV file: delimiter and encoding.
         arrow_schema: of an Arrow table, serialised, base64; else empty.
         first_line: the line of a CSV file in which row 0 stands; 0 for files without lines.
+        arrow: the Arrow table itself, as it came; None for others.
+        notes: what reading did not keep, a sentence each.
     """
 
     name: str
-    columns: tuple[TextColumn | TypedColumn, ...]
+    columns: tuple[AnyColumn, ...]
     rows: int
     dialect: dict[str, str] = field(default_factory=dict)
     arrow_schema: str = ""
     first_line: int = 0
+    arrow: Any = field(default=None, repr=False, compare=False)
+    notes: tuple[str, ...] = ()
 
     def place(self, row: int) -> str:
         """How a reader finds a row."""

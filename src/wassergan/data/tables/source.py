@@ -75,9 +75,7 @@ def table_source(
     if codec.width == 0:
         what = "that is no condition " if condition else ""
         raise UserError(f"Every column of {table.name} {what}has one level alone", mend="give data that vary")
-    constant = [column.name for column in fitted if column.coding.field.width == 0]
-    if constant:
-        report(f"Constant in {table.name}, and written back as they are: {', '.join(constant)}.")
+    _say_what_never_varies(table.name, columns, fitted, report)
     rows = np.stack([column.values for column in columns], axis=1)
     train = rows[split.train.numpy()]
     codec.shares, codec.spread = _shares(codec, train), _spreads(codec, train)
@@ -87,6 +85,30 @@ def table_source(
         source.context = _context(fitted, rows, condition)
         codec.strata = _strata(codec, source.context.codec, source.context.rows[split.train.numpy()], train)
     return source
+
+
+def _say_what_never_varies(
+    table: str, columns: Sequence[Column], fitted: Sequence[ColumnCodec], report: Callable[[str], None]
+) -> None:
+    """Columns that are empty, constant, or the same as others."""
+    empty = [column.name for column in columns if np.isnan(column.values).all()]
+    fixed = [column for column in fitted if column.coding.field.width == 0 and column.name not in empty]
+    constant = [column.name for column in fixed if not column.since]
+    if empty:
+        report(f"Empty in {table}, and written back empty: {', '.join(empty)}.")
+    if constant:
+        report(f"Constant in {table}, and written back as they are: {', '.join(constant)}.")
+    alike: dict[object, list[str]] = {}
+    for column in columns:
+        if column.name not in (*empty, *constant):
+            levels = column.form.levels if isinstance(column.form, LevelForm) else type(column.form)
+            alike.setdefault((levels, column.values.tobytes()), []).append(column.name)
+    twins = [names for names in alike.values() if len(names) > 1]
+    for names in twins:
+        report(f"Equal in every row of {table}: {', '.join(names)}.")
+    for each in fixed:
+        if each.since and not any({each.name, each.since} <= set(names) for names in twins):
+            report(f"Column {each.name} of {table} is always equally long after {each.since}, and written back so.")
 
 
 def context_of(
@@ -184,8 +206,8 @@ def _channels(field: Field) -> list[bool]:
 
 def _fitted(column: Column, earlier: Sequence[Column], train: Any) -> ColumnCodec:
     values, missing = column.values[train], bool(np.isnan(column.values).any())
-    plain: dict[str, Any] = {"name": column.name, "kind": column.kind, "form": column.form, "missing": column.missing}
-    if np.isnan(values).all():
+    plain: dict[str, Any] = {name: getattr(column, name) for name in ("name", "kind", "form", "missing", "marked")}
+    if np.isnan(values).all() and not np.isnan(column.values).all():
         raise UserError(
             f"Column {column.name} has values in held-out rows alone", mend="leave it out with a --schema file"
         )

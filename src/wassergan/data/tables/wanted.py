@@ -10,7 +10,7 @@ from wassergan.data.tables.codec import ColumnCodec
 from wassergan.data.tables.codings import NumberCoding
 from wassergan.data.tables.context import ColumnConditions
 from wassergan.data.tables.forms import DateForm, LevelForm, NumberForm, Values, date_values
-from wassergan.data.tables.raw import RawTable, TextColumn, TypedColumn
+from wassergan.data.tables.raw import AnyColumn, OddColumn, RawTable, TextColumn
 from wassergan.errors import UserError, unknown_name
 
 
@@ -44,17 +44,19 @@ def fix(conditions: ColumnConditions, wanted: Mapping[str, Any]) -> ColumnCondit
 
 def read_wanted(table: RawTable) -> dict[str, list[Any]]:
     """What a table asks for, row after row, as `fix` takes it."""
-    return {column.name: _entries(column) for column in table.columns}
+    return {column.name: _entries(column, table.name) for column in table.columns}
 
 
-def _entries(column: TextColumn | TypedColumn) -> list[Any]:
+def _entries(column: AnyColumn, table: str) -> list[Any]:
+    if isinstance(column, OddColumn):
+        raise UserError(f"Column {column.name} of {table} cannot be a condition", found=column.type, mend=column.mend)
     if isinstance(column, TextColumn):
         own: Sequence[Any] = column.values or column.levels
         return [None if code < 0 else own[code] for code in column.codes.tolist()]
     if column.kind == "date":
         moments = (np.nan_to_num(column.values) * column.unit).astype("datetime64[us]").tolist()
         return [None if np.isnan(value) else each for value, each in zip(column.values, moments, strict=True)]
-    values: list[Any] = column.values.tolist()
+    values: list[Any] = (column.values if column.exact is None else column.exact).tolist()
     return [bool(value) for value in values] if column.kind == "boolean" else values
 
 

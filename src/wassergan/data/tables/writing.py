@@ -6,7 +6,6 @@ import gzip
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import time
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wassergan.data.tables.arrowfile import EXTRA
+from wassergan.data.tables.arrowvalues import array_of, usual_type
 from wassergan.data.tables.codec import ColumnCodec, TableCodec
-from wassergan.data.tables.forms import DateForm, NumberForm
 from wassergan.errors import UserError
 
 Rows = NDArray[np.float64]
@@ -104,7 +103,7 @@ def arrow_schema(codec: TableCodec) -> Any:
     import pyarrow
 
     if not codec.arrow_schema:
-        return pyarrow.schema([(column.name, _usual_type(column)) for column in codec.columns])
+        return pyarrow.schema([(column.name, usual_type(column)) for column in codec.columns])
     whole = pyarrow.ipc.read_schema(pyarrow.py_buffer(base64.b64decode(codec.arrow_schema)))
     return pyarrow.schema([whole.field(column.name) for column in codec.columns], whole.metadata)
 
@@ -115,40 +114,6 @@ def arrow_table(codec: TableCodec, rows: Rows) -> Any:
 
     schema = arrow_schema(codec)
     arrays = [
-        _array(column, rows[:, place], schema.field(column.name).type) for place, column in enumerate(codec.columns)
+        array_of(column, rows[:, place], schema.field(column.name).type) for place, column in enumerate(codec.columns)
     ]
     return pyarrow.Table.from_arrays(arrays, schema=schema)
-
-
-def _usual_type(column: ColumnCodec) -> Any:
-    import pyarrow
-
-    if column.kind == "boolean":
-        return pyarrow.bool_()
-    if isinstance(column.form, NumberForm):
-        return pyarrow.int64() if column.form.whole else pyarrow.float64()
-    if isinstance(column.form, DateForm) and not column.form.of_day:
-        return pyarrow.date32() if "%H" not in column.form.format else pyarrow.timestamp("us")
-    return pyarrow.string()
-
-
-def _array(column: ColumnCodec, values: Rows, kind: Any) -> Any:
-    import pyarrow
-
-    there = ~np.isnan(values)
-    plain = np.full(len(values), None, object)
-    if pyarrow.types.is_dictionary(kind):
-        codes = pyarrow.array(np.where(there, values, 0).astype(np.int64), mask=~there).cast(kind.index_type)
-        form: Any = column.form
-        levels = pyarrow.array(list(form.values or form.levels), kind.value_type)
-        return pyarrow.DictionaryArray.from_arrays(codes, levels, ordered=kind.ordered)
-    found = column.form.plain(values[there])
-    for place, value in zip(np.flatnonzero(there).tolist(), found, strict=True):
-        plain[place] = value
-    if pyarrow.types.is_time(kind):  # Arrow casts no text to a time64
-        return pyarrow.array([each if each is None else time.fromisoformat(each) for each in plain], kind)
-    if pyarrow.types.is_decimal(kind):
-        return pyarrow.array([each if each is None else str(each) for each in plain]).cast(kind)
-    if isinstance(column.form, DateForm) and not column.form.of_day:
-        return pyarrow.array(plain.tolist(), pyarrow.timestamp("us", getattr(kind, "tz", None))).cast(kind)
-    return pyarrow.array(plain.tolist(), kind)

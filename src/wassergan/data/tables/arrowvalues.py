@@ -1,0 +1,103 @@
+"""Values of a column as Arrow arrays of any type: that of the table they came from, or the usual one of their kind."""
+
+from datetime import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wassergan.data.tables.arrowcolumns import PER_SECOND, is_text
+from wassergan.data.tables.codec import ColumnCodec
+from wassergan.data.tables.forms import DateForm, LevelForm, NumberForm
+
+Values = NDArray[np.float64]
+
+
+def usual_type(column: ColumnCodec) -> Any:
+    """The Arrow type of a column that came from a file without types."""
+    import pyarrow
+
+    if column.kind == "boolean":
+        return pyarrow.bool_()
+    if isinstance(column.form, NumberForm):
+        return pyarrow.int64() if column.form.whole else pyarrow.float64()
+    if isinstance(column.form, DateForm) and not column.form.of_day:
+        return pyarrow.date32() if "%H" not in column.form.format else pyarrow.timestamp("us")
+    return pyarrow.string()
+
+
+def array_of(column: ColumnCodec, values: Values, kind: Any) -> Any:
+    """Values (n,) of a column, NaN where missing, as an Arrow array of a type."""
+    import pyarrow
+
+    there = ~np.isnan(values)
+    if pyarrow.types.is_dictionary(kind):
+        return _dictionary(column, values, there, kind)
+    found = _found(column, values[there], kind)
+    if there.all() and len(there):
+        return found
+    filled = pyarrow.concat_arrays([found, _missing(column, kind)])
+    places = np.where(there, np.cumsum(there) - 1, len(found))
+    return filled.take(pyarrow.array(places))
+
+
+def _missing(column: ColumnCodec, kind: Any) -> Any:
+    """One missing value as the column writes it: nothing at all, a text, or NaN."""
+    import pyarrow
+
+    if column.marked and is_text(kind):
+        return pyarrow.array([column.missing], kind)
+    if column.missing == "NaN" and pyarrow.types.is_floating(kind):
+        return pyarrow.array([float("nan")]).cast(kind)
+    return pyarrow.nulls(1, kind)
+
+
+def _dictionary(column: ColumnCodec, values: Values, there: NDArray[np.bool_], kind: Any) -> Any:
+    import pyarrow
+
+    form = column.form
+    if not isinstance(form, LevelForm):
+        return _masked(column, values, there, kind.value_type).dictionary_encode().cast(kind)
+    codes = pyarrow.array(np.where(there, values, 0).astype(np.int64), mask=~there).cast(kind.index_type)
+    levels = _levels(form, np.arange(len(form.levels)), kind.value_type)
+    return pyarrow.DictionaryArray.from_arrays(codes, levels, ordered=kind.ordered)
+
+
+def _masked(column: ColumnCodec, values: Values, there: NDArray[np.bool_], kind: Any) -> Any:
+    return array_of(column, np.where(there, values, np.nan), kind)
+
+
+def _levels(form: LevelForm, codes: NDArray[np.int64], kind: Any) -> Any:
+    import pyarrow
+
+    own = form.values if form.values and not is_text(kind) else form.levels
+    chosen = [own[code] for code in codes.tolist()]
+    return pyarrow.array(chosen, kind) if own is form.values else pyarrow.array(chosen, pyarrow.string()).cast(kind)
+
+
+def _found(column: ColumnCodec, values: Values, kind: Any) -> Any:
+    import pyarrow
+    from pyarrow import types
+
+    form = column.form
+    if len(values) == 0:
+        return pyarrow.array([], kind)
+    if is_text(kind):
+        return pyarrow.array(form.texts(values), pyarrow.string()).cast(kind)
+    if types.is_time(kind):  # Arrow casts no text to a time64
+        return pyarrow.array([time.fromisoformat(each) for each in form.texts(values)], kind)
+    if types.is_null(kind):
+        return pyarrow.nulls(len(values))
+    if isinstance(form, LevelForm):
+        return _levels(form, values.astype(np.int64), kind)
+    if isinstance(form, DateForm):
+        zone = getattr(kind, "tz", None)
+        return pyarrow.array(form.moments(values).astype(np.int64)).cast(pyarrow.timestamp("us", zone)).cast(kind)
+    if types.is_decimal(kind):
+        return pyarrow.array(form.texts(values), pyarrow.string()).cast(kind)
+    if types.is_duration(kind):
+        ticks = np.round(values * PER_SECOND[kind.unit]).astype(np.int64)
+        return pyarrow.array(ticks).cast(kind)
+    if types.is_floating(kind):
+        return pyarrow.array(values).cast(kind)
+    return pyarrow.array(form.plain(values)).cast(kind)
