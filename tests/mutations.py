@@ -698,8 +698,8 @@ BUGS = (
     Bug(
         "settings stored as given instead of resolved",
         "runs.py",
-        "write_text(run.place.settings, run.settings.to_json())\n\n\ndef _go_on(",
-        "write_text(run.place.settings, TrainSettings().to_json())\n\n\ndef _go_on(",
+        "described = asdict(run.settings) | {",
+        "described = asdict(TrainSettings()) | {",
         "test_runs.py::test_the_folder_holds_what_it_promises",
     ),
     # Processes

@@ -65,7 +65,7 @@ FURTHER = (
 FEATURES = ("n_features_in_", "feature_names_in_")
 NETWORKS = ("generator_", "critic_", "_drawing")  # built where they are asked for, from plain data
 LEARNT = (
-    *("seed_", "settings_", "n_steps_", "history_", "best_step_", "best_sliced_w1_"),
+    *("seed_", "settings_", "notes_", "n_steps_", "history_", "best_step_", "best_sliced_w1_"),
     *("_fitted", "_likeness", "_restoring", "_labelled"),
 )
 
@@ -115,6 +115,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         best_sliced_w1_: that distance, in model units.
         seed_: that the random state gave.
         settings_: resolved.
+        notes_: what was decided and passed over as the rows were read, in sentences.
         n_features_in_: numbers or columns in a row.
         feature_names_in_: of a DataFrame's columns, if all of them are text.
 
@@ -375,6 +376,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         self._fitted, self._likeness, self.seed_ = fitted, likeness, seed
         self._restoring, self._labelled = restoring, labelled
         self.settings_, self.n_steps_ = fitted.settings, fitted.step
+        self.notes_ = tuple(fitted.content.get("notes", ()))
         self.history_ = [dict(record) for record in fitted.course.history]
         self.best_step_, self.best_sliced_w1_ = fitted.course.best_step, fitted.course.best_sliced_w1
 

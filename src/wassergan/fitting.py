@@ -151,6 +151,7 @@ def fit_source(
         "codec": source.codec.state(),
         "conditions": source.conditions.state() if source.conditions else None,
         "fingerprint": fingerprint(source),
+        "notes": list(source.notes),
         "trainer": on_cpu(ticks.state),
     }
     return Fitted(content, ticks.course, ticks.onward)

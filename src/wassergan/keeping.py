@@ -183,6 +183,7 @@ class _Keeper(Bystander):
             "codec": source.codec.state(),
             "conditions": source.conditions.state() if source.conditions else None,
             "fingerprint": self._fingerprint,
+            "notes": list(source.notes),
             "best": asdict(self._best),
             "rollbacks": list(self._rollbacks),
             "trainer": trainer.state_dict(),

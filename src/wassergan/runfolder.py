@@ -31,7 +31,7 @@ class RunFolder:
 
     @property
     def settings(self) -> Path:
-        """The resolved settings."""
+        """The resolved settings, and under `notes` what was decided and passed over as the data were opened."""
         return self.path / "settings.json"
 
     @property
@@ -141,7 +141,7 @@ class RunFolder:
 
 
 def run_summary(folder: Path) -> dict[str, Any]:
-    """What a run is and how far it came: settings, the last tick's values, and the best.
+    """What a run is and how far it came: settings, the last tick's values, the best, and notes on the data.
 
     Raises:
         UserError: there is no run.
@@ -163,5 +163,6 @@ def run_summary(folder: Path) -> dict[str, Any]:
         "best_sliced_w1": content["best"]["sliced_w1"],
         "best_step": content["best"]["step"],
         "rollbacks": content.get("rollbacks", []),
+        "notes": content.get("notes", []),
         "settings": settings,
     }

@@ -150,7 +150,8 @@ def _note_how(run: Run) -> None:
     """What the run is trained with from now on: settings, environment, and the call of torchrun."""
     run.place.note_launch(run.trainer.processes.launch)
     write_text(run.place.environment, json.dumps(environment(), indent=2) + "\n")
-    write_text(run.place.settings, run.settings.to_json())
+    described = asdict(run.settings) | {"notes": list(run.source.notes)}
+    write_text(run.place.settings, json.dumps(described, indent=2) + "\n")
 
 
 def _go_on(

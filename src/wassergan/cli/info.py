@@ -31,11 +31,13 @@ def info(target: str, schema: str | None, layout: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(facts))
         return
-    settings, table = facts.pop("settings", {}), facts.pop("table", [])
+    settings, table, notes = facts.pop("settings", {}), facts.pop("table", []), facts.pop("notes", [])
     if table:
         del facts["columns"]
     for name, value in facts.items():
         click.echo(f"{name:<20} {_shown(value)}")
+    for note in notes if settings else ():  # of data, they were told on the way
+        click.echo(f"{'note':<20} {note}")
     for name, value in settings.items():
         if value is not None:
             click.echo(f"  {name:<18} {_shown(value)}")
@@ -68,6 +70,7 @@ def _data_facts(target: str, schema: str | None, layout: str) -> dict[str, Any]:
         "shape": list(source.shape),
         "layout": codec.layout,
         "dtype": codec.dtype,
+        "notes": list(source.notes),
         **({"columns": list(source.columns)} if source.columns else {}),
         **({"table": column_facts(source)} if source.kind == "table" else {}),
     }

@@ -44,6 +44,8 @@ from wassergan.errors import UserError
 
 KINDS = "'digits', a folder or .tar shards of pictures, or a .npy, .npz, IDX, CSV, Parquet, Arrow or Feather file"
 
+MOST_NOTES = 200
+
 __all__ = [
     "LABEL",
     "TABLE_SUFFIXES",
@@ -120,20 +122,28 @@ def open_source(
         labels: conditions of pictures and arrays: a file, array, list or frame with one row per sample.
         heldout: share of the samples held out; a tenth unless given (a fifth of the digits).
         seed: chooses the held-out samples.
-        report: told, in a sentence, what was decided on the way.
+        report: told, in a sentence, what was decided on the way; `Source.notes` keeps all of these sentences.
 
     Raises:
         UserError: the data cannot be read or used; the message says how to mend them.
     """
+    notes: list[str] = []
+
+    def noted(sentence: str) -> None:
+        if len(notes) < MOST_NOTES and sentence not in notes:
+            notes.append(sentence)
+        report(sentence)
+
     split: dict[str, Any] = {"seed": seed} if heldout is None else {"seed": seed, "heldout": heldout}
-    opening = _Opening(size, colour, skip_unreadable, key, layout, scale, schema, tuple(condition), report, split)
+    opening = _Opening(size, colour, skip_unreadable, key, layout, scale, schema, tuple(condition), noted, split)
     source = opening.frame(data) if is_frame(data) else opening.array(data) if _is_array(data) else opening.path(data)
     if source.kind == "table" and labels is not None:
         raise UserError("The conditions of a table are columns of its own", mend="name them with --condition")
     if source.context is None and (condition or labels is not None):
         table = label_table(data, source, condition=condition, labels=labels)
         train = source.split.train_rows(torch.arange(source.train_count))
-        source.context = context_of(table, condition=condition, train=train, report=report)
+        source.context = context_of(table, condition=condition, train=train, report=noted)
+    source.notes = notes  # more may come: a picture may turn out unreadable when it is needed
     return source
 
 

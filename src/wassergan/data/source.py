@@ -215,6 +215,7 @@ class Source:
         columns: names of a table's columns.
         context: the conditions of each row, if samples are drawn under conditions.
         folders: tells the name of the folder that each row lies in, where rows are pictures in folders.
+        notes: what was decided and passed over as the data were opened, in sentences; a run keeps them.
     """
 
     def __init__(
@@ -228,6 +229,7 @@ class Source:
         self.columns: tuple[str, ...] = ()
         self.context: Context | None = None
         self.folders: Callable[[], list[str]] | None = None
+        self.notes: Sequence[str] = ()
         self._reader = reader
 
     def __len__(self) -> int:
