@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TypeVar
 
 import torch
@@ -45,25 +46,30 @@ def open_data(settings: TrainSettings, *, report: Callable[[str], None]) -> Sour
 
 
 def networks_of(
-    settings: TrainSettings, shape: tuple[int, ...], codec: AnyCodec, *, context_dim: int = 0
+    settings: TrainSettings, shape: tuple[int, ...], codec: AnyCodec, *, context_dim: int = 0, device: str = "cpu"
 ) -> tuple[nn.Module, nn.Module]:
-    """The generator and the critic that resolved settings describe, for samples of a shape under conditions."""
-    return build_networks(
-        _given(settings.network),
-        shape,
-        head=_head_of(codec),
-        latent_dim=_given(settings.latent_dim),
-        generator_widths=_given(settings.generator_widths),
-        critic_widths=_given(settings.critic_widths),
-        maps=_given(settings.maps),
-        activation=_given(settings.activation),
-        critic_activation=_given(settings.critic_activation or settings.usual_critic_activation),
-        generator_norm=_given(settings.generator_norm),
-        critic_norm=_given(settings.critic_norm),
-        seed=settings.seed,
-        context_dim=context_dim,
-        pack=_given(settings.pack),
-    )
+    """The generator and the critic that resolved settings describe, for samples of a shape under conditions.
+
+    On the device `meta` they have shapes and no numbers; what the codec holds, in the head, is on the CPU all the same.
+    """
+    head = _head_of(codec)
+    with torch.device(device) if device != "cpu" else nullcontext():
+        return build_networks(
+            _given(settings.network),
+            shape,
+            head=head,
+            latent_dim=_given(settings.latent_dim),
+            generator_widths=_given(settings.generator_widths),
+            critic_widths=_given(settings.critic_widths),
+            maps=_given(settings.maps),
+            activation=_given(settings.activation),
+            critic_activation=_given(settings.critic_activation or settings.usual_critic_activation),
+            generator_norm=_given(settings.generator_norm),
+            critic_norm=_given(settings.critic_norm),
+            seed=settings.seed,
+            context_dim=context_dim,
+            pack=_given(settings.pack),
+        )
 
 
 def _head_of(codec: AnyCodec) -> nn.Module:

@@ -157,6 +157,9 @@ class Constraint:
             UserError: the critic holds a layer under which the constraint means nothing.
         """
 
+    def parametrise(self, critic: nn.Module) -> None:
+        """What `prepare` does to the names and shapes of the critic's weights, on any device, `meta` included."""
+
     def penalty(self, critic: Critic, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
         """The term that is added to the critic's loss: a scalar, weighted, differentiable in the weights."""
         return real.new_zeros(())
@@ -290,9 +293,13 @@ class SpectralNormalisation(Constraint):
             why="rescales what it is given, so spectral normalisation of the weights bounds nothing",
             mend="take the normalisation out of the critic (--critic-norm none)",
         )
-        spectrally_normalise(critic)
+        self.parametrise(critic)
         if not any(isinstance(module, SpectralNorm) for module in critic.modules()):
             raise UserError("Spectral normalisation found no linear or convolution layer in the critic")
+
+    def parametrise(self, critic: nn.Module) -> None:
+        """Every weight beside the two vectors of its power iteration."""
+        spectrally_normalise(critic)
 
     def project(self, critic: nn.Module) -> None:
         """A few power iterations per weight: σ follows the step, and stays fixed between two steps."""
@@ -315,13 +322,7 @@ class OrthogonalWeights(Constraint):
     def prepare(self, critic: nn.Module) -> None:
         """Parametrise the layers, then prove the constant: a layer without a bound is refused before training."""
         certify(critic)
-        for module in list(critic.modules()):
-            if parametrize.is_parametrized(module):
-                continue
-            if isinstance(module, nn.Linear):
-                orthogonalise(module, method=self.method)
-            elif isinstance(module, nn.Conv2d):
-                bound_convolution(module)
+        self.parametrise(critic)
         if not any(isinstance(module, Orthogonal) for module in critic.modules()):
             raise UserError("Orthogonal weights found no linear layer in the critic")
         constant = certify(critic).constant
@@ -331,6 +332,16 @@ class OrthogonalWeights(Constraint):
                 found=f"a constant of {constant:.4g}",
                 mend="use an activation with slopes of at most 1 (--critic-activation maxmin or leaky_relu)",
             )
+
+    def parametrise(self, critic: nn.Module) -> None:
+        """Every weight of a linear layer or a convolution that is not parametrised yet."""
+        for module in list(critic.modules()):
+            if parametrize.is_parametrized(module):
+                continue
+            if isinstance(module, nn.Linear):
+                orthogonalise(module, method=self.method)
+            elif isinstance(module, nn.Conv2d):
+                bound_convolution(module)
 
 
 def refuse_layers(

@@ -19,6 +19,7 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor, nn
 
 from wassergan.building import constraint_of, networks_of
+from wassergan.contents import require_described
 from wassergan.data import (
     LABEL,
     Codec,
@@ -343,7 +344,9 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         content, settings = fitted.content, fitted.settings
         codec, conditions = codec_from_state(content["codec"]), content["conditions"]
         context_dim = ColumnConditions.from_state(conditions).width if conditions else 0
-        _, critic = networks_of(settings, tuple(content["shape"]), codec, context_dim=context_dim)
+        shape = tuple(content["shape"])
+        require_described(settings, shape, codec, content["trainer"], context_dim=context_dim)
+        _, critic = networks_of(settings, shape, codec, context_dim=context_dim)
         constraint_of(settings).prepare(critic)
         critic.load_state_dict(content["trainer"]["critic"])
         return critic.eval().requires_grad_(False)

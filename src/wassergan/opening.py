@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from wassergan.building import choose_device, latent_numbers, networks_of
-from wassergan.damage import require_consistent, undamaged
+from wassergan.contents import require_described
+from wassergan.damage import undamaged
 from wassergan.data import ColumnConditions, TableCodec, codec_from_state
 from wassergan.networks import DrawingGenerator
 from wassergan.runfolder import RunFolder
@@ -45,23 +46,14 @@ def sampler_of(content: Mapping[str, Any], *, device: str = "auto", processes: P
 
 def _sampler_of(content: Mapping[str, Any], device: str, processes: Processes) -> Sampler:
     settings = TrainSettings.from_mapping(content["settings"])
-    require_sizes(settings, content)
-    codec = codec_from_state(content["codec"])
+    codec, shape = codec_from_state(content["codec"]), tuple(content["shape"])
     conditions = ColumnConditions.from_state(content["conditions"]) if content["conditions"] else None
     context_dim = conditions.width if conditions else 0
-    generator, _ = networks_of(settings, tuple(content["shape"]), codec, context_dim=context_dim)
+    require_described(settings, shape, codec, content["trainer"], context_dim=context_dim)
+    generator, _ = networks_of(settings, shape, codec, context_dim=context_dim)
     generator.load_state_dict(content["trainer"]["average"])
     latent_dim = latent_numbers(settings, generator)
     generator.eval().to(choose_device(device, processes))
     if isinstance(codec, TableCodec) and isinstance(generator, DrawingGenerator):
         match_margins(generator, codec, latent_dim=latent_dim, conditions=conditions)
     return Sampler(generator, latent_dim, codec, content["kind"], conditions)
-
-
-def require_sizes(settings: TrainSettings, content: Mapping[str, Any]) -> None:
-    """Refuse a checkpoint whose settings describe far larger networks than it holds."""
-    state = content["trainer"]
-    of_maps = settings.network in ("conv", "resnet")
-    sizes = [settings.maps] if of_maps else [*(settings.generator_widths or ()), *(settings.critic_widths or ())]
-    weights = {name: each for part in ("average", "critic") for name, each in (state[part] | {}).items()}
-    require_consistent([settings.latent_dim, *sizes], weights, "The checkpoint")

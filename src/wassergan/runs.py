@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wassergan.building import build_trainer, open_data
+from wassergan.contents import require_described
 from wassergan.damage import undamaged
 from wassergan.environment import environment
 from wassergan.errors import UserError, WorkError
@@ -17,7 +18,7 @@ from wassergan.fingerprints import require_same_data
 from wassergan.keeping import Best, Bystander, Run, keeper_of
 from wassergan.locking import Lock, held
 from wassergan.observers import Observer, Observers
-from wassergan.opening import ANOTHER, require_sizes
+from wassergan.opening import ANOTHER
 from wassergan.presets import resolve_for
 from wassergan.runfolder import RunFolder, run_summary
 from wassergan.settings import TrainSettings
@@ -194,7 +195,8 @@ def _reopened(
     source = open_data(settings, report=observer.said)
     require_same_data(source, content, settings.data)
     with undamaged("The checkpoint", ANOTHER):
-        require_sizes(settings, content)
+        context_dim = source.context.width if source.context else 0
+        require_described(settings, source.shape, source.codec, content["trainer"], context_dim=context_dim)
         trainer = build_trainer(settings, source, processes, report=observer.said)
         trainer.load_state_dict(content["trainer"])
     return Run(settings, place, source, trainer, Best(**content["best"]), tuple(content.get("rollbacks", ())))

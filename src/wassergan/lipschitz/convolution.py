@@ -142,4 +142,6 @@ def bound_convolution(layer: nn.Conv2d) -> None:
             found=f"groups={layer.groups}, dilation={layer.dilation}, padding_mode='{layer.padding_mode}'",
         )
     rows, columns = layer.stride
-    parametrize.register_parametrization(layer, "weight", AlmostOrthogonal((rows, columns)))
+    parametrize.register_parametrization(
+        layer, "weight", AlmostOrthogonal((rows, columns)), unsafe=layer.weight.is_meta
+    )

@@ -108,4 +108,4 @@ def orthogonalise(layer: nn.Linear, *, method: str = "qr") -> None:
     Raises:
         UserError: the method is not known.
     """
-    parametrize.register_parametrization(layer, "weight", Orthogonal(method))
+    parametrize.register_parametrization(layer, "weight", Orthogonal(method), unsafe=layer.weight.is_meta)

@@ -26,7 +26,7 @@ class SpectralNorm(nn.Module):
         start = normalize(matrix.sum(dim=0) + matrix[0], dim=0)
         self.register_buffer("right", start)
         self.register_buffer("left", normalize(matrix @ start, dim=0))
-        self.advance(weight, iterations=WARM_UP_ITERATIONS)
+        self.advance(weight, iterations=0 if weight.is_meta else WARM_UP_ITERATIONS)
 
     def forward(self, weight: Tensor) -> Tensor:
         """Divide by σ, in full precision; the gradient reaches the weight through σ too."""
@@ -54,7 +54,10 @@ def spectrally_normalise(network: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d) and not parametrize.is_parametrized(
             module
         ):
-            parametrize.register_parametrization(module, "weight", SpectralNorm(module.weight))
+            # Unsafe leaves out a trial pass, which the meta device cannot take.
+            parametrize.register_parametrization(
+                module, "weight", SpectralNorm(module.weight), unsafe=module.weight.is_meta
+            )
 
 
 def advance_spectral_norms(network: nn.Module) -> None:
