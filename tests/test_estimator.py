@@ -789,14 +789,30 @@ def test_frames_that_cannot_be_learnt_are_refused(frame: pd.DataFrame, message: 
 
 
 def test_columns_that_are_left_out_are_named_unless_the_user_dropped_them() -> None:
-    frame = people().assign(ident=[f"u{row}" for row in range(90)], number=range(90))
-    with pytest.warns(UserWarning, match="Left out, as identifiers or free text: ident, number") as told:
+    frame = people().assign(ident=[f"u {row}'s" for row in range(90)], t=range(90))
+    with pytest.warns(UserWarning, match="Left out, as identifiers or free text: ident, t") as told:
         gan = tiny().fit(frame)
     assert told[0].filename == __file__
     assert list(gan.sample(2).columns) == list(people().columns) and gan.n_features_in_ == 17
-    tiny(schema={"columns": {"ident": "drop", "number": "drop"}}).fit(frame)
-    kept = tiny(schema={"columns": {"ident": "category", "number": "drop"}}).fit(frame)
+    tiny(schema={"columns": {"ident": "drop", "t": "drop"}}).fit(frame)
+    kept = tiny(schema={"columns": {"ident": "category", "t": "drop"}}).fit(frame)
     assert list(kept.sample(2).columns) == [*people().columns, "ident"]
+
+
+def test_identifiers_of_a_dataframe_come_back_fresh_in_their_place_and_type(tmp_path: Path) -> None:
+    frame = people()
+    frame.insert(1, "id", np.random.default_rng(0).permutation(90).astype("int32"))
+    frame.insert(3, "key", [f"K-{row:04d}" for row in range(90)])
+    gan = tiny().fit(frame)
+    made = gan.sample(200, seed=3)
+    assert list(made.columns) == list(frame.columns)
+    assert (made.dtypes == frame.dtypes).all()
+    for name in ("id", "key"):
+        assert made[name].is_unique and not set(made[name]) & set(frame[name])
+    gan.save(tmp_path / "gan.pt")
+    assert WassersteinGAN.load(tmp_path / "gan.pt").sample(200, seed=3).equals(made)
+    with pytest.raises(UserError, match="Column key has too few identifiers: 9911 asked for, 9910 that are not"):
+        gan.sample(9911)
 
 
 def test_a_schema_may_be_a_file(tmp_path: Path) -> None:

@@ -255,8 +255,10 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         sampler = self._sampler
         if given is not None:
             sampler = sampler.under(wanted(given, count, sampler.conditions))
+        sampler.require_identifiers(count)
         drawn = sampler.draw(count, seed=seed)
-        return self._likeness.restore(drawn, sampler.codec, without=[LABEL] if self._labelled else [])
+        without = [LABEL] if self._labelled else []
+        return self._likeness.restore(drawn, sampler.codec, without=without, seed=seed)
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: N803
         """Minus the sliced W1 between X and as many generated rows, in model space: higher is better, 0 the best.

@@ -84,6 +84,15 @@ class Sampler:
             )
         return replace(self, conditions=fix(self.conditions, wanted))
 
+    def require_identifiers(self, count: int) -> None:
+        """Refuse more rows of a table than it has fresh identifiers for.
+
+        Raises:
+            UserError: with the column, and how many there are.
+        """
+        for each in self.codec.identifiers if isinstance(self.codec, TableCodec) else ():
+            each.require_room(count)
+
     def _decoded(self, chunk: Tensor, start: int, seed: int) -> NDArray[Any]:
         if isinstance(self.codec, TableCodec) and self.conditions is not None:
             return self.codec.decode_numpy(chunk, self.conditions.rows(start, len(chunk), seed=seed))
@@ -140,6 +149,7 @@ def write_samples(
 
 def _write_table(sampler: Sampler, path: Path, *, count: int, seed: int, progress: Progress) -> None:
     assert isinstance(sampler.codec, TableCodec)
+    sampler.require_identifiers(count)
     done = 0
 
     def chunks() -> Iterator[NDArray[Any]]:
@@ -150,7 +160,7 @@ def _write_table(sampler: Sampler, path: Path, *, count: int, seed: int, progres
             progress(done)
 
     with replacing(path) as temporary:
-        write_table(sampler.codec, chunks(), temporary, like=path)
+        write_table(sampler.codec, chunks(), temporary, like=path, seed=seed)
 
 
 def _write_conditions(sampler: Sampler, path: Path, *, count: int, seed: int) -> None:

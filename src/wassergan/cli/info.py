@@ -46,8 +46,10 @@ def info(target: str, schema: str | None, layout: str, as_json: bool) -> None:
 
 
 def _column_words(column: dict[str, Any]) -> tuple[str, ...]:
-    held = f"{column['levels']} levels" if "levels" in column else f"{column['low']} to {column['high']}"
     missing = f"{column['missing']:.2%} missing" if column["missing"] else "none missing"
+    if column["kind"] == "id":
+        return column["name"], "id", column["coded"], missing, "not learnt (0)"
+    held = f"{column['levels']} levels" if "levels" in column else f"{column['low']} to {column['high']}"
     return column["name"], column["kind"], held, missing, f"{column['coded']} ({column['width']})"
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wassergan.data.codec import AnyCodec
 from wassergan.data.tables import TableCodec, is_frame
-from wassergan.data.tables.writing import arrow_table
+from wassergan.data.tables.writing import arrow_table, identifier_streams
 from wassergan.errors import UserError
 
 
@@ -45,17 +45,18 @@ class Likeness:
             return cls("pandas", tuple(map(str, data.dtypes)), labels)
         return cls("polars" if type(data).__module__.startswith("polars") else "arrow")
 
-    def restore(self, samples: NDArray[Any], codec: AnyCodec, *, without: Sequence[str] = ()) -> Any:
+    def restore(self, samples: NDArray[Any], codec: AnyCodec, *, without: Sequence[str] = (), seed: int = 0) -> Any:
         """Samples as an object of this kind.
 
         Args:
             samples: in the user's units, as `Codec.decode_numpy` gives them.
             codec: that decoded them.
             without: columns of a table that were no part of the data.
+            seed: of the samples' identifiers.
         """
         if not isinstance(codec, TableCodec):
             return torch.from_numpy(samples).to(getattr(torch, self.dtypes[0])) if self.kind == "tensor" else samples
-        table = arrow_table(codec, samples)
+        table = arrow_table(codec, samples, identifier_streams(codec, seed))
         table = table.drop_columns([name for name in without if name in table.column_names])
         match self.kind:
             case "pandas":

@@ -90,7 +90,8 @@ def test_the_schema_overrides_what_would_be_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "why"),
     [
-        ([f"user{i}" for i in range(30)], "every row has another text, so it is an identifier or free text"),
+        ([f"user{i}" for i in range(30)], "no two rows have the same code"),
+        ([f"user {i}'s" for i in range(30)], "every row has another text, so it is an identifier or free text"),
         ([f"user{i % 27}" for i in range(30)], r"free text \(27 different ones in 30 rows, 6 letters each\)"),
         (
             ["a long sentence on this and that, and more besides, of no use " + str(i % 22) for i in range(60)],

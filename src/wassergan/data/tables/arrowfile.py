@@ -55,6 +55,19 @@ def raw_of_arrow(table: Any, name: str) -> RawTable:
     return RawTable(name, columns, table.num_rows, arrow_schema=schema, arrow=table)
 
 
+def whole_limits(table: RawTable, column: str) -> tuple[int, int]:
+    """The smallest and the largest number of a column's type; of text, and of what has no types, any numbers."""
+    if not table.arrow_schema:
+        return -(10**30), 10**30
+    import pyarrow
+
+    kind = pyarrow.ipc.read_schema(pyarrow.py_buffer(base64.b64decode(table.arrow_schema))).field(column).type
+    if not pyarrow.types.is_integer(kind):
+        return -(10**30), 10**30
+    bits, signed = kind.bit_width, pyarrow.types.is_signed_integer(kind)
+    return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+
+
 def _array(column: Any) -> Any:
     import pyarrow
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from wassergan.data.tables.codings import CategoryCoding, Field, NumberCoding, coding_from_state
 from wassergan.data.tables.forms import DateForm, LevelForm, NumberForm, Values, form_from_state
+from wassergan.data.tables.identifiers.identifier import Identifier
 
 MOST_STRATA = 16
 
@@ -85,6 +86,7 @@ class TableCodec:
         spread: quantiles of every channel, from the smallest to the largest, among the training rows that it tells.
         given: names of columns that are conditions: they have no place in model space, and decoding is told them.
         strata: training rows under frequent conditions.
+        identifiers: columns that have no place in model space, and none in rows: they are written fresh.
     """
 
     layout = "table"
@@ -100,6 +102,7 @@ class TableCodec:
         spread: Sequence[Sequence[float]] = (),
         given: Sequence[str] = (),
         strata: Sequence[Stratum] = (),
+        identifiers: Sequence[Identifier] = (),
     ) -> None:
         self.columns = tuple(columns)
         self.dialect = dict(dialect or {})
@@ -108,11 +111,20 @@ class TableCodec:
         self.spread = tuple(map(tuple, spread))
         self.given = tuple(given)
         self.strata = tuple(strata)
+        self.identifiers = tuple(identifiers)
 
     @cached_property
     def _drawn(self) -> tuple[ColumnCodec, ...]:
         """The columns that have a place in model space."""
         return tuple(column for column in self.columns if column.name not in self.given)
+
+    @property
+    def written(self) -> tuple[ColumnCodec | Identifier, ...]:
+        """All columns of a file, in their order."""
+        columns: list[ColumnCodec | Identifier] = list(self.columns)
+        for each in self.identifiers:
+            columns.insert(each.before, each)
+        return tuple(columns)
 
     @property
     def codings(self) -> tuple[NumberCoding | CategoryCoding, ...]:
@@ -177,6 +189,7 @@ class TableCodec:
             "spread": [list(each) for each in self.spread],
             "given": list(self.given),
             "strata": [each._asdict() for each in self.strata],
+            "identifiers": [each.state() for each in self.identifiers],
         }
         return {"columns": columns, **plain}
 
@@ -191,7 +204,8 @@ class TableCodec:
         ]
         if len(strata) > MOST_STRATA:
             raise ValueError(f"{len(strata)} strata, of at most {MOST_STRATA}")
-        return cls(columns, **plain, strata=strata)
+        identifiers = [Identifier.from_state(each) for each in state.get("identifiers", [])]  # likewise
+        return cls(columns, **plain, strata=strata, identifiers=identifiers)
 
 
 def _rounded(values: Values, column: ColumnCodec) -> Values:

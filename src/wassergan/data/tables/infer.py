@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wassergan.data.tables.arrowfile import whole_limits
 from wassergan.data.tables.forms import MICROSECONDS, DateForm, LevelForm, NumberForm, Values, date_values
+from wassergan.data.tables.identifiers.identifier import Identifier
+from wassergan.data.tables.identifiers.recognise import identifier_of, is_index, key_of_numbers, key_of_texts
 from wassergan.data.tables.raw import OddColumn, RawTable, TextColumn, TypedColumn
 from wassergan.data.tables.schema import ColumnWish, Schema
 from wassergan.errors import UserError
@@ -90,8 +93,16 @@ class Column:
     marked: bool = False
 
 
-def infer_columns(table: RawTable, schema: Schema, *, report: Callable[[str], None]) -> tuple[Column, ...]:
+def infer_columns(
+    table: RawTable, schema: Schema, *, report: Callable[[str], None], identifiers: list[Identifier] | None = None
+) -> tuple[Column, ...]:
     """Columns of numbers; identifiers and free text are left out, and `report` is told.
+
+    Args:
+        table: as it stands in the file.
+        schema: what the user says about it.
+        report: told what is left out.
+        identifiers: takes the columns whose values are written fresh; without it they are left out.
 
     Raises:
         UserError: a column has no values, mixes numbers and text, has too many levels, or does not fit the schema.
@@ -107,8 +118,17 @@ def infer_columns(table: RawTable, schema: Schema, *, report: Callable[[str], No
             raise reader.odd(raw)
         try:
             columns.append(reader.typed(raw) if isinstance(raw, TypedColumn) else reader.text(raw))
+        except _IsKey as found:
+            if identifiers is not None:
+                identifiers.append(replace(found.identifier, before=len(columns) + len(identifiers)))
+                report(
+                    f"Column {raw.name} of {table.name} is an identifier ({found}): its values are not learnt, fresh "
+                    "ones are written. Give its kind in a --schema file to learn it, or drop it there."
+                )
+            else:
+                report(f"Left out column {raw.name} of {table.name}: {found}.")
         except _LeftOut as reason:
-            report(f"Left out column {raw.name} of {table.name}: {reason}.")
+            report(f"Left out {f'column {raw.name}' if raw.name else 'the unnamed column'} of {table.name}: {reason}.")
     if not columns:
         raise UserError(f"{table.name} has no column to learn", mend="name kinds in a --schema file")
     return tuple(columns)
@@ -116,6 +136,14 @@ def infer_columns(table: RawTable, schema: Schema, *, report: Callable[[str], No
 
 class _LeftOut(Exception):  # noqa: N818  # not an error
     """Why a column takes no part."""
+
+
+class _IsKey(Exception):  # noqa: N818  # not an error
+    """A column takes no part in what is learnt: its values are written fresh."""
+
+    def __init__(self, identifier: Identifier, why: str) -> None:
+        super().__init__(why)
+        self.identifier = identifier
 
 
 class _Inference:
@@ -141,7 +169,13 @@ class _Inference:
         there = raw.values[~np.isnan(raw.values)]
         if len(there) == 0:
             return self._empty(raw.values, "NaN" if raw.nan else "")
+        if raw.whole and self._kind in (None, "id"):
+            numbers = there.astype(np.int64) if raw.exact is None else raw.exact[~np.isnan(raw.values)]
+            self._check_index(numbers)
+            self._take_key(numbers, key_of_numbers(self._name, numbers), whole=True)
         kind = self._kind or raw.kind
+        if kind == "id":
+            raise self._no_key(f"a {raw.kind}")
         if kind == "category":
             return self._levels_of(raw)
         if raw.exact is not None:
@@ -198,6 +232,7 @@ class _Inference:
                 mend='make it a category in a --schema file, or leave it out: "drop"',
             )
         if len(np.unique(there)) > DISTINCT_SHARE * len(there):
+            self._take_key(there, "its whole numbers are so long that they can only be identifiers", whole=True)
             raise _LeftOut("its whole numbers are so long that they can only be identifiers")
         return self._levels_of(raw)
 
@@ -242,6 +277,8 @@ class _Inference:
         """A column of text that holds something: codes into the levels, of which `kept` says where they stood."""
         own = tuple(raw.values[code] for code in kept) if raw.values else ()
         kind = self._kind
+        if kind == "id":
+            self._take_key(levels, "", token=token, missing=float((codes < 0).mean()))
         if raw.declared and kind in (None, "category"):
             return self._category(levels, codes, token, own, ordered=True)
         if kind == "number":
@@ -264,7 +301,7 @@ class _Inference:
             found = self._dates(levels, codes, token)
             if found is not None:
                 return found
-        self._leave_out_text(levels, int((codes >= 0).sum()))
+        self._leave_out_text(levels, int((codes >= 0).sum()), token, len(codes))
         return self._category(levels, codes, token, own)
 
     def _numbers(self, levels: list[str], codes: NDArray[np.int64], token: str, *, required: bool = False) -> Column:
@@ -280,9 +317,12 @@ class _Inference:
             place = int((~np.isfinite(numbers[codes]) & (codes >= 0)).argmax())
             raise UserError(f"{self._where} holds infinite values", found=f"the first in {self._table.place(place)}")
         whole = all(_WHOLE.fullmatch(level.strip()) for level in levels)
+        if whole and not required:
+            self._take_whole_texts(levels, codes, token)
         if whole and np.abs(numbers).max() > LARGEST_WHOLE:
             if len(levels) > DISTINCT_SHARE * (codes >= 0).sum():
-                raise _LeftOut("its whole numbers are so long that they can only be identifiers")
+                why = "its whole numbers are so long that they can only be identifiers"
+                self._take_key(levels, why, token=token, missing=float((codes < 0).mean()))
             return self._category(levels, codes, token, ())
         values = np.append(numbers, np.nan)[codes]
         if whole and not required and _is_row_number(values[codes >= 0]):
@@ -358,9 +398,46 @@ class _Inference:
             + '": "drop"}}',
         )
 
-    def _leave_out_text(self, levels: list[str], count: int) -> None:
+    def _take_whole_texts(self, levels: list[str], codes: NDArray[np.int64], token: str) -> None:
+        numbers = np.array([int(level) for level in levels], object)
+        there = codes[codes >= 0]
+        largest = max(map(abs, numbers))
+        rows = numbers.astype(np.int64 if largest < 2**63 else object)[there]
+        self._check_index(rows)
+        missing = float((codes < 0).mean())
+        self._take_key(levels, key_of_numbers(self._name, rows), token=token, missing=missing)
+
+    def _check_index(self, numbers: NDArray[Any]) -> None:
+        """Leave out the index of a DataFrame that was written with it."""
+        unnamed = self._name.strip() == "" or self._name.lower().startswith("unnamed:")
+        if self._kind is None and is_index(self._name) and (unnamed or key_of_numbers(self._name, numbers)):
+            raise _LeftOut("it is the index of a DataFrame")
+
+    def _take_key(
+        self, values: Any, why: str, *, whole: bool = False, token: str = "", missing: float | None = None
+    ) -> None:
+        """Take the column for an identifier, where it is one or the schema says so."""
+        if not (why or self._kind == "id"):
+            return
+        gone = 1 - len(values) / self._table.rows if missing is None else missing
+        limits = whole_limits(self._table, self._name)
+        found = identifier_of(self._name, values, missing=gone, whole=whole, token=token, limits=limits)
+        if found is not None:
+            raise _IsKey(found, why or "the schema says so")
+        if self._kind == "id":
+            raise self._no_key("values of many lengths")
+
+    def _no_key(self, found: str) -> UserError:
+        return UserError(
+            f"{self._where} follows no pattern that identifiers have",
+            found=found,
+            mend='leave it out in a --schema file: {"columns": {"' + self._name + '": "drop"}}',
+        )
+
+    def _leave_out_text(self, levels: list[str], count: int, token: str, rows: int) -> None:
         if count < FEW_ROWS or self._wish.kind is not None:
             return
+        self._take_key(levels, key_of_texts(self._name, levels, count), token=token, missing=1 - count / rows)
         length = sum(map(len, levels)) / len(levels)
         if len(levels) == count:
             raise _LeftOut("every row has another text, so it is an identifier or free text")

@@ -12,7 +12,7 @@ from typing import Any
 from wassergan.errors import UserError, unknown_name
 
 LARGEST_BYTES = 2**24
-KINDS = ("number", "angle", "category", "boolean", "date", "drop")
+KINDS = ("number", "angle", "category", "boolean", "date", "id", "drop")
 ENTRIES = ("columns", "missing", "delimiter", "encoding")
 COLUMN_ENTRIES = ("kind", "low", "high", "format", "missing")
 

@@ -13,6 +13,7 @@ from wassergan.data.tables.codec import MOST_STRATA, ColumnCodec, Stratum, Table
 from wassergan.data.tables.codings import CategoryCoding, Field, NumberCoding
 from wassergan.data.tables.context import ColumnContext
 from wassergan.data.tables.forms import DateForm, LevelForm, Values
+from wassergan.data.tables.identifiers.identifier import Identifier
 from wassergan.data.tables.infer import Column, infer_columns
 from wassergan.data.tables.raw import RawTable
 from wassergan.data.tables.schema import Schema
@@ -62,7 +63,9 @@ def table_source(
     """
     if table.rows == 0:
         raise UserError(f"{table.name} holds no rows", mend="give data")
-    columns = infer_columns(table, schema or Schema(), report=report)
+    identifiers: list[Identifier] = []
+    columns = infer_columns(table, schema or Schema(), report=report, identifiers=identifiers)
+    _refuse_identifiers(condition, identifiers)
     _check_condition(table.name, condition, [column.name for column in columns])
     split = split_rows(table.rows, heldout=heldout, seed=seed)
     fitted: list[ColumnCodec] = []
@@ -72,6 +75,7 @@ def table_source(
         asked = _of_all_rows(column) if column.name in condition else column
         fitted.append(_fitted(asked, known, split.train.numpy()))
     codec = TableCodec(fitted, dialect=table.dialect, arrow_schema=table.arrow_schema, given=condition)
+    codec.identifiers = tuple(identifiers)
     if codec.width == 0:
         what = "that is no condition " if condition else ""
         raise UserError(f"Every column of {table.name} {what}has one level alone", mend="give data that vary")
@@ -80,7 +84,7 @@ def table_source(
     train = rows[split.train.numpy()]
     codec.shares, codec.spread = _shares(codec, train), _spreads(codec, train)
     source = Source(table.name, "table", (codec.width,), TableReader(rows), codec, split)
-    source.columns = tuple(column.name for column in columns)
+    source.columns = tuple(column.name for column in codec.written)
     if condition:
         source.context = _context(fitted, rows, condition)
         codec.strata = _strata(codec, source.context.codec, source.context.rows[split.train.numpy()], train)
@@ -148,6 +152,18 @@ def _of_all_rows(column: Column) -> Column:
         low=low if column.low is None else column.low,
         high=high if column.high is None else column.high,
     )
+
+
+def _refuse_identifiers(condition: Sequence[str], identifiers: Sequence[Identifier]) -> None:
+    for each in identifiers:
+        if each.name in condition:
+            raise UserError(
+                f"Column {each.name} is no condition",
+                found="an identifier, of which nothing is learnt",
+                mend='choose another column, or say what it is in the schema: {"columns": {"'
+                + each.name
+                + '": "number"}}',
+            )
 
 
 def _check_condition(table: str, condition: Sequence[str], names: Sequence[str]) -> None:
@@ -261,6 +277,9 @@ def column_facts(source: Source) -> list[dict[str, Any]]:
                 "width": column.coding.field.width,
             }
         )
+    for each in codec.identifiers:
+        told = {"name": each.name, "kind": "id", "missing": each.missing, "coded": each.told(), "width": 0}
+        facts.insert(each.before, told)
     return facts
 
 

@@ -4,7 +4,7 @@ import base64
 import csv
 import gzip
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from wassergan.data.tables.arrowfile import EXTRA
 from wassergan.data.tables.arrowvalues import array_of, usual_type
 from wassergan.data.tables.codec import ColumnCodec, TableCodec
+from wassergan.data.tables.identifiers.identifier import Identifier, IdentifierStream
 from wassergan.errors import UserError
 
 Rows = NDArray[np.float64]
@@ -27,7 +28,9 @@ def table_suffix(path: Path) -> str:
     return max((each for each in SUFFIXES if name.endswith(each)), key=len, default="")
 
 
-def write_table(codec: TableCodec, chunks: Iterable[Rows], path: Path, *, like: Path | None = None) -> None:
+def write_table(
+    codec: TableCodec, chunks: Iterable[Rows], path: Path, *, like: Path | None = None, seed: int = 0
+) -> None:
     """Write rows, (n, columns) each chunk, to a file of one of the `SUFFIXES`.
 
     Args:
@@ -35,6 +38,7 @@ def write_table(codec: TableCodec, chunks: Iterable[Rows], path: Path, *, like: 
         chunks: at least one.
         path: where to write.
         like: whose suffix names the format; `path` itself unless given.
+        seed: of the identifiers.
 
     Raises:
         UserError: pyarrow is missing.
@@ -42,14 +46,18 @@ def write_table(codec: TableCodec, chunks: Iterable[Rows], path: Path, *, like: 
     suffix = table_suffix(like or path)
     assert suffix
     if suffix in (".parquet", ".feather", ".arrow"):
-        _write_arrow(codec, chunks, path, suffix)
+        _write_arrow(codec, chunks, path, suffix, seed)
         return
     delimiter = "\t" if suffix.startswith(".tsv") else codec.dialect.get("delimiter", ",")
     with _text(path, codec.dialect.get("encoding", "utf-8"), compressed=suffix.endswith(".gz")) as file:
         writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
-        writer.writerow([column.name for column in codec.columns])
+        writer.writerow([column.name for column in codec.written])
+        streams = identifier_streams(codec, seed)
         for rows in chunks:
-            texts = [_texts(column, rows[:, place]) for place, column in enumerate(codec.columns)]
+            texts: list[Any] = [_texts(column, rows[:, place]) for place, column in enumerate(codec.columns)]
+            for identifier, stream in streams:
+                fresh = stream.take(len(rows))
+                texts.insert(identifier.before, [identifier.token if each is None else each for each in fresh])
             writer.writerows(zip(*texts, strict=True))
 
 
@@ -71,7 +79,12 @@ def _texts(column: ColumnCodec, values: Rows) -> list[str]:
     return texts.tolist()
 
 
-def _write_arrow(codec: TableCodec, chunks: Iterable[Rows], path: Path, suffix: str) -> None:
+def identifier_streams(codec: TableCodec, seed: int) -> list[tuple[Identifier, IdentifierStream]]:
+    """Fresh identifiers for a sample, from its first row on, in the order of the table."""
+    return [(each, each.stream(seed)) for each in codec.identifiers]
+
+
+def _write_arrow(codec: TableCodec, chunks: Iterable[Rows], path: Path, suffix: str, seed: int) -> None:
     import_arrow(path)
     from pyarrow import ipc, parquet
 
@@ -82,8 +95,9 @@ def _write_arrow(codec: TableCodec, chunks: Iterable[Rows], path: Path, suffix: 
         else:
             options = ipc.IpcWriteOptions(compression="lz4" if suffix == ".feather" else None, unify_dictionaries=True)
             writer = stack.enter_context(ipc.new_file(str(path), schema, options=options))
+        streams = identifier_streams(codec, seed)
         for rows in chunks:
-            writer.write_table(arrow_table(codec, rows))
+            writer.write_table(arrow_table(codec, rows, streams))
 
 
 def import_arrow(path: Path) -> None:
@@ -103,17 +117,45 @@ def arrow_schema(codec: TableCodec) -> Any:
     import pyarrow
 
     if not codec.arrow_schema:
-        return pyarrow.schema([(column.name, usual_type(column)) for column in codec.columns])
+        return pyarrow.schema([(column.name, _usual_type(column)) for column in codec.written])
     whole = pyarrow.ipc.read_schema(pyarrow.py_buffer(base64.b64decode(codec.arrow_schema)))
-    return pyarrow.schema([whole.field(column.name) for column in codec.columns], whole.metadata)
+    return pyarrow.schema([whole.field(column.name) for column in codec.written], whole.metadata)
 
 
-def arrow_table(codec: TableCodec, rows: Rows) -> Any:
-    """Rows (n, columns) as an Arrow table."""
+def arrow_table(
+    codec: TableCodec, rows: Rows, streams: Sequence[tuple[Identifier, IdentifierStream]] | None = None
+) -> Any:
+    """Rows (n, columns) as an Arrow table.
+
+    Args:
+        codec: says what the rows mean and how they are written.
+        rows: of the columns that are learnt.
+        streams: of identifiers, if rows came before these; as of seed 0 unless given.
+    """
     import pyarrow
 
     schema = arrow_schema(codec)
     arrays = [
         array_of(column, rows[:, place], schema.field(column.name).type) for place, column in enumerate(codec.columns)
     ]
+    for identifier, stream in identifier_streams(codec, 0) if streams is None else streams:
+        fresh = _fresh(stream.take(len(rows)), schema.field(identifier.name).type)
+        arrays.insert(identifier.before, fresh)
     return pyarrow.Table.from_arrays(arrays, schema=schema)
+
+
+def _fresh(texts: list[str | None], kind: Any) -> Any:
+    import pyarrow
+
+    if pyarrow.types.is_integer(kind):
+        return pyarrow.array([each if each is None else int(each) for each in texts], kind)
+    plain = pyarrow.array(texts, pyarrow.string())
+    return plain if kind == plain.type else plain.cast(kind)
+
+
+def _usual_type(column: ColumnCodec | Identifier) -> Any:
+    import pyarrow
+
+    if isinstance(column, Identifier):
+        return pyarrow.int64() if column.fits_64_bits else pyarrow.string()
+    return usual_type(column)

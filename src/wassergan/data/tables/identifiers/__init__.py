@@ -1,0 +1,1 @@
+"""Identifiers: which columns are some, the pattern of their values, and fresh values in that pattern."""
