@@ -24,7 +24,7 @@ def test_the_likeness_of_data_is_plain_and_comes_back() -> None:
         likeness = Likeness.of(data)
         assert likeness.kind == kind and Likeness.from_state(likeness.state()) == likeness
     assert Likeness.of([[1.0]]) == Likeness("array")
-    assert Likeness.of(frame).labels == ("a", 3) and Likeness.of(frame).dtypes[0] == "float64"
+    assert Likeness.of(frame).labels == ("a", 3) and Likeness.of(frame).columns[0]["dtype"] == "float64"
     assert Likeness.of(torch.ones(1, dtype=torch.bfloat16)).dtypes == ("bfloat16",)
 
 

@@ -1,6 +1,5 @@
 """What the user's samples look like: arrays, tensors and DataFrames come back as what they came."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,8 +9,9 @@ from numpy.typing import NDArray
 
 from wassergan.data.codec import AnyCodec
 from wassergan.data.tables import TableCodec, is_frame
+from wassergan.data.tables.arrowfile import checked_labels, pandas_table
+from wassergan.data.tables.pandasframe import restored
 from wassergan.data.tables.writing import arrow_table, identifier_streams
-from wassergan.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,17 @@ class Likeness:
 
     Args:
         kind: `array`, `tensor`, `pandas`, `polars` or `arrow`.
-        dtypes: names of the types of a DataFrame's columns in pandas, or the one of a tensor.
+        dtypes: the name of the type of a tensor.
         labels: of a DataFrame's columns in pandas: text or whole numbers.
+        columns: types of a DataFrame's columns in pandas, in plain types.
+        title: what pandas calls the columns together.
     """
 
     kind: str
     dtypes: tuple[str, ...] = ()
     labels: tuple[Any, ...] = ()
+    columns: tuple[Any, ...] = ()
+    title: str | None = None
 
     @classmethod
     def of(cls, data: Any) -> "Likeness":
@@ -40,9 +44,8 @@ class Likeness:
         if not is_frame(data):
             return cls("array")
         if hasattr(data, "iloc"):
-            labels = tuple(data.columns.tolist())
-            _check_labels(labels)
-            return cls("pandas", tuple(map(str, data.dtypes)), labels)
+            title = None if data.columns.name is None else str(data.columns.name)
+            return cls("pandas", (), checked_labels(data), tuple(pandas_table(data)[1]), title)
         return cls("polars" if type(data).__module__.startswith("polars") else "arrow")
 
     def restore(self, samples: NDArray[Any], codec: AnyCodec, *, without: Sequence[str] = (), seed: int = 0) -> Any:
@@ -60,7 +63,7 @@ class Likeness:
         table = table.drop_columns([name for name in without if name in table.column_names])
         match self.kind:
             case "pandas":
-                return self._pandas(table.to_pandas())
+                return self._pandas(table)
             case "polars":
                 import polars
 
@@ -68,18 +71,18 @@ class Likeness:
             case _:
                 return table
 
-    def _pandas(self, frame: Any) -> Any:
+    def _pandas(self, table: Any) -> Any:
         """Labels and types that Arrow has no word for, such as text in a column of objects."""
-        label = dict(zip(map(str, self.labels), self.labels, strict=True))
-        dtype = dict(zip(map(str, self.labels), self.dtypes, strict=True))
-        names = list(map(str, frame.columns))
-        other = {
-            column: dtype[name]
-            for column, name in zip(frame.columns, names, strict=True)
-            if str(frame[column].dtype) != dtype[name]
-        }
-        frame = frame.astype(other)
-        frame.columns = sys.modules["pandas"].Index([label[name] for name in names])
+        import pandas
+
+        place = {str(label): at for at, label in enumerate(self.labels)}
+        states = self.columns or tuple({"how": "dtype", "dtype": each} for each in self.dtypes)  # before there were
+        columns = [
+            restored(array.combine_chunks(), states[place[name]])
+            for name, array in zip(table.column_names, table.columns, strict=True)
+        ]
+        frame = pandas.concat(columns, axis=1)
+        frame.columns = pandas.Index([self.labels[place[name]] for name in table.column_names], name=self.title)
         return frame
 
     def state(self) -> dict[str, Any]:
@@ -102,13 +105,3 @@ def as_array(tensor: torch.Tensor) -> NDArray[Any]:
     there = tensor.detach().cpu()
     array: NDArray[Any] = (there.float() if there.dtype == torch.bfloat16 else there).numpy()
     return array
-
-
-def _check_labels(labels: tuple[Any, ...]) -> None:
-    for label in labels:
-        if not isinstance(label, str | int):
-            raise UserError("Columns are named by text or whole numbers", found=f"{label!r}", mend="rename the column")
-    if len(set(map(str, labels))) < len(labels):
-        raise UserError(
-            "The DataFrame has columns of the same name", found=", ".join(map(str, labels)), mend="rename them"
-        )

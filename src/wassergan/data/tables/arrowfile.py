@@ -1,12 +1,16 @@
 """Arrow tables, and what turns into them without loss: Parquet and Feather files, DataFrames of pandas and polars."""
 
 import base64
+import json
+from numbers import Integral
 from typing import Any
 
 from wassergan.data.tables.arrowcolumns import column_of
-from wassergan.data.tables.raw import RawTable
+from wassergan.data.tables.pandasframe import carried
+from wassergan.data.tables.raw import AnyColumn, OddColumn, RawTable
 from wassergan.errors import UserError
 
+ODD = b"wassergan:odd"  # why a column of pandas takes no part
 EXTRA = "install it: pip install 'wassergan[tables]'"
 
 
@@ -30,14 +34,51 @@ def arrow_of(data: Any) -> Any:
         import pyarrow
     except ImportError as error:
         raise UserError("Reading a DataFrame needs pyarrow, which is not installed", mend=EXTRA) from error
+    if hasattr(data, "iloc"):
+        return pandas_table(data)[0]
     try:
-        of_pandas = hasattr(data, "iloc")
-        return pyarrow.Table.from_pandas(data, preserve_index=False) if of_pandas else pyarrow.table(data)
+        return pyarrow.table(data)
     except (pyarrow.ArrowException, TypeError, ValueError) as error:
-        reason = " ".join(str(each) for each in error.args).splitlines()[0]
         raise UserError(
-            "The DataFrame has a column that mixes types", found=reason, mend="give every column values of one type"
+            "The DataFrame has a column of a type that Arrow does not know",
+            found=str(error).splitlines()[0],
+            mend="turn it into numbers, text or dates, or leave it out",
         ) from error
+
+
+def pandas_table(frame: Any) -> tuple[Any, list[dict[str, Any]]]:
+    """A DataFrame of pandas as an Arrow table, and the types of its columns in plain types.
+
+    Raises:
+        UserError: labels that are neither text nor whole numbers, or that repeat.
+    """
+    import pyarrow
+
+    arrays, fields, states = [], [], []
+    for place, label in enumerate(checked_labels(frame)):
+        array, state = carried(frame.iloc[:, place])
+        arrays.append(array)
+        fields.append(
+            pyarrow.field(str(label), array.type, metadata={ODD: json.dumps(state)} if "odd" in state else {})
+        )
+        states.append(state)
+    return pyarrow.table(arrays, schema=pyarrow.schema(fields)), states
+
+
+def checked_labels(frame: Any) -> tuple[Any, ...]:
+    """The labels of a DataFrame's columns, as plain text and whole numbers.
+
+    Raises:
+        UserError: other labels, or labels that read alike.
+    """
+    labels = tuple(int(each) if isinstance(each, Integral) else each for each in frame.columns.tolist())
+    for label in labels:
+        if not isinstance(label, str | int):
+            raise UserError("Columns are named by text or whole numbers", found=f"{label!r}", mend="rename the column")
+    if len(set(map(str, labels))) < len(labels):
+        twice = [str(label) for label in labels if [*map(str, labels)].count(str(label)) > 1]
+        raise UserError("The DataFrame has columns of the same name", found=", ".join(twice), mend="rename them")
+    return labels
 
 
 def raw_of_arrow(table: Any, name: str) -> RawTable:
@@ -50,7 +91,7 @@ def raw_of_arrow(table: Any, name: str) -> RawTable:
     if len(set(names)) < len(names):
         raise UserError(f"{name} has columns of the same name", found=", ".join(names), mend="rename them")
     table = table.unify_dictionaries()
-    columns = tuple(column_of(each, _array(table[each])) for each in names)
+    columns = tuple(_column(table.schema.field(each), table[each]) for each in names)
     schema = base64.b64encode(table.schema.serialize().to_pybytes()).decode()
     return RawTable(name, columns, table.num_rows, arrow_schema=schema, arrow=table)
 
@@ -66,6 +107,12 @@ def whole_limits(table: RawTable, column: str) -> tuple[int, int]:
         return -(10**30), 10**30
     bits, signed = kind.bit_width, pyarrow.types.is_signed_integer(kind)
     return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+
+
+def _column(field: Any, column: Any) -> AnyColumn:
+    found = column_of(field.name, _array(column))
+    odd = (field.metadata or {}).get(ODD)
+    return OddColumn(field.name, *json.loads(odd)["odd"]) if odd and isinstance(found, OddColumn) else found
 
 
 def _array(column: Any) -> Any:

@@ -31,6 +31,8 @@ def array_of(column: ColumnCodec, values: Values, kind: Any) -> Any:
     import pyarrow
 
     there = ~np.isnan(values)
+    if pyarrow.types.is_string_view(kind):
+        return array_of(column, values, pyarrow.string()).cast(kind)
     if pyarrow.types.is_dictionary(kind):
         return _dictionary(column, values, there, kind)
     found = _found(column, values[there], kind)
@@ -57,14 +59,10 @@ def _dictionary(column: ColumnCodec, values: Values, there: NDArray[np.bool_], k
 
     form = column.form
     if not isinstance(form, LevelForm):
-        return _masked(column, values, there, kind.value_type).dictionary_encode().cast(kind)
+        return array_of(column, values, kind.value_type).dictionary_encode().cast(kind)
     codes = pyarrow.array(np.where(there, values, 0).astype(np.int64), mask=~there).cast(kind.index_type)
     levels = _levels(form, np.arange(len(form.levels)), kind.value_type)
     return pyarrow.DictionaryArray.from_arrays(codes, levels, ordered=kind.ordered)
-
-
-def _masked(column: ColumnCodec, values: Values, there: NDArray[np.bool_], kind: Any) -> Any:
-    return array_of(column, np.where(there, values, np.nan), kind)
 
 
 def _levels(form: LevelForm, codes: NDArray[np.int64], kind: Any) -> Any:
@@ -72,7 +70,26 @@ def _levels(form: LevelForm, codes: NDArray[np.int64], kind: Any) -> Any:
 
     own = form.values if form.values and not is_text(kind) else form.levels
     chosen = [own[code] for code in codes.tolist()]
-    return pyarrow.array(chosen, kind) if own is form.values else pyarrow.array(chosen, pyarrow.string()).cast(kind)
+    if own is form.values:
+        return pyarrow.array(chosen, kind)
+    if pyarrow.types.is_duration(kind):
+        return _durations(np.array(chosen, np.float64), kind)
+    texts = pyarrow.array(chosen, pyarrow.string())
+    if pyarrow.types.is_timestamp(kind):  # Arrow casts no text without an offset to a moment in a zone
+        return _moments(texts.cast(pyarrow.timestamp("us")).cast("int64"), kind)
+    return texts.cast(kind)
+
+
+def _durations(seconds: Values, kind: Any) -> Any:
+    import pyarrow
+
+    return pyarrow.array(np.round(seconds * PER_SECOND[kind.unit]).astype(np.int64)).cast(kind)
+
+
+def _moments(microseconds: Any, kind: Any) -> Any:
+    import pyarrow
+
+    return microseconds.cast(pyarrow.timestamp("us", getattr(kind, "tz", None))).cast(kind)
 
 
 def _found(column: ColumnCodec, values: Values, kind: Any) -> Any:
@@ -91,13 +108,11 @@ def _found(column: ColumnCodec, values: Values, kind: Any) -> Any:
     if isinstance(form, LevelForm):
         return _levels(form, values.astype(np.int64), kind)
     if isinstance(form, DateForm):
-        zone = getattr(kind, "tz", None)
-        return pyarrow.array(form.moments(values).astype(np.int64)).cast(pyarrow.timestamp("us", zone)).cast(kind)
+        return _moments(pyarrow.array(form.moments(values).astype(np.int64)), kind)
     if types.is_decimal(kind):
         return pyarrow.array(form.texts(values), pyarrow.string()).cast(kind)
     if types.is_duration(kind):
-        ticks = np.round(values * PER_SECOND[kind.unit]).astype(np.int64)
-        return pyarrow.array(ticks).cast(kind)
+        return _durations(values, kind)
     if types.is_floating(kind):
         return pyarrow.array(values).cast(kind)
     return pyarrow.array(form.plain(values)).cast(kind)

@@ -195,7 +195,7 @@ class _Inference:
     def odd(self, raw: OddColumn) -> UserError:
         """What to say of a column of a type that no column can have."""
         return UserError(
-            f"{self._where} is of a type that a table cannot have",
+            f"{self._where} {raw.what}",
             found=raw.type,
             mend=f'{raw.mend}, or leave it out in a --schema file: {{"columns": {{"{self._name}": "drop"}}}}',
         )
@@ -213,11 +213,10 @@ class _Inference:
         if raw.kind == "boolean":
             own = tuple(map(bool, own))
         elif raw.kind == "date":
-            unit, moments = _coarsest(found, raw.unit)
+            unit, found = _coarsest(found, raw.unit)
             form, own = _typed_dates(unit), ()
-            return Column(self._name, "category", values, LevelForm(tuple(form.texts(moments))))
         elif not raw.whole:
-            form = _typed_numbers(raw, found)
+            form, own = _typed_numbers(raw, found), () if raw.places is not None else own
         texts = tuple(map(str, own)) if raw.whole or raw.kind == "boolean" else tuple(form.texts(found))
         return Column(self._name, "category", values, LevelForm(texts, own), missing="NaN" if raw.nan else "")
 

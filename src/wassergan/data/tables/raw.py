@@ -62,13 +62,15 @@ class OddColumn:
 
     Args:
         name: of the column.
-        type: as its file calls it.
+        type: as its file calls it, or what was found in it.
         mend: what to do with it.
+        what: is wrong with it.
     """
 
     name: str
     type: str
     mend: str = "turn it into numbers, text or dates"
+    what: str = "is of a type that a table cannot have"
 
 
 AnyColumn = TextColumn | TypedColumn | OddColumn
