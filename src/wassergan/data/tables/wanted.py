@@ -116,10 +116,19 @@ def _number_of(form: NumberForm, value: Any, where: str) -> float:
         raise UserError(f"{where} is a number", found=f"'{value}'") from error
     if not np.isfinite(number):
         raise UserError(f"{where} is a finite number", found=f"'{value}'")
+    if form.decimals is not None and _is_single(number, round(number, form.decimals)):
+        number = round(number, form.decimals)
     if form.decimals is not None and round(number, form.decimals) != number:
         kind = "whole numbers" if form.decimals == 0 else f"numbers with at most {form.decimals} decimals"
         raise UserError(f"{where} holds {kind}", found=f"{value}")
     return number
+
+
+def _is_single(number: float, decimal: float) -> bool:
+    """Whether a number is what 32 bits hold of a decimal number."""
+    with np.errstate(over="ignore"):
+        single = np.float32(decimal)
+    return bool(np.isfinite(single)) and float(single) == number
 
 
 def _date_of(form: DateForm, value: Any, where: str) -> float:
