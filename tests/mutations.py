@@ -1371,6 +1371,42 @@ BUGS = (
         "torch.arange(min(LARGEST_SAMPLE, source.heldout_count))",
         "evaluation/test_heldout.py::test_sorted_rows_and_shuffled_ones_have_the_same_floor",
     ),
+    # What the verdict says
+    Bug(
+        "what lies close to many training samples taken for a copy",
+        "evaluation/memorisation.py",
+        "(distances[:, 0] <= threshold) & (distances[:, 0] <= FAR_NEARER * distances[:, -1])",
+        "distances[:, 0] <= threshold",
+        "evaluation/test_judge.py::test_what_lies_near_many_training_samples_at_once_copies_none",
+    ),
+    Bug(
+        "an excess of near copies that is not tested against chance",
+        "evaluation/memorisation.py",
+        "hypergeom.sf(copies - 1, samples + heldout, copies + natural, samples)",
+        "0.0 * hypergeom.sf(copies - 1, samples + heldout, copies + natural, samples)",
+        "evaluation/test_judge.py::test_a_share_of_near_copies_is_tested_against_chance",
+    ),
+    Bug(
+        "samples that are too few to tell praised",
+        "evaluation/verdict.py",
+        "if needed > _fewest(by_name):",
+        "if needed < 0:",
+        "evaluation/test_judge.py::test_too_few_samples_are_no_praise_and_static_fails_all_the_same",
+    ),
+    Bug(
+        "samples off the data called near them",
+        "evaluation/verdict.py",
+        "return _count(row) * _floor(row) >= HITS and _of_floor(row) < DISJOINT",
+        "return False",
+        "evaluation/test_judge.py::test_verdicts_in_words",
+    ),
+    Bug(
+        "sliced W1 alone praised on the page",
+        "evaluation/verdict.py",
+        "        (),\n        UNDECIDED,\n",
+        "        (),\n        GOOD,\n",
+        "report/test_page.py::test_before_an_evaluation_the_page_praises_nothing",
+    ),
     # Nothing lost, nothing let in
     Bug(
         "a second writer let into a run",

@@ -24,11 +24,11 @@ PROTOCOL = {
 }
 ROW = {
     *("name", "label", "value", "error", "floor", "floor_error", "better", "features", "generated", "reference"),
-    "note",
+    *("note", "floor_spread"),
 }
 MEMORISATION = {
     *("share_near_copies", "share_near_copies_heldout", "median_distance_generated", "median_distance_heldout"),
-    *("threshold", "flagged", "closest", "picture", "sentence"),
+    *("threshold", "flagged", "closest", "picture", "sentence", "p_value", "copied"),
 }
 
 
@@ -64,7 +64,7 @@ def test_what_is_written_is_what_the_page_reads(pictures: tuple[Path, Path]) -> 
     assert counts == [30, 42, 18, 105, 2, 5]
     assert all(row.keys() == ROW and row["features"] == "pixels" for row in result["metrics"])
     assert result["memorisation"].keys() >= MEMORISATION
-    assert result["verdict"].keys() == {"sentence", "flags"}
+    assert result["verdict"].keys() == {"sentence", "flags", "level"}
     with Image.open(run / result["memorisation"]["picture"]) as picture:
         assert picture.size == (4 * (40 + 2) + 2, 12 * (56 + 2) + 2)  # 7×5 pixels eightfold: 12 lines of four
 

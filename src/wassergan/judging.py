@@ -131,7 +131,7 @@ def _judged(
         },
         "metrics": [asdict(row) for row in table],
         "memorisation": _told(memory, rows, picture),
-        "verdict": {"sentence": sentence.sentence, "flags": list(sentence.flags)},
+        "verdict": sentence.as_dict(),
     }
     write_text(case.place.metrics, json.dumps(result, indent=1, allow_nan=False) + "\n")
     write_run_report(case.place.path)

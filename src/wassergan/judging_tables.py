@@ -243,7 +243,7 @@ def _verdict(judgement: Judgement, memory: Memorisation, target: Target | None) 
             f" Trees that learn from generated rows predict {target.name} with {target.score} {row.value:.3f}; "
             f"from real rows {row.floor:.3f}, from independent columns {row.independent:.3f}."
         )
-    return {"sentence": sentence, "flags": list(found.flags)}
+    return replace(found, sentence=sentence).as_dict()
 
 
 def _named(judgement: Judgement, name: str) -> TableRow:

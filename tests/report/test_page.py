@@ -11,7 +11,7 @@ from plotly.offline import get_plotlyjs
 import wassergan
 from wassergan.errors import UserError
 from wassergan.keeping import write_run_report
-from wassergan.report import verdict, write_report
+from wassergan.report import write_report
 from wassergan.runfolder import run_summary
 from wassergan.training import read_log
 
@@ -38,10 +38,14 @@ def test_bounds_on_w1_stand_on_the_page_if_they_were_logged(finished_run: Path, 
     assert "upper bound" in page and "upper bound" not in without
 
 
-def test_the_verdict_follows_the_ratio_to_the_floor() -> None:
-    sentences = [verdict(value, 1.0) for value in (0.9, 1.25, 1.3, 2.0, 2.1, 4.0, 4.1, 100.0)]
-    assert sentences[0] == sentences[1] != sentences[2] == sentences[3] != sentences[4] == sentences[5] != sentences[6]
-    assert sentences[6] == sentences[7] == verdict(0.1, 0.0) and "far" in sentences[6]
+def test_before_an_evaluation_the_page_praises_nothing(finished_run: Path, tmp_path: Path) -> None:
+    summary, log = run_summary(finished_run), read_log(finished_run / "log.jsonl")
+    for name, value, level in (("near", 1.0, "undecided"), ("middling", 3.9, "undecided"), ("far", 4.1, "failed")):
+        path = tmp_path / f"{name}.html"
+        write_report(summary | {"sliced_w1": value, "sliced_w1_floor": 1.0}, log, finished_run, path)
+        page = path.read_text(encoding="utf-8")
+        assert f'class="verdict {level}" id="verdict"' in page, name
+        assert ("Not judged yet: sliced W1 is" in page) == (level == "undecided")
 
 
 def test_a_run_without_a_tick_has_no_page(tmp_path: Path) -> None:
@@ -78,7 +82,7 @@ def test_metrics_stand_beside_their_floors_and_under_their_protocol(judged_run: 
         "Classifier AUC 0.61 - near the floor is best no floor here",
     } <= rows
     assert "360 generated samples (step 9, average weights, seed 0); 1437 training and 360 held-out samples" in page
-    assert 'class="verdict flagged" id="verdict">The generator repeats its training data.</p>' in page
+    assert 'class="verdict failed" id="verdict">The generator repeats its training data.</p>' in page
     assert "A quarter of the samples are near copies." in page and "25.0 %" in page and "1.0 %" in page
     assert "no guarantee of privacy" in page and ">1234</td>" in page
 
@@ -92,11 +96,19 @@ def test_metrics_of_another_step_say_so(judged_run: Path, tmp_path: Path, write_
     assert f"Measured at step {steps + 1}; the run is at step {steps}." in read(judged_run, tmp_path / "page.html")
 
 
-def test_the_verdict_is_flagged_only_for_a_reason(
+@pytest.mark.parametrize("level", ["good", "doubtful", "failed", "undecided"])
+def test_the_colour_of_the_verdict_is_its_level(
+    judged_run: Path, tmp_path: Path, write_metrics: Callable[..., None], level: str
+) -> None:
+    write_metrics(judged_run, verdict={"sentence": "All is told.", "flags": [], "level": level})
+    assert f'class="verdict {level}" id="verdict">All is told.</p>' in read(judged_run, tmp_path / "page.html")
+
+
+def test_an_older_evaluation_without_a_level_is_no_praise(
     judged_run: Path, tmp_path: Path, write_metrics: Callable[..., None]
 ) -> None:
     write_metrics(judged_run, verdict={"sentence": "All is well.", "flags": []})
-    assert 'class="verdict" id="verdict">All is well.</p>' in read(judged_run, tmp_path / "page.html")
+    assert 'class="verdict undecided" id="verdict">All is well.</p>' in read(judged_run, tmp_path / "page.html")
 
 
 def test_names_from_the_data_are_shown_and_not_run(

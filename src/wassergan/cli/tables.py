@@ -85,13 +85,18 @@ def comparison_table(result: Mapping[str, Any]) -> str:
         ]
         for row in result["rows"]
     ]
-    flags = [["flags", *(", ".join(each["flags"]) or "none" if each else "-" for each in result["verdicts"]), ""]]
+    flags = [["verdict", *(_flags(each) for each in result["verdicts"]), ""]]
     reached = [[name, *(_plain(value) for value in values), ""] for name, values in result["reached"].items()]
     settings = [[name, *(_plain(value) for value in values), ""] for name, values in result["settings"].items()]
     table = columns([head, *metrics, *flags, *reached, *settings])
     named = [f"[{index}] {run}" for index, run in enumerate(runs, 1)]
     source = "evaluations" if result["source"] == "metrics" else "the runs' last ticks"
     return "\n".join([*named, f"Numbers from {source}; * marks the best.", "", *table])
+
+
+def _flags(verdict: Mapping[str, Any] | None) -> str:
+    """What is wrong with a run, or the level of its verdict."""
+    return (", ".join(verdict["flags"]) or str(verdict.get("level", "none"))) if verdict else "-"
 
 
 def _floors(row: Mapping[str, Any]) -> str:

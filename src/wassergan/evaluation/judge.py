@@ -1,7 +1,7 @@
 """Every metric of generated features against held-out ones, each beside its floor."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ LARGEST = 10_000
 INTERVAL_LARGEST, INTERVAL_SECONDS, INTERVAL_TOLERANCE = 2000, 15.0, 0.01
 CLASSIFIER_LARGEST = 2000
 PROJECTIONS = 256
+JACKKNIFE = 10  # parts
 NEIGHBOURS = 5
 
 Value = tuple[float, float | None]
@@ -63,6 +64,7 @@ class MetricRow:
         generated: how many generated samples.
         reference: how many held-out ones.
         note: what to know when reading it.
+        floor_spread: standard error of the floor over draws of the data (jackknife), where that is measured.
     """
 
     name: str
@@ -76,6 +78,7 @@ class MetricRow:
     generated: int
     reference: int
     note: str
+    floor_spread: float | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class Metric:
         note: for the rows.
         largest: samples on each side; of larger sets the first.
         paired: as many real as generated samples.
+        with_spread: also measure how much the floor varies with the data.
     """
 
     rows: tuple[tuple[str, str, str], ...]
@@ -95,6 +99,7 @@ class Metric:
     note: str
     largest: int = LARGEST
     paired: bool = False
+    with_spread: bool = False
 
 
 def judge(
@@ -123,10 +128,30 @@ def _measured(metric: Metric, populations: Populations, features: str, seed: int
     real, fake, training = sides(metric, populations.heldout, populations.generated, populations.training)
     values, floors = metric.measure(real, fake, seed), metric.measure(real, training, seed)
     short = f"; floor of {len(training)} training samples" if len(training) < len(fake) else ""
+    spread = floor_spread(metric, real, training, seed)
     return [
-        MetricRow(name, label, *value, *floor, better, features, len(fake), len(real), metric.note + short)
+        MetricRow(
+            *(name, label, *value, *floor, better, features, len(fake), len(real), metric.note + short),
+            floor_spread=spread,
+        )
         for (name, label, better), value, floor in zip(metric.rows, values, floors, strict=True)
     ]
+
+
+def floor_spread(metric: Metric, real: Tensor, training: Tensor, seed: int) -> float | None:
+    """The standard error of a metric's floor over draws of the data: delete-a-tenth jackknife of both samples.
+
+    Source: Efron and Stein 1981. √(9/10 Σ (xᵢ - x̄)²), with xᵢ computed without the i-th tenth.
+    """
+    if not metric.with_spread:
+        return None
+    left = [metric.measure(_without(real, part), _without(training, part), seed)[0][0] for part in range(JACKKNIFE)]
+    found = torch.tensor(left, dtype=torch.float64)
+    return ((JACKKNIFE - 1) * found.var(correction=0)).sqrt().item()
+
+
+def _without(rows: Tensor, part: int) -> Tensor:
+    return rows[torch.arange(len(rows)) % JACKKNIFE != part]
 
 
 def sides(metric: Metric, real: Tensor, fake: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
@@ -199,6 +224,7 @@ METRICS = (
         (("sliced_w1", "Sliced W1", "lower"),),
         _sliced,
         f"{PROJECTIONS} directions; the error is that of the directions",
+        with_spread=True,
     ),
     Metric(
         (

@@ -1,7 +1,12 @@
-"""What the numbers mean together: one sentence, and flags for what is wrong."""
+"""What the numbers mean together: one sentence, a level, and flags for what is wrong.
 
-from collections.abc import Sequence
+The limits of this module are the only ones: command line, page and comparison print what is decided here.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from wassergan.evaluation.judge import MetricRow
 from wassergan.evaluation.memorisation import Memorisation
@@ -9,58 +14,205 @@ from wassergan.evaluation.memorisation import Memorisation
 FAR = 4.0  # times the floor of sliced W1
 NEAR = 1.5
 TOLD_APART = 0.75  # AUC
+EXPOSED = 0.95  # AUC at which a classifier is hardly ever wrong
 POOR = 0.5  # share of the floor's recall and coverage
-CROWDED = 1.1  # times the floor of the distance to the next sample of its own
+DISJOINT = 0.05  # share of the floor's precision or coverage
+CROWDED = 0.8  # of the floor of the distance to the next sample of its own
+LEARNABLE = 100  # samples a side from which trees, whose leaves hold 20, learn to tell blurred from sharp
+SURE = 3.0  # standard errors; what lies within them is chance
+HITS = 5.0  # expected where the data themselves were judged; to find nearly none is then no chance
+
+GOOD, DOUBTFUL, FAILED, UNDECIDED = "good", "doubtful", "failed", "undecided"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A sentence, and the flags `memorised`, `collapsed` and `far`, as far as they hold."""
+    """What an evaluation comes to.
+
+    Attributes:
+        sentence: for people.
+        flags: of `memorised`, `collapsed`, `disjoint`, `exposed` and `far`, those that hold.
+        level: `good`; `doubtful`, with the doubts in the sentence; `failed`, for one of the flags; or `undecided`,
+            where the samples are too few to tell.
+    """
 
     sentence: str
     flags: tuple[str, ...]
+    level: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {"sentence": self.sentence, "flags": list(self.flags), "level": self.level}
 
 
 def verdict(rows: Sequence[MetricRow], memory: Memorisation) -> Verdict:
     """The verdict on a table of metrics and a memorisation check.
 
-    Far: sliced W1 above four times its floor. Collapsed: recall and coverage both below half their floors while
-    samples lie no farther apart than real ones do (noise covers nothing either, but is no collapse).
-    Memorised: as the check says.
+    Memorised: as the check says. Collapsed: recall and coverage both below half their floors while samples lie
+    closer together than real ones do (noise covers nothing either, but is no collapse). Disjoint: precision or coverage
+    is less than a twentieth of its floor. Exposed: the AUC of the classifier is above 0.95. Far: sliced W1 is above
+    four times its floor. Whatever sampling error may explain is no failure, and no success either.
+
+    Args:
+        rows: metrics, each with its floor.
+        memory: of the same samples.
     """
     by_name = {row.name: row for row in rows}
-    ratio = _ratio(by_name["sliced_w1"])
-    flags = []
-    if memory.flagged:
-        flags.append("memorised")
-    if max(_ratio(by_name["recall"]), _ratio(by_name["coverage"])) < POOR and _ratio(by_name["own_distance"]) < CROWDED:
-        flags.append("collapsed")
-    if ratio > FAR:
-        flags.append("far")
-    return Verdict(_sentence(flags, ratio, by_name), tuple(flags))
-
-
-def _ratio(row: MetricRow) -> float:
-    assert row.floor is not None
-    if row.floor > 0:
-        return row.value / row.floor
-    return float("inf") if row.value > 0 else 1.0
-
-
-def _sentence(flags: Sequence[str], ratio: float, rows: dict[str, MetricRow]) -> str:
-    near = f"sliced W1 is {ratio:.3g} times its floor"
-    recall = f"recall {rows['recall'].value:.2f} where the data have {rows['recall'].floor:.2f}"
-    troubles = {
-        "memorised": "it returns training samples",
-        "collapsed": f"it has collapsed onto a few kinds of samples ({recall})",
-        "far": f"it is far from the data ({near})",
-    }
+    flags = [name for name, holds in _failures(by_name, memory).items() if holds]
     if flags:
-        return f"The generator fails: {' and '.join(troubles[flag] for flag in flags)}."
-    area = rows["c2st_auc"].value
-    doubts = [f"it lacks variety ({recall})"] if _ratio(rows["recall"]) < POOR else []
-    doubts += [f"a classifier tells its samples from real ones (AUC {area:.2f})"] if area > TOLD_APART else []
+        return Verdict(
+            f"The generator fails: {_listed([_reason(each, by_name) for each in flags])}.", tuple(flags), FAILED
+        )
+    needed = samples_needed(by_name)
+    if needed > _fewest(by_name):
+        return Verdict(_too_few(by_name, needed), (), UNDECIDED)
+    closeness, doubts = _closeness(by_name), _doubts(by_name)
     if doubts:
-        return f"The generated law is near the data ({near}), but {' and '.join(doubts)}."
-    closeness = "about as close to the held-out samples as training samples are" if ratio <= NEAR else "near the data"
-    return f"The generated law is {closeness}: {near}, {recall}."
+        return Verdict(f"The generated distribution is {closeness}, but {_listed(doubts)}.", (), DOUBTFUL)
+    hardly = f"a classifier hardly tells its samples from real ones (AUC {by_name['c2st_auc'].value:.2f})"
+    return Verdict(f"The generated distribution is {closeness}; {_recall(by_name)}, {hardly}.", (), GOOD)
+
+
+def tick_verdict(sliced_w1: float, floor: float, *, run: str) -> Verdict:
+    """What sliced W1 alone tells, before a run was evaluated: that it is far, or nothing.
+
+    Args:
+        sliced_w1: generated against held-out samples.
+        floor: training against held-out samples, in the same unit.
+        run: the run's folder, for the command that tells more.
+    """
+    ratio = _ratio(sliced_w1, floor)
+    measured = f"sliced W1 is {ratio:.3g} times its floor"
+    if ratio > FAR:
+        return Verdict(f"The generated distribution is far from the data: {measured}.", ("far",), FAILED)
+    return Verdict(
+        f"Not judged yet: {measured}, but sliced W1 alone does not tell sharp samples from blurred ones. "
+        f"wassergan evaluate {run} does.",
+        (),
+        UNDECIDED,
+    )
+
+
+def samples_needed(rows: Mapping[str, MetricRow]) -> int:
+    """How many samples on each side would tell a good generator from a poor one, by the errors of the floors.
+
+    Args:
+        rows: metrics by name; the spread of sliced W1's floor shrinks like one over the root of the number.
+    """
+    distance, recall = rows["sliced_w1"], rows["recall"]
+    needed = [float(LEARNABLE)]
+    if recall.floor:
+        needed.append((SURE * 0.5 / (POOR * recall.floor)) ** 2)
+    if distance.floor and distance.floor_spread:
+        tolerated = (NEAR - 1) * distance.floor / 2
+        needed.append(_count(distance) * (distance.floor_spread / tolerated) ** 2)
+    return math.ceil(max(needed))
+
+
+def _failures(rows: Mapping[str, MetricRow], memory: Memorisation) -> dict[str, bool]:
+    distance = rows["sliced_w1"]
+    spare = 2 * (distance.floor_spread or 0.0)
+    lacking = all(_significant(rows[name]) and _of_floor(rows[name]) < POOR for name in ("recall", "coverage"))
+    return {
+        "memorised": memory.flagged,
+        "collapsed": lacking and _of_floor(rows["own_distance"]) < CROWDED,
+        "disjoint": any(_is_disjoint(rows[name]) for name in ("precision", "coverage")),
+        "exposed": _is_exposed(rows["c2st_auc"]),
+        "far": _ratio(distance.value, _floor(distance) + spare) > FAR,
+    }
+
+
+def _reason(flag: str, rows: Mapping[str, MetricRow]) -> str:
+    match flag:
+        case "memorised":
+            return "it returns training samples"
+        case "collapsed":
+            return f"it has collapsed onto a few kinds of samples ({_recall(rows)})"
+        case "disjoint":
+            shares = (f"{name} {rows[name].value:.2g} where the data have {_floor(rows[name]):.2g}" for name in _PAIR)
+            return f"its samples and the data hardly meet ({', '.join(shares)})"
+        case "exposed":
+            return f"a classifier tells its samples from real ones nearly always (AUC {rows['c2st_auc'].value:.2f})"
+        case _:
+            return f"it is far from the data ({_distance(rows)})"
+
+
+_PAIR = ("precision", "coverage")
+
+
+def _doubts(rows: Mapping[str, MetricRow]) -> list[str]:
+    area = rows["c2st_auc"].value
+    found = [f"it lacks variety ({_recall(rows)})"] if _of_floor(rows["recall"]) < POOR else []
+    if _of_floor(rows["precision"]) < POOR:
+        precision = rows["precision"]
+        found.append(f"many samples lie off the data (precision {precision.value:.2f} of {_floor(precision):.2f})")
+    if area > TOLD_APART:
+        found.append(f"a classifier tells its samples from real ones (AUC {area:.2f})")
+    return found
+
+
+def _closeness(rows: Mapping[str, MetricRow]) -> str:
+    if _of_floor(rows["sliced_w1"]) <= NEAR and not _doubts(rows):
+        return f"about as close to the held-out samples as training samples are: {_distance(rows)}"
+    return f"near the data ({_distance(rows)})"
+
+
+def _too_few(rows: Mapping[str, MetricRow], needed: int) -> str:
+    distance = rows["sliced_w1"]
+    spread = 100 * (distance.floor_spread or 0.0) / (_floor(distance) or 1.0)
+    return (
+        f"Too few samples to judge: {_fewest(rows)} a side, where about {needed} would tell; the floor of sliced W1 "
+        f"itself varies by {spread:.0f} % from one draw of the data to the next ({_distance(rows)}). Hold out more "
+        "with --heldout, or name more data with --against."
+    )
+
+
+def _listed(reasons: Sequence[str]) -> str:
+    return "; ".join([*reasons[:-2], " and ".join(reasons[-2:])])
+
+
+def _is_disjoint(row: MetricRow) -> bool:
+    return _count(row) * _floor(row) >= HITS and _of_floor(row) < DISJOINT
+
+
+def _is_exposed(row: MetricRow) -> bool:
+    """Whether a classifier is hardly ever wrong, where it could not tell training from held-out samples."""
+    error = math.sqrt(2 * _count(row) + 1) / (math.sqrt(12) * _count(row))  # of a classifier that guesses
+    return row.value > EXPOSED and _floor(row) < TOLD_APART and row.value - 0.5 > SURE * error
+
+
+def _significant(row: MetricRow) -> bool:
+    """Whether a share is below its floor by more than two binomial samples differ."""
+    shared = (row.value + _floor(row)) / 2
+    return _floor(row) - row.value > SURE * math.sqrt(2 * shared * (1 - shared) / _count(row))
+
+
+def _fewest(rows: Mapping[str, MetricRow]) -> int:
+    return min(_count(rows[name]) for name in ("sliced_w1", "recall", "c2st_auc"))
+
+
+def _count(row: MetricRow) -> int:
+    return min(row.generated, row.reference)
+
+
+def _floor(row: MetricRow) -> float:
+    assert row.floor is not None
+    return row.floor
+
+
+def _of_floor(row: MetricRow) -> float:
+    return _ratio(row.value, _floor(row))
+
+
+def _ratio(value: float, floor: float) -> float:
+    if floor > 0:
+        return value / floor
+    return math.inf if value > 0 else 1.0
+
+
+def _distance(rows: Mapping[str, MetricRow]) -> str:
+    return f"sliced W1 is {_of_floor(rows['sliced_w1']):.3g} times its floor"
+
+
+def _recall(rows: Mapping[str, MetricRow]) -> str:
+    return f"recall {rows['recall'].value:.2f} where the data have {_floor(rows['recall']):.2f}"

@@ -1,5 +1,5 @@
 """A run folder as one page."""
 
-from wassergan.report.page import verdict, write_report
+from wassergan.report.page import write_report
 
-__all__ = ["verdict", "write_report"]
+__all__ = ["write_report"]

@@ -12,17 +12,11 @@ import jinja2
 from plotly.offline import get_plotlyjs
 
 from wassergan.errors import UserError
+from wassergan.evaluation.verdict import FAILED, UNDECIDED, tick_verdict
 from wassergan.files import write_text
 from wassergan.report.charts import charts_of
 
 MOST_GRIDS, GRID_BYTES = 48, 4 * 2**20  # of the sample grids over training that the page holds
-# Sliced W1 over its floor, up to which each sentence holds.
-_VERDICTS = (
-    (1.25, "The generated law is about as close to the held-out samples as the training samples are."),
-    (2.0, "The generated law is near the data; more training may bring it nearer."),
-    (4.0, "The generated law has the rough shape of the data; train longer, or try another recipe."),
-    (float("inf"), "The generated law is still far from the data."),
-)
 _ARROWS = {"lower": "lower is better", "higher": "higher is better", "near_floor": "near the floor is best"}
 
 
@@ -47,7 +41,7 @@ def write_report(summary: Mapping[str, Any], log: Sequence[dict[str, Any]], fold
         summary=summary,
         settings={name: value for name, value in summary["settings"].items() if value is not None},
         environment=_json(folder / "environment.json"),
-        verdict=metrics["verdict"] if metrics else {"sentence": verdict(*_distance(summary)), "flags": []},
+        verdict=_verdict(metrics, summary),
         rows=_rows(summary, log),
         grids=_grids(folder / "samples"),
         charts=charts,
@@ -66,10 +60,13 @@ def write_report(summary: Mapping[str, Any], log: Sequence[dict[str, Any]], fold
     write_text(path, page)
 
 
-def verdict(sliced_w1: float, floor: float) -> str:
-    """One sentence on how near the generated law is, from sliced W1 and its floor (same units)."""
-    ratio = sliced_w1 / floor if floor > 0 else float("inf")
-    return next(sentence for limit, sentence in _VERDICTS if ratio <= limit)
+def _verdict(metrics: Any, summary: Mapping[str, Any]) -> Mapping[str, Any]:
+    """That of the evaluation; before there is one, what the ticks tell."""
+    if not metrics:
+        return tick_verdict(*_distance(summary), run=summary["run"]).as_dict()
+    found = metrics["verdict"]
+    # Evaluations of earlier releases have no level.
+    return {"level": FAILED if found["flags"] else UNDECIDED, **found}
 
 
 def _distance(summary: Mapping[str, Any]) -> tuple[float, float]:

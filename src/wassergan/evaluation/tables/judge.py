@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from wassergan.errors import UserError
-from wassergan.evaluation.judge import LEAST, METRICS, Metric, MetricRow, Told, sides
+from wassergan.evaluation.judge import LEAST, METRICS, Metric, MetricRow, Told, floor_spread, sides
 from wassergan.evaluation.tables.columns import Rows, TableColumn
 from wassergan.evaluation.tables.copies import exact_copies
 from wassergan.evaluation.tables.marginals import invalid_share, marginal_distance, missing_gap
@@ -237,12 +237,13 @@ def _vectors(metric: Metric, case: Case, seed: int) -> list[TableRow]:
     samples = (each.vectors for each in (case.generated, case.training, case.independent))
     real, fake, *others = sides(metric, case.heldout.vectors, *samples)
     values = [metric.measure(real, each, seed) for each in (fake, *others)]
+    spread = floor_spread(metric, real, others[0], seed)
     found = []
     for (name, label, better), value, floor, apart in zip(metric.rows, *values, strict=True):
         three = (value[0], floor[0], apart[0])
         row = _row(case, name, label, better, three, metric.note)
         row = replace(row, error=value[1], floor_error=floor[1], independent_error=apart[1], features=CODED)
-        found.append(replace(row, generated=len(fake), reference=len(real)))
+        found.append(replace(row, generated=len(fake), reference=len(real), floor_spread=spread))
     return found
 
 
