@@ -110,7 +110,9 @@ def _moments(name: str, array: Any) -> TypedColumn:
     if kind.unit == "ns":  # dates and times are told apart to the microsecond
         coarse = pyarrow.timestamp("us", kind.tz)
         array = compute.floor_temporal(array, unit="microsecond").cast(coarse, safe=False)
-    return TypedColumn(name, "date", _floats(array.cast("int64")), unit=MICROSECONDS.get(kind.unit, 1))
+    return TypedColumn(
+        name, "date", _floats(array.cast("int64")), unit=MICROSECONDS.get(kind.unit, 1), zone=kind.tz or ""
+    )
 
 
 def _times(array: Any) -> Any:

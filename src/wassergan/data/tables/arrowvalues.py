@@ -22,7 +22,7 @@ def usual_type(column: ColumnCodec) -> Any:
     if isinstance(column.form, NumberForm):
         return pyarrow.int64() if column.form.whole else pyarrow.float64()
     if isinstance(column.form, DateForm) and not column.form.of_day:
-        return pyarrow.date32() if "%H" not in column.form.format else pyarrow.timestamp("us")
+        return pyarrow.timestamp("us", column.form.zone or None) if column.form.layout.has_time else pyarrow.date32()
     return pyarrow.string()
 
 
@@ -107,6 +107,8 @@ def _found(column: ColumnCodec, values: Values, kind: Any) -> Any:
         return pyarrow.nulls(len(values))
     if isinstance(form, LevelForm):
         return _levels(form, values.astype(np.int64), kind)
+    if isinstance(form, DateForm) and form.whole:
+        return pyarrow.array(form.plain(values)).cast(kind)
     if isinstance(form, DateForm):
         return _moments(pyarrow.array(form.moments(values).astype(np.int64)), kind)
     if types.is_decimal(kind):

@@ -209,8 +209,8 @@ class TableCodec:
 
 
 def _rounded(values: Values, column: ColumnCodec) -> Values:
-    if isinstance(column.form, NumberForm):
-        bounds = column.coding
-        assert isinstance(bounds, NumberCoding)
-        return column.form.rounded(values).clip(bounds.low, bounds.high)
-    return np.round(values)
+    if isinstance(column.form, LevelForm):
+        return np.round(values)
+    assert isinstance(column.coding, NumberCoding)
+    bounds = column if column.since else column.coding
+    return column.form.fitted(values, bounds.low, bounds.high)

@@ -59,11 +59,13 @@ class Misfit:
         pattern: the format.
         fits: which of the texts are in it, (levels,).
         other: a format of others; else empty.
+        together: how many texts are in either.
     """
 
     pattern: str
     fits: NDArray[np.bool_]
     other: str = ""
+    together: int = 0
 
 
 def find_dates(levels: Sequence[str], *, order: Sequence[str] = ()) -> Reading | None:
@@ -94,7 +96,7 @@ def most_fit(levels: Sequence[str]) -> Misfit | None:
     pattern, fits = max(found, key=lambda each: int(each[1].sum()))
     rest = [(other, int((also & ~fits).sum())) for other, also in found]
     other, more = max(rest, key=lambda each: each[1])
-    return Misfit(pattern, fits, other if more else "")
+    return Misfit(pattern, fits, other if more else "", int(fits.sum()) + more)
 
 
 def read_all(levels: Sequence[str], pattern: str, zone: str = "", pivot: int | None = None) -> Reading | None:
@@ -132,33 +134,34 @@ def read_all(levels: Sequence[str], pattern: str, zone: str = "", pivot: int | N
 def _reads_alike(levels: Sequence[str], pattern: str, other: Reading) -> bool:
     layout = date_format(pattern)
     try:
-        return [layout.read(text, pivot=other.pivot) for text in levels] == other.micros[: len(levels)].tolist()
+        same = [layout.read(text, pivot=other.pivot) for text in levels]
+        return bool(same == other.micros[: len(levels)].tolist())
     except (ValueError, KeyError, OverflowError):
         return False
 
 
 def _iso(levels: Sequence[str], pattern: str) -> Whole | None:
     """What NumPy reads and writes as fast as it comes; None where it does not."""
-    unit = {"%Y-%m-%d": "D", "%Y-%m-%d %H:%M:%S": "s", "%Y-%m-%dT%H:%M:%S": "s"}.get(pattern)
-    size = 19 if unit == "s" else 10
-    if unit is None or any(len(text) != size or text[4] != "-" or not text.isascii() for text in levels):
+    size = {"%Y-%m-%d": 10, "%Y-%m-%d %H:%M:%S": 19, "%Y-%m-%dT%H:%M:%S": 19}.get(pattern)
+    if size is None or any(len(text) != size or text[4] != "-" or not text.isascii() for text in levels):
         return None
     try:
         moments = np.array(levels, "datetime64[us]")
     except (ValueError, OverflowError):
         return None
     gap = " " if " " in pattern else "T"
-    written = [text.replace("T", gap) for text in np.datetime_as_string(moments, unit=unit).tolist()]
+    texts = np.datetime_as_string(moments, unit="D" if size == 10 else "s").tolist()
+    written = [text.replace("T", gap) for text in texts]
     return moments.astype(np.int64) if written == list(levels) else None
 
 
-class NoZone(UserError):
+class NoZoneError(UserError):
     """Offsets that no time zone has."""
 
 
-def _no_zone(levels: Sequence[str], offsets: Sequence[int]) -> NoZone:
+def _no_zone(levels: Sequence[str], offsets: Sequence[int]) -> NoZoneError:
     first, other = levels[0], levels[next(i for i, each in enumerate(offsets) if each != offsets[0])]
-    return NoZone("The offsets from UTC are those of no time zone", found=f"'{first}' and '{other}'")
+    return NoZoneError("The offsets from UTC are those of no time zone", found=f"'{first}' and '{other}'")
 
 
 def _offset_in(layout: DateFormat, text: str, moment: int, pivot: int) -> int:
@@ -236,7 +239,8 @@ def _likeliest(fitting: Sequence[Reading], levels: Sequence[str], order: Sequenc
 
 def _of_month(micros: Whole) -> Whole:
     days = (micros // DAY).astype("datetime64[D]")
-    return (days - days.astype("datetime64[M]")).astype(np.int64)
+    of_month: Whole = (days - days.astype("datetime64[M]")).astype(np.int64)
+    return of_month
 
 
 def candidates(levels: Sequence[str]) -> tuple[str, ...]:
@@ -351,10 +355,8 @@ def _days_of(before: str, after: str) -> list[tuple[str, str]]:
         return []
     found = []
     for codes in _assigned(numbers, pieces):
-        filled, rest = [], list(codes)
-        for piece in pieces:
-            filled.append(rest.pop(0) if piece == "#" else piece)
-        pattern = "".join(filled)
+        rest = iter(codes)
+        pattern = "".join(next(rest) if piece == "#" else piece for piece in pieces)
         left, _, right = pattern.partition(cut)
         found.append((left, right))
     return found
@@ -376,7 +378,7 @@ def _assigned(numbers: Sequence[str], pieces: Sequence[str]) -> list[tuple[str, 
     sizes = [len(number) for number in numbers]
     named = any(piece.endswith(("b", "B")) and piece.startswith("%") for piece in pieces)
     if "W" in pieces:
-        return {2: [("%G", "%V")], 3: [("%G", "%V", "%u")]}.get(len(sizes), [])
+        return [("%G", "%V", "%u")[: len(sizes)]] if len(sizes) in (2, 3) else []
     if "Q" in pieces:
         return [("%Y", "%q"), ("%q", "%Y")] if len(sizes) == 2 else []
     if named:

@@ -15,8 +15,21 @@ from typing import Any
 
 from wassergan.data.tables.zones import offset_at
 
-MONTHS = tuple("January February March April May June July August September October November December".split())
-WEEKDAYS = tuple("Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split())
+MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 EPOCH_DAY = date(1970, 1, 1).toordinal()
 SECOND, MINUTE, DAY = 1_000_000, 60_000_000, 86_400_000_000
 USUAL_PIVOT = 69  # two digits from here on are years of the 1900s, as in POSIX
@@ -56,34 +69,32 @@ def _names(field: str, names: tuple[str, ...], first: int) -> Code:
 
 
 def _digits(field: str, pattern: str, layout: str) -> Code:
-    return Code(field, pattern, int, lambda moment: layout % moment[field])
+    return Code(field, pattern, int, lambda moment: format(moment[field], layout))
 
 
 def _cased(style: str, names: tuple[str, ...]) -> tuple[str, ...]:
-    change = {"": str, "^": str.upper, "~": str.lower}[style]
-    return tuple(map(change, names))
+    return tuple(name.upper() if style == "^" else name.lower() if style == "~" else name for name in names)
 
 
 def _codes() -> dict[str, Code]:
     two = r"[0-9]{2}"
     codes = {
-        "Y": _digits("Y", "[0-9]{4}", "%04d"),
-        "G": _digits("G", "[0-9]{4}", "%04d"),
-        "y": Code("y", two, int, lambda moment: "%02d" % (moment["Y"] % 100)),
-        "-y": Code("y", "[0-9]{1,2}", int, lambda moment: "%d" % (moment["Y"] % 100)),
-        "j": _digits("j", "[0-9]{3}", "%03d"),
-        "-j": _digits("j", "[0-9]{1,3}", "%d"),
-        "u": _digits("u", "[1-7]", "%d"),
-        "w": Code("u", "[0-6]", lambda text: int(text) or 7, lambda moment: "%d" % (moment["u"] % 7)),
-        "q": _digits("q", "[1-4]", "%d"),
-        "s": Code("s", "-?[0-9]{1,12}", int, lambda moment: "%d" % moment["s"]),
+        "Y": _digits("Y", "[0-9]{4}", "04d"),
+        "G": _digits("G", "[0-9]{4}", "04d"),
+        "y": Code("y", two, int, lambda moment: f"{moment['Y'] % 100:02d}"),
+        "-y": Code("y", "[0-9]{1,2}", int, lambda moment: str(moment["Y"] % 100)),
+        "j": _digits("j", "[0-9]{3}", "03d"),
+        "-j": _digits("j", "[0-9]{1,3}", "d"),
+        "u": _digits("u", "[1-7]", "d"),
+        "w": Code("u", "[0-6]", lambda text: int(text) or 7, lambda moment: str(moment["u"] % 7)),
+        "q": _digits("q", "[1-4]", "d"),
+        "s": Code("s", "-?[0-9]{1,12}", int, lambda moment: str(moment["s"])),
     }
     for field in "mdHIMSUWV":
-        codes[field] = _digits(field, two, "%02d")
-        codes["-" + field] = _digits(field, "[0-9]{1,2}", "%d")
+        codes[field] = _digits(field, two, "02d")
+        codes["-" + field] = _digits(field, "[0-9]{1,2}", "d")
     for letter, field in (("e", "d"), ("k", "H"), ("l", "I")):
-        codes[letter] = Code(field, " [0-9]|[0-9]{2}", int, codes[field].write)
-        codes[letter] = Code(field, " [0-9]|[0-9]{2}", int, lambda moment, field=field: "%2d" % moment[field])  # type: ignore[misc]
+        codes[letter] = _digits(field, " [0-9]|[0-9]{2}", "2d")
     for style in ("", "^", "~"):
         short_months = tuple(name[:3] for name in MONTHS)
         short_days = tuple(name[:3] for name in WEEKDAYS)
@@ -123,7 +134,7 @@ def _fraction(style: str, count: str) -> Code:
         def write(moment: Moment) -> str:
             return f"{moment['f']:06d}".ljust(digits, "0")[:digits]
 
-        return Code("f", "[0-9]{%d}" % digits, lambda text: _micro(text), write)
+        return Code("f", f"[0-9]{{{digits}}}", _micro, write)
 
     def optional(moment: Moment) -> str:
         if moment["f"] == 0:
@@ -131,7 +142,7 @@ def _fraction(style: str, count: str) -> Code:
         text = f"{moment['f']:06d}"
         return "." + (text.ljust(digits, "0")[:digits] if count else text.rstrip("0"))
 
-    pattern = r"(?:\.[0-9]{%d})?" % digits if count else r"(?:\.[0-9]{1,9})?"
+    pattern = rf"(?:\.[0-9]{{{digits}}})?" if count else r"(?:\.[0-9]{1,9})?"
     return Code("f", pattern, lambda text: _micro(text[1:]), optional)
 
 

@@ -1,6 +1,5 @@
 """How the values of a column are written: as text, and as Arrow arrays. Plain data, kept in every checkpoint."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
@@ -102,13 +101,13 @@ class NumberForm:
             number = float(bare or "")
         except ValueError:
             raise ValueError(text) from None
-        if not math.isfinite(number):
-            raise ValueError(text)
         return number
 
     def told(self, example: float) -> str:
         """In words: what is particular about how a number is written, as one of them shows."""
-        parts = [] if self.dress.is_plain and self.mantissa < 0 else [f"written as {self.texts(np.array([example]))[0]}"]
+        parts = (
+            [] if self.dress.is_plain and self.mantissa < 0 else [f"written as {self.texts(np.array([example]))[0]}"]
+        )
         if self.grid is not None:
             parts.append(self.grid.told(decimals=self.decimals or 0))
         elif self.decimals and parts:
@@ -296,7 +295,9 @@ class DateForm:
 def form_from_state(state: Mapping[str, Any]) -> NumberForm | LevelForm | DateForm:
     """The inverse of a form's `state`."""
     kinds: dict[str, type[Any]] = {each.kind: each for each in (NumberForm, LevelForm, DateForm)}
-    values = {name: tuple(each) if isinstance(each, list) else each for name, each in state.items() if name != "form"}
+    values: dict[str, Any] = {
+        name: tuple(each) if isinstance(each, list) else each for name, each in state.items() if name != "form"
+    }
     if "grid" in values:
         values["grid"] = grid_from_state(values["grid"])
     if "dress" in values:

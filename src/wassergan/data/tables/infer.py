@@ -1,5 +1,6 @@
 """From columns as they stand in a file to columns of numbers, with the way back: what kind each is, and why."""
 
+import json
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -10,11 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wassergan.data.tables.arrowfile import whole_limits
-from wassergan.data.tables.forms import MICROSECONDS, DateForm, LevelForm, NumberForm, Values, date_values
+from wassergan.data.tables.date_finding import Misfit, NoZoneError, most_fit, zone_is_known
+from wassergan.data.tables.forms import MICROSECONDS, DateForm, LevelForm, NumberForm, Values
+from wassergan.data.tables.grids import with_date_grid, with_number_grid
 from wassergan.data.tables.identifiers.identifier import Identifier
 from wassergan.data.tables.identifiers.recognise import identifier_of, is_index, key_of_numbers, key_of_texts
 from wassergan.data.tables.raw import OddColumn, RawTable, TextColumn, TypedColumn
 from wassergan.data.tables.schema import ColumnWish, Schema
+from wassergan.data.tables.text_columns import (
+    Found,
+    are_codes,
+    dates_of,
+    decimal_of,
+    different_units,
+    numbers_of,
+    numeric_levels,
+)
 from wassergan.errors import UserError
 
 MISSING_TEXTS = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "null", "NULL", "None", "<NA>", "NaT")
@@ -53,16 +65,13 @@ TURN_ROUNDING = 1e-4  # of a turn: π is also written 3.142
 TURN_EDGE = 0.01  # of a turn; angles that are even have as large a share of the rows there
 TURN_EDGE_SHARE = 0.25  # of that share is seen at both ends, or numbers are no angles
 TURN_EDGE_ROWS = 3
-MOST_DECIMALS_WRITTEN = 12
-_WHOLE = re.compile(r"[+-]?(0|[1-9]\d*)")
-_DECIMAL = re.compile(r"[+-]?(0|[1-9]\d*)?\.(\d*)")
-_NUMBER = re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d+)?")  # no leading zeros: 00501 is a label
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
-_LOOKS_LIKE_A_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ]\d.*)?|\d{1,2}:\d{2}(:\d{2}.*)?")
-_ZONE = re.compile(r"(Z|[+-]\d{2}:?\d{2})$")
-_DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y")
-_TIMES = ("%H:%M:%S", "%H:%M", "%H:%M:%S.%f")
-FORMATS = (*_DAYS, *(f"{day}{gap}{time}" for day in _DAYS for time in _TIMES for gap in (" ", "T")), *_TIMES)
+DATES_NEEDED = 10  # different texts that are dates, before one that is none is a mistake
+BAD_SHOWN = 3
+ORDER_ROWS = 2000
+SPARSE = 4
+LONGEST_CATEGORY_CODE = 6  # digits; of longer codes that are all different each is an identifier
+WHOLE_DATES = (10**5, 10**14)  # whole numbers that may be dates such as 202405 or 20240519123000
 BOOLEANS = ({"true", "false"},)
 
 
@@ -108,12 +117,15 @@ def infer_columns(
         UserError: a column has no values, mixes numbers and text, has too many levels, or does not fit the schema.
     """
     schema.check_names([column.name for column in table.columns])
-    columns = []
+    columns: list[Column] = []
+    decimal: str | None = None
     for raw in table.columns:
         wish = schema.columns.get(raw.name, ColumnWish())
         if wish.kind == "drop":
             continue
-        reader = _Inference(table, raw.name, wish, schema)
+        if decimal is None and isinstance(raw, TextColumn):
+            decimal = decimal_of(table)
+        reader = _Inference(table, raw.name, wish, schema, decimal or "")
         if isinstance(raw, OddColumn):
             raise reader.odd(raw)
         try:
@@ -129,6 +141,8 @@ def infer_columns(
                 report(f"Left out column {raw.name} of {table.name}: {found}.")
         except _LeftOut as reason:
             report(f"Left out {f'column {raw.name}' if raw.name else 'the unnamed column'} of {table.name}: {reason}.")
+        for note in [] if wish.like else dict.fromkeys(reader.notes):
+            report(f"Column {raw.name} of {table.name} {note}.")
     if not columns:
         raise UserError(f"{table.name} has no column to learn", mend="name kinds in a --schema file")
     return tuple(columns)
@@ -149,8 +163,9 @@ class _IsKey(Exception):  # noqa: N818  # not an error
 class _Inference:
     """What one column holds."""
 
-    def __init__(self, table: RawTable, name: str, wish: ColumnWish, schema: Schema) -> None:
-        self._table, self._name, self._wish = table, name, wish
+    def __init__(self, table: RawTable, name: str, wish: ColumnWish, schema: Schema, decimal: str) -> None:
+        self._table, self._name, self._wish, self._decimal = table, name, wish, decimal
+        self.notes: list[str] = []
         self._kind = "number" if wish.kind == "angle" else wish.kind
         told = wish.missing if wish.missing is not None else schema.missing
         usual = () if table.arrow_schema else MISSING_TEXTS  # Arrow has a value of its own for what is missing
@@ -169,6 +184,9 @@ class _Inference:
         there = raw.values[~np.isnan(raw.values)]
         if len(there) == 0:
             return self._empty(raw.values, "NaN" if raw.nan else "")
+        dates = self._whole_dates(raw.values) if raw.whole and self._kind in (None, "date") else None
+        if dates is not None:
+            return dates
         if raw.whole and self._kind in (None, "id"):
             numbers = there.astype(np.int64) if raw.exact is None else raw.exact[~np.isnan(raw.values)]
             self._check_index(numbers)
@@ -187,7 +205,7 @@ class _Inference:
             return Column(self._name, "boolean", raw.values, form)
         if raw.kind == "date":
             unit, values = _coarsest(raw.values, raw.unit)
-            return Column(self._name, "date", values, _typed_dates(unit))
+            return self._date(values, _typed_dates(unit, raw.zone), "")
         if raw.whole and _is_row_number(there):
             raise _LeftOut("it numbers the rows")
         return self._number(raw.values, _typed_numbers(raw, there), "NaN" if raw.nan else "")
@@ -214,7 +232,7 @@ class _Inference:
             own = tuple(map(bool, own))
         elif raw.kind == "date":
             unit, found = _coarsest(found, raw.unit)
-            form, own = _typed_dates(unit), ()
+            form, own = _typed_dates(unit, raw.zone), ()
         elif not raw.whole:
             form, own = _typed_numbers(raw, found), () if raw.places is not None else own
         texts = tuple(map(str, own)) if raw.whole or raw.kind == "boolean" else tuple(form.texts(found))
@@ -248,6 +266,7 @@ class _Inference:
 
     def _text(self, raw: TextColumn, nothing: set[str]) -> Column:
         """The same, where some texts stand for a missing value."""
+        self.notes.clear()
         missing = [code for code, level in enumerate(raw.levels) if level.strip() in nothing]
         counts = np.bincount(raw.codes[raw.codes >= 0], minlength=len(raw.levels))
         gone = max(missing, key=lambda code: int(counts[code]), default=None)
@@ -281,42 +300,165 @@ class _Inference:
         if raw.declared and kind in (None, "category"):
             return self._category(levels, codes, token, own, ordered=True)
         if kind == "number":
-            return self._numbers(levels, codes, token, required=True)
+            return self._wished(raw, levels, codes, token, numbers_of)
         if kind == "date":
-            found = self._dates(levels, codes, token)
-            if found is None:
-                raise self._no_date(levels)
-            return found
+            return self._wished(raw, levels, codes, token, dates_of)
         if kind in ("category", "boolean"):
             return self._category(levels, codes, token, own)
         if {level.lower() for level in levels} in BOOLEANS and len(levels) == 2:
             return self._booleans(levels, codes, token)
-        shape = _shares(levels, counts)
-        if shape.numbers == 1:
-            return self._numbers(levels, codes, token)
-        if shape.numbers > MIXED_SHARE and shape.distinct_numbers > FEW_ROWS:
-            raise self._mixed(raw, levels)
-        if _LOOKS_LIKE_A_DATE.match(levels[0]):
-            found = self._dates(levels, codes, token)
-            if found is not None:
-                return found
-        self._leave_out_text(levels, int((codes >= 0).sum()), token, len(codes))
+        return self._undeclared(raw, levels, codes, counts, token, own)
+
+    def _undeclared(
+        self,
+        raw: TextColumn,
+        levels: list[str],
+        codes: NDArray[np.int64],
+        counts: NDArray[np.int64],
+        token: str,
+        own: tuple[object, ...],
+    ) -> Column:
+        """A column of text of which nobody says what it holds."""
+        count = int((codes >= 0).sum())
+        dates = self._found_dates(raw, levels, codes)
+        if dates is not None:
+            return self._date_column(dates, codes, token)
+        self._refuse_other_dates(raw, levels)
+        if are_codes(levels, count):
+            if len(levels) == count and not _is_short_code(levels):
+                self._leave_out_text(levels, count, token, len(codes))
+            return self._category(levels, codes, token, own)
+        numbers = self._find(levels, numbers_of)
+        if numbers is not None:
+            return self._numbers(levels, codes, token, numbers)
+        numeric = numeric_levels(levels)
+        if counts[numeric].sum() > MIXED_SHARE * counts.sum() and numeric.sum() > FEW_ROWS:
+            raise self._mixed(raw, levels, numeric)
+        self._refuse_other_units(raw, levels, count)
+        self._leave_out_text(levels, count, token, len(codes))
         return self._category(levels, codes, token, own)
 
-    def _numbers(self, levels: list[str], codes: NDArray[np.int64], token: str, *, required: bool = False) -> Column:
+    def _find(self, levels: list[str], finder: Callable[..., Found | None]) -> Found | None:
+        """What texts hold: as in a table that was learnt, or found out."""
+        if self._wish.like is not None:
+            form = self._wish.like
+            try:
+                return Found(form, form.read(levels))
+            except ValueError:
+                return None
+        if finder is dates_of:
+            return dates_of(levels, self._wish)
+        delimiter = self._table.dialect.get("delimiter", "")
+        return finder(levels, self._wish, evidence=self._decimal, delimiter=delimiter)
+
+    def _wished(
+        self,
+        raw: TextColumn,
+        levels: list[str],
+        codes: NDArray[np.int64],
+        token: str,
+        finder: Callable[..., Found | None],
+    ) -> Column:
+        """A column of numbers or dates, as the schema says."""
         try:
-            numbers = np.array([float(level) for level in levels])
-        except ValueError as error:
-            raise UserError(
-                f"{self._where} does not hold numbers alone",
-                found=f"{str(error).rpartition(': ')[2]}",
-                mend="mend the values, or name them under 'missing' in the schema",
-            ) from error
+            found = self._find(levels, finder)
+        except NoZoneError as error:
+            raise self._no_zone(error) from error
+        if found is None and self._wish.invalid == "missing":
+            return self._without_invalid(raw, levels, codes, token, finder)
+        if found is None and finder is dates_of:
+            raise self._no_date(raw, levels)
+        if found is None:
+            raise self._no_number(raw, levels)
+        if finder is dates_of:
+            return self._date_column(found, codes, token)
+        return self._numbers(levels, codes, token, found, required=True)
+
+    def _without_invalid(
+        self,
+        raw: TextColumn,
+        levels: list[str],
+        codes: NDArray[np.int64],
+        token: str,
+        finder: Callable[..., Found | None],
+    ) -> Column:
+        """The same, where what does not fit is missing."""
+        fits = self._fits(levels, is_date=finder is dates_of)
+        if fits is None or fits.all() or not fits.any():
+            raise self._no_date(raw, levels) if finder is dates_of else self._no_number(raw, levels)
+        bad = [level for level, is_good in zip(levels, fits, strict=True) if not is_good]
+        rows = int(np.isin(codes, np.flatnonzero(~fits)).sum())
+        shown = ", ".join(f"'{level}'" for level in bad[:BAD_SHOWN]) + (", ..." if len(bad) > BAD_SHOWN else "")
+        self.notes.append(f"holds {shown} in {rows} row{'s' * (rows > 1)}: taken as missing")
+        number = np.append(np.where(fits, np.cumsum(fits) - 1, -1), -1)
+        kept = [level for level, is_good in zip(levels, fits, strict=True) if is_good]
+        return self._wished(raw, kept, number[codes], token, finder)
+
+    def _fits(self, levels: list[str], *, is_date: bool) -> NDArray[np.bool_] | None:
+        """Which texts are dates, or numbers, like most of them."""
+        if not is_date:
+            found = [self._find([level], numbers_of) is not None for level in levels]
+            return np.array(found) if self._wish.is_dressed else numeric_levels(levels)
+        if self._wish.format is not None or self._wish.like is not None:
+            return np.array([self._find([level], dates_of) is not None for level in levels])
+        most = most_fit(levels)
+        return None if most is None else most.fits
+
+    def _found_dates(self, raw: TextColumn, levels: list[str], codes: NDArray[np.int64]) -> Found | None:
+        try:
+            reading = dates_of(levels, self._wish, order=_in_order(levels, codes))
+        except NoZoneError as error:
+            raise self._no_zone(error) from error
+        return reading
+
+    def _date_column(self, found: Found, codes: NDArray[np.int64], token: str) -> Column:
+        assert isinstance(found.form, DateForm)
+        self.notes.extend(found.notes)
+        return self._date(np.append(found.values, np.nan)[codes], found.form, token)
+
+    def _date(self, values: Values, form: DateForm, token: str) -> Column:
+        return Column(self._name, "date", values, with_date_grid(form, values, self._wish), missing=token)
+
+    def _whole_dates(self, values: Values) -> Column | None:
+        """Whole numbers of a type that are dates: 20240519."""
+        gone = np.isnan(values)
+        numbers, place = np.unique(values[~gone], return_inverse=True)
+        if not (numbers[0] >= WHOLE_DATES[0] and numbers[-1] < WHOLE_DATES[1]):
+            return None
+        texts = [str(int(number)) for number in numbers]
+        found = self._find(texts, dates_of)
+        if found is None or not isinstance(found.form, DateForm):
+            self._refuse_other_whole_dates(texts, values)
+            return None
+        self.notes.extend(found.notes)
+        dates = np.full(len(values), np.nan)
+        dates[~gone] = found.values[place]
+        return self._date(dates, replace(found.form, whole=True), "")
+
+    def _refuse_other_whole_dates(self, texts: list[str], values: Values) -> None:
+        most = most_fit(texts)
+        if most is None or most.fits.all() or not self._are_mostly_dates(most):
+            return
+        bad = texts[int((~most.fits).argmax())]
+        raise UserError(
+            f"{self._where} holds dates, and what is no date in {most.pattern}",
+            found=f"{bad} in {self._table.place(int((values == float(bad)).argmax()))}",
+            mend='mend it, or make the column a "number" in a --schema file',
+        )
+
+    def _are_mostly_dates(self, most: Misfit) -> bool:
+        return bool(most.fits.sum() >= DATES_NEEDED and most.fits.mean() >= MIXED_SHARE)
+
+    def _numbers(
+        self, levels: list[str], codes: NDArray[np.int64], token: str, found: Found, *, required: bool = False
+    ) -> Column:
+        numbers, form = found.values, found.form
+        assert isinstance(form, NumberForm)
         if not np.isfinite(numbers).all():
             place = int((~np.isfinite(numbers[codes]) & (codes >= 0)).argmax())
             raise UserError(f"{self._where} holds infinite values", found=f"the first in {self._table.place(place)}")
-        whole = all(_WHOLE.fullmatch(level.strip()) for level in levels)
-        if whole and not required:
+        whole = form.whole
+        if whole and not required and form.dress.is_plain:
             self._take_whole_texts(levels, codes, token)
         if whole and np.abs(numbers).max() > LARGEST_WHOLE:
             if len(levels) > DISTINCT_SHARE * (codes >= 0).sum():
@@ -324,9 +466,10 @@ class _Inference:
                 self._take_key(levels, why, token=token, missing=float((codes < 0).mean()))
             return self._category(levels, codes, token, ())
         values = np.append(numbers, np.nan)[codes]
-        if whole and not required and _is_row_number(values[codes >= 0]):
+        if whole and not required and form.dress.is_plain and _is_row_number(values[codes >= 0]):
             raise _LeftOut("it numbers the rows")
-        return self._number(values, _number_form(levels, whole=whole), token)
+        self.notes.extend(found.notes)
+        return self._number(values, form, token)
 
     def _number(self, values: Values, form: NumberForm, token: str) -> Column:
         low, high = self._wish.low, self._wish.high
@@ -337,6 +480,7 @@ class _Inference:
                 f"{self._where} holds values outside the bounds in the schema",
                 found=f"{values[row]:g} in {self._table.place(row)}",
             )
+        form = with_number_grid(form, values, self._wish, self._where)
         return Column(self._name, "number", values, form, low, high, token, self._turn(values))
 
     def _turn(self, values: Values) -> tuple[float, float] | None:
@@ -356,21 +500,6 @@ class _Inference:
         if self._wish.kind is not None or low is not None or high is not None:
             return None
         return next((turn for turn in TURNS if _within(there, turn) and _fills(there, turn)), None)
-
-    def _dates(self, levels: list[str], codes: NDArray[np.int64], token: str) -> Column | None:
-        zones = {match[0] if (match := _ZONE.search(level)) and ":" in level else "" for level in levels}
-        formats = [self._wish.format] if self._wish.format else list(FORMATS)
-        if len(zones) == 1 and (zone := zones.pop()) and not self._wish.format:
-            formats = [each + zone for each in FORMATS if "%H" in each]
-        for pattern in formats:
-            unit = _unit_of(pattern)
-            found = _parsed(levels, pattern, unit)
-            if found is not None:
-                break
-        else:
-            return None
-        form = _as_written(levels, found, pattern, unit)
-        return Column(self._name, "date", np.append(found, np.nan)[codes], form, missing=token)
 
     def _booleans(self, levels: list[str], codes: NDArray[np.int64], token: str) -> Column:
         order = sorted(levels, key=str.lower)
@@ -447,35 +576,88 @@ class _Inference:
         """A column without any value: it is written back so."""
         return Column(self._name, "category", values, LevelForm(()), missing=token)
 
-    def _no_date(self, levels: Sequence[str]) -> UserError:
-        wanted = self._wish.format or "one format that is known"
+    def _first(self, raw: TextColumn, level: str) -> str:
+        """Where a text stands first."""
+        return f"'{level[:40]}' in {self._table.place(int((raw.codes == raw.levels.index(level)).argmax()))}"
+
+    def _in_schema(self, entry: str) -> str:
+        return f'{{"columns": {{{json.dumps(self._name, ensure_ascii=False)}: {entry}}}}}'
+
+    def _no_date(self, raw: TextColumn, levels: list[str]) -> UserError:
+        fits, wanted = self._fits(levels, is_date=True), self._wish.format
+        if fits is None or not fits.any() or fits.all():
+            bad, wanted = levels[0], wanted or "a format that is known"
+        else:
+            bad = levels[int((~fits).argmax())]
+            most = most_fit(levels)
+            wanted = wanted or (most.pattern if most else "the format of the others")
         return UserError(
             f"{self._where} does not hold dates alone",
-            found=f"'{_first_without(levels, self._wish.format)}' is not in {wanted}",
-            mend='give their format in the schema: {"kind": "date", "format": "%d.%m.%Y"}',
+            found=f"{self._first(raw, bad)} is not in {wanted}",
+            mend='give their format in the schema: {"kind": "date", "format": "%d.%m.%Y"}, or say "invalid": "missing" '
+            "there to take such values as missing",
         )
 
-    def _mixed(self, raw: TextColumn, levels: Sequence[str]) -> UserError:
-        text = next(level for level in levels if not _NUMBER.fullmatch(level.strip()))
+    def _no_number(self, raw: TextColumn, levels: list[str]) -> UserError:
+        fits = self._fits(levels, is_date=False)
+        bad = levels[0] if fits is None or fits.all() else levels[int((~fits).argmax())]
+        return UserError(
+            f"{self._where} does not hold numbers alone",
+            found=self._first(raw, bad),
+            mend="mend the values, or name them under 'missing' in the schema",
+        )
+
+    def _no_zone(self, error: NoZoneError) -> UserError:
+        return UserError(
+            f"{self._where} holds offsets from UTC that are those of no time zone",
+            found=str(error).partition(": ")[2].rstrip("."),
+            mend="write its moments in UTC with the offset in a column of its own, or leave it out: "
+            + self._in_schema('"drop"'),
+        )
+
+    def _refuse_other_dates(self, raw: TextColumn, levels: list[str]) -> None:
+        """Refuse dates of which some are none, or are in another format."""
+        most = most_fit(levels)
+        if most is None or most.fits.sum() < DATES_NEEDED or most.fits.all():
+            return
+        bad = [level for level, fits in zip(levels, most.fits, strict=True) if not fits]
+        entry = json.dumps({"kind": "date", "format": most.pattern, "invalid": "missing"}, ensure_ascii=False)
+        missing = self._in_schema(entry)
+        if self._are_mostly_dates(most):
+            more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
+            raise UserError(
+                f"{self._where} holds dates, and what is no date in {most.pattern}",
+                found=self._first(raw, bad[0]) + more,
+                mend=f"mend it, or take it as missing with a --schema file: {missing}",
+            )
+        if most.other and most.together >= MIXED_SHARE * len(levels):
+            raise UserError(
+                f"{self._where} holds dates in two formats",
+                found=f"{most.pattern} and {most.other}, such as {self._first(raw, bad[0])}",
+                mend=f"write them all in one, or take those in the second as missing with a --schema file: {missing}",
+            )
+
+    def _refuse_other_units(self, raw: TextColumn, levels: list[str], count: int) -> None:
+        """Refuse numbers in different units that would be left out as text."""
+        units = different_units(levels)
+        if units is None or count < FEW_ROWS or len(levels) <= DISTINCT_SHARE * count:
+            return
+        raise UserError(
+            f"{self._where} holds numbers in different units",
+            found=f"{self._first(raw, units.first)}, {self._first(raw, units.other)}",
+            mend="put the unit into a column of its own, or leave it out: " + self._in_schema('"drop"'),
+        )
+
+    def _mixed(self, raw: TextColumn, levels: Sequence[str], numeric: NDArray[np.bool_]) -> UserError:
+        text = levels[int((~numeric).argmax())]
         row = int((raw.codes == raw.levels.index(text)).argmax())
         if _INFINITE.fullmatch(text.strip()):
             return UserError(f"{self._where} holds infinite values", found=f"the first in {self._table.place(row)}")
         return UserError(
             f"{self._where} mixes numbers and text",
-            found=f"'{text[:40]}' in {self._table.place(row)}",
+            found=self._first(raw, text),
             mend='mend it, name it under "missing", or make the column a category in a --schema file',
         )
-
-
-@dataclass(frozen=True)
-class _Shares:
-    numbers: float
-    distinct_numbers: int
-
-
-def _shares(levels: Sequence[str], counts: NDArray[np.int64]) -> _Shares:
-    numeric = np.array([_NUMBER.fullmatch(level.strip()) is not None for level in levels])
-    return _Shares(float(counts[numeric].sum() / counts.sum()), int(numeric.sum()))
 
 
 def _within(values: Values, turn: tuple[float, float]) -> bool:
@@ -495,18 +677,6 @@ def _is_row_number(values: Values) -> bool:
     return len(values) >= FEW_ROWS and bool((np.diff(values) == 1).all())
 
 
-def _number_form(levels: Sequence[str], *, whole: bool) -> NumberForm:
-    if whole:
-        return NumberForm(0, 0, whole=True)
-    matches = [_DECIMAL.fullmatch(level.strip()) or _WHOLE.fullmatch(level.strip()) for level in levels]
-    if not all(matches):
-        return NumberForm(None)
-    digits = [level.strip().partition(".")[2] for level in levels]
-    places, decimals = min(map(len, digits)), max(len(each.rstrip("0")) for each in digits)
-    # So many digits are what float64 prints where a sum did not come out even.
-    return NumberForm(None if decimals > MOST_DECIMALS_WRITTEN else decimals, places)
-
-
 def _typed_numbers(raw: TypedColumn, there: Values) -> NumberForm:
     if raw.whole:
         return NumberForm(0, 0, whole=True)
@@ -516,16 +686,30 @@ def _typed_numbers(raw: TypedColumn, there: Values) -> NumberForm:
     return NumberForm(next(fits, MOST_PLACES), raw.places)
 
 
-def _typed_dates(unit: int) -> DateForm:
-    written = "%Y-%m-%d" if unit == MICROSECONDS["day"] else "%Y-%m-%d %H:%M:%S"
-    return DateForm(written + (".%f" if unit == MICROSECONDS["microsecond"] else ""), unit)
+def _typed_dates(unit: int, zone: str) -> DateForm:
+    if unit == MICROSECONDS["day"] and not zone:
+        return DateForm("%Y-%m-%d", unit)
+    fraction = {MICROSECONDS["microsecond"]: ".%f", MICROSECONDS["millisecond"]: ".%3f"}.get(unit, "")
+    known = zone if not zone or zone_is_known(zone) else "UTC"
+    unit = min(unit, MICROSECONDS["minute"])
+    return DateForm(f"%Y-%m-%d %H:%M:%S{fraction}{'%:z' if zone else ''}", unit, zone=known)
+
+
+def _is_short_code(levels: Sequence[str]) -> bool:
+    """Whether digit strings are too short for each to be an identifier, and do not just count."""
+    longest = max(map(len, levels))
+    numbers = [int(level) for level in levels if level.isdecimal()]
+    return longest <= LONGEST_CATEGORY_CODE and max(numbers) - min(numbers) > SPARSE * len(numbers)
+
+
+def _in_order(levels: Sequence[str], codes: NDArray[np.int64]) -> list[str]:
+    """Texts in the order of the table, as many as show whether they ascend."""
+    return [levels[code] for code in codes[codes >= 0][:ORDER_ROWS].tolist()]
 
 
 def _decimals_of(values: Values) -> int | None:
-    for decimals in range(MOST_DECIMALS + 1):
-        if np.allclose(values, np.round(values, decimals), rtol=1e-9, atol=0):
-            return decimals
-    return None
+    fits = (digits for digits in range(MOST_DECIMALS + 1) if np.array_equal(values, np.round(values, digits)))
+    return next(fits, None)
 
 
 def _coarsest(values: Values, unit: int) -> tuple[int, Values]:
@@ -534,36 +718,3 @@ def _coarsest(values: Values, unit: int) -> tuple[int, Values]:
         if larger >= unit and np.array_equal(scaled, np.round(scaled), equal_nan=True):
             return larger, scaled
     return unit, values
-
-
-def _unit_of(pattern: str) -> int:
-    for code, name in (("%f", "microsecond"), ("%S", "second"), ("%M", "minute"), ("%H", "minute")):
-        if code in pattern:
-            return MICROSECONDS[name]
-    return MICROSECONDS["day"]
-
-
-def _as_written(levels: Sequence[str], values: Values, pattern: str, unit: int) -> DateForm:
-    """The form that writes the texts as they stand, with or without leading zeros."""
-    bare = pattern.replace("%d", "%-d").replace("%m", "%-m")
-    for each in (pattern, bare, pattern.replace("%H", "%-H"), bare.replace("%H", "%-H")):
-        if DateForm(each, unit).texts(values) == list(levels):
-            return DateForm(each, unit)
-    return DateForm(pattern, unit)
-
-
-def _parsed(levels: Sequence[str], pattern: str, unit: int) -> Values | None:
-    """Values of texts that are in the format; None if one is not."""
-    try:
-        date_values(levels[:20], pattern, unit)
-        return date_values(levels, pattern, unit)
-    except ValueError:
-        return None
-
-
-def _first_without(levels: Sequence[str], pattern: str | None) -> str:
-    patterns = (pattern,) if pattern else FORMATS
-    return next(
-        (level for level in levels if all(_parsed([level], each, _unit_of(each)) is None for each in patterns)),
-        levels[0],
-    )

@@ -14,12 +14,65 @@ MINUSES = ("-", "\u2212", "\u2013")
 Signs = tuple[str, str]  # decimal and thousands
 GROUPED_NUMBERS = 30
 LONGEST_AFFIX = 12
+PROBES = 200
 FEW_AFFIXES = 6  # more kinds of prefixes and suffixes than this are text
 CURRENCIES = frozenset(
-    "AED ARS AUD BGN BRL CAD CHF CLP CNY COP CZK DKK EGP EUR GBP HKD HUF IDR ILS INR JPY KES KRW MAD MXN MYR NGN NOK "
-    "NZD PEN PHP PKR PLN RON RSD RUB SAR SEK SGD THB TRY TWD UAH USD VND ZAR Rs Rs. kr kr. Fr. Kč zł".split()
+    (
+        "AED",
+        "ARS",
+        "AUD",
+        "BGN",
+        "BRL",
+        "CAD",
+        "CHF",
+        "CLP",
+        "CNY",
+        "COP",
+        "CZK",
+        "DKK",
+        "EGP",
+        "EUR",
+        "GBP",
+        "HKD",
+        "HUF",
+        "IDR",
+        "ILS",
+        "INR",
+        "JPY",
+        "KES",
+        "KRW",
+        "MAD",
+        "MXN",
+        "MYR",
+        "NGN",
+        "NOK",
+        "NZD",
+        "PEN",
+        "PHP",
+        "PKR",
+        "PLN",
+        "RON",
+        "RSD",
+        "RUB",
+        "SAR",
+        "SEK",
+        "SGD",
+        "THB",
+        "TRY",
+        "TWD",
+        "UAH",
+        "USD",
+        "VND",
+        "ZAR",
+        "Rs",
+        "Rs.",
+        "kr",
+        "kr.",
+        "Fr.",
+        "Kč",
+        "zł",
+    )
 )
-_PLAIN = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _SCIENTIFIC = re.compile(r"[+-]?[0-9](?:\.([0-9]+))?([eE])([+-]?)([0-9]+)")
 
 
@@ -183,7 +236,9 @@ def is_affix(before: str, after: str) -> bool:
     symbol = any(unicodedata.category(letter) == "Sc" for letter in lead)
     if lead and not (lead in CURRENCIES or (symbol and len(lead) <= 4) or lead in ("~", "<", ">", "\u2248", "\u00b1")):
         return False
-    return not after or after[0].isspace() or after[0].isalpha() or after[0] in "%\u2030\u00b0'\"/" or _is_currency(after)
+    return (
+        not after or after[0].isspace() or after[0].isalpha() or after[0] in "%\u2030\u00b0'\"/" or _is_currency(after)
+    )
 
 
 def _is_currency(text: str) -> bool:
@@ -205,7 +260,15 @@ class Dressed:
     rival: Dress | None = None
 
 
-def undressed(levels: Sequence[str], *, decimal: str = "", thousands: str | None = None, evidence: str = "") -> Dressed | None:
+def undressed(
+    levels: Sequence[str],
+    *,
+    decimal: str = "",
+    thousands: str | None = None,
+    evidence: str = "",
+    prefix: str | None = None,
+    suffix: str | None = None,
+) -> Dressed | None:
     """Numbers out of their dress; None if not all texts are numbers in one dress.
 
     Args:
@@ -213,14 +276,18 @@ def undressed(levels: Sequence[str], *, decimal: str = "", thousands: str | None
         decimal: the decimal sign, if the user says so.
         thousands: between groups of digits, if the user says so.
         evidence: the decimal sign of the rest of the file; decides where a text such as 1.234 can be both.
+        prefix: in front of every number, if the user says so.
+        suffix: behind every number, if the user says so.
     """
-    found = [parts_of(text) for text in levels]
-    parts = [each for each in found if each is not None]
-    if len(parts) < len(found) or not parts:
+    is_wished = (prefix, suffix) != (None, None)
+    if len(levels) > PROBES and _all_parts(levels[:PROBES], is_wished=is_wished) is None:
+        return None
+    parts = _all_parts(levels, is_wished=is_wished)
+    if parts is None:
         return None
     parts = _brackets_kept(parts)
     width = _right_aligned(levels)
-    affixes = _common_affixes(parts, width)
+    affixes = _common_affixes(parts, width, prefix, suffix)
     signs = _signs_of(parts)
     if affixes is None or signs is None:
         return None
@@ -236,13 +303,32 @@ def undressed(levels: Sequence[str], *, decimal: str = "", thousands: str | None
     return Dressed(ways[0].dress, ways[0].plain, ways[1].dress if len(ways) > 1 else None)
 
 
-def _common_affixes(parts: Sequence[Parts], width: int) -> tuple[str, str] | None:
+def _all_parts(levels: Sequence[str], *, is_wished: bool) -> list[Parts] | None:
+    """Every text around its number; None if one holds none, or is too different from the first."""
+    parts = []
+    for text in levels:
+        part = parts_of(text)
+        if part is None or len(part.before) > LONGEST_AFFIX or len(part.after) > LONGEST_AFFIX:
+            return None
+        parts.append(part)
+    kinds = {(part.before.strip(), part.after.strip()) for part in parts[:PROBES]}
+    alike = len(kinds) == 1 and (is_wished or is_affix(*next(iter(kinds))))
+    brackets = {part.sign for part in parts[:PROBES]} == {"()"}
+    return parts if alike or brackets else None
+
+
+def _common_affixes(
+    parts: Sequence[Parts], width: int, prefix: str | None, suffix: str | None
+) -> tuple[str, str] | None:
     """What stands around every number; blanks that vary do not count."""
     affixes = Counter((part.before.strip() if width else part.before, part.after) for part in parts)
     if len({(before.strip(), after.strip()) for before, after in affixes}) > 1:
         return None
     commonest = affixes.most_common(1)[0][0]
-    return commonest if is_affix(*commonest) else None
+    wished = (commonest[0] if prefix is None else prefix, commonest[1] if suffix is None else suffix)
+    if (prefix, suffix) != (None, None) and wished == commonest:
+        return commonest
+    return commonest if is_affix(*commonest) and wished == commonest else None
 
 
 def _read(parts: Sequence[Parts], reading: "Signs", common: dict[str, Any]) -> Dressed:
@@ -369,7 +455,12 @@ def _is_rather_grouped(way: Dressed, levels: Sequence[str]) -> bool:
     """Whether numbers of three decimals or none are rather grouped: of so many, some would have fewer decimals."""
     fractions = [text.partition(".")[2] for text in way.plain]
     some = [each for each in fractions if each]
-    return not way.dress.thousands and len(some) >= GROUPED_NUMBERS and len(some) < len(levels) and {*map(len, some)} == {3}
+    return (
+        not way.dress.thousands
+        and len(some) >= GROUPED_NUMBERS
+        and len(some) < len(levels)
+        and {*map(len, some)} == {3}
+    )
 
 
 def _plain(part: Parts, point: str, group: str) -> str:
@@ -397,8 +488,3 @@ def _pad_of(bodies: Sequence[str], point: str) -> int:
     wholes = [body.partition(point)[0] for body in bodies]
     padded = [whole for whole in wholes if len(whole) > 1 and whole.startswith("0")]
     return min(map(len, wholes)) if padded else 0
-
-
-def is_plain_number(text: str) -> bool:
-    """Whether a text is a number as Python writes it, without exponent."""
-    return _PLAIN.fullmatch(text) is not None

@@ -44,6 +44,7 @@ class TypedColumn:
         exact: (n,) whole numbers of which float64 does not hold every digit, 0 where there is nothing; else None.
         places: digits behind the point that the type writes, where it says so; else None.
         nan: missing values are NaN, where the type also has another word for what is missing.
+        zone: of a date, whose clocks show it; empty where it is what some clock shows.
     """
 
     name: str
@@ -54,6 +55,7 @@ class TypedColumn:
     exact: NDArray[Any] | None = None
     places: int | None = None
     nan: bool = False
+    zone: str = ""
 
 
 @dataclass(frozen=True)

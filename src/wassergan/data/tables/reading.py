@@ -36,8 +36,8 @@ def rows_like(codec: TableCodec, table: RawTable) -> NDArray[np.float64]:
 
 def _wish(column: ColumnCodec) -> ColumnWish:
     own = (column.missing,) if column.missing and column.missing not in MISSING_TEXTS else None
-    pattern = column.form.format if isinstance(column.form, DateForm) else None
-    return ColumnWish(column.kind, format=pattern, missing=own)
+    like = None if isinstance(column.form, LevelForm) else column.form
+    return ColumnWish(column.kind, missing=own, step="none", like=like)
 
 
 def _refuse(sentence: str) -> None:

@@ -2,19 +2,19 @@
 
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from wassergan.data.tables.date_texts import date_format
 from wassergan.errors import UserError, unknown_name
 
 LARGEST_BYTES = 2**24
 KINDS = ("number", "angle", "category", "boolean", "date", "id", "drop")
 ENTRIES = ("columns", "missing", "delimiter", "encoding")
-COLUMN_ENTRIES = ("kind", "low", "high", "format", "missing")
+DRESS = ("decimal", "thousands", "prefix", "suffix")
+COLUMN_ENTRIES = ("kind", "low", "high", "format", "missing", "invalid", "step", *DRESS)
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,13 @@ class ColumnWish:
         high: largest number to be generated.
         format: of a date, as for `strftime`.
         missing: texts that stand for a missing value in this column.
+        invalid: `missing` takes what is no number or date for a missing value.
+        step: between values; `none` for no step that the values happen to share.
+        decimal: the decimal sign.
+        thousands: between groups of digits; empty for none.
+        prefix: in front of every number.
+        suffix: behind every number.
+        like: the form of a table that was learnt, which the texts are to be read by.
     """
 
     kind: str | None = None
@@ -34,6 +41,18 @@ class ColumnWish:
     high: float | None = None
     format: str | None = None
     missing: tuple[str, ...] | None = None
+    invalid: str | None = None
+    step: float | str | None = None
+    decimal: str | None = None
+    thousands: str | None = None
+    prefix: str | None = None
+    suffix: str | None = None
+    like: Any = None
+
+    @property
+    def is_dressed(self) -> bool:
+        """Whether the user says how numbers are written."""
+        return any(getattr(self, name) is not None for name in DRESS)
 
 
 @dataclass(frozen=True)
@@ -124,22 +143,51 @@ def _wish(wish: Any, name: str) -> ColumnWish:
         )
     if entries.get("format") is not None:
         _check_format(str(entries["format"]), name)
-    return ColumnWish(kind, low, high, entries.get("format"), _texts(entries.get("missing"), name))
+    step = entries.get("step")
+    if step is not None and step != "none" and not _is_step(step):
+        raise UserError(f"'step' of {name} must be a positive number, or \"none\"", found=f"{step!r}")
+    if entries.get("invalid") not in (None, "missing"):
+        raise UserError(f"'invalid' of {name} can be \"missing\" alone", found=f"{entries['invalid']!r}")
+    dress = {each: _dress(entries.get(each), each, kind, name) for each in DRESS}
+    if dress["decimal"] is not None and dress["decimal"] == dress["thousands"]:
+        raise UserError(f"'decimal' and 'thousands' of {name} are the same", found=f"{dress['decimal']!r}")
+    return ColumnWish(
+        kind or ("number" if any(each is not None for each in dress.values()) else None),
+        low,
+        high,
+        entries.get("format"),
+        _texts(entries.get("missing"), name),
+        entries.get("invalid"),
+        step,
+        **dress,
+    )
+
+
+def _is_step(step: Any) -> bool:
+    return isinstance(step, int | float) and not isinstance(step, bool) and _fits(step) and step > 0
+
+
+def _dress(text: Any, entry: str, kind: Any, name: str) -> str | None:
+    """How numbers are written, one entry of it."""
+    if text is None:
+        return None
+    one = entry in ("decimal", "thousands")
+    if not isinstance(text, str) or (one and len(text) > 1) or (entry == "decimal" and text not in (".", ",")):
+        wanted = {"decimal": '"." or ","', "thousands": 'one character, or ""'}.get(entry, "text")
+        raise UserError(f"'{entry}' of {name} must be {wanted}", found=f"{text!r}")
+    if any(letter.isdigit() for letter in text) or (one and text in ("-", "+")):
+        raise UserError(f"'{entry}' of {name} would be part of the number", found=f"{text!r}")
+    if kind not in (None, "number", "angle"):
+        raise UserError(f"'{entry}' of {name} is for numbers", found=f"a {kind}")
+    return text
 
 
 def _check_format(pattern: str, name: str) -> None:
-    """Refuse a date format by which nothing that it writes can be read."""
-    pattern = pattern.replace("%-", "%")
+    """Refuse a date format that leaves open what is meant."""
     try:
-        read = datetime.strptime(datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC).strftime(pattern), pattern)
-    except (ValueError, re.error) as error:
+        date_format(pattern)
+    except ValueError as error:
         raise UserError(f"'format' of {name} is none that dates can be read by", found=str(error)) from error
-    if read.tzinfo is not None:
-        raise UserError(
-            f"'format' of {name} holds a time zone that varies",
-            found="%z",
-            mend="write the zone as it stands in the file, such as +02:00",
-        )
 
 
 def _entries(content: Any, known: Sequence[str], name: str) -> dict[str, Any]:

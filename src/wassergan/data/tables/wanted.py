@@ -9,7 +9,7 @@ import numpy as np
 from wassergan.data.tables.codec import ColumnCodec
 from wassergan.data.tables.codings import NumberCoding
 from wassergan.data.tables.context import ColumnConditions
-from wassergan.data.tables.forms import DateForm, LevelForm, NumberForm, Values, date_values
+from wassergan.data.tables.forms import DateForm, LevelForm, NumberForm, Values
 from wassergan.data.tables.raw import AnyColumn, OddColumn, RawTable, TextColumn
 from wassergan.errors import UserError, unknown_name
 
@@ -111,7 +111,7 @@ def _is_number(text: str) -> bool:
 
 def _number_of(form: NumberForm, value: Any, where: str) -> float:
     try:
-        number = float(value)
+        number = float(form.read([value])[0] if isinstance(value, str) else value)
     except (TypeError, ValueError) as error:
         raise UserError(f"{where} is a number", found=f"'{value}'") from error
     if not np.isfinite(number):
@@ -132,12 +132,11 @@ def _is_single(number: float, decimal: float) -> bool:
 
 
 def _date_of(form: DateForm, value: Any, where: str) -> float:
-    text = value
     if isinstance(value, datetime | date):
         moment = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
-        text = form.texts(np.array([np.datetime64(moment.replace(tzinfo=None), "us").astype(np.int64) / form.unit]))[0]
+        return round(form.moment_of(moment))
     try:
-        return float(date_values([str(text).strip()], form.format, form.unit)[0])
+        return float(form.read([str(value).strip()])[0])
     except ValueError as error:
         raise UserError(f"{where} is a date like {form.format}", found=f"'{value}'") from error
 
