@@ -107,7 +107,7 @@ def test_a_table_with_other_values_is_not_gone_on_with(tmp_path: Path, refused: 
     (tmp_path / "people.csv").write_text(TEXT.replace("clerk", "baker"))
     with pytest.raises(UserError):
         open_sampler(tmp_path / "none")
-    (tmp_path / "people.csv").write_text(TEXT.replace("20,", "61,"))
+    (tmp_path / "people.csv").write_text(TEXT.replace("\n20,", "\n61,"))
     assert "is not the data that the run was trained on" in refused("resume", tmp_path / "run", "--steps", 4)
 
 

@@ -69,8 +69,6 @@ _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 DATES_NEEDED = 10  # different texts that are dates, before one that is none is a mistake
 BAD_SHOWN = 3
 ORDER_ROWS = 2000
-SPARSE = 4
-LONGEST_CATEGORY_CODE = 6  # digits; of longer codes that are all different each is an identifier
 WHOLE_DATES = (10**5, 10**14)  # whole numbers that may be dates such as 202405 or 20240519123000
 BOOLEANS = ({"true", "false"},)
 
@@ -325,7 +323,9 @@ class _Inference:
             return self._date_column(dates, codes, token)
         self._refuse_other_dates(raw, levels)
         if are_codes(levels, count):
-            if len(levels) == count and not _is_short_code(levels):
+            why = key_of_texts(self._name, levels, count)
+            self._take_key(levels, why, token=token, missing=1 - count / len(codes))
+            if len(levels) == count:
                 self._leave_out_text(levels, count, token, len(codes))
             return self._category(levels, codes, token, own)
         numbers = self._find(levels, numbers_of)
@@ -693,13 +693,6 @@ def _typed_dates(unit: int, zone: str) -> DateForm:
     known = zone if not zone or zone_is_known(zone) else "UTC"
     unit = min(unit, MICROSECONDS["minute"])
     return DateForm(f"%Y-%m-%d %H:%M:%S{fraction}{'%:z' if zone else ''}", unit, zone=known)
-
-
-def _is_short_code(levels: Sequence[str]) -> bool:
-    """Whether digit strings are too short for each to be an identifier, and do not just count."""
-    longest = max(map(len, levels))
-    numbers = [int(level) for level in levels if level.isdecimal()]
-    return longest <= LONGEST_CATEGORY_CODE and max(numbers) - min(numbers) > SPARSE * len(numbers)
 
 
 def _in_order(levels: Sequence[str], codes: NDArray[np.int64]) -> list[str]:
