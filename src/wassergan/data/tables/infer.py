@@ -203,7 +203,8 @@ class _Inference:
             return Column(self._name, "boolean", raw.values, form)
         if raw.kind == "date":
             unit, values = _coarsest(raw.values, raw.unit)
-            return self._date(values, _typed_dates(unit, raw.zone), "")
+            form_of = _typed_dates(unit, raw.zone)
+            return self._date(values * (unit // form_of.unit), form_of, "")
         if raw.whole and _is_row_number(there):
             raise _LeftOut("it numbers the rows")
         return self._number(raw.values, _typed_numbers(raw, there), "NaN" if raw.nan else "")
@@ -231,6 +232,7 @@ class _Inference:
         elif raw.kind == "date":
             unit, found = _coarsest(found, raw.unit)
             form, own = _typed_dates(unit, raw.zone), ()
+            found = found * (unit // form.unit)
         elif not raw.whole:
             form, own = _typed_numbers(raw, found), () if raw.places is not None else own
         texts = tuple(map(str, own)) if raw.whole or raw.kind == "boolean" else tuple(form.texts(found))
