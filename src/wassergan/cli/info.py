@@ -75,6 +75,7 @@ def _data_facts(target: str, schema: str | None, layout: str) -> dict[str, Any]:
         "notes": list(source.notes),
         **({"columns": list(source.columns)} if source.columns else {}),
         **({"table": column_facts(source)} if source.kind == "table" else {}),
+        **({"round trip": source.round_trip.words()} if source.round_trip else {}),
     }
 
 

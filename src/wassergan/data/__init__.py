@@ -13,6 +13,7 @@ from wassergan.data.arrays import array_source, load_array
 from wassergan.data.codec import AnyCodec, Codec, number_codec
 from wassergan.data.columnar import columnar_source, is_columnar, whole_table
 from wassergan.data.folders import PICTURE_SUFFIXES, holds_any, is_pattern, is_shard, matching_files
+from wassergan.data.frames import FrameContainer
 from wassergan.data.idx import is_idx, read_idx
 from wassergan.data.labels import LABEL, frame_beside, label_table
 from wassergan.data.likeness import Likeness, as_array
@@ -179,7 +180,15 @@ class _Opening:
 
     def frame(self, data: Any) -> Source:
         """A DataFrame."""
-        return frame_source(data, schema=self._said, condition=self.condition, report=self.report, **self.split)
+        likeness = Likeness.of(data)
+        return frame_source(
+            data,
+            schema=self._said,
+            condition=self.condition,
+            report=self.report,
+            into=None if likeness.kind == "arrow" else FrameContainer(data, likeness),
+            **self.split,
+        )
 
     def path(self, data: Any) -> Source:
         """What a path, a pattern or a name stands for."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from wassergan.data.codec import AnyCodec
+from wassergan.data.roundtrip import RoundTrip
 from wassergan.errors import UserError
 
 HELDOUT_SHARE = 0.1
@@ -214,6 +215,7 @@ class Source:
     Attributes:
         columns: names of a table's columns.
         context: the conditions of each row, if samples are drawn under conditions.
+        round_trip: how samples come back, where that was tried.
         folders: tells the name of the folder that each row lies in, where rows are pictures in folders.
         notes: what was decided and passed over as the data were opened, in sentences; a run keeps them.
     """
@@ -228,6 +230,7 @@ class Source:
         self.split = split
         self.columns: tuple[str, ...] = ()
         self.context: Context | None = None
+        self.round_trip: RoundTrip | None = None
         self.folders: Callable[[], list[str]] | None = None
         self.notes: Sequence[str] = ()
         self._reader = reader

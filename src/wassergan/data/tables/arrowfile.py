@@ -62,7 +62,11 @@ def pandas_table(frame: Any) -> tuple[Any, list[dict[str, Any]]]:
             pyarrow.field(str(label), array.type, metadata={ODD: json.dumps(state)} if "odd" in state else {})
         )
         states.append(state)
-    return pyarrow.table(arrays, schema=pyarrow.schema(fields)), states
+    typed = [place for place, state in enumerate(states) if state["how"] == "dtype"]
+    known = pyarrow.Schema.from_pandas(
+        frame.iloc[:0, typed], preserve_index=False
+    )  # for pandas to read what is written
+    return pyarrow.table(arrays, schema=pyarrow.schema(fields, known.metadata)), states
 
 
 def checked_labels(frame: Any) -> tuple[Any, ...]:

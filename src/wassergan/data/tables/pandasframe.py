@@ -111,6 +111,7 @@ def _categories(series: Any) -> tuple[Any, State]:
     else:
         array, inner = _carried(pandas.Series(categories))
         kept = [array]
+        categories = restored(array, inner)  # decimals have one text each then
     plain = inner["how"] == "dtype" and str(kept[0].type) in ("int64", "double", "bool", "string", "large_string")
     texts = list(map(str, categories))
     if len(set(texts)) < len(texts):

@@ -11,11 +11,13 @@ from torch import Tensor
 from wassergan.data.source import HELDOUT_SHARE, Source, split_rows
 from wassergan.data.tables.codec import MOST_STRATA, ColumnCodec, Stratum, TableCodec
 from wassergan.data.tables.codings import CategoryCoding, Field, NumberCoding
+from wassergan.data.tables.containers import ArrowContainer, Container, CsvContainer
 from wassergan.data.tables.context import ColumnContext
 from wassergan.data.tables.forms import DateForm, LevelForm, Values
 from wassergan.data.tables.identifiers.identifier import Identifier
 from wassergan.data.tables.infer import Column, infer_columns
 from wassergan.data.tables.raw import RawTable
+from wassergan.data.tables.roundtrip import round_trip
 from wassergan.data.tables.schema import Schema
 from wassergan.errors import UserError, unknown_name
 
@@ -47,6 +49,7 @@ def table_source(
     heldout: float = HELDOUT_SHARE,
     seed: int = 0,
     report: Callable[[str], None] = lambda message: None,
+    into: Container | None = None,
 ) -> Source:
     """A source over a table with columns of any kind.
 
@@ -57,9 +60,10 @@ def table_source(
         heldout: share held out; 0 to 1.
         seed: chooses the held-out rows.
         report: told what was left out, and which columns are constant.
+        into: what the table came in, if it is no file of text and no Arrow table.
 
     Raises:
-        UserError: no rows, a column that cannot be learnt, or nothing that varies.
+        UserError: no rows, a column that cannot be learnt or would not come back as it is, or nothing that varies.
     """
     if table.rows == 0:
         raise UserError(f"{table.name} holds no rows", mend="give data")
@@ -88,6 +92,8 @@ def table_source(
     if condition:
         source.context = _context(fitted, rows, condition)
         codec.strata = _strata(codec, source.context.codec, source.context.rows[split.train.numpy()], train)
+    into = into or (ArrowContainer(table) if table.arrow is not None else CsvContainer(table))
+    source.round_trip = round_trip(table, codec, rows, split.train.numpy(), schema=schema or Schema(), into=into)
     return source
 
 
