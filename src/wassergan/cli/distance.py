@@ -1,6 +1,7 @@
 """`wassergan distance`: how far apart two data sets are."""
 
 import json
+import math
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -33,14 +34,26 @@ BATCH = 1024
 )
 @click.option("--projections", type=int, default=256, show_default=True, help="Number of directions (sliced).")
 @click.option("--population", is_flag=True, help="Ask for the laws behind the samples (interval).")
-@click.option("--confidence", type=float, default=0.95, show_default=True, help="Of the lower bound on the laws.")
+@click.option("--confidence", type=float, default=0.95, show_default=True, help="Of each bound on the laws.")
+@click.option(
+    "--bound",
+    default="finite-sample",
+    show_default=True,
+    metavar="finite-sample|asymptotic",
+    help="How laws are bounded from below (critic, interval --population): for all laws at every sample size, or by "
+    "Welch's t, asymptotic: only as samples grow.",
+)
 @click.option(
     "--families",
     metavar="NAME,...",
     help="Families of critics (critic, interval --population): atoms, learned-atoms, orthogonal; to compare, under "
     "critic only: gp, lp, sn, clip.  [critic: the first three]",
 )
-@click.option("--diameter", type=float, help="Of the set that both laws live on, if known: sharpens what is assumed.")
+@click.option(
+    "--diameter",
+    type=float,
+    help="Of the set that both laws live on, if known: bounds their distance from above too (interval --population).",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of projections, subsamples and splits.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def distance(
@@ -52,6 +65,7 @@ def distance(
     projections: int,
     population: bool,
     confidence: float,
+    bound: str,
     families: str | None,
     diameter: float | None,
     seed: int,
@@ -74,16 +88,27 @@ def distance(
     if method not in METHODS:
         raise unknown_name("method", method, METHODS)
     seconds = parse_budget(budget)
+    _check(tolerance, projections, seed)
     if population and method not in ("auto", "interval", "critic"):
         raise UserError("--population is answered by intervals and critics alone", found=f"--method {method}")
-    if method != "critic" and not population and (families or diameter):
-        raise UserError(
-            "--families and --diameter serve bounds on the laws", mend="add --population or --method critic"
-        )
+    if method != "critic" and not population:
+        if families or diameter is not None:
+            raise UserError(
+                "--families and --diameter serve bounds on the laws", mend="add --population or --method critic"
+            )
+        if bound != "finite-sample":
+            raise UserError("--bound serves bounds on the laws", mend="add --population or --method critic")
     names = [name.strip() for name in families.split(",")] if families else []
 
     import torch
 
+    from wassergan.distances.claims import check_confidence, check_diameter, check_method
+    from wassergan.distances.families import families_named
+
+    # Whatever the method, so that a slip is not found out by the run that would have needed it.
+    check_confidence(confidence)
+    check_diameter(diameter, check_method(bound) if method == "critic" else "finite-sample")
+    families_named(names)
     start = time.perf_counter()
     x, y = _Blocks(a), _Blocks(b)
     if x.dim != y.dim:
@@ -98,11 +123,20 @@ def distance(
     elif method == "sliced":
         facts = _sliced(x, y, projections, rng)
     elif method == "critic":
-        facts = _critic(x.rows(), y.rows(), rng, names, seconds, confidence, diameter)
+        facts = _critic(x.rows(), y.rows(), rng, names, seconds, confidence, diameter, bound)
     else:
-        facts = _interval(x.rows(), y.rows(), rng, tolerance, seconds, population, confidence, diameter, names)
+        facts = _interval(x.rows(), y.rows(), rng, tolerance, seconds, population, confidence, diameter, names, bound)
     facts |= {"method": method, "n": n, "m": m, "dim": x.dim, "seconds": time.perf_counter() - start}
     click.echo(json.dumps(facts) if as_json else _told(facts))
+
+
+def _check(tolerance: float, projections: int, seed: int) -> None:
+    if not (math.isfinite(tolerance) and tolerance >= 0):
+        raise UserError("The tolerance must be finite and not negative", found=f"--tolerance {tolerance}")
+    if projections < 1:
+        raise UserError("The number of directions must be at least 1", found=f"--projections {projections}")
+    if not -(2**63) <= seed < 2**63:
+        raise UserError("A seed is a number of 64 bits", found=f"--seed {seed}")
 
 
 class _Blocks:
@@ -172,6 +206,7 @@ def _interval(
     confidence: float,
     diameter: float | None,
     families: list[str],
+    bound: str,
 ) -> dict[str, Any]:
     from wassergan.distances import w1_interval
 
@@ -185,6 +220,7 @@ def _interval(
         confidence=confidence,
         diameter=diameter,
         families=families,
+        method=bound,
     )
     return asdict(result) | {"width": result.width}
 
@@ -197,11 +233,16 @@ def _critic(
     seconds: float,
     confidence: float,
     diameter: float | None,
+    bound: str,
 ) -> dict[str, Any]:
     from wassergan.distances import CERTIFIED, W1Estimator
 
     estimator = W1Estimator(
-        families=families or CERTIFIED, confidence=confidence, budget_seconds=seconds, diameter=diameter
+        families=families or CERTIFIED,
+        confidence=confidence,
+        budget_seconds=seconds,
+        diameter=diameter,
+        method=bound,
     )
     result = estimator.estimate(x, y, rng=rng)
     fits = {
@@ -212,6 +253,7 @@ def _critic(
             "value": fit.value,
             "standard_error": fit.standard_error,
             "lower": fit.lower,
+            "lower_asymptotic": fit.lower_asymptotic,
             "slope_max": fit.slope_max,
             "heuristic": fit.heuristic,
             "steps": fit.steps,
@@ -224,6 +266,7 @@ def _critic(
         "lower": result.lower,
         "upper": None,
         "confidence": confidence,
+        "bound": result.method,
         "family": result.best.family,
         "rests_on": result.rests_on,
         "means": "a lower bound on the distance of the laws behind the samples",
@@ -239,8 +282,9 @@ def _told(facts: dict[str, Any]) -> str:
         return f"Sliced W1 = {facts['estimate']:.6g}{spread}\nThis is {facts['means']}.\n{size}"
     if facts["method"] == "critic":
         lines = [
-            f"W1 of the laws ≥ {facts['lower']:.6g} with confidence {facts['confidence']:g} (family "
-            f"{facts['family']}, held-out value {facts['estimate']:.6g}).",
+            f"W1 of the laws ≥ {facts['lower']:.6g} with confidence {facts['confidence']:g}"
+            f"{', asymptotic' if facts['bound'] == 'asymptotic' else ''} (family {facts['family']}, held-out value "
+            f"{facts['estimate']:.6g}).",
             f"Rests on: {facts['rests_on']}.",
         ]
         for name, fit in facts["fits"].items():
@@ -258,5 +302,6 @@ def _told(facts: dict[str, Any]) -> str:
         f"W1 in [{facts['lower']:.6g}, {facts['upper']:.6g}], width {100 * facts['width']:.2g} %, "
         f"stopped by {facts['stopped']}\n"
         f"Lower: {facts['lower_means']}.\nUpper: {facts['upper_means']}.\n"
-        f"Estimate: {facts['estimate']:.6g}, {facts['estimate_means']}.\n{size}"
+        f"Estimate: {facts['estimate']:.6g}, {facts['estimate_means']}.\n"
+        f"Rests on: {facts['rests_on']}.\n{size}"
     )

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -12,9 +13,18 @@ from torch import Tensor, nn
 
 from wassergan.constraints import input_slopes, points_between
 from wassergan.distances.checks import Array, as_points, same_dimension
+from wassergan.distances.claims import (
+    ASYMPTOTIC,
+    FINITE_SAMPLE,
+    check_budget,
+    check_confidence,
+    check_count,
+    check_diameter,
+    check_method,
+)
 from wassergan.distances.ctransform import CTransform
-from wassergan.distances.families import CERTIFIED, Family, family_named
-from wassergan.distances.population import critic_lower_bound
+from wassergan.distances.families import CERTIFIED, Family, families_named
+from wassergan.distances.population import RESTS_ON, critic_lower_bound
 from wassergan.errors import UserError, WorkError
 from wassergan.lipschitz import Certificate, certify
 from wassergan.objectives import critic_gap, critic_loss
@@ -68,6 +78,7 @@ class Fit:
         value: gap / K, unbiased for a number that is at most W1.
         standard_error: of `value`.
         lower: lower confidence bound of W1, see `critic_lower_bound`.
+        lower_asymptotic: the same by Welch's t, to compare: it holds as samples grow, not at every size.
         slope_max: the largest slope observed on segments between test samples, at most K.
         heuristic: gap / slope_max; a guess that nothing bounds, None for certified families.
         steps: of training, trials included.
@@ -84,6 +95,7 @@ class Fit:
     value: float
     standard_error: float
     lower: float
+    lower_asymptotic: float
     slope_max: float
     heuristic: float | None
     steps: int
@@ -100,12 +112,14 @@ class W1Estimate:
         best: its `lower` holds with `confidence`, since the test split had no part in choosing it.
         fits: by family.
         confidence: of the lower bound.
+        method: "finite-sample" or "asymptotic".
         rests_on: what the confidence rests on, in words.
     """
 
     best: Fit
     fits: dict[str, Fit]
     confidence: float
+    method: str
     rests_on: str
 
     @property
@@ -122,14 +136,15 @@ class W1Estimator:
     bounded on a third that nothing else has seen.
 
     Args:
-        families: names of `FAMILIES`; `gp`, `lp`, `sn` and `clip` carry a certificate far above their slope and are
-            there to compare.
+        families: a name of `FAMILIES` or several; `gp`, `lp`, `sn` and `clip` carry a certificate far above their slope
+            and are there to compare.
         confidence: probability that the lower bound holds, in (0, 1).
         steps: of each family; 3 % more for the trial of each start.
         budget_seconds: for all families together, shared equally; the earlier of both ends counts.
         batch_size: real and fake samples each, per step.
         test_count: fresh test points of a sampler, fewer of large ones; arrays are split 50, 15 and 35 per cent.
-        diameter: of the set that both laws live on, if known: makes the bound hold at every sample size.
+        diameter: of the set that both laws live on, if known; nothing needs it, see `critic_lower_bound`.
+        method: of the bound: "finite-sample", valid at every sample size, or "asymptotic", see `critic_lower_bound`.
 
     Raises:
         UserError: an unknown family, or a number out of range.
@@ -138,27 +153,29 @@ class W1Estimator:
     def __init__(
         self,
         *,
-        families: Sequence[str] = CERTIFIED,
+        families: Sequence[str] | str = CERTIFIED,
         confidence: float = 0.999,
         steps: int | None = None,
         budget_seconds: float | None = None,
         batch_size: int = 1024,
         test_count: int = TEST_SAMPLES,
         diameter: float | None = None,
+        method: str = FINITE_SAMPLE,
     ) -> None:
-        if not families:
+        self._families = families_named(families)
+        if not self._families:
             raise UserError("An estimate needs at least one family of critics")
-        if min(batch_size, test_count) < 2 or (steps is not None and steps < 1):
-            raise UserError("Steps must be positive, batches and tests hold at least 2 samples")
-        if budget_seconds is not None and not budget_seconds > 0:
-            raise UserError("The budget must be positive", found=f"{budget_seconds} seconds")
-        self._families = [family_named(name) for name in dict.fromkeys(families)]
-        if steps is None and budget_seconds is None:
+        steps = None if steps is None else check_count(steps, name="The number of steps")
+        self._batch_size = check_count(batch_size, name="The batch size", least=2)
+        self._test_count = check_count(test_count, name="The number of test samples", least=2)
+        if budget_seconds is not None:
+            budget_seconds = check_budget(budget_seconds)
+        elif steps is None:
             steps = DEFAULT_STEPS
         share = None if budget_seconds is None else budget_seconds / len(self._families)
         self._effort = _Effort(steps, share)
-        self._confidence, self._diameter = confidence, diameter
-        self._batch_size, self._test_count = batch_size, test_count
+        self._method, self._confidence = check_method(method), check_confidence(confidence)
+        self._diameter = check_diameter(diameter, self._method)
 
     def estimate(self, real: Array | Sampler, fake: Array | Sampler, *, rng: torch.Generator) -> W1Estimate:
         """Train every family, choose one, bound W1.
@@ -181,9 +198,9 @@ class W1Estimator:
         fits = {}
         for family in self._families:
             trained = _train(family, *inside, effort=self._effort, batch_size=self._batch_size, rng=rng)
-            fits[family.name] = self._judged(family, trained, units, test_real, test_fake, rng)
+            fits[family.name] = self._judged(family, trained, units, (val_real, val_fake), (test_real, test_fake), rng)
         best = max(fits.values(), key=lambda fit: fit.validation)
-        return W1Estimate(best, fits, self._confidence, self._rests_on())
+        return W1Estimate(best, fits, self._confidence, self._method, RESTS_ON[self._method])
 
     def critic(self, real: Array, fake: Array, *, rng: torch.Generator) -> tuple[nn.Module, Certificate]:
         """The best critic that these samples give, with its certificate, to be scored on samples that are not these.
@@ -224,16 +241,24 @@ class W1Estimator:
         return points[:first], points[first:second], points[second:]
 
     def _judged(
-        self, family: Family, trained: "_Trained", units: "_Units", real: Tensor, fake: Tensor, rng: torch.Generator
+        self,
+        family: Family,
+        trained: "_Trained",
+        units: "_Units",
+        validation: tuple[Tensor, Tensor],
+        test: tuple[Tensor, Tensor],
+        rng: torch.Generator,
     ) -> Fit:
         critic = units.outside(trained.critic.double().eval())
         certificate = certify(critic)
-        real_scores, fake_scores = (scores_of(critic, points) for points in (real, fake))
+        real, fake = test
+        tuning_real, tuning_fake, real_scores, fake_scores = (scores_of(critic, side) for side in (*validation, *test))
         gap, constant = critic_gap(real_scores, fake_scores).item(), certificate.constant
         error = math.sqrt(real_scores.var().item() / len(real) + fake_scores.var().item() / len(fake)) / constant
-        lower = critic_lower_bound(
-            real_scores, fake_scores, lipschitz=constant, confidence=self._confidence, diameter=self._diameter
-        )
+        bound = partial(critic_lower_bound, real_scores, fake_scores, lipschitz=constant, confidence=self._confidence)
+        asymptotic = bound(method=ASYMPTOTIC)
+        finite = bound(diameter=self._diameter, tuning=(tuning_real, tuning_fake), rng=rng)
+        lower = asymptotic if self._method == ASYMPTOTIC else finite
         count = min(SLOPE_SAMPLES, len(real), len(fake))
         between = points_between(real[:count].double(), fake[:count].double(), rng)
         slope = input_slopes(critic, between).max().item()
@@ -246,20 +271,13 @@ class W1Estimator:
             gap / constant,
             error,
             lower,
+            asymptotic,
             slope,
             gap / slope if family.heuristic and slope > 0 else None,
             trained.steps,
             trained.seconds,
             sum(parameter.numel() for parameter in critic.parameters() if parameter.requires_grad),
             tuple(Look(look.step, look.seconds, look.validation * units.length) for look in trained.curve),
-        )
-
-    def _rests_on(self) -> str:
-        if self._diameter is not None:
-            return "the certificate, independent draws, and the given diameter (empirical Bernstein, every sample size)"
-        return (
-            "the certificate, independent draws, finite variances, and samples large enough for means to be normal "
-            "(Welch's t); scores of a 1-Lipschitz critic are only bounded where the laws are"
         )
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from wassergan.constraints import Constraint, constraint_named
 from wassergan.distances.clusters import soft_means
 from wassergan.distances.ctransform import CTransform
-from wassergan.errors import unknown_name
+from wassergan.errors import UserError, unknown_name
 from wassergan.networks import MLPCritic
 
 # In units of the samples' spread. Adam moves a weight by about its rate at each step.
@@ -179,12 +179,26 @@ FAMILIES: dict[str, Family] = {
 CERTIFIED = tuple(family.name for family in FAMILIES.values() if not family.heuristic)
 
 
+def families_named(names: Iterable[str] | str) -> list[Family]:
+    """Look up some families, each once: names, or one text with commas between them.
+
+    Raises:
+        UserError: no names, or one that is not known.
+    """
+    if isinstance(names, str):
+        names = [name.strip() for name in names.split(",")]
+    elif not isinstance(names, Iterable):
+        raise UserError("Families of critics are given by their names", found=f"{names!r}")
+    found = {family.name: family for family in map(family_named, names)}
+    return list(found.values())
+
+
 def family_named(name: str) -> Family:
     """Look up a family.
 
     Raises:
         UserError: the name is not known.
     """
-    if name not in FAMILIES:
-        raise unknown_name("family of critics", name, FAMILIES)
+    if not isinstance(name, str) or name not in FAMILIES:
+        raise unknown_name("family of critics", str(name), FAMILIES)
     return FAMILIES[name]

@@ -10,8 +10,17 @@ from torch import Tensor
 
 from wassergan.distances.cells import Cells, c_transform
 from wassergan.distances.checks import Array
+from wassergan.distances.claims import (
+    ASYMPTOTIC,
+    FINITE_SAMPLE,
+    check_budget,
+    check_confidence,
+    check_diameter,
+    check_method,
+)
 from wassergan.distances.critic import W1Estimator, scores_of
-from wassergan.distances.population import critic_lower_bound, halves
+from wassergan.distances.families import families_named
+from wassergan.distances.population import RESTS_ON, check_diameter_holds, critic_lower_bound, halves, upper_margin
 from wassergan.distances.problem import Problem, check_pair, pose
 from wassergan.distances.refine import Bounds, Pace, refine
 from wassergan.errors import UserError
@@ -32,6 +41,7 @@ class Interval:
         lower_means: what `lower` guarantees, in words.
         upper_means: what `upper` guarantees, in words.
         estimate_means: what `estimate` is, in words.
+        rests_on: what has to be true for the guarantees to hold, in words.
         confidence: probability that `lower` holds; None where it holds for certain.
         n: points in x.
         m: points in y.
@@ -47,6 +57,7 @@ class Interval:
     lower_means: str
     upper_means: str
     estimate_means: str
+    rests_on: str
     confidence: float | None
     n: int
     m: int
@@ -73,7 +84,8 @@ def w1_interval(
     population: bool = False,
     confidence: float = 0.95,
     diameter: float | None = None,
-    families: Sequence[str] = (),
+    families: Sequence[str] | str = (),
+    method: str = FINITE_SAMPLE,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Interval:
     """Guaranteed bounds on W1, refined until they are close or the time is up; no cost matrix is held.
@@ -91,11 +103,14 @@ def w1_interval(
         tolerance: stop at (upper - lower) / upper ≤ tolerance, ≥ 0.
         budget_seconds: begin no step that is not expected to end within this time.
         population: ask for the laws behind the samples: fit potentials on one half of the data, score them on
-            the other, and give a lower confidence bound; the upper side is the samples' own, biased upwards.
-        confidence: of that lower bound, see `critic_lower_bound`.
-        diameter: of the set that both laws live on, if known, see `critic_lower_bound`.
+            the other, and give a lower confidence bound; the upper side is the samples' own, biased upwards, unless
+            a diameter is given.
+        confidence: of each bound on the laws, see `critic_lower_bound`.
+        diameter: of the set that both laws live on, if known: turns the upper side into a confidence bound too.
         families: with `population`, families of certified critics that compete for the lower bound (see
             `W1Estimator`), in a quarter of the time; they earn it where the potentials of samples say nothing.
+        method: of the lower bound on the laws: "finite-sample", which holds at every size, or "asymptotic", see
+            `critic_lower_bound`.
         interrupted: asked before every step of the refinement; the bounds so far are given then.
 
     Raises:
@@ -104,8 +119,13 @@ def w1_interval(
     start = time.perf_counter()
     if not (math.isfinite(tolerance) and tolerance >= 0):
         raise UserError("The tolerance must be finite and not negative", found=f"{tolerance}")
-    if not budget_seconds > 0:
-        raise UserError("The budget must be positive", found=f"{budget_seconds} seconds")
+    budget_seconds, confidence, method = (
+        check_budget(budget_seconds),
+        check_confidence(confidence),
+        check_method(method),
+    )
+    diameter = check_diameter(diameter, FINITE_SAMPLE)
+    families = [family.name for family in families_named(families)] if families else []
     left, right, a, b = check_pair(x, y, x_weights, y_weights, normalize)
     if population and (x_weights is not None or y_weights is not None):
         raise UserError("A bound on the laws needs independent draws", found="weights")
@@ -115,11 +135,15 @@ def w1_interval(
         raise UserError("A diameter serves only bounds on the laws", mend="pass population=True")
     if not population and families:
         raise UserError("Critics serve only bounds on the laws", mend="pass population=True")
+    if not population and method != FINITE_SAMPLE:
+        raise UserError("Methods serve only bounds on the laws", mend="pass population=True")
     left, right = left.detach().cpu(), right.detach().cpu()
     deadline = start + budget_seconds
     lower = 0.0
     if population:
-        lower = _held_out(left, right, rng, tolerance, budget_seconds / 2, confidence, diameter, families)
+        if diameter is not None:
+            check_diameter_holds(left, right, diameter)
+        lower = _held_out(left, right, rng, tolerance, budget_seconds / 2, confidence, diameter, families, method)
     problem = pose(left, right, a, b)
     bounds, stopped = _refined(problem, rng, tolerance, deadline, interrupted)
     scale = problem.scale
@@ -127,7 +151,9 @@ def w1_interval(
     if not math.isfinite(upper):
         raise UserError("The distance overflows", mend="rescale the points")
     middle = 0.5 * (sample_lower + upper)
-    words = _words_laws(confidence, diameter) if population else _words_samples()
+    if diameter is not None:
+        upper = min(diameter, upper + upper_margin(len(left), len(right), diameter=diameter, confidence=confidence))
+    words = _words_laws(confidence, diameter, method) if population else _words_samples()
     return Interval(
         lower if population else sample_lower,
         upper,
@@ -167,6 +193,7 @@ def _held_out(
     confidence: float,
     diameter: float | None,
     families: Sequence[str],
+    method: str,
 ) -> float:
     """The best of some critics fitted on one half and scored on the other, each at its share of the risk."""
     start = time.perf_counter()
@@ -188,28 +215,42 @@ def _held_out(
     drift = x_fit.mean(0) - y_fit.mean(0)
     direction = torch.nn.functional.normalize(drift, dim=0)
     candidates += [potential, [x_test @ direction, y_test @ direction]]
-    risk = (1 - confidence) / len(candidates)
-    return scale * max(
-        critic_lower_bound(*scores, confidence=1 - risk, diameter=None if diameter is None else diameter / scale)
-        for scores in candidates
-    )
+    each = 1 - (1 - confidence) / len(candidates)
+    if each >= 1:  # no float64 lies nearer to 1
+        return 0.0
+    spread = None if diameter is None or method == ASYMPTOTIC else diameter / scale
+    found = [
+        critic_lower_bound(*scores, confidence=each, diameter=spread, method=method, rng=rng) for scores in candidates
+    ]
+    return math.nextafter(scale * max(found), 0.0)
 
 
-def _words_samples() -> tuple[str, str, str, str]:
+def _words_samples() -> tuple[str, str, str, str, str]:
     return (
         _SAMPLES,
         "no coupling of the two samples costs less; certain",
         "a coupling of the two samples costs this much, so their distance is at most this; certain",
         "the middle of the interval",
+        "the samples as they are, rounding included; nothing is left to chance",
     )
 
 
-def _words_laws(confidence: float, diameter: float | None) -> tuple[str, str, str, str]:
-    how = "at any sample size" if diameter is not None else "as the sample size grows, for finite variances"
+def _words_laws(confidence: float, diameter: float | None, method: str) -> tuple[str, str, str, str, str]:
+    how = "at any sample size" if method == FINITE_SAMPLE else "only as the sample size grows, for finite variances"
+    upper = (
+        "the distance of the samples is at most this; on average over draws it is above that of the laws, in "
+        "high dimension far above, so this is no confidence bound"
+    )
+    if diameter is not None:
+        upper = (
+            f"the distance of the laws is at most this with confidence {confidence:g}, at any sample size, if the "
+            "given diameter is right; lower and upper bound hold together with twice the risk of one"
+        )
     return (
         _LAWS,
         f"the distance of the laws is at least this with confidence {confidence:g}, {how}",
-        "the distance of the samples is at most this; on average over draws it is above that of the laws, in "
-        "high dimension far above, so this is no confidence bound",
+        upper,
         "the distance of the samples, biased upwards as an estimate for the laws",
+        RESTS_ON[method]
+        + ("" if diameter is None else "; the upper bound, and the lower one too, on the given diameter"),
     )
