@@ -68,7 +68,11 @@ def test_the_seed_chooses_the_directions(files, capsys):
         (["--method", "exact"], ["W1 = ", "certified within [", "90 against 60 samples of 3 numbers"]),
         (["--method", "sliced"], ["Sliced W1 = ", "standard error of the directions"]),
         (["--method", "interval"], ["How far apart are these two samples?", "W1 in [", "stopped by tolerance"]),
-        (["--population", "--confidence", "0.8"], ["the laws that the samples", "with confidence 0.8"]),
+        (
+            ["--population", "--confidence", "0.8"],
+            ["the laws that the samples", "with confidence 0.8", "Rests on: ", "at every sample size"],
+        ),
+        (["--population", "--bound", "asymptotic"], ["as the sample size grows", "Welch's t, asymptotic"]),
     ],
 )
 def test_the_answer_in_words(files, capsys, flags, words):
@@ -89,7 +93,17 @@ def test_the_answer_in_words(files, capsys, flags, words):
         ),
         (["--families", "atoms"], "--families and --diameter serve bounds on the laws"),
         (["--method", "critic", "--families", "atom"], "Unknown family of critics: 'atom'. Did you mean 'atoms'?"),
-        (["--projections", "0", "--method", "sliced"], "Directions need dim ≥ 1 and count ≥ 1"),
+        (["--projections", "0", "--method", "sliced"], "The number of directions must be at least 1"),
+        (["--projections", "-3"], "The number of directions must be at least 1"),
+        (["--confidence", "5", "--method", "exact"], "The confidence must lie between 0 and 1: 5"),
+        (["--confidence", "nan", "--method", "sliced"], "The confidence must lie between 0 and 1: nan"),
+        (["--tolerance", "nan", "--method", "exact"], "The tolerance must be finite and not negative"),
+        (["--method", "critic", "--diameter", "-1"], "The diameter must be positive and finite: -1"),
+        (["--diameter", "0"], "--families and --diameter serve bounds on the laws"),
+        (["--bound", "asymptotic"], "--bound serves bounds on the laws"),
+        (["--method", "critic", "--bound", "welch"], "Unknown method of bounds: 'welch'"),
+        (["--method", "critic", "--bound", "asymptotic", "--diameter", "9"], "serves finite-sample bounds alone"),
+        (["--population", "--seed", str(2**70)], "A seed is a number of 64 bits"),
         (["--tolerance", "-1", "--method", "interval"], "The tolerance must be finite and not negative"),
     ],
 )
@@ -123,6 +137,7 @@ def test_critics_bound_the_laws_from_below(files, capsys):
     assert 0 < facts["lower"] <= facts["estimate"]
     assert facts["lower"] <= np.sqrt(3)
     assert (facts["family"], facts["confidence"], facts["upper"]) == ("atoms", 0.9, None)
+    assert facts["bound"] == "finite-sample" and "every sample size" in facts["rests_on"]
     assert facts["fits"]["atoms"]["constant"] == 1
     assert facts["fits"]["gp"]["heuristic"] is not None
     assert facts["fits"]["atoms"]["curve"]

@@ -107,6 +107,7 @@ def test_what_the_numbers_mean_is_said():
     assert "certain" in samples.lower_means
     assert "laws" in laws.question
     assert laws.confidence == 0.95
+    assert "every sample size" in laws.rests_on and "samples as they are" in samples.rests_on
     assert "confidence 0.95" in laws.lower_means
     assert "no confidence bound" in laws.upper_means
     assert laws.lower < samples.lower
@@ -138,6 +139,41 @@ def test_a_known_diameter_gives_a_bound_at_any_size():
     interval = w1_interval(x, y, rng=rng(), population=True, diameter=2.0)
     assert 0.8 < interval.lower < 1
     assert "at any sample size" in interval.lower_means
+    # McDiarmid: 2 √(log 20 (1/4000 + 1/4000) / 2) = 0.0547 above the distance of the samples.
+    assert 1 < interval.upper < 1.08
+    assert "at most this with confidence 0.95" in interval.upper_means and "diameter" in interval.rests_on
+    few = w1_interval(x[:4], y[:4], rng=rng(), population=True, diameter=2.0)
+    assert few.upper == 2.0  # nothing lies further apart than the diameter
+
+
+def test_a_diameter_that_the_points_refute_is_refused():
+    x = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    with pytest.raises(UserError, match="Two points lie further apart than the diameter: 1.41421 over 1.4"):
+        w1_interval(x, x, rng=rng(), population=True, diameter=1.4)
+    w1_interval(x, x, rng=rng(), population=True, diameter=2**0.5)
+
+
+@pytest.mark.parametrize(("n", "m"), [(40, 4000), (4000, 40), (8, 8)])
+def test_rare_flags_do_not_break_the_bound_on_the_laws(n, m):
+    # One law: any bound above 0 is wrong. Welch's t was in 63 % of draws at 99.9 % and these sizes.
+    above = 0
+    for seed in range(30):
+        r = np.random.default_rng(seed)
+        x, y = ((r.random((count, 1)) < 0.01).astype(float) for count in (n, m))
+        found = w1_interval(x, y, rng=rng(seed), population=True, confidence=0.999, budget_seconds=0.1, tolerance=0.5)
+        above += found.lower > 0
+    assert above <= 1
+
+
+def test_the_asymptotic_method_says_so():
+    r = np.random.default_rng(0)
+    x, y = r.normal(1, 1, (400, 1)), r.normal(0, 1, (400, 1))
+    sure, asymptotic = (
+        w1_interval(x, y, rng=rng(), population=True, method=method, budget_seconds=1)
+        for method in ("finite-sample", "asymptotic")
+    )
+    assert 0 < sure.lower < asymptotic.lower < 1
+    assert "as the sample size grows" in asymptotic.lower_means and "asymptotic" in asymptotic.rests_on
 
 
 @pytest.mark.parametrize(
@@ -149,6 +185,11 @@ def test_a_known_diameter_gives_a_bound_at_any_size():
         ({"population": True, "x_weights": np.full(9, 1 / 9)}, "needs independent draws: weights"),
         ({"population": True}, "needs at least four points a side: 9 and 3"),
         ({"diameter": 1.0}, "diameter serves only bounds on the laws"),
+        ({"population": True, "diameter": 0.0}, "diameter must be positive and finite: 0.0"),
+        ({"confidence": 5.0}, "confidence must lie between 0 and 1: 5.0"),
+        ({"method": "asymptotic"}, "Methods serve only bounds on the laws"),
+        ({"method": "none"}, "Unknown method of bounds: 'none'"),
+        ({"families": "atom"}, "Unknown family of critics: 'atom'"),
         ({"budget_seconds": np.nan}, "budget must be positive: nan seconds"),
     ],
 )

@@ -76,7 +76,7 @@ def critic_lower_bound(
         return max(0.0, ((real.mean() - fake.mean()).item() - margin) / lipschitz)
     spread = math.inf if diameter is None else lipschitz * diameter
     _check_spread(torch.cat([real, fake]), spread)
-    sides = [_shuffled(scores, rng, place).numpy()[None] for place, scores in enumerate((real, fake))]
+    sides = [shuffled(scores, rng, place).numpy()[None] for place, scores in enumerate((real, fake))]
     others = (
         [None, None]
         if tuning is None
@@ -110,8 +110,8 @@ def check_diameter_holds(x: Tensor, y: Tensor, diameter: float) -> None:
         raise UserError("Two points lie further apart than the diameter", found=f"{widest:.6g} over {diameter:.6g}")
 
 
-def _shuffled(scores: Tensor, rng: torch.Generator | None, place: int) -> Tensor:
-    """Independent orders of both sides, so that sorted scores are not matched rank by rank."""
+def shuffled(scores: Tensor, rng: torch.Generator | None, place: int) -> Tensor:
+    """One side's scores in an order that is independent of the other side's, so that ranks are not matched."""
     if rng is None:
         rng = torch.Generator().manual_seed(_SHUFFLE_SEED + place)
     return scores[torch.randperm(len(scores), generator=rng, device=rng.device).cpu()]
