@@ -77,29 +77,18 @@ def test_pictures_are_turned_upright(tmp_path: Path, orientation: int, upright: 
     exif[0x0112] = orientation
     for index in range(20):
         Image.fromarray(gradient()).save(tmp_path / f"{index:02}.png", exif=exif)
+    Image.fromarray(gradient() + np.uint8(1)).save(tmp_path / "other.png", exif=exif)
     source = open_source(tmp_path)
     expected = upright(gradient())
     assert source.shape == (3, *expected.shape[:2])
     assert (only(source, "00.png") == expected).all()
 
 
-@pytest.mark.parametrize("colour", ["auto", "rgb", "grey"])
-def test_sixteen_bit_pictures_keep_their_greys(tmp_path: Path, colour: str) -> None:
-    ramp = np.linspace(0, 65535, 48).reshape(6, 8).astype(np.uint16)
-    for index in range(20):
-        Image.fromarray(ramp).save(tmp_path / f"{index:02}.png")
-    source = open_source(tmp_path, colour=colour)
-    assert source.shape == (3 if colour == "rgb" else 1, 6, 8)
-    expected = ramp / 257.0
-    picture = only(source, "00.png").astype(float)
-    assert np.abs(picture - (expected[..., None] if colour == "rgb" else expected)).max() <= 1
-
-
 def test_grey_only_if_every_picture_is_or_if_asked(folder: Path, tmp_path: Path) -> None:
     assert open_source(folder).shape[0] == 3
     assert open_source(folder, colour="grey").shape[0] == 1
-    for path in folder.iterdir():
-        flat(77, "L").save(path)
+    for number, path in enumerate(sorted(folder.iterdir())):
+        flat(77 + number, "L").save(path)
     source = open_source(folder)
     assert source.shape[0] == 1 and (only(source, "good-00.png") == 77).all()
     assert open_source(folder, colour="rgb").shape[0] == 3
@@ -114,8 +103,8 @@ def test_sizes_the_pictures_own_if_shared_and_small_else_64_else_as_asked(folder
     assert said == ["Pictures are scaled and centre-cropped to 5x7."]
     flat((1, 2, 3), size=(30, 10)).save(folder / "wide.png")
     assert open_source(folder).shape == (3, 64, 64)
-    for path in folder.iterdir():
-        flat((1, 2, 3), size=(8, 129)).save(path)
+    for number, path in enumerate(folder.iterdir()):
+        flat((1, 2, number), size=(8, 129)).save(path)
     assert open_source(folder).shape == (3, 64, 64)
 
 
@@ -128,7 +117,7 @@ def test_crops_keep_the_centre_and_the_proportions(folder: Path) -> None:
 
 
 def test_a_folder_without_pictures_says_what_it_holds(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"No PNG, JPEG or WebP pictures under .*: it is empty"):
+    with pytest.raises(UserError, match=r"No pictures \(PNG, .*\) under .*: it is empty"):
         open_source(tmp_path)
     for name in "abcde":
         (tmp_path / f"{name}.txt").write_text("")

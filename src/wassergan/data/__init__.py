@@ -1,7 +1,7 @@
 """Data sources: from a path, an array or the bundled digits to samples in model space."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from wassergan.data.frames import FrameContainer
 from wassergan.data.idx import is_idx, read_idx
 from wassergan.data.labels import LABEL, frame_beside, label_table
 from wassergan.data.likeness import Likeness, as_array
+from wassergan.data.naming import FOLDER, tables_under
 from wassergan.data.source import Batch, Conditions, Context, Source, random_positions, spread_positions
 from wassergan.data.tables import (
     TABLE_SUFFIXES,
@@ -136,14 +137,17 @@ def open_source(
         report(sentence)
 
     split: dict[str, Any] = {"seed": seed} if heldout is None else {"seed": seed, "heldout": heldout}
-    opening = _Opening(size, colour, skip_unreadable, key, layout, scale, schema, tuple(condition), noted, split)
+    how = (size, colour, skip_unreadable, key, layout, scale, schema, tuple(condition), labels)
+    opening = _Opening(*how, noted, split)
     source = opening.frame(data) if is_frame(data) else opening.array(data) if _is_array(data) else opening.path(data)
     if source.kind == "table" and labels is not None:
         raise UserError("The conditions of a table are columns of its own", mend="name them with --condition")
     if source.context is None and (condition or labels is not None):
-        table = label_table(data, source, condition=condition, labels=labels)
+        table = label_table(data, source, condition=condition, labels=labels, report=noted)
         train = source.split.train_rows(torch.arange(source.train_count))
         source.context = context_of(table, condition=condition, train=train, report=noted)
+    if source.names is not None and (passed := source.names.passed.sentence(source.name)):
+        noted(passed)
     source.notes = notes  # more may come: a picture may turn out unreadable when it is needed
     return source
 
@@ -164,6 +168,7 @@ class _Opening:
     scale: str
     schema: str | Path | Schema | None
     condition: tuple[str, ...]
+    labels: Any
     report: Callable[[str], None]
     split: Mapping[str, Any]
 
@@ -226,7 +231,16 @@ class _Opening:
         options = ImageOptions(size=self.size, colour=self.colour, skip_unreadable=self.skip_unreadable, **self.split)
         if files:
             return shard_source(files, path.name, options, report=self.report)
-        return image_folder_source(path, options, report=self.report)
+        return image_folder_source(path, replace(options, used=self._label_files(path)), report=self.report)
+
+    def _label_files(self, folder: Path) -> frozenset[str]:
+        """Files in a folder of pictures that hold their labels, as paths below it."""
+        if isinstance(self.labels, str | Path):
+            there = Path(self.labels).resolve()
+            root = folder.resolve()
+            return frozenset({there.relative_to(root).as_posix()} if there.is_relative_to(root) else ())
+        wants_tables = self.labels is None and set(self.condition) - {FOLDER}
+        return frozenset(tables_under(folder) if wants_tables else ())
 
     def _file(self, path: Path) -> Source:
         if is_csv(path):

@@ -12,9 +12,10 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+from wassergan.data.tree import PassedOver, files_under
 from wassergan.errors import UserError
 
-PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 MOST_FILES = 10**5
 _BRACES = re.compile(r"\{([^{}]*)\}")
 
@@ -47,9 +48,27 @@ class PathIndex(Sequence[Path]):
             return self.subset(np.arange(len(self))[place])
         if not 0 <= place < len(self):
             raise IndexError(place)
-        row = int(place if self._chosen is None else self._chosen[place])
-        start = int(self._ends[row - 1]) if row else 0
-        return self._folder / os.fsdecode(self._names[start : int(self._ends[row])])
+        return self._folder / self.relative(int(place if self._chosen is None else self._chosen[place]))
+
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """(n,) of which of all names each is."""
+        return np.arange(len(self._ends)) if self._chosen is None else self._chosen
+
+    @property
+    def root(self) -> Path:
+        """The folder that all paths are under."""
+        return self._folder
+
+    def relative(self, place: int) -> str:
+        """The path of one of all names below the folder."""
+        start = int(self._ends[place - 1]) if place else 0
+        return os.fsdecode(self._names[start : int(self._ends[place])])
+
+    @property
+    def total(self) -> int:
+        """How many names there are, those left out too."""
+        return len(self._ends)
 
     def subset(self, places: NDArray[np.int64]) -> "PathIndex":
         """The paths at some places (k,)."""
@@ -57,10 +76,14 @@ class PathIndex(Sequence[Path]):
         return PathIndex(self._folder, self._names, self._ends, chosen.astype(np.int64))
 
 
-def index_files(folder: Path, suffixes: frozenset[str]) -> PathIndex:
-    """All files under a folder with one of the suffixes (in lower case), in the order of their sorted paths."""
+def index_files(folder: Path, suffixes: frozenset[str], passed: PassedOver | None = None) -> PathIndex:
+    """All files under a folder with one of the suffixes (in lower case), in the order of their sorted paths.
+
+    Raises:
+        UserError: a folder cannot be read.
+    """
     names, ends = bytearray(), array("q")
-    for name in _files(os.fspath(folder), "", suffixes):
+    for name in files_under(folder, suffixes, passed):
         names += os.fsencode(name)
         ends.append(len(names))
     return PathIndex(folder, bytes(names), np.frombuffer(ends, np.int64) if ends else np.empty(0, np.int64))
@@ -68,7 +91,7 @@ def index_files(folder: Path, suffixes: frozenset[str]) -> PathIndex:
 
 def holds_any(folder: Path, suffixes: frozenset[str]) -> bool:
     """Whether there is a file with one of the suffixes under a folder."""
-    return next(_files(os.fspath(folder), "", suffixes), None) is not None
+    return next(files_under(folder, suffixes), None) is not None
 
 
 def is_shard(path: Path) -> bool:
@@ -111,20 +134,3 @@ def _expanded(pattern: str) -> Iterator[str]:
         words = iter(found[1].split(","))
     for word in words:
         yield from _expanded(first + word + rest)
-
-
-def _files(folder: str, prefix: str, suffixes: frozenset[str]) -> Iterator[str]:
-    """Relative paths, folders in their place among the files; links to folders are not followed."""
-    entries: list[tuple[str, bool]] = []
-    with os.scandir(folder) as found:
-        for entry in found:
-            if entry.is_dir(follow_symlinks=False):
-                entries.append((entry.name, True))
-            elif os.path.splitext(entry.name)[1].lower() in suffixes and entry.is_file():  # noqa: PTH122
-                entries.append((entry.name, False))
-    entries.sort()
-    for name, is_folder in entries:
-        if is_folder:
-            yield from _files(os.path.join(folder, name), f"{prefix}{name}/", suffixes)  # noqa: PTH118
-        else:
-            yield prefix + name

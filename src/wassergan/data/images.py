@@ -1,26 +1,35 @@
 """A folder of pictures: decoded by a pool of threads, at once if they fit in memory, else when they are needed."""
 
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 from torch import Tensor
 
-from wassergan.data.codec import pixel_codec
+from wassergan.data.codec import Codec, as_tensor, pixel_codec
+from wassergan.data.decoding import FORMATS_TOLD, TOP_16, Header, Picture, decode, read_header, unreadable
 from wassergan.data.folders import PICTURE_SUFFIXES, index_files
-from wassergan.data.limits import LEAST_LARGEST_PIXELS, largest_pixels, require_pixels
-from wassergan.data.source import HELDOUT_SHARE, LARGEST_SHUFFLE, Source, SparseSplit, Split, sparse_split, split_rows
+from wassergan.data.naming import FileNames
+from wassergan.data.source import (
+    HELDOUT_SHARE,
+    LARGEST_SHUFFLE,
+    Source,
+    SparseSplit,
+    Split,
+    random_positions,
+    sparse_split,
+    split_rows,
+)
+from wassergan.data.tree import PassedOver, is_run_folder, run_around
 from wassergan.errors import UserError, unknown_name
 
-FORMATS = ("PNG", "JPEG", "WEBP")
 COLOURS = ("auto", "grey", "rgb")
 LARGEST_OWN_SIZE = 128
 USUAL_SIZE = 64
@@ -28,22 +37,9 @@ DECODE_THREADS = 4
 CACHE_LIMIT_BYTES = 2**30
 MANY_PICTURES = 2**17  # of more than these, sizes and colours are told from a sample
 LOOKED_AT = 4096
+RANGE_LOOKED_AT = 512  # pictures of 16 bits whose range is looked at where they are too many to be kept
 
 Report = Callable[[str], None]
-
-
-class Member(Protocol):
-    """A picture that is no file of its own."""
-
-    @property
-    def parent(self) -> Path:
-        """Where it lies."""
-
-    def open(self) -> BinaryIO:
-        """Its bytes, as a file."""
-
-
-Picture = Path | Member
 
 
 class Pictures(Protocol):
@@ -57,6 +53,10 @@ class Pictures(Protocol):
 
     def __iter__(self) -> Iterator[Picture]:
         """All of them."""
+
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """(n,) of which of all that were found each is."""
 
     def subset(self, places: NDArray[np.int64]) -> "Pictures":
         """Those at some places (k,)."""
@@ -72,6 +72,8 @@ class ImageOptions:
         skip_unreadable: count pictures that cannot be read and go on; refused with their name otherwise.
         heldout: share held out; 0 to 1.
         seed: chooses the held-out pictures.
+        bits: 8 or 16 of each value; those of the deepest picture unless given.
+        used: files below the folder that are read for another purpose: labels.
     """
 
     size: tuple[int, int] | None = None
@@ -79,6 +81,8 @@ class ImageOptions:
     skip_unreadable: bool = False
     heldout: float = HELDOUT_SHARE
     seed: int = 0
+    bits: int | None = None
+    used: frozenset[str] = frozenset()
 
 
 # Damaged bytes surface as whatever the parsers behind Pillow raise.
@@ -86,7 +90,7 @@ _UNREADABLE = (Exception,)
 
 
 class ImageFolderReader:
-    """Pictures as (k, H, W) or (k, H, W, 3) uint8, cut to one size: shorter side scaled, centre kept.
+    """Pictures as (k, H, W) or (k, H, W, 3), 8 or 16 bits, cut to one size: shorter side scaled, centre kept.
 
     Pictures that fit in memory are decoded now, so that a bad one is found before training. Of a larger folder
     each is decoded when it is needed; a bad one found then is replaced by the next, if bad ones are to be skipped.
@@ -95,6 +99,7 @@ class ImageFolderReader:
         pictures: files or members of archives, in a fixed order.
         size: (height, width) of what is returned.
         grey: one channel instead of three.
+        bits: of each value, 8 or 16.
         skip_unreadable: leave out pictures that cannot be decoded, and say so.
         report: told about each that was left out.
 
@@ -103,14 +108,22 @@ class ImageFolderReader:
     """
 
     def __init__(
-        self, pictures: Pictures, size: tuple[int, int], *, grey: bool, skip_unreadable: bool, report: Report
+        self,
+        pictures: Pictures,
+        size: tuple[int, int],
+        *,
+        grey: bool,
+        bits: int = 8,
+        skip_unreadable: bool,
+        report: Report,
     ) -> None:
         self.paths = pictures
-        self.size, self.grey, self._skip, self._report = size, grey, skip_unreadable, report
+        self.size, self._skip, self._report = size, skip_unreadable, report
+        self._decode = partial(decode, size=size, grey=grey, bits=bits)
         self._split: Split | SparseSplit | None = None
         self._skipped: set[str] = set()
         self._threads = ThreadPoolExecutor(DECODE_THREADS, thread_name_prefix="decode")
-        needed = len(self.paths) * size[0] * size[1] * (1 if grey else 3)
+        needed = len(self.paths) * size[0] * size[1] * (1 if grey else 3) * bits // 8
         self._pictures = self._decode_all() if needed <= CACHE_LIMIT_BYTES else None
 
     def __len__(self) -> int:
@@ -120,6 +133,11 @@ class ImageFolderReader:
     def kept(self) -> bool:
         """Whether all pictures are decoded and kept."""
         return self._pictures is not None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether each row is the picture of its own path: none can be found bad later and have a stand-in."""
+        return self.kept or not self._skip
 
     def keep_sides(self, split: Split | SparseSplit) -> None:
         """From now on put only pictures of the same side in the place of bad ones that are found late."""
@@ -133,19 +151,34 @@ class ImageFolderReader:
         """
         rows = indices.numpy()
         if self._pictures is not None:
-            return torch.from_numpy(self._pictures[rows])
-        return torch.from_numpy(np.stack(list(self._threads.map(self._decode_or_next, rows))))
+            return as_tensor(self._pictures[rows])
+        return as_tensor(np.stack(list(self._threads.map(self._decode_or_next, rows))))
 
-    def _decode_all(self) -> NDArray[np.uint8]:
-        decoded = list(self._threads.map(self._decode_or_none, self.paths))
+    def all_equal(self) -> bool:
+        """Whether all pictures are the same, value by value; found out at the second one, as a rule."""
+        first = self.read(torch.tensor([0]))
+        return all(torch.equal(self.read(torch.tensor([row])), first) for row in range(1, len(self)))
+
+    def range(self) -> tuple[int, int]:
+        """The smallest and the largest value; where pictures are not kept, those of a sample."""
+        looked_at = self._pictures
+        if looked_at is None:
+            looked_at = self.read(random_positions(RANGE_LOOKED_AT, len(self))).numpy()
+        return int(looked_at.min()), int(looked_at.max())
+
+    def _decode_all(self) -> NDArray[Any]:
+        decoded = list(self._threads.map(partial(self._decode_or_none, tell=False), self.paths))
         good = [row for row, picture in enumerate(decoded) if picture is not None]
         if not good:
             raise UserError("None of the pictures can be decoded", found=str(self.paths[0].parent))
         if len(good) < len(decoded):
+            first = next(path for path, picture in zip(self.paths, decoded, strict=True) if picture is None)
+            bad = len(decoded) - len(good)
+            self._report(f"Skipped {_unreadable_of(bad, len(decoded))}, which cannot be decoded, the first: {first}.")
             self.paths = self.paths.subset(np.array(good))
         return np.stack([picture for picture in decoded if picture is not None])
 
-    def _decode_or_next(self, row: int) -> NDArray[np.uint8]:
+    def _decode_or_next(self, row: int) -> NDArray[Any]:
         for candidate in self._stand_ins(row):
             picture = self._decode_or_none(self.paths[candidate])
             if picture is not None:
@@ -161,31 +194,20 @@ class ImageFolderReader:
                 if self._split.holds_out(other) == side:
                     yield other
 
-    def _decode_or_none(self, path: Picture) -> NDArray[np.uint8] | None:
+    def _decode_or_none(self, path: Picture, *, tell: bool = True) -> NDArray[Any] | None:
         try:
             return self._decode(path)
         except _UNREADABLE as error:
             if not self._skip:
                 raise unreadable(path, error) from error
-            if str(path) not in self._skipped:
+            if tell and str(path) not in self._skipped:
                 self._skipped.add(str(path))
                 self._report(f"Skipped {path}, which cannot be decoded.")
             return None
 
-    def _decode(self, path: Picture) -> NDArray[np.uint8]:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with opened(path) as picture:
-                upright = _eight_bit(ImageOps.exif_transpose(picture))
-                flat = _on_white(upright).convert("L" if self.grey else "RGB")
-        height, width = self.size
-        if flat.size != (width, height):
-            flat = ImageOps.fit(flat, (width, height), Image.Resampling.LANCZOS)
-        return np.asarray(flat, np.uint8)
-
 
 def image_folder_source(folder: Path, options: ImageOptions, *, report: Report = lambda message: None) -> Source:
-    """All PNG, JPEG and WebP pictures under a folder. User units: uint8, (n, H, W) grey or (n, H, W, 3).
+    """All pictures under a folder. User units: uint8 or uint16, (n, H, W) grey or (n, H, W, 3).
 
     Args:
         folder: searched with its sub-folders.
@@ -193,15 +215,45 @@ def image_folder_source(folder: Path, options: ImageOptions, *, report: Report =
         report: told, in a sentence, what was decided or skipped.
 
     Raises:
-        UserError: no pictures, an unreadable one, too few, or all equal in size zero.
+        UserError: no pictures, an unreadable one, too few, all of them equal, or the folder of a run.
     """
-    pictures = index_files(folder, PICTURE_SUFFIXES)
+    if is_run_folder(folder):
+        raise UserError(
+            f"{folder} is the folder of a run, not data",
+            mend=f"name the run's data, or go on with it: wassergan resume {folder}",
+        )
+    passed = PassedOver(options.used)
+    pictures = index_files(folder, PICTURE_SUFFIXES, passed)
+    name = folder.name or str(folder)
     if not pictures:
-        raise UserError(f"No PNG, JPEG or WebP pictures under {folder}", found=_listing(folder))
-    return picture_source(pictures, folder.name or str(folder), options, report=report)
+        raise UserError(f"No pictures ({FORMATS_TOLD}) under {folder}", found=_listing(folder))
+    if around := run_around(folder):
+        report(f"{folder} lies in the run folder {around}: its pictures are what a run has drawn.")
+    source = picture_source(pictures, name, options, report=report)
+    source.names = FileNames(pictures, source.kept_rows, passed)
+    return source
 
 
-def picture_source(pictures: Pictures, name: str, options: ImageOptions, *, report: Report) -> Source:
+class PictureSource(Source):
+    """A source over pictures, some of which may have been left out."""
+
+    def __init__(
+        self, name: str, shape: tuple[int, ...], reader: "ImageFolderReader", codec: Codec, split: Split | SparseSplit
+    ) -> None:
+        super().__init__(name, "image", shape, reader, codec, split)
+        self._pictures = reader
+
+    def kept_rows(self) -> NDArray[np.int64] | None:
+        """(n,) which of all pictures that were found the rows are; None where another may stand in for one."""
+        return self._pictures.paths.places if self._pictures.is_settled else None
+
+    def hold_out(self, split: Split | SparseSplit) -> None:
+        """Split the rows in another way."""
+        super().hold_out(split)
+        self._pictures.keep_sides(split)
+
+
+def picture_source(pictures: Pictures, name: str, options: ImageOptions, *, report: Report) -> PictureSource:
     """A source over pictures, wherever they lie.
 
     Raises:
@@ -210,48 +262,58 @@ def picture_source(pictures: Pictures, name: str, options: ImageOptions, *, repo
     if options.colour not in COLOURS:
         raise unknown_name("colour", options.colour, COLOURS)
     good, headers = _look_at(pictures, options, report)
-    own_sizes = {size for size, _ in headers}
-    size = options.size
-    if size is None:
-        (first, *others) = own_sizes
-        size = first if not others and max(first) <= LARGEST_OWN_SIZE else (USUAL_SIZE, USUAL_SIZE)
-    if own_sizes != {size}:
+    size = _size_of(headers, options)
+    if {header.size for header in headers} != {size}:
         report(f"Pictures are scaled and centre-cropped to {size[0]}x{size[1]}.")
-    all_grey = all(mode in ("1", "L", "I", "I;16", "LA") for _, mode in headers)
-    grey = options.colour == "grey" or (options.colour == "auto" and all_grey)
-    reader = ImageFolderReader(good, size, grey=grey, skip_unreadable=options.skip_unreadable, report=report)
+    grey = options.colour == "grey" or (options.colour == "auto" and all(header.grey for header in headers))
+    bits = options.bits or max(header.bits for header in headers)
+    _tell_depth(headers, bits, report)
+    reader = ImageFolderReader(good, size, grey=grey, bits=bits, skip_unreadable=options.skip_unreadable, report=report)
     many = not reader.kept and len(reader) > LARGEST_SHUFFLE
     split = (sparse_split if many else split_rows)(len(reader), heldout=options.heldout, seed=options.seed)
     reader.keep_sides(split)
-    codec = pixel_codec("NHW" if grey else "NHWC")
-    source = Source(name, "image", (1 if grey else 3, *size), reader, codec, split)
-    if reader.kept or not options.skip_unreadable:  # else another picture may stand in for one that is found bad late
-        source.folders = lambda: [picture.parent.name for picture in reader.paths]
-    return source
+    if reader.all_equal():
+        raise UserError(f"All pictures of {name} are equal", found=f"{len(reader)} of them", mend="give data that vary")
+    codec = _codec("NHW" if grey else "NHWC", bits, reader, report)
+    return PictureSource(name, (1 if grey else 3, *size), reader, codec, split)
 
 
-def opened(picture: Picture) -> Image.Image:
-    """The picture, not decoded yet: of the formats that its name promises, and of a size that can be held.
-
-    Pillow knows many more formats by their content, one of which starts another program.
-
-    Raises:
-        OSError, ValueError: it is no such picture, or too large.
-    """
-    if largest_pixels() > LEAST_LARGEST_PIXELS:
-        Image.MAX_IMAGE_PIXELS = largest_pixels()
-    found = Image.open(picture if isinstance(picture, Path) else picture.open(), formats=FORMATS)
-    try:
-        require_pixels(*found.size)
-    except ValueError:
-        found.close()
-        raise
-    return found
+def _size_of(headers: Sequence[Header], options: ImageOptions) -> tuple[int, int]:
+    if options.size is not None:
+        return options.size
+    first, *others = {header.size for header in headers}
+    return first if not others and max(first) <= LARGEST_OWN_SIZE else (USUAL_SIZE, USUAL_SIZE)
 
 
-def _look_at(
-    pictures: Pictures, options: ImageOptions, report: Report
-) -> tuple[Pictures, list[tuple[tuple[int, int], str]]]:
+def _tell_depth(headers: Sequence[Header], bits: int, report: Report) -> None:
+    """Say what is made of 16 bits, and of pages and frames after the first."""
+    count = len(headers)
+    deep = sum(header.bits == 16 for header in headers)
+    cut = sum(header.is_cut for header in headers)
+    more = sum(header.has_more for header in headers)
+    if bits == 16 and deep < count:
+        report(f"{count - deep} of {count} pictures have 8 bits; they are taken into the 16 of the others, times 257.")
+    if bits == 8 and deep:
+        report(f"{deep} of {count} pictures have 16 bits; they are scaled to 8.")
+    if cut:
+        report(f"Of {cut} of {count} pictures with 16 bits the upper 8 can be read alone.")
+    if more:
+        report(f"{more} of {count} pictures have several pages or frames; the first of each is used.")
+
+
+def _codec(layout: str, bits: int, reader: ImageFolderReader, report: Report) -> Codec:
+    if bits == 8:
+        return pixel_codec(layout)
+    low, high = reader.range()
+    report(
+        f"Pictures have 16 bits and hold levels from {low} to {high} of {TOP_16}; that range is learnt, and written "
+        "with 16 bits again."
+    )
+    middle, half, one = (torch.tensor(each, dtype=torch.float64) for each in ((low + high) / 2, (high - low) / 2, 1))
+    return Codec(layout, "uint16", offset=middle, scale=half, low=-one, high=one, whole=True)
+
+
+def _look_at(pictures: Pictures, options: ImageOptions, report: Report) -> tuple[Pictures, list[Header]]:
     """Sizes and modes of all pictures, without the unreadable ones; of very many, of a sample."""
     if len(pictures) <= MANY_PICTURES:
         return _read_headers(pictures, options.skip_unreadable, report)
@@ -260,16 +322,7 @@ def _look_at(
     return pictures, _read_headers(pictures.subset(np.sort(chosen)), options.skip_unreadable, report)[1]
 
 
-def unreadable(path: Picture, error: Exception) -> UserError:
-    """The error for a picture that cannot be decoded."""
-    return UserError(
-        f"The picture {path} cannot be read",
-        found=str(error),
-        mend="remove it, or go on without it: --skip-unreadable",
-    )
-
-
-def _read_headers(pictures: Pictures, skip: bool, report: Report) -> tuple[Pictures, list[tuple[tuple[int, int], str]]]:
+def _read_headers(pictures: Pictures, skip: bool, report: Report) -> tuple[Pictures, list[Header]]:
     good, headers, bad = [], [], []
     with ThreadPoolExecutor(DECODE_THREADS) as threads:
         for row, header in enumerate(threads.map(_header, pictures)):
@@ -281,39 +334,21 @@ def _read_headers(pictures: Pictures, skip: bool, report: Report) -> tuple[Pictu
                 good.append(row)
                 headers.append(header)
     if bad:
-        report(f"Skipped {len(bad)} unreadable pictures of {len(pictures)}, the first: {pictures[bad[0]]}.")
+        report(f"Skipped {_unreadable_of(len(bad), len(pictures))}, the first: {pictures[bad[0]]}.")
     if not good:
         raise UserError("None of the pictures can be read", found=f"{len(bad)} files, the first {pictures[bad[0]]}")
     return pictures.subset(np.array(good)) if bad else pictures, headers
 
 
-def _header(path: Picture) -> tuple[tuple[int, int], str] | Exception:
+def _header(path: Picture) -> Header | Exception:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with opened(path) as picture:
-                width, height = picture.size
-                if picture.getexif().get(0x0112, 1) >= 5:  # orientations that swap the sides
-                    width, height = height, width
-                return (height, width), picture.mode
+        return read_header(path)
     except _UNREADABLE as error:
         return error
 
 
-def _eight_bit(picture: Image.Image) -> Image.Image:
-    """Sixteen-bit greys are scaled: Pillow's own conversion cuts them off at 255."""
-    if not picture.mode.startswith("I"):
-        return picture
-    return Image.fromarray(((np.asarray(picture).astype(np.int64) + 128) // 257).clip(0, 255).astype(np.uint8))
-
-
-def _on_white(picture: Image.Image) -> Image.Image:
-    """Transparent pictures are laid on white: dropping alpha would show whatever colour hides under it."""
-    if "A" not in picture.getbands() and "transparency" not in picture.info:
-        return picture
-    layered = picture.convert("RGBA")
-    ground = Image.new("RGBA", layered.size, "white")
-    return Image.alpha_composite(ground, layered).convert("RGB")
+def _unreadable_of(bad: int, count: int) -> str:
+    return f"{bad} unreadable picture{'' if bad == 1 else 's'} of {count}"
 
 
 def _listing(folder: Path) -> str:

@@ -1,6 +1,7 @@
 """Conditions that do not stand in a table with the samples: labels of pictures and arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,43 +12,54 @@ from torch import Tensor
 from wassergan.data.arrays import load_array
 from wassergan.data.columnar import is_columnar, whole_table
 from wassergan.data.idx import is_idx, read_idx
-from wassergan.data.source import Source
+from wassergan.data.joining import row_order, taken
+from wassergan.data.naming import FOLDER
+from wassergan.data.records import JSON_SUFFIXES, read_records
+from wassergan.data.source import Names, Source
 from wassergan.data.tables import (
     MOST_CLASSES,
+    AnyColumn,
     RawTable,
+    TextColumn,
+    TypedColumn,
     arrow_of,
     is_csv,
     is_frame,
     raw_array,
-    raw_texts,
     read_csv,
     read_frame,
 )
 from wassergan.errors import UserError, unknown_name
 
-LABEL, FOLDER = "label", "folder"
+LABEL = "label"
+KINDS = (".npy", ".csv", ".json", ".jsonl", ".parquet", ".feather", ".arrow", "IDX")
+FEW_CLASSES = 20  # different whole numbers in a table of labels that are classes
+Report = Callable[[str], None]
 
 
-def label_table(data: Any, source: Source, *, condition: Sequence[str], labels: Any) -> RawTable:
+def label_table(data: Any, source: Source, *, condition: Sequence[str], labels: Any, report: Report) -> RawTable:
     """A table with one row per sample, whose columns samples can be conditioned on.
 
     Args:
-        data: where the samples came from: the digits and pictures in folders have labels of their own, and so have
-            `.npz` files with other arrays.
+        data: where the samples came from: the digits, pictures in folders and shards have labels of their own, and so
+            have `.npz` files with other arrays.
         source: the samples.
         condition: names that the user gave.
-        labels: None; an array, a list or a frame with one entry per sample; or a `.npy`, IDX, CSV, Parquet, Arrow or
-            Feather file of that.
+        labels: None; an array, a list or a frame with one entry per sample; or a `.npy`, IDX, CSV, JSON, Parquet,
+            Arrow or Feather file of that. A table may name the samples' files; then its order does not matter.
+        report: told how labels and samples were brought together.
 
     Raises:
-        UserError: there are no labels, no such labels, or another number of them.
+        UserError: there are no labels, no such labels, or not exactly one for each sample.
     """
+    if source.names is not None:
+        return _with_classes(_of_files(source.names, source.name, condition, labels, report))
     table = _own(data, source, condition) if labels is None else _told(labels)
     if table.rows != len(source):
         raise UserError(
             f"{table.name} does not hold one row per sample", found=f"{table.rows} rows for {len(source)} samples"
         )
-    return table
+    return _with_classes(table)
 
 
 def frame_beside(frame: Any, labels: NDArray[Any]) -> Any:
@@ -69,13 +81,129 @@ def frame_beside(frame: Any, labels: NDArray[Any]) -> Any:
     return table.append_column(LABEL, column)
 
 
+def _of_files(names: Names, name: str, condition: Sequence[str], labels: Any, report: Report) -> RawTable:
+    """Labels of pictures that are files: their own, and those of a table."""
+    kept = names.kept()
+    if kept is None:
+        raise UserError(
+            "Labels cannot follow pictures that may turn out unreadable while training",
+            found=f"--skip-unreadable with more pictures than are kept in memory in {name}",
+            mend="remove the unreadable ones, or choose a smaller --size",
+        )
+    if labels is None:
+        table = _beside(names, name, condition, report)
+    else:
+        told = _told(labels)
+        order = row_order(told, names.found(), report=report)
+        table = taken(told, order.rows, without=order.column)
+        table = _joined(table, _known(names, name, [each for each in condition if not _holds(table, each)]))
+    for note in table.notes:
+        report(note)
+    return taken(table, kept)
+
+
+def _beside(names: Names, name: str, condition: Sequence[str], report: Report) -> RawTable:
+    """Labels that lie with the pictures: what is known of each file, else tables in the folder."""
+    known = _known(names, name, condition)
+    left = [each for each in condition if not _holds(known, each)]
+    if not left:
+        return known
+    tables = names.tables()
+    if not tables:
+        raise UserError(
+            f"{name} holds no labels to condition on",
+            found=", ".join(left),
+            mend=f"condition on {FOLDER}, or give a file with one row for each picture: --labels",
+        )
+    parts, rows = [], []
+    for each in tables:
+        part = _told(each.path)
+        order = row_order(part, each.names, report=report)
+        parts.append(taken(part, order.rows, without=order.column))
+        rows.extend(each.places)
+    table = taken(_stacked(parts), np.argsort(np.array(rows), kind="stable"))
+    return _joined(table, known)
+
+
+def _known(names: Names, name: str, wanted: Sequence[str]) -> RawTable:
+    columns = names.columns(wanted)
+    return raw_array({each: _array_of(values) for each, values in columns.items()}, name)
+
+
+def _array_of(values: Sequence[Any]) -> NDArray[Any]:
+    return np.asarray(values) if len({type(each) for each in values}) == 1 else np.asarray(list(map(str, values)))
+
+
+def _holds(table: RawTable, name: str) -> bool:
+    return any(column.name == name for column in table.columns)
+
+
+def _joined(table: RawTable, more: RawTable) -> RawTable:
+    return replace(table, columns=(*table.columns, *more.columns)) if more.columns else table
+
+
+def _stacked(tables: Sequence[RawTable]) -> RawTable:
+    """The rows of several tables with the same columns."""
+    first, *others = tables
+    if not others:
+        return first
+    columns = []
+    for place, column in enumerate(first.columns):
+        alike = [table.columns[place] if place < len(table.columns) else None for table in tables]
+        if any(each is None or type(each) is not type(column) or each.name != column.name for each in alike):
+            raise UserError(
+                f"The tables {first.name} of several folders have other columns",
+                found=column.name,
+                mend="make them alike",
+            )
+        columns.append(_end_to_end([each for each in alike if each is not None]))
+    return replace(first, columns=tuple(columns), rows=sum(table.rows for table in tables), arrow=None)
+
+
+def _end_to_end(columns: Sequence[AnyColumn]) -> AnyColumn:
+    first = columns[0]
+    if isinstance(first, TextColumn):
+        levels: dict[str, int] = {}
+        codes = []
+        for column in columns:
+            assert isinstance(column, TextColumn)
+            known = [levels.setdefault(level, len(levels)) for level in column.levels]
+            codes.append(np.array([*known, -1], np.int32)[column.codes])
+        return TextColumn(first.name, list(levels), np.concatenate(codes))
+    if isinstance(first, TypedColumn):
+        values = np.concatenate([column.values for column in columns if isinstance(column, TypedColumn)])
+        return replace(first, values=values, exact=None)
+    return first
+
+
+def _with_classes(table: RawTable) -> RawTable:
+    """The same, where few different whole numbers without gaps in the rows are names of classes."""
+    return replace(table, columns=tuple(map(_as_classes, table.columns)))
+
+
+def _as_classes(column: AnyColumn) -> AnyColumn:
+    if isinstance(column, TextColumn) and not column.declared and (column.codes >= 0).all():
+        whole = len(column.levels) <= FEW_CLASSES and all(each.isdecimal() and each.isascii() for each in column.levels)
+        plain = whole and all(str(int(each)) == each for each in column.levels)
+        if plain and 2 * len(column.levels) <= len(column.codes):
+            return _classes(column.name, np.array(list(map(int, column.levels)), np.int64)[column.codes])
+    if isinstance(column, TypedColumn) and column.kind == "number" and column.whole:
+        classes = len(np.unique(column.values))
+        if np.isfinite(column.values).all() and classes <= min(FEW_CLASSES, len(column.values) // 2):
+            return _classes(column.name, column.values.astype(np.int64))
+    return column
+
+
+def _classes(name: str, values: NDArray[np.int64]) -> AnyColumn:
+    (column,) = raw_array({name: values}, name).columns
+    return column
+
+
 def _own(data: Any, source: Source, condition: Sequence[str]) -> RawTable:
     if isinstance(data, str | Path) and str(data) == "digits":
         from wassergan.data.digits import digit_labels
 
         return raw_array({LABEL: digit_labels()}, "digits")
-    if source.folders is not None:
-        return raw_texts({FOLDER: source.folders()}, source.name)
     if isinstance(data, str | Path) and Path(data).suffix == ".npz":
         return raw_array({name: _flat(load_array(Path(data), key=name)[1], name) for name in condition}, source.name)
     raise UserError(f"{source.name} holds no labels to condition on", mend="give a file with one row each: --labels")
@@ -95,11 +223,13 @@ def _told(labels: Any) -> RawTable:
         return read_csv(path)
     if is_columnar(path):
         return whole_table([path], path.name)
+    if path.suffix.lower() in JSON_SUFFIXES:
+        return read_records(path)
     if path.suffix == ".npy":
         return raw_array({LABEL: _flat(load_array(path, key=None)[1], path.name)}, path.name)
     if is_idx(path):
         return raw_array({LABEL: _flat(read_idx(path), path.name)}, path.name)
-    raise unknown_name("kind of labels", path.suffix, (".npy", ".csv", ".parquet", ".feather", ".arrow", "IDX"))
+    raise unknown_name("kind of labels", path.suffix, KINDS)
 
 
 def _flat(array: NDArray[Any], name: str) -> NDArray[Any]:

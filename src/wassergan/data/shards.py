@@ -4,21 +4,27 @@ import io
 import os
 import tarfile
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wassergan.data.decoding import FORMATS_TOLD
 from wassergan.data.folders import PICTURE_SUFFIXES
 from wassergan.data.images import ImageOptions, picture_source
-from wassergan.data.source import Source
+from wassergan.data.naming import FOLDER
+from wassergan.data.records import parsed_object
+from wassergan.data.source import Source, TableBeside
+from wassergan.data.tree import HIDDEN, SPECIAL, SYSTEM, PassedOver, is_hidden, is_left_by_system
 from wassergan.errors import UserError
 
 LARGEST_MEMBER_BYTES = 2**28
+LARGEST_LABEL_BYTES = 2**20
 LONGEST_EXTENSION_BYTES = 2**20
+LABEL, CLASS, FIELDS = "label", "cls", "json"  # a condition, and suffixes of WebDataset
 _PICTURES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
 _ENDINGS = tuple(PICTURE_SUFFIXES)
 _KEEP_NAME = (tarfile.XGLTYPE, tarfile.GNUTYPE_LONGLINK)
@@ -27,9 +33,9 @@ _KEEP_NAME = (tarfile.XGLTYPE, tarfile.GNUTYPE_LONGLINK)
 def shard_source(
     paths: Sequence[Path], name: str, options: ImageOptions, *, report: Callable[[str], None] = lambda message: None
 ) -> Source:
-    """The PNG, JPEG and WebP members of tar files. User units: uint8, (n, H, W) grey or (n, H, W, 3).
+    """The pictures in tar files. User units: uint8 or uint16, (n, H, W) grey or (n, H, W, 3).
 
-    Members of other kinds (labels, captions) are passed over.
+    Members of other kinds are labels of the picture of the same key, as far as a condition asks for them.
 
     Args:
         paths: the shards.
@@ -40,11 +46,14 @@ def shard_source(
     Raises:
         UserError: a shard is damaged or hostile, there are no pictures, or as a folder of pictures raises.
     """
-    pictures = index_shards(paths)
+    passed = PassedOver()
+    pictures, beside = index_shards(paths, passed)
     if not len(pictures):
-        raise UserError(f"No PNG, JPEG or WebP pictures in {name}", found=f"{len(paths)} tar files")
-    report(f"Found {len(pictures)} pictures in {len(paths)} tar files.")
-    return picture_source(pictures, name, options, report=report)
+        raise UserError(f"No pictures ({FORMATS_TOLD}) in {name}", found=f"{len(paths)} tar files")
+    report(f"Found {len(pictures)} pictures in {len(paths)} tar file{'' if len(paths) == 1 else 's'}.")
+    source = picture_source(pictures, name, options, report=report)
+    source.names = MemberNames(pictures, beside, source.kept_rows, passed)
+    return source
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,17 @@ class ShardMember:
     def parent(self) -> Path:
         """The tar file."""
         return self.path
+
+    @property
+    def key(self) -> tuple[Path, str]:
+        """What members of one sample share: the path up to the first dot of the last name, as in WebDataset."""
+        above, _, last = self.name.rpartition("/")
+        return self.path, f"{above}/{last.split('.', 1)[0]}"
+
+    @property
+    def suffix(self) -> str:
+        """All behind the first dot of the last name, in lower case."""
+        return self.name.rpartition("/")[2].partition(".")[2].lower()
 
     def open(self) -> BinaryIO:
         """Its bytes, as a file."""
@@ -109,45 +129,183 @@ class ShardPictures:
     def __iter__(self) -> Iterator[ShardMember]:
         return (self[place] for place in range(len(self)))
 
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """(n,) of which of all that were found each is."""
+        return self._chosen
+
+    def everything(self) -> "ShardPictures":
+        """All that were found, those left out too."""
+        return ShardPictures(self._paths, self._places, self._names, self._ends)
+
     def subset(self, places: NDArray[np.int64]) -> "ShardPictures":
         """The pictures at some places (k,)."""
         return ShardPictures(self._paths, self._places, self._names, self._ends, self._chosen[places].astype(np.int64))
 
 
-def index_shards(paths: Sequence[Path]) -> ShardPictures:
-    """Find the pictures in tar files by their headers alone, in the order of the files and of their members.
+@dataclass(frozen=True)
+class MemberNames:
+    """What the pictures of some tar files are called, and the members that belong to them.
+
+    Args:
+        pictures: all that were found.
+        beside: other members: labels, captions.
+        rows: tells which pictures are rows of the source.
+        passed: what was found and is not used.
+    """
+
+    pictures: ShardPictures
+    beside: ShardPictures
+    rows: Callable[[], NDArray[np.int64] | None]
+    passed: PassedOver
+
+    def found(self) -> list[str]:
+        """Paths of all that were found: the tar file's name, and the member's in it."""
+        return [f"{member.path.name}/{member.name}" for member in self.pictures.everything()]
+
+    def kept(self) -> NDArray[np.int64] | None:
+        """Which of them are rows of the source; None where another may stand in for one."""
+        return self.rows()
+
+    def columns(self, wanted: Sequence[str]) -> Mapping[str, Sequence[Any]]:
+        """Of the names wanted: the folder in the tar file, the member of that suffix, or that field of the `.json`.
+
+        Raises:
+            UserError: a picture has none, or it cannot be read.
+        """
+        suffixes = {member.suffix for member in self.beside} if set(wanted) - {FOLDER} else set()
+        found: dict[str, Sequence[Any]] = {}
+        for name in wanted:
+            if name == FOLDER:
+                found[name] = self._folders()
+            elif name.lower() in suffixes - {FIELDS}:
+                found[name] = self._contents(name.lower())
+            elif name == LABEL and CLASS in suffixes:
+                found[name] = self._contents(CLASS)
+            elif FIELDS in suffixes:
+                found[name] = self._fields(name)
+        return found
+
+    def tables(self) -> list[TableBeside]:
+        """None: labels lie in the tar files."""
+        return []
+
+    def _folders(self) -> list[str]:
+        """The folder that each lies in; where none lies in any, the tar file is one."""
+        folders = [PurePosixPath(member.name).parent.name for member in self.pictures.everything()]
+        if any(folders):
+            return folders
+        return [member.path.name for member in self.pictures.everything()]
+
+    def _members(self, suffix: str) -> list[ShardMember]:
+        """The member of a suffix that belongs to each picture."""
+        members = {member.key: member for member in self.beside if member.suffix == suffix}
+        without = [member for member in self.pictures.everything() if member.key not in members]
+        if without:
+            raise UserError(
+                f"{len(without)} of {len(self.pictures.everything())} pictures have no .{suffix} beside them",
+                found=f"the first: {without[0]}",
+                mend="add them, or take these pictures out",
+            )
+        self.passed.forget(f".{suffix.rpartition('.')[2]}")
+        return [members[member.key] for member in self.pictures.everything()]
+
+    def _contents(self, suffix: str) -> list[Any]:
+        texts = [_text(member) for member in self._members(suffix)]
+        if all(text.isdecimal() and text.isascii() and len(text) <= 18 and str(int(text)) == text for text in texts):
+            return list(map(int, texts))
+        return texts
+
+    def _fields(self, name: str) -> list[Any]:
+        members = self._members(FIELDS)
+        values = [parsed_object(_bytes(member), str(member)).get(name) for member in members]
+        for member, value in zip(members, values, strict=True):
+            if value is None or isinstance(value, list | dict):
+                raise UserError(
+                    f"{member} does not say what {name} is",
+                    found="nothing" if value is None else "a list or an object",
+                    mend="name a field that each picture has, with text or a number",
+                )
+        return values
+
+
+def _bytes(member: ShardMember) -> bytes:
+    try:
+        return member.open().read()
+    except OSError as error:
+        raise UserError(f"{member} cannot be read", found=str(error)) from error
+
+
+def _text(member: ShardMember) -> str:
+    try:
+        text = _bytes(member).decode("utf-8-sig").strip()
+    except UnicodeError as error:
+        raise UserError(f"{member} is no text", found=str(error), mend="write it as UTF-8") from error
+    if not text:
+        raise UserError(f"{member} is empty", mend="write a label into it")
+    return text
+
+
+class _Index:
+    """Members, as they are found."""
+
+    def __init__(self) -> None:
+        self._places, self._ends, self._names = array("q"), array("q"), bytearray()
+
+    def add(self, shard: int, name: str, offset: int, size: int) -> None:
+        self._places.extend((shard, offset, size))
+        self._names += name.encode("utf-8", "surrogateescape")
+        self._ends.append(len(self._names))
+
+    def members(self, paths: Sequence[Path]) -> ShardPictures:
+        places = np.array(self._places, np.int64).reshape(-1, 3)
+        return ShardPictures(list(paths), places, bytes(self._names), np.array(self._ends, np.int64))
+
+
+def index_shards(paths: Sequence[Path], passed: PassedOver | None = None) -> tuple[ShardPictures, ShardPictures]:
+    """Find the pictures in tar files, and what else is in them, by headers alone, in the order of files and members.
 
     Raises:
         UserError: a file cannot be read, is no tar file, is damaged, or holds a name or a size that none should have.
     """
-    places, ends, names = array("q"), array("q"), bytearray()
+    passed = passed or PassedOver()
+    pictures, beside = _Index(), _Index()
     for number, path in enumerate(paths):
-        for name, offset, size in _picture_members(path):
-            places.extend((number, offset, size))
-            names += name.encode("utf-8", "surrogateescape")
-            ends.append(len(names))
-    return ShardPictures(list(paths), np.array(places, np.int64).reshape(-1, 3), bytes(names), np.array(ends, np.int64))
+        for name, offset, size, is_regular in _members(path):
+            if _is_passed(path, name, is_regular, passed):
+                continue
+            is_picture = name.lower().endswith(_ENDINGS)
+            if is_picture and size > LARGEST_MEMBER_BYTES:
+                raise UserError(f"A picture in {path} is too large", found=f"{name!r} has {size} bytes")
+            if is_picture:
+                pictures.add(number, name, offset, size)
+                continue
+            passed.add_file(f"{path.name}/{name}")
+            if size <= LARGEST_LABEL_BYTES:
+                beside.add(number, name, offset, size)
+    return pictures.members(paths), beside.members(paths)
 
 
-def _picture_members(path: Path) -> Iterator[tuple[str, int, int]]:
-    """Name, first byte and size of each picture in a tar file."""
-    for name, offset, size in _members(path):
-        if not name.lower().endswith(_ENDINGS):
-            continue
-        parts = name.split("/")
-        if parts[-1].startswith("."):
-            continue
-        if parts[0] == "" or ".." in parts or "\0" in name:
-            raise UserError(
-                f"{path} holds a name that no picture should have", found=repr(name), mend="do not trust this file"
-            )
-        if size > LARGEST_MEMBER_BYTES:
-            raise UserError(f"A picture in {path} is too large", found=f"{name!r} has {size} bytes")
-        yield name, offset, size
+def _is_passed(path: Path, name: str, is_regular: bool, passed: PassedOver) -> bool:
+    """Whether a member is nothing that is used; `passed` is told of what might have been."""
+    parts = name.split("/")
+    if not is_regular:
+        if name.lower().endswith(_ENDINGS):
+            passed.add(SPECIAL, f"{path.name}/{name}")
+        return True
+    for kind, is_such in ((HIDDEN, is_hidden), (SYSTEM, is_left_by_system)):
+        if any(is_such(part) for part in parts if part not in (".", "..")):
+            passed.add(kind, f"{path.name}/{name}")
+            return True
+    if parts[0] == "" or ".." in parts or "\0" in name:
+        raise UserError(
+            f"{path} holds a name that no picture should have", found=repr(name), mend="do not trust this file"
+        )
+    return False
 
 
-def _members(path: Path) -> Iterator[tuple[str, int, int]]:
-    """Name, first byte and size of each regular member; read header by header, since the shards may be large."""
+def _members(path: Path) -> Iterator[tuple[str, int, int, bool]]:
+    """Name, first byte and size of each member, and whether it is a file; header by header: shards may be large."""
     try:
         with path.open("rb", buffering=0) as file:
             total = os.fstat(file.fileno()).st_size
@@ -164,8 +322,7 @@ def _members(path: Path) -> Iterator[tuple[str, int, int]]:
                 if extends:
                     name, length = _extension(kind, os.pread(file.fileno(), size, start), name, length)
                 elif kind not in _KEEP_NAME:
-                    if kind in _PICTURES:
-                        yield name or own_name, start, size
+                    yield name or own_name, start, size, kind in _PICTURES
                     name, length = "", None
                 place = start + -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
     except (OSError, tarfile.TarError, ValueError) as error:

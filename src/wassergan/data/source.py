@@ -1,16 +1,19 @@
 """A source: samples of the user's law, split once into training and held-out rows, in model space on request."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from wassergan.data.codec import AnyCodec
 from wassergan.data.roundtrip import RoundTrip
+from wassergan.data.tree import PassedOver
 from wassergan.errors import UserError
 
 HELDOUT_SHARE = 0.1
@@ -62,6 +65,40 @@ class Context(Protocol):
 
     def conditions(self, indices: Tensor) -> Conditions:
         """The law of the conditions, as some rows (k,) show it."""
+
+
+class TableBeside(NamedTuple):
+    """A table of labels that lies beside the files.
+
+    Args:
+        path: of the table.
+        places: of all files that were found, those that it speaks of.
+        names: their paths, as the table may give them.
+    """
+
+    path: Path
+    places: list[int]
+    names: list[str]
+
+
+class Names(Protocol):
+    """What the rows of a source are called, where they are files, and what is known of each file by itself."""
+
+    @property
+    def passed(self) -> PassedOver:
+        """What was found beside them and not used."""
+
+    def found(self) -> list[str]:
+        """The paths of all files that were found, those that could not be read too."""
+
+    def kept(self) -> NDArray[np.int64] | None:
+        """(n,) which of these the rows are; None where another may stand in for one that cannot be read."""
+
+    def columns(self, wanted: Sequence[str]) -> Mapping[str, Sequence[Any]]:
+        """Of those names that are known: a value for each file that was found."""
+
+    def tables(self) -> Sequence[TableBeside]:
+        """Tables of labels that lie beside the files."""
 
 
 class Batch(NamedTuple):
@@ -216,7 +253,7 @@ class Source:
         columns: names of a table's columns.
         context: the conditions of each row, if samples are drawn under conditions.
         round_trip: how samples come back, where that was tried.
-        folders: tells the name of the folder that each row lies in, where rows are pictures in folders.
+        names: what the rows are called and what stands beside them, where they are files.
         notes: what was decided and passed over as the data were opened, in sentences; a run keeps them.
     """
 
@@ -231,7 +268,7 @@ class Source:
         self.columns: tuple[str, ...] = ()
         self.context: Context | None = None
         self.round_trip: RoundTrip | None = None
-        self.folders: Callable[[], list[str]] | None = None
+        self.names: Names | None = None
         self.notes: Sequence[str] = ()
         self._reader = reader
 
@@ -268,6 +305,10 @@ class Source:
     def shape_size(self) -> int:
         """Numbers in one sample."""
         return int(torch.Size(self.shape).numel())
+
+    def hold_out(self, split: Split | SparseSplit) -> None:
+        """Split the rows in another way, before any was asked for."""
+        self.split = split
 
     def values(self, indices: Tensor) -> Tensor:
         """Rows (k,) in the user's units and layout."""

@@ -9,7 +9,7 @@ from wassergan.data.tables.codec import Stratum, TableCodec
 from wassergan.data.tables.codings import Field
 from wassergan.data.tables.context import ColumnConditions
 from wassergan.data.tables.csvfile import is_csv, read_csv
-from wassergan.data.tables.raw import MOST_CLASSES, RawTable, raw_array, raw_texts
+from wassergan.data.tables.raw import MOST_CLASSES, AnyColumn, RawTable, TextColumn, TypedColumn, raw_array, raw_texts
 from wassergan.data.tables.reading import encode_table, rows_like
 from wassergan.data.tables.schema import Schema, read_schema, schema_of
 from wassergan.data.tables.source import column_facts, context_of, table_source
@@ -20,12 +20,15 @@ from wassergan.data.tables.writing import table_suffix, write_table
 __all__ = [
     "MOST_CLASSES",
     "TABLE_SUFFIXES",
+    "AnyColumn",
     "ColumnConditions",
     "Field",
     "RawTable",
     "Schema",
     "Stratum",
     "TableCodec",
+    "TextColumn",
+    "TypedColumn",
     "arrow_of",
     "column_facts",
     "context_of",

@@ -1,0 +1,107 @@
+"""What pictures are called, and the labels that lie beside them: folders, and tables that name files."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wassergan.data.folders import PathIndex
+from wassergan.data.source import TableBeside
+from wassergan.data.tree import PassedOver, files_under
+from wassergan.errors import UserError
+
+FOLDER = "folder"
+# Hugging Face's `imagefolder` writes metadata, StyleGAN's `dataset_tool` dataset.json.
+TABLES_BESIDE = frozenset(
+    f"{stem}{suffix}" for stem in ("metadata", "labels") for suffix in (".csv", ".jsonl", ".parquet")
+) | {"dataset.json"}
+_SUFFIXES = frozenset({".csv", ".jsonl", ".parquet", ".json"})
+
+
+@dataclass(frozen=True)
+class FileNames:
+    """What the pictures of a folder are called.
+
+    Args:
+        pictures: all that were found.
+        rows: tells which of them are rows of the source.
+        passed: what was found and is no picture.
+    """
+
+    pictures: PathIndex
+    rows: Callable[[], NDArray[np.int64] | None]
+    passed: PassedOver
+
+    def found(self) -> list[str]:
+        """Paths below the folder, of all that were found."""
+        return [self.pictures.relative(place) for place in range(self.pictures.total)]
+
+    def kept(self) -> NDArray[np.int64] | None:
+        """Which of them are rows of the source; None where another may stand in for one."""
+        return self.rows()
+
+    def columns(self, wanted: Sequence[str]) -> Mapping[str, Sequence[Any]]:
+        """The name of the folder in which each lies, if that is wanted."""
+        if FOLDER not in wanted:
+            return {}
+        top = self.pictures.root.resolve().name
+        return {FOLDER: [PurePosixPath(each).parent.name or top for each in self.found()]}
+
+    def tables(self) -> list[TableBeside]:
+        """Tables of labels in the folder, each for the pictures below it, but for those of deeper ones.
+
+        Raises:
+            UserError: several in one folder.
+        """
+        root, found = self.pictures.root, self.found()
+        owners: dict[str, Path] = {}
+        for name in tables_under(root):
+            above = _above(name)
+            if above in owners:
+                raise UserError(
+                    f"Several tables of labels lie in {root / above}",
+                    found=f"{owners[above].name} and {PurePosixPath(name).name}",
+                    mend="say which with --labels",
+                )
+            owners[above] = root / name
+        if not owners:
+            return []
+        places: dict[str, list[int]] = {above: [] for above in owners}
+        strays = []
+        for place, name in enumerate(found):
+            owner = next((each for each in _aboves(name) if each in owners), None)
+            if owner is None:
+                strays.append(name)
+            else:
+                places[owner].append(place)
+        if strays:
+            raise UserError(
+                f"{len(strays)} of {len(found)} pictures lie beside no table of labels",
+                found=f"{strays[0]}, while there is {', '.join(str(each) for each in list(owners.values())[:3])}",
+                mend="give one for all with --labels",
+            )
+        return [
+            TableBeside(path, places[above], [found[place].removeprefix(f"{above}/") for place in places[above]])
+            for above, path in owners.items()
+        ]
+
+
+def tables_under(folder: Path) -> list[str]:
+    """Paths below a folder of the tables that label its pictures."""
+    return [name for name in files_under(folder, _SUFFIXES) if PurePosixPath(name).name.lower() in TABLES_BESIDE]
+
+
+def _above(name: str) -> str:
+    return "" if "/" not in name else name.rsplit("/", 1)[0]
+
+
+def _aboves(name: str) -> list[str]:
+    """The folders that a path lies in, from the innermost on."""
+    found, above = [], name
+    while above:
+        above = _above(above)
+        found.append(above)
+    return found
