@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from wassergan.data.arrays import array_source, load_array
@@ -144,8 +143,9 @@ def open_source(
         raise UserError("The conditions of a table are columns of its own", mend="name them with --condition")
     if source.context is None and (condition or labels is not None):
         table = label_table(data, source, condition=condition, labels=labels, report=noted)
-        train = source.split.train_rows(torch.arange(source.train_count))
-        source.context = context_of(table, condition=condition, train=train, report=noted)
+        source.context, kept = context_of(table, condition=condition, split=source.split, seed=seed, report=noted)
+        if kept is not source.split:
+            source.hold_out(kept)
     if source.names is not None and (passed := source.names.passed.sentence(source.name)):
         noted(passed)
     source.notes = notes  # more may come: a picture may turn out unreadable when it is needed

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from wassergan.data import source as limits
 from wassergan.data.codec import Codec, as_tensor
-from wassergan.data.source import Blocks, Source, SparseSplit, heldout_count
+from wassergan.data.source import Blocks, Source, SparseSplit, Split, heldout_count
 from wassergan.errors import UserError
 
 PROBED_ROWS = 2**19
@@ -206,6 +206,14 @@ class StreamedSource(Source):
         largest = int(self._rows.sizes.max())
         fitting = min(buffer_bytes() // max(1, largest * self._rows.row_bytes), 2 * limits.LARGEST_SHUFFLE // largest)
         return Blocks(self._split.train_positions(self._rows.bounds), max(1, fitting))
+
+    def hold_out(self, split: Split | SparseSplit) -> None:
+        """Hold other rows out; those that come new are read."""
+        assert isinstance(split, SparseSplit)
+        new = (split.heldout != self._split.heldout).nonzero().flatten()
+        self._heldout_rows = self._heldout_rows.copy()
+        self._heldout_rows[new.numpy()] = self._rows.read(split.heldout[new]).numpy()
+        self.split = self._split = split
 
     def expect(self, windows: Sequence[tuple[int, ...]]) -> None:
         """Read these windows of blocks in the background, in this order, and forget all others."""

@@ -146,6 +146,12 @@ class Split:
         """Whether a row is held out."""
         return bool((self.heldout == row).any())
 
+    def holding_out(self, rows: Tensor) -> "Split":
+        """The same rows, of which as many others (k,) are held out."""
+        is_train = torch.ones(self.train_count + len(self.heldout), dtype=torch.bool)
+        is_train[rows] = False
+        return Split(train=is_train.nonzero().flatten(), heldout=rows.sort().values)
+
 
 class SparseSplit:
     """The same for data so large that only the held-out row numbers are kept: all others are trained on.
@@ -158,6 +164,7 @@ class SparseSplit:
     def __init__(self, count: int, heldout: Tensor) -> None:
         self.heldout = heldout
         self.train_count = count - len(heldout)
+        self._count = count
         self._sorted = heldout.sort().values
         # How many training rows come before each held-out one.
         self._before = self._sorted - torch.arange(len(heldout))
@@ -178,6 +185,10 @@ class SparseSplit:
         """Whether a row is held out."""
         place = int(torch.searchsorted(self._sorted, row))
         return place < len(self._sorted) and int(self._sorted[place]) == row
+
+    def holding_out(self, rows: Tensor) -> "SparseSplit":
+        """The same rows, of which as many others (k,) are held out."""
+        return SparseSplit(self._count, rows)
 
 
 def split_rows(count: int, *, heldout: float, seed: int) -> Split:
@@ -205,6 +216,46 @@ def sparse_split(count: int, *, heldout: float, seed: int) -> SparseSplit:
     held = min(heldout_count(count, heldout), LARGEST_HELDOUT)
     numbers = np.random.default_rng(seed)
     return SparseSplit(count, torch.from_numpy(numbers.choice(count, held, replace=False, shuffle=True)))
+
+
+def keep_classes(
+    split: Split | SparseSplit, classes: Mapping[str, NDArray[np.int64]], *, seed: int
+) -> Split | SparseSplit:
+    """The same split, unless all rows of a class are held out: then one goes to training, and another takes its place.
+
+    Args:
+        split: of the rows.
+        classes: condition → the class of each row, (n,) from 0 on.
+        seed: chooses the rows that are held out instead.
+
+    Raises:
+        UserError: there is no row that could be held out.
+    """
+    heldout = split.heldout.numpy().copy()
+    left = {name: np.bincount(each) - np.bincount(each[heldout], minlength=each.max() + 1)
+            for name, each in classes.items()}  # fmt: skip
+    numbers, swapped = np.random.default_rng(seed), False
+    for name, each in classes.items():
+        for lost in np.flatnonzero((left[name] == 0) & (np.bincount(each) > 0)):
+            if left[name][lost]:
+                continue  # it came back beside another
+            place = int(np.flatnonzero(each[heldout] == lost)[0])
+            spare = np.ones(len(each), bool)
+            spare[heldout] = False
+            for other, of in classes.items():
+                spare &= left[other][of] > 1
+            if not spare.any():
+                raise UserError(
+                    f"No row can be held out: each is the last of a {name} in training",
+                    found=f"{len(np.unique(each))} different ones in {len(each)} rows",
+                    mend="condition on what more rows share",
+                )
+            row = numbers.choice(np.flatnonzero(spare))
+            for other, of in classes.items():
+                left[other][of[heldout[place]]] += 1
+                left[other][of[row]] -= 1
+            heldout[place], swapped = row, True
+    return split.holding_out(torch.from_numpy(heldout)) if swapped else split
 
 
 def heldout_count(count: int, share: float) -> int:

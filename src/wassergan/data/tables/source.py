@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wassergan.data.source import HELDOUT_SHARE, Source, split_rows
+from wassergan.data.source import HELDOUT_SHARE, Source, SparseSplit, Split, keep_classes, split_rows
 from wassergan.data.tables.codec import MOST_STRATA, ColumnCodec, Stratum, TableCodec
 from wassergan.data.tables.codings import CategoryCoding, Field, NumberCoding
 from wassergan.data.tables.containers import ArrowContainer, Container, CsvContainer
@@ -71,7 +71,10 @@ def table_source(
     columns = infer_columns(table, schema or Schema(), report=report, identifiers=identifiers)
     _refuse_identifiers(condition, identifiers)
     _check_condition(table.name, condition, [column.name for column in columns])
-    split = split_rows(table.rows, heldout=heldout, seed=seed)
+    given = [column for column in columns if column.name in condition]
+    _require_levels(table.name, given)
+    split = _with_classes(split_rows(table.rows, heldout=heldout, seed=seed), given, seed=seed, report=report)
+    assert isinstance(split, Split)
     fitted: list[ColumnCodec] = []
     for column in columns:
         # What is given may not count from what is drawn.
@@ -122,24 +125,83 @@ def _say_what_never_varies(
 
 
 def context_of(
-    table: RawTable, *, condition: Sequence[str], train: Tensor, report: Callable[[str], None]
-) -> ColumnContext:
+    table: RawTable,
+    *,
+    condition: Sequence[str],
+    split: Split | SparseSplit,
+    seed: int = 0,
+    report: Callable[[str], None],
+) -> tuple[ColumnContext, Split | SparseSplit]:
     """Conditions that stand in a table of their own, one row per sample.
 
     Args:
         table: as it stands in the file.
         condition: names of the columns; all unless given.
-        train: numbers of the training rows.
+        split: of the samples.
+        seed: of that split.
         report: told what was left out.
 
+    Returns:
+        The conditions, and the split, changed where it held all samples of a class out.
+
     Raises:
-        UserError: a column cannot be learnt, or there is none of that name.
+        UserError: a column cannot be learnt, never varies, or there is none of that name.
     """
+    if condition:
+        _check_condition(table.name, condition, [column.name for column in table.columns])
+        table = replace(table, columns=tuple(each for each in table.columns if each.name in condition))
     columns = infer_columns(table, Schema(), report=report)
-    names = list(condition) or [column.name for column in columns]
+    names = list(condition) or _varying(table.name, columns, report)
     _check_condition(table.name, names, [column.name for column in columns])
+    given = [column for column in columns if column.name in names]
+    _require_levels(table.name, given)
+    split = _with_classes(split, given, seed=seed, report=report)
+    train = split.train_rows(torch.arange(split.train_count))
     fitted = [_fitted(_of_all_rows(column), (), train.numpy()) for column in columns]
-    return _context(fitted, np.stack([column.values for column in columns], axis=1), names)
+    return _context(fitted, np.stack([column.values for column in columns], axis=1), names), split
+
+
+def _varies(column: Column) -> bool:
+    """Whether two rows differ; a missing value is one, too."""
+    values = column.values
+    return bool(np.isnan(values).any() and not np.isnan(values).all()) or bool((values != values[0]).any())
+
+
+def _varying(table: str, columns: Sequence[Column], report: Callable[[str], None]) -> list[str]:
+    """Names of the columns that can be conditions; the others are told."""
+    constant = [column.name for column in columns if not _varies(column)]
+    if constant and len(constant) < len(columns):
+        report(f"Constant in {table}, and no conditions: {', '.join(constant)}.")
+        return [column.name for column in columns if column.name not in constant]
+    return [column.name for column in columns]
+
+
+def _require_levels(table: str, conditions: Sequence[Column]) -> None:
+    """Refuse conditions that are the same in all rows."""
+    for column in conditions:
+        if not _varies(column):
+            first = column.values[:1]
+            level = "nothing" if np.isnan(first).all() else column.form.texts(first)[0]
+            raise UserError(
+                f"The condition {column.name} of {table} is the same in all {len(column.values)} rows",
+                found=f"'{level}'",
+                mend="leave it out: there is nothing to choose",
+            )
+
+
+def _with_classes(
+    split: Split | SparseSplit, conditions: Sequence[Column], *, seed: int, report: Callable[[str], None]
+) -> Split | SparseSplit:
+    """The split, with a row of each class that is conditioned on in training."""
+    classes = {}
+    for column in conditions:
+        if isinstance(column.form, LevelForm):
+            missing = np.isnan(column.values)
+            classes[column.name] = np.where(missing, len(column.form.levels), column.values).astype(np.int64)
+    kept = keep_classes(split, classes, seed=seed)
+    if kept is not split:
+        report("Some classes have too few samples to hold one out: one stays in training, another sample is held out.")
+    return kept
 
 
 def _context(fitted: Sequence[ColumnCodec], rows: Values, names: Sequence[str]) -> ColumnContext:
