@@ -28,7 +28,7 @@ from wassergan.data import (
 )
 from wassergan.errors import UserError, WorkError
 from wassergan.files import replacing
-from wassergan.plots import picture_grid, save_figure, save_picture, table_figure, vector_figure
+from wassergan.plots import picture_grid, save_figure, save_picture, table_figure, vector_figure, write_png16
 from wassergan.training import ALONE, SAMPLING_CHUNK, Processes, sample_chunks, under
 
 LARGEST_GRID = 10_000
@@ -316,12 +316,16 @@ def _write_folder(
     with processes.together():
         for start, chunk in _placed(sampler, count, seed, processes):
             for index, sample in enumerate(chunk, start):
-                picture = _single(sample, sampler)
-                save_picture(picture, path / f"{index:0{digits}d}.png")
+                _write_single(sample, sampler, path / f"{index:0{digits}d}.png")
             progress(start + len(chunk))
 
 
-def _single(sample: NDArray[Any], sampler: Sampler) -> Image.Image:
-    if sample.dtype == np.uint8 and (sample.ndim == 2 or sample.shape[-1] in (3, 4)):
-        return Image.fromarray(sample)
-    return grid_picture(sample[None], sampler.codec, sampler.kind, columns=1)
+def _write_single(sample: NDArray[Any], sampler: Sampler, path: Path) -> None:
+    is_picture = sampler.kind == "image" and (sample.ndim == 2 or sample.shape[-1] in (3, 4))
+    if is_picture and sample.dtype == np.uint16 and sample.shape[2:] in ((), (3,)):
+        with replacing(path) as temporary:
+            write_png16(sample, temporary)
+    elif is_picture and sample.dtype == np.uint8:
+        save_picture(Image.fromarray(sample), path)
+    else:
+        save_picture(grid_picture(sample[None], sampler.codec, sampler.kind, columns=1), path)

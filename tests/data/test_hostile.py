@@ -172,7 +172,7 @@ def test_the_limit_of_pictures_can_be_raised(monkeypatch: pytest.MonkeyPatch) ->
     limits.require_pixels(10_000, 10_000)
 
 
-@pytest.mark.parametrize("kind", ["EPS", "BMP", "TIFF", "GIF", "PPM", "ICO"])
+@pytest.mark.parametrize("kind", ["EPS", "PPM", "ICO", "PCX", "TGA"])
 def test_what_only_calls_itself_a_picture_is_not_decoded_as_what_it_is(tmp_path: Path, kind: str) -> None:
     for name in ("a.png", "b.png", "c.png"):  # Pillow hands EPS to Ghostscript, which runs programs
         Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / name, kind)

@@ -5,6 +5,7 @@ from wassergan.plots.curves import curves_figure, lines_figure, overlaid_figure
 from wassergan.plots.fields import fields_figure, moments_figure
 from wassergan.plots.pairs import PairColumn, table_pairs_figure
 from wassergan.plots.pictures import headed, picture_grid
+from wassergan.plots.png16 import write_png16
 from wassergan.plots.tables import table_figure
 from wassergan.plots.vectors import marginals_figure, pairs_figure, vector_figure
 
@@ -25,4 +26,5 @@ __all__ = [
     "table_figure",
     "table_pairs_figure",
     "vector_figure",
+    "write_png16",
 ]
