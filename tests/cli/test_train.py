@@ -102,7 +102,7 @@ def test_an_unknown_kind_of_file(wrong: Callable[..., str], tmp_path: Path) -> N
 
 def test_an_empty_folder(wrong: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert "No PNG, JPEG or WebP pictures" in wrong(tmp_path / "empty")
+    assert "No pictures (PNG, JPEG, WebP, BMP, TIFF or GIF)" in wrong(tmp_path / "empty")
 
 
 @pytest.fixture
