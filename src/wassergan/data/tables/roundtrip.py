@@ -184,12 +184,13 @@ class _Trip:
         for place, column in enumerate(self._codec.columns):
             was, will = rows[:, place], again[:, place]
             slack = self._resolution(column) * np.abs(was)
-            far = (np.isnan(was) != np.isnan(will)) | (np.abs(was - will) > np.nan_to_num(slack))
-            if far.any():
-                each = int(far.argmax())
-                old, new = ("nothing" if np.isnan(value[each]) else f"{value[each]:.17g}" for value in (was, will))
-                shown = "" if np.isnan(was[each]) else f" ('{self._text(column, was[each])}')"
-                self._refuse(column.name, f"a drawn value {old}{shown} would be read again as {new}")
+            far = np.flatnonzero((np.isnan(was) != np.isnan(will)) | (np.abs(was - will) > np.nan_to_num(slack)))
+            for each in far.tolist():
+                old, new = (
+                    "nothing" if np.isnan(value[each]) else self._text(column, value[each]) for value in (was, will)
+                )
+                if old != new:  # what is drawn may have more digits than are written
+                    self._refuse(column.name, f"a drawn value {old} would be read again as {new}")
 
     def _resolution(self, column: ColumnCodec) -> float:
         """What the type of a column tells apart, relative to its values."""
