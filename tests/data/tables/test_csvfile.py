@@ -61,12 +61,21 @@ def test_the_ragged_line_is_the_one_an_editor_shows(tmp_path: Path) -> None:
         read_csv(write(tmp_path / "a.csv", 'a,b\n1,"two\nlines"\n3,4\n5\n'))
 
 
-def test_a_wrong_encoding_is_named_with_the_way_to_tell(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.csv", "a,b\ncafé,1\n" + ROWS, encoding="latin-1")
-    with pytest.raises(
-        UserError, match=r'a.csv is not in the expected encoding: byte 0xe9.* \{"encoding": "latin-1"\}'
-    ):
-        open_source(path)
+def test_what_is_not_utf_8_is_read_as_cp1252_and_said(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "a,b\ncafé \u20ac,1\n" + ROWS, encoding="cp1252")
+    table = read_csv(path)
+    assert table.columns[0].levels[0] == "café \u20ac" and table.dialect["encoding"] == "cp1252"
+    assert table.notes[0].startswith("a.csv is not UTF-8: it is read as cp1252, and written so.")
+
+
+@pytest.mark.parametrize("content", [b"a,b\n\x81\xff,1\n", b"a,b\n\x01\xe9,1\n", b"\xff\xd8\xff\xe0\x07\x10JFIF"])
+def test_a_wrong_encoding_is_named_with_the_way_to_tell(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r'a.csv is not in the expected encoding: byte 0x.* \{"encoding": "latin-1"\}'):
+        read_csv(path)
+    with pytest.raises(UserError, match=r"a.csv is not in the expected encoding"):
+        read_csv(write(path, "a,b\ncafé,1\n" + ROWS, encoding="latin-1"), encoding="utf-8")
     with pytest.raises(UserError, match="Unknown encoding: 'klingon'"):
         read_csv(path, encoding="klingon")
     with pytest.raises(UserError, match="A delimiter is one character: 'ab'"):

@@ -1,32 +1,26 @@
 """CSV files, compressed or not: columns of text, with every line checked."""
 
 import csv
-import gzip
-import io
-import re
-import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from itertools import islice
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from wassergan.data.limits import largest_bytes, require_room
+from wassergan.data.tables.csv_dialect import NUMBER, Dialect, dialect_of
+from wassergan.data.tables.csv_lines import FALLBACK, EncodingError, Lines, open_lines, start_of
 from wassergan.data.tables.raw import RawTable, TextColumn
 from wassergan.errors import UserError
 
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
-DELIMITERS = (",", ";", "\t", "|")
 LOOKED_AT_BYTES = 2**16
 CHUNK_ROWS = 2**16
-LARGEST_FIELD = 2**20
 MOST_COLUMNS = 2**14
 Reader = Any  # what csv.reader returns has no public name
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def is_csv(path: Path) -> bool:
@@ -40,95 +34,86 @@ def read_csv(path: Path, *, delimiter: str | None = None, encoding: str | None =
     Args:
         path: `.csv` or `.tsv`, or either with `.gz`.
         delimiter: found in the first lines unless given.
-        encoding: UTF-8 unless a byte-order mark, or the caller, says otherwise.
+        encoding: UTF-8 unless a byte-order mark, or the caller, says otherwise; what is no UTF-8 is read as cp1252.
 
     Raises:
         UserError: the file is damaged, empty, in another encoding, or its lines or header are not sound.
     """
-    start = _start_of(path)
-    encoding = encoding or next((name for mark, name in _BYTE_ORDER_MARKS if start.startswith(mark)), "utf-8")
+    start = start_of(path, LOOKED_AT_BYTES)
+    found = encoding or next((name for mark, name in _BYTE_ORDER_MARKS if start.startswith(mark)), "utf-8")
     try:
-        "".encode(encoding)
+        "".encode(found)
     except (LookupError, ValueError) as error:
-        raise UserError("Unknown encoding", found=f"{encoding!r}", mend="give one like utf-8 or latin-1") from error
-    delimiter = delimiter or _delimiter_of(start.decode(encoding, errors="replace"))
-    if len(delimiter) != 1:
-        raise UserError("A delimiter is one character", found=f"'{delimiter}'")
-    with _lines(path, encoding) as lines:
-        reader = csv.reader(lines, delimiter=delimiter, strict=True)
-        header = [each.strip() for each in next(reader, [])]
-        _check_header(header, path)
-        first_line = reader.line_num + 1
-        columns, rows = _columns(reader, header, path)
-    if rows == 0:
-        raise UserError(f"{path} holds no rows", found="a header alone", mend="give data")
-    return RawTable(path.name, columns, rows, {"delimiter": delimiter, "encoding": encoding}, first_line=first_line)
-
-
-def _start_of(path: Path) -> bytes:
-    with _damage_told(path), _opened(path) as file:
-        return file.read(LOOKED_AT_BYTES)
-
-
-def _opened(path: Path) -> "gzip.GzipFile | io.BufferedReader":
-    return gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")
-
-
-@contextmanager
-def _lines(path: Path, encoding: str) -> Iterator[Iterator[str]]:
-    before = csv.field_size_limit(LARGEST_FIELD)
+        raise UserError("Unknown encoding", found=f"{found!r}", mend="give one like utf-8 or latin-1") from error
     try:
-        with _damage_told(path), _opened(path) as file, io.TextIOWrapper(file, encoding=encoding, newline="") as text:
-            yield _modest(text, path) if path.suffix.lower() == ".gz" else text
-    finally:
-        csv.field_size_limit(before)
-
-
-def _modest(lines: Iterable[str], path: Path) -> Iterator[str]:
-    """The lines, as long as they are not too many to be held."""
-    read, largest = 0, largest_bytes()
-    for line in lines:
-        read += len(line)
-        if read > largest:
-            require_room(read, path)
-        yield line
-
-
-@contextmanager
-def _damage_told(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except UnicodeError as error:
-        wrong = ""
-        if isinstance(error, UnicodeDecodeError):
-            wrong = f"byte 0x{error.object[error.start]:02x}, which is not {error.encoding}"
-        raise UserError(
-            f"{path} is not in the expected encoding",
-            found=wrong or str(error),
-            mend='save it as UTF-8, or name its encoding in a --schema file: {"encoding": "latin-1"}',
-        ) from error
-    except csv.Error as error:
-        raise UserError(f"{path} cannot be read as CSV", found=str(error), mend="mend its quotes") from error
-    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise UserError(f"{path} is a damaged gzip file", found=str(error), mend="compress it again") from error
-
-
-def _delimiter_of(start: str) -> str:
-    """The delimiter that cuts the first lines into the most columns, as many in each."""
-    whole = start[: start.rfind("\n") + 1] or start
-    best, most = ",", 1
-    for delimiter in DELIMITERS:
+        return _read(path, start, delimiter, found)
+    except EncodingError as error:
+        if encoding is not None or found != "utf-8":
+            raise
         try:
-            rows = [row for row in islice(csv.reader(io.StringIO(whole), delimiter=delimiter), 50) if row]
-        except csv.Error:
-            continue
-        if len(rows) < 1:
-            continue
-        counts = [len(row) for row in rows]
-        # Most lines have as many fields as the header; a ragged one is for the reader to complain about.
-        if counts[0] > most and sum(count == counts[0] for count in counts) > len(counts) / 2:
-            best, most = delimiter, counts[0]
-    return best
+            table = _read(path, start, delimiter, FALLBACK)
+        except UserError:
+            raise error from None
+    note = f"{path.name} is not UTF-8: it is read as {FALLBACK}, and written so"
+    return replace(table, notes=(f'{note}. A --schema file can name another: {{"encoding": "latin-1"}}.', *table.notes))
+
+
+def _read(path: Path, start: bytes, delimiter: str | None, encoding: str) -> RawTable:
+    dialect = dialect_of(start.decode(encoding, errors="replace"), delimiter)
+    if len(dialect.delimiter) != 1:
+        raise UserError("A delimiter is one character", found=f"'{dialect.delimiter}'")
+    with open_lines(path, encoding) as lines:
+        for _ in range(dialect.skipped):
+            next(lines)
+        reader = csv.reader(
+            lines, delimiter=dialect.delimiter, strict=True, skipinitialspace=dialect.spaced or dialect.delimiter == " "
+        )
+        header = next(reader, [])
+        names = [name.strip() for name in header]
+        spare = _spare(names)
+        _check_header(names[: len(names) - spare], path)
+        rows = _Rows(reader, lines, len(names), path, dialect)
+        columns = rows.columns(names)
+    if rows.count == 0:
+        raise UserError(f"{path} holds no rows", found="a header alone", mend="give data")
+    kept, spare = columns[: len(names) - spare], spare + rows.spare
+    for column in columns[len(kept) :]:
+        if column.levels != [""]:
+            raise UserError(
+                f"{path} has columns without a name", found=f"columns {columns.index(column) + 1}", mend="name them"
+            )
+    told = {**dialect.state([column.name for column in kept], header[: len(kept)]), "encoding": encoding}
+    told |= {"spare": f"{spare}" if not rows.spare else f"-{spare}"} if spare else {}
+    lines_of = np.concatenate(rows.numbers)
+    first = int(lines_of[0])
+    is_even = np.array_equal(lines_of, np.arange(first, first + len(lines_of)))
+    return RawTable(
+        path.name,
+        kept,
+        rows.count,
+        told,
+        first_line=first,
+        notes=_notes(path, dialect, spare, rows.comments),
+        lines=None if is_even else lines_of,
+    )
+
+
+def _notes(path: Path, dialect: Dialect, spare: int, comments: int) -> tuple[str, ...]:
+    notes = []
+    if dialect.comments + comments:
+        count = dialect.comments + comments
+        what = "1 comment line, which is" if count == 1 else f"{count} comment lines, which are"
+        notes.append(f"{path.name} has {what} passed over.")
+    if spare:
+        what = "1 empty field, which is" if spare == 1 else f"{spare} empty fields, which are"
+        notes.append(f"{path.name} ends its lines with {what} written back empty.")
+    return tuple(notes)
+
+
+def _spare(names: Sequence[str]) -> int:
+    """Columns without a name at the end."""
+    count = next((at for at, name in enumerate(reversed(names)) if name), len(names))
+    return count if count < len(names) else 0
 
 
 def _check_header(header: Sequence[str], path: Path) -> None:
@@ -145,7 +130,7 @@ def _check_header(header: Sequence[str], path: Path) -> None:
         raise UserError(
             f"{path} has columns of the same name", found=", ".join(dict.fromkeys(twice)), mend="rename them"
         )
-    if all(_NUMBER.fullmatch(name) for name in header if name):
+    if all(NUMBER.fullmatch(name) for name in header if name):
         raise UserError(
             f"{path} has no header line",
             found=f"numbers in line 1: {', '.join(header[:5])}",
@@ -153,35 +138,61 @@ def _check_header(header: Sequence[str], path: Path) -> None:
         )
 
 
-def _columns(reader: Reader, header: Sequence[str], path: Path) -> tuple[tuple[TextColumn, ...], int]:
-    levels: list[dict[str, int]] = [{} for _ in header]
-    codes: list[list[np.ndarray[tuple[int], np.dtype[np.int32]]]] = [[] for _ in header]
-    rows = 0
-    while chunk := _chunk(reader, len(header), path):
-        rows += len(chunk)
-        for known, parts, texts in zip(levels, codes, zip(*chunk, strict=True), strict=True):
-            parts.append(np.fromiter((known.setdefault(text, len(known)) for text in texts), np.int32, len(texts)))
-    columns = (
-        TextColumn(name, list(known), np.concatenate(parts) if parts else np.empty(0, np.int32))
-        for name, known, parts in zip(header, levels, codes, strict=True)
-    )
-    return tuple(columns), rows
+class _Rows:
+    """The rows of a file behind its header."""
 
+    def __init__(self, reader: Reader, lines: Lines, width: int, path: Path, dialect: Dialect) -> None:
+        self._reader, self._lines, self._width, self._path, self._dialect = reader, lines, width, path, dialect
+        self.count, self.comments, self.spare = 0, 0, 0
+        self.numbers: list[NDArray[np.int64]] = []
+        self._is_first = True
 
-def _chunk(reader: Reader, width: int, path: Path) -> list[list[str]]:
-    rows: list[list[str]] = []
-    for row in reader:
-        if len(row) != width:
-            if not row and width > 1:
-                continue  # an empty line
-            if row:
-                raise UserError(
-                    f"{path} is ragged",
-                    found=f"{len(row)} fields in line {reader.line_num}, {width} in the header",
-                    mend="mend that line",
-                )
-            row = [""]
-        rows.append(row)
-        if len(rows) == CHUNK_ROWS:
-            break
-    return rows
+    def columns(self, names: Sequence[str]) -> tuple[TextColumn, ...]:
+        """All columns, each different text once."""
+        levels: list[dict[str, int]] = [{} for _ in names]
+        codes: list[list[NDArray[np.int32]]] = [[] for _ in names]
+        while chunk := self._chunk():
+            self.count += len(chunk)
+            for known, parts, texts in zip(levels, codes, zip(*chunk, strict=True), strict=True):
+                parts.append(np.fromiter((known.setdefault(text, len(known)) for text in texts), np.int32, len(texts)))
+        return tuple(
+            TextColumn(name, list(known), np.concatenate(parts) if parts else np.empty(0, np.int32))
+            for name, known, parts in zip(names, levels, codes, strict=True)
+        )
+
+    def _chunk(self) -> list[list[str]]:
+        rows: list[list[str]] = []
+        numbers: list[int] = []
+        while len(rows) < CHUNK_ROWS:
+            line = self._lines.number + 1
+            row = next(self._reader, None)
+            if row is None:
+                break
+            self._lines.next_record()
+            if (len(row) == self._width and not self.spare) or (row := self._odd(row, line)) is not None:
+                rows.append(row)
+            else:
+                continue
+            numbers.append(line)
+            self._is_first = False
+        self.numbers.append(np.array(numbers, np.int64))
+        return rows
+
+    def _odd(self, row: list[str], line: int) -> list[str] | None:
+        """A row of another length than the header; None for none."""
+        if not row:
+            return [""] if self._width == 1 else None  # an empty line
+        if self._dialect.comments and row[0].startswith("#"):
+            self.comments += 1
+            return None
+        more = len(row) - self._width
+        if more > 0 and not any(row[self._width :]) and (self.spare == more or self._is_first):
+            self.spare = more
+            return row[: self._width]
+        raise UserError(
+            f"{self._path} is ragged",
+            found=f"{len(row)} fields in line {line}, {self._width + self.spare} in the header"
+            if not self.spare
+            else f"{len(row)} fields in line {line}, {self._width + self.spare} in the others",
+            mend="mend that line",
+        )

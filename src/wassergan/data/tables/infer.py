@@ -115,6 +115,8 @@ def infer_columns(
         UserError: a column has no values, mixes numbers and text, has too many levels, or does not fit the schema.
     """
     schema.check_names([column.name for column in table.columns])
+    for note in table.notes:
+        report(note)
     columns: list[Column] = []
     decimal: str | None = None
     for raw in table.columns:

@@ -86,11 +86,12 @@ class RawTable:
         name: what to call the table.
         columns: in the order of the file.
         rows: how many.
-        dialect: of a CSV file: delimiter and encoding.
+        dialect: of a CSV file: delimiter, encoding, and what else is not usual.
         arrow_schema: of an Arrow table, serialised, base64; else empty.
         first_line: the line of a CSV file in which row 0 stands; 0 for files without lines.
         arrow: the Arrow table itself, as it came; None for others.
         notes: what reading did not keep, a sentence each.
+        lines: (n,) in which rows of a CSV file stand, where not in one line each; else None.
     """
 
     name: str
@@ -101,9 +102,12 @@ class RawTable:
     first_line: int = 0
     arrow: Any = field(default=None, repr=False, compare=False)
     notes: tuple[str, ...] = ()
+    lines: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
 
     def place(self, row: int) -> str:
         """How a reader finds a row."""
+        if self.lines is not None:
+            return f"line {self.lines[row]}"
         return f"line {row + self.first_line}" if self.first_line else f"row {row}"
 
 

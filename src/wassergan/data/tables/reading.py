@@ -29,7 +29,7 @@ def rows_like(codec: TableCodec, table: RawTable) -> NDArray[np.float64]:
         raise UserError(
             f"{table.name} lacks columns of the run's table", found=", ".join(gone), mend="give a table with them"
         )
-    wanted = replace(table, columns=tuple(there[column.name] for column in codec.columns))
+    wanted = replace(table, notes=(), columns=tuple(there[column.name] for column in codec.columns))
     found = infer_columns(wanted, Schema({each.name: _wish(each) for each in codec.columns}), report=_refuse)
     return np.stack([_numbered(*each, table.name) for each in zip(codec.columns, found, strict=True)], axis=1)
 

@@ -1,7 +1,6 @@
 """Rows of a table to files: CSV, Parquet and Feather, chunk after chunk, in the formats that they came in."""
 
 import base64
-import csv
 import gzip
 import io
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from wassergan.data.tables.arrowfile import EXTRA
 from wassergan.data.tables.arrowvalues import array_of, usual_type
 from wassergan.data.tables.codec import ColumnCodec, TableCodec
+from wassergan.data.tables.csv_writing import CsvWriter
 from wassergan.data.tables.identifiers.identifier import Identifier, IdentifierStream
 from wassergan.errors import UserError
 
@@ -50,15 +50,18 @@ def write_table(
         return
     delimiter = "\t" if suffix.startswith(".tsv") else codec.dialect.get("delimiter", ",")
     with _text(path, codec.dialect.get("encoding", "utf-8"), compressed=suffix.endswith(".gz")) as file:
-        writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
-        writer.writerow([column.name for column in codec.written])
+        names = [column.name for column in codec.written]
+        missing = {column.name: column.missing for column in codec.columns}
+        missing |= {identifier.name: identifier.token for identifier in codec.identifiers}
+        writer = CsvWriter(file, names, codec.dialect, delimiter=delimiter, missing=missing)
+        writer.header()
         streams = identifier_streams(codec, seed)
         for rows in chunks:
             texts: list[Any] = [_texts(column, rows[:, place]) for place, column in enumerate(codec.columns)]
             for identifier, stream in streams:
                 fresh = stream.take(len(rows))
                 texts.insert(identifier.before, [identifier.token if each is None else each for each in fresh])
-            writer.writerows(zip(*texts, strict=True))
+            writer.rows(texts)
 
 
 @contextmanager
