@@ -104,7 +104,7 @@ def _comments(lines: Sequence[str], delimiter: str | None) -> int:
 
 def _delimiter_of(whole: str) -> str:
     """What cuts all first lines into the same number of fields, the rarest sign first; else most of them."""
-    found = [(delimiter, [len(row) for row in _rows(whole, delimiter)]) for delimiter in DELIMITERS]
+    found = [(delimiter, _counts(_rows(whole, delimiter))) for delimiter in DELIMITERS]
     # Commas stand in numbers and in text, so any other sign that fits everywhere is the delimiter.
     for delimiter, counts in found:
         if counts and counts[0] > 1 and len(set(counts)) == 1:
@@ -115,6 +115,12 @@ def _delimiter_of(whole: str) -> str:
         if counts and counts[0] > most and sum(count == counts[0] for count in counts) > len(counts) / 2:
             best, most = delimiter, counts[0]
     return best
+
+
+def _counts(rows: Sequence[Sequence[str]]) -> list[int]:
+    """Fields of each row; empty ones behind those of the header do not count."""
+    width = len(rows[0]) if rows else 0
+    return [len(row) if any(row[width:]) else min(len(row), width) for row in rows]
 
 
 def _rows(whole: str, delimiter: str) -> list[list[str]]:
