@@ -105,7 +105,7 @@ def test_rows_are_drawn_beside_the_held_out_ones(
         ((samples, real), options) = calls[0]
         assert (samples == open_sampler(finished_run).draw(30, seed=2)).all()
         np.testing.assert_allclose(real, heldout, rtol=1e-5)  # 12 of 120
-        assert options["names"] == ["feature 0", "feature 1"]
+        assert list(options["names"]) == ["feature 0", "feature 1"]
 
 
 def test_columns_of_a_table_have_their_names(tmp_path: Path, tiny: tuple[str, ...], drawn: Drawn) -> None:
@@ -136,15 +136,19 @@ def test_fields_share_the_range_of_the_held_out_ones(
     assert [path.name for path in files[:2]] == ["fields.png", "moments.png"] and len(files) == 5
     source = open_source(values, layout=layout)
     heldout = kelvin[source.split.heldout[source.heldout_positions(20)]]
-    (laws,), _ = drawn["moments_figure"][0]
+    (channels,), _ = drawn["moments_figure"][0]
+    assert [channel.name for channel in channels] == ([""] if layout == "NHW" else ["channel 0", "channel 1"])
+    laws = channels[0].laws
     assert list(laws) == ["held out", "generated"]
+    if len(channels) == 2:
+        np.testing.assert_allclose(channels[1].laws["held out"], -heldout, rtol=1e-4)
     np.testing.assert_allclose(laws["held out"], heldout, rtol=1e-4)
     assert laws["generated"].shape == (20, 5, 6)
-    (shown,), options = drawn["fields_figure"][0]
-    assert (options["low"], options["high"]) == pytest.approx((heldout.min(), heldout.max()), rel=1e-4)
-    assert options["title"] == "data.npy"
+    (shown,), _ = drawn["fields_figure"][0]
+    assert (shown[0].low, shown[0].high) == pytest.approx((heldout.min(), heldout.max()), rel=1e-4)
+    assert shown[0].name == ("data.npy" if layout == "NHW" else "channel 0")
     # First and last are among the five shown.
-    np.testing.assert_allclose(shown["held out"][[0, 4]], heldout[[0, 5]], rtol=1e-4)
+    np.testing.assert_allclose(shown[0].laws["held out"][[0, 4]], heldout[[0, 5]], rtol=1e-4)
 
 
 def test_without_the_data_generated_samples_stand_alone_and_that_is_said(

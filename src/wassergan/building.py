@@ -12,7 +12,7 @@ from torch import nn
 from wassergan.constraints import Constraint, constraint_named
 from wassergan.data import AnyCodec, Codec, Source, TableCodec, open_source
 from wassergan.errors import UserError, WorkError, unknown_name
-from wassergan.networks import Bounded, FieldLayout, TableHead, build_networks
+from wassergan.networks import Bounded, FieldLayout, Partial, TableHead, build_networks
 from wassergan.objectives import objective_named
 from wassergan.settings import TrainSettings
 from wassergan.training import ALONE, CudaRecorder, OptimizerSettings, Processes, Trainer, rate_schedule
@@ -36,6 +36,8 @@ def open_data(settings: TrainSettings, *, report: Callable[[str], None]) -> Sour
         key=settings.key,
         layout=settings.layout,
         scale=settings.scale,
+        missing=settings.missing or (),
+        channels=settings.channels or (),
         schema=settings.schema,
         condition=settings.condition or (),
         labels=settings.labels,
@@ -76,7 +78,10 @@ def _head_of(codec: AnyCodec) -> nn.Module:
     if isinstance(codec, TableCodec):
         return TableHead([FieldLayout(*field) for field in codec.fields])
     assert isinstance(codec, Codec)
-    return Bounded(codec.low, codec.high)
+    bounded = Bounded(codec.low, codec.high)
+    if codec.parts is None or codec.parts.active.all():
+        return bounded
+    return Partial(bounded, codec.parts.active, codec.parts.gappy, codec.parts.gates)
 
 
 def constraint_of(settings: TrainSettings) -> Constraint:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
+from inspect import signature
 from pathlib import Path
 from typing import Any, Self
 
@@ -39,6 +40,7 @@ from wassergan.data import (
 )
 from wassergan.data.codec import as_tensor, to_channels_first
 from wassergan.data.likeness import column_names
+from wassergan.data.masked import unmasked
 from wassergan.distances import sliced_w1
 from wassergan.errors import UserError, unknown_name
 from wassergan.evaluation.heldout import PROJECTIONS
@@ -61,8 +63,10 @@ OWN = (
 FURTHER = (
     *("objective", "clip", "penalty_every", "maps", "activation", "critic_activation", "generator_norm"),
     *("critic_norm", "optimizer", "beta1", "beta2", "schedule", "schedule_steps", "average_half_life"),
-    *("average_ramp", "pack", "layout", "scale"),
+    *("average_ramp", "pack", "layout", "scale", "missing", "channels"),
 )
+# scikit-learn 1.6 renamed the argument: missing values are learnt, infinite ones are refused.
+FINITE = "ensure_all_finite" if "ensure_all_finite" in signature(check_array).parameters else "force_all_finite"
 FEATURES = ("n_features_in_", "feature_names_in_")
 NETWORKS = ("generator_", "critic_", "_drawing")  # built where they are asked for, from plain data
 LEARNT = (
@@ -424,7 +428,16 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             validate_data(self, X, reset=reset, skip_check_array=True)
             return X
         rows = as_array(X) if isinstance(X, Tensor) else X
-        rows = check_array(rows, allow_nd=True, ensure_min_samples=1 + reset, estimator=self, input_name="X")
+        masked = isinstance(rows, np.ma.MaskedArray) and rows.dtype.kind in "fiub"
+        checked_rows = check_array(
+            rows.data if masked else rows,
+            allow_nd=True,
+            ensure_min_samples=1 + reset,
+            estimator=self,
+            input_name="X",
+            **{FINITE: False if masked else "allow-nan"},
+        )
+        rows = np.ma.masked_array(checked_rows, np.ma.getmaskarray(rows)) if masked else checked_rows
         width = math.prod(rows.shape[1:])
         validate_data(self, np.broadcast_to(0, (len(rows), width)), reset=reset, skip_check_array=True)
         return rows
@@ -446,6 +459,8 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             data if labels is None or not of_frame else frame_beside(data, labels),
             layout=parameters.layout,
             scale=parameters.scale,
+            missing=parameters.missing or (),
+            channels=parameters.channels or (),
             schema=schema,
             condition=parameters.condition or (),
             labels=None if of_frame else labels,
@@ -468,8 +483,8 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             table = read_frame(data if labels is None else frame_beside(data, labels))
             return encode_table(codec, table), encode_table(conditions.codec, table) if conditions else None
         assert isinstance(codec, Codec)
-        rows = as_tensor(np.asarray(data))
-        shape = tuple(self._known().content["shape"])
+        rows = as_tensor(unmasked(data, codec.parts.written if codec.parts else ())[0])
+        shape = codec.without_masks(tuple(self._known().content["shape"]))
         if rows.dim() != len(codec.layout) or to_channels_first(rows, codec.layout).shape[1:] != shape:
             raise UserError(
                 "X has another shape than what was fitted", found=f"{tuple(rows.shape)}", mend=f"give {codec.layout}"
@@ -487,6 +502,12 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         seed = parameters["random_state"]
         drawn = isinstance(seed, np.random.RandomState)
         return {**parameters, "callbacks": (), "random_state": self.seed_ if drawn else seed}
+
+    def __sklearn_tags__(self) -> Any:
+        """Missing values in arrays are learnt."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there is something to draw from."""

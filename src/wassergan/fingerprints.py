@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from wassergan.data import Source, spread_positions
+from wassergan.data import Codec, Source, codec_from_state, spread_positions
 from wassergan.errors import UserError
 
 FINGERPRINT_SAMPLES = 256
@@ -27,15 +27,30 @@ def fingerprint(source: Source) -> dict[str, Any]:
     }
 
 
+def keep_codec(source: Source, content: Mapping[str, Any]) -> None:
+    """Give a source of numbers the codec that a checkpoint's run was begun with, where it fits.
+
+    What a release makes of the same data may change, such as one scale for all channels to one for each; a run goes on
+    with what it was begun with.
+    """
+    if not isinstance(source.codec, Codec) or "columns" in content["codec"]:
+        return
+    former = codec_from_state(content["codec"])
+    own = (source.shape, source.codec.layout, source.codec.dtype)
+    if own == (tuple(content["shape"]), former.layout, former.dtype):
+        source.codec = former
+
+
 def was_trained_on(content: Mapping[str, Any], source: Source) -> bool:
-    """Whether a checkpoint's run was trained on these data, as far as fingerprints tell."""
+    """Whether a checkpoint's run was trained on these data, as far as fingerprints tell; they get the run's codec."""
+    keep_codec(source, content)
     found = fingerprint(source)
     # Older runs noted less.
     return all(found[name] == noted for name, noted in content["fingerprint"].items())
 
 
 def require_same_data(source: Source, content: Mapping[str, Any], data: str) -> None:
-    """Refuse data other than those that a checkpoint's run was trained on.
+    """Refuse data other than those that a checkpoint's run was trained on; those get the run's codec.
 
     Raises:
         UserError: other counts, shapes or values.

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -16,24 +17,26 @@ from torch import Tensor
 from wassergan import __version__
 from wassergan.building import choose_device, open_data
 from wassergan.constraints import Share
-from wassergan.data import Source, number_codec, open_source, random_positions
+from wassergan.data import Source, channels_first, number_codec, open_source, random_positions
 from wassergan.errors import UserError
+from wassergan.evaluation.channels import ChannelRow, channel_rows
 from wassergan.evaluation.features import Features, Samples, features_named
-from wassergan.evaluation.judge import LARGEST, Populations, judge
+from wassergan.evaluation.judge import LARGEST, LEAST, Populations, judge
 from wassergan.evaluation.memorisation import Memorisation, memorisation
 from wassergan.evaluation.nearest import nearest
-from wassergan.evaluation.verdict import verdict
+from wassergan.evaluation.verdict import verdict, with_channels
 from wassergan.files import replacing, write_text
 from wassergan.fingerprints import fingerprint, require_same_data
 from wassergan.judging_tables import evaluate_table
 from wassergan.keeping import write_run_report
 from wassergan.opening import open_sampler
 from wassergan.runfolder import RunFolder
-from wassergan.sampling import Sampler, write_picture
+from wassergan.sampling import Sampler, without_missing, write_picture
 from wassergan.settings import EvaluateSettings, TrainSettings
 from wassergan.training import ALONE, SAMPLING_CHUNK, Processes, sample_chunks
 
 LARGEST_TRAINING_NUMBERS = 45_000_000  # of training features that generated samples are looked up in: 360 MB
+CHANNEL_SAMPLES, CHANNEL_NUMBERS = 2000, 2**24  # whose values are judged channel by channel
 PICTURED, NEIGHBOURS_PICTURED = 12, 3
 Told = Callable[[str], None]
 
@@ -110,7 +113,9 @@ def _judged(
     table = judge(Populations(generated, shuffled, real), features=case.features.name, seed=settings.seed, told=told)
     told("Near copies of training samples")
     memory = memorisation(generated, training, heldout)
-    sentence = verdict(table, memory)
+    told("Channels")
+    channels = _channels(case)
+    sentence = with_channels(verdict(table, memory), channels)
     picture = _picture(case, memory, generated, training, rows)
     result = {
         "protocol": {
@@ -130,12 +135,34 @@ def _judged(
             "wassergan": __version__,
         },
         "metrics": [asdict(row) for row in table],
+        "channels": [asdict(row) for row in channels],
         "memorisation": _told(memory, rows, picture),
         "verdict": sentence.as_dict(),
     }
     write_text(case.place.metrics, json.dumps(result, indent=1, allow_nan=False) + "\n")
     write_run_report(case.place.path)
     return result
+
+
+def _channels(case: _Case) -> list[ChannelRow]:
+    """Each channel of fields, or feature of vectors, in its own unit; pictures have none."""
+    codec = number_codec(case.source.codec, "wassergan evaluate")
+    if case.sampler.kind == "image":
+        return []
+    shape = codec.without_masks(case.source.shape)
+    most = max(LEAST, min(CHANNEL_SAMPLES, CHANNEL_NUMBERS // math.prod(shape)))
+    count = min(most, case.settings.count or most)
+    seed = case.settings.seed
+    training = case.source.train(random_positions(count, case.source.train_count, seed=seed))
+    if case.against is None:
+        real = case.source.heldout(case.source.heldout_positions(most, seed=seed))
+    else:
+        own = replace(codec, layout=case.against.codec.layout)
+        real = own.encode(case.against.values(random_positions(most, len(case.against), seed=seed)))
+    samples = (case.sampler.draw(count, seed=seed), codec.decode_numpy(real), codec.decode_numpy(training))
+    values = (channels_first(without_missing(each, codec), codec.layout) for each in samples)
+    varies = np.ones(shape, bool) if codec.parts is None else ~(codec.parts.fixed | codec.parts.absent).numpy()
+    return channel_rows(*values, names=codec.named(shape[0]), varies=varies)
 
 
 def _open(settings: EvaluateSettings, content: dict[str, Any], told: Told, processes: Processes) -> _Case:
@@ -154,9 +181,17 @@ def _open(settings: EvaluateSettings, content: dict[str, Any], told: Told, proce
 
 
 def _open_against(data: str, trained: TrainSettings, source: Source, told: Told) -> Source:
-    found = open_source(data, size=trained.size, colour=trained.colour, layout=trained.layout, report=told)
+    found = open_source(
+        data,
+        size=trained.size,
+        colour=trained.colour,
+        layout=trained.layout,
+        missing=trained.missing or (),
+        report=told,
+    )
     codec, other = (number_codec(each.codec, "wassergan evaluate") for each in (source, found))
-    if found.shape != source.shape or other.whole != codec.whole:
+    shapes = [each.without_masks(of.shape) for each, of in ((codec, source), (other, found))]
+    if shapes[0] != shapes[1] or other.whole != codec.whole:
         raise UserError(
             f"{data} cannot be held against the run's samples",
             found=f"{_described(found)} where the run has {_described(source)}",

@@ -13,13 +13,16 @@ from PIL import Image
 from torch import Tensor
 
 from wassergan.building import open_data
-from wassergan.data import Source, TableCodec
+from wassergan.data import Codec, Source, TableCodec
 from wassergan.errors import UserError
 from wassergan.evaluation.tables import Bins, associations, columns_of, telling_pairs
 from wassergan.evaluation.tables.pairs import MOST_COLUMNS
 from wassergan.fingerprints import was_trained_on
 from wassergan.opening import sampler_of
 from wassergan.plots import (
+    LARGEST_PANELS,
+    Channel,
+    Maps,
     PairColumn,
     fields_figure,
     headed,
@@ -33,7 +36,7 @@ from wassergan.plots import (
     table_pairs_figure,
 )
 from wassergan.runfolder import RunFolder
-from wassergan.sampling import Sampler, grid_picture
+from wassergan.sampling import Sampler, field_channels, grid_picture, vector_rows
 from wassergan.settings import TrainSettings
 from wassergan.training.seeds import derived_rng
 
@@ -144,9 +147,11 @@ def _strip(sampler: Sampler, columns: list[Tensor], told: Tensor | None, labels:
 def _draw_rows(
     samples: NDArray[Any], real: NDArray[Any] | None, source: Source | None, sampler: Sampler, out: Path
 ) -> list[Path]:
-    generated, held_out = _flat(samples), None if real is None else _flat(real)
+    assert isinstance(sampler.codec, Codec)
+    generated, held_out = (None if each is None else vector_rows(each, sampler.codec) for each in (samples, real))
+    assert generated is not None
     features = generated.shape[1]
-    names = source.columns if source is not None and source.columns else [f"feature {i}" for i in range(features)]
+    names = sampler.codec.named(features)
     save_figure(marginals_figure(generated, held_out, names=names), out / "marginals.png")
     if features == 1:
         return [out / "marginals.png"]
@@ -173,29 +178,34 @@ def _draw_table(samples: Rows, codec: TableCodec, source: Source | None, out: Pa
 def _draw_fields(
     samples: NDArray[Any], real: NDArray[Any] | None, source: Source | None, sampler: Sampler, out: Path
 ) -> list[Path]:
-    laws = {} if real is None else {"held out": _maps(real, sampler)}
-    laws["generated"] = _maps(samples, sampler)
-    low, high = (float(bound(next(iter(laws.values())))) for bound in (np.min, np.max))
-    shown = {label: maps[_spread(len(maps))] for label, maps in laws.items()}
-    save_figure(
-        fields_figure(shown, low=low, high=high, title="value" if source is None else source.name), out / "fields.png"
-    )
-    save_figure(moments_figure(laws), out / "moments.png")
+    found = {} if real is None else {"held out": real}
+    found["generated"] = samples
+    assert isinstance(sampler.codec, Codec)
+    by_law = {label: field_channels(each, sampler.codec) for label, each in found.items()}
+    first = next(iter(by_law.values()))[:LARGEST_PANELS]
+    whole = [
+        Maps(_title(channel, source), {label: each[index].values for label, each in by_law.items()}, *_ends(channel))
+        for index, channel in enumerate(first)
+    ]
+    shown = [
+        replace(each, laws={label: maps[_spread(len(maps))] for label, maps in each.laws.items()}) for each in whole
+    ]
+    save_figure(fields_figure(shown), out / "fields.png")
+    named = len(first) > 1 or sampler.codec.channels
+    save_figure(moments_figure(whole if named else [replace(each, name="") for each in whole]), out / "moments.png")
     return [out / "fields.png", out / "moments.png"]
 
 
-def _flat(samples: NDArray[Any]) -> Rows:
-    return samples.reshape(len(samples), -1).astype(np.float64)
+def _title(channel: Channel, source: Source | None) -> str:
+    return channel.name or ("value" if source is None else source.name)
 
 
-def _maps(samples: NDArray[Any], sampler: Sampler) -> Rows:
-    """(n, H, W) of the first channel."""
-    match sampler.codec.layout:
-        case "NCHW":
-            samples = samples[:, 0]
-        case "NHWC":
-            samples = samples[..., 0]
-    return samples.astype(np.float64)
+def _ends(channel: Channel) -> tuple[float, float]:
+    """The range of the values that are there; the codec's where there are none."""
+    there = channel.values[
+        ~np.isnan(channel.values) & (channel.values >= channel.low) & (channel.values <= channel.high)
+    ]
+    return (float(there.min()), float(there.max())) if there.size else (channel.low, channel.high)
 
 
 def _spread(count: int) -> NDArray[np.int64]:

@@ -7,12 +7,12 @@ from typing import Any
 from wassergan.building import choose_device, latent_numbers, networks_of
 from wassergan.contents import require_described
 from wassergan.damage import undamaged
-from wassergan.data import ColumnConditions, TableCodec, codec_from_state
+from wassergan.data import Codec, ColumnConditions, TableCodec, codec_from_state
 from wassergan.networks import DrawingGenerator
 from wassergan.runfolder import RunFolder
 from wassergan.sampling import Sampler
 from wassergan.settings import TrainSettings
-from wassergan.training import ALONE, Processes, match_margins
+from wassergan.training import ALONE, Processes, match_gaps, match_margins
 
 ANOTHER = "use another checkpoint of the run (--checkpoint best, or a step number)"
 
@@ -56,4 +56,6 @@ def _sampler_of(content: Mapping[str, Any], device: str, processes: Processes) -
     generator.eval().to(choose_device(device, processes))
     if isinstance(codec, TableCodec) and isinstance(generator, DrawingGenerator):
         match_margins(generator, codec, latent_dim=latent_dim, conditions=conditions)
+    elif isinstance(codec, Codec) and codec.parts is not None and codec.parts.masks:
+        match_gaps(generator, codec.parts.rates, latent_dim=latent_dim, conditions=conditions)
     return Sampler(generator, latent_dim, codec, content["kind"], conditions)

@@ -22,13 +22,23 @@ from wassergan.data import (
     Codec,
     ColumnConditions,
     TableCodec,
+    channels_first,
     fix,
     table_suffix,
     write_table,
 )
 from wassergan.errors import UserError, WorkError
 from wassergan.files import replacing
-from wassergan.plots import picture_grid, save_figure, save_picture, table_figure, vector_figure, write_png16
+from wassergan.plots import (
+    Channel,
+    panels,
+    picture_grid,
+    save_figure,
+    save_picture,
+    table_figure,
+    vector_figure,
+    write_png16,
+)
 from wassergan.training import ALONE, SAMPLING_CHUNK, Processes, sample_chunks, under
 
 LARGEST_GRID = 10_000
@@ -237,23 +247,55 @@ def write_picture(
         save_figure(table_figure(names, samples, real), path)
         return
     if kind == "vector":
-        rows = [None if each is None else each.reshape(len(each), -1).astype(np.float64) for each in (samples, real)]
-        assert rows[0] is not None
-        save_figure(vector_figure(rows[0], rows[1]), path)
+        assert isinstance(codec, Codec)
+        drawn, held = vector_rows(samples, codec), None if real is None else vector_rows(real, codec)
+        save_figure(vector_figure(drawn, held, names=codec.named(drawn.shape[1])), path)
         return
     save_picture(grid_picture(samples, codec, kind, columns), path)
 
 
 def grid_picture(samples: NDArray[Any], codec: AnyCodec, kind: str, columns: int | None = None) -> Image.Image:
-    """Samples (n, ...) in the user's units and layout on one grid, with the fixed range of their codec."""
+    """Samples (n, ...) in the user's units and layout on one grid, with the fixed range of their codec.
+
+    Of fields, all channels are drawn, each with a range of its own.
+    """
     assert isinstance(codec, Codec)
+    if kind == "field":
+        return panels(field_channels(samples, codec), columns=columns)
+    shown = without_missing(samples, codec)
     if codec.layout == "NCHW":
-        samples = np.moveaxis(samples, 1, 3)
+        shown = np.moveaxis(shown, 1, 3)
     low, high = (float((bound * codec.scale + codec.offset).mean()) for bound in (codec.low, codec.high))
-    if kind == "field":  # generated values may exceed the observed range by a margin that colours need not spend
-        margin = (high - low) / 12
-        low, high = low + margin, high - margin
-    return picture_grid(samples.astype(np.float64), low=low, high=high, columns=columns, colours=kind == "field")
+    return picture_grid(shown, low=low, high=high, columns=columns, colours=False)
+
+
+def field_channels(samples: NDArray[Any], codec: Codec) -> list[Channel]:
+    """The channels of fields (n, ...) in the user's units and layout, each with its name and the range of the data."""
+    values = channels_first(without_missing(samples, codec), codec.layout)
+    fixed = codec.parts.fixed.numpy() if codec.parts else np.zeros(values.shape[1:], bool)
+    count = values.shape[1]
+    found = []
+    for index, name in enumerate(codec.named(count)):
+        low, high = codec.range_of(index, margin=False)
+        if not high > low:
+            low, high = low - 0.5, high + 0.5
+        channel = values[:, index]
+        # Such as -9999 on land; drawn as missing, as it has no colour.
+        channel[fixed[index] & ((channel < low) | (channel > high))] = np.nan
+        found.append(Channel(name if count > 1 or codec.channels else "", channel, low, high))
+    return found
+
+
+def vector_rows(samples: NDArray[Any], codec: Codec) -> NDArray[np.float64]:
+    """Vectors as rows (n, D), with NaN where a value is missing."""
+    return without_missing(samples, codec).reshape(len(samples), -1)
+
+
+def without_missing(samples: NDArray[Any], codec: Codec) -> NDArray[np.float64]:
+    """The same in float64, with NaN where a value is missing."""
+    values = samples.astype(np.float64)
+    values[codec.missing(samples)] = np.nan
+    return values
 
 
 def _write_array(

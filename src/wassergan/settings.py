@@ -58,6 +58,37 @@ def parse_widths(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
+def parse_numbers(text: str) -> tuple[int | float, ...]:
+    """Numbers of `-9999,1e20`; whole ones stay whole.
+
+    Raises:
+        UserError: not a list of finite numbers.
+
+    >>> parse_numbers("-9999,1e20")
+    (-9999, 1e+20)
+    """
+    numbers = [int(part) if re.fullmatch(r"[+-]?\d+", part) else _number(part) for part in _parts(text)]
+    if not numbers or not all(float("-inf") < number < float("inf") for number in numbers):
+        raise UserError("Expected finite numbers", found=f"'{text}'", mend="write them like -9999 or -9999,1e20")
+    return tuple(numbers)
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """Names of `temperature,humidity`.
+
+    Raises:
+        UserError: an empty name.
+    """
+    names = _parts(text)
+    if not all(names):
+        raise UserError("Expected names", found=f"'{text}'", mend="write them like temperature,humidity")
+    return tuple(names)
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
+
+
 def positive_int(text: str) -> int:
     """A whole number above 0.
 
@@ -296,9 +327,24 @@ class TrainSettings:
     )
     scale: str = setting(
         "auto",
-        "Standardise floats per feature or for the whole array.",
+        "Standardise the numbers of an array per channel, per feature (every pixel by itself) or all alike; auto: "
+        "fields per channel, vectors per feature.",
         group="Data",
-        values="auto|feature|array",
+        values="auto|channel|feature|array",
+    )
+    missing: tuple[int | float, ...] | None = setting(
+        None,
+        "Arrays: values that stand for missing ones, such as -9999 (NaN does so anyway).",
+        parse=parse_numbers,
+        group="Data",
+        values="X,X,...",
+    )
+    channels: tuple[str, ...] | None = setting(
+        None,
+        "Arrays: names of the channels or features, for figures and metrics.",
+        parse=parse_names,
+        group="Data",
+        values="NAME,NAME,...",
     )
     schema: str | None = setting(
         None, "Tables: a JSON file that says what the columns are.", group="Data", values="FILE"

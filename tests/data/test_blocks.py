@@ -226,7 +226,8 @@ def test_a_bad_value_in_the_middle_is_named_when_it_is_read(tmp_path: Path, way:
         as_parquet(rows, tmp_path / "a.parquet")
     where = rf"at index \({bad}, 1\)" if way == "npy" else rf"in row {bad}, column b"
     stream = BatchStream(source, 50, seed=0)
-    with pytest.raises(UserError, match=rf"holds NaN or infinite values: the first {where}"):
+    what = "missing values where the rows looked at had none" if np.isnan(value) else "infinite values"
+    with pytest.raises(UserError, match=rf"holds {what}: the first {where}"):
         for _ in range(ROWS // 50):
             stream.draw()
 
@@ -250,11 +251,20 @@ def test_a_file_that_was_cut_is_noticed(tmp_path: Path) -> None:
         source.values(torch.tensor([3]))
 
 
-def test_constant_columns_of_the_sample_are_refused() -> None:
-    rows = numbered()
+def test_what_is_constant_in_the_sample_is_looked_for_in_all_rows() -> None:
+    rows, said = numbered(), []  # type: ignore[var-annotated]
     rows[:, 2] = 4
-    with pytest.raises(UserError, match="constant features: columns 2"):
-        array_source(rows)
+    source = array_source(rows, report=said.append)
+    assert source.codec.parts.fixed.tolist() == [False, False, True]  # type: ignore[union-attr]
+    assert any(sentence.startswith(f"Looking through all {ROWS} rows") for sentence in said)
+    seen = set(source._sample_rows[:, 0].astype(int)) | set(source._heldout_rows[:, 0].astype(int))  # type: ignore[attr-defined]
+    rare = next(row for row in range(ROWS) if row not in seen)
+    rows[rare, 2] = 5
+    varying = array_source(rows)
+    assert varying.codec.parts is None  # type: ignore[union-attr]
+    at = varying.split.train_positions(torch.tensor([rare]))  # type: ignore[union-attr]
+    back = varying.codec.decode_numpy(varying.train(at))
+    assert back[0, 2] == 5
 
 
 MEASURE = """

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+MOST_CHANNELS = 24  # that are shown; all are in metrics.json
 _BETTER = {"lower": "lower is better", "higher": "higher is better", "near_floor": "best near its floor"}
 
 
@@ -20,7 +21,10 @@ def evaluation_table(result: Mapping[str, Any]) -> str:
         *(_anchors_of_table(protocol) if is_table else ()),
         "",
     ]
-    lines += [*columns(_metric_cells(result)), "", result["memorisation"]["sentence"], result["verdict"]["sentence"]]
+    lines += [*columns(_metric_cells(result)), ""]
+    if result.get("channels"):
+        lines += [*columns(_channel_cells(result["channels"])), ""]
+    lines += [result["memorisation"]["sentence"], result["verdict"]["sentence"]]
     if result["memorisation"]["picture"]:
         lines.append(f"The closest pairs: {result['memorisation']['picture']}")
     pictures = [*result.get("pictures", {}).values(), *(pair["picture"] for pair in result.get("pairs", ()))]
@@ -40,6 +44,22 @@ def _metric_cells(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
             cells.append(_with_error(row["independent"], row["independent_error"]))
         rows.append((row["label"], *cells, f"{row['generated']} : {row['reference']}", _BETTER[row["better"]]))
     return rows
+
+
+def _channel_cells(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """One line per channel, the head first; those that are far lead where there are many."""
+    shown = sorted(rows, key=lambda row: not row["far"])[:MOST_CHANNELS]
+    gaps = any(row["missing"] or row["missing_real"] for row in rows)
+    head = ("channel", "W1", "floor", "mean", "real", "deviation", "real", *(("missing", "real") if gaps else ()), "")
+    cells = [head]
+    for row in shown:
+        numbers = [row[name] for name in ("w1", "floor", "mean", "mean_real", "deviation", "deviation_real")]
+        shares = [f"{100 * row[name]:.3g} %" for name in ("missing", "missing_real")] if gaps else []
+        texts = ["" if number is None else f"{number:.4g}" for number in numbers]
+        cells.append((row["name"], *texts, *shares, "far" if row["far"] else ""))
+    if len(rows) > len(shown):
+        cells.append((f"and {len(rows) - len(shown)} more", *[""] * (len(head) - 1)))
+    return cells
 
 
 def _anchors_of_table(protocol: Mapping[str, Any]) -> list[str]:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from wassergan.data.arrays import array_source, load_array
-from wassergan.data.codec import AnyCodec, Codec, number_codec
+from wassergan.data.arrays import array_source, load_array, names_beside
+from wassergan.data.codec import AnyCodec, Codec, channels_first, number_codec
 from wassergan.data.columnar import columnar_source, is_columnar, whole_table
 from wassergan.data.folders import PICTURE_SUFFIXES, holds_any, is_pattern, is_shard, matching_files
 from wassergan.data.frames import FrameContainer
@@ -61,6 +61,7 @@ __all__ = [
     "Source",
     "TableCodec",
     "as_array",
+    "channels_first",
     "codec_from_state",
     "column_facts",
     "encode_table",
@@ -97,6 +98,8 @@ def open_source(
     key: str | None = None,
     layout: str = "auto",
     scale: str = "auto",
+    missing: Sequence[int | float] = (),
+    channels: Sequence[str] = (),
     schema: str | Path | Schema | None = None,
     condition: Sequence[str] = (),
     labels: Any = None,
@@ -116,7 +119,10 @@ def open_source(
         key: which array of a `.npz`.
         layout: `auto`, `N`, `ND`, `NHW`, `NHWC` or `NCHW`, for arrays; `table` reads Parquet, Arrow and Feather files
             of numbers as tables, as those with other columns or missing values are anyway.
-        scale: `auto`, `feature` or `array`: how floats are standardised.
+        scale: `auto`, `feature`, `channel` or `array`: how numbers of arrays are standardised. `auto`: each channel of
+            fields, each feature of vectors, by itself.
+        missing: numbers in arrays that stand for missing values, such as -9999; NaN and masks do so anyway.
+        channels: names of the channels of an array, or of its features; an array of names in a `.npz` gives them too.
         schema: what a table's columns are, or a JSON file that says so.
         condition: what samples are drawn under: names of a table's columns, `label` of the digits, `folder` of pictures
             in folders, other arrays of a `.npz`, columns of `labels`.
@@ -136,8 +142,21 @@ def open_source(
         report(sentence)
 
     split: dict[str, Any] = {"seed": seed} if heldout is None else {"seed": seed, "heldout": heldout}
-    how = (size, colour, skip_unreadable, key, layout, scale, schema, tuple(condition), labels)
-    opening = _Opening(*how, noted, split)
+    opening = _Opening(
+        size=size,
+        colour=colour,
+        skip_unreadable=skip_unreadable,
+        key=key,
+        layout=layout,
+        scale=scale,
+        missing=tuple(missing),
+        channels=tuple(channels),
+        schema=schema,
+        condition=tuple(condition),
+        labels=labels,
+        report=noted,
+        split=split,
+    )
     source = opening.frame(data) if is_frame(data) else opening.array(data) if _is_array(data) else opening.path(data)
     if source.kind == "table" and labels is not None:
         raise UserError("The conditions of a table are columns of its own", mend="name them with --condition")
@@ -166,6 +185,8 @@ class _Opening:
     key: str | None
     layout: str
     scale: str
+    missing: tuple[int | float, ...]
+    channels: tuple[str, ...]
     schema: str | Path | Schema | None
     condition: tuple[str, ...]
     labels: Any
@@ -181,10 +202,12 @@ class _Opening:
     def array(self, data: Any) -> Source:
         """An array or tensor."""
         values = as_array(data) if isinstance(data, Tensor) else data
-        return array_source(values, layout=self.layout, scale=self.scale, report=self.report, **self.split)
+        return self._numbers(values, "array")
 
     def frame(self, data: Any) -> Source:
         """A DataFrame."""
+        if self.missing or self.channels:
+            raise UserError("missing and channels are for arrays", found="a DataFrame", mend="leave them out")
         likeness = Likeness.of(data)
         return frame_source(
             data,
@@ -198,6 +221,7 @@ class _Opening:
     def path(self, data: Any) -> Source:
         """What a path, a pattern or a name stands for."""
         _refuse_schema(data, self.schema)
+        self._refuse_of_arrays(data)
         if str(data) == "digits":
             from wassergan.data.digits import digits_source  # scikit-learn takes a second to import
 
@@ -211,6 +235,8 @@ class _Opening:
                 path.name,
                 layout=self.layout,
                 scale=self.scale,
+                missing=self.missing,
+                channels=self.channels,
                 schema=self._said if self.schema else None,
                 condition=self.condition,
                 report=self.report,
@@ -224,7 +250,19 @@ class _Opening:
             )
         return self._file(files[0])
 
+    def _refuse_of_arrays(self, data: Any) -> None:
+        """`missing` and `channels` say what numbers mean; all other data know that themselves."""
+        path = Path(str(data))
+        of_arrays = path.suffix in (".npy", ".npz") or is_idx(path) or is_columnar(path) or path.is_dir()
+        for flag, said in (("--missing", self.missing), ("--channels", self.channels)):
+            if said and not (of_arrays or is_pattern(str(data))):
+                raise UserError(f"{flag} is for arrays of numbers", found=f"{data}", mend="leave it out")
+
     def _pictures(self, path: Path, files: list[Path]) -> Source:
+        if self.missing or self.channels:
+            raise UserError(
+                "--missing and --channels are for arrays", found=f"pictures in {path}", mend="leave them out"
+            )
         from wassergan.data.images import ImageOptions, image_folder_source
         from wassergan.data.shards import shard_source
 
@@ -253,7 +291,20 @@ class _Opening:
             raise UserError(f"The kind of {path} is not known", found=f"suffix '{path.suffix}'", mend=f"give {KINDS}")
         if ":" in name:
             self.report(f"Using the array {name.split(':')[1]} of {path.name}, shape {array.shape}.")
-        return array_source(array, name=name, layout=self.layout, scale=self.scale, report=self.report, **self.split)
+        return self._numbers(array, name, names_beside(path) if ":" in name else ())
+
+    def _numbers(self, array: Any, name: str, beside: Sequence[tuple[str, ...]] = ()) -> Source:
+        return array_source(
+            array,
+            name=name,
+            layout=self.layout,
+            scale=self.scale,
+            missing=self.missing,
+            channels=self.channels,
+            beside=beside,
+            report=self.report,
+            **self.split,
+        )
 
 
 def read_conditions(path: str | Path) -> dict[str, list[Any]]:

@@ -1,6 +1,6 @@
 """NumPy arrays, in memory or mapped from `.npy` and `.npz` files, as sources."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from math import prod
 from mmap import mmap
 from pathlib import Path
@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wassergan.data.blocks import BlockReader, StreamedSource, block_bytes, probe
-from wassergan.data.codec import LAYOUTS, Codec, as_tensor, pixel_codec, standard_codec, to_channels_first
+from wassergan.data.codec import LAYOUTS, Codec, as_tensor, channels_first
+from wassergan.data.fitting import Wish, fitted_codec
 from wassergan.data.limits import require_room
+from wassergan.data.masked import unmasked
 from wassergan.data.source import HELDOUT_SHARE, Source, fits_in_memory, split_rows
 from wassergan.errors import UserError, unknown_name
 
 BLOCK_BYTES = 64 * 2**20
-SCALES = ("auto", "feature", "array")
+MOST_NAMES = 2**16
+SCALES = ("auto", "feature", "channel", "array")
 
 
 class ArrayReader:
@@ -80,91 +83,111 @@ def array_source(
     name: str = "array",
     layout: str = "auto",
     scale: str = "auto",
+    missing: Sequence[int | float] = (),
+    channels: Sequence[str] = (),
     heldout: float = HELDOUT_SHARE,
     seed: int = 0,
     report: Callable[[str], None] = lambda message: None,
     columns: tuple[str, ...] = (),
+    beside: Sequence[tuple[str, ...]] = (),
 ) -> Source:
     """A source over an array of samples.
 
     Eight-bit arrays are pictures: 0..255 to [-1, 1]. Other numbers are standardised, per feature for rows of
-    features, for the whole array for fields, unless `scale` says otherwise; statistics come from training rows.
+    features, per channel for fields, unless `scale` says otherwise; statistics come from training rows. Positions with
+    one value in all rows come back exactly and take no part in that; NaN and masked values are missing ones.
 
     Args:
-        array: (n,), (n, D), (n, H, W), (n, H, W, C) or (n, C, H, W) of numbers.
+        array: (n,), (n, D), (n, H, W), (n, H, W, C) or (n, C, H, W) of numbers; a masked array too.
         name: what to call it.
         layout: `N`, `ND`, `NHW`, `NHWC`, `NCHW`, or `auto` to tell it from the shape.
-        scale: `feature`, `array` or `auto`.
+        scale: `feature`, `channel`, `array` or `auto`.
+        missing: values besides NaN that stand for missing ones.
+        channels: names of the channels of fields, or of the features.
         heldout: share held out; 0 to 1.
         seed: chooses the held-out rows.
-        report: told how an array larger than 512 MiB is read.
+        report: told, in a sentence each, what is constant or missing, and how an array larger than 512 MiB is read.
         columns: names of the features.
+        beside: names that lie beside the array, which are taken where there is one for each channel.
 
     Raises:
-        UserError: not numbers, NaN or infinite values, constant features, too few samples, unclear layout.
+        UserError: not real numbers, infinite values, equal samples, too few of them, or an unclear layout.
     """
+    array, codes = unmasked(array)
     _refuse_non_numbers(array, name)
     if array.ndim == 0 or array.size == 0:
         raise UserError(f"{name} holds no samples", found=f"shape {array.shape}")
     layout = _layout_of(array, layout, name)
     if scale not in SCALES:
         raise unknown_name("scale", scale, SCALES)
+    count = channels_first(array[:1], layout).shape[1]
+    fitting = [each for each in beside if len(each) == count == len(set(each))]
+    names = _names(count, layout, tuple(channels) or columns or (fitting[0] if len(fitting) == 1 else ()), name)
+    wish = Wish(layout, scale, (*codes, *missing), names, name, report)
     if not fits_in_memory(array.nbytes):
-        reader = ArrayBlocks(array, name)
-        return streamed_source(reader, layout=layout, scale=scale, heldout=heldout, seed=seed, report=report)
-    _refuse_not_finite(array, name)
+        return streamed_source(ArrayBlocks(array, name), wish, heldout=heldout, seed=seed)
     _refuse_too_large(array, name)
     split = split_rows(len(array), heldout=heldout, seed=seed)
-    kind, shape, codec = _model_space(
-        array, split.train.numpy(), layout=layout, scale=scale, name=name, columns=columns
-    )
-    source = Source(name, kind, shape, ArrayReader(array), codec, split)
-    source.columns = columns
+    rows = split.train.numpy()
+    codec = fitted_codec(lambda: _pieces(array), lambda: _pieces(array, rows), array.dtype, wish)
+    source = Source(name, *_kind_and_shape(array, codec), ArrayReader(array), codec, split)
+    source.columns = names if source.kind == "vector" else ()
     return source
 
 
-def streamed_source(
-    reader: BlockReader, *, layout: str, scale: str, heldout: float, seed: int, report: Callable[[str], None]
-) -> StreamedSource:
+def streamed_source(reader: BlockReader, wish: Wish, *, heldout: float, seed: int) -> StreamedSource:
     """A source over data larger than memory; statistics come from a sample of up to 2^19 rows.
+
+    Where the sample has constants or missing values, all rows are looked through for them once.
 
     Args:
         reader: the rows, in blocks.
-        layout: `N`, `ND`, `NHW`, `NHWC` or `NCHW`.
-        scale: `feature`, `array` or `auto`.
+        wish: what the user says.
         heldout: share held out, at most 65536 rows.
         seed: chooses the held-out rows and the sample.
-        report: told how rows are mixed.
 
     Raises:
         UserError: as `array_source`, of the rows that were looked at.
     """
     looked_at = probe(reader, heldout=heldout, seed=seed)
-    kind, shape, codec = _model_space(
-        looked_at.sample, None, layout=layout, scale=scale, name=reader.name, columns=reader.columns
-    )
-    source = StreamedSource(kind, shape, reader, codec, looked_at)
-    report(source.told())
+    sample = looked_at.sample
+
+    def all_rows() -> Iterator[NDArray[Any]]:
+        wish.report(f"Looking through all {len(reader)} rows of {reader.name} for what is constant or missing.")
+        return (reader.load([block]) for block in range(len(reader.bounds) - 1))
+
+    def pieces() -> Iterator[NDArray[Any]]:
+        return _pieces(sample, size_bytes=block_bytes())
+
+    codec = fitted_codec(pieces, pieces, sample.dtype, wish, everything=all_rows)
+    reader.expect_missing(codec)
+    source = StreamedSource(*_kind_and_shape(sample, codec), reader, codec, looked_at)
+    source.columns = wish.names if source.kind == "vector" else ()
+    wish.report(source.told())
     return source
 
 
-def _model_space(
-    array: NDArray[Any],
-    rows: NDArray[np.int64] | None,
-    *,
-    layout: str,
-    scale: str,
-    name: str,
-    columns: tuple[str, ...],
-) -> tuple[str, tuple[int, ...], Codec]:
-    """Kind, sample shape and codec of an array, with statistics from the given rows, or all."""
-    shape = tuple(to_channels_first(as_tensor(array[:1]), layout).shape[1:])
-    if array.dtype == np.uint8:
-        _refuse_constant_pixels(array, name)
-        return "image" if len(shape) == 3 else "vector", shape, pixel_codec(layout)
-    per_feature = scale == "feature" or (scale == "auto" and len(shape) == 1)
-    codec = _fit(array, rows, layout, per_feature, name, columns)
-    return "field" if len(shape) == 3 else "vector", shape, codec
+def _kind_and_shape(array: NDArray[Any], codec: Codec) -> tuple[str, tuple[int, ...]]:
+    """Kind and sample shape in model space."""
+    first, *rest = channels_first(array[:1], codec.layout).shape[1:]
+    grid = "image" if array.dtype == np.uint8 else "field"
+    return grid if rest else "vector", (first + (codec.parts.masks if codec.parts else 0), *rest)
+
+
+def _names(count: int, layout: str, names: tuple[str, ...], name: str) -> tuple[str, ...]:
+    if names and (len(names) != count or len(set(names)) != count):
+        raise UserError(
+            f"{name} has {count} {'features' if layout in ('N', 'ND') else 'channels'}",
+            found=f"{len(names)} names: {', '.join(names[:10])}",
+            mend="give each a name of its own",
+        )
+    return names
+
+
+def _pieces(
+    array: NDArray[Any], rows: NDArray[np.int64] | None = None, size_bytes: int | None = None
+) -> Iterator[NDArray[Any]]:
+    return (block for _, block in row_blocks(array, rows, size_bytes=size_bytes))
 
 
 def load_array(path: Path, *, key: str | None = None) -> tuple[str, NDArray[Any]]:
@@ -200,6 +223,18 @@ def load_array(path: Path, *, key: str | None = None) -> tuple[str, NDArray[Any]
         raise UserError(f"{path} cannot be read as a NumPy file", found=str(error)) from error
 
 
+def names_beside(path: Path) -> list[tuple[str, ...]]:
+    """Lists of names in a `.npz`: arrays of text with one axis."""
+    found = []
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        for member in archive.files:
+            shape, dtype = _header(archive.zip, member) if f"{member}.npy" in archive.zip.namelist() else ((), None)
+            if dtype is not None and dtype.kind == "U" and len(shape) == 1 and shape[0] <= MOST_NAMES:
+                _require_modest(path, archive.zip, member)
+                found.append(tuple(map(str, archive[member])))
+    return found
+
+
 def _choose_key(path: Path, archive: Any, key: str | None) -> str:
     # Other members of the archive would come back as bytes.
     names: list[str] = [name.removesuffix(".npy") for name in archive.zip.namelist() if name.endswith(".npy")]
@@ -223,7 +258,7 @@ def _require_modest(path: Path, archive: ZipFile, name: str) -> None:
 def _count(archive: ZipFile, name: str) -> int:
     """How many numbers a member holds by its header; none, if they are Python objects."""
     shape, dtype = _header(archive, name)
-    return 0 if dtype.hasobject else prod(shape)
+    return 0 if dtype.hasobject or dtype.kind in "US" else prod(shape)
 
 
 def _header(archive: ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -243,12 +278,22 @@ def _file_of(array: NDArray[Any]) -> tuple[Path, int] | None:
 
 
 def _refuse_non_numbers(array: NDArray[Any], name: str) -> None:
-    if array.dtype.kind not in "fiub":
-        raise UserError(
-            f"{name} does not hold real numbers",
-            found=f"type {array.dtype}",
-            mend="convert it, for example with array.astype('float32')",
-        )
+    if array.dtype.kind in "fiub":
+        return
+    mends = {
+        "c": "give real and imaginary parts as two channels or features: np.stack([array.real, array.imag], 1)",
+        "M": "give numbers, for example days since a date: (array - array.min()) / np.timedelta64(1, 'D')",
+        "m": "give numbers, for example hours: array / np.timedelta64(1, 'h')",
+        "V": "take its fields apart: a table (a DataFrame), or one array of numbers, such as array['t']",
+        "O": "convert it, for example with array.astype('float32'); rows of mixed kinds are a table: give a DataFrame",
+        "U": "convert it with array.astype('float32'), or give a table (a DataFrame)",
+        "S": "convert it with array.astype('float32'), or give a table (a DataFrame)",
+    }
+    raise UserError(
+        f"{name} does not hold real numbers",
+        found=f"type {array.dtype}",
+        mend=mends.get(array.dtype.kind, "convert it, for example with array.astype('float32')"),
+    )
 
 
 def _layout_of(array: NDArray[Any], layout: str, name: str) -> str:
@@ -281,83 +326,7 @@ def row_blocks(array: NDArray[Any], rows: NDArray[np.int64] | None = None, *, si
         yield start, array[piece] if rows is None else array[rows[piece]]
 
 
-def _refuse_not_finite(array: NDArray[Any], name: str) -> None:
-    if array.dtype.kind != "f":
-        return
-    count, first = 0, None
-    for start, block in row_blocks(array):
-        bad = ~np.isfinite(block)
-        if bad.any():
-            count += int(bad.sum())
-            if first is None:
-                at = [int(i) for i in np.argwhere(bad)[0]]
-                first = (start + at[0], *at[1:])
-    if first is not None:
-        raise UserError(
-            f"{name} holds NaN or infinite values",
-            found=f"{count} of them, the first at index {first}",
-            mend="remove those rows or fill the values",
-        )
-
-
 def _refuse_too_large(array: NDArray[Any], name: str) -> None:
     largest = np.iinfo(np.int64).max  # torch computes with signed numbers, and would wrap around
     if array.dtype.kind == "u" and array.dtype.itemsize == 8 and any((b > largest).any() for _, b in row_blocks(array)):
         raise UserError(f"{name} holds whole numbers that are too large", found=f"over {largest}", mend="rescale them")
-
-
-def _refuse_constant_pixels(array: NDArray[Any], name: str) -> None:
-    first = array[0]
-    if all((block == first).all() for _, block in row_blocks(array)):
-        raise UserError(f"All samples of {name} are equal", mend="give data that vary")
-
-
-def _fit(
-    array: NDArray[Any],
-    rows: NDArray[np.int64] | None,
-    layout: str,
-    per_feature: bool,
-    name: str,
-    columns: tuple[str, ...],
-) -> Codec:
-    """Mean, deviation and range over the given rows, or all, in float64, two passes for accuracy."""
-    if per_feature and layout not in ("N", "ND"):
-        per_feature_shape: tuple[int, ...] = tuple(to_channels_first(as_tensor(array[:1]), layout).shape[1:])
-    else:
-        per_feature_shape = (1,) if layout == "N" else array.shape[1:]
-
-    def blocks() -> Any:
-        for _, block in row_blocks(array, rows, size_bytes=None if rows is not None else block_bytes()):
-            values = to_channels_first(as_tensor(block), layout).double()
-            yield values.reshape(len(values), -1) if per_feature else values.reshape(-1, 1)
-
-    count, total = 0, torch.zeros(1, dtype=torch.float64)
-    smallest = torch.full((1,), torch.inf, dtype=torch.float64)
-    largest = -smallest
-    for values in blocks():
-        count += len(values)
-        total = total + values.sum(0)
-        smallest = torch.minimum(smallest, values.amin(0))
-        largest = torch.maximum(largest, values.amax(0))
-    mean = total / count
-    square = sum(((values - mean).square().sum(0) for values in blocks()), torch.zeros(1, dtype=torch.float64))
-    deviation = (square / count).sqrt()
-    constant = (largest == smallest).nonzero().flatten().tolist()
-    if constant:
-        raise UserError(
-            f"{name} holds constant features" if per_feature else f"All values of {name} are equal",
-            found=f"columns {', '.join(columns[i] if columns else str(i) for i in constant[:10])}"
-            + (" ..." if len(constant) > 10 else ""),
-            mend="drop them: they carry no law to learn",
-        )
-    if not torch.isfinite(deviation).all() or not (deviation > 0).all():
-        raise UserError(f"The spread of {name} is not representable", mend="rescale the values")
-    shape = per_feature_shape if per_feature else ()
-    return standard_codec(
-        layout,
-        str(array.dtype),
-        mean=mean.reshape(shape),
-        deviation=deviation.reshape(shape),
-        smallest=smallest.reshape(shape),
-        largest=largest.reshape(shape),
-    )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wassergan.data import source as limits
-from wassergan.data.codec import Codec, as_tensor
+from wassergan.data.codec import Codec, as_tensor, channels_first
 from wassergan.data.source import Blocks, Source, SparseSplit, Split, heldout_count
 from wassergan.errors import UserError
 
@@ -54,6 +54,11 @@ class BlockReader(ABC):
         self.name, self.bounds, self.row_shape, self.dtype, self.columns = name, bounds, row_shape, dtype, columns
         self.row_bytes = int(np.prod(row_shape, dtype=np.int64)) * dtype.itemsize
         self._last: tuple[int, NDArray[Any]] | None = None
+        self._codec: Codec | None = None
+
+    def expect_missing(self, codec: Codec) -> None:
+        """From now on refuse rows in which a value is missing where a codec knows of none."""
+        self._codec = codec
 
     def __len__(self) -> int:
         return int(self.bounds[-1])
@@ -100,16 +105,30 @@ class BlockReader(ABC):
 
     def _refuse_bad(self, rows: NDArray[Any], numbers: Sequence[int] | NDArray[np.int64]) -> None:
         if rows.dtype.kind == "f" and not np.isfinite(rows).all():
-            place = np.argwhere(~np.isfinite(rows))[0].tolist()
-            raise UserError(
-                f"{self.name} holds NaN or infinite values",
-                found=f"the first {self._place(int(numbers[place[0]]), place[1:])}",
-                mend="remove those rows or fill the values",
-            )
+            self._refuse_where(np.isinf(rows), numbers, "infinite values")
+            if self._codec is not None:
+                here = channels_first(np.isnan(rows), self._codec.layout)
+                self._refuse_where(
+                    here & ~self._gaps(here.shape[1:]), numbers, "missing values where the rows looked at had none"
+                )
         largest = np.iinfo(np.int64).max  # torch computes with signed numbers, and would wrap around
         if rows.dtype.kind == "u" and rows.dtype.itemsize == 8 and (rows > largest).any():
             raise UserError(
                 f"{self.name} holds whole numbers that are too large", found=f"over {largest}", mend="rescale them"
+            )
+
+    def _gaps(self, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+        """Positions of a sample, channels first, whose values may be missing."""
+        parts = self._codec.parts if self._codec else None
+        return np.zeros(shape, np.bool_) if parts is None else np.asarray((parts.gappy | parts.absent).numpy())
+
+    def _refuse_where(self, bad: NDArray[np.bool_], numbers: Sequence[int] | NDArray[np.int64], what: str) -> None:
+        if bad.any():
+            place = np.argwhere(bad)[0].tolist()
+            raise UserError(
+                f"{self.name} holds {what}",
+                found=f"the first {self._place(int(numbers[place[0]]), place[1:])}",
+                mend="remove those rows or fill the values",
             )
 
     def _place(self, row: int, rest: list[int]) -> str:

@@ -12,10 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wassergan.data.parts import Parts, is_missing
 from wassergan.errors import UserError
 
 # Array layout → how many axes a sample has, and the permutation that puts channels first.
 LAYOUTS = ("N", "ND", "NHW", "NHWC", "NCHW")
+LARGEST_WHOLE = float(2**63 - 1024)  # the largest float64 that an int64 holds
 
 
 def to_channels_first(values: Tensor, layout: str) -> Tensor:
@@ -38,6 +40,17 @@ def from_channels_first(values: Tensor, layout: str) -> Tensor:
             return values.movedim(1, 3)
         case _:
             return values
+
+
+def channels_first(rows: NDArray[Any], layout: str) -> NDArray[Any]:
+    """A view of rows (n, ...) in the user's layout as (n, D) or (n, C, H, W)."""
+    match layout:
+        case "N" | "NHW":
+            return rows[:, None]
+        case "NHWC":
+            return np.moveaxis(rows, 3, 1)
+        case _:
+            return rows
 
 
 class AnyCodec(Protocol):
@@ -66,16 +79,19 @@ class AnyCodec(Protocol):
 
 @dataclass(frozen=True)
 class Codec:
-    """An affine map between user units and model space: model = (user - offset) / scale.
+    """An affine map between user units and model space: model = (user - base - offset) / scale.
 
     Args:
         layout: the user's axes, one of `N`, `ND`, `NHW`, `NHWC`, `NCHW`.
         dtype: NumPy name of the user's type; whole-number types are rounded on the way back.
-        offset: user units; scalar shape () or one value per feature (D,).
+        offset: user units; scalar shape (), one value per feature (D,) or per channel (C, 1, 1).
         scale: user units per model unit; same shape as offset, positive.
-        low: model units, the smallest value to be generated; () or (D,).
-        high: model units, the largest value to be generated; () or (D,).
+        low: model units, the smallest value to be generated; the same shape.
+        high: model units, the largest value to be generated; the same shape.
         whole: values are whole numbers whatever their type.
+        base: subtracted from whole numbers beyond 2^53 before they become floats.
+        parts: constants and missing values; None where there are none.
+        channels: names of the channels or features, if there are any.
     """
 
     layout: str
@@ -85,17 +101,41 @@ class Codec:
     low: Tensor
     high: Tensor
     whole: bool = False
+    base: int = 0
+    parts: Parts | None = None
+    channels: tuple[str, ...] = ()
 
     def encode(self, values: Tensor) -> Tensor:
-        """(n, ...) in user units and layout to (n, ...) float32 in model space."""
+        """(n, ...) in user units and layout to (n, ...) float32 in model space.
+
+        Raises:
+            UserError: a value is missing where none was when the codec was made.
+        """
         values = to_channels_first(values, self.layout)
         if values.dtype == torch.uint8:
             # Whole multiples of float32 steps: exact enough to come back bit for bit, and fast.
-            return values.float().sub_(self.offset.float()).div_(self.scale.float())
-        return ((values.double() - self.offset) / self.scale).float()
+            samples = values.float().sub_(self.offset.float()).div_(self.scale.float())
+        else:
+            centred = values - self.base if self.base else values
+            samples = ((centred.double() - self.offset) / self.scale).float()
+        if self.parts is None:
+            return samples
+        return self.parts.into(samples, self.parts.missing(values))
 
     def decode(self, samples: Tensor) -> Tensor:
         """(n, ...) in model space to the user's units, layout and type, clamped to what the type can hold."""
+        return as_tensor(self.decode_numpy(samples))
+
+    def decode_numpy(self, samples: Tensor) -> NDArray[Any]:
+        """Like `decode`, as a NumPy array of exactly the user's dtype."""
+        if self.parts is None:
+            return self._numbers(samples)
+        gone = self.parts.gone(samples).to("cpu").numpy()
+        rows = self._numbers(samples[:, : len(self.parts.gates)])
+        self.parts.put(channels_first(rows, self.layout), gone)
+        return rows
+
+    def _numbers(self, samples: Tensor) -> NDArray[Any]:
         # In place: each copy in double precision would push the others out of the cache.
         values = samples.detach().to("cpu", torch.float64, copy=True).mul_(self.scale).add_(self.offset)
         dtype = np.dtype(self.dtype)
@@ -106,21 +146,63 @@ class Codec:
                 values.clamp_(low.item(), high.item())
             else:
                 values.clamp_(low, high)
-        values = from_channels_first(values, self.layout)
-        return values.to(torch_dtype(dtype))
+            if dtype.itemsize == 8:
+                values.clamp_(max=LARGEST_WHOLE)
+        elif dtype.kind == "f" and dtype.itemsize < 8:
+            values.clamp_(-float(np.finfo(dtype).max), float(np.finfo(dtype).max))
+        values = from_channels_first(values, self.layout).to(torch_dtype(dtype))
+        return (values + self.base if self.base else values).numpy().astype(self.dtype, copy=False)
 
-    def decode_numpy(self, samples: Tensor) -> NDArray[Any]:
-        """Like `decode`, as a NumPy array of exactly the user's dtype."""
-        return self.decode(samples).numpy().astype(self.dtype, copy=False)
+    def named(self, count: int) -> tuple[str, ...]:
+        """Names of so many channels or features; numbered where they have none of their own."""
+        return self.channels or numbered(self.layout, count)
+
+    def range_of(self, channel: int, *, margin: bool = True) -> tuple[float, float]:
+        """The smallest and largest value of a channel or feature, user units; without the margin: as observed."""
+        ends = []
+        for bound in (self.low, self.high):
+            values = bound * self.scale + self.offset + self.base
+            ends.append(values[channel] if values.dim() and len(values) > 1 else values)
+        low, high = ends[0].min().item(), ends[1].max().item()
+        room = 0.0 if margin or self.whole or np.dtype(self.dtype).kind in "iub" else (high - low) / 12
+        return low + room, high - room
+
+    def without_masks(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of a sample (C, H, W) or (D,) less its mask channels, if it has any."""
+        return (shape[0] - (self.parts.masks if self.parts else 0), *shape[1:])
+
+    def missing(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which of some rows' values, in the user's units and layout, stand for missing ones."""
+        if self.parts is None:
+            return np.isnan(rows) if rows.dtype.kind == "f" else np.zeros(rows.shape, bool)
+        gone: NDArray[np.bool_] = is_missing(as_tensor(rows), self.parts.written).numpy()
+        return gone
 
     def state(self) -> dict[str, Any]:
         """Plain types and tensors, for a checkpoint."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        own = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {**own, "parts": None if self.parts is None else self.parts.state()}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "Codec":
         """The inverse of `state`."""
-        return cls(**state)
+        parts = state.get("parts")
+        own: dict[str, Any] = {"parts": None if parts is None else Parts.from_state(parts)}
+        if "channels" in state:
+            own["channels"] = tuple(state["channels"])
+        return cls(**{**state, **own})
+
+
+def numbered(layout: str, count: int) -> tuple[str, ...]:
+    """Names for channels or features that have none.
+
+    >>> numbered("NCHW", 2)
+    ('channel 0', 'channel 1')
+    """
+    if layout == "N":
+        return ("value",)
+    word = "feature" if layout == "ND" else "channel"
+    return tuple(f"{word} {index}" for index in range(count))
 
 
 def pixel_codec(layout: str, *, dtype: str = "uint8", top: float = 255.0) -> Codec:
@@ -139,6 +221,7 @@ def standard_codec(
     smallest: Tensor,
     largest: Tensor,
     margin: float = 0.1,
+    base: int = 0,
 ) -> Codec:
     """Standardise to mean 0 and deviation 1, per feature or for the whole array.
 
@@ -148,18 +231,22 @@ def standard_codec(
     Args:
         layout: the user's axes.
         dtype: NumPy name of the user's type.
-        mean: user units, () or (D,).
+        mean: user units, (), (D,) or (C, 1, 1).
         deviation: user units, positive, same shape.
         smallest: user units, same shape.
         largest: user units, same shape.
-        margin: share of the observed width.
+        margin: share of the observed width; none of it beyond what the type holds.
+        base: whole number that all the others are less.
     """
     whole = np.dtype(dtype).kind in "iub"
     slack = 0.0 if whole else margin
     width = largest - smallest
-    low = (smallest - slack * width - mean) / deviation
-    high = (largest + slack * width - mean) / deviation
-    return Codec(layout, dtype, offset=mean, scale=deviation, low=low, high=high, whole=whole)
+    low, high = smallest - slack * width, largest + slack * width
+    if not whole:
+        limit = float(np.finfo(dtype if np.dtype(dtype).itemsize < 8 else np.float64).max)
+        low, high = low.clamp(min=-limit), high.clamp(max=limit)
+    low, high = (low - mean) / deviation, (high - mean) / deviation
+    return Codec(layout, dtype, offset=mean, scale=deviation, low=low, high=high, whole=whole, base=base)
 
 
 def torch_dtype(dtype: np.dtype[Any]) -> torch.dtype:

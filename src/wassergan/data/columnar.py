@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from wassergan.damage import undamaged
 from wassergan.data.arrays import array_source, streamed_source
 from wassergan.data.blocks import BlockReader, buffer_bytes
+from wassergan.data.fitting import Wish
 from wassergan.data.limits import require_room
 from wassergan.data.source import HELDOUT_SHARE, Source, fits_in_memory
 from wassergan.data.tables import RawTable, Schema, raw_of_arrow, table_source
@@ -41,6 +42,8 @@ def columnar_source(
     *,
     layout: str = "auto",
     scale: str = "auto",
+    missing: Sequence[int | float] = (),
+    channels: Sequence[str] = (),
     schema: Schema | None = None,
     condition: Sequence[str] = (),
     heldout: float = HELDOUT_SHARE,
@@ -54,6 +57,8 @@ def columnar_source(
         name: what to call them.
         layout: `ND`, `table` or `auto`.
         scale: `feature`, `array` or `auto`.
+        missing: numbers besides NaN that stand for missing ones, of an array.
+        channels: no names: columns have their own.
         schema: what the user says about the columns; makes the files a table.
         condition: names of columns under whose values the others are drawn; makes the files a table.
         heldout: share held out; at most 65536 rows of data larger than memory.
@@ -66,7 +71,11 @@ def columnar_source(
     tables = [_opened(path) for path in paths]
     with undamaged(name, "write it again"):  # names that are no text, notes of pandas that are no JSON
         fields = _fields(tables, name, report)
+    if channels:
+        raise UserError(f"The columns of {name} have names", mend="leave --channels out")
     if layout == "table" or schema is not None or condition or (layout == "auto" and _is_table(tables, fields)):
+        if missing:
+            raise UserError("--missing is for arrays of numbers", found=f"the table {name}", mend="leave it out")
         with undamaged(name, "write it again"):
             whole = raw_of_arrow(_whole(tables, [each.name for each in fields]), name)
         return table_source(whole, schema=schema, condition=condition, heldout=heldout, seed=seed, report=report)
@@ -77,9 +86,20 @@ def columnar_source(
     if layout not in ("auto", "ND"):
         raise UserError(f"Layout {layout} does not fit {name}", found="a table", mend="leave --layout out")
     if not fits_in_memory(len(reader) * reader.row_bytes):
-        return streamed_source(reader, layout="ND", scale=scale, heldout=heldout, seed=seed, report=report)
+        wish = Wish("ND", scale, tuple(missing), columns, name, report)
+        return streamed_source(reader, wish, heldout=heldout, seed=seed)
     rows = reader.load(range(len(reader.bounds) - 1))
-    return array_source(rows, name=name, layout="ND", scale=scale, heldout=heldout, seed=seed, columns=columns)
+    return array_source(
+        rows,
+        name=name,
+        layout="ND",
+        scale=scale,
+        missing=missing,
+        heldout=heldout,
+        seed=seed,
+        columns=columns,
+        report=report,
+    )
 
 
 def whole_table(paths: Sequence[Path], name: str, *, report: Callable[[str], None] = lambda message: None) -> RawTable:

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wassergan.data.codec import AnyCodec
+from wassergan.data.codec import AnyCodec, Codec
 from wassergan.data.tables import TableCodec, is_frame
 from wassergan.data.tables.arrowfile import checked_labels, pandas_table
 from wassergan.data.tables.pandasframe import restored
@@ -19,9 +20,9 @@ class Likeness:
     """The kind of object that samples came in.
 
     Args:
-        kind: `array`, `tensor`, `pandas`, `polars` or `arrow`.
-        dtypes: the name of the type of a tensor.
-        labels: of a DataFrame's columns in pandas: text or whole numbers.
+        kind: `array`, `masked`, `tensor`, `pandas`, `polars` or `arrow`.
+        dtypes: the name of the type of a tensor or a masked array.
+        labels: of a DataFrame's columns in pandas: text or whole numbers; of a masked array its fill value.
         columns: types of a DataFrame's columns in pandas, in plain types.
         title: what pandas calls the columns together.
     """
@@ -41,6 +42,8 @@ class Likeness:
         """
         if isinstance(data, torch.Tensor):
             return cls("tensor", (str(data.dtype).removeprefix("torch."),))
+        if isinstance(data, np.ma.MaskedArray):
+            return cls("masked", (data.dtype.str,), (data.fill_value.item(),))
         if not is_frame(data):
             return cls("array")
         if hasattr(data, "iloc"):
@@ -57,6 +60,8 @@ class Likeness:
             without: columns of a table that were no part of the data.
             seed: of the samples' identifiers.
         """
+        if self.kind == "masked" and isinstance(codec, Codec):
+            return self._masked(samples, codec.missing(samples))
         if not isinstance(codec, TableCodec):
             return torch.from_numpy(samples).to(getattr(torch, self.dtypes[0])) if self.kind == "tensor" else samples
         table = arrow_table(codec, samples, identifier_streams(codec, seed))
@@ -70,6 +75,13 @@ class Likeness:
                 return polars.from_arrow(table)
             case _:
                 return table
+
+    def _masked(self, samples: NDArray[Any], missing: NDArray[np.bool_]) -> Any:
+        """With the fill value below the mask, in the type that came."""
+        dtype, fill = np.dtype(self.dtypes[0]), self.labels[0]
+        below = np.array(fill).astype(dtype)  # NumPy's own fill value of small whole numbers does not fit them
+        values = np.where(missing, below, samples.astype(dtype)).astype(dtype)
+        return np.ma.masked_array(values, missing, fill_value=fill if below == fill else None)
 
     def _pandas(self, table: Any) -> Any:
         """Labels and types that Arrow has no word for, such as text in a column of objects."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from wassergan.evaluation.channels import ChannelRow, far_sentence
 from wassergan.evaluation.judge import MetricRow
 from wassergan.evaluation.memorisation import Memorisation
 
@@ -71,6 +72,18 @@ def verdict(rows: Sequence[MetricRow], memory: Memorisation) -> Verdict:
         return Verdict(f"The generated distribution is {closeness}, but {_listed(doubts)}.", (), DOUBTFUL)
     hardly = f"a classifier hardly tells its samples from real ones (AUC {by_name['c2st_auc'].value:.2f})"
     return Verdict(f"The generated distribution is {closeness}; {_recall(by_name)}, {hardly}.", (), GOOD)
+
+
+def with_channels(judged: Verdict, rows: Sequence[ChannelRow]) -> Verdict:
+    """The same with what channels show by themselves: a unit that joint metrics hardly see may be all that a user has.
+
+    A channel that is far makes the generator far.
+    """
+    sentence = far_sentence(rows)
+    if not sentence:
+        return judged
+    flags = judged.flags if "far" in judged.flags else (*judged.flags, "far")
+    return Verdict(f"{judged.sentence} {sentence}", flags, FAILED)
 
 
 def tick_verdict(sliced_w1: float, floor: float, *, run: str) -> Verdict:

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+STEEPNESS = 3.0
+
 
 class Bounded(nn.Module):
     """x ↦ m + h tanh((x - m) / h), onto (low, high) with middle m and half-width h; slope 1 at the middle.
@@ -26,3 +28,48 @@ class Bounded(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """Any shape whose last axes match the bounds, to the same shape."""
         return self.middle + self.half_width * torch.tanh((values - self.middle) / self.half_width)
+
+
+class Partial(nn.Module):
+    """Samples of which some numbers never vary, and some may be missing.
+
+    The last M channels say which numbers are there: t > threshold. In training p = tanh(3 (t - threshold)) in (-1, 1)
+    stands in their place, and a number that may be missing is multiplied by (1 + p) / 2, so that it is 0 where it is
+    missing, as in model space; in evaluation p is -1 or 1. Positions that never vary are 0.
+
+    Args:
+        bounded: the map of the numbers into their range.
+        active: (C + M, ...) positions that vary, bool.
+        gappy: (C, ...) numbers that may be missing, bool.
+        gates: (C,) the mask channel of each channel, or -1.
+    """
+
+    active: Tensor
+    gappy: Tensor
+    gates: Tensor
+    threshold: Tensor
+
+    def __init__(self, bounded: nn.Module, active: Tensor, gappy: Tensor, gates: Tensor) -> None:
+        super().__init__()
+        self.bounded = bounded
+        self.channels = len(gates)
+        self.register_buffer("active", active.float())
+        self.register_buffer("gappy", gappy.float())
+        self.register_buffer("gates", gates.clamp(min=0))
+        self.register_buffer("threshold", torch.zeros(active[self.channels :].shape))
+
+    @property
+    def masks(self) -> int:
+        """Mask channels."""
+        return len(self.threshold)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(n, C + M, ...) to the same shape."""
+        numbers: Tensor = self.bounded(values[:, : self.channels])
+        if self.masks == 0:
+            return numbers * self.active
+        told = values[:, self.channels :] - self.threshold
+        there = torch.tanh(STEEPNESS * told) if self.training else torch.where(told > 0, 1.0, -1.0).to(told.dtype)
+        gate = (1 + there.index_select(1, self.gates)) / 2
+        numbers = numbers * (1 - self.gappy * (1 - gate))
+        return torch.cat([numbers, there], 1) * self.active

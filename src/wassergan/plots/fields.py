@@ -1,62 +1,94 @@
-"""Fields on a grid as colour maps with one scale for all."""
+"""Fields on a grid as colour maps: one scale for all maps of a channel, another for each channel."""
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from wassergan.plots.common import COLOUR_MAP
+from wassergan.plots.common import COLOUR_MAP, plain_text
 
 _WIDTH = 2.1  # inches of a map
 
 Fields = NDArray[np.float64]
+_MOMENTS: tuple[tuple[str, Callable[..., Fields]], ...] = (("mean", np.nanmean), ("standard deviation", np.nanstd))
 
 
-def fields_figure(rows: Mapping[str, Fields], *, low: float, high: float, title: str) -> Figure:
-    """Maps in rows, one row per label, all in one colour scale from `low` to `high`.
+@dataclass(frozen=True)
+class Maps:
+    """One channel of fields, by the law that they come from.
 
     Args:
-        rows: label to (n, H, W) in the data's own units, n alike for all.
+        name: of the channel, for its colour bar.
+        laws: label to (n, H, W) in the data's own units, n at least 2; NaN where a value is missing.
         low: value of the first colour; what lies below is drawn in it.
         high: of the last.
-        title: of the colour bar.
     """
-    columns = max(len(fields) for fields in rows.values())
-    height, width = next(iter(rows.values())).shape[1:]
+
+    name: str
+    laws: Mapping[str, Fields]
+    low: float
+    high: float
+
+
+def fields_figure(channels: Sequence[Maps]) -> Figure:
+    """Maps in rows: for each channel one row per law, all of the channel in one colour scale.
+
+    Args:
+        channels: each with the same labels, n alike for all.
+    """
+    rows = [(each, label, fields) for each in channels for label, fields in each.laws.items()]
+    columns = max(len(fields) for _, _, fields in rows)
+    height, width = rows[0][2].shape[1:]
     size = (_WIDTH * columns + 1.2, _WIDTH * height / width * len(rows) + 0.3)
     figure = Figure(figsize=size, layout="compressed")
     grid = figure.subplots(len(rows), columns, squeeze=False)
-    for line, (label, fields) in zip(grid, rows.items(), strict=True):
+    for line, (channel, label, fields) in zip(grid, rows, strict=True):
         for axes, field in zip(line, fields, strict=True):
-            shown = axes.imshow(field, vmin=low, vmax=high, cmap=COLOUR_MAP, interpolation="nearest")
+            shown = axes.imshow(field, vmin=channel.low, vmax=channel.high, cmap=_map(), interpolation="nearest")
             axes.set(xticks=[], yticks=[])
         line[0].set_ylabel(label)
-    figure.colorbar(shown, ax=grid, label=title, extend="both")
+        if label == list(channel.laws)[-1]:
+            own = [axes for axes, row in zip(grid, rows, strict=True) if row[0] is channel]
+            figure.colorbar(shown, ax=np.stack(own), label=plain_text(channel.name), extend="both")
     return figure
 
 
-def moments_figure(laws: Mapping[str, Fields]) -> Figure:
-    """Mean and standard deviation at every point, one row per law; each of the two has one colour scale for all laws.
-
-    Args:
-        laws: label to (n, H, W) in the data's own units, n at least 2.
-    """
-    height, width = next(iter(laws.values())).shape[1:]
+def moments_figure(channels: Sequence[Maps]) -> Figure:
+    """Mean and standard deviation at every point, for each channel one row per law, with one colour scale for both."""
+    rows = [(each, label) for each in channels for label in each.laws]
+    height, width = next(iter(channels[0].laws.values())).shape[1:]
     panel = 2 * _WIDTH
-    figure = Figure(figsize=(2 * panel + 2, panel * height / width * len(laws) + 0.5), layout="compressed")
-    grid = figure.subplots(len(laws), 2, squeeze=False)
-    _column(figure, grid[:, 0], [fields.mean(axis=0) for fields in laws.values()], "mean")
-    _column(figure, grid[:, 1], [fields.std(axis=0) for fields in laws.values()], "standard deviation")
-    for axes, label in zip(grid[:, 0], laws, strict=True):
+    figure = Figure(figsize=(2 * panel + 2, panel * height / width * len(rows) + 0.5), layout="compressed")
+    grid = figure.subplots(len(rows), 2, squeeze=False)
+    for channel in channels:
+        own = [index for index, row in enumerate(rows) if row[0] is channel]
+        for column, (title, moment) in enumerate(_MOMENTS):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # of points that are missing in every field
+                maps = [moment(fields, axis=0) for fields in channel.laws.values()]
+            heading = f"{channel.name}, {title}" if channel.name else title
+            _column(figure, grid[own, column], maps, plain_text(heading))
+    for axes, (_, label) in zip(grid[:, 0], rows, strict=True):
         axes.set_ylabel(label)
     return figure
 
 
 def _column(figure: Figure, cells: NDArray[np.object_], maps: Sequence[Fields], title: str) -> None:
-    low, high = min(each.min() for each in maps), max(each.max() for each in maps)
+    there = np.concatenate([each[np.isfinite(each)] for each in maps])
+    low, high = (there.min(), there.max()) if there.size else (0.0, 1.0)
     for axes, each in zip(cells, maps, strict=True):
-        shown = axes.imshow(each, vmin=low, vmax=high, cmap=COLOUR_MAP, interpolation="nearest")
+        shown = axes.imshow(each, vmin=low, vmax=high, cmap=_map(), interpolation="nearest")
         axes.set(xticks=[], yticks=[])
     cells[0].set_title(title)
     figure.colorbar(shown, ax=list(cells))
+
+
+def _map() -> Colormap:
+    colours: Any = colormaps[COLOUR_MAP]
+    return cast(Colormap, colours.with_extremes(bad="0.75"))

@@ -12,6 +12,7 @@ from wassergan.plots.common import COLOUR_MAP
 
 SMALLEST_CELL = 56  # pixels; smaller samples are enlarged by whole factors: pictures smoothly, fields cell by cell
 GRID_GAP = 2
+MISSING = (190, 190, 190)  # the colour of what is missing
 HEADER = 20  # pixels
 
 
@@ -21,21 +22,24 @@ def picture_grid(
     """Samples side by side, `low` to black (or the map's start) and `high` to white (its end), for every grid alike.
 
     Args:
-        samples: (n, H, W) or (n, H, W, C) in the data's own units.
+        samples: (n, H, W) or (n, H, W, C) in the data's own units; NaN, where a value is missing, is drawn grey.
         low: fixed lower end, in the same units.
         high: fixed upper end.
         columns: per row; a square grid unless given.
         colours: draw single-channel samples in false colours (fields) instead of grey (pictures).
     """
-    scaled = np.clip((samples - low) / (high - low), 0, 1)
+    missing = np.isnan(samples)
+    scaled = np.clip((np.where(missing, low, samples) - low) / (high - low), 0, 1)
     if scaled.ndim == 4 and scaled.shape[3] not in (3, 4):
-        scaled = scaled[..., 0]
+        scaled, missing = scaled[..., 0], missing[..., 0]
     if scaled.ndim == 4:
         pixels = np.rint(255 * scaled[..., :3]).astype(np.uint8)
     elif colours:
-        pixels = np.asarray(colormaps[COLOUR_MAP](scaled, bytes=True), np.uint8)[..., :3]
+        pixels = np.array(colormaps[COLOUR_MAP](scaled, bytes=True), np.uint8)[..., :3]
     else:
         pixels = np.repeat(np.rint(255 * scaled).astype(np.uint8)[..., None], 3, axis=3)
+    if missing.any():
+        pixels[missing if missing.ndim == 3 else missing.any(3)] = MISSING
     factor = max(1, math.ceil(SMALLEST_CELL / max(pixels.shape[1:3])))
     pixels = pixels.repeat(factor, axis=1).repeat(factor, axis=2) if colours else _enlarged(pixels, factor)
     count, height, width, _ = pixels.shape

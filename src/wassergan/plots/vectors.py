@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from wassergan.plots.common import GENERATED, REAL
+from wassergan.plots.common import GENERATED, REAL, plain_text
 
 LARGEST_MARGINALS = 16
 LARGEST_PAIRS = 6
@@ -18,21 +19,27 @@ _SHOWN_SHARE = 0.998  # of the values; the rest, half at either end, would press
 Rows = NDArray[np.float64]
 
 
-def vector_figure(samples: NDArray[np.float64], real: NDArray[np.float64] | None = None) -> Figure:
+def vector_figure(
+    samples: NDArray[np.float64], real: NDArray[np.float64] | None = None, *, names: Sequence[str] = ()
+) -> Figure:
     """Two features: a scatter plot; otherwise one histogram per feature (the first 16), real beside generated.
 
     Args:
         samples: (n, D) in the data's own units.
         real: (m, D), or None to draw the samples alone.
+        names: of the D features; numbered unless given.
+
+    Missing values, NaN, are left out.
     """
     features = samples.shape[1]
+    names = [plain_text(name) for name in names] or [f"feature {index}" for index in range(features)]
     if features == 2:
         figure = Figure(figsize=(5, 5), layout="constrained")
         axes = figure.subplots()
         if real is not None:
             axes.scatter(real[:, 0], real[:, 1], s=4, alpha=0.4, color=REAL, label="real", linewidths=0)
         axes.scatter(samples[:, 0], samples[:, 1], s=4, alpha=0.4, color=GENERATED, label="generated", linewidths=0)
-        axes.set(xlabel="feature 0", ylabel="feature 1", aspect="equal")
+        axes.set(xlabel=names[0], ylabel=names[1], aspect="equal")
         axes.legend(markerscale=3)
         return figure
     shown = min(features, 16)
@@ -44,11 +51,12 @@ def vector_figure(samples: NDArray[np.float64], real: NDArray[np.float64] | None
             axes.set_axis_off()
             continue
         values = samples[:, index] if real is None else np.concatenate([samples[:, index], real[:, index]])
-        bins = np.linspace(values.min(), values.max(), 41)
+        values = there(values)
+        bins = np.linspace(values.min(), values.max(), 41) if values.size else np.linspace(0, 1, 41)
         if real is not None:
-            axes.hist(real[:, index], bins, density=True, color=REAL, alpha=0.5, label="real")
-        axes.hist(samples[:, index], bins, density=True, color=GENERATED, alpha=0.5, label="generated")
-        axes.set(xlabel=f"feature {index}", yticks=[])
+            _histogram(axes, real[:, index], bins, color=REAL, alpha=0.5, label="real")
+        _histogram(axes, samples[:, index], bins, color=GENERATED, alpha=0.5, label="generated")
+        axes.set(xlabel=names[index], yticks=[])
     figure.axes[0].legend()
     return figure
 
@@ -116,8 +124,19 @@ def pairs_figure(samples: Rows, real: Rows | None, *, names: Sequence[str]) -> F
 def _marginal(axes: Axes, samples: Rows, real: Rows | None) -> None:
     bins = _bins(samples if real is None else np.concatenate([samples, real]))
     if real is not None:
-        axes.hist(real, bins, density=True, color=REAL, alpha=0.45, label="real (held out)")
-    axes.hist(samples, bins, density=True, color=GENERATED, histtype="step", linewidth=1.5, label="generated")
+        _histogram(axes, real, bins, color=REAL, alpha=0.45, label="real (held out)")
+    _histogram(axes, samples, bins, color=GENERATED, histtype="step", linewidth=1.5, label="generated")
+
+
+def there(values: Rows) -> Rows:
+    """Those that are not missing."""
+    return values[~np.isnan(values)]
+
+
+def _histogram(axes: Axes, values: Rows, bins: Any, **style: Any) -> None:
+    """Of area 1, or nothing where no value is left."""
+    values = there(values)
+    axes.hist(values, bins, density=len(values) > 0, **style)
 
 
 def _cloud(axes: Axes, points: Rows, colour: str) -> None:
@@ -146,6 +165,9 @@ def _key(figure: Figure, axes: Axes) -> None:
 
 def _range(values: Rows) -> tuple[float, float]:
     """Where nearly all values lie, with a little room."""
+    values = there(values)
+    if not values.size:
+        return 0.0, 1.0
     low, high = np.quantile(values, [(1 - _SHOWN_SHARE) / 2, (1 + _SHOWN_SHARE) / 2])
     room = 0.03 * (high - low) or 0.5
     return float(low - room), float(high + room)
@@ -154,6 +176,7 @@ def _range(values: Rows) -> tuple[float, float]:
 def _bins(values: Rows) -> list[float]:
     """Edges over `_range`; around each value where these are few whole numbers."""
     low, high = _range(values)
+    values = there(values)
     if (values == np.rint(values)).all() and high - low < BINS:
         return [edge - 0.5 for edge in range(math.floor(low), math.ceil(high) + 2)]
     return [float(edge) for edge in np.linspace(low, high, BINS + 1)]

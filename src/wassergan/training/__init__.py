@@ -3,6 +3,7 @@
 from wassergan.training.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
 from wassergan.training.distributed import ALONE, Processes, launched, open_processes
 from wassergan.training.divergence import DivergedError, divergence_in
+from wassergan.training.gaps import match_gaps
 from wassergan.training.graphs import CudaRecorder
 from wassergan.training.optimizers import OptimizerSettings, rate_schedule
 from wassergan.training.runlog import RunLog, read_log
@@ -22,6 +23,7 @@ __all__ = [
     "divergence_in",
     "launched",
     "load_checkpoint",
+    "match_gaps",
     "match_margins",
     "match_shares",
     "match_spread",
