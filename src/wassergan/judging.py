@@ -183,21 +183,24 @@ def _open(settings: EvaluateSettings, content: dict[str, Any], told: Told, proce
 def _open_against(data: str, trained: TrainSettings, source: Source, told: Told) -> Source:
     found = open_source(
         data,
-        size=trained.size,
-        colour=trained.colour,
         layout=trained.layout,
         missing=trained.missing or (),
+        like=source,
         report=told,
     )
     codec, other = (number_codec(each.codec, "wassergan evaluate") for each in (source, found))
     shapes = [each.without_masks(of.shape) for each, of in ((codec, source), (other, found))]
-    if shapes[0] != shapes[1] or other.whole != codec.whole:
+    if shapes[0] != shapes[1] or other.whole != codec.whole or _depths(source, found) == {"uint8", "uint16"}:
         raise UserError(
             f"{data} cannot be held against the run's samples",
             found=f"{_described(found)} where the run has {_described(source)}",
             mend="give data of the same kind and size",
         )
     return found
+
+
+def _depths(*sources: Source) -> set[str]:
+    return {each.codec.dtype for each in sources}
 
 
 def _described(source: Source) -> str:

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from wassergan.data import ColumnConditions, open_source
-from wassergan.data.source import Source
+from wassergan.data import ColumnConditions, frame_beside, open_source
+from wassergan.data.source import Source, keep_classes, sparse_split, split_rows
 from wassergan.errors import UserError
 
 
@@ -109,3 +111,95 @@ def test_files_of_another_kind_and_tables_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("x,y\n" + "".join(f"{i * i},{i % 3}\n" for i in range(60)))
     with pytest.raises(UserError, match="conditions of a table are columns of its own"):
         open_source(tmp_path / "a.csv", labels=[1] * 60)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_every_class_is_in_training(tmp_path: Path, seed: int) -> None:
+    for number in range(60):
+        (tmp_path / "cat").mkdir(exist_ok=True)
+        Image.new("L", (6, 6), number).save(tmp_path / "cat" / f"{number}.png")
+    (tmp_path / "dog").mkdir()
+    Image.new("L", (6, 6), 200).save(tmp_path / "dog" / "0.png")
+    source = open_source(tmp_path, condition=["folder"], seed=seed, heldout=0.3)
+    plain = open_source(tmp_path, seed=seed, heldout=0.3)
+    assert source.heldout_count == plain.heldout_count == 18
+    assert (source.train(torch.arange(source.train_count)) > 0.5).any()  # the one dog
+    if not plain.split.holds_out(60):
+        assert torch.equal(source.split.heldout, plain.split.heldout)
+
+
+@given(st.data())
+def test_no_class_is_held_out_whole_and_few_rows_move(data: st.DataObject) -> None:
+    count = data.draw(st.integers(4, 60))
+    sizes = st.integers(1, max(1, count // 2))
+    numbers = np.random.default_rng(data.draw(st.integers(0, 9)))
+    classes = {name: numbers.integers(0, data.draw(sizes), count) for name in data.draw(st.sampled_from(["a", "ab"]))}
+    share, sparse = data.draw(st.sampled_from([0.3, 0.5])), data.draw(st.booleans())
+    split = (sparse_split if sparse else split_rows)(count, heldout=share, seed=3)
+    try:
+        kept = keep_classes(split, classes, seed=5)
+    except UserError as error:
+        assert "No row can be held out" in str(error)
+        return
+    train = kept.train_rows(torch.arange(kept.train_count)).numpy()
+    assert sorted([*train.tolist(), *kept.heldout.tolist()]) == list(range(count))
+    assert len(kept.heldout) == len(split.heldout)
+    for each in classes.values():
+        assert set(each[train]) == set(each)
+    before = split.train_rows(torch.arange(split.train_count)).numpy()
+    lost = sum(len(set(each) - set(each[before])) for each in classes.values())
+    assert len(set(train.tolist()) - set(before.tolist())) <= lost and (lost > 0 or kept is split)
+
+
+@pytest.mark.parametrize("kind", ["table", "array", "estimator", "streamed"])
+def test_whatever_the_condition_is_of(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pandas = pytest.importorskip("pandas")
+    kinds = np.array(["cat"] * 59 + ["dog"])
+    numbers = np.random.default_rng(0)
+    if kind == "streamed":
+        monkeypatch.setattr("wassergan.data.source.RESIDENT_LIMIT_BYTES", 10)
+    for seed in range(6):
+        frame = pandas.DataFrame({"x": numbers.normal(size=60), "kind": kinds})
+        if kind == "table":
+            source = open_source(frame, condition=["kind"], seed=seed, heldout=0.5)
+        elif kind == "estimator":
+            source = open_source(frame_beside(frame[["x"]], kinds), condition=["label"], seed=seed, heldout=0.5)
+        else:
+            rows = np.arange(60.0)[:, None] + np.zeros((1, 2))
+            source = open_source(rows, labels=kinds, seed=seed, heldout=0.5)
+        assert not source.split.holds_out(59) and source.heldout_count == 30
+        if kind in ("array", "streamed"):
+            held = source.codec.decode(source.heldout(torch.arange(30)))[:, 0].round().long()
+            assert torch.equal(held, source.split.heldout)
+
+
+def test_every_row_a_class_of_its_own_is_refused() -> None:
+    with pytest.raises(UserError, match="each is the last of a label in training: 60 different ones in 60 rows"):
+        open_source(vectors_of(), labels=list(range(60)))
+
+
+@pytest.mark.parametrize("kind", ["folder", "table", "number", "digits", "implicit"])
+def test_a_condition_that_never_varies_is_refused(tmp_path: Path, kind: str) -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"x": np.arange(60) ** 2.0, "kind": ["a"] * 60, "one": [7.5] * 60})
+    for number in range(60):
+        (tmp_path / "only").mkdir(exist_ok=True)
+        Image.new("L", (6, 6), number).save(tmp_path / "only" / f"{number}.png")
+    options: dict[str, dict[str, Any]] = {
+        "folder": {"data": tmp_path / "only", "condition": ["folder"]},
+        "table": {"data": frame, "condition": ["kind"]},
+        "number": {"data": frame, "condition": ["one"]},
+        "digits": {"data": "digits", "labels": [3] * 1797},
+        "implicit": {"data": vectors_of(), "labels": frame[["kind", "one"]]},
+    }
+    with pytest.raises(UserError, match=r"is the same in all \d+ rows"):
+        open_source(**options[kind])
+
+
+def test_of_several_columns_those_that_never_vary_are_left_out() -> None:
+    pandas = pytest.importorskip("pandas")
+    said: list[str] = []
+    told = pandas.DataFrame({"kind": ["a", "b"] * 30, "one": ["x"] * 60})
+    source = open_source(vectors_of(), labels=told, report=said.append)
+    assert isinstance(source.conditions, ColumnConditions) and source.conditions.names == ("kind",)
+    assert any("no conditions: one" in sentence for sentence in said)

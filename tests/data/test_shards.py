@@ -4,11 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 import torch
 from PIL import Image
 
-from wassergan.data import open_source
+from wassergan.data import ColumnConditions, Source, open_source
 from wassergan.data.folders import matching_files
 from wassergan.data.shards import index_shards
 from wassergan.errors import UserError
@@ -233,3 +234,83 @@ def test_pictures_beside_a_tar_file_are_still_a_folder_of_pictures(shards: Path)
     for index in range(20):
         (shards / f"{index}.png").write_bytes(png(index))
     assert len(open_source(shards)) == 20
+
+
+def levels_of(source: Source) -> list[str]:
+    assert source.context is not None and isinstance(source.conditions, ColumnConditions)
+    names = source.conditions.codec.columns[0].names
+    return [names[place] for place in source.context.at(torch.arange(len(source))).argmax(1).tolist()]
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    """Shards as WebDataset writes them; members of a sample stand in any order, keys have dots and folders."""
+    for shard in range(2):
+        members: dict[str, bytes] = {}
+        for index in range(10):
+            key, odd = f"{'ab'[index % 2]}/x{index}", index % 2
+            parts = {
+                f"{key}.left.png": png(100 * shard + index),
+                f"{key}.cls": b"%d\n" % odd,
+                f"{key}.json": b'{"kind": "k%d", "size": %d, "box": [1]}' % (odd, odd),
+                f"{key}.txt": b"word%d" % odd,
+            }
+            members |= dict(sorted(parts.items(), reverse=bool(odd)))
+        write(tmp_path / f"{shard}.tar", members)
+    return tmp_path / "{0,1}.tar"
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [("cls", ("0", "1")), ("label", ("0", "1")), ("kind", ("k0", "k1")), ("size", ("0", "1")),
+     ("txt", ("word0", "word1")), ("folder", ("a", "b"))],
+)  # fmt: skip
+def test_labels_of_shards_are_members_fields_and_folders(
+    labelled: Path, condition: str, expected: tuple[str, str]
+) -> None:
+    said: list[str] = []
+    source = open_source(labelled, condition=[condition], report=said.append)
+    assert levels_of(source) == [expected[index % 2] for index in range(10)] * 2
+    suffix = {"label": "cls", "kind": "json", "size": "json"}.get(condition, condition)
+    assert len(said) == 2 and f"of .{suffix} " not in said[1]
+
+
+def test_a_table_names_members_of_shards(labelled: Path) -> None:
+    names = [f"{shard}.tar/{'ab'[index % 2]}/x{index}.left.png" for shard in range(2) for index in range(10)]
+    rows = {name: str(place % 3) for place, name in enumerate(names)}
+    told = pandas.DataFrame({"key": list(rows)[::-1], "label": list(rows.values())[::-1]})
+    assert levels_of(open_source(labelled, labels=told)) == list(rows.values())
+    told["key"] = [name.partition("/")[2] for name in told["key"]]
+    with pytest.raises(UserError, match="10 names in column key of .* could be of several files"):
+        open_source(labelled, labels=told)
+
+
+def test_several_tars_without_folders_are_classes(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        write(tmp_path / f"{name}.tar", {f"{index}.png": png(index) for index in range(10)})
+    assert levels_of(open_source(tmp_path, condition=["folder"])) == ["cat.tar"] * 10 + ["dog.tar"] * 10
+    with pytest.raises(UserError, match="The condition folder of cat.tar is the same in all 10 rows: 'cat.tar'"):
+        open_source(tmp_path / "cat.tar", condition=["folder"])
+
+
+@pytest.mark.parametrize(
+    ("members", "condition", "message"),
+    [
+        ({}, "cls", "10 of 20 pictures have no .cls beside them"),
+        ({f"{index}.cls": b" " for index in range(10, 20)}, "cls", "'10.cls' in .* is empty"),
+        ({f"{index}.cls": b"\xff" for index in range(10, 20)}, "cls", "'10.cls' in .* is no text"),
+        ({f"{index}.json": b"[1]" for index in range(20)}, "a", "'0.json' in .* is no JSON object: a list"),
+        ({f"{index}.json": b"{" for index in range(20)}, "a", "'0.json' in .* is no JSON"),
+        ({f"{index}.json": b"{}" for index in range(20)}, "a", "'0.json' in .* does not say what a is: nothing"),
+        ({f"{index}.json": b'{"a": []}' for index in range(20)}, "a", "does not say what a is: a list or an object"),
+        ({}, "nothing", "holds no labels to condition on: nothing"),
+    ],
+)
+def test_labels_that_are_missing_or_damaged_are_refused(
+    tmp_path: Path, members: dict[str, bytes], condition: str, message: str
+) -> None:
+    pictures = {f"{index}.png": png(index) for index in range(20)}
+    classes = {f"{index}.cls": b"%d" % (index % 2) for index in range(10)}
+    write(tmp_path / "a.tar", pictures | classes | members)
+    with pytest.raises(UserError, match=message):
+        open_source(tmp_path / "a.tar", condition=[condition])

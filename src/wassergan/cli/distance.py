@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from torch import Generator, Tensor
 
+    from wassergan.data import Source
+
 METHODS = ("auto", "exact", "interval", "sliced", "critic")
 # Up to here column generation takes seconds; `--method exact` goes on for as long as it takes.
 EXACT_PAIRS = 25_000_000
@@ -111,6 +113,8 @@ def distance(
     families_named(names)
     start = time.perf_counter()
     x, y = _Blocks(a), _Blocks(b)
+    if x.source.kind == y.source.kind == "image":
+        x, y = _alike(x, y, a, b)
     if x.dim != y.dim:
         raise UserError("A and B must have samples of one size", found=f"{x.dim} numbers in {a} and {y.dim} in {b}")
     n, m = len(x.source), len(y.source)
@@ -142,10 +146,10 @@ def _check(tolerance: float, projections: int, seed: int) -> None:
 class _Blocks:
     """Rows of a data source in the user's units, block by block, as vectors."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, like: "Source | None" = None) -> None:
         from wassergan.data import open_source
 
-        self.source = open_source(path, report=lambda sentence: click.echo(sentence, err=True))
+        self.source = open_source(path, like=like, report=lambda sentence: click.echo(sentence, err=True))
         self.dim = next(iter(self)).shape[1]
 
     def __iter__(self) -> "Iterator[Tensor]":
@@ -159,6 +163,21 @@ class _Blocks:
         import torch
 
         return torch.cat(list(self))
+
+
+def _alike(x: _Blocks, y: _Blocks, a: str, b: str) -> tuple[_Blocks, _Blocks]:
+    """Pictures in the size, colours and bits of those that they are compared with: B as A, or A as B if B cannot be."""
+
+    def is_alike() -> bool:
+        return x.source.shape == y.source.shape and x.source.codec.dtype == y.source.codec.dtype
+
+    if not is_alike() and y.source.names is not None:
+        click.echo(f"The pictures of {b} are brought to the size and colours of {a}.", err=True)
+        y = _Blocks(b, like=x.source)
+    elif not is_alike() and x.source.names is not None:
+        click.echo(f"The pictures of {a} are brought to the size and colours of {b}.", err=True)
+        x = _Blocks(a, like=y.source)
+    return x, y
 
 
 def _chosen(n: int, m: int, population: bool) -> tuple[str, str]:

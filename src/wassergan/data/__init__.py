@@ -105,6 +105,7 @@ def open_source(
     labels: Any = None,
     heldout: float | None = None,
     seed: int = 0,
+    like: Source | None = None,
     report: Callable[[str], None] = lambda message: None,
 ) -> Source:
     """Open data for training or measuring.
@@ -129,6 +130,7 @@ def open_source(
         labels: conditions of pictures and arrays: a file, array, list or frame with one row per sample.
         heldout: share of the samples held out; a tenth unless given (a fifth of the digits).
         seed: chooses the held-out samples.
+        like: pictures are brought to the size, the colours and the bits of these, to be compared with them.
         report: told, in a sentence, what was decided on the way; `Source.notes` keeps all of these sentences.
 
     Raises:
@@ -141,6 +143,8 @@ def open_source(
             notes.append(sentence)
         report(sentence)
 
+    if like is not None and like.kind == "image":
+        size, colour = (like.shape[1], like.shape[2]), "grey" if like.shape[0] == 1 else "rgb"
     split: dict[str, Any] = {"seed": seed} if heldout is None else {"seed": seed, "heldout": heldout}
     opening = _Opening(
         size=size,
@@ -154,6 +158,7 @@ def open_source(
         schema=schema,
         condition=tuple(condition),
         labels=labels,
+        like=like,
         report=noted,
         split=split,
     )
@@ -190,6 +195,7 @@ class _Opening:
     schema: str | Path | Schema | None
     condition: tuple[str, ...]
     labels: Any
+    like: Source | None
     report: Callable[[str], None]
     split: Mapping[str, Any]
 
@@ -267,6 +273,8 @@ class _Opening:
         from wassergan.data.shards import shard_source
 
         options = ImageOptions(size=self.size, colour=self.colour, skip_unreadable=self.skip_unreadable, **self.split)
+        if self.like is not None:
+            options = replace(options, bits=16 if self.like.codec.dtype == "uint16" else 8)
         if files:
             return shard_source(files, path.name, options, report=self.report)
         return image_folder_source(path, replace(options, used=self._label_files(path)), report=self.report)

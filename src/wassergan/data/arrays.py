@@ -22,6 +22,7 @@ from wassergan.errors import UserError, unknown_name
 
 BLOCK_BYTES = 64 * 2**20
 MOST_NAMES = 2**16
+LARGEST_COLOURS = 4
 SCALES = ("auto", "feature", "channel", "array")
 
 
@@ -303,6 +304,13 @@ def _layout_of(array: NDArray[Any], layout: str, name: str) -> str:
         if len(layout) != array.ndim:
             raise UserError(f"Layout {layout} does not fit {name}", found=f"shape {array.shape}")
         return layout
+    if array.ndim == 3 and _is_one_picture(array):
+        raise UserError(
+            f"{name} may be one picture, or many samples",
+            found=f"shape {array.shape}",
+            mend=f"say --layout NHW if it holds {len(array)} samples of {array.shape[1]}x{array.shape[2]}; one picture "
+            "is too little to learn from: give many, (n, height, width, colours)",
+        )
     if array.ndim <= 3:
         return ("N", "ND", "NHW")[array.ndim - 1]
     if array.ndim == 4:
@@ -314,6 +322,13 @@ def _layout_of(array: NDArray[Any], layout: str, name: str) -> str:
         found=f"shape {array.shape}",
         mend=f"say --layout {' or '.join(LAYOUTS)}",
     )
+
+
+def _is_one_picture(array: NDArray[Any]) -> bool:
+    """Whether the axes could be height, width and colours of a single picture."""
+    height, width, colours = array.shape
+    is_even = max(height, width) <= 4 * min(height, width)  # unlike many short rows of three numbers
+    return colours in (3, 4) and min(height, width) > LARGEST_COLOURS and (is_even or array.dtype == np.uint8)
 
 
 def row_blocks(array: NDArray[Any], rows: NDArray[np.int64] | None = None, *, size_bytes: int | None = None) -> Any:

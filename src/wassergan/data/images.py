@@ -224,7 +224,7 @@ def image_folder_source(folder: Path, options: ImageOptions, *, report: Report =
         )
     passed = PassedOver(options.used)
     pictures = index_files(folder, PICTURE_SUFFIXES, passed)
-    name = folder.name or str(folder)
+    name = folder.name or folder.resolve().name or str(folder)
     if not pictures:
         raise UserError(f"No pictures ({FORMATS_TOLD}) under {folder}", found=_listing(folder))
     if around := run_around(folder):

@@ -14,7 +14,7 @@ LEFT_BY_SYSTEMS = frozenset(
         *("system volume information", "lost+found", "__pycache__"),
     }
 )
-RUN_SETTINGS, RUN_CHECKPOINTS = "settings.json", "checkpoints"
+RUN_SETTINGS, RUN_CHECKPOINTS, RUN_LOCK = "settings.json", "checkpoints", ".lock"
 _OF_A_RUN = frozenset({"data", "preset", "objective", "constraint", "network", "seed", "steps", "budget"})
 _LARGEST_SETTINGS_BYTES = 2**20
 _MOST_COUNTED = 10**6  # files of a folder that is passed over
@@ -152,6 +152,8 @@ class _Walk:
 
     def _kind(self, entry: os.DirEntry[str], name: str) -> bool | None:
         """Whether an entry is a folder to enter (True) or a file to use (False); None where it is passed over."""
+        if entry.name == RUN_LOCK:
+            return None  # of the run that is about to begin
         is_folder = entry.is_dir()
         if is_hidden(entry.name) or is_left_by_system(entry.name):
             kind = HIDDEN if is_hidden(entry.name) else SYSTEM

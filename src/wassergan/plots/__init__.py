@@ -1,14 +1,18 @@
 """Every figure; the one place that imports matplotlib."""
 
-from wassergan.plots.common import save_animation, save_figure, save_picture
-from wassergan.plots.curves import curves_figure, lines_figure, overlaid_figure
-from wassergan.plots.fields import Maps, fields_figure, moments_figure
-from wassergan.plots.pairs import PairColumn, table_pairs_figure
-from wassergan.plots.panels import LARGEST_PANELS, Channel, panels
-from wassergan.plots.pictures import headed, picture_grid
-from wassergan.plots.png16 import write_png16
-from wassergan.plots.tables import table_figure
-from wassergan.plots.vectors import marginals_figure, pairs_figure, vector_figure
+from wassergan.plots.backend import import_matplotlib
+
+import_matplotlib()
+
+from wassergan.plots.common import save_animation, save_figure, save_picture  # noqa: E402
+from wassergan.plots.curves import curves_figure, lines_figure, overlaid_figure  # noqa: E402
+from wassergan.plots.fields import Maps, fields_figure, moments_figure  # noqa: E402
+from wassergan.plots.pairs import PairColumn, table_pairs_figure  # noqa: E402
+from wassergan.plots.panels import LARGEST_PANELS, Channel, panels  # noqa: E402
+from wassergan.plots.pictures import headed, picture_grid  # noqa: E402
+from wassergan.plots.png16 import write_png16  # noqa: E402
+from wassergan.plots.tables import table_figure  # noqa: E402
+from wassergan.plots.vectors import marginals_figure, pairs_figure, vector_figure  # noqa: E402
 
 __all__ = [
     "LARGEST_PANELS",
