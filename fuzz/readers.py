@@ -146,6 +146,21 @@ def parquet(content: bytes) -> None:
 
 
 @target
+def excel(content: bytes) -> None:
+    opened("a.xlsx", content)
+
+
+@target
+def excel_sheet(content: bytes) -> None:
+    """The content of the only sheet of a workbook that is sound otherwise."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(CORPUS / "excel" / "kinds") as sound, zipfile.ZipFile(packed, "w") as archive:
+        for name in sound.namelist():
+            archive.writestr(name, content if name == "xl/worksheets/sheet1.xml" else sound.read(name))
+    opened("b.xlsx", packed.getvalue())
+
+
+@target
 def arrow(content: bytes) -> None:
     opened("a.arrow", content)
 
@@ -271,6 +286,9 @@ def seeds() -> dict[str, dict[str, bytes]]:
                 archive.addfile(member, io.BytesIO(pictures["png"]))
 
     whole, opened_part, pickled, exported, described = _run_files()
+    workbook = _bytes(lambda file: _write_excel(frame, file))
+    with zipfile.ZipFile(io.BytesIO(workbook)) as archive:
+        cells = archive.read("xl/worksheets/sheet1.xml")
     return {
         "npy": packed,
         "npz": packed,
@@ -298,6 +316,8 @@ def seeds() -> dict[str, dict[str, bytes]]:
                     for name, each in {"kinds": frame, "numbers": plain}.items()},
         "arrow": {name: _bytes(lambda file, each=each: _write_arrow(each, file))
                   for name, each in {"kinds": frame, "numbers": plain}.items()},
+        "excel": {"kinds": workbook},
+        "excel_sheet": {"kinds": cells},
         "picture": pictures,
         "shard": {"three": _bytes(tar)},
         "checkpoint": {"opened": pickled},
@@ -320,6 +340,20 @@ def _write_arrow(table: Any, file: io.BytesIO) -> None:
 
     with pyarrow.ipc.new_file(file, table.schema) as writer:
         writer.write_table(table)
+
+
+def _write_excel(table: Any, file: io.BytesIO) -> None:
+    import datetime
+
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.append([*table.column_names, "day", "sure", "clock"])
+    for number, row in enumerate(table.to_pylist()):
+        moment = datetime.datetime(2020, 1, 1 + number, 7)
+        sheet.append([*row.values(), moment, number % 2 == 0, moment.time()])
+    book.save(file)
 
 
 def _run_files() -> tuple[bytes, ...]:

@@ -34,6 +34,7 @@ def open_data(settings: TrainSettings, *, report: Callable[[str], None]) -> Sour
         colour=settings.colour,
         skip_unreadable=settings.skip_unreadable,
         key=settings.key,
+        sheet=settings.sheet,
         layout=settings.layout,
         scale=settings.scale,
         missing=settings.missing or (),

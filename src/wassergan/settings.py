@@ -319,6 +319,7 @@ class TrainSettings:
     colour: str = setting("auto", "Pictures: colours.", group="Data", values="auto|grey|rgb")
     skip_unreadable: bool = setting(False, "Pictures: count unreadable ones and go on.", group="Data", flag=True)
     key: str | None = setting(None, "Which array of a .npz.", group="Data")
+    sheet: str | None = setting(None, "Which sheet of an Excel workbook; the first unless given.", group="Data")
     layout: str = setting(
         "auto",
         "Axes of an array; table: read Parquet, Arrow or Feather files of numbers as tables.",

@@ -10,9 +10,10 @@ import click
 @click.command()
 @click.argument("target")
 @click.option("--schema", metavar="FILE", help="Tables: a JSON file that says what the columns are.")
+@click.option("--sheet", metavar="NAME", help="Excel: which sheet; the first unless given.")
 @click.option("--layout", default="auto", metavar="auto|table|...", help="As for `train`.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def info(target: str, schema: str | None, layout: str, as_json: bool) -> None:
+def info(target: str, schema: str | None, sheet: str | None, layout: str, as_json: bool) -> None:
     """Say what a run folder, or a data source that `train` reads, holds.
 
     \b
@@ -27,7 +28,7 @@ def info(target: str, schema: str | None, layout: str, as_json: bool) -> None:
     if Path(target).is_dir() and RunFolder(Path(target)).holds_run():
         facts = run_summary(Path(target))
     else:
-        facts = _data_facts(target, schema, layout)
+        facts = _data_facts(target, schema, sheet, layout)
     if as_json:
         click.echo(json.dumps(facts))
         return
@@ -58,10 +59,12 @@ def _aligned(rows: list[list[str]]) -> list[str]:
     return ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _data_facts(target: str, schema: str | None, layout: str) -> dict[str, Any]:
+def _data_facts(target: str, schema: str | None, sheet: str | None, layout: str) -> dict[str, Any]:
     from wassergan.data import column_facts, open_source
 
-    source = open_source(target, schema=schema, layout=layout, report=lambda sentence: click.echo(sentence, err=True))
+    source = open_source(
+        target, schema=schema, sheet=sheet, layout=layout, report=lambda sentence: click.echo(sentence, err=True)
+    )
     codec = source.codec
     return {
         "data": source.name,

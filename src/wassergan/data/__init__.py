@@ -11,6 +11,7 @@ from torch import Tensor
 from wassergan.data.arrays import array_source, load_array, names_beside
 from wassergan.data.codec import AnyCodec, Codec, channels_first, number_codec
 from wassergan.data.columnar import columnar_source, is_columnar, whole_table
+from wassergan.data.excel import is_excel, read_excel
 from wassergan.data.folders import PICTURE_SUFFIXES, holds_any, is_pattern, is_shard, matching_files
 from wassergan.data.frames import FrameContainer
 from wassergan.data.idx import is_idx, read_idx
@@ -38,12 +39,15 @@ from wassergan.data.tables import (
     read_wanted,
     rows_like,
     schema_of,
+    table_source,
     table_suffix,
     write_table,
 )
 from wassergan.errors import UserError
 
-KINDS = "'digits', a folder or .tar shards of pictures, or a .npy, .npz, IDX, CSV, Parquet, Arrow or Feather file"
+KINDS = (
+    "'digits', a folder or .tar shards of pictures, or a .npy, .npz, IDX, CSV, Excel, Parquet, Arrow or Feather file"
+)
 
 MOST_NOTES = 200
 
@@ -96,6 +100,7 @@ def open_source(
     colour: str = "auto",
     skip_unreadable: bool = False,
     key: str | None = None,
+    sheet: str | None = None,
     layout: str = "auto",
     scale: str = "auto",
     missing: Sequence[int | float] = (),
@@ -113,11 +118,13 @@ def open_source(
     Args:
         data: `digits`; a folder or `.tar` shards of pictures; a `.npy`, `.npz` or IDX file; Parquet, Arrow or Feather
             files; a folder of shards or of tables, or a pattern such as `part-{000..099}.tar` or `part-*.parquet`;
-            a `.csv` or `.tsv` file, `.gz` too; an array or tensor of samples; or a DataFrame of pandas or polars.
+            a `.csv` or `.tsv` file, `.gz` too; an Excel workbook; an array or tensor of samples; or a DataFrame of
+            pandas or polars.
         size: (height, width), for pictures.
         colour: `auto`, `grey` or `rgb`, for pictures.
         skip_unreadable: go on without pictures that cannot be read.
         key: which array of a `.npz`.
+        sheet: which sheet of an Excel workbook; the first unless given.
         layout: `auto`, `N`, `ND`, `NHW`, `NHWC` or `NCHW`, for arrays; `table` reads Parquet, Arrow and Feather files
             of numbers as tables, as those with other columns or missing values are anyway.
         scale: `auto`, `feature`, `channel` or `array`: how numbers of arrays are standardised. `auto`: each channel of
@@ -151,6 +158,7 @@ def open_source(
         colour=colour,
         skip_unreadable=skip_unreadable,
         key=key,
+        sheet=sheet,
         layout=layout,
         scale=scale,
         missing=tuple(missing),
@@ -188,6 +196,7 @@ class _Opening:
     colour: str
     skip_unreadable: bool
     key: str | None
+    sheet: str | None
     layout: str
     scale: str
     missing: tuple[int | float, ...]
@@ -264,6 +273,12 @@ class _Opening:
             if said and not (of_arrays or is_pattern(str(data))):
                 raise UserError(f"{flag} is for arrays of numbers", found=f"{data}", mend="leave it out")
 
+    def _excel(self, path: Path) -> Source:
+        table = read_excel(path, sheet=self.sheet)
+        for note in table.notes:
+            self.report(note)
+        return table_source(table, schema=self._said, condition=self.condition, report=self.report, **self.split)
+
     def _pictures(self, path: Path, files: list[Path]) -> Source:
         if self.missing or self.channels:
             raise UserError(
@@ -291,6 +306,8 @@ class _Opening:
     def _file(self, path: Path) -> Source:
         if is_csv(path):
             return csv_source(path, schema=self._said, condition=self.condition, report=self.report, **self.split)
+        if is_excel(path):
+            return self._excel(path)
         if path.suffix in (".npy", ".npz"):
             name, array = load_array(path, key=self.key)
         elif is_idx(path):
@@ -326,6 +343,8 @@ def read_conditions(path: str | Path) -> dict[str, list[Any]]:
         raise UserError(f"There is no {path}", mend="give a table of conditions")
     if is_csv(path):
         return read_wanted(read_csv(path))
+    if is_excel(path):
+        return read_wanted(read_excel(path))
     if is_columnar(path):
         return read_wanted(whole_table([path], path.name))
     raise UserError(f"{path} is no table of conditions", mend="give a CSV, Parquet, Arrow or Feather file")
@@ -346,13 +365,16 @@ def read_rows(data: Any, codec: TableCodec) -> np.ndarray[tuple[int, int], np.dt
     files = _files(str(data))
     if len(files) == 1 and is_csv(files[0]):
         return rows_like(codec, read_csv(files[0], encoding=codec.dialect.get("encoding")))
+    if len(files) == 1 and is_excel(files[0]):
+        return rows_like(codec, read_excel(files[0]))
     if files and _all(files, is_columnar):
         return rows_like(codec, whole_table(files, Path(data).name))
     raise UserError(f"{data} is no table", mend="give a CSV, Parquet, Arrow or Feather file")
 
 
 def _refuse_schema(data: Any, schema: str | Path | Schema | None) -> None:
-    if schema and not is_csv(Path(data)) and not (Path(data).is_dir() or is_columnar(Path(data))):
+    known = is_csv(Path(data)) or is_excel(Path(data)) or Path(data).is_dir() or is_columnar(Path(data))
+    if schema and not known:
         raise UserError("A schema is for tables", found=f"{data}", mend="leave --schema out")
 
 

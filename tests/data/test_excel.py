@@ -1,0 +1,138 @@
+"""Excel workbooks: what their cells are, and what they are refused for."""
+
+import datetime
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from wassergan.data import TableCodec, open_source, read_conditions, read_rows, write_table
+from wassergan.errors import UserError
+
+openpyxl = pytest.importorskip("openpyxl")
+pa = pytest.importorskip("pyarrow")
+
+ROWS = 60
+START = datetime.datetime(2021, 3, 1)
+
+
+def workbook(path: Path, sheets: dict[str, Sequence[Sequence[Any]]]) -> Path:
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for title, rows in sheets.items():
+        sheet = book.create_sheet(title)
+        for row in rows:
+            sheet.append(list(row))
+    book.save(path)
+    return path
+
+
+def people() -> list[list[Any]]:
+    header = ["age", "paid", "since", "at", "member", "zip", "score", "clock", "all empty"]
+    return [header] + [
+        [
+            20 + row * row % 41,
+            1000 * row / 8,
+            START + datetime.timedelta(days=row * row % 97),
+            START + datetime.timedelta(minutes=row * row),
+            row % 3 == 0,
+            "01099" if row % 2 else "10115",
+            None if row % 7 == 0 else "n/a" if row % 11 == 0 else row * row,
+            datetime.time(row % 24, 30),
+            None,
+        ]
+        for row in range(ROWS)
+    ]
+
+
+def test_cells_are_read_in_their_own_types(tmp_path: Path) -> None:
+    said: list[str] = []
+    path = workbook(tmp_path / "a.xlsx", {"People": people(), "Other": [["x"], [1]]})
+    source = open_source(path, report=said.append)
+    codec = source.codec
+    assert isinstance(codec, TableCodec)
+    assert [column.kind for column in codec.columns] == (
+        ["number", "number", "date", "date", "boolean", "category", "number", "date", "category"]
+    )
+    assert said == [
+        "Column score: text such as 'n/a' counts as missing.",
+        "Empty in a.xlsx, and written back empty: all empty.",
+    ]
+    assert source.round_trip is not None and source.round_trip.words() == "as written: all 9 columns"
+    rows = source.values(torch.arange(ROWS)).numpy()
+    write_table(codec, [rows], tmp_path / "b.csv")
+    assert (tmp_path / "b.csv").read_text().splitlines()[:3] == [
+        "age,paid,since,at,member,zip,score,clock,all empty",
+        "20,0,2021-03-01,2021-03-01 00:00:00,True,10115,,00:30:00,",
+        "21,125,2021-03-02,2021-03-01 00:01:00,False,01099,1,01:30:00,",
+    ]
+    np.testing.assert_array_equal(read_rows(path, codec), rows)
+
+
+def test_a_sheet_is_chosen_by_name_and_unknown_ones_are_refused(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "a.xlsx", {"first": [["x"], *([each % 5] for each in range(40))], "second": people()})
+    assert open_source(path).columns == ("x",)
+    assert open_source(path, sheet="second").columns[0] == "age"
+    with pytest.raises(UserError, match=r"sheet of a\.xlsx.*secnd.*second"):
+        open_source(path, sheet="secnd")
+
+
+def test_numbers_as_text_formulas_and_empty_ends(tmp_path: Path) -> None:
+    rows: list[list[Any]] = [
+        ["n", "e", None],
+        *([str(each) if each % 9 == 0 else each, each % 4] for each in range(40)),
+    ]
+    rows += [[None, None, None]] * 5
+    path = workbook(tmp_path / "a.xlsx", {"s": rows})
+    said: list[str] = []
+    source = open_source(path, report=said.append)
+    assert len(source) == 40
+    assert said[0] == "Column n: some cells hold text, such as '0'; all are taken as text."
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([["a", None, "b"], [1, 2, 3]], r"columns without a name: columns 2\. Name each .* merged cells"),
+        ([["a", "b"]], "holds no rows"),
+        ([], "has no header"),
+        ([["a", "a"], [1, 2]], "columns of the same name"),
+        ([["a"], [1], [2, "beside"]], r"has a cell beside its columns: 'beside' in row 3"),
+    ],
+)
+def test_sheets_that_are_no_tables_are_refused(tmp_path: Path, rows: list[list[Any]], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        open_source(workbook(tmp_path / "a.xlsx", {"s": rows}))
+
+
+def test_errors_count_as_missing_and_are_told(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "a.xlsx", {"s": [["x"], *(["#DIV/0!"] if row == 3 else [row % 7] for row in range(40))]})
+    said: list[str] = []
+    source = open_source(path, report=said.append)
+    assert said == ["Column x: 1 cells hold errors such as #DIV/0!, which count as missing."]
+    assert np.isnan(source.values(torch.arange(40)).numpy()).sum() == 1
+
+
+def test_conditions_may_stand_in_a_workbook(tmp_path: Path) -> None:
+    assert read_conditions(workbook(tmp_path / "a.xlsx", {"s": [["x", "y"], [1, "a"], [2, None]]})) == (
+        {"x": [1, 2], "y": ["a", None]}
+    )
+
+
+def test_damaged_and_huge_workbooks_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.xlsx").write_bytes(b"no zip")
+    with pytest.raises(UserError, match="cannot be read as an Excel workbook"):
+        open_source(tmp_path / "a.xlsx")
+    with zipfile.ZipFile(tmp_path / "b.xlsx", "w") as archive:
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+    with pytest.raises(UserError, match="cannot be read as an Excel workbook"):
+        open_source(tmp_path / "b.xlsx")
+    with zipfile.ZipFile(tmp_path / "c.xlsx", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/sharedStrings.xml", b" " * 2**25)
+    monkeypatch.setenv("WASSERGAN_LARGEST_MIB", "16")
+    with pytest.raises(UserError, match=r"c\.xlsx"):
+        open_source(tmp_path / "c.xlsx")
