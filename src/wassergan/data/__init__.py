@@ -275,8 +275,6 @@ class _Opening:
 
     def _excel(self, path: Path) -> Source:
         table = read_excel(path, sheet=self.sheet)
-        for note in table.notes:
-            self.report(note)
         return table_source(table, schema=self._said, condition=self.condition, report=self.report, **self.split)
 
     def _pictures(self, path: Path, files: list[Path]) -> Source:
