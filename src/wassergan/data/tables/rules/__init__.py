@@ -1,0 +1,1 @@
+"""Rules between columns: read, checked against the data, and kept in every row that is drawn."""
