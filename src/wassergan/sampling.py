@@ -92,7 +92,10 @@ class Sampler:
                 found=f"asked for {', '.join(wanted)}",
                 mend=f"train with --condition {' '.join(wanted)}",
             )
-        return replace(self, conditions=fix(self.conditions, wanted))
+        fixed = fix(self.conditions, wanted)
+        if isinstance(self.codec, TableCodec) and self.codec.rules is not None:
+            fixed = fixed.under_rules(self.codec.rules)
+        return replace(self, conditions=fixed)
 
     def require_identifiers(self, count: int) -> None:
         """Refuse more rows of a table than it has fresh identifiers for.
@@ -105,7 +108,10 @@ class Sampler:
 
     def _decoded(self, chunk: Tensor, start: int, seed: int) -> NDArray[Any]:
         if isinstance(self.codec, TableCodec) and self.conditions is not None:
-            return self.codec.decode_numpy(chunk, self.conditions.rows(start, len(chunk), seed=seed))
+            given = self.conditions.rows(start, len(chunk), seed=seed)
+            return self.codec.decode_numpy(chunk, given, start=start, seed=seed)
+        if isinstance(self.codec, TableCodec):
+            return self.codec.decode_numpy(chunk, start=start, seed=seed)
         return self.codec.decode_numpy(chunk)
 
     def draw(self, count: int, *, seed: int = 0) -> NDArray[Any]:

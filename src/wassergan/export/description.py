@@ -162,8 +162,10 @@ def _rounded(codec: Codec) -> bool:
 def _table_decoder(codec: TableCodec) -> dict[str, Any]:
     """What a codec keeps in a checkpoint, and where each column stands in a sample."""
     state, start = codec.state(), 0
-    for column, field in zip(state["columns"], codec.fields, strict=True):
-        column[PLACE] = {
+    columns = {column["name"]: column for column in state["columns"]}
+    for slot in codec.slots:
+        field = slot.field
+        told = {
             "start": start,
             "options": field.options,
             "open_option": field.open_option,
@@ -171,6 +173,7 @@ def _table_decoder(codec: TableCodec) -> dict[str, Any]:
             "digits": field.digits,
             "radix": field.radix,
         }
+        columns[slot.names[0]].setdefault(PLACE, told)
         start += field.width
     return {"layout": codec.layout, "dtype": codec.dtype, **state}
 
@@ -193,7 +196,21 @@ def _table_usage(sampler: Sampler, codec: TableCodec) -> list[str]:
         "above it",
         "a column with `since` counts from that column of the same row; dates count units of form.unit microseconds "
         "from the start of 1970",
+        *_ruled_usage(codec),
+        *[f"{each.name} is an identifier: it is written fresh, {each.told()}" for each in codec.identifiers],
         "with this library: wassergan.export.codec_of(description).decode(rows)",
+    ]
+
+
+def _ruled_usage(codec: TableCodec) -> list[str]:
+    """How rules change what is decoded."""
+    if codec.rules is None:
+        return []
+    return [
+        "decoder.rules.slots are what has a place, in their order, each with a coding that stands for that of its "
+        "column: columns that go together are one slot (decoder.rules.groups has their combinations), a column with a "
+        "base counts from it, and a computed column has no place",
+        f"computed: {', '.join(codec.rules.determined) or 'none'}; rules: {'; '.join(codec.rules.texts)}",
     ]
 
 

@@ -13,6 +13,8 @@ from torch import Tensor
 from wassergan.data.tables.codings import CategoryCoding, Field, NumberCoding, coding_from_state
 from wassergan.data.tables.forms import DateForm, LevelForm, NumberForm, Values, form_from_state
 from wassergan.data.tables.identifiers.identifier import Identifier
+from wassergan.data.tables.rules.book import RuleBook, Slot
+from wassergan.data.tables.rules.groups import chances
 
 MOST_STRATA = 16
 
@@ -87,6 +89,7 @@ class TableCodec:
         given: names of columns that are conditions: they have no place in model space, and decoding is told them.
         strata: training rows under frequent conditions.
         identifiers: columns that have no place in model space, and none in rows: they are written fresh.
+        rules: that every row obeys; None for none.
     """
 
     layout = "table"
@@ -103,6 +106,7 @@ class TableCodec:
         given: Sequence[str] = (),
         strata: Sequence[Stratum] = (),
         identifiers: Sequence[Identifier] = (),
+        rules: RuleBook | None = None,
     ) -> None:
         self.columns = tuple(columns)
         self.dialect = dict(dialect or {})
@@ -112,6 +116,7 @@ class TableCodec:
         self.given = tuple(given)
         self.strata = tuple(strata)
         self.identifiers = tuple(identifiers)
+        self.rules = rules
 
     @cached_property
     def _drawn(self) -> tuple[ColumnCodec, ...]:
@@ -127,13 +132,20 @@ class TableCodec:
         return tuple(columns)
 
     @property
+    def slots(self) -> tuple[Slot, ...]:
+        """What has a place in model space: columns that are no conditions, or what rules leave of them."""
+        if self.rules is not None:
+            return self.rules.slots
+        return tuple(Slot((column.name,), column.coding) for column in self._drawn)
+
+    @property
     def codings(self) -> tuple[NumberCoding | CategoryCoding, ...]:
-        """Of each column that is no condition."""
-        return tuple(column.coding for column in self._drawn)
+        """Of each slot."""
+        return tuple(slot.coding for slot in self.slots)
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        """The layout in model space of each column that is no condition."""
+        """The layout in model space of each slot."""
         return tuple(coding.field for coding in self.codings)
 
     @property
@@ -147,23 +159,42 @@ class TableCodec:
 
     def encode(self, values: Tensor) -> Tensor:
         """(n, columns) to (n, width) float32."""
-        rows = values.numpy()
-        blocks = [column.coding.encode(self._counted(column, rows)) for column in self._drawn]
-        return torch.from_numpy(np.concatenate(blocks, axis=1))
+        return torch.from_numpy(np.concatenate(self.blocks(values.numpy()), axis=1))
 
-    def decode(self, samples: Tensor, given: Values | None = None) -> Tensor:
+    def blocks(self, rows: Values) -> list[NDArray[np.float32]]:
+        """(n, columns) to what each slot holds of them."""
+        if self.rules is None:
+            return [column.coding.encode(self._counted(column, rows)) for column in self._drawn]
+        found = []
+        for slot, told in zip(self.slots, self.rules.told(self._by_name(rows)), strict=True):
+            unknown = np.isnan(told) if not slot.coding.missing else np.zeros(len(told), bool)
+            block = slot.coding.encode(np.where(unknown, 0.0, told))
+            block[unknown] = 0
+            found.append(block)
+        return found
+
+    def _by_name(self, rows: Values) -> dict[str, Values]:
+        return {column.name: rows[:, place] for place, column in enumerate(self.columns)}
+
+    def decode(self, samples: Tensor, given: Values | None = None, *, start: int = 0, seed: int = 0) -> Tensor:
         """(n, width) in model space to (n, columns), within bounds, rounded to each column's decimals.
 
         Args:
             samples: in model space.
             given: (n, given columns), what the conditions of the samples are; None where there are none.
+            start: number of the first sample.
+            seed: of what rules draw again.
         """
-        return torch.from_numpy(self.decode_numpy(samples, given))
+        return torch.from_numpy(self.decode_numpy(samples, given, start=start, seed=seed))
 
-    def decode_numpy(self, samples: Tensor, given: Values | None = None) -> NDArray[Any]:
+    def decode_numpy(
+        self, samples: Tensor, given: Values | None = None, *, start: int = 0, seed: int = 0
+    ) -> NDArray[Any]:
         """Like `decode`, as a NumPy array."""
-        vectors, start = samples.detach().cpu().numpy(), 0
-        rows = np.empty((len(vectors), len(self.columns)))
+        vectors = samples.detach().cpu().numpy()
+        if self.rules is not None:
+            return self._ruled(vectors, given, chances(start, len(vectors), len(self.rules.groups), seed))
+        rows, start = np.empty((len(vectors), len(self.columns))), 0
         if given is not None:
             rows[:, [self._place[name] for name in self.given]] = given
         for column in self._drawn:
@@ -174,6 +205,24 @@ class TableCodec:
                 values = (values + rows[:, self._place[column.since]]).clip(column.low, column.high)
             rows[:, place] = _rounded(values, column)
         return rows
+
+    def _ruled(self, vectors: NDArray[np.float32], given: Values | None, drawn: Values) -> Values:
+        """Rows that obey the rules."""
+        assert self.rules is not None
+        told, start = [], 0
+        for slot in self.slots:
+            told.append(slot.coding.decode(vectors[:, start : start + slot.field.width]))
+            start += slot.field.width
+        known = {} if given is None else dict(zip(self.given, given.T.copy(), strict=True))
+        found = self.rules.rows(told, known, drawn)
+        settled = {*self.rules.lattices, *self.rules.fixed, *self.given}
+        return np.stack(
+            [
+                found[column.name] if column.name in settled else _rounded(found[column.name], column)
+                for column in self.columns
+            ],
+            axis=1,
+        )
 
     def _counted(self, column: ColumnCodec, rows: Values) -> Values:
         values = rows[:, self._place[column.name]]
@@ -190,6 +239,7 @@ class TableCodec:
             "given": list(self.given),
             "strata": [each._asdict() for each in self.strata],
             "identifiers": [each.state() for each in self.identifiers],
+            "rules": None if self.rules is None else self.rules.state(),
         }
         return {"columns": columns, **plain}
 
@@ -205,7 +255,10 @@ class TableCodec:
         if len(strata) > MOST_STRATA:
             raise ValueError(f"{len(strata)} strata, of at most {MOST_STRATA}")
         identifiers = [Identifier.from_state(each) for each in state.get("identifiers", [])]  # likewise
-        return cls(columns, **plain, strata=strata, identifiers=identifiers)
+        rules = RuleBook.from_state(state["rules"]) if state.get("rules") else None
+        if rules is not None and rules.order != tuple(column.name for column in columns):
+            raise ValueError("rules about other columns")
+        return cls(columns, **plain, strata=strata, identifiers=identifiers, rules=rules)
 
 
 def _rounded(values: Values, column: ColumnCodec) -> Values:

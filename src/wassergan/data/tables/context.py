@@ -10,8 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wassergan.data.tables.codec import TableCodec
+from wassergan.data.tables.codec import ColumnCodec, TableCodec
 from wassergan.data.tables.forms import Values
+from wassergan.data.tables.rules.book import RuleBook
+from wassergan.data.tables.rules.groups import chances
+from wassergan.errors import UserError
 
 NEAREST = 100  # rows that lend what is left open, where none has exactly what is given
 
@@ -50,6 +53,7 @@ class ColumnConditions:
         codec: of the columns.
         pool: (m, columns), rows of the data in the user's units.
         wanted: (k, columns) that are asked for, one after the other and from the first again.
+        rules: that what is left open obeys together with what is asked for.
         left_open: (columns,) what `wanted` does not say: it comes from rows of the pool that have what is asked for.
     """
 
@@ -57,6 +61,7 @@ class ColumnConditions:
     pool: Values
     wanted: Values | None = None
     left_open: tuple[bool, ...] = ()
+    rules: RuleBook | None = None
 
     @property
     def width(self) -> int:
@@ -90,7 +95,45 @@ class ColumnConditions:
                 lenders, here = self._lenders(int(each)), asked == each
                 lent = self.pool[lenders[(shares[here] * len(lenders)).astype(np.int64)]]
                 rows[np.ix_(here, open_columns)] = lent[:, open_columns]
+            if self.rules is not None:
+                rows = self._settled(rows, chances(start, count, len(self.rules.groups), seed))
         return rows
+
+    def under_rules(self, rules: RuleBook) -> "ColumnConditions":
+        """The same, where what is left open obeys rules together with what is asked for.
+
+        Raises:
+            UserError: rules exclude what is asked for.
+        """
+        assert self.wanted is not None
+        wrong = rules.excluded(self._whole(self.wanted, rules), self._asked)
+        if wrong.any():
+            row = int(wrong.argmax())
+            told = zip(self.codec.columns, self.wanted[row], self.left_open, strict=True)
+            found = [f"{column.name}={_text(column, value)}" for column, value, is_open in told if not is_open]
+            raise UserError(
+                "The rules exclude what is asked for",
+                found=", ".join(found),
+                mend="the rules: " + "; ".join(rules.texts),
+            )
+        return replace(self, rules=rules)
+
+    @property
+    def _asked(self) -> list[str]:
+        return [name for name, is_open in zip(self.names, self.left_open, strict=True) if not is_open]
+
+    def _whole(self, rows: Values, rules: RuleBook) -> dict[str, Values]:
+        """Rows of conditions with something usual in all other columns."""
+        columns = {name: np.full(len(rows), rules.typical[name]) for name in rules.order}
+        for place, name in enumerate(self.names):
+            if name in self._asked or rows is not self.wanted:
+                columns[name] = rows[:, place].copy()
+        return columns
+
+    def _settled(self, rows: Values, drawn: Values) -> Values:
+        assert self.rules is not None
+        found = self.rules.settled(self._whole(rows, self.rules), self._asked, drawn)
+        return np.stack([found[name] for name in self.names], axis=1)
 
     def vectors(self, start: int, count: int, *, seed: int) -> Tensor:
         """The same as (count, width) float32."""
@@ -142,3 +185,7 @@ class ColumnConditions:
     def from_state(cls, state: Mapping[str, Any]) -> "ColumnConditions":
         """The inverse of `state`."""
         return cls(TableCodec.from_state(state["codec"]), state["pool"].numpy())
+
+
+def _text(column: ColumnCodec, value: float) -> str:
+    return "missing" if np.isnan(value) else column.form.texts(np.array([value]))[0]

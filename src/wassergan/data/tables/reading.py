@@ -77,22 +77,21 @@ def encode_table(codec: TableCodec, table: RawTable) -> Tensor:
         UserError: a column is not there, or holds something else.
     """
     rows = rows_like(codec, table)
-    place = {column.name: at for at, column in enumerate(codec.columns)}
-    blocks = []
-    for column in codec.columns:
-        if column.name not in codec.given:
-            values = rows[:, place[column.name]]
-            blocks.append(_block(column, values - rows[:, place[column.since]] if column.since else values))
+    unknown = {}
+    for place, column in enumerate(codec.columns):
+        unknown[column.name] = _is_unknown(column, rows[:, place])
+        filler = column.coding.low if isinstance(column.coding, NumberCoding) else 0.0
+        rows[unknown[column.name], place] = filler
+    blocks = codec.blocks(rows)
+    for slot, block in zip(codec.slots, blocks, strict=True):
+        block[np.any([unknown[name] for name in slot.names], axis=0)] = 0
     return torch.from_numpy(np.concatenate(blocks, axis=1))
 
 
-def _block(column: ColumnCodec, values: Values) -> NDArray[np.float32]:
+def _is_unknown(column: ColumnCodec, values: Values) -> NDArray[np.bool_]:
     unknown = np.zeros(len(values), bool)
     if isinstance(column.form, LevelForm):
         unknown |= values >= len(column.form.levels)
     if not column.coding.missing:
         unknown |= np.isnan(values)
-    filler = column.coding.low if isinstance(column.coding, NumberCoding) else 0.0
-    block = column.coding.encode(np.where(unknown, filler, values))
-    block[unknown] = 0
-    return block
+    return unknown

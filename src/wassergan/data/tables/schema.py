@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from wassergan.data.tables.date_texts import date_format
+from wassergan.data.tables.rules.grammar import parse_rules
 from wassergan.errors import UserError, unknown_name
 
 LARGEST_BYTES = 2**24
+MOST_RULES = 500
 KINDS = ("number", "angle", "category", "boolean", "date", "id", "drop")
-ENTRIES = ("columns", "missing", "delimiter", "encoding")
+ENTRIES = ("columns", "missing", "delimiter", "encoding", "rules")
 DRESS = ("decimal", "thousands", "prefix", "suffix")
 COLUMN_ENTRIES = ("kind", "low", "high", "format", "missing", "invalid", "step", *DRESS)
 
@@ -64,12 +66,14 @@ class Schema:
         missing: texts that stand for a missing value, instead of the usual ones.
         delimiter: of a CSV file.
         encoding: of a CSV file.
+        rules: that rows obey; `wassergan.data.tables.rules.grammar` says how they are written.
     """
 
     columns: Mapping[str, ColumnWish] = field(default_factory=dict)
     missing: tuple[str, ...] | None = None
     delimiter: str | None = None
     encoding: str | None = None
+    rules: tuple[str, ...] = ()
 
     def check_names(self, names: Sequence[str]) -> None:
         """Refuse wishes for columns that the table does not have.
@@ -122,7 +126,20 @@ def schema_of(content: Any, *, name: str = "the schema") -> Schema:
         missing=_texts(content.get("missing"), name),
         delimiter=content.get("delimiter"),
         encoding=content.get("encoding"),
+        rules=_rules(content.get("rules", []), name),
     )
+
+
+def _rules(texts: Any, name: str) -> tuple[str, ...]:
+    """Texts that can be read as rules."""
+    if not isinstance(texts, list | tuple) or not all(isinstance(each, str) for each in texts):
+        raise UserError(f"'rules' of {name} must be a list of texts", found=f"{texts!r}"[:80])
+    if len(texts) > MOST_RULES:
+        raise UserError(
+            f"{name[0].upper()}{name[1:]} has too many rules", found=f"{len(texts)}, of at most {MOST_RULES}"
+        )
+    parse_rules(texts)
+    return tuple(dict.fromkeys(texts))
 
 
 def _wish(wish: Any, name: str) -> ColumnWish:

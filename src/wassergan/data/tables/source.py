@@ -18,6 +18,8 @@ from wassergan.data.tables.identifiers.identifier import Identifier
 from wassergan.data.tables.infer import Column, infer_columns
 from wassergan.data.tables.raw import RawTable
 from wassergan.data.tables.roundtrip import round_trip
+from wassergan.data.tables.rules.book import RuleBook
+from wassergan.data.tables.rules.compile import book_of
 from wassergan.data.tables.schema import Schema
 from wassergan.errors import UserError, unknown_name
 
@@ -75,14 +77,19 @@ def table_source(
     _require_levels(table.name, given)
     split = _with_classes(split_rows(table.rows, heldout=heldout, seed=seed), given, seed=seed, report=report)
     assert isinstance(split, Split)
+    book, columns = _ruled(columns, table, schema or Schema(), split.train.numpy(), condition)
     fitted: list[ColumnCodec] = []
     for column in columns:
         # What is given may not count from what is drawn.
-        known = [each for each in columns[: len(fitted)] if column.name not in condition or each.name in condition]
+        known = (
+            []
+            if book
+            else [each for each in columns[: len(fitted)] if column.name not in condition or each.name in condition]
+        )
         asked = _of_all_rows(column) if column.name in condition else column
         fitted.append(_fitted(asked, known, split.train.numpy()))
     codec = TableCodec(fitted, dialect=table.dialect, arrow_schema=table.arrow_schema, given=condition)
-    codec.identifiers = tuple(identifiers)
+    codec.identifiers, codec.rules = tuple(identifiers), book
     if codec.width == 0:
         what = "that is no condition " if condition else ""
         raise UserError(f"Every column of {table.name} {what}has one level alone", mend="give data that vary")
@@ -220,6 +227,17 @@ def _of_all_rows(column: Column) -> Column:
         low=low if column.low is None else column.low,
         high=high if column.high is None else column.high,
     )
+
+
+def _ruled(
+    columns: tuple[Column, ...], table: RawTable, schema: Schema, train: Any, condition: Sequence[str]
+) -> tuple[RuleBook | None, tuple[Column, ...]]:
+    """The rules of the schema, and the columns as they need them."""
+    if not schema.rules:
+        return None, columns
+    asked = [_of_all_rows(column) if column.name in condition else column for column in columns]
+    book, found = book_of(schema.rules, asked, table, train=train, given=condition)
+    return book, tuple(replace(column, form=each.form) for column, each in zip(columns, found, strict=True))
 
 
 def _refuse_identifiers(condition: Sequence[str], identifiers: Sequence[Identifier]) -> None:

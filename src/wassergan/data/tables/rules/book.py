@@ -130,8 +130,11 @@ class RuleBook:
             ValueError: a column is computed in a circle.
         """
         rounded = {each.name for each in self.computed}
-        parts = _parts(self.constraints, rounded)
-        waiting: list[Component | Computed] = [self._component(part) for part in parts] + list(self.computed)
+        waiting: list[Component | Computed] = [self._component(part) for part in _parts(self.constraints)]
+        connected = {name for each in waiting for name in (each.names if isinstance(each, Component) else ())}
+        alone = [name for name in self.lattices if name not in connected | rounded | set(self.fixed)]
+        waiting += [Component((name,), {name: self.lattices[name]}, ()) for name in alone]
+        waiting += list(self.computed)
         stages: list[Component | Computed] = []
         while waiting:
             open_names = {each.name for each in waiting if isinstance(each, Computed)}
@@ -259,13 +262,15 @@ class RuleBook:
             elif slot.names[0] not in self.bases:
                 columns[slot.names[0]] = values
         by_name = {slot.names[0]: values for slot, values in zip(self.slots, told, strict=True) if slot.group < 0}
-        self._apply_groups(columns, numbers, chances)
+        gone = self._apply_groups(columns, numbers, chances)
         for stage in self.stages:
             for name in stage.names if isinstance(stage, Component) else (stage.name,):
                 if name in by_name and name in self.bases:
                     columns[name] = self._base(name, columns) + self._sign(name) * by_name[name]
                 elif name in self.determined and name not in by_name and name not in given:
                     columns[name] = self._roughly(stage, name, columns)
+                if name in gone:
+                    columns[name] = np.where(gone[name], np.nan, columns[name])
         self._settle_missing(columns)
         self._settle_numbers(columns, self.given)
         return columns
@@ -281,23 +286,29 @@ class RuleBook:
 
     def _apply_groups(
         self, columns: dict[str, Values], numbers: Sequence[Values], chances: Values, fixed: Sequence[str] | None = None
-    ) -> None:
+    ) -> dict[str, Mask]:
+        """Set what groups tell; which columns are missing by one, and where."""
+        gone: dict[str, Mask] = {}
         kept = self.given if fixed is None else fixed
         for place, (group, number) in enumerate(zip(self.groups, numbers, strict=True)):
             free = self._free(group, columns, kept)
             chosen = group.chosen(number, columns, kept, free, chances[:, place])
             lost = np.isnan(chosen)
             if lost.any():
-                chosen[lost] = group.chosen(number[lost], _part(columns, lost), (), free[:1] | True, chances[lost, place])
+                chosen[lost] = group.chosen(
+                    number[lost], _part(columns, lost), (), free[:1] | True, chances[lost, place]
+                )
             rows = group.rows[chosen.astype(np.int64)]
             for (name, missing), told in zip(group.facets, rows.T, strict=True):
                 if name in kept:
                     continue
                 if missing:
                     filled = np.where(np.isnan(columns[name]), self.typical[name], columns[name])
-                    columns[name] = np.where(told > 0, np.nan, filled)
+                    gone[name] = told > 0
+                    columns[name] = np.where(gone[name], np.nan, filled)
                 else:
                     columns[name] = told
+        return gone
 
     def _free(self, group: Group, columns: Columns, kept: Sequence[str]) -> Mask:
         """Which combinations the numbers that are given leave open: (n, K), or (1, K) for all."""
@@ -317,7 +328,10 @@ class RuleBook:
         for pattern in np.unique(active, axis=0):
             alike = (active == pattern).all(1)
             for stage in stages:
-                filled = {name: np.where(np.isnan(columns[name]) & (name not in kept), 0.0, columns[name]) for name in stage.names}
+                filled = {
+                    name: np.where(np.isnan(columns[name]) & (name not in kept), 0.0, columns[name])
+                    for name in stage.names
+                }
                 wrong = stage.excluded(filled, kept, np.broadcast_to(pattern, (count, len(pattern))))
                 free[np.ix_(wrong, alike)] = False
         return free
@@ -471,7 +485,9 @@ class RuleBook:
     def from_state(cls, state: Mapping[str, Any]) -> "RuleBook":
         """The inverse of `state`."""
         plain = {name: tuple(state[name]) for name in ("texts", "order", "given", "nullable", "rounded")}
-        slots = (Slot(tuple(each["names"]), coding_from_state(each["coding"]), each["group"]) for each in state["slots"])
+        slots = (
+            Slot(tuple(each["names"]), coding_from_state(each["coding"]), each["group"]) for each in state["slots"]
+        )
         book = cls(
             **plain,
             levels=state["levels"],
@@ -516,7 +532,7 @@ def computed_value(tree: Expression, name: str, columns: Columns, lattices: Mapp
     return value
 
 
-def _parts(constraints: Sequence[Constraint], rounded: set[str]) -> list[list[Constraint]]:
+def _parts(constraints: Sequence[Constraint]) -> list[list[Constraint]]:
     """Constraints that share a column, directly or by others."""
     parts: list[tuple[set[str], list[Constraint]]] = []
     for each in constraints:
@@ -535,4 +551,3 @@ def _needs(stage: Component | Computed, rounded: set[str]) -> set[str]:
 
 def _part(columns: Columns, rows: Any) -> dict[str, Values]:
     return {name: values[rows] for name, values in columns.items()}
-

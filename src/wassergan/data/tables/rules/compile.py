@@ -1,4 +1,4 @@
-"""From the rules of a schema and the columns of a table to a book of rules, with everything checked against the data."""
+"""From the rules of a schema and the columns of a table to a book of rules, checked against the data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -74,7 +74,10 @@ def broken_rows(rule: Rule, columns: Mapping[str, Column], lattices: Mapping[str
     wrong: Mask = left != 0 if constraint.equal else left < 0
     if any(lattices[name].rough for name in used):
         scale = np.max([np.abs(np.nan_to_num(values[name])) * float(lattices[name].worth) for name in used], axis=0)
-        sides = [side.value({name: values[name] * float(lattices[name].worth) for name in used}) for side in (rule.left, rule.right)]
+        sides = [
+            side.value({name: values[name] * float(lattices[name].worth) for name in used})
+            for side in (rule.left, rule.right)
+        ]
         apart = sides[1] - sides[0]
         wrong = np.abs(apart) > ROUGH * scale if constraint.equal else apart < 0
         if constraint.strict:
@@ -95,7 +98,9 @@ def levels_of(column: Column) -> dict[str, float]:
         distinct = np.unique(column.values[~np.isnan(column.values)])
         if len(distinct) <= MOST_TOGETHER:
             texts = column.form.texts(distinct)
-            plain = {str(int(value)) if value == int(value) else repr(value): float(value) for value in distinct.tolist()}
+            plain = {
+                str(int(value)) if value == int(value) else repr(value): float(value) for value in distinct.tolist()
+            }
             return plain | dict(zip(texts, distinct.tolist(), strict=True))
     if isinstance(column.form, DateForm):
         distinct = np.unique(column.values[~np.isnan(column.values)])
@@ -157,7 +162,10 @@ class _Compiler:
             self._texts,
             tuple(self._columns),
             self._given,
-            {name: {text: value for text, value in each.items() if text in self._named(name)} for name, each in levels.items()},
+            {
+                name: {text: value for text, value in each.items() if text in self._named(name)}
+                for name, each in levels.items()
+            },
             self._lattices,
             groups,
             (),
@@ -382,7 +390,9 @@ class _Compiler:
             done |= set(members)
             slots.append(self._group_slot(book, number, members, values))
         for number, group in enumerate(book.groups):  # of what is missing alone
-            if not any(number == slot.group for slot in slots) and not {name for name, _ in group.facets} <= set(self._given):
+            if not any(number == slot.group for slot in slots) and not {name for name, _ in group.facets} <= set(
+                self._given
+            ):
                 slots.append(self._group_slot(book, number, tuple(name for name, _ in group.facets), values))
         return slots
 

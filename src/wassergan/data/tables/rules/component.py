@@ -66,7 +66,9 @@ class Component:
         """All constraints so."""
         return tuple(map(self.whole, self.constraints))
 
-    def plan(self, fixed: Sequence[str], active: Sequence[bool], there: Sequence[bool], *, bounded: bool = True) -> Plan:
+    def plan(
+        self, fixed: Sequence[str], active: Sequence[bool], there: Sequence[bool], *, bounded: bool = True
+    ) -> Plan:
         """How to set the columns.
 
         Args:

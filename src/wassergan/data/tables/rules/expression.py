@@ -69,7 +69,9 @@ class Linear:
     def plus(self, other: "Linear", times: Fraction = Fraction(1)) -> "Linear":
         """The sum with a multiple of another."""
         names = dict.fromkeys((*self.factors, *other.factors))
-        total = {name: self.factors.get(name, Fraction(0)) + times * other.factors.get(name, Fraction(0)) for name in names}
+        total = {
+            name: self.factors.get(name, Fraction(0)) + times * other.factors.get(name, Fraction(0)) for name in names
+        }
         return Linear({name: each for name, each in total.items() if each}, self.constant + times * other.constant)
 
     def times(self, factor: Fraction) -> "Linear":

@@ -135,11 +135,11 @@ class _Parser:
         if len({sign[0] for sign in signs}) > 1:
             raise self._wrong("a chain in both directions")
         rules = []
-        for sign, left, right in zip(signs, sides, sides[1:], strict=False):
-            small, large = (left, right) if sign[0] == "<" else (right, left)
+        for order, left, right in zip(signs, sides, sides[1:], strict=False):
+            small, large = (left, right) if order[0] == "<" else (right, left)
             if not (small.names or large.names):
                 raise self._wrong("no column")
-            rules.append(Rule(self.text, "order", small, large, strict=len(sign) == 1, only_if=only_if))
+            rules.append(Rule(self.text, "order", small, large, strict=len(order) == 1, only_if=only_if))
         return rules
 
     def _equation(self, left: Expression, right: Expression, only_if: tuple[Test, ...]) -> Rule:
@@ -154,15 +154,15 @@ class _Parser:
             raise self._wrong("too many brackets")
         found = self._product(depth)
         while self._peek() in (("sign", "+"), ("sign", "-")):
-            sign = self._next()[1]
-            found = Expression(sign, left=found, right=self._product(depth))
+            operation = self._next()[1]
+            found = Expression(operation, left=found, right=self._product(depth))
         return found
 
     def _product(self, depth: int) -> Expression:
         found = self._factor(depth)
         while self._peek() in (("sign", "*"), ("sign", "/")):
-            sign = self._next()[1]
-            found = Expression(sign, left=found, right=self._factor(depth))
+            operation = self._next()[1]
+            found = Expression(operation, left=found, right=self._factor(depth))
         return found
 
     def _factor(self, depth: int) -> Expression:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wassergan.data.tables.identifiers.permutation import key_numbers, mixed
+
 Values = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 CELLS = 2**24  # of rows times combinations that are looked at together
@@ -28,7 +30,9 @@ class Group:
     shares: tuple[float, ...]
 
     @classmethod
-    def fit(cls, facets: Sequence[tuple[str, bool]], columns: Mapping[str, Values], train: NDArray[np.int64]) -> "Group":
+    def fit(
+        cls, facets: Sequence[tuple[str, bool]], columns: Mapping[str, Values], train: NDArray[np.int64]
+    ) -> "Group":
         """The combinations of all rows, with their shares among the training rows."""
         told = _told(facets, columns)
         found, which = np.unique(_plain(told), axis=0, return_inverse=True)
@@ -47,7 +51,9 @@ class Group:
         known = {row.tobytes(): float(number) for number, row in enumerate(_plain(self.rows))}
         return np.array([known.get(row.tobytes(), np.nan) for row in told], np.float64)
 
-    def chosen(self, number: Values, columns: Mapping[str, Values], fixed: Sequence[str], free: Mask, chance: Values) -> Values:
+    def chosen(
+        self, number: Values, columns: Mapping[str, Values], fixed: Sequence[str], free: Mask, chance: Values
+    ) -> Values:
         """Combinations like `number` that agree with columns that are fixed; drawn by their shares where it does not.
 
         Args:
@@ -84,6 +90,13 @@ class Group:
         if any(len(row) != len(facets) for row in table) or len(table) != len(state["shares"]) or not table:
             raise ValueError("a table of combinations of another shape")
         return cls(facets, table, tuple(state["shares"]))
+
+
+def chances(start: int, count: int, groups: int, seed: int) -> Values:
+    """Numbers in [0, 1) for samples start..start+count-1, (count, groups); a matter of seed and sample alone."""
+    rows = np.arange(start, start + count, dtype=np.uint64)
+    keys = key_numbers("rules", seed, count=max(groups, 1))[:groups]
+    return np.asarray(mixed(mixed(rows)[:, None] + keys) / 2.0**64, np.float64).reshape(count, groups)
 
 
 def _told(facets: Sequence[tuple[str, bool]], columns: Mapping[str, Values]) -> Values:

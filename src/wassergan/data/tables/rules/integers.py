@@ -97,7 +97,8 @@ class Plan:
                 low = np.maximum(low, -(rest // factor))
             else:
                 high = np.minimum(high, rest // -factor)
-        return np.minimum(np.maximum(own, low), np.maximum(low, high))
+        settled: Whole = np.minimum(np.maximum(own, low), np.maximum(low, high))
+        return settled
 
 
 def plan_of(

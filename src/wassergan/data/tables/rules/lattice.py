@@ -1,4 +1,4 @@
-"""The numbers of a column as whole numbers: multiples of its last decimal, or of a date's unit, on the column's step."""
+"""The numbers of a column as whole numbers: multiples of its last decimal or of a date's unit, on its step."""
 
 from dataclasses import asdict, dataclass
 from fractions import Fraction
