@@ -87,7 +87,7 @@ def table_source(
             else [each for each in columns[: len(fitted)] if column.name not in condition or each.name in condition]
         )
         asked = _of_all_rows(column) if column.name in condition else column
-        fitted.append(_fitted(asked, known, split.train.numpy()))
+        fitted.append(_fitted(asked, () if book else known, split.train.numpy()))
     codec = TableCodec(fitted, dialect=table.dialect, arrow_schema=table.arrow_schema, given=condition)
     codec.identifiers, codec.rules = tuple(identifiers), book
     if codec.width == 0:
