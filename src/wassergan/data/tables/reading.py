@@ -82,6 +82,9 @@ def encode_table(codec: TableCodec, table: RawTable) -> Tensor:
         unknown[column.name] = _is_unknown(column, rows[:, place])
         filler = column.coding.low if isinstance(column.coding, NumberCoding) else 0.0
         rows[unknown[column.name], place] = filler
+    for column in codec.columns if codec.rules is None else ():
+        if column.since:  # what it counts from is not known either
+            unknown[column.name] = unknown[column.name] | unknown[column.since]
     blocks = codec.blocks(rows)
     for slot, block in zip(codec.slots, blocks, strict=True):
         block[np.any([unknown[name] for name in slot.names], axis=0)] = 0
