@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from wassergan.data.arrays import array_source, load_array, names_beside
+from wassergan.data.arraytrip import round_trip
 from wassergan.data.codec import AnyCodec, Codec, channels_first, number_codec
 from wassergan.data.columnar import columnar_source, is_columnar, whole_table
 from wassergan.data.excel import is_excel, read_excel
@@ -171,6 +172,8 @@ def open_source(
         split=split,
     )
     source = opening.frame(data) if is_frame(data) else opening.array(data) if _is_array(data) else opening.path(data)
+    if isinstance(source.codec, Codec) and isinstance(data, str | Path | Tensor | np.ndarray):
+        source.round_trip = round_trip(source)
     if source.kind == "table" and labels is not None:
         raise UserError("The conditions of a table are columns of its own", mend="name them with --condition")
     if source.context is None and (condition or labels is not None):

@@ -140,7 +140,8 @@ class Codec:
         values = samples.detach().to("cpu", torch.float64, copy=True).mul_(self.scale).add_(self.offset)
         dtype = np.dtype(self.dtype)
         if self.whole or dtype.kind in "iub":
-            low, high = (bound * self.scale + self.offset for bound in (self.low, self.high))
+            # Whole themselves: -43.99999999999999 would become -43 when it loses its fraction.
+            low, high = ((bound * self.scale + self.offset).round() for bound in (self.low, self.high))
             values.round_()
             if low.dim() == high.dim() == 0:  # five times as fast as with bounds that are tensors
                 values.clamp_(low.item(), high.item())

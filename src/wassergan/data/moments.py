@@ -82,7 +82,7 @@ class _Positions:
 
 def centred(rows: Rows, base: int) -> Numbers:
     """Rows less a whole number, in float64: whole numbers beyond 2^53 lose nothing."""
-    return (rows - rows.dtype.type(base) if base else rows).astype(np.float64)
+    return (rows.astype(np.int64) - base if base else rows).astype(np.float64)  # unsigned numbers would wrap around
 
 
 def moments(
