@@ -32,6 +32,7 @@ def test_data_are_described_before_training(cli: Callable[..., object], tmp_path
         "shape": [1, 6, 5],
         "layout": "NHW",
         "dtype": "float32",
+        "round trip": "as written: the channel",
         "notes": ["Using the array x of a.npz, shape (40, 6, 5)."],
     }
     assert "Using the array x" in said.err
