@@ -170,7 +170,7 @@ def test_a_sparse_split_holds_out_the_share_up_to_a_bound() -> None:
     assert len(split.heldout) == 2**16 == len(split.heldout.unique()) and split.train_count == 10**9 - 2**16
     assert not torch.equal(split.heldout, sparse_split(10**9, heldout=0.1, seed=1).heldout)
     positions = split.sample_positions(100)
-    assert len(positions.unique()) == 100 and 0 <= positions.min() and positions.max() < split.train_count
+    assert len(positions.unique()) == 100 and positions.min() >= 0 and positions.max() < split.train_count
 
 
 def test_held_out_rows_and_the_sample_come_from_many_blocks_and_never_overlap() -> None:
