@@ -76,11 +76,18 @@ def find_dates(levels: Sequence[str], *, order: Sequence[str] = ()) -> Reading |
         order: the same texts, in the order of the table: dates that ascend tell days from months.
     """
     fitting: list[Reading] = []
+    reason: NoZoneError | None = None
     for pattern in candidates(levels):
         if not any(_reads_alike(levels[:PROBES], pattern, each) for each in fitting):
-            found = read_all(levels, pattern)
+            try:
+                found = read_all(levels, pattern)
+            except NoZoneError as error:  # days and months taken for each other have such offsets too
+                reason = reason or error
+                continue
             if found is not None:
                 fitting.append(found)
+    if not fitting and reason is not None:
+        raise reason
     if not fitting or not _is_no_accident(levels, fitting[0]):
         return None
     best = _likeliest(fitting, levels, order)
