@@ -49,9 +49,9 @@ def info(target: str, schema: str | None, sheet: str | None, layout: str, as_jso
 def _column_words(column: dict[str, Any]) -> tuple[str, ...]:
     missing = f"{column['missing']:.2%} missing" if column["missing"] else "none missing"
     if column["kind"] == "id":
-        return column["name"], "id", column["coded"], missing, "not learnt (0)"
+        return column["name"], "id", column["coded"], missing, "not learnt (0)", ""
     held = f"{column['levels']} levels" if "levels" in column else f"{column['low']} to {column['high']}"
-    return column["name"], column["kind"], held, missing, f"{column['coded']} ({column['width']})"
+    return column["name"], column["kind"], held, missing, f"{column['coded']} ({column['width']})", column["written"]
 
 
 def _aligned(rows: list[list[str]]) -> list[str]:

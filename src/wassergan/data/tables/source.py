@@ -361,6 +361,7 @@ def column_facts(source: Source) -> list[dict[str, Any]]:
                 "missing": float(np.isnan(values).mean()),
                 "coded": column.coding.told() + (f", since {column.since}" if column.since else ""),
                 "width": column.coding.field.width,
+                "written": "" if isinstance(column.form, LevelForm) else column.form.told(float(there.max())),
             }
         )
     for each in codec.identifiers:
