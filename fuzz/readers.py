@@ -51,6 +51,11 @@ import numpy as np
 import torch
 
 from wassergan.data import images, open_source
+from wassergan.data.tables import schema_of
+from wassergan.data.tables.date_finding import most_fit, read_all
+from wassergan.data.tables.forms import form_from_state
+from wassergan.data.tables.schema import ColumnWish
+from wassergan.data.tables.text_columns import dates_of, numbers_of
 from wassergan.errors import UserError
 from wassergan.export import open_export
 from wassergan.locking import held
@@ -131,6 +136,28 @@ def csv(content: bytes) -> None:
 @target
 def csv_gz(content: bytes) -> None:
     opened("a.csv.gz", content)
+
+
+@target
+def texts(content: bytes) -> None:
+    """Texts of one column, a line each, as numbers and as dates; what is taken is written and read without an error."""
+    levels = list(dict.fromkeys(content.decode("utf-8", errors="replace").split("\n")))
+    for find in (numbers_of, dates_of):
+        found = find(levels, ColumnWish())
+        if found is not None:
+            written = found.form.texts(found.values[np.isfinite(found.values)])
+            found.form.read(written)
+            form_from_state(json.loads(json.dumps(found.form.state())))
+    most_fit(levels)
+
+
+@target
+def formats(content: bytes) -> None:
+    """A date format in the first line, and texts that may be in it."""
+    pattern, *levels = content.decode("utf-8", errors="replace").split("\n")
+    schema_of({"columns": {"a": {"kind": "date", "format": pattern}}})
+    for level in levels:
+        read_all([level], pattern)
 
 
 @target
@@ -295,8 +322,23 @@ def seeds() -> dict[str, dict[str, bytes]]:
         "npz_archive": {"two": _bytes(lambda file: np.savez(file, **arrays))},
         "idx": {"u1": body},
         "idx_gz": {"u1": body},
-        "csv": {"kinds": text, "tabs": text.replace(b",", b"\t"), "quoted": b'a;"b ""x"""\n1;"2\n"\n3;4\n' * 4},
+        "csv": {"kinds": text, "tabs": text.replace(b",", b"\t"), "quoted": b'a;"b ""x"""\n1;"2\n"\n3;4\n' * 4,
+            "dialect": b'sep=;\r\n# by hand\r\n"a, b";"c";\r\n' + b'"1,5";"$2";\r\n"2,25";"$1,300";\r\n' * 6},
         "csv_gz": {"kinds": gzip.compress(text)},
+        "texts": {
+            "money": b"$1,234.50\n-$3.00\n$0.25",
+            "german": b"1.234,50\n7,00\n-3,25",
+            "brackets": "(12)\n7\n12 kg\n3 \u20ac\n1e+05".encode(),
+            "moments": b"2023-10-08 19:56:00+02:00\n2023-12-03 13:32:00+01:00",
+            "written": b"Sun Oct  8 17:56:00 2023\nMon Oct  9 17:56:00 2023",
+            "rarer": b"2023-W40-7\n5 PM\n8-Oct-23\n2023-Q4\n20240519",
+        },
+        "formats": {
+            "weeks": b"%G-W%V-%u\n2023-W40-7\n2022-W53-1",
+            "hours": b"%Y-%m-%d %I %p\n2023-10-08 05 PM",
+            "locale": b"%c\nSun Oct  8 17:56:00 2023",
+            "parts": b"%-d.%-m.%y %H:%M:%S%.f%:z\n8.10.23 17:56:00.5+02:00",
+        },
         "schema": {
             "all": json.dumps(
                 {

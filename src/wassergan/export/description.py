@@ -191,8 +191,8 @@ def _table_usage(sampler: Sampler, codec: TableCodec) -> list[str]:
         "interpolated from coding.places to coding.knots, or knots[i] where it lies between edges[i-1] and edges[i], "
         "if there are edges; the option after those is a missing value; clip to coding.low and coding.high, and round "
         "to form.decimals; where form.grid is no null, numbers and dates are the nearest grid.offset + k * grid.step "
-        "within the bounds, in units of the last decimal or of form.unit; with grid.months, dates are day grid.day (-1 for "
-        "the last) of each month that is grid.first modulo grid.months, counted from January 1970",
+        "within the bounds, in units of the last decimal or of form.unit; with grid.months, dates are day grid.day (-1 "
+        "for the last) of each month that is grid.first modulo grid.months, counted from January 1970",
         "categories: option i is the level coding.frequent[i] of form.levels; the digits of the open option are a "
         "cell, the first digit the highest, which belongs to the last rare level whose coding.bounds entry is not "
         "above it",

@@ -24,6 +24,7 @@ _TIME = re.compile(
 )
 _HOUR = re.compile(r"(?<!\d)(?P<hour>\d{1,2})(?P<gap> ?)(?P<half>[AP]M|[ap]m)(?![A-Za-z])")
 _ZONE = re.compile(r"(?P<lead> ?(?:GMT|UTC)?)(?P<offset>[+-]\d\d(?::?\d\d)?)(?!\d)|(?P<named>Z| UTC| GMT)(?![A-Za-z])")
+CUT, NUMBER = "\0", "\1"  # where the time stands, and where a number does
 _UTC = ("Z", " UTC", " GMT")
 _TOKEN = re.compile(r"\d+|[A-Za-z]+|[^\dA-Za-z]+")
 _HALVES = {"AM": "%p", "PM": "%p", "am": "%P", "pm": "%P", "A.M.": "%.p", "P.M.": "%.p", "a.m.": "%.P", "p.m.": "%.P"}
@@ -344,13 +345,12 @@ def _days_of(before: str, after: str) -> list[tuple[str, str]]:
     """How the date around a time may be written: what goes before the time, and after it."""
     if not before and not after:
         return [("", "")]
-    cut = "\0"
     pieces: list[str] = []
     numbers: list[str] = []
-    for token in (*_TOKEN.findall(before), cut, *_TOKEN.findall(after)):
+    for token in (*_TOKEN.findall(before), CUT, *_TOKEN.findall(after)):
         if token.isdecimal():
             numbers.append(token)
-            pieces.append("#")
+            pieces.append(NUMBER)
         elif token.isalpha():
             piece = _word(token)
             if piece is None:
@@ -363,8 +363,8 @@ def _days_of(before: str, after: str) -> list[tuple[str, str]]:
     found = []
     for codes in _assigned(numbers, pieces):
         rest = iter(codes)
-        pattern = "".join(next(rest) if piece == "#" else piece for piece in pieces)
-        left, _, right = pattern.partition(cut)
+        pattern = "".join(next(rest) if piece == NUMBER else piece for piece in pieces)
+        left, _, right = pattern.partition(CUT)
         found.append((left, right))
     return found
 
