@@ -45,6 +45,56 @@ TWO_ARE_ONE = f"{IN_DISTRIBUTED}::test_two_processes_at_half_the_batch_are_one_a
 RESUMED = f"{IN_TRAINER}::test_2n_steps_are_n_steps_and_a_resume_and_n_steps_bit_for_bit"
 
 BUGS = (
+    # Forms of text
+    Bug(
+        "a date format that is not written back as it was",
+        "data/tables/date_finding.py",
+        "        return layout.write(micros, fixed_zone(offset) if offset is not None else zone) == text",
+        "        return bool(layout.write(micros, fixed_zone(offset) if offset is not None else zone))",
+        "data/tables/test_forms.py::test_rarer_formats",
+    ),
+    Bug(
+        "morning and evening alike",
+        "data/tables/date_texts.py",
+        '        hour = told["I"] % 12 + 12 * told["p"]',
+        '        hour = told["I"] % 12',
+        "data/tables/test_forms.py::test_formats_write_what_the_c_library_writes_and_read_it_back",
+    ),
+    Bug(
+        "draws beside the step of the values",
+        "data/tables/steps.py",
+        "        return np.asarray(count.clip(first, max(first, last)) * self.step + self.offset, np.int64)",
+        "        return values",
+        "data/tables/test_forms.py::test_draws_lie_on_the_grid_of_the_values_and_within_their_bounds",
+    ),
+    Bug(
+        "steps by accident",
+        "data/tables/steps.py",
+        "ACCIDENT_DIGITS = 6.0",
+        "ACCIDENT_DIGITS = 0.0",
+        "data/tables/test_forms.py::test_a_step_counts_where_it_is_no_accident",
+    ),
+    Bug(
+        "the rest of the file does not count for a decimal sign",
+        "data/tables/number_texts.py",
+        "    against = bool(evidence) and dress.decimal != evidence",
+        "    against = False",
+        "data/tables/test_forms.py::test_a_point_that_may_part_thousands_is_decided_by_the_rest_of_the_file_and_said",
+    ),
+    Bug(
+        "lines without end",
+        "data/tables/csv_lines.py",
+        "        line = self._text.readline(LONGEST_LINE + 1)",
+        "        line = self._text.readline()",
+        "data/tables/test_csv_dialect.py::test_lines_without_end_are_refused_before_they_take_memory",
+    ),
+    Bug(
+        "commas before semicolons",
+        "data/tables/csv_dialect.py",
+        'DELIMITERS = ("\\t", ";", "|", ",")',
+        'DELIMITERS = (",", "\\t", ";", "|")',
+        "data/tables/test_csv_dialect.py::test_a_file_comes_back_in_its_own_dialect",
+    ),
     # Penalty
     Bug(
         "one norm over the whole batch",
