@@ -288,6 +288,7 @@ def test_numbers_in_any_dress_are_found_and_written_back(
         ([".5", "-.25"], [0.5, -0.25]),
         (["   5", "  12", "1234"], [5, 12, 1234]),
         (["12.50", "3.00"], [12.5, 3]),
+        (["1.300", "2"], [1300, 2]),
     ],
 )
 def test_usual_dresses(texts: list[str], numbers: list[float]) -> None:

@@ -447,6 +447,9 @@ def _rank(way: Dressed, levels: Sequence[str], evidence: str) -> tuple[bool, boo
     """Lower is likelier: written back as it was; as the rest of the file; in English; with a fraction."""
     dress = way.dress
     changes = any(dress.wear(text) != level for text, level in zip(way.plain, levels, strict=True))
+    fractions = [text.partition(".")[2] for text in way.plain]
+    places = min(map(len, fractions))
+    changes |= any(len(each) > places and each.endswith("0") for each in fractions)  # 1.300 and 2 is no way to write
     against = bool(evidence) and dress.decimal != evidence
     return changes, against, _is_rather_grouped(way, levels), dress.decimal != ".", bool(dress.thousands)
 
