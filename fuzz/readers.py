@@ -198,8 +198,59 @@ def picture(content: bytes) -> None:
     folder.mkdir(exist_ok=True)
     for name in ("a", "b"):
         (folder / f"{name}.png").write_bytes(content)
+    (folder / "c.png").write_bytes(_plain_picture(7))  # equal pictures alone are refused
     source = open_source(str(folder), size=(4, 4), heldout=0.5)
     source.values(torch.arange(2))
+
+
+@cache
+def _plain_picture(level: int) -> bytes:
+    from PIL import Image
+
+    return _bytes(lambda file: Image.new("L", (4, 4), level).save(file, "png"))
+
+
+def labelled(content: bytes, name: str) -> None:
+    folder = FOLDER / "labelled"
+    folder.mkdir(exist_ok=True)
+    for number in range(4):
+        (folder / f"{number}.png").write_bytes(_plain_picture(number))
+    open_source(str(folder), labels=written(name, content), heldout=0.5)
+
+
+@target
+def labels_json(content: bytes) -> None:
+    labelled(content, "labels.json")
+
+
+@target
+def labels_jsonl(content: bytes) -> None:
+    labelled(content, "labels.jsonl")
+
+
+@target
+def labels_csv(content: bytes) -> None:
+    labelled(content, "labels.csv")
+
+
+@target
+def shard_label(content: bytes) -> None:
+    """What stands beside a picture in a tar file: fields, or a class where they are no JSON."""
+    path = FOLDER / "labelled.tar"
+    with tarfile.open(path, "w") as archive:
+        for number in range(4):
+            label = content if number % 2 else b'{"a": 0}'
+            for name, part in (
+                (f"{number}.png", _plain_picture(number)),
+                (f"{number}.json", label),
+                (f"{number}.cls", label),
+            ):
+                member = tarfile.TarInfo(name)
+                member.size = len(part)
+                archive.addfile(member, io.BytesIO(part))
+    with contextlib.suppress(UserError):
+        open_source(str(path), condition=["cls"], heldout=0.5)
+    open_source(str(path), condition=["a"], heldout=0.5)
 
 
 @target
@@ -301,16 +352,19 @@ def seeds() -> dict[str, dict[str, bytes]]:
     pixels = numbers.integers(0, 256, (5, 6, 3), dtype=np.uint8)
     pictures = {
         suffix: _bytes(lambda file, suffix=suffix: Image.fromarray(pixels).save(file, suffix))
-        for suffix in ("png", "jpeg", "webp")
+        for suffix in ("png", "jpeg", "webp", "bmp", "tiff", "gif")
     }
+    pictures["deep"] = _bytes(lambda file: Image.fromarray(pixels[..., 0].astype(np.uint16) * 16).save(file, "png"))
+    rows = [f'{{"file_name": "{number}.png", "label": {number % 2}}}' for number in range(4)]
     body = struct.pack(">HBBIII", 0, 8, 3, 12, 2, 2) + arrays["u1"].tobytes()
 
     def tar(file: io.BytesIO) -> None:
         with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
             for name in ("one.png", "two.png", "ü" * 70 + ".png"):
                 member = tarfile.TarInfo(name)
-                member.size = len(pictures["png"])
-                archive.addfile(member, io.BytesIO(pictures["png"]))
+                kind = "webp" if name == "two.png" else "jpeg" if name == "one.png" else "png"
+                member.size = len(pictures[kind])
+                archive.addfile(member, io.BytesIO(pictures[kind]))
 
     whole, opened_part, pickled, exported, described = _run_files()
     workbook = _bytes(lambda file: _write_excel(frame, file))
@@ -361,6 +415,14 @@ def seeds() -> dict[str, dict[str, bytes]]:
         "excel": {"kinds": workbook},
         "excel_sheet": {"kinds": cells},
         "picture": pictures,
+        "labels_json": {
+            "stylegan": b'{"labels": [["0.png", 1], ["3.png", 0], ["2.png", 1], ["1.png", 0]]}',
+            "vectors": b'[["0.png", [0, 1]], ["3.png", [1, 0]], ["2.png", [1, 0]], ["1.png", [0, 1]]]',
+            "names": b'{"0.png": "a", "3.png": "b", "2.png": "a", "1.png": "b"}',
+        },
+        "labels_jsonl": {"four": "\n".join(rows).encode()},
+        "labels_csv": {"four": b"f,label\n3.png,a\n1.png,b\n0.png,b\n2.png,a\n"},
+        "shard_label": {"field": b'{"a": 1, "b": [2]}', "text": b'{"a": "x"}'},
         "shard": {"three": _bytes(tar)},
         "checkpoint": {"opened": pickled},
         "checkpoint_file": {"run": whole, "opened": opened_part},

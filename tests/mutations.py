@@ -1606,6 +1606,77 @@ BUGS = (
         "pass",
         "test_estimator.py::test_a_fit_and_a_draw_leave_torch_as_it_was",
     ),
+    # Pictures and labels
+    Bug(
+        "labels joined by position though the table names the files",
+        "data/joining.py",
+        "if chosen is None or not _names_files(chosen):",
+        "if True:",
+        "data/test_joining.py::test_names_join_in_any_order_and_dress",
+    ),
+    Bug(
+        "a name of several files goes to one of them",
+        "data/joining.py",
+        "    if several:\n",
+        "    if False:\n",
+        "data/test_joining.py::test_names_of_several_files_are_refused",
+    ),
+    Bug(
+        "hidden files taken for data",
+        "data/tree.py",
+        "if is_hidden(entry.name) or is_left_by_system(entry.name):",
+        "if is_left_by_system(entry.name):",
+        "data/test_tree.py::test_what_is_no_data_is_counted_and_named",
+    ),
+    Bug(
+        "a run trains on its own grids",
+        "data/tree.py",
+        "elif is_run_folder(Path(entry.path)):",
+        "elif False:",
+        "cli/test_pictures.py::test_training_in_the_folder_of_the_pictures_again_and_again",
+    ),
+    Bug(
+        "links walked in circles",
+        "data/tree.py",
+        "if (status.st_dev, status.st_ino) in self._entered:",
+        "if len(prefix) > 200:",
+        "data/test_tree.py::test_links_are_followed_once_and_never_in_circles",
+    ),
+    Bug(
+        "a class held out whole",
+        "data/source.py",
+        "    return split.holding_out(torch.from_numpy(heldout)) if swapped else split",
+        "    return split",
+        "data/test_labels.py::test_no_class_is_held_out_whole_and_few_rows_move",
+    ),
+    Bug(
+        "a condition that never varies",
+        "data/tables/source.py",
+        "        if not _varies(column):\n",
+        "        if False:\n",
+        "data/test_labels.py::test_a_condition_that_never_varies_is_refused",
+    ),
+    Bug(
+        "twelve bits in sixteen become four",
+        "data/images.py",
+        "bits = options.bits or max(header.bits for header in headers)",
+        "bits = 8",
+        "data/test_decoding.py::test_twelve_bits_in_sixteen_keep_every_level",
+    ),
+    Bug(
+        "a shard's keys end at the last dot of a name",
+        "data/shards.py",
+        "last.split('.', 1)[0]",
+        "last.rsplit('.', 1)[0]",
+        "data/test_shards.py::test_labels_of_shards_are_members_fields_and_folders",
+    ),
+    Bug(
+        "what was said of the data is forgotten",
+        "keeping.py",
+        '"notes": list(source.notes),',
+        '"notes": [],',
+        "cli/test_notes.py::test_a_run_keeps_what_was_said_of_its_data",
+    ),
 )
 
 
