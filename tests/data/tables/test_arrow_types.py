@@ -24,8 +24,8 @@ def gaps(values: Any) -> list[Any]:
     return [None if row % 7 == 0 else value for row, value in enumerate(values)]
 
 
-def ticks(count: int, kind: Any, *, step: int = 1) -> Any:
-    return pa.array(gaps((R.integers(0, count, ROWS) * step).tolist()), pa.int64()).cast(kind)
+def ticks(count: int, kind: Any, *, step: int = 1, start: int = 0) -> Any:
+    return pa.array(gaps((start + R.integers(0, count, ROWS) * step).tolist()), pa.int64()).cast(kind)
 
 
 COLUMNS: dict[str, Callable[[], Any]] = {
@@ -35,6 +35,9 @@ COLUMNS: dict[str, Callable[[], Any]] = {
     "date64": lambda: pa.array(WHOLE.astype("int32")).cast("date32").cast("date64"),
     "seconds in a zone": lambda: ticks(10**9, pa.timestamp("s", tz="Europe/Berlin")),
     "nanoseconds in UTC": lambda: ticks(10**9, pa.timestamp("ns", tz="UTC"), step=10**6),
+    "an hour that comes twice": lambda: ticks(
+        10_800, pa.timestamp("ns", "America/New_York"), step=10**9, start=1035694800 * 10**9
+    ),
     "time32": lambda: pa.array(gaps(R.integers(0, 86_400, ROWS).tolist()), pa.int32()).cast(pa.time32("s")),
     "time64": lambda: ticks(86_400 * 10**6, pa.time64("us")),
     "duration in ms": lambda: ticks(10**6, pa.duration("ms")),

@@ -103,16 +103,13 @@ def _durations(name: str, array: Any) -> AnyColumn:
 
 
 def _moments(name: str, array: Any) -> TypedColumn:
-    import pyarrow
-    from pyarrow import compute
-
-    kind = array.type
-    if kind.unit == "ns":  # dates and times are told apart to the microsecond
-        coarse = pyarrow.timestamp("us", kind.tz)
-        array = compute.floor_temporal(array, unit="microsecond").cast(coarse, safe=False)
-    return TypedColumn(
-        name, "date", _floats(array.cast("int64")), unit=MICROSECONDS.get(kind.unit, 1), zone=kind.tz or ""
-    )
+    kind, ticks = array.type, array.cast("int64")
+    if kind.unit != "ns":
+        return TypedColumn(name, "date", _floats(ticks), unit=MICROSECONDS[kind.unit], zone=kind.tz or "")
+    # Dates and times are told apart to the microsecond. Arrow would floor local times, of which some are two moments.
+    micro = (ticks.fill_null(0).to_numpy(zero_copy_only=False) // 1000).astype(np.float64)
+    micro[array.is_null().to_numpy(zero_copy_only=False)] = np.nan
+    return TypedColumn(name, "date", micro, zone=kind.tz or "")
 
 
 def _times(array: Any) -> Any:
