@@ -1677,6 +1677,56 @@ BUGS = (
         '"notes": [],',
         "cli/test_notes.py::test_a_run_keeps_what_was_said_of_its_data",
     ),
+    # What goes in comes back
+    Bug(
+        "text that looks like numbers comes back in the type that it looks like",
+        "data/tables/arrowvalues.py",
+        "    if is_text(kind):\n        return pyarrow.array(form.texts",
+        "    if False:\n        return pyarrow.array(form.texts",
+        "data/tables/test_arrow_types.py::test_columns_come_back_in_their_own_type",
+    ),
+    Bug(
+        "whole numbers of 64 bits by way of float64",
+        "data/tables/infer.py",
+        "exact = raw.values if raw.exact is None else raw.exact",
+        "exact = raw.values",
+        "data/tables/test_arrow_types.py::test_columns_come_back_in_their_own_type",
+    ),
+    Bug(
+        "NaN and nothing are one",
+        "data/tables/arrowvalues.py",
+        'if column.missing == "NaN" and pyarrow.types.is_floating(kind):',
+        "if False:",
+        "data/tables/test_arrow_types.py::test_columns_come_back_in_their_own_type",
+    ),
+    Bug(
+        "objects of Python come back as objects of pandas",
+        "data/tables/pandasframe.py",
+        "return pandas.Series(_python_values(array, state), dtype=object)",
+        "return array.to_pandas().astype(object)",
+        "data/tables/test_pandas_types.py::test_columns_come_back_in_their_own_type",
+    ),
+    Bug(
+        "the round trip looks at no text",
+        "data/tables/roundtrip.py",
+        "            if _same(old, new):\n",
+        "            if True:\n",
+        "data/tables/test_roundtrip.py::test_nanoseconds_are_cut_and_said",
+    ),
+    Bug(
+        "the round trip does not go by model space",
+        "data/tables/roundtrip.py",
+        "    trip.check_coded(rows, some[np.isin(some, train)])\n",
+        "",
+        "data/tables/test_roundtrip.py::test_damage_on_any_leg_of_the_way_is_found",
+    ),
+    Bug(
+        "cells of a workbook that say an error are text",
+        "data/excel.py",
+        "values = [None if wrong else value for value, wrong in cells]",
+        "values = [value for value, wrong in cells]",
+        "data/test_excel.py::test_errors_count_as_missing_and_are_told",
+    ),
 )
 
 

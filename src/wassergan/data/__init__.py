@@ -17,7 +17,7 @@ from wassergan.data.folders import PICTURE_SUFFIXES, holds_any, is_pattern, is_s
 from wassergan.data.frames import FrameContainer
 from wassergan.data.idx import is_idx, read_idx
 from wassergan.data.labels import LABEL, frame_beside, label_table
-from wassergan.data.likeness import Likeness, as_array
+from wassergan.data.likeness import Likeness, as_array, index_words
 from wassergan.data.naming import FOLDER, tables_under
 from wassergan.data.source import Batch, Conditions, Context, Source, random_positions, spread_positions
 from wassergan.data.tables import (
@@ -227,6 +227,8 @@ class _Opening:
         if self.missing or self.channels:
             raise UserError("missing and channels are for arrays", found="a DataFrame", mend="leave them out")
         likeness = Likeness.of(data)
+        if index := index_words(data):
+            self.report(f"Left out the index of the DataFrame: {index}. reset_index() makes it a column.")
         return frame_source(
             data,
             schema=self._said,

@@ -112,6 +112,17 @@ def column_names(frame: Any) -> list[str]:
     return [str(each) for each in getattr(frame, "column_names", frame.columns)]
 
 
+def index_words(frame: Any) -> str:
+    """What a row index of pandas holds, if it is more than row numbers; else nothing."""
+    index = getattr(frame, "index", None)
+    if index is None or not hasattr(frame, "iloc"):
+        return ""
+    names = [str(name) for name in index.names if name is not None]
+    return ", ".join(names) or (
+        "" if getattr(index.dtype, "kind", "O") in "iu" else f"values such as {index[0]!r}"[:80]
+    )
+
+
 def as_array(tensor: torch.Tensor) -> NDArray[Any]:
     """A tensor of any type and place as an array; NumPy has no bfloat16."""
     there = tensor.detach().cpu()

@@ -157,3 +157,16 @@ def test_other_labels_are_refused(labels: list[Any]) -> None:
     frame.columns = labels
     with pytest.raises(UserError, match="named by text or whole numbers|columns of the same name"):
         open_source(frame)
+
+
+def test_an_index_that_holds_something_is_left_out_with_a_word() -> None:
+    frame = pandas.DataFrame({"a": WHOLE % 3, "b": WHOLE})
+    for index, told in (
+        (frame.index, []),
+        (frame.index[::-1], []),
+        (pandas.Index(WHOLE, name="patient"), ["patient"]),
+        (pandas.DatetimeIndex(DAYS), ["values such as Timestamp"]),
+    ):
+        said: list[str] = []
+        open_source(frame.set_axis(index), report=said.append)
+        assert len(said) == len(told) and all(f"the index of the DataFrame: {word}" in said[0] for word in told)
