@@ -32,6 +32,7 @@ def info(target: str, schema: str | None, sheet: str | None, layout: str, as_jso
     if as_json:
         click.echo(json.dumps(facts))
         return
+    rules = facts.pop("proposed_rules", [])
     settings, table, notes = facts.pop("settings", {}), facts.pop("table", []), facts.pop("notes", [])
     if table:
         del facts["columns"]
@@ -44,6 +45,12 @@ def info(target: str, schema: str | None, sheet: str | None, layout: str, as_jso
             click.echo(f"  {name:<18} {_shown(value)}")
     for line in _aligned([list(_column_words(column)) for column in table]):
         click.echo(f"  {line}")
+    if rules:
+        click.echo('These rules hold in every row; none is kept unless a --schema file asks for it:\n  "rules": [')
+        for number, each in enumerate(rules, 1):
+            comma = "," * (number < len(rules))
+            click.echo(f"    {json.dumps(each['rule'], ensure_ascii=False)}{comma}")
+        click.echo(f"  ]  (each in {min(each['rows'] for each in rules)} rows or more)")
 
 
 def _column_words(column: dict[str, Any]) -> tuple[str, ...]:
@@ -78,8 +85,21 @@ def _data_facts(target: str, schema: str | None, sheet: str | None, layout: str)
         "notes": list(source.notes),
         **({"columns": list(source.columns)} if source.columns else {}),
         **({"table": column_facts(source)} if source.kind == "table" else {}),
+        **_rule_facts(source),
         **({"round trip": source.round_trip.words()} if source.round_trip else {}),
     }
+
+
+def _rule_facts(source: Any) -> dict[str, Any]:
+    """Rules that hold in a table, and are not asked for."""
+    import torch
+
+    from wassergan.data import proposed_rules
+
+    if source.kind != "table":
+        return {}
+    found = proposed_rules(source.codec, source.values(torch.arange(len(source))).numpy())
+    return {"proposed_rules": found} if found else {}
 
 
 def _shown(value: Any) -> str:

@@ -324,3 +324,20 @@ def test_runs_without_rules_are_coded_as_before(tmp_path: Path) -> None:
     assert isinstance(again, TableCodec) and again.rules is None
     rows = source.values(torch.arange(len(source)))
     assert torch.equal(again.encode(rows), source.codec.encode(rows))
+
+
+def test_rules_that_hold_are_proposed_and_no_others(tmp_path: Path) -> None:
+    from wassergan.data import proposed_rules
+
+    source = open_source(written(tmp_path / "a.csv", PEOPLE))
+    rows = source.values(torch.arange(len(source))).numpy()
+    found = {each["rule"] for each in proposed_rules(source.codec, rows)}
+    assert {"low < mid", "start <= end", "days = end - start", "country, cur", "amount = quantity * each"} <= found
+    assert "born = 2024 - age" in found or "age = 2024 - born" in found
+    open_source(tmp_path / "a.csv", schema=schema_of({"rules": sorted(found)[:3]}))
+    alone = [
+        {"x": str(RNG.integers(0, 99)), "y": str(RNG.integers(200, 299)), "s": str(RNG.choice(["a", "b"]))}
+        for _ in range(200)
+    ]
+    source = open_source(written(tmp_path / "b.csv", alone))
+    assert proposed_rules(source.codec, source.values(torch.arange(200)).numpy()) == []

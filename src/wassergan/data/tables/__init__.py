@@ -11,6 +11,7 @@ from wassergan.data.tables.context import ColumnConditions
 from wassergan.data.tables.csvfile import is_csv, read_csv
 from wassergan.data.tables.raw import MOST_CLASSES, AnyColumn, RawTable, TextColumn, TypedColumn, raw_array, raw_texts
 from wassergan.data.tables.reading import encode_table, rows_like
+from wassergan.data.tables.rules.proposals import proposed_rules
 from wassergan.data.tables.schema import Schema, read_schema, schema_of
 from wassergan.data.tables.source import column_facts, context_of, table_source
 from wassergan.data.tables.wanted import fix, read_wanted
@@ -38,6 +39,7 @@ __all__ = [
     "frame_source",
     "is_csv",
     "is_frame",
+    "proposed_rules",
     "raw_array",
     "raw_of_arrow",
     "raw_texts",
