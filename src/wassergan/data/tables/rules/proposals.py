@@ -64,8 +64,11 @@ def _computed(names: list[str], columns: Mapping[str, Values], kinds: Mapping[st
     numbers = [name for name in names if not isinstance(kinds[name].form, DateForm)]
     dates = [name for name in names if isinstance(kinds[name].form, DateForm) and not kinds[name].form.of_day]  # type: ignore[union-attr]
     worth = {name: _worth(kinds[name], columns[name]) for name in names}
-    for target in numbers:
-        half = _half_step(kinds[target])
+    related: set[frozenset[str]] = set()
+    for target, exact in [*((name, True) for name in numbers), *((name, False) for name in numbers)]:
+        half = 0.0 if exact else _half_step(kinds[target])
+        if target in done:
+            continue
         own = worth[target]
         if len(np.unique(own[~np.isnan(own)])) < FEWEST_DIFFERENT:
             continue
@@ -75,11 +78,14 @@ def _computed(names: list[str], columns: Mapping[str, Values], kinds: Mapping[st
             for name in used:
                 there &= ~np.isnan(worth[name])
             some = np.flatnonzero(there)[:LOOKED_AT]
+            if frozenset((target, *used)) in related:
+                continue
             if there.sum() < FEWEST_ROWS or not _equal(value(some), own[some], half):
                 continue
             rows = np.flatnonzero(there)
             if _equal(value(rows), own[rows], half):
                 done.add(target)
+                related.add(frozenset((target, *used)))
                 yield (target, *used), f"{_name(target)} = {text}", len(rows)
                 break
 
