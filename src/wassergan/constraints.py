@@ -306,6 +306,11 @@ class SpectralNormalisation(Constraint):
         advance_spectral_norms(critic)
 
 
+_NOT_HELD: tuple[type[nn.Module], ...] = (nn.Conv1d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.PReLU, nn.RReLU)
+_NOT_HELD += (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+_NOT_HELD += (nn.AlphaDropout, nn.FeatureAlphaDropout)
+
+
 class OrthogonalWeights(Constraint):
     """Linear layers with orthonormal rows or columns, convolutions of norm at most 1; `certify` proves the constant.
 
@@ -321,6 +326,12 @@ class OrthogonalWeights(Constraint):
 
     def prepare(self, critic: nn.Module) -> None:
         """Parametrise the layers, then prove the constant: a layer without a bound is refused before training."""
+        refuse_layers(
+            critic,
+            _NOT_HELD,
+            why="has a slope that training moves and orthogonal weights do not hold",
+            mend="use linear and two-dimensional convolution layers with activations of fixed slope",
+        )
         certify(critic)
         self.parametrise(critic)
         if not any(isinstance(module, Orthogonal) for module in critic.modules()):

@@ -65,7 +65,7 @@ def test_batches_are_what_single_samples_are():
     generator = torch.Generator().manual_seed(0)
     x, y = (torch.randn(2, 3, k, generator=generator).double() for k in (5, 7))
     a = torch.rand(2, 3, 5, generator=generator).double()
-    batch = wasserstein_line(x, y, p=2, x_weights=a, normalize=True)
+    batch = wasserstein_line(x, y, p=2, x_weights=a, normalize=True, axis=-1)
     for i in range(2):
         for j in range(3):
             one = wasserstein_line(x[i, j], y[i, j], p=2, x_weights=a[i, j], normalize=True)
@@ -108,6 +108,6 @@ def test_samples_that_do_not_fit_are_refused():
     with pytest.raises(UserError, match=r"y must be finite: nan at \[1\]"):
         wasserstein_line(np.zeros(1), np.array([0, np.nan]))
     with pytest.raises(UserError, match="same leading axes and device"):
-        wasserstein_line(np.zeros((2, 3)), np.zeros((3, 3)))
+        wasserstein_line(np.zeros((2, 3)), np.zeros((3, 3)), axis=-1)
     with pytest.raises(UserError, match="The distance overflows"):
         wasserstein_line(np.array([1.7e308]), np.array([-1.7e308]))

@@ -52,7 +52,7 @@ def test_certified_in_float64_where_power_iteration_would_be_short() -> None:
 
 
 @pytest.mark.parametrize(
-    "layer", [nn.SiLU(), nn.GELU(), nn.ELU(2.0), nn.Softplus(), nn.Tanh(), nn.Sigmoid(), nn.ReLU()]
+    "layer", [nn.SiLU(), nn.GELU(), nn.ELU(2.0), nn.Softplus(threshold=40), nn.Tanh(), nn.Sigmoid(), nn.ReLU()]
 )
 def test_activations_are_no_steeper_than_said_and_nearly_as_steep(layer: nn.Module) -> None:
     points = torch.linspace(-8, 8, 160_001, dtype=torch.float64).requires_grad_()
@@ -84,8 +84,6 @@ def test_mean_pooling_of_tiles() -> None:
     basis = torch.eye(16, dtype=torch.float64).view(16, 1, 4, 4)
     exact = torch.linalg.matrix_norm(pooling(basis).flatten(1), ord=2).item()
     assert certify(pooling).constant == pytest.approx(exact)
-    with pytest.raises(UserError, match=r"AvgPool2d: only pooling of whole, disjoint tiles has a bound"):
-        certify(nn.AvgPool2d(3, stride=2))
 
 
 class Doubling(nn.Linear):
@@ -94,7 +92,7 @@ class Doubling(nn.Linear):
 
 
 @pytest.mark.parametrize(
-    "layer", [nn.LayerNorm(3), nn.BatchNorm1d(3), nn.Dropout(), nn.Bilinear(2, 2, 1), Doubling(3, 3), nn.Module()]
+    "layer", [nn.LayerNorm(3), nn.Hardshrink(), nn.Conv3d(1, 1, 3), nn.Bilinear(2, 2, 1), Doubling(3, 3), nn.Module()]
 )
 def test_what_cannot_be_bounded_is_refused_by_name(layer: nn.Module) -> None:
     critic = nn.Sequential(nn.Linear(3, 3), nn.Sequential(nn.ReLU(), layer))
@@ -105,11 +103,6 @@ def test_what_cannot_be_bounded_is_refused_by_name(layer: nn.Module) -> None:
 def test_weights_that_are_not_finite_are_refused() -> None:
     with pytest.raises(UserError, match="Linear has no bound: weights that are not finite"):
         certify(scaled([[float("inf")]]))
-
-
-def test_padding_that_repeats_pixels_is_refused_with_the_layer() -> None:
-    with pytest.raises(UserError, match=r"Layer '0' \(Conv2d\): Only convolutions with zero padding.*'reflect'"):
-        certify(nn.Sequential(nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect")))
 
 
 @pytest.mark.parametrize("method", ["qr", "cayley", "exponential"])
@@ -172,6 +165,8 @@ def test_networks_with_known_chains_are_certified_and_the_residual_one_is_refuse
     ("layer", "message"),
     [
         (nn.LayerNorm(5), r"Layer '1' \(LayerNorm\) cannot be bounded"),
+        (nn.PReLU(), r"PReLU \(layer '1'\) in the critic has a slope that training moves"),
+        (nn.Dropout().eval(), r"Dropout \(layer '1'\) in the critic has a slope that training moves"),
         (nn.SiLU(), r"The critic is not 1-Lipschitz with orthogonal weights: a constant of 1\.1"),
     ],
 )

@@ -1,37 +1,18 @@
 """What every distance asks of its input: clouds of points and weights, checked and brought to tensors."""
 
-import warnings
-from typing import Any
+import math
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from wassergan.distances.arrays import Array as Array
+from wassergan.distances.arrays import as_tensor as as_tensor
 from wassergan.errors import UserError
-
-Array = Tensor | npt.NDArray[Any]
 
 
 def _sum_tolerance(dtype: torch.dtype) -> float:
     """How far from one a sum of weights may be by rounding; half precisions hold two digits."""
     return max(1e-6, 4 * torch.finfo(dtype).eps)
-
-
-def as_tensor(array: Array, *, name: str) -> Tensor:
-    """The tensor that shares memory with `array`, floating; integers and booleans become float64."""
-    if isinstance(array, np.ndarray):
-        if array.dtype.kind not in "fiub":
-            raise UserError(f"{name} must hold numbers", found=f"dtype {array.dtype}")
-        with warnings.catch_warnings():
-            # A read-only memory map is welcome: nothing in this package writes to its input.
-            warnings.filterwarnings("ignore", message="The given NumPy array is not writ")
-            array = torch.from_numpy(np.asarray(array))
-    if not isinstance(array, Tensor):
-        raise UserError(f"{name} must be a NumPy array or a torch tensor", found=type(array).__name__)
-    if array.is_complex():
-        raise UserError(f"{name} must hold real numbers", found=str(array.dtype))
-    return array if array.is_floating_point() else array.double()
 
 
 def check_finite(values: Tensor, *, name: str) -> None:
@@ -92,12 +73,22 @@ def as_law(weights: Tensor, *, name: str, normalize: bool) -> Tensor:
     if (weights < 0).any():
         where = tuple(int(i) for i in (weights < 0).nonzero()[0])
         raise UserError(f"{name} must not be negative", found=f"{weights[where].item()} at {list(where)}")
-    total = weights.sum(-1, keepdim=True)
-    if (total == 0).any():
+    if not (weights > 0).any(-1).all():
         raise UserError(f"{name} must not all be zero", mend="give at least one point a positive weight")
-    if not torch.isfinite(total).all():
-        raise UserError(f"{name} must have a finite sum", found="an overflow", mend="divide by the largest")
+    total = exact_totals(weights, name=name)
     if not normalize and (total - 1).abs().max() > tolerance:
         worst = total.flatten()[(total - 1).abs().argmax()].item()
         raise UserError(f"{name} must sum to one", found=f"a sum of {worst:.9g}", mend="pass normalize=True")
+    if weights.requires_grad:
+        total = total + weights.sum(-1, keepdim=True) - weights.detach().sum(-1, keepdim=True)
     return weights / total
+
+
+def exact_totals(weights: Tensor, *, name: str) -> Tensor:
+    """Sums along the last axis, rounded once and so whatever the order, shape (..., 1); without a graph."""
+    rows = weights.detach().cpu().reshape(-1, weights.shape[-1])
+    try:
+        sums = [math.fsum(row.tolist()) for row in rows]
+    except OverflowError:
+        raise UserError(f"{name} must have a finite sum", found="an overflow", mend="divide by the largest") from None
+    return torch.tensor(sums, dtype=torch.float64).reshape(*weights.shape[:-1], 1).to(weights.device)

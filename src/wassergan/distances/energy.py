@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from wassergan.distances.checks import Array
+from wassergan.distances.arrays import Array
+from wassergan.distances.masses import grouped
 from wassergan.distances.problem import check_pair
 from wassergan.errors import UserError
 
@@ -37,20 +38,40 @@ def energy_distance(
         UserError: what was given is no pair of weighted samples, or the distances overflow.
     """
     left, right, a, b = check_pair(x, y, x_weights, y_weights, normalize)
-    across, within_x = _mean_distance(left, right, a, b), _mean_distance(left, left, a, a)
-    squared = 2 * across - within_x - _mean_distance(right, right, b, b)
-    if not torch.isfinite(squared):
+    points, mass = _difference(left.detach(), right.detach(), a.detach(), b.detach())
+    still = -_potential(points, points, mass) @ mass if len(points) else points.new_zeros(())
+    if not torch.isfinite(still):
         raise UserError("The distance overflows", mend="rescale the points")
     # Rounding alone can make it negative; and √ has no slope at 0.
-    positive = squared > 0
-    return torch.where(positive, torch.where(positive, squared, 1.0).sqrt(), 0.0)
+    if still <= 0:
+        return 0.0 * (left[0, 0] + a[0] + b[0] + right[0, 0]) if _moves(left, right, a, b) else torch.zeros_like(still)
+    if not _moves(left, right, a, b):
+        return still.sqrt()
+    # D² is a quadratic form in P - Q: its derivative is twice that of the form with one side held still.
+    half = -_potential(left, points, mass) @ a + _potential(right, points, mass) @ b
+    return (still + 2 * (half - half.detach())).sqrt()
 
 
-def _mean_distance(x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    step = max(1, _BLOCK // len(y))
-    total = torch.zeros((), dtype=torch.float64, device=x.device)
-    for start in range(0, len(x), step):
-        # Direct differences: the product formula loses the digits of near points.
-        apart = torch.cdist(x[start : start + step], y, compute_mode="donot_use_mm_for_euclid_dist")
-        total = total + a[start : start + step] @ apart @ b
-    return total
+def _moves(*tensors: Tensor) -> bool:
+    return any(each.requires_grad for each in tensors)
+
+
+def _difference(x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """P - Q as points (k, d) and masses (k,) that are not 0: where both laws agree nothing is left to round."""
+    used_x, used_y = a > 0, b > 0
+    points, place = torch.unique(torch.cat([x[used_x], y[used_y]]), dim=0, return_inverse=True)
+    here, there = place[: int(used_x.sum())].cpu(), place[int(used_x.sum()) :].cpu()
+    mass = grouped(here, a[used_x].cpu(), len(points)) - grouped(there, b[used_y].cpu(), len(points))
+    # Masses carry the rounding of one division and of one sum.
+    size = grouped(here, a[used_x].cpu(), len(points))
+    mass = torch.where(mass.abs() <= 4 * torch.finfo(torch.float64).eps * size, 0.0, mass).to(points.device)
+    return points[mass != 0], mass[mass != 0]
+
+
+def _potential(x: Tensor, points: Tensor, mass: Tensor) -> Tensor:
+    """Σ_k mass_k ‖x_i - points_k‖, shape (n,), block by block."""
+    # Direct differences: the product formula loses the digits of near points.
+    step = max(1, _BLOCK // len(points))
+    return torch.cat(
+        [torch.cdist(part, points, compute_mode="donot_use_mm_for_euclid_dist") @ mass for part in x.split(step)]
+    )

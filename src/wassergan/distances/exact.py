@@ -1,5 +1,6 @@
 """Exact optimal transport, handed over with the certificate that it is."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,8 +8,10 @@ import torch
 from torch import Tensor
 
 from wassergan.distances.cells import Cells, c_transform, distances
+from wassergan.distances.arguments import tolerance_of, whole
 from wassergan.distances.checks import Array, as_tensor, as_weights, check_finite
-from wassergan.distances.line import monotone_coupling
+from wassergan.distances.line import line_bound, monotone_coupling
+from wassergan.distances.masses import cumulative, grouped
 from wassergan.distances.problem import Problem, Side, check_pair, pose
 from wassergan.distances.refine import Bounds, Pace, lower_bound, refine, upper_bound
 from wassergan.distances.simplex import DEFAULT_ITERATIONS, Flow, Vector, solve_dense
@@ -18,6 +21,8 @@ _EPS = float(np.finfo(np.float64).eps)
 _BLOCK = 2**18  # entries of a cost matrix looked at together
 # Pairs up to which the full matrix is solved at once: faster there than column generation.
 _DENSE_PAIRS, _DENSE_PAIRS_LOW_DIM, _LOW_DIM = 400_000, 4_200_000, 8
+_FAR = 1e8  # points so many typical distances apart share no digits worth having
+_SQUARES, _TINY, _LARGEST = 1e150, 1e-300, float(np.finfo(np.float64).max)
 _FALLBACK_PAIRS = 25_000_000  # pairs up to which a full matrix may be formed should column generation stall
 
 
@@ -80,7 +85,7 @@ def exact_w1(
     """Wasserstein-1 distance of two weighted samples for the Euclidean metric, exact.
 
     W1 = min over couplings π of Σ π_ij ‖x_i - y_j‖ = max of Σ a_i f_i + Σ b_j g_j, f_i + g_j ≤ ‖x_i - y_j‖.
-    Large problems never hold the cost matrix: their memory is O(n + m), see `refine`.
+    Large problems never hold the cost matrix: their memory is O(n + m), see `refine`. On the line sorting solves it.
 
     Args:
         x: points, shape (n, d).
@@ -95,15 +100,22 @@ def exact_w1(
         UserError: what was given is no pair of weighted samples, or the distances overflow.
         WorkError: the solver stopped early, or its answer could not be certified within the tolerance.
     """
+    tolerance, max_iterations = tolerance_of(tolerance), whole(max_iterations, name="max_iterations", least=1)
     left, right, a, b = check_pair(x, y, x_weights, y_weights, normalize)
     dense = len(left) * len(right) <= (_DENSE_PAIRS_LOW_DIM if left.shape[1] <= _LOW_DIM else _DENSE_PAIRS)
     rng = torch.Generator().manual_seed(0)  # orders points and picks coarse samples: it moves the time, not the answer
     problem = pose(left, right, a, b, rng=rng if dense else None)
-    best = _dense(problem, tolerance, max_iterations) if dense else _closed(problem, tolerance, max_iterations, rng)
+    best: Bounds | _Certified
+    if problem.dim == 1:
+        best = _sorted(problem)
+    elif dense:
+        best = _dense(problem, tolerance, max_iterations)
+    else:
+        best = _closed(problem, tolerance, max_iterations, rng)
     plan = _unfolded(problem, best.plan, a, b)
     costs = distances(left[plan.rows] / problem.scale, right[plan.cols] / problem.scale) * problem.scale
     f, g = (t.to(left.device) * problem.scale for t in _everywhere(problem, best, left, right))
-    return _transport(costs, best.lower * problem.scale, best.upper * problem.scale, plan, (f, g), (a, b))
+    return _transport(costs, *problem.outside(best.lower, best.upper), plan, (f, g), (a, b))
 
 
 def exact_transport(
@@ -129,6 +141,7 @@ def exact_transport(
         UserError: the costs are not finite, or the weights are no weights.
         WorkError: the solver stopped early, or its answer could not be certified within the tolerance.
     """
+    tolerance, max_iterations = tolerance_of(tolerance), whole(max_iterations, name="max_iterations", least=1)
     costs = as_tensor(cost, name="cost")
     if costs.ndim != 2 or 0 in costs.shape:
         raise UserError("cost must have shape (n, m), both at least one", found=f"shape {tuple(costs.shape)}")
@@ -184,49 +197,79 @@ def _dense(problem: Problem, tolerance: float, iterations: int) -> _Certified:
     return best
 
 
+def _sorted(problem: Problem) -> _Certified:
+    """On the line: the monotone coupling, and potentials of slope ±1 where one distribution function is above."""
+    x, i = problem.x.cells.points[:, 0].sort()
+    y, j = problem.y.cells.points[:, 0].sort()
+    a, b = problem.x.mass[i], problem.y.mass[j]
+    rows, cols, mass = monotone_coupling(a, b)
+    used = mass > 0
+    flow = Flow(i[rows[used]].numpy(), j[cols[used]].numpy(), mass[used].numpy(), np.zeros(0), np.zeros(0))
+    points, order = torch.cat([x, y]).sort(stable=True)
+    above = cumulative(torch.cat([a, -b])[order])
+    heights = torch.cat([points.new_zeros(1), (-above[:-1].sign() * points.diff()).cumsum(0)])
+    values = torch.empty_like(heights).index_copy_(0, order, heights)
+    f = torch.empty_like(x).index_copy_(0, i, values[: len(x)])
+    g = torch.empty_like(y).index_copy_(0, j, -values[len(x) :])
+    return _Certified(flow, f, g, line_bound(x, y, a, b), upper_bound(problem, flow))
+
+
 def _rounding(problem: Problem) -> float:
-    """By how much the bounds of an optimal plan and optimal potentials may miss each other."""
-    return 4 * (problem.dim + 64) * _EPS * problem.diameter
+    """By how much the bounds of an optimal plan and optimal potentials may miss each other.
+
+    A few points far beyond all others take the digits that the others' potentials need: then the width that rounding
+    leaves is no excuse any more.
+    """
+    reach = min(problem.diameter, _FAR * problem.typical) if problem.typical > 0 else problem.diameter
+    return 4 * (problem.dim + 64) * _EPS * reach
 
 
 def _apart(problem: Problem, bounds: Bounds | _Certified) -> WorkError:
+    lost = problem.typical > 0 and problem.diameter > _FAR * problem.typical
+    far = ", and some points lie so far beyond the others that their potentials cannot be trusted" if lost else ""
     return WorkError(
         "The bounds on W1 did not meet within the tolerance",
-        found=f"[{bounds.lower * problem.scale:.12g}, {bounds.upper * problem.scale:.12g}]",
-        mend="loosen the tolerance",
+        found=f"[{bounds.lower * problem.scale:.12g}, {bounds.upper * problem.scale:.12g}]{far}",
+        mend="leave those points out, or loosen the tolerance" if lost else "loosen the tolerance",
     )
 
 
 def _certified(cost: Tensor, a: Tensor, b: Tensor, tolerance: float, iterations: int) -> _Certified:
-    """An optimal plan over a full matrix and its potentials, with the bounds that they give."""
-    flow, f, g = _optimum(cost, a, b, iterations)
-    size = _largest(cost)
-    lower, upper = _interval(cost.numpy(), size, a.numpy(), b.numpy(), flow, f.numpy(), g.numpy())
+    """An optimal plan over a full matrix and its potentials, with the bounds that they give.
+
+    Rows and columns without weight see none of it: they take the potentials that the others leave them.
+    """
+    i, j = a.nonzero().flatten(), b.nonzero().flatten()
+    full = len(i) == len(a) and len(j) == len(b)
+    active = cost if full else cost[i][:, j]
+    flow, f, g = _optimum(active, a[i], b[j], iterations)
+    size = _largest(active)
+    lower, upper = _interval(active.numpy(), size, a[i].numpy(), b[j].numpy(), flow, f.numpy(), g.numpy())
     if upper - lower > tolerance * size:
         raise WorkError(
             "The transport solver's plan is not optimal within the tolerance",
             found=f"bounds [{lower:.12g}, {upper:.12g}]",
             mend="loosen the tolerance",
         )
-    return _Certified(flow, f, g, lower, upper)
+    if full:
+        return _Certified(flow, f, g, lower, upper)
+    all_f = (cost[:, j] - g).amin(1).index_copy(0, i, f)
+    all_g = (cost - all_f[:, None]).amin(0).index_copy(0, j, g)
+    flow = Flow(i.numpy()[flow.rows], j.numpy()[flow.cols], flow.mass, flow.f, flow.g)
+    return _Certified(flow, all_f, all_g, lower, upper)
 
 
 def _optimum(cost: Tensor, a: Tensor, b: Tensor, iterations: int) -> tuple[Flow, Tensor, Tensor]:
-    """An optimal plan over a full matrix, with potentials repaired so that they are feasible everywhere."""
+    """An optimal plan of positive masses over a full matrix, with potentials repaired so that they are feasible."""
     size = _largest(cost)
     scale = 2.0 ** np.clip(np.frexp(size)[1], -1000, 1000) if size > 0 else 1.0
     # Costs far from one stop the solver at once; a power of two keeps every digit. Near one, no copy.
     near = 2.0**-8 <= scale <= 2.0**8
     scaled = cost.numpy() if near else cost.numpy() / scale
-    i, j = a.nonzero().flatten().numpy(), b.nonzero().flatten().numpy()
-    full = len(i) == len(a) and len(j) == len(b)
-    active = scaled if full else scaled[np.ix_(i, j)]
     # The solver calls some problems with negative costs infeasible; a constant changes no optimal plan.
-    lowest = active.min()
-    active = active - lowest if lowest < 0 else active
-    flow = solve_dense(active, a.numpy()[i], b.numpy()[j], iterations=iterations)
-    flow = Flow(i[flow.rows], j[flow.cols], flow.mass, flow.f, flow.g)
-    f, g = _feasible(scaled, j, flow.g)
+    lowest = scaled.min()
+    flow = solve_dense(scaled - lowest if lowest < 0 else scaled, a.numpy(), b.numpy(), iterations=iterations)
+    f, g = _feasible(scaled, flow.g)
     unit = 1.0 if near else float(scale)
     return flow, torch.from_numpy(f) * unit, torch.from_numpy(g) * unit
 
@@ -237,18 +280,16 @@ def _largest(cost: Tensor) -> float:
     return max(-low.item(), high.item())
 
 
-def _feasible(cost: Vector, active: "np.ndarray[tuple[int], np.dtype[np.int64]]", g: Vector) -> tuple[Vector, Vector]:
-    """Potentials with f_i + g_j ≤ c_ij for every pair: f from g over the active columns, then g from f."""
+def _feasible(cost: Vector, g: Vector) -> tuple[Vector, Vector]:
+    """Potentials with f_i + g_j ≤ c_ij for every pair: f from g, then g from f."""
     n, m = cost.shape
-    offsets = np.full(m, -np.inf)
-    offsets[active] = g
-    f, g = np.empty(n), np.full(m, np.inf)
+    f, raised = np.empty(n), np.full(m, np.inf)
     step = max(1, _BLOCK // m)
     for start in range(0, n, step):
         block = cost[start : start + step]
-        f[start : start + step] = (block - offsets).min(1)
-        np.minimum(g, (block - f[start : start + step, None]).min(0), out=g)
-    return f, g
+        f[start : start + step] = (block - g).min(1)
+        np.minimum(raised, (block - f[start : start + step, None]).min(0), out=raised)
+    return f, raised
 
 
 def _interval(
@@ -258,12 +299,13 @@ def _interval(
     # With g centred, masses that differ by rounding are not multiplied by an offset common to f and -g.
     shift = float(np.sum(b * g))
     size = float(np.abs(f + shift).max() + np.abs(g - shift).max()) + largest
-    lower = float(np.sum(a * (f + shift)) + np.sum(b * (g - shift))) - 64 * _EPS * size
+    lower = math.fsum(a * (f + shift)) + math.fsum(b * (g - shift)) - 64 * _EPS * size
+    mass = torch.from_numpy(plan.mass)
     missing = sum(
-        float(np.abs(np.bincount(index, weights=plan.mass, minlength=len(mass)) - mass).sum())
-        for index, mass in ((plan.rows, a), (plan.cols, b))
+        float((grouped(torch.from_numpy(index), mass, len(given)) - torch.from_numpy(given)).abs().sum())
+        for index, given in ((plan.rows, a), (plan.cols, b))
     )
-    upper = float(np.sum(plan.mass * cost[plan.rows, plan.cols])) + (64 * _EPS + 2 * missing) * size
+    upper = math.fsum(plan.mass * cost[plan.rows, plan.cols]) + (64 * _EPS + 2 * missing) * size
     return lower, upper
 
 
@@ -292,12 +334,25 @@ def _shared_out(
 def _everywhere(problem: Problem, best: Bounds | _Certified, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Potentials at all of the caller's points: those without weight take the c-transform."""
     f, g = best.f[problem.x.place], best.g[problem.y.place]
-    y_points = y.detach().cpu() / problem.scale
+    x_points, y_points = problem.inside(x.detach().cpu()), problem.inside(y.detach().cpu())
     for place, own, points, others, potentials in (
-        (problem.x.place, f, x.detach().cpu() / problem.scale, problem.y.cells, best.g),
-        (problem.y.place, g, y_points, Cells(x.detach().cpu() / problem.scale), f),
+        (problem.x.place, f, x_points, problem.y.cells.points, best.g),
+        (problem.y.place, g, y_points, x_points, f),
     ):
         absent = place < 0
         if absent.any():
-            own[absent] = c_transform(Cells(points[absent]), others, potentials, keep=1).values
+            own[absent] = _lowest(points[absent], others, potentials)
     return f, g
+
+
+def _lowest(points: Tensor, others: Tensor, potentials: Tensor) -> Tensor:
+    """The c-transform at points that may lie anywhere, be it so far out that squares overflow."""
+    far = torch.cat([points, others]).abs().max() > _SQUARES
+    if not far:
+        return c_transform(Cells(points), Cells(others), potentials, keep=1).values
+    values = []
+    for point in points:
+        unit = torch.maximum(point.abs().max(), others.abs().amax(1)).clamp_min(_TINY)[:, None]
+        apart = (point / unit - others / unit).norm(dim=1) * unit[:, 0]
+        values.append((apart.clamp(max=_LARGEST) - potentials).clamp(max=_LARGEST).min())
+    return torch.stack(values)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from wassergan.distances.arguments import Randomness, as_generator, tolerance_of
 from wassergan.distances.cells import Cells, c_transform
 from wassergan.distances.checks import Array
 from wassergan.distances.claims import (
@@ -75,7 +76,7 @@ def w1_interval(
     x: Array,
     y: Array,
     *,
-    rng: torch.Generator,
+    rng: Randomness,
     x_weights: Array | None = None,
     y_weights: Array | None = None,
     normalize: bool = False,
@@ -117,8 +118,7 @@ def w1_interval(
         UserError: what was given is no pair of weighted samples, or an argument is out of range.
     """
     start = time.perf_counter()
-    if not (math.isfinite(tolerance) and tolerance >= 0):
-        raise UserError("The tolerance must be finite and not negative", found=f"{tolerance}")
+    tolerance, rng = tolerance_of(tolerance), as_generator(rng)
     budget_seconds, confidence, method = (
         check_budget(budget_seconds),
         check_confidence(confidence),
@@ -146,8 +146,7 @@ def w1_interval(
         lower = _held_out(left, right, rng, tolerance, budget_seconds / 2, confidence, diameter, families, method)
     problem = pose(left, right, a, b)
     bounds, stopped = _refined(problem, rng, tolerance, deadline, interrupted)
-    scale = problem.scale
-    sample_lower, upper = bounds.lower * scale, bounds.upper * scale
+    sample_lower, upper = problem.outside(bounds.lower, bounds.upper)
     if not math.isfinite(upper):
         raise UserError("The distance overflows", mend="rescale the points")
     middle = 0.5 * (sample_lower + upper)
@@ -209,7 +208,7 @@ def _held_out(
         estimator = W1Estimator(families=families, budget_seconds=seconds / 2)
         critic, certificate = estimator.critic(x_fit, y_fit, rng=rng)
         candidates.append([scores_of(critic, points) / (certificate.constant * scale) for points in (x_test, y_test)])
-    x_test, y_test = x_test / scale, y_test / scale
+    x_test, y_test = problem.inside(x_test), problem.inside(y_test)
     # f(z) = min_j ‖z - y_j‖ - g_j is 1-Lipschitz on all of space, whatever the offsets.
     potential = [c_transform(Cells(points), problem.y.cells, bounds.g, keep=1).values for points in (x_test, y_test)]
     drift = x_fit.mean(0) - y_fit.mean(0)

@@ -7,8 +7,13 @@ import torch
 from torch import Tensor
 
 from wassergan.distances.cells import Cells, paired_order
-from wassergan.distances.checks import Array, as_points, as_weights, same_dimension
+from wassergan.distances.arrays import Array, paired
+from wassergan.distances.checks import as_points, as_weights, same_dimension
+from wassergan.distances.masses import grouped
 from wassergan.errors import UserError
+
+_SMALL = 1e-290  # products with a power of two are exact above
+_OFF_CENTRE = 1.5  # an offset of so many extents makes the difference to the middle exact (Sterbenz)
 
 
 @dataclass(frozen=True)
@@ -31,11 +36,19 @@ class Side:
 
 @dataclass(frozen=True)
 class Problem:
-    """W1 between two sides; every length here times `scale`, a power of two, is a length of the caller."""
+    """W1 between two sides; every length here times `scale`, a power of two, is a length of the caller.
+
+    Attributes:
+        x: the first side.
+        y: the second side.
+        scale: the caller's unit of length in units of this problem, a power of two.
+        centre: what was taken off every point before scaling, without rounding, shape (d,).
+    """
 
     x: Side
     y: Side
     scale: float
+    centre: Tensor
 
     @property
     def dim(self) -> int:
@@ -49,11 +62,31 @@ class Problem:
         high = torch.maximum(self.x.cells.high.amax(0), self.y.cells.high.amax(0))
         return float((high - low).norm()) * (1 + 1e-9)
 
+    @property
+    def typical(self) -> float:
+        """The median distance from the median point, over the points that are not there; 0 if all are."""
+        points = torch.cat([self.x.cells.points, self.y.cells.points])
+        apart = (points - points.median(0).values).norm(dim=1)
+        apart = apart[apart > 0]
+        return apart.median().item() if len(apart) else 0.0
+
+    def inside(self, points: Tensor) -> Tensor:
+        """Points of the caller, (k, d) in float64 on the CPU, in the units of this problem."""
+        return (points - self.centre) / self.scale
+
+    def outside(self, lower: float, upper: float) -> tuple[float, float]:
+        """Bounds in the caller's units. Only where numbers lose digits near 0 does that round, and then outwards."""
+        lower, upper = lower * self.scale, upper * self.scale
+        if lower < _SMALL:
+            lower = max(0.0, float(np.nextafter(lower, 0.0)))
+        return lower, float(np.nextafter(upper, np.inf)) if 0 < upper < _SMALL else upper
+
 
 def check_pair(
     x: Array, y: Array, x_weights: Array | None, y_weights: Array | None, normalize: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The caller's two clouds and weights as float64 tensors, graph kept, or a `UserError`."""
+    x, y = paired(x, y)
     left, right = as_points(x, name="x"), as_points(y, name="y")
     same_dimension(left, right)
     a = as_weights(x_weights, len(left), like=left, name="x_weights", normalize=normalize)
@@ -64,7 +97,8 @@ def check_pair(
 def pose(x: Tensor, y: Tensor, a: Tensor, b: Tensor, *, rng: torch.Generator | None = None) -> Problem:
     """The problem of checked clouds (n, d), (m, d) and weights (n,), (m,), all float64.
 
-    Equal points become one and points without weight are left out: ties make a network simplex slow.
+    Equal points become one: ties make a network simplex slow. Points without weight are left out before anything is
+    looked at. A column far from 0 is centred, which is exact there, so that an offset costs no digits.
 
     Args:
         x: points.
@@ -75,27 +109,31 @@ def pose(x: Tensor, y: Tensor, a: Tensor, b: Tensor, *, rng: torch.Generator | N
             order, a network simplex takes up to five times as long. None puts mass next to near mass.
     """
     x, y, a, b = (t.detach().cpu() for t in (x, y, a, b))
-    extent = (torch.maximum(x.amax(0), y.amax(0)) - torch.minimum(x.amin(0), y.amin(0))).max().item()
-    extent = max(extent, x.abs().max().item(), y.abs().max().item())
+    used = torch.cat([x[a > 0], y[b > 0]])
+    low, high = used.amin(0), used.amax(0)
+    middle, wide = low / 2 + high / 2, high - low
+    centre = torch.where(middle.abs() >= _OFF_CENTRE * wide, middle, 0.0)
+    extent = torch.stack([wide, (low - centre).abs(), (high - centre).abs()]).max().item()
     if not np.isfinite(extent * x.shape[1] ** 0.5):
-        raise UserError("The distances overflow", found=f"coordinates up to {extent:g}", mend="rescale the points")
+        found = f"coordinates up to {used.abs().max().item():g}"
+        raise UserError("The distances overflow", found=found, mend="rescale the points")
     # A power of two scales without rounding, so an ill-scaled problem is the same problem.
     scale = 2.0 ** np.clip(np.frexp(extent)[1], -1000, 1000) if extent > 0 else 1.0
-    x, a, x_place = _distinct(x / scale, a)
-    y, b, y_place = _distinct(y / scale, b)
+    x, a, x_place = _distinct(x, a, centre, scale)
+    y, b, y_place = _distinct(y, b, centre, scale)
     if rng is None:
         i, j = paired_order(x, y, a, b)
     else:
         i, j = (torch.randperm(len(points), generator=rng, device=rng.device).cpu() for points in (x, y))
-    return Problem(_side(x, a, x_place, i), _side(y, b, y_place, j), float(scale))
+    return Problem(_side(x, a, x_place, i), _side(y, b, y_place, j), float(scale), centre)
 
 
-def _distinct(points: Tensor, mass: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    distinct, place = torch.unique(points, dim=0, return_inverse=True)
-    total = mass.new_zeros(len(distinct)).index_add_(0, place, mass)
-    kept = total > 0
-    row = torch.where(kept, torch.cumsum(kept, 0) - 1, -1)
-    return distinct[kept], total[kept], row[place]
+def _distinct(points: Tensor, mass: Tensor, centre: Tensor, scale: float) -> tuple[Tensor, Tensor, Tensor]:
+    used = mass > 0
+    distinct, where = torch.unique((points[used] - centre) / scale, dim=0, return_inverse=True)
+    place = torch.full((len(points),), -1)
+    place[used] = where
+    return distinct, grouped(where, mass[used], len(distinct)), place
 
 
 def _side(points: Tensor, mass: Tensor, place: Tensor, order: Tensor) -> Side:

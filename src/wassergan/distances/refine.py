@@ -5,6 +5,7 @@ arcs of smallest reduced cost under the current potentials are added and the tra
 generation), until both bounds meet. The cost matrix never exists.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -15,7 +16,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from wassergan.distances.cells import Cells, Transform, c_transform, distances
-from wassergan.distances.line import monotone_coupling, wasserstein_line
+from wassergan.distances.line import line_bound, monotone_coupling
+from wassergan.distances.masses import grouped
 from wassergan.distances.problem import Problem, Side
 from wassergan.distances.simplex import DEFAULT_ITERATIONS, Flow, solve_dense, solve_sparse
 
@@ -151,30 +153,37 @@ def refine(
 
 
 def lower_bound(problem: Problem, f: Tensor, g: Tensor) -> float:
-    """Σ a f + Σ b g less its rounding, for potentials with f_i + g_j ≤ ‖x_i - y_j‖."""
-    # Mass may differ by rounding between the sides: with g centred that error is not multiplied by an offset.
+    """Σ a f + Σ b g less its rounding, for potentials with f_i + g_j ≤ ‖x_i - y_j‖ up to that of one distance.
+
+    The masses are within 3 ε of the caller's, each relative to itself; rounding moved f_i and g_j by ε times
+    their size before and after they were centred; distances are within (d + 8) ε of themselves, so f and g divided by
+    1 + (d + 8) ε are feasible.
+    """
+    # With g centred the masses' errors are not multiplied by an offset.
     shift = (problem.y.mass @ g).item()
     f, g = f + shift, g - shift
-    size = f.abs().max().item() + g.abs().max().item()
-    value = float(np.sum((problem.x.mass * f).numpy()) + np.sum((problem.y.mass * g).numpy()))
-    return max(0.0, value - (problem.dim + 64) * _EPS * size)
+    parts = [(mass * potential).numpy() for mass, potential in ((problem.x.mass, f), (problem.y.mass, g))]
+    size = sum(float(np.abs(part).sum()) for part in parts) + abs(shift)
+    value = math.fsum(parts[0]) + math.fsum(parts[1]) - 8 * _EPS * size
+    return max(0.0, value * (1 - (problem.dim + 8) * _EPS))
 
 
 def plan_cost(problem: Problem, plan: Flow) -> float:
     """Σ mass · distance of a plan, as it stands."""
     rows, cols = torch.from_numpy(plan.rows), torch.from_numpy(plan.cols)
     cost = distances(problem.x.cells.points[rows], problem.y.cells.points[cols]).numpy()
-    return float(np.sum(cost * plan.mass))
+    return math.fsum(cost * plan.mass)
 
 
 def upper_bound(problem: Problem, plan: Flow) -> float:
     """The cost of a plan, plus what moving its marginals onto the weights can cost at most, plus rounding."""
     missing = sum(
-        float(np.abs(np.bincount(index, weights=plan.mass, minlength=len(side)) - side.mass.numpy()).sum())
+        float((grouped(torch.from_numpy(index), torch.from_numpy(plan.mass), len(side)) - side.mass).abs().sum())
         for index, side in ((plan.rows, problem.x), (plan.cols, problem.y))
     )
-    cost = plan_cost(problem, plan) * (1 + (problem.dim + 64) * _EPS)
-    return cost + (missing + 4 * _EPS) * problem.diameter
+    cost = plan_cost(problem, plan) * (1 + (problem.dim + 8) * _EPS)
+    # Each side's masses are within 3 ε of the caller's, and its marginals within ε of their sums.
+    return cost + (missing * (1 + 1e-9) + 8 * _EPS) * problem.diameter
 
 
 def _first(problem: Problem, rng: torch.Generator) -> Bounds:
@@ -184,11 +193,12 @@ def _first(problem: Problem, rng: torch.Generator) -> Bounds:
     plan = Flow(i[used].numpy(), j[used].numpy(), mass[used].numpy(), np.zeros(0), np.zeros(0))
     x, y = problem.x.cells.points, problem.y.cells.points
     random = torch.randn(_DIRECTIONS, problem.dim, generator=rng, dtype=torch.float64, device=rng.device).cpu()
-    lower = 0.0
+    lower, radius = 0.0, max(x.norm(dim=1).max().item(), y.norm(dim=1).max().item())
     for direction in torch.cat([_drift(problem)[None], normalize(random)]):
         unit = normalize(direction, dim=0)
-        along = wasserstein_line(x @ unit, y @ unit, x_weights=problem.x.mass, y_weights=problem.y.mass)
-        lower = max(lower, along.item() - (problem.dim + 64) * _EPS * (x.abs().sum(1).max() + 1).item())
+        # A projection is within (d + 2) ε of the point's length, and the unit's length within (d + 2) ε of 1.
+        along = line_bound(x @ unit, y @ unit, problem.x.mass, problem.y.mass)
+        lower = max(lower, along * (1 - (problem.dim + 8) * _EPS) - 2 * (problem.dim + 2) * _EPS * radius)
     return Bounds(
         lower,
         upper_bound(problem, plan),
@@ -222,7 +232,7 @@ def _coarse(
     drift = _drift(problem)
     if drift.norm() >= (1 - _MEANS_EXPLAIN) * bounds.upper:
         return bounds, -y.points @ normalize(drift, dim=0)
-    part = Problem(_part(problem.x, rng), _part(problem.y, rng), problem.scale)
+    part = replace(problem, x=_part(problem.x, rng), y=_part(problem.y, rng))
     inner = Pace(time.perf_counter() + pace.left() / 3, pace.interrupted)
     for found in refine(part, rng=rng, pace=inner, iterations=iterations):
         if found.width <= _COARSE_WIDTH and found.dual == found.lower:
@@ -233,8 +243,10 @@ def _coarse(
     g = c_transform(y, part.x.cells, found.f, keep=1).values
     if pace.allows_transform(x, part.x.cells, found.f):
         partner = c_transform(x, part.x.cells, found.f, keep=1).nearest[:, 0]
-        # What is attained at a partner is no less than the minimum, as the negative asks for.
-        f = found.f[partner] - distances(x.points, part.x.cells.points[partner])
+        # What is attained at a partner is no less than the minimum, as the negative asks for. Both distances to the
+        # partner may be longer than the one that bounds f + g: their rounding is taken off here.
+        apart = distances(x.points, part.x.cells.points[partner])
+        f = found.f[partner] - apart * (1 + 4 * (problem.dim + 8) * _EPS)
         bounds = _with_potentials(problem, bounds, f, g)
     return bounds, g
 

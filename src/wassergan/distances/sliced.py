@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from wassergan.distances.checks import Array, as_points, same_dimension
+from wassergan.distances.arguments import Randomness, as_generator, whole
+from wassergan.distances.arrays import Array, paired
+from wassergan.distances.checks import as_points, same_dimension
 from wassergan.distances.line import equal_coupling
 from wassergan.errors import UserError
 
@@ -15,6 +18,8 @@ from wassergan.errors import UserError
 _BLOCK_BYTES = 192 * 2**20
 # Per projected value: its projection, its float64 copy, and its share of the differences.
 _BYTES_PER_VALUE = 32
+_NUMBERS = 2**22  # coordinates brought to float64 together
+_EPS = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
@@ -33,18 +38,17 @@ class SlicedEstimate:
     per_direction: Tensor
 
 
-def random_directions(dim: int, count: int, *, rng: torch.Generator, orthogonal: bool = False) -> Tensor:
+def random_directions(dim: int, count: int, *, rng: Randomness, orthogonal: bool = False) -> Tensor:
     """Directions uniform on the unit sphere, float64, shape (count, dim), on the device of `rng`.
 
     Args:
         dim: dimension of the space, ≥ 1.
         count: how many directions, ≥ 1.
-        rng: source of the randomness.
+        rng: a generator of torch or NumPy, or a seed.
         orthogonal: make each successive block of `dim` directions a uniform orthonormal basis; each direction
             stays uniform, and the mean over a block varies less (Rowland et al. 2019, arXiv 1903.03784).
     """
-    if dim < 1 or count < 1:
-        raise UserError("Directions need dim ≥ 1 and count ≥ 1", found=f"dim {dim}, count {count}")
+    dim, count, rng = whole(dim, name="dim", least=1), whole(count, name="count", least=1), as_generator(rng)
     if not orthogonal:
         return _unit(_normal(count, dim, rng))
     bases = [_random_basis(dim, rng) for _ in range(-(-count // dim))]
@@ -56,7 +60,7 @@ def sliced_w1(
     y: Array | Iterable[Array],
     *,
     projections: int = 256,
-    rng: torch.Generator,
+    rng: Randomness,
     orthogonal: bool = False,
 ) -> Tensor:
     """Sliced Wasserstein-1 distance of two samples: the mean over random directions of exact 1-D distances.
@@ -68,11 +72,11 @@ def sliced_w1(
             data that do not fit in memory.
         y: points, shape (m, d), or blocks of rows; n and m may differ.
         projections: how many directions, ≥ 1.
-        rng: source of the directions.
+        rng: source of the directions: a generator of torch or NumPy, or a seed.
         orthogonal: see `random_directions`.
 
     Returns:
-        A float64 scalar, differentiable in the points; only the projection of float32 points is float32.
+        A float64 scalar, differentiable in the points; they are centred and projected in float64, whatever they are.
 
     Raises:
         UserError: a sample is empty or not finite, the dimensions differ, or blocks can be read only once.
@@ -85,10 +89,12 @@ def sliced_w1_estimate(
     y: Array | Iterable[Array],
     *,
     projections: int = 256,
-    rng: torch.Generator,
+    rng: Randomness,
     orthogonal: bool = False,
 ) -> SlicedEstimate:
     """`sliced_w1` with its standard error and the distance along each direction; same arguments."""
+    projections = whole(projections, name="projections", least=1)
+    x, y = paired(x, y) if is_one_array(x) and is_one_array(y) else (x, y)
     left, right = Rows(x, name="x"), Rows(y, name="y")
     same_dimension(left.head, right.head)
     directions = random_directions(left.head.shape[1], projections, rng=rng, orthogonal=orthogonal)
@@ -98,7 +104,7 @@ def sliced_w1_estimate(
 
 
 def max_sliced_w1(
-    x: Array, y: Array, *, rng: torch.Generator, projections: int = 64, steps: int = 50
+    x: Array, y: Array, *, rng: Randomness, projections: int = 64, steps: int = 50
 ) -> tuple[Tensor, Tensor]:
     """The largest one-dimensional W1 found over directions: a lower bound on W1.
 
@@ -109,23 +115,25 @@ def max_sliced_w1(
     Args:
         x: points, shape (n, d).
         y: points, shape (m, d).
-        rng: source of the starting directions.
+        rng: source of the starting directions: a generator of torch or NumPy, or a seed.
         projections: how many random directions to start from, beside the difference of the means.
         steps: how many improvements to try.
 
     Returns:
-        The bound, float64 scalar, differentiable in the points; and its direction, float64, shape (d,).
+        The bound, less what its rounding can add, float64 scalar, differentiable in the points; and its direction,
+        float64, shape (d,).
 
     Raises:
         UserError: a sample is empty or not finite, the dimensions differ, or `steps` is negative.
     """
-    if steps < 0:
-        raise UserError("steps must not be negative", found=f"{steps}")
+    steps, projections = whole(steps, name="steps", least=0), whole(projections, name="projections", least=1)
+    x, y = paired(x, y)
     left, right = as_points(x, name="x").double(), as_points(y, name="y").double()
     same_dimension(left, right)
     still_x, still_y = Rows(left.detach(), name="x"), Rows(right.detach(), name="y")
     starts = random_directions(left.shape[1], projections, rng=rng).to(left.device)
-    drift = still_x.head.mean(0) - still_y.head.mean(0)
+    centre = middle_of(left, right)
+    drift = (left.detach() - centre).mean(0) - (right.detach() - centre).mean(0)
     # A zero drift is no direction; it loses against any other.
     starts = torch.cat([_unit(drift[None]), starts])
     values = w1_along(still_x, still_y, starts)
@@ -140,16 +148,33 @@ def max_sliced_w1(
         # W1 along u is <u, slope> for this coupling and these signs: its largest value is along the slope.
         moving = _unit(slope[None])[0]
     value = w1_along(Rows(left, name="x"), Rows(right, name="y"), direction[None])[0]
-    return value, direction
+    return value - _rounding(left, right, centre, value), direction
+
+
+def _rounding(x: Tensor, y: Tensor, centre: Tensor, value: Tensor) -> Tensor:
+    """What rounding can have added: a projection is within (d + 2) ε of the point's length, a unit's length of 1."""
+    left, right, dim = x.detach() - centre, y.detach() - centre, x.shape[1]
+    mean_length = left.norm(dim=1).mean() + right.norm(dim=1).mean()
+    slack = (dim + 4) * _EPS * mean_length + (dim + 64) * _EPS * value.detach()
+    return torch.minimum(slack, value.detach())
+
+
+def middle_of(x: Tensor, y: Tensor) -> Tensor:
+    """The middle of each column's range over both clouds, float64, shape (d,): what is taken off before projecting."""
+    low, high = (
+        torch.stack([getattr(side.detach(), which)(0).double() for side in (x, y)]) for which in ("amin", "amax")
+    )
+    return low.amin(0) / 2 + high.amax(0) / 2
 
 
 def w1_along(x: "Rows", y: "Rows", directions: Tensor) -> Tensor:
     """Exact W1 between the projections of two samples on each direction, float64, shape (count,)."""
     at_once = max(1, _BLOCK_BYTES // (_BYTES_PER_VALUE * (x.count + y.count)))
     i, j, mass = equal_coupling(x.count, y.count, device=directions.device)
+    centre = middle_of(x.head, y.head)
     distances = []
     for block in torch.split(directions, at_once):
-        gaps = _sorted(x.project(block)).double()[:, i] - _sorted(y.project(block)).double()[:, j]
+        gaps = _sorted(x.project(block, centre))[:, i] - _sorted(y.project(block, centre))[:, j]
         distances.append(gaps.abs() @ mass)
     return torch.cat(distances)
 
@@ -165,7 +190,7 @@ class Rows:
     def __init__(self, rows: Array | Iterable[Array], *, name: str) -> None:
         self.name = name
         self._blocks: Iterable[Array]
-        if isinstance(rows, Tensor | np.ndarray):
+        if is_one_array(rows):
             self.head = as_points(rows, name=name)
             self._blocks, self.count = [self.head], len(self.head)
             return
@@ -183,10 +208,12 @@ class Rows:
         if self.count == 0:
             raise UserError(f"{name} must hold at least one point", found="no block")
 
-    def project(self, directions: Tensor) -> Tensor:
-        """The inner products with each direction, shape (directions, rows)."""
+    def project(self, directions: Tensor, centre: Tensor) -> Tensor:
+        """The inner products of the rows less `centre` with each direction, float64, shape (directions, rows)."""
         parts = [
-            directions.to(_at_least_float32(block)) @ block.to(_at_least_float32(block)).T for block in self._tensors()
+            directions @ (part.double() - centre).T
+            for block in self._tensors()
+            for part in block.split(max(1, _NUMBERS // block.shape[1]))
         ]
         projected = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         if projected.shape[1] != self.count:
@@ -195,7 +222,7 @@ class Rows:
                 found=f"{self.count} rows, then {projected.shape[1]}",
             )
         if not torch.isfinite(projected).all():
-            raise UserError(f"Projections of {self.name} overflow", mend="rescale the points, or pass them in float64")
+            raise UserError(f"Projections of {self.name} overflow", mend="rescale the points")
         return projected
 
     def _tensors(self) -> Iterator[Tensor]:
@@ -206,8 +233,17 @@ class Rows:
             yield as_points(block, name=f"a block of {self.name}")
 
 
-def _at_least_float32(block: Tensor) -> torch.dtype:
-    return torch.float64 if block.dtype == torch.float64 else torch.float32
+def is_one_array(rows: Any) -> TypeGuard[Array]:
+    """Whether these are the rows themselves: an array, a data frame or a nested list; not a series of blocks."""
+    if isinstance(rows, list | tuple):
+        return len(rows) > 0 and _axes(rows[0]) < 2
+    return isinstance(rows, Tensor | np.ndarray) or hasattr(rows, "__array__")
+
+
+def _axes(row: Any) -> int:
+    if hasattr(row, "ndim"):
+        return int(row.ndim)
+    return 1 + _axes(row[0]) if isinstance(row, list | tuple) and row else int(isinstance(row, list | tuple))
 
 
 def _sorted(values: Tensor) -> Tensor:

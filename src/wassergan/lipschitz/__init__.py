@@ -4,6 +4,7 @@ from wassergan.lipschitz.activations import GroupSort as GroupSort
 from wassergan.lipschitz.activations import MaxMin as MaxMin
 from wassergan.lipschitz.blocks import Averaged as Averaged
 from wassergan.lipschitz.blocks import Concatenated as Concatenated
+from wassergan.lipschitz.blocks import Residual as Residual
 from wassergan.lipschitz.certificate import Certificate as Certificate
 from wassergan.lipschitz.certificate import LayerBound as LayerBound
 from wassergan.lipschitz.certificate import certify as certify

@@ -1,4 +1,4 @@
-"""Blocks that join branches and keep the Lipschitz constant at the largest of theirs."""
+"""Blocks that join branches, with a Lipschitz constant that follows from theirs."""
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +23,28 @@ class Averaged(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """Any shape that the branch keeps."""
         share = torch.sigmoid(self.balance)
-        mixed: Tensor = (1 - share) * values + share * self.branch(values)
+        mixed: Tensor = (1 - share) * values + share * _alike(self.branch(values), values)
         return mixed
+
+
+class Residual(nn.Module):
+    """Residual block s(x) + g(x): the constant is at most the sum of theirs, 1 + that of g where s keeps its input.
+
+    Args:
+        branch: g.
+        shortcut: s, to the shape that the branch gives; the identity when None.
+    """
+
+    def __init__(self, branch: nn.Module, shortcut: nn.Module | None = None) -> None:
+        super().__init__()
+        self.branch = branch
+        self.shortcut = nn.Identity() if shortcut is None else shortcut
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(n, ...) to the shape that both give."""
+        short = self.shortcut(values)
+        total: Tensor = short + _alike(self.branch(values), short)
+        return total
 
 
 class Concatenated(nn.Module):
@@ -50,3 +70,14 @@ class Concatenated(nn.Module):
         joined = torch.cat([branch(values) for branch in self.branches], dim=1)
         scaled: Tensor = joined / len(self.branches) ** 0.5
         return scaled
+
+
+def _alike(values: Tensor, others: Tensor) -> Tensor:
+    """`values`, which must not be spread over the other's shape: that would count them several times."""
+    if values.shape != others.shape:
+        raise UserError(
+            "A residual block adds what has one shape",
+            found=f"{tuple(values.shape)} beside {tuple(others.shape)}",
+            mend="give the branch the shape of what it is added to",
+        )
+    return values

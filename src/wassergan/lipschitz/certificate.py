@@ -1,17 +1,25 @@
 """A Lipschitz constant that is proved: layer by layer, in float64, or not at all."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
 
 from wassergan.errors import UserError
-from wassergan.lipschitz.activations import GroupSort, MaxMin
-from wassergan.lipschitz.blocks import Averaged, Concatenated
-from wassergan.lipschitz.convolution import convolution_bound, written_out
+from wassergan.lipschitz.blocks import Averaged, Concatenated, Residual
+from wassergan.lipschitz.rules import RULES
+from wassergan.lipschitz.shapes import joined_alike
+from wassergan.lipschitz.soundness import kind_of, refuse_altered, refuse_weights, weight_of
+
+_EPS = 2.0**-52
+_BLOCKS = (Averaged, Concatenated, Residual)
+# Layers that may hand on their input itself instead of a new tensor.
+_HANDED_ON = (nn.Identity, nn.Flatten, nn.Unflatten, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+_HANDED_ON += (nn.AlphaDropout, nn.FeatureAlphaDropout, nn.PixelShuffle, nn.PixelUnshuffle, nn.ChannelShuffle)
 
 
 @dataclass(frozen=True)
@@ -39,8 +47,8 @@ class Certificate:
 
     @property
     def constant(self) -> float:
-        """A Lipschitz constant of the critic."""
-        return math.prod(layer.bound for layer in self.layers)
+        """A Lipschitz constant of the critic, the product rounded up."""
+        return product(layer.bound for layer in self.layers)
 
 
 @runtime_checkable
@@ -61,117 +69,207 @@ class Proved(Protocol):
         ...
 
 
-def certify(critic: nn.Module) -> Certificate:
-    """A proved Lipschitz constant of a critic in Euclidean norms, layer by layer.
+@dataclass(frozen=True)
+class _Use:
+    """One use of a layer: a module that occurs twice in a critic is used twice."""
 
-    Linear layers by their largest singular value, convolutions by `convolution_bound`, both in float64 and of the
-    weights as they are now; activations and blocks by their formulas. Rounding within a forward pass is not
-    covered: score in float64 where the last digits matter.
+    name: str
+    module: nn.Module
+
+    @property
+    def kind(self) -> type[nn.Module]:
+        return kind_of(self.module)
+
+    @property
+    def called(self) -> str:
+        kind = type(self.module).__name__
+        return f"Layer '{self.name}' ({kind})" if self.name else kind
+
+
+def certify(critic: nn.Module) -> Certificate:
+    """A proved Lipschitz constant of a critic in Euclidean norms over a sample, use by use of its layers.
+
+    It speaks of the next forward pass: of the weights that it will use and of the mode that the critic is in. Nothing
+    about the critic changes. A layer counts as often as it is used. A class that is not known, hooks, and methods
+    replaced on an instance are refused. The bounds hold for inputs of every size, axis 0 counting samples, and are
+    rounded up; rounding within a forward pass is not covered: score in float64 where the last digits matter.
 
     Args:
-        critic: layers in an `nn.Sequential`, one of our critics but the residual one, or a module with the
-            method `lipschitz_chain` or `lipschitz_proof`.
+        critic: layers in an `nn.Sequential`, blocks of this package, one of our critics but the residual one, or a
+            module whose own class says `lipschitz_chain` or `lipschitz_proof`.
 
     Raises:
         UserError: a layer that cannot be bounded, named.
     """
-    return Certificate(tuple(_bounds(critic, "")))
+    if not isinstance(critic, nn.Module):
+        raise UserError("Only a module has a Lipschitz constant", found=type(critic).__name__)
+    bounds = tuple(_bound(use, _finest(critic)) for use in _uses(critic, "", ()))
+    certificate = Certificate(bounds)
+    if not math.isfinite(certificate.constant):
+        raise UserError("The critic has no finite bound", found="a product of bounds that overflows")
+    return certificate
 
 
-def _bounds(module: nn.Module, name: str) -> Iterator[LayerBound]:
+def product(bounds: Any) -> float:
+    """The product of non-negative numbers, rounded up; infinite where it overflows."""
+    exact = Fraction(1)
+    for bound in bounds:
+        if math.isinf(bound):
+            return math.inf
+        exact *= Fraction(bound)
+    try:
+        nearest = float(exact)
+    except OverflowError:
+        return math.inf
+    return nearest if Fraction(nearest) >= exact else math.nextafter(nearest, math.inf)
+
+
+def _finest(critic: nn.Module) -> float:
+    """The relative rounding of the finest weights; of float64 where there are none."""
+    held = [*critic.parameters(), *critic.buffers()]
+    single = [each.dtype == torch.float32 for each in held if each.is_floating_point()]
+    return torch.finfo(torch.float32).eps if single and all(single) else _EPS
+
+
+def _uses(module: nn.Module, name: str, above: tuple[nn.Module, ...]) -> Iterator[_Use]:
+    """The uses of layers in the order of the forward pass."""
+    use = _Use(name, module)
+    refuse_altered(module, use.called if isinstance(module, nn.Module) else f"Layer '{name}'")
+    if any(module is each for each in above):
+        raise UserError(f"{use.called} cannot be bounded", found="a module that holds itself")
+    above = (*above, module)
+    kind = use.kind
     if isinstance(module, Chained):
+        _refuse_inherited(use, "lipschitz_chain")
         chain = module.lipschitz_chain()
-        inside = next(path for path, part in module.named_modules() if part is chain)
-        yield from _bounds(chain, _joined(name, inside))
-    elif _is(module, nn.Sequential):
-        for index, layer in module.named_children():
-            yield from _bounds(layer, _joined(name, index))
+        inside = next((path for path, part in module.named_modules() if part is chain), None)
+        if inside is None or chain is module:
+            raise UserError(f"{use.called} cannot be bounded", found="a lipschitz_chain that is no submodule")
+        yield from _uses(chain, _joined(name, inside), above)
+    elif kind is nn.Sequential:
+        _refuse_changed(kind, use.called)
+        for index, layer in module._modules.items():
+            yield from _uses(layer, _joined(name, index), above)  # type: ignore[arg-type]
     else:
-        if not all(torch.isfinite(weight).all() for weight in module.parameters()):
-            raise UserError(f"{_called(module, name)} has no bound", found="weights that are not finite")
-        bound, how = _bound(module, name)
-        kind = type(module).__name__.removeprefix("Parametrized")
-        yield LayerBound(name, kind, bound, how)
+        yield use
 
 
-def _bound(module: nn.Module, name: str) -> tuple[float, str]:
+def _bound(use: _Use, eps: float) -> LayerBound:
+    module, kind = use.module, use.kind
+    refuse_weights(module, use.called)
     if isinstance(module, Proved):
-        return module.lipschitz_proof()
-    if isinstance(module, Averaged):
-        inner = math.prod(layer.bound for layer in _bounds(module.branch, _joined(name, "branch")))
-        share = torch.sigmoid(module.balance.detach().double()).item()
-        return (1 - share) + share * inner, "convex mean of the identity and the branch"
-    if isinstance(module, Concatenated):
-        constants = [
-            math.prod(layer.bound for layer in _bounds(branch, _joined(name, f"branches.{index}")))
-            for index, branch in enumerate(module.branches)
-        ]
-        return math.hypot(*constants) / len(constants) ** 0.5, "root mean square of the branches"
-    for kind, rule in _RULES.items():
-        if _is(module, kind):
-            try:
-                return rule(module)
-            except UserError as error:
-                raise UserError(f"{_called(module, name)}: {error.what}", found=error.found) from error
-    raise UserError(
-        f"{_called(module, name)} cannot be bounded",
-        mend="use linear and convolution layers with MaxMin, GroupSort or another activation of known slope",
-    )
+        _refuse_inherited(use, "lipschitz_proof")
+        bound, how = module.lipschitz_proof()
+    elif kind in _BLOCKS:
+        _refuse_changed(kind, use.called)
+        bound, how = _block(use, eps)
+    elif kind in RULES:
+        _refuse_changed(kind, use.called)
+        try:
+            bound, how = RULES[kind](module, use.called, eps)
+        except UserError as error:
+            if error.what.startswith(use.called):
+                raise
+            raise UserError(f"{use.called}: {error.what}", found=error.found, mend=error.mend) from error
+    else:
+        raise UserError(
+            f"{use.called} cannot be bounded",
+            mend="use linear and convolution layers with MaxMin, GroupSort or another activation of known slope",
+        )
+    if not (isinstance(bound, int | float) and 0 <= bound < math.inf):
+        raise UserError(f"{use.called} has no bound", found=f"{bound}")
+    return LayerBound(use.name, kind.__name__, float(bound), how)
 
 
-def _is(module: nn.Module, kind: type[nn.Module]) -> bool:
-    """A module of a kind that still has the forward pass of that kind: a subclass may have another."""
-    return isinstance(module, kind) and type(module).forward is kind.forward
+def _block(use: _Use, eps: float) -> tuple[float, str]:
+    module: Any = use.module
+    if use.kind is Concatenated:
+        _refuse_changed(nn.ModuleList, use.called)
+        refuse_altered(module.branches, use.called)
+        if kind_of(module.branches) is not nn.ModuleList or not len(module.branches):
+            raise UserError(f"{use.called} cannot be bounded", found="branches that are no list of modules")
+        constants = [_branch(branch, use, f"branches.{k}", eps)[0] for k, branch in enumerate(module.branches)]
+        return math.hypot(*constants) / len(constants) ** 0.5 * (1 + 8 * _EPS), "root mean square of the branches"
+    inner, layers = _branch(module.branch, use, "branch", eps)
+    short, others = _branch(module.shortcut, use, "shortcut", eps) if use.kind is Residual else (1.0, [])
+    if not _joinable(layers, others):
+        raise UserError(
+            f"{use.called} cannot be bounded",
+            found="a branch that does not give the shape of what it is added to",
+            mend="give both the same shape",
+        )
+    if use.kind is Residual:
+        return (short + inner) * (1 + 2 * _EPS), "sum of the shortcut and the branch"
+    balance = weight_of(module, use.called, "balance")
+    if balance.numel() != 1:
+        raise UserError(f"{use.called} cannot be bounded", found=f"a balance of shape {tuple(balance.shape)}")
+    share = torch.sigmoid(balance).item()
+    return ((1 - share) + share * inner) * (1 + 8 * _EPS), "convex mean of the identity and the branch"
 
 
-def _called(module: nn.Module, name: str) -> str:
-    kind = type(module).__name__
-    return f"Layer '{name}' ({kind})" if name else kind
+def _branch(branch: Any, use: _Use, path: str, eps: float) -> tuple[float, list[_Use]]:
+    """The constant of a branch and its layers, none of which may write into what the other branches read."""
+    layers = list(_uses(branch, _joined(use.name, path), (use.module,)))
+    aliased = True
+    for layer in layers:
+        if aliased and getattr(layer.module, "inplace", False):
+            raise UserError(
+                f"{layer.called} cannot be bounded",
+                found="a layer that overwrites the input of its block",
+                mend="pass inplace=False",
+            )
+        aliased = aliased and (layer.kind in _HANDED_ON or layer.kind not in RULES)
+    return product(_bound(layer, eps).bound for layer in layers), layers
+
+
+def _joinable(branch: list[_Use], shortcut: list[_Use]) -> bool:
+    """Whether what is added has one shape, as far as that can be told: nested blocks keep the shape of a part."""
+    chains = [[part for use in chain for part in _flat(use)] for chain in (branch, shortcut)]
+    if any(isinstance(module, Proved) for chain in chains for _, module in chain):
+        return False
+    return joined_alike(*chains)
+
+
+def _flat(use: _Use) -> Iterator[tuple[type[nn.Module], Any]]:
+    """The layers that give a use its shape."""
+    module: Any = use.module
+    if use.kind is Residual:
+        for inner in _uses(module.branch, use.name, ()):
+            yield from _flat(inner)
+    elif use.kind is not Averaged:
+        yield use.kind, module
+
+
+def _refuse_inherited(use: _Use, method: str) -> None:
+    """What a class says of itself says nothing of a subclass, which may compute something else."""
+    owner = next((each for each in use.kind.__mro__ if "forward" in vars(each)), None)
+    forward = vars(owner).get("forward") if owner else None
+    if method not in vars(use.kind):
+        raise UserError(
+            f"{use.called} cannot be bounded",
+            found=f"{method} of a base class, whose forward pass may be another",
+            mend=f"define {method} in {use.kind.__name__} itself",
+        )
+    if owner and getattr(forward, "__qualname__", "") != f"{owner.__qualname__}.forward":
+        raise UserError(f"{use.called} cannot be bounded", found=f"a forward pass put into {owner.__name__} later")
+
+
+def _methods(kind: type[nn.Module]) -> dict[str, Any]:
+    own = [each for each in kind.__mro__ if each not in (nn.Module, object)]
+    names = {name for each in own for name, value in vars(each).items() if callable(value)}
+    return {name: getattr(kind, name) for name in names}
+
+
+_KNOWN = {kind: _methods(kind) for kind in (*RULES, *_BLOCKS, nn.Sequential, nn.ModuleList)}
+
+
+def _refuse_changed(kind: type[nn.Module], called: str) -> None:
+    """A method of a known class that was replaced for all of its instances."""
+    now = _methods(kind)
+    changed = sorted(name for name, method in now.items() if _KNOWN[kind].get(name) is not method)
+    if changed:
+        raise UserError(f"{called} cannot be bounded", found=f"{', '.join(changed)} replaced in {kind.__name__}")
 
 
 def _joined(*names: str) -> str:
     return ".".join(part for part in names if part)
-
-
-def _linear(layer: Any) -> tuple[float, str]:
-    sigma = torch.linalg.svdvals(layer.weight.detach().double())[0].item()
-    return sigma * (1 + 1e-12), "largest singular value in float64"
-
-
-def _convolution(layer: Any) -> tuple[float, str]:
-    return convolution_bound(written_out(layer), stride=layer.stride), "Gram or Fourier bound on every grid"
-
-
-def _mean_pooling(layer: Any) -> tuple[float, str]:
-    size, stride = (
-        value if isinstance(value, tuple) else (value, value) for value in (layer.kernel_size, layer.stride)
-    )
-    if size != stride or layer.padding not in (0, (0, 0)) or layer.ceil_mode or layer.divisor_override is not None:
-        raise UserError("only pooling of whole, disjoint tiles has a bound")
-    return 1 / math.sqrt(math.prod(size)), "means of disjoint tiles"
-
-
-def _slope(constant: float) -> Callable[[Any], tuple[float, str]]:
-    return lambda layer: (constant, "largest slope of the activation")
-
-
-# The largest derivative of SiLU is 1.09984 (at 2.3994), that of GELU 1.12890 (at √2).
-_RULES: dict[type[nn.Module], Callable[[Any], tuple[float, str]]] = {
-    nn.Linear: _linear,
-    nn.Conv2d: _convolution,
-    nn.AvgPool2d: _mean_pooling,
-    MaxMin: lambda layer: (1.0, "permutes its input"),
-    GroupSort: lambda layer: (1.0, "permutes its input"),
-    nn.Identity: lambda layer: (1.0, "keeps its input"),
-    nn.Flatten: lambda layer: (1.0, "keeps its input"),
-    nn.Unflatten: lambda layer: (1.0, "keeps its input"),
-    nn.PixelUnshuffle: lambda layer: (1.0, "permutes its input"),
-    nn.ReLU: _slope(1.0),
-    nn.LeakyReLU: lambda layer: (max(1.0, abs(layer.negative_slope)), "largest slope of the activation"),
-    nn.ELU: lambda layer: (max(1.0, abs(layer.alpha)), "largest slope of the activation"),
-    nn.Softplus: _slope(1.0),
-    nn.Tanh: _slope(1.0),
-    nn.Sigmoid: _slope(0.25),
-    nn.SiLU: _slope(1.0999),
-    nn.GELU: _slope(1.129),
-}

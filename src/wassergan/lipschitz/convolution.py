@@ -5,6 +5,7 @@ into the infinite one (another). All bounds here are for the infinite grid, so t
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,8 @@ from wassergan.errors import UserError
 _GRID = 32  # frequencies per axis and degree; 32 overstate a norm by at most 0.5 %
 _ITERATIONS = 100
 _TINY = 1e-30
+_EPS, _LEAST = 2.0**-52, 5e-324
+_LARGEST_SPECTRUM = 2**28  # complex numbers; beyond that the Gram bound alone
 
 
 def phases(kernel: Tensor, stride: tuple[int, int]) -> Tensor:
@@ -41,8 +44,20 @@ def convolution_bound(kernel: Tensor, *, stride: tuple[int, int] = (1, 1)) -> fl
         kernel: (out, in, h, w), with dilation and groups written out.
         stride: of rows and columns.
     """
-    split = phases(kernel.detach().double(), stride)
-    return min(gram_bound(split), fourier_bound(split))
+    kernel = kernel.detach().cpu().double()
+    largest = kernel.abs().max().item() if kernel.numel() else 0.0
+    if largest == 0:
+        return 0.0
+    # A power of two keeps every digit, and the squares in range.
+    scale = 2.0 ** min(max(math.frexp(largest)[1], -1000), 1000)
+    split = phases(kernel / scale, stride)
+    taps = split.shape[2] * split.shape[3]
+    rounding = 1 + 64 * _EPS * taps * (split.shape[0] + split.shape[1])
+    bound = gram_bound(split)
+    if _GRID**2 * taps * split.shape[0] * split.shape[1] <= _LARGEST_SPECTRUM:
+        bound = min(bound, fourier_bound(split))
+    # What is below the least number after scaling is at most that, entry by entry.
+    return bound * rounding * scale + _LEAST
 
 
 def gram_bound(kernel: Tensor) -> float:
@@ -108,23 +123,67 @@ class AlmostOrthogonal(nn.Module):
         return kernel
 
 
-def written_out(layer: nn.Conv2d) -> Tensor:
-    """The kernel of an equal convolution without groups and dilation, (out, in, h, w).
+def layer_bound(layer: Any, weight: Tensor) -> float:
+    """A bound of a convolution layer's norm, or a transposed one's, on inputs of any size.
 
-    Raises:
-        UserError: padding that repeats pixels, which no bound here covers.
+    Zero padding embeds the grid; other padding repeats entries. Reflected and replicated entries are at most `repeats`
+    to one, so padding has norm √repeats and the convolution of what it gives has the norm of zero padding. Circular
+    padding makes the convolution one on a torus, whose frequencies are some of those of the infinite grid: with no
+    more outputs than inputs its norm is that of stride 1, since a stride leaves rows out.
+
+    Args:
+        layer: a convolution of one or two axes.
+        weight: its kernel.
     """
-    if layer.padding_mode != "zeros":
-        raise UserError(
-            "Only convolutions with zero padding have a bound", found=f"padding_mode='{layer.padding_mode}'"
-        )
-    kernel = layer.weight.detach()
+    stride, dilation = _two(layer.stride, weight), _two(layer.dilation, weight)
+    # With stride 1 a dilated convolution is the plain one on interleaved grids, of the same norm.
+    down, across = (1 if step == 1 else spread for step, spread in zip(stride, dilation, strict=True))
+    flat = convolution_bound(written_out(layer, weight, (down, across)), stride=stride)
+    if isinstance(layer, nn.ConvTranspose1d | nn.ConvTranspose2d) or layer.padding_mode == "zeros":
+        return flat
+    pads = list(layer._reversed_padding_repeated_twice)[::-1]  # after and before, axis by axis
+    ends = list(zip(pads[1::2], pads[::2], strict=True))
+    flat *= math.sqrt(math.prod(_repeats(layer.padding_mode, *sides) for sides in ends)) * (1 + _EPS)
+    if layer.padding_mode != "circular":
+        return flat
+    turns = 1
+    for (before, after), taps, spread in zip(ends, weight.shape[2:], dilation[-len(ends) :], strict=True):
+        excess = max(0, before + after - (taps - 1) * spread)
+        turns *= 1 + -(-excess // max(before, after, 1))
+    return min(flat, convolution_bound(written_out(layer, weight, (1, 1))) * math.sqrt(turns) * (1 + _EPS))
+
+
+def _repeats(mode: str, before: int, after: int) -> int:
+    """How often padding may show one entry, on an axis of any length that torch accepts."""
+    if mode == "replicate":
+        return 1 + before + after
+    return 1 + (before > 0) + (after > 0)
+
+
+def _two(values: Any, weight: Tensor) -> tuple[int, int]:
+    """A layer's setting for rows and columns; a layer of one axis has one row, in steps of 1."""
+    first, *rest = values if isinstance(values, tuple | list) else (values,) * (weight.dim() - 2)
+    return (first, rest[0]) if rest else (1, first)
+
+
+def written_out(layer: Any, weight: Tensor | None = None, dilation: tuple[int, int] | None = None) -> Tensor:
+    """The kernel of an equal convolution without groups and dilation, (out, in, h, w); h is 1 for one axis.
+
+    A transposed convolution is the adjoint of the one that is written out here, cropped.
+
+    Args:
+        layer: a convolution of one or two axes, or a transposed one.
+        weight: its kernel where that is not the layer's as it stands.
+        dilation: of rows and columns where that is not the layer's.
+    """
+    given = (layer.weight if weight is None else weight).detach()
+    kernel = given[:, :, None] if given.dim() == 3 else given
     blocks = kernel.chunk(layer.groups)
     inside = kernel.shape[1]
-    dense = kernel.new_zeros(len(kernel), layer.in_channels, *kernel.shape[2:])
+    dense = kernel.new_zeros(len(kernel), inside * layer.groups, *kernel.shape[2:])
     for group, block in enumerate(blocks):
         dense[group * len(block) : (group + 1) * len(block), group * inside : (group + 1) * inside] = block
-    (down, across), (height, width) = layer.dilation, kernel.shape[2:]
+    (down, across), (height, width) = dilation or _two(layer.dilation, given), kernel.shape[2:]
     spread = dense.new_zeros(*dense.shape[:2], (height - 1) * down + 1, (width - 1) * across + 1)
     spread[:, :, ::down, ::across] = dense
     return spread

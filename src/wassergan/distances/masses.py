@@ -1,0 +1,32 @@
+"""Sums of masses that lose nothing: what a certificate says of a total must not hang on the order of its parts."""
+
+import torch
+from torch import Tensor
+
+_UNIT = 2.0**52
+
+
+def _parts(mass: Tensor) -> tuple[Tensor, Tensor]:
+    """Multiples of 2⁻⁵², which add up exactly in any order while the sums stay within ±2, and what is left over."""
+    high = (mass * _UNIT).round() / _UNIT
+    return high, mass - high
+
+
+def cumulative(mass: Tensor) -> Tensor:
+    """Running sums along the last axis of masses, signs allowed, whose partial sums stay within ±2; rounded once."""
+    high, low = _parts(mass)
+    return high.cumsum(-1) + low.cumsum(-1)
+
+
+def grouped(place: Tensor, mass: Tensor, groups: int) -> Tensor:
+    """The mass in each of some groups, shape (groups,), rounded once; the total is at most 2.
+
+    Args:
+        place: the group of each mass, shape (n,).
+        mass: shape (n,).
+        groups: how many there are.
+    """
+    if len(mass) and mass.min() == mass.max() == 1 / len(mass):
+        return torch.bincount(place, minlength=groups).double() / len(mass)
+    high, low = (torch.zeros(groups, dtype=torch.float64).index_add_(0, place, part) for part in _parts(mass))
+    return high + low
