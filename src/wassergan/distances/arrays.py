@@ -199,7 +199,7 @@ def _numbers(array: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
             raise UserError(f"{name} must hold numbers", found=found)
     values = list(array.flat)
     if values and all(isinstance(value, int | np.integer | np.bool_) for value in values):
-        small = -(2**63) <= min(map(int, values)) and max(map(int, values)) < 2**64
+        small = min(map(int, values)) >= -(2**63) and max(map(int, values)) < 2**64
         if not small:
             raise _too_long(name, max(values, key=lambda value: abs(int(value))))
         kind = np.int64 if max(map(int, values)) < 2**63 else np.uint64

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wassergan.distances.cells import Cells, c_transform, distances
 from wassergan.distances.arguments import tolerance_of, whole
+from wassergan.distances.cells import Cells, c_transform, distances
 from wassergan.distances.checks import Array, as_tensor, as_weights, check_finite
 from wassergan.distances.line import line_bound, monotone_coupling
 from wassergan.distances.masses import cumulative, grouped

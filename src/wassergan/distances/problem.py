@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wassergan.distances.cells import Cells, paired_order
 from wassergan.distances.arrays import Array, paired
+from wassergan.distances.cells import Cells, paired_order
 from wassergan.distances.checks import as_points, as_weights, same_dimension
 from wassergan.distances.masses import grouped
 from wassergan.errors import UserError

@@ -18,7 +18,15 @@ from wassergan.lipschitz.soundness import kind_of, refuse_altered, refuse_weight
 _EPS = 2.0**-52
 _BLOCKS = (Averaged, Concatenated, Residual)
 # Layers that may hand on their input itself instead of a new tensor.
-_HANDED_ON = (nn.Identity, nn.Flatten, nn.Unflatten, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+_HANDED_ON: tuple[type[nn.Module], ...] = (
+    nn.Identity,
+    nn.Flatten,
+    nn.Unflatten,
+    nn.Dropout,
+    nn.Dropout1d,
+    nn.Dropout2d,
+    nn.Dropout3d,
+)
 _HANDED_ON += (nn.AlphaDropout, nn.FeatureAlphaDropout, nn.PixelShuffle, nn.PixelUnshuffle, nn.ChannelShuffle)
 
 
@@ -143,7 +151,7 @@ def _uses(module: nn.Module, name: str, above: tuple[nn.Module, ...]) -> Iterato
         _refuse_inherited(use, "lipschitz_chain")
         chain = module.lipschitz_chain()
         inside = next((path for path, part in module.named_modules() if part is chain), None)
-        if inside is None or chain is module:
+        if not inside:
             raise UserError(f"{use.called} cannot be bounded", found="a lipschitz_chain that is no submodule")
         yield from _uses(chain, _joined(name, inside), above)
     elif kind is nn.Sequential:

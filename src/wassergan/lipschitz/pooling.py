@@ -18,7 +18,7 @@ def per_axis(value: Any, axes: int) -> tuple[int, ...]:
 
 
 def overlap(size: int, stride: int, dilation: int) -> int:
-    """In how many windows of one axis a point can be: tap j of a window meets it if j·dilation is right modulo stride."""
+    """In how many windows of one axis a point can be: a tap j meets it if j·dilation is right modulo stride."""
     return -(-size // (stride // math.gcd(stride, dilation)))
 
 
@@ -36,7 +36,7 @@ def mean_bound(layer: Any, axes: int) -> float:
     override = getattr(layer, "divisor_override", None)
     if override is not None:
         sums = math.prod(size * _full_windows(size, stride) for size, stride in zip(sizes, strides, strict=True))
-        return sums / abs(override)
+        return float(sums / abs(override))
     whole = not layer.ceil_mode and (layer.count_include_pad or not any(paddings))
     bound = 1.0
     for size, stride, padding in zip(sizes, strides, paddings, strict=True):

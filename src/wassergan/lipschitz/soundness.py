@@ -71,7 +71,7 @@ def refuse_weights(module: nn.Module, called: str) -> None:
     held = [*module.named_parameters(), *module.named_buffers()]
     held += [(name, value) for name, value in vars(module).items() if isinstance(value, Tensor)]
     for name, value in held:
-        if isinstance(value, nn.parameter.UninitializedTensorMixin):
+        if isinstance(value, nn.UninitializedParameter | nn.UninitializedBuffer):
             raise UserError(f"{called} has no weights yet", mend="call it once before it is certified")
         if type(value) not in (Tensor, nn.Parameter) or value.layout != torch.strided or value.is_quantized:
             raise UserError(f"{called} cannot be bounded", found=f"{name} is a {type(value).__name__} of its own kind")
@@ -110,7 +110,8 @@ def _next_weight(module: nn.Module, called: str, name: str) -> Tensor:
         if isinstance(hook, OldWeightNorm | OldSpectralNorm) and hook.name == name:
             return _recomputed(hook, module)
     if parametrize.is_parametrized(module, name):
-        return _parametrised(module.parametrizations[name], module, called, name)
+        steps: Any = module.parametrizations
+        return _parametrised(steps[name], module, called, name)
     weight: Tensor = getattr(module, name)
     return weight
 
