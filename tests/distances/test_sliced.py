@@ -169,5 +169,5 @@ def test_bad_blocks_are_refused(blocks, message):
 def test_bad_numbers_are_refused():
     with pytest.raises(UserError, match="projections must be a whole number of at least 1: 0"):
         sliced_w1(torch.zeros(1, 2), torch.zeros(1, 2), projections=0, rng=rng())
-    with pytest.raises(UserError, match="steps must not be negative: -1"):
+    with pytest.raises(UserError, match="steps must be a whole number of at least 0: -1"):
         max_sliced_w1(torch.zeros(1, 2), torch.zeros(1, 2), steps=-1, rng=rng())
