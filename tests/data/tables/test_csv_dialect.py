@@ -61,6 +61,11 @@ def test_a_file_comes_back_in_its_own_dialect(name: str, suffix: str, tmp_path: 
     assert back.decode() == DIALECTS[name]
 
 
+def test_a_sign_that_fits_every_line_goes_before_the_comma(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(DIALECTS["semicolons and commas"])
+    assert [each.name for each in read_csv(tmp_path / "a.csv").columns] == ["Temp, C", "Hum"]
+
+
 def test_comments_before_the_header_are_passed_over_and_said(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("# made, by a machine\n# in 2024\na,b\n1.5,x\n2.5,y\n# the end\n3.5,x\n")
     back, said = written_back(tmp_path / "a.csv", tmp_path / "b.csv")

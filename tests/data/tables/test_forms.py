@@ -156,6 +156,12 @@ def test_rarer_formats(texts: list[str], pattern: str) -> None:
     assert written(column) == texts * 3
 
 
+def test_a_format_that_would_write_another_text_is_none_of_the_column() -> None:
+    assert date_format("%a, %d %b %Y").read("Mon, 08 Oct 2023") == 1_696_723_200_000_000  # a Sunday
+    with pytest.raises(UserError, match=r"does not hold dates alone: 'Mon, 08 Oct 2023' in row 0"):
+        column_of(["Mon, 08 Oct 2023", "Mon, 09 Oct 2023"], {"kind": "date", "format": "%a, %d %b %Y"})
+
+
 def test_two_digit_years_are_one_span() -> None:
     column, _ = column_of([f"{1 + i % 28:02d}.{1 + i % 12:02d}.{(30 + i) % 100:02d}" for i in range(76)])
     years = 1970 + column.values.astype("datetime64[D]").astype("datetime64[Y]").astype(int)
