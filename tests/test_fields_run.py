@@ -82,6 +82,20 @@ def test_a_run_with_the_former_scale_goes_on_with_it(tmp_path: Path, tiny: tuple
     assert isinstance(codec, Codec) and codec.offset.shape == () and place.load()["trainer"]["step"] == 5
 
 
+@pytest.mark.parametrize("shape", [(4,), (5, 6), (2, 5, 6)])
+@pytest.mark.parametrize("share", [0.05, 0.6])
+def test_values_that_may_be_missing_everywhere_are_missing_as_often_as_in_the_data(
+    shape: tuple[int, ...], share: float
+) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(400, *shape)).astype("f4")
+    values[rng.random(values.shape) < share] = np.nan
+    layout = {"settings": {"layout": "NCHW"}} if len(shape) == 3 else {}
+    gan = WassersteinGAN(steps=2, batch_size=8, **layout).fit(values)
+    rates, real = (np.isnan(each).mean(0) for each in (gan.sample(3000, seed=0), values))
+    np.testing.assert_allclose(rates, real, atol=0.04)
+
+
 def test_the_estimator_takes_and_gives_masked_arrays(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     values = np.ma.masked_array(rng.integers(0, 256, (60, 5, 6)).astype(">u2"), rng.random((60, 5, 6)) < 0.2)

@@ -80,7 +80,7 @@ def _head_of(codec: AnyCodec) -> nn.Module:
         return TableHead([FieldLayout(*field) for field in codec.fields])
     assert isinstance(codec, Codec)
     bounded = Bounded(codec.low, codec.high)
-    if codec.parts is None or codec.parts.active.all():
+    if codec.parts is None or (codec.parts.masks == 0 and codec.parts.active.all()):
         return bounded
     return Partial(bounded, codec.parts.active, codec.parts.gappy, codec.parts.gates)
 

@@ -187,3 +187,13 @@ def test_pictures_come_back_from_png_files(tmp_path: Path) -> None:
 def test_arrays_of_other_kinds_are_refused_with_what_mends_them(values: np.ndarray, mend: str) -> None:
     with pytest.raises(UserError, match=mend):
         open_source(values)
+
+
+# A bound such as -43.99999999999999 loses its fraction after the values were rounded.
+def test_the_ends_of_whole_numbers_come_back() -> None:
+    for seed in range(60):
+        values = np.random.default_rng(seed).integers(-128, 127, 40).astype("i1")
+        source = array_source(values)
+        train = source.split.train
+        after = source.codec.decode_numpy(source.codec.encode(source.values(train)))  # type: ignore[union-attr]
+        assert (after == values[train.numpy()]).all()
