@@ -1726,6 +1726,7 @@ BUGS = (
         "values = [None if wrong else value for value, wrong in cells]",
         "values = [value for value, wrong in cells]",
         "data/test_excel.py::test_errors_count_as_missing_and_are_told",
+    ),
     # Arrays and fields
     Bug(
         "one mean and deviation for channels of different units",
