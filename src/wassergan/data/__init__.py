@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from wassergan.data.arrays import array_source, load_array, names_beside
+from wassergan.data.arrays import array_names, array_source, load_array, names_beside
 from wassergan.data.arraytrip import round_trip
 from wassergan.data.codec import AnyCodec, Codec, channels_first, number_codec
 from wassergan.data.columnar import columnar_source, is_columnar, whole_table
@@ -45,6 +45,7 @@ from wassergan.data.tables import (
     table_suffix,
     write_table,
 )
+from wassergan.data.tree import entries_besides
 from wassergan.errors import UserError
 
 KINDS = (
@@ -248,7 +249,7 @@ class _Opening:
             from wassergan.data.digits import digits_source  # scikit-learn takes a second to import
 
             return digits_source(**self.split)
-        path, files = Path(data), _files(str(data))
+        path, files = Path(data), _files(str(data), self.report)
         if not files or _all(files, is_shard):
             return self._pictures(path, files)
         if _all(files, is_columnar):
@@ -319,9 +320,16 @@ class _Opening:
             name, array = path.name, read_idx(path)
         else:
             raise UserError(f"The kind of {path} is not known", found=f"suffix '{path.suffix}'", mend=f"give {KINDS}")
-        if ":" in name:
-            self.report(f"Using the array {name.split(':')[1]} of {path.name}, shape {array.shape}.")
-        return self._numbers(array, name, names_beside(path) if ":" in name else ())
+        if ":" not in name:
+            return self._numbers(array, name)
+        used, beside = name.rpartition(":")[2], names_beside(path)
+        self.report(f"Using the array {used} of {path.name}, shape {array.shape}.")
+        source = self._numbers(array, name, list(beside.values()))
+        named = getattr(source.codec, "channels", ()) or source.columns
+        taken = {used, *self.condition, *(each for each, names in beside.items() if names == tuple(named))}
+        if others := [each for each in array_names(path) if each not in taken]:
+            self.report(f"Passed over in {path.name}: {', '.join(others)} (--key and --condition name arrays).")
+        return source
 
     def _numbers(self, array: Any, name: str, beside: Sequence[tuple[str, ...]] = ()) -> Source:
         return array_source(
@@ -383,15 +391,19 @@ def _refuse_schema(data: Any, schema: str | Path | Schema | None) -> None:
         raise UserError("A schema is for tables", found=f"{data}", mend="leave --schema out")
 
 
-def _files(data: str) -> list[Path]:
+def _files(data: str, report: Callable[[str], None] = lambda sentence: None) -> list[Path]:
     """The files that a path or a pattern stands for; none for a folder of pictures.
+
+    Args:
+        data: a path or a pattern.
+        report: told what a folder of tables or of shards holds besides.
 
     Raises:
         UserError: there are none, or one of them is not there.
     """
     path = Path(data)
     if path.is_dir():
-        return _files_in(path)
+        return _files_in(path, report)
     files = [path]
     if is_pattern(data) and not path.exists():
         files = matching_files(data)
@@ -403,11 +415,16 @@ def _files(data: str) -> list[Path]:
     return files
 
 
-def _files_in(folder: Path) -> list[Path]:
+def _files_in(folder: Path, report: Callable[[str], None]) -> list[Path]:
     """The tables or the shards in a folder; none where there are pictures beside them."""
-    there = sorted(path for path in folder.iterdir() if not path.name.startswith((".", "_")))
-    files = [path for path in there if is_columnar(path)] or [path for path in there if is_shard(path)]
-    return [] if not files or holds_any(folder, PICTURE_SUFFIXES) else files
+    there = sorted(folder.iterdir())
+    usable = [path for path in there if not path.name.startswith((".", "_")) and path.is_file()]
+    files = [path for path in usable if is_columnar(path)] or [path for path in usable if is_shard(path)]
+    if not files or holds_any(folder, PICTURE_SUFFIXES):
+        return []  # a folder of pictures says itself what it passes over
+    if passed := entries_besides(there, files).sentence(str(folder)):
+        report(passed)
+    return files
 
 
 def _all(files: list[Path], is_kind: Callable[[Path], bool]) -> bool:

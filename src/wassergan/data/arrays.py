@@ -224,15 +224,21 @@ def load_array(path: Path, *, key: str | None = None) -> tuple[str, NDArray[Any]
         raise UserError(f"{path} cannot be read as a NumPy file", found=str(error)) from error
 
 
-def names_beside(path: Path) -> list[tuple[str, ...]]:
-    """Lists of names in a `.npz`: arrays of text with one axis."""
-    found = []
+def array_names(path: Path) -> list[str]:
+    """What the members of a `.npz` are called."""
+    with ZipFile(path) as archive:
+        return [name.removesuffix(".npy") for name in archive.namelist()]
+
+
+def names_beside(path: Path) -> dict[str, tuple[str, ...]]:
+    """Lists of names in a `.npz`, by the arrays that hold them: text with one axis."""
+    found = {}
     with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         for member in archive.files:
             shape, dtype = _header(archive.zip, member) if f"{member}.npy" in archive.zip.namelist() else ((), None)
             if dtype is not None and dtype.kind == "U" and len(shape) == 1 and shape[0] <= MOST_NAMES:
                 _require_modest(path, archive.zip, member)
-                found.append(tuple(map(str, archive[member])))
+                found[member] = tuple(map(str, archive[member]))
     return found
 
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -25,6 +25,7 @@ SYSTEM = ("file of the operating system", "files of the operating system")
 RUN = ("run folder of wassergan", "run folders of wassergan")
 BROKEN = ("link that leads nowhere", "links that lead nowhere")
 AGAIN = ("link to a folder that is read anyway", "links to folders that are read anyway")
+FOLDER = ("folder", "folders")
 SPECIAL = ("entry that is no file", "entries that are no files")
 
 
@@ -87,6 +88,25 @@ def is_run_folder(folder: Path) -> bool:
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(told, dict) and told.keys() >= _OF_A_RUN
+
+
+def entries_besides(there: Sequence[Path], used: Container[Path]) -> PassedOver:
+    """Entries of a folder that are not among those used."""
+    passed = PassedOver()
+    for path in there:
+        if path in used:
+            continue
+        if is_left_by_system(path.name):
+            passed.add(SYSTEM, path.name)
+        elif is_hidden(path.name):
+            passed.add(HIDDEN, path.name)
+        elif path.is_dir():
+            passed.add(RUN if is_run_folder(path) else FOLDER, path.name)
+        elif path.is_file():
+            passed.add_file(path.name)
+        else:
+            passed.add(SPECIAL if path.exists() else BROKEN, path.name)
+    return passed
 
 
 def run_around(folder: Path) -> Path | None:
