@@ -160,6 +160,11 @@ def test_a_format_that_would_write_another_text_is_none_of_the_column() -> None:
     assert date_format("%a, %d %b %Y").read("Mon, 08 Oct 2023") == 1_696_723_200_000_000  # a Sunday
     with pytest.raises(UserError, match=r"does not hold dates alone: 'Mon, 08 Oct 2023' in row 0"):
         column_of(["Mon, 08 Oct 2023", "Mon, 09 Oct 2023"], {"kind": "date", "format": "%a, %d %b %Y"})
+    right = [(datetime(2020, 1, 1) + timedelta(days=i)).strftime("%a, %d %b %Y") for i in range(80)]
+    with pytest.raises(
+        UserError, match=r"'Wed, 31 Dec 2024' in row 80"
+    ):  # a Tuesday, behind those that are tried first
+        column_of([*right, "Wed, 31 Dec 2024"])
 
 
 def test_two_digit_years_are_one_span() -> None:
