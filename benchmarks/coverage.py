@@ -235,7 +235,7 @@ def cells(runs):
         for name in ("flag 5 %", "lognormal(0, 2)", "coin", "normal 4"):
             for shift in (0, 2):
                 for n, m in sizes:
-                    count = runs if kind == "interval" else max(1, runs // 4)
+                    count = max(1, runs // 4)  # a run takes hundreds of times that of one on scores
                     key = f"{kind}|{name}|{shift}|{n}|{m}"
                     pair = families[name][shift]
                     yield key, count, lambda rng, count, k=kind, p=pair, n=n, m=m: whole_cells(k, p, n, m, count, rng)

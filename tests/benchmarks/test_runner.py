@@ -53,6 +53,16 @@ def row(**more: object) -> Row:
     return replace(plain, **more)  # type: ignore[arg-type]
 
 
+def test_the_page_says_which_bound_a_row_has() -> None:
+    old, new = row(), row(seed=1, lower_asymptotic=1.75, asymptotic_deviation=-12.5)
+    assert "Welch's t, asymptotic: these runs" in markdown([old]) and "finite-sample" not in markdown([old])
+    page = markdown([new])
+    assert "finite-sample: it holds at every size" in page and "of a release that had no other" not in page
+    (line,) = [line for line in page.splitlines() if line.startswith("| atoms | 1 | 1 | 1 of 1 ")]
+    # Mean absolute bound, estimate, worst pair, and then the asymptotic bound.
+    assert line.split(" | ")[4:8] == ["15.0", "10.0", "15.0", "12.5"]
+
+
 def test_rows_hold_what_they_say_and_the_file_resumes(tmp_path: Path) -> None:
     path, told = tmp_path / "w1.json", []
     first = run(["cones"], ["atoms", "gp"], 1, TINY, path, told=told.append)
@@ -62,6 +72,8 @@ def test_rows_hold_what_they_say_and_the_file_resumes(tmp_path: Path) -> None:
         assert each.w1 == 1 and each.valid and each.lower <= 1
         assert each.deviation == pytest.approx(100 * (each.estimate - 1))
         assert each.lower_deviation == pytest.approx(100 * (each.lower - 1))
+        assert each.lower_asymptotic is not None and each.asymptotic_deviation is not None
+        assert each.asymptotic_deviation == pytest.approx(100 * (each.lower_asymptotic - 1))
     assert first[0].constant == 1 and first[0].heuristic is None and first[0].estimate == first[0].gap
     assert first[1].constant > 1 and first[1].estimate == first[1].gap != first[1].heuristic
     told.clear()

@@ -165,6 +165,22 @@ def test_rare_flags_do_not_break_the_bound_on_the_laws(n, m):
     assert above <= 1
 
 
+def test_each_critic_of_an_interval_has_its_share_of_the_risk(monkeypatch):
+    asked = []
+
+    def recorded(*scores, confidence, **more):
+        asked.append(confidence)
+        return 0.0
+
+    monkeypatch.setattr("wassergan.distances.interval.critic_lower_bound", recorded)
+    x, y = pair("shifted", 40, 40, 2, np.random.default_rng(0))
+    w1_interval(x, y, rng=rng(), population=True, confidence=0.9, budget_seconds=1)
+    assert asked == pytest.approx([0.95, 0.95])
+    asked.clear()
+    w1_interval(x, y, rng=rng(), population=True, confidence=0.9, budget_seconds=1, families="atoms")
+    assert asked == pytest.approx([1 - 0.1 / 3] * 3)
+
+
 def test_the_asymptotic_method_says_so():
     r = np.random.default_rng(0)
     x, y = r.normal(1, 1, (400, 1)), r.normal(0, 1, (400, 1))

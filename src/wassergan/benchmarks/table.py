@@ -25,7 +25,7 @@ ESTIMATORS = {
     "estimator, all": ("atoms", "orthogonal", "learned-atoms"),
 }
 _ABOUT = """\
-The bound is the 99.9 % lower confidence bound (Welch's t) on fresh points that had no part in training or choice; \
+The bound is the 99.9 % lower confidence bound ({bound}) on fresh points that had no part in training or choice; \
 *valid* counts the runs in which it lies at or below the true W1 (three standard errors of a truth that is itself \
 sampled allowed for). Deviations are 100 (bound - W1) / W1, in per cent; the estimate is the bound's centre. The \
 cosine is the mean between the critic's gradient and that of the optimal critic over draws of P (of Q for shells and \
@@ -38,6 +38,11 @@ _PUBLISHED = """\
 Korotin, Kolesov, Burnaev 2022 (arXiv 2206.07767), from the paper's results files: one seed, other parameters of the \
 same family of pairs, a truth by Monte Carlo on 4096 samples. Their numbers are estimates; only orthogonal weights, \
 spectral norm and the batch c-transform are bounds from below."""
+
+_BOUNDS = {  # by whether a row knows the asymptotic one apart
+    True: "finite-sample: it holds at every size; the asymptotic one is Welch's t on the same scores",
+    False: "Welch's t, asymptotic: these runs are of a release that had no other",
+}
 
 Groups = dict[tuple[str, str], list[Row]]
 
@@ -59,7 +64,7 @@ def markdown(rows: Sequence[Row], published: Path | None = None) -> str:
         groups.setdefault((row.pair, row.solver), []).append(row)
     funnels = {key: group for key, group in groups.items() if funnel_shape(key[0])}
     others = {key: group for key, group in groups.items() if not funnel_shape(key[0])}
-    parts = ["# Certified lower bounds of W1 on laws whose W1 is known", _commands(rows), _ABOUT, _choices(rows)]
+    parts = ["# Certified lower bounds of W1 on laws whose W1 is known", _commands(rows), _about(rows), _choices(rows)]
     if funnels:
         parts += ["## Funnels", _summary(funnels, values), _by_dimension(funnels), *_by_pair(funnels, values)]
     if others:
@@ -68,6 +73,11 @@ def markdown(rows: Sequence[Row], published: Path | None = None) -> str:
         parts += ["## Published", _PUBLISHED, _published(values)]
     parts += ["## Every pair and family", _details(groups)]
     return "\n\n".join(parts) + "\n"
+
+
+def _about(rows: Iterable[Row]) -> str:
+    finite = {row.asymptotic_deviation is not None for row in rows}
+    return _ABOUT.format(bound="; or ".join(words for known, words in _BOUNDS.items() if known in finite))
 
 
 def chosen(rows: Iterable[Row], name: str) -> list[Row]:
@@ -144,7 +154,8 @@ def _call(effort: Effort, seeds: int, families: Sequence[str], pairs: Sequence[s
 def _summary(groups: Groups, values: Values | None) -> str:
     """One row a family: over pairs, of means over seeds."""
     columns = ["family", "pairs", "runs", "valid", "mean abs. bound %", "mean abs. estimate %", "worst pair, bound %"]
-    columns.append("cosine")
+    compared = any(row.asymptotic_deviation is not None for group in groups.values() for row in group)
+    columns += ["mean abs. asymptotic bound %", "cosine"] if compared else ["cosine"]
     if values is not None:
         columns.append("cosine at least the best published (gp, lp, orthogonal)")
     lines = []
@@ -155,7 +166,11 @@ def _summary(groups: Groups, values: Values | None) -> str:
         cosines = {group[0].pair: mean(row.cosine for row in group) for group in own}
         cells = [family, str(len(own)), str(len(runs)), f"{sum(row.valid for row in runs)} of {len(runs)}"]
         cells += [f"{mean(bounds):.1f}", f"{mean(mean(abs(row.deviation) for row in group) for group in own):.1f}"]
-        cells += [f"{max(bounds):.1f}", f"{mean(cosines.values()):.3f}"]
+        cells.append(f"{max(bounds):.1f}")
+        if compared:
+            welch = [row.asymptotic_deviation for row in runs if row.asymptotic_deviation is not None]
+            cells.append(f"{mean(map(abs, welch)):.1f}" if welch else "")
+        cells.append(f"{mean(cosines.values()):.3f}")
         if values is not None:
             better = sum(cosine >= best_cosine(values, *_shape(pair)) for pair, cosine in cosines.items())
             cells.append(f"{better} of {len(own)} pairs")
