@@ -1682,7 +1682,7 @@ BUGS = (
         "distances/mean_bounds.py",
         "bets = _tuned(*past, n, m",
         "bets = _tuned(x, y, n, m",
-        "distances/test_population.py::test_no_coin_breaks_the_bound_exactly",
+        "distances/test_population.py::test_bets_see_only_what_came_before",
     ),
     Bug(
         "a bound that forgets the risk",

@@ -128,6 +128,26 @@ def test_no_coin_breaks_the_bound_exactly(n):
             assert chances[bounds > max(0, p - q)].sum() <= 1 - confidence
 
 
+def test_bets_see_only_what_came_before(monkeypatch):
+    events = []
+    tuned, growth = mean_bounds._tuned, mean_bounds._growth
+
+    def recorded_tuned(x, y, *more):
+        events.append(("tuned", x.shape[1], y.shape[1]))
+        return tuned(x, y, *more)
+
+    def recorded_growth(bets, x, y, x_ends, y_ends, *more):
+        events.append(("bet", int(x_ends[0]), int(y_ends[0])))
+        return growth(bets, x, y, x_ends, y_ends, *more)
+
+    monkeypatch.setattr(mean_bounds, "_tuned", recorded_tuned)
+    monkeypatch.setattr(mean_bounds, "_growth", recorded_growth)
+    critic_lower_bound(*scores(200, 900))
+    assert len(events) > 6
+    for (what, *past), (then, *start) in zip(events[::2], events[1::2], strict=True):
+        assert (what, then) == ("tuned", "bet") and past == start
+
+
 def test_the_bound_is_close_to_the_best_possible_for_flags():
     # Clopper and Pearson's exact lower bound of a rate, against a side that is known to be 0 at 100 000 points.
     real = np.zeros(400)
