@@ -1676,6 +1676,7 @@ BUGS = (
         '"notes": list(source.notes),',
         '"notes": [],',
         "cli/test_notes.py::test_a_run_keeps_what_was_said_of_its_data",
+    ),
     # Bounds on distributions
     Bug(
         "a bet on scores that tuned it",
