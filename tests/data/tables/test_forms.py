@@ -518,3 +518,24 @@ def test_the_cases_come_back_byte_for_byte(name: str, tmp_path: Path) -> None:
     source = open_source(CASES / f"{name}.csv", schema=schema if schema.exists() else None)
     write_table(source.codec, [source.values(torch.arange(len(source))).numpy()], tmp_path / "out.csv")  # type: ignore[arg-type]
     assert (tmp_path / "out.csv").read_bytes() == (CASES / f"{name}.csv").read_bytes()
+
+
+@given(
+    st.lists(
+        st.floats(-10, 2200).map(lambda value: round(value, 4)) | st.floats(1, 13).map(lambda value: round(value, 4)),
+        min_size=12,
+        max_size=60,
+        unique=True,
+    ),
+    st.integers(1, 4),
+)
+def test_decimals_are_numbers_even_where_some_look_like_months_of_a_year(values: list[float], places: int) -> None:
+    # 2.1999 reads as %-m.%Y and 1999.12 as %Y.%m.
+    texts = [f"{value:.{places}f}" for value in values]
+    column, _ = column_of([*texts, "2.1999", "3.2931", "1999.12"])
+    assert column.kind == "number"
+
+
+def test_months_of_plausible_years_are_dates() -> None:
+    column, _ = column_of([f"{month:02d}.{year}" for year in (2020, 2021, 2022) for month in range(1, 13)])
+    assert column.kind == "date"

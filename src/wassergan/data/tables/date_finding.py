@@ -24,6 +24,8 @@ _TIME = re.compile(
 )
 _HOUR = re.compile(r"(?<!\d)(?P<hour>\d{1,2})(?P<gap> ?)(?P<half>[AP]M|[ap]m)(?![A-Za-z])")
 _ZONE = re.compile(r"(?P<lead> ?(?:GMT|UTC)?)(?P<offset>[+-]\d\d(?::?\d\d)?)(?!\d)|(?P<named>Z| UTC| GMT)(?![A-Za-z])")
+DECIMALS_NEEDED = 5  # different decimal numbers that are all months of a plausible year by no accident
+_PLAIN = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
 CUT, NUMBER = "\0", "\1"  # where the time stands, and where a number does
 _UTC = ("Z", " UTC", " GMT")
 _TOKEN = re.compile(r"\d+|[A-Za-z]+|[^\dA-Za-z]+")
@@ -96,7 +98,9 @@ def find_dates(levels: Sequence[str], *, order: Sequence[str] = ()) -> Reading |
 
 
 def most_fit(levels: Sequence[str]) -> Misfit | None:
-    """The format that most texts are in, where not all are in one; None if no text is a date."""
+    """The format that most texts are in, where not all are in one; None if no text is a date, or all are numbers."""
+    if _are_decimals(levels):  # 2.1999 is no February among numbers such as 2.3
+        return None
     found = [(pattern, _fits(levels, pattern)) for pattern in candidates(levels)]
     found = [(pattern, fits) for pattern, fits in found if fits.any()]
     if not found:
@@ -218,14 +222,20 @@ def _pivot(levels: Sequence[str], pattern: str) -> int:
 
 
 def _is_no_accident(levels: Sequence[str], found: Reading) -> bool:
-    """Whether digit strings are dates, rather than numbers or codes that could be some."""
+    """Whether digit strings and decimal numbers are dates, rather than numbers or codes that could be some."""
     bare = [level.removesuffix(".0") for level in levels]
-    if not all(text.isdecimal() for text in bare):
+    are_digits = all(text.isdecimal() for text in bare)
+    if not are_digits and not _are_decimals(levels):
         return True
     years = found.micros.astype("datetime64[us]").astype("datetime64[Y]").astype(np.int64) + 1970
     low, high = PLAUSIBLE_YEARS
-    needed = NUMBERS_NEEDED.get(len(bare[0]), 10**9)
+    needed = NUMBERS_NEEDED.get(len(bare[0]), 10**9) if are_digits else DECIMALS_NEEDED
     return len(levels) >= needed and bool(years.min() >= low and years.max() < high)
+
+
+def _are_decimals(levels: Sequence[str]) -> bool:
+    """Whether all texts are plain numbers and some have decimals."""
+    return all(map(_PLAIN.fullmatch, levels)) and not all(map(str.isdecimal, levels))
 
 
 def _likeliest(fitting: Sequence[Reading], levels: Sequence[str], order: Sequence[str]) -> Reading:
