@@ -17,10 +17,14 @@ PACKAGE = Path(wassergan.__file__).parent
 
 
 def parts() -> list[str]:
-    """The package itself, and those of its parts that list their names."""
-    files = sorted(PACKAGE.rglob("__init__.py"))
-    listing = [path.parent for path in files if "__all__" in path.read_text(encoding="utf-8")]
-    return [".".join(("wassergan", *folder.relative_to(PACKAGE).parts)) for folder in listing]
+    """The package itself, and those of its packages and modules that list their names."""
+    files = sorted(PACKAGE.rglob("*.py"))
+    listing = [path for path in files if "__all__" in path.read_text(encoding="utf-8")]
+    return [".".join(("wassergan", *_path(each.relative_to(PACKAGE)))) for each in listing]
+
+
+def _path(file: Path) -> tuple[str, ...]:
+    return file.parent.parts if file.name == "__init__.py" else file.with_suffix("").parts
 
 
 def lines() -> list[str]:

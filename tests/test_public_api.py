@@ -32,3 +32,9 @@ def test_what_callers_rely_on_is_seen() -> None:
     first = api.described("f", old)
     assert first == ["f(data, *, size=3)"]
     assert all(api.described("f", other) != first for other in (renamed, other_default, positional))
+
+
+def test_the_mathematics_is_listed() -> None:
+    parts = set(listing().parts())
+    for name in ("distances", "lipschitz", "benchmarks", "constraints", "objectives"):
+        assert f"wassergan.{name}" in parts

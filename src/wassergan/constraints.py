@@ -23,6 +23,26 @@ from wassergan.lipschitz import (
     spectrally_normalise,
 )
 
+__all__ = [
+    "CONSTRAINTS",
+    "LARGEST_ORTHOGONAL",
+    "WHOLE",
+    "Clipping",
+    "Constraint",
+    "DrawnAhead",
+    "GradientPenalty",
+    "LipschitzPenalty",
+    "OrthogonalWeights",
+    "Share",
+    "SlopePenalty",
+    "SpectralNormalisation",
+    "Unconstrained",
+    "constraint_named",
+    "input_slopes",
+    "points_between",
+    "refuse_layers",
+]
+
 Critic = Callable[[Tensor], Tensor]  # a module, or one whose other inputs are given
 LARGEST_ORTHOGONAL = 1.001  # float32 rounding of some dozen layers included
 

@@ -13,6 +13,25 @@ from torch.nn.functional import relu, softplus
 
 from wassergan.errors import unknown_name
 
+__all__ = [
+    "OBJECTIVES",
+    "Objective",
+    "critic_gap",
+    "critic_loss",
+    "critic_loss_slopes",
+    "generator_loss",
+    "generator_loss_slopes",
+    "hinge_critic_loss",
+    "hinge_critic_loss_slopes",
+    "minimax_critic_loss",
+    "minimax_critic_loss_slopes",
+    "minimax_generator_loss",
+    "minimax_generator_loss_slopes",
+    "nonsaturating_generator_loss",
+    "nonsaturating_generator_loss_slopes",
+    "objective_named",
+]
+
 
 def critic_gap(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
     """E f(real) - E f(fake): positive when the critic is good; no Wasserstein distance unless f is 1-Lipschitz."""
