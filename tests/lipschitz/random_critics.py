@@ -108,7 +108,8 @@ class Draw:
     def weighted(self, shape: tuple[int, ...]) -> nn.Module:
         axes = len(shape) - 1
         if axes == 0 or self.chance.random() < 0.2:
-            same = [each for each in self.layers if type(each) is nn.Linear and each.in_features == shape[-1]]
+            plain = [each for each in self.layers if type(each) is nn.Linear and "weight" in each._parameters]
+            same = [each for each in plain if each.in_features == shape[-1]]
             layer = nn.Linear(shape[-1], self.chance.choice((1, 2, 5, shape[-1])))
             if same and self.chance.random() < 0.5:
                 layer = nn.Linear(shape[-1], same[0].out_features)
