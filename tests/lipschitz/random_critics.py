@@ -220,21 +220,23 @@ def steepest(critic: Callable[[Tensor], Tensor], shape: tuple[int, ...], *, seed
     size, best = torch.Size(shape).numel(), 0.0
     for start in range(starts):
         x = torch.randn(1, *shape, generator=rng, dtype=torch.float64) * (1, 3, 0.1)[start % 3]
-        for step in (1e-5, 1e-1):
+        for step in (1e-4, 1e-1):
             with torch.no_grad():
                 moves = step * torch.eye(size, dtype=torch.float64).view(size, *shape)
                 jacobian = (critic(x + moves) - critic(x.clone())).flatten(1) / step
                 direction = torch.linalg.svd(jacobian.T)[2][0].view(1, *shape)
-            best = max(best, *ascent(critic, x, x + step * direction))
+            best = max(best, 0.0, *ascent(critic, x, x + step * direction))
     return best
 
 
 def ascent(critic: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, *, steps: int = 12) -> list[float]:
-    """The slopes between two points that climb by gradient ascent; the distance between them is kept."""
+    """The slopes between two points that climb by gradient ascent; points that meet would show rounding alone."""
     near = (x - y).norm().item()
     x, y = x.clone().requires_grad_(), y.clone().requires_grad_()
     found = []
     for _ in range(steps):
+        if (x - y).norm() < 0.1 * near:
+            break
         slope = (critic(x.clone()) - critic(y.clone())).norm() / (x - y).norm()
         found.append(slope.item())
         if slope == 0 or not slope.requires_grad:
