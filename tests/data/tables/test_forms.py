@@ -520,19 +520,15 @@ def test_the_cases_come_back_byte_for_byte(name: str, tmp_path: Path) -> None:
     assert (tmp_path / "out.csv").read_bytes() == (CASES / f"{name}.csv").read_bytes()
 
 
+@pytest.mark.parametrize("places", [2, 4])
 @given(
-    st.lists(
-        st.floats(-10, 2200).map(lambda value: round(value, 4)) | st.floats(1, 13).map(lambda value: round(value, 4)),
-        min_size=12,
-        max_size=60,
-        unique=True,
-    ),
-    st.integers(1, 4),
+    st.lists(st.floats(1, 12.9), min_size=30, max_size=60, unique_by=lambda value: round(value, 4))
+    | st.lists(st.floats(-10, 2200), min_size=30, max_size=60, unique_by=lambda value: round(value, 2))
 )
-def test_decimals_are_numbers_even_where_some_look_like_months_of_a_year(values: list[float], places: int) -> None:
-    # 2.1999 reads as %-m.%Y and 1999.12 as %Y.%m.
+def test_decimals_are_numbers_even_where_most_look_like_months_of_a_year(places: int, values: list[float]) -> None:
+    # 2.1999 reads as %-m.%Y, and 1999.12 as %Y.%m.
     texts = [f"{value:.{places}f}" for value in values]
-    column, _ = column_of([*texts, "2.1999", "3.2931", "1999.12"])
+    column, _ = column_of([*texts, "2.199", "1999.12"])
     assert column.kind == "number"
 
 
