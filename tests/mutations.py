@@ -1896,6 +1896,21 @@ BUGS = (
         "    if False:\n        names =",
         "distances/test_critic.py::test_families_may_be_one_text",
     ),
+    # Data opened as a run's were
+    Bug(
+        "other data opened without the run's key",
+        "building.py",
+        "        key=settings.key,\n",
+        "",
+        "test_building.py::test_every_setting_of_the_data_reaches_what_opens_them",
+    ),
+    Bug(
+        "other tables read without the run's words for missing values",
+        "data/tables/reading.py",
+        "    own = said.missing if said.missing is not None else schema.missing\n",
+        "    own = None\n",
+        "test_judging_tables.py::test_other_tables_are_read_as_the_schema_says",
+    ),
     # What goes in comes back
     Bug(
         "text that looks like numbers comes back in the type that it looks like",

@@ -1,5 +1,7 @@
+import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,3 +144,57 @@ def test_who_insists_on_cuda_graphs_is_stopped_where_they_fail(monkeypatch: pyte
         else:
             trainer.train(steps=9, tick_due=lambda step: False)
     assert told == ["CUDA graphs are off: the steps cannot be recorded (not here)"]
+
+
+def a_run_with_all_data_settings() -> TrainSettings:
+    """Each setting of the data differs from its default, so that one that is forgotten is seen."""
+    return TrainSettings(
+        data="train.npz",
+        size=(9, 7),
+        colour="grey",
+        skip_unreadable=True,
+        key="rain",
+        sheet="May",
+        layout="NCHW",
+        scale="array",
+        missing=(-9999,),
+        channels=("u", "v"),
+        schema="schema.json",
+        condition=("day",),
+        labels="labels.csv",
+        heldout=0.25,
+        seed=7,
+    )
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_every_setting_of_the_data_reaches_what_opens_them(other: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, asked = a_run_with_all_data_settings(), {}
+    monkeypatch.setattr(building, "open_source", lambda data, **options: asked.update(options, data=data))
+    own = open_source(np.random.default_rng(0).normal(size=(60, 2)))
+    building.open_data(settings, report=print, **({"data": "other.npz", "like": own} if other else {}))
+    names = [each.name for each in fields(TrainSettings) if each.metadata.get("group") == "Data"]
+    assert len(names) >= 13
+    for name in names:
+        value = getattr(settings, name)
+        assert value != getattr(TrainSettings(), name), f"{name}: give it another value than its default above"
+        # Other samples have no labels of the run's own.
+        expected = {"condition": (), "labels": None}.get(name, value) if other else value
+        assert asked.pop(name) == expected, name
+    assert asked == {
+        "data": "other.npz" if other else "train.npz",
+        "like": own if other else None,
+        "seed": 7,
+        "report": print,
+    }
+
+
+def test_nothing_else_opens_the_data_of_a_run() -> None:
+    package = Path(building.__file__).parent
+    users = {"building.py", "estimator.py", "__init__.py", "cli/info.py", "cli/distance.py", "data/__init__.py"}
+    found = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if re.search(r"\bopen_source\(", path.read_text(encoding="utf-8"))
+    }
+    assert found <= users

@@ -139,6 +139,21 @@ def test_other_data_are_described_on_the_scale_of_the_run(tmp_path: Path, tiny: 
     assert result["memorisation"]["picture"] is None
 
 
+def test_other_data_are_opened_as_the_run_s_were(tmp_path: Path, tiny: tuple[str, ...]) -> None:
+    numbers = np.random.default_rng(0)
+    for name, shift in (("train", 0.0), ("other", 5.0)):
+        rain = numbers.normal(shift, 1, (60, 2))
+        rain[::9, 1] = -9999
+        np.savez(tmp_path / f"{name}.npz", rain=rain, wind=numbers.normal(50, 1, (90, 2)))
+    flags = ("--key", "rain", "--missing", "-9999", "--channels", "near,far")
+    data = tmp_path / "train.npz"
+    assert main(["train", str(data), "--out", str(tmp_path / "run"), "--steps", "2", *flags, *tiny]) == 0
+    result = judged(tmp_path / "run", against=str(tmp_path / "other.npz"), count=20)
+    assert result["protocol"]["heldout"] == 60  # of wind there are 90
+    row = next(each for each in result["channels"] if each["name"] == "near")
+    assert row["mean_real"] == pytest.approx(np.load(tmp_path / "other.npz")["rain"][:, 0].mean())
+
+
 def test_what_cannot_be_judged_is_said(pictures: tuple[Path, Path], tmp_path: Path) -> None:
     run, data = pictures
     with pytest.raises(UserError, match="There is no run in"):

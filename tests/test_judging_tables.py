@@ -148,6 +148,19 @@ def test_other_formats_hold_the_same_rows(trained: tuple[Path, Path], tmp_path: 
     np.testing.assert_array_equal(read_rows(frame, codec), expected)
 
 
+def test_other_tables_are_read_as_the_schema_says(tmp_path: Path) -> None:
+    """Words for missing values, what is taken as missing, and a delimiter that cannot be told."""
+    lines = ["a b|c\n", *(f"{row % 7}|{row % 5}\n" for row in range(60)), "gone|1\n", "nil|2\n"]
+    (tmp_path / "train.csv").write_text("".join(lines))
+    (tmp_path / "other.csv").write_text("a b|c\n1|gone\nnil|x\n2|3\n")
+    said = {"delimiter": "|", "missing": ["gone", "nil"], "columns": {"c": {"kind": "number", "invalid": "missing"}}}
+    (tmp_path / "schema.json").write_text(json.dumps(said))
+    codec = open_source(tmp_path / "train.csv", schema=tmp_path / "schema.json").codec
+    assert isinstance(codec, TableCodec)
+    rows = read_rows(tmp_path / "other.csv", codec, schema=tmp_path / "schema.json")
+    np.testing.assert_array_equal(rows, [[1, np.nan], [np.nan, np.nan], [2, 3]])
+
+
 def test_tables_that_cannot_be_held_against_a_run_are_refused(trained: tuple[Path, Path], tmp_path: Path) -> None:
     codec = open_sampler(trained[0]).codec
     assert isinstance(codec, TableCodec)

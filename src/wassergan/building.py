@@ -26,10 +26,27 @@ CUDA_GRAPHS = ("auto", "on", "off")
 T = TypeVar("T")
 
 
-def open_data(settings: TrainSettings, *, report: Callable[[str], None]) -> Source:
-    """The source that settings name; `report` is told, in a sentence, what was decided on the way."""
+def open_data(
+    settings: TrainSettings,
+    *,
+    report: Callable[[str], None],
+    data: str | None = None,
+    like: Source | None = None,
+) -> Source:
+    """The source that settings name, or other data read as they say: the one way in which a run's data are opened.
+
+    Args:
+        settings: of the run.
+        report: told, in a sentence, what was decided on the way.
+        data: where the data lie, if not where the settings say.
+        like: the run's own source, where `data` are other samples to be compared with it. Pictures are brought to its
+            size and colours. Conditions and labels are those of the run's own samples and are not read.
+
+    Raises:
+        UserError: the data cannot be read or used.
+    """
     return open_source(
-        settings.data,
+        data or settings.data,
         size=settings.size,
         colour=settings.colour,
         skip_unreadable=settings.skip_unreadable,
@@ -40,10 +57,11 @@ def open_data(settings: TrainSettings, *, report: Callable[[str], None]) -> Sour
         missing=settings.missing or (),
         channels=settings.channels or (),
         schema=settings.schema,
-        condition=settings.condition or (),
-        labels=settings.labels,
+        condition=() if like is not None else settings.condition or (),
+        labels=None if like is not None else settings.labels,
         heldout=settings.heldout,
         seed=settings.seed,
+        like=like,
         report=report,
     )
 

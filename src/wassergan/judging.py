@@ -17,7 +17,7 @@ from torch import Tensor
 from wassergan import __version__
 from wassergan.building import choose_device, open_data
 from wassergan.constraints import Share
-from wassergan.data import Source, channels_first, number_codec, open_source, random_positions
+from wassergan.data import Source, channels_first, number_codec, random_positions
 from wassergan.errors import UserError
 from wassergan.evaluation.channels import ChannelRow, channel_rows
 from wassergan.evaluation.features import Features, Samples, features_named
@@ -174,20 +174,14 @@ def _open(settings: EvaluateSettings, content: dict[str, Any], told: Told, proce
     data = settings.data or trained.data
     if not data:
         raise UserError("The run was trained on an array in memory", mend="say where the data lie with --data")
-    source = open_data(replace(trained, data=data), report=told)
+    source = open_data(trained, data=data, report=told)
     require_same_data(source, content, data)
     against = _open_against(settings.against, trained, source, told) if settings.against else None
     return _Case(settings, place, content, sampler, source, against, features, processes)
 
 
 def _open_against(data: str, trained: TrainSettings, source: Source, told: Told) -> Source:
-    found = open_source(
-        data,
-        layout=trained.layout,
-        missing=trained.missing or (),
-        like=source,
-        report=told,
-    )
+    found = open_data(trained, data=data, like=source, report=told)
     codec, other = (number_codec(each.codec, "wassergan evaluate") for each in (source, found))
     shapes = [each.without_masks(of.shape) for each, of in ((codec, source), (other, found))]
     if shapes[0] != shapes[1] or other.whole != codec.whole or _depths(source, found) == {"uint8", "uint16"}:

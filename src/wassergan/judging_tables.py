@@ -116,7 +116,7 @@ def _open(settings: EvaluateSettings, content: dict[str, Any], told: Told) -> _O
     data = settings.data or trained.data
     if not data:
         raise UserError("The run was trained on a table in memory", mend="say where the data lie with --data")
-    source = open_data(replace(trained, data=data), report=told)
+    source = open_data(trained, data=data, report=told)
     require_same_data(source, content, data)
     sampler = sampler_of(content, device=settings.device)
     assert isinstance(sampler.codec, TableCodec)
@@ -129,7 +129,7 @@ def _case(opened: _Opened, told: Told) -> Case:
     numbers = np.random.default_rng(settings.seed)
     trained = source.values(source.split.train_rows(torch.arange(source.train_count))).numpy()
     training = trained[numbers.permutation(len(trained))[:LARGEST]]
-    heldout = read_rows(settings.against, codec) if settings.against else source.values(source.split.heldout).numpy()
+    heldout = _real_rows(opened)
     heldout = heldout[numbers.permutation(len(heldout))[:LARGEST]]
     generated = opened.sampler.draw(settings.count or min(LARGEST, len(trained)), seed=settings.seed)
     shuffled = independent(training, seed=settings.seed)
@@ -141,6 +141,14 @@ def _case(opened: _Opened, told: Told) -> Case:
     case.check()
     told("A column to predict")
     return replace(case, target=_target(settings, columns, training, heldout))
+
+
+def _real_rows(opened: _Opened) -> Rows:
+    """Held-out rows, or those of other data, read as the run's were."""
+    if opened.settings.against is None:
+        return opened.source.values(opened.source.split.heldout).numpy()
+    trained = TrainSettings.from_mapping(opened.content["settings"])
+    return read_rows(opened.settings.against, opened.codec, sheet=trained.sheet, schema=trained.schema)
 
 
 def _coded(codec: TableCodec, columns: tuple[TableColumn, ...], rows: Rows) -> Tensor:

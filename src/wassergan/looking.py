@@ -225,11 +225,10 @@ def _heldout_rows(source: Source, count: int) -> Rows:
 def _source(content: Mapping[str, Any], data: str | None, report: Report) -> Source | None:
     """The run's data; without them a sentence says so, unless they were named."""
     settings = TrainSettings.from_mapping(content["settings"])
-    settings = replace(settings, data=data or settings.data)
     try:
-        source = open_data(settings, report=lambda sentence: None)
+        source = open_data(settings, data=data, report=lambda sentence: None)
         if not was_trained_on(content, source):
-            raise UserError(f"{settings.data} is not the data that the run was trained on")
+            raise UserError(f"{data or settings.data} is not the data that the run was trained on")
     except UserError as error:
         if data is not None:
             raise

@@ -363,25 +363,31 @@ def read_conditions(path: str | Path) -> dict[str, list[Any]]:
     raise UserError(f"{path} is no table of conditions", mend="give a CSV, Parquet, Arrow or Feather file")
 
 
-def read_rows(data: Any, codec: TableCodec) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def read_rows(
+    data: Any, codec: TableCodec, *, sheet: str | None = None, schema: str | Path | Schema | None = None
+) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     """Rows of a table file or a DataFrame, (n, columns), in the columns and numbers of a codec.
 
     Args:
         data: a CSV, Parquet, Arrow or Feather file, a folder or a pattern of them, or a DataFrame.
         codec: of a table with the same columns. Levels that it does not know are numbered after its own.
+        sheet: which sheet of an Excel workbook; the first unless given.
+        schema: what the user said about the table that the codec was fitted to: the delimiter, and what is missing.
 
     Raises:
         UserError: no such data, no table, or other columns.
     """
+    said = schema if isinstance(schema, Schema) else read_schema(Path(schema)) if schema else Schema()
     if is_frame(data):
-        return rows_like(codec, read_frame(data))
+        return rows_like(codec, read_frame(data), said)
     files = _files(str(data))
     if len(files) == 1 and is_csv(files[0]):
-        return rows_like(codec, read_csv(files[0], encoding=codec.dialect.get("encoding")))
+        encoding = said.encoding or codec.dialect.get("encoding")
+        return rows_like(codec, read_csv(files[0], delimiter=said.delimiter, encoding=encoding), said)
     if len(files) == 1 and is_excel(files[0]):
-        return rows_like(codec, read_excel(files[0]))
+        return rows_like(codec, read_excel(files[0], sheet=sheet), said)
     if files and _all(files, is_columnar):
-        return rows_like(codec, whole_table(files, Path(data).name))
+        return rows_like(codec, whole_table(files, Path(data).name), said)
     raise UserError(f"{data} is no table", mend="give a CSV, Parquet, Arrow or Feather file")
 
 

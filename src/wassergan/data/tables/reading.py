@@ -17,8 +17,13 @@ from wassergan.data.tables.schema import ColumnWish, Schema
 from wassergan.errors import UserError
 
 
-def rows_like(codec: TableCodec, table: RawTable) -> NDArray[np.float64]:
+def rows_like(codec: TableCodec, table: RawTable, schema: Schema | None = None) -> NDArray[np.float64]:
     """Rows (n, columns) as `codec.decode` gives them; levels that it does not know are numbered after its own.
+
+    Args:
+        codec: fitted to a table with the same columns.
+        table: may have more columns.
+        schema: what the user said about the table that was learnt; its words for missing values hold here too.
 
     Raises:
         UserError: a column is not there, or holds something else.
@@ -30,14 +35,19 @@ def rows_like(codec: TableCodec, table: RawTable) -> NDArray[np.float64]:
             f"{table.name} lacks columns of the run's table", found=", ".join(gone), mend="give a table with them"
         )
     wanted = replace(table, notes=(), columns=tuple(there[column.name] for column in codec.columns))
-    found = infer_columns(wanted, Schema({each.name: _wish(each) for each in codec.columns}), report=_refuse)
+    found = infer_columns(
+        wanted, Schema({each.name: _wish(each, schema or Schema()) for each in codec.columns}), report=_refuse
+    )
     return np.stack([_numbered(*each, table.name) for each in zip(codec.columns, found, strict=True)], axis=1)
 
 
-def _wish(column: ColumnCodec) -> ColumnWish:
-    own = (column.missing,) if column.missing and column.missing not in MISSING_TEXTS else None
+def _wish(column: ColumnCodec, schema: Schema) -> ColumnWish:
+    said = schema.columns.get(column.name, ColumnWish())
+    own = said.missing if said.missing is not None else schema.missing
+    if own is None and column.missing and column.missing not in MISSING_TEXTS:
+        own = (column.missing,)
     like = None if isinstance(column.form, LevelForm) else column.form
-    return ColumnWish(column.kind, missing=own, step="none", like=like)
+    return ColumnWish(column.kind, missing=own, invalid=said.invalid, step="none", like=like)
 
 
 def _refuse(sentence: str) -> None:
