@@ -1,17 +1,110 @@
 """What a checkpoint holds, held against what its settings describe before anything is made of it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from wassergan.building import constraint_of, networks_of
-from wassergan.data import AnyCodec, TableCodec
+from wassergan.damage import undamaged
+from wassergan.data import AnyCodec, Codec, ColumnConditions, TableCodec, codec_from_state
 from wassergan.errors import UserError
 from wassergan.settings import TrainSettings
 
 NETWORKS = ("average", "generator", "critic")
+KINDS = ("image", "field", "vector", "table")
+MOST_DECIMALS = 400  # float64 has no more
+LARGEST_COUNT = 2**53
+ANOTHER = "use another checkpoint of the run (--checkpoint best, or a step number)"
+
+
+def checked(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a run's checkpoint, if `train` could have written it: settings, counts, tensors, and the codec.
+
+    Raises:
+        UserError: names the first thing that is missing, out of range, or of another shape or type.
+    """
+    with undamaged("The checkpoint", ANOTHER):
+        settings = TrainSettings.from_mapping(content["settings"])
+        shape, state = tuple(content["shape"]), content["trainer"]
+        if content["kind"] not in KINDS or len(shape) not in (1, 3) or not all(map(_is_count, shape)):
+            raise _foreign(f"samples of kind {content['kind']!r} and shape {shape!r}"[:200])
+        codec = codec_from_state(content["codec"])
+        conditions = ColumnConditions.from_state(content["conditions"]) if content["conditions"] else None
+        require_described(settings, shape, codec, state, context_dim=conditions.width if conditions else 0)
+        for part, network in (("generator_optimizer", "generator"), ("critic_optimizer", "critic")):
+            _require_moments(part, state[part], state[network])
+        _require_counts(content)
+        if conditions:
+            _require_table(conditions.codec)
+        return {**content, "settings": asdict(settings)}
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_COUNT
+
+
+def _is_length(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+
+
+def _require_counts(content: Mapping[str, Any]) -> None:
+    """Steps, seconds and the like are what they can be."""
+    state, best = content["trainer"], content["best"]
+    steps, seconds = state["timed"]
+    rules: dict[str, tuple[Callable[[Any], bool], Any]] = {
+        "step": (_is_count, state["step"]),
+        "served samples": (_is_count, state["batches"]["served"]),
+        "timed steps": (_is_count, steps),
+        "timed seconds": (_is_length, seconds),
+        "seconds": (_is_length, state["seconds"]),
+        "elapsed seconds": (_is_length, state["elapsed_seconds"]),
+        "rate scale": (_is_length, state.get("rate_scale", 1.0)),
+        "best step": (_is_count, best["step"]),
+        "best distance": (lambda value: value == float("inf") or _is_length(value), best["sliced_w1"]),
+        "counts": (lambda value: all(map(_is_count, value)), state["statistics"]["counts"].values()),
+        "sums": (lambda value: all(map(_is_number, value)), state["statistics"]["sums"].values()),
+        "random states": (lambda value: all(map(_is_random_state, value)), (state["latent_rng"], state["penalty_rng"])),
+        "rollbacks": (lambda value: all(map(_is_rollback, value)), content.get("rollbacks", [])),
+        "fingerprint": (lambda value: isinstance(value, dict), content["fingerprint"]),
+    }
+    for name, (holds, value) in rules.items():
+        if not holds(value):
+            raise _foreign(f"{name} {value!r}"[:200])
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.dim() == 0 and value.is_floating_point()
+
+
+def _is_random_state(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.dtype == torch.uint8 and value.dim() == 1
+
+
+def _is_rollback(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and all(_is_count(value[name]) for name in ("step", "diverged"))
+        and _is_length(value["rate_scale"])
+        and isinstance(value["found"], str)
+    )
+
+
+def _require_moments(part: str, held: Mapping[str, Any], weights: Mapping[str, Any]) -> None:
+    """Two moments of every weight that is trained, in order, and its steps."""
+    states, (group,) = held["state"], held["param_groups"]
+    shapes = [each.shape for each in weights.values()]
+    for number, each in states.items():
+        mean, square, step = (each[name] for name in ("exp_avg", "exp_avg_sq", "step"))
+        if mean.shape not in shapes or square.shape != mean.shape or step.shape != () or not _is_count(number):
+            raise _foreign(f"moments of shape {tuple(mean.shape)} in the {part}")
+    rates = (group["lr"], *group["betas"])
+    if len(states) > len(weights) or not all(map(_is_length, rates)) or len(rates) != 3:
+        raise _foreign(f"{len(states)} moments and rates of {rates} in the {part}"[:200])
 
 
 def require_described(
@@ -37,6 +130,10 @@ def require_described(
         UserError: names the first tensor that is missing, foreign, or of another shape or type.
     """
     _require_smaller(settings, shape, codec, state["average"])
+    if isinstance(codec, TableCodec):
+        _require_table(codec)
+    else:
+        _require_numbers(codec, shape)
     generator, critic = networks_of(settings, shape, codec, context_dim=context_dim, device="meta")
     constraint_of(settings).parametrise(critic)
     described: dict[str, nn.Module] = {"average": generator, "generator": generator, "critic": critic}
@@ -55,6 +152,28 @@ def _require_smaller(settings: TrainSettings, shape: tuple[int, ...], codec: Any
         raise _foreign(f"columns of {codec.width} numbers in rows of {math.prod(shape)}")
     if layers > len(held):
         raise _foreign(f"{layers} layers, and {len(held)} tensors")
+
+
+def _require_numbers(codec: AnyCodec, shape: tuple[int, ...]) -> None:
+    """A codec whose tensors spread over a sample and no further."""
+    assert isinstance(codec, Codec)
+    if np.dtype(codec.dtype).kind not in "biuf":
+        raise _foreign(f"values of type {codec.dtype!r}"[:200])
+    for name, each in codec.state().items():
+        if isinstance(each, Tensor) and torch.broadcast_shapes(each.shape, shape) != shape:
+            raise _foreign(f"{name} {_look(each)} for samples of shape {shape}")
+
+
+def _require_table(codec: TableCodec) -> None:
+    """Columns whose levels are all named, and whose numbers have decimals that exist."""
+    for column in codec.columns:
+        levels = getattr(column.coding, "levels", 0)
+        if not _is_count(levels) or levels > max(len(column.names), 1):
+            raise _foreign(f"{levels!r} levels of {len(column.names)} names in a column"[:200])
+        for name in ("decimals", "places"):
+            digits = getattr(column.form, name, 0) or 0
+            if not isinstance(digits, int) or not abs(digits) <= MOST_DECIMALS:
+                raise _foreign(f"numbers of {digits!r} {name}"[:200])
 
 
 def _require_equal(part: str, described: Mapping[str, Tensor], held: Mapping[str, Any]) -> None:
@@ -79,5 +198,5 @@ def _foreign(found: str) -> UserError:
     return UserError(
         "The checkpoint does not hold what its settings describe",
         found=found,
-        mend="use another checkpoint of the run (--checkpoint best, or a step number)",
+        mend=ANOTHER,
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from wassergan.building import choose_device, latent_numbers, networks_of
-from wassergan.contents import require_described
+from wassergan.contents import ANOTHER, require_described
 from wassergan.damage import undamaged
 from wassergan.data import Codec, ColumnConditions, TableCodec, codec_from_state
 from wassergan.networks import DrawingGenerator
@@ -13,8 +13,6 @@ from wassergan.runfolder import RunFolder
 from wassergan.sampling import Sampler
 from wassergan.settings import TrainSettings
 from wassergan.training import ALONE, Processes, match_gaps, match_margins
-
-ANOTHER = "use another checkpoint of the run (--checkpoint best, or a step number)"
 
 
 def open_sampler(

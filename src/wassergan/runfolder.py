@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from wassergan.contents import checked
 from wassergan.errors import UserError
 from wassergan.files import is_temporary, remove_lost_temporaries, remove_temporaries, write_text
 from wassergan.locking import LOCK_NAME, Lock
@@ -137,7 +138,7 @@ class RunFolder:
             UserError: no run, no such checkpoint, or a damaged one.
         """
         self.require_run()
-        return load_checkpoint(Checkpoints(self.checkpoints).path(which))
+        return checked(load_checkpoint(Checkpoints(self.checkpoints).path(which)))
 
 
 def run_summary(folder: Path) -> dict[str, Any]:

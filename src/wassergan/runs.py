@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wassergan.building import build_trainer, open_data
-from wassergan.contents import require_described
+from wassergan.contents import ANOTHER, require_described
 from wassergan.damage import undamaged
 from wassergan.environment import environment
 from wassergan.errors import UserError, WorkError
@@ -18,7 +18,6 @@ from wassergan.fingerprints import require_same_data
 from wassergan.keeping import Best, Bystander, Run, keeper_of
 from wassergan.locking import Lock, held
 from wassergan.observers import Observer, Observers
-from wassergan.opening import ANOTHER
 from wassergan.presets import resolve_for
 from wassergan.runfolder import RunFolder, run_summary
 from wassergan.settings import TrainSettings

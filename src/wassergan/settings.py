@@ -3,11 +3,15 @@
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import Field, asdict, dataclass, field, fields, replace
+from decimal import Decimal
+from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, Self
 
 from wassergan.errors import UserError, unknown_name
 
+MOST_LAYERS = 1000
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -22,8 +26,8 @@ def parse_budget(text: str) -> float:
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip())
     seconds = float(match[1]) * _UNITS[match[2] or "s"] if match else 0.0
-    if seconds <= 0:
-        raise UserError("A budget is a positive duration", found=f"'{text}'", mend="write it like 20s, 10m or 2h")
+    if not 0 < seconds < float("inf"):
+        raise UserError("A budget is a positive duration", found=_quoted(text), mend="write it like 20s, 10m or 2h")
     return seconds
 
 
@@ -37,9 +41,11 @@ def parse_size(text: str) -> tuple[int, int]:
     (48, 64)
     """
     match = re.fullmatch(r"(\d+)(?:x(\d+))?", text.strip())
-    size = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    size = (_whole(match[1]), _whole(match[2] or match[1])) if match else (0, 0)
     if min(size) < 1:
-        raise UserError("A size is a whole number or HEIGHTxWIDTH", found=f"'{text}'", mend="write it like 64 or 48x64")
+        raise UserError(
+            "A size is a whole number or HEIGHTxWIDTH", found=_quoted(text), mend="write it like 64 or 48x64"
+        )
     return size
 
 
@@ -47,15 +53,17 @@ def parse_widths(text: str) -> tuple[int, ...]:
     """Layer widths of `256,256`.
 
     Raises:
-        UserError: not a list of positive whole numbers.
+        UserError: not a list of positive whole numbers, or more than `MOST_LAYERS`.
 
     >>> parse_widths("256,512")
     (256, 512)
     """
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise UserError("Widths are whole numbers", found=f"'{text}'", mend="write them like 256,512")
-    return tuple(int(part) for part in parts)
+    widths = tuple(_whole(part) for part in text.split(","))
+    if min(widths) < 1:
+        raise UserError("Widths are whole numbers", found=_quoted(text), mend="write them like 256,512")
+    if len(widths) > MOST_LAYERS:
+        raise UserError(f"A network has at most {MOST_LAYERS} layers", found=f"{len(widths)}")
+    return widths
 
 
 def parse_numbers(text: str) -> tuple[int | float, ...]:
@@ -95,9 +103,10 @@ def positive_int(text: str) -> int:
     Raises:
         UserError: it is not.
     """
-    if not text.strip().isdecimal() or int(text) < 1:
-        raise UserError("Expected a whole number above 0", found=f"'{text}'")
-    return int(text)
+    number = _whole(text)
+    if number < 1:
+        raise UserError("Expected a whole number above 0", found=_quoted(text))
+    return number
 
 
 def whole_number(text: str) -> int:
@@ -106,9 +115,10 @@ def whole_number(text: str) -> int:
     Raises:
         UserError: it is not.
     """
-    if not text.strip().isdecimal() or int(text) >= 2**63:
-        raise UserError("Expected a whole number from 0, below 2^63", found=f"'{text}'")
-    return int(text)
+    number = _whole(text)
+    if number < 0:
+        raise UserError("Expected a whole number from 0, below 2^63", found=_quoted(text))
+    return number
 
 
 def positive_float(text: str) -> float:
@@ -119,7 +129,7 @@ def positive_float(text: str) -> float:
     """
     number = _number(text)
     if not 0 < number < float("inf"):
-        raise UserError("Expected a number above 0", found=f"'{text}'")
+        raise UserError("Expected a number above 0", found=_quoted(text))
     return number
 
 
@@ -131,7 +141,7 @@ def fraction(text: str) -> float:
     """
     number = _number(text)
     if not 0 <= number < 1:
-        raise UserError("Expected a number from 0 up to, not including, 1", found=f"'{text}'")
+        raise UserError("Expected a number from 0 up to, not including, 1", found=_quoted(text))
     return number
 
 
@@ -143,8 +153,20 @@ def not_negative(text: str) -> float:
     """
     number = _number(text)
     if not 0 <= number < float("inf"):
-        raise UserError("Expected a number from 0", found=f"'{text}'")
+        raise UserError("Expected a number from 0", found=_quoted(text))
     return number
+
+
+def _whole(text: str) -> int:
+    """A whole number from 0, below 2^63; -1 for anything else."""
+    digits = text.strip().lstrip("0") or text.strip()[:1]
+    if not digits.isdecimal() or len(digits) > len(str(2**63)):  # Python reads no numbers of thousands of digits
+        return -1
+    return int(digits) if int(digits) < 2**63 else -1
+
+
+def _quoted(text: str) -> str:
+    return f"'{text}'" if len(text) <= 80 else f"'{text[:80]}...', {len(text)} characters"
 
 
 def _number(text: str) -> float:
@@ -179,6 +201,50 @@ def setting(
         default=default,
         metadata={"text": text, "parse": parse, "group": group, "values": values, "flag": flag, "several": several},
     )
+
+
+def _checked(each: "Field[Any]", value: Any) -> Any:
+    """A value in plain types, if its flag would take it."""
+    if value is None and each.default is None:
+        return None
+    rule = each.metadata
+    try:
+        if not rule or rule["parse"] is str:
+            return _checked_text(value, several=bool(rule and rule["several"]), switch=bool(rule and rule["flag"]))
+        if isinstance(value, list | tuple):
+            mark = "x" if rule["parse"] is parse_size else ","
+            return rule["parse"](mark.join(_digits(part) for part in value)) if value else ()
+        return rule["parse"](_digits(value))
+    except UserError as error:
+        raise UserError(f"{each.name}: {error.what}", found=error.found, mend=error.mend) from error
+
+
+def _checked_text(value: Any, *, several: bool, switch: bool) -> Any:
+    if switch and isinstance(value, bool):
+        return value
+    if several and isinstance(value, list | tuple) and value:
+        return tuple(_checked_text(each, several=False, switch=False) for each in value)
+    if isinstance(value, str | Path) and not several and not switch:
+        return str(value)
+    raise UserError("Expected text" if not switch else "Expected yes or no", found=_shortly(value))
+
+
+def _digits(value: Any) -> str:
+    """A number as it would stand on a command line, whatever type of Python or NumPy it is of."""
+    if isinstance(value, bool):
+        raise UserError("Expected a number", found=f"{value}")
+    if isinstance(value, Integral) and abs(int(value)) < 2**64:
+        return str(int(value))
+    if isinstance(value, Real) and not isinstance(value, Integral):
+        return f"{Decimal(repr(float(value))):f}"  # without an exponent, as budgets have none
+    raise UserError("Expected a number", found=_shortly(value))
+
+
+def _shortly(value: Any) -> str:
+    try:
+        return f"{value!r}"[:80]
+    except ValueError:  # a number of more digits than Python writes
+        return "a number of thousands of digits"
 
 
 @dataclass(frozen=True)
@@ -385,19 +451,24 @@ class TrainSettings:
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
-        """Settings from plain JSON types.
+        """Settings from plain JSON types, each held to the rule of its flag.
 
         Raises:
-            UserError: a name that is no setting.
+            UserError: a name that is no setting, or a value that its flag would not take.
         """
         known = {each.name for each in fields(cls)}
         for name in values:
             if name not in known:
                 raise unknown_name("setting", name, sorted(known))
-        plain: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
-        }
-        return cls(**plain)
+        return cls(**values).checked()
+
+    def checked(self) -> Self:
+        """The same in plain types, as a file holds them; each is held to the rule of its flag.
+
+        Raises:
+            UserError: names the setting and the value.
+        """
+        return replace(self, **{each.name: _checked(each, getattr(self, each.name)) for each in fields(self)})
 
     def with_defaults(self, defaults: Mapping[str, Any]) -> Self:
         """A copy in which what was None is taken from `defaults`."""

@@ -2,15 +2,16 @@
 
 import pickle
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from wassergan.errors import UserError
 from wassergan.files import link_or_copy, replacing
+from wassergan.training.archive import DamagedError, is_dense, read_archive
 
 FORMAT = "wassergan checkpoint"
 VERSION = 1
@@ -25,9 +26,26 @@ def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
     """
     with replacing(path) as temporary:
         try:
-            torch.save({"format": FORMAT, "version": VERSION, **content}, temporary)
+            torch.save({"format": FORMAT, "version": VERSION, **_alone(dict(content))}, temporary)
         except RuntimeError as error:  # torch reports a full disk this way
             raise OSError(str(error).splitlines()[0]) from error
+
+
+def _alone(content: Any) -> Any:
+    """The same with tensors that share no storage and have no gaps: a view would write all that it is a view of."""
+    if isinstance(content, Tensor):
+        whole = is_dense(content.shape, content.stride())
+        shared = content.untyped_storage().nbytes() > content.numel() * content.itemsize
+        return (
+            content.clone(memory_format=torch.preserve_format if whole else torch.contiguous_format)
+            if shared or not whole
+            else content
+        )
+    if isinstance(content, Mapping):
+        return {name: _alone(each) for name, each in content.items()}
+    if isinstance(content, list | tuple):
+        return type(content)(_alone(each) for each in content)
+    return content
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -43,21 +61,15 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise UserError(f"There is no checkpoint {path}")
     mend = "use another checkpoint of the run (--checkpoint best, or a step number)"
     try:
-        with zipfile.ZipFile(path) as archive:
-            if any(each.compress_type != zipfile.ZIP_STORED for each in archive.infolist()):
-                raise UserError(f"The checkpoint {path} is compressed, as none is", mend="do not trust it")  # a bomb
-            damaged = archive.testzip()  # torch itself does not verify the checksums it stores
-        if damaged is not None:
-            raise UserError(f"The checkpoint {path} is damaged", found=f"checksum of {damaged}", mend=mend)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except UserError:
-        raise
+        content = read_archive(path)
     except pickle.UnpicklingError as error:
         raise UserError(
             f"The file {path} holds Python objects that are never loaded",
             mend="only open checkpoints of wassergan",
         ) from error
-    except Exception as error:  # damaged bytes surface as whatever the parsers of zip and of torch raise
+    except DamagedError as error:
+        raise UserError(f"The checkpoint {path} is damaged", found=str(error), mend=mend) from error
+    except Exception as error:  # damaged bytes surface as whatever the parsers raise
         raise UserError(f"The checkpoint {path} is damaged or no checkpoint", mend=mend) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"The file {path} is not a checkpoint of wassergan", mend=mend)
