@@ -196,6 +196,12 @@ def choose_device(name: str, processes: Processes = ALONE) -> torch.device:
     return device
 
 
+def device_is_here(name: str) -> bool:
+    """Whether this machine has a device of a known kind."""
+    match = re.fullmatch(r"cuda(?::(\d+))?", name)
+    return match is None or int(match[1] or 0) < torch.cuda.device_count()
+
+
 def _own_gpu(name: str, processes: Processes) -> torch.device:
     if name != "cuda" or torch.cuda.device_count() < processes.local_count:
         raise UserError(

@@ -159,8 +159,9 @@ def _require_numbers(codec: AnyCodec, shape: tuple[int, ...]) -> None:
     assert isinstance(codec, Codec)
     if np.dtype(codec.dtype).kind not in "biuf":
         raise _foreign(f"values of type {codec.dtype!r}"[:200])
-    for name, each in codec.state().items():
-        if isinstance(each, Tensor) and torch.broadcast_shapes(each.shape, shape) != shape:
+    for name in ("offset", "scale", "low", "high"):
+        each = getattr(codec, name)
+        if torch.broadcast_shapes(each.shape, shape) != shape:
             raise _foreign(f"{name} {_look(each)} for samples of shape {shape}")
 
 

@@ -20,12 +20,14 @@ from wassergan.evaluation import HeldoutDistance
 from wassergan.fingerprints import fingerprint, require_same_data
 from wassergan.observers import Observer
 from wassergan.runfolder import RunFolder
-from wassergan.runs import CHANGEABLE
+from wassergan.runs import BIT_CHANGING, CHANGEABLE
 from wassergan.settings import TrainSettings
 from wassergan.ticking import tick_due
 from wassergan.training import Trainer
 
 Record = Mapping[str, Any]
+# What another fit may change: the length, and the machine; its pace is the recipe's.
+MACHINE = {*CHANGEABLE} - {*BIT_CHANGING} | {"device", "threads"}
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,7 @@ class _Ticks:
 
 def _require_same_settings(former: TrainSettings, settings: TrainSettings) -> None:
     had, asked = asdict(former), asdict(settings)
-    different = [name for name in had if name not in CHANGEABLE and had[name] != asked[name]]
+    different = [name for name in had if name not in MACHINE and had[name] != asked[name]]
     if different:
         raise UserError(
             "A fit can only be resumed with its own settings",

@@ -29,10 +29,10 @@ from wassergan.files import replacing, write_text
 from wassergan.fingerprints import fingerprint, require_same_data
 from wassergan.judging_tables import evaluate_table
 from wassergan.keeping import write_run_report
-from wassergan.opening import open_sampler
+from wassergan.opening import sampler_of
 from wassergan.runfolder import RunFolder
 from wassergan.sampling import Sampler, without_missing, write_picture
-from wassergan.settings import EvaluateSettings, TrainSettings
+from wassergan.settings import EvaluateSettings, TrainSettings, absolute
 from wassergan.training import ALONE, SAMPLING_CHUNK, Processes, sample_chunks
 
 LARGEST_TRAINING_NUMBERS = 45_000_000  # of training features that generated samples are looked up in: 360 MB
@@ -76,8 +76,7 @@ def evaluate_run(
     started = time.perf_counter()
     if processes.rank > 0:
         told = _silent
-    with processes.together():
-        content = RunFolder(Path(settings.run)).load(settings.checkpoint)
+    content = processes.from_first(lambda: RunFolder(Path(settings.run)).load(settings.checkpoint))
     if content["kind"] == "table":
         return processes.from_first(lambda: evaluate_table(settings, content, told=told))
     with processes.together():
@@ -130,7 +129,7 @@ def _judged(
             "step": case.content["trainer"]["step"],
             "weights": "average",
             "data": case.source.name,
-            "against": settings.against,
+            "against": absolute(settings.against),
             "seconds": round(time.perf_counter() - since, 3),
             "wassergan": __version__,
         },
@@ -168,7 +167,7 @@ def _channels(case: _Case) -> list[ChannelRow]:
 def _open(settings: EvaluateSettings, content: dict[str, Any], told: Told, processes: Processes) -> _Case:
     place = RunFolder(Path(settings.run))
     trained = TrainSettings.from_mapping(content["settings"])
-    sampler = open_sampler(place.path, checkpoint=settings.checkpoint, device=settings.device, processes=processes)
+    sampler = sampler_of(content, device=settings.device, processes=processes)
     samples = Samples(content["kind"], tuple(content["shape"]), number_codec(sampler.codec, "wassergan evaluate"))
     features = features_named(settings.features, samples, device=choose_device(settings.device, processes))
     data = settings.data or trained.data

@@ -41,7 +41,7 @@ from wassergan.opening import sampler_of
 from wassergan.plots import PairColumn, save_figure, table_figure, table_pairs_figure
 from wassergan.runfolder import RunFolder
 from wassergan.sampling import Sampler
-from wassergan.settings import EvaluateSettings, TrainSettings
+from wassergan.settings import EvaluateSettings, TrainSettings, absolute
 
 LARGEST = 20_000  # rows of each sample
 LARGEST_TRAINING_NUMBERS = 45_000_000  # of training vectors that generated ones are looked up in: 180 MB
@@ -188,7 +188,7 @@ def _protocol(opened: _Opened, case: Case, judgement: Judgement) -> dict[str, An
         "step": opened.content["trainer"]["step"],
         "weights": "average",
         "data": opened.source.name,
-        "against": settings.against,
+        "against": absolute(settings.against),
         "wassergan": __version__,
     }
 

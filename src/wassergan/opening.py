@@ -29,7 +29,8 @@ def open_sampler(
     Raises:
         UserError: no run, no such checkpoint, or a damaged one.
     """
-    return sampler_of(RunFolder(folder).load(checkpoint), device=device, processes=processes)
+    content = processes.from_first(lambda: RunFolder(folder).load(checkpoint))  # `latest` may move on between two
+    return sampler_of(content, device=device, processes=processes)
 
 
 def sampler_of(content: Mapping[str, Any], *, device: str = "auto", processes: Processes = ALONE) -> Sampler:

@@ -155,6 +155,7 @@ def run_summary(folder: Path) -> dict[str, Any]:
     return {
         "run": str(folder),
         "data": settings["data"],
+        "kind": content["kind"],
         "preset": settings["preset"],
         "constraint": settings["constraint"],
         "network": settings["network"],

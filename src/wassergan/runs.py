@@ -4,11 +4,11 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from wassergan.building import build_trainer, open_data
+from wassergan.building import build_trainer, device_is_here, open_data
 from wassergan.contents import ANOTHER, require_described
 from wassergan.damage import undamaged
 from wassergan.environment import environment
@@ -24,11 +24,19 @@ from wassergan.settings import TrainSettings
 from wassergan.ticking import tick_due
 from wassergan.training import ALONE, Checkpoints, DivergedError, Processes, RunLog, Trainer, divergence_in
 
-# Settings that a resumed run may change: how long it goes on, where the data lie now, and what it writes.
+# Settings that a resumed run may change: how long it goes on, where its files lie now, and what it writes; and those of
+# the machine and of the pace, after which the numbers are other ones than those of a run that was never stopped.
+BIT_CHANGING = ("device", "threads", "precision", "batch_size", "generator_rate", "critic_rate")
 CHANGEABLE = (
-    *("steps", "budget", "data", "tick_steps", "w1_every", "keep", "previews", "tensorboard"),
-    *("on_divergence", "rollbacks", "cuda_graphs"),
+    *("steps", "budget", "data", "labels", "schema", "tick_steps", "w1_every", "keep", "previews", "tensorboard"),
+    *("on_divergence", "rollbacks", "cuda_graphs", *BIT_CHANGING),
 )
+# Why the others may not.
+REASONS = {
+    "Data": "what the run learns from",
+    "Recipe": "what its networks, losses and optimisers are",
+    "Run": "the randomness it began with",
+}
 ROLLBACK_FACTOR = 0.25  # on the rates, each time
 
 
@@ -64,8 +72,9 @@ def train_run(
         if processes.from_first(lambda: _to_be_continued(place, processes)):
             return _go_on(place, _changes_of(settings), "latest", observers, interrupted, processes)
         with processes.together():
+            settings = settings.checked()
             source = open_data(settings, report=observers.said)
-            settings = resolve_for(settings, source)
+            settings = resolve_for(settings, source).located()
             run = Run(settings, place, source, build_trainer(settings, source, processes, report=observers.said))
             keeper = keeper_of(run, processes, observers)
         # Only now, when nothing in the user's input can fail any more.
@@ -189,15 +198,17 @@ def _reopened(
     observer: Observer,
 ) -> Run:
     """The run as a checkpoint's content holds it, with changed settings."""
-    settings = TrainSettings.from_mapping(content["settings"])
-    settings = _with_changes(settings, changes)
+    former = _on_this_machine(TrainSettings.from_mapping(content["settings"]), changes, observer)
+    settings = _with_changes(former, changes)
     source = open_data(settings, report=observer.said)
+    settings = settings.located()
     require_same_data(source, content, settings.data)
     with undamaged("The checkpoint", ANOTHER):
         context_dim = source.context.width if source.context else 0
         require_described(settings, source.shape, source.codec, content["trainer"], context_dim=context_dim)
         trainer = build_trainer(settings, source, processes, report=observer.said)
         trainer.load_state_dict(content["trainer"])
+    _say_what_differs(former, settings, observer, same_streams=trainer.knows_streams(content["trainer"]))
     return Run(settings, place, source, trainer, Best(**content["best"]), tuple(content.get("rollbacks", ())))
 
 
@@ -281,18 +292,50 @@ def _with_changes(settings: TrainSettings, changes: Mapping[str, Any]) -> TrainS
         if name not in CHANGEABLE and getattr(settings, name) != value
     }
     if different:
-        lines = [f"{name}: the run has {had}, asked for {asked}" for name, (had, asked) in different.items()]
+        lines = [
+            f"{name}: the run has {had}, asked for {asked} ({_reason(name)})"
+            for name, (had, asked) in different.items()
+        ]
         raise UserError(
             "A run can only be resumed with its own settings",
             found="; ".join(lines),
-            mend=f"leave those flags out (only {', '.join('--' + name.replace('_', '-') for name in CHANGEABLE)} may "
-            "change), or start a new run",
+            mend=f"leave those flags out (only {', '.join(map(_flag, CHANGEABLE))} may change), or start a new run",
         )
     changed = {name: value for name, value in changes.items() if name in CHANGEABLE}
     # A new end replaces the old one: whoever asks for more steps does not want the old budget to cut them off.
     if "steps" in changed or "budget" in changed:
         changed = {"steps": None, "budget": None, **changed}
     return replace(settings, **changed)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _reason(name: str) -> str:
+    """Why a setting stays."""
+    group = next(each.metadata.get("group", "") for each in fields(TrainSettings) if each.name == name)
+    return REASONS.get(group, REASONS["Recipe"])
+
+
+def _on_this_machine(settings: TrainSettings, changes: Mapping[str, Any], observer: Observer) -> TrainSettings:
+    """A device that was asked for elsewhere, and is not here, gives way, unless it is asked for again."""
+    if "device" in changes or device_is_here(settings.device):
+        return settings
+    observer.said(f"The run was trained on {settings.device}, which is not here; it goes on as --device auto has it.")
+    return replace(settings, device="auto")
+
+
+def _say_what_differs(
+    former: TrainSettings, settings: TrainSettings, observer: Observer, *, same_streams: bool
+) -> None:
+    """In one line, what makes the numbers others than those of a run that was never stopped."""
+    had, has = asdict(former), asdict(settings)
+    changed = [f"{_flag(name)} {had[name]} is now {has[name]}" for name in BIT_CHANGING if had[name] != has[name]]
+    if not same_streams:
+        changed.append("it was on another kind of device, whose random numbers cannot go on here")
+    if changed:
+        observer.said(f"From here on the numbers are not those of a run that was never stopped: {'; '.join(changed)}.")
 
 
 def _require_something_left(settings: TrainSettings, trainer: Trainer, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """What a user can set, one frozen dataclass per verb: flags, JSON, help and documentation come from it."""
 
+import glob
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -201,6 +202,16 @@ def setting(
         default=default,
         metadata={"text": text, "parse": parse, "group": group, "values": values, "flag": flag, "several": several},
     )
+
+
+def absolute(path: str | None) -> str | None:
+    """A path or a pattern from the root; what is no path, such as `digits`, stays."""
+    if not path or path == "digits" or Path(path).is_absolute():
+        return path
+    here = str(Path.cwd())
+    # A pattern's own signs in the name of a folder above it would become part of the pattern.
+    is_pattern = any(sign in path for sign in "*?[{") and not Path(path).exists()
+    return str(Path(glob.escape(here) if is_pattern else here, path))
 
 
 def _checked(each: "Field[Any]", value: Any) -> Any:
@@ -469,6 +480,11 @@ class TrainSettings:
             UserError: names the setting and the value.
         """
         return replace(self, **{each.name: _checked(each, getattr(self, each.name)) for each in fields(self)})
+
+    def located(self) -> Self:
+        """The same with absolute paths, which mean the same from any folder."""
+        data, labels, schema = map(absolute, (self.data, self.labels, self.schema))
+        return replace(self, data=data or "", labels=labels, schema=schema)
 
     def with_defaults(self, defaults: Mapping[str, Any]) -> Self:
         """A copy in which what was None is taken from `defaults`."""

@@ -103,15 +103,12 @@ def _tell(summary: dict[str, Any], folder: Path, *, stopped_early: bool, as_json
             f"(floor {summary['sliced_w1_floor']:.4f}).\n"
             f"Report:  {folder / 'report.html'}\n"
             f"Curves:  {folder / 'curves.png'}\n"
-            f"Draw:    wassergan sample {folder} {_sample_flags(folder)}"
+            f"Draw:    wassergan sample {folder} {_sample_flags(summary)}"
         )
 
 
-def _sample_flags(folder: Path) -> str:
-    from wassergan.runfolder import RunFolder
-
-    table = RunFolder(folder).load()["kind"] == "table"
-    return "--count 1000 --out rows.csv" if table else "--count 64 --out samples.png"
+def _sample_flags(summary: dict[str, Any]) -> str:
+    return "--count 1000 --out rows.csv" if summary["kind"] == "table" else "--count 64 --out samples.png"
 
 
 def _free_folder(data: str, preset: str) -> Path:

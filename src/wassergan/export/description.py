@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ def describe(content: Mapping[str, Any], sampler: Sampler) -> dict[str, Any]:
             mend="draw from the run with wassergan sample --given",
         )
     settings = content["settings"]
+    data = _name(settings["data"])
     usage, decoder = _way_back(sampler, content["shape"])
     return {
         "version": VERSION,
@@ -52,9 +54,14 @@ def describe(content: Mapping[str, Any], sampler: Sampler) -> dict[str, Any]:
         "sample": {"shape": ["count", *content["shape"]], "dtype": "float32", "kind": sampler.kind},
         "decoder": decoder,
         "network": str(sampler.generator),
-        "run": {"data": settings["data"], "preset": settings["preset"], "step": content["trainer"]["step"]},
-        "settings": settings,
+        "run": {"data": data, "preset": settings["preset"], "step": content["trainer"]["step"]},
+        "settings": {**settings, "data": data, **{name: _name(settings[name]) for name in ("labels", "schema")}},
     }
+
+
+def _name(path: str | None) -> str | None:
+    """What a file is called, for others: where it lies here is no concern of theirs."""
+    return path and Path(path).name
 
 
 def _way_back(sampler: Sampler, shape: list[int]) -> tuple[list[str], dict[str, Any]]:

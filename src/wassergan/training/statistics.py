@@ -62,7 +62,7 @@ class Statistics:
         """The sums and counts so far."""
         return {"sums": {name: value.clone() for name, value in self.peek().items()}, "counts": dict(self._counts)}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from saved sums."""
-        self._sums = {name: value.clone() for name, value in state["sums"].items()}
+    def load_state_dict(self, state: dict[str, Any], *, device: torch.device | str = "cpu") -> None:
+        """Go on from saved sums, on the device where values will be added."""
+        self._sums = {name: value.to(device, copy=True) for name, value in state["sums"].items()}
         self._counts = dict(state["counts"])

@@ -285,9 +285,9 @@ class Trainer:
         self._generator_optimizer.load_state_dict(state["generator_optimizer"])
         self._critic_optimizer.load_state_dict(state["critic_optimizer"])
         self._batches.load_state_dict(state["batches"])
-        self._statistics.load_state_dict(state["statistics"])
-        self._latent_rng.set_state(state["latent_rng"].cpu())
-        self._penalty_rng.set_state(state["penalty_rng"].cpu())
+        self._statistics.load_state_dict(state["statistics"], device=self.device)
+        for rng, name in ((self._latent_rng, "latent"), (self._penalty_rng, "penalty")):
+            self._restore(rng, state[f"{name}_rng"], name, state["step"])
         self.step = state["step"]
         self.rate_scale = state.get("rate_scale", 1.0)  # older checkpoints know none
         self.seconds = state["seconds"]
@@ -295,6 +295,16 @@ class Trainer:
         self._timed = tuple(state["timed"])
         if self._replays is not None:
             self._replays.forget()
+
+    def knows_streams(self, state: dict[str, Any]) -> bool:
+        """Whether the random streams of a state go on here; those of another kind of device cannot."""
+        return bool(state["latent_rng"].numel() == self._latent_rng.get_state().numel())
+
+    def _restore(self, rng: torch.Generator, state: Tensor, name: str, step: int) -> None:
+        if state.numel() == rng.get_state().numel():
+            rng.set_state(state.cpu())
+        else:  # of another kind of device: a stream of its own, not the first numbers again
+            rng.manual_seed(derived_seed(self._seed, name, step))
 
     def _replays_by(self, recorder: Recorder, told: Callable[[str], None]) -> Replays | None:
         reason = why_not_recorded(self.generator, self.critic, self.constraint, self.processes)
