@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from wassergan.building import constraint_of, networks_of
 from wassergan.damage import undamaged
 from wassergan.data import AnyCodec, Codec, ColumnConditions, TableCodec, codec_from_state
+from wassergan.data.tables.codings import CategoryCoding
 from wassergan.errors import UserError
 from wassergan.settings import TrainSettings
 
@@ -159,6 +160,7 @@ def _require_numbers(codec: AnyCodec, shape: tuple[int, ...]) -> None:
     assert isinstance(codec, Codec)
     if np.dtype(codec.dtype).kind not in "biuf":
         raise _foreign(f"values of type {codec.dtype!r}"[:200])
+    shape = codec.without_masks(shape)
     for name in ("offset", "scale", "low", "high"):
         each = getattr(codec, name)
         if torch.broadcast_shapes(each.shape, shape) != shape:
@@ -166,11 +168,13 @@ def _require_numbers(codec: AnyCodec, shape: tuple[int, ...]) -> None:
 
 
 def _require_table(codec: TableCodec) -> None:
-    """Columns whose levels are all named, and whose numbers have decimals that exist."""
+    """Columns whose levels are all there, and whose numbers have decimals that exist."""
+    for coding in (*codec.codings, *(column.coding for column in codec.columns)):
+        if isinstance(coding, CategoryCoding):
+            there = len(coding.frequent) + len(coding.bounds)
+            if not _is_count(coding.levels) or coding.levels > max(there, 1):
+                raise _foreign(f"{there} of {coding.levels!r} levels of a column"[:200])
     for column in codec.columns:
-        levels = getattr(column.coding, "levels", 0)
-        if not _is_count(levels) or levels > max(len(column.names), 1):
-            raise _foreign(f"{levels!r} levels of {len(column.names)} names in a column"[:200])
         for name in ("decimals", "places"):
             digits = getattr(column.form, name, 0) or 0
             if not isinstance(digits, int) or not abs(digits) <= MOST_DECIMALS:

@@ -76,7 +76,7 @@ def parse_numbers(text: str) -> tuple[int | float, ...]:
     >>> parse_numbers("-9999,1e20")
     (-9999, 1e+20)
     """
-    numbers = [int(part) if re.fullmatch(r"[+-]?\d+", part) else _number(part) for part in _parts(text)]
+    numbers = [int(part) if re.fullmatch(r"[+-]?\d{1,38}", part) else _number(part) for part in _parts(text)]
     if not numbers or not all(float("-inf") < number < float("inf") for number in numbers):
         raise UserError("Expected finite numbers", found=f"'{text}'", mend="write them like -9999 or -9999,1e20")
     return tuple(numbers)
@@ -222,10 +222,12 @@ def _checked(each: "Field[Any]", value: Any) -> Any:
     try:
         if not rule or rule["parse"] is str:
             return _checked_text(value, several=bool(rule and rule["several"]), switch=bool(rule and rule["flag"]))
+        if rule["parse"] is parse_names:
+            return _checked_text(value, several=True, switch=False)
         if isinstance(value, list | tuple):
             mark = "x" if rule["parse"] is parse_size else ","
             return rule["parse"](mark.join(_digits(part) for part in value)) if value else ()
-        return rule["parse"](_digits(value))
+        return rule["parse"](_digits(value, exponent=rule["parse"] is not parse_budget))
     except UserError as error:
         raise UserError(f"{each.name}: {error.what}", found=error.found, mend=error.mend) from error
 
@@ -240,14 +242,15 @@ def _checked_text(value: Any, *, several: bool, switch: bool) -> Any:
     raise UserError("Expected text" if not switch else "Expected yes or no", found=_shortly(value))
 
 
-def _digits(value: Any) -> str:
+def _digits(value: Any, *, exponent: bool = True) -> str:
     """A number as it would stand on a command line, whatever type of Python or NumPy it is of."""
     if isinstance(value, bool):
         raise UserError("Expected a number", found=f"{value}")
-    if isinstance(value, Integral) and abs(int(value)) < 2**64:
+    if isinstance(value, Integral) and abs(int(value)) < 2**128:
         return str(int(value))
     if isinstance(value, Real) and not isinstance(value, Integral):
-        return f"{Decimal(repr(float(value))):f}"  # without an exponent, as budgets have none
+        text = repr(float(value))
+        return text if exponent else f"{Decimal(text):f}"
     raise UserError("Expected a number", found=_shortly(value))
 
 

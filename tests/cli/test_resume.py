@@ -33,7 +33,10 @@ def test_a_run_at_its_end_says_what_to_type(refused: Callable[..., str], run_fol
 
 def test_other_settings_print_the_difference(refused: Callable[..., str], run_folder: Path) -> None:
     message = refused("resume", run_folder, "--constraint", "gp", "--steps", "9")
-    assert "A run can only be resumed with its own settings: constraint: the run has lp, asked for gp (what its networks," in message
+    assert (
+        "A run can only be resumed with its own settings: constraint: the run has lp, asked for gp (what its networks,"
+        in message
+    )
 
 
 def test_data_that_are_gone_or_changed(refused: Callable[..., str], run_folder: Path, tmp_path: Path) -> None:
