@@ -26,7 +26,7 @@ from wassergan import Observer, UserError, WassersteinGAN
 from wassergan.distances import sliced_w1
 from wassergan.estimator import FURTHER, OWN
 from wassergan.settings import TrainSettings
-from wassergan.training import match_margins, save_checkpoint
+from wassergan.training import load_checkpoint, match_margins, save_checkpoint
 from wassergan.training.seeds import derived_rng
 
 # Networks that train in no time.
@@ -208,6 +208,27 @@ def test_saving_is_atomic_and_loading_never_runs_code(tmp_path: Path) -> None:
     save_checkpoint(path, {"estimator": {"parameters": {"stepz": 3}}})
     with pytest.raises(UserError, match=r"Unknown parameter in .*: 'stepz'. Did you mean 'steps'\?"):
         WassersteinGAN.load(path)
+    for spoil, found in (
+        (lambda own: own["features"].update(sample=3), "Unknown feature in .*: 'sample'"),
+        (lambda own: own["features"].update(n_features_in_="many"), "does not hold what it should"),
+        (lambda own: own.pop("likeness"), "does not hold what it should"),
+        (lambda own: own["likeness"].update(kind="poem"), "does not hold what it should"),
+        (lambda own: own.update(seed=-3), "Expected a whole number from 0"),
+        (lambda own: own.update(restoring="yes"), "does not hold what it should"),
+    ):
+        path.write_bytes(before)
+        content = load_checkpoint(path)
+        spoil(content["estimator"])
+        save_checkpoint(path, content)
+        with pytest.raises(UserError, match=found):
+            WassersteinGAN.load(path)
+    for name in ("trainer", "course", "settings", "codec"):
+        path.write_bytes(before)
+        content = load_checkpoint(path)
+        del content[name]
+        save_checkpoint(path, content)
+        with pytest.raises(UserError, match="does not hold what it should"):
+            WassersteinGAN.load(path)
     with pytest.raises(UserError, match="There is no checkpoint"):
         WassersteinGAN.load(tmp_path / "none.pt")
 

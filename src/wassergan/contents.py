@@ -30,7 +30,7 @@ def checked(content: Mapping[str, Any]) -> dict[str, Any]:
         UserError: names the first thing that is missing, out of range, or of another shape or type.
     """
     with undamaged("The checkpoint", ANOTHER):
-        settings = TrainSettings.from_mapping(content["settings"])
+        settings = _settings(content)
         shape, state = tuple(content["shape"]), content["trainer"]
         if content["kind"] not in KINDS or len(shape) not in (1, 3) or not all(map(_is_count, shape)):
             raise _foreign(f"samples of kind {content['kind']!r} and shape {shape!r}"[:200])
@@ -43,6 +43,13 @@ def checked(content: Mapping[str, Any]) -> dict[str, Any]:
         if conditions:
             _require_table(conditions.codec)
         return {**content, "settings": asdict(settings)}
+
+
+def _settings(content: Mapping[str, Any]) -> TrainSettings:
+    try:
+        return TrainSettings.from_mapping(content["settings"])
+    except UserError as error:
+        raise UserError("The checkpoint holds settings that no run has", found=str(error), mend=ANOTHER) from error
 
 
 def _is_count(value: Any) -> bool:
@@ -135,8 +142,11 @@ def require_described(
         _require_table(codec)
     else:
         _require_numbers(codec, shape)
-    generator, critic = networks_of(settings, shape, codec, context_dim=context_dim, device="meta")
-    constraint_of(settings).parametrise(critic)
+    try:
+        generator, critic = networks_of(settings, shape, codec, context_dim=context_dim, device="meta")
+        constraint_of(settings).parametrise(critic)
+    except UserError as error:
+        raise _foreign(str(error)) from error
     described: dict[str, nn.Module] = {"average": generator, "generator": generator, "critic": critic}
     for part in NETWORKS:
         if part != "generator" or part in state:
@@ -163,7 +173,7 @@ def _require_numbers(codec: AnyCodec, shape: tuple[int, ...]) -> None:
     shape = codec.without_masks(shape)
     for name in ("offset", "scale", "low", "high"):
         each = getattr(codec, name)
-        if torch.broadcast_shapes(each.shape, shape) != shape:
+        if np.broadcast_shapes(tuple(each.shape), shape) != shape:
             raise _foreign(f"{name} {_look(each)} for samples of shape {shape}")
 
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from wassergan.building import constraint_of, networks_of
 from wassergan.contents import require_described
+from wassergan.damage import undamaged
 from wassergan.data import (
     LABEL,
     Codec,
@@ -50,7 +51,7 @@ from wassergan.observers import BarObserver, Observer, Observers
 from wassergan.opening import sampler_of
 from wassergan.presets import resolve_for
 from wassergan.sampling import Sampler
-from wassergan.settings import TrainSettings
+from wassergan.settings import TrainSettings, whole_number
 from wassergan.training import load_checkpoint, sample_chunks, save_checkpoint
 
 LARGEST_SEED = 2**63
@@ -320,19 +321,26 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
                 f"The file {path} is a checkpoint of a run, no saved WassersteinGAN",
                 mend="open it with wassergan.open_sampler, or fit an estimator and save it",
             )
-        own = content.pop("estimator")
-        known = cls._get_param_names()
-        for name in own["parameters"]:
-            if name not in known:
-                raise unknown_name(f"parameter in {path}", name, known)
+        with undamaged(f"The estimator in {path}", "save it again"):
+            return cls._from(content, str(path))
+
+    @classmethod
+    def _from(cls, content: dict[str, Any], path: str) -> Self:
+        own, known = content.pop("estimator"), cls._get_param_names()
+        for kind, names in (("parameter", known), ("feature", FEATURES)):
+            for name in own[f"{kind}s"]:
+                if name not in names:
+                    raise unknown_name(f"{kind} in {path}", str(name), names)
         estimator = cls(**own["parameters"])
         for name, value in own["features"].items():
-            setattr(estimator, name, np.array(value, object) if isinstance(value, tuple) else value)
+            setattr(estimator, name, _feature(value))
         fitted = Fitted.from_state({name: each for name, each in content.items() if name not in ("format", "version")})
+        fitted.require_sound()
+        assert isinstance(own["restoring"], bool) and isinstance(own["labelled"], bool)
         estimator._keep(
             fitted,
             Likeness.from_state(own["likeness"]),
-            own["seed"],
+            whole_number(str(own["seed"])),
             restoring=own["restoring"],
             labelled=own["labelled"],
         )
@@ -516,6 +524,15 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
     def __getstate__(self) -> dict[str, Any]:
         """Plain data alone: networks are built anew, for not all of them can be pickled."""
         return {name: value for name, value in super().__getstate__().items() if name not in NETWORKS}
+
+
+def _feature(value: Any) -> Any:
+    """A number of features, or their names."""
+    if isinstance(value, tuple):
+        assert all(isinstance(each, str) for each in value)
+        return np.array(value, object)
+    assert isinstance(value, int)
+    return value
 
 
 @dataclass(frozen=True)

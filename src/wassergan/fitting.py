@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 
 from wassergan.building import build_trainer
+from wassergan.contents import checked
 from wassergan.data import Source
 from wassergan.errors import UserError
 from wassergan.evaluation import HeldoutDistance
 from wassergan.fingerprints import fingerprint, require_same_data
+from wassergan.keeping import Best
 from wassergan.observers import Observer
 from wassergan.runfolder import RunFolder
 from wassergan.runs import BIT_CHANGING, CHANGEABLE
@@ -89,6 +91,23 @@ class Fitted:
     def settings(self) -> TrainSettings:
         """Resolved settings."""
         return TrainSettings.from_mapping(self.content["settings"])
+
+    def require_sound(self) -> None:
+        """Refuse what no fit leaves behind, as it comes from a file.
+
+        Raises:
+            UserError: names what is missing, foreign or out of range.
+        """
+        settings = checked({**self.content, "best": asdict(Best())})["settings"]
+        assert settings == asdict(self.settings)
+        for course in (self.course, self.onward):
+            counts = (course.best_step, course.waited)
+            assert all(isinstance(each, int) and each >= 0 for each in counts), counts
+            assert all(isinstance(each, dict) and isinstance(each["step"], int) for each in course.history)
+            assert isinstance(course.best_sliced_w1, float)
+            if course.best_weights is not None:
+                trainer = {**self.content["trainer"], "average": course.best_weights}
+                checked({**self.content, "best": asdict(Best()), "trainer": trainer})
 
     def state(self) -> dict[str, Any]:
         """Tensors and plain types, for a file."""

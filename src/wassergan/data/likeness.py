@@ -14,6 +14,8 @@ from wassergan.data.tables.arrowfile import checked_labels, pandas_table
 from wassergan.data.tables.pandasframe import restored
 from wassergan.data.tables.writing import arrow_table, identifier_streams
 
+KINDS = ("array", "masked", "tensor", "pandas", "polars", "arrow")
+
 
 @dataclass(frozen=True)
 class Likeness:
@@ -103,8 +105,12 @@ class Likeness:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "Likeness":
-        """The inverse of `state`."""
-        return cls(**state)
+        """The inverse of `state`; a ValueError if it is of no kind that there is."""
+        likeness = cls(**state)
+        types = [getattr(torch, str(each), None) for each in likeness.dtypes] if likeness.kind == "tensor" else []
+        if likeness.kind not in KINDS or not all(isinstance(each, torch.dtype) for each in types):
+            raise ValueError(f"samples of kind {likeness.kind!r}")
+        return likeness
 
 
 def column_names(frame: Any) -> list[str]:
