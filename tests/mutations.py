@@ -818,9 +818,30 @@ BUGS = (
     Bug(
         "an array that can run code",
         "data/arrays.py",
-        'mmap_mode="r", allow_pickle=False',
-        "mmap_mode=None, allow_pickle=True",
+        "return path.name, FileArray.open(path)",
+        "return path.name, np.load(path, allow_pickle=True)",
         "data/test_arrays.py::test_hostile_pickles_never_run",
+    ),
+    Bug(
+        "arrays are mapped, and the process dies of a file that shrinks",
+        "data/arrays.py",
+        "return path.name, FileArray.open(path)",
+        'return path.name, np.load(path, mmap_mode="r", allow_pickle=False)',
+        "data/test_filearray.py::test_a_file_that_changes_is_never_read_on",
+    ),
+    Bug(
+        "data that change go unnoticed",
+        "data/marks.py",
+        "if found != self.facts:",
+        "if False:",
+        "data/test_filearray.py::test_a_file_that_changes_is_never_read_on",
+    ),
+    Bug(
+        "a run does not look whether its data are still the same",
+        "runs.py",
+        "run.source.watch.require_same()",
+        "pass",
+        "data/test_filearray.py::test_a_run_whose_data_change_is_saved_and_goes_on_when_they_are_back",
     ),
     Bug(
         "checkpoints written in place",

@@ -11,6 +11,7 @@ from typing import Any
 from wassergan.building import build_trainer, device_is_here, open_data
 from wassergan.contents import ANOTHER, require_described
 from wassergan.damage import undamaged
+from wassergan.data.marks import DataChangedError
 from wassergan.environment import environment
 from wassergan.errors import UserError, WorkError
 from wassergan.files import write_text
@@ -246,6 +247,17 @@ def _train(run: Run, keeper: Bystander, processes: Processes, interrupted: Calla
 
 
 def _train_on(run: Run, keeper: Bystander, interrupted: Callable[[], bool]) -> None:
+    """Train until the end, or until interrupted, or until the data change: then all is saved, and an error raised."""
+    changed: list[DataChangedError] = []
+
+    def ends() -> bool:
+        if not changed:
+            try:
+                run.source.watch.require_same()
+            except DataChangedError as error:
+                changed.append(error)
+        return bool(changed) or interrupted()
+
     run.trainer.train(
         steps=run.settings.steps,
         budget_seconds=run.settings.budget,
@@ -254,8 +266,11 @@ def _train_on(run: Run, keeper: Bystander, interrupted: Callable[[], bool]) -> N
         save_due=keeper.save_due,
         on_save=keeper.save,
         on_step=keeper.stepped,
-        interrupted=interrupted,
+        interrupted=ends,
     )
+    with run.trainer.processes.together():
+        if changed:
+            raise changed[0]
 
 
 def _go_back(

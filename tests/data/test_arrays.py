@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from wassergan.data import open_source
 from wassergan.data.arrays import array_source, load_array, row_blocks
+from wassergan.data.filearray import FileArray
 from wassergan.errors import UserError
 
 
@@ -161,11 +162,11 @@ def test_statistics_do_not_depend_on_the_size_of_the_blocks(monkeypatch: pytest.
     torch.testing.assert_close(array_source(values).codec.scale, whole.scale, rtol=1e-9, atol=0)
 
 
-def test_npy_files_are_mapped_and_opened_without_a_warning(tmp_path: Path) -> None:
+def test_npy_files_are_opened_without_a_warning(tmp_path: Path) -> None:
     path, values = tmp_path / "a.npy", np.random.default_rng(0).normal(size=(40, 3)).astype("f4")
     np.save(path, values)
     name, array = load_array(path)
-    assert name == "a.npy" and isinstance(array, np.memmap)
+    assert name == "a.npy" and isinstance(array, FileArray)
     source = open_source(path)
     np.testing.assert_array_equal(source.values(torch.tensor([5, 2])).numpy(), values[[5, 2]])
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from wassergan.data import Source, open_source
 from wassergan.data.arrays import ArrayBlocks, array_source
 from wassergan.data.blocks import BlockReader, StreamedSource, probe
+from wassergan.data.marks import DataChangedError
 from wassergan.data.source import SparseSplit, sparse_split
 from wassergan.errors import UserError
 from wassergan.training.batches import BatchStream
@@ -244,10 +245,10 @@ def test_a_file_that_was_cut_is_noticed(tmp_path: Path) -> None:
     source = open_source(path)
     path.write_bytes(path.read_bytes()[:1000])
     stream = BatchStream(source, 50, seed=0)
-    with pytest.raises(UserError, match=r"a.npy became shorter while it was read"):
+    with pytest.raises(DataChangedError, match=r"a.npy changed while it was in use: it was written to"):
         stream.draw()
     path.unlink()
-    with pytest.raises(UserError, match=r"a.npy cannot be read: No such file"):
+    with pytest.raises(DataChangedError, match=r"a.npy changed while it was in use: No such file"):
         source.values(torch.tensor([3]))
 
 

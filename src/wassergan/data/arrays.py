@@ -1,8 +1,7 @@
-"""NumPy arrays, in memory or mapped from `.npy` and `.npz` files, as sources."""
+"""NumPy arrays, in memory or read from `.npy` and `.npz` files, as sources."""
 
 from collections.abc import Callable, Iterator, Sequence
 from math import prod
-from mmap import mmap
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -14,8 +13,10 @@ from torch import Tensor
 
 from wassergan.data.blocks import BlockReader, StreamedSource, block_bytes, probe
 from wassergan.data.codec import LAYOUTS, Codec, as_tensor, channels_first
+from wassergan.data.filearray import FileArray
 from wassergan.data.fitting import Wish, fitted_codec
 from wassergan.data.limits import require_room
+from wassergan.data.marks import Watch
 from wassergan.data.masked import unmasked
 from wassergan.data.source import HELDOUT_SHARE, Source, fits_in_memory, split_rows
 from wassergan.errors import UserError, unknown_name
@@ -27,9 +28,9 @@ SCALES = ("auto", "feature", "channel", "array")
 
 
 class ArrayReader:
-    """Rows of an array; a memory-mapped one is read row by row, never whole."""
+    """Rows of an array; one in a file is read row by row, never whole."""
 
-    def __init__(self, array: NDArray[Any]) -> None:
+    def __init__(self, array: NDArray[Any] | FileArray) -> None:
         self._array = array
 
     def __len__(self) -> int:
@@ -41,45 +42,28 @@ class ArrayReader:
 
 
 class ArrayBlocks(BlockReader):
-    """Blocks of an array; of one that was mapped from a file, the file is read, since mapped pages count as memory."""
+    """Blocks of an array, in memory or in a file."""
 
-    def __init__(self, array: NDArray[Any], name: str) -> None:
+    def __init__(self, array: NDArray[Any] | FileArray, name: str) -> None:
         row_bytes = max(1, array[:1].nbytes)
         step = max(1, block_bytes() // row_bytes)
         bounds = torch.arange(0, len(array) + step, step).clamp(max=len(array))
         super().__init__(name, bounds, array.shape[1:], array.dtype)
         self._array = array
-        self._file = _file_of(array)
 
     def read(self, indices: Tensor) -> Tensor:
         """Rows at `indices` (k,), each by itself."""
-        wanted = indices.tolist()
-        rows = np.empty((len(wanted), *self.row_shape), self.dtype)
-        for place, row in enumerate(wanted):
-            self._read_rows(row, rows[place : place + 1])
-        self._refuse_bad(rows, wanted)
+        rows = self._array[indices.numpy()]
+        self._refuse_bad(rows, indices.numpy())
         return as_tensor(rows)
 
     def _read_into(self, block: int, rows: NDArray[Any]) -> None:
-        self._read_rows(int(self.bounds[block]), rows)
-
-    def _read_rows(self, first: int, rows: NDArray[Any]) -> None:
-        if self._file is None:
-            rows[:] = self._array[first : first + len(rows)]
-            return
-        path, offset = self._file
-        try:
-            with path.open("rb", buffering=0) as file:
-                file.seek(offset + first * self.row_bytes)
-                got = file.readinto(rows.reshape(-1).view(np.uint8).data)
-        except OSError as error:
-            raise UserError(f"{path} cannot be read", found=error.strerror or str(error)) from error
-        if got != rows.nbytes:
-            raise UserError(f"{path} became shorter while it was read", mend="put the whole file back")
+        first = int(self.bounds[block])
+        rows[:] = self._array[first : first + len(rows)]
 
 
 def array_source(
-    array: NDArray[Any],
+    array: NDArray[Any] | FileArray,
     *,
     name: str = "array",
     layout: str = "auto",
@@ -114,7 +98,9 @@ def array_source(
     Raises:
         UserError: not real numbers, infinite values, equal samples, too few of them, or an unclear layout.
     """
-    array, codes = unmasked(array)
+    array = FileArray.under(array) or array
+    watch = Watch([array.mark] if isinstance(array, FileArray) else ())
+    array, codes = (array, ()) if isinstance(array, FileArray) else unmasked(array)
     _refuse_non_numbers(array, name)
     if array.ndim == 0 or array.size == 0:
         raise UserError(f"{name} holds no samples", found=f"shape {array.shape}")
@@ -126,13 +112,16 @@ def array_source(
     names = _names(count, layout, tuple(channels) or columns or (fitting[0] if len(fitting) == 1 else ()), name)
     wish = Wish(layout, scale, (*codes, *missing), names, name, report)
     if not fits_in_memory(array.nbytes):
-        return streamed_source(ArrayBlocks(array, name), wish, heldout=heldout, seed=seed)
+        streamed = streamed_source(ArrayBlocks(array, name), wish, heldout=heldout, seed=seed)
+        streamed.watch = watch
+        return streamed
     _refuse_too_large(array, name)
     split = split_rows(len(array), heldout=heldout, seed=seed)
     rows = split.train.numpy()
     codec = fitted_codec(lambda: _pieces(array), lambda: _pieces(array, rows), array.dtype, wish)
     source = Source(name, *_kind_and_shape(array, codec), ArrayReader(array), codec, split)
     source.columns = names if source.kind == "vector" else ()
+    source.watch = watch
     return source
 
 
@@ -168,7 +157,7 @@ def streamed_source(reader: BlockReader, wish: Wish, *, heldout: float, seed: in
     return source
 
 
-def _kind_and_shape(array: NDArray[Any], codec: Codec) -> tuple[str, tuple[int, ...]]:
+def _kind_and_shape(array: NDArray[Any] | FileArray, codec: Codec) -> tuple[str, tuple[int, ...]]:
     """Kind and sample shape in model space."""
     first, *rest = channels_first(array[:1], codec.layout).shape[1:]
     grid = "image" if array.dtype == np.uint8 else "field"
@@ -186,13 +175,13 @@ def _names(count: int, layout: str, names: tuple[str, ...], name: str) -> tuple[
 
 
 def _pieces(
-    array: NDArray[Any], rows: NDArray[np.int64] | None = None, size_bytes: int | None = None
+    array: NDArray[Any] | FileArray, rows: NDArray[np.int64] | None = None, size_bytes: int | None = None
 ) -> Iterator[NDArray[Any]]:
     return (block for _, block in row_blocks(array, rows, size_bytes=size_bytes))
 
 
-def load_array(path: Path, *, key: str | None = None) -> tuple[str, NDArray[Any]]:
-    """Open a `.npy` (memory-mapped) or one array of a `.npz`; never unpickles.
+def load_array(path: Path, *, key: str | None = None) -> tuple[str, NDArray[Any] | FileArray]:
+    """Open a `.npy` (read row by row) or one array of a `.npz`; never unpickles.
 
     Args:
         path: the file.
@@ -207,7 +196,7 @@ def load_array(path: Path, *, key: str | None = None) -> tuple[str, NDArray[Any]
     try:
         with path.open("rb") as file:  # ours to close: NumPy leaves a damaged archive open
             if file.read(2) != b"PK":
-                return path.name, np.load(path, mmap_mode="r", allow_pickle=False)
+                return path.name, FileArray.open(path)
             file.seek(0)
             with np.load(file, allow_pickle=False) as archive:
                 name = _choose_key(path, archive, key)
@@ -276,15 +265,7 @@ def _header(archive: ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype[Any]
     return shape, dtype
 
 
-def _file_of(array: NDArray[Any]) -> tuple[Path, int] | None:
-    """The file that a whole, contiguous mapping maps, and where in it the rows begin."""
-    base: object = array.base  # views of a mapping do not know where in the file they begin
-    if not isinstance(array, np.memmap) or not isinstance(base, mmap) or not array.flags.c_contiguous:
-        return None
-    return Path(str(array.filename)), int(array.offset)
-
-
-def _refuse_non_numbers(array: NDArray[Any], name: str) -> None:
+def _refuse_non_numbers(array: NDArray[Any] | FileArray, name: str) -> None:
     if array.dtype.kind in "fiub":
         return
     mends = {
@@ -303,7 +284,7 @@ def _refuse_non_numbers(array: NDArray[Any], name: str) -> None:
     )
 
 
-def _layout_of(array: NDArray[Any], layout: str, name: str) -> str:
+def _layout_of(array: NDArray[Any] | FileArray, layout: str, name: str) -> str:
     if layout != "auto":
         if layout not in LAYOUTS:
             raise unknown_name("layout", layout, ("auto", *LAYOUTS))
@@ -330,14 +311,16 @@ def _layout_of(array: NDArray[Any], layout: str, name: str) -> str:
     )
 
 
-def _is_one_picture(array: NDArray[Any]) -> bool:
+def _is_one_picture(array: NDArray[Any] | FileArray) -> bool:
     """Whether the axes could be height, width and colours of a single picture."""
     height, width, colours = array.shape
     is_even = max(height, width) <= 4 * min(height, width)  # unlike many short rows of three numbers
     return colours in (3, 4) and min(height, width) > LARGEST_COLOURS and (is_even or array.dtype == np.uint8)
 
 
-def row_blocks(array: NDArray[Any], rows: NDArray[np.int64] | None = None, *, size_bytes: int | None = None) -> Any:
+def row_blocks(
+    array: NDArray[Any] | FileArray, rows: NDArray[np.int64] | None = None, *, size_bytes: int | None = None
+) -> Any:
     """Yield (first row, block) over the array, or over the given rows, in pieces of bounded size."""
     per_row = max(1, array[:1].nbytes)
     step = max(1, (size_bytes or BLOCK_BYTES) // per_row)
@@ -347,7 +330,7 @@ def row_blocks(array: NDArray[Any], rows: NDArray[np.int64] | None = None, *, si
         yield start, array[piece] if rows is None else array[rows[piece]]
 
 
-def _refuse_too_large(array: NDArray[Any], name: str) -> None:
+def _refuse_too_large(array: NDArray[Any] | FileArray, name: str) -> None:
     largest = np.iinfo(np.int64).max  # torch computes with signed numbers, and would wrap around
     if array.dtype.kind == "u" and array.dtype.itemsize == 8 and any((b > largest).any() for _, b in row_blocks(array)):
         raise UserError(f"{name} holds whole numbers that are too large", found=f"over {largest}", mend="rescale them")

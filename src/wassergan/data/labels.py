@@ -11,6 +11,7 @@ from torch import Tensor
 
 from wassergan.data.arrays import load_array
 from wassergan.data.columnar import is_columnar, whole_table
+from wassergan.data.filearray import FileArray
 from wassergan.data.idx import is_idx, read_idx
 from wassergan.data.joining import row_order, taken
 from wassergan.data.naming import FOLDER
@@ -232,7 +233,8 @@ def _told(labels: Any) -> RawTable:
     raise unknown_name("kind of labels", path.suffix, KINDS)
 
 
-def _flat(array: NDArray[Any], name: str) -> NDArray[Any]:
+def _flat(found: NDArray[Any] | FileArray, name: str) -> NDArray[Any]:
+    array = np.asarray(found)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wassergan.data.codec import AnyCodec
+from wassergan.data.marks import Watch
 from wassergan.data.roundtrip import RoundTrip
 from wassergan.data.tree import PassedOver
 from wassergan.errors import UserError
@@ -305,6 +306,7 @@ class Source:
         context: the conditions of each row, if samples are drawn under conditions.
         round_trip: how samples come back, where that was tried.
         names: what the rows are called and what stands beside them, where they are files.
+        watch: over the files that rows are read from again and again.
         notes: what was decided and passed over as the data were opened, in sentences; a run keeps them.
     """
 
@@ -321,6 +323,7 @@ class Source:
         self.round_trip: RoundTrip | None = None
         self.names: Names | None = None
         self.notes: Sequence[str] = ()
+        self.watch = Watch()
         self._reader = reader
 
     def __len__(self) -> int:
