@@ -113,7 +113,7 @@ def test_a_row_with_a_mistake_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"Column x of a.csv mixes numbers and text: 'oops' in line 79\. Mend it"):
         column_of(tmp_path, values)
     values[77] = "-inf"
-    with pytest.raises(UserError, match=r"Column x of a.csv holds infinite values: the first in line 79"):
+    with pytest.raises(UserError, match=r"Column x of a.csv holds infinite values: '-inf', the first in line 79"):
         column_of(tmp_path, values)
 
 

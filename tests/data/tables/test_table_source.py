@@ -228,6 +228,7 @@ def test_info_shows_each_column(tmp_path: Path, cli: Callable[..., object]) -> N
         "missing": 0.0,
         "coded": "quantiles",
         "width": 1,
+        "written": "",
     } | {key: facts[0][key] for key in ("coded", "width")}
     assert (facts[1]["levels"], facts[1]["missing"], facts[1]["coded"]) == (3, 0.25, "one-hot + missing")
     shown = cli("info", tmp_path / "a.csv").out  # type: ignore[attr-defined]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wassergan.data.tables.date_texts import DAY, SECOND, USUAL_PIVOT, DateFormat, date_format
+from wassergan.data.tables.floating import Floating
 from wassergan.data.tables.number_texts import Dress
 from wassergan.data.tables.steps import Grid, Whole, as_decimal, as_wholes, grid_from_state
 from wassergan.data.tables.zones import offset_at, zone_named
@@ -42,6 +43,7 @@ class NumberForm:
         grid: on which all values lie, in units of the last decimal; None for all of these.
         dress: signs, thousands, currencies and units around the digits.
         mantissa: digits behind the point of a number with an exponent; -1 where there is none.
+        floating: significant digits, and which numbers have an exponent; None where decimals say all.
     """
 
     kind: ClassVar[str] = "number"
@@ -51,10 +53,13 @@ class NumberForm:
     grid: Grid | None = None
     dress: Dress = field(default_factory=Dress)
     mantissa: int = -1
+    floating: Floating | None = None
 
     def fitted(self, values: Values, low: float, high: float) -> Values:
-        """To the decimals, on the grid and within bounds; NaN stays."""
+        """To the digits, on the grid and within bounds; NaN stays."""
         if self.decimals is None:
+            if self.floating is not None and self.floating.digits:
+                values = np.array([self.floating.rounded(value) for value in values.tolist()], np.float64)
             return values.clip(low, high)
         gone = np.isnan(values)
         bounds = as_wholes(np.array([low, high]), self.decimals)
@@ -75,6 +80,9 @@ class NumberForm:
     def _plain_texts(self, values: Values) -> list[str]:
         if self.mantissa >= 0:
             return [f"{value:.{self.mantissa}e}" for value in values.tolist()]
+        if self.floating is not None:
+            rounded = values if self.decimals is None else np.round(values, self.decimals)
+            return [self.floating.text(value) for value in rounded.tolist()]
         if self.decimals is None:
             # In a dress there is no room for an exponent.
             return [_without_exponent(repr(value), self.dress) for value in values.tolist()]
@@ -106,7 +114,9 @@ class NumberForm:
     def told(self, example: float) -> str:
         """In words: what is particular about how a number is written, as one of them shows."""
         parts = (
-            [] if self.dress.is_plain and self.mantissa < 0 else [f"written as {self.texts(np.array([example]))[0]}"]
+            []
+            if self.dress.is_plain and self.mantissa < 0 and self.floating is None
+            else [f"written as {self.texts(np.array([example]))[0]}"]
         )
         if self.grid is not None:
             parts.append(self.grid.told(decimals=self.decimals or 0))
@@ -117,7 +127,8 @@ class NumberForm:
     def state(self) -> dict[str, Any]:
         """Plain types, for a checkpoint."""
         plain = {name: getattr(self, name) for name in ("decimals", "places", "whole", "mantissa")}
-        return {"form": self.kind, **plain, "dress": self.dress.state(), "grid": self.grid and self.grid.state()}
+        shapes = {"dress": self.dress, "grid": self.grid, "floating": self.floating}
+        return {"form": self.kind, **plain, **{name: each and each.state() for name, each in shapes.items()}}
 
 
 def whole_bounds(low: float, high: float, decimals: int) -> tuple[int, int]:
@@ -302,6 +313,8 @@ def form_from_state(state: Mapping[str, Any]) -> NumberForm | LevelForm | DateFo
         values["grid"] = grid_from_state(values["grid"])
     if "dress" in values:
         values["dress"] = Dress(**values["dress"])
+    if values.get("floating"):
+        values["floating"] = Floating(**values["floating"])
     form: NumberForm | LevelForm | DateForm = kinds[state["form"]](**values)
     if isinstance(form, DateForm):
         date_format(form.format)

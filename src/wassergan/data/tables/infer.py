@@ -51,6 +51,9 @@ MISSING_MARKS = (
     ),
     *("Null", "nat", "NAT", "#N/A", "#NA", "#N/A N/A", "#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?"),
     *("-NaN", "-nan", "+nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN", "missing", "Missing", "unknown", "Unknown"),
+    *("#NV", "#WERT!", "#BEZUG!", "#ZAHL!", "#N/D", "#VALOR!", "#VALEUR!", "#NOMBRE!", "#NUM!", "#SPILL!", "#CALC!"),
+    *(f".{letter}" for letter in "abcdefghijklmnopqrstuvwxyz_"),  # of Stata and SAS
+    *(f".{letter}" for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
 )
 LARGEST_WHOLE = 2**53  # whole numbers up to here are exact in float64
 MOST_LEVELS = 100_000
@@ -336,6 +339,9 @@ class _Inference:
         if numbers is not None:
             return self._numbers(levels, codes, token, numbers)
         numeric = numeric_levels(levels)
+        infinite = np.array([_INFINITE.fullmatch(level.strip()) is not None for level in levels], bool)
+        if infinite.any() and numeric.any() and (numeric | infinite).all():
+            raise self._mixed(raw, levels, ~infinite)
         if counts[numeric].sum() > MIXED_SHARE * counts.sum() and numeric.sum() > FEW_ROWS:
             raise self._mixed(raw, levels, numeric)
         self._refuse_other_units(raw, levels, count)
@@ -460,11 +466,11 @@ class _Inference:
         assert isinstance(form, NumberForm)
         if not np.isfinite(numbers).all():
             place = int((~np.isfinite(numbers[codes]) & (codes >= 0)).argmax())
-            raise UserError(f"{self._where} holds infinite values", found=f"the first in {self._table.place(place)}")
+            raise self._infinite(levels[codes[place]], place)
         whole = form.whole
         if whole and not required and form.dress.is_plain:
             self._take_whole_texts(levels, codes, token)
-        if whole and np.abs(numbers).max() > LARGEST_WHOLE:
+        if whole and np.abs(numbers).max() > LARGEST_WHOLE and form.texts(numbers) != levels:
             if len(levels) > DISTINCT_SHARE * (codes >= 0).sum():
                 why = "its whole numbers are so long that they can only be identifiers"
                 self._take_key(levels, why, token=token, missing=float((codes < 0).mean()))
@@ -531,7 +537,9 @@ class _Inference:
         )
 
     def _take_whole_texts(self, levels: list[str], codes: NDArray[np.int64], token: str) -> None:
-        numbers = np.array([int(level) for level in levels], object)
+        numbers = np.array(
+            [int(level) if level.lstrip("-").isdecimal() else int(float(level)) for level in levels], object
+        )
         there = codes[codes >= 0]
         largest = max(map(abs, numbers))
         rows = numbers.astype(np.int64 if largest < 2**63 else object)[there]
@@ -652,11 +660,19 @@ class _Inference:
             mend="put the unit into a column of its own, or leave it out: " + self._in_schema('"drop"'),
         )
 
+    def _infinite(self, text: str, row: int) -> UserError:
+        return UserError(
+            f"{self._where} holds infinite values",
+            found=f"'{text}', the first in {self._table.place(row)}",
+            mend="mend them, or name them as missing in a --schema file: "
+            + self._in_schema(json.dumps({"kind": "number", "missing": [text]})),
+        )
+
     def _mixed(self, raw: TextColumn, levels: Sequence[str], numeric: NDArray[np.bool_]) -> UserError:
         text = levels[int((~numeric).argmax())]
         row = int((raw.codes == raw.levels.index(text)).argmax())
         if _INFINITE.fullmatch(text.strip()):
-            return UserError(f"{self._where} holds infinite values", found=f"the first in {self._table.place(row)}")
+            return self._infinite(text, row)
         return UserError(
             f"{self._where} mixes numbers and text",
             found=self._first(raw, text),

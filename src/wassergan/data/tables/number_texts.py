@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from typing import Any
 
+from wassergan.data.tables.floating import EXPONENT
+
 DECIMALS = (".", ",")
 THOUSANDS = (",", ".", " ", "\u00a0", "\u202f", "'", "\u2019", "_")
 MINUSES = ("-", "\u2212", "\u2013")
@@ -92,6 +94,7 @@ class Dress:
         plus: numbers above 0 have a sign: `+`, or `+0` if 0 has it as well.
         pad: digits of the whole part at least, with zeros in front.
         bare: no 0 stands before the decimal sign: `.5`.
+        open: whole numbers end with the decimal sign: `5.`.
         width: letters of a number at least, with blanks in front.
         mark: of an exponent, `e` or `E`, with its sign: `e`, `E`, `e+` or `E+`; empty for none.
         exponent: digits of the exponent at least.
@@ -111,20 +114,23 @@ class Dress:
     width: int = 0
     mark: str = ""
     exponent: int = 0
+    open: bool = False
 
     def wear(self, plain: str) -> str:
-        """The text of a number that Python writes without exponent, or with one where there is a mark."""
+        """The text of a number that Python writes; its exponent is kept, or written as the mark says."""
         negative = plain.startswith("-")
-        whole, point, fraction = plain.lstrip("-").partition(".")
         if self.mark:
             return self._scientific(plain)
+        found = EXPONENT.search(plain)
+        plain, power = (plain[: found.start()], found[0]) if found else (plain, "")
+        whole, point, fraction = plain.lstrip("-").partition(".")
         is_zero = not (whole + fraction).strip("0")
         whole = whole.zfill(self.pad) if self.pad else whole
         if self.thousands and len(whole) >= self.least:
             whole = self._grouped(whole)
         if self.bare and whole == "0" and fraction:
             whole = ""
-        body = whole + (self.decimal + fraction if point else "")
+        body = whole + (self.decimal + fraction if point or (self.open and not power) else "") + power
         sign = self._sign(negative, is_zero)
         if negative and self.minus == "()":
             text = f"({self.prefix}{body}{self.suffix})"
@@ -202,6 +208,16 @@ class Parts:
     inner: bool
 
     @property
+    def mantissa(self) -> str:
+        """The number without its exponent."""
+        return EXPONENT.sub("", self.body)
+
+    @property
+    def power(self) -> str:
+        """The exponent with its mark; empty where there is none."""
+        return self.body[len(self.mantissa) :]
+
+    @property
     def affixes(self) -> tuple[str, str]:
         """What stands around the number and its sign."""
         return self.before, self.after
@@ -215,6 +231,7 @@ def parts_of(text: str) -> Parts | None:
     is_bare = first > 0 and text[first - 1] in DECIMALS and not text[max(0, first - 2) : first - 1].isalpha()
     first -= is_bare
     last = max(at for at, letter in enumerate(text) if letter in "0123456789")
+    last += text[last + 1 : last + 2] in DECIMALS and text[last + 2 :].strip()[:1] in ("", "%")
     before, body, after = text[:first], text[first : last + 1], text[last + 1 :]
     if before.strip().startswith("(") and after.strip().endswith(")") and "-" not in before:
         lead = before.replace("(", "", 1)
@@ -222,7 +239,7 @@ def parts_of(text: str) -> Parts | None:
     for sign in (*MINUSES, "+"):
         if before.count(sign) == 1 and (before.endswith(sign) or before.lstrip().startswith(sign)):
             rest = before.replace(sign, "")
-            return Parts(rest, body, after, sign, inner=bool(rest.strip()) and before.endswith(sign))
+            return Parts(rest, body, after, sign, inner=bool(rest) and before.endswith(sign))
     if after.startswith("-"):
         return Parts(before, body, after[1:], "12-", inner=False)
     return Parts(before, body, after, "", inner=False)
@@ -292,11 +309,14 @@ def undressed(
     if affixes is None or signs is None:
         return None
     bodies = [part.body for part in parts]
-    scientific = _scientific_of(bodies, affixes, signs)
+    is_other = width > 0 or any(part.sign == "+" for part in parts)
+    scientific = None if is_other else _scientific_of(bodies, affixes, signs)
     if scientific is not None:
         return Dressed(scientific, [("-" if part.sign in MINUSES else "") + part.body for part in parts])
     common = {"prefix": affixes[0], "suffix": affixes[1], "width": width, **signs}
-    ways = [_read(parts, reading, common) for reading in _readings(bodies, decimal, thousands)]
+    mantissas = [part.mantissa for part in parts]
+    thousands = "" if all(map(str.__ne__, mantissas, bodies)) else thousands  # the numbers before an exponent are short
+    ways = [_read(parts, mantissas, reading, common) for reading in _readings(mantissas, decimal, thousands)]
     if not ways:
         return None
     ways.sort(key=lambda way: _rank(way, levels, evidence))
@@ -308,7 +328,7 @@ def _all_parts(levels: Sequence[str], *, is_wished: bool) -> list[Parts] | None:
     parts = []
     for text in levels:
         part = parts_of(text)
-        if part is None or len(part.before) > LONGEST_AFFIX or len(part.after) > LONGEST_AFFIX:
+        if part is None or len(part.before.strip()) > LONGEST_AFFIX or len(part.after) > LONGEST_AFFIX:
             return None
         parts.append(part)
     kinds = {(part.before.strip(), part.after.strip()) for part in parts[:PROBES]}
@@ -331,8 +351,7 @@ def _common_affixes(
     return commonest if is_affix(*commonest) and wished == commonest else None
 
 
-def _read(parts: Sequence[Parts], reading: "Signs", common: dict[str, Any]) -> Dressed:
-    bodies = [part.body for part in parts]
+def _read(parts: Sequence[Parts], bodies: Sequence[str], reading: "Signs", common: dict[str, Any]) -> Dressed:
     point, group = reading
     plain = [_plain(part, point, group) for part in parts]
     dress = Dress(
@@ -343,6 +362,7 @@ def _read(parts: Sequence[Parts], reading: "Signs", common: dict[str, Any]) -> D
         plus=_plus_of(parts, plain),
         pad=0 if group else _pad_of(bodies, point),
         bare=any(body[0] == point for body in bodies),
+        open=any(body[-1] == point for body in bodies),
         **common,
     )
     return Dressed(dress, plain)
@@ -378,7 +398,7 @@ def _right_aligned(levels: Sequence[str]) -> int:
 
 def _signs_of(parts: Sequence[Parts]) -> dict[str, Any] | None:
     minuses = {part.sign for part in parts} - {"", "+"}
-    inner = {part.inner for part in parts if part.sign in (*MINUSES, "+") and part.before.strip()}
+    inner = {part.inner for part in parts if part.sign in (*MINUSES, "+") and part.before}
     if len(minuses) > 1 or len(inner) > 1:
         return None
     return {"minus": minuses.pop() if minuses else "-", "inner": True in inner}
@@ -386,14 +406,14 @@ def _signs_of(parts: Sequence[Parts]) -> dict[str, Any] | None:
 
 def _plus_of(parts: Sequence[Parts], plain: Sequence[str]) -> str:
     above = [part.sign == "+" for part, text in zip(parts, plain, strict=True) if _is_above(text)]
-    zero = [part.sign == "+" for part, text in zip(parts, plain, strict=True) if not text.strip("-0.")]
+    zero = [part.sign == "+" for part, text in zip(parts, plain, strict=True) if float(text) == 0]
     if not any(above) and not any(zero):
         return ""
     return "+0" if zero and all(zero) else "+"
 
 
 def _is_above(plain: str) -> bool:
-    return not plain.startswith("-") and bool(plain.strip("0."))
+    return not plain.startswith("-") and float(plain) != 0
 
 
 def _scientific_of(bodies: Sequence[str], affixes: tuple[str, str], signs: dict[str, Any]) -> Dress | None:
@@ -430,7 +450,7 @@ def _readings(bodies: Sequence[str], decimal: str, thousands: str | None) -> lis
 
 def _fits(body: str, point: str, group: str) -> bool:
     whole, has_point, fraction = body.partition(point)
-    if has_point and not fraction.isdecimal():
+    if fraction and not fraction.isdecimal():
         return False
     if not whole:
         return bool(has_point)
@@ -447,7 +467,7 @@ def _rank(way: Dressed, levels: Sequence[str], evidence: str) -> tuple[bool, boo
     """Lower is likelier: written back as it was; as the rest of the file; in English; with a fraction."""
     dress = way.dress
     changes = any(dress.wear(text) != level for text, level in zip(way.plain, levels, strict=True))
-    fractions = [text.partition(".")[2] for text in way.plain]
+    fractions = [EXPONENT.sub("", text).partition(".")[2] for text in way.plain]
     places = min(map(len, fractions))
     changes |= any(len(each) > places and each.endswith("0") for each in fractions)  # 1.300 and 2 is no way to write
     against = bool(evidence) and dress.decimal != evidence
@@ -467,10 +487,10 @@ def _is_rather_grouped(way: Dressed, levels: Sequence[str]) -> bool:
 
 
 def _plain(part: Parts, point: str, group: str) -> str:
-    whole, has_point, fraction = part.body.partition(point)
+    whole, _, fraction = part.mantissa.partition(point)
     whole = (whole.replace(group, "") if group else whole).lstrip("0") or "0"
     sign = "-" if part.sign in (*MINUSES, "()", "12-") else ""
-    return f"{sign}{whole}.{fraction}" if has_point else f"{sign}{whole}"
+    return f"{sign}{whole}.{fraction}{part.power}" if fraction else f"{sign}{whole}{part.power}"
 
 
 def _least(bodies: Sequence[str], group: str) -> int:

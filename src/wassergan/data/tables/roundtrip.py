@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from wassergan.data.roundtrip import Change, RoundTrip
 from wassergan.data.tables.codec import ColumnCodec, TableCodec
 from wassergan.data.tables.containers import Container, Rows, Seen
-from wassergan.data.tables.forms import LevelForm
+from wassergan.data.tables.forms import LevelForm, NumberForm
 from wassergan.data.tables.raw import RawTable, TextColumn
 from wassergan.data.tables.reading import rows_like
 from wassergan.data.tables.schema import Schema
@@ -203,9 +203,10 @@ class _Trip:
         return column.form.texts(np.array([value]))[0]
 
     def _differs(self, column: ColumnCodec, row: int, old: Any, new: Any) -> None:
-        """A value would come back as another; where the user said the column's kind, another text may be the same."""
-        if isinstance(old, str) and _is_nought(old) and old.replace("-", "", 1) == new:
-            return  # what rounding leaves of small negative numbers
+        """A value would come back as another; a number may in another text, and what the user says the kind of."""
+        if isinstance(old, str) and isinstance(new, str) and _is_same_number(column, old, new):
+            self._note(column, f"{_shown(old)} comes back as {_shown(new)}")
+            return
         wish = self._schema.columns.get(column.name)
         if wish is not None and wish.kind in ("number", "angle", "date", "boolean") and isinstance(old, str):
             self._note(column, f"{_shown(old)} comes back as {_shown(new)}")
@@ -233,8 +234,15 @@ def _same(old: Any, new: Any) -> bool:
     return bool(old == new and (type(old) is type(new) or not isinstance(old, bool))) or (old != old and new != new)
 
 
-def _is_nought(text: str) -> bool:
-    return text.strip("-0.,") == "" and "0" in text
+def _is_same_number(column: ColumnCodec, old: str, new: str) -> bool:
+    """Whether two texts of a column of numbers are read as the same float64."""
+    if not isinstance(column.form, NumberForm):
+        return False
+    try:
+        was, will = column.form.read([old, new])
+    except ValueError:
+        return False
+    return bool(was == will)
 
 
 def _close(old: Any, new: Any) -> bool:

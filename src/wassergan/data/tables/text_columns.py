@@ -1,13 +1,14 @@
 """Columns of text as numbers or dates: their form and values, and in words what had to be decided."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from wassergan.data.tables.date_finding import Reading, find_dates, read_all
 from wassergan.data.tables.date_texts import date_format
+from wassergan.data.tables.floating import MOST_FIXED, floatings, printed
 from wassergan.data.tables.forms import DateForm, NumberForm, Values
 from wassergan.data.tables.number_texts import (
     DECIMALS,
@@ -21,9 +22,10 @@ from wassergan.data.tables.number_texts import (
 )
 from wassergan.data.tables.raw import RawTable, TextColumn
 from wassergan.data.tables.schema import ColumnWish
+from wassergan.data.tables.steps import LARGEST_EXACT
 
-MOST_DECIMALS_WRITTEN = 12
 EVIDENCE_LEVELS = 2000
+CHANGES_SHOWN = 3
 MOST_AFFIXES = 100
 PLAIN = re.compile(r"[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
@@ -74,11 +76,15 @@ def numbers_of(levels: Sequence[str], wish: ColumnWish, *, evidence: str = "", d
         suffix=wish.suffix,
     )
     if found is None or (found.dress.pad and wish.kind is None):
-        return _plain_numbers(levels) if not wish.is_dressed else None
-    form = _form_of(found, levels)
+        found = _plain_numbers(levels) if not wish.is_dressed else None
+    if found is None:
+        return None
     values = np.array([float(text) for text in found.plain])
+    if not np.isfinite(values).all():
+        return Found(NumberForm(None), values)
+    form, written = _form_of(found, values, levels)
     notes = () if found.rival is None or wish.is_dressed else (_decided(found.dress, levels, found.plain),)
-    return Found(form, values, (*notes, *_changes(form, values, levels)))
+    return Found(form, values, (*notes, *_changes(written, levels)))
 
 
 def _weak_evidence(levels: Sequence[str], delimiter: str) -> str:
@@ -86,24 +92,68 @@ def _weak_evidence(levels: Sequence[str], delimiter: str) -> str:
     return "," if delimiter == ";" and any("," in text for text in levels) else ""
 
 
-def _plain_numbers(levels: Sequence[str]) -> Found | None:
+def _plain_numbers(levels: Sequence[str]) -> Dressed | None:
     """Numbers as Python reads them, with and without exponents."""
     if not all(PLAIN.fullmatch(level.strip()) for level in levels):
         return None
-    form, values = NumberForm(None), np.array([float(level) for level in levels])
-    return Found(form, values, _changes(form, values, levels))
+    return Dressed(Dress(), [level.strip().lstrip("+") for level in levels])
 
 
-def _form_of(found: Dressed, levels: Sequence[str]) -> NumberForm:
-    if found.dress.mark:
+def _form_of(found: Dressed, values: Values, levels: Sequence[str]) -> tuple[NumberForm, list[str]]:
+    """The form that writes most texts as they are, of those that keep every value; and what it writes."""
+    best: tuple[int, NumberForm, list[str]] | None = None
+    for form in _forms_of(found, values):
+        written = form.texts(values)
+        kept = sum(map(str.__eq__, written, levels))
+        if kept == len(levels):
+            return form, written
+        if (best is None or kept > best[0]) and _keeps(form, written, values):
+            best = kept, form, written
+    if best is None:
+        form = NumberForm(None, dress=replace(found.dress, mark="", exponent=0))
+        return form, form.texts(values)
+    return best[1:]
+
+
+def _keeps(form: NumberForm, written: Sequence[str], values: Values) -> bool:
+    """Whether texts are read as the values that they are written for."""
+    try:
+        return bool((form.read(written) == values).all())
+    except ValueError:
+        return False
+
+
+def _forms_of(found: Dressed, values: Values) -> Iterator[NumberForm]:
+    """Forms that the texts may have, the likeliest first."""
+    dress = found.dress
+    if dress.mark:
         fraction = re.split("[eE]", found.plain[0])[0].partition(".")[2]
-        return NumberForm(None, dress=found.dress, mantissa=len(fraction))
-    digits = [text.partition(".")[2] for text in found.plain]
-    if not any(digits):
-        return NumberForm(0, 0, whole=True, dress=found.dress)
-    places, decimals = min(map(len, digits)), max(len(each.rstrip("0")) for each in digits)
-    # So many digits are what float64 prints where a sum did not come out even.
-    return NumberForm(None if decimals > MOST_DECIMALS_WRITTEN else decimals, places, dress=found.dress)
+        yield NumberForm(None, dress=dress, mantissa=len(fraction))
+        dress = replace(dress, mark="", exponent=0)
+    step = max(1, len(found.plain) // EVIDENCE_LEVELS)
+    has_power = any("e" in text or "E" in text for text in found.plain)
+    digits = [text.partition(".")[2] for text in found.plain] if not has_power else []
+    if digits and not any(digits):
+        yield NumberForm(0, 0, whole=True, dress=dress)
+        return
+    shown = printed(found.plain if has_power else found.plain[::step])
+    fixed = None
+    if digits:
+        places, decimals = min(map(len, digits)), max(len(each.rstrip("0")) for each in digits)
+        # So many digits are what float64 prints where a sum did not come out even.
+        fixed = NumberForm(None if decimals > MOST_FIXED else decimals, places, dress=dress)
+        if not shown.is_floating:
+            yield fixed
+    decimals_kept = None if shown.is_floating or shown.decimals > MOST_FIXED else shown.decimals
+    whole = decimals_kept == 0 and bool((np.abs(values) <= LARGEST_EXACT).all())
+    for floating in floatings(found.plain):
+        known = None if floating.digits else decimals_kept
+        yield NumberForm(known, 0, whole=whole and not floating.places, dress=dress, floating=floating)
+    if fixed is not None and shown.is_floating:
+        yield fixed
+    if decimals_kept is not None:
+        yield NumberForm(decimals_kept, 0, whole=whole, dress=dress)
+    yield NumberForm(None, dress=dress)
 
 
 def _decided(dress: Dress, levels: Sequence[str], plain: Sequence[str]) -> str:
@@ -113,16 +163,14 @@ def _decided(dress: Dress, levels: Sequence[str], plain: Sequence[str]) -> str:
     return f"{read}; if it means something else, say {other} in a --schema file"
 
 
-def _changes(form: NumberForm, values: Values, levels: Sequence[str]) -> tuple[str, ...]:
+def _changes(written: Sequence[str], levels: Sequence[str]) -> tuple[str, ...]:
     """Texts that are written otherwise than they were."""
-    if not np.isfinite(values).all():
-        return ()
-    written = form.texts(values)
-    changed = [at for at, text in enumerate(written) if text != levels[at]]
+    changed = [(old, new) for old, new in zip(levels, written, strict=True) if old != new]
     if not changed:
         return ()
-    at = changed[0]
-    return (f"is written in one way: '{levels[at]}' as '{written[at]}'",)
+    shown = ", ".join(f"'{old}' as '{new}'" for old, new in changed[:CHANGES_SHOWN])
+    more = f", and {len(changed) - CHANGES_SHOWN} more" if len(changed) > CHANGES_SHOWN else ""
+    return (f"is written in one way: {shown}{more}",)
 
 
 def are_codes(levels: Sequence[str], rows: int) -> bool:
