@@ -19,7 +19,7 @@ FLOORS = (
     {"objectives", "lipschitz", "settings", "data"},
     {"constraints", "networks"},
     {"training", "distances"},
-    {"evaluation", "benchmarks"},
+    {"evaluation", "benchmarks", "pairs"},
     {"presets", "sampling", "report", "building", "environment", "inputs"},
     {"contents"},
     {"runfolder"},

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from wassergan.export import export_run, open_export
     from wassergan.observers import Observer, Observers
     from wassergan.opening import open_sampler
+    from wassergan.pairs import table_column_distances, table_distance
     from wassergan.runfolder import run_summary
     from wassergan.runs import resume_run, train_run
     from wassergan.settings import TrainSettings
@@ -37,6 +38,8 @@ __all__ = [
     "open_source",
     "resume_run",
     "run_summary",
+    "table_column_distances",
+    "table_distance",
     "train_run",
 ]
 
@@ -53,6 +56,8 @@ _HOMES = {
     "open_source": "data",
     "resume_run": "runs",
     "run_summary": "runfolder",
+    "table_column_distances": "pairs",
+    "table_distance": "pairs",
     "train_run": "runs",
 }
 

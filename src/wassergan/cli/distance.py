@@ -12,16 +12,14 @@ from wassergan.errors import UserError, unknown_name
 from wassergan.settings import parse_budget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from torch import Generator, Tensor
 
-    from wassergan.data import Source
+    from wassergan.cli.pairs import Points
+    from wassergan.pairs.tables import ColumnDistance
 
 METHODS = ("auto", "exact", "interval", "sliced", "critic")
 # Up to here column generation takes seconds; `--method exact` goes on for as long as it takes.
 EXACT_PAIRS = 25_000_000
-BATCH = 1024
 
 
 @click.command()
@@ -56,6 +54,26 @@ BATCH = 1024
     type=float,
     help="Of the set that both laws live on, if known: bounds their distance from above too (interval --population).",
 )
+@click.option("--columns", metavar="NAME,...", help="Compare these columns, features or channels alone.")
+@click.option(
+    "--scale",
+    metavar="std|iqr|range|none",
+    help="What numbers and dates are divided by, of each column of A.  [std of tables, none of arrays]",
+)
+@click.option("--category-weight", type=float, default=1.0, show_default=True, help="Distance of two levels (tables).")
+@click.option(
+    "--missing-weight", type=float, default=1.0, show_default=True, help="Of a missing number from the rest (tables)."
+)
+@click.option("--by-column", is_flag=True, help="W1 of each column by itself, the farthest first.")
+@click.option("--key", help="Which array of a .npz.")
+@click.option("--sheet", help="Which sheet of an Excel workbook; the first unless given.")
+@click.option("--layout", default="auto", show_default=True, metavar="auto|N|ND|NHW|NHWC|NCHW", help="Axes of arrays.")
+@click.option("--missing", metavar="X,...", help="Arrays: numbers that stand for missing values.")
+@click.option("--channels", metavar="NAME,...", help="Arrays: names of the channels or features.")
+@click.option("--schema", metavar="FILE", help="Tables: a JSON file that says what the columns of both are.")
+@click.option("--size", metavar="N|HxW", help="Pictures: scale and centre-crop to this size.")
+@click.option("--colour", default="auto", show_default=True, metavar="auto|grey|rgb", help="Pictures: colours.")
+@click.option("--skip-unreadable", is_flag=True, help="Pictures: go on without those that cannot be read.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of projections, subsamples and splits.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def distance(
@@ -70,10 +88,16 @@ def distance(
     bound: str,
     families: str | None,
     diameter: float | None,
+    columns: str | None,
+    scale: str | None,
+    category_weight: float,
+    missing_weight: float,
+    by_column: bool,
     seed: int,
     as_json: bool,
+    **reading: Any,
 ) -> None:
-    """Wasserstein distance between data sources A and B, in the units of the data, with its guarantee.
+    """Wasserstein distance between data sources A and B, with its guarantee.
 
     \b
     Examples:
@@ -81,8 +105,13 @@ def distance(
       wassergan distance real.npy fake.npy --method interval --tolerance 0.001 --budget 5m
       wassergan distance real.npy fake.npy --population --json
       wassergan distance real.npy fake.npy --method critic --budget 5m --confidence 0.999
+      wassergan distance january.csv february.csv --by-column
+      wassergan distance real.csv fake.csv --columns age,city --category-weight 2
 
-    A and B are anything that `train` reads; their rows are compared as vectors, in Euclidean distance.
+    A and B are anything that `train` reads. Rows of arrays and pictures are compared as vectors, in Euclidean
+    distance and their own units. Columns of tables are matched by name and levels by their text; the ground metric is
+    Euclidean over columns: numbers and dates over their standard deviation in A, levels 0 or 1 apart, a missing value a
+    level of its own.
     exact: the distance of the samples and its certificate. interval: bounds that hold, refined until they are
     close enough or the time is up. sliced: the mean over random directions, another and smaller distance.
     critic: a lower bound on the distance of the laws, by critics whose Lipschitz constant is certified.
@@ -104,6 +133,7 @@ def distance(
 
     import torch
 
+    from wassergan.cli.pairs import Asked, opened
     from wassergan.distances.claims import check_confidence, check_diameter, check_method
     from wassergan.distances.families import families_named
 
@@ -112,12 +142,17 @@ def distance(
     check_diameter(diameter, check_method(bound) if method == "critic" else "finite-sample")
     families_named(names)
     start = time.perf_counter()
-    x, y = _Blocks(a), _Blocks(b)
-    if x.source.kind == y.source.kind == "image":
-        x, y = _alike(x, y, a, b)
-    if x.dim != y.dim:
-        raise UserError("A and B must have samples of one size", found=f"{x.dim} numbers in {a} and {y.dim} in {b}")
-    n, m = len(x.source), len(y.source)
+    asked = Asked.of(
+        columns, scale, category_weight, missing_weight, reading, lambda sentence: click.echo(sentence, err=True)
+    )
+    pair = opened(a, b, asked)
+    n, m = pair.counts
+    if by_column:
+        if method != "auto" or population:
+            raise UserError("--by-column is exact", mend="leave --method and --population out")
+        click.echo(_columns_told(pair.by_column(), (n, m), as_json=as_json))
+        return
+    x, y, metric = pair.points()
     if method == "auto":
         method, reason = _chosen(n, m, population)
         click.echo(reason, err=True)
@@ -131,7 +166,8 @@ def distance(
     else:
         facts = _interval(x.rows(), y.rows(), rng, tolerance, seconds, population, confidence, diameter, names, bound)
     facts |= {"method": method, "n": n, "m": m, "dim": x.dim, "seconds": time.perf_counter() - start}
-    click.echo(json.dumps(facts) if as_json else _told(facts))
+    facts["ground_metric"] = metric
+    click.echo(json.dumps(facts) if as_json else "\n".join([_told(facts), *pair.words(metric)]))
 
 
 def _check(tolerance: float, projections: int, seed: int) -> None:
@@ -143,41 +179,20 @@ def _check(tolerance: float, projections: int, seed: int) -> None:
         raise UserError("A seed is a number of 64 bits", found=f"--seed {seed}")
 
 
-class _Blocks:
-    """Rows of a data source in the user's units, block by block, as vectors."""
-
-    def __init__(self, path: str, *, like: "Source | None" = None) -> None:
-        from wassergan.data import open_source
-
-        self.source = open_source(path, like=like, report=lambda sentence: click.echo(sentence, err=True))
-        self.dim = next(iter(self)).shape[1]
-
-    def __iter__(self) -> "Iterator[Tensor]":
-        import torch
-
-        for indices in torch.split(torch.arange(len(self.source)), BATCH):
-            yield self.source.values(indices).flatten(1).double()
-
-    def rows(self) -> "Tensor":
-        """All of them, (rows, dim)."""
-        import torch
-
-        return torch.cat(list(self))
-
-
-def _alike(x: _Blocks, y: _Blocks, a: str, b: str) -> tuple[_Blocks, _Blocks]:
-    """Pictures in the size, colours and bits of those that they are compared with: B as A, or A as B if B cannot be."""
-
-    def is_alike() -> bool:
-        return x.source.shape == y.source.shape and x.source.codec.dtype == y.source.codec.dtype
-
-    if not is_alike() and y.source.names is not None:
-        click.echo(f"The pictures of {b} are brought to the size and colours of {a}.", err=True)
-        y = _Blocks(b, like=x.source)
-    elif not is_alike() and x.source.names is not None:
-        click.echo(f"The pictures of {a} are brought to the size and colours of {b}.", err=True)
-        x = _Blocks(a, like=y.source)
-    return x, y
+def _columns_told(found: "list[ColumnDistance]", counts: tuple[int, int], *, as_json: bool) -> str:
+    """A line for each column."""
+    if as_json:
+        return json.dumps({"n": counts[0], "m": counts[1], "columns": [asdict(each) for each in found]})
+    rows = [("column", "kind", "W1", "scaled", "missing")]
+    for each in found:
+        own = "-" if each.w1 is None else f"{each.w1:.6g}{f' {each.unit}' if each.unit else ''}"
+        gone = "" if each.missing_a == each.missing_b == 0 else f"{each.missing_a:.3g} against {each.missing_b:.3g}"
+        rows.append((each.name, each.kind, own, f"{each.scaled:.4g}", gone))
+    widths = [max(map(len, words)) for words in zip(*rows, strict=True)]
+    lines = ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join(
+        [*lines, f"{counts[0]} against {counts[1]} samples; exact W1 of each column, share: total variation"]
+    )
 
 
 def _chosen(n: int, m: int, population: bool) -> tuple[str, str]:
@@ -200,7 +215,7 @@ def _exact(x: "Tensor", y: "Tensor") -> dict[str, Any]:
     }
 
 
-def _sliced(x: _Blocks, y: _Blocks, projections: int, rng: "Generator") -> dict[str, Any]:
+def _sliced(x: "Points", y: "Points", projections: int, rng: "Generator") -> dict[str, Any]:
     from wassergan.distances import sliced_w1_estimate
 
     result = sliced_w1_estimate(x, y, projections=projections, rng=rng)

@@ -101,10 +101,10 @@ def array_source(
     array = FileArray.under(array) or array
     watch = Watch([array.mark] if isinstance(array, FileArray) else ())
     array, codes = (array, ()) if isinstance(array, FileArray) else unmasked(array)
-    _refuse_non_numbers(array, name)
+    refuse_non_numbers(array, name)
     if array.ndim == 0 or array.size == 0:
         raise UserError(f"{name} holds no samples", found=f"shape {array.shape}")
-    layout = _layout_of(array, layout, name)
+    layout = layout_of(array, layout, name)
     if scale not in SCALES:
         raise unknown_name("scale", scale, SCALES)
     count = channels_first(array[:1], layout).shape[1]
@@ -265,7 +265,8 @@ def _header(archive: ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype[Any]
     return shape, dtype
 
 
-def _refuse_non_numbers(array: NDArray[Any] | FileArray, name: str) -> None:
+def refuse_non_numbers(array: NDArray[Any] | FileArray, name: str) -> None:
+    """Refuse arrays of other types, with what to do about them."""
     if array.dtype.kind in "fiub":
         return
     mends = {
@@ -284,7 +285,8 @@ def _refuse_non_numbers(array: NDArray[Any] | FileArray, name: str) -> None:
     )
 
 
-def _layout_of(array: NDArray[Any] | FileArray, layout: str, name: str) -> str:
+def layout_of(array: NDArray[Any] | FileArray, layout: str, name: str) -> str:
+    """The axes of an array, told from its shape where the layout is `auto`."""
     if layout != "auto":
         if layout not in LAYOUTS:
             raise unknown_name("layout", layout, ("auto", *LAYOUTS))

@@ -113,6 +113,23 @@ def whole_table(paths: Sequence[Path], name: str, *, report: Callable[[str], Non
         return raw_of_arrow(_whole(tables, [each.name for each in _fields(tables, name, report)]), name)
 
 
+def large_numbers(
+    paths: Sequence[Path], name: str, *, report: Callable[[str], None] = lambda message: None
+) -> "ColumnarBlocks | None":
+    """The rows of files of numbers that are larger than memory, block by block; None for all other files.
+
+    Raises:
+        UserError: pyarrow is missing, a file is damaged, or files differ.
+    """
+    tables = [_opened(path) for path in paths]
+    with undamaged(name, "write it again"):
+        fields = _fields(tables, name, report)
+    rows = sum(sum(table.group_rows) for table in tables)
+    if fits_in_memory(rows * len(fields) * BYTES_IN_MEMORY) or _is_table(tables, fields):
+        return None
+    return ColumnarBlocks(name, tables, *_columns(fields, name))
+
+
 class Piece(NamedTuple):
     """Rows start..start+rows-1 of a row group or record batch of a file."""
 

@@ -70,7 +70,7 @@ class ImageOptions:
         size: (height, width); the pictures' own size if they share one of at most 128, else 64×64.
         colour: `grey`, `rgb`, or `auto`: grey only if every picture is.
         skip_unreadable: count pictures that cannot be read and go on; refused with their name otherwise.
-        heldout: share held out; 0 to 1.
+        heldout: share held out; 0 to 1. None where nothing is trained: pictures may be few, and equal.
         seed: chooses the held-out pictures.
         bits: 8 or 16 of each value; those of the deepest picture unless given.
         used: files below the folder that are read for another purpose: labels.
@@ -79,7 +79,7 @@ class ImageOptions:
     size: tuple[int, int] | None = None
     colour: str = "auto"
     skip_unreadable: bool = False
-    heldout: float = HELDOUT_SHARE
+    heldout: float | None = HELDOUT_SHARE
     seed: int = 0
     bits: int | None = None
     used: frozenset[str] = frozenset()
@@ -272,7 +272,7 @@ def picture_source(pictures: Pictures, name: str, options: ImageOptions, *, repo
     many = not reader.kept and len(reader) > LARGEST_SHUFFLE
     split = (sparse_split if many else split_rows)(len(reader), heldout=options.heldout, seed=options.seed)
     reader.keep_sides(split)
-    if reader.all_equal():
+    if options.heldout is not None and reader.all_equal():
         raise UserError(f"All pictures of {name} are equal", found=f"{len(reader)} of them", mend="give data that vary")
     codec = _codec("NHW" if grey else "NHWC", bits, reader, report)
     return PictureSource(name, (1 if grey else 3, *size), reader, codec, split)

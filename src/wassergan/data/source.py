@@ -192,29 +192,29 @@ class SparseSplit:
         return SparseSplit(self._count, rows)
 
 
-def split_rows(count: int, *, heldout: float, seed: int) -> Split:
+def split_rows(count: int, *, heldout: float | None, seed: int) -> Split:
     """Hold out a share of the rows, chosen by seed.
 
     Args:
         count: number of rows.
-        heldout: share in (0, 1).
+        heldout: share in (0, 1); None where nothing is trained, and no row is held out.
         seed: the same seed holds out the same rows.
 
     Raises:
         UserError: the share is out of range, or leaves one side empty.
     """
-    held = heldout_count(count, heldout)
+    held = 0 if heldout is None else heldout_count(count, heldout)
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
     return Split(train=order[held:].sort().values, heldout=order[:held].sort().values)
 
 
-def sparse_split(count: int, *, heldout: float, seed: int) -> SparseSplit:
+def sparse_split(count: int, *, heldout: float | None, seed: int) -> SparseSplit:
     """Hold out a share of the rows but at most `LARGEST_HELDOUT`, chosen by seed, without a list of all rows.
 
     Raises:
         UserError: the share is out of range, or leaves one side empty.
     """
-    held = min(heldout_count(count, heldout), LARGEST_HELDOUT)
+    held = 0 if heldout is None else min(heldout_count(count, heldout), LARGEST_HELDOUT)
     numbers = np.random.default_rng(seed)
     return SparseSplit(count, torch.from_numpy(numbers.choice(count, held, replace=False, shuffle=True)))
 

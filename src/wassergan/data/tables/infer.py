@@ -210,7 +210,7 @@ class _Inference:
             unit, values = _coarsest(raw.values, raw.unit)
             form_of = _typed_dates(unit, raw.zone)
             return self._date(values * (unit // form_of.unit), form_of, "")
-        if raw.whole and _is_row_number(there):
+        if raw.whole and self._kind is None and _is_row_number(there):
             raise _LeftOut("it numbers the rows")
         return self._number(raw.values, _typed_numbers(raw, there), "NaN" if raw.nan else "")
 

@@ -1,0 +1,267 @@
+"""What `wassergan distance` compares: two sources opened, matched, and turned into points."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from wassergan.data import read_schema
+from wassergan.data.measured import Measured, Reading, as_table, open_measured
+from wassergan.data.tables import RawTable
+from wassergan.data.tables.together import CommonColumn, columns_together
+from wassergan.errors import UserError
+from wassergan.pairs.ground import GroundMetric, Values, check_scale, check_weight
+from wassergan.pairs.samples import SamplePair, paired_samples
+from wassergan.pairs.tables import ColumnDistance, column_distances
+from wassergan.settings import parse_names, parse_numbers, parse_size
+
+FIRST_SHOWN = 10
+
+Report = Callable[[str], None]
+
+
+class Points(Protocol):
+    """Rows as vectors, block by block."""
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Blocks (k, dim), as often as wanted."""
+
+    def __len__(self) -> int:
+        """How many rows."""
+
+    @property
+    def dim(self) -> int:
+        """Numbers in a vector."""
+
+    def rows(self) -> Tensor:
+        """All of them, (rows, dim)."""
+
+
+class Pair(Protocol):
+    """Two data sources whose columns mean the same."""
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Rows of both."""
+
+    def points(self) -> tuple[Points, Points, dict[str, Any]]:
+        """Both as points, and the ground metric in plain types."""
+
+    def by_column(self) -> list[ColumnDistance]:
+        """How far apart each column is, the farthest first."""
+
+    def words(self, metric: Mapping[str, Any]) -> list[str]:
+        """The ground metric, a line each."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user says of a comparison.
+
+    Args:
+        columns: that take part; all if empty.
+        scale: of numbers; None leaves it to the data.
+        category_weight: distance of two levels.
+        missing_weight: of a missing number from the rest.
+        reading: how the data are read.
+        report: told, in a sentence, what was decided on the way.
+    """
+
+    columns: tuple[str, ...]
+    scale: str | None
+    category_weight: float
+    missing_weight: float
+    reading: Reading
+    report: Report
+
+    @classmethod
+    def of(
+        cls,
+        columns: str | None,
+        scale: str | None,
+        category_weight: float,
+        missing_weight: float,
+        reading: Mapping[str, Any],
+        report: Report,
+    ) -> "Asked":
+        """From flags.
+
+        Raises:
+            UserError: a flag that cannot be read.
+        """
+        if scale is not None:
+            check_scale(scale)
+        check_weight("--category-weight", category_weight)
+        check_weight("--missing-weight", missing_weight)
+        said = dict(reading)
+        how = Reading(
+            key=said["key"],
+            sheet=said["sheet"],
+            layout=said["layout"],
+            missing=parse_numbers(said["missing"]) if said["missing"] else (),
+            channels=parse_names(said["channels"]) if said["channels"] else (),
+            schema=read_schema(Path(said["schema"])) if said["schema"] else None,
+            size=parse_size(said["size"]) if said["size"] else None,
+            colour=said["colour"],
+            skip_unreadable=said["skip_unreadable"],
+        )
+        wanted = tuple(dict.fromkeys(parse_names(columns))) if columns else ()
+        return cls(wanted, scale, category_weight, missing_weight, how, report)
+
+
+def opened(a: str, b: str, asked: Asked) -> Pair:
+    """Two sources, ready to be compared.
+
+    Raises:
+        UserError: one cannot be read, or they do not match.
+    """
+    x, y = (open_measured(each, asked.reading, report=asked.report) for each in (a, b))
+    if isinstance(x, Measured) and isinstance(y, Measured):
+        x, y = _alike(x, y, a, b, asked)
+        _refuse_of_tables(asked, x)
+        return _Samples(paired_samples(x, y, columns=asked.columns, report=asked.report), asked)
+    x, y = _tables(x, y, asked.report)
+    if asked.reading.missing or asked.reading.channels:
+        raise UserError("--missing and --channels are for arrays", found=f"the table {x.name}", mend="leave them out")
+    return _Tables(
+        columns_together(x, y, schema=asked.reading.schema, columns=asked.columns, report=asked.report), asked
+    )
+
+
+def _refuse_of_tables(asked: Asked, samples: Measured) -> None:
+    if asked.reading.schema is not None:
+        raise UserError("A schema is for tables", found=samples.name, mend="leave --schema out")
+    if asked.category_weight != 1 or asked.missing_weight != 1:
+        raise UserError(
+            "--category-weight and --missing-weight are for tables", found=samples.name, mend="leave them out"
+        )
+
+
+def _tables(x: Measured | RawTable, y: Measured | RawTable, report: Report) -> tuple[RawTable, RawTable]:
+    """Both as tables; an array without names takes those of the table that it is compared with."""
+    if isinstance(x, RawTable) and isinstance(y, RawTable):
+        return x, y
+    if isinstance(x, RawTable) and isinstance(y, Measured):
+        return x, _numbers(y, x, report)
+    assert isinstance(x, Measured)
+    assert isinstance(y, RawTable)
+    return _numbers(x, y, report), y
+
+
+def _numbers(samples: Measured, table: RawTable, report: Report) -> RawTable:
+    names = [each.name for each in table.columns]
+    if len(samples.shape) > 1 or (not samples.names and samples.dim != len(names)):
+        raise UserError(
+            "A table and an array can be compared where the array has a number for each column",
+            found=f"{len(names)} columns in {table.name} and samples of shape {samples.shape} in {samples.name}",
+        )
+    if not samples.names:
+        report(f"{samples.name} has no names: its numbers are taken for the columns of {table.name}, in their order.")
+    return as_table(samples, samples.names or names)
+
+
+def _alike(x: Measured, y: Measured, a: str, b: str, asked: Asked) -> tuple[Measured, Measured]:
+    """Pictures in the size, colours and bits of those that they are compared with: B as A, or A as B if B cannot be."""
+
+    def brought(path: str, like: Measured, other: str) -> Measured:
+        asked.report(f"The pictures of {path} are brought to the size and colours of {other}.")
+        found = open_measured(path, asked.reading, like=like, report=asked.report)
+        assert isinstance(found, Measured)
+        return found
+
+    if len(x.shape) == len(y.shape) == 3 and (x.shape, x.dtype) != (y.shape, y.dtype):
+        if y.source is not None and _can_be_like(x):
+            y = brought(b, x, a)
+        elif x.source is not None and _can_be_like(y):
+            x = brought(a, y, b)
+    return x, y
+
+
+def _can_be_like(samples: Measured) -> bool:
+    """Whether these are pictures: grey or three colours, of 8 or 16 bits."""
+    return samples.shape[0] in (1, 3) and samples.dtype in ("uint8", "uint16")
+
+
+@dataclass(frozen=True)
+class _Dense:
+    """Points in memory."""
+
+    values: Values
+
+    def __iter__(self) -> Iterator[Tensor]:
+        yield torch.from_numpy(self.values)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def dim(self) -> int:
+        return int(self.values.shape[1])
+
+    def rows(self) -> Tensor:
+        return torch.from_numpy(self.values)
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """Two tables."""
+
+    columns: tuple[CommonColumn, ...]
+    asked: Asked
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        return len(self.columns[0].x), len(self.columns[0].y)
+
+    @property
+    def _metric(self) -> GroundMetric:
+        return GroundMetric.of(
+            self.columns,
+            scale=self.asked.scale or "std",
+            category_weight=self.asked.category_weight,
+            missing_weight=self.asked.missing_weight,
+        )
+
+    def points(self) -> tuple[Points, Points, dict[str, Any]]:
+        x, y = self._metric.embed(self.columns)
+        return _Dense(x), _Dense(y), self._metric.facts()
+
+    def by_column(self) -> list[ColumnDistance]:
+        return column_distances(
+            self.columns,
+            scale=self.asked.scale or "std",
+            category_weight=self.asked.category_weight,
+            missing_weight=self.asked.missing_weight,
+        )
+
+    def words(self, metric: Mapping[str, Any]) -> list[str]:
+        return self._metric.words()
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """Two arrays or folders of pictures."""
+
+    pair: SamplePair
+    asked: Asked
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        return self.pair.a.count, self.pair.b.count
+
+    def points(self) -> tuple[Points, Points, dict[str, Any]]:
+        return self.pair.points(self.asked.scale or "none", self.asked.report)
+
+    def by_column(self) -> list[ColumnDistance]:
+        return column_distances(list(self.pair.columns()), scale=self.asked.scale or "std")
+
+    def words(self, metric: Mapping[str, Any]) -> list[str]:
+        if metric["scale"] == "none":
+            return [f"Ground metric: {metric['norm']}, in their own units."]
+        scales = [f"{name} {value:.6g}" for name, value in metric["scales"].items()]
+        more = f" and {len(scales) - FIRST_SHOWN} more" if len(scales) > FIRST_SHOWN else ""
+        shown = ", ".join(scales[:FIRST_SHOWN]) + more
+        return [f"Ground metric: {metric['norm']}, over the {metric['scale']} of A: {shown}."]

@@ -1,0 +1,265 @@
+"""Data to be measured: every source that is trained on, without what training needs of it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from wassergan.data import KINDS, _all, _files
+from wassergan.data.arrays import (
+    ArrayBlocks,
+    layout_of,
+    load_array,
+    names_beside,
+    refuse_non_numbers,
+    row_blocks,
+)
+from wassergan.data.blocks import BlockReader
+from wassergan.data.codec import channels_first
+from wassergan.data.columnar import is_columnar, large_numbers, whole_table
+from wassergan.data.digits import digits_source
+from wassergan.data.excel import is_excel, read_excel
+from wassergan.data.folders import is_shard
+from wassergan.data.idx import is_idx, read_idx
+from wassergan.data.images import ImageOptions, image_folder_source
+from wassergan.data.likeness import index_words
+from wassergan.data.source import Source, fits_in_memory
+from wassergan.data.tables import RawTable, Schema, is_csv, is_frame, read_csv, read_frame
+from wassergan.data.tables.raw import TypedColumn
+from wassergan.errors import UserError
+
+PICTURE_ROWS = 1024
+DIGITS = "digits"
+
+Report = Callable[[str], None]
+Pieces = Callable[[], Iterator[NDArray[Any]]]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Samples in the user's units, channels first, block by block.
+
+    Args:
+        name: what to call them.
+        shape: of a sample: (features,) or (channels, height, width).
+        count: of samples.
+        names: of features or channels; empty where they have none.
+        pieces: yields blocks (k, *shape), one after the other.
+        source: of pictures that can be brought to another size; else None.
+        dtype: of the user's numbers.
+        codes: numbers that stand for missing values.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    count: int
+    names: tuple[str, ...]
+    pieces: Pieces = field(repr=False)
+    source: Source | None = None
+    dtype: str = ""
+    codes: tuple[int | float, ...] = ()
+
+    @property
+    def dim(self) -> int:
+        """Numbers in a sample."""
+        return prod(self.shape)
+
+    def blocks(self) -> Iterator[NDArray[np.float64]]:
+        """Blocks (k, *shape); NaN where a value is missing.
+
+        Raises:
+            UserError: an infinite value.
+        """
+        first = 0
+        for piece in self.pieces():
+            values = np.array(piece, np.float64)
+            for code in self.codes:
+                values[np.asarray(piece == code)] = np.nan
+            if np.isinf(values).any():
+                raise self.bad(np.isinf(values), first, "infinite values")
+            yield values
+            first += len(values)
+
+    def bad(self, where: NDArray[np.bool_], first: int, what: str) -> UserError:
+        """What to say of values that cannot be compared: the file, the row and the feature or channel."""
+        row, *place = np.argwhere(where)[0].tolist()
+        name = self.names[place[0]] if self.names else f"number {place[0]}"
+        word = "feature" if len(self.shape) == 1 else "channel"
+        at = f", position {tuple(place[1:])}" if place[1:] else ""
+        return UserError(
+            f"{self.name} holds {what}",
+            found=f"the first in row {first + row}, {word} {name}{at}",
+            mend="remove those rows, fill the values, or give a table, in which missing values are a level",
+        )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a user may say about data to be measured.
+
+    Args:
+        key: which array of a `.npz`.
+        sheet: which sheet of an Excel workbook.
+        layout: of an array.
+        missing: numbers in arrays that stand for missing values.
+        channels: names of features or channels of arrays.
+        schema: what columns are.
+        size: (height, width), for pictures.
+        colour: of pictures.
+        skip_unreadable: go on without pictures that cannot be read.
+    """
+
+    key: str | None = None
+    sheet: str | None = None
+    layout: str = "auto"
+    missing: tuple[int | float, ...] = ()
+    channels: tuple[str, ...] = ()
+    schema: Schema | None = None
+    size: tuple[int, int] | None = None
+    colour: str = "auto"
+    skip_unreadable: bool = False
+
+
+def read_table(
+    data: Any, *, sheet: str | None = None, schema: Schema | None = None, report: Report = lambda sentence: None
+) -> RawTable:
+    """A table as it stands in a DataFrame or a file.
+
+    Raises:
+        UserError: no table, or one that cannot be read.
+    """
+    if is_frame(data):
+        if index := index_words(data):
+            report(f"Left out the index of the DataFrame: {index}. reset_index() makes it a column.")
+        return read_frame(data)
+    if not isinstance(data, str | Path):
+        raise UserError("A table is a DataFrame or a file", found=f"{type(data).__name__}")
+    table = _table_of(_files(str(data), report), Path(data).name, Reading(sheet=sheet, schema=schema), report)
+    if table is None:
+        raise UserError(f"{data} is no table", mend="give a CSV, Excel, Parquet, Arrow or Feather file")
+    return table
+
+
+def open_measured(
+    data: str, how: Reading, *, like: Measured | None = None, report: Report = lambda sentence: None
+) -> Measured | RawTable:
+    """Samples of any kind, or a table.
+
+    Args:
+        data: as for `open_source`.
+        how: what the user says about them.
+        like: pictures are brought to the size, the colours and the bits of these.
+        report: told, in a sentence, what was decided on the way.
+
+    Raises:
+        UserError: the data cannot be read.
+    """
+    if data == DIGITS:
+        return _of_source(digits_source())
+    path, files = Path(data), _files(data, report)
+    if not files or _all(files, is_shard):
+        return _pictures(path, files, how, like, report)
+    if _all(files, is_columnar) and how.layout != "table" and how.schema is None:
+        large = large_numbers(files, path.name, report=report)
+        if large is not None:
+            return _of_blocks(large, path.name, "ND", large.columns, how.missing)
+    table = _table_of(files, path.name, how, report)
+    return _array(files[0], how, report) if table is None else table
+
+
+def _table_of(files: Sequence[Path], name: str, how: Reading, report: Report) -> RawTable | None:
+    schema = how.schema or Schema()
+    if files and _all(list(files), is_columnar):
+        return whole_table(files, name, report=report)
+    if len(files) != 1:
+        return None
+    if is_csv(files[0]):
+        return read_csv(files[0], delimiter=schema.delimiter, encoding=schema.encoding)
+    return read_excel(files[0], sheet=how.sheet) if is_excel(files[0]) else None
+
+
+def _array(path: Path, how: Reading, report: Report) -> Measured:
+    if path.suffix in (".npy", ".npz"):
+        name, array = load_array(path, key=how.key)
+    elif is_idx(path):
+        name, array = path.name, read_idx(path)
+    else:
+        raise UserError(f"The kind of {path} is not known", found=f"suffix '{path.suffix}'", mend=f"give {KINDS}")
+    beside: list[tuple[str, ...]] = []
+    if ":" in name:
+        report(f"Using the array {name.rpartition(':')[2]} of {path.name}, shape {array.shape}.")
+        beside = list(names_beside(path).values())
+    refuse_non_numbers(array, name)
+    if array.ndim == 0 or array.size == 0:
+        raise UserError(f"{name} holds no samples", found=f"shape {array.shape}")
+    layout = layout_of(array, how.layout, name)
+    count = channels_first(array[:1], layout).shape[1]
+    names = how.channels or next((each for each in beside if len(each) == count == len(set(each))), ())
+    if names and (len(names) != count or len(set(names)) != count):
+        raise UserError(
+            f"{name} has {count} {'features' if layout in ('N', 'ND') else 'channels'}",
+            found=f"{len(names)} names: {', '.join(names[:10])}",
+            mend="give each a name of its own",
+        )
+    missing = how.missing
+    if not fits_in_memory(array.nbytes):
+        return _of_blocks(ArrayBlocks(array, name), name, layout, names, missing)
+    shape = channels_first(array[:1], layout).shape[1:]
+
+    def pieces() -> Iterator[NDArray[Any]]:
+        return (channels_first(block, layout) for _, block in row_blocks(array))
+
+    return Measured(name, shape, len(array), names, pieces, None, str(array.dtype), missing)
+
+
+def _of_blocks(
+    reader: BlockReader, name: str, layout: str, names: tuple[str, ...], missing: tuple[int | float, ...]
+) -> Measured:
+    shape = channels_first(np.empty((1, *reader.row_shape)), layout).shape[1:]
+
+    def pieces() -> Iterator[NDArray[Any]]:
+        return (channels_first(reader.load([block]), layout) for block in range(len(reader.bounds) - 1))
+
+    return Measured(name, shape, len(reader), names, pieces, None, str(reader.dtype), missing)
+
+
+def _pictures(path: Path, files: list[Path], how: Reading, like: Measured | None, report: Report) -> Measured:
+    from wassergan.data.shards import shard_source
+
+    options = ImageOptions(size=how.size, colour=how.colour, skip_unreadable=how.skip_unreadable, heldout=None)
+    if like is not None:
+        options = replace(
+            options,
+            size=(like.shape[1], like.shape[2]),
+            colour="grey" if like.shape[0] == 1 else "rgb",
+            bits=16 if like.dtype == "uint16" else 8,
+        )
+    source = (
+        shard_source(files, path.name, options, report=report)
+        if files
+        else image_folder_source(path, options, report=report)
+    )
+    if source.names is not None and (passed := source.names.passed.sentence(source.name)):
+        report(passed)
+    return _of_source(source)
+
+
+def _of_source(source: Source) -> Measured:
+    def pieces() -> Iterator[NDArray[Any]]:
+        for rows in torch.split(torch.arange(len(source)), PICTURE_ROWS):
+            yield channels_first(source.values(rows).numpy(), source.codec.layout)
+
+    named = source if source.names is not None else None
+    return Measured(source.name, source.shape, len(source), (), pieces, named, source.codec.dtype)
+
+
+def as_table(samples: Measured, names: Sequence[str]) -> RawTable:
+    """Rows of numbers as a table with columns of some names."""
+    values = np.concatenate(list(samples.blocks()))
+    columns = tuple(TypedColumn(name, "number", values[:, place].copy()) for place, name in enumerate(names))
+    return RawTable(samples.name, columns, samples.count)

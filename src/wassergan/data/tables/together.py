@@ -1,0 +1,392 @@
+"""Two tables read as one: columns matched by name, each of one kind in both, levels matched by their text."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from wassergan.data.tables.forms import DateForm, LevelForm, NumberForm, Values
+from wassergan.data.tables.identifiers.recognise import is_index
+from wassergan.data.tables.infer import Column, infer_columns
+from wassergan.data.tables.raw import AnyColumn, OddColumn, RawTable, TextColumn, TypedColumn
+from wassergan.data.tables.schema import ColumnWish, Schema
+from wassergan.errors import UserError, unknown_name
+
+SECOND = 1_000_000  # microseconds
+DAY = 86_400 * SECOND
+NAMES_SHOWN = 10
+GUARD = "\0"  # a column that is always found: tables may have none besides that can be learnt
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class CommonColumn:
+    """A column of both tables.
+
+    Args:
+        name: of the column.
+        kind: `number`, `date` or `category`.
+        x: (n,) values in the first table: numbers, days or seconds, level numbers; NaN where missing.
+        y: (m,) values in the second.
+        unit: `days` or `seconds` of dates; else empty.
+        levels: of a category, those of both tables.
+    """
+
+    name: str
+    kind: str
+    x: Values
+    y: Values
+    unit: str = ""
+    levels: tuple[str, ...] = ()
+
+
+def columns_together(
+    a: RawTable,
+    b: RawTable,
+    *,
+    schema: Schema | None = None,
+    columns: Sequence[str] = (),
+    report: Report = lambda sentence: None,
+) -> tuple[CommonColumn, ...]:
+    """The columns of two tables, in the order of the first, each read in one way in both.
+
+    Args:
+        a: first table.
+        b: second table, with the same columns in any order.
+        schema: what the user says about the columns of both.
+        columns: names of those that take part; all unless given. A column that is named is no identifier.
+        report: told, in a sentence, what is left out.
+
+    Raises:
+        UserError: no rows, a column that one of them lacks or that is of another kind there, or no column is left.
+    """
+    for table in (a, b):
+        if table.rows == 0:
+            raise UserError(f"{table.name} holds no rows", mend="give data")
+    schema = _without_bounds(schema or Schema())
+    a, b = _matched(_without_index(a, report), _without_index(b, report), schema, columns)
+    pair = _Pair(_Table.read(a, schema, columns), _Table.read(b, schema, columns), _joint(a, b, schema))
+    found = [column for each in a.columns if (column := pair.column(each.name, report)) is not None]
+    if not found:
+        raise UserError(
+            f"No column of {a.name} and {b.name} can be compared",
+            found="identifiers and text alone",
+            mend="name columns with --columns, or give their kinds in a --schema file",
+        )
+    return tuple(found)
+
+
+def _without_bounds(schema: Schema) -> Schema:
+    """Kinds and forms alone: bounds and steps say what may be generated."""
+
+    def plain(wish: ColumnWish) -> ColumnWish:
+        kind = "number" if wish.kind == "angle" else wish.kind
+        return replace(wish, kind=kind, low=None, high=None, step=None)
+
+    return replace(schema, columns={name: plain(wish) for name, wish in schema.columns.items()}, rules=())
+
+
+def _without_index(table: RawTable, report: Report) -> RawTable:
+    """Without the unnamed index that pandas writes into a file."""
+    gone = [each.name for each in table.columns if each.name.strip() == "" or each.name.lower() == "unnamed: 0"]
+    if not gone or not all(map(is_index, gone)) or len(table.columns) == len(gone):
+        return table
+    report(f"Left out the unnamed column of {table.name}: it is the index of a DataFrame.")
+    return replace(table, columns=tuple(each for each in table.columns if each.name not in gone))
+
+
+def _matched(a: RawTable, b: RawTable, schema: Schema, wanted: Sequence[str]) -> tuple[RawTable, RawTable]:
+    """Both with the same columns in the same order."""
+    names = [[each.name for each in table.columns] for table in (a, b)]
+    schema.check_names([*names[0], *names[1]])
+    for table, own in zip((a, b), names, strict=True):
+        if repeated := [name for name in dict.fromkeys(own) if own.count(name) > 1]:
+            raise UserError(f"{table.name} has columns of the same name", found=_listed(repeated), mend="rename them")
+        for name in wanted:
+            if name not in own:
+                raise unknown_name(f"column of {table.name}", name, own)
+    dropped = {name for name, wish in schema.columns.items() if wish.kind == "drop"}
+    if both := [name for name in wanted if name in dropped]:
+        raise UserError("A column is named by --columns and dropped by the schema", found=_listed(both))
+    taken = [set(wanted) or set(own) - dropped for own in names]
+    alone = [[name for name in own if name in mine - others]
+             for own, mine, others in zip(names, taken, reversed(taken), strict=True)]  # fmt: skip
+    if alone[0] or alone[1]:
+        parts = [f"{_listed(each)} in {table.name} alone" for each, table in zip(alone, (a, b), strict=True) if each]
+        raise UserError(
+            f"{a.name} and {b.name} have different columns",
+            found=" and ".join(parts),
+            mend="give tables with the same columns, or name those that both have with --columns",
+        )
+    order = [name for name in names[0] if name in taken[0]]
+    return _with_columns(a, order), _with_columns(b, order)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMES_SHOWN]) + (f" and {len(names) - NAMES_SHOWN} more" if names[NAMES_SHOWN:] else "")
+
+
+def _with_columns(table: RawTable, names: Sequence[str]) -> RawTable:
+    by_name = {each.name: each for each in table.columns}
+    return replace(table, columns=tuple(by_name[name] for name in names))
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table read by itself: its columns, and why others are left out."""
+
+    name: str
+    raw: Mapping[str, AnyColumn]
+    columns: Mapping[str, Column]
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, table: RawTable, schema: Schema, wanted: Sequence[str]) -> "_Table":
+        raw = {each.name: each for each in table.columns}
+        if odd := [each.name for each in table.columns if isinstance(each, OddColumn)]:
+            infer_columns(_with_columns(table, odd[:1]), Schema(), report=lambda sentence: None)  # says what is wrong
+        columns, reasons = _inferred(table, schema)
+        for name in wanted:
+            if name not in columns and schema.columns.get(name, ColumnWish()).kind is None:
+                columns[name] = _forced(_with_columns(table, [name]), schema)
+        return cls(table.name, raw, columns, reasons)
+
+
+def _inferred(table: RawTable, schema: Schema) -> tuple[dict[str, Column], dict[str, str]]:
+    """Columns by name, and why others are left out."""
+    said: list[str] = []
+    own = {name: wish for name, wish in schema.columns.items() if name in {each.name for each in table.columns}}
+    guard = TypedColumn(GUARD, "number", np.zeros(table.rows))
+    guarded = replace(table, columns=(*table.columns, guard), notes=())
+    found = infer_columns(guarded, replace(schema, columns=own), report=said.append)
+    columns = {each.name: each for each in found if each.name != GUARD}
+    return columns, {
+        each.name: next((one.partition(f" of {table.name}: ")[2].rstrip(".") for one in said
+                         if one.startswith(f"Left out column {each.name} of ")), "it cannot be learnt")
+        for each in table.columns if each.name not in columns
+    }  # fmt: skip
+
+
+def _forced(table: RawTable, schema: Schema) -> Column:
+    """A column that would be left out, as a number if it can be one, else as a category."""
+    (raw,) = table.columns
+    for kind in ("number", "category"):
+        try:
+            (column,) = infer_columns(
+                table, replace(schema, columns={raw.name: ColumnWish(kind)}), report=lambda sentence: None
+            )
+        except UserError:
+            if kind == "category":
+                raise
+            continue
+        return column
+    raise AssertionError
+
+
+def _joint(a: RawTable, b: RawTable, schema: Schema) -> tuple[Mapping[str, Column], int]:
+    """The columns of both tables, one below the other, as far as they can be read so; and the rows of the first."""
+    own = {name: wish for name, wish in schema.columns.items() if name in {each.name for each in a.columns}}
+    stacked = [(each, other) for each, other in zip(a.columns, b.columns, strict=True)]
+    alike = bool(a.arrow_schema) == bool(b.arrow_schema)
+    columns = [each for one, other in stacked if (each := _stacked(one, other, alike)) is not None]
+    whole = RawTable(f"{a.name} and {b.name}", tuple(columns), a.rows + b.rows, a.dialect)
+    said = replace(schema, columns=own)
+    try:
+        return _inferred(whole, said)[0], a.rows
+    except UserError:
+        pass
+    kept = []
+    for each in columns:
+        try:
+            _inferred(replace(whole, columns=(each,)), said)
+        except UserError:
+            continue
+        kept.append(each)
+    try:
+        return _inferred(replace(whole, columns=tuple(kept)), said)[0], a.rows
+    except UserError:
+        return {}, a.rows
+
+
+def _stacked(a: AnyColumn, b: AnyColumn, alike: bool) -> AnyColumn | None:
+    """One column below the other, where both are of the same type."""
+    if isinstance(a, TextColumn) and isinstance(b, TextColumn) and alike:
+        numbers = {level: place for place, level in enumerate(a.levels)}
+        own = [numbers.setdefault(level, len(numbers)) for level in b.levels]
+        codes = np.array([*own, -1], np.int32)[b.codes]
+        return TextColumn(a.name, list(numbers), np.concatenate([a.codes, codes]), declared=a.declared and b.declared)
+    if isinstance(a, TypedColumn) and isinstance(b, TypedColumn) and _same_type(a, b):
+        exact = None
+        if a.exact is not None or b.exact is not None:
+            exact = np.concatenate([each.values if each.exact is None else each.exact for each in (a, b)], dtype=object)
+            exact = np.array([0 if each != each else int(each) for each in exact], object)
+        places = a.places if a.places == b.places else None
+        return replace(a, values=np.concatenate([a.values, b.values]), exact=exact, places=places)
+    return None
+
+
+def _same_type(a: TypedColumn, b: TypedColumn) -> bool:
+    return all(getattr(a, name) == getattr(b, name) for name in ("kind", "whole", "unit", "zone"))
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two tables, each by itself, and both as one."""
+
+    a: _Table
+    b: _Table
+    joint: tuple[Mapping[str, Column], int]
+
+    def column(self, name: str, report: Report) -> CommonColumn | None:
+        """A column of both; None where it is left out."""
+        for table in (self.a, self.b):
+            if name not in table.columns:
+                report(f"Left out column {name}: in {table.name}, {table.reasons.get(name, 'it is an identifier')}.")
+                return None
+        own = self.a.columns[name], self.b.columns[name]
+        self._check_kinds(*own)
+        both, rows = self.joint[0].get(name), self.joint[1]
+        if both is not None and _agrees(both, own):
+            return _common(both, replace(both, values=both.values[:rows]), replace(both, values=both.values[rows:]))
+        own = self._filled(*own)
+        self._check_forms(*own)
+        return _common(own[0], *own, typed=isinstance(self.a.raw[name], TypedColumn | TextColumn))
+
+    def _filled(self, a: Column, b: Column) -> tuple[Column, Column]:
+        """An empty column is of the kind of the other."""
+        if _is_empty(a) != _is_empty(b):
+            return (replace(b, values=a.values), b) if _is_empty(a) else (a, replace(a, values=b.values))
+        return a, b
+
+    def _check_kinds(self, a: Column, b: Column) -> None:
+        kinds = [_family(each) for each in (a, b)]
+        if kinds[0] == kinds[1] or _is_empty(a) or _is_empty(b) or _are_numbers(a, b):
+            return
+        entry = json.dumps({"columns": {a.name: "category"}}, ensure_ascii=False)
+        raise UserError(
+            f"Column {a.name} is of another kind in {self.b.name} than in {self.a.name}",
+            found=f"{_shown(b)} against {_shown(a)}",
+            mend=f"give its kind in a --schema file ({entry}), or leave it out with --columns",
+        )
+
+    def _check_forms(self, a: Column, b: Column) -> None:
+        """Numbers in one unit, dates on one clock."""
+        if isinstance(a.form, NumberForm) and isinstance(b.form, NumberForm):
+            worn = [(each.form.dress.prefix.strip(), each.form.dress.suffix.strip())
+                    for each in (a, b) if isinstance(each.form, NumberForm)]  # fmt: skip
+            if worn[0] != worn[1]:
+                raise self._forms(a.name, "other units", ["".join(each) or "none" for each in worn])
+        if isinstance(a.form, DateForm) and isinstance(b.form, DateForm):
+            if bool(a.form.zone) != bool(b.form.zone):
+                words = ["moments" if each.zone else "no time zone" for each in (a.form, b.form)]
+                raise self._forms(a.name, "dates of another kind", words)
+            if a.form.of_day != b.form.of_day:
+                words = ["times of day" if each.of_day else "dates" for each in (a.form, b.form)]
+                raise self._forms(a.name, "dates of another kind", words)
+
+    def _forms(self, name: str, what: str, words: Sequence[str]) -> UserError:
+        return UserError(
+            f"Column {name} has {what} in {self.b.name} than in {self.a.name}",
+            found=f"{words[1]} against {words[0]}",
+            mend="write both in one, or leave it out with --columns",
+        )
+
+
+def _family(column: Column) -> str:
+    return "category" if column.kind == "boolean" else column.kind
+
+
+def _is_empty(column: Column) -> bool:
+    return bool(np.isnan(column.values).all())
+
+
+def _agrees(both: Column, own: tuple[Column, Column]) -> bool:
+    """Whether reading two columns as one gives what each is by itself."""
+    kinds = {_family(each) for each in own if not _is_empty(each)}
+    missing = sum(int(np.isnan(each.values).sum()) for each in own)
+    return (not kinds or _family(both) in kinds) and int(np.isnan(both.values).sum()) <= missing
+
+
+def _are_numbers(a: Column, b: Column) -> bool:
+    """Whether one holds numbers and the other codes of digits, such as 01234: both are codes."""
+    kinds = {_family(a), _family(b)}
+    codes = next((each.form.levels for each in (a, b) if isinstance(each.form, LevelForm)), ())
+    return kinds == {"number", "category"} and all(_as_number(level) is not None for level in codes)
+
+
+def _as_number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if np.isfinite(number) else None
+
+
+def _shown(column: Column) -> str:
+    first = column.values[~np.isnan(column.values)][:1]
+    return f"a {column.kind} such as '{column.form.texts(first)[0][:40]}'"
+
+
+def _common(first: Column, a: Column, b: Column, *, typed: bool = False) -> CommonColumn:
+    """A column of both, its levels matched by text and its dates in one unit."""
+    if isinstance(a.form, DateForm) and isinstance(b.form, DateForm):
+        unit = DAY if a.form.unit == b.form.unit == DAY else SECOND
+        x, y = (each.values * (form.unit / unit) for each, form in ((a, a.form), (b, b.form)))
+        return CommonColumn(first.name, "date", x, y, "days" if unit == DAY else "seconds")
+    if isinstance(a.form, NumberForm) and isinstance(b.form, NumberForm):
+        return CommonColumn(first.name, "number", a.values, b.values)
+    return _levels_together(first.name, a, b, typed=typed)
+
+
+def _levels_together(name: str, a: Column, b: Column, *, typed: bool) -> CommonColumn:
+    levels = [_texts(each) for each in (a, b)]
+    spelt: Callable[[str], Any] = str
+    if "boolean" in (a.kind, b.kind):
+        spelt = str.lower
+    elif typed and _differ_in_writing(*levels):
+        spelt = float
+    numbers: dict[Any, int] = {}
+    texts: list[str] = []
+    renumbered = []
+    for own in levels:
+        codes = []
+        for level in own:
+            key = spelt(level)
+            if key not in numbers:
+                numbers[key] = len(numbers)
+                texts.append(level)
+            codes.append(float(numbers[key]))
+        renumbered.append(np.array([*codes, np.nan]))
+    x, y = (codes[np.where(np.isnan(each.values), len(codes) - 1, each.values).astype(np.int64)]
+            for codes, each in zip(renumbered, _as_levels(a, b), strict=True))  # fmt: skip
+    return CommonColumn(name, "category", x, y, "", tuple(texts))
+
+
+def _texts(column: Column) -> tuple[str, ...]:
+    """The levels; of numbers, how each is written."""
+    if isinstance(column.form, LevelForm):
+        return column.form.levels
+    return tuple(column.form.texts(np.unique(column.values[~np.isnan(column.values)])))
+
+
+def _as_levels(*columns: Column) -> list[Column]:
+    """Numbers as places among those that occur."""
+    found = []
+    for column in columns:
+        values = column.values
+        if not isinstance(column.form, LevelForm):
+            there = ~np.isnan(values)
+            values = np.where(there, np.searchsorted(np.unique(values[there]), np.where(there, values, 0)), np.nan)
+        found.append(replace(column, values=values))
+    return found
+
+
+def _differ_in_writing(a: Sequence[str], b: Sequence[str]) -> bool:
+    """Whether levels are numbers that each file writes in its own way, such as 1 and 1.0."""
+    numbers = [[_as_number(level) for level in own] for own in (a, b)]
+    if any(each is None for own in numbers for each in own) or set(a) & set(b):
+        return False
+    return all(len(set(own)) == len(own) for own in numbers) and bool(set(numbers[0]) & set(numbers[1]))

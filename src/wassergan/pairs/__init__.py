@@ -1,0 +1,20 @@
+"""Two data sets compared: columns matched by name, a stated ground metric, and how far apart each column is."""
+
+from wassergan.pairs.ground import ColumnMetric, GroundMetric
+from wassergan.pairs.tables import (
+    ColumnDistance,
+    TableDistance,
+    column_distances,
+    table_column_distances,
+    table_distance,
+)
+
+__all__ = [
+    "ColumnDistance",
+    "ColumnMetric",
+    "GroundMetric",
+    "TableDistance",
+    "column_distances",
+    "table_column_distances",
+    "table_distance",
+]
