@@ -47,6 +47,13 @@ RESUMED = f"{IN_TRAINER}::test_2n_steps_are_n_steps_and_a_resume_and_n_steps_bit
 BUGS = (
     # Forms of text
     Bug(
+        "formulas without a value are empty cells",
+        "data/excel_sheet.py",
+        """return "f" in children and (value is None""",
+        """return "g" in children and (value is None""",
+        "data/test_excel.py::test_formulas_without_a_value_are_refused_by_their_cell",
+    ),
+    Bug(
         "numbers with an exponent where that is shorter are told by their size",
         "data/tables/floating.py",
         "    if with_one - below - above:\n",

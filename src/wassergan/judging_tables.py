@@ -146,9 +146,12 @@ def _case(opened: _Opened, told: Told) -> Case:
 def _real_rows(opened: _Opened) -> Rows:
     """Held-out rows, or those of other data, read as the run's were."""
     if opened.settings.against is None:
+        if opened.settings.sheet is not None:
+            raise UserError("--sheet is for a workbook given to --against", mend="give one, or leave --sheet out")
         return opened.source.values(opened.source.split.heldout).numpy()
     trained = TrainSettings.from_mapping(opened.content["settings"])
-    return read_rows(opened.settings.against, opened.codec, sheet=trained.sheet, schema=trained.schema)
+    sheet = opened.settings.sheet or trained.sheet
+    return read_rows(opened.settings.against, opened.codec, sheet=sheet, schema=trained.schema)
 
 
 def _coded(codec: TableCodec, columns: tuple[TableColumn, ...], rows: Rows) -> Tensor:

@@ -541,6 +541,12 @@ class EvaluateSettings:
         group="Evaluation",
         values="DATA",
     )
+    sheet: str | None = setting(
+        None,
+        "Which sheet of an Excel workbook given to --against; the one that the run was trained on unless given.",
+        group="Evaluation",
+        values="NAME",
+    )
     count: int | None = setting(
         None,
         "Generated samples; as many as there are training samples, but at most 10000 (20000 rows of a table), unless "

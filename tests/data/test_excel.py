@@ -59,6 +59,7 @@ def test_cells_are_read_in_their_own_types(tmp_path: Path) -> None:
         ["number", "number", "date", "date", "boolean", "category", "number", "date", "category"]
     )
     assert said == [
+        "a.xlsx has 2 sheets ('People', 'Other'): 'People' is read; --sheet takes another.",
         "Column score: text such as 'n/a' counts as missing.",
         "Empty in a.xlsx, and written back empty: all empty.",
     ]
@@ -136,3 +137,98 @@ def test_damaged_and_huge_workbooks_are_refused(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("WASSERGAN_LARGEST_MIB", "16")
     with pytest.raises(UserError, match=r"c\.xlsx"):
         open_source(tmp_path / "c.xlsx")
+
+
+def numbers(rows: int = 40) -> Any:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.append(["x", "y", "kind"])
+    for row in range(rows):
+        sheet.append([row * row % 31 / 4, row * 7 % 23, "abc"[row % 3]])
+    return book
+
+
+def test_formulas_without_a_value_are_refused_by_their_cell(tmp_path: Path) -> None:
+    book = numbers()
+    book.active["B7"], book.active["B9"], book.active["A12"] = "=A7*2", "=SUM(A2:A9)", "=A1"
+    book.save(tmp_path / "a.xlsx")
+    message = (
+        r"a\.xlsx holds formulas without a value: cell B7 of sheet 'Sheet', and 2 more\. Open and save it in a "
+        "spreadsheet program"
+    )
+    with pytest.raises(UserError, match=message):
+        open_source(tmp_path / "a.xlsx")
+
+
+def calculated(path: Path, cell: str, value: str, kind: str) -> None:
+    """Enter the value of a formula, as a spreadsheet program does."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {each: archive.read(each) for each in archive.namelist()}
+    name = "xl/worksheets/sheet1.xml"
+    text = parts[name].decode()
+    start = text.index(f'<c r="{cell}"')
+    end = text.index("</c>", start)
+    formula = text[text.index("<f>", start) : text.index("</f>", start) + 4]
+    text = text[:start] + f'<c r="{cell}"{kind}>{formula}<v>{value}</v>' + text[end:]
+    with zipfile.ZipFile(path, "w") as archive:
+        for each, content in {**parts, name: text.encode()}.items():
+            archive.writestr(each, content)
+
+
+def test_formulas_with_a_value_count_as_it(tmp_path: Path) -> None:
+    book, path = numbers(), tmp_path / "a.xlsx"
+    book.active["B7"], book.active["C9"] = "=A7*2", '=IF(A9>99,"x","")'
+    book.save(path)
+    calculated(path, "B7", "13", "")
+    calculated(path, "C9", "", ' t="str"')  # the formula gives an empty text
+    source = open_source(path)
+    assert source.columns == ("x", "y", "kind")
+    assert source.codec.columns[1].kind == "number" and source.codec.columns[2].kind == "category"
+
+
+def test_hidden_and_merged_cells_and_the_sheet_are_told(tmp_path: Path) -> None:
+    book = numbers()
+    first = book.active
+    hidden = book.create_sheet("old", 0)
+    hidden.append(["z"])
+    hidden.sheet_state = "hidden"
+    first.row_dimensions[5].hidden = True
+    first.row_dimensions[6].hidden = True
+    first.column_dimensions["B"].hidden = True
+    first.merge_cells("C10:C12")
+    book.save(tmp_path / "a.xlsx")
+    said: list[str] = []
+    source = open_source(tmp_path / "a.xlsx", report=said.append)
+    assert source.columns == ("x", "y", "kind") and len(source) == 40
+    assert said == [
+        "a.xlsx has 2 sheets ('old' (hidden), 'Sheet'): 'Sheet' is read; --sheet takes another.",
+        "a.xlsx: 2 hidden rows are read like the others.",
+        "a.xlsx: 1 hidden column read like the others.",
+        "a.xlsx: Merged cells (C10:C12) have their value in the first one alone, the others count as empty: unmerge "
+        "them and fill them in if that is not meant.",
+    ]
+
+
+def test_dates_count_from_1904_where_a_workbook_says_so(tmp_path: Path) -> None:
+    days = [datetime.datetime(2020, 1, 1) + datetime.timedelta(days=row * row % 97) for row in range(40)]
+    for epoch in (openpyxl.utils.datetime.CALENDAR_WINDOWS_1900, openpyxl.utils.datetime.CALENDAR_MAC_1904):
+        book = openpyxl.Workbook()
+        book.epoch = epoch
+        for value in ["day", *days]:
+            book.active.append([value])
+        book.save(tmp_path / "a.xlsx")
+        codec = open_source(tmp_path / "a.xlsx").codec
+        assert isinstance(codec, TableCodec)
+        rows = read_rows(tmp_path / "a.xlsx", codec)
+        assert codec.columns[0].form.texts(rows[:, 0]) == [f"{day:%Y-%m-%d}" for day in days]
+
+
+@pytest.mark.parametrize("form", ["0.0%", "#,##0.00 [$€-407]", '"$"#,##0.00', "0.00E+00", "# ?/?"])
+def test_formats_of_numbers_leave_numbers(tmp_path: Path, form: str) -> None:
+    book = numbers()
+    for cell in book.active["A"][1:]:
+        cell.number_format = form
+    book.save(tmp_path / "a.xlsx")
+    codec = open_source(tmp_path / "a.xlsx").codec
+    assert isinstance(codec, TableCodec) and codec.columns[0].kind == "number"
+    assert read_rows(tmp_path / "a.xlsx", codec)[:3, 0].tolist() == [0.0, 0.25, 1.0]

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from wassergan.data.excel_sheet import Marks, marks_of
 from wassergan.data.limits import require_room
 from wassergan.data.tables import RawTable, raw_of_arrow
 from wassergan.data.tables.infer import MISSING_MARKS, MISSING_TEXTS
@@ -17,6 +18,7 @@ from wassergan.errors import UserError, unknown_name
 SUFFIXES = (".xlsx", ".xlsm")
 MOST_ROWS, MOST_COLUMNS = 2**20, 2**14  # of a sheet
 BYTES_PER_CELL = 64
+SHEETS_SHOWN = 10
 LOOSE = 1000  # empty rows one after the other, from where on nothing follows
 EXTRA = "install it: pip install 'wassergan[excel]'"
 Cell = tuple[Any, bool]  # what stands there, and whether it says that an error occurred
@@ -32,10 +34,11 @@ def read_excel(path: Path, *, sheet: str | None = None) -> RawTable:
 
     Args:
         path: `.xlsx` or `.xlsm`.
-        sheet: its name; the first one unless given.
+        sheet: its name; the first one that is shown unless given.
 
     Raises:
-        UserError: no reader is installed, the file is damaged, there is no such sheet, or its first row names nothing.
+        UserError: no reader is installed, the file is damaged, there is no such sheet, its first row names nothing, or
+            a formula has no value in the file.
     """
     try:
         import openpyxl
@@ -52,7 +55,12 @@ def read_excel(path: Path, *, sheet: str | None = None) -> RawTable:
                     raise unknown_name(f"sheet of {path.name}", sheet, names)
                 if not names:
                     raise UserError(f"{path} holds no sheet of cells", mend="give a workbook with a table")
-                header, rows = _read(book[sheet or names[0]], path)
+                shown = [each.title for each in book.worksheets if each.sheet_state == "visible"]
+                chosen = sheet or (shown or names)[0]
+                marks = marks_of(path, book[chosen]._worksheet_path)
+                if marks.uncalculated:
+                    raise _no_value(path, chosen, marks)
+                header, rows = _read(book[chosen], path)
     except UserError:
         raise
     except Exception as error:  # its reader raises whatever a damaged file leads it to
@@ -63,10 +71,22 @@ def read_excel(path: Path, *, sheet: str | None = None) -> RawTable:
             mend="save it again",
         ) from error
     name = path.name if sheet is None else f"{path.name}:{sheet}"
-    notes: list[str] = []
+    notes = [f"{name}: {note}" for note in marks.notes()]
+    if sheet is None and len(names) > 1:
+        listed = ", ".join(f"'{each}'{'' if each in shown else ' (hidden)'}" for each in names[:SHEETS_SHOWN])
+        more = ", ..." if len(names) > SHEETS_SHOWN else ""
+        notes.insert(0, f"{name} has {len(names)} sheets ({listed}{more}): '{chosen}' is read; --sheet takes another.")
     arrays = [_array(column, [row[place] for row in rows], notes) for place, column in enumerate(header)]
     table = raw_of_arrow(pyarrow.table(arrays, names=header), name)
     return RawTable(name, table.columns, table.rows, {}, table.arrow_schema, 2, table.arrow, tuple(notes))
+
+
+def _no_value(path: Path, sheet: str, marks: Marks) -> UserError:
+    return UserError(
+        f"{path} holds formulas without a value",
+        found=f"cell {marks.uncalculated} of sheet '{sheet}'" + (f", and {marks.more} more" if marks.more else ""),
+        mend="open and save it in a spreadsheet program, which calculates them",
+    )
 
 
 def _unpacked(path: Path) -> int:

@@ -370,7 +370,7 @@ def test_frames_of_pandas(table: tuple[int, int, list[tuple[str, float, int]]]) 
 @tried
 @given(tables({name: make for name, make in {**TEXTS, **TYPES}.items() if "+05" not in name}))  # unknown to polars
 def test_frames_of_polars(table: tuple[int, int, list[tuple[str, float, int]]]) -> None:
-    polars = pytest.importorskip("polars")
+    polars = pytest.importorskip("polars", reason="polars is not installed")
     count, seed, columns = table
     r = np.random.default_rng(seed)
     frame = polars.from_arrow(pa.table(arrow_columns(r, count, columns)))
