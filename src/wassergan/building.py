@@ -11,7 +11,8 @@ from torch import nn
 
 from wassergan.constraints import Constraint, constraint_named
 from wassergan.data import AnyCodec, Codec, Source, TableCodec, open_source
-from wassergan.errors import UserError, WorkError, unknown_name
+from wassergan.data.limits import largest_bytes
+from wassergan.errors import UserError, WasserganError, WorkError, unknown_name
 from wassergan.networks import Bounded, FieldLayout, Partial, TableHead, build_networks
 from wassergan.objectives import objective_named
 from wassergan.settings import TrainSettings
@@ -19,6 +20,8 @@ from wassergan.training import ALONE, CudaRecorder, OptimizerSettings, Processes
 
 SMALL_WEIGHTS = 500_000  # up to here bf16 gains little (docs/lab-notes.md)
 ONE_THREAD_PRODUCTS = 64 * SMALL_WEIGHTS  # weights times samples: up to here a second thread gains little
+LEAST_MOST_THREADS = 64  # on a machine of few cores
+STATES_PER_WEIGHT = 6  # weight, gradient, two moments, average, and a copy to save
 ALL_THREADS = torch.get_num_threads()  # torch's own choice, which knows of affinity
 
 CUDA_GRAPHS = ("auto", "on", "off")
@@ -125,6 +128,7 @@ def build_trainer(
 ) -> Trainer:
     """The trainer that resolved settings describe, on one of some processes; `report` is told what it cannot do."""
     context_dim = source.context.width if source.context else 0
+    _require_memory(settings, source, context_dim)
     generator, critic = networks_of(settings, source.shape, source.codec, context_dim=context_dim)
     _set_threads(settings.threads, weight_count(generator, critic) * _given(settings.batch_size))
     device = choose_device(settings.device, processes)
@@ -151,6 +155,30 @@ def build_trainer(
         recorder=_recorder(settings, device),
         told=_stop if settings.cuda_graphs == "on" else report,
     )
+
+
+def _require_memory(settings: TrainSettings, source: Source, context_dim: int) -> None:
+    """Refuse networks and batches that this machine cannot hold, before any of them is made.
+
+    Raises:
+        UserError: says how much they need.
+    """
+    try:
+        networks = networks_of(settings, source.shape, source.codec, context_dim=context_dim, device="meta")
+    except (RuntimeError, OverflowError, MemoryError) as error:  # torch's own, of more numbers than can be counted
+        if isinstance(error, WasserganError):
+            raise
+        raise UserError(
+            "The networks do not fit in memory", found=str(error).splitlines()[0][:200], mend="give smaller sizes"
+        ) from error
+    batch = _given(settings.batch_size) * (_given(settings.latent_dim) + context_dim + source.shape_size)
+    needed = 4 * (STATES_PER_WEIGHT * weight_count(*networks) + batch)
+    if needed > 2 * largest_bytes():
+        raise UserError(
+            "The networks or their batches do not fit in memory",
+            found=f"{needed / 2**30:,.0f} GiB or more are needed, {2 * largest_bytes() / 2**30:,.0f} GiB are there",
+            mend="give a smaller --latent-dim, --generator-widths, --critic-widths, --maps or --batch-size",
+        )
 
 
 def _recorder(settings: TrainSettings, device: torch.device) -> CudaRecorder | None:
@@ -246,6 +274,9 @@ def _set_threads(threads: int | None, products: int) -> None:
         products: weights times samples of a batch, the multiplications of a pass.
     """
     if threads is not None:
+        most = max(LEAST_MOST_THREADS, 4 * (os.cpu_count() or 1))
+        if threads > most:
+            raise UserError("Too many --threads", found=f"{threads}", mend=f"give at most {most} on this machine")
         torch.set_num_threads(threads)
     elif "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1 if products <= ONE_THREAD_PRODUCTS else ALL_THREADS)

@@ -1,7 +1,30 @@
-"""Errors that say what was wrong, what was found, and how to mend it."""
+"""Errors that say what was wrong, what was found, and how to mend it, in text that is safe to show."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+# C0 (but for tab and the end of a line), C1, what turns the direction of text, ends lines or has no width, and what
+# stands for bytes that are no UTF-8.
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+def printable(text: str) -> str:
+    r"""Text of others, such as names of columns and files, for a terminal, a page or a log: control characters escaped.
+
+    >>> printable("a\x1b[2Jb\u202ec")
+    'a\\x1b[2Jb\\u202ec'
+    """
+    return _UNSAFE.sub(
+        lambda found: (
+            found[0].encode("ascii", "backslashreplace").decode("ascii")
+            if ord(found[0]) > 0x7F
+            else f"\\x{ord(found[0]):02x}"
+        ),
+        text,
+    )
 
 
 class WasserganError(Exception):
@@ -20,7 +43,7 @@ class WasserganError(Exception):
         message = _ended("".join(parts))
         if mend:
             message += f" {_ended(mend[0].upper() + mend[1:])}"
-        super().__init__(message)
+        super().__init__(printable(message).replace("\n", "\\n"))
         self.what, self.found, self.mend = what, found, mend
 
 

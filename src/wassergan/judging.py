@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +19,7 @@ from wassergan import __version__
 from wassergan.building import choose_device, open_data
 from wassergan.constraints import Share
 from wassergan.data import Source, channels_first, number_codec, random_positions
+from wassergan.data.filearray import FileArray
 from wassergan.errors import UserError
 from wassergan.evaluation.channels import ChannelRow, channel_rows
 from wassergan.evaluation.features import Features, Samples, features_named
@@ -37,6 +39,7 @@ from wassergan.training import ALONE, SAMPLING_CHUNK, Processes, sample_chunks
 
 LARGEST_TRAINING_NUMBERS = 45_000_000  # of training features that generated samples are looked up in: 360 MB
 CHANNEL_SAMPLES, CHANNEL_NUMBERS = 2000, 2**24  # whose values are judged channel by channel
+SEAL_BYTES = 32
 PICTURED, NEIGHBOURS_PICTURED = 12, 3
 Told = Callable[[str], None]
 
@@ -266,16 +269,38 @@ def _cached(case: _Case, part: str, source: Source, rows: Tensor, read: Callable
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:20]
     path = case.place.evaluation / f"features-{part}-{digest}.npy"
     if case.processes.from_first(path.exists):
-        return torch.from_numpy(np.load(path, allow_pickle=False))
+        kept = case.processes.from_first(lambda: _kept(path, digest, len(rows)))
+        if kept is not None:
+            return kept
     features = _in_shares(case, len(rows), partial(_read, rows, read))
-    case.processes.from_first(lambda: _keep(features, path))
+    case.processes.from_first(lambda: _keep(features, path, digest))
     return features
 
 
-def _keep(features: Tensor, path: Path) -> None:
+def _keep(features: Tensor, path: Path, digest: str) -> None:
+    """Behind the array stands a checksum of it and of what it was computed from."""
     path.parent.mkdir(exist_ok=True)
-    with replacing(path) as temporary:
-        np.save(temporary, features.numpy(), allow_pickle=False)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.save(file, features.numpy(), allow_pickle=False)
+        file.write(_sealed(features, digest))
+
+
+def _kept(path: Path, digest: str, count: int) -> Tensor | None:
+    """The same back; None where the file is not what `_keep` wrote: then they are computed anew."""
+    try:
+        with path.open("rb") as file:
+            held = FileArray.open(path)
+            if held.dtype != np.float32 or held.ndim != 2 or len(held) != count:
+                return None
+            features = torch.from_numpy(np.asarray(held))
+            file.seek(-SEAL_BYTES, os.SEEK_END)
+            return features if file.read() == _sealed(features, digest) else None
+    except Exception:  # damaged bytes surface as whatever NumPy's and Python's own parsers raise
+        return None
+
+
+def _sealed(features: Tensor, digest: str) -> bytes:
+    return hashlib.sha256(digest.encode() + np.ascontiguousarray(features.numpy()).tobytes()).digest()
 
 
 def _codec_key(source: Source) -> list[Any]:

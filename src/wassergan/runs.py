@@ -15,7 +15,7 @@ from wassergan.data.marks import DataChangedError
 from wassergan.environment import environment
 from wassergan.errors import UserError, WorkError
 from wassergan.files import write_text
-from wassergan.fingerprints import require_same_data
+from wassergan.fingerprints import require_alike, require_same_data
 from wassergan.keeping import Best, Bystander, Run, keeper_of
 from wassergan.locking import Lock, held
 from wassergan.observers import Observer, Observers
@@ -78,6 +78,7 @@ def train_run(
             settings = resolve_for(settings, source).located()
             run = Run(settings, place, source, build_trainer(settings, source, processes, report=observers.said))
             keeper = keeper_of(run, processes, observers)
+        require_alike(run.settings, run.source, processes)
         # Only now, when nothing in the user's input can fail any more.
         processes.from_first(lambda: _begin(run))
         return _train(run, keeper, processes, interrupted)
@@ -178,6 +179,7 @@ def _go_on(
         if not unfinished:
             _require_something_left(run.settings, run.trainer, place.path)
         keeper = keeper_of(run, processes, observers)
+    require_alike(run.settings, run.source, processes)
     processes.from_first(lambda: _cut(run, observers))
     return _train(run, keeper, processes, interrupted)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wassergan.cli.echo import echo
 from wassergan.errors import UserError
 from wassergan.settings import TrainSettings, parse_budget, positive_int
 
@@ -94,7 +95,7 @@ def w1(
     rows = run(pair_names(pairs), names, seed_count, effort, out, device=choose_device(device), told=_tell)
     report = markdown(rows, published)
     write_text(out.with_suffix(".md"), report)
-    click.echo(json.dumps([asdict(row) for row in rows]) if as_json else report)
+    echo(json.dumps([asdict(row) for row in rows]) if as_json else report)
 
 
 @benchmark.command()
@@ -118,7 +119,7 @@ def table(runs: Path, published: Path | None, out: Path | None) -> None:
         raise UserError("There are no runs to report", found=f"'{runs}'", mend="make some with `benchmark w1`")
     text = markdown(rows, published)
     if out is None:
-        click.echo(text, nl=False)
+        echo(text, nl=False)
         return
     if not out.parent.is_dir():
         raise UserError("There is no folder for the report", found=f"'{out.parent}'")
@@ -175,7 +176,7 @@ def speed(
     if out is not None:
         write_text(out, records + "\n")
         write_text(out.with_suffix(".md"), table)
-    click.echo(records if as_json else table)
+    echo(records if as_json else table)
 
 
 def _names(text: str) -> list[str]:
@@ -183,7 +184,7 @@ def _names(text: str) -> list[str]:
 
 
 def _tell(row: "Row") -> None:
-    click.echo(
+    echo(
         f"{row.pair} {row.solver} seed {row.seed}: W1 {row.w1:.4f}, estimate {row.deviation:+.1f} %, "
         f"lower bound {row.lower_deviation:+.1f} % ({'valid' if row.valid else 'NOT VALID'}), "
         f"cosine {row.cosine:.3f}, {row.steps} steps, {row.seconds:.0f} s",

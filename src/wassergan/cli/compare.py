@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from wassergan.cli.echo import echo
 from wassergan.errors import UserError
 
 
@@ -37,11 +38,11 @@ def compare(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
 
     result = compare_runs(runs)
     for warning in result["warnings"]:
-        click.echo(f"Warning: {warning}", err=True)
+        echo(f"Warning: {warning}", err=True)
     text = comparison_table(result)
     if out is not None:
         _write(result, text, runs, out)
-    click.echo(json.dumps(result) if as_json else text)
+    echo(json.dumps(result) if as_json else text)
 
 
 def _write(result: dict[str, object], text: str, runs: tuple[Path, ...], out: Path) -> None:
@@ -56,4 +57,4 @@ def _write(result: dict[str, object], text: str, runs: tuple[Path, ...], out: Pa
     if not out.suffix:
         write_text(out / "comparison.txt", text + "\n")
         write_text(out / "comparison.json", json.dumps(result, indent=1) + "\n")
-    click.echo(f"Wrote {out}", err=True)
+    echo(f"Wrote {out}", err=True)

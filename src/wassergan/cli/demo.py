@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from wassergan.cli.echo import echo
 from wassergan.errors import UserError
 
 THETAS = tuple(k / 20 for k in range(-20, 21))
@@ -46,21 +47,21 @@ def lines(out: Path | None, seed: int, as_json: bool) -> None:
     save_figure(lines_figure([asdict(row) for row in distances], [asdict(row) for row in trainings]), out)
     if as_json:
         rows = [_finite(asdict(row)) for row in distances]
-        click.echo(json.dumps({"distances": rows, "trainings": [asdict(t) for t in trainings], "figure": str(out)}))
+        echo(json.dumps({"distances": rows, "trainings": [asdict(t) for t in trainings], "figure": str(out)}))
         return
-    click.echo(f"{'θ':>6} {'TV':>8} {'KL':>8} {'JS':>8} {'W1':>8} {'dTV/dθ':>8} {'dJS/dθ':>8} {'dW1/dθ':>8}")
+    echo(f"{'θ':>6} {'TV':>8} {'KL':>8} {'JS':>8} {'W1':>8} {'dTV/dθ':>8} {'dJS/dθ':>8} {'dW1/dθ':>8}")
     for row in distances:
         if row.theta in SHOWN:
-            click.echo(f"{row.theta:6.2f} " + " ".join(_cell(value) for value in list(asdict(row).values())[1:]))
-    click.echo("\nJS = log 2 = 0.6931 and TV = 1 wherever the lines do not touch: no slope, nothing to learn from.\n")
-    click.echo(f"{'generator trained by':<24} {'first θ':>8} {'last θ':>8} {'first gradient':>15} {'at half way':>12}")
+            echo(f"{row.theta:6.2f} " + " ".join(_cell(value) for value in list(asdict(row).values())[1:]))
+    echo("\nJS = log 2 = 0.6931 and TV = 1 wherever the lines do not touch: no slope, nothing to learn from.\n")
+    echo(f"{'generator trained by':<24} {'first θ':>8} {'last θ':>8} {'first gradient':>15} {'at half way':>12}")
     for training in trainings:
         gradient = training.gradient
-        click.echo(
+        echo(
             f"{training.objective:<24} {training.theta[0]:8.3f} {training.theta[-1]:8.3f} {gradient[0]:15.4f} "
             f"{gradient[len(gradient) // 2]:12.4f}"
         )
-    click.echo(f"\nFigure: {out}")
+    echo(f"\nFigure: {out}")
 
 
 def _cell(value: float) -> str:

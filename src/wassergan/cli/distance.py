@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wassergan.cli.echo import echo
 from wassergan.errors import UserError, unknown_name
 from wassergan.settings import parse_budget
 
@@ -143,19 +144,19 @@ def distance(
     families_named(names)
     start = time.perf_counter()
     asked = Asked.of(
-        columns, scale, category_weight, missing_weight, reading, lambda sentence: click.echo(sentence, err=True)
+        columns, scale, category_weight, missing_weight, reading, lambda sentence: echo(sentence, err=True)
     )
     pair = opened(a, b, asked)
     n, m = pair.counts
     if by_column:
         if method != "auto" or population:
             raise UserError("--by-column is exact", mend="leave --method and --population out")
-        click.echo(_columns_told(pair.by_column(), (n, m), as_json=as_json))
+        echo(_columns_told(pair.by_column(), (n, m), as_json=as_json))
         return
     x, y, metric = pair.points()
     if method == "auto":
         method, reason = _chosen(n, m, population)
-        click.echo(reason, err=True)
+        echo(reason, err=True)
     rng = torch.Generator().manual_seed(seed)
     if method == "exact":
         facts = _exact(x.rows(), y.rows())
@@ -167,7 +168,7 @@ def distance(
         facts = _interval(x.rows(), y.rows(), rng, tolerance, seconds, population, confidence, diameter, names, bound)
     facts |= {"method": method, "n": n, "m": m, "dim": x.dim, "seconds": time.perf_counter() - start}
     facts["ground_metric"] = metric
-    click.echo(json.dumps(facts) if as_json else "\n".join([_told(facts), *pair.words(metric)]))
+    echo(json.dumps(facts) if as_json else "\n".join([_told(facts), *pair.words(metric)]))
 
 
 def _check(tolerance: float, projections: int, seed: int) -> None:

@@ -4,6 +4,8 @@ import json
 
 import click
 
+from wassergan.cli.echo import echo
+
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -18,7 +20,7 @@ def env(as_json: bool) -> None:
 
     facts = environment()
     if as_json:
-        click.echo(json.dumps(facts))
+        echo(json.dumps(facts))
         return
     for name, value in facts.items():
-        click.echo(f"{name:<16} {value}")
+        echo(f"{name:<16} {value}")

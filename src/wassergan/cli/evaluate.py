@@ -1,12 +1,12 @@
 """`wassergan evaluate`."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from wassergan.cli.echo import echo
 from wassergan.cli.options import GroupedCommand, given, options_of
 from wassergan.settings import EvaluateSettings
 
@@ -40,10 +40,9 @@ def evaluate(run: Path, as_json: bool, **flags: Any) -> None:
         result = evaluate_run(settings, told=_say, processes=processes)
     if processes.rank > 0:
         return
-    click.echo(json.dumps(result) if as_json else evaluation_table(result))
+    echo(json.dumps(result) if as_json else evaluation_table(result))
     _say(f"Wrote {run / 'metrics.json'}")
 
 
 def _say(sentence: str) -> None:
-    sys.stderr.write(sentence + "\n")
-    sys.stderr.flush()
+    echo(sentence, err=True)

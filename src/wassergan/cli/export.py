@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from wassergan.cli.echo import echo
 from wassergan.cli.options import GroupedCommand, given, options_of
 from wassergan.settings import ExportSettings
 
@@ -36,6 +37,6 @@ def export(run: Path, as_json: bool, **flags: Any) -> None:
     step = export_run(run, out, format_name=chosen, checkpoint=settings.checkpoint)
     if as_json:
         facts = {"out": str(out), "format": chosen, "step": step, "bytes": out.stat().st_size}
-        click.echo(json.dumps(facts))
+        echo(json.dumps(facts))
     else:
-        click.echo(f"Wrote the generator of step {step} to {out}")
+        echo(f"Wrote the generator of step {step} to {out}")

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from wassergan.cli.echo import echo
+
 
 @click.command()
 @click.argument("target")
@@ -30,27 +32,27 @@ def info(target: str, schema: str | None, sheet: str | None, layout: str, as_jso
     else:
         facts = _data_facts(target, schema, sheet, layout)
     if as_json:
-        click.echo(json.dumps(facts))
+        echo(json.dumps(facts))
         return
     rules = facts.pop("proposed_rules", [])
     settings, table, notes = facts.pop("settings", {}), facts.pop("table", []), facts.pop("notes", [])
     if table:
         del facts["columns"]
     for name, value in facts.items():
-        click.echo(f"{name:<20} {_shown(value)}")
+        echo(f"{name:<20} {_shown(value)}")
     for note in notes if settings else ():  # of data, they were told on the way
-        click.echo(f"{'note':<20} {note}")
+        echo(f"{'note':<20} {note}")
     for name, value in settings.items():
         if value is not None:
-            click.echo(f"  {name:<18} {_shown(value)}")
+            echo(f"  {name:<18} {_shown(value)}")
     for line in _aligned([list(_column_words(column)) for column in table]):
-        click.echo(f"  {line}")
+        echo(f"  {line}")
     if rules:
-        click.echo('These rules hold in every row; none is kept unless a --schema file asks for it:\n  "rules": [')
+        echo('These rules hold in every row; none is kept unless a --schema file asks for it:\n  "rules": [')
         for number, each in enumerate(rules, 1):
             comma = "," * (number < len(rules))
-            click.echo(f"    {json.dumps(each['rule'], ensure_ascii=False)}{comma}")
-        click.echo(f"  ]  (each in {min(each['rows'] for each in rules)} rows or more)")
+            echo(f"    {json.dumps(each['rule'], ensure_ascii=False)}{comma}")
+        echo(f"  ]  (each in {min(each['rows'] for each in rules)} rows or more)")
 
 
 def _column_words(column: dict[str, Any]) -> tuple[str, ...]:
@@ -70,7 +72,7 @@ def _data_facts(target: str, schema: str | None, sheet: str | None, layout: str)
     from wassergan.data import column_facts, open_source
 
     source = open_source(
-        target, schema=schema, sheet=sheet, layout=layout, report=lambda sentence: click.echo(sentence, err=True)
+        target, schema=schema, sheet=sheet, layout=layout, report=lambda sentence: echo(sentence, err=True)
     )
     codec = source.codec
     return {

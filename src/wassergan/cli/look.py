@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from wassergan.cli.echo import echo
 from wassergan.cli.options import GroupedCommand, given, options_of
 from wassergan.settings import LookSettings
 
@@ -43,9 +44,9 @@ def look(run: Path, data: str | None, as_json: bool, **flags: Any) -> None:
         checkpoint=settings.checkpoint,
         device=settings.device,
         data=data,
-        report=lambda sentence: click.echo(sentence, err=True),
+        report=lambda sentence: echo(sentence, err=True),
     )
     if as_json:
-        click.echo(json.dumps({"files": [str(path) for path in files], "seed": settings.seed}))
+        echo(json.dumps({"files": [str(path) for path in files], "seed": settings.seed}))
     else:
-        click.echo("\n".join(f"Wrote {path}" for path in files))
+        echo("\n".join(f"Wrote {path}" for path in files))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import click
 
 from wassergan import __version__
+from wassergan.cli.echo import echo, open_closed_streams
 from wassergan.cli.interrupts import terminating_like_ctrl_c
 from wassergan.errors import ElsewhereError, UserError, WorkError, unknown_name
 
@@ -71,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the arguments after the program's name; `sys.argv[1:]` when None.
     """
+    open_closed_streams()
     try:
         with terminating_like_ctrl_c():
             code = cli.main(args=None if argv is None else list(argv), prog_name="wassergan", standalone_mode=False)
@@ -91,5 +93,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    click.echo(f"wassergan: {message}", err=True)
+    echo(f"wassergan: {message}", err=True)
     return code

@@ -27,6 +27,8 @@ class ParsedText(click.ParamType):  # type: ignore[type-arg]  # generic in newer
             raise UserError(
                 f"{param.opts[0] if param else 'value'}: {error.what}", found=error.found, mend=error.mend
             ) from error
+        except (ValueError, OverflowError) as error:  # Python's own refusals, such as of numbers of 5000 digits
+            raise UserError(f"{param.opts[0] if param else 'value'} cannot be read", found=str(error)) from error
 
 
 class GroupedCommand(click.Command):

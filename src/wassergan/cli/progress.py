@@ -7,6 +7,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from wassergan.cli.echo import say
+from wassergan.errors import printable
 from wassergan.observers import Observer
 from wassergan.runfolder import RunFolder
 from wassergan.settings import TrainSettings
@@ -46,9 +48,9 @@ class TerminalObserver(Observer):
     def said(self, sentence: str) -> None:
         """One line."""
         if self._bar is not None:
-            self._bar.write(sentence, file=sys.stderr)
+            self._bar.write(printable(sentence), file=sys.stderr)
         else:
-            sys.stderr.write(sentence + "\n")
+            say(sentence)
 
     def stepped(self, trainer: Any) -> None:
         """Move the bar."""

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from wassergan.cli.echo import echo
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
@@ -17,4 +19,4 @@ def report(run: Path, out: Path | None) -> None:
     """
     from wassergan.keeping import write_run_report
 
-    click.echo(f"Wrote {write_run_report(run, out)}")
+    echo(f"Wrote {write_run_report(run, out)}")

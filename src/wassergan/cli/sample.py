@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from wassergan.cli.echo import echo
 from wassergan.cli.options import GroupedCommand, given, options_of
 from wassergan.errors import UserError
 from wassergan.settings import SampleSettings
@@ -64,9 +65,9 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
         return
     if as_json:
         seconds = round(time.perf_counter() - started, 3)
-        click.echo(json.dumps({"out": str(out), "count": count, "seed": settings.seed, "seconds": seconds}))
+        echo(json.dumps({"out": str(out), "count": count, "seed": settings.seed, "seconds": seconds}))
     else:
-        click.echo(f"Wrote {count} samples to {out}")
+        echo(f"Wrote {count} samples to {out}")
 
 
 def _wanted(settings: SampleSettings) -> dict[str, list[Any]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wassergan.cli.echo import echo
 from wassergan.cli.interrupts import stop_on_signals
 from wassergan.cli.options import GroupedCommand, GroupedOption, given, options_of
 from wassergan.errors import UserError
@@ -94,11 +95,11 @@ def run_and_tell(run: Callable[..., dict[str, Any]], folder: Path, processes: "P
 
 def _tell(summary: dict[str, Any], folder: Path, *, stopped_early: bool, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(summary))
+        echo(json.dumps(summary))
     if stopped_early:
-        click.echo(f"Interrupted at step {summary['steps']}; saved. Go on with: wassergan resume {folder}", err=True)
+        echo(f"Interrupted at step {summary['steps']}; saved. Go on with: wassergan resume {folder}", err=True)
     elif not as_json:
-        click.echo(
+        echo(
             f"Done: {summary['steps']} steps, sliced W1 {summary['sliced_w1']:.4f} against held-out samples "
             f"(floor {summary['sliced_w1_floor']:.4f}).\n"
             f"Report:  {folder / 'report.html'}\n"

@@ -8,6 +8,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from wassergan.data import Source
+from wassergan.errors import printable
 from wassergan.observers.observer import Observer
 from wassergan.runfolder import RunFolder
 from wassergan.settings import TrainSettings
@@ -29,7 +30,7 @@ class BarObserver(Observer):
 
     def said(self, sentence: str) -> None:
         """Beside the bar."""
-        tqdm.write(sentence, file=sys.stderr)
+        tqdm.write(printable(sentence), file=sys.stderr)
 
     def stepped(self, trainer: Trainer) -> None:
         """Move the bar."""

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from wassergan.data import Source
-from wassergan.errors import UserError
+from wassergan.errors import UserError, printable
 from wassergan.observers.observer import Observer
 from wassergan.runfolder import RunFolder
 from wassergan.settings import TrainSettings
@@ -62,7 +62,7 @@ class TensorBoardObserver(Observer):
         self._writer = SummaryWriter(str(folder.tensorboard), purge_step=first)
         given = {name: value for name, value in asdict(settings).items() if value is not None}
         self._writer.add_text("settings", _table(given), trainer.step)
-        plain = {name: v if type(v) in (int, float, str) else json.dumps(v) for name, v in given.items()}
+        plain = {name: v if type(v) in (int, float) else _text(v) for name, v in given.items()}
         # `add_hparams` would make a run of its own for them.
         for summary in hparams(plain, {f"distance/{_SCORE}": 0.0}):
             self._writer.file_writer.add_summary(summary)
@@ -98,6 +98,10 @@ class TensorBoardObserver(Observer):
 
 def _heading(name: str) -> str:
     return next((heading for start, heading in _HEADINGS.items() if name.startswith(start)), "critic")
+
+
+def _text(value: Any) -> str:
+    return printable(value if isinstance(value, str) else json.dumps(value))
 
 
 def _table(values: Mapping[str, Any]) -> str:

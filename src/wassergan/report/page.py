@@ -11,12 +11,15 @@ from typing import Any
 import jinja2
 from plotly.offline import get_plotlyjs
 
-from wassergan.errors import UserError
+from wassergan.damage import undamaged
+from wassergan.errors import UserError, printable
 from wassergan.evaluation.verdict import FAILED, UNDECIDED, tick_verdict
 from wassergan.files import write_text
 from wassergan.report.charts import charts_of
 
 MOST_GRIDS, GRID_BYTES = 48, 4 * 2**20  # of the sample grids over training that the page holds
+LARGEST_GRID_BYTES = 32 * 2**20
+LARGEST_JSON_BYTES = 16 * 2**20
 _ARROWS = {"lower": "lower is better", "higher": "higher is better", "near_floor": "near the floor is best"}
 
 
@@ -35,9 +38,18 @@ def write_report(summary: Mapping[str, Any], log: Sequence[dict[str, Any]], fold
     """
     if not log:
         raise UserError(f"The run {folder} has no tick to report", mend="train it for some steps first")
+    with undamaged(f"The run {folder}", "remove the damaged file of log.jsonl, metrics.json and environment.json"):
+        try:
+            page = _page(summary, log, folder)
+        except jinja2.TemplateError as error:
+            raise ValueError(str(error)) from error
+    write_text(path, page)
+
+
+def _page(summary: Mapping[str, Any], log: Sequence[dict[str, Any]], folder: Path) -> str:
     metrics = _json(folder / "metrics.json")
     charts = charts_of(log)
-    page = _template().render(
+    return _template().render(
         summary=summary,
         settings={name: value for name, value in summary["settings"].items() if value is not None},
         environment=_json(folder / "environment.json"),
@@ -57,7 +69,6 @@ def write_report(summary: Mapping[str, Any], log: Sequence[dict[str, Any]], fold
         style=_asset("page.css"),
         script=_asset("page.js"),
     )
-    write_text(path, page)
 
 
 def _verdict(metrics: Any, summary: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -76,9 +87,14 @@ def _distance(summary: Mapping[str, Any]) -> tuple[float, float]:
 @cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True, finalize=_safe, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return environment.from_string(_asset("page.html"))
+
+
+def _safe(value: Any) -> Any:
+    """What a template shows: text of others cannot steer a reader's eye."""
+    return printable(value) if type(value) is str else value
 
 
 def _asset(name: str) -> str:
@@ -89,8 +105,13 @@ def _json(path: Path) -> Any:
     """What a file of the run holds; None where it was not written."""
     if not path.exists():
         return None
+    if not path.is_file() or path.stat().st_size > LARGEST_JSON_BYTES:
+        raise UserError(f"{path} is no JSON that a run writes", mend="remove it, and write it anew")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError(f"a {type(found).__name__}, not an object")
+        return found
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is no JSON", found=str(error), mend="remove it, and write it anew") from error
 
@@ -127,7 +148,8 @@ def _bounds(log: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any, str]]:
 
 def _grids(folder: Path) -> list[dict[str, Any]]:
     """Sample grids over training, the first and the last among them, as many as the page has room for."""
-    paths = sorted(folder.glob("step-*.png"))
+    named = (path for path in folder.glob("step-*.png") if path.stem.removeprefix("step-").isdecimal())
+    paths = sorted(path for path in named if path.is_file() and path.stat().st_size <= LARGEST_GRID_BYTES)
     size = sum(path.stat().st_size for path in paths)
     room = min(MOST_GRIDS, len(paths), max(2, int(len(paths) * GRID_BYTES / max(1, size))))
     return [{"step": int(path.stem.removeprefix("step-")), "picture": _embedded(path)} for path in _evenly(paths, room)]

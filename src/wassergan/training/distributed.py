@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ from wassergan.errors import ElsewhereError, UserError, WorkError
 
 LONGEST_WAIT = timedelta(hours=1)  # for the others: process 0 measures, draws and saves meanwhile
 LAST_TENSOR_SECONDS = 0.2
+NO_THREAD = "Resource temporarily unavailable"
+THREADS_OF_A_GROUP = 16
+LONGEST_WAIT_FOR_THREADS_SECONDS = 60.0
 
 T = TypeVar("T")
 
@@ -317,6 +321,7 @@ def open_processes(*, init_method: str = "env://") -> Iterator[Processes]:
     if count == 1:
         yield processes
         return
+    _wait_for_threads()
     with _telling_who_is_lost():
         store, _, _ = next(rendezvous(init_method, rank, count, timeout=LONGEST_WAIT))
         if processes.local_count == count:
@@ -337,6 +342,42 @@ def open_processes(*, init_method: str = "env://") -> Iterator[Processes]:
         # and a thread that has yet to let go of the last tensor needs the lock: both would wait for ever.
         time.sleep(LAST_TENSOR_SECONDS)
     dist.destroy_process_group()
+
+
+def _wait_for_threads() -> None:
+    """Wait until the system would start as many threads as joining needs.
+
+    On a busy machine it may refuse one for a moment ("Resource temporarily unavailable"), and a group that was joined
+    half-way cannot be joined again: so this is found out, and waited for, before.
+
+    Raises:
+        WorkError: it still refuses after a while.
+    """
+    deadline = time.monotonic() + LONGEST_WAIT_FOR_THREADS_SECONDS
+    while not _can_start(THREADS_OF_A_GROUP):
+        if time.monotonic() > deadline:
+            raise WorkError(
+                "The system starts no more threads for this process",
+                found=NO_THREAD,
+                mend="end other programs, raise its limits (ulimit -u, pids of a container), or start fewer processes",
+            )
+        time.sleep(0.2)
+
+
+def _can_start(count: int) -> bool:
+    done, threads = threading.Event(), []
+    try:
+        for _ in range(count):
+            threads.append(threading.Thread(target=done.wait, daemon=True))
+            threads[-1].start()
+    except RuntimeError:  # "can't start new thread"
+        threads.pop()
+        return False
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    return True
 
 
 def _launch() -> str:
@@ -364,6 +405,12 @@ def _telling_who_is_lost() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        if str(error).startswith(NO_THREAD):  # all that is said by a C++ thread that was not started
+            raise WorkError(
+                "The system refused this process another thread",
+                found=NO_THREAD,
+                mend="end other programs or raise its limits (ulimit -u, pids of a container), and resume the run",
+            ) from error
         raise WorkError(
             "Another process of the run was lost, or did not come",
             found=str(error).splitlines()[0][:200],

@@ -3,11 +3,15 @@
 import errno
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from wassergan.errors import WorkError
-from wassergan.files import write_text
+from wassergan.files import replacing
+
+LONGEST_LINE_BYTES, MOST_VALUES = 2**16, 256
+MOST_TICKS = 10_000
 
 
 class RunLog:
@@ -48,24 +52,51 @@ class RunLog:
         """
         if not self.path.exists():
             return 0, 0
-        lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
-        whole = [record for record in map(_parsed, lines) if record is not None]
-        kept = [record for record in whole if record["step"] <= step]
-        write_text(self.path, "".join(json.dumps(record) + "\n" for record in kept))
-        return len(whole) - len(kept), len(lines) - len(whole)
+        later = torn = 0
+        with replacing(self.path) as temporary, temporary.open("w", encoding="utf-8") as file:
+            for record in _records(self.path):
+                if record is None:
+                    torn += 1
+                elif record["step"] > step:
+                    later += 1
+                else:
+                    file.write(json.dumps(record) + "\n")
+        return later, torn
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The ticks of a log, oldest first; torn lines are left out. An absent log has none."""
+    """The ticks of a log, oldest first; torn lines are left out. An absent log has none.
+
+    Of more than `MOST_TICKS` evenly many are left out, but the last never: memory does not grow with the file.
+    """
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    return [record for record in map(_parsed, lines) if record is not None]
+    kept: list[dict[str, Any]] = []
+    every, last = 1, None
+    for number, record in enumerate(each for each in _records(path) if each is not None):
+        last = record
+        if number % every == 0:
+            kept.append(record)
+        if len(kept) > MOST_TICKS:
+            kept, every = kept[::2], 2 * every
+    return kept if last is None or kept[-1] is last else [*kept, last]
 
 
-def _parsed(line: str) -> dict[str, Any] | None:
+def _records(path: Path) -> Iterator[dict[str, Any] | None]:
+    """Line by line a tick, or None for a line that is none; a line that is too long is never held."""
+    with path.open("rb") as file:
+        while line := file.readline(LONGEST_LINE_BYTES):
+            too_long = len(line) == LONGEST_LINE_BYTES and not line.endswith(b"\n")
+            yield None if too_long else _parsed(line)
+            while too_long and (rest := file.readline(LONGEST_LINE_BYTES)):
+                too_long = not rest.endswith(b"\n")
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
     try:
-        record = json.loads(line)
+        record = json.loads(line.decode(errors="replace"))
     except (ValueError, RecursionError):
         return None
-    return record if isinstance(record, dict) and isinstance(record.get("step"), int) else None
+    whole = isinstance(record, dict) and len(record) <= MOST_VALUES and type(record.get("step")) is int
+    is_tick = whole and 0 <= record["step"] < 2**63 and all(type(each) in (int, float) for each in record.values())
+    return record if is_tick else None
