@@ -85,6 +85,19 @@ def test_all_levels_are_equally_far(tmp_path: Path) -> None:
     assert table_distance(*cities).value == pytest.approx(0.5)
 
 
+def test_levels_of_files_of_two_kinds_are_matched_by_their_text(tmp_path: Path) -> None:
+    here = pd.DataFrame({"city": ["A", "B"] * 20})
+    assert table_distance(here, saved(tmp_path, "b.csv", city=["B", "C"] * 20)).value == pytest.approx(0.5)
+    assert table_distance(here, saved(tmp_path, "a.csv", city=["B", "A"] * 20)).value == pytest.approx(0)
+
+
+def test_two_tables_of_one_name_are_told_apart() -> None:
+    with pytest.raises(
+        UserError, match=r"different columns: x in the DataFrame \(A\) alone and y in the DataFrame \(B\)"
+    ):
+        table_distance(pd.DataFrame({"x": [1.0]}), pd.DataFrame({"y": [1.0]}))
+
+
 values = st.floats(-1e6, 1e6).map(lambda value: round(value, 3)) | st.just(np.nan)
 rows = st.lists(st.tuples(values, st.sampled_from([0.0, 1.0, 2.0, 3.0, np.nan])), min_size=1, max_size=6)
 

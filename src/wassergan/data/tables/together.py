@@ -63,6 +63,8 @@ def columns_together(
     Raises:
         UserError: no rows, a column that one of them lacks or that is of another kind there, or no column is left.
     """
+    if a.name == b.name:  # two DataFrames, or files of one name in two folders
+        a, b = replace(a, name=f"{a.name} (A)"), replace(b, name=f"{b.name} (B)")
     for table in (a, b):
         if table.rows == 0:
             raise UserError(f"{table.name} holds no rows", mend="give data")
