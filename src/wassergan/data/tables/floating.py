@@ -49,12 +49,23 @@ class Floating:
         if value == 0:
             count = max(self.digits - 1, 0) if self.zeros else self.places
             return sign + ("0." + "0" * count if count else "0")
+        quick = self._quick(abs(value))
+        if quick:
+            return sign + quick
         figures, power = self._figures(abs(value))
         plain = positional(figures, power, self.places)
         if not (self.shorter or power < self.low or power >= self.high):
             return sign + plain
         scientific = self._scientific(figures, power)
         return sign + (plain if self.shorter and len(plain) <= len(scientific) else scientific)
+
+    def _quick(self, value: float) -> str:
+        """The text of most numbers, which C or Python would write just so; empty where that is not certain."""
+        if self.zeros or self.shorter or self.low > -4 or value >= 10.0 ** min(self.high, 15):
+            return ""
+        text = f"{value:.{self.digits}g}" if self.digits else repr(value).removesuffix(".0")
+        places = len(text.partition(".")[2]) if self.places else 0
+        return "" if "e" in text or places < self.places or value < 1e-4 else text
 
     def _figures(self, value: float) -> tuple[str, int]:
         """Significant digits, and the power of ten of the first."""

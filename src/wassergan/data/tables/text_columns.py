@@ -13,6 +13,7 @@ from wassergan.data.tables.forms import DateForm, NumberForm, Values
 from wassergan.data.tables.number_texts import (
     DECIMALS,
     FEW_AFFIXES,
+    PROBES,
     Dress,
     Dressed,
     affix_counts,
@@ -101,18 +102,21 @@ def _plain_numbers(levels: Sequence[str]) -> Dressed | None:
 
 def _form_of(found: Dressed, values: Values, levels: Sequence[str]) -> tuple[NumberForm, list[str]]:
     """The form that writes most texts as they are, of those that keep every value; and what it writes."""
-    best: tuple[int, NumberForm, list[str]] | None = None
+    others: list[tuple[int, NumberForm]] = []
+    probes, probed = values[:PROBES], levels[:PROBES]
     for form in _forms_of(found, values):
+        kept = sum(map(str.__eq__, form.texts(probes), probed))
+        if kept == len(probed):
+            written = form.texts(values)
+            if written == list(levels):
+                return form, written
+        others.append((kept, form))
+    for _, form in sorted(others, key=lambda each: -each[0]):
         written = form.texts(values)
-        kept = sum(map(str.__eq__, written, levels))
-        if kept == len(levels):
+        if _keeps(form, written, values):
             return form, written
-        if (best is None or kept > best[0]) and _keeps(form, written, values):
-            best = kept, form, written
-    if best is None:
-        form = NumberForm(None, dress=replace(found.dress, mark="", exponent=0))
-        return form, form.texts(values)
-    return best[1:]
+    form = NumberForm(None, dress=replace(found.dress, mark="", exponent=0))
+    return form, form.texts(values)
 
 
 def _keeps(form: NumberForm, written: Sequence[str], values: Values) -> bool:
