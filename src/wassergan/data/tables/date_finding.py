@@ -239,7 +239,11 @@ def _are_decimals(levels: Sequence[str]) -> bool:
 
 
 def _likeliest(fitting: Sequence[Reading], levels: Sequence[str], order: Sequence[str]) -> Reading:
-    """Of several readings: the one on the same day of each month, else one whose dates ascend, else the first."""
+    """Of several readings: the one on the same day of each month, else one whose dates ascend, else the first.
+
+    Behind a year of four digits comes the month, wherever that is possible.
+    """
+    fitting = [each for each in fitting if not re.match("%Y.?%d.?%m", each.pattern)] or fitting
     if len(fitting) == 1:
         return fitting[0]
     for reading in fitting:
