@@ -692,6 +692,12 @@ def test_rows_go_with_their_labels_and_the_score_notices() -> None:
     assert gan.score(rows, labels) > gan.score(rows, 1 - labels)
 
 
+def test_masked_labels_are_refused() -> None:
+    labels = np.ma.masked_array(np.arange(40) % 2, np.arange(40) == 3)
+    with pytest.raises(UserError, match="Labels are masked: 1 of them"):
+        WassersteinGAN(steps=1).fit(np.random.default_rng(0).normal(size=(40, 3)), labels)
+
+
 def test_a_grid_search_hands_labels_on() -> None:
     labels = np.array(["a", "b", "c"] * 30)
     search = GridSearchCV(tiny(), {"latent_dim": [2, 3]}, cv=2, error_score="raise").fit(points(90), labels)

@@ -10,6 +10,7 @@ from pathlib import Path
 from wassergan.errors import WorkError
 
 LONGEST_WRITE_SECONDS = 3600.0
+DRAWN_BY = {"Software": "wassergan"}  # a text of every PNG that is written, by which it is known again
 _TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp(\.\w+)?")
 
 

@@ -55,6 +55,8 @@ def checked_labels(y: Any, rows: Any) -> NDArray[Any]:
         UserError: a label is neither text nor a number.
         ValueError: scikit-learn's own, of another shape or length.
     """
+    if np.ma.is_masked(y):
+        raise UserError("Labels are masked", found=f"{int(np.ma.getmaskarray(y).sum())} of them", mend="fill them in")
     labels: NDArray[Any] = column_or_1d(as_array(y) if isinstance(y, Tensor) else y, warn=True)
     check_consistent_length(rows, labels)
     if labels.dtype == object:

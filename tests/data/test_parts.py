@@ -1,5 +1,6 @@
 """Constants, masks and fill values of arrays, and one scale for each channel."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -193,8 +194,13 @@ def test_a_repeated_extreme_is_pointed_out_with_its_share(value: float, fixed: b
     said: list[str] = []
     array_source(values, report=said.append)
     (sentence,) = [each for each in said if "--missing" in each]
-    shown = f"{value:.7g}" if abs(value) > 2**53 else str(int(value))
-    assert sentence.startswith(f"{shown} stands in 8.") and f"--missing {shown}" in sentence
+    told = sentence.partition("--missing ")[2].split()[0].rstrip(".")
+    assert sentence.startswith(f"{told} stands in 8.") and float(told) == value
+    low, high = re.search(r"far from the rest, ([\d.]+) to ([\d.]+)", sentence).groups()  # type: ignore[union-attr]
+    assert float(low) < float(high)
+    missing: list[str] = []
+    array_source(values, missing=(float(told),), report=missing.append)  # what the sentence says is of use
+    assert "are missing" in " ".join(missing) and "No value" not in " ".join(missing)
 
 
 @pytest.mark.parametrize(

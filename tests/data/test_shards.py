@@ -299,7 +299,11 @@ def test_several_tars_without_folders_are_classes(tmp_path: Path) -> None:
         ({}, "cls", "10 of 20 pictures have no .cls beside them"),
         ({f"{index}.cls": b" " for index in range(10, 20)}, "cls", "'10.cls' in .* is empty"),
         ({f"{index}.cls": b"\xff" for index in range(10, 20)}, "cls", "'10.cls' in .* is no text"),
-        ({f"{index}.json": b"[1]" for index in range(20)}, "a", "'0.json' in .* is no JSON object: a list"),
+        (
+            {f"{index}.json": b"[1]" for index in range(20)},
+            "a",
+            'is no JSON object: a list. Write it like {"label": 3}.',
+        ),
         ({f"{index}.json": b"{" for index in range(20)}, "a", "'0.json' in .* is no JSON"),
         ({f"{index}.json": b"{}" for index in range(20)}, "a", "'0.json' in .* does not say what a is: nothing"),
         ({f"{index}.json": b'{"a": []}' for index in range(20)}, "a", "does not say what a is: a list or an object"),
@@ -314,3 +318,25 @@ def test_labels_that_are_missing_or_damaged_are_refused(
     write(tmp_path / "a.tar", pictures | classes | members)
     with pytest.raises(UserError, match=message):
         open_source(tmp_path / "a.tar", condition=[condition])
+
+
+def test_a_label_that_stands_twice_for_a_picture_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tar", {f"{index}.png": png(index) for index in range(20)})
+    with tarfile.open(path, "a") as tar:
+        for index in (*range(20), 7):
+            info = tarfile.TarInfo(f"{index}.cls")
+            info.size = 1
+            tar.addfile(info, io.BytesIO(b"%d" % (index % 2)))
+    assert len(open_source(path)) == 20
+    with pytest.raises(UserError, match=r"A sample has several .cls: '7.cls' more than once in .*a.tar"):
+        open_source(path, condition=["cls"])
+
+
+def test_samples_with_several_pictures_are_pointed_out(tmp_path: Path) -> None:
+    photographs = {f"{index}.jpg.png": png(index) for index in range(10)}
+    masks = {f"{index}.seg.png": png(100 + index) for index in range(10)}
+    said: list[str] = []
+    source = open_source(write(tmp_path / "a.tar", photographs | masks), report=said.append)
+    assert len(source) == 20
+    told = "Some samples hold several pictures (10 of .jpg.png, 10 of .seg.png): each is a picture of its own."
+    assert said == ["Found 20 pictures in 1 tar file.", told]

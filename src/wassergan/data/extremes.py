@@ -1,6 +1,7 @@
 """Values that repeat far outside the range of the rest: they may stand for missing ones."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -37,11 +38,12 @@ def point_out(
         total = int(found.counts.ravel()[group])
         for extreme in (found.lowest[group], found.highest[group]):
             if extreme is not None and _stands_out(extreme, base):
+                low, high = sorted((extreme.following, extreme.other))
+                value = _exactly(extreme.value, base, looked.first.dtype)
                 report(
-                    f"{_shown(extreme.value, base)} stands in {_share(extreme.count / total)} of the values{where} in "
-                    f"{name}, far from the rest, {_shown(extreme.following, base)} to {_shown(extreme.other, base)}, "
-                    f"and is learnt like them: if it stands for missing values, say "
-                    f"--missing {_shown(extreme.value, base)}."
+                    f"{value} stands in {_share(extreme.count / total)} of the values{where} in {name}, far from the "
+                    f"rest, {_shown(low, base)} to {_shown(high, base)}, and is learnt like them: if it stands for "
+                    f"missing values, say --missing {value}."
                 )
     _point_out_fixed(name, looked, found, base, report)
 
@@ -55,10 +57,11 @@ def _point_out_fixed(name: str, looked: Survey, found: Moments, base: int, repor
         bottom, top = float(low[at][0]) + base, float(high[at][0]) + base
         gap, width = max(bottom - value, value - top), top - bottom
         if at.sum() >= LEAST_TIMES and _far(value, gap, width):
+            told = _exactly(value, 0, looked.first.dtype)
             report(
-                f"{_shown(value)} stands in {_share(at.mean())} of the values in {name}, at the same places in every "
+                f"{told} stands in {_share(at.mean())} of the values in {name}, at the same places in every "
                 f"sample, far from the rest, {_shown(bottom)} to {_shown(top)}: it comes back there exactly; if it "
-                f"stands for missing values, --missing {_shown(value)} says so."
+                f"stands for missing values, --missing {told} says so."
             )
 
 
@@ -70,6 +73,13 @@ def _stands_out(extreme: Extreme, base: int) -> bool:
 def _far(value: float, gap: float, width: float) -> bool:
     known = any(abs(value - each) <= 1e-6 * abs(each) for each in KNOWN)
     return width > 0 and gap > (KNOWN_GAP if known else ANY_GAP) * width
+
+
+def _exactly(value: float, base: int, dtype: np.dtype[Any]) -> str:
+    """As --missing takes it: the shortest text that is this value and no other of the data's type."""
+    if dtype.kind != "f" or (value.is_integer() and abs(value) < 2**53):
+        return _shown(value, base)
+    return str(dtype.type(value))
 
 
 def _shown(value: float, base: int = 0) -> str:

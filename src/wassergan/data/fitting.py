@@ -151,10 +151,11 @@ def _refuse_equal(looked: Survey, name: str) -> None:
 def _tell_parts(looked: Survey, wish: Wish, *, learnt: bool) -> None:
     total, fixed = looked.fixed.size, int(looked.fixed.sum())
     if fixed:
+        which, is_one = _which(looked.fixed, wish)
         wish.report(
-            f"{_which(looked.fixed, wish)} of {wish.name} {'has' if fixed == 1 else 'have'} the same value in every "
-            f"sample: {'it comes' if fixed == 1 else 'they come'} back exactly"
-            + ("." if learnt else f" and {'takes' if fixed == 1 else 'take'} no part in training.")
+            f"{which} of {wish.name} {'has' if is_one else 'have'} the same value in every sample: "
+            f"{'it comes' if is_one else 'they come'} back exactly"
+            + ("." if learnt else f" and {'takes' if is_one else 'take'} no part in training.")
         )
     if looked.missing.any():
         share = looked.missing.sum() / (looked.count * total)
@@ -172,11 +173,12 @@ def _tell_parts(looked: Survey, wish: Wish, *, learnt: bool) -> None:
         wish.report(f"No value of {wish.name} is {' or '.join(f'{code:.10g}' for code in unmet)}.")
 
 
-def _which(fixed: NDArray[np.bool_], wish: Wish) -> str:
-    """Names of channels or features where they are few, else how many numbers."""
+def _which(fixed: NDArray[np.bool_], wish: Wish) -> tuple[str, bool]:
+    """Names of channels or features where they are few, else how many numbers; and whether it is one thing."""
     whole = [bool(each.all()) for each in fixed.reshape(len(fixed), -1)]
     names = wish.names or numbered(wish.layout, len(fixed))
     if sum(whole) and fixed.sum() == sum(each.size for each, all_ in zip(fixed, whole, strict=True) if all_):
         chosen = [name for name, all_ in zip(names, whole, strict=True) if all_]
-        return ", ".join(chosen[:10]) + (f" and {len(chosen) - 10} more" if len(chosen) > 10 else "")
-    return f"{int(fixed.sum())} of the {fixed.size} numbers in a sample"
+        more = f" and {len(chosen) - 10} more" if len(chosen) > 10 else ""
+        return ", ".join(chosen[:10]) + more, len(chosen) == 1
+    return f"{int(fixed.sum())} of the {fixed.size} numbers in a sample", int(fixed.sum()) == 1

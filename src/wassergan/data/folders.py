@@ -70,6 +70,11 @@ class PathIndex(Sequence[Path]):
         """How many names there are, those left out too."""
         return len(self._ends)
 
+    def only(self, places: NDArray[np.int64]) -> "PathIndex":
+        """An index of the paths at some places (k,), as if no others had been found."""
+        names = [os.fsencode(self.relative(int(self.places[place]))) for place in places]
+        return PathIndex(self._folder, b"".join(names), np.cumsum([len(name) for name in names], dtype=np.int64))
+
     def subset(self, places: NDArray[np.int64]) -> "PathIndex":
         """The paths at some places (k,)."""
         chosen = places if self._chosen is None else self._chosen[places]

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from wassergan.data.codec import Codec, as_tensor, pixel_codec
 from wassergan.data.decoding import FORMATS_TOLD, TOP_16, Header, Picture, decode, read_header, unreadable
+from wassergan.data.drawn import without_drawn
 from wassergan.data.folders import PICTURE_SUFFIXES, index_files
 from wassergan.data.naming import FileNames
 from wassergan.data.source import (
@@ -224,6 +225,7 @@ def image_folder_source(folder: Path, options: ImageOptions, *, report: Report =
         )
     passed = PassedOver(options.used)
     pictures = index_files(folder, PICTURE_SUFFIXES, passed)
+    pictures = without_drawn(pictures, passed) if len(pictures) <= MANY_PICTURES else pictures
     name = folder.name or folder.resolve().name or str(folder)
     if not pictures:
         raise UserError(f"No pictures ({FORMATS_TOLD}) under {folder}", found=_listing(folder))

@@ -206,7 +206,8 @@ def _own(data: Any, source: Source, condition: Sequence[str]) -> RawTable:
 
         return raw_array({LABEL: digit_labels()}, "digits")
     if isinstance(data, str | Path) and Path(data).suffix == ".npz":
-        return raw_array({name: _flat(load_array(Path(data), key=name)[1], name) for name in condition}, source.name)
+        arrays = {name: _flat(load_array(Path(data), key=name)[1], name) for name in condition}
+        return raw_array(arrays, f"{Path(data).name}:{','.join(condition)}")
     raise UserError(f"{source.name} holds no labels to condition on", mend="give a file with one row each: --labels")
 
 

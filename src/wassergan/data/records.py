@@ -65,7 +65,7 @@ def parsed_object(content: bytes, where: str) -> dict[str, Any]:
     """
     value = _parsed(content, where)
     if not isinstance(value, dict):
-        raise UserError(f"{where} is no JSON object", found=_kind(value), mend='write it like {{"label": 3}}')
+        raise UserError(f"{where} is no JSON object", found=_kind(value), mend='write it like {"label": 3}')
     return value
 
 

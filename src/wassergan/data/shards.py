@@ -4,6 +4,7 @@ import io
 import os
 import tarfile
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -51,9 +52,19 @@ def shard_source(
     if not len(pictures):
         raise UserError(f"No pictures ({FORMATS_TOLD}) in {name}", found=f"{len(paths)} tar files")
     report(f"Found {len(pictures)} pictures in {len(paths)} tar file{'' if len(paths) == 1 else 's'}.")
+    _tell_several(pictures, report)
     source = picture_source(pictures, name, options, report=report)
     source.names = MemberNames(pictures, beside, source.kept_rows, passed)
     return source
+
+
+def _tell_several(pictures: "ShardPictures", report: Callable[[str], None]) -> None:
+    """Say where samples hold several pictures, such as a photograph and a mask: all of them are learnt."""
+    keys = np.fromiter((hash(member.key) for member in pictures), np.int64, len(pictures))
+    if len(np.unique(keys)) < len(pictures):
+        suffixes = Counter(member.suffix for member in pictures)
+        kinds = ", ".join(f"{count} of .{suffix}" for suffix, count in sorted(suffixes.items()))
+        report(f"Some samples hold several pictures ({kinds}): each is a picture of its own.")
 
 
 @dataclass(frozen=True)
@@ -199,7 +210,14 @@ class MemberNames:
 
     def _members(self, suffix: str) -> list[ShardMember]:
         """The member of a suffix that belongs to each picture."""
-        members = {member.key: member for member in self.beside if member.suffix == suffix}
+        members: dict[tuple[Path, str], ShardMember] = {}
+        for member in self.beside:
+            if member.suffix == suffix and members.setdefault(member.key, member) != member:
+                raise UserError(
+                    f"A sample has several .{suffix}",
+                    found=f"{member.name!r} more than once in {member.path}",
+                    mend="leave one for each picture",
+                )
         without = [member for member in self.pictures.everything() if member.key not in members]
         if without:
             raise UserError(

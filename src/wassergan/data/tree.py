@@ -22,6 +22,7 @@ _NAMED = 3
 
 HIDDEN = ("hidden file", "hidden files")
 SYSTEM = ("file of the operating system", "files of the operating system")
+DRAWN = ("picture that wassergan drew", "pictures that wassergan drew")
 RUN = ("run folder of wassergan", "run folders of wassergan")
 BROKEN = ("link that leads nowhere", "links that lead nowhere")
 AGAIN = ("link to a folder that is read anyway", "links to folders that are read anyway")

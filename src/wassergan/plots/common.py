@@ -6,8 +6,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from wassergan.files import replacing
+from wassergan.files import DRAWN_BY, replacing
 
 GENERATED, REAL = "tab:orange", "tab:blue"
 COLOUR_MAP = "viridis"
@@ -21,7 +22,7 @@ def plain_text(name: str) -> str:
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure atomically, in the format of the suffix."""
     with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=110)
+        figure.savefig(temporary, dpi=110, metadata=DRAWN_BY if path.suffix == ".png" else None)
     # Figures are knots of references. A run draws few of them and makes little other garbage, so that Python would come
     # to look at them rarely: tens of megabytes later.
     figure.clear()
@@ -31,8 +32,11 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 def save_picture(picture: Image.Image, path: Path) -> None:
     """Write a picture atomically, in the format of the suffix."""
+    mark = PngInfo()
+    for key, text in DRAWN_BY.items():
+        mark.add_text(key, text)
     with replacing(path) as temporary:
-        picture.save(temporary)
+        picture.save(temporary, pnginfo=mark)  # which formats but PNG ignore
 
 
 def save_animation(frames: Sequence[Image.Image], path: Path, *, milliseconds: int) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from wassergan.files import DRAWN_BY
+
 _START, _RGB, _GREY = b"\x89PNG\r\n\x1a\n", 2, 0
 
 
@@ -22,7 +24,8 @@ def write_png16(levels: NDArray[np.uint16], path: Path) -> None:
     header = struct.pack(">IIBBBBB", width, height, 16, colours, 0, 0, 0)
     lines = np.ascontiguousarray(levels, dtype=">u2").reshape(height, -1).view(np.uint8)
     filtered = np.insert(lines, 0, 0, axis=1)  # each line begins with the number of its filter: none
-    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(filtered.tobytes())), (b"IEND", b""))
+    marks = [(b"tEXt", f"{key}\0{text}".encode("latin-1")) for key, text in DRAWN_BY.items()]
+    parts = ((b"IHDR", header), *marks, (b"IDAT", zlib.compress(filtered.tobytes())), (b"IEND", b""))
     path.write_bytes(_START + b"".join(_chunk(kind, content) for kind, content in parts))
 
 
