@@ -43,6 +43,7 @@ COMMON = [*NETWORKS, "--critic-steps", "1", "--no-tensorboard"]
 TIMES = {"seconds", "elapsed_seconds", "steps_per_second", "samples_per_second", "timed", "data"}
 RUN_STEPS = 400
 DATA = "pictures.npy"
+GOING_BACK = 0.2  # of the resumes
 MOST_EVENTS, LONGEST_SECONDS, LARGEST_FILE = 70, 1.0, 40_000
 CALLS = ("fsync", "replace", "link", "unlink", "ftruncate", "mkdir")
 
@@ -132,8 +133,12 @@ def ended(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def train_or_resume(folder: Path, flags: list[str]) -> list[str]:
+def train_or_resume(folder: Path, flags: list[str], rng: random.Random | None = None) -> list[str]:
+    """The next call; of resumes some go back to an earlier checkpoint, if there are numbers to be drawn."""
     if (folder / "checkpoints" / "latest.pt").exists():
+        steps = Checkpoints(folder / "checkpoints").steps()
+        if rng is not None and steps and rng.random() < GOING_BACK:
+            return ["resume", str(folder), "--checkpoint", str(rng.choice(steps))]
         return ["resume", str(folder)]
     return ["train", str(folder.parent / DATA), "--out", str(folder), *flags]
 
@@ -151,6 +156,12 @@ def examine(folder: Path, seen: Counter[str]) -> None:
         seen["torn log lines"] += torn
         for line in lines:
             json.loads(line)
+        logged = [json.loads(line)["step"] for line in lines]
+        latest = (
+            load_checkpoint(checkpoints / "latest.pt")["trainer"]["step"] if (checkpoints / "latest.pt").exists() else 0
+        )
+        if logged != sorted(set(logged)) or (latest and (not logged or logged[-1] < latest)):
+            raise SystemExit(f"latest is of step {latest}, the log holds {logged}")
     seen["half-written files"] += len(list(folder.rglob(".*.tmp*")))
 
 
@@ -158,8 +169,9 @@ def kill_and_resume(folder: Path, flags: list[str], kills: int, rng: random.Rand
     seen: Counter[str] = Counter()
     out = folder.with_suffix(".out")
     while True:
-        argv = train_or_resume(folder, flags)
         done = seen["kills"] >= kills
+        argv = train_or_resume(folder, flags, None if done else rng)
+        seen["went back"] += "--checkpoint" in argv
         kind = "none" if done else rng.choice(("event", "event", "byte", "time", "log"))
         plan: Plan = int
         if kind == "event":

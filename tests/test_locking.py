@@ -139,8 +139,34 @@ def test_a_full_disk_leaves_no_lock_behind(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_lock_torn_while_it_was_signed_is_nobody_s(tmp_path: Path) -> None:
-    for torn in ("", '{"host": "a", ', "[]", '{"hosts": 3}'):
+    for torn in ("", '{"ho', '{"host": "a", ', '{"host": 3}'):
         (tmp_path / LOCK_NAME).write_text(torn)
+        with held(tmp_path):
+            pass
+
+
+@pytest.mark.parametrize("content", ["[]", '{"hosts": 3}', "my notes", '{"host": ' + " " * 5000 + '"a"}'])
+def test_a_file_that_is_no_lock_is_neither_taken_nor_removed(tmp_path: Path, content: str) -> None:
+    (tmp_path / LOCK_NAME).write_text(content)
+    with pytest.raises(UserError, match=r"\.lock was not made by wassergan"):
+        with held(tmp_path):
+            pass
+    assert (tmp_path / LOCK_NAME).read_text() == content
+
+
+@pytest.mark.parametrize("make", ["symlink_to", "hardlink_to"])
+def test_a_lock_that_is_another_file_s_name_is_refused(tmp_path: Path, make: str) -> None:
+    (tmp_path / "thesis").write_text("")
+    getattr(tmp_path / LOCK_NAME, make)(tmp_path / "thesis")
+    with pytest.raises(UserError, match="a link|other names"):
+        with held(tmp_path):
+            pass
+    assert (tmp_path / "thesis").read_text() == "" and (tmp_path / LOCK_NAME).exists()
+
+
+def test_a_lock_that_is_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / LOCK_NAME)
+    with pytest.raises(UserError, match="a pipe"):
         with held(tmp_path):
             pass
 

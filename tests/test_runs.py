@@ -130,6 +130,7 @@ def test_the_folder_holds_what_it_promises(tmp_path: Path, settings: TrainSettin
     stored = json.loads((folder / "settings.json").read_text())
     # No two labels can be swapped: the run stores its resolved settings.
     assert stored["constraint"] == summary["constraint"] == "lp" and stored["generator_widths"] == [8]
+    assert len(stored.pop("mark")) == 32
     assert stored == {"notes": []} | json.loads(
         json.dumps(load_checkpoint(folder / "checkpoints" / "latest.pt")["settings"])
     )
@@ -301,7 +302,7 @@ def test_a_write_failure_during_a_run_leaves_the_last_good_checkpoint(
         if content["trainer"]["step"] > 4:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("wassergan.training.checkpoint.torch.save", full)
+    monkeypatch.setattr("torch.save", full)
     with pytest.raises(WorkError, match="Could not write .*step-000000008.pt: No space left on device"):
         train_run(replace(settings, steps=12), folder)
     monkeypatch.undo()
@@ -518,7 +519,7 @@ def test_processes_that_were_started_anew_go_on_with_their_own_run(tmp_path: Pat
     observer.stepped = lose  # type: ignore[method-assign]
     with pytest.raises(LostError):
         train_run(settings, folder, observer=observer, processes=launched())
-    (folder / "checkpoints" / ".step-000000008.77.tmp.pt").write_text("half a file")
+    (folder / "checkpoints" / ".wassergan-77-0123456789abcdef.tmp.pt").write_text("half a file")
     with (folder / "log.jsonl").open("a") as file:
         file.write('{"step": 8, "sliced')
     observer.stepped = lambda trainer: steps.append(trainer.step)  # type: ignore[method-assign]
@@ -552,12 +553,14 @@ def test_a_run_lost_before_its_first_checkpoint_is_started_again_in_its_folder(
         path.unlink()
     for path in (folder / "curves.png", folder / "report.html"):
         path.unlink()
-    (folder / "checkpoints" / ".step-000000000.7.tmp.pt").write_text("half a file")
+    (folder / "log.jsonl").write_text((folder / "log.jsonl").read_text().splitlines(keepends=True)[0])
+    (folder / "checkpoints" / ".wassergan-7-0123456789abcdef.tmp.pt").write_text("half a file")
     with pytest.raises(UserError, match="no checkpoint 'latest'"):
         resume_run(folder, {})
     train_run(settings, folder)
     assert [record["step"] for record in read_log(folder / "log.jsonl")] == [0, 3]
     assert not (folder / "launch.txt").exists() and not list((folder / "checkpoints").glob(".*"))
+    (folder / "log.jsonl").write_text((folder / "log.jsonl").read_text().splitlines(keepends=True)[0])
     for name in ("latest.pt", "step-000000003.pt"):  # lost before the last name of its first checkpoint
         (folder / "checkpoints" / name).unlink()
     for path in (folder / "curves.png", folder / "report.html"):

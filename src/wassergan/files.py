@@ -1,52 +1,306 @@
-"""Files that survive a kill at any moment: written under a temporary name, flushed, then moved into place."""
+"""The one door to files: only regular files are read, and what is written survives a kill and follows no link.
 
+A file is written under a random name that is made exclusively in the target's own folder, flushed, then moved into
+place. Nothing but what this library made is removed. `tests/test_door.py` holds every other module to it.
+"""
+
+import atexit
+import errno
 import os
 import re
+import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
+from typing import IO, Any
 
-from wassergan.errors import WorkError
+from wassergan.errors import UserError, WorkError
 
 LONGEST_WRITE_SECONDS = 3600.0
 DRAWN_BY = {"Software": "wassergan"}  # a text of every PNG that is written, by which it is known again
-_TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp(\.\w+)?")
+LONGEST_SUFFIX = 20  # of a temporary name, whose own part is below 60 bytes: both fit where the target's name does
+_TEMPORARY = re.compile(r"\.wassergan-(\d+)-[0-9a-f]{16}\.tmp(\.\w+)?")
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFLNK: "a link",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_CLOEXEC, _NONBLOCK = getattr(os, "O_CLOEXEC", 0), getattr(os, "O_NONBLOCK", 0)
+_BINARY = getattr(os, "O_BINARY", 0)
+_unfinished: set[Path] = set()
+
+
+def kind_of(path: Path, *, follow: bool = False) -> str:
+    """`nothing`, `a file`, `a folder`, `a link`, `a pipe`, `a socket` or `a device`."""
+    try:
+        mode = (path.stat() if follow else path.lstat()).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return "nothing"
+    return _KINDS.get(stat.S_IFMT(mode), "a file")
+
+
+# --- reading
+
+
+@contextmanager
+def reading(path: Path, *, follow: bool = True) -> Iterator[IO[bytes]]:
+    """Open a regular file to read its bytes; anything else is refused, at once.
+
+    Args:
+        path: of the file.
+        follow: links; what lies in a run folder is read without.
+
+    Raises:
+        UserError: a folder, a pipe, a socket, a device, or a link that is not followed.
+        OSError: it is not there, or may not be read.
+    """
+    # Not to block: a pipe without a writer would wait for one for ever.
+    flags = os.O_RDONLY | _CLOEXEC | _NONBLOCK | _BINARY | (0 if follow else _NOFOLLOW)
+    require_regular(path, follow=follow)
+    try:
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        if error.errno == errno.ELOOP and not follow:  # made a link since
+            raise _irregular(path, "a link") from error
+        raise
+    with open(descriptor, "rb") as file:  # noqa: PTH123  # of a descriptor
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise _irregular(path, kind_of(path, follow=follow))
+        yield file
+
+
+def require_regular(path: Path, *, follow: bool = True) -> Path:
+    """Refuse what is there and no regular file; for libraries that open files themselves. Returns the path.
+
+    Raises:
+        UserError: says what it is.
+    """
+    try:
+        kind = kind_of(path, follow=follow)
+    except OSError as error:  # a circle of links, a name that is too long, a folder that may not be searched
+        raise UserError(f"{path} cannot be read", found=error.strerror or str(error)) from error
+    if kind not in ("a file", "nothing"):
+        raise _irregular(path, kind)
+    return path
+
+
+def read_bytes(path: Path, *, follow: bool = True) -> bytes:
+    """All of a regular file; see `reading`."""
+    with reading(path, follow=follow) as file:
+        return file.read()
+
+
+def read_text(path: Path, *, follow: bool = True, errors: str = "strict") -> str:
+    """All of a regular file as UTF-8 text with plain line ends; see `reading`."""
+    return read_bytes(path, follow=follow).decode("utf-8", errors).replace("\r\n", "\n")
+
+
+def load_tensors(path: Path, **options: Any) -> Any:
+    """What `torch.save` wrote: tensors and plain types, never code.
+
+    Raises:
+        UserError: no regular file.
+    """
+    import torch
+
+    return torch.load(require_regular(path), weights_only=True, map_location="cpu", **options)
+
+
+def load_array(path: Path | IO[bytes], **options: Any) -> Any:
+    """The array or arrays of a `.npy` or `.npz`, without pickles.
+
+    Raises:
+        UserError: no regular file.
+    """
+    import numpy as np
+
+    return np.load(require_regular(path) if isinstance(path, Path) else path, allow_pickle=False, **options)
+
+
+def _irregular(path: Path, kind: str) -> UserError:
+    return UserError(f"{path} is no regular file", found=kind, mend="name a file")
+
+
+# --- writing
+
+
+def require_target(path: Path) -> Path:
+    """Refuse to write where something is that is no regular file, before any work is done. Returns the path.
+
+    Raises:
+        UserError: a link, folder, pipe, socket or device; `-` where nothing goes to standard output.
+    """
+    if str(path) == "-":
+        raise UserError("Only samples go to standard output", mend="name a file, or ./- for one of that name")
+    try:
+        kind = kind_of(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written", found=error.strerror or str(error), mend="name another") from error
+    if kind not in ("nothing", "a file"):
+        raise UserError(
+            f"{path} is no regular file", found=kind, mend="name a new file, or one that may be replaced, itself"
+        )
+    return path
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, unless it is there.
+
+    Raises:
+        UserError: something else is.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(f"{path} is no folder", found=error.strerror or "", mend="name another one") from error
+
+
+def can_write(folder: Path) -> bool:
+    """Whether files can be made in a folder, or in the one that it would be made in; tried, as no permission tells."""
+    while kind_of(folder, follow=True) == "nothing":
+        folder = folder.parent
+    try:
+        path = _made(folder / "probe")
+    except OSError:
+        return False
+    _discard(path)
+    return True
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success flush it to disk and move it over `path`.
 
-    On any error the temporary file is removed and `path` keeps its former content.
+    On any error the temporary file is removed and `path` keeps its former content. A link at `path` is refused, and so
+    is all else that is no regular file.
 
     Raises:
+        UserError: `path` is no regular file.
         WorkError: the file system refuses (full disk, no permission); says so and what is still valid.
     """
-    # The suffix is kept at the end: Pillow and others read the format from it.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    temporary = None
     try:
+        temporary = _made(require_target(path))
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
+        require_target(path)
         temporary.replace(path)
+        _unfinished.discard(temporary)
         _flush_folder(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise WorkError(
             f"Could not write {path}",
             found=error.strerror or str(error),
             mend="free some space or check the permissions; what was there before is still valid",
         ) from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    finally:
+        if temporary in _unfinished:
+            _discard(temporary)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text through `replacing`."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes through `replacing`."""
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        fill(temporary, content)
+
+
+def fill(temporary: Path, content: bytes) -> None:
+    """Write the content of what `replacing` gave."""
+    temporary.write_bytes(content)
+
+
+@contextmanager
+def filling(temporary: Path, mode: str = "wb") -> Iterator[IO[bytes]]:
+    """Open what `replacing` gave, to write its content piece by piece (`wb`), or over parts of it (`rb+`)."""
+    with temporary.open(mode) as file:
+        yield file
+
+
+@contextmanager
+def appending(path: Path) -> Iterator[IO[bytes]]:
+    """Open a regular file of ours to write at its end, unbuffered; other names of it keep their content.
+
+    Raises:
+        UserError: a link, or no regular file.
+    """
+    require_target(path)
+    if path.exists() and path.lstat().st_nlink > 1:  # a copy of the run that was made by hard links
+        write_bytes(path, read_bytes(path, follow=False))
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NOFOLLOW | _NONBLOCK | _CLOEXEC | _BINARY
+    with open(os.open(path, flags, 0o666), "ab", buffering=0) as file:  # noqa: PTH123  # of a descriptor
+        yield file
+
+
+def save_tensors(temporary: Path, content: Any) -> None:
+    """Tensors and plain types into what `replacing` gave."""
+    import torch
+
+    torch.save(content, temporary)
+
+
+def save_array(temporary: Path, values: Any) -> None:
+    """An array as `.npy` into what `replacing` gave."""
+    import numpy as np
+
+    with filling(temporary) as file:
+        np.save(file, values, allow_pickle=False)
+
+
+def link_or_copy(existing: Path, path: Path) -> None:
+    """Make `path` another name of `existing`, at once; a copy where the file system has no hard links."""
+    with replacing(path) as temporary:
+        temporary.unlink()
+        try:
+            temporary.hardlink_to(require_regular(existing, follow=False))
+        except OSError:
+            with exclusive(temporary) as descriptor:
+                os.write(descriptor, b"")
+            fill(temporary, read_bytes(existing, follow=False))
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[int]:
+    """The descriptor of a file that was not there before."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _CLOEXEC | _BINARY, 0o666)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _made(path: Path) -> Path:
+    """An empty file with a random name beside `path`."""
+    # The suffix is kept at the end: Pillow and others read the format from it.
+    suffix = path.suffix if re.fullmatch(rf"\.\w{{1,{LONGEST_SUFFIX}}}", path.suffix, re.ASCII) else ""
+    temporary = path.with_name(f".wassergan-{os.getpid()}-{token_hex(8)}.tmp{suffix}")
+    _unfinished.add(temporary)
+    try:
+        with exclusive(temporary):
+            return temporary
+    except OSError:
+        _unfinished.discard(temporary)
+        raise
+
+
+# --- removing
+
+
+def remove(path: Path) -> None:
+    """Remove a file of ours, if it is there; anything but a regular file stays."""
+    if kind_of(path) == "a file":
+        path.unlink(missing_ok=True)
 
 
 def is_temporary(path: Path) -> bool:
@@ -55,16 +309,22 @@ def is_temporary(path: Path) -> bool:
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove what `replacing` left in a folder, at any depth, when it was killed; nobody may be writing there."""
-    for path in filter(is_temporary, folder.rglob(".*")):
-        path.unlink(missing_ok=True)
+    """Remove what `replacing` left in a folder when it was killed; nobody may be writing there."""
+    for path in _temporaries(folder):
+        remove(path)
 
 
 def remove_lost_temporaries(folder: Path) -> None:
     """The same where others may be writing: what a living process of this machine wrote to in the last hour stays."""
-    for path in filter(is_temporary, folder.rglob(".*")):
+    for path in _temporaries(folder):
         if not _may_be_being_written(path):
-            path.unlink(missing_ok=True)
+            remove(path)
+
+
+def _temporaries(folder: Path) -> list[Path]:
+    if kind_of(folder) != "a folder":
+        return []
+    return [path for path in folder.iterdir() if is_temporary(path)]
 
 
 def _may_be_being_written(path: Path) -> bool:
@@ -79,14 +339,18 @@ def _may_be_being_written(path: Path) -> bool:
         return False
 
 
-def link_or_copy(existing: Path, path: Path) -> None:
-    """Make `path` another name of `existing`, at once; a copy where the file system has no hard links."""
-    with replacing(path) as temporary:
-        temporary.unlink(missing_ok=True)
-        try:
-            temporary.hardlink_to(existing)
-        except OSError:
-            temporary.write_bytes(existing.read_bytes())
+def _discard(temporary: Path) -> None:
+    temporary.unlink(missing_ok=True)
+    _unfinished.discard(temporary)
+
+
+@atexit.register
+def _discard_unfinished() -> None:
+    """What a second signal kept from being removed."""
+    ours = f"-{os.getpid()}-"  # a forked process leaves alone what its parent writes
+    for temporary in [each for each in _unfinished if ours in each.name]:
+        with suppress(OSError):
+            _discard(temporary)
 
 
 def _flush_folder(folder: Path) -> None:

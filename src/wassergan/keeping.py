@@ -165,15 +165,15 @@ class _Keeper(Bystander):
         self._rollbacks.append(rollback)
         if self._best.step > step:
             self._best = Best()  # of a course that is no longer the run's
-        self._checkpoints.drop_after(step)
+        # First, so that a killed run does not count afresh, and goes on from where its log ends.
+        self._save(trainer, improved=False, drop_later=True)
         self._log.cut_after(step or -1)
-        self._save(trainer, improved=False)  # so that a killed run does not count afresh
         self._observer.said(
             f"Went back from step {rollback['diverged']} to step {step}, with {trainer.rate_scale:.3g} times the first "
             f"rates ({len(self._rollbacks)} of at most {self._run.settings.rollbacks}): {rollback['found']}."
         )
 
-    def _save(self, trainer: Trainer, *, improved: bool) -> None:
+    def _save(self, trainer: Trainer, *, improved: bool, drop_later: bool = False) -> None:
         source = self._run.source
         self._run.place.require_own()
         content = {
@@ -188,7 +188,7 @@ class _Keeper(Bystander):
             "rollbacks": list(self._rollbacks),
             "trainer": trainer.state_dict(),
         }
-        self._checkpoints.save(content, step=trainer.step, best=improved)
+        self._checkpoints.save(content, step=trainer.step, best=improved, drop_later=drop_later)
         self._saved_at = time.perf_counter()
 
     def _picture_due(self, step: int) -> bool:

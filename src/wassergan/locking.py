@@ -20,12 +20,14 @@ from secrets import token_hex
 from typing import Any
 
 from wassergan.errors import UserError, WorkError
+from wassergan.files import exclusive, make_folder, read_text, remove, require_target
 
 # Absent on some systems: there the renewed time alone decides.
 fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None
 
 LOCK_NAME = ".lock"
 RENEW_SECONDS = 15.0
+_LOCK_START, _LONGEST_LOCK = b'{"host"', 2**12
 LOST_AFTER_SECONDS = 120.0  # without renewal; well above a renewal and a slow network file system
 RESTART_WAIT_SECONDS = 20.0  # for a process of this very call of torchrun that is being ended
 
@@ -82,7 +84,7 @@ class Lock:
         self._released.set()
         self._renewing.join()
         if _read(self._path) == self._holder:
-            self._path.unlink(missing_ok=True)
+            remove(self._path)
         os.close(self._descriptor)
 
     def _renew(self) -> None:
@@ -105,7 +107,7 @@ def held(folder: Path, *, launch: str = "", told: Callable[[str], None] = lambda
         WorkError: the lock's file cannot be written.
     """
     made = [each for each in (folder, *folder.parents) if not each.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     try:
         lock = _acquire(folder / LOCK_NAME, launch, told)
         try:
@@ -129,6 +131,7 @@ def _acquire(path: Path, launch: str, told: Callable[[str], None]) -> Lock:
                 if not (launch and former and former.launch == launch and time.monotonic() < deadline):
                     raise _refusal(path, former)
             elif _is_still(path, descriptor):
+                _require_lock_file(path, descriptor)
                 _require_lost(path, descriptor, launch, told, kernel_says_so=free is True)
                 return Lock(path, descriptor, _sign(descriptor, path, launch))
         except BaseException:
@@ -140,7 +143,9 @@ def _acquire(path: Path, launch: str, told: Callable[[str], None]) -> Lock:
 
 def _open(path: Path) -> int:
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        require_target(path)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        return os.open(path, flags, 0o644)
     except OSError as error:
         raise WorkError(
             f"The folder {path.parent} cannot be locked",
@@ -170,6 +175,18 @@ def _is_still(path: Path, descriptor: int) -> bool:
         return False
 
 
+def _require_lock_file(path: Path, descriptor: int) -> None:
+    """Refuse a file that is nobody's lock: whole, torn or not yet signed, those begin alike, and have one name."""
+    content = os.pread(descriptor, _LONGEST_LOCK + 1, 0)
+    begun = content[: len(_LOCK_START)] == _LOCK_START[: len(content)]
+    if not begun or len(content) > _LONGEST_LOCK or os.fstat(descriptor).st_nlink > 1:
+        raise UserError(
+            f"{path} was not made by wassergan, or has other names",
+            found="a file with the name of a run's lock",
+            mend="move it away, or name another folder",
+        )
+
+
 def _require_lost(
     path: Path, descriptor: int, launch: str, told: Callable[[str], None], *, kernel_says_so: bool
 ) -> None:
@@ -193,12 +210,12 @@ def _machine() -> str:
 
 def _now(path: Path) -> float:
     """The time by the clock of the file system, which may be another machine's."""
-    probe = path.with_name(f"{LOCK_NAME}.{os.getpid()}.tmp")
-    probe.write_bytes(b"")
-    try:
-        return probe.stat().st_mtime
-    finally:
-        probe.unlink()
+    probe = path.with_name(f"{LOCK_NAME}.{token_hex(8)}.tmp")
+    with exclusive(probe) as descriptor:
+        try:
+            return os.fstat(descriptor).st_mtime
+        finally:
+            probe.unlink()
 
 
 def _sign(descriptor: int, path: Path, launch: str) -> Holder:
@@ -208,7 +225,7 @@ def _sign(descriptor: int, path: Path, launch: str) -> Holder:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, (json.dumps(asdict(holder)) + "\n").encode(), 0)
     except OSError as error:
-        path.unlink(missing_ok=True)
+        remove(path)
         raise WorkError(
             f"Could not write {path}",
             found=error.strerror or str(error),
@@ -219,8 +236,8 @@ def _sign(descriptor: int, path: Path, launch: str) -> Holder:
 
 def _read(path: Path) -> Holder | None:
     try:
-        return Holder(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):  # gone, or its holder died while it signed
+        return Holder(**json.loads(read_text(path, follow=False)))
+    except (OSError, ValueError, TypeError, RecursionError):  # gone, or its holder died while it signed
         return None
 
 

@@ -1,16 +1,33 @@
 """Where things lie in a run folder, and what it says of its run."""
 
+import json
+import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from wassergan.contents import checked
 from wassergan.errors import UserError
-from wassergan.files import is_temporary, remove_lost_temporaries, remove_temporaries, write_text
+from wassergan.files import (
+    is_temporary,
+    kind_of,
+    read_text,
+    remove,
+    remove_lost_temporaries,
+    remove_temporaries,
+    require_target,
+    write_text,
+)
 from wassergan.locking import LOCK_NAME, Lock
 from wassergan.training import Checkpoints, load_checkpoint, read_log
 
 FIRST_CHECKPOINT = "step-000000000.pt"  # moved to its place before `best`, and that before `latest`
+MARK_NAME = ".wassergan"  # made first; the settings repeat what it says
+_MARK = re.compile(r"wassergan run ([0-9a-f]{32})\n")
+_GRID, _EVENTS = re.compile(r"step-\d{9}\.png"), "events.out.tfevents."
+_LARGEST_LOST_LOG = 2**16  # bytes of the one line that a lost start may have logged
 
 
 @dataclass(frozen=True)
@@ -26,9 +43,86 @@ class RunFolder:
     lock: Lock | None = field(default=None, compare=False)
 
     def require_own(self) -> None:
-        """Raise a WorkError if the run was locked by this process and no longer is; asked before it is written to."""
+        """Refuse if the run was locked by this process and no longer is, or if a part of it lies elsewhere by now.
+
+        Asked before it is written to.
+
+        Raises:
+            WorkError: another process took it over.
+            UserError: a part of it is a link.
+        """
         if self.lock is not None:
             self.lock.require_own()
+        self.require_here()
+
+    def require_here(self) -> None:
+        """Refuse a run of which a part is a link, or no file or folder where it should be one.
+
+        Raises:
+            UserError: with the part: nothing is read or written outside the run's own folder.
+        """
+        for folder in (self.checkpoints, self.samples, self.tensorboard, self.evaluation, self.looks):
+            if _is_a(folder, "a folder"):
+                with os.scandir(folder) as entries:
+                    for entry in entries:
+                        if not (entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)):
+                            _is_a(Path(entry.path), "a file")
+        for path in (*self._state, self.curves, self.report):
+            _is_a(path, "a file")
+
+    def require_target(self, path: Path) -> Path:
+        """Refuse a name that what is asked for cannot be written to: no regular file, or a part of a run's state.
+
+        Raises:
+            UserError: with the path.
+        """
+        require_target(path)
+        around = path.parent.resolve()
+        folder, above = RunFolder(around), RunFolder(around.parent)
+        if (folder.holds_run() and path.name in {each.name for each in folder._state}) or (
+            above.holds_run() and around in (above.checkpoints, above.tensorboard)
+        ):
+            raise UserError(f"{path} is a part of a run", mend="name another file")
+        return path
+
+    @property
+    def _state(self) -> tuple[Path, ...]:
+        """Files that a run is told by."""
+        return (self.settings, self.environment, self.log, self.metrics, self.mark, self._launch, self.path / LOCK_NAME)
+
+    @property
+    def mark(self) -> Path:
+        """Tells a folder that this library made: a random token, which the settings repeat."""
+        return self.path / MARK_NAME
+
+    def make_mark(self) -> str:
+        """Mark the folder, unless it is; the token."""
+        token = self._token()
+        if not token:
+            token = token_hex(16)
+            write_text(self.mark, f"wassergan run {token}\n")
+        return token
+
+    def _token(self) -> str:
+        if kind_of(self.mark) != "a file" or self.mark.stat().st_size > 100:
+            return ""
+        found = _MARK.fullmatch(read_text(self.mark, follow=False, errors="replace"))
+        return found[1] if found else ""
+
+    def _is_ours(self) -> bool:
+        """Whether the folder carries the mark, and its settings, if it came to those, repeat it."""
+        token = self._token()
+        if not token or self.settings.is_symlink():
+            return False
+        if not self.settings.exists():
+            return all(
+                kind_of(each) == "nothing" for each in (self.log, self.checkpoints, self.tensorboard, self.samples)
+            )
+        try:
+            settings = json.loads(read_text(self.settings, follow=False))
+        except (OSError, ValueError, RecursionError):
+            return False
+        return isinstance(settings, dict) and settings.get("mark") == token
 
     @property
     def settings(self) -> Path:
@@ -76,6 +170,11 @@ class RunFolder:
         return self.path / "evaluation"
 
     @property
+    def looks(self) -> Path:
+        """What `look` draws."""
+        return self.path / "look"
+
+    @property
     def checkpoints(self) -> Path:
         """Checkpoints."""
         return self.path / "checkpoints"
@@ -87,7 +186,9 @@ class RunFolder:
 
     def launched_by(self, launch: str) -> bool:
         """Whether this call of torchrun started the run."""
-        return self._launch.exists() and self._launch.read_text(encoding="utf-8") == launch
+        if not launch or kind_of(self._launch) != "a file" or not self._is_ours():
+            return False
+        return read_text(self._launch, follow=False, errors="replace") == launch
 
     def note_launch(self, launch: str) -> None:
         """Note the call of torchrun that starts the run; nothing to note where there is none."""
@@ -103,29 +204,49 @@ class RunFolder:
         return self.settings.exists() or self.checkpoints.exists()
 
     def holds_only_a_start(self) -> bool:
-        """Whether nothing is here but what a run leaves that was lost before its first checkpoint."""
+        """Whether nothing is here but what a run leaves that was lost before its first checkpoint, under its mark."""
         start = (self.settings, self.environment, self.log, self.samples, self.tensorboard, self.checkpoints)
-        own = {path.name for path in (*start, self._launch)} | {LOCK_NAME}
-        others = [path for path in self.path.iterdir() if path.name not in own and not is_temporary(path)]
-        reached = {path.name for path in self.checkpoints.glob("[!.]*")}
-        return not others and reached in (set(), {FIRST_CHECKPOINT}, {FIRST_CHECKPOINT, "best.pt"})
+        own = {path.name for path in (*start, self.mark, self._launch)} | {LOCK_NAME}
+        entries = list(self.path.iterdir())
+        if entries and not self._is_ours():  # the lock of this very process is no content
+            return all(path.name == LOCK_NAME and kind_of(path) == "a file" for path in entries)
+        self.require_here()
+        parts = [path for folder in (self.samples, self.tensorboard, self.checkpoints) for path in _files(folder)]
+        return (
+            all(kind_of(path) == "a file" for path in parts)
+            and all(path.name in own or is_temporary(path) for path in entries)
+            and all(_GRID.fullmatch(name) for name in _names(self.samples))
+            and all(name.startswith(_EVENTS) for name in _names(self.tensorboard))
+            and _names(self.checkpoints) in (set(), {FIRST_CHECKPOINT}, {FIRST_CHECKPOINT, "best.pt"})
+            and self._log_is_of_a_start()
+        )
+
+    def _log_is_of_a_start(self) -> bool:
+        if not self.log.exists():
+            return True
+        return self.log.stat().st_size <= _LARGEST_LOST_LOG and all(each["step"] == 0 for each in read_log(self.log))
 
     def forget_start(self) -> None:
-        """Remove what such a run left."""
+        """Remove what such a run left; there is nothing to remove in a folder without its mark."""
+        if not self._is_ours():
+            return
+        self.require_own()
         self.remove_temporaries()
-        for path in (self.log, self._launch, *self.checkpoints.glob("*"), *self.tensorboard.glob("*")):
-            path.unlink(missing_ok=True)
+        for path in (self.log, self._launch, *_files(self.checkpoints), *_files(self.tensorboard)):
+            remove(path)
 
     def remove_temporaries(self) -> None:
         """Remove what a killed process left half-written; `evaluate` and others may be writing beside the run."""
         for folder in (self.checkpoints, self.samples):
             remove_temporaries(folder)
-        remove_lost_temporaries(self.path)
+        for folder in (self.path, self.evaluation, self.looks):
+            remove_lost_temporaries(folder)
 
     def require_run(self) -> None:
-        """Raise a UserError if there is no run."""
+        """Raise a UserError if there is no run, or if a part of it is a link."""
         if not self.path.is_dir() or not self.holds_run():
             raise UserError(f"There is no run in {self.path}", mend="give the folder that `wassergan train` named")
+        self.require_here()
 
     def grid(self, step: int) -> Path:
         """The sample grid of a step."""
@@ -139,6 +260,29 @@ class RunFolder:
         """
         self.require_run()
         return checked(load_checkpoint(Checkpoints(self.checkpoints).path(which)))
+
+
+def _is_a(path: Path, wanted: str) -> bool:
+    """Whether a part of a run is there; refuse another kind of thing of its name."""
+    kind = kind_of(path)
+    if kind not in (wanted, "nothing"):
+        raise UserError(
+            f"{path} is no part of the run",
+            found=f"{kind}, where {wanted} should be",
+            mend="move it away, or put what it leads to in its place; nothing was read or written through it",
+        )
+    return kind == wanted
+
+
+def _files(folder: Path) -> list[Path]:
+    """What lies in a folder of the run, but for half-written files."""
+    if kind_of(folder) != "a folder":
+        return []
+    return [path for path in folder.iterdir() if not is_temporary(path)]
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in _files(folder)}
 
 
 def run_summary(folder: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from wassergan.damage import undamaged
 from wassergan.data.marks import DataChangedError
 from wassergan.environment import environment
 from wassergan.errors import UserError, WorkError
-from wassergan.files import write_text
+from wassergan.files import make_folder, write_text
 from wassergan.fingerprints import require_alike, require_same_data
 from wassergan.keeping import Best, Bystander, Run, keeper_of
 from wassergan.locking import Lock, held
@@ -138,6 +138,8 @@ def _locked(place: RunFolder, observer: Observer, processes: Processes) -> Itera
 def _to_be_continued(place: RunFolder, processes: Processes) -> bool:
     """Whether the folder holds this call's own run, whose processes were started anew; refuse any other content."""
     folder = place.path
+    if folder.is_dir() and place.holds_run():
+        place.require_here()
     if place.launched_by(processes.launch):
         return place.latest.exists()  # if lost before the first checkpoint: begin again
     if not folder.exists() or (folder.is_dir() and place.holds_only_a_start()):
@@ -153,15 +155,16 @@ def _to_be_continued(place: RunFolder, processes: Processes) -> bool:
 def _begin(run: Run) -> None:
     _require_room(run.place.path, run.trainer, run.settings.keep)
     run.place.forget_start()
-    run.place.samples.mkdir(parents=True, exist_ok=True)
     _note_how(run)
+    make_folder(run.place.samples)
 
 
 def _note_how(run: Run) -> None:
     """What the run is trained with from now on: settings, environment, and the call of torchrun."""
+    mark = run.place.make_mark()
     run.place.note_launch(run.trainer.processes.launch)
     write_text(run.place.environment, json.dumps(environment(), indent=2) + "\n")
-    described = asdict(run.settings) | {"notes": list(run.source.notes)}
+    described = asdict(run.settings) | {"notes": list(run.source.notes), "mark": mark}
     write_text(run.place.settings, json.dumps(described, indent=2) + "\n")
 
 
@@ -180,7 +183,7 @@ def _go_on(
             _require_something_left(run.settings, run.trainer, place.path)
         keeper = keeper_of(run, processes, observers)
     require_alike(run.settings, run.source, processes)
-    processes.from_first(lambda: _cut(run, observers))
+    processes.from_first(lambda: _cut(run, checkpoint, observers))
     return _train(run, keeper, processes, interrupted)
 
 
@@ -190,6 +193,9 @@ def _loaded(place: RunFolder, checkpoint: str, processes: Processes) -> tuple[Ma
     with undamaged("The checkpoint", ANOTHER):
         grid = place.grid(content["trainer"]["step"])
         drawn = place.report.exists() and (grid.exists() or not content["settings"]["previews"])
+        found = {"step": content["trainer"]["step"], "best_step": content["best"]["step"]}
+        if Checkpoints(place.checkpoints).best_is_lost(checkpoint, **found):
+            content = {**content, "best": asdict(Best())}
     return content, place.launched_by(processes.launch) or not drawn
 
 
@@ -215,10 +221,11 @@ def _reopened(
     return Run(settings, place, source, trainer, Best(**content["best"]), tuple(content.get("rollbacks", ())))
 
 
-def _cut(run: Run, observer: Observer) -> None:
+def _cut(run: Run, checkpoint: str, observer: Observer) -> None:
     """Drop what was logged and saved after the checkpoint that the run goes on from, and what a kill left behind."""
+    run.place.require_own()
     run.place.remove_temporaries()
-    Checkpoints(run.place.checkpoints).drop_after(run.trainer.step)
+    Checkpoints(run.place.checkpoints).go_on_from(checkpoint, step=run.trainer.step, best_step=run.best.step)
     # The tick of step 0 comes again, those of later checkpoints do not.
     later, torn = RunLog(run.place.log).cut_after(run.trainer.step or -1)
     if later:

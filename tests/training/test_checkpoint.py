@@ -188,7 +188,7 @@ def test_torch_s_own_report_of_a_full_disk_is_told_as_one(
         Path(path).write_bytes(b"half")
         raise error
 
-    monkeypatch.setattr("wassergan.training.checkpoint.torch.save", fail)
+    monkeypatch.setattr("torch.save", fail)
     with pytest.raises(
         WorkError, match="Could not write .*step-000000002.pt: (.enforce fail. write failed|No space left)"
     ):

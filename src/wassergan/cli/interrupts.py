@@ -1,4 +1,8 @@
-"""Ctrl-C and SIGTERM: the first asks a run to save and stop, the second stops at once; other work stops at once."""
+"""Signals that end a program: the first asks a run to save and stop, the second stops at once; so does other work.
+
+SIGHUP (a terminal that is closed) and what schedulers send before they kill count like SIGTERM. What the caller had
+ignored, as nohup does with SIGHUP, stays ignored.
+"""
 
 import os
 import signal
@@ -6,6 +10,16 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+_SAVING = ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")  # beside SIGINT and SIGTERM; not all systems know them
+_ENDING = (signal.SIG_DFL, signal.default_int_handler)
+_STOPPING = ("SIGQUIT", "SIGALRM", "SIGVTALRM", "SIGPROF")
+
+
+def _usual(names: tuple[str, ...]) -> list[int]:
+    """Numbers of those signals that would end this program as nobody has said otherwise."""
+    known = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    return [number for number in known if signal.getsignal(number) in _ENDING]
 
 
 @contextmanager
@@ -30,7 +44,8 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
         listening = True
         return asked
 
-    former = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM, *_usual(_SAVING)]
+    former = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield has_asked
     finally:
@@ -40,12 +55,17 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def terminating_like_ctrl_c() -> Iterator[None]:
-    """Inside, SIGTERM raises KeyboardInterrupt, so that half-written files go; does nothing off the main thread."""
+    """Inside, any signal that ends a program raises KeyboardInterrupt, so that half-written files go.
+
+    Does nothing off the main thread.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    former = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    numbers = [signal.SIGTERM, *_usual(_SAVING + _STOPPING)]
+    former = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, former)
+        for number, handler in former.items():
+            signal.signal(number, handler)

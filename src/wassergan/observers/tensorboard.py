@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.util import find_spec
+from secrets import token_hex
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,9 @@ class TensorBoardObserver(Observer):
         self._folder = folder
         # The tick of the checkpoint's own step is written already; the first to come is of a later one.
         first = trainer.step + 1 if trainer.step else 0
-        self._writer = SummaryWriter(str(folder.tensorboard), purge_step=first)
+        folder.require_own()
+        # A name that nobody can have put a link under.
+        self._writer = SummaryWriter(str(folder.tensorboard), purge_step=first, filename_suffix=f".{token_hex(8)}")
         given = {name: value for name, value in asdict(settings).items() if value is not None}
         self._writer.add_text("settings", _table(given), trainer.step)
         plain = {name: v if type(v) in (int, float) else _text(v) for name, v in given.items()}

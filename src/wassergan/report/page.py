@@ -14,12 +14,13 @@ from plotly.offline import get_plotlyjs
 from wassergan.damage import undamaged
 from wassergan.errors import UserError, printable
 from wassergan.evaluation.verdict import FAILED, UNDECIDED, tick_verdict
-from wassergan.files import write_text
+from wassergan.files import read_bytes, read_text, write_text
 from wassergan.report.charts import charts_of
 
 MOST_GRIDS, GRID_BYTES = 48, 4 * 2**20  # of the sample grids over training that the page holds
 LARGEST_GRID_BYTES = 32 * 2**20
 LARGEST_JSON_BYTES = 16 * 2**20
+_PNG = b"\x89PNG\r\n\x1a\n"
 _ARROWS = {"lower": "lower is better", "higher": "higher is better", "near_floor": "near the floor is best"}
 
 
@@ -108,7 +109,7 @@ def _json(path: Path) -> Any:
     if not path.is_file() or path.stat().st_size > LARGEST_JSON_BYTES:
         raise UserError(f"{path} is no JSON that a run writes", mend="remove it, and write it anew")
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(read_text(path, follow=False))
         if not isinstance(found, dict):
             raise ValueError(f"a {type(found).__name__}, not an object")
         return found
@@ -152,7 +153,12 @@ def _grids(folder: Path) -> list[dict[str, Any]]:
     paths = sorted(path for path in named if path.is_file() and path.stat().st_size <= LARGEST_GRID_BYTES)
     size = sum(path.stat().st_size for path in paths)
     room = min(MOST_GRIDS, len(paths), max(2, int(len(paths) * GRID_BYTES / max(1, size))))
-    return [{"step": int(path.stem.removeprefix("step-")), "picture": _embedded(path)} for path in _evenly(paths, room)]
+    found = [(path, _embedded(path)) for path in _evenly(paths, room)]
+    return [{"step": _step(path), "picture": picture} for path, picture in found if picture]
+
+
+def _step(path: Path) -> int:
+    return int(path.stem.removeprefix("step-"))
 
 
 def _evenly(paths: list[Path], count: int) -> list[Path]:
@@ -183,8 +189,12 @@ def _picture(folder: Path, name: str | None) -> str | None:
     return _embedded(path) if inside and path.exists() else None
 
 
-def _embedded(picture: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode("ascii")
+def _embedded(picture: Path) -> str | None:
+    """A picture of the run; None for a file that is none, whatever its name."""
+    content = read_bytes(picture, follow=False)
+    if not content.startswith(_PNG):
+        return None
+    return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
 
 
 def _shown(value: Any) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from wassergan.errors import UserError
-from wassergan.files import link_or_copy, replacing
+from wassergan.files import link_or_copy, make_folder, remove, replacing, require_regular, save_tensors
 from wassergan.training.archive import DamagedError, is_dense, read_archive
 
 FORMAT = "wassergan checkpoint"
@@ -26,7 +26,7 @@ def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
     """
     with replacing(path) as temporary:
         try:
-            torch.save({"format": FORMAT, "version": VERSION, **_alone(dict(content))}, temporary)
+            save_tensors(temporary, {"format": FORMAT, "version": VERSION, **_alone(dict(content))})
         except RuntimeError as error:  # torch reports a full disk this way
             raise OSError(str(error).splitlines()[0]) from error
 
@@ -57,7 +57,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         UserError: missing, truncated, damaged, foreign, or of a newer version.
     """
-    if not path.is_file():
+    if not require_regular(path).exists():
         raise UserError(f"There is no checkpoint {path}")
     mend = "use another checkpoint of the run (--checkpoint best, or a step number)"
     try:
@@ -90,22 +90,61 @@ class Checkpoints:
     def __init__(self, folder: Path, *, keep: int = 3) -> None:
         self.folder, self.keep = folder, keep
 
-    def save(self, content: Mapping[str, Any], *, step: int, best: bool) -> None:
-        """Write the numbered file, then move (`best` and) `latest` to it, then drop old numbers.
+    def save(self, content: Mapping[str, Any], *, step: int, best: bool, drop_later: bool = False) -> None:
+        """Write the numbered file, then move (`best` and) `latest` to it, then drop (later and) old numbers.
 
         A run goes on from `latest`: were that moved first, a kill between the two would leave an old `best` for good.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        numbered = self.folder / f"step-{step:09d}.pt"
+        make_folder(self.folder)
+        numbered = self._numbered_path(step)
         save_checkpoint(numbered, content)
         for name in ("best", "latest") if best else ("latest",):
             link_or_copy(numbered, self.folder / f"{name}.pt")
+        if drop_later:
+            self.drop_after(step)
         self.trim()
+
+    def go_on_from(self, which: str, *, step: int, best_step: int) -> None:
+        """Move `latest` (and `best`, if that is of a later step) back, then drop later numbers.
+
+        `latest` first: whoever is killed in between goes on from there, and drops the rest then.
+
+        Args:
+            which: the checkpoint that the run goes on from, as for `path`.
+            step: its step.
+            best_step: that of the best so far, by what it holds.
+        """
+        chosen, latest = self.path(which), self.folder / "latest.pt"
+        if not latest.exists() or not chosen.samefile(latest):
+            link_or_copy(chosen, latest)
+        former = self._numbered_path(best_step)
+        if former.exists() and self._best_is_later(step):
+            link_or_copy(former, self.folder / "best.pt")
+        self.drop_after(step)
+
+    def best_is_lost(self, which: str, *, step: int, best_step: int) -> bool:
+        """Whether `best` is of a step that is dropped, and the one before it is gone."""
+        chosen, best = self.path(which), self.folder / "best.pt"
+        if not best.exists() or best.samefile(chosen) or self._numbered_path(best_step).exists():
+            return False
+        return best.stat().st_mtime_ns > chosen.stat().st_mtime_ns and self._best_is_later(step)
+
+    def _best_is_later(self, step: int) -> bool:
+        best = self.folder / "best.pt"
+        if not best.exists():
+            return False
+        try:
+            return bool(load_checkpoint(best)["trainer"]["step"] > step)
+        except (UserError, KeyError, TypeError):  # damaged: whoever asks for it is told
+            return False
+
+    def _numbered_path(self, step: int) -> Path:
+        return self.folder / f"step-{step:09d}.pt"
 
     def trim(self) -> None:
         """Delete all numbered checkpoints but the last `keep`."""
         for old in self._numbered()[: -self.keep]:
-            old.unlink()
+            remove(old)
 
     def path(self, which: str) -> Path:
         """`latest`, `best` or a step number to a file.
@@ -126,7 +165,7 @@ class Checkpoints:
         """Delete numbered checkpoints later than a step, before a run goes on from it."""
         for path in self._numbered():
             if int(path.stem.removeprefix("step-")) > step:
-                path.unlink()
+                remove(path)
 
     def steps(self) -> list[int]:
         """The steps of the numbered checkpoints, ascending."""

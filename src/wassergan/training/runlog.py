@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wassergan.errors import WorkError
-from wassergan.files import replacing
+from wassergan.files import appending, filling, reading, replacing
 
 LONGEST_LINE_BYTES, MOST_VALUES = 2**16, 256
 MOST_TICKS = 10_000
@@ -28,7 +28,7 @@ class RunLog:
         """
         line = (json.dumps(record) + "\n").encode()
         try:
-            with self.path.open("ab", buffering=0) as file:
+            with appending(self.path) as file:
                 whole = file.tell()
                 try:
                     if file.write(line) != len(line):
@@ -53,14 +53,14 @@ class RunLog:
         if not self.path.exists():
             return 0, 0
         later = torn = 0
-        with replacing(self.path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        with replacing(self.path) as temporary, filling(temporary) as file:
             for record in _records(self.path):
                 if record is None:
                     torn += 1
                 elif record["step"] > step:
                     later += 1
                 else:
-                    file.write(json.dumps(record) + "\n")
+                    file.write((json.dumps(record) + "\n").encode())
         return later, torn
 
 
@@ -84,7 +84,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 def _records(path: Path) -> Iterator[dict[str, Any] | None]:
     """Line by line a tick, or None for a line that is none; a line that is too long is never held."""
-    with path.open("rb") as file:
+    with reading(path, follow=False) as file:
         while line := file.readline(LONGEST_LINE_BYTES):
             too_long = len(line) == LONGEST_LINE_BYTES and not line.endswith(b"\n")
             yield None if too_long else _parsed(line)
