@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from wassergan.errors import UserError
+from wassergan.files import read_text
 from wassergan.runfolder import RunFolder, run_summary
 
 # What a summary holds of runs that were not evaluated, and what is better.
@@ -56,7 +57,7 @@ def _evaluation(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads(read_text(path, follow=False))
         _ = content["protocol"]["step"], content["metrics"][0]["name"], content["verdict"]["flags"]
     except (ValueError, KeyError, IndexError, TypeError, RecursionError) as error:
         raise UserError(

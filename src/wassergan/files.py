@@ -40,7 +40,7 @@ def kind_of(path: Path, *, follow: bool = False) -> str:
     """`nothing`, `a file`, `a folder`, `a link`, `a pipe`, `a socket` or `a device`."""
     try:
         mode = (path.stat() if follow else path.lstat()).st_mode
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # a null byte in it
         return "nothing"
     return _KINDS.get(stat.S_IFMT(mode), "a file")
 
@@ -88,6 +88,11 @@ def require_regular(path: Path, *, follow: bool = True) -> Path:
     if kind not in ("a file", "nothing"):
         raise _irregular(path, kind)
     return path
+
+
+def require_readable(path: Path) -> Path:
+    """The same, but for folders, which may be read too."""
+    return path if kind_of(path, follow=True) == "a folder" else require_regular(path)
 
 
 def read_bytes(path: Path, *, follow: bool = True) -> bytes:
@@ -149,23 +154,39 @@ def require_target(path: Path) -> Path:
     return path
 
 
+def require_writable(path: Path) -> Path:
+    """The same, and where its folder lets no file be made. Returns the path.
+
+    Raises:
+        UserError: as `require_target`.
+        WorkError: no file can be made there.
+    """
+    require_target(path)
+    if not can_write(path.parent):
+        raise WorkError(f"{path.parent} cannot be written to", mend="check its permissions, or name another place")
+    return path
+
+
 def make_folder(path: Path) -> None:
     """Make a folder, and those above it, unless it is there.
 
     Raises:
         UserError: something else is.
+        WorkError: the file system refuses.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise UserError(f"{path} is no folder", found=error.strerror or "", mend="name another one") from error
+    except OSError as error:
+        raise WorkError(f"The folder {path} cannot be made", found=error.strerror or str(error)) from error
 
 
 def can_write(folder: Path) -> bool:
     """Whether files can be made in a folder, or in the one that it would be made in; tried, as no permission tells."""
-    while kind_of(folder, follow=True) == "nothing":
-        folder = folder.parent
     try:
+        while kind_of(folder, follow=True) == "nothing" and folder != folder.parent:
+            folder = folder.parent
         path = _made(folder / "probe")
     except OSError:
         return False
@@ -250,12 +271,28 @@ def save_tensors(temporary: Path, content: Any) -> None:
     torch.save(content, temporary)
 
 
-def save_array(temporary: Path, values: Any) -> None:
-    """An array as `.npy` into what `replacing` gave."""
+def save_array(file: IO[bytes], values: Any) -> None:
+    """An array as `.npy` into what `filling` gave."""
     import numpy as np
 
-    with filling(temporary) as file:
-        np.save(file, values, allow_pickle=False)
+    np.save(file, values, allow_pickle=False)
+
+
+def make_array(temporary: Path, dtype: Any, shape: tuple[int, ...]) -> None:
+    """A `.npy` of that type and shape, still without its values, into what `replacing` gave."""
+    import numpy as np
+
+    np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
+    if hasattr(os, "posix_fallocate"):  # one extent, not one for every chunk: half of the time that writing takes
+        with filling(temporary, "rb+") as file:
+            os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)
+
+
+def array_offset(temporary: Path) -> int:
+    """Where the values begin in what `make_array` made."""
+    import numpy as np
+
+    return int(np.lib.format.open_memmap(temporary, mode="r").offset)
 
 
 def link_or_copy(existing: Path, path: Path) -> None:

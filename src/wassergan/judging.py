@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,18 +21,18 @@ from wassergan.building import choose_device, open_data
 from wassergan.constraints import Share
 from wassergan.data import Source, channels_first, number_codec, random_positions
 from wassergan.data.filearray import FileArray
-from wassergan.errors import UserError
+from wassergan.errors import UserError, WorkError
 from wassergan.evaluation.channels import ChannelRow, channel_rows
 from wassergan.evaluation.features import Features, Samples, features_named
 from wassergan.evaluation.judge import LARGEST, LEAST, Populations, judge
 from wassergan.evaluation.memorisation import Memorisation, memorisation
 from wassergan.evaluation.nearest import nearest
 from wassergan.evaluation.verdict import verdict, with_channels
-from wassergan.files import replacing, write_text
+from wassergan.files import filling, make_folder, reading, replacing, save_array
 from wassergan.fingerprints import fingerprint, require_same_data
 from wassergan.judging_tables import evaluate_table
-from wassergan.keeping import write_run_report
 from wassergan.opening import sampler_of
+from wassergan.results import Results
 from wassergan.runfolder import RunFolder
 from wassergan.sampling import Sampler, without_missing, write_picture
 from wassergan.settings import EvaluateSettings, TrainSettings, absolute
@@ -49,7 +50,7 @@ class _Case:
     """A run with its data and the features that it is judged on."""
 
     settings: EvaluateSettings
-    place: RunFolder
+    results: Results
     content: dict[str, Any]
     sampler: Sampler
     source: Source
@@ -59,13 +60,20 @@ class _Case:
 
 
 def evaluate_run(
-    settings: EvaluateSettings, *, told: Told = lambda sentence: None, processes: Processes = ALONE
+    settings: EvaluateSettings,
+    *,
+    told: Told = lambda sentence: None,
+    found: Callable[[dict[str, Any]], None] = lambda result: None,
+    processes: Processes = ALONE,
 ) -> dict[str, Any]:
     """Judge the averaged generator of a run; writes `metrics.json`, for pictures a picture, and the run's page anew.
+
+    Where the folder cannot be written to, which is tried before the work, the result is given out alone.
 
     Args:
         settings: as given by the user.
         told: in a few words, what is done next; on process 0.
+        found: told the result on process 0 before it is written, so that no full disk loses it.
         processes: all call this; each draws and describes its share of the samples, process 0 judges and writes.
             Tables are judged by process 0 alone.
 
@@ -79,15 +87,18 @@ def evaluate_run(
     started = time.perf_counter()
     if processes.rank > 0:
         told = _silent
-    content = processes.from_first(lambda: RunFolder(Path(settings.run)).load(settings.checkpoint))
+    place = RunFolder(Path(settings.run))
+    content = processes.from_first(lambda: place.load(settings.checkpoint))
+    with processes.together():
+        results = Results(place, settings.out, told)
     if content["kind"] == "table":
-        return processes.from_first(lambda: evaluate_table(settings, content, told=told))
+        return processes.from_first(lambda: evaluate_table(settings, content, results, told=told, found=found))
     with processes.together():
         if settings.target is not None:
             raise UserError(
                 "A column to predict is for tables", found=f"--target {settings.target}", mend="leave it out"
             )
-        case = _open(settings, content, told, processes)
+        case = _open(settings, content, results, told, processes)
         rows = _training_positions(case.source, case.features)
     told("Features of the training samples")
     training = _cached(case, "training", case.source, rows, case.source.train)
@@ -96,7 +107,9 @@ def evaluate_run(
     told("Samples of the generator")
     generated = _generated(case, settings.count or min(LARGEST, case.source.train_count))
     return processes.from_first(
-        lambda: _judged(case, rows, training=training, heldout=heldout, generated=generated, told=told, since=started)
+        lambda: _judged(
+            case, rows, training=training, heldout=heldout, generated=generated, told=told, found=found, since=started
+        )
     )
 
 
@@ -105,7 +118,15 @@ def _silent(sentence: str) -> None:
 
 
 def _judged(
-    case: _Case, rows: Tensor, *, training: Tensor, heldout: Tensor, generated: Tensor, told: Told, since: float
+    case: _Case,
+    rows: Tensor,
+    *,
+    training: Tensor,
+    heldout: Tensor,
+    generated: Tensor,
+    told: Told,
+    found: Callable[[dict[str, Any]], None],
+    since: float,
 ) -> dict[str, Any]:
     """Judge features of all samples, and write what came out."""
     settings = case.settings
@@ -141,8 +162,8 @@ def _judged(
         "memorisation": _told(memory, rows, picture),
         "verdict": sentence.as_dict(),
     }
-    write_text(case.place.metrics, json.dumps(result, indent=1, allow_nan=False) + "\n")
-    write_run_report(case.place.path)
+    found(result)
+    case.results.keep(result)
     return result
 
 
@@ -167,8 +188,9 @@ def _channels(case: _Case) -> list[ChannelRow]:
     return channel_rows(*values, names=codec.named(shape[0]), varies=varies)
 
 
-def _open(settings: EvaluateSettings, content: dict[str, Any], told: Told, processes: Processes) -> _Case:
-    place = RunFolder(Path(settings.run))
+def _open(
+    settings: EvaluateSettings, content: dict[str, Any], results: Results, told: Told, processes: Processes
+) -> _Case:
     trained = TrainSettings.from_mapping(content["settings"])
     sampler = sampler_of(content, device=settings.device, processes=processes)
     samples = Samples(content["kind"], tuple(content["shape"]), number_codec(sampler.codec, "wassergan evaluate"))
@@ -179,7 +201,7 @@ def _open(settings: EvaluateSettings, content: dict[str, Any], told: Told, proce
     source = open_data(trained, data=data, report=told)
     require_same_data(source, content, data)
     against = _open_against(settings.against, trained, source, told) if settings.against else None
-    return _Case(settings, place, content, sampler, source, against, features, processes)
+    return _Case(settings, results, content, sampler, source, against, features, processes)
 
 
 def _open_against(data: str, trained: TrainSettings, source: Source, told: Told) -> Source:
@@ -267,7 +289,7 @@ def _cached(case: _Case, part: str, source: Source, rows: Tensor, read: Callable
         return _in_shares(case, len(rows), partial(_read, rows, read))
     key = [case.features.name, case.features.identity, part, fingerprint(source), len(rows), _codec_key(case.source)]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:20]
-    path = case.place.evaluation / f"features-{part}-{digest}.npy"
+    path = case.results.place.evaluation / f"features-{part}-{digest}.npy"
     if case.processes.from_first(path.exists):
         kept = case.processes.from_first(lambda: _kept(path, digest, len(rows)))
         if kept is not None:
@@ -279,16 +301,17 @@ def _cached(case: _Case, part: str, source: Source, rows: Tensor, read: Callable
 
 def _keep(features: Tensor, path: Path, digest: str) -> None:
     """Behind the array stands a checksum of it and of what it was computed from."""
-    path.parent.mkdir(exist_ok=True)
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.save(file, features.numpy(), allow_pickle=False)
-        file.write(_sealed(features, digest))
+    with suppress(WorkError):  # a folder that cannot be written, or is full: the next evaluation computes them again
+        make_folder(path.parent)
+        with replacing(path) as temporary, filling(temporary) as file:
+            save_array(file, features.numpy())
+            file.write(_sealed(features, digest))
 
 
 def _kept(path: Path, digest: str, count: int) -> Tensor | None:
     """The same back; None where the file is not what `_keep` wrote: then they are computed anew."""
     try:
-        with path.open("rb") as file:
+        with reading(path, follow=False) as file:
             held = FileArray.open(path)
             if held.dtype != np.float32 or held.ndim != 2 or len(held) != count:
                 return None
@@ -334,11 +357,9 @@ def _picture(case: _Case, memory: Memorisation, generated: Tensor, training: Ten
         for index in range(len(chosen))
         for sample in (drawn[index], *real[index * NEIGHBOURS_PICTURED : (index + 1) * NEIGHBOURS_PICTURED])
     ]
-    path = case.place.evaluation / "neighbours.png"
-    path.parent.mkdir(exist_ok=True)
-    codec = case.sampler.codec
-    write_picture(np.stack(lines), path, codec=codec, kind=case.sampler.kind, columns=1 + NEIGHBOURS_PICTURED)
-    return path.relative_to(case.place.path).as_posix()
+    codec, kind, columns = case.sampler.codec, case.sampler.kind, 1 + NEIGHBOURS_PICTURED
+    draw = partial(write_picture, np.stack(lines), codec=codec, kind=kind, columns=columns)
+    return case.results.picture("neighbours.png", lambda path: draw(path=path))
 
 
 def _drawn(sampler: Sampler, chosen: list[int], seed: int) -> list[Any]:

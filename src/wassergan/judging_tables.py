@@ -1,10 +1,8 @@
 """From a run on a table to a judgement of its generator: metrics beside two anchors, near copies, pictures, verdict."""
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,12 +32,10 @@ from wassergan.evaluation.tables import (
     telling_pairs,
 )
 from wassergan.evaluation.verdict import verdict
-from wassergan.files import write_text
 from wassergan.fingerprints import require_same_data
-from wassergan.keeping import write_run_report
 from wassergan.opening import sampler_of
 from wassergan.plots import PairColumn, save_figure, table_figure, table_pairs_figure
-from wassergan.runfolder import RunFolder
+from wassergan.results import Results
 from wassergan.sampling import Sampler
 from wassergan.settings import EvaluateSettings, TrainSettings, absolute
 
@@ -60,19 +56,28 @@ class _Opened:
     """A run with its data."""
 
     settings: EvaluateSettings
-    place: RunFolder
+    results: Results
     content: dict[str, Any]
     sampler: Sampler
     source: Source
     codec: TableCodec
 
 
-def evaluate_table(settings: EvaluateSettings, content: dict[str, Any], *, told: Told) -> dict[str, Any]:
+def evaluate_table(
+    settings: EvaluateSettings,
+    content: dict[str, Any],
+    results: Results,
+    *,
+    told: Told,
+    found: Callable[[dict[str, Any]], None] = lambda result: None,
+) -> dict[str, Any]:
     """Judge the averaged generator of a run on a table; writes `metrics.json`, pictures, and the run's page anew.
 
     Args:
         settings: as given by the user.
         content: of the checkpoint.
+        results: where to keep what is found.
+        found: told the result before it is written.
         told: in a few words, what is done next.
 
     Returns:
@@ -83,7 +88,7 @@ def evaluate_table(settings: EvaluateSettings, content: dict[str, Any], *, told:
         WorkError: a file could not be written.
     """
     started = time.perf_counter()
-    opened = _open(settings, content, told)
+    opened = _open(settings, content, results, told)
     told("Rows of the generator")
     case = _case(opened, told)
     judgement = judge_table(case, seed=settings.seed, told=told)
@@ -102,12 +107,12 @@ def evaluate_table(settings: EvaluateSettings, content: dict[str, Any], *, told:
         "memorisation": _memory(memory, judgement, positions),
         "verdict": _verdict(judgement, memory, case.target),
     }
-    write_text(opened.place.metrics, json.dumps(result, indent=1, allow_nan=False) + "\n")
-    write_run_report(opened.place.path)
+    found(result)
+    results.keep(result)
     return result
 
 
-def _open(settings: EvaluateSettings, content: dict[str, Any], told: Told) -> _Opened:
+def _open(settings: EvaluateSettings, content: dict[str, Any], results: Results, told: Told) -> _Opened:
     if settings.features != EvaluateSettings().features:
         raise UserError(
             "Tables are judged on their own columns", found=f"--features {settings.features}", mend="leave it out"
@@ -120,7 +125,7 @@ def _open(settings: EvaluateSettings, content: dict[str, Any], told: Told) -> _O
     require_same_data(source, content, data)
     sampler = sampler_of(content, device=settings.device)
     assert isinstance(sampler.codec, TableCodec)
-    return _Opened(settings, RunFolder(Path(settings.run)), content, sampler, source, sampler.codec)
+    return _Opened(settings, results, content, sampler, source, sampler.codec)
 
 
 def _case(opened: _Opened, told: Told) -> Case:
@@ -202,9 +207,7 @@ def _marginals(opened: _Opened, case: Case) -> str:
 
 
 def _pairs(opened: _Opened, case: Case, judgement: Judgement, pairs: list[tuple[int, int]]) -> list[dict[str, Any]]:
-    """Each pair with its association and its picture; those of an earlier evaluation go."""
-    for path in opened.place.evaluation.glob("pair-*.png"):
-        path.unlink()
+    """Each pair with its association and its picture."""
     columns = [PairColumn(column.name, column.levels) for column in case.columns]
     found = []
     for number, (i, j) in enumerate(pairs, 1):
@@ -220,11 +223,8 @@ def _pairs(opened: _Opened, case: Case, judgement: Judgement, pairs: list[tuple[
 
 
 def _written(opened: _Opened, figure: Any, name: str) -> str:
-    """Write a figure into the run folder; its path there."""
-    path = opened.place.evaluation / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_figure(figure, path)
-    return path.relative_to(opened.place.path).as_posix()
+    """Have a figure drawn into the folder of the results; its path there."""
+    return opened.results.picture(name, lambda path: save_figure(figure, path))
 
 
 def _memory(memory: Memorisation, judgement: Judgement, positions: Tensor) -> dict[str, Any]:

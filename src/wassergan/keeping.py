@@ -241,15 +241,20 @@ def keeper_of(run: Run, processes: Processes, observers: Observers) -> Bystander
     return _Keeper(run, observers)
 
 
-def write_run_report(folder: Path, path: Path | None = None) -> Path:
+def write_run_report(folder: Path, path: Path | None = None, *, evaluated: Path | None = None) -> Path:
     """Write the page of a run, `report.html` in its folder unless told otherwise; returns where.
+
+    Args:
+        folder: of the run.
+        path: the HTML file.
+        evaluated: the folder with what an evaluation found; the run's own unless given.
 
     Raises:
         UserError: there is no run, or no tick yet.
     """
     place = RunFolder(folder)
-    path = path or place.report
-    write_report(run_summary(folder), read_log(place.log), folder, path)
+    path = place.require_target(path or place.report)
+    write_report(run_summary(folder), read_log(place.log), folder, path, evaluated=evaluated)
     return path
 
 

@@ -17,6 +17,7 @@ from wassergan.data import Codec, Source, TableCodec
 from wassergan.errors import UserError
 from wassergan.evaluation.tables import Bins, associations, columns_of, telling_pairs
 from wassergan.evaluation.tables.pairs import MOST_COLUMNS
+from wassergan.files import make_folder, require_writable
 from wassergan.fingerprints import was_trained_on
 from wassergan.opening import sampler_of
 from wassergan.plots import (
@@ -84,9 +85,11 @@ def look_at(
         WorkError: the file system refuses.
     """
     content = RunFolder(folder).load(checkpoint)
+    RunFolder(folder).require_folder(out)
     sampler = sampler_of(content, device=device)
     source = None if sampler.kind == "image" else _source(content, data, report)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
+    require_writable(out / "pairs.png")
     if isinstance(sampler.codec, TableCodec):
         return _draw_table(sampler.draw(count, seed=seed), sampler.codec, source, out)
     files = []

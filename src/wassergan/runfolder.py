@@ -85,6 +85,20 @@ class RunFolder:
             raise UserError(f"{path} is a part of a run", mend="name another file")
         return path
 
+    def require_folder(self, folder: Path) -> Path:
+        """Refuse a folder that holds the state of a run, or that is none.
+
+        Raises:
+            UserError: with the folder.
+        """
+        if kind_of(folder, follow=True) not in ("a folder", "nothing"):
+            raise UserError(f"{folder} is no folder", found=kind_of(folder, follow=True), mend="name another one")
+        around = folder.resolve()
+        above = RunFolder(around.parent)
+        if above.holds_run() and around in (above.checkpoints, above.tensorboard, above.samples, above.evaluation):
+            raise UserError(f"{folder} is a part of a run", mend="name another folder")
+        return folder
+
     @property
     def _state(self) -> tuple[Path, ...]:
         """Files that a run is told by."""

@@ -1,6 +1,5 @@
 """From a trained generator to samples on disk in the user's units, as array, grid, pictures or table."""
 
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -28,7 +27,7 @@ from wassergan.data import (
     write_table,
 )
 from wassergan.errors import UserError, WorkError
-from wassergan.files import replacing
+from wassergan.files import array_offset, filling, make_array, make_folder, replacing, require_target, require_writable
 from wassergan.plots import (
     Channel,
     panels,
@@ -206,7 +205,8 @@ def _prepare(path: Path, count: int, kind: str) -> None:
         what = "Rows of a table" if kind == "table" else "Samples"
         raise UserError(f"{what} are written as {wanted}", found=f"'{path.name}'", mend="choose one of those suffixes")
     if kind == "table" and path.suffix != ".png":
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
+        require_writable(path)
         return
     if path.suffix not in (".npy", ".png", ""):
         raise UserError(
@@ -226,7 +226,10 @@ def _prepare(path: Path, count: int, kind: str) -> None:
         raise UserError(f"{path} is a file", mend="name a new folder, or a file that ends in .npy or .png")
     if path.suffix == "" and path.is_dir() and any(path.iterdir()):
         raise UserError(f"The folder {path} is not empty", mend="name a new one")
-    (path.parent if path.suffix else path).mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent if path.suffix else path)
+    require_writable(path if path.suffix else path / "0.png")
+    if path.suffix in (".npy", "") and kind != "table":
+        require_target(conditions_path(path))
 
 
 def write_picture(
@@ -311,9 +314,9 @@ def _write_array(
         chunks = _placed(sampler, count, seed, processes)
         first = next(chunks, None)  # process 0 always has one: it makes the file in its likeness
         processes.from_first(lambda: _make_array(temporary, count, first))
-        offset: int = np.lib.format.open_memmap(temporary, mode="r").offset
+        offset = array_offset(temporary)
         # Written, not mapped: every page of a mapping costs a fault, and counts as this process's memory.
-        with temporary.open("rb+") as file:
+        with filling(temporary, "rb+") as file:
             for start, chunk in chain([first] if first else [], chunks):
                 file.seek(offset + start * chunk[0].nbytes)
                 file.write(np.ascontiguousarray(chunk).data)
@@ -331,10 +334,7 @@ def _make_array(path: Path, count: int, first: tuple[int, NDArray[Any]] | None) 
     assert first is not None
     shape, dtype = (count, *first[1].shape[1:]), first[1].dtype
     _require_room(path.parent, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize)
-    np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
-    if hasattr(os, "posix_fallocate"):  # one extent, not one for every chunk: half of the time that writing takes
-        with path.open("rb+") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    make_array(path, dtype, shape)
 
 
 @contextmanager

@@ -503,9 +503,16 @@ class SampleSettings:
     out: str | None = setting(
         None,
         "samples.png (tables: samples.csv) in the run folder unless given; .npy: array in the data's own units; "
-        ".png: one grid; no suffix: a folder of pictures; tables: .csv, .csv.gz, .parquet or .feather.",
+        ".png: one grid; no suffix: a folder of pictures; tables: .csv, .csv.gz, .parquet or .feather; "
+        "-: standard output.",
         group="Sampling",
-        values="FILE|FOLDER",
+        values="FILE|FOLDER|-",
+    )
+    format: str | None = setting(
+        None,
+        "Of standard output: csv, csv.gz, tsv or tsv.gz of tables, npy of all else; the first unless given.",
+        group="Sampling",
+        values="csv|csv.gz|tsv|tsv.gz|npy",
     )
     count: int | None = setting(
         None, "How many samples; as many as --given-rows holds, else 64.", parse=positive_int, group="Sampling"
@@ -570,6 +577,12 @@ class EvaluateSettings:
     checkpoint: str = setting("latest", "Which weights.", group="Evaluation", values="latest|best|STEP")
     data: str | None = setting(
         None, "Where the run's data lie now, if they were moved.", group="Evaluation", values="DATA"
+    )
+    out: str | None = setting(
+        None,
+        "Where metrics.json, pictures and page are written; into the run folder unless given.",
+        group="Evaluation",
+        values="FOLDER",
     )
     seed: int = setting(0, "Of the samples, directions, folds and subsamples.", parse=whole_number, group="Evaluation")
     device: str = setting("auto", "Where to draw and describe.", group="Evaluation", values="auto|cpu|cuda|cuda:N")

@@ -36,6 +36,8 @@ def compare(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     from wassergan.cli.tables import comparison_table
     from wassergan.comparison import compare_runs
 
+    if out is not None:
+        _require_target(runs[0], out)
     result = compare_runs(runs)
     for warning in result["warnings"]:
         echo(f"Warning: {warning}", err=True)
@@ -45,14 +47,24 @@ def compare(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     echo(json.dumps(result) if as_json else text)
 
 
+def _require_target(run: Path, out: Path) -> None:
+    from wassergan.files import require_writable
+    from wassergan.runfolder import RunFolder
+
+    place, picture = RunFolder(run), out if out.suffix else out / "curves.png"
+    place.require_folder(picture.parent)
+    place.require_target(out if out.suffix or str(out) == "-" else picture)
+    require_writable(picture)
+
+
 def _write(result: dict[str, object], text: str, runs: tuple[Path, ...], out: Path) -> None:
-    from wassergan.files import write_text
+    from wassergan.files import make_folder, write_text
     from wassergan.plots import overlaid_figure, save_figure
     from wassergan.runfolder import RunFolder
     from wassergan.training import read_log
 
     picture = out if out.suffix else out / "curves.png"
-    picture.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(picture.parent)
     save_figure(overlaid_figure({str(run): read_log(RunFolder(run).log) for run in runs}), picture)
     if not out.suffix:
         write_text(out / "comparison.txt", text + "\n")

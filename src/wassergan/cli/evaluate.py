@@ -1,6 +1,7 @@
 """`wassergan evaluate`."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ def evaluate(run: Path, as_json: bool, **flags: Any) -> None:
       wassergan evaluate runs/fashion --against t10k-images-idx3-ubyte.gz --json
       wassergan evaluate runs/photos --features inception
       torchrun --nproc-per-node 2 -m wassergan evaluate runs/photos
+      wassergan evaluate /archive/run --out judged/
       wassergan evaluate runs/people --target income --against people_2021.csv
 
     Every metric stands beside its floor: what as many training samples score against the same held-out ones. Tables
@@ -35,13 +37,19 @@ def evaluate(run: Path, as_json: bool, **flags: Any) -> None:
     from wassergan.judging import evaluate_run
     from wassergan.training import open_processes
 
+    started = int(time.time())
     settings = EvaluateSettings(run=str(run), **given(flags))
     with open_processes() as processes:
-        result = evaluate_run(settings, told=_say, processes=processes)
-    if processes.rank > 0:
-        return
-    echo(json.dumps(result) if as_json else evaluation_table(result))
-    _say(f"Wrote {run / 'metrics.json'}")
+        # Before anything is written, so that no full disk loses it.
+        evaluate_run(
+            settings,
+            told=_say,
+            found=lambda result: echo(json.dumps(result) if as_json else evaluation_table(result)),
+            processes=processes,
+        )
+    written = Path(settings.out or run) / "metrics.json"
+    if processes.rank == 0 and written.exists() and written.stat().st_mtime >= started:
+        _say(f"Wrote {written}")
 
 
 def _say(sentence: str) -> None:

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
       wassergan sample runs/people --count 10000 --out people.csv
       wassergan sample runs/people --count 1000 --out some.csv --given sex=Female age=40
       wassergan sample runs/people --given-rows wanted.csv --out made.csv
+      wassergan sample runs/people --count 100000 --out - | gzip > people.csv.gz
       wassergan sample runs/photos --count 500 --out pictures/ --seed 7
       torchrun --nproc-per-node 4 -m wassergan sample runs/photos --count 1000000 --out photos.npy
     """
@@ -38,6 +40,7 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
     from tqdm import tqdm
 
     from wassergan.opening import open_sampler
+    from wassergan.piping import pipe_samples, piped_format
     from wassergan.sampling import write_samples
     from wassergan.training import open_processes
 
@@ -49,25 +52,50 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
             wanted = _wanted(settings)
             sampler = sampler.under(wanted)
         count = settings.count or (max(map(len, wanted.values())) if settings.given_rows else USUAL_COUNT)
+        piped = settings.out == "-"
+        with processes.together():
+            form = piped_format(settings.format, sampler.kind) if piped else ""
+            if settings.format and not piped:
+                raise UserError(
+                    "--format is for standard output", found=settings.format, mend="name a file, or --out -"
+                )
+            if piped and as_json:
+                raise UserError("Samples and JSON both go to standard output", mend="leave out --json, or name a file")
         out = (
             Path(settings.out) if settings.out else run / ("samples.csv" if sampler.kind == "table" else "samples.png")
         )
+        if not piped:
+            processes.from_first(lambda: _require_target(run, out))
         with tqdm(total=count, unit="sample", file=sys.stderr, disable=silent) as bar:
-            write_samples(
+            drawn = partial(
+                write_samples if not piped else pipe_samples,
                 sampler,
-                out,
                 count=count,
                 seed=settings.seed,
                 progress=lambda done: bar.update(done - bar.n) and None,
-                processes=processes,
             )
+            if piped:
+                processes.from_first(lambda: drawn(form=form))
+            else:
+                drawn(path=out, processes=processes)
     if processes.rank > 0:
+        return
+    if piped:
+        echo(f"Wrote {count} samples to standard output", err=True)
         return
     if as_json:
         seconds = round(time.perf_counter() - started, 3)
         echo(json.dumps({"out": str(out), "count": count, "seed": settings.seed, "seconds": seconds}))
     else:
         echo(f"Wrote {count} samples to {out}")
+
+
+def _require_target(run: Path, out: Path) -> None:
+    from wassergan.runfolder import RunFolder
+
+    RunFolder(run).require_folder(out.parent)
+    if out.suffix:
+        RunFolder(run).require_target(out)
 
 
 def _wanted(settings: SampleSettings) -> dict[str, list[Any]]:

@@ -47,6 +47,7 @@ from wassergan.data.tables import (
 )
 from wassergan.data.tree import entries_besides
 from wassergan.errors import UserError
+from wassergan.files import require_readable, require_regular
 
 KINDS = (
     "'digits', a folder or .tar shards of pictures, or a .npy, .npz, IDX, CSV, Excel, Parquet, Arrow or Feather file"
@@ -174,6 +175,8 @@ def open_source(
         report=noted,
         split=split,
     )
+    if isinstance(data, str | Path):
+        require_readable(Path(data))
     source = opening.frame(data) if is_frame(data) else opening.array(data) if _is_array(data) else opening.path(data)
     if isinstance(source.codec, Codec) and isinstance(data, str | Path | Tensor | np.ndarray):
         source.round_trip = round_trip(source)
@@ -354,6 +357,7 @@ def read_conditions(path: str | Path) -> dict[str, list[Any]]:
     path = Path(path)
     if not path.exists():
         raise UserError(f"There is no {path}", mend="give a table of conditions")
+    require_regular(path)
     if is_csv(path):
         return read_wanted(read_csv(path))
     if is_excel(path):
@@ -418,6 +422,7 @@ def _files(data: str, report: Callable[[str], None] = lambda sentence: None) -> 
     for each in files:
         if not each.exists():
             raise UserError(f"There is no {each}", mend=f"give {KINDS}")
+        require_readable(each)
     return files
 
 

@@ -31,6 +31,7 @@ from wassergan.data.tables import (
     read_frame,
 )
 from wassergan.errors import UserError, unknown_name
+from wassergan.files import require_regular
 
 LABEL = "label"
 KINDS = (".npy", ".csv", ".json", ".jsonl", ".parquet", ".feather", ".arrow", "IDX")
@@ -221,6 +222,7 @@ def _told(labels: Any) -> RawTable:
     path = Path(labels)
     if not path.exists():
         raise UserError(f"There is no {path}", mend="give a file of labels")
+    require_regular(path)
     if is_csv(path):
         return read_csv(path)
     if is_columnar(path):

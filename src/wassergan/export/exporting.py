@@ -12,7 +12,7 @@ from wassergan.data import TableCodec
 from wassergan.errors import UserError, unknown_name
 from wassergan.export.description import VERSION, codec_of, describe
 from wassergan.export.formats import FORMATS, KEY, folded
-from wassergan.files import replacing
+from wassergan.files import make_folder, replacing, require_regular, require_writable
 from wassergan.networks import DrawingGenerator
 from wassergan.opening import sampler_of
 from wassergan.runfolder import RunFolder
@@ -58,10 +58,13 @@ def export_run(folder: Path, path: Path, *, format_name: str | None = None, chec
     """
     chosen = FORMATS[chosen_format(format_name, path)]
     chosen.require_packages()
+    RunFolder(folder).require_folder(path.parent)
+    RunFolder(folder).require_target(path)
+    require_writable(path)
     content = RunFolder(folder).load(checkpoint)
     sampler = sampler_of(content, device="cpu")
     description = json.dumps(describe(content, sampler))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with replacing(path) as temporary:
         chosen.write(folded(sampler.generator), temporary, latent_dim=sampler.latent_dim, description=description)
     step: int = content["trainer"]["step"]
@@ -78,7 +81,7 @@ def open_export(path: Path) -> Sampler:
     from safetensors import SafetensorError, safe_open
     from safetensors.torch import load_file
 
-    if not path.is_file():
+    if not require_regular(path).exists():
         raise UserError(f"There is no file {path}")
     try:
         with safe_open(path, framework="pt") as file:

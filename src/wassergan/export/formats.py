@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrize
 
 from wassergan.errors import UserError
+from wassergan.files import fill
 from wassergan.networks import DrawingGenerator
 
 KEY = "wassergan"  # where the description stands, in every format
@@ -79,7 +80,7 @@ def write_safetensors(generator: nn.Module, path: Path, *, latent_dim: int, desc
     from safetensors.torch import save
 
     weights = {name: value.detach().clone().contiguous() for name, value in generator.state_dict().items()}
-    path.write_bytes(save(weights, metadata={"format": "pt", KEY: description}))
+    fill(path, save(weights, metadata={"format": "pt", KEY: description}))
 
 
 def write_pt2(generator: nn.Module, path: Path, *, latent_dim: int, description: str) -> None:

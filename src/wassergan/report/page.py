@@ -24,7 +24,14 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _ARROWS = {"lower": "lower is better", "higher": "higher is better", "near_floor": "near the floor is best"}
 
 
-def write_report(summary: Mapping[str, Any], log: Sequence[dict[str, Any]], folder: Path, path: Path) -> None:
+def write_report(
+    summary: Mapping[str, Any],
+    log: Sequence[dict[str, Any]],
+    folder: Path,
+    path: Path,
+    *,
+    evaluated: Path | None = None,
+) -> None:
     """Write the page of a run.
 
     Args:
@@ -32,6 +39,7 @@ def write_report(summary: Mapping[str, Any], log: Sequence[dict[str, Any]], fold
         log: its ticks.
         folder: of the run, with `samples/` and, if there are any, `metrics.json` and `environment.json`.
         path: the HTML file.
+        evaluated: the folder with `metrics.json` and its pictures; the run's own unless given.
 
     Raises:
         UserError: the run has no tick yet, or a JSON file in it is damaged.
@@ -41,14 +49,14 @@ def write_report(summary: Mapping[str, Any], log: Sequence[dict[str, Any]], fold
         raise UserError(f"The run {folder} has no tick to report", mend="train it for some steps first")
     with undamaged(f"The run {folder}", "remove the damaged file of log.jsonl, metrics.json and environment.json"):
         try:
-            page = _page(summary, log, folder)
+            page = _page(summary, log, folder, evaluated or folder)
         except jinja2.TemplateError as error:
             raise ValueError(str(error)) from error
     write_text(path, page)
 
 
-def _page(summary: Mapping[str, Any], log: Sequence[dict[str, Any]], folder: Path) -> str:
-    metrics = _json(folder / "metrics.json")
+def _page(summary: Mapping[str, Any], log: Sequence[dict[str, Any]], folder: Path, evaluated: Path) -> str:
+    metrics = _json(evaluated / "metrics.json")
     charts = charts_of(log)
     return _template().render(
         summary=summary,
@@ -60,10 +68,10 @@ def _page(summary: Mapping[str, Any], log: Sequence[dict[str, Any]], folder: Pat
         charts=charts,
         charts_json=[chart.to_dict() for chart in charts],
         metrics=metrics,
-        copies=_copies(metrics, folder),
+        copies=_copies(metrics, evaluated),
         of_table=bool(metrics) and metrics["protocol"].get("kind") == "table",
-        marginals=_picture(folder, (metrics or {}).get("pictures", {}).get("marginals")),
-        pairs=_pairs(metrics, folder),
+        marginals=_picture(evaluated, (metrics or {}).get("pictures", {}).get("marginals")),
+        pairs=_pairs(metrics, evaluated),
         arrows=_ARROWS,
         shown=_shown,
         plotly=get_plotlyjs(),

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from wassergan.data.tables.codec import ColumnCodec, TableCodec
 from wassergan.data.tables.csv_writing import CsvWriter
 from wassergan.data.tables.identifiers.identifier import Identifier, IdentifierStream
 from wassergan.errors import UserError
+from wassergan.files import filling
 
 Rows = NDArray[np.float64]
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".feather", ".arrow")
@@ -29,23 +30,26 @@ def table_suffix(path: Path) -> str:
 
 
 def write_table(
-    codec: TableCodec, chunks: Iterable[Rows], path: Path, *, like: Path | None = None, seed: int = 0
+    codec: TableCodec, chunks: Iterable[Rows], path: Path | IO[bytes], *, like: Path | None = None, seed: int = 0
 ) -> None:
     """Write rows, (n, columns) each chunk, to a file of one of the `SUFFIXES`.
 
     Args:
         codec: says what the rows mean and how they are written.
         chunks: at least one.
-        path: where to write.
+        path: where to write; of text formats an open file, too.
         like: whose suffix names the format; `path` itself unless given.
         seed: of the identifiers.
 
     Raises:
         UserError: pyarrow is missing.
     """
-    suffix = table_suffix(like or path)
+    named = like or path
+    assert isinstance(named, Path)
+    suffix = table_suffix(named)
     assert suffix
     if suffix in (".parquet", ".feather", ".arrow"):
+        assert isinstance(path, Path)
         _write_arrow(codec, chunks, path, suffix, seed)
         return
     delimiter = "\t" if suffix.startswith(".tsv") else codec.dialect.get("delimiter", ",")
@@ -65,9 +69,9 @@ def write_table(
 
 
 @contextmanager
-def _text(path: Path, encoding: str, *, compressed: bool) -> Iterator[io.TextIOBase]:
+def _text(path: Path | IO[bytes], encoding: str, *, compressed: bool) -> Iterator[io.TextIOBase]:
     with ExitStack() as stack:
-        raw: Any = stack.enter_context(path.open("wb"))
+        raw: Any = stack.enter_context(filling(path)) if isinstance(path, Path) else path
         if compressed:  # no name and no time inside: equal rows give equal files
             raw = stack.enter_context(gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6))
         yield stack.enter_context(io.TextIOWrapper(raw, encoding=encoding, newline=""))

@@ -1,0 +1,81 @@
+"""Where an evaluation keeps what it finds: checked before the work, written after its result was given out."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from wassergan.errors import UserError, WorkError
+from wassergan.files import can_write, make_folder, read_text, remove, write_text
+from wassergan.keeping import write_run_report
+from wassergan.runfolder import RunFolder
+
+_PAIR = re.compile(r"evaluation/pair-\d+\.png")
+
+
+class Results:
+    """Keeps the result of an evaluation in its run's folder, or in another one.
+
+    Args:
+        run: that is judged.
+        out: the folder that is written to; the run's own unless given.
+        told: that the run's folder cannot be written to, and the result is given out alone.
+
+    Raises:
+        UserError: `out` is no folder, or that of another run.
+        WorkError: it cannot be written to.
+    """
+
+    def __init__(self, run: RunFolder, out: str | None, told: Callable[[str], None]) -> None:
+        self._run, self.place = run, RunFolder(Path(out)) if out else run
+        self._pictures: list[tuple[Path, Callable[[Path], object]]] = []
+        if out:
+            self._prepare()
+        folders = (self.place.path, self.place.evaluation)
+        self.kept = all(can_write(folder) for folder in folders)
+        if not self.kept and out:
+            raise WorkError(f"{out} cannot be written to", mend="check its permissions, or name another --out")
+        if not self.kept:
+            told(f"{run.path} cannot be written to: the result is printed alone; --out FOLDER keeps it.")
+
+    def _prepare(self) -> None:
+        place = self.place
+        if str(place.path) == "-":
+            raise UserError("Results are written into a folder", found="-", mend="--json prints them")
+        make_folder(place.path)
+        if place.holds_run() and not place.path.samefile(self._run.path):
+            raise UserError(f"{place.path} holds another run", mend="name another folder with --out")
+        place.require_here()
+
+    def picture(self, name: str, draw: Callable[[Path], object]) -> str:
+        """Note a picture that is to be drawn; its path below the folder."""
+        path = self.place.evaluation / name
+        self._pictures.append((path, draw))
+        return path.relative_to(self.place.path).as_posix()
+
+    def keep(self, result: dict[str, Any]) -> None:
+        """Write the pictures, then what `metrics.json` holds, then the run's page.
+
+        Raises:
+            WorkError: the file system refuses.
+        """
+        if not self.kept:
+            return
+        former = self._former_pairs()
+        self.place.require_here()
+        for path, draw in self._pictures:
+            make_folder(path.parent)
+            draw(path)
+        write_text(self.place.metrics, json.dumps(result, indent=1, allow_nan=False) + "\n")
+        for name in former - {str(pair["picture"]) for pair in result.get("pairs", ())}:
+            remove(self.place.path / name)
+        write_run_report(self._run.path, self.place.report, evaluated=self.place.path)
+
+    def _former_pairs(self) -> set[str]:
+        """Pictures of pairs that an earlier evaluation drew, as it says itself."""
+        try:
+            pairs = json.loads(read_text(self.place.metrics, follow=False))["pairs"]
+            return {pair["picture"] for pair in pairs if _PAIR.fullmatch(pair["picture"])}
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, UserError):
+            return set()
