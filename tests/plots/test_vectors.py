@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from wassergan.plots import marginals_figure, pairs_figure
+from wassergan.plots import marginals_figure, pairs_figure, vector_figure
 
 
 def rows(count: int, features: int, *, seed: int = 0) -> np.ndarray:
@@ -71,3 +71,17 @@ def test_real_pairs_lie_below_the_diagonal_and_generated_ones_above_over_the_sam
     wide, narrow = np.diff(grid[1, 1].get_xlim()), np.diff(grid[0, 0].get_xlim())
     assert wide > 3 * narrow
     assert len(pairs_figure(rows(30, 9), None, names="abcdefghi").axes) == 36
+
+
+@pytest.mark.parametrize("value", [0.0, 3.0, -2.5, 1e17, 1e-300])
+def test_values_that_are_all_alike_have_a_density(value: float) -> None:
+    alike = np.full((30, 3), value)
+    figures = (
+        vector_figure(alike, None, names="abc"),
+        vector_figure(alike, alike, names="abc"),
+        marginals_figure(alike, alike, names="abc"),
+    )
+    for figure in figures:
+        for axes in figure.axes[:3]:
+            heights = [bar.get_height() for bars in axes.containers for bar in bars]
+            assert heights and np.isfinite(heights).all() and max(heights) > 0

@@ -52,7 +52,7 @@ def vector_figure(
             continue
         values = samples[:, index] if real is None else np.concatenate([samples[:, index], real[:, index]])
         values = there(values)
-        bins = np.linspace(values.min(), values.max(), 41) if values.size else np.linspace(0, 1, 41)
+        bins = _edges(values.min(), values.max(), 40) if values.size else np.linspace(0, 1, 41)
         if real is not None:
             _histogram(axes, real[:, index], bins, color=REAL, alpha=0.5, label="real")
         _histogram(axes, samples[:, index], bins, color=GENERATED, alpha=0.5, label="generated")
@@ -179,4 +179,13 @@ def _bins(values: Rows) -> list[float]:
     values = there(values)
     if (values == np.rint(values)).all() and high - low < BINS:
         return [edge - 0.5 for edge in range(math.floor(low), math.ceil(high) + 2)]
-    return [float(edge) for edge in np.linspace(low, high, BINS + 1)]
+    return [float(edge) for edge in _edges(low, high, BINS)]
+
+
+def _edges(low: float, high: float, bins: int) -> Rows:
+    """Even edges, with room around values that are all alike: a bin without a width has no density."""
+    edges = np.linspace(low, high, bins + 1)
+    if (np.diff(edges) > 0).all():
+        return edges
+    room = max(0.5, 1e-3 * max(abs(low), abs(high)))
+    return np.linspace(low - room, high + room, bins + 1)
