@@ -474,6 +474,8 @@ def _run_files() -> tuple[bytes, ...]:
     train_run(tiny, FOLDER / "run")
     latest = FOLDER / "run" / "checkpoints" / "latest.pt"
     content = load_checkpoint(latest)
+    content["settings"]["data"] = "points.npy"
+    save_checkpoint(latest, content)
     kept = {key: content[key] for key in ("settings", "shape", "kind", "codec", "conditions")}
     save_checkpoint(
         FOLDER / "part.pt", kept | {"trainer": {key: content["trainer"][key] for key in ("average", "critic")}}

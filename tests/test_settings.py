@@ -1,8 +1,10 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,3 +90,49 @@ def test_every_setting_has_a_help_text_and_a_group() -> None:
         if each.name != "data":
             assert each.metadata["text"], each.name
             assert each.metadata["group"] in ("Recipe", "Run", "Data")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"steps": np.int64(7), "critic_rate": np.float32(0.5), "data": Path("a.npy")},
+        {"generator_widths": [np.int32(3), 4], "size": (5, 6), "budget": 1e-5, "clip": 1},
+        {"condition": ["a,b", "c"], "channels": ("a,b", "c"), "missing": (-9999, 1e20), "seed": 2**63 - 1},
+        {},
+    ],
+    ids=["numpy", "lists", "texts", "none"],
+)
+def test_settings_in_python_become_plain_types_that_a_file_gives_back(values: dict[str, Any]) -> None:
+    once = TrainSettings(**values).checked()
+    plain = json.loads(json.dumps(asdict(once)))
+    again = TrainSettings.from_mapping(plain)
+    assert again == once and asdict(again) == asdict(once)
+    for name, value in values.items():
+        found = getattr(once, name)
+        assert found == (tuple(value) if isinstance(value, list) else str(value) if isinstance(value, Path) else value)
+        assert type(found) in (int, float, str, tuple)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"steps": 0}, {"steps": True}, {"steps": "3"}, {"steps": 2.5}, {"critic_steps": -3}, {"seed": 2**80},
+        {"seed": -1},
+        {"clip": float("nan")}, {"generator_rate": float("inf")}, {"previews": 1}, {"previews": "yes"}, {"data": 3},
+        {"generator_widths": (0,)}, {"generator_widths": (8,) * 1001}, {"generator_widths": 8.5}, {"condition": "a"},
+        {"condition": (3,)}, {"network": b"mlp"}, {"heldout": 1}, {"budget": -1.0}, {"keep": 10**5000},
+        {"threads": [1, 2]},
+    ],
+    ids=lambda values: f"{values}"[:40] if "keep" not in values else "keep",
+)  # fmt: skip
+def test_settings_that_no_flag_would_take_are_refused_by_name(values: dict[str, Any]) -> None:
+    (name,) = values
+    with pytest.raises(UserError, match=f"^{name}: "):
+        TrainSettings(**values).checked()
+
+
+@pytest.mark.parametrize("parse", [positive_int, whole_number, positive_float, parse_widths, parse_size, parse_budget])
+def test_numbers_of_thousands_of_digits_are_refused_in_a_short_sentence(parse: Callable[[str], Any]) -> None:
+    with pytest.raises(UserError) as error:
+        parse("9" * 5000)
+    assert len(str(error.value)) < 300 and "5000 characters" in str(error.value)

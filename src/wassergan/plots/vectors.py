@@ -14,6 +14,7 @@ from wassergan.plots.common import GENERATED, REAL, plain_text
 LARGEST_MARGINALS = 16
 LARGEST_PAIRS = 6
 BINS = 40
+LARGEST_APART = 2.0**50  # beyond it half a unit is lost
 _SHOWN_SHARE = 0.998  # of the values; the rest, half at either end, would press the others together
 
 Rows = NDArray[np.float64]
@@ -177,7 +178,7 @@ def _bins(values: Rows) -> list[float]:
     """Edges over `_range`; around each value where these are few whole numbers."""
     low, high = _range(values)
     values = there(values)
-    if (values == np.rint(values)).all() and high - low < BINS:
+    if (values == np.rint(values)).all() and high - low < BINS and max(abs(low), abs(high)) < LARGEST_APART:
         return [edge - 0.5 for edge in range(math.floor(low), math.ceil(high) + 2)]
     return [float(edge) for edge in _edges(low, high, BINS)]
 
