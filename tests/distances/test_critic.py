@@ -152,7 +152,10 @@ def test_black_pictures_against_squares_are_reached_as_far_as_their_number_allow
     assert 0.93 * 35 <= best.lower <= 0.951 * 35
 
 
-def test_units_and_place_of_the_samples_do_not_matter() -> None:
+def test_units_and_place_of_the_samples_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Splits and orders follow from the values; here they are the same.
+    for module in (critic_module, population):
+        monkeypatch.setattr(module, "keyed", lambda *_: seeded())
     real, fake = shifted(400)
     small, large = (
         W1Estimator(families=["orthogonal"], steps=10, batch_size=64).estimate(
@@ -249,14 +252,14 @@ def test_an_interval_for_the_laws_takes_the_best_of_potentials_and_critics() -> 
         ({"families": "atoms,ortogonal"}, "Unknown family of critics: 'ortogonal'"),
         ({"families": 3}, "Families of critics are given by their names: 3"),
         ({"families": [["atoms"]]}, "Unknown family of critics"),
-        ({"steps": 0}, "number of steps must be at least 1: 0"),
-        ({"steps": 2.5}, "number of steps must be a whole number: 2.5"),
+        ({"steps": 0}, "number of steps must be a whole number of at least 1: 0"),
+        ({"steps": 2.5}, "number of steps must be a whole number of at least 1: 2.5"),
         ({"budget_seconds": 0.0}, "The budget must be positive: 0.0 seconds"),
         ({"budget_seconds": math.nan}, "The budget must be positive: nan seconds"),
         ({"budget_seconds": "soon"}, "The budget must be a number: 'soon'"),
-        ({"batch_size": 1}, "The batch size must be at least 2: 1"),
-        ({"test_count": 0}, "number of test samples must be at least 2: 0"),
-        ({"test_count": True}, "number of test samples must be a whole number: True"),
+        ({"batch_size": 1}, "The batch size must be a whole number of at least 2: 1"),
+        ({"test_count": 0}, "number of test samples must be a whole number of at least 2: 0"),
+        ({"test_count": True}, "number of test samples must be a whole number of at least 2: True"),
         ({"confidence": 1.5}, "confidence must lie between 0 and 1: 1.5"),
         ({"confidence": 0}, "confidence must lie between 0 and 1: 0"),
         ({"confidence": math.nan}, "confidence must lie between 0 and 1: nan"),
@@ -296,3 +299,33 @@ def test_a_diverging_training_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_two_equal_points_are_at_distance_zero() -> None:
     points = torch.ones(40, 2)
     assert W1Estimator(steps=2, batch_size=4).estimate(points, points, rng=seeded()).lower == 0
+
+
+def test_every_source_of_randomness_is_taken() -> None:
+    x = np.random.default_rng(0).normal(size=(40, 1))
+    estimator = W1Estimator(families="atoms", steps=2)
+
+    def value(rng: object) -> float:
+        return estimator.estimate(x, x + 3, rng=rng).best.value  # type: ignore[arg-type]
+
+    assert value(3) == value(np.int64(3)) == value(torch.Generator().manual_seed(3))
+    assert value(np.random.default_rng(5)) == value(np.random.default_rng(5))
+    assert estimator.critic(x, x + 3, rng=0)[1].constant == 1
+    for wrong in (None, -1, "a"):
+        with pytest.raises(UserError, match="rng must be a torch generator, a NumPy generator or a seed"):
+            value(wrong)
+
+
+def test_a_function_that_is_no_sampler_is_named() -> None:
+    with pytest.raises(UserError, match="fake is a function that is no sampler"):
+        W1Estimator(families="atoms", steps=2).estimate(np.zeros((20, 1)), lambda count: torch.zeros(count, 1), rng=0)
+
+
+def test_sorted_rows_are_split_anew_for_each_data_set() -> None:
+    # A seed that picked the same ranks of every sorted sample would split these alike.
+    x = torch.arange(40.0)[:, None]
+    looks = [
+        W1Estimator(families="atoms", steps=1).estimate(x + shift, x + shift + 1e-3 * x, rng=0).best.value
+        for shift in (0.0, 64.0, 128.0)
+    ]
+    assert len({round(look, 6) for look in looks}) == 3

@@ -1,6 +1,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -118,3 +119,27 @@ def test_shapes_that_do_not_fit_are_refused():
         on_common_support(np.zeros(1), np.ones(1), np.zeros(1), np.ones(2))
     with pytest.raises(UserError, match=r"x must have shape \(points,\) or \(points, dimensions\)"):
         on_common_support(np.zeros((1, 1, 1)), np.ones(1), np.zeros(1), np.ones(1))
+
+
+@pytest.mark.parametrize("function", [total_variation, kl_divergence, js_divergence])
+def test_lists_and_data_frames_are_taken(function) -> None:
+    p, q = np.array([[0.2, 0.8]]), np.array([[0.5, 0.5]])
+    expected = function(p, q)
+    for left, right in [
+        (p.tolist(), q.tolist()),
+        (pd.DataFrame(p), pd.DataFrame(q)),
+        (np.ma.masked_array(p), np.ma.masked_array(q)),
+        (p.astype(">f8"), q),
+        ([torch.tensor(row) for row in p], q),
+    ]:
+        np.testing.assert_array_equal(np.asarray(function(left, right)), expected)
+    merged = on_common_support([0.0, 1.0], [0.2, 0.8], [1.0], [1.0])
+    assert [each.tolist() for each in merged] == [[0.2, 0.8], [0.0, 1.0]]
+    with pytest.raises(UserError, match="p holds masked values: 1 of 2"):
+        function(np.ma.masked_array(p, mask=[[True, False]]), q)
+
+
+@pytest.mark.parametrize("base", ["e", None, 1 + 1j, True])
+def test_a_base_is_a_number(base: object) -> None:
+    with pytest.raises(UserError, match="The base of the logarithm must be a number"):
+        kl_divergence(np.array([1.0]), np.array([1.0]), base=base)  # type: ignore[arg-type]

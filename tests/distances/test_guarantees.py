@@ -25,7 +25,7 @@ from wassergan.errors import UserError, WorkError
 sys.path.insert(0, str(Path(__file__).parent))
 from rational import line_trial, plane_trial
 
-TRIALS = int(os.environ.get("WASSERGAN_TRIALS", "100"))
+TRIALS = int(os.environ.get("WASSERGAN_TRIALS", "25"))
 
 
 @pytest.mark.parametrize("trial", [line_trial, plane_trial])

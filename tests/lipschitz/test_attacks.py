@@ -19,7 +19,7 @@ from wassergan.networks import MLPCritic
 sys.path.insert(0, str(Path(__file__).parent))
 from random_critics import trial
 
-TRIALS = int(os.environ.get("WASSERGAN_TRIALS", "60"))
+TRIALS = int(os.environ.get("WASSERGAN_TRIALS", "20"))
 
 
 def scaled(factor: float, size: int = 3) -> nn.Linear:

@@ -1,29 +1,33 @@
 """Certified critics: lower bounds of W1 between two laws, with a confidence level, from samples alone."""
 
 import copy
+import inspect
 import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from wassergan.constraints import input_slopes, points_between
-from wassergan.distances.checks import Array, as_points, same_dimension
-from wassergan.distances.claims import (
+from wassergan.distances.arguments import (
     ASYMPTOTIC,
     FINITE_SAMPLE,
+    Randomness,
+    as_generator,
     check_budget,
     check_confidence,
     check_count,
     check_diameter,
     check_method,
 )
+from wassergan.distances.checks import Array, as_points, same_dimension
 from wassergan.distances.ctransform import CTransform
 from wassergan.distances.families import CERTIFIED, Family, families_named
+from wassergan.distances.orders import keyed, shuffled
 from wassergan.distances.population import RESTS_ON, critic_lower_bound
 from wassergan.errors import UserError, WorkError
 from wassergan.lipschitz import Certificate, certify
@@ -177,20 +181,23 @@ class W1Estimator:
         self._method, self._confidence = check_method(method), check_confidence(confidence)
         self._diameter = check_diameter(diameter, self._method)
 
-    def estimate(self, real: Array | Sampler, fake: Array | Sampler, *, rng: torch.Generator) -> W1Estimate:
+    def estimate(self, real: Array | Sampler, fake: Array | Sampler, *, rng: Randomness) -> W1Estimate:
         """Train every family, choose one, bound W1.
 
         Args:
             real: independent draws (n, d) of P, n ≥ 20, or a sampler.
             fake: of Q, the same.
-            rng: splits, starts, batches and fresh points; on the samples' device.
+            rng: splits, starts, batches and fresh points; a generator on the samples' device, or a seed.
 
         Raises:
             UserError: samples that are none, or too few.
             WorkError: a training stopped being finite.
         """
+        rng = as_generator(rng)
+        real, fake = (self._drawn(side, name, rng) for side, name in ((real, "real"), (fake, "fake")))
+        order = keyed(rng, *(side for side in (real, fake) if isinstance(side, Tensor)))
         (fit_real, val_real, test_real), (fit_fake, val_fake, test_fake) = (
-            self._split(side, name, rng) for side, name in ((real, "real"), (fake, "fake"))
+            _in_three(side, order) if isinstance(side, Tensor) else side for side in (real, fake)
         )
         same_dimension(fit_real, fit_fake)
         units = _Units.of(fit_real, fit_fake)
@@ -202,21 +209,23 @@ class W1Estimator:
         best = max(fits.values(), key=lambda fit: fit.validation)
         return W1Estimate(best, fits, self._confidence, self._method, RESTS_ON[self._method])
 
-    def critic(self, real: Array, fake: Array, *, rng: torch.Generator) -> tuple[nn.Module, Certificate]:
+    def critic(self, real: Array, fake: Array, *, rng: Randomness) -> tuple[nn.Module, Certificate]:
         """The best critic that these samples give, with its certificate, to be scored on samples that are not these.
 
         Args:
             real: draws (n, d) of P.
             fake: of Q.
-            rng: splits, starts and batches.
+            rng: splits, starts and batches; a generator on the samples' device, or a seed.
 
         Raises:
             UserError: samples that are none.
             WorkError: a training stopped being finite.
         """
+        rng = as_generator(rng)
         real, fake = as_points(real, name="real").detach(), as_points(fake, name="fake").detach()
         same_dimension(real, fake)
-        (fit_real, val_real), (fit_fake, val_fake) = (_in_two(side, rng) for side in (real, fake))
+        order = keyed(rng, real, fake)
+        (fit_real, val_real), (fit_fake, val_fake) = (_in_two(side, order) for side in (real, fake))
         units = _Units.of(fit_real, fit_fake)
         inside = [units.inside(points) for points in (fit_real, fit_fake, val_real, val_fake)]
         trained = [
@@ -226,8 +235,10 @@ class W1Estimator:
         best = units.outside(max(trained, key=lambda each: each.validation).critic.double().eval())
         return best, certify(best)
 
-    def _split(self, side: Array | Sampler, name: str, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def _drawn(self, side: Array | Sampler, name: str, rng: torch.Generator) -> Tensor | tuple[Tensor, Tensor, Tensor]:
+        """An array's points, or three samples of a sampler."""
         if callable(side) and not isinstance(side, Tensor):
+            _check_sampler(side, name, rng)
             dim = as_points(side(1, rng=rng), name=name).shape[1]
             counts = (min(POOL, POOL_NUMBERS // dim), VALIDATION_SAMPLES, min(self._test_count, TEST_NUMBERS // dim))
             fit, validation, test = (as_points(side(max(2, count), rng=rng), name=name) for count in counts)
@@ -235,10 +246,7 @@ class W1Estimator:
         points = as_points(side, name=name).detach()
         if len(points) < FEWEST:
             raise UserError(f"{name} must hold at least {FEWEST} points to be split in three", found=f"{len(points)}")
-        points = points[torch.randperm(len(points), generator=rng, device=rng.device).to(points.device)]
-        first = int(FIT_SHARE * len(points))
-        second = first + max(2, int(VALIDATION_SHARE * len(points)))
-        return points[:first], points[first:second], points[second:]
+        return points
 
     def _judged(
         self,
@@ -281,11 +289,32 @@ class W1Estimator:
         )
 
 
-def _in_two(points: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+def _check_sampler(sampler: Any, name: str, rng: torch.Generator) -> None:
+    try:
+        inspect.signature(sampler).bind(1, rng=rng)
+    except ValueError:  # builtins that do not tell
+        return
+    except TypeError as error:
+        raise UserError(
+            f"{name} is a function that is no sampler",
+            found=str(error),
+            mend="take (count, *, rng) and give (count, d)",
+        ) from None
+
+
+def _in_three(points: Tensor, order: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Random parts to fit on, to choose on, and to bound on."""
+    first = int(FIT_SHARE * len(points))
+    second = max(2, int(VALIDATION_SHARE * len(points)))
+    fit, validation, test = shuffled(points, order).split([first, second, len(points) - first - second])
+    return fit, validation, test
+
+
+def _in_two(points: Tensor, order: torch.Generator) -> tuple[Tensor, Tensor]:
     """A random part to fit on and the rest to choose on, at least one point each."""
-    order = torch.randperm(len(points), generator=rng, device=rng.device).to(points.device)
     cut = max(1, int(len(points) * FIT_SHARE / (FIT_SHARE + VALIDATION_SHARE)))
-    return points[order[:cut]], points[order[cut:]]
+    fit, validation = shuffled(points, order).split([cut, len(points) - cut])
+    return fit, validation
 
 
 class Similar(nn.Module):

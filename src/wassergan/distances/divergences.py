@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from wassergan.distances.arguments import check_number
 from wassergan.distances.checks import Array, as_law, as_tensor, check_finite
 from wassergan.errors import UserError
 
@@ -132,9 +133,10 @@ def _kl(p: Tensor, q: Tensor) -> Tensor:
 
 
 def _log_of(base: float) -> float:
-    if not (math.isfinite(base) and base > 1):
+    value = check_number(base, name="The base of the logarithm")
+    if not (math.isfinite(value) and value > 1):
         raise UserError("The base of the logarithm must be finite and above one", found=f"{base}")
-    return math.log(base)
+    return math.log(value)
 
 
 def _rows(x: Array, name: str) -> Tensor:
@@ -146,8 +148,11 @@ def _rows(x: Array, name: str) -> Tensor:
 
 
 def _like(value: Tensor, model: AnyArray) -> AnyArray:
-    """`value` as the kind and dtype of `model`; integers were computed in float64 and stay so."""
+    """`value` as the kind and dtype of `model`; what is no tensor becomes an array, integers stay in float64."""
     if isinstance(model, Tensor):
         return value.to(model.dtype) if model.is_floating_point() else value
-    dtype = model.dtype if model.dtype.kind == "f" else np.float64
-    return value.numpy().astype(dtype)
+    if isinstance(model, list | tuple) and model and all(isinstance(each, Tensor) for each in model):
+        return value.to(model[0].dtype) if model[0].is_floating_point() else value
+    dtype = getattr(model, "dtype", None)
+    kept = dtype if isinstance(dtype, np.dtype) and dtype.kind == "f" else np.float64
+    return value.detach().cpu().numpy().astype(kept)

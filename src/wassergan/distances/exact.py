@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wassergan.distances.arguments import tolerance_of, whole
+from wassergan.distances.arguments import check_count, check_tolerance
 from wassergan.distances.cells import Cells, c_transform, distances
 from wassergan.distances.checks import Array, as_tensor, as_weights, check_finite
 from wassergan.distances.line import line_bound, monotone_coupling
@@ -100,7 +100,7 @@ def exact_w1(
         UserError: what was given is no pair of weighted samples, or the distances overflow.
         WorkError: the solver stopped early, or its answer could not be certified within the tolerance.
     """
-    tolerance, max_iterations = tolerance_of(tolerance), whole(max_iterations, name="max_iterations", least=1)
+    tolerance, max_iterations = check_tolerance(tolerance), check_count(max_iterations, name="max_iterations", least=1)
     left, right, a, b = check_pair(x, y, x_weights, y_weights, normalize)
     dense = len(left) * len(right) <= (_DENSE_PAIRS_LOW_DIM if left.shape[1] <= _LOW_DIM else _DENSE_PAIRS)
     rng = torch.Generator().manual_seed(0)  # orders points and picks coarse samples: it moves the time, not the answer
@@ -141,7 +141,7 @@ def exact_transport(
         UserError: the costs are not finite, or the weights are no weights.
         WorkError: the solver stopped early, or its answer could not be certified within the tolerance.
     """
-    tolerance, max_iterations = tolerance_of(tolerance), whole(max_iterations, name="max_iterations", least=1)
+    tolerance, max_iterations = check_tolerance(tolerance), check_count(max_iterations, name="max_iterations", least=1)
     costs = as_tensor(cost, name="cost")
     if costs.ndim != 2 or 0 in costs.shape:
         raise UserError("cost must have shape (n, m), both at least one", found=f"shape {tuple(costs.shape)}")

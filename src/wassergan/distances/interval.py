@@ -8,20 +8,23 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from wassergan.distances.arguments import Randomness, as_generator, tolerance_of
-from wassergan.distances.cells import Cells, c_transform
-from wassergan.distances.checks import Array
-from wassergan.distances.claims import (
+from wassergan.distances.arguments import (
     ASYMPTOTIC,
     FINITE_SAMPLE,
+    Randomness,
+    as_generator,
     check_budget,
     check_confidence,
     check_diameter,
     check_method,
+    check_tolerance,
 )
+from wassergan.distances.cells import Cells, c_transform
+from wassergan.distances.checks import Array
 from wassergan.distances.critic import W1Estimator, scores_of
 from wassergan.distances.families import families_named
-from wassergan.distances.population import RESTS_ON, check_diameter_holds, critic_lower_bound, halves, upper_margin
+from wassergan.distances.orders import keyed, shuffled
+from wassergan.distances.population import RESTS_ON, check_diameter_holds, critic_lower_bound, upper_margin
 from wassergan.distances.problem import Problem, check_pair, pose
 from wassergan.distances.refine import Bounds, Pace, refine
 from wassergan.errors import UserError
@@ -118,7 +121,7 @@ def w1_interval(
         UserError: what was given is no pair of weighted samples, or an argument is out of range.
     """
     start = time.perf_counter()
-    tolerance, rng = tolerance_of(tolerance), as_generator(rng)
+    tolerance, rng = check_tolerance(tolerance), as_generator(rng)
     budget_seconds, confidence, method = (
         check_budget(budget_seconds),
         check_confidence(confidence),
@@ -196,8 +199,9 @@ def _held_out(
 ) -> float:
     """The best of some critics fitted on one half and scored on the other, each at its share of the risk."""
     start = time.perf_counter()
+    order = keyed(rng, x, y)
     (x_fit, x_test), (y_fit, y_test) = (
-        tuple(points[index.cpu()] for index in halves(len(points), rng=rng)) for points in (x, y)
+        shuffled(points, order).split([len(points) // 2, len(points) - len(points) // 2]) for points in (x, y)
     )
     weights = [torch.full((len(points),), 1 / len(points), dtype=torch.float64) for points in (x_fit, y_fit)]
     problem = pose(x_fit, y_fit, *weights)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from wassergan.distances.arguments import whole
+from wassergan.distances.arguments import check_count
 from wassergan.distances.arrays import Array, paired
 from wassergan.distances.checks import as_law, as_tensor, check_finite
 from wassergan.distances.masses import cumulative
@@ -215,7 +215,7 @@ def _along(values: Tensor, axis: int | None) -> Tensor:
     """The points of a sample along the last axis; a column becomes a row."""
     if axis is None:
         return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
-    axis = whole(axis, name="axis", least=-values.ndim)
+    axis = check_count(axis, name="axis", least=-values.ndim)
     if axis >= values.ndim:
         raise UserError("axis must be one of the sample's", found=f"{axis} of {values.ndim}")
     return values.movedim(axis, -1)

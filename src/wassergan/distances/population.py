@@ -1,23 +1,26 @@
 """From samples to the laws behind them: lower confidence bounds from a Lipschitz critic's held-out scores."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from wassergan.distances.checks import Array, as_tensor, check_finite
-from wassergan.distances.claims import (
+from wassergan.distances.arguments import (
     ASYMPTOTIC,
     FINITE_SAMPLE,
+    Randomness,
+    as_generator,
     check_confidence,
     check_diameter,
     check_method,
     check_positive,
 )
+from wassergan.distances.checks import Array, as_tensor, check_finite
 from wassergan.distances.mean_bounds import betting_lower_bounds
+from wassergan.distances.orders import keyed, shuffled
 from wassergan.errors import UserError
 
-_SHUFFLE_SEED = 0x9E3779B97F4A7C1  # nobody's data are likely to be drawn with it
 RESTS_ON = {
     FINITE_SAMPLE: (
         "critics that are proved Lipschitz, and independent draws; valid for all distributions at every sample size "
@@ -40,7 +43,7 @@ def critic_lower_bound(
     diameter: float | None = None,
     method: str = FINITE_SAMPLE,
     tuning: tuple[Array, Array] | None = None,
-    rng: torch.Generator | None = None,
+    rng: Randomness | None = None,
 ) -> float:
     """Lower confidence bound on W1(P, Q) from a critic's scores on samples that it was not fitted on.
 
@@ -58,7 +61,8 @@ def critic_lower_bound(
             Welch's one-sided t interval of the uncut scores, true as n and m grow if these have finite variance.
         tuning: real and fake scores at other samples, on which the first levels and bets are chosen. Without them the
             first few of the scores serve for that.
-        rng: shuffles the scores; by default one fixed order is taken, which serves unless they come sorted.
+        rng: shuffles the scores, a generator or a seed; without it their values alone decide, so that equal samples
+            give equal bounds, in whatever arrangement; in other units the order is another.
 
     Returns:
         The bound, at least 0.
@@ -76,15 +80,9 @@ def critic_lower_bound(
         return max(0.0, ((real.mean() - fake.mean()).item() - margin) / lipschitz)
     spread = math.inf if diameter is None else lipschitz * diameter
     _check_spread(torch.cat([real, fake]), spread)
-    sides = [shuffled(scores, rng, place).numpy()[None] for place, scores in enumerate((real, fake))]
-    others = (
-        [None, None]
-        if tuning is None
-        else [
-            _scores(scores, f"{side} tuning scores", 1).numpy()[None]
-            for side, scores in zip(("real", "fake"), tuning, strict=True)
-        ]
-    )
+    order = keyed(None if rng is None else as_generator(rng), real, fake)
+    sides = [shuffled(scores, order).numpy()[None] for scores in (real, fake)]
+    others = [None, None] if tuning is None else [_scores(*each, 1).numpy()[None] for each in _tuning(tuning)]
     (bound,) = betting_lower_bounds(
         *sides, confidence=confidence, real_tuning=others[0], fake_tuning=others[1], spread=spread * (1 + 1e-9)
     )
@@ -110,13 +108,6 @@ def check_diameter_holds(x: Tensor, y: Tensor, diameter: float) -> None:
         raise UserError("Two points lie further apart than the diameter", found=f"{widest:.6g} over {diameter:.6g}")
 
 
-def shuffled(scores: Tensor, rng: torch.Generator | None, place: int) -> Tensor:
-    """One side's scores in an order that is independent of the other side's, so that ranks are not matched."""
-    if rng is None:
-        rng = torch.Generator().manual_seed(_SHUFFLE_SEED + place)
-    return scores[torch.randperm(len(scores), generator=rng, device=rng.device).cpu()]
-
-
 def _welch(real: Tensor, fake: Tensor, confidence: float) -> float:
     parts = [(s.var().item() / len(s), len(s) - 1) for s in (real, fake)]
     variance = sum(v for v, _ in parts)
@@ -139,15 +130,16 @@ def _check_spread(scores: Tensor, spread: float) -> None:
         )
 
 
+def _tuning(tuning: Any) -> list[tuple[Array, str]]:
+    if not isinstance(tuning, tuple | list) or len(tuning) != 2:
+        found = f"{len(tuning)} parts" if isinstance(tuning, tuple | list) else type(tuning).__name__
+        raise UserError("tuning must be a pair of real and fake scores", found=found)
+    return [(scores, f"{side} tuning scores") for scores, side in zip(tuning, ("real", "fake"), strict=True)]
+
+
 def _scores(scores: Array, name: str, least: int) -> Tensor:
     values = as_tensor(scores, name=name).detach().cpu().double().flatten()
     if len(values) < least:
         raise UserError(f"{name} must hold at least {('one score', 'two scores')[least - 1]}", found=f"{len(values)}")
     check_finite(values, name=name)
     return values
-
-
-def halves(count: int, *, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """A random split of `count` indices into two halves, the first no larger than the second."""
-    order = torch.randperm(count, generator=rng, device=rng.device)
-    return order[: count // 2], order[count // 2 :]

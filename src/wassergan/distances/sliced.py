@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wassergan.distances.arguments import Randomness, as_generator, whole
+from wassergan.distances.arguments import Randomness, as_generator, check_count
 from wassergan.distances.arrays import Array, paired
 from wassergan.distances.checks import as_points, same_dimension
 from wassergan.distances.line import equal_coupling
@@ -48,7 +48,11 @@ def random_directions(dim: int, count: int, *, rng: Randomness, orthogonal: bool
         orthogonal: make each successive block of `dim` directions a uniform orthonormal basis; each direction
             stays uniform, and the mean over a block varies less (Rowland et al. 2019, arXiv 1903.03784).
     """
-    dim, count, rng = whole(dim, name="dim", least=1), whole(count, name="count", least=1), as_generator(rng)
+    dim, count, rng = (
+        check_count(dim, name="dim", least=1),
+        check_count(count, name="count", least=1),
+        as_generator(rng),
+    )
     if not orthogonal:
         return _unit(_normal(count, dim, rng))
     bases = [_random_basis(dim, rng) for _ in range(-(-count // dim))]
@@ -93,7 +97,7 @@ def sliced_w1_estimate(
     orthogonal: bool = False,
 ) -> SlicedEstimate:
     """`sliced_w1` with its standard error and the distance along each direction; same arguments."""
-    projections = whole(projections, name="projections", least=1)
+    projections = check_count(projections, name="projections", least=1)
     x, y = paired(x, y) if is_one_array(x) and is_one_array(y) else (x, y)
     left, right = Rows(x, name="x"), Rows(y, name="y")
     same_dimension(left.head, right.head)
@@ -126,7 +130,10 @@ def max_sliced_w1(
     Raises:
         UserError: a sample is empty or not finite, the dimensions differ, or `steps` is negative.
     """
-    steps, projections = whole(steps, name="steps", least=0), whole(projections, name="projections", least=1)
+    steps, projections = (
+        check_count(steps, name="steps", least=0),
+        check_count(projections, name="projections", least=1),
+    )
     x, y = paired(x, y)
     left, right = as_points(x, name="x").double(), as_points(y, name="y").double()
     same_dimension(left, right)
