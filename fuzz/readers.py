@@ -50,10 +50,13 @@ if FUZZED:
 import numpy as np
 import torch
 
+from wassergan.damage import undamaged
 from wassergan.data import images, open_source
 from wassergan.data.tables import schema_of
 from wassergan.data.tables.date_finding import most_fit, read_all
 from wassergan.data.tables.forms import form_from_state
+from wassergan.data.tables.rules.book import RuleBook
+from wassergan.data.tables.rules.grammar import parse_rules
 from wassergan.data.tables.schema import ColumnWish
 from wassergan.data.tables.text_columns import dates_of, numbers_of
 from wassergan.errors import UserError
@@ -158,6 +161,23 @@ def formats(content: bytes) -> None:
     schema_of({"columns": {"a": {"kind": "date", "format": pattern}}})
     for level in levels:
         read_all([level], pattern)
+
+
+@target
+def rules(content: bytes) -> None:
+    """Rules of a schema, one a line."""
+    for line in content.decode("utf-8", errors="replace").split("\n"):
+        with contextlib.suppress(UserError):
+            parse_rules([line])
+
+
+@target
+def rule_book(content: bytes) -> None:
+    """What a checkpoint holds of rules."""
+    with contextlib.suppress(ValueError, RecursionError):
+        state = json.loads(content)
+        with undamaged("the rules"):
+            RuleBook.from_state(state)
 
 
 @target
@@ -334,6 +354,15 @@ def survives(name: str, content: bytes) -> bool:
     return True
 
 
+def _rule_book() -> bytes:
+    rows = "".join(
+        f"{i % 7},{i % 7 + 1 + i % 3},{2 * (i % 7) + 1 + i % 3},{'xy'[i % 2]},{'uv'[i % 2]}\n" for i in range(40)
+    )
+    path = written("ruled.csv", b"a,b,c,d,e\n" + rows.encode())
+    codec = open_source(str(path), schema=schema_of({"rules": ["a < b", "c = a + b", "d, e"]})).codec
+    return json.dumps(codec.state()["rules"]).encode()
+
+
 def seeds() -> dict[str, dict[str, bytes]]:
     """Small valid files for each reader."""
     import pyarrow
@@ -393,6 +422,11 @@ def seeds() -> dict[str, dict[str, bytes]]:
             "locale": b"%c\nSun Oct  8 17:56:00 2023",
             "parts": b"%-d.%-m.%y %H:%M:%S%.f%:z\n8.10.23 17:56:00.5+02:00",
         },
+        "rules": {
+            "sums": b"total = a + b - 2 * c\nlow < high\nstart <= end - 3 days\ndays = end - start",
+            "tests": b"price < 100 if class == 'eco'\nx missing if y in ['a', 'b']\nb, city\n`a b` = 1.2 * (c + 7)",
+        },
+        "rule_book": {"some": _rule_book()},
         "schema": {
             "all": json.dumps(
                 {
