@@ -16,14 +16,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wassergan import fingerprints
+from wassergan import WassersteinGAN, fingerprints
 from wassergan.building import build_trainer
 from wassergan.cli.echo import echo
 from wassergan.data import open_source
 from wassergan.errors import UserError, WorkError, printable
 from wassergan.judging import _keep, _kept
+from wassergan.opening import open_sampler
 from wassergan.presets import resolve_for
 from wassergan.report.page import _json, _template, write_report
+from wassergan.runs import train_run
+from wassergan.sampling import write_samples
 from wassergan.settings import TrainSettings
 from wassergan.training import RunLog, distributed, read_log
 from wassergan.training.distributed import Processes
@@ -207,3 +210,33 @@ def test_a_refused_thread_is_waited_for_and_told_as_such(monkeypatch: pytest.Mon
         distributed._wait_for_threads()
     with pytest.raises(WorkError, match="refused this process another thread"), distributed._telling_who_is_lost():
         raise RuntimeError("Resource temporarily unavailable")
+
+
+def test_more_samples_than_memory_holds_are_refused_and_come_in_parts() -> None:
+    rows = np.random.default_rng(0).normal(size=(200, 3)).astype("f4")
+    gan = WassersteinGAN(steps=2, random_state=0).fit(rows)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match=r"1,000,000,000,000 samples do not fit in memory: .*sample_chunks"):
+            gan.sample(10**12, seed=1)
+        parts = gan.sample_chunks(10**12, seed=1)
+        first = [next(parts), next(parts)]
+        assert tracemalloc.get_traced_memory()[1] < 50 * 2**20
+    finally:
+        tracemalloc.stop()
+    count = sum(map(len, first))
+    np.testing.assert_array_equal(np.concatenate(first), gan.sample(count, seed=1))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.npy"])
+def test_more_samples_than_the_disk_holds_are_refused(tmp_path: Path, name: str) -> None:
+    if name == "a.npy":
+        np.save(tmp_path / "data.npy", np.random.default_rng(0).normal(size=(200, 3)))
+        data = tmp_path / "data.npy"
+    else:
+        data = tmp_path / "data.csv"
+        data.write_text("x,y\n" + "".join(f"{n / 7},{n % 13}\n" for n in range(300)))
+    train_run(TrainSettings(data=str(data), steps=2, previews=False, batch_size=16), tmp_path / "run")
+    with pytest.raises(WorkError, match="No room for the samples"):
+        write_samples(open_sampler(tmp_path / "run"), tmp_path / name, count=10**13, seed=0)
+    assert not list(tmp_path.glob("*a.*tmp*")) and not (tmp_path / name).exists()

@@ -2,7 +2,7 @@
 
 import math
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -264,6 +264,30 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         drawn = sampler.draw(count, seed=seed)
         without = [LABEL] if self._labelled else []
         return self._likeness.restore(drawn, sampler.codec, without=without, seed=seed)
+
+    def sample_chunks(self, n: int, *, seed: int | None = None) -> Iterator[Any]:
+        """The rows of `sample(n, seed=seed)`, one part after the other, so that any number of them needs little memory.
+
+        Args:
+            n: how many, at least 1.
+            seed: of the rows, as in `sample`.
+
+        Yields:
+            Parts like what was fitted, as `sample` returns them.
+
+        Raises:
+            NotFittedError: nothing was fitted.
+            UserError: not a positive n, not a seed, or a table with identifiers, which are fresh only within a part.
+        """
+        self._known()
+        count = checked("n", n, like="steps")
+        seed = self._new_seed() if seed is None else checked("seed", seed)
+        sampler = self._sampler
+        if getattr(sampler.codec, "identifiers", ()):
+            raise UserError("A table with identifiers cannot be drawn in parts", mend="use sample, with a smaller n")
+        without = [LABEL] if self._labelled else []
+        for drawn in sampler.chunks(count, seed=seed):
+            yield self._likeness.restore(drawn, sampler.codec, without=without, seed=seed)
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: N803
         """Minus the sliced W1 between X and as many generated rows, in model space: higher is better, 0 the best.

@@ -26,6 +26,7 @@ from wassergan.data import (
     table_suffix,
     write_table,
 )
+from wassergan.data.limits import largest_bytes
 from wassergan.errors import UserError, WorkError
 from wassergan.files import array_offset, filling, make_array, make_folder, replacing, require_target, require_writable
 from wassergan.plots import (
@@ -41,6 +42,7 @@ from wassergan.plots import (
 from wassergan.training import ALONE, SAMPLING_CHUNK, Processes, sample_chunks, under
 
 LARGEST_GRID = 10_000
+MEASURED = 16  # samples that tell how large one is
 Progress = Callable[[int], None]
 
 
@@ -114,8 +116,27 @@ class Sampler:
         return self.codec.decode_numpy(chunk)
 
     def draw(self, count: int, *, seed: int = 0) -> NDArray[Any]:
-        """Samples in the user's units as one array, (count, ...)."""
+        """Samples in the user's units as one array, (count, ...).
+
+        Raises:
+            UserError: so many do not fit in memory.
+        """
+        self._require_memory(count, seed)
         return np.concatenate(list(self.chunks(count, seed=seed)))
+
+    def _require_memory(self, count: int, seed: int) -> None:
+        """Refuse more samples than memory holds, told by the size of a few: chunks and their whole lie there twice."""
+        if count <= SAMPLING_CHUNK:
+            return
+        few = next(self.chunks(MEASURED, seed=seed))
+        needed, there = 2 * count * few.nbytes // len(few), 2 * largest_bytes()
+        if needed > there:
+            raise UserError(
+                f"{count:,} samples do not fit in memory",
+                found=f"{needed / 2**30:,.1f} GiB are needed, {there / 2**30:,.1f} GiB are there",
+                mend="draw fewer, or one part after the other: Sampler.chunks, WassersteinGAN.sample_chunks, or "
+                "wassergan sample --out with a file of rows or .npy",
+            )
 
 
 def write_samples(
@@ -172,6 +193,10 @@ def _write_table(sampler: Sampler, path: Path, *, count: int, seed: int, progres
         for chunk in sampler.chunks(count, seed=seed):
             yield chunk
             done += len(chunk)
+            # At once, and again each time that twice as many are written: what compresses waits in a buffer at first.
+            chunks_done = -(-done // SAMPLING_CHUNK)
+            if chunks_done & (chunks_done - 1) == 0:
+                _require_room(path.parent, temporary.stat().st_size * (count - done) // done)
             progress(done)
 
     with replacing(path) as temporary:
@@ -364,7 +389,10 @@ def _write_folder(
     with processes.together():
         for start, chunk in _placed(sampler, count, seed, processes):
             for index, sample in enumerate(chunk, start):
-                _write_single(sample, sampler, path / f"{index:0{digits}d}.png")
+                file = path / f"{index:0{digits}d}.png"
+                _write_single(sample, sampler, file)
+                if index == 0:
+                    _require_room(path, file.stat().st_size * (count - 1))
             progress(start + len(chunk))
 
 
