@@ -1701,6 +1701,13 @@ BUGS = (
         "",
         "data/tables/test_forms.py::test_decimals_are_numbers_even_where_most_look_like_months_of_a_year",
     ),
+    Bug(
+        "rounded numbers taken for numbers of significant digits",
+        "data/tables/floating.py",
+        "of_fixed >= ACCIDENT_DIGITS and of_fixed > of_floating",
+        "of_fixed >= ACCIDENT_DIGITS",
+        "data/tables/test_floating.py::test_numbers_that_were_rounded_to_decimals_have_decimals_and_no_significant_digits",
+    ),
     # What the verdict says
     Bug(
         "what lies close to many training samples taken for a copy",

@@ -167,3 +167,15 @@ def test_rules_for_exponents() -> None:
     assert floatings(["1e+05", "123456"])[0].shorter
     assert floatings(["1e+03", "234"])[0].high == 3
     assert floatings(["1e5", "1E6"]) == []
+
+
+@given(st.integers(0, 10**6), st.floats(0.3, 2.0), st.floats(-1, 3), st.integers(1, 4), st.integers(40, 400))
+def test_numbers_that_were_rounded_to_decimals_have_decimals_and_no_significant_digits(
+    seed: int, spread: float, middle: float, places: int, count: int
+) -> None:
+    numbers = np.random.default_rng(seed).lognormal(middle, spread, count)
+    texts = list(dict.fromkeys(str(np.round(each, places)) for each in numbers if each < 1000))
+    found = numbers_of(texts, ColumnWish())
+    assert found is not None and isinstance(found.form, NumberForm)
+    fresh = found.form.fitted(np.random.default_rng(seed + 1).lognormal(middle, spread, 100), 0.0, 1000.0)
+    assert all(len(text.partition(".")[2]) <= places for text in found.form.texts(fresh))

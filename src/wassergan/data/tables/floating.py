@@ -135,10 +135,12 @@ def printed(plain: Iterable[str]) -> Printed:
     sizes = [(len(figures.rstrip("0")), power) for figures, power in parts if figures != "0"]
     figures = max((size for size, _ in sizes), default=1)
     decimals = max((size - 1 - power for size, power in sizes), default=0)
+    # Zeros that would stand at the end by accident: if decimals were fixed, and if significant digits were.
     spare = [max(decimals, 0) - max(figures - 1 - power, 0) for _, power in sizes]
+    of_fixed, of_floating = sum(each for each in spare if each > 0), -sum(each for each in spare if each < 0)
     full = {power for size, power in sizes if size == figures}
-    many = sum(each for each in spare if each > 0) >= ACCIDENT_DIGITS
-    return Printed(figures, max(decimals, 0), many and len(full) > 1)
+    is_floating = of_fixed >= ACCIDENT_DIGITS and of_fixed > of_floating
+    return Printed(figures, max(decimals, 0), is_floating and len(full) > 1)
 
 
 def floatings(plain: Sequence[str]) -> list[Floating]:
