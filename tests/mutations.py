@@ -950,8 +950,8 @@ BUGS = (
     Bug(
         "arrays are mapped, and the process dies of a file that shrinks",
         "data/arrays.py",
-        "return path.name, FileArray.open(path)",
-        'return path.name, np.load(path, mmap_mode="r", allow_pickle=False)',
+        "array = FileArray.under(array) or array",
+        "pass",
         "data/test_filearray.py::test_a_file_that_changes_is_never_read_on",
     ),
     Bug(
