@@ -179,3 +179,13 @@ def test_numbers_that_were_rounded_to_decimals_have_decimals_and_no_significant_
     assert found is not None and isinstance(found.form, NumberForm)
     fresh = found.form.fitted(np.random.default_rng(seed + 1).lognormal(middle, spread, 100), 0.0, 1000.0)
     assert all(len(text.partition(".")[2]) <= places for text in found.form.texts(fresh))
+
+
+def test_a_few_zeros_at_the_end_by_accident_make_no_significant_digits() -> None:
+    # All of 7 numbers above 10 end in a zero at the third decimal; 60 below 1 never go beyond it.
+    small = [str(round(0.1 + 0.0131 * i, 3)) for i in range(60)]
+    texts = list(dict.fromkeys([*small, "1.234", "3.217", *(f"1{i}.2{i}" for i in range(1, 8))]))
+    found = numbers_of(texts, ColumnWish())
+    assert found is not None and isinstance(found.form, NumberForm)
+    assert found.form.texts(np.array([0.123, 0.04])) == ["0.123", "0.04"]
+    assert found.form.fitted(np.array([0.12345]), 0.0, 20.0) == pytest.approx([0.123])
