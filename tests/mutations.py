@@ -1708,6 +1708,13 @@ BUGS = (
         "of_fixed >= ACCIDENT_DIGITS",
         "data/tables/test_floating.py::test_a_few_zeros_at_the_end_by_accident_make_no_significant_digits",
     ),
+    Bug(
+        "pictures larger than all weights of their convolutions refused",
+        "contents.py",
+        'largest = max(SHARED * numbers, FREE) if settings.network in ("conv", "resnet") else numbers',
+        "largest = numbers",
+        "test_combinations.py::test_a_combination_is_refused_before_the_first_step_or_goes_through_every_verb",
+    ),
     # What the verdict says
     Bug(
         "what lies close to many training samples taken for a copy",

@@ -10,6 +10,7 @@ import pytest
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "combinations.py"
 COUNT = 60  # of those that the script runs
+FOUND = (340, 369)  # pictures larger than all weights of their convolutions, which a guard once refused
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def combinations() -> Iterator[ModuleType]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(COUNT))
+@pytest.mark.parametrize("seed", [*range(COUNT), *FOUND])
 def test_a_combination_is_refused_before_the_first_step_or_goes_through_every_verb(
     combinations: ModuleType, tmp_path: Path, seed: int
 ) -> None:

@@ -20,6 +20,7 @@ NETWORKS = ("average", "generator", "critic")
 KINDS = ("image", "field", "vector", "table")
 MOST_DECIMALS = 400  # float64 has no more
 LARGEST_COUNT = 2**53
+SHARED, FREE = 64, 2**22  # numbers in a sample for each weight of a network of convolutions, and numbers in any case
 ANOTHER = "use another checkpoint of the run (--checkpoint best, or a step number)"
 
 
@@ -153,11 +154,36 @@ def require_described(
             _require_equal(part, described[part].state_dict(), state[part])
 
 
+def require_readable(
+    settings: TrainSettings,
+    shape: tuple[int, ...],
+    codec: AnyCodec,
+    state: Mapping[str, Any],
+    *,
+    context_dim: int = 0,
+) -> None:
+    """Refuse, before the first step, a run whose checkpoints would be refused; arguments as of `require_described`.
+
+    Raises:
+        UserError: what a checkpoint would be refused for.
+    """
+    try:
+        require_described(settings, shape, codec, state, context_dim=context_dim)
+    except UserError as error:
+        raise UserError(
+            "Checkpoints of this run could not be read again", found=str(error), mend="take a larger network, or --maps"
+        ) from error
+
+
 def _require_smaller(settings: TrainSettings, shape: tuple[int, ...], codec: AnyCodec, held: Mapping[str, Any]) -> None:
-    """Even what is built without its numbers takes some memory: for every layer, and for every entry of a head."""
+    """Even what is built without its numbers takes some memory: for every layer, and for every entry of a head.
+
+    The weights of convolutions are shared by all places of a sample, so there samples may be larger than all weights.
+    """
     numbers = sum(each.numel() for each in held.values() if isinstance(each, Tensor))
     layers = max(len(settings.generator_widths or ()), len(settings.critic_widths or ()))
-    if not 0 < math.prod(shape) <= numbers or min(shape) < 1:
+    largest = max(SHARED * numbers, FREE) if settings.network in ("conv", "resnet") else numbers
+    if not 0 < math.prod(shape) <= largest or min(shape) < 1:
         raise _foreign(f"samples of shape {shape} from {numbers} weights")
     if isinstance(codec, TableCodec) and (codec.width,) != shape:
         raise _foreign(f"columns of {codec.width} numbers in rows of {math.prod(shape)}")

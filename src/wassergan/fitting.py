@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from wassergan.building import build_trainer
-from wassergan.contents import checked
+from wassergan.contents import checked, require_readable
 from wassergan.data import Source
 from wassergan.errors import UserError
 from wassergan.evaluation import HeldoutDistance
@@ -149,6 +149,8 @@ def fit_source(
         _require_same_settings(former.settings, settings)
         require_same_data(source, former.content, "X")
     trainer = build_trainer(settings, source)
+    context_dim = source.context.width if source.context else 0
+    require_readable(settings, source.shape, source.codec, trainer.state_dict(), context_dim=context_dim)
     if former is not None:
         trainer.load_state_dict(dict(former.content["trainer"]))
     ticks = _Ticks(trainer, source, settings.tick_steps, former.onward if former else Course(), patience, observer)

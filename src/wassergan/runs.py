@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wassergan.building import build_trainer, device_is_here, open_data
-from wassergan.contents import ANOTHER, require_described
+from wassergan.contents import ANOTHER, require_described, require_readable
 from wassergan.damage import undamaged
 from wassergan.data.marks import DataChangedError
 from wassergan.environment import environment
@@ -77,6 +77,8 @@ def train_run(
             source = open_data(settings, report=observers.said)
             settings = resolve_for(settings, source).located()
             run = Run(settings, place, source, build_trainer(settings, source, processes, report=observers.said))
+            context_dim = source.context.width if source.context else 0
+            require_readable(settings, source.shape, source.codec, run.trainer.state_dict(), context_dim=context_dim)
             keeper = keeper_of(run, processes, observers)
         require_alike(run.settings, run.source, processes)
         # Only now, when nothing in the user's input can fail any more.
