@@ -33,7 +33,10 @@ def test_data_are_described_before_training(cli: Callable[..., object], tmp_path
         "layout": "NHW",
         "dtype": "float32",
         "round trip": "as written: the channel",
-        "notes": ["Using the array x of a.npz, shape (40, 6, 5)."],
+        "notes": [
+            "Using the array x of a.npz, shape (40, 6, 5).",
+            "Passed over in a.npz: y (--key and --condition name arrays).",
+        ],
     }
     assert "Using the array x" in said.err
     assert "kind                 field" in cli("info", tmp_path / "a.npz").out

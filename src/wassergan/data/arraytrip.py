@@ -13,7 +13,7 @@ from wassergan.data.source import Source, spread_positions
 from wassergan.errors import UserError
 
 ROWS = 2000
-FEW_ROWS = 64  # where each is read by itself
+FEW_ROWS = 16  # where each is read by itself, or decoded
 NUMBERS = 2**21  # of all rows that are tried
 PRECISION = 2.0**-22  # of model space, relative to the larger of a value's distance from the mean and the deviation
 
@@ -33,8 +33,9 @@ def round_trip(source: Source) -> RoundTrip:
     codec = source.codec
     assert isinstance(codec, Codec)
     rows = _rows(source)
-    before = _in_type(source, codec, rows)
-    after = _written_and_read(codec.decode_numpy(codec.encode(source.values(rows))))
+    values = source.values(rows)
+    before = _in_type(values, codec)
+    after = _written_and_read(codec.decode_numpy(codec.encode(values.clone())))
     if (after.shape, after.dtype) != (before.shape, np.dtype(codec.dtype)):
         raise UserError(
             f"Samples of {source.name} would come back in another form",
@@ -46,15 +47,15 @@ def round_trip(source: Source) -> RoundTrip:
 
 def _rows(source: Source) -> torch.Tensor:
     """Training rows from all over the data, as many as are tried."""
-    most = ROWS if source.fits_in_memory else FEW_ROWS
-    count = max(16, min(most, NUMBERS // max(1, source.shape_size)))
+    most = ROWS if source.fits_in_memory and source.kind != "image" else FEW_ROWS
+    count = max(FEW_ROWS, min(most, NUMBERS // max(1, source.shape_size)))
     return source.split.train_rows(spread_positions(count, source.train_count))
 
 
-def _in_type(source: Source, codec: Codec, rows: torch.Tensor) -> NDArray[Any]:
-    """The rows in the user's type: readers give some types wider."""
-    values = source.values(rows).numpy()
-    return values if np.dtype(codec.dtype).itemsize > 8 else values.astype(codec.dtype, copy=False)
+def _in_type(values: torch.Tensor, codec: Codec) -> NDArray[Any]:
+    """Rows in the user's type: readers give some types wider."""
+    rows = values.numpy()
+    return rows if np.dtype(codec.dtype).itemsize > 8 else rows.astype(codec.dtype, copy=False)
 
 
 def _written_and_read(rows: NDArray[Any]) -> NDArray[Any]:
