@@ -55,7 +55,7 @@ def describe(content: Mapping[str, Any], sampler: Sampler) -> dict[str, Any]:
         "decoder": decoder,
         "network": str(sampler.generator),
         "run": {"data": data, "preset": settings["preset"], "step": content["trainer"]["step"]},
-        "settings": {**settings, "data": data, **{name: _name(settings[name]) for name in ("labels", "schema")}},
+        "settings": {**settings, "data": data, **{name: _name(settings.get(name)) for name in ("labels", "schema")}},
     }
 
 
