@@ -145,10 +145,16 @@ def bounds_of(x, y, confidence):
 
     from wassergan.distances import critic_lower_bound
     from wassergan.distances.mean_bounds import betting_lower_bounds
-    from wassergan.distances.population import shuffled
+    from wassergan.distances.orders import keyed, shuffled
 
-    order = [shuffled(torch.arange(side.shape[1]), None, place).numpy() for place, side in enumerate((x, y))]
-    bounds = betting_lower_bounds(x[:, order[0]], y[:, order[1]], confidence=confidence)
+    rows = []
+    for real, fake in zip(
+        torch.from_numpy(np.ascontiguousarray(x)), torch.from_numpy(np.ascontiguousarray(y)), strict=True
+    ):
+        order = keyed(None, real, fake)
+        rows.append([shuffled(side, order).numpy() for side in (real, fake)])
+    ordered = [np.stack(side) for side in zip(*rows, strict=True)]
+    bounds = betting_lower_bounds(*ordered, confidence=confidence)
     alone = [critic_lower_bound(a, b, confidence=confidence) for a, b in zip(x[:2], y[:2], strict=True)]
     assert np.allclose(alone, bounds[: len(alone)], rtol=1e-9, atol=0), (alone, bounds[:2])
     return bounds
