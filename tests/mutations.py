@@ -111,7 +111,7 @@ BUGS = (
     Bug(
         "significant digits pass for decimals",
         "data/tables/floating.py",
-        "return Printed(figures, max(decimals, 0), many and len(full) > 1)",
+        "return Printed(figures, max(decimals, 0), is_floating and len(full) > 1)",
         "return Printed(figures, max(decimals, 0), False)",
         "data/tables/test_floating.py::test_generated_numbers_have_the_digits_of_the_column",
     ),
@@ -971,15 +971,15 @@ BUGS = (
     Bug(
         "checkpoints written in place",
         "training/checkpoint.py",
-        'torch.save({"format": FORMAT, "version": VERSION, **_alone(dict(content))}, temporary)',
-        'torch.save({"format": FORMAT, "version": VERSION, **_alone(dict(content))}, path); temporary.touch()',
+        'save_tensors(temporary, {"format": FORMAT, "version": VERSION, **_alone(dict(content))})',
+        'save_tensors(path, {"format": FORMAT, "version": VERSION, **_alone(dict(content))}); temporary.touch()',
         "training/test_checkpoint.py::test_torch_s_own_report_of_a_full_disk_is_told_as_one",
     ),
     Bug(
         "temporary files left behind",
         "files.py",
-        "        temporary.unlink(missing_ok=True)\n        raise WorkError(",
-        "        raise WorkError(",
+        "        if temporary in _unfinished:\n            _discard(temporary)\n",
+        "        pass\n",
         "test_files.py::test_a_full_disk_is_told_and_nothing_temporary_is_left",
     ),
     Bug(
