@@ -71,6 +71,8 @@ def test_every_preset_resolves_for_every_shape_without_a_hole(preset: str, shape
         "size",
         "key",
         "sheet",
+        "missing",
+        "channels",
         "heldout",
         "schema",
         "condition",
