@@ -7,7 +7,7 @@ import csv
 import os
 import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -196,7 +196,7 @@ REFUSED = {
     "numbers and a word",
     "days and a bad one",
     "days of two forms",
-    "several styles",
+    "several styles",  # of DataFrames; in files they are written in one, and that is said
     "binary",
     "list",
 }
@@ -224,6 +224,18 @@ def opened(data: Any, columns: list[tuple[str, float, int]], **options: Any) -> 
         may = may or "has values in held-out rows alone" in str(error)
         assert may or "no column to learn" in str(error), error
         return None
+
+
+def restyled(source: Source, columns: list[tuple[str, float, int]]) -> set[str]:
+    """Columns of numbers in several styles, which are written in one, as the round trip says."""
+    assert source.round_trip is not None
+    said = {change.name for change in source.round_trip.changed}
+    return said & {f"c{at}" for at, (name, _, _) in enumerate(columns) if name == "several styles"}
+
+
+def equal_numbers(found: Sequence[Any], expected: Sequence[Any]) -> bool:
+    """Whether texts stand for equal numbers, and nothing for nothing."""
+    return [each and float(each) for each in found] == [each and float(each) for each in expected]
 
 
 def rows_of(source: Source) -> tuple[TableCodec, np.ndarray, np.ndarray]:
@@ -273,6 +285,9 @@ def test_files_of_text(table: tuple[int, int, list[tuple[str, float, int]]], del
         found = cells(Path(folder) / "b.csv", delimiter)
         for place, column in enumerate(codec.columns):
             gone = np.isnan(rows[:, place])
+            if column.name in restyled(source, columns):
+                assert equal_numbers(*(np.array(each[column.name])[~gone].tolist() for each in (found, texts)))
+                continue
             for old, new, nothing in zip(texts[column.name], found[column.name], gone, strict=True):
                 assert old == new or (nothing and old.strip() in NOTHING) or (old.lstrip("-") == new and not float(new))
         write_table(codec, [drawn], Path(folder) / "c.csv")
@@ -333,6 +348,9 @@ def test_typed_files(table: tuple[int, int, list[tuple[str, float, int]]], suffi
         write_table(codec, [rows], Path(folder) / f"b{suffix}")
         back = read(Path(folder) / f"b{suffix}")
         for column in codec.columns:
+            if column.name in restyled(source, columns):
+                assert equal_numbers(back[column.name].to_pylist(), expected[column.name].to_pylist())
+                continue
             assert alike(back[column.name].combine_chunks(), expected[column.name].combine_chunks()), column.name
         for ending in (suffix, ".csv"):
             write_table(codec, [drawn], Path(folder) / f"c{ending}")
@@ -363,6 +381,10 @@ def test_frames_of_pandas(table: tuple[int, int, list[tuple[str, float, int]]]) 
     back, again = likeness.restore(rows, codec), likeness.restore(drawn, codec)
     for column in codec.columns:
         label = int(column.name) if column.name == "9" else column.name
+        if column.name in restyled(source, columns):
+            gone = frame[label].isna()
+            assert equal_numbers(back[label][~gone].tolist(), frame[label][~gone].tolist())
+            continue
         pandas.testing.assert_series_equal(back[label], frame[label], check_exact=True)
         assert again[label].dtype == frame[label].dtype
 
@@ -381,6 +403,9 @@ def test_frames_of_polars(table: tuple[int, int, list[tuple[str, float, int]]]) 
     likeness = Likeness.from_state(Likeness.of(frame).state())
     back, again = likeness.restore(rows, codec), likeness.restore(drawn, codec)
     for column in codec.columns:
+        if column.name in restyled(source, columns):
+            assert equal_numbers(back[column.name].to_list(), frame[column.name].to_list())
+            continue
         assert back[column.name].equals(frame[column.name], check_dtypes=True, null_equal=True), column.name
         assert again[column.name].dtype == frame[column.name].dtype
 
