@@ -104,7 +104,7 @@ class Fitted:
             counts = (course.best_step, course.waited)
             assert all(isinstance(each, int) and each >= 0 for each in counts), counts
             assert all(isinstance(each, dict) and isinstance(each["step"], int) for each in course.history)
-            assert isinstance(course.best_sliced_w1, float)
+            assert isinstance(course.best_sliced_w1, int | float)
             if course.best_weights is not None:
                 trainer = {**self.content["trainer"], "average": course.best_weights}
                 checked({**self.content, "best": asdict(Best()), "trainer": trainer})
