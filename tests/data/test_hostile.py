@@ -251,7 +251,7 @@ def test_a_page_embeds_nothing_from_outside_its_run(tmp_path: Path) -> None:
     run = tmp_path / "run"
     (run / "evaluation").mkdir(parents=True)
     for place in (tmp_path / "secret.png", tmp_path / "secret.txt", run / "evaluation" / "near.png", run / "key.txt"):
-        place.write_bytes(b"\x89PNG")
+        place.write_bytes(b"\x89PNG\r\n\x1a\n")
     (run / "link.png").symlink_to(tmp_path / "secret.png")
     for outside in ("../secret.png", "../secret.txt", str(tmp_path / "secret.png"), "key.txt", "link.png"):
         assert _copies({"memorisation": {"picture": outside}}, run) is None
