@@ -9,17 +9,23 @@ import errno
 import os
 import re
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from secrets import token_hex
-from typing import IO, Any
+from shutil import copyfileobj
+from tempfile import TemporaryDirectory
+from typing import IO, Any, TextIO
 
 from wassergan.errors import UserError, WorkError
 
 LONGEST_WRITE_SECONDS = 3600.0
 DRAWN_BY = {"Software": "wassergan"}  # a text of every PNG that is written, by which it is known again
+_COPIED_BYTES = 2**20
+LARGEST_AT_ONCE = 2**26  # bytes of a file that is read in one piece
 LONGEST_SUFFIX = 20  # of a temporary name, whose own part is below 60 bytes: both fit where the target's name does
 _TEMPORARY = re.compile(r"\.wassergan-(\d+)-[0-9a-f]{16}\.tmp(\.\w+)?")
 _KINDS = {
@@ -49,7 +55,7 @@ def kind_of(path: Path, *, follow: bool = False) -> str:
 
 
 @contextmanager
-def reading(path: Path, *, follow: bool = True) -> Iterator[IO[bytes]]:
+def reading(path: Path, *, follow: bool = True) -> Iterator[BufferedReader]:
     """Open a regular file to read its bytes; anything else is refused, at once.
 
     Args:
@@ -95,15 +101,24 @@ def require_readable(path: Path) -> Path:
     return path if kind_of(path, follow=True) == "a folder" else require_regular(path)
 
 
-def read_bytes(path: Path, *, follow: bool = True) -> bytes:
-    """All of a regular file; see `reading`."""
+def read_bytes(path: Path, *, follow: bool = True, at_most: int = LARGEST_AT_ONCE) -> bytes:
+    """All of a regular file, which is refused where it has more bytes than that; see `reading`.
+
+    Raises:
+        UserError: it has more, or is no regular file.
+    """
     with reading(path, follow=follow) as file:
-        return file.read()
+        # Asked of the open file: the one at the path may be another by now, and may still grow.
+        size = os.fstat(file.fileno()).st_size
+        content = b"" if size > at_most else file.read(at_most + 1)
+    if max(size, len(content)) > at_most:
+        raise UserError(f"{path} is too large", found=f"more than {at_most:,} bytes", mend="give a smaller one")
+    return content
 
 
-def read_text(path: Path, *, follow: bool = True, errors: str = "strict") -> str:
-    """All of a regular file as UTF-8 text with plain line ends; see `reading`."""
-    return read_bytes(path, follow=follow).decode("utf-8", errors).replace("\r\n", "\n")
+def read_text(path: Path, *, follow: bool = True, errors: str = "strict", at_most: int = LARGEST_AT_ONCE) -> str:
+    """All of a regular file as UTF-8 text with plain line ends; see `read_bytes`."""
+    return read_bytes(path, follow=follow, at_most=at_most).decode("utf-8", errors).replace("\r\n", "\n")
 
 
 def load_tensors(path: Path, **options: Any) -> Any:
@@ -117,15 +132,20 @@ def load_tensors(path: Path, **options: Any) -> Any:
     return torch.load(require_regular(path), weights_only=True, map_location="cpu", **options)
 
 
-def load_array(path: Path | IO[bytes], **options: Any) -> Any:
-    """The array or arrays of a `.npy` or `.npz`, without pickles.
+def lock_file(path: Path) -> int:
+    """The descriptor of a lock's file, to read and write; it is made if it is not there, and no link is followed.
 
     Raises:
-        UserError: no regular file.
+        UserError: something else is there.
+        OSError: it cannot be opened or made.
     """
-    import numpy as np
+    require_target(path)
+    return os.open(path, os.O_RDWR | os.O_CREAT | _CLOEXEC | _NOFOLLOW | _NONBLOCK | _BINARY, 0o644)
 
-    return np.load(require_regular(path) if isinstance(path, Path) else path, allow_pickle=False, **options)
+
+def renew(descriptor: int) -> None:
+    """Set the time of a lock's file to now."""
+    os.utime(descriptor)
 
 
 def _irregular(path: Path, kind: str) -> UserError:
@@ -244,7 +264,7 @@ def fill(temporary: Path, content: bytes) -> None:
 
 @contextmanager
 def filling(temporary: Path, mode: str = "wb") -> Iterator[IO[bytes]]:
-    """Open what `replacing` gave, to write its content piece by piece (`wb`), or over parts of it (`rb+`)."""
+    """Open what `replacing` gave: to write piece by piece (`wb`), to read it, too (`wb+`), to change parts (`rb+`)."""
     with temporary.open(mode) as file:
         yield file
 
@@ -258,7 +278,8 @@ def appending(path: Path) -> Iterator[IO[bytes]]:
     """
     require_target(path)
     if path.exists() and path.lstat().st_nlink > 1:  # a copy of the run that was made by hard links
-        write_bytes(path, read_bytes(path, follow=False))
+        with replacing(path) as temporary:
+            _copy(path, temporary)
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NOFOLLOW | _NONBLOCK | _CLOEXEC | _BINARY
     with open(os.open(path, flags, 0o666), "ab", buffering=0) as file:  # noqa: PTH123  # of a descriptor
         yield file
@@ -304,7 +325,12 @@ def link_or_copy(existing: Path, path: Path) -> None:
         except OSError:
             with exclusive(temporary) as descriptor:
                 os.write(descriptor, b"")
-            fill(temporary, read_bytes(existing, follow=False))
+            _copy(existing, temporary)
+
+
+def _copy(existing: Path, temporary: Path) -> None:
+    with reading(existing, follow=False) as file, filling(temporary) as copy:
+        copyfileobj(file, copy, _COPIED_BYTES)
 
 
 @contextmanager
@@ -331,6 +357,25 @@ def _made(path: Path) -> Path:
         raise
 
 
+@contextmanager
+def standard_output() -> Iterator[IO[bytes]]:
+    """Standard output, to write bytes to; it stays open behind it."""
+    with open(os.dup(sys.stdout.fileno()), "wb") as file:  # noqa: PTH123  # of a descriptor
+        yield file
+
+
+def nowhere() -> TextIO:
+    """A stream that forgets what is written to it."""
+    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123  # as long as the process
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A new folder that goes with all that was put into it."""
+    with TemporaryDirectory(prefix="wassergan-") as folder:
+        yield Path(folder)
+
+
 # --- removing
 
 
@@ -338,6 +383,12 @@ def remove(path: Path) -> None:
     """Remove a file of ours, if it is there; anything but a regular file stays."""
     if kind_of(path) == "a file":
         path.unlink(missing_ok=True)
+
+
+def remove_empty_folder(path: Path) -> None:
+    """Remove a folder; it stays where anything is in it."""
+    with suppress(OSError):
+        path.rmdir()
 
 
 def is_temporary(path: Path) -> bool:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any
 
@@ -18,6 +17,7 @@ from wassergan.contents import checked, require_readable
 from wassergan.data import Source
 from wassergan.errors import UserError
 from wassergan.evaluation import HeldoutDistance
+from wassergan.files import scratch_folder
 from wassergan.fingerprints import fingerprint, require_same_data
 from wassergan.keeping import Best
 from wassergan.observers import Observer
@@ -284,5 +284,5 @@ def run_folder(folder: str | Path | None) -> Iterator[RunFolder]:
     if folder is not None:
         yield RunFolder(Path(folder))
         return
-    with TemporaryDirectory() as temporary:
-        yield RunFolder(Path(temporary))
+    with scratch_folder() as temporary:
+        yield RunFolder(temporary)

@@ -20,7 +20,7 @@ from secrets import token_hex
 from typing import Any
 
 from wassergan.errors import UserError, WorkError
-from wassergan.files import exclusive, make_folder, read_text, remove, require_target
+from wassergan.files import exclusive, lock_file, make_folder, read_text, remove, remove_empty_folder, renew
 
 # Absent on some systems: there the renewed time alone decides.
 fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None
@@ -90,7 +90,7 @@ class Lock:
     def _renew(self) -> None:
         while not self._released.wait(RENEW_SECONDS):
             with suppress(OSError):  # `require_own` tells
-                os.utime(self._descriptor)
+                renew(self._descriptor)
 
 
 @contextmanager
@@ -116,8 +116,7 @@ def held(folder: Path, *, launch: str = "", told: Callable[[str], None] = lambda
             lock.release()
     finally:
         for each in made:
-            with suppress(OSError):
-                each.rmdir()
+            remove_empty_folder(each)
 
 
 def _acquire(path: Path, launch: str, told: Callable[[str], None]) -> Lock:
@@ -143,9 +142,7 @@ def _acquire(path: Path, launch: str, told: Callable[[str], None]) -> Lock:
 
 def _open(path: Path) -> int:
     try:
-        require_target(path)
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-        return os.open(path, flags, 0o644)
+        return lock_file(path)
     except OSError as error:
         raise WorkError(
             f"The folder {path.parent} cannot be locked",
@@ -203,7 +200,7 @@ def _require_lost(
 
 def _machine() -> str:
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+        return read_text(Path("/proc/sys/kernel/random/boot_id")).strip()
     except OSError:
         return socket.gethostname()
 
@@ -215,7 +212,7 @@ def _now(path: Path) -> float:
         try:
             return os.fstat(descriptor).st_mtime
         finally:
-            probe.unlink()
+            remove(probe)
 
 
 def _sign(descriptor: int, path: Path, launch: str) -> Holder:
@@ -236,7 +233,7 @@ def _sign(descriptor: int, path: Path, launch: str) -> Holder:
 
 def _read(path: Path) -> Holder | None:
     try:
-        return Holder(**json.loads(read_text(path, follow=False)))
+        return Holder(**json.loads(read_text(path, follow=False, at_most=_LONGEST_LOCK)))
     except (OSError, ValueError, TypeError, RecursionError):  # gone, or its holder died while it signed
         return None
 

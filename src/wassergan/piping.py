@@ -1,6 +1,5 @@
 """Samples to standard output, chunk by chunk, for other programs to read."""
 
-import os
 import sys
 from collections.abc import Iterator
 from itertools import chain
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from wassergan.data import TableCodec, write_table
 from wassergan.errors import UserError, WorkError
+from wassergan.files import standard_output
 from wassergan.sampling import Progress, Sampler
 
 TABLES, ARRAYS = ("csv", "csv.gz", "tsv", "tsv.gz"), ("npy",)
@@ -51,7 +51,7 @@ def pipe_samples(sampler: Sampler, *, count: int, seed: int, form: str, progress
     sampler.require_identifiers(count)
     sys.stdout.flush()
     try:
-        with open(os.dup(sys.stdout.fileno()), "wb") as file:  # noqa: PTH123  # a descriptor, not a path
+        with standard_output() as file:
             _write(file, sampler, count=count, seed=seed, form=form, progress=progress)
     except OSError as error:
         raise WorkError(

@@ -399,8 +399,7 @@ def _write_folder(
 def _write_single(sample: NDArray[Any], sampler: Sampler, path: Path) -> None:
     is_picture = sampler.kind == "image" and (sample.ndim == 2 or sample.shape[-1] in (3, 4))
     if is_picture and sample.dtype == np.uint16 and sample.shape[2:] in ((), (3,)):
-        with replacing(path) as temporary:
-            write_png16(sample, temporary)
+        write_png16(sample, path)
     elif is_picture and sample.dtype == np.uint8:
         save_picture(Image.fromarray(sample), path)
     else:

@@ -1,11 +1,13 @@
 """Published results on the funnels, from a CSV of metric, dim, funnels, solver and value."""
 
 import csv
+import io
 from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
 
 from wassergan.errors import UserError
+from wassergan.files import read_text
 
 CRITICS = ("gradient_penalty", "lipschitz_penalty", "orthogonal_fullsort")
 _TRUTH = "truth_monte_carlo_4096"
@@ -29,7 +31,7 @@ def read_published(path: Path) -> Values:
         UserError: the file is missing or holds something else.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with io.StringIO(read_text(path), newline="") as file:
             return {
                 (row["metric"], int(row["dim"]), int(row["funnels"]), row["solver"]): float(row["value"])
                 for row in csv.DictReader(file)

@@ -14,7 +14,7 @@ from wassergan.benchmarks.pair import Pair
 from wassergan.benchmarks.registry import PAIRS
 from wassergan.distances import FAMILIES, W1Estimator
 from wassergan.errors import UserError
-from wassergan.files import write_text
+from wassergan.files import read_text, write_text
 
 GRADIENT_SAMPLES = 4096
 CONFIDENCE = 0.999
@@ -194,7 +194,7 @@ def read_rows(path: Path) -> list[Row]:
     if not path.exists():
         return []
     try:
-        return [Row(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
+        return [Row(**row) for row in json.loads(read_text(path))]
     except (ValueError, TypeError) as error:
         raise UserError(f"{path} holds no rows of this benchmark", mend="give another --out") from error
 

@@ -1,13 +1,12 @@
 """The one door to the terminal: what others wrote, such as names, cannot steer it."""
 
-import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
 from wassergan.errors import printable
+from wassergan.files import nowhere
 
 
 def echo(message: Any = "", *, err: bool = False, nl: bool = True) -> None:
@@ -24,4 +23,4 @@ def open_closed_streams() -> None:
     """Give a process that was started without standard output or error one that leads nowhere."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  # as long as the process
+            setattr(sys, name, nowhere())

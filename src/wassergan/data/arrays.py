@@ -20,6 +20,7 @@ from wassergan.data.marks import Watch
 from wassergan.data.masked import unmasked
 from wassergan.data.source import HELDOUT_SHARE, Source, fits_in_memory, split_rows
 from wassergan.errors import UserError, unknown_name
+from wassergan.files import reading
 
 BLOCK_BYTES = 64 * 2**20
 MOST_NAMES = 2**16
@@ -194,7 +195,7 @@ def load_array(path: Path, *, key: str | None = None) -> tuple[str, NDArray[Any]
         UserError: not such a file, damaged, holds Python objects, or has no such key.
     """
     try:
-        with path.open("rb") as file:  # ours to close: NumPy leaves a damaged archive open
+        with reading(path) as file:  # ours to close: NumPy leaves a damaged archive open
             if file.read(2) != b"PK":
                 return path.name, FileArray.open(path)
             file.seek(0)
@@ -215,14 +216,14 @@ def load_array(path: Path, *, key: str | None = None) -> tuple[str, NDArray[Any]
 
 def array_names(path: Path) -> list[str]:
     """What the members of a `.npz` are called."""
-    with ZipFile(path) as archive:
+    with reading(path) as file, ZipFile(file) as archive:
         return [name.removesuffix(".npy") for name in archive.namelist()]
 
 
 def names_beside(path: Path) -> dict[str, tuple[str, ...]]:
     """Lists of names in a `.npz`, by the arrays that hold them: text with one axis."""
     found = {}
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+    with reading(path) as file, np.load(file, allow_pickle=False) as archive:
         for member in archive.files:
             shape, dtype = _header(archive.zip, member) if f"{member}.npy" in archive.zip.namelist() else ((), None)
             if dtype is not None and dtype.kind == "U" and len(shape) == 1 and shape[0] <= MOST_NAMES:

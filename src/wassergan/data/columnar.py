@@ -22,6 +22,7 @@ from wassergan.data.limits import require_room
 from wassergan.data.source import HELDOUT_SHARE, Source, fits_in_memory
 from wassergan.data.tables import RawTable, Schema, raw_of_arrow, table_source
 from wassergan.errors import UserError
+from wassergan.files import reading
 
 SUFFIXES = (".parquet", ".arrow", ".feather")
 STREAM_ROWS = 65536  # rows that are decoded at a time
@@ -219,7 +220,8 @@ class ParquetTable:
         from pyarrow import parquet
 
         self.path = path
-        self._metadata = parquet.read_metadata(path)
+        with reading(path) as file:
+            self._metadata = parquet.read_metadata(file)
         self.schema = self._metadata.schema.to_arrow_schema()
         self.group_rows = [self._metadata.row_group(i).num_rows for i in range(self._metadata.num_row_groups)]
 
@@ -227,7 +229,10 @@ class ParquetTable:
         """The record batches of a row group; pages are read as they are needed."""
         from pyarrow import parquet
 
-        with parquet.ParquetFile(self.path, metadata=self._metadata, buffer_size=2**20, pre_buffer=False) as file:
+        with (
+            reading(self.path) as opened,
+            parquet.ParquetFile(opened, metadata=self._metadata, buffer_size=2**20, pre_buffer=False) as file,
+        ):
             yield from file.iter_batches(step, row_groups=[group], columns=list(columns), use_threads=True)
 
 
@@ -240,7 +245,7 @@ class ArrowTable:
         self.path = path
         # The rows of a batch are known once one column is looked at.
         one_column = pyarrow.ipc.IpcReadOptions(included_fields=[0])
-        with pyarrow.memory_map(str(path)) as file:
+        with reading(path) as file:  # not mapped: a mapped file that shrinks kills the process
             self.schema = pyarrow.ipc.open_file(file).schema
             reader = pyarrow.ipc.open_file(file, options=one_column)
             self.group_rows = [reader.get_batch(i).num_rows for i in range(reader.num_record_batches)]
@@ -249,7 +254,7 @@ class ArrowTable:
         """The record batch of a group, in one piece."""
         import pyarrow
 
-        with pyarrow.memory_map(str(self.path)) as file:
+        with reading(self.path) as file:
             batch = pyarrow.ipc.open_file(file).get_batch(group)
             batch.validate(full=True)  # offsets that point outside would end the process
             yield batch.select(list(columns))
@@ -269,7 +274,8 @@ class FirstFeatherTable:
         self.path = path
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            self._table = feather.read_table(path, memory_map=False)
+            with reading(path) as file:
+                self._table = feather.read_table(file, memory_map=False)
         self.schema = self._table.schema
         self.group_rows = [self._table.num_rows]
 
@@ -279,7 +285,7 @@ class FirstFeatherTable:
 
 
 def _is_first_feather(path: Path) -> bool:
-    with path.open("rb") as file:
+    with reading(path) as file:
         return file.read(len(FirstFeatherTable.MAGIC)) == FirstFeatherTable.MAGIC
 
 

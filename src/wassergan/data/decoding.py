@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import IO, Any, BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 
 from wassergan.data.limits import LEAST_LARGEST_PIXELS, largest_pixels, require_pixels
 from wassergan.errors import UserError
+from wassergan.files import reading
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 FORMATS_TOLD = "PNG, JPEG, WebP, BMP, TIFF or GIF"
@@ -44,7 +45,7 @@ class Member(Protocol):
     def parent(self) -> Path:
         """Where it lies."""
 
-    def open(self) -> BinaryIO:
+    def stream(self) -> BinaryIO:
         """Its bytes, as a file."""
 
 
@@ -125,23 +126,30 @@ def _opened(picture: Picture) -> Iterator[tuple[Image.Image, str]]:
         # Others tell of odd metadata, which are not used.
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        found, raw = _open_file(picture)
-        try:
-            require_pixels(*found.size)
-            yield found, raw
-        finally:
-            found.close()
+        with _bytes_of(picture) as file:
+            found, raw = _open_file(file)
+            try:
+                require_pixels(*found.size)
+                yield found, raw
+            finally:
+                found.close()
 
 
-def _open_file(picture: Picture) -> tuple[Image.Image, str]:
+@contextmanager
+def _bytes_of(picture: Picture) -> Iterator[IO[bytes]]:
+    with reading(picture) if isinstance(picture, Path) else picture.stream() as file:
+        yield file
+
+
+def _open_file(file: IO[bytes]) -> tuple[Image.Image, str]:
     if largest_pixels() > LEAST_LARGEST_PIXELS:
         Image.MAX_IMAGE_PIXELS = largest_pixels()
     try:
-        return _loaded(Image.open(picture if isinstance(picture, Path) else picture.open(), formats=FORMATS))
+        return _loaded(Image.open(file, formats=FORMATS))
     except ValueError as error:
         if "MAX_TEXT" not in str(error):
             raise
-        return _loaded(Image.open(io.BytesIO(_without_texts(_content(picture))), formats=("PNG",)))
+        return _loaded(Image.open(io.BytesIO(_without_texts(_content(file))), formats=("PNG",)))
 
 
 def _loaded(found: Image.Image) -> tuple[Image.Image, str]:
@@ -157,9 +165,9 @@ def _loaded(found: Image.Image) -> tuple[Image.Image, str]:
     return found, raw
 
 
-def _content(picture: Picture) -> bytes:
-    with picture.open("rb") if isinstance(picture, Path) else picture.open() as file:
-        content: bytes = file.read(LARGEST_FILE_BYTES + 1)
+def _content(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    content = file.read(LARGEST_FILE_BYTES + 1)
     if len(content) > LARGEST_FILE_BYTES:
         raise ValueError(f"it has more than {LARGEST_FILE_BYTES:,} bytes")
     return content
@@ -216,8 +224,7 @@ def _swapped(args: Any) -> Any:
 
 
 def _low_bytes(picture: Picture) -> NDArray[np.uint8]:
-    found = Image.open(picture if isinstance(picture, Path) else picture.open(), formats=FORMATS)
-    with found:
+    with _bytes_of(picture) as file, Image.open(file, formats=FORMATS) as found:
         own: Any = found
         own.tile = [tile._replace(args=_swapped(tile.args)) for tile in own.tile]
         return np.asarray(found, np.uint8)

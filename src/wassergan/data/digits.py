@@ -1,5 +1,6 @@
 """The 1797 handwritten digits that scikit-learn carries: 8×8, grey levels 0 to 16."""
 
+import gzip
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from wassergan.data.arrays import ArrayReader
 from wassergan.data.codec import pixel_codec
 from wassergan.data.source import Source, split_rows
+from wassergan.files import reading
 
 TOP_LEVEL = 16
 HELDOUT_SHARE = 360 / 1797  # a tenth would be too few to measure a distance against
@@ -43,7 +45,8 @@ def _rows() -> NDArray[np.float64]:
     assert package is not None and package.origin is not None
     file = Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
     if file.is_file():
-        return np.loadtxt(file, delimiter=",")
+        with reading(file) as packed, gzip.open(packed) as lines:
+            return np.loadtxt(lines, delimiter=",")
     from sklearn.datasets import load_digits  # where its files lie elsewhere
 
     digits = load_digits()

@@ -7,7 +7,8 @@ import numpy as np
 
 from wassergan.data.folders import PathIndex
 from wassergan.data.tree import DRAWN, PassedOver
-from wassergan.files import DRAWN_BY
+from wassergan.errors import UserError
+from wassergan.files import DRAWN_BY, reading
 
 _THREADS = 4
 _START, _HEADER_BYTES = b"\x89PNG\r\n\x1a\n", 33  # the mark stands behind the first chunk, that of the size
@@ -20,9 +21,9 @@ def is_drawn(path: Path) -> bool:
     if path.suffix.lower() != ".png":
         return False
     try:
-        with path.open("rb") as file:
+        with reading(path) as file:
             start = file.read(_LOOKED_AT_BYTES)
-    except OSError:
+    except (OSError, UserError):
         return False
     return start.startswith(_START) and any(mark in start[_HEADER_BYTES:] for mark in _MARKS)
 

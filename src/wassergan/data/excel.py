@@ -14,6 +14,7 @@ from wassergan.data.limits import require_room
 from wassergan.data.tables import RawTable, raw_of_arrow
 from wassergan.data.tables.infer import MISSING_MARKS, MISSING_TEXTS
 from wassergan.errors import UserError, unknown_name
+from wassergan.files import reading
 
 SUFFIXES = (".xlsx", ".xlsm")
 MOST_ROWS, MOST_COLUMNS = 2**20, 2**14  # of a sheet
@@ -49,7 +50,10 @@ def read_excel(path: Path, *, sheet: str | None = None) -> RawTable:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of styles and extensions that do not matter here
-            with closing(openpyxl.load_workbook(path, read_only=True, data_only=True)) as book:
+            with (
+                reading(path) as file,
+                closing(openpyxl.load_workbook(file, read_only=True, data_only=True)) as book,
+            ):
                 names = [each.title for each in book.worksheets]
                 if sheet is not None and sheet not in names:
                     raise unknown_name(f"sheet of {path.name}", sheet, names)
@@ -92,7 +96,7 @@ def _no_value(path: Path, sheet: str, marks: Marks) -> UserError:
 def _unpacked(path: Path) -> int:
     """Bytes that the parts of a workbook say they have; no reader gets more out of them."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with reading(path) as file, zipfile.ZipFile(file) as archive:
             return sum(each.file_size for each in archive.infolist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise UserError(

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import IO
 from xml.etree import ElementTree
 
+from wassergan.files import reading
+
 CHUNK = 2**20
 LONGEST_SIGN = 16
 # Most sheets have none of these, and need not be read a second time.
@@ -56,7 +58,7 @@ def marks_of(path: Path, part: str) -> Marks:
         path: of the workbook.
         part: of the archive that holds the sheet.
     """
-    with zipfile.ZipFile(path) as archive:
+    with reading(path) as book, zipfile.ZipFile(book) as archive:
         name = part.lstrip("/")
         with archive.open(name) as file:
             if not _has_signs(file):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from wassergan.data.marks import FileMark
 from wassergan.errors import UserError
+from wassergan.files import reading
 
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
@@ -51,7 +52,7 @@ class FileArray:
             UserError: it holds less than its header says.
             ValueError: it is no such file.
         """
-        with path.open("rb") as file:
+        with reading(path) as file:
             if file.read(1) == b"\x80":  # as all pickles begin
                 raise ValueError("Object arrays cannot be loaded when allow_pickle=False")
             file.seek(0)
@@ -132,9 +133,10 @@ class _Reading:
 
     def __enter__(self) -> "_Reading":
         try:
-            self._file = self._mark.path.open("rb", buffering=0)
-        except OSError as error:
-            raise self._mark.changed(error.strerror or str(error)) from error
+            self._opened = reading(self._mark.path)
+            self._file = self._opened.__enter__()
+        except (OSError, UserError) as error:
+            raise self._mark.changed(getattr(error, "strerror", "") or str(error)) from error
         try:
             self._mark.require(self._file.fileno())
         except BaseException:

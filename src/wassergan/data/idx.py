@@ -2,8 +2,10 @@
 
 import gzip
 import math
+import os
 import struct
 import zlib
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 
 from wassergan.data.limits import require_room
 from wassergan.errors import UserError
+from wassergan.files import reading
 
 # Third byte of the magic number → big-endian NumPy type. Source: the format note on the MNIST page (LeCun et al.).
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -32,7 +35,9 @@ def read_idx(path: Path) -> NDArray[Any]:
         UserError: not an IDX file, truncated, or longer than its header says.
     """
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        with ExitStack() as stack:
+            plain = stack.enter_context(reading(path))
+            file = stack.enter_context(gzip.open(plain)) if path.suffix == ".gz" else plain
             header = file.read(4)
             if len(header) < 4 or header[:2] != b"\0\0" or header[2] not in _TYPES or not 0 < header[3] <= MOST_AXES:
                 raise UserError(f"{path} is not an IDX file", found=f"it starts with {header!r}")
@@ -46,7 +51,7 @@ def read_idx(path: Path) -> NDArray[Any]:
             expected = math.prod(shape) * dtype.itemsize
             if path.suffix == ".gz":
                 require_room(expected, path)
-            elif expected > path.stat().st_size:
+            elif expected > os.fstat(plain.fileno()).st_size:
                 raise UserError(f"{path} is shorter than its header says", found=f"shape {shape}", mend=AGAIN)
             body = file.read(expected + 1)
     except (OSError, EOFError, zlib.error, OverflowError, MemoryError) as error:

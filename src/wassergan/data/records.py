@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from wassergan.data.limits import require_room
+from wassergan.data.limits import largest_bytes, require_room
 from wassergan.data.tables import AnyColumn, RawTable, TextColumn, TypedColumn, raw_array
 from wassergan.errors import UserError
+from wassergan.files import read_bytes
 
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 BYTES_IN_MEMORY = 12  # of a byte of JSON, once it is read
@@ -30,7 +31,7 @@ def read_records(path: Path) -> RawTable:
     """
     require_room(path.stat().st_size * BYTES_IN_MEMORY, path)
     lines = path.suffix.lower() != ".json"
-    content = path.read_bytes()
+    content = read_bytes(path, at_most=largest_bytes())
     records = _of_lines(content, path) if lines else _of_whole(_parsed(content, str(path)), path)
     if not records:
         raise UserError(f"{path} holds no labels", mend="give one record for each sample")

@@ -21,6 +21,7 @@ from wassergan.data.records import parsed_object
 from wassergan.data.source import Source, TableBeside
 from wassergan.data.tree import HIDDEN, SPECIAL, SYSTEM, PassedOver, is_hidden, is_left_by_system
 from wassergan.errors import UserError
+from wassergan.files import reading
 
 LARGEST_MEMBER_BYTES = 2**28
 LARGEST_LABEL_BYTES = 2**20
@@ -95,9 +96,9 @@ class ShardMember:
         """All behind the first dot of the last name, in lower case."""
         return self.name.rpartition("/")[2].partition(".")[2].lower()
 
-    def open(self) -> BinaryIO:
+    def stream(self) -> BinaryIO:
         """Its bytes, as a file."""
-        with self.path.open("rb", buffering=0) as file:
+        with reading(self.path) as file:
             file.seek(self.offset)
             content = file.read(self.size)
         if len(content) < self.size:
@@ -249,7 +250,7 @@ class MemberNames:
 
 def _bytes(member: ShardMember) -> bytes:
     try:
-        return member.open().read()
+        return member.stream().read()
     except OSError as error:
         raise UserError(f"{member} cannot be read", found=str(error)) from error
 
@@ -325,7 +326,7 @@ def _is_passed(path: Path, name: str, is_regular: bool, passed: PassedOver) -> b
 def _members(path: Path) -> Iterator[tuple[str, int, int, bool]]:
     """Name, first byte and size of each member, and whether it is a file; header by header: shards may be large."""
     try:
-        with path.open("rb", buffering=0) as file:
+        with reading(path) as file:
             total = os.fstat(file.fileno()).st_size
             place, name, length = 0, "", None
             while block := os.pread(file.fileno(), tarfile.BLOCKSIZE, place):

@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from wassergan.errors import UserError
+from wassergan.files import read_text
 
 LEFT_BY_SYSTEMS = frozenset(
     {
@@ -83,9 +84,9 @@ def is_run_folder(folder: Path) -> bool:
     """Whether a run of this library lies in a folder, told by its settings and checkpoints."""
     settings = folder / RUN_SETTINGS
     try:
-        if not (folder / RUN_CHECKPOINTS).is_dir() or settings.stat().st_size > _LARGEST_SETTINGS_BYTES:
+        if not (folder / RUN_CHECKPOINTS).is_dir():
             return False
-        told = json.loads(settings.read_text(encoding="utf-8"))
+        told = json.loads(read_text(settings, at_most=_LARGEST_SETTINGS_BYTES))
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(told, dict) and told.keys() >= _OF_A_RUN

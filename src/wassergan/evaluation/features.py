@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from wassergan.data import Codec
 from wassergan.errors import UserError, unknown_name
+from wassergan.files import reading
 
 LARGEST_PIXELS = 3072  # numbers of a 32×32 picture with colours; larger pictures are averaged down
 CONV_MAPS = (32, 64, 128)
@@ -176,18 +177,21 @@ def module_features(path: Path, device: torch.device) -> Features:
             ) from error
         return features
 
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    with reading(path) as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
     return Features(path.name, f"the module {path.name}, sha256 {digest}", extract, identity=digest)
 
 
 def _load(path: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
     if path.suffix == ".pt2":
-        program: Callable[[Tensor], Tensor] = torch.export.load(path).module().to(device)
+        with reading(path) as file:
+            program: Callable[[Tensor], Tensor] = torch.export.load(file).module().to(device)
         return program
     with warnings.catch_warnings():
         # Files in this format are there, and read for as long as PyTorch does.
         warnings.filterwarnings("ignore", r"`torch\.jit\.load` is deprecated")
-        scripted: Callable[[Tensor], Tensor] = torch.jit.load(str(path), map_location=device).eval()
+        with reading(path) as file:
+            scripted: Callable[[Tensor], Tensor] = torch.jit.load(file, map_location=device).eval()
     return scripted
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from wassergan.errors import UserError, WorkError
+from wassergan.files import load_tensors
 
 PACKAGE, LAYER = "torch_fidelity", "2048"
 
@@ -83,7 +84,7 @@ def _check(weights: Path) -> None:
     if not weights.is_file():
         raise UserError(f"There is no {weights}", mend="give the file of the Inception weights")
     try:
-        content = torch.load(weights, weights_only=True, map_location="cpu")
+        content = load_tensors(weights)
     except Exception as error:
         raise UserError(f"{weights} is no file of weights alone", found=str(error).splitlines()[0]) from error
     if not isinstance(content, dict):

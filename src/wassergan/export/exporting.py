@@ -84,9 +84,9 @@ def open_export(path: Path) -> Sampler:
     if not require_regular(path).exists():
         raise UserError(f"There is no file {path}")
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(require_regular(path), framework="pt") as file:
             text = (file.metadata() or {}).get(KEY)
-        weights = load_file(path)
+        weights = load_file(require_regular(path))
     except SafetensorError as error:
         raise UserError(f"{path} is damaged or no safetensors file", found=str(error)) from error
     if text is None:

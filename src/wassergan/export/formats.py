@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrize
 
 from wassergan.errors import UserError
-from wassergan.files import fill
+from wassergan.files import fill, filling
 from wassergan.networks import DrawingGenerator
 
 KEY = "wassergan"  # where the description stands, in every format
@@ -88,7 +88,8 @@ def write_pt2(generator: nn.Module, path: Path, *, latent_dim: int, description:
     program = torch.export.export(
         _as_graph(generator), (torch.zeros(_EXAMPLES, latent_dim),), dynamic_shapes=_any_count()
     )
-    torch.export.save(program, path, extra_files={f"{KEY}.json": description})
+    with filling(path) as file:
+        torch.export.save(program, file, extra_files={f"{KEY}.json": description})
 
 
 def write_onnx(generator: nn.Module, path: Path, *, latent_dim: int, description: str) -> None:
@@ -105,7 +106,7 @@ def write_onnx(generator: nn.Module, path: Path, *, latent_dim: int, description
         )
     assert program is not None
     program.model.metadata_props[KEY] = description
-    program.save(str(path), external_data=False)
+    fill(path, program.model_proto.SerializeToString())
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from wassergan.data import Source
 from wassergan.errors import UserError, printable
+from wassergan.files import reading
 from wassergan.observers.observer import Observer
 from wassergan.runfolder import RunFolder
 from wassergan.settings import TrainSettings
@@ -93,7 +94,7 @@ class TensorBoardObserver(Observer):
         for step in self._awaited:
             grid = self._folder.grid(step)
             if grid.exists():
-                with Image.open(grid) as picture:
+                with reading(grid, follow=False) as file, Image.open(file, formats=("PNG",)) as picture:
                     pixels = np.asarray(picture.convert("RGB"))
                 self._writer.add_image("samples", pixels, step, dataformats="HWC")
         self._awaited = [step for step in self._awaited[-1:] if not self._folder.grid(step).exists()]

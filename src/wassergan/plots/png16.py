@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wassergan.files import DRAWN_BY
+from wassergan.files import DRAWN_BY, write_bytes
 
 _START, _RGB, _GREY = b"\x89PNG\r\n\x1a\n", 2, 0
 
@@ -17,7 +17,7 @@ def write_png16(levels: NDArray[np.uint16], path: Path) -> None:
 
     Args:
         levels: (H, W) or (H, W, 3).
-        path: the file.
+        path: the file; written at once or not at all.
     """
     height, width = levels.shape[:2]
     colours = _RGB if levels.ndim == 3 else _GREY
@@ -26,7 +26,7 @@ def write_png16(levels: NDArray[np.uint16], path: Path) -> None:
     filtered = np.insert(lines, 0, 0, axis=1)  # each line begins with the number of its filter: none
     marks = [(b"tEXt", f"{key}\0{text}".encode("latin-1")) for key, text in DRAWN_BY.items()]
     parts = ((b"IHDR", header), *marks, (b"IDAT", zlib.compress(filtered.tobytes())), (b"IEND", b""))
-    path.write_bytes(_START + b"".join(_chunk(kind, content) for kind, content in parts))
+    write_bytes(path, _START + b"".join(_chunk(kind, content) for kind, content in parts))
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

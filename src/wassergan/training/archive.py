@@ -5,6 +5,7 @@ buffers of any length. Here a tensor is made only if the file holds every one of
 """
 
 import io
+import os
 import pickle
 import sys
 import zipfile
@@ -16,6 +17,8 @@ from typing import Any, BinaryIO, ClassVar
 
 import torch
 from torch import Tensor
+
+from wassergan.files import reading
 
 MOST_CONTAINERS = 1_000_000
 DEEPEST = 64
@@ -55,8 +58,8 @@ def read_archive(path: Path) -> Any:
         DamagedError: compressed or overlapping members, a wrong checksum, or a tensor that the file does not hold.
         Exception: whatever the parsers raise where bytes are damaged.
     """
-    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-        _require_stored(archive, path.stat().st_size)
+    with reading(path) as file, zipfile.ZipFile(file) as archive:
+        _require_stored(archive, os.fstat(file.fileno()).st_size)
         damaged = archive.testzip()
         if damaged is not None:
             raise DamagedError(f"checksum of {damaged}")

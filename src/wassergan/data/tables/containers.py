@@ -1,9 +1,7 @@
 """What a table came in, as its reader sees it: to compare what is written with what was there."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +12,7 @@ from wassergan.data.tables.codec import TableCodec
 from wassergan.data.tables.csvfile import read_csv
 from wassergan.data.tables.raw import RawTable, TextColumn
 from wassergan.data.tables.writing import arrow_table, write_table
+from wassergan.files import scratch_folder
 
 Rows = NDArray[np.float64]
 MISSING = object()  # stands for what is nothing at all in its container
@@ -54,8 +53,8 @@ class CsvContainer:
 
     def after(self, codec: TableCodec, rows: Rows) -> tuple[Seen, RawTable]:
         """By way of a file."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "table.csv"
+        with scratch_folder() as folder:
+            path = folder / "table.csv"
             write_table(codec, [rows], path)
             again = read_csv(path, **{name: codec.dialect.get(name) for name in ("delimiter", "encoding")})
         return _texts(again, np.arange(again.rows)), again

@@ -155,7 +155,7 @@ def _bytes_of(arrays: list[Any]) -> str:
 def _arrays_of(text: str) -> list[Any]:
     import pyarrow
 
-    with pyarrow.ipc.open_stream(base64.b64decode(text)) as reader:
+    with pyarrow.ipc.open_stream(pyarrow.BufferReader(base64.b64decode(text))) as reader:
         batch = reader.read_next_batch()
     batch.validate(full=True)
     return list(batch.columns)

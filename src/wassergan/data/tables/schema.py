@@ -10,7 +10,7 @@ from typing import Any
 from wassergan.data.tables.date_texts import date_format
 from wassergan.data.tables.rules.grammar import parse_rules
 from wassergan.errors import UserError, unknown_name
-from wassergan.files import require_regular
+from wassergan.files import read_text
 
 LARGEST_BYTES = 2**24
 MOST_RULES = 500
@@ -97,9 +97,7 @@ def read_schema(path: Path) -> Schema:
     "delimiter": ";", "encoding": "latin-1"}`, each entry optional.
     """
     try:
-        if require_regular(path).stat().st_size > LARGEST_BYTES:
-            raise UserError(f"The schema {path} is too large", found=f"more than {LARGEST_BYTES} bytes")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path, at_most=LARGEST_BYTES))
     except FileNotFoundError as error:
         raise UserError(f"There is no schema {path}") from error
     except UserError:

@@ -4,7 +4,7 @@ import base64
 import gzip
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
@@ -68,10 +68,14 @@ def write_table(
             writer.rows(texts)
 
 
+def _opened(path: Path | IO[bytes]) -> AbstractContextManager[IO[bytes]]:
+    return filling(path) if isinstance(path, Path) else nullcontext(path)
+
+
 @contextmanager
 def _text(path: Path | IO[bytes], encoding: str, *, compressed: bool) -> Iterator[io.TextIOBase]:
     with ExitStack() as stack:
-        raw: Any = stack.enter_context(filling(path)) if isinstance(path, Path) else path
+        raw: Any = stack.enter_context(_opened(path))
         if compressed:  # no name and no time inside: equal rows give equal files
             raw = stack.enter_context(gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6))
         yield stack.enter_context(io.TextIOWrapper(raw, encoding=encoding, newline=""))
@@ -97,11 +101,12 @@ def _write_arrow(codec: TableCodec, chunks: Iterable[Rows], path: Path, suffix: 
 
     schema = arrow_schema(codec)
     with ExitStack() as stack:
+        file = stack.enter_context(filling(path))
         if suffix == ".parquet":
-            writer = stack.enter_context(parquet.ParquetWriter(path, schema))
+            writer = stack.enter_context(parquet.ParquetWriter(file, schema))
         else:
             options = ipc.IpcWriteOptions(compression="lz4" if suffix == ".feather" else None, unify_dictionaries=True)
-            writer = stack.enter_context(ipc.new_file(str(path), schema, options=options))
+            writer = stack.enter_context(ipc.new_file(file, schema, options=options))
         streams = identifier_streams(codec, seed)
         for rows in chunks:
             writer.write_table(arrow_table(codec, rows, streams))
