@@ -25,6 +25,7 @@ from wassergan.errors import UserError, WorkError
 LONGEST_WRITE_SECONDS = 3600.0
 DRAWN_BY = {"Software": "wassergan"}  # a text of every PNG that is written, by which it is known again
 _COPIED_BYTES = 2**20
+LARGEST_TEXT = 2**22  # bytes of a text that is read in one piece; JSON takes up to 25 times of that in memory
 LARGEST_AT_ONCE = 2**26  # bytes of a file that is read in one piece
 LONGEST_SUFFIX = 20  # of a temporary name, whose own part is below 60 bytes: both fit where the target's name does
 _TEMPORARY = re.compile(r"\.wassergan-(\d+)-[0-9a-f]{16}\.tmp(\.\w+)?")
@@ -116,7 +117,7 @@ def read_bytes(path: Path, *, follow: bool = True, at_most: int = LARGEST_AT_ONC
     return content
 
 
-def read_text(path: Path, *, follow: bool = True, errors: str = "strict", at_most: int = LARGEST_AT_ONCE) -> str:
+def read_text(path: Path, *, follow: bool = True, errors: str = "strict", at_most: int = LARGEST_TEXT) -> str:
     """All of a regular file as UTF-8 text with plain line ends; see `read_bytes`."""
     return read_bytes(path, follow=follow, at_most=at_most).decode("utf-8", errors).replace("\r\n", "\n")
 

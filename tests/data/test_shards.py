@@ -207,7 +207,7 @@ def test_a_size_in_an_extended_header_counts(tmp_path: Path) -> None:
     extended = header(b"%011o\0" % len(record), kind=b"x") + record.ljust(512, b"\0")
     path.write_bytes(extended + header(b"00000000000\0") + picture.ljust(512, b"\0") + header(b"00000000000\0"))
     first, second = index_shards([path])[0]
-    assert (first.size, second.size) == (len(picture), 0) and first.open().read() == picture
+    assert (first.size, second.size) == (len(picture), 0) and first.stream().read() == picture
 
 
 def test_patterns_stand_for_files(tmp_path: Path) -> None:

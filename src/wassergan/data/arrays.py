@@ -13,7 +13,7 @@ from torch import Tensor
 
 from wassergan.data.blocks import BlockReader, StreamedSource, block_bytes, probe
 from wassergan.data.codec import LAYOUTS, Codec, as_tensor, channels_first
-from wassergan.data.filearray import FileArray
+from wassergan.data.filearray import FileArray, read_header
 from wassergan.data.fitting import Wish, fitted_codec
 from wassergan.data.limits import require_room
 from wassergan.data.marks import Watch
@@ -260,9 +260,7 @@ def _count(archive: ZipFile, name: str) -> int:
 
 def _header(archive: ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
     with archive.open(f"{name}.npy") as member:
-        version = np.lib.format.read_magic(member)
-        read = {(1, 0): np.lib.format.read_array_header_1_0}.get(version, np.lib.format.read_array_header_2_0)
-        shape, _, dtype = read(member)
+        shape, _, dtype = read_header(member)
     return shape, dtype
 
 

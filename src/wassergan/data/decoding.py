@@ -127,7 +127,7 @@ def _opened(picture: Picture) -> Iterator[tuple[Image.Image, str]]:
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with _bytes_of(picture) as file:
-            found, raw = _open_file(file)
+            found, raw = _open_file(picture, file)
             try:
                 require_pixels(*found.size)
                 yield found, raw
@@ -141,7 +141,7 @@ def _bytes_of(picture: Picture) -> Iterator[IO[bytes]]:
         yield file
 
 
-def _open_file(file: IO[bytes]) -> tuple[Image.Image, str]:
+def _open_file(picture: Picture, file: IO[bytes]) -> tuple[Image.Image, str]:
     if largest_pixels() > LEAST_LARGEST_PIXELS:
         Image.MAX_IMAGE_PIXELS = largest_pixels()
     try:
@@ -149,7 +149,7 @@ def _open_file(file: IO[bytes]) -> tuple[Image.Image, str]:
     except ValueError as error:
         if "MAX_TEXT" not in str(error):
             raise
-        return _loaded(Image.open(io.BytesIO(_without_texts(_content(file))), formats=("PNG",)))
+        return _loaded(Image.open(io.BytesIO(_without_texts(_content(picture))), formats=("PNG",)))
 
 
 def _loaded(found: Image.Image) -> tuple[Image.Image, str]:
@@ -165,9 +165,9 @@ def _loaded(found: Image.Image) -> tuple[Image.Image, str]:
     return found, raw
 
 
-def _content(file: IO[bytes]) -> bytes:
-    file.seek(0)
-    content = file.read(LARGEST_FILE_BYTES + 1)
+def _content(picture: Picture) -> bytes:
+    with _bytes_of(picture) as file:  # anew: Pillow closed the one that it failed on
+        content = file.read(LARGEST_FILE_BYTES + 1)
     if len(content) > LARGEST_FILE_BYTES:
         raise ValueError(f"it has more than {LARGEST_FILE_BYTES:,} bytes")
     return content

@@ -1,10 +1,11 @@
 """The array in a `.npy` file, read piece by piece. It is never mapped: a mapped file that shrinks kills the process."""
 
+import io
 import os
 from math import prod
 from mmap import mmap
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,23 @@ from wassergan.errors import UserError
 from wassergan.files import reading
 
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+LONGEST_HEADER = 10_000  # bytes; NumPy parses no longer one, but reads up to 4 GiB before it says so
+
+
+def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, order and type of the `.npy` that begins here; the numbers come next.
+
+    Raises:
+        ValueError: it is no header, or a longer one than any array needs.
+    """
+    version = np.lib.format.read_magic(file)
+    width = 2 if version == (1, 0) else 4
+    size = file.read(width)
+    if int.from_bytes(size, "little") > LONGEST_HEADER:
+        raise ValueError(f"a header of {int.from_bytes(size, 'little'):,} bytes")
+    header = io.BytesIO(size + file.read(int.from_bytes(size, "little")))
+    found: tuple[tuple[int, ...], bool, np.dtype[Any]] = _HEADERS.get(version, _HEADERS[(2, 0)])(header)
+    return found
 
 
 class FileArray:
@@ -56,8 +74,7 @@ class FileArray:
             if file.read(1) == b"\x80":  # as all pickles begin
                 raise ValueError("Object arrays cannot be loaded when allow_pickle=False")
             file.seek(0)
-            version = np.lib.format.read_magic(file)
-            shape, is_fortran, dtype = _HEADERS.get(version, _HEADERS[(2, 0)])(file)
+            shape, is_fortran, dtype = read_header(file)
             offset = file.tell()
         if dtype.hasobject:
             raise ValueError("Object arrays cannot be loaded when allow_pickle=False")

@@ -1,17 +1,15 @@
 """IDX files, the format of MNIST and its kin, plain or gzipped."""
 
-import gzip
 import math
-import os
 import struct
 import zlib
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wassergan.data.gzipped import unpacked
 from wassergan.data.limits import require_room
 from wassergan.errors import UserError
 from wassergan.files import reading
@@ -35,9 +33,7 @@ def read_idx(path: Path) -> NDArray[Any]:
         UserError: not an IDX file, truncated, or longer than its header says.
     """
     try:
-        with ExitStack() as stack:
-            plain = stack.enter_context(reading(path))
-            file = stack.enter_context(gzip.open(plain)) if path.suffix == ".gz" else plain
+        with unpacked(path) if path.suffix == ".gz" else reading(path) as file:
             header = file.read(4)
             if len(header) < 4 or header[:2] != b"\0\0" or header[2] not in _TYPES or not 0 < header[3] <= MOST_AXES:
                 raise UserError(f"{path} is not an IDX file", found=f"it starts with {header!r}")
@@ -49,18 +45,22 @@ def read_idx(path: Path) -> NDArray[Any]:
             if 0 in shape:  # beside other sizes that no array can have, maybe
                 raise UserError(f"{path} holds no values", found=f"shape {shape}")
             expected = math.prod(shape) * dtype.itemsize
-            if path.suffix == ".gz":
-                require_room(expected, path)
-            elif expected > os.fstat(plain.fileno()).st_size:
+            if path.suffix != ".gz" and expected > path.stat().st_size:
                 raise UserError(f"{path} is shorter than its header says", found=f"shape {shape}", mend=AGAIN)
-            body = file.read(expected + 1)
+            require_room(expected, path)
+            values = np.empty(math.prod(shape), dtype)
+            body = values.view(np.uint8).data
+            held = 0
+            while got := file.readinto(body[held:]):
+                held += got
+            more = bool(file.read(1))
     except (OSError, EOFError, zlib.error, OverflowError, MemoryError) as error:
         raise UserError(f"{path} cannot be read", found=str(error) or "it promises more than fits in memory") from error
-    if len(body) != expected:
-        relation = "more" if len(body) > expected else f"only {len(body)}"
+    if held != expected or more:
+        relation = "more" if more else f"only {held}"
         raise UserError(
             f"{path} does not hold what its header says",
             found=f"shape {shape} needs {expected} bytes, there are {relation}",
             mend=AGAIN,
         )
-    return np.frombuffer(body, dtype).reshape(shape).astype(dtype.newbyteorder("="))
+    return values.reshape(shape).astype(dtype.newbyteorder("="), copy=False)

@@ -13,7 +13,7 @@ from wassergan.errors import UserError
 from wassergan.files import read_bytes
 
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
-BYTES_IN_MEMORY = 12  # of a byte of JSON, once it is read
+BYTES_IN_MEMORY = 48  # of a byte of JSON, once it is read: that of an empty list, or of an object in a line
 MOST_COLUMNS = 1000
 MOST_VALUES = 2**24
 LARGEST_WHOLE = 2**53

@@ -14,12 +14,12 @@ from plotly.offline import get_plotlyjs
 from wassergan.damage import undamaged
 from wassergan.errors import UserError, printable
 from wassergan.evaluation.verdict import FAILED, UNDECIDED, tick_verdict
-from wassergan.files import read_bytes, read_text, write_text
+from wassergan.files import LARGEST_TEXT, read_bytes, read_text, write_text
 from wassergan.report.charts import charts_of
 
 MOST_GRIDS, GRID_BYTES = 48, 4 * 2**20  # of the sample grids over training that the page holds
 LARGEST_GRID_BYTES = 32 * 2**20
-LARGEST_JSON_BYTES = 16 * 2**20
+LARGEST_JSON_BYTES = LARGEST_TEXT
 _PNG = b"\x89PNG\r\n\x1a\n"
 _ARROWS = {"lower": "lower is better", "higher": "higher is better", "near_floor": "near the floor is best"}
 

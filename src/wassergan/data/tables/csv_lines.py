@@ -6,10 +6,11 @@ import io
 import re
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, cast
 
+from wassergan.data.gzipped import unpacked
 from wassergan.data.limits import largest_bytes, require_room
 from wassergan.errors import UserError
 from wassergan.files import reading
@@ -71,7 +72,7 @@ class Lines:
 
 def start_of(path: Path, count: int) -> bytes:
     """The first bytes of a file, unpacked."""
-    with damage_told(path), _unpacked(path) as file:
+    with damage_told(path), _opened(path) as file:
         return file.read(count)
 
 
@@ -85,20 +86,18 @@ def open_lines(path: Path, encoding: str) -> Iterator[Lines]:
     before = csv.field_size_limit(LARGEST_FIELD)
     packed = path.suffix.lower() == ".gz"
     try:
-        with damage_told(path), _unpacked(path) as file, io.TextIOWrapper(file, encoding=encoding, newline="") as text:
+        with (
+            damage_told(path),
+            _opened(path) as file,
+            io.TextIOWrapper(file, encoding=encoding, newline="") as text,
+        ):
             yield Lines(text, path, packed=packed, strict=encoding == FALLBACK)
     finally:
         csv.field_size_limit(before)
 
 
-@contextmanager
-def _unpacked(path: Path) -> Iterator[IO[bytes]]:
-    with reading(path) as file:
-        if path.suffix.lower() != ".gz":
-            yield file
-            return
-        with gzip.open(file) as unpacked:
-            yield cast(IO[bytes], unpacked)
+def _opened(path: Path) -> AbstractContextManager[BufferedReader]:
+    return unpacked(path) if path.suffix.lower() == ".gz" else reading(path)
 
 
 @contextmanager

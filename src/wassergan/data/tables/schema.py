@@ -12,7 +12,7 @@ from wassergan.data.tables.rules.grammar import parse_rules
 from wassergan.errors import UserError, unknown_name
 from wassergan.files import read_text
 
-LARGEST_BYTES = 2**24
+LARGEST_BYTES = 2**22
 MOST_RULES = 500
 KINDS = ("number", "angle", "category", "boolean", "date", "id", "drop")
 ENTRIES = ("columns", "missing", "delimiter", "encoding", "rules")
