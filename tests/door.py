@@ -86,7 +86,7 @@ ROOTS = {
     *FREE,
 }
 DOOR = "wassergan.files"
-STREAMS_OF = {"reading", "filling", "appending", "standard_output"}
+STREAMS_OF = {"mapped", "reading", "filling", "appending", "standard_output"}
 IN_MEMORY = {"io.BytesIO", "io.StringIO", "pyarrow.BufferOutputStream", "pyarrow.BufferReader"}
 ARCHIVES = ("ZipFile",)
 NAMES = {"file", "fp", "f", "fileobj", "source", "fname"}  # of an opener's first argument
@@ -249,6 +249,8 @@ class _Search(ast.NodeVisitor):
             if called == "str" and node.args:
                 return self._is_stream(node.args[0])
             return called == f"{DOOR}.require_regular" or self._gives_stream(node)
+        if isinstance(node, ast.IfExp):
+            return self._is_stream(node.body) and self._is_stream(node.orelse)
         if not isinstance(node, ast.Name):
             return False
         key = (node.id, self._scope(node))

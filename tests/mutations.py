@@ -2440,6 +2440,49 @@ BUGS = (
         "    if True:\n",
         "plots/test_vectors.py::test_values_that_are_all_alike_have_a_density",
     ),
+    # The door, and what goes through it
+    Bug(
+        "a file opened past the door",
+        "data/records.py",
+        "content = read_bytes(path, at_most=largest_bytes())",
+        "content = path.read_bytes()",
+        "test_door.py::test_no_other_module_goes_past_the_door",
+    ),
+    Bug(
+        "a file removed past the door, by another name",
+        "locking.py",
+        "            remove(probe)\n",
+        "            getattr(probe, 'unlink')()\n",
+        "test_door.py::test_no_other_module_goes_past_the_door",
+    ),
+    Bug(
+        "a header of 4 GiB is read before it is refused",
+        "data/filearray.py",
+        '    if int.from_bytes(size, "little") > LONGEST_HEADER:\n',
+        "    if False:\n",
+        "test_ceilings.py",
+    ),
+    Bug(
+        "memory made for an IDX file as long as it says",
+        "data/idx.py",
+        "            require_room(expected, path)\n",
+        "",
+        "test_ceilings.py",
+    ),
+    Bug(
+        "a compressed Arrow batch unpacked whatever its size",
+        "data/columnar.py",
+        "            if each.is_compressed:\n",
+        "            if False:\n",
+        "test_ceilings.py",
+    ),
+    Bug(
+        "one text written out as often as it is meant",
+        "data/columnar.py",
+        "                require_room(compute.sum(lengths).as_py() or 0, self.path)\n",
+        "",
+        "test_ceilings.py",
+    ),
 )
 
 

@@ -4,6 +4,7 @@ Files whose columns are all numbers, with no value missing, are arrays, which ma
 tables, and so are those for which `layout` says so.
 """
 
+import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,13 +17,14 @@ from numpy.typing import NDArray
 
 from wassergan.damage import undamaged
 from wassergan.data.arrays import array_source, streamed_source
+from wassergan.data.arrow_blocks import arrow_blocks
 from wassergan.data.blocks import BlockReader, buffer_bytes
 from wassergan.data.fitting import Wish
 from wassergan.data.limits import require_room
 from wassergan.data.source import HELDOUT_SHARE, Source, fits_in_memory
 from wassergan.data.tables import RawTable, Schema, raw_of_arrow, table_source
 from wassergan.errors import UserError
-from wassergan.files import reading
+from wassergan.files import mapped, reading
 
 SUFFIXES = (".parquet", ".arrow", ".feather")
 STREAM_ROWS = 65536  # rows that are decoded at a time
@@ -30,6 +32,8 @@ STREAM_BYTES = 16 * 2**20
 COPIED_ROWS = 4096  # columns become rows in pieces that fit the processor's cache
 MOST_BLOCKS = 2**22
 BYTES_IN_MEMORY = 8  # of a value of a table, at least
+MOST_COLUMNS = 2**14
+MOST_PACKED = 16  # times its size that a Parquet file may unpack to without a look at how much that is
 
 
 def is_columnar(path: Path) -> bool:
@@ -222,6 +226,7 @@ class ParquetTable:
         self.path = path
         with reading(path) as file:
             self._metadata = parquet.read_metadata(file)
+            _require_modest(path, self._metadata, os.fstat(file.fileno()).st_size)
         self.schema = self._metadata.schema.to_arrow_schema()
         self.group_rows = [self._metadata.row_group(i).num_rows for i in range(self._metadata.num_row_groups)]
 
@@ -231,9 +236,50 @@ class ParquetTable:
 
         with (
             reading(self.path) as opened,
-            parquet.ParquetFile(opened, metadata=self._metadata, buffer_size=2**20, pre_buffer=False) as file,
+            parquet.ParquetFile(
+                opened,
+                metadata=self._metadata,
+                buffer_size=2**20,
+                pre_buffer=False,
+                read_dictionary=[each.name for each in self.schema if _is_text(each.type)],
+            ) as file,
         ):
-            yield from file.iter_batches(step, row_groups=[group], columns=list(columns), use_threads=True)
+            for batch in file.iter_batches(step, row_groups=[group], columns=list(columns), use_threads=True):
+                yield self._unpacked(batch)
+
+    def _unpacked(self, batch: Any) -> Any:
+        """A batch whose texts are written out; one that stands there once may be meant a million times."""
+        import pyarrow
+        from pyarrow import compute
+
+        columns = []
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            kind = self.schema.field(name).type
+            if column.type != kind:
+                lengths = compute.binary_length(column.dictionary).take(column.indices)
+                require_room(compute.sum(lengths).as_py() or 0, self.path)
+                column = column.dictionary_decode().cast(kind)
+            columns.append(column)
+        fields = [self.schema.field(name) for name in batch.schema.names]
+        return pyarrow.record_batch(columns, pyarrow.schema(fields, batch.schema.metadata))
+
+
+def _require_modest(path: Path, metadata: Any, size: int) -> None:
+    """Refuse what takes little room in a file, and far too much outside of it."""
+    if metadata.num_columns > MOST_COLUMNS:
+        raise UserError(f"{path} has too many columns", found=f"{metadata.num_columns}", mend=f"give {MOST_COLUMNS}")
+    nested = [at for at in range(metadata.num_columns) if metadata.schema.column(at).max_repetition_level]
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        if group.total_byte_size > MOST_PACKED * size:
+            require_room(group.total_byte_size, path)
+        require_room(sum(group.column(at).num_values for at in nested) * BYTES_IN_MEMORY, path)
+
+
+def _is_text(kind: Any) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_string(kind) or types.is_binary(kind))
 
 
 class ArrowTable:
@@ -243,18 +289,23 @@ class ArrowTable:
         import pyarrow
 
         self.path = path
-        # The rows of a batch are known once one column is looked at.
-        one_column = pyarrow.ipc.IpcReadOptions(included_fields=[0])
-        with reading(path) as file:  # not mapped: a mapped file that shrinks kills the process
+        with reading(path) as file:
             self.schema = pyarrow.ipc.open_file(file).schema
-            reader = pyarrow.ipc.open_file(file, options=one_column)
-            self.group_rows = [reader.get_batch(i).num_rows for i in range(reader.num_record_batches)]
+            blocks = arrow_blocks(file)
+        for each in blocks:
+            if each.is_compressed:
+                require_room(each.unpacked, path)
+        require_room(sum(each.unpacked for each in blocks if each.is_dictionary), path)
+        self._batches = [each for each in blocks if not each.is_dictionary]
+        self.group_rows = [each.rows for each in self._batches]
 
     def batches(self, group: int, columns: Sequence[str], step: int) -> Iterator[Any]:
         """The record batch of a group, in one piece."""
         import pyarrow
 
-        with reading(self.path) as file:
+        large = self._batches[group].unpacked > buffer_bytes() // 2 and not self._batches[group].is_compressed
+        # A mapped file that shrinks kills the process; but of a batch that is cut into pieces, each would read all.
+        with mapped(self.path) if large else reading(self.path) as file:
             batch = pyarrow.ipc.open_file(file).get_batch(group)
             batch.validate(full=True)  # offsets that point outside would end the process
             yield batch.select(list(columns))
@@ -350,12 +401,15 @@ def _whole(tables: Sequence[Table], names: Sequence[str]) -> Any:
     rows = sum(sum(table.group_rows) for table in tables)
     require_room(rows * len(names) * BYTES_IN_MEMORY, str(tables[0].path))
     batches: list[Any] = []
+    held = 0
     for table in tables:
         with _readable(table.path):
             for group in range(len(table.group_rows)):
                 for batch in table.batches(group, names, STREAM_ROWS):
                     batch.validate(full=True)
                     batches.append(batch)
+                    held += batch.nbytes
+                    require_room(held, str(table.path))
     schema = batches[0].schema if batches else pyarrow.schema([tables[0].schema.field(name) for name in names])
     return pyarrow.Table.from_batches(batches, schema.with_metadata(tables[0].schema.metadata))
 

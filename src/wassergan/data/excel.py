@@ -20,6 +20,7 @@ SUFFIXES = (".xlsx", ".xlsm")
 MOST_ROWS, MOST_COLUMNS = 2**20, 2**14  # of a sheet
 BYTES_PER_CELL = 64
 SHEETS_SHOWN = 10
+TIMES_OF_TEXTS, TIMES_OF_OTHERS = 12, 100
 LOOSE = 1000  # empty rows one after the other, from where on nothing follows
 EXTRA = "install it: pip install 'wassergan[excel]'"
 Cell = tuple[Any, bool]  # what stands there, and whether it says that an error occurred
@@ -97,11 +98,18 @@ def _unpacked(path: Path) -> int:
     """Bytes that the parts of a workbook say they have; no reader gets more out of them."""
     try:
         with reading(path) as file, zipfile.ZipFile(file) as archive:
-            return sum(each.file_size for each in archive.infolist())
+            return sum(each.file_size * _times(each.filename) for each in archive.infolist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise UserError(
             f"{path} cannot be read as an Excel workbook", found=str(error)[:200], mend="save it again as .xlsx"
         ) from error
+
+
+def _times(part: str) -> int:
+    """How many times its size the reader makes of a part: sheets are read row by row, all else becomes objects."""
+    if part.startswith(("xl/worksheets/", "xl/media/")):
+        return 1
+    return TIMES_OF_TEXTS if part.startswith("xl/sharedStrings") else TIMES_OF_OTHERS
 
 
 def _read(sheet: Any, path: Path) -> tuple[list[str], list[list[Cell]]]:

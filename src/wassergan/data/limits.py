@@ -8,9 +8,8 @@ from wassergan.errors import UserError
 VARIABLE = "WASSERGAN_LARGEST_MIB"
 SHARE_OF_MEMORY = 2  # half of it
 USUAL_MEMORY_BYTES = 8 * 2**30  # where the system does not tell
-PICTURE_BYTES_PER_PIXEL = 4
 LEAST_LARGEST_PIXELS = 89_478_485  # what Pillow allows by default: 341 MiB of RGBA
-PICTURES_AT_A_TIME = 32  # decoded by threads, each with some copies
+BYTES_PER_PIXEL = 48  # of pictures that four threads decode, each with some copies
 
 
 def largest_bytes() -> int:
@@ -28,8 +27,9 @@ def largest_bytes() -> int:
 
 
 def largest_pixels() -> int:
-    """Pixels of the largest picture that is decoded: Pillow's 89 million, or more if the limit allows it."""
-    return max(LEAST_LARGEST_PIXELS, largest_bytes() // (PICTURE_BYTES_PER_PIXEL * PICTURES_AT_A_TIME))
+    """Pixels of the largest picture that is decoded: what the limit allows; unless it is set, Pillow's 89 million."""
+    allowed = largest_bytes() // BYTES_PER_PIXEL
+    return allowed if VARIABLE in os.environ else max(LEAST_LARGEST_PIXELS, allowed)
 
 
 def require_room(needed: int, what: str | Path) -> None:
@@ -55,7 +55,7 @@ def require_pixels(width: int, height: int) -> None:
         ValueError: as Pillow's own refusals, so that such a picture counts as unreadable.
     """
     if width * height > largest_pixels():
-        needed = width * height * PICTURE_BYTES_PER_PIXEL * PICTURES_AT_A_TIME
+        needed = width * height * BYTES_PER_PIXEL
         raise ValueError(
             f"it has {width}x{height} pixels, allowed are {largest_pixels():,}; if you trust it, set {VARIABLE} "
             f"to {-(-needed // 2**20)}"

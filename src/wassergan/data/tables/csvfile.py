@@ -4,12 +4,14 @@ import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wassergan.data.limits import require_room
 from wassergan.data.tables.csv_dialect import NUMBER, Dialect, dialect_of
 from wassergan.data.tables.csv_lines import FALLBACK, EncodingError, Lines, open_lines, start_of
 from wassergan.data.tables.raw import RawTable, TextColumn
@@ -17,7 +19,9 @@ from wassergan.errors import UserError
 
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 LOOKED_AT_BYTES = 2**16
-CHUNK_ROWS = 2**16
+CHUNK_ROWS, CHUNK_CELLS = 2**16, 2**19
+# What a table takes until its columns are coded: a text that no other cell has, a cell, a row.
+BYTES_PER_TEXT, BYTES_PER_CELL, BYTES_PER_ROW = 150, 24, 24
 MOST_COLUMNS = 2**14
 Reader = Any  # what csv.reader returns has no public name
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
@@ -143,7 +147,7 @@ class _Rows:
 
     def __init__(self, reader: Reader, lines: Lines, width: int, path: Path, dialect: Dialect) -> None:
         self._reader, self._lines, self._width, self._path, self._dialect = reader, lines, width, path, dialect
-        self.count, self.comments, self.spare = 0, 0, 0
+        self.count, self.comments, self.spare, self._held = 0, 0, 0, 0
         self.numbers: list[NDArray[np.int64]] = []
         self._is_first = True
 
@@ -153,8 +157,13 @@ class _Rows:
         codes: list[list[NDArray[np.int32]]] = [[] for _ in names]
         while chunk := self._chunk():
             self.count += len(chunk)
+            self._held += len(chunk) * (BYTES_PER_ROW + BYTES_PER_CELL * len(names))
             for known, parts, texts in zip(levels, codes, zip(*chunk, strict=True), strict=True):
+                before = len(known)
                 parts.append(np.fromiter((known.setdefault(text, len(known)) for text in texts), np.int32, len(texts)))
+                fresh = islice(reversed(known), len(known) - before)
+                self._held += sum(BYTES_PER_TEXT + len(text) for text in fresh)
+            require_room(self._held, self._path)
         return tuple(
             TextColumn(name, list(known), np.concatenate(parts) if parts else np.empty(0, np.int32))
             for name, known, parts in zip(names, levels, codes, strict=True)
@@ -163,7 +172,7 @@ class _Rows:
     def _chunk(self) -> list[list[str]]:
         rows: list[list[str]] = []
         numbers: list[int] = []
-        while len(rows) < CHUNK_ROWS:
+        while len(rows) < max(1, min(CHUNK_ROWS, CHUNK_CELLS // self._width)):
             line = self._lines.number + 1
             row = next(self._reader, None)
             if row is None:
