@@ -224,8 +224,9 @@ def names_beside(path: Path) -> dict[str, tuple[str, ...]]:
     """Lists of names in a `.npz`, by the arrays that hold them: text with one axis."""
     found = {}
     with reading(path) as file, np.load(file, allow_pickle=False) as archive:
+        there = set(archive.zip.namelist())
         for member in archive.files:
-            shape, dtype = _header(archive.zip, member) if f"{member}.npy" in archive.zip.namelist() else ((), None)
+            shape, dtype = _header(archive.zip, member) if f"{member}.npy" in there else ((), None)
             if dtype is not None and dtype.kind == "U" and len(shape) == 1 and shape[0] <= MOST_NAMES:
                 _require_modest(path, archive.zip, member)
                 found[member] = tuple(map(str, archive[member]))
