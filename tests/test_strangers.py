@@ -28,7 +28,7 @@ from wassergan.report.page import _json, _template, write_report
 from wassergan.runs import train_run
 from wassergan.sampling import write_samples
 from wassergan.settings import TrainSettings
-from wassergan.training import RunLog, distributed, read_log
+from wassergan.training import RunLog, meeting, read_log
 from wassergan.training.distributed import Processes
 
 SOURCES = Path(__file__).parents[1] / "src" / "wassergan"
@@ -201,14 +201,14 @@ def test_a_refused_thread_is_waited_for_and_told_as_such(monkeypatch: pytest.Mon
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", refusing)
-    monkeypatch.setattr(distributed.time, "sleep", lambda seconds: None)
-    distributed._wait_for_threads()
-    assert len(tries) == 8 + distributed.THREADS_OF_A_GROUP
-    monkeypatch.setattr(distributed, "LONGEST_WAIT_FOR_THREADS_SECONDS", -1.0)
+    monkeypatch.setattr(meeting.time, "sleep", lambda seconds: None)
+    meeting.wait_for_threads()
+    assert len(tries) == 8 + meeting.THREADS_OF_A_GROUP
+    monkeypatch.setattr(meeting, "LONGEST_WAIT_FOR_THREADS_SECONDS", -1.0)
     tries.clear()
     with pytest.raises(WorkError, match="starts no more threads"):
-        distributed._wait_for_threads()
-    with pytest.raises(WorkError, match="refused this process another thread"), distributed._telling_who_is_lost():
+        meeting.wait_for_threads()
+    with pytest.raises(WorkError, match="refused this process another thread"), meeting.telling_who_is_lost():
         raise RuntimeError("Resource temporarily unavailable")
 
 

@@ -2,11 +2,8 @@
 
 import os
 import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from itertools import chain
 from typing import Any, TypeVar
 from zlib import crc32
@@ -14,17 +11,10 @@ from zlib import crc32
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.distributed_c10d import PrefixStore
-from torch.distributed.rendezvous import rendezvous
 
 from wassergan.constraints import Share
 from wassergan.errors import ElsewhereError, UserError, WorkError
-
-LONGEST_WAIT = timedelta(hours=1)  # for the others: process 0 measures, draws and saves meanwhile
-LAST_TENSOR_SECONDS = 0.2
-NO_THREAD = "Resource temporarily unavailable"
-THREADS_OF_A_GROUP = 16
-LONGEST_WAIT_FOR_THREADS_SECONDS = 60.0
+from wassergan.training.meeting import meet, part, telling_who_is_lost
 
 T = TypeVar("T")
 
@@ -136,14 +126,14 @@ class ProcessGroup(Processes):
     def average(self, values: Tensor) -> Tensor:
         """One all-reduce; the same bits on all processes."""
         total = values.clone(memory_format=torch.contiguous_format)
-        with _telling_who_is_lost():
+        with telling_who_is_lost():
             dist.all_reduce(total)
         return total.div_(self.count)
 
     def gather(self, values: Tensor) -> list[Tensor]:
         """One gathering of pickled tensors, between processes that trust each other."""
         found: list[Any] | None = [None] * self.count if self.rank == 0 else None
-        with _telling_who_is_lost():
+        with telling_who_is_lost():
             dist.gather_object(values, found, 0)
         return found or []
 
@@ -159,7 +149,7 @@ class ProcessGroup(Processes):
         """One broadcast per tensor: only at the start."""
         for tensor in _tensors(*networks):
             sent = tensor.clone(memory_format=torch.contiguous_format)
-            with _telling_who_is_lost():
+            with telling_who_is_lost():
                 dist.broadcast(sent, 0)
             tensor.copy_(sent)
 
@@ -180,7 +170,7 @@ class ProcessGroup(Processes):
     def any_of(self, *flags: bool) -> tuple[bool, ...]:
         """One small all-reduce between the hosts: no GPU is waited for."""
         raised = torch.tensor(flags, dtype=torch.int32)
-        with _telling_who_is_lost():
+        with telling_who_is_lost():
             dist.all_reduce(raised, dist.ReduceOp.MAX)
         return tuple(bool(each) for each in raised.tolist())
 
@@ -188,7 +178,7 @@ class ProcessGroup(Processes):
         """Compare checksums."""
         checksum = torch.tensor([step, _checksum(*networks)])
         checksums = [torch.empty_like(checksum) for _ in range(self.count)]
-        with _telling_who_is_lost():
+        with telling_who_is_lost():
             dist.all_gather(checksums, checksum)
         different = [str(rank) for rank, other in enumerate(checksums) if not torch.equal(other, checksums[0])]
         with self.together():
@@ -211,7 +201,7 @@ class ProcessGroup(Processes):
                 raise  # out of a block within this one, at whose end all processes learnt of it
             failure = error
         lowest = torch.tensor(self.count if failure is None else self.rank)
-        with _telling_who_is_lost():
+        with telling_who_is_lost():
             dist.all_reduce(lowest, dist.ReduceOp.MIN)
         if failure is not None and lowest == self.rank:
             self._agreed = failure
@@ -225,7 +215,7 @@ class ProcessGroup(Processes):
         with self.together():
             if self.rank == 0:
                 values = [work()]
-        with _telling_who_is_lost():
+        with telling_who_is_lost():
             dist.broadcast_object_list(values, 0)
         result: T = values[0]
         return result
@@ -304,80 +294,44 @@ def open_processes(*, init_method: str = "env://") -> Iterator[Processes]:
         init_method: where they meet, as torch.distributed has it; torchrun's own place unless given.
 
     Raises:
+        UserError: the environment holds no rank among processes.
         WorkError: the others do not come.
     """
     if not launched():
         yield ALONE
         return
-    rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    rank, count = _environment_number("RANK", 0), _environment_number("WORLD_SIZE", 1)
+    if rank >= count:
+        raise UserError(f"RANK is {rank} where WORLD_SIZE is {count}", mend="ranks count from 0; start with torchrun")
     kind = ProcessGroup if count > 1 else Processes
     processes = kind(
         rank=rank,
         count=count,
-        local_rank=int(os.environ.get("LOCAL_RANK", rank)),
-        local_count=int(os.environ.get("LOCAL_WORLD_SIZE", count)),
+        local_rank=_environment_number("LOCAL_RANK", rank),
+        local_count=_environment_number("LOCAL_WORLD_SIZE", count),
         launch=_launch(),
     )
     if count == 1:
         yield processes
         return
-    _wait_for_threads()
-    with _telling_who_is_lost():
-        store, _, _ = next(rendezvous(init_method, rank, count, timeout=LONGEST_WAIT))
-        if processes.local_count == count:
-            # torchrun may keep the store over a restart: without a place of its own, a process could meet there the
-            # address of one that is dead, and wait. Only on one machine is the number of restarts the same for all.
-            store = PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
-        dist.init_process_group(
-            "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
-            store=store,
-            rank=rank,
-            world_size=count,
-            timeout=LONGEST_WAIT,
-        )
+    # torchrun may keep the store over a restart: without a place of its own, a process could meet there the address of
+    # one that is dead, and wait. Only on one machine is the number of restarts the same for all.
+    restarts = _environment_number("TORCHELASTIC_RESTART_COUNT", 0)
+    meet(rank, count, init_method=init_method, attempt=f"{restarts}" if processes.local_count == count else "")
     yield processes
     # After an error the others may never come: then the end of the process closes what is open.
-    if torch.__version__ < "2.8":
-        # There the end of a group waits for Gloo's threads with Python's lock in hand (PyTorch's pull request 154976),
-        # and a thread that has yet to let go of the last tensor needs the lock: both would wait for ever.
-        time.sleep(LAST_TENSOR_SECONDS)
-    dist.destroy_process_group()
+    part()
 
 
-def _wait_for_threads() -> None:
-    """Wait until the system would start as many threads as joining needs.
-
-    On a busy machine it may refuse one for a moment ("Resource temporarily unavailable"), and a group that was joined
-    half-way cannot be joined again: so this is found out, and waited for, before.
-
-    Raises:
-        WorkError: it still refuses after a while.
-    """
-    deadline = time.monotonic() + LONGEST_WAIT_FOR_THREADS_SECONDS
-    while not _can_start(THREADS_OF_A_GROUP):
-        if time.monotonic() > deadline:
-            raise WorkError(
-                "The system starts no more threads for this process",
-                found=NO_THREAD,
-                mend="end other programs, raise its limits (ulimit -u, pids of a container), or start fewer processes",
-            )
-        time.sleep(0.2)
-
-
-def _can_start(count: int) -> bool:
-    done, threads = threading.Event(), []
-    try:
-        for _ in range(count):
-            threads.append(threading.Thread(target=done.wait, daemon=True))
-            threads[-1].start()
-    except RuntimeError:  # "can't start new thread"
-        threads.pop()
-        return False
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()
-    return True
+def _environment_number(name: str, default: int) -> int:
+    text = os.environ.get(name, str(default))
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise UserError(
+            f"The environment says {name}",
+            found=f"'{text[:80]}'",
+            mend="start with torchrun, or unset RANK and WORLD_SIZE",
+        )
+    return int(text)
 
 
 def _launch() -> str:
@@ -397,22 +351,3 @@ def _checksum(*networks: nn.Module) -> int:
         flat = tensor.detach().cpu().contiguous().reshape(-1)
         checksum = crc32(flat.view(torch.uint8).numpy().data, checksum)
     return checksum
-
-
-@contextmanager
-def _telling_who_is_lost() -> Iterator[None]:
-    """A collective that fails means that another process is gone."""
-    try:
-        yield
-    except RuntimeError as error:
-        if str(error).startswith(NO_THREAD):  # all that is said by a C++ thread that was not started
-            raise WorkError(
-                "The system refused this process another thread",
-                found=NO_THREAD,
-                mend="end other programs or raise its limits (ulimit -u, pids of a container), and resume the run",
-            ) from error
-        raise WorkError(
-            "Another process of the run was lost, or did not come",
-            found=str(error).splitlines()[0][:200],
-            mend="its own message, if it left one, says why; torchrun --max-restarts lets the run go on by itself",
-        ) from error

@@ -1,0 +1,185 @@
+"""How the processes of a run come together, whatever the system refuses them for a moment."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch.distributed import distributed_c10d
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
+
+from wassergan.errors import WorkError
+
+LONGEST_WAIT = timedelta(hours=1)  # for the others: process 0 measures, draws and saves meanwhile
+LONGEST_JOIN = timedelta(minutes=1)  # once all have come: what takes milliseconds
+TRIES = 5
+LAST_TENSOR_SECONDS = 0.2
+NO_THREAD = "Resource temporarily unavailable"
+THREADS_OF_A_GROUP = 16
+LONGEST_WAIT_FOR_THREADS_SECONDS = 60.0
+LOOK_SECONDS = 0.05
+PASSING = (
+    NO_THREAD,
+    "Interrupted system call",
+    "Connection refused",
+    "Connection reset",
+    "Cannot allocate memory",
+    "Too many open files in system",
+    "Socket Timeout",
+)
+
+T = TypeVar("T")
+
+
+def meet(rank: int, count: int, *, init_method: str, attempt: str = "") -> None:
+    """Join the processes of a run to the group of torch.distributed; all of them call it.
+
+    They meet in a store before they join, so that joining takes moments, and tell each other there whether it went
+    well. What one of them is refused, such as a thread or a connection, is tried again by all, a few times.
+
+    Args:
+        rank: of this process.
+        count: of all processes.
+        init_method: where the store is, as torch.distributed has it.
+        attempt: a name of this start, the same for all, where the store outlives the processes that were before.
+
+    Raises:
+        WorkError: the others do not come, or the system goes on refusing.
+    """
+    wait_for_threads()  # a store that was made half-way keeps its port
+    with telling_who_is_lost():
+        store = insisting(lambda: next(rendezvous(init_method, rank, count, timeout=LONGEST_WAIT))[0])
+        store = PrefixStore(f"attempt {attempt}", store) if attempt else store
+        for each in range(TRIES):
+            failures = _join_once(PrefixStore(f"try {each}", store), rank, count)
+            if not failures:
+                return
+        raise RuntimeError("; ".join(f"process {each}: {why[:90]}" for each, why in failures.items()))
+
+
+def part() -> None:
+    """Leave the group; all processes call it."""
+    if torch.__version__ < "2.8":
+        # There the end of a group waits for Gloo's threads with Python's lock in hand (PyTorch's pull request 154976),
+        # and a thread that has yet to let go of the last tensor needs the lock: both would wait for ever.
+        time.sleep(LAST_TENSOR_SECONDS)
+    dist.destroy_process_group()
+
+
+def _join_once(place: Store, rank: int, count: int) -> dict[int, str]:
+    """Join; which processes could not, and why: the same on all of them, and then none has joined."""
+    _tell_all(place, "here", rank, count, "", LONGEST_WAIT)
+    failure = ""
+    try:
+        wait_for_threads()
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
+            store=PrefixStore("group", place),
+            rank=rank,
+            world_size=count,
+            timeout=LONGEST_JOIN,
+        )
+    except RuntimeError as error:
+        failure = str(error) or type(error).__name__
+    longest = 2 * LONGEST_JOIN + timedelta(seconds=LONGEST_WAIT_FOR_THREADS_SECONDS)
+    told = _tell_all(place, "joined", rank, count, failure, longest)
+    failures = {other: why for other, why in enumerate(told) if why}
+    if not failures:
+        distributed_c10d._set_pg_timeout(LONGEST_WAIT)
+        return {}
+    if not failure:
+        part()
+    # The name of a group is the number of those before, which only those who joined have forgotten.
+    distributed_c10d._world.group_count = 0
+    return failures
+
+
+def _tell_all(place: Store, topic: str, rank: int, count: int, text: str, longest: timedelta) -> list[str]:
+    """What each process says on a topic, in their order; waits where signals are heard."""
+    place.set(f"{topic} {rank}", f"={text}"[:1000])
+    deadline = time.monotonic() + longest.total_seconds()
+    keys = [f"{topic} {each}" for each in range(count)]
+    while not place.check(keys):
+        if time.monotonic() > deadline:
+            missing = [str(each) for each, key in enumerate(keys) if not place.check([key])]
+            raise RuntimeError(f"process {', '.join(missing[:9])} of {count} did not come to join")
+        time.sleep(LOOK_SECONDS)
+    return [place.get(key).decode(errors="replace")[1:] for key in keys]
+
+
+def insisting(work: Callable[[], T]) -> T:
+    """What `work` gives; tried again where the system refuses what it may grant a moment later."""
+    for delay in (0.1, 0.3, 1.0, 3.0):
+        try:
+            return work()
+        except RuntimeError as error:
+            if not any(reason in str(error) for reason in PASSING):
+                raise
+            time.sleep(delay)
+    return work()
+
+
+def wait_for_threads() -> None:
+    """Wait until the system would start as many threads as joining needs.
+
+    On a busy machine it may refuse one for a moment ("Resource temporarily unavailable"), and torch ends the process
+    where it happens to the second of a pair: so this is found out, and waited for, before.
+
+    Raises:
+        WorkError: it still refuses after a while.
+    """
+    deadline = time.monotonic() + LONGEST_WAIT_FOR_THREADS_SECONDS
+    while not _can_start(THREADS_OF_A_GROUP):
+        if time.monotonic() > deadline:
+            raise WorkError(
+                "The system starts no more threads for this process",
+                found=NO_THREAD,
+                mend="end other programs, raise its limits (ulimit -u, pids of a container), or start fewer processes",
+            )
+        time.sleep(0.2)
+
+
+def _can_start(count: int) -> bool:
+    done, threads = threading.Event(), []
+    try:
+        for _ in range(count):
+            threads.append(threading.Thread(target=done.wait, daemon=True))
+            threads[-1].start()
+    except RuntimeError:  # "can't start new thread"
+        threads.pop()
+        return False
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    return True
+
+
+@contextmanager
+def telling_who_is_lost() -> Iterator[None]:
+    """A collective that fails means that another process is gone, or that the system refuses what it needs.
+
+    Raises:
+        WorkError: says which.
+    """
+    try:
+        yield
+    except WorkError:
+        raise
+    except RuntimeError as error:
+        if str(error).startswith(NO_THREAD):  # all that is said by a C++ thread that was not started
+            raise WorkError(
+                "The system refused this process another thread",
+                found=NO_THREAD,
+                mend="end other programs or raise its limits (ulimit -u, pids of a container), and resume the run",
+            ) from error
+        raise WorkError(
+            "Another process of the run was lost, or did not come",
+            found=str(error).splitlines()[0][:200] if str(error) else type(error).__name__,
+            mend="its own message, if it left one, says why; torchrun --max-restarts lets the run go on by itself",
+        ) from error
