@@ -10,6 +10,8 @@ _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
 
+LONGEST_ADVICE = 3000  # lists of names are part of it
+
 
 def printable(text: str) -> str:
     r"""Text of others, such as names of columns and files, for a terminal, a page or a log: control characters escaped.
@@ -27,6 +29,17 @@ def printable(text: str) -> str:
     )
 
 
+def shortened(text: str, limit: int = 600) -> str:
+    """Text of any length for a message: what is too long keeps its start and its end.
+
+    >>> shortened("9" * 5000, 20)
+    '9999999999...99999 (5000 characters)'
+    """
+    if len(text) <= limit:
+        return text
+    return f"{text[: limit // 2]}...{text[-(limit // 4) :]} ({len(text)} characters)"
+
+
 class WasserganError(Exception):
     """Base of the errors that this library raises on purpose.
 
@@ -37,12 +50,12 @@ class WasserganError(Exception):
     """
 
     def __init__(self, what: str, *, found: str = "", mend: str = "") -> None:
-        parts = [what]
+        parts = [shortened(what)]
         if found:
-            parts.append(f": {found}")
+            parts.append(f": {shortened(found)}")
         message = _ended("".join(parts))
         if mend:
-            message += f" {_ended(mend[0].upper() + mend[1:])}"
+            message += f" {_ended(shortened(mend[0].upper() + mend[1:], LONGEST_ADVICE))}"
         super().__init__(printable(message).replace("\n", "\\n"))
         self.what, self.found, self.mend = what, found, mend
 

@@ -1,6 +1,8 @@
 """The `wassergan` command: a table of verbs, loaded when called, and one place that turns errors into exit codes."""
 
 import importlib
+import os
+import sys
 from collections.abc import Sequence
 
 import click
@@ -8,7 +10,7 @@ import click
 from wassergan import __version__
 from wassergan.cli.echo import echo, open_closed_streams
 from wassergan.cli.interrupts import terminating_like_ctrl_c
-from wassergan.errors import ElsewhereError, UserError, WorkError, unknown_name
+from wassergan.errors import ElsewhereError, UserError, WorkError, shortened, unknown_name
 
 OK, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -31,6 +33,9 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 
 
+SHARED = ("train", "resume", "sample", "evaluate")  # verbs that several processes do together
+
+
 class LazyGroup(click.Group):
     """A group that imports a verb only when it is called."""
 
@@ -44,12 +49,19 @@ class LazyGroup(click.Group):
             raise unknown_name("verb", cmd_name, VERBS)
         command = getattr(importlib.import_module(VERBS[cmd_name][0]), cmd_name)
         assert isinstance(command, click.Command)
+        if cmd_name not in SHARED and _beside_the_first():
+            raise click.exceptions.Exit(OK)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the verbs without importing them."""
         with formatter.section("Verbs"):
             formatter.write_dl([(verb, line) for verb, (_, line) in VERBS.items()])
+
+
+def _beside_the_first() -> bool:
+    """Whether torchrun started this process beside another that does the same work."""
+    return os.environ.get("WORLD_SIZE", "1") != "1" and os.environ.get("RANK", "0") not in ("", "0")
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -74,10 +86,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     open_closed_streams()
     try:
+        _require_texts(sys.argv[1:] if argv is None else argv)
         with terminating_like_ctrl_c():
             code = cli.main(args=None if argv is None else list(argv), prog_name="wassergan", standalone_mode=False)
     except click.ClickException as error:
-        return _complain(error.format_message(), WRONG_INPUT)
+        return _complain(shortened(error.format_message()), WRONG_INPUT)
     except UserError as error:
         return _complain(str(error), WRONG_INPUT)
     except ElsewhereError:
@@ -86,10 +99,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(str(error), FAILED)
     except OSError as error:  # the file system's own refusals, such as a path that leads through a file
         where = f": {error.filename}" if error.filename else ""
-        return _complain(f"{error.strerror or error}{where}.", FAILED)
+        return _complain(shortened(f"{error.strerror or error}{where}."), FAILED)
     except (KeyboardInterrupt, click.Abort):
         return _complain("Interrupted.", INTERRUPTED)
     return code if isinstance(code, int) else OK
+
+
+def _require_texts(argv: Sequence[str]) -> None:
+    for place, text in enumerate(argv, 1):
+        if "\0" in text:
+            raise UserError(f"Argument {place} holds a null character", found=shortened(repr(text), 80))
 
 
 def _complain(message: str, code: int) -> int:
