@@ -163,6 +163,12 @@ def _require_memory(settings: TrainSettings, source: Source, context_dim: int) -
     Raises:
         UserError: says how much they need.
     """
+    if _given(settings.pack) > _given(settings.batch_size):
+        raise UserError(
+            "The batch cannot be cut into packs",
+            found=f"{settings.batch_size} samples in packs of {settings.pack}",
+            mend="choose a --batch-size that --pack divides",
+        )
     try:
         networks = networks_of(settings, source.shape, source.codec, context_dim=context_dim, device="meta")
     except (RuntimeError, OverflowError, MemoryError) as error:  # torch's own, of more numbers than can be counted
@@ -171,13 +177,16 @@ def _require_memory(settings: TrainSettings, source: Source, context_dim: int) -
         raise UserError(
             "The networks do not fit in memory", found=str(error).splitlines()[0][:200], mend="give smaller sizes"
         ) from error
-    batch = _given(settings.batch_size) * (_given(settings.latent_dim) + context_dim + source.shape_size)
+    # The batches of all critic steps are read before the first of them.
+    sample = _given(settings.latent_dim) + (context_dim + source.shape_size) * _given(settings.critic_steps)
+    batch = _given(settings.batch_size) * sample
     needed = 4 * (STATES_PER_WEIGHT * weight_count(*networks) + batch)
     if needed > 2 * largest_bytes():
         raise UserError(
             "The networks or their batches do not fit in memory",
             found=f"{needed / 2**30:,.0f} GiB or more are needed, {2 * largest_bytes() / 2**30:,.0f} GiB are there",
-            mend="give a smaller --latent-dim, --generator-widths, --critic-widths, --maps or --batch-size",
+            mend="give a smaller --latent-dim, --generator-widths, --critic-widths, --maps, --batch-size or "
+            "--critic-steps",
         )
 
 

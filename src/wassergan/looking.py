@@ -88,6 +88,7 @@ def look_at(
     RunFolder(folder).require_folder(out)
     sampler = sampler_of(content, device=device)
     source = None if sampler.kind == "image" else _source(content, data, report)
+    sampler.require_memory(count, seed)
     make_folder(out)
     require_writable(out / "pairs.png")
     if isinstance(sampler.codec, TableCodec):

@@ -1,5 +1,6 @@
 """From a trained generator to samples on disk in the user's units, as array, grid, pictures or table."""
 
+import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -121,10 +122,10 @@ class Sampler:
         Raises:
             UserError: so many do not fit in memory.
         """
-        self._require_memory(count, seed)
+        self.require_memory(count, seed)
         return np.concatenate(list(self.chunks(count, seed=seed)))
 
-    def _require_memory(self, count: int, seed: int) -> None:
+    def require_memory(self, count: int, seed: int) -> None:
         """Refuse more samples than memory holds, told by the size of a few: chunks and their whole lie there twice."""
         if count <= SAMPLING_CHUNK:
             return
@@ -358,7 +359,7 @@ def _placed(sampler: Sampler, count: int, seed: int, processes: Processes) -> It
 def _make_array(path: Path, count: int, first: tuple[int, NDArray[Any]] | None) -> None:
     assert first is not None
     shape, dtype = (count, *first[1].shape[1:]), first[1].dtype
-    _require_room(path.parent, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize)
+    _require_room(path.parent, math.prod(shape) * dtype.itemsize)
     make_array(path, dtype, shape)
 
 

@@ -53,8 +53,8 @@ def classifier_two_sample(real: Tensor, fake: Tensor, *, seed: int = 0) -> TwoSa
     inputs = _leading(torch.cat([real.double().flatten(1), fake.double().flatten(1)])).numpy()
     labels = np.repeat([0, 1], [len(real), len(fake)])
     areas = []
-    for train, test in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(inputs, labels):
-        trees = HistGradientBoostingClassifier(random_state=seed, early_stopping=False)
+    for train, test in StratifiedKFold(FOLDS, shuffle=True, random_state=seed % 2**32).split(inputs, labels):
+        trees = HistGradientBoostingClassifier(random_state=seed % 2**32, early_stopping=False)
         trees.fit(inputs[train], labels[train])
         areas.append(roc_auc_score(labels[test], trees.predict_proba(inputs[test])[:, 1]))
     return TwoSampleTest(float(np.mean(areas)), float(np.std(areas, ddof=1) / FOLDS**0.5))

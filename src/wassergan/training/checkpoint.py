@@ -17,6 +17,8 @@ FORMAT = "wassergan checkpoint"
 VERSION = 1
 _NUMBERED = re.compile(r"step-(\d+)\.pt")
 
+MOST_DIGITS = 20  # of the number of a step
+
 
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
     """Write tensors and plain types atomically; the previous file stays valid until the new one is on disk.
@@ -152,9 +154,9 @@ class Checkpoints:
         Raises:
             UserError: there is no such checkpoint; lists those there are.
         """
-        name = f"step-{int(which):09d}.pt" if which.isdecimal() else f"{which}.pt"
-        path = self.folder / name
-        if not path.is_file():
+        is_step = which.isascii() and which.isdecimal() and len(which) < MOST_DIGITS
+        path = self.folder / (f"step-{int(which):09d}.pt" if is_step else f"{which}.pt")
+        if not (is_step or which in ("latest", "best")) or not path.is_file():
             there = [file.stem for file in sorted(self.folder.glob("*.pt")) if not file.name.startswith(".")]
             raise UserError(
                 f"There is no checkpoint '{which}'", found=f"in {self.folder}: {', '.join(there) or 'none'}"

@@ -62,7 +62,7 @@ class Inputs:
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor  # a second to import
 
         kind = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
-        return kind(categorical_features=[kept is not None for kept in self.kept], random_state=seed)
+        return kind(categorical_features=[kept is not None for kept in self.kept], random_state=seed % 2**32)
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ def told_apart(columns: Sequence[TableColumn], real: Rows, fake: Rows, *, seed: 
     inputs = Inputs.fit(columns, range(len(columns)), both)
     seen, labels = inputs(both), np.repeat([0, 1], count)
     areas: list[float] = []
-    for train, test in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(seen, labels):
+    for train, test in StratifiedKFold(FOLDS, shuffle=True, random_state=seed % 2**32).split(seen, labels):
         trees = inputs.trees(classes=True, seed=seed).fit(seen[train], labels[train])
         areas.append(float(roc_auc_score(labels[test], trees.predict_proba(seen[test])[:, 1])))
     return TwoSampleTest(float(np.mean(areas)), float(np.std(areas, ddof=1) / FOLDS**0.5))
