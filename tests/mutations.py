@@ -990,13 +990,6 @@ BUGS = (
         "cli/test_arguments.py::test_more_samples_than_can_be_counted_in_bytes_are_refused",
     ),
     Bug(
-        "critic steps without end are begun",
-        "building.py",
-        " * _given(settings.critic_steps)\n",
-        "\n",
-        "cli/test_arguments.py::test_sizes_that_no_step_can_take_are_refused_and_leave_no_run",
-    ),
-    Bug(
         "seeds above 32 bits break a judgement",
         "evaluation/twosample.py",
         "HistGradientBoostingClassifier(random_state=seed % 2**32",
