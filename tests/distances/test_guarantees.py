@@ -150,12 +150,21 @@ def test_arrays_of_every_layout_are_taken(distance) -> None:
         POINTS[::-1][::-1],
         POINTS[::-1].copy()[::-1],
         np.ma.masked_array(POINTS, mask=False),
+        POINTS.astype(">f8")[::-1].copy()[::-1],
         POINTS.astype(np.int16),
         POINTS.astype(np.uint32),
         POINTS.astype(object),
         torch.tensor(POINTS, dtype=torch.int32),
     ):
         assert float(distance(points, OTHERS)) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("distance", DISTANCES.values(), ids=DISTANCES)
+def test_a_reversed_axis_of_length_1_is_taken(distance) -> None:
+    # NumPy calls such an array contiguous, so that asking for a contiguous copy gives it back as it is.
+    for point in (POINTS[:1][::-1], POINTS[:1, :][::-1, ::-1][:, ::-1]):
+        assert point.strides[0] < 0
+        assert float(distance(point, OTHERS)) == pytest.approx(float(distance(POINTS[:1], OTHERS)), rel=1e-12)
 
 
 @pytest.mark.parametrize("distance", DISTANCES.values(), ids=DISTANCES)
@@ -224,6 +233,7 @@ def test_other_sources_of_randomness_are_refused(rng) -> None:
         (lambda: wasserstein_line(POINTS, POINTS), r"x must hold numbers on the line, shape \(n,\): shape \(3, 2\)"),
         (lambda: wasserstein_line(POINTS, POINTS, axis=2), "axis must be one of the sample's: 2 of 2"),
         (lambda: wasserstein_line(POINTS[0], POINTS[0], p="2"), "order p must be a number: '2'"),
+        (lambda: wasserstein_line(POINTS[0], POINTS[0], p=10**400), "order p must be a number: a whole number of 1329"),
     ],
 )
 def test_numbers_out_of_range_are_user_errors(call, message: str) -> None:

@@ -34,6 +34,33 @@ def emptied() -> nn.Linear:
     return layer
 
 
+def vector() -> nn.Linear:
+    layer = nn.Linear(3, 3)
+    layer.weight = nn.Parameter(torch.ones(3))
+    return layer
+
+
+def nested(depth: int) -> nn.Module:
+    critic: nn.Module = scaled(1.0)
+    for _ in range(depth):
+        critic = nn.Sequential(critic)
+    return critic
+
+
+class Claimed(nn.Module):
+    """A module that says of itself what is no proof."""
+
+    def __init__(self, claim: object) -> None:
+        super().__init__()
+        self.claim = claim
+
+    def forward(self, values: Tensor) -> Tensor:
+        return values
+
+    def lipschitz_proof(self) -> object:
+        return self.claim
+
+
 def refused(critic: object, match: str) -> None:
     with pytest.raises(UserError, match=match):
         certify(critic)  # type: ignore[arg-type]
@@ -100,15 +127,25 @@ def test_parametrised_weights_in_train_mode_stay_as_they_are(normalise) -> None:
 
 
 class Moody(nn.Module):
-    """A parametrisation that gives another weight each time."""
+    """A parametrisation that gives another weight from the third time on, when nobody compares any more."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.passes = 0
+        self.passes = [0]
+
+    def __deepcopy__(self, memo: object) -> "Moody":
+        return self
 
     def forward(self, weight: Tensor) -> Tensor:
-        self.passes += 1
-        return weight * self.passes
+        self.passes[0] += 1
+        return weight * (1 if self.passes[0] < 3 else 10)
+
+
+class Watchful(nn.Module):
+    """A parametrisation that is steeper where a gradient is taken."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight * (10 if torch.is_grad_enabled() else 1)
 
 
 class Noisy(nn.Module):
@@ -118,11 +155,82 @@ class Noisy(nn.Module):
         return weight * torch.rand(())
 
 
-@pytest.mark.parametrize("kind", [Moody, Noisy])
-def test_weights_that_change_from_pass_to_pass_are_refused(kind: type[nn.Module]) -> None:
-    layer = scaled(1.0)
-    parametrize.register_parametrization(layer, "weight", kind(), unsafe=True)
-    refused(layer, "changes weight at every pass")
+@pytest.mark.parametrize("kind", [Moody, Noisy, Watchful])
+def test_weights_that_code_of_others_makes_are_refused(kind: type[nn.Module]) -> None:
+    for name in ("weight", "bias"):
+        layer = scaled(1.0)
+        parametrize.register_parametrization(layer, name, kind(), unsafe=True)
+        refused(layer, rf"^Linear .*a parametrisation of {name} that is not known: {kind.__name__}")
+    norm = nn.BatchNorm1d(3).eval()
+    parametrize.register_parametrization(norm, "running_var", kind(), unsafe=True)
+    refused(norm, "a parametrisation of running_var")
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*deprecated:FutureWarning")
+def test_a_parametrisation_behind_an_older_normalisation_is_refused() -> None:
+    layer = nn.utils.weight_norm(scaled(1.0))
+    parametrize.register_parametrization(layer, "weight_g", Watchful())
+    refused(layer, "a parametrisation of weight_g")
+
+
+def test_a_known_parametrisation_whose_code_was_replaced_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = parametrizations.orthogonal(scaled(1.0))
+    assert certify(layer).constant == pytest.approx(1)
+    plain = parametrizations._Orthogonal.forward
+    monkeypatch.setattr(parametrizations._Orthogonal, "forward", lambda self, weight: 10 * plain(self, weight))
+    refused(layer, "forward replaced in _Orthogonal")
+
+
+def test_what_lies_around_a_critic_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    with torch.autocast("cpu"):
+        refused(scaled(1.0), "under autocast: scores move in steps")
+    normed = parametrizations.weight_norm(scaled(1.0))
+    with parametrize.cached():
+        normed(torch.ones(1, 3))
+        normed.parametrizations.weight.original0.data.mul_(10)
+        refused(normed, "while weights are cached")
+    assert certify(normed).constant == pytest.approx(10)
+    linear = nn.functional.linear
+    monkeypatch.setattr(nn.functional, "linear", lambda *given: 10 * linear(*given))
+    refused(scaled(1.0), "linear replaced in torch.nn.functional")
+    monkeypatch.undo()
+    for kind in (MLPCritic, nn.Linear):
+        monkeypatch.setattr(kind, "__call__", lambda self, values: 10 * values, raising=False)
+        refused(MLPCritic((2,)), "a class with its own __call__")
+        monkeypatch.undo()
+
+
+def test_the_surroundings_that_change_nothing_are_fine() -> None:
+    critic = nn.Sequential(nn.Conv2d(1, 2, 3, 2), nn.AvgPool2d(3, 2, 1, ceil_mode=True), Averaged(nn.ReLU()))
+    expected = certify(critic).constant
+    with torch.device("meta"), torch.inference_mode():
+        assert certify(critic).constant == expected
+    try:
+        torch.set_default_dtype(torch.float16)
+        assert certify(critic).constant == expected
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_a_balance_with_axes_of_its_own_is_refused() -> None:
+    # (1, 1, 1) beside (n, d) makes (1, n, d), whose axis 0 no longer counts samples.
+    block = Averaged(nn.ReLU())
+    block.balance = nn.Parameter(torch.zeros(1, 1, 1))
+    refused(block, r"a balance of shape \(1, 1, 1\)")
+
+
+def test_single_precision_weights_excuse_a_jump_only_where_they_admit_nothing_else() -> None:
+    # The balance of `Averaged` is one number, which leaves samples of double precision as they are.
+    assert Averaged(nn.Softplus())(torch.ones(1, 1, dtype=torch.float64)).dtype == torch.float64
+    refused(Averaged(nn.Softplus()), "Softplus jumps at its threshold: 20")
+
+
+def test_padding_that_crops_one_end_shows_the_other_end_often() -> None:
+    layer = nn.Conv1d(1, 1, 1, padding=1, padding_mode="replicate", bias=False).double()
+    layer.weight.data.fill_(1.0)
+    layer._reversed_padding_repeated_twice = [3, -3]
+    assert operator_norm(layer, (1, 5)) == pytest.approx(2)
+    assert certify(layer).constant >= 2
 
 
 def test_hooks_are_refused_wherever_they_sit() -> None:
@@ -160,7 +268,7 @@ def test_methods_that_are_replaced_are_refused(monkeypatch: pytest.MonkeyPatch) 
     refused(scaled(1.0), "forward replaced in Linear")
     monkeypatch.undo()
     monkeypatch.setattr(MLPCritic, "forward", lambda self, values: 10 * values)
-    refused(MLPCritic((2,)), "a forward pass put into MLPCritic later")
+    refused(MLPCritic((2,)), "forward put into MLPCritic later")
 
 
 class Tenfold(MLPCritic):
@@ -236,6 +344,15 @@ def test_jumps_are_refused() -> None:
         (nn.MaxPool1d(2, return_indices=True), "returns indices"),
         (nn.CELU(-1.0), "positive alpha"),
         (nn.AdaptiveAvgPool1d(2), "only to one number"),
+        (nn.AvgPool2d(2, divisor_override=0), "a divisor of 0"),
+        (nn.MaxPool1d(0), "settings that no forward pass takes"),
+        (nn.LeakyReLU(None), "settings that no forward pass takes"),  # type: ignore[arg-type]
+        (nn.BatchNorm1d(0).eval(), "an empty layer has no bound"),
+        (vector(), "the weights are no matrix"),
+        (nested(2000), "blocks nested too deep to follow"),
+        (Claimed(3.0), "lipschitz_proof"),
+        (Claimed(None), "lipschitz_proof"),
+        (Claimed((torch.ones(()), "a guess")), "has no bound"),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -249,6 +366,9 @@ def test_a_missing_layer_and_a_circle_are_user_errors() -> None:
     refused(critic, "Layer '1' is no module: NoneType")
     critic._modules["1"] = critic
     refused(critic, "a module that holds itself")
+    outer, inner = Residual(nn.Identity()), Residual(nn.Identity())
+    outer.branch, inner.branch = inner, outer
+    refused(outer, "a module that holds itself")
 
 
 def operator_norm(layer: nn.Module, shape: tuple[int, ...]) -> float:
@@ -309,6 +429,10 @@ def test_the_certificate_rounds_up_and_neither_overflows_nor_vanishes() -> None:
         layer = nn.Linear(1, 1, bias=False).double()
         layer.weight.data.fill_(factor)
         assert factor <= certify(layer).constant <= factor * (1 + 1e-9)
+    # √2 · 5e-324 has no float64 of its own, so the nearest one lies below it.
+    least = nn.Linear(2, 1, bias=False).double()
+    least.weight.data.fill_(5e-324)
+    assert certify(least).constant > 5e-324
     tiny, huge = (nn.Linear(1, 1, bias=False).double() for _ in range(2))
     tiny.weight.data.fill_(1e-200)
     huge.weight.data.fill_(1e200)

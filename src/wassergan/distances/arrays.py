@@ -145,7 +145,7 @@ def _from_numpy(array: npt.NDArray[Any], name: str) -> Tensor:
     if array.dtype.kind == "u" and array.dtype.itemsize > 1:
         array = array.astype(np.float64)
     if any(step < 0 for step in array.strides):
-        array = np.ascontiguousarray(array)
+        array = array.copy()  # an axis of length 1 counts as contiguous, whatever its stride
     with warnings.catch_warnings():
         # A read-only memory map is welcome: nothing in this package writes to its input.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writ")

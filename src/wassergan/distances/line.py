@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from wassergan.distances.arguments import check_count
+from wassergan.distances.arguments import check_count, check_number
 from wassergan.distances.arrays import Array, paired
 from wassergan.distances.checks import as_law, as_tensor, check_finite
 from wassergan.distances.masses import cumulative
@@ -51,6 +51,7 @@ def wasserstein_line(
     """
     if isinstance(p, bool) or not isinstance(p, int | float | np.integer | np.floating):
         raise UserError("The order p must be a number", found=f"{p!r}")
+    p = check_number(p, name="The order p")
     if not (math.isfinite(p) and p >= 1):
         raise UserError("The order p must be finite and at least one", found=f"{p}")
     x, y = paired(x, y) if axis is None else (x, y)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from types import FunctionType
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -13,9 +14,17 @@ from wassergan.errors import UserError
 from wassergan.lipschitz.blocks import Averaged, Concatenated, Residual
 from wassergan.lipschitz.rules import RULES
 from wassergan.lipschitz.shapes import joined_alike
-from wassergan.lipschitz.soundness import kind_of, refuse_altered, refuse_weights, weight_of
+from wassergan.lipschitz.soundness import (
+    kind_of,
+    methods_of,
+    refuse_altered,
+    refuse_surroundings,
+    refuse_weights,
+    weight_of,
+)
 
 _EPS = 2.0**-52
+_NO_SETTINGS = (TypeError, ValueError, ArithmeticError, AttributeError, LookupError, RuntimeError)
 _BLOCKS = (Averaged, Concatenated, Residual)
 # Layers that may hand on their input itself instead of a new tensor.
 _HANDED_ON: tuple[type[nn.Module], ...] = (
@@ -27,6 +36,7 @@ _HANDED_ON: tuple[type[nn.Module], ...] = (
     nn.Dropout2d,
     nn.Dropout3d,
 )
+_MATRICES = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d)
 _HANDED_ON += (nn.AlphaDropout, nn.FeatureAlphaDropout, nn.PixelShuffle, nn.PixelUnshuffle, nn.ChannelShuffle)
 
 
@@ -83,6 +93,7 @@ class _Use:
 
     name: str
     module: nn.Module
+    above: tuple[nn.Module, ...] = ()
 
     @property
     def kind(self) -> type[nn.Module]:
@@ -90,7 +101,7 @@ class _Use:
 
     @property
     def called(self) -> str:
-        kind = type(self.module).__name__
+        kind = (self.kind if isinstance(self.module, nn.Module) else type(self.module)).__name__
         return f"Layer '{self.name}' ({kind})" if self.name else kind
 
 
@@ -111,8 +122,12 @@ def certify(critic: nn.Module) -> Certificate:
     """
     if not isinstance(critic, nn.Module):
         raise UserError("Only a module has a Lipschitz constant", found=type(critic).__name__)
-    bounds = tuple(_bound(use, _finest(critic)) for use in _uses(critic, "", ()))
-    certificate = Certificate(bounds)
+    refuse_surroundings()
+    try:
+        eps = _finest(critic)
+        certificate = Certificate(tuple(_bound(use, eps) for use in _uses(critic, "", ())))
+    except RecursionError:
+        raise UserError("The critic cannot be bounded", found="blocks nested too deep to follow") from None
     if not math.isfinite(certificate.constant):
         raise UserError("The critic has no finite bound", found="a product of bounds that overflows")
     return certificate
@@ -133,15 +148,17 @@ def product(bounds: Any) -> float:
 
 
 def _finest(critic: nn.Module) -> float:
-    """The relative rounding of the finest weights; of float64 where there are none."""
-    held = [*critic.parameters(), *critic.buffers()]
-    single = [each.dtype == torch.float32 for each in held if each.is_floating_point()]
-    return torch.finfo(torch.float32).eps if single and all(single) else _EPS
+    """The relative rounding of scores: single precision only where a matrix of weights admits nothing else."""
+    held = [each for each in (*critic.parameters(), *critic.buffers()) if each.is_floating_point()]
+    if any(each.dtype != torch.float32 for each in held):
+        return _EPS
+    matrices = any(type(part) in _MATRICES or kind_of(part) in _MATRICES for part in critic.modules())
+    return torch.finfo(torch.float32).eps if matrices else _EPS
 
 
 def _uses(module: nn.Module, name: str, above: tuple[nn.Module, ...]) -> Iterator[_Use]:
     """The uses of layers in the order of the forward pass."""
-    use = _Use(name, module)
+    use = _Use(name, module, above)
     refuse_altered(module, use.called if isinstance(module, nn.Module) else f"Layer '{name}'")
     if any(module is each for each in above):
         raise UserError(f"{use.called} cannot be bounded", found="a module that holds itself")
@@ -167,7 +184,7 @@ def _bound(use: _Use, eps: float) -> LayerBound:
     refuse_weights(module, use.called)
     if isinstance(module, Proved):
         _refuse_inherited(use, "lipschitz_proof")
-        bound, how = module.lipschitz_proof()
+        bound, how = _proof(use)
     elif kind in _BLOCKS:
         _refuse_changed(kind, use.called)
         bound, how = _block(use, eps)
@@ -179,6 +196,9 @@ def _bound(use: _Use, eps: float) -> LayerBound:
             if error.what.startswith(use.called):
                 raise
             raise UserError(f"{use.called}: {error.what}", found=error.found, mend=error.mend) from error
+        except _NO_SETTINGS as error:
+            reason = f"settings that no forward pass takes: {str(error).splitlines()[0] if str(error) else error!r}"
+            raise UserError(f"{use.called} cannot be bounded", found=reason) from error
     else:
         raise UserError(
             f"{use.called} cannot be bounded",
@@ -187,6 +207,18 @@ def _bound(use: _Use, eps: float) -> LayerBound:
     if not (isinstance(bound, int | float) and 0 <= bound < math.inf):
         raise UserError(f"{use.called} has no bound", found=f"{bound}")
     return LayerBound(use.name, kind.__name__, float(bound), how)
+
+
+def _proof(use: _Use) -> tuple[float, str]:
+    module: Any = use.module
+    found = module.lipschitz_proof()
+    if not (isinstance(found, tuple) and len(found) == 2):
+        raise UserError(
+            f"{use.called} has no bound",
+            found=f"{found!r}",
+            mend="return (constant, how it is proved) from lipschitz_proof",
+        )
+    return found[0], str(found[1])
 
 
 def _block(use: _Use, eps: float) -> tuple[float, str]:
@@ -209,7 +241,7 @@ def _block(use: _Use, eps: float) -> tuple[float, str]:
     if use.kind is Residual:
         return (short + inner) * (1 + 2 * _EPS), "sum of the shortcut and the branch"
     balance = weight_of(module, use.called, "balance")
-    if balance.numel() != 1:
+    if balance.dim():
         raise UserError(f"{use.called} cannot be bounded", found=f"a balance of shape {tuple(balance.shape)}")
     share = torch.sigmoid(balance).item()
     return ((1 - share) + share * inner) * (1 + 8 * _EPS), "convex mean of the identity and the branch"
@@ -217,7 +249,7 @@ def _block(use: _Use, eps: float) -> tuple[float, str]:
 
 def _branch(branch: Any, use: _Use, path: str, eps: float) -> tuple[float, list[_Use]]:
     """The constant of a branch and its layers, none of which may write into what the other branches read."""
-    layers = list(_uses(branch, _joined(use.name, path), (use.module,)))
+    layers = list(_uses(branch, _joined(use.name, path), (*use.above, use.module)))
     aliased = True
     for layer in layers:
         if aliased and getattr(layer.module, "inplace", False):
@@ -242,7 +274,7 @@ def _flat(use: _Use) -> Iterator[tuple[type[nn.Module], Any]]:
     """The layers that give a use its shape."""
     module: Any = use.module
     if use.kind is Residual:
-        for inner in _uses(module.branch, use.name, ()):
+        for inner in _uses(module.branch, use.name, (*use.above, module)):
             yield from _flat(inner)
     elif use.kind is not Averaged:
         yield use.kind, module
@@ -250,30 +282,27 @@ def _flat(use: _Use) -> Iterator[tuple[type[nn.Module], Any]]:
 
 def _refuse_inherited(use: _Use, method: str) -> None:
     """What a class says of itself says nothing of a subclass, which may compute something else."""
-    owner = next((each for each in use.kind.__mro__ if "forward" in vars(each)), None)
-    forward = vars(owner).get("forward") if owner else None
     if method not in vars(use.kind):
         raise UserError(
             f"{use.called} cannot be bounded",
             found=f"{method} of a base class, whose forward pass may be another",
             mend=f"define {method} in {use.kind.__name__} itself",
         )
-    if owner and getattr(forward, "__qualname__", "") != f"{owner.__qualname__}.forward":
-        raise UserError(f"{use.called} cannot be bounded", found=f"a forward pass put into {owner.__name__} later")
+    for owner in use.kind.__mro__:
+        if owner in (nn.Module, object, Protocol):
+            continue
+        for name, value in vars(owner).items():
+            written = getattr(value, "__qualname__", None) if isinstance(value, FunctionType) else None
+            if written is not None and not written.startswith(f"{owner.__qualname__}."):
+                raise UserError(f"{use.called} cannot be bounded", found=f"{name} put into {owner.__name__} later")
 
 
-def _methods(kind: type[nn.Module]) -> dict[str, Any]:
-    own = [each for each in kind.__mro__ if each not in (nn.Module, object)]
-    names = {name for each in own for name, value in vars(each).items() if callable(value)}
-    return {name: getattr(kind, name) for name in names}
-
-
-_KNOWN = {kind: _methods(kind) for kind in (*RULES, *_BLOCKS, nn.Sequential, nn.ModuleList)}
+_KNOWN = {kind: methods_of(kind) for kind in (*RULES, *_BLOCKS, nn.Sequential, nn.ModuleList)}
 
 
 def _refuse_changed(kind: type[nn.Module], called: str) -> None:
     """A method of a known class that was replaced for all of its instances."""
-    now = _methods(kind)
+    now = methods_of(kind)
     changed = sorted(name for name, method in now.items() if _KNOWN[kind].get(name) is not method)
     if changed:
         raise UserError(f"{called} cannot be bounded", found=f"{', '.join(changed)} replaced in {kind.__name__}")

@@ -148,7 +148,7 @@ def layer_bound(layer: Any, weight: Tensor) -> float:
         return flat
     turns = 1
     for (before, after), taps, spread in zip(ends, weight.shape[2:], dilation[-len(ends) :], strict=True):
-        excess = max(0, before + after - (taps - 1) * spread)
+        excess = max(0, max(before, 0) + max(after, 0) - (taps - 1) * spread)
         turns *= 1 + -(-excess // max(before, after, 1))
     return min(flat, convolution_bound(written_out(layer, weight, (1, 1))) * math.sqrt(turns) * (1 + _EPS))
 
@@ -156,7 +156,7 @@ def layer_bound(layer: Any, weight: Tensor) -> float:
 def _repeats(mode: str, before: int, after: int) -> int:
     """How often padding may show one entry, on an axis of any length that torch accepts."""
     if mode == "replicate":
-        return 1 + before + after
+        return 1 + max(before, 0) + max(after, 0)  # a negative number crops
     return 1 + (before > 0) + (after > 0)
 
 

@@ -34,6 +34,8 @@ def mean_bound(layer: Any, axes: int) -> float:
     """The product of the axes' norms; a mean over a box is a mean along each axis in turn."""
     sizes, strides, paddings = (per_axis(each, axes) for each in (layer.kernel_size, layer.stride, layer.padding))
     override = getattr(layer, "divisor_override", None)
+    if override == 0:
+        raise UserError("a divisor of 0 has no bound")
     if override is not None:
         sums = math.prod(size * _full_windows(size, stride) for size, stride in zip(sizes, strides, strict=True))
         return float(sums / abs(override))
@@ -49,7 +51,7 @@ def mean_bound(layer: Any, axes: int) -> float:
 
 def _full_windows(size: int, stride: int) -> float:
     """The norm of means over windows that all divide by their size: a convolution."""
-    kernel = torch.full((1, 1, 1, size), 1.0 / size, dtype=torch.float64)
+    kernel = torch.full((1, 1, 1, size), 1.0 / size, dtype=torch.float64, device="cpu")
     return min(convolution_bound(kernel, stride=(1, stride)), 1.0 + 1e-12)
 
 
@@ -65,7 +67,7 @@ def _border_windows(size: int, stride: int, padding: int, ceil_mode: bool, inclu
     for length in range(1, 3 * (size + stride)):
         if length + 2 * padding < size and not ceil_mode:
             continue
-        points = torch.eye(length, dtype=torch.float64)[:, None]
+        points = torch.eye(length, dtype=torch.float64, device="cpu")[:, None]
         try:
             means = avg_pool1d(points, size, stride, padding, ceil_mode, include)
         except RuntimeError:  # too short for one window

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from wassergan.errors import UserError
 from wassergan.lipschitz.activations import GroupSort, MaxMin
@@ -13,24 +13,33 @@ from wassergan.lipschitz.convolution import layer_bound
 from wassergan.lipschitz.pooling import maximum_bound, mean_bound
 from wassergan.lipschitz.soundness import weight_of
 
-_EPS = 2.0**-52
+_EPS, _LEAST = 2.0**-52, 5e-324
 Rule = Callable[[Any, str, float], tuple[float, str]]
 
 
-def _linear(layer: Any, called: str, eps: float) -> tuple[float, str]:
+def _filled(layer: Any, called: str) -> Tensor:
     weight = weight_of(layer, called)
     if not weight.numel():
         raise UserError("an empty layer has no bound", found=f"weights of shape {tuple(weight.shape)}")
+    return weight
+
+
+def _linear(layer: Any, called: str, eps: float) -> tuple[float, str]:
+    weight = _filled(layer, called)
+    if weight.dim() != 2:
+        raise UserError("the weights are no matrix", found=f"shape {tuple(weight.shape)}")
+    how = "largest singular value in float64"
     largest = weight.abs().max().item()
-    scale = 2.0 ** min(max(math.frexp(largest)[1], -1000), 1000) if largest > 0 else 1.0
+    if largest == 0:
+        return 0.0, how
+    scale = 2.0 ** min(max(math.frexp(largest)[1], -1000), 1000)
     sigma = torch.linalg.svdvals(weight / scale)[0].item()
-    return sigma * (1 + max(1e-12, 16 * sum(weight.shape) * _EPS)) * scale, "largest singular value in float64"
+    # Where numbers end, the slack is lost in rounding.
+    return sigma * (1 + max(1e-12, 16 * sum(weight.shape) * _EPS)) * scale + _LEAST, how
 
 
 def _convolution(layer: Any, called: str, eps: float) -> tuple[float, str]:
-    weight = weight_of(layer, called)
-    if not weight.numel():
-        raise UserError("an empty layer has no bound", found=f"weights of shape {tuple(weight.shape)}")
+    weight = _filled(layer, called)
     how = "Gram or Fourier bound on every grid"
     return layer_bound(layer, weight), how + (
         "" if layer.padding_mode == "zeros" else ", times what the padding repeats"
@@ -41,6 +50,8 @@ def _batch_norm(layer: Any, called: str, eps: float) -> tuple[float, str]:
     if layer.training or layer.running_mean is None or layer.running_var is None:
         raise UserError("batch statistics join the samples", mend="certify critic.eval() with running statistics")
     widest = layer.running_var.detach().cpu().double() + layer.eps
+    if not widest.numel():
+        raise UserError("an empty layer has no bound", found="no features")
     if not (widest > 0).all():
         raise UserError("a variance that is not positive has no bound", found=f"{widest.min().item():g}")
     factors = widest.rsqrt()
@@ -73,7 +84,7 @@ def _softplus(layer: Any, called: str, eps: float) -> tuple[float, str]:
 
 
 def _prelu(layer: Any, called: str, eps: float) -> tuple[float, str]:
-    return max(1.0, weight_of(layer, called).abs().max().item()), "largest slope of the activation"
+    return max(1.0, _filled(layer, called).abs().max().item()), "largest slope of the activation"
 
 
 def _rrelu(layer: Any, called: str, eps: float) -> tuple[float, str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.modules import module as torch_module
 from torch.nn.utils import parametrizations, parametrize
 from torch.nn.utils.spectral_norm import SpectralNorm as OldSpectralNorm
@@ -21,7 +22,12 @@ _PURE = (AlmostOrthogonal, Orthogonal, SpectralNorm, parametrizations._WeightNor
 # What `register_parametrization` puts into the class that it makes, beside one property for each name.
 _MADE = {"__getstate__", "__deepcopy__", "__module__", "__doc__", "__dict__", "__weakref__", "__static_attributes__"}
 _MADE |= {"__firstlineno__", "__annotations__"}
-_CALLS = {name: getattr(nn.Module, name) for name in ("__call__", "_call_impl", "_wrapped_call_impl", "__getattr__")}
+_CALLS = {
+    name: getattr(nn.Module, name)
+    for name in ("__call__", "_call_impl", "_wrapped_call_impl", "_slow_forward", "__getattr__", "__getattribute__")
+}
+_WEIGHTS = ("weight", "bias", "balance")  # what may be parametrised
+_FUNCTIONS = {name: value for name, value in vars(functional).items() if callable(value)}
 _PRECISIONS = (torch.float32, torch.float64)
 
 
@@ -43,10 +49,9 @@ def refuse_altered(module: Any, called: str) -> None:
     """
     if not isinstance(module, nn.Module):
         raise UserError(f"{called} is no module", found=type(module).__name__, mend="certify a torch.nn.Module")
-    if any(getattr(nn.Module, name) is not method for name, method in _CALLS.items()):
-        raise UserError("Nothing can be certified", found="a changed torch.nn.Module")
-    if torch_module._global_forward_hooks or torch_module._global_forward_pre_hooks:
-        raise UserError("Nothing can be certified", found="forward hooks on all modules", mend="remove them")
+    changed = sorted(name for name, method in _CALLS.items() if getattr(type(module), name) is not method)
+    if changed:
+        raise UserError(f"{called} cannot be bounded", found=f"a class with its own {', '.join(changed)}")
     hooks = [*module._forward_hooks.values(), *_foreign_pre_hooks(module)]
     if hooks:
         raise UserError(
@@ -62,6 +67,29 @@ def refuse_altered(module: Any, called: str) -> None:
         )
 
 
+def refuse_surroundings() -> None:
+    """Raise where something outside a critic decides what its forward pass computes, or with which weights.
+
+    Raises:
+        UserError: hooks on all modules, changed functions of torch, autocast, or cached parametrisations.
+    """
+    if torch_module._global_forward_hooks or torch_module._global_forward_pre_hooks:
+        raise UserError("Nothing can be certified", found="forward hooks on all modules", mend="remove them")
+    changed = sorted(name for name, known in _FUNCTIONS.items() if getattr(functional, name, None) is not known)
+    if changed:
+        raise UserError("Nothing can be certified", found=f"{', '.join(changed)} replaced in torch.nn.functional")
+    if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):
+        raise UserError(
+            "Nothing can be certified under autocast: scores move in steps", mend="leave the autocast block first"
+        )
+    if parametrize._cache_enabled:
+        raise UserError(
+            "Nothing can be certified while weights are cached",
+            found="torch.nn.utils.parametrize.cached()",
+            mend="leave that block first",
+        )
+
+
 def refuse_weights(module: nn.Module, called: str) -> None:
     """Raise unless every parameter and buffer of a layer is an ordinary, finite tensor of at least single precision.
 
@@ -70,6 +98,12 @@ def refuse_weights(module: nn.Module, called: str) -> None:
     """
     held = [*module.named_parameters(), *module.named_buffers()]
     held += [(name, value) for name, value in vars(module).items() if isinstance(value, Tensor)]
+    steps: Any = module.parametrizations if parametrize.is_parametrized(module) else {}
+    foreign = sorted(name for name in steps if name not in _WEIGHTS)
+    if foreign:
+        raise UserError(f"{called} cannot be bounded", found=f"a parametrisation of {', '.join(foreign)}")
+    for name in steps:
+        _refuse_steps(steps[name], called, name)
     for name, value in held:
         if isinstance(value, nn.UninitializedParameter | nn.UninitializedBuffer):
             raise UserError(f"{called} has no weights yet", mend="call it once before it is certified")
@@ -97,7 +131,7 @@ def weight_of(module: nn.Module, called: str, name: str = "weight") -> Tensor:
         UserError: the weight differs from pass to pass, or is not finite.
     """
     with torch.no_grad():
-        weight = _next_weight(module, called, name)
+        weight = _next_weight(module, name)
         if not isinstance(weight, Tensor) or weight.is_complex() or weight.dtype not in _PRECISIONS:
             raise UserError(f"{called} has no bound", found=f"{name} of type {getattr(weight, 'dtype', weight)}")
         if not torch.isfinite(weight).all():
@@ -105,13 +139,13 @@ def weight_of(module: nn.Module, called: str, name: str = "weight") -> Tensor:
         return weight.detach().cpu().double()
 
 
-def _next_weight(module: nn.Module, called: str, name: str) -> Tensor:
+def _next_weight(module: nn.Module, name: str) -> Tensor:
     for hook in module._forward_pre_hooks.values():
         if isinstance(hook, OldWeightNorm | OldSpectralNorm) and hook.name == name:
             return _recomputed(hook, module)
     if parametrize.is_parametrized(module, name):
         steps: Any = module.parametrizations
-        return _parametrised(steps[name], module, called, name)
+        return _parametrised(steps[name], module, name)
     weight: Tensor = getattr(module, name)
     return weight
 
@@ -134,19 +168,39 @@ def _recomputed(hook: Any, module: nn.Module) -> Tensor:
     return moved
 
 
-def _parametrised(steps: Any, module: nn.Module, called: str, name: str) -> Tensor:
+def _refuse_steps(steps: Any, called: str, name: str) -> None:
+    """Code that is not known may give another weight at the next pass, whatever it gives now."""
     for path, part in steps.named_modules():
         refuse_altered(part, f"{called}, parametrisation '{path}'")
+    for step in steps:
+        kind = type(step)
+        if kind not in _STEPS:
+            raise UserError(
+                f"{called} cannot be bounded",
+                found=f"a parametrisation of {name} that is not known: {kind.__name__}",
+                mend=f"fix the weights with torch.nn.utils.parametrize.remove_parametrizations(layer, '{name}')",
+            )
+        changed = sorted(part for part, method in methods_of(kind).items() if _STEPS[kind].get(part) is not method)
+        if changed:
+            raise UserError(f"{called} cannot be bounded", found=f"{', '.join(changed)} replaced in {kind.__name__}")
+
+
+def methods_of(kind: type[nn.Module]) -> dict[str, Any]:
+    """What can be called in a class and its bases, those of all modules aside."""
+    own = [each for each in kind.__mro__ if each not in (nn.Module, object)]
+    names = {name for each in own for name, value in vars(each).items() if callable(value)}
+    return {name: getattr(kind, name) for name in names}
+
+
+def _parametrised(steps: Any, module: nn.Module, name: str) -> Tensor:
     if all(type(step) in _PURE for step in steps):
         weight: Tensor = getattr(module, name)
         return weight
-    # Some move at every pass, like the vectors of a power iteration: what is computed here is computed on a copy.
+    # The vectors of a power iteration move at every pass: what is computed here is computed on a copy. A power
+    # iteration only lets σ grow, so the first weight bounds those of later passes.
     with torch.random.fork_rng():
-        twin = copy.deepcopy(steps)
-        first, second = twin().clone(), twin().clone()
-    steady = all(type(step) in (*_PURE, parametrizations._SpectralNorm) for step in steps)
-    # A power iteration only lets σ grow, so the first weight bounds those of later passes.
-    if not steady and not torch.equal(first, second):
-        raise UserError(f"{called} cannot be bounded", found=f"a parametrisation that changes {name} at every pass")
-    result: Tensor = first
+        result: Tensor = copy.deepcopy(steps)()
     return result
+
+
+_STEPS = {kind: methods_of(kind) for kind in (*_PURE, parametrizations._SpectralNorm)}
