@@ -171,6 +171,9 @@ def test_a_parametrisation_behind_an_older_normalisation_is_refused() -> None:
     layer = nn.utils.weight_norm(scaled(1.0))
     parametrize.register_parametrization(layer, "weight_g", Watchful())
     refused(layer, "a parametrisation of weight_g")
+    layer = nn.utils.weight_norm(scaled(1.0)).train()
+    parametrizations.spectral_norm(layer, "weight_v")  # whose vectors the look at its weights would move
+    refused(layer, "a parametrisation of weight_v")
 
 
 def test_a_known_parametrisation_whose_code_was_replaced_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
