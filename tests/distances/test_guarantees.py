@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from wassergan.distances import (
     energy_distance,
@@ -104,6 +106,37 @@ def test_a_shuffled_sample_is_at_energy_distance_0() -> None:
     moved = x[order].copy()
     moved[0] += 1e-9  # D² = 2 · 1e-9 · √3 / 200² for one point of 200 that moves by 1e-9 in three coordinates
     assert energy_distance(x, moved).item() == pytest.approx((2 * 3**0.5 * 1e-9) ** 0.5 / 200, rel=1e-5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_one_sample_in_two_orders_is_at_distance_0_for_certain(data) -> None:
+    coordinate = st.sampled_from([0.1, -0.0, 0.0, 3.0, 1e-310, 1e16, -1e300]) | st.floats(-1e6, 1e6)
+    dim, times = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 3))
+    x = np.array(data.draw(st.lists(st.lists(coordinate, min_size=dim, max_size=dim), min_size=1, max_size=8)))
+    order = data.draw(st.permutations(range(len(x))))
+    y = np.repeat(x[order], times, axis=0)
+    given: dict[str, object] = {}
+    if times == 1 and data.draw(st.booleans()):
+        weights = np.array(data.draw(st.lists(st.floats(1e-3, 1), min_size=len(x), max_size=len(x))))
+        given = {"x_weights": weights, "y_weights": weights[order], "normalize": True}
+    plan = exact_w1(x, y, **given)
+    assert (plan.lower, plan.value.item(), plan.upper) == (0, 0, 0)
+    assert plan.plan.mass.sum().item() == pytest.approx(1)
+    assert np.abs(x[plan.plan.rows] - y[plan.plan.cols]).max() < 1e-290  # denormals beside 1e16 share a point
+    bounds = w1_interval(x, y, rng=0, **given)
+    assert (bounds.lower, bounds.upper) == (0, 0)
+
+
+def test_samples_that_differ_in_the_last_digit_are_not_taken_for_one() -> None:
+    x = np.array([[0.0], [1.0]])
+    assert exact_w1(x, np.array([[0.0], [np.nextafter(1, 2)]])).upper >= 2.0**-53
+    assert exact_w1(x, np.array([[0.0], [0.0], [1.0], [1.0], [1.0]])).lower > 0.09
+    # Weights a unit apart in the last place may be equal once they are divided by their sums.
+    a = np.array([0.3, 0.7])
+    moved = exact_w1(x, x, x_weights=a, y_weights=np.array([np.nextafter(0.3, 1), 0.7]), normalize=True)
+    assert moved.upper >= 0.7 * (np.nextafter(0.3, 1) - 0.3) * 0.99
+    assert exact_w1(x, x, x_weights=a).lower > 0.19
 
 
 def test_potentials_that_a_far_point_ruins_are_not_passed_off_as_optimal() -> None:

@@ -272,3 +272,74 @@ def test_numbers_of_any_size_are_compared() -> None:
     with pytest.raises(UserError, match="too many rows and levels to be compared as a whole"):
         wide = CommonColumn("c", "category", np.arange(5e4), np.arange(5e4))
         GroundMetric.of([wide]).embed([wide])
+
+
+SPELLINGS = {
+    "python": ("False", "True"),
+    "r": ("FALSE", "TRUE"),
+    "lower": ("false", "true"),
+    "words": ("no", "Yes"),
+    "letters": ("N", "Y"),
+    "short": ("f", "t"),
+    "switch": ("off", "on"),
+    "digits": ("0", "1"),
+    "floats": ("0.0", "1.0"),
+}
+
+
+@pytest.mark.parametrize("one", SPELLINGS)
+@pytest.mark.parametrize("other", SPELLINGS)
+def test_truth_values_are_the_same_however_they_are_written(one: str, other: str, tmp_path: Path) -> None:
+    flags = np.arange(40) % 3 == 0
+    a, b = (
+        saved(tmp_path, f"{k}.csv", ok=[SPELLINGS[each][int(flag)] for flag in flags])
+        for k, each in enumerate((one, other))
+    )
+    for source in (a, pd.DataFrame({"ok": flags})):
+        told: list[str] = []
+        same = table_distance(source, b, report=told.append)
+        assert (same.lower, same.upper) == (0, 0)
+        (column,) = table_column_distances(source, b)
+        assert column.scaled == 0
+    turned = saved(tmp_path, "turned.csv", ok=[SPELLINGS[other][int(not flag)] for flag in flags])
+    if {one, other} - {"digits", "floats"}:
+        assert table_distance(a, turned).value == pytest.approx(12 / 40)  # 14 of 40 are true, then 26
+
+
+def test_levels_that_only_look_like_truth_values_are_left_alone(tmp_path: Path) -> None:
+    # Nobody says what a lone letter is, nor what 0 is beside blue.
+    letters = [saved(tmp_path, f"{k}.csv", grade=[each] * 20) for k, each in enumerate("ty")]
+    assert table_distance(*letters).value == pytest.approx(1)
+    mixed = saved(tmp_path, "mixed.csv", grade=["yes", "no", "perhaps"] * 10)
+    told: list[str] = []
+    assert table_distance(
+        saved(tmp_path, "c.csv", grade=["True", "False"] * 10), mixed, report=told.append
+    ).value == pytest.approx(1)
+    assert any("no level of c.csv, such as" in each for each in told)
+
+
+def test_levels_without_one_in_common_are_told(tmp_path: Path) -> None:
+    a = saved(tmp_path, "a.csv", city=["Aachen", "Bonn"] * 10)
+    b = saved(tmp_path, "b.csv", city=["AACHEN", "BONN"] * 10)
+    told: list[str] = []
+    assert table_distance(a, b, report=told.append).value == pytest.approx(1)
+    assert told == ["Column city: no level of a.csv, such as 'Aachen', is one of b.csv, such as 'AACHEN'."]
+    told.clear()
+    table_distance(a, a, report=told.append)
+    assert told == []
+
+
+@pytest.mark.parametrize("scale", ["std", "iqr", "range", "none"])
+def test_the_same_rows_are_at_distance_0_whatever_they_come_in(scale: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    table = made(rng, 60)
+    table["flag"] = rng.random(60) < 0.5
+    table["since"] = pd.to_datetime(table["since"])
+    turned = table.sample(frac=1, random_state=0)[table.columns[::-1]]
+    table.to_csv(tmp_path / "a.csv", index=False)
+    turned.to_csv(tmp_path / "b.csv", index=False, sep=";", decimal=",", date_format="%d.%m.%Y", encoding="utf-16")
+    turned.to_parquet(tmp_path / "b.parquet")
+    doubled = pd.concat([turned, table])
+    for other in (tmp_path / "a.csv", tmp_path / "b.csv", tmp_path / "b.parquet", turned, doubled):
+        found = table_distance(tmp_path / "a.csv", other, scale=scale)
+        assert (found.lower, found.value, found.upper) == (0, 0, 0)

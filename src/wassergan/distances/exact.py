@@ -12,7 +12,7 @@ from wassergan.distances.cells import Cells, c_transform, distances
 from wassergan.distances.checks import Array, as_tensor, as_weights, check_finite
 from wassergan.distances.line import line_bound, monotone_coupling
 from wassergan.distances.masses import cumulative, grouped
-from wassergan.distances.problem import Problem, Side, check_pair, pose
+from wassergan.distances.problem import Problem, Side, check_pair, coincide, pose
 from wassergan.distances.refine import Bounds, Pace, lower_bound, refine, upper_bound
 from wassergan.distances.simplex import DEFAULT_ITERATIONS, Flow, Vector, solve_dense
 from wassergan.errors import UserError, WorkError
@@ -106,7 +106,9 @@ def exact_w1(
     rng = torch.Generator().manual_seed(0)  # orders points and picks coarse samples: it moves the time, not the answer
     problem = pose(left, right, a, b, rng=rng if dense else None)
     best: Bounds | _Certified
-    if problem.dim == 1:
+    if coincide(left, right, x_weights, y_weights):
+        best = _at_rest(problem)
+    elif problem.dim == 1:
         best = _sorted(problem)
     elif dense:
         best = _dense(problem, tolerance, max_iterations)
@@ -195,6 +197,14 @@ def _dense(problem: Problem, tolerance: float, iterations: int) -> _Certified:
     if best.upper - best.lower > tolerance * best.upper + _rounding(problem):
         raise _apart(problem, best)
     return best
+
+
+def _at_rest(problem: Problem) -> _Certified:
+    """The plan that moves nothing, of two samples that are one."""
+    rows, cols = (torch.from_numpy(np.lexsort(side.cells.points.numpy().T)) for side in (problem.x, problem.y))
+    flow = Flow(rows.numpy(), cols.numpy(), problem.x.mass[rows].numpy(), np.zeros(0), np.zeros(0))
+    zeros = (torch.zeros(len(side), dtype=torch.float64) for side in (problem.x, problem.y))
+    return _Certified(flow, *zeros, 0.0, 0.0)
 
 
 def _sorted(problem: Problem) -> _Certified:

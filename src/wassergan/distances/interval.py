@@ -25,7 +25,7 @@ from wassergan.distances.critic import W1Estimator, scores_of
 from wassergan.distances.families import families_named
 from wassergan.distances.orders import keyed, shuffled
 from wassergan.distances.population import RESTS_ON, check_diameter_holds, critic_lower_bound, upper_margin
-from wassergan.distances.problem import Problem, check_pair, pose
+from wassergan.distances.problem import Problem, check_pair, coincide, pose
 from wassergan.distances.refine import Bounds, Pace, refine
 from wassergan.errors import UserError
 
@@ -148,8 +148,10 @@ def w1_interval(
             check_diameter_holds(left, right, diameter)
         lower = _held_out(left, right, rng, tolerance, budget_seconds / 2, confidence, diameter, families, method)
     problem = pose(left, right, a, b)
-    bounds, stopped = _refined(problem, rng, tolerance, deadline, interrupted)
-    sample_lower, upper = problem.outside(bounds.lower, bounds.upper)
+    sample_lower, upper, stopped = 0.0, 0.0, "optimum"
+    if not coincide(left, right, x_weights, y_weights):
+        bounds, stopped = _refined(problem, rng, tolerance, deadline, interrupted)
+        sample_lower, upper = problem.outside(bounds.lower, bounds.upper)
     if not math.isfinite(upper):
         raise UserError("The distance overflows", mend="rescale the points")
     middle = 0.5 * (sample_lower + upper)

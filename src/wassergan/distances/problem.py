@@ -8,7 +8,7 @@ from torch import Tensor
 
 from wassergan.distances.arrays import Array, paired
 from wassergan.distances.cells import Cells, paired_order
-from wassergan.distances.checks import as_points, as_weights, same_dimension
+from wassergan.distances.checks import as_points, as_tensor, as_weights, same_dimension
 from wassergan.distances.masses import grouped
 from wassergan.errors import UserError
 
@@ -92,6 +92,23 @@ def check_pair(
     a = as_weights(x_weights, len(left), like=left, name="x_weights", normalize=normalize)
     b = as_weights(y_weights, len(right), like=right, name="y_weights", normalize=normalize)
     return left.double(), right.double(), a, b
+
+
+def coincide(x: Tensor, y: Tensor, x_weights: Array | None, y_weights: Array | None) -> bool:
+    """Whether two checked samples are one for certain: the same points, each as often or with the same weights.
+
+    Counts are compared as whole numbers, k of n and l of m, and weights as they were given: nothing is rounded.
+    """
+    if (x_weights is None) != (y_weights is None) or (x_weights is not None and len(x) != len(y)):
+        return False
+    x, y = (t.detach().cpu() for t in (x, y))
+    if any(not torch.equal(a, b) for a, b in zip(x.aminmax(dim=0), y.aminmax(dim=0), strict=True)):
+        return False  # nearly always, and cheap
+    if x_weights is not None and y_weights is not None:
+        raw = (as_tensor(each, name="weights").detach().cpu().double() for each in (x_weights, y_weights))
+        x, y = (torch.cat([points, weights[:, None]], 1) for points, weights in zip((x, y), raw, strict=True))
+    (x_rows, x_counts), (y_rows, y_counts) = (torch.unique(each, dim=0, return_counts=True) for each in (x, y))
+    return torch.equal(x_rows, y_rows) and torch.equal(x_counts * len(y), y_counts * len(x))
 
 
 def pose(x: Tensor, y: Tensor, a: Tensor, b: Tensor, *, rng: torch.Generator | None = None) -> Problem:

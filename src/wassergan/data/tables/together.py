@@ -12,6 +12,7 @@ from wassergan.data.tables.identifiers.recognise import is_index
 from wassergan.data.tables.infer import Column, infer_columns
 from wassergan.data.tables.raw import AnyColumn, OddColumn, RawTable, TextColumn, TypedColumn
 from wassergan.data.tables.schema import ColumnWish, Schema
+from wassergan.data.tables.truths import truths_of
 from wassergan.errors import UserError, unknown_name
 
 SECOND = 1_000_000  # microseconds
@@ -249,6 +250,17 @@ class _Pair:
                 report(f"Left out column {name}: in {table.name}, {table.reasons.get(name, 'it is an identifier')}.")
                 return None
         own = self.a.columns[name], self.b.columns[name]
+        if truths := truths_of(*own):
+            report(f"Column {name}: {_written(own[0])} and {_written(own[1])} are both taken for False and True.")
+            return _common(truths[0], *truths)
+        found = self._read(name, own)
+        if found.kind == "category" and not _share_levels(found):
+            words = [f"'{found.levels[int(each[~np.isnan(each)][0])][:40]}'" for each in (found.x, found.y)]
+            report(f"Column {name}: no level of {self.a.name}, such as {words[0]}, is one of {self.b.name}, "
+                   f"such as {words[1]}.")  # fmt: skip
+        return found
+
+    def _read(self, name: str, own: tuple[Column, Column]) -> CommonColumn:
         self._check_kinds(*own)
         both, rows = self.joint[0].get(name), self.joint[1]
         if both is not None and _agrees(both, own):
@@ -295,6 +307,17 @@ class _Pair:
             found=f"{words[1]} against {words[0]}",
             mend="write both in one, or leave it out with --columns",
         )
+
+
+def _share_levels(column: CommonColumn) -> bool:
+    """Whether a level occurs in both samples, or one of them holds none."""
+    x, y = ({*np.unique(each[~np.isnan(each)]).tolist()} for each in (column.x, column.y))
+    return not x or not y or bool(x & y)
+
+
+def _written(column: Column) -> str:
+    there = np.unique(column.values[~np.isnan(column.values)])
+    return "/".join(column.form.texts(there))
 
 
 def _family(column: Column) -> str:
