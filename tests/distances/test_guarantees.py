@@ -108,7 +108,7 @@ def test_a_shuffled_sample_is_at_energy_distance_0() -> None:
     assert energy_distance(x, moved).item() == pytest.approx((2 * 3**0.5 * 1e-9) ** 0.5 / 200, rel=1e-5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_one_sample_in_two_orders_is_at_distance_0_for_certain(data) -> None:
     coordinate = st.sampled_from([0.1, -0.0, 0.0, 3.0, 1e-310, 1e16, -1e300]) | st.floats(-1e6, 1e6)
@@ -123,7 +123,8 @@ def test_one_sample_in_two_orders_is_at_distance_0_for_certain(data) -> None:
     plan = exact_w1(x, y, **given)
     assert (plan.lower, plan.value.item(), plan.upper) == (0, 0, 0)
     assert plan.plan.mass.sum().item() == pytest.approx(1)
-    assert np.abs(x[plan.plan.rows] - y[plan.plan.cols]).max() < 1e-290  # denormals beside 1e16 share a point
+    # What is denormal beside the largest coordinate may share a point.
+    assert np.abs(x[plan.plan.rows] - y[plan.plan.cols]).max() <= 1e-300 * max(1.0, np.abs(x).max())
     bounds = w1_interval(x, y, rng=0, **given)
     assert (bounds.lower, bounds.upper) == (0, 0)
 

@@ -203,8 +203,8 @@ def _at_rest(problem: Problem) -> _Certified:
     """The plan that moves nothing, of two samples that are one."""
     rows, cols = (torch.from_numpy(np.lexsort(side.cells.points.numpy().T)) for side in (problem.x, problem.y))
     flow = Flow(rows.numpy(), cols.numpy(), problem.x.mass[rows].numpy(), np.zeros(0), np.zeros(0))
-    zeros = (torch.zeros(len(side), dtype=torch.float64) for side in (problem.x, problem.y))
-    return _Certified(flow, *zeros, 0.0, 0.0)
+    f, g = (torch.zeros(len(side), dtype=torch.float64) for side in (problem.x, problem.y))
+    return _Certified(flow, f, g, 0.0, 0.0)
 
 
 def _sorted(problem: Problem) -> _Certified:
