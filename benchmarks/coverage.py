@@ -138,13 +138,11 @@ def scores_of(pair, runs, n, m, rng):
     return np.einsum("rnd,rd->rn", x, drift), np.einsum("rnd,rd->rn", y, drift)
 
 
-def bounds_of(x, y, confidence):
-    """`critic_lower_bound` of every row, all rows at once; the first rows are held against the public function."""
+def in_orders(x, y):
+    """Every row of both sides in the order in which `critic_lower_bound` bets on it."""
     import numpy as np
     import torch
 
-    from wassergan.distances import critic_lower_bound
-    from wassergan.distances.mean_bounds import betting_lower_bounds
     from wassergan.distances.orders import keyed, shuffled
 
     rows = []
@@ -153,11 +151,26 @@ def bounds_of(x, y, confidence):
     ):
         order = keyed(None, real, fake)
         rows.append([shuffled(side, order).numpy() for side in (real, fake)])
-    ordered = [np.stack(side) for side in zip(*rows, strict=True)]
-    bounds = betting_lower_bounds(*ordered, confidence=confidence)
-    alone = [critic_lower_bound(a, b, confidence=confidence) for a, b in zip(x[:2], y[:2], strict=True)]
-    assert np.allclose(alone, bounds[: len(alone)], rtol=1e-9, atol=0), (alone, bounds[:2])
-    return bounds
+    return [np.stack(side) for side in zip(*rows, strict=True)]
+
+
+def bounds_of(x, y, confidences=CONFIDENCES):
+    """`critic_lower_bound` of every row, all rows at once, one array for each confidence.
+
+    An order is drawn once for all confidences, on which it does not depend; the first rows are held against the
+    public function.
+    """
+    import numpy as np
+
+    from wassergan.distances import critic_lower_bound
+    from wassergan.distances.mean_bounds import betting_lower_bounds
+
+    ordered = in_orders(x, y)
+    for confidence in confidences:
+        bounds = betting_lower_bounds(*ordered, confidence=confidence)
+        alone = [critic_lower_bound(a, b, confidence=confidence) for a, b in zip(x[:2], y[:2], strict=True)]
+        assert np.allclose(alone, bounds[: len(alone)], rtol=1e-9, atol=0), (alone, bounds[:2])
+        yield bounds
 
 
 def welch_of(x, y, confidence):
@@ -179,8 +192,8 @@ def score_cells(name, pair, n, m, runs, rng, ordered):
     x, y = scores_of(pair, runs, n, m, rng)
     if ordered:
         x, y = np.sort(x, axis=1), np.sort(y, axis=1)
-    for confidence in CONFIDENCES:
-        lower, welch = bounds_of(x, y, confidence), welch_of(x, y, confidence)
+    for confidence, lower in zip(CONFIDENCES, bounds_of(x, y), strict=True):
+        welch = welch_of(x, y, confidence)
         yield (
             confidence,
             {

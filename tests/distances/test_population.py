@@ -1,4 +1,5 @@
 import itertools
+import math
 import zlib
 from unittest.mock import patch
 
@@ -291,3 +292,29 @@ def test_the_order_is_a_matter_of_the_rows_and_not_of_their_arrangement() -> Non
 def test_tuning_scores_come_in_pairs(tuning: object) -> None:
     with pytest.raises(UserError, match="tuning must be a pair of real and fake scores"):
         critic_lower_bound(np.zeros(3), np.zeros(3), tuning=tuning)  # type: ignore[arg-type]
+
+
+def test_tuning_scores_keep_to_the_diameter_too() -> None:
+    zeros = np.zeros(2)
+    with pytest.raises(UserError, match="scores spread further than the diameter and the Lipschitz constant allow: 3"):
+        critic_lower_bound(zeros, zeros, diameter=2.0, tuning=(np.array([0.0, 3.0]), zeros))
+    assert critic_lower_bound(zeros, zeros, diameter=3.0, tuning=(np.array([0.0, 3.0]), zeros)) == 0
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_levels_that_meet_or_cross_are_no_bets_at_all(data: st.DataObject) -> None:
+    # Means of equal numbers differ from them by rounding: no bet may then lose more than there is. Warnings are errors.
+    value = data.draw(st.sampled_from([0.1, 1 / 3, 1e16, 1e-300, 7.7e300, 5e-324]))
+    n, m, few, others = (data.draw(st.sampled_from([1, 2, 3, 7, 49, 100])) for _ in range(4))
+    factors = [data.draw(st.sampled_from([1.0, 1 + 2.3e-16, 5.0])) for _ in range(4)]
+    sides = [np.full((1, n), value), np.full((1, m), value)]
+    tuning = [np.resize([value, value * factor], (1, k)) for factor, k in zip(factors, (few, others), strict=False)]
+    spread = data.draw(st.sampled_from([0.0, 1e-300, 1e-9, 0.1, math.inf]))
+    for confidence in (0.01, 0.9, 1 - 1e-9):
+        (bound,) = betting_lower_bounds(
+            *sides, confidence=confidence, real_tuning=tuning[0], fake_tuning=tuning[1], spread=spread
+        )
+        assert bound == 0
+        diameter = max(spread, 1e-300) if math.isfinite(spread) else None
+        assert critic_lower_bound(*(side[0] for side in sides), confidence=confidence, diameter=diameter) == 0

@@ -81,13 +81,15 @@ def betting_lower_bounds(
     x, y = (side / scale for side in sides)
     x_ends, y_ends = (start + _ends(count, blocks) for start, count in zip(known, (n, m), strict=True))
     log_risk = -math.log1p(-confidence)
+    with np.errstate(over="ignore"):
+        widest = spread / scale
     parts: list[tuple[Floats, Floats, Floats]] = []
     k, bets = 0, None
     while k < blocks:
         i, j = int(x_ends[k]), int(y_ends[k])
         after = min(blocks, k + math.ceil((GROWTH - 1) * blocks * min(i / n, j / m)))
         past = x[:, max(0, i - LARGEST_PAST) : i], y[:, max(0, j - LARGEST_PAST) : j]
-        bets = _tuned(*past, n, m, log_risk, spread / scale, bets)
+        bets = _tuned(*past, n, m, log_risk, widest, bets)
         parts.append(_growth(bets, x, y, x_ends[k : after + 1], y_ends[k : after + 1], n, m))
         k = after
     growth, stake, size = (np.cumsum(np.concatenate(part, axis=1), axis=1) for part in zip(*parts, strict=True))
@@ -149,7 +151,9 @@ def _tuned(x: Floats, y: Floats, n: int, m: int, log_risk: float, spread: Floats
         low = np.minimum(x_mean - reach * n, y_mean - REACH_DEVIATIONS * np.sqrt(y_variance))
         high = np.maximum(y_mean + reach * m, x_mean + REACH_DEVIATIONS * np.sqrt(x_variance))
         low, high = np.maximum(low, largest - spread), np.minimum(high, smallest + spread)
-    x_mean, y_mean = (np.clip(side, low, high).mean(1, keepdims=True) for side in (x, y))
+        high = np.maximum(low, high)  # rounding, or tuning scores further apart than the spread, may cross them
+    # The mean of equal numbers may differ from them by rounding, and centres lie between the levels.
+    x_mean, y_mean = (np.clip(np.clip(side, low, high).mean(1, keepdims=True), low, high) for side in (x, y))
     stake = _quotient(BOLDNESS * math.sqrt(2 * log_risk), error)
     stake = np.minimum(stake, _quotient(LARGEST_BET * n, x_mean - low))
     stake = np.minimum(stake, _quotient(LARGEST_BET * m, high - y_mean))

@@ -79,12 +79,13 @@ def critic_lower_bound(
         margin = _welch(real, fake, confidence)
         return max(0.0, ((real.mean() - fake.mean()).item() - margin) / lipschitz)
     spread = math.inf if diameter is None else lipschitz * diameter
-    _check_spread(torch.cat([real, fake]), spread)
+    others = [_scores(*each, 1) for each in _tuning(tuning)] if tuning is not None else []
+    _check_spread(torch.cat([real, fake, *others]), spread)
+    real_tuning, fake_tuning = [scores.numpy()[None] for scores in others] or [None, None]
     order = keyed(None if rng is None else as_generator(rng), real, fake)
     sides = [shuffled(scores, order).numpy()[None] for scores in (real, fake)]
-    others = [None, None] if tuning is None else [_scores(*each, 1).numpy()[None] for each in _tuning(tuning)]
     (bound,) = betting_lower_bounds(
-        *sides, confidence=confidence, real_tuning=others[0], fake_tuning=others[1], spread=spread * (1 + 1e-9)
+        *sides, confidence=confidence, real_tuning=real_tuning, fake_tuning=fake_tuning, spread=spread * (1 + 1e-9)
     )
     # Rounded towards 0: a bound may lose the last digit, never gain one.
     return max(0.0, math.nextafter(float(bound) / lipschitz, 0.0))

@@ -2,6 +2,7 @@ import csv
 import re
 import string
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -169,6 +170,24 @@ def test_fresh_identifiers_are_unique_unknown_and_do_not_depend_on_chunks(data: 
             fresh(found, wanted + 1, seed=1)
     with pytest.raises(UserError, match=f"{found.capacity} that are not in the data"):
         found.require_room(found.capacity + 1)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(0.1, 0.9), st.lists(st.integers(0, 40), min_size=2, max_size=12), st.integers(0, 2**32))
+def test_a_stream_goes_on_where_its_last_chunk_ended(missing: float, sizes: list[int], seed: int) -> None:
+    # Two patterns and gaps: which row has which is a matter of its place in the sample, not of that in its chunk.
+    known = [f"A-{each:05d}" for each in range(60)] + [f"{each:08d}-x-{each:03d}" for each in range(90)]
+    found = identifier_of("a", known, missing=0.0, whole=False)
+    assert found is not None and len(found.patterns) == 2
+    found = replace(found, missing=missing)
+    rows = sum(sizes) + 100
+    whole = fresh(found, rows, seed=seed)
+    stream = found.stream(seed)
+    assert [each for size in [*sizes, 60, 40] for each in stream.take(size)] == whole
+    made = [each for each in whole if each is not None]
+    assert len(set(made)) == len(made) < rows
+    kind = [None if each is None else each[0] == "A" for each in whole]
+    assert kind[:50] != kind[50:100]
 
 
 @settings(max_examples=100, deadline=None)
