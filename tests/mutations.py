@@ -2664,7 +2664,10 @@ def outcome(bug: Bug, folder: Path) -> str:
         return "STALE"
     file.write_text(text.replace(bug.sound, bug.broken, 1), encoding="utf-8")
     if file.suffix == ".py":
-        compile(file.read_text(encoding="utf-8"), bug.file, "exec")
+        try:
+            compile(file.read_text(encoding="utf-8"), bug.file, "exec")
+        except SyntaxError:  # the lines around it have moved
+            return "STALE"
     return {0: "MISSED", 1: "caught"}.get(run_tests([bug.test], source), "ABSENT")
 
 

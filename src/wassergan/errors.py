@@ -83,6 +83,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     Unknown preset: 'wgna'. Did you mean 'wgan'? Known: default, wgan.
     """
     names = list(known)
+    name = name if len(name) <= 80 else f"{name[:77]}..."
     near = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'? " if near else ""
     return UserError(f"Unknown {kind}", found=f"'{name}'", mend=f"{hint}Known: {', '.join(names)}")

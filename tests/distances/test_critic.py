@@ -251,7 +251,7 @@ def test_an_interval_for_the_laws_takes_the_best_of_potentials_and_critics() -> 
         ({"families": ["ortogonal"]}, r"Unknown family of critics: 'ortogonal'. Did you mean 'orthogonal'\?"),
         ({"families": "atoms,ortogonal"}, "Unknown family of critics: 'ortogonal'"),
         ({"families": 3}, "Families of critics are given by their names: 3"),
-        ({"families": [["atoms"]]}, "Unknown family of critics"),
+        ({"families": [["atoms"]]}, "Families of critics are given by their names: \\['atoms'\\]"),
         ({"steps": 0}, "number of steps must be a whole number of at least 1: 0"),
         ({"steps": 2.5}, "number of steps must be a whole number of at least 1: 2.5"),
         ({"budget_seconds": 0.0}, "The budget must be positive: 0.0 seconds"),

@@ -1,5 +1,6 @@
 """Numbers, names and sources of randomness that a caller hands over, checked at once and by one rule everywhere."""
 
+import inspect
 import math
 from typing import Any, SupportsIndex
 
@@ -12,6 +13,20 @@ FINITE_SAMPLE, ASYMPTOTIC = "finite-sample", "asymptotic"
 METHODS = (FINITE_SAMPLE, ASYMPTOTIC)
 Randomness = torch.Generator | np.random.Generator | int
 _LARGEST = 2**63 - 1
+LONGEST = 80  # letters of a value in a message
+_NO_NUMBERS = (
+    bool,
+    str,
+    bytes,
+    bytearray,
+    complex,  # NumPy's complex128 among them
+    np.bool_,
+    np.complexfloating,
+    np.datetime64,
+    np.timedelta64,
+    np.void,
+    np.ma.MaskedArray,
+)
 
 
 def as_generator(rng: Any) -> torch.Generator:
@@ -30,7 +45,7 @@ def as_generator(rng: Any) -> torch.Generator:
     if seed is None or not 0 <= seed < 2**63:
         raise UserError(
             "rng must be a torch generator, a NumPy generator or a seed",
-            found=_shown(rng),
+            found=shown(rng),
             mend="pass rng=0, for example",
         )
     return torch.Generator().manual_seed(seed)
@@ -40,7 +55,7 @@ def check_confidence(confidence: Any) -> float:
     """A number in (0, 1) whose risk 1 - confidence is a number in (0, 1) as well."""
     value = check_number(confidence, name="The confidence")
     if not (0 < value < 1 and 0 < 1 - value < 1):
-        raise UserError("The confidence must lie between 0 and 1", found=f"{confidence}")
+        raise UserError("The confidence must lie between 0 and 1", found=shown(confidence))
     return value
 
 
@@ -48,7 +63,7 @@ def check_positive(number: Any, *, name: str) -> float:
     """A positive, finite number."""
     value = check_number(number, name=name)
     if not (math.isfinite(value) and value > 0):
-        raise UserError(f"{name} must be positive and finite", found=f"{number}")
+        raise UserError(f"{name} must be positive and finite", found=shown(number))
     return value
 
 
@@ -67,7 +82,7 @@ def check_tolerance(tolerance: Any) -> float:
     """A finite number that is not negative."""
     value = check_number(tolerance, name="The tolerance")
     if not (math.isfinite(value) and value >= 0):
-        raise UserError("The tolerance must be finite and not negative", found=f"{tolerance}")
+        raise UserError("The tolerance must be finite and not negative", found=shown(tolerance))
     return value
 
 
@@ -75,7 +90,7 @@ def check_budget(seconds: Any) -> float:
     """A positive number, infinity included."""
     value = check_number(seconds, name="The budget")
     if not value > 0:
-        raise UserError("The budget must be positive", found=f"{seconds} seconds")
+        raise UserError("The budget must be positive", found=f"{shown(seconds)} seconds")
     return value
 
 
@@ -83,7 +98,7 @@ def check_count(count: Any, *, name: str, least: int = 1) -> int:
     """A whole number from `least` on."""
     value = None if isinstance(count, bool) or not isinstance(count, SupportsIndex) else _index(count)
     if value is None or value < least:
-        raise UserError(f"{name} must be a whole number of at least {least}", found=_shown(count))
+        raise UserError(f"{name} must be a whole number of at least {least}", found=shown(count))
     if value > _LARGEST:
         raise UserError(f"{name} must be below 2^63", found=f"a number of {value.bit_length()} bits")
     return value
@@ -92,30 +107,78 @@ def check_count(count: Any, *, name: str, least: int = 1) -> int:
 def check_method(method: Any) -> str:
     """The name of a way to bound the distance of distributions."""
     if not isinstance(method, str) or method not in METHODS:
-        raise unknown_name("method of bounds", str(method), METHODS)
+        raise unknown_name("method of bounds", method if isinstance(method, str) else shown(method), METHODS)
     return str(method)
 
 
 def check_number(value: Any, *, name: str) -> float:
-    """A float, which a number of any type gives and a text does not."""
+    """A float, which one real number of any type gives; texts, truth values, dates and arrays of several do not."""
+    number = _float(value)
+    if number is None:
+        raise UserError(f"{name} must be a number", found=shown(value))
+    return number
+
+
+def check_flag(value: Any, *, name: str) -> bool:
+    """True or False, and nothing that Python would merely take for one of them."""
+    if not isinstance(value, bool | np.bool_):
+        raise UserError(f"{name} must be True or False", found=shown(value))
+    return bool(value)
+
+
+def check_function(value: Any, *arguments: Any, name: str) -> None:
+    """Something that can be called with such arguments, as far as it tells."""
+    if not callable(value):
+        raise UserError(f"{name} must be a function", found=shown(value))
     try:
-        if isinstance(value, bool | str | bytes):
-            raise TypeError
+        inspect.signature(value).bind(*arguments)
+    except ValueError:  # builtins that do not tell
+        return
+    except TypeError as error:
+        raise UserError(f"{name} must be a function of {len(arguments)} arguments", found=str(error)) from None
+
+
+def check_names(names: Any, *, name: str) -> tuple[str, ...]:
+    """Texts in any series, or one text with commas between them."""
+    if isinstance(names, str):
+        return tuple(each.strip() for each in names.split(",")) if names.strip() else ()
+    try:
+        found = list(names)
+    except Exception:
+        raise UserError(f"{name} are given by their names", found=shown(names)) from None
+    for each in found:
+        if not isinstance(each, str):
+            raise UserError(f"{name} are given by their names", found=shown(each))
+    return tuple(map(str, found))
+
+
+def shown(value: Any) -> str:
+    """A value in a message: short, on one line, whatever its type makes of being shown."""
+    if isinstance(value, int) and abs(value) > _LARGEST:  # beyond 4300 digits they have no text
+        return f"a whole number of {value.bit_length()} bits"
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
+def _float(value: Any) -> float | None:
+    if isinstance(value, _NO_NUMBERS) or getattr(value, "ndim", None):
+        return None
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "fiu":
+        return None
+    if isinstance(value, torch.Tensor) and (value.is_complex() or value.dtype == torch.bool):
+        return None
+    try:
         return float(value)
-    except (TypeError, ValueError, OverflowError, RuntimeError):
-        raise UserError(f"{name} must be a number", found=_shown(value)) from None
+    except Exception:  # whatever objects of others raise when they are asked for a number
+        return None
 
 
 def _index(value: SupportsIndex) -> int | None:
     """Arrays have `__index__` too, which raises unless they hold one whole number."""
     try:
         return value.__index__()
-    except (TypeError, ValueError, RuntimeError):
+    except Exception:
         return None
-
-
-def _shown(value: Any) -> str:
-    """Whole numbers beyond 4300 digits have no text."""
-    if isinstance(value, int) and abs(value) > _LARGEST:
-        return f"a whole number of {value.bit_length()} bits"
-    return repr(value)

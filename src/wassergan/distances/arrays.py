@@ -52,8 +52,8 @@ def as_numpy(array: Any, *, name: str) -> npt.NDArray[Any]:
     _only_numbers(array, name)
     try:
         found = np.asarray(array)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise UserError(f"{name} is no array of numbers", found=str(error).splitlines()[0]) from error
+    except Exception as error:  # whatever objects of others raise when they are asked for an array
+        raise UserError(f"{name} is no array of numbers", found=(str(error).splitlines() or [""])[0]) from error
     return _numbers(found, name) if found.dtype.kind == "O" else _checked(found, name)
 
 
@@ -115,7 +115,7 @@ def _whole(array: Any) -> npt.NDArray[Any] | None:
         return None
     try:
         found = np.asarray(array)
-    except (ValueError, TypeError, RuntimeError):
+    except Exception:
         return None
     return found if found.dtype.kind in "iu" and found.size and found.ndim else None
 

@@ -293,7 +293,9 @@ def _check_sampler(sampler: Any, name: str, rng: torch.Generator) -> None:
     try:
         inspect.signature(sampler).bind(1, rng=rng)
     except ValueError:  # builtins that do not tell
-        return
+        if not isinstance(sampler, type):
+            return
+        raise UserError(f"{name} is a type and no sampler", found=sampler.__name__) from None
     except TypeError as error:
         raise UserError(
             f"{name} is a function that is no sampler",

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wassergan.errors import UserError
+from wassergan.distances.arguments import check_flag, check_positive
+from wassergan.distances.checks import as_points
 
 _CACHED = 2**17  # distances that stay in the processor's cache
 _TINY = 1e-12  # a distance, so that a point on an atom pulls it nowhere instead of dividing by 0
@@ -37,10 +38,9 @@ class CTransform(nn.Module):
         self, atoms: Tensor, *, peaks: bool = True, learned: bool = False, spread: float | None = None
     ) -> None:
         super().__init__()
-        if atoms.dim() != 2 or not len(atoms):
-            raise UserError("Atoms are points (k, d) with k ≥ 1", found=f"shape {tuple(atoms.shape)}")
-        if spread is not None and not 0 < spread < math.inf:
-            raise UserError("The atoms' spread must be positive", found=f"{spread}")
+        atoms = as_points(atoms, name="atoms")
+        peaks, learned = check_flag(peaks, name="peaks"), check_flag(learned, name="learned")
+        spread = None if spread is None else check_positive(spread, name="The atoms' spread")
         self.atoms = nn.Parameter(atoms.detach().clone(), requires_grad=learned)
         self.log_spread = nn.Parameter(atoms.new_tensor(math.log(spread or 1.0)), requires_grad=spread is not None)
         self.offsets = nn.Parameter(atoms.new_zeros(len(atoms)))

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from wassergan.distances.arguments import check_number
+from wassergan.distances.arguments import check_flag, check_number, shown
 from wassergan.distances.checks import Array, as_law, as_tensor, check_finite
 from wassergan.errors import UserError
 
@@ -111,6 +111,7 @@ def on_common_support(x: Array, p: AnyArray, y: Array, q: AnyArray) -> tuple[Any
 
 
 def _laws(p: Array, q: Array, normalize: bool) -> tuple[Tensor, Tensor]:
+    normalize = check_flag(normalize, name="normalize")
     a, b = as_tensor(p, name="p"), as_tensor(q, name="q")
     if a.device != b.device:
         raise UserError("p and q must be on the same device", found=f"{a.device} and {b.device}")
@@ -135,7 +136,7 @@ def _kl(p: Tensor, q: Tensor) -> Tensor:
 def _log_of(base: float) -> float:
     value = check_number(base, name="The base of the logarithm")
     if not (math.isfinite(value) and value > 1):
-        raise UserError("The base of the logarithm must be finite and above one", found=f"{base}")
+        raise UserError("The base of the logarithm must be finite and above one", found=shown(base))
     return math.log(value)
 
 

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from wassergan.distances.arguments import check_flag
 from wassergan.distances.arrays import Array
 from wassergan.distances.masses import grouped
 from wassergan.distances.problem import check_pair
@@ -37,6 +38,7 @@ def energy_distance(
     Raises:
         UserError: what was given is no pair of weighted samples, or the distances overflow.
     """
+    normalize = check_flag(normalize, name="normalize")
     left, right, a, b = check_pair(x, y, x_weights, y_weights, normalize)
     points, mass = _difference(left.detach(), right.detach(), a.detach(), b.detach())
     still = -_potential(points, points, mass) @ mass if len(points) else points.new_zeros(())

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wassergan.distances.arguments import check_count, check_tolerance
+from wassergan.distances.arguments import check_count, check_flag, check_tolerance
 from wassergan.distances.cells import Cells, c_transform, distances
 from wassergan.distances.checks import Array, as_tensor, as_weights, check_finite
 from wassergan.distances.line import line_bound, monotone_coupling
@@ -101,6 +101,7 @@ def exact_w1(
         WorkError: the solver stopped early, or its answer could not be certified within the tolerance.
     """
     tolerance, max_iterations = check_tolerance(tolerance), check_count(max_iterations, name="max_iterations", least=1)
+    normalize = check_flag(normalize, name="normalize")
     left, right, a, b = check_pair(x, y, x_weights, y_weights, normalize)
     dense = len(left) * len(right) <= (_DENSE_PAIRS_LOW_DIM if left.shape[1] <= _LOW_DIM else _DENSE_PAIRS)
     rng = torch.Generator().manual_seed(0)  # orders points and picks coarse samples: it moves the time, not the answer
@@ -144,6 +145,7 @@ def exact_transport(
         WorkError: the solver stopped early, or its answer could not be certified within the tolerance.
     """
     tolerance, max_iterations = check_tolerance(tolerance), check_count(max_iterations, name="max_iterations", least=1)
+    normalize = check_flag(normalize, name="normalize")
     costs = as_tensor(cost, name="cost")
     if costs.ndim != 2 or 0 in costs.shape:
         raise UserError("cost must have shape (n, m), both at least one", found=f"shape {tuple(costs.shape)}")

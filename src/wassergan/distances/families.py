@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from wassergan.constraints import Constraint, constraint_named
+from wassergan.distances.arguments import check_names, shown
 from wassergan.distances.clusters import soft_means
 from wassergan.distances.ctransform import CTransform
-from wassergan.errors import UserError, unknown_name
+from wassergan.errors import unknown_name
 from wassergan.networks import MLPCritic
 
 # In units of the samples' spread. Adam moves a weight by about its rate at each step.
@@ -185,11 +186,7 @@ def families_named(names: Iterable[str] | str) -> list[Family]:
     Raises:
         UserError: no names, or one that is not known.
     """
-    if isinstance(names, str):
-        names = [name.strip() for name in names.split(",")]
-    elif not isinstance(names, Iterable):
-        raise UserError("Families of critics are given by their names", found=f"{names!r}")
-    found = {family.name: family for family in map(family_named, names)}
+    found = {family.name: family for family in map(family_named, check_names(names, name="Families of critics"))}
     return list(found.values())
 
 
@@ -200,5 +197,5 @@ def family_named(name: str) -> Family:
         UserError: the name is not known.
     """
     if not isinstance(name, str) or name not in FAMILIES:
-        raise unknown_name("family of critics", str(name), FAMILIES)
+        raise unknown_name("family of critics", name if isinstance(name, str) else shown(name), FAMILIES)
     return FAMILIES[name]

@@ -16,6 +16,8 @@ from wassergan.distances.arguments import (
     check_budget,
     check_confidence,
     check_diameter,
+    check_flag,
+    check_function,
     check_method,
     check_tolerance,
 )
@@ -128,7 +130,9 @@ def w1_interval(
         check_method(method),
     )
     diameter = check_diameter(diameter, FINITE_SAMPLE)
-    families = [family.name for family in families_named(families)] if families else []
+    families = [family.name for family in families_named(families)]
+    normalize, population = check_flag(normalize, name="normalize"), check_flag(population, name="population")
+    check_function(interrupted, name="interrupted")
     left, right, a, b = check_pair(x, y, x_weights, y_weights, normalize)
     if population and (x_weights is not None or y_weights is not None):
         raise UserError("A bound on the laws needs independent draws", found="weights")

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from wassergan.distances.arguments import check_count, check_number
+from wassergan.distances.arguments import check_count, check_flag, check_number, shown
 from wassergan.distances.arrays import Array, paired
 from wassergan.distances.checks import as_law, as_tensor, check_finite
 from wassergan.distances.masses import cumulative
@@ -49,11 +49,10 @@ def wasserstein_line(
         UserError: an empty sample, a value that is not finite, bad weights, p < 1, an overflow, or points with more
             than one coordinate.
     """
-    if isinstance(p, bool) or not isinstance(p, int | float | np.integer | np.floating):
-        raise UserError("The order p must be a number", found=f"{p!r}")
-    p = check_number(p, name="The order p")
+    order, p = p, check_number(p, name="The order p")
     if not (math.isfinite(p) and p >= 1):
-        raise UserError("The order p must be finite and at least one", found=f"{p}")
+        raise UserError("The order p must be finite and at least one", found=shown(order))
+    normalize = check_flag(normalize, name="normalize")
     x, y = paired(x, y) if axis is None else (x, y)
     xs, x_order = _points(x, "x", axis).sort(dim=-1)
     ys, y_order = _points(y, "y", axis).sort(dim=-1)

@@ -81,11 +81,15 @@ def critic_lower_bound(
     spread = math.inf if diameter is None else lipschitz * diameter
     others = [_scores(*each, 1) for each in _tuning(tuning)] if tuning is not None else []
     _check_spread(torch.cat([real, fake, *others]), spread)
-    real_tuning, fake_tuning = [scores.numpy()[None] for scores in others] or [None, None]
+    tuned = [scores.numpy()[None] for scores in others]
     order = keyed(None if rng is None else as_generator(rng), real, fake)
     sides = [shuffled(scores, order).numpy()[None] for scores in (real, fake)]
     (bound,) = betting_lower_bounds(
-        *sides, confidence=confidence, real_tuning=real_tuning, fake_tuning=fake_tuning, spread=spread * (1 + 1e-9)
+        *sides,
+        confidence=confidence,
+        real_tuning=tuned[0] if tuned else None,
+        fake_tuning=tuned[1] if tuned else None,
+        spread=spread * (1 + 1e-9),
     )
     # Rounded towards 0: a bound may lose the last digit, never gain one.
     return max(0.0, math.nextafter(float(bound) / lipschitz, 0.0))
@@ -139,7 +143,10 @@ def _tuning(tuning: Any) -> list[tuple[Array, str]]:
 
 
 def _scores(scores: Array, name: str, least: int) -> Tensor:
-    values = as_tensor(scores, name=name).detach().cpu().double().flatten()
+    values = as_tensor(scores, name=name).detach().cpu().double()
+    if values.ndim == 0 or values[:1].numel() > 1:
+        raise UserError(f"{name} must have shape (n,), one score a sample", found=f"shape {tuple(values.shape)}")
+    values = values.flatten()
     if len(values) < least:
         raise UserError(f"{name} must hold at least {('one score', 'two scores')[least - 1]}", found=f"{len(values)}")
     check_finite(values, name=name)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wassergan.distances.arguments import Randomness, as_generator, check_count
+from wassergan.distances.arguments import Randomness, as_generator, check_count, check_flag, shown
 from wassergan.distances.arrays import Array, paired
 from wassergan.distances.checks import as_points, same_dimension
 from wassergan.distances.line import equal_coupling
@@ -53,7 +53,7 @@ def random_directions(dim: int, count: int, *, rng: Randomness, orthogonal: bool
         check_count(count, name="count", least=1),
         as_generator(rng),
     )
-    if not orthogonal:
+    if not check_flag(orthogonal, name="orthogonal"):
         return _unit(_normal(count, dim, rng))
     bases = [_random_basis(dim, rng) for _ in range(-(-count // dim))]
     return torch.cat(bases)[:count]
@@ -98,6 +98,7 @@ def sliced_w1_estimate(
 ) -> SlicedEstimate:
     """`sliced_w1` with its standard error and the distance along each direction; same arguments."""
     projections = check_count(projections, name="projections", least=1)
+    rng, orthogonal = as_generator(rng), check_flag(orthogonal, name="orthogonal")
     x, y = paired(x, y) if is_one_array(x) and is_one_array(y) else (x, y)
     left, right = Rows(x, name="x"), Rows(y, name="y")
     same_dimension(left.head, right.head)
@@ -206,6 +207,10 @@ class Rows:
                 f"{name} is read once for every group of directions",
                 found="an iterator, which can be read only once",
                 mend="pass a list of blocks, a data loader, or any iterable that starts anew",
+            )
+        if not isinstance(rows, Iterable) or isinstance(rows, str | bytes):
+            raise UserError(
+                f"{name} must be an array of points, or blocks of them that can be read again", found=shown(rows)
             )
         self._blocks, self.count = rows, 0
         for block in self._tensors():

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wassergan.data.tables.together import CommonColumn
+from wassergan.distances.arguments import check_number, shown
 from wassergan.errors import UserError, unknown_name
 
 SCALES = ("std", "iqr", "range", "none")
@@ -90,8 +91,8 @@ class GroundMetric:
             UserError: a scale that is not known, or a weight that is no finite number above 0.
         """
         check_scale(scale)
-        check_weight("--category-weight", category_weight)
-        check_weight("--missing-weight", missing_weight)
+        category_weight = check_weight("--category-weight", category_weight)
+        missing_weight = check_weight("--missing-weight", missing_weight)
         return cls(tuple(_metric(each, scale, category_weight, missing_weight) for each in columns))
 
     @property
@@ -139,18 +140,20 @@ def check_scale(scale: str) -> None:
     Raises:
         UserError: with the nearest name.
     """
-    if scale not in SCALES:
-        raise unknown_name("scale", scale, SCALES)
+    if not isinstance(scale, str) or scale not in SCALES:
+        raise unknown_name("scale", scale if isinstance(scale, str) else shown(scale), SCALES)
 
 
-def check_weight(name: str, weight: float) -> None:
-    """Refuse a weight that is no finite number above 0.
+def check_weight(name: str, weight: Any) -> float:
+    """A finite number above 0.
 
     Raises:
         UserError: it is not.
     """
-    if not (math.isfinite(weight) and weight > 0):
-        raise UserError("A weight must be a finite number above 0", found=f"{name} {weight}")
+    value = check_number(weight, name=f"The weight {name}")
+    if not (math.isfinite(value) and value > 0):
+        raise UserError("A weight must be a finite number above 0", found=f"{name} {shown(weight)}")
+    return value
 
 
 def scale_of(x: Values, y: Values, scale: str) -> tuple[float, str]:

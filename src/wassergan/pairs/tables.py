@@ -9,7 +9,14 @@ import numpy as np
 from wassergan.data.measured import read_table
 from wassergan.data.tables import RawTable, Schema
 from wassergan.data.tables.together import CommonColumn, Report, columns_together
-from wassergan.distances.arguments import as_generator
+from wassergan.distances.arguments import (
+    as_generator,
+    check_budget,
+    check_function,
+    check_names,
+    check_tolerance,
+    shown,
+)
 from wassergan.distances.exact import exact_w1
 from wassergan.distances.interval import w1_interval
 from wassergan.distances.line import wasserstein_line
@@ -97,13 +104,17 @@ def table_distance(
     Raises:
         UserError: columns or kinds differ, or a table cannot be read.
     """
+    check_scale(scale)
+    category_weight = check_weight("--category-weight", category_weight)
+    missing_weight = check_weight("--missing-weight", missing_weight)
+    tolerance, budget_seconds, rng = check_tolerance(tolerance), check_budget(budget_seconds), as_generator(rng)
     common = common_columns(a, b, columns=columns, schema=schema, report=report)
     metric = GroundMetric.of(common, scale=scale, category_weight=category_weight, missing_weight=missing_weight)
     x, y = metric.embed(common)
     if len(x) * len(y) <= EXACT_PAIRS:
         exact = exact_w1(x, y)
         return TableDistance(exact.value.item(), exact.lower, exact.upper, metric)
-    bounds = w1_interval(x, y, rng=as_generator(rng), tolerance=tolerance, budget_seconds=budget_seconds)
+    bounds = w1_interval(x, y, rng=rng, tolerance=tolerance, budget_seconds=budget_seconds)
     return TableDistance(bounds.estimate, bounds.lower, bounds.upper, metric)
 
 
@@ -123,6 +134,9 @@ def table_column_distances(
     Raises:
         UserError: as `table_distance`.
     """
+    check_scale(scale)
+    category_weight = check_weight("--category-weight", category_weight)
+    missing_weight = check_weight("--missing-weight", missing_weight)
     common = common_columns(a, b, columns=columns, schema=schema, report=report)
     return column_distances(common, scale=scale, category_weight=category_weight, missing_weight=missing_weight)
 
@@ -136,6 +150,10 @@ def common_columns(
     report: Report = lambda sentence: None,
 ) -> tuple[CommonColumn, ...]:
     """The columns of two tables, read in one way; arguments as for `table_distance`."""
+    columns = check_names(columns, name="Columns")
+    check_function(report, "", name="report")
+    if schema is not None and not isinstance(schema, Schema):
+        raise UserError("schema must be a Schema", found=shown(schema), mend="make one with schema_of({...})")
     tables = [each if isinstance(each, RawTable) else read_table(each, schema=schema, report=report) for each in (a, b)]
     return columns_together(tables[0], tables[1], schema=schema, columns=columns, report=report)
 
@@ -159,8 +177,8 @@ def column_distances(
         UserError: a scale that is not known, or a weight that is no finite number above 0.
     """
     check_scale(scale)
-    check_weight("--category-weight", category_weight)
-    check_weight("--missing-weight", missing_weight)
+    category_weight = check_weight("--category-weight", category_weight)
+    missing_weight = check_weight("--missing-weight", missing_weight)
     found = [
         _levels_apart(each, category_weight) if each.kind == "category" else _numbers_apart(each, scale, missing_weight)
         for each in columns
