@@ -44,28 +44,28 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Observer": "observers",
-    "Observers": "observers",
-    "Source": "data",
-    "TrainSettings": "settings",
-    "Trainer": "training",
-    "WassersteinGAN": "estimator",
-    "export_run": "export",
-    "open_export": "export",
-    "open_sampler": "opening",
-    "open_source": "data",
-    "resume_run": "runs",
-    "run_summary": "runfolder",
-    "table_column_distances": "pairs",
-    "table_distance": "pairs",
-    "train_run": "runs",
+    "Observer": "wassergan.observers",
+    "Observers": "wassergan.observers",
+    "Source": "wassergan.data",
+    "TrainSettings": "wassergan.settings",
+    "Trainer": "wassergan.training",
+    "WassersteinGAN": "wassergan.estimator",
+    "export_run": "wassergan.export",
+    "open_export": "wassergan.export",
+    "open_sampler": "wassergan.opening",
+    "open_source": "wassergan.data",
+    "resume_run": "wassergan.runs",
+    "run_summary": "wassergan.runfolder",
+    "table_column_distances": "wassergan.pairs",
+    "table_distance": "wassergan.pairs",
+    "train_run": "wassergan.runs",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'wassergan' has no attribute '{name}'")
-    return getattr(import_module(f"wassergan.{_HOMES[name]}"), name)
+    return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:
