@@ -27,7 +27,7 @@ from wassergan.distances import sliced_w1
 from wassergan.estimator import FURTHER, OWN
 from wassergan.settings import TrainSettings
 from wassergan.training import load_checkpoint, match_margins, save_checkpoint
-from wassergan.training.seeds import derived_rng
+from wassergan.utils.rng import derived_rng
 
 # Networks that train in no time.
 TINY: dict[str, Any] = {"latent_dim": 3, "generator_widths": (8,), "critic_widths": (8,), "critic_steps": 2}

@@ -14,7 +14,7 @@ from wassergan.data.codec import Codec, pixel_codec
 from wassergan.errors import UserError, WorkError
 from wassergan.sampling import Sampler, write_picture, write_samples
 from wassergan.training import Processes
-from wassergan.training.seeds import derived_rng
+from wassergan.utils.rng import derived_rng
 
 
 class Reshape(nn.Module):

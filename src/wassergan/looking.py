@@ -39,7 +39,7 @@ from wassergan.plots import (
 from wassergan.runfolder import RunFolder
 from wassergan.sampling import Sampler, field_channels, grid_picture, vector_rows
 from wassergan.settings import TrainSettings
-from wassergan.training.seeds import derived_rng
+from wassergan.utils.rng import derived_rng
 
 WALKS = 16  # side by side in the animation
 STOPS = 4  # latents that each walk passes before it is back

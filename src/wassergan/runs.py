@@ -12,7 +12,6 @@ from wassergan.building import build_trainer, device_is_here, open_data
 from wassergan.contents import ANOTHER, require_described, require_readable
 from wassergan.damage import undamaged
 from wassergan.data.marks import DataChangedError
-from wassergan.environment import environment
 from wassergan.errors import UserError, WorkError
 from wassergan.files import make_folder, write_text
 from wassergan.fingerprints import require_alike, require_same_data
@@ -24,6 +23,7 @@ from wassergan.runfolder import RunFolder, run_summary
 from wassergan.settings import TrainSettings
 from wassergan.ticking import tick_due
 from wassergan.training import ALONE, Checkpoints, DivergedError, Processes, RunLog, Trainer, divergence_in
+from wassergan.utils.environment import environment
 
 # Settings that a resumed run may change: how long it goes on, where its files lie now, and what it writes; and those of
 # the machine and of the pace, after which the numbers are other ones than those of a run that was never stopped.

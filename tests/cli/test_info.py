@@ -56,5 +56,5 @@ def test_env_names_versions_and_processors(cli: Callable[..., object]) -> None:
 
 
 def test_env_says_what_is_missing(cli: Callable[..., object], monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setattr("wassergan.environment.PACKAGES", ("torch", "no-such-package"))
+    monkeypatch.setattr("wassergan.utils.environment.PACKAGES", ("torch", "no-such-package"))
     assert json.loads(cli("env", "--json").out)["no-such-package"] == "not installed"

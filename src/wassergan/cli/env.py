@@ -16,7 +16,7 @@ def env(as_json: bool) -> None:
     Example:
       wassergan env --json
     """
-    from wassergan.environment import environment
+    from wassergan.utils.environment import environment
 
     facts = environment()
     if as_json:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from wassergan.data import Source
 from wassergan.data.source import Blocks
-from wassergan.training.seeds import derived_rng
+from wassergan.utils.rng import derived_rng
 
 KEPT = 2  # orders of windows or epochs: a batch may touch the end of one and the start of the next
 

@@ -20,11 +20,11 @@ from wassergan.training.conv_form import ConvForm
 from wassergan.training.distributed import ALONE, Processes
 from wassergan.training.divergence import Recipe, diagnosis
 from wassergan.training.graphs import Due, Recorder, Replays, Turn, why_not_recorded
-from wassergan.training.memory import freed_memory_kept
 from wassergan.training.optimizers import OptimizerSettings
-from wassergan.training.seeds import derived_rng, derived_seed
 from wassergan.training.statistics import Statistics
 from wassergan.training.steps import critic_step, draw_fakes, generator_step, packed, score_both
+from wassergan.utils.allocator import freed_memory_kept
+from wassergan.utils.rng import derived_rng, derived_seed
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
 WARM_UP_STEPS = 10  # left out of the speed: allocators and caches fill during them

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wassergan.training.seeds import derived_rng, derived_seed
+from wassergan.utils.rng import derived_rng, derived_seed
 
 
 @given(seed=st.integers(0, 2**62))

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from wassergan.training import Trainer, memory
-from wassergan.training.memory import MMAP_THRESHOLD, TRIM_THRESHOLD, USERS_OWN, freed_memory_kept
+from wassergan.training import Trainer
+from wassergan.utils import allocator as memory
+from wassergan.utils.allocator import MMAP_THRESHOLD, TRIM_THRESHOLD, USERS_OWN, freed_memory_kept
 
 PAGES = 2**27 // resource.getpagesize()  # in what one turn takes and frees
 
@@ -20,7 +21,7 @@ PAGES = 2**27 // resource.getpagesize()  # in what one turn takes and frees
 ALONE = """
 import json, resource
 import torch
-from wassergan.training.memory import freed_memory_kept
+from wassergan.utils.allocator import freed_memory_kept
 
 def pages_mapped(pieces, numbers):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
