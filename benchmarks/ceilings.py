@@ -366,7 +366,7 @@ def json_of(repeated_part: bytes, mib: int, start: bytes = b"[", end: bytes = b"
 
 def checkpoint(change: Callable[[Any], None]) -> Write:
     def write(path: Path) -> None:
-        from wassergan.training import load_checkpoint
+        from wassergan.storage.checkpoint import load_checkpoint
 
         whole = load_checkpoint(SOUND["run"] / "checkpoints" / "latest.pt")
         change(whole)

@@ -36,7 +36,8 @@ import numpy as np
 import torch
 
 from wassergan.cli.main import main as wassergan
-from wassergan.training import Checkpoints, RunLog, load_checkpoint, read_log
+from wassergan.storage.checkpoint import Checkpoints, load_checkpoint
+from wassergan.storage.run_log import RunLog, read_log
 
 NETWORKS = ["--latent-dim", "4", "--generator-widths", "16", "--critic-widths", "16", "--batch-size", "16"]
 COMMON = [*NETWORKS, "--critic-steps", "1", "--no-tensorboard"]

@@ -50,7 +50,6 @@ if FUZZED:
 import numpy as np
 import torch
 
-from wassergan.damage import undamaged
 from wassergan.data import images, open_source
 from wassergan.data.tables import schema_of
 from wassergan.data.tables.date_finding import most_fit, read_all
@@ -61,11 +60,13 @@ from wassergan.data.tables.schema import ColumnWish
 from wassergan.data.tables.text_columns import dates_of, numbers_of
 from wassergan.errors import UserError
 from wassergan.export import open_export
-from wassergan.locking import held
 from wassergan.opening import sampler_of
 from wassergan.runfolder import RunFolder
 from wassergan.settings import TrainSettings
-from wassergan.training import RunLog, load_checkpoint, read_log, save_checkpoint
+from wassergan.storage.checkpoint import load_checkpoint, save_checkpoint
+from wassergan.storage.corruption import undamaged
+from wassergan.storage.lock import held
+from wassergan.storage.run_log import RunLog, read_log
 
 
 class InLine:

@@ -85,7 +85,7 @@ ROOTS = {
     "pandas",
     *FREE,
 }
-DOOR = "wassergan.files"
+DOOR = "wassergan.storage.files"
 STREAMS_OF = {"mapped", "reading", "filling", "appending", "standard_output"}
 IN_MEMORY = {"io.BytesIO", "io.StringIO", "pyarrow.BufferOutputStream", "pyarrow.BufferReader"}
 ARCHIVES = ("ZipFile",)

@@ -970,10 +970,10 @@ BUGS = (
     ),
     Bug(
         "checksums not verified",
-        "training/archive.py",
+        "storage/archive.py",
         "        if damaged is not None:",
         "        if False:",
-        "training/test_checkpoint.py::test_a_flipped_bit_in_the_weights_is_caught_by_the_checksum",
+        "storage/test_checkpoint.py::test_a_flipped_bit_in_the_weights_is_caught_by_the_checksum",
     ),
     Bug(
         "resume silently restarts from zero",
@@ -984,10 +984,10 @@ BUGS = (
     ),
     Bug(
         "a checkpoint that can run code",
-        "training/archive.py",
+        "storage/archive.py",
         '        raise pickle.UnpicklingError(f"{module}.{name}")',
         "        return super().find_class(module, name)()",
-        "training/test_checkpoint.py::test_a_file_that_would_run_code_is_refused_and_does_not",
+        "storage/test_checkpoint.py::test_a_file_that_would_run_code_is_refused_and_does_not",
     ),
     Bug(
         "an array that can run code",
@@ -1005,7 +1005,7 @@ BUGS = (
     ),
     Bug(
         "a log is read whole",
-        "training/runlog.py",
+        "storage/run_log.py",
         "file.readline(LONGEST_LINE_BYTES):\n            too_long",
         "file.readline():\n            too_long",
         "test_strangers.py::test_a_log_of_any_size_takes_little_memory",
@@ -1068,7 +1068,7 @@ BUGS = (
     ),
     Bug(
         "any text names a checkpoint file",
-        "training/checkpoint.py",
+        "storage/checkpoint.py",
         'which in ("latest", "best")',
         "True",
         "cli/test_arguments.py::test_a_checkpoint_is_named_by_step_or_by_its_two_names",
@@ -1124,17 +1124,17 @@ BUGS = (
     ),
     Bug(
         "checkpoints written in place",
-        "training/checkpoint.py",
+        "storage/checkpoint.py",
         'save_tensors(temporary, {"format": FORMAT, "version": VERSION, **_alone(dict(content))})',
         'save_tensors(path, {"format": FORMAT, "version": VERSION, **_alone(dict(content))}); temporary.touch()',
-        "training/test_checkpoint.py::test_torch_s_own_report_of_a_full_disk_is_told_as_one",
+        "storage/test_checkpoint.py::test_torch_s_own_report_of_a_full_disk_is_told_as_one",
     ),
     Bug(
         "temporary files left behind",
-        "files.py",
+        "storage/files.py",
         "        if temporary in _unfinished:\n            _discard(temporary)\n",
         "        pass\n",
-        "test_files.py::test_a_full_disk_is_told_and_nothing_temporary_is_left",
+        "storage/test_files.py::test_a_full_disk_is_told_and_nothing_temporary_is_left",
     ),
     Bug(
         "weights that are not finite saved",
@@ -1908,24 +1908,24 @@ BUGS = (
     # Nothing lost, nothing let in
     Bug(
         "a second writer let into a run",
-        "locking.py",
+        "storage/lock.py",
         "    except BlockingIOError:\n        return False",
         "    except BlockingIOError:\n        return True",
-        "test_locking.py::test_a_second_process_is_told_who_holds_the_folder_and_a_killed_one_s_lock_is_taken_over",
+        "storage/test_lock.py::test_a_second_process_is_told_who_holds_the_folder_and_a_killed_one_s_lock_is_taken_over",
     ),
     Bug(
         "the lock of another machine taken while it is renewed",
-        "locking.py",
+        "storage/lock.py",
         "> LOST_AFTER_SECONDS)",
         "> 0)",
-        "test_locking.py::test_a_lock_of_another_machine_counts_until_it_was_not_renewed_for_long",
+        "storage/test_lock.py::test_a_lock_of_another_machine_counts_until_it_was_not_renewed_for_long",
     ),
     Bug(
         "a lock that was lost goes unnoticed",
         "keeping.py",
         "        settings = self._run.settings\n        self._run.place.require_own()",
         "        settings = self._run.settings",
-        "test_locking.py::test_a_run_whose_lock_was_taken_over_writes_nothing_more",
+        "storage/test_lock.py::test_a_run_whose_lock_was_taken_over_writes_nothing_more",
     ),
     Bug(
         "a rollback with the old rates",
@@ -1943,10 +1943,10 @@ BUGS = (
     ),
     Bug(
         "half a line in the log",
-        "training/runlog.py",
+        "storage/run_log.py",
         "file.truncate(whole)",
         "pass",
-        "training/test_runlog.py::test_a_tick_that_the_disk_does_not_take_leaves_the_log_as_it_was",
+        "storage/test_run_log.py::test_a_tick_that_the_disk_does_not_take_leaves_the_log_as_it_was",
     ),
     Bug(
         "a bomb unpacked",
@@ -2561,24 +2561,24 @@ BUGS = (
     ),
     Bug(
         "a tensor may be larger than its storage",
-        "training/archive.py",
+        "storage/archive.py",
         "if not is_dense(size, strides) or max(offset + count, storage.taken) > len(storage.values):",
         "if max(offset + count, storage.taken) > len(storage.values):",
-        "training/test_archive.py::test_other_tensors_are_refused",
+        "storage/test_archive.py::test_other_tensors_are_refused",
     ),
     Bug(
         "tensors may share a storage",
-        "training/archive.py",
+        "storage/archive.py",
         "max(offset + count, storage.taken)",
         "offset + count",
-        "training/test_archive.py::test_tensors_that_share_what_they_hold_are_refused",
+        "storage/test_archive.py::test_tensors_that_share_what_they_hold_are_refused",
     ),
     Bug(
         "views are saved with all that they are views of",
-        "training/checkpoint.py",
+        "storage/checkpoint.py",
         "shared = content.untyped_storage().nbytes() > content.numel() * content.itemsize",
         "shared = False",
-        "training/test_archive.py::test_what_is_saved_shares_nothing",
+        "storage/test_archive.py::test_what_is_saved_shares_nothing",
     ),
     Bug(
         "changes of the machine are not told",
@@ -2618,7 +2618,7 @@ BUGS = (
     ),
     Bug(
         "a file removed past the door, by another name",
-        "locking.py",
+        "storage/lock.py",
         "            remove(probe)\n",
         "            getattr(probe, 'unlink')()\n",
         "test_door.py::test_no_other_module_goes_past_the_door",

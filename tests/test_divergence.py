@@ -13,7 +13,9 @@ from wassergan.observers import Observer
 from wassergan.runfolder import run_summary
 from wassergan.runs import resume_run, train_run
 from wassergan.settings import TrainSettings
-from wassergan.training import Checkpoints, DivergedError, Processes, Trainer, load_checkpoint, read_log
+from wassergan.storage.checkpoint import Checkpoints, load_checkpoint
+from wassergan.storage.run_log import read_log
+from wassergan.training import DivergedError, Processes, Trainer
 from wassergan.training.divergence import Recipe, diagnosis
 
 pytestmark = pytest.mark.usefixtures("quick_figures")

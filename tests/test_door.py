@@ -26,7 +26,7 @@ MODULES = sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py"
 def test_no_other_module_goes_past_the_door(module: str) -> None:
     found = ways_past((PACKAGE / module).read_text(encoding="utf-8"))
     past = [way for way in found if (module, way.where, way.what) not in ALLOWED]
-    assert not past, f"{module}: go through wassergan.files instead, or hand it a stream from there: {past}"
+    assert not past, f"{module}: go through wassergan.storage.files instead, or hand it a stream from there: {past}"
 
 
 def test_what_is_allowed_is_still_there() -> None:
@@ -104,7 +104,7 @@ PLANTED = {
     "np.load by another name": "from numpy import load as get\nget('a')",
     "np.load of what may be a path": "import numpy as np\nfrom pathlib import Path\nfrom typing import IO\n"
     "def f(a: Path | IO[bytes]):\n    return np.load(a)",
-    "np.load of a name that is bound anew": "import numpy as np\nfrom wassergan.files import reading\n"
+    "np.load of a name that is bound anew": "import numpy as np\nfrom wassergan.storage.files import reading\n"
     "with reading(p) as file:\n    file = 'a'\n    np.load(file)",
     "np.save": "import numpy as np\nnp.save('a', values)",
     "np.savez": "import numpy as np\nnp.savez(path, values)",
@@ -138,7 +138,7 @@ PLANTED = {
     "a picture saved": "picture.save('a.png')",
     "a picture saved with a word": "picture.save(fp='a.png', format='PNG')",
     "a figure saved": "figure.savefig('a.png')",
-    "a temporary name": "from wassergan.files import replacing\nwith replacing(p) as temporary:\n"
+    "a temporary name": "from wassergan.storage.files import replacing\nwith replacing(p) as temporary:\n"
     "    figure.savefig(temporary)",
     "parquet": "from pyarrow import parquet\nparquet.ParquetFile('a')",
     "parquet in full": "import pyarrow.parquet as pq\npq.read_table('a')",
@@ -177,18 +177,18 @@ def test_what_is_planted_is_found(what: str) -> None:
 
 
 FREE = {
-    "a stream of the door": "import numpy as np\nfrom wassergan.files import reading\n"
+    "a stream of the door": "import numpy as np\nfrom wassergan.storage.files import reading\n"
     "with reading(path) as file:\n    np.load(file)",
-    "streams within each other": "import gzip\nimport wassergan.files as f\n"
+    "streams within each other": "import gzip\nimport wassergan.storage.files as f\n"
     "with f.reading(path) as packed, gzip.open(packed) as file:\n    file.read()",
-    "an archive's member": "from zipfile import ZipFile\nfrom wassergan.files import reading\n"
+    "an archive's member": "from zipfile import ZipFile\nfrom wassergan.storage.files import reading\n"
     "with reading(path) as file, ZipFile(file) as archive, archive.open('a') as member:\n    pass",
     "an archive as an argument": "from zipfile import ZipFile\ndef f(archive: ZipFile): return archive.open('a')",
     "a stream as an argument": "import torch\nfrom typing import IO\ndef f(file: IO[bytes]): return torch.load(file)",
     "bytes": "import io\nfrom PIL import Image\nImage.open(io.BytesIO(content))",
-    "what must be a path": "from safetensors import safe_open\nfrom wassergan.files import require_regular\n"
+    "what must be a path": "from safetensors import safe_open\nfrom wassergan.storage.files import require_regular\n"
     "with safe_open(require_regular(path), framework='pt') as file:\n    pass",
-    "a figure into the door": "from wassergan.files import filling\nwith filling(temporary) as file:\n"
+    "a figure into the door": "from wassergan.storage.files import filling\nwith filling(temporary) as file:\n"
     "    figure.savefig(file, dpi=110)",
     "text": "text.replace('a', 'b').replace('c', 'd', 1)",
     "times and records": "import dataclasses\nmoment.replace(tzinfo=None)\ndataclasses.replace(record, a=1)",

@@ -16,7 +16,7 @@ from wassergan.estimator import WassersteinGAN
 from wassergan.export import export_run, open_export
 from wassergan.export.description import codec_of, describe
 from wassergan.runfolder import RunFolder
-from wassergan.training import save_checkpoint
+from wassergan.storage.checkpoint import save_checkpoint
 
 LAND = np.zeros((5, 6), bool)
 LAND[:2, :3] = True

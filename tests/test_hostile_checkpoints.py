@@ -14,7 +14,7 @@ from torch import Tensor
 
 from wassergan.errors import UserError
 from wassergan.opening import open_sampler
-from wassergan.training import load_checkpoint
+from wassergan.storage.checkpoint import load_checkpoint
 
 LIMIT_MIB = 200
 VERBS = ("sample", "resume", "evaluate", "look", "export", "report", "info", "compare")

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from wassergan.errors import UserError
-from wassergan.files import is_temporary
 from wassergan.observers import Observer
 from wassergan.runfolder import MARK_NAME, RunFolder
 from wassergan.runs import resume_run, train_run
 from wassergan.settings import TrainSettings
-from wassergan.training import Checkpoints, Processes, RunLog, load_checkpoint, read_log
+from wassergan.storage.checkpoint import Checkpoints, load_checkpoint
+from wassergan.storage.files import is_temporary
+from wassergan.storage.run_log import RunLog, read_log
+from wassergan.training import Processes
 
 pytestmark = pytest.mark.usefixtures("quick_figures")
 TOKEN = "0" * 32

@@ -16,7 +16,9 @@ from wassergan.opening import open_sampler
 from wassergan.runfolder import run_summary
 from wassergan.runs import resume_run, train_run
 from wassergan.settings import TrainSettings
-from wassergan.training import Checkpoints, Processes, load_checkpoint, read_log, save_checkpoint
+from wassergan.storage.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
+from wassergan.storage.run_log import read_log
+from wassergan.training import Processes
 
 pytestmark = pytest.mark.usefixtures("quick_figures")
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wassergan import files
+from wassergan.storage import files
 
 KINDS = ("pipe", "folder", "link", "device")
 
@@ -155,7 +155,7 @@ def read_only(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
                 raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
             mkdir(path, *rest, **options)
 
-        monkeypatch.setattr("wassergan.files.os.open", refuse)
+        monkeypatch.setattr("wassergan.storage.files.os.open", refuse)
         monkeypatch.setattr(Path, "mkdir", refuse_folder)
 
     return make

@@ -28,7 +28,8 @@ from wassergan.report.page import _json, _template, write_report
 from wassergan.runs import train_run
 from wassergan.sampling import write_samples
 from wassergan.settings import TrainSettings
-from wassergan.training import RunLog, meeting, read_log
+from wassergan.storage.run_log import RunLog, read_log
+from wassergan.training import meeting
 from wassergan.training.distributed import Processes
 
 SOURCES = Path(__file__).parents[1] / "src" / "wassergan"

@@ -10,7 +10,7 @@ from wassergan.opening import open_sampler
 from wassergan.presets import PRESETS
 from wassergan.runs import train_run
 from wassergan.settings import TrainSettings
-from wassergan.training import read_log
+from wassergan.storage.run_log import read_log
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_figures")]
 

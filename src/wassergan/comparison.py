@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from wassergan.errors import UserError
-from wassergan.files import read_text
 from wassergan.runfolder import RunFolder, run_summary
+from wassergan.storage.files import read_text
 
 # What a summary holds of runs that were not evaluated, and what is better.
 SUMMARY_METRICS = {"sliced_w1": "lower"}

@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from wassergan.building import constraint_of, networks_of
 from wassergan.contents import require_described
-from wassergan.damage import undamaged
 from wassergan.data import (
     LABEL,
     Codec,
@@ -52,7 +51,9 @@ from wassergan.opening import sampler_of
 from wassergan.presets import resolve_for
 from wassergan.sampling import Sampler
 from wassergan.settings import TrainSettings, whole_number
-from wassergan.training import load_checkpoint, sample_chunks, save_checkpoint
+from wassergan.storage.checkpoint import load_checkpoint, save_checkpoint
+from wassergan.storage.corruption import undamaged
+from wassergan.training import sample_chunks
 
 LARGEST_SEED = 2**63
 # Parameters that are settings of `wassergan train` of the same name, and those that `settings` may name beside them.

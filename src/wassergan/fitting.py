@@ -17,13 +17,13 @@ from wassergan.contents import checked, require_readable
 from wassergan.data import Source
 from wassergan.errors import UserError
 from wassergan.evaluation import HeldoutDistance
-from wassergan.files import scratch_folder
 from wassergan.fingerprints import fingerprint, require_same_data
 from wassergan.keeping import Best
 from wassergan.observers import Observer
 from wassergan.runfolder import RunFolder
 from wassergan.runs import BIT_CHANGING, CHANGEABLE
 from wassergan.settings import TrainSettings
+from wassergan.storage.files import scratch_folder
 from wassergan.ticking import tick_due
 from wassergan.training import Trainer
 

@@ -28,7 +28,6 @@ from wassergan.evaluation.judge import LARGEST, LEAST, Populations, judge
 from wassergan.evaluation.memorisation import Memorisation, memorisation
 from wassergan.evaluation.nearest import nearest
 from wassergan.evaluation.verdict import verdict, with_channels
-from wassergan.files import filling, make_folder, reading, replacing, save_array
 from wassergan.fingerprints import fingerprint, require_same_data
 from wassergan.judging_tables import evaluate_table
 from wassergan.opening import sampler_of
@@ -36,6 +35,7 @@ from wassergan.results import Results
 from wassergan.runfolder import RunFolder
 from wassergan.sampling import Sampler, without_missing, write_picture
 from wassergan.settings import EvaluateSettings, TrainSettings, absolute
+from wassergan.storage.files import filling, make_folder, reading, replacing, save_array
 from wassergan.training import ALONE, SAMPLING_CHUNK, Processes, sample_chunks
 
 LARGEST_TRAINING_NUMBERS = 45_000_000  # of training features that generated samples are looked up in: 360 MB

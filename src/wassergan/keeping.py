@@ -17,8 +17,10 @@ from wassergan.report import write_report
 from wassergan.runfolder import RunFolder, run_summary
 from wassergan.sampling import Sampler, write_picture
 from wassergan.settings import TrainSettings
+from wassergan.storage.checkpoint import Checkpoints
+from wassergan.storage.run_log import RunLog, read_log
 from wassergan.ticking import figure_due, tick_due
-from wassergan.training import Checkpoints, Processes, RunLog, Trainer, read_log
+from wassergan.training import Processes, Trainer
 
 PREVIEW_SAMPLES = 64
 PREVIEW_VECTORS = 2000

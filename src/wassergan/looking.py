@@ -17,7 +17,6 @@ from wassergan.data import Codec, Source, TableCodec
 from wassergan.errors import UserError
 from wassergan.evaluation.tables import Bins, associations, columns_of, telling_pairs
 from wassergan.evaluation.tables.pairs import MOST_COLUMNS
-from wassergan.files import make_folder, require_writable
 from wassergan.fingerprints import was_trained_on
 from wassergan.opening import sampler_of
 from wassergan.plots import (
@@ -39,6 +38,7 @@ from wassergan.plots import (
 from wassergan.runfolder import RunFolder
 from wassergan.sampling import Sampler, field_channels, grid_picture, vector_rows
 from wassergan.settings import TrainSettings
+from wassergan.storage.files import make_folder, require_writable
 from wassergan.utils.rng import derived_rng
 
 WALKS = 16  # side by side in the animation

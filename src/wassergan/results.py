@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from wassergan.errors import UserError, WorkError
-from wassergan.files import can_write, make_folder, read_text, remove, write_text
 from wassergan.keeping import write_run_report
 from wassergan.runfolder import RunFolder
+from wassergan.storage.files import can_write, make_folder, read_text, remove, write_text
 
 _PAIR = re.compile(r"evaluation/pair-\d+\.png")
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from wassergan.contents import checked
 from wassergan.errors import UserError
-from wassergan.files import (
+from wassergan.storage.checkpoint import Checkpoints, load_checkpoint
+from wassergan.storage.files import (
     is_temporary,
     kind_of,
     read_text,
@@ -20,8 +21,8 @@ from wassergan.files import (
     require_target,
     write_text,
 )
-from wassergan.locking import LOCK_NAME, Lock
-from wassergan.training import Checkpoints, load_checkpoint, read_log
+from wassergan.storage.lock import LOCK_NAME, Lock
+from wassergan.storage.run_log import read_log
 
 FIRST_CHECKPOINT = "step-000000000.pt"  # moved to its place before `best`, and that before `latest`
 MARK_NAME = ".wassergan"  # made first; the settings repeat what it says

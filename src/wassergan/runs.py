@@ -10,19 +10,21 @@ from typing import Any
 
 from wassergan.building import build_trainer, device_is_here, open_data
 from wassergan.contents import ANOTHER, require_described, require_readable
-from wassergan.damage import undamaged
 from wassergan.data.marks import DataChangedError
 from wassergan.errors import UserError, WorkError
-from wassergan.files import make_folder, write_text
 from wassergan.fingerprints import require_alike, require_same_data
 from wassergan.keeping import Best, Bystander, Run, keeper_of
-from wassergan.locking import Lock, held
 from wassergan.observers import Observer, Observers
 from wassergan.presets import resolve_for
 from wassergan.runfolder import RunFolder, run_summary
 from wassergan.settings import TrainSettings
+from wassergan.storage.checkpoint import Checkpoints
+from wassergan.storage.corruption import undamaged
+from wassergan.storage.files import make_folder, write_text
+from wassergan.storage.lock import Lock, held
+from wassergan.storage.run_log import RunLog
 from wassergan.ticking import tick_due
-from wassergan.training import ALONE, Checkpoints, DivergedError, Processes, RunLog, Trainer, divergence_in
+from wassergan.training import ALONE, DivergedError, Processes, Trainer, divergence_in
 from wassergan.utils.environment import environment
 
 # Settings that a resumed run may change: how long it goes on, where its files lie now, and what it writes; and those of

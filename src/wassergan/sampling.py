@@ -29,7 +29,6 @@ from wassergan.data import (
 )
 from wassergan.data.limits import largest_bytes
 from wassergan.errors import UserError, WorkError
-from wassergan.files import array_offset, filling, make_array, make_folder, replacing, require_target, require_writable
 from wassergan.plots import (
     Channel,
     panels,
@@ -39,6 +38,15 @@ from wassergan.plots import (
     table_figure,
     vector_figure,
     write_png16,
+)
+from wassergan.storage.files import (
+    array_offset,
+    filling,
+    make_array,
+    make_folder,
+    replacing,
+    require_target,
+    require_writable,
 )
 from wassergan.training import ALONE, SAMPLING_CHUNK, Processes, sample_chunks, under
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from wassergan.cli.interrupts import stop_on_signals
-from wassergan.training import Checkpoints, load_checkpoint
+from wassergan.storage.checkpoint import Checkpoints, load_checkpoint
 
 
 def test_the_first_signal_asks_and_the_second_stops_at_once() -> None:

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from wassergan.errors import ElsewhereError
-from wassergan.training import Checkpoints, load_checkpoint, read_log
+from wassergan.storage.checkpoint import Checkpoints, load_checkpoint
+from wassergan.storage.run_log import read_log
 
 # As `torchrun` does; `--standalone` finds a free port.
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")

@@ -10,7 +10,7 @@ import torch
 
 from wassergan.runs import BIT_CHANGING, CHANGEABLE
 from wassergan.settings import TrainSettings
-from wassergan.training import load_checkpoint, save_checkpoint
+from wassergan.storage.checkpoint import load_checkpoint, save_checkpoint
 
 pytestmark = pytest.mark.usefixtures("quick_figures")
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from wassergan.training import read_log
+from wassergan.storage.run_log import read_log
 
 pytestmark = pytest.mark.usefixtures("quick_figures")
 

@@ -19,7 +19,7 @@ from wassergan.errors import UserError
 from wassergan.observers import Observer
 from wassergan.runs import resume_run, train_run
 from wassergan.settings import TrainSettings
-from wassergan.training import load_checkpoint
+from wassergan.storage.checkpoint import load_checkpoint
 
 
 @given(

@@ -24,7 +24,7 @@ from wassergan.errors import UserError
 from wassergan.export import open_export
 from wassergan.opening import open_sampler
 from wassergan.report.page import _copies
-from wassergan.training import load_checkpoint
+from wassergan.storage.checkpoint import load_checkpoint
 
 MIB = 2**20
 

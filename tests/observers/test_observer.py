@@ -11,7 +11,8 @@ from wassergan.errors import UserError
 from wassergan.observers import Observer, Observers
 from wassergan.runs import resume_run, train_run
 from wassergan.settings import TrainSettings
-from wassergan.training import Processes, load_checkpoint
+from wassergan.storage.checkpoint import load_checkpoint
+from wassergan.training import Processes
 
 pytestmark = pytest.mark.usefixtures("quick_figures")
 

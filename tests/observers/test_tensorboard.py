@@ -11,7 +11,7 @@ from wassergan.errors import UserError
 from wassergan.observers import Observer, TensorBoardObserver
 from wassergan.runs import resume_run, train_run
 from wassergan.settings import TrainSettings
-from wassergan.training import read_log
+from wassergan.storage.run_log import read_log
 
 pytest.importorskip("tensorboard")
 

@@ -13,7 +13,7 @@ from wassergan.errors import UserError
 from wassergan.keeping import write_run_report
 from wassergan.report import write_report
 from wassergan.runfolder import run_summary
-from wassergan.training import read_log
+from wassergan.storage.run_log import read_log
 
 
 def test_the_page_is_whole_and_loads_nothing_from_the_network(finished_run: Path, tmp_path: Path) -> None:

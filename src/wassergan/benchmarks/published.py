@@ -7,7 +7,7 @@ from statistics import mean
 from typing import NamedTuple
 
 from wassergan.errors import UserError
-from wassergan.files import read_text
+from wassergan.storage.files import read_text
 
 CRITICS = ("gradient_penalty", "lipschitz_penalty", "orthogonal_fullsort")
 _TRUTH = "truth_monte_carlo_4096"

@@ -14,7 +14,7 @@ from wassergan.benchmarks.pair import Pair
 from wassergan.benchmarks.registry import PAIRS
 from wassergan.distances import FAMILIES, W1Estimator
 from wassergan.errors import UserError
-from wassergan.files import read_text, write_text
+from wassergan.storage.files import read_text, write_text
 
 GRADIENT_SAMPLES = 4096
 CONFIDENCE = 0.999

@@ -85,7 +85,7 @@ def w1(
     from wassergan.benchmarks import Effort, markdown, pair_names, run
     from wassergan.building import choose_device
     from wassergan.distances import DEFAULT_STEPS, family_named
-    from wassergan.files import write_text
+    from wassergan.storage.files import write_text
 
     for name in names:
         family_named(name)
@@ -112,7 +112,7 @@ def table(runs: Path, published: Path | None, out: Path | None) -> None:
     The CSV has the columns metric (cosine, l2, w1), dim, funnels, solver, value.
     """
     from wassergan.benchmarks import markdown, read_rows
-    from wassergan.files import write_text
+    from wassergan.storage.files import write_text
 
     rows = read_rows(runs)
     if not rows:
@@ -159,8 +159,8 @@ def speed(
     if out is not None and not out.parent.is_dir():
         raise UserError("There is no folder for the results", found=f"'{out.parent}'")
 
-    from wassergan.files import write_text
     from wassergan.speed import markdown, measure
+    from wassergan.storage.files import write_text
 
     rows = list(
         measure(

@@ -48,8 +48,8 @@ def compare(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
 
 
 def _require_target(run: Path, out: Path) -> None:
-    from wassergan.files import require_writable
     from wassergan.runfolder import RunFolder
+    from wassergan.storage.files import require_writable
 
     place, picture = RunFolder(run), out if out.suffix else out / "curves.png"
     place.require_folder(picture.parent)
@@ -58,10 +58,10 @@ def _require_target(run: Path, out: Path) -> None:
 
 
 def _write(result: dict[str, object], text: str, runs: tuple[Path, ...], out: Path) -> None:
-    from wassergan.files import make_folder, write_text
     from wassergan.plots import overlaid_figure, save_figure
     from wassergan.runfolder import RunFolder
-    from wassergan.training import read_log
+    from wassergan.storage.files import make_folder, write_text
+    from wassergan.storage.run_log import read_log
 
     picture = out if out.suffix else out / "curves.png"
     make_folder(picture.parent)

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from wassergan.errors import printable
-from wassergan.files import nowhere
+from wassergan.storage.files import nowhere
 
 
 def echo(message: Any = "", *, err: bool = False, nl: bool = True) -> None:

@@ -47,7 +47,7 @@ from wassergan.data.tables import (
 )
 from wassergan.data.tree import entries_besides
 from wassergan.errors import UserError
-from wassergan.files import require_readable, require_regular
+from wassergan.storage.files import require_readable, require_regular
 
 KINDS = (
     "'digits', a folder or .tar shards of pictures, or a .npy, .npz, IDX, CSV, Excel, Parquet, Arrow or Feather file"

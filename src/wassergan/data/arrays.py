@@ -20,7 +20,7 @@ from wassergan.data.marks import Watch
 from wassergan.data.masked import unmasked
 from wassergan.data.source import HELDOUT_SHARE, Source, fits_in_memory, split_rows
 from wassergan.errors import UserError, unknown_name
-from wassergan.files import reading
+from wassergan.storage.files import reading
 
 BLOCK_BYTES = 64 * 2**20
 MOST_NAMES = 2**16

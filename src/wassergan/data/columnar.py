@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wassergan.damage import undamaged
 from wassergan.data.arrays import array_source, streamed_source
 from wassergan.data.arrow_blocks import arrow_blocks
 from wassergan.data.blocks import BlockReader, buffer_bytes
@@ -24,7 +23,8 @@ from wassergan.data.limits import require_room
 from wassergan.data.source import HELDOUT_SHARE, Source, fits_in_memory
 from wassergan.data.tables import RawTable, Schema, raw_of_arrow, table_source
 from wassergan.errors import UserError
-from wassergan.files import mapped, reading
+from wassergan.storage.corruption import undamaged
+from wassergan.storage.files import mapped, reading
 
 SUFFIXES = (".parquet", ".arrow", ".feather")
 STREAM_ROWS = 65536  # rows that are decoded at a time

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 
 from wassergan.data.limits import LEAST_LARGEST_PIXELS, largest_pixels, require_pixels
 from wassergan.errors import UserError
-from wassergan.files import reading
+from wassergan.storage.files import reading
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 FORMATS_TOLD = "PNG, JPEG, WebP, BMP, TIFF or GIF"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from wassergan.data.arrays import ArrayReader
 from wassergan.data.codec import pixel_codec
 from wassergan.data.source import Source, split_rows
-from wassergan.files import reading
+from wassergan.storage.files import reading
 
 TOP_LEVEL = 16
 HELDOUT_SHARE = 360 / 1797  # a tenth would be too few to measure a distance against

@@ -8,7 +8,7 @@ import numpy as np
 from wassergan.data.folders import PathIndex
 from wassergan.data.tree import DRAWN, PassedOver
 from wassergan.errors import UserError
-from wassergan.files import DRAWN_BY, reading
+from wassergan.storage.files import DRAWN_BY, reading
 
 _THREADS = 4
 _START, _HEADER_BYTES = b"\x89PNG\r\n\x1a\n", 33  # the mark stands behind the first chunk, that of the size

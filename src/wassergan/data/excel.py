@@ -14,7 +14,7 @@ from wassergan.data.limits import require_room
 from wassergan.data.tables import RawTable, raw_of_arrow
 from wassergan.data.tables.infer import MISSING_MARKS, MISSING_TEXTS
 from wassergan.errors import UserError, unknown_name
-from wassergan.files import reading
+from wassergan.storage.files import reading
 
 SUFFIXES = (".xlsx", ".xlsm")
 MOST_ROWS, MOST_COLUMNS = 2**20, 2**14  # of a sheet

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO
 from xml.etree import ElementTree
 
-from wassergan.files import reading
+from wassergan.storage.files import reading
 
 CHUNK = 2**20
 LONGEST_SIGN = 16

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from wassergan.data.marks import FileMark
 from wassergan.errors import UserError
-from wassergan.files import reading
+from wassergan.storage.files import reading
 
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 LONGEST_HEADER = 10_000  # bytes; NumPy parses no longer one, but reads up to 4 GiB before it says so

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from wassergan.errors import UserError
-from wassergan.files import reading
+from wassergan.storage.files import reading
 
 LONGEST_PADDING = 2**16  # zeros behind the end, as tapes leave; Python steps over them one by one
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from wassergan.data.gzipped import unpacked
 from wassergan.data.limits import require_room
 from wassergan.errors import UserError
-from wassergan.files import reading
+from wassergan.storage.files import reading
 
 # Third byte of the magic number → big-endian NumPy type. Source: the format note on the MNIST page (LeCun et al.).
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}

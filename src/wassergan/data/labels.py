@@ -31,7 +31,7 @@ from wassergan.data.tables import (
     read_frame,
 )
 from wassergan.errors import UserError, unknown_name
-from wassergan.files import require_regular
+from wassergan.storage.files import require_regular
 
 LABEL = "label"
 KINDS = (".npy", ".csv", ".json", ".jsonl", ".parquet", ".feather", ".arrow", "IDX")

@@ -10,7 +10,7 @@ import numpy as np
 from wassergan.data.limits import largest_bytes, require_room
 from wassergan.data.tables import AnyColumn, RawTable, TextColumn, TypedColumn, raw_array
 from wassergan.errors import UserError
-from wassergan.files import read_bytes
+from wassergan.storage.files import read_bytes
 
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 BYTES_IN_MEMORY = 48  # of a byte of JSON, once it is read: that of an empty list, or of an object in a line

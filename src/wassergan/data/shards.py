@@ -21,7 +21,7 @@ from wassergan.data.records import parsed_object
 from wassergan.data.source import Source, TableBeside
 from wassergan.data.tree import HIDDEN, SPECIAL, SYSTEM, PassedOver, is_hidden, is_left_by_system
 from wassergan.errors import UserError
-from wassergan.files import reading
+from wassergan.storage.files import reading
 
 LARGEST_MEMBER_BYTES = 2**28
 LARGEST_LABEL_BYTES = 2**20

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from wassergan.errors import UserError
-from wassergan.files import read_text
+from wassergan.storage.files import read_text
 
 LEFT_BY_SYSTEMS = frozenset(
     {

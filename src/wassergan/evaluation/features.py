@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from wassergan.data import Codec
 from wassergan.errors import UserError, unknown_name
-from wassergan.files import reading
+from wassergan.storage.files import reading
 
 LARGEST_PIXELS = 3072  # numbers of a 32×32 picture with colours; larger pictures are averaged down
 CONV_MAPS = (32, 64, 128)

@@ -7,17 +7,17 @@ from typing import Any
 from torch import Tensor
 
 from wassergan.building import networks_of
-from wassergan.damage import undamaged
 from wassergan.data import TableCodec
 from wassergan.errors import UserError, unknown_name
 from wassergan.export.description import VERSION, codec_of, describe
 from wassergan.export.formats import FORMATS, KEY, folded
-from wassergan.files import make_folder, replacing, require_regular, require_writable
 from wassergan.networks import DrawingGenerator
 from wassergan.opening import sampler_of
 from wassergan.runfolder import RunFolder
 from wassergan.sampling import Sampler
 from wassergan.settings import TrainSettings
+from wassergan.storage.corruption import undamaged
+from wassergan.storage.files import make_folder, replacing, require_regular, require_writable
 from wassergan.training import match_margins
 
 

@@ -15,8 +15,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrize
 
 from wassergan.errors import UserError
-from wassergan.files import fill, filling
 from wassergan.networks import DrawingGenerator
+from wassergan.storage.files import fill, filling
 
 KEY = "wassergan"  # where the description stands, in every format
 _EXAMPLES = 2  # latents to trace with; the file takes any number

@@ -12,10 +12,10 @@ from PIL import Image
 
 from wassergan.data import Source
 from wassergan.errors import UserError, printable
-from wassergan.files import reading
 from wassergan.observers.observer import Observer
 from wassergan.runfolder import RunFolder
 from wassergan.settings import TrainSettings
+from wassergan.storage.files import reading
 from wassergan.training import Trainer
 
 # The heading under which a logged value is shown, by the beginning of its name; the rest are of the critic.

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from wassergan.files import DRAWN_BY, filling, replacing
+from wassergan.storage.files import DRAWN_BY, filling, replacing
 
 GENERATED, REAL = "tab:orange", "tab:blue"
 COLOUR_MAP = "viridis"

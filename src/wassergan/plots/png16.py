@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wassergan.files import DRAWN_BY, write_bytes
+from wassergan.storage.files import DRAWN_BY, write_bytes
 
 _START, _RGB, _GREY = b"\x89PNG\r\n\x1a\n", 2, 0
 

@@ -11,11 +11,11 @@ from typing import Any
 import jinja2
 from plotly.offline import get_plotlyjs
 
-from wassergan.damage import undamaged
 from wassergan.errors import UserError, printable
 from wassergan.evaluation.verdict import FAILED, UNDECIDED, tick_verdict
-from wassergan.files import LARGEST_TEXT, read_bytes, read_text, write_text
 from wassergan.report.charts import charts_of
+from wassergan.storage.corruption import undamaged
+from wassergan.storage.files import LARGEST_TEXT, read_bytes, read_text, write_text
 
 MOST_GRIDS, GRID_BYTES = 48, 4 * 2**20  # of the sample grids over training that the page holds
 LARGEST_GRID_BYTES = 32 * 2**20

@@ -1,36 +1,29 @@
 """The training loop and what it leaves on disk."""
 
-from wassergan.training.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
 from wassergan.training.distributed import ALONE, Processes, launched, open_processes
 from wassergan.training.divergence import DivergedError, divergence_in
 from wassergan.training.gaps import match_gaps
 from wassergan.training.graphs import CudaRecorder
 from wassergan.training.optimizers import OptimizerSettings, rate_schedule
-from wassergan.training.runlog import RunLog, read_log
 from wassergan.training.shares import match_margins, match_shares, match_spread
 from wassergan.training.trainer import SAMPLING_CHUNK, Trainer, sample_chunks, under
 
 __all__ = [
     "ALONE",
     "SAMPLING_CHUNK",
-    "Checkpoints",
     "CudaRecorder",
     "DivergedError",
     "OptimizerSettings",
     "Processes",
-    "RunLog",
     "Trainer",
     "divergence_in",
     "launched",
-    "load_checkpoint",
     "match_gaps",
     "match_margins",
     "match_shares",
     "match_spread",
     "open_processes",
     "rate_schedule",
-    "read_log",
     "sample_chunks",
-    "save_checkpoint",
     "under",
 ]

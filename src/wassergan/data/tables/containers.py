@@ -12,7 +12,7 @@ from wassergan.data.tables.codec import TableCodec
 from wassergan.data.tables.csvfile import read_csv
 from wassergan.data.tables.raw import RawTable, TextColumn
 from wassergan.data.tables.writing import arrow_table, write_table
-from wassergan.files import scratch_folder
+from wassergan.storage.files import scratch_folder
 
 Rows = NDArray[np.float64]
 MISSING = object()  # stands for what is nothing at all in its container

@@ -13,7 +13,7 @@ from pathlib import Path
 from wassergan.data.gzipped import unpacked
 from wassergan.data.limits import largest_bytes, require_room
 from wassergan.errors import UserError
-from wassergan.files import reading
+from wassergan.storage.files import reading
 
 LONGEST_LINE = 2**22  # letters
 LONGEST_RECORD = 2**24  # letters of a record that goes over many lines

@@ -10,7 +10,7 @@ from typing import Any
 from wassergan.data.tables.date_texts import date_format
 from wassergan.data.tables.rules.grammar import parse_rules
 from wassergan.errors import UserError, unknown_name
-from wassergan.files import read_text
+from wassergan.storage.files import read_text
 
 LARGEST_BYTES = 2**22
 MOST_RULES = 500

@@ -17,7 +17,7 @@ from wassergan.data.tables.codec import ColumnCodec, TableCodec
 from wassergan.data.tables.csv_writing import CsvWriter
 from wassergan.data.tables.identifiers.identifier import Identifier, IdentifierStream
 from wassergan.errors import UserError
-from wassergan.files import filling
+from wassergan.storage.files import filling
 
 Rows = NDArray[np.float64]
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".feather", ".arrow")

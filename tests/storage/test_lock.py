@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from wassergan import locking
 from wassergan.errors import UserError, WorkError
-from wassergan.locking import LOCK_NAME, Holder, held
 from wassergan.runs import resume_run, train_run
 from wassergan.settings import TrainSettings
+from wassergan.storage import lock as locking
+from wassergan.storage.lock import LOCK_NAME, Holder, held
 
 HOLDING = """
 import sys, time
 from pathlib import Path
-from wassergan.locking import held
+from wassergan.storage.lock import held
 with held(Path(sys.argv[1]), launch=sys.argv[2]):
     print("held", flush=True)
     time.sleep(600)

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, ClassVar
 import torch
 from torch import Tensor
 
-from wassergan.files import reading
+from wassergan.storage.files import reading
 
 MOST_CONTAINERS = 1_000_000
 DEEPEST = 64

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wassergan.errors import UserError
-from wassergan.training import load_checkpoint, save_checkpoint
-from wassergan.training.archive import DamagedError, is_dense, read_archive
+from wassergan.storage.archive import DamagedError, is_dense, read_archive
+from wassergan.storage.checkpoint import load_checkpoint, save_checkpoint
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=8),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from wassergan.errors import WorkError
-from wassergan.training import RunLog, read_log
+from wassergan.storage.run_log import RunLog, read_log
 
 
 def test_ticks_come_back_oldest_first_and_torn_lines_are_left_out(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_tick_that_the_disk_does_not_take_leaves_the_log_as_it_was(
         raise OSError(5, "Input/output error")
 
     if how == "a failed flush":
-        monkeypatch.setattr("wassergan.training.runlog.os.fsync", fails)
+        monkeypatch.setattr("wassergan.storage.run_log.os.fsync", fails)
         with pytest.raises(WorkError, match=r"Could not write .*: Input/output error.*valid"):
             log.append({"step": 50})
     else:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wassergan.errors import WorkError
-from wassergan.files import appending, filling, reading, replacing
+from wassergan.storage.files import appending, filling, reading, replacing
 
 LONGEST_LINE_BYTES, MOST_VALUES = 2**16, 256
 MOST_TICKS = 10_000

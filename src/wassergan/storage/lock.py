@@ -20,7 +20,7 @@ from secrets import token_hex
 from typing import Any
 
 from wassergan.errors import UserError, WorkError
-from wassergan.files import exclusive, lock_file, make_folder, read_text, remove, remove_empty_folder, renew
+from wassergan.storage.files import exclusive, lock_file, make_folder, read_text, remove, remove_empty_folder, renew
 
 # Absent on some systems: there the renewed time alone decides.
 fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from wassergan.errors import UserError
-from wassergan.files import link_or_copy, make_folder, remove, replacing, require_regular, save_tensors
-from wassergan.training.archive import DamagedError, is_dense, read_archive
+from wassergan.storage.archive import DamagedError, is_dense, read_archive
+from wassergan.storage.files import link_or_copy, make_folder, remove, replacing, require_regular, save_tensors
 
 FORMAT = "wassergan checkpoint"
 VERSION = 1

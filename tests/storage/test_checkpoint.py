@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from wassergan.errors import UserError, WorkError
-from wassergan.files import link_or_copy
-from wassergan.training import Checkpoints, load_checkpoint, save_checkpoint
+from wassergan.storage.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
+from wassergan.storage.files import link_or_copy
 
 CONTENT = {"weights": torch.arange(6.0), "step": 3, "nested": {"name": "x", "pair": (1, 2.5)}}
 
@@ -132,7 +132,7 @@ def test_whoever_dies_between_the_names_has_the_new_best_and_goes_on_from_the_ol
             raise KeyboardInterrupt
         link_or_copy(source, target)
 
-    monkeypatch.setattr("wassergan.training.checkpoint.link_or_copy", dies)
+    monkeypatch.setattr("wassergan.storage.checkpoint.link_or_copy", dies)
     with pytest.raises(KeyboardInterrupt):
         checkpoints.save({"step": 50}, step=50, best=True)
     assert [load_checkpoint(checkpoints.path(which))["step"] for which in ("latest", "best")] == [0, 50]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from wassergan import files
 from wassergan.errors import UserError, WorkError
-from wassergan.files import (
+from wassergan.storage import files
+from wassergan.storage.files import (
     appending,
     can_write,
     link_or_copy,
@@ -65,7 +65,7 @@ def test_a_full_disk_that_shows_only_on_flushing_is_told_too(tmp_path: Path, mon
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("wassergan.files.os.fsync", full)
+    monkeypatch.setattr("wassergan.storage.files.os.fsync", full)
     with pytest.raises(WorkError, match="No space left"):
         write_text(path, "two")
     assert path.read_text() == "one" and names(tmp_path) == ["a.txt"]
@@ -213,7 +213,7 @@ def test_whether_a_folder_can_be_written_is_tried(tmp_path: Path, monkeypatch: p
     def refuse(*ignored: object) -> int:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr("wassergan.files.os.open", refuse)
+    monkeypatch.setattr("wassergan.storage.files.os.open", refuse)
     before = set(files._unfinished)  # of tests in which a process dies
     assert not can_write(tmp_path) and files._unfinished == before
 
@@ -222,7 +222,7 @@ HALF = """
 import os, sys, time
 from pathlib import Path
 from wassergan.cli.interrupts import terminating_like_ctrl_c
-from wassergan.files import replacing
+from wassergan.storage.files import replacing
 try:
     with terminating_like_ctrl_c(), replacing(Path(sys.argv[1]) / "a.npy") as temporary:
         temporary.write_text("half")
