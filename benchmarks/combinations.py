@@ -26,6 +26,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from wassergan.comparison import compare_runs
+from wassergan.config.settings import EvaluateSettings, TrainSettings
 from wassergan.errors import UserError
 from wassergan.export import export_run, open_export
 from wassergan.judging import evaluate_run
@@ -35,7 +36,6 @@ from wassergan.opening import open_sampler
 from wassergan.runfolder import run_summary
 from wassergan.runs import resume_run, train_run
 from wassergan.sampling import write_samples
-from wassergan.settings import EvaluateSettings, TrainSettings
 
 LARGEST = 5000
 DTYPES = ("uint8", "int16", "int32", "int64", "uint16", "float16", "float32", "float64", "bool")

@@ -64,7 +64,7 @@ def measured(path: Path, seconds: float, folder: Path) -> dict[str, Any]:
 
 def child(data: str, folder: str, seconds: str, started: str) -> None:
     from wassergan import Observer, train_run
-    from wassergan.settings import TrainSettings
+    from wassergan.config.settings import TrainSettings
     from wassergan.training import Trainer
 
     class FirstStep(Observer):

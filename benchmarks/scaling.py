@@ -77,8 +77,8 @@ def facts(data, flags, batch):
     import torch
 
     from wassergan.building import build_trainer, open_data
-    from wassergan.presets import resolve_for
-    from wassergan.settings import TrainSettings
+    from wassergan.config.presets import resolve_for
+    from wassergan.config.settings import TrainSettings
 
     named = dict(zip((flag[2:].replace("-", "_") for flag in flags[::2]), flags[1::2], strict=True))
     if "maps" in named:

@@ -18,10 +18,10 @@ from results import write_results
 from torch import Tensor, nn
 
 from wassergan.building import build_trainer
+from wassergan.config.presets import resolve
+from wassergan.config.settings import TrainSettings
 from wassergan.data import Source, open_source
 from wassergan.distances import sliced_w1
-from wassergan.presets import resolve
-from wassergan.settings import TrainSettings
 
 SAMPLES = 2000
 SCORES_PER_RUN = 60

@@ -50,6 +50,7 @@ if FUZZED:
 import numpy as np
 import torch
 
+from wassergan.config.settings import TrainSettings
 from wassergan.data import images, open_source
 from wassergan.data.tables import schema_of
 from wassergan.data.tables.date_finding import most_fit, read_all
@@ -62,7 +63,6 @@ from wassergan.errors import UserError
 from wassergan.export import open_export
 from wassergan.opening import sampler_of
 from wassergan.runfolder import RunFolder
-from wassergan.settings import TrainSettings
 from wassergan.storage.checkpoint import load_checkpoint, save_checkpoint
 from wassergan.storage.corruption import undamaged
 from wassergan.storage.lock import held

@@ -2554,7 +2554,7 @@ BUGS = (
     ),
     Bug(
         "settings of a checkpoint are taken as they are",
-        "settings.py",
+        "config/settings.py",
         "return cls(**values).checked()",
         "return cls(**values)",
         "test_hostile_checkpoints.py::test_a_hostile_checkpoint_is_refused",

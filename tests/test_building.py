@@ -9,10 +9,10 @@ import torch
 
 from wassergan import building
 from wassergan.building import build_trainer, choose_device
+from wassergan.config.presets import resolve_for
+from wassergan.config.settings import TrainSettings
 from wassergan.data import open_source
 from wassergan.errors import UserError, WorkError
-from wassergan.presets import resolve_for
-from wassergan.settings import TrainSettings
 from wassergan.training import Processes, Trainer
 
 

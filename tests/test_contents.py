@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from wassergan.building import constraint_of, networks_of
+from wassergan.config.presets import resolve
+from wassergan.config.settings import TrainSettings
 from wassergan.contents import require_described
 from wassergan.data.codec import pixel_codec
 from wassergan.errors import UserError
-from wassergan.presets import resolve
-from wassergan.settings import TrainSettings
 
 SHAPE = (1, 8, 8)
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from wassergan.config.settings import TrainSettings
 from wassergan.data import Source
 from wassergan.errors import UserError
 from wassergan.observers import Observer
 from wassergan.runfolder import run_summary
 from wassergan.runs import resume_run, train_run
-from wassergan.settings import TrainSettings
 from wassergan.storage.checkpoint import Checkpoints, load_checkpoint
 from wassergan.storage.run_log import read_log
 from wassergan.training import DivergedError, Processes, Trainer

@@ -10,13 +10,13 @@ import torch
 from PIL import Image
 
 from wassergan.cli.main import main
+from wassergan.config.settings import EvaluateSettings
 from wassergan.data import open_source, random_positions
 from wassergan.errors import UserError
 from wassergan.evaluation import judge
 from wassergan.evaluation.frechet import frechet_distance, moments_of
 from wassergan.judging import evaluate_run
 from wassergan.opening import open_sampler
-from wassergan.settings import EvaluateSettings
 
 PROTOCOL = {
     *("features", "feature_dim", "generated", "training", "heldout", "seed", "step", "weights", "against", "seconds"),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from wassergan.config.settings import EvaluateSettings, TrainSettings
 from wassergan.data import TableCodec, open_source, read_rows
 from wassergan.errors import UserError
 from wassergan.evaluation import judge
@@ -23,7 +24,6 @@ from wassergan.keeping import write_run_report
 from wassergan.looking import look_at
 from wassergan.opening import open_sampler
 from wassergan.runs import train_run
-from wassergan.settings import EvaluateSettings, TrainSettings
 
 HOSTILE = "<script>alert(1)</script>"
 NAMES = [

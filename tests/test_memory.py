@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from wassergan.config.settings import TrainSettings
 from wassergan.runs import Observer, train_run
-from wassergan.settings import TrainSettings
 from wassergan.training import Trainer
 
 STEPS, WARM_UP, EVERY = 5000, 1000, 100

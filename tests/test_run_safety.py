@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError
 from wassergan.observers import Observer
 from wassergan.runfolder import MARK_NAME, RunFolder
 from wassergan.runs import resume_run, train_run
-from wassergan.settings import TrainSettings
 from wassergan.storage.checkpoint import Checkpoints, load_checkpoint
 from wassergan.storage.files import is_temporary
 from wassergan.storage.run_log import RunLog, read_log

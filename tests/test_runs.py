@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from wassergan.config.settings import TrainSettings
 from wassergan.data import open_source
 from wassergan.errors import UserError, WorkError
 from wassergan.fingerprints import fingerprint
@@ -15,7 +16,6 @@ from wassergan.observers import Observer
 from wassergan.opening import open_sampler
 from wassergan.runfolder import run_summary
 from wassergan.runs import resume_run, train_run
-from wassergan.settings import TrainSettings
 from wassergan.storage.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
 from wassergan.storage.run_log import read_log
 from wassergan.training import Processes

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from wassergan.config.presets import PRESETS
+from wassergan.config.settings import TrainSettings
 from wassergan.opening import open_sampler
-from wassergan.presets import PRESETS
 from wassergan.runs import train_run
-from wassergan.settings import TrainSettings
 from wassergan.storage.run_log import read_log
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_figures")]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from wassergan.errors import UserError, WorkError
 
 if TYPE_CHECKING:
+    from wassergan.config.settings import TrainSettings
     from wassergan.data import Source, open_source
     from wassergan.estimator import WassersteinGAN
     from wassergan.export import export_run, open_export
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from wassergan.pairs import table_column_distances, table_distance
     from wassergan.runfolder import run_summary
     from wassergan.runs import resume_run, train_run
-    from wassergan.settings import TrainSettings
     from wassergan.training import Trainer
 
 __version__ = "0.1.0"
@@ -47,7 +47,7 @@ _HOMES = {
     "Observer": "wassergan.observers",
     "Observers": "wassergan.observers",
     "Source": "wassergan.data",
-    "TrainSettings": "wassergan.settings",
+    "TrainSettings": "wassergan.config.settings",
     "Trainer": "wassergan.training",
     "WassersteinGAN": "wassergan.estimator",
     "export_run": "wassergan.export",

@@ -9,13 +9,13 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from wassergan.config.settings import TrainSettings
 from wassergan.constraints import Constraint, constraint_named
 from wassergan.data import AnyCodec, Codec, Source, TableCodec, open_source
 from wassergan.data.limits import largest_bytes
 from wassergan.errors import UserError, WasserganError, WorkError, unknown_name
 from wassergan.networks import Bounded, FieldLayout, Partial, TableHead, build_networks
 from wassergan.objectives import objective_named
-from wassergan.settings import TrainSettings
 from wassergan.training import ALONE, CudaRecorder, OptimizerSettings, Processes, Trainer, rate_schedule
 
 SMALL_WEIGHTS = 500_000  # up to here bf16 gains little (docs/lab-notes.md)

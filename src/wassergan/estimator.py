@@ -20,6 +20,8 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor, nn
 
 from wassergan.building import constraint_of, networks_of
+from wassergan.config.presets import resolve_for
+from wassergan.config.settings import TrainSettings, whole_number
 from wassergan.contents import require_described
 from wassergan.data import (
     LABEL,
@@ -48,9 +50,7 @@ from wassergan.fitting import Fitted, fit_source, run_folder, same_threads, stop
 from wassergan.inputs import checked, checked_labels, names_of, plain, schema_given, wanted, warn_of_left_out
 from wassergan.observers import BarObserver, Observer, Observers
 from wassergan.opening import sampler_of
-from wassergan.presets import resolve_for
 from wassergan.sampling import Sampler
-from wassergan.settings import TrainSettings, whole_number
 from wassergan.storage.checkpoint import load_checkpoint, save_checkpoint
 from wassergan.storage.corruption import undamaged
 from wassergan.training import sample_chunks

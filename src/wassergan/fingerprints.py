@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from wassergan.config.settings import TrainSettings
 from wassergan.data import Codec, Source, codec_from_state, spread_positions
 from wassergan.errors import UserError
-from wassergan.settings import TrainSettings
 from wassergan.training import Processes
 
 FINGERPRINT_SAMPLES = 256

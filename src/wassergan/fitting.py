@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from wassergan.building import build_trainer
+from wassergan.config.settings import TrainSettings
 from wassergan.contents import checked, require_readable
 from wassergan.data import Source
 from wassergan.errors import UserError
@@ -22,7 +23,6 @@ from wassergan.keeping import Best
 from wassergan.observers import Observer
 from wassergan.runfolder import RunFolder
 from wassergan.runs import BIT_CHANGING, CHANGEABLE
-from wassergan.settings import TrainSettings
 from wassergan.storage.files import scratch_folder
 from wassergan.ticking import tick_due
 from wassergan.training import Trainer

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_consistent_length, column_or_1d
 from torch import Tensor
 
+from wassergan.config.settings import TrainSettings
 from wassergan.data import (
     LABEL,
     ColumnConditions,
@@ -24,7 +25,6 @@ from wassergan.data import (
     schema_of,
 )
 from wassergan.errors import UserError
-from wassergan.settings import TrainSettings
 
 
 def checked(name: str, value: Any, *, like: str = "") -> Any:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from wassergan import __version__
 from wassergan.building import choose_device, open_data
+from wassergan.config.settings import EvaluateSettings, TrainSettings, absolute
 from wassergan.constraints import Share
 from wassergan.data import Source, channels_first, number_codec, random_positions
 from wassergan.data.filearray import FileArray
@@ -34,7 +35,6 @@ from wassergan.opening import sampler_of
 from wassergan.results import Results
 from wassergan.runfolder import RunFolder
 from wassergan.sampling import Sampler, without_missing, write_picture
-from wassergan.settings import EvaluateSettings, TrainSettings, absolute
 from wassergan.storage.files import filling, make_folder, reading, replacing, save_array
 from wassergan.training import ALONE, SAMPLING_CHUNK, Processes, sample_chunks
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from wassergan import __version__
 from wassergan.building import open_data
+from wassergan.config.settings import EvaluateSettings, TrainSettings, absolute
 from wassergan.data import Source, TableCodec, random_positions, read_rows
 from wassergan.errors import UserError
 from wassergan.evaluation.judge import LARGEST as LARGEST_VECTORS
@@ -37,7 +38,6 @@ from wassergan.opening import sampler_of
 from wassergan.plots import PairColumn, save_figure, table_figure, table_pairs_figure
 from wassergan.results import Results
 from wassergan.sampling import Sampler
-from wassergan.settings import EvaluateSettings, TrainSettings, absolute
 
 LARGEST = 20_000  # rows of each sample
 LARGEST_TRAINING_NUMBERS = 45_000_000  # of training vectors that generated ones are looked up in: 180 MB

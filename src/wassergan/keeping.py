@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from wassergan.config.settings import TrainSettings
 from wassergan.data import ColumnConditions, Source
 from wassergan.errors import unknown_name
 from wassergan.evaluation import HeldoutDistance
@@ -16,7 +17,6 @@ from wassergan.observers import Observer, Observers, TensorBoardObserver, tensor
 from wassergan.report import write_report
 from wassergan.runfolder import RunFolder, run_summary
 from wassergan.sampling import Sampler, write_picture
-from wassergan.settings import TrainSettings
 from wassergan.storage.checkpoint import Checkpoints
 from wassergan.storage.run_log import RunLog, read_log
 from wassergan.ticking import figure_due, tick_due

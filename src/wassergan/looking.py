@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from wassergan.building import open_data
+from wassergan.config.settings import TrainSettings
 from wassergan.data import Codec, Source, TableCodec
 from wassergan.errors import UserError
 from wassergan.evaluation.tables import Bins, associations, columns_of, telling_pairs
@@ -37,7 +38,6 @@ from wassergan.plots import (
 )
 from wassergan.runfolder import RunFolder
 from wassergan.sampling import Sampler, field_channels, grid_picture, vector_rows
-from wassergan.settings import TrainSettings
 from wassergan.storage.files import make_folder, require_writable
 from wassergan.utils.rng import derived_rng
 

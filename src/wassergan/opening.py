@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from wassergan.building import choose_device, latent_numbers, networks_of
+from wassergan.config.settings import TrainSettings
 from wassergan.contents import ANOTHER, require_described
 from wassergan.data import Codec, ColumnConditions, TableCodec, codec_from_state
 from wassergan.networks import DrawingGenerator
 from wassergan.runfolder import RunFolder
 from wassergan.sampling import Sampler
-from wassergan.settings import TrainSettings
 from wassergan.storage.corruption import undamaged
 from wassergan.training import ALONE, Processes, match_gaps, match_margins
 

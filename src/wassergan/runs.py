@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from wassergan.building import build_trainer, device_is_here, open_data
+from wassergan.config.presets import resolve_for
+from wassergan.config.settings import TrainSettings
 from wassergan.contents import ANOTHER, require_described, require_readable
 from wassergan.data.marks import DataChangedError
 from wassergan.errors import UserError, WorkError
 from wassergan.fingerprints import require_alike, require_same_data
 from wassergan.keeping import Best, Bystander, Run, keeper_of
 from wassergan.observers import Observer, Observers
-from wassergan.presets import resolve_for
 from wassergan.runfolder import RunFolder, run_summary
-from wassergan.settings import TrainSettings
 from wassergan.storage.checkpoint import Checkpoints
 from wassergan.storage.corruption import undamaged
 from wassergan.storage.files import make_folder, write_text

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from wassergan.config.settings import TrainSettings
 from wassergan.opening import open_sampler
 from wassergan.runs import resume_run, train_run
-from wassergan.settings import TrainSettings
 
 CLI = Callable[..., Any]
 TEXT = "town,height,age\n" + "".join(f"{'AB'[i % 2]},{(i % 2) * 10 + i % 7}.5,{20 + i % 40}\n" for i in range(400))

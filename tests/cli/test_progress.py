@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from wassergan.cli.progress import TerminalObserver
+from wassergan.config.settings import TrainSettings
 from wassergan.runfolder import RunFolder
-from wassergan.settings import TrainSettings
 from wassergan.training import Trainer
 
 RECORD = {

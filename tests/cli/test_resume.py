@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from wassergan.config.settings import TrainSettings
 from wassergan.runs import BIT_CHANGING, CHANGEABLE
-from wassergan.settings import TrainSettings
 from wassergan.storage.checkpoint import load_checkpoint, save_checkpoint
 
 pytestmark = pytest.mark.usefixtures("quick_figures")

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wassergan.config.settings import TrainSettings
 from wassergan.data import open_source
 from wassergan.data.arrays import array_source
 from wassergan.data.filearray import FileArray
@@ -18,7 +19,6 @@ from wassergan.data.marks import DataChangedError, FileMark, Watch
 from wassergan.errors import UserError
 from wassergan.observers import Observer
 from wassergan.runs import resume_run, train_run
-from wassergan.settings import TrainSettings
 from wassergan.storage.checkpoint import load_checkpoint
 
 

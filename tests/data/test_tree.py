@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from wassergan.config.settings import TrainSettings
 from wassergan.data import open_source
 from wassergan.data.tree import PassedOver, files_under
 from wassergan.errors import UserError
-from wassergan.settings import TrainSettings
 
 
 def picture(path: Path, level: int) -> None:

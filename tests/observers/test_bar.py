@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from wassergan.config.settings import TrainSettings
 from wassergan.observers import BarObserver
 from wassergan.runfolder import RunFolder
-from wassergan.settings import TrainSettings
 from wassergan.training import Trainer
 
 

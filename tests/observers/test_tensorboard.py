@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError
 from wassergan.observers import Observer, TensorBoardObserver
 from wassergan.runs import resume_run, train_run
-from wassergan.settings import TrainSettings
 from wassergan.storage.run_log import read_log
 
 pytest.importorskip("tensorboard")

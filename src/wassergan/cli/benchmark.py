@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from wassergan.cli.echo import echo
+from wassergan.config.settings import TrainSettings, parse_budget, positive_int
 from wassergan.errors import UserError
-from wassergan.settings import TrainSettings, parse_budget, positive_int
 
 if TYPE_CHECKING:
     from wassergan.benchmarks import Row

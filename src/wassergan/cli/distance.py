@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wassergan.cli.echo import echo
+from wassergan.config.settings import parse_budget
 from wassergan.errors import UserError, unknown_name
-from wassergan.settings import parse_budget
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor

@@ -9,7 +9,7 @@ import click
 
 from wassergan.cli.echo import echo
 from wassergan.cli.options import GroupedCommand, given, options_of
-from wassergan.settings import EvaluateSettings
+from wassergan.config.settings import EvaluateSettings
 
 
 @click.command(cls=GroupedCommand)

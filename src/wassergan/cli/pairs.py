@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from wassergan.config.settings import parse_names, parse_numbers, parse_size
 from wassergan.data import read_schema
 from wassergan.data.measured import Measured, Reading, as_table, open_measured
 from wassergan.data.tables import RawTable
@@ -16,7 +17,6 @@ from wassergan.errors import UserError
 from wassergan.pairs.ground import GroundMetric, Values, check_scale, check_weight
 from wassergan.pairs.samples import SamplePair, paired_samples
 from wassergan.pairs.tables import ColumnDistance, column_distances
-from wassergan.settings import parse_names, parse_numbers, parse_size
 
 FIRST_SHOWN = 10
 

@@ -7,7 +7,7 @@ import click
 
 from wassergan.cli.options import GroupedCommand, given, options_of
 from wassergan.cli.train import run_and_tell
-from wassergan.settings import TrainSettings
+from wassergan.config.settings import TrainSettings
 
 
 @click.command(cls=GroupedCommand)

@@ -11,8 +11,8 @@ import click
 
 from wassergan.cli.echo import echo
 from wassergan.cli.options import GroupedCommand, given, options_of
+from wassergan.config.settings import SampleSettings
 from wassergan.errors import UserError
-from wassergan.settings import SampleSettings
 
 USUAL_COUNT = 64
 

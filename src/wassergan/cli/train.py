@@ -10,8 +10,8 @@ import click
 from wassergan.cli.echo import echo
 from wassergan.cli.interrupts import stop_on_signals
 from wassergan.cli.options import GroupedCommand, GroupedOption, given, options_of
+from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError
-from wassergan.settings import TrainSettings
 
 if TYPE_CHECKING:
     from wassergan.training import Processes

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from wassergan.building import networks_of
+from wassergan.config.settings import TrainSettings
 from wassergan.data import TableCodec
 from wassergan.errors import UserError, unknown_name
 from wassergan.export.description import VERSION, codec_of, describe
@@ -15,7 +16,6 @@ from wassergan.networks import DrawingGenerator
 from wassergan.opening import sampler_of
 from wassergan.runfolder import RunFolder
 from wassergan.sampling import Sampler
-from wassergan.settings import TrainSettings
 from wassergan.storage.corruption import undamaged
 from wassergan.storage.files import make_folder, replacing, require_regular, require_writable
 from wassergan.training import match_margins

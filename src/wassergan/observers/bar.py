@@ -7,11 +7,11 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from wassergan.config.settings import TrainSettings
 from wassergan.data import Source
 from wassergan.errors import printable
 from wassergan.observers.observer import Observer
 from wassergan.runfolder import RunFolder
-from wassergan.settings import TrainSettings
 from wassergan.training import Trainer
 
 

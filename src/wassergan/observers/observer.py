@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from wassergan.config.settings import TrainSettings
 from wassergan.data import Source
 from wassergan.runfolder import RunFolder
-from wassergan.settings import TrainSettings
 from wassergan.training import Trainer
 
 

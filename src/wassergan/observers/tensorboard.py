@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from wassergan.config.settings import TrainSettings
 from wassergan.data import Source
 from wassergan.errors import UserError, printable
 from wassergan.observers.observer import Observer
 from wassergan.runfolder import RunFolder
-from wassergan.settings import TrainSettings
 from wassergan.storage.files import reading
 from wassergan.training import Trainer
 

@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
+from wassergan.config.presets import PRESETS, resolve
+from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError
-from wassergan.presets import PRESETS, resolve
-from wassergan.settings import TrainSettings
 
 SHAPES = [(2,), (1, 8, 8), (3, 32, 32), (1, 33, 49), (1, 3, 3)]
 

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wassergan.errors import UserError
-from wassergan.settings import (
+from wassergan.config.settings import (
     TrainSettings,
     fraction,
     not_negative,
@@ -21,6 +20,7 @@ from wassergan.settings import (
     positive_int,
     whole_number,
 )
+from wassergan.errors import UserError
 
 
 @given(number=st.integers(1, 10_000), unit=st.sampled_from([("", 1), ("s", 1), ("m", 60), ("h", 3600), ("d", 86400)]))

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from wassergan.config.settings import TrainSettings
 from wassergan.data import Source, TableCodec
 from wassergan.errors import unknown_name
-from wassergan.settings import TrainSettings
 
 Values = Mapping[str, Any]
 

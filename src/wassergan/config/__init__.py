@@ -1,0 +1,3 @@
+"""Settings of every verb, and presets: named settings."""
+
+__all__: list[str] = []
