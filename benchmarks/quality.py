@@ -24,7 +24,7 @@ from results import write_results
 from torch import Tensor
 
 from wassergan.data import open_source
-from wassergan.data.idx import read_idx
+from wassergan.data.readers.idx import read_idx
 from wassergan.distances import sliced_w1
 from wassergan.evaluation import neighbour_metrics
 

@@ -24,7 +24,7 @@ from results import write_results
 from wassergan.building import networks_of
 from wassergan.config.presets import resolve_for
 from wassergan.config.settings import TrainSettings
-from wassergan.data.digits import digits_source
+from wassergan.data.readers.digits import digits_source
 from wassergan.sampling import Sampler, write_samples
 from wassergan.training import SAMPLING_CHUNK
 

@@ -25,7 +25,7 @@ from torch import nn
 
 from wassergan.building import has_bf16_units
 from wassergan.constraints import constraint_named
-from wassergan.data.arrays import array_source
+from wassergan.data.readers.arrays import array_source
 from wassergan.networks import build_networks
 from wassergan.objectives import objective_named
 from wassergan.training import OptimizerSettings, Trainer

@@ -51,10 +51,11 @@ import numpy as np
 import torch
 
 from wassergan.config.settings import TrainSettings
-from wassergan.data import images, open_source
+from wassergan.data import open_source
+from wassergan.data.readers import images
 from wassergan.data.tables import schema_of
 from wassergan.data.tables.date_finding import most_fit, read_all
-from wassergan.data.tables.forms import form_from_state
+from wassergan.data.tables.formats import form_from_state
 from wassergan.data.tables.rules.book import RuleBook
 from wassergan.data.tables.rules.grammar import parse_rules
 from wassergan.data.tables.schema import ColumnWish

@@ -23,7 +23,7 @@ from PIL import Image
 from wassergan.cli.main import main
 from wassergan.constraints import Constraint, constraint_named
 from wassergan.data import Source
-from wassergan.data.arrays import array_source
+from wassergan.data.readers.arrays import array_source
 from wassergan.errors import UserError, WorkError
 from wassergan.networks import Bounded, build_networks
 from wassergan.objectives import objective_named

@@ -16,7 +16,7 @@ import pyarrow
 import pytest
 from pyarrow import feather, parquet
 
-from wassergan.data import limits
+from wassergan.data.readers import limits
 
 CEILING_MIB, LIMIT_MIB, HOLE = 200, 100, 2**31
 MEASURED = """

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from wassergan.data import limits
+from wassergan.data.readers import limits
 
 FUZZ = Path(__file__).parents[1] / "fuzz"
 MUTATIONS = 25

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from wassergan.data.arrays import array_source
 from wassergan.data.codec import Codec, pixel_codec
+from wassergan.data.readers.arrays import array_source
 from wassergan.errors import UserError, WorkError
 from wassergan.sampling import Sampler, write_picture, write_samples
 from wassergan.training import Processes

@@ -12,7 +12,7 @@ from torch import nn
 from wassergan.config.settings import TrainSettings
 from wassergan.constraints import Constraint, constraint_named
 from wassergan.data import AnyCodec, Codec, Source, TableCodec, open_source
-from wassergan.data.limits import largest_bytes
+from wassergan.data.readers.limits import largest_bytes
 from wassergan.errors import UserError, WasserganError, WorkError, unknown_name
 from wassergan.networks import Bounded, FieldLayout, Partial, TableHead, build_networks
 from wassergan.objectives import objective_named

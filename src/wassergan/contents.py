@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from wassergan.building import constraint_of, networks_of
 from wassergan.config.settings import TrainSettings
 from wassergan.data import AnyCodec, Codec, ColumnConditions, TableCodec, codec_from_state
-from wassergan.data.tables.codings import CategoryCoding
+from wassergan.data.tables.encodings import CategoryCoding
 from wassergan.errors import UserError
 from wassergan.storage.corruption import undamaged
 

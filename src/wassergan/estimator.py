@@ -41,7 +41,7 @@ from wassergan.data import (
     read_frame,
 )
 from wassergan.data.codec import as_tensor, to_channels_first
-from wassergan.data.likeness import column_names
+from wassergan.data.container import column_names
 from wassergan.data.masked import unmasked
 from wassergan.distances import sliced_w1
 from wassergan.errors import UserError, unknown_name

@@ -21,7 +21,7 @@ from wassergan.building import choose_device, open_data
 from wassergan.config.settings import EvaluateSettings, TrainSettings, absolute
 from wassergan.constraints import Share
 from wassergan.data import Source, channels_first, number_codec, random_positions
-from wassergan.data.filearray import FileArray
+from wassergan.data.readers.filearray import FileArray
 from wassergan.errors import UserError, WorkError
 from wassergan.evaluation.channels import ChannelRow, channel_rows
 from wassergan.evaluation.features import Features, Samples, features_named

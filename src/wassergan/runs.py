@@ -12,7 +12,7 @@ from wassergan.building import build_trainer, device_is_here, open_data
 from wassergan.config.presets import resolve_for
 from wassergan.config.settings import TrainSettings
 from wassergan.contents import ANOTHER, require_described, require_readable
-from wassergan.data.marks import DataChangedError
+from wassergan.data.readers.marks import DataChangedError
 from wassergan.errors import UserError, WorkError
 from wassergan.fingerprints import require_alike, require_same_data
 from wassergan.keeping import Best, Bystander, Run, keeper_of

@@ -27,7 +27,7 @@ from wassergan.data import (
     table_suffix,
     write_table,
 )
-from wassergan.data.limits import largest_bytes
+from wassergan.data.readers.limits import largest_bytes
 from wassergan.errors import UserError, WorkError
 from wassergan.plots import (
     Channel,

@@ -193,7 +193,7 @@ def test_a_pattern_is_kept_from_the_root(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(folder)
     found = TrainSettings(data="part-*.parquet").located().data
     (folder / "part-1.parquet").touch()
-    from wassergan.data.folders import matching_files
+    from wassergan.data.readers.paths import matching_files
 
     assert matching_files(found) == [folder / "part-1.parquet"]
     assert TrainSettings(data="digits").located().data == "digits"

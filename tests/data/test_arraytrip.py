@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from wassergan.data import Codec, Source, open_source
-from wassergan.data.arrays import array_source
 from wassergan.data.arraytrip import round_trip
 from wassergan.data.codec import channels_first
+from wassergan.data.readers.arrays import array_source
 from wassergan.errors import UserError
 
 DTYPES = [

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from wassergan.data.arrays import array_source
 from wassergan.data.codec import Codec, from_channels_first, pixel_codec, standard_codec, to_channels_first, torch_dtype
+from wassergan.data.readers.arrays import array_source
 from wassergan.errors import UserError
 
 SHAPES = {"N": (6,), "ND": (6, 5), "NHW": (6, 4, 3), "NHWC": (6, 4, 3, 2), "NCHW": (6, 2, 4, 3)}

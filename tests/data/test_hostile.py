@@ -19,7 +19,8 @@ import torch
 from PIL import Image
 from pyarrow import parquet
 
-from wassergan.data import limits, open_source
+from wassergan.data import open_source
+from wassergan.data.readers import limits
 from wassergan.errors import UserError
 from wassergan.export import open_export
 from wassergan.opening import open_sampler

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from wassergan.data import Codec, Source, open_source
-from wassergan.data.arrays import array_source
 from wassergan.data.codec import channels_first
+from wassergan.data.readers.arrays import array_source
 from wassergan.errors import UserError
 
 

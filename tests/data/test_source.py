@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wassergan.data import digits
+from wassergan.data.readers import digits
 from wassergan.data.source import random_positions, split_rows
 from wassergan.errors import UserError
 

@@ -7,7 +7,7 @@ from scipy.stats import wasserstein_distance
 from torch import nn
 
 from wassergan.data import Source
-from wassergan.data.arrays import array_source
+from wassergan.data.readers.arrays import array_source
 from wassergan.evaluation import HeldoutDistance, heldout
 
 

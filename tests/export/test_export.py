@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from wassergan.cli.main import main
-from wassergan.data.arrays import array_source
+from wassergan.data.readers.arrays import array_source
 from wassergan.errors import UserError, WorkError
 from wassergan.export import FORMATS, export_run, open_export
 from wassergan.export.description import describe

@@ -5,8 +5,8 @@ from torch import nn
 from wassergan.data import ColumnConditions, TableCodec
 from wassergan.data.tables import Stratum
 from wassergan.data.tables.codec import ColumnCodec
-from wassergan.data.tables.codings import CategoryCoding
-from wassergan.data.tables.forms import LevelForm
+from wassergan.data.tables.encodings import CategoryCoding
+from wassergan.data.tables.formats import LevelForm
 from wassergan.networks import DrawingGenerator, FieldLayout, TableHead
 from wassergan.training import match_margins, match_shares, match_spread, sample_chunks
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from wassergan.constraints import Clipping, GradientPenalty, LipschitzPenalty, constraint_named
 from wassergan.data import Source
-from wassergan.data.arrays import array_source
+from wassergan.data.readers.arrays import array_source
 from wassergan.errors import UserError, WorkError
 from wassergan.networks import MLPGenerator
 from wassergan.objectives import objective_named

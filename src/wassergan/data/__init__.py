@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from wassergan.data.arrays import array_names, array_source, load_array, names_beside
 from wassergan.data.arraytrip import round_trip
 from wassergan.data.codec import AnyCodec, Codec, channels_first, number_codec
-from wassergan.data.columnar import columnar_source, is_columnar, whole_table
-from wassergan.data.excel import is_excel, read_excel
-from wassergan.data.folders import PICTURE_SUFFIXES, holds_any, is_pattern, is_shard, matching_files
+from wassergan.data.container import Likeness, as_array, index_words
 from wassergan.data.frames import FrameContainer
-from wassergan.data.idx import is_idx, read_idx
 from wassergan.data.labels import LABEL, frame_beside, label_table
-from wassergan.data.likeness import Likeness, as_array, index_words
 from wassergan.data.naming import FOLDER, tables_under
+from wassergan.data.readers.arrays import array_names, array_source, load_array, names_beside
+from wassergan.data.readers.columnar import columnar_source, is_columnar, whole_table
+from wassergan.data.readers.excel import is_excel, read_excel
+from wassergan.data.readers.idx import is_idx, read_idx
+from wassergan.data.readers.paths import PICTURE_SUFFIXES, holds_any, is_pattern, is_shard, matching_files
+from wassergan.data.readers.tree import entries_besides
 from wassergan.data.source import Batch, Conditions, Context, Source, random_positions, spread_positions
 from wassergan.data.tables import (
     TABLE_SUFFIXES,
@@ -45,7 +46,6 @@ from wassergan.data.tables import (
     table_suffix,
     write_table,
 )
-from wassergan.data.tree import entries_besides
 from wassergan.errors import UserError
 from wassergan.storage.files import require_readable, require_regular
 
@@ -249,7 +249,7 @@ class _Opening:
         _refuse_schema(data, self.schema)
         self._refuse_of_arrays(data)
         if str(data) == "digits":
-            from wassergan.data.digits import digits_source  # scikit-learn takes a second to import
+            from wassergan.data.readers.digits import digits_source  # scikit-learn takes a second to import
 
             return digits_source(**self.split)
         path, files = Path(data), _files(str(data), self.report)
@@ -293,8 +293,8 @@ class _Opening:
             raise UserError(
                 "--missing and --channels are for arrays", found=f"pictures in {path}", mend="leave them out"
             )
-        from wassergan.data.images import ImageOptions, image_folder_source
-        from wassergan.data.shards import shard_source
+        from wassergan.data.readers.images import ImageOptions, image_folder_source
+        from wassergan.data.readers.shards import shard_source
 
         options = ImageOptions(size=self.size, colour=self.colour, skip_unreadable=self.skip_unreadable, **self.split)
         if self.like is not None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from wassergan.data.folders import PathIndex
-from wassergan.data.tree import DRAWN, PassedOver
+from wassergan.data.readers.paths import PathIndex
+from wassergan.data.readers.tree import DRAWN, PassedOver
 from wassergan.errors import UserError
 from wassergan.storage.files import DRAWN_BY, reading
 

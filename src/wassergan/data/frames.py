@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wassergan.data.likeness import Likeness
+from wassergan.data.container import Likeness
 from wassergan.data.tables import RawTable, TableCodec, read_frame
 from wassergan.data.tables.containers import Rows, Seen
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from wassergan.data.folders import PICTURE_SUFFIXES
+from wassergan.data.readers.paths import PICTURE_SUFFIXES
 from wassergan.data.tables import AnyColumn, RawTable, TextColumn, TypedColumn
 from wassergan.errors import UserError
 

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wassergan.data.arrays import load_array
-from wassergan.data.columnar import is_columnar, whole_table
-from wassergan.data.filearray import FileArray
-from wassergan.data.idx import is_idx, read_idx
 from wassergan.data.joining import row_order, taken
 from wassergan.data.naming import FOLDER
+from wassergan.data.readers.arrays import load_array
+from wassergan.data.readers.columnar import is_columnar, whole_table
+from wassergan.data.readers.filearray import FileArray
+from wassergan.data.readers.idx import is_idx, read_idx
 from wassergan.data.records import JSON_SUFFIXES, read_records
 from wassergan.data.source import Names, Source
 from wassergan.data.tables import (
@@ -203,7 +203,7 @@ def _classes(name: str, values: NDArray[np.int64]) -> AnyColumn:
 
 def _own(data: Any, source: Source, condition: Sequence[str]) -> RawTable:
     if isinstance(data, str | Path) and str(data) == "digits":
-        from wassergan.data.digits import digit_labels
+        from wassergan.data.readers.digits import digit_labels
 
         return raw_array({LABEL: digit_labels()}, "digits")
     if isinstance(data, str | Path) and Path(data).suffix == ".npz":

@@ -11,7 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from wassergan.data import KINDS, _all, _files
-from wassergan.data.arrays import (
+from wassergan.data.codec import channels_first
+from wassergan.data.container import index_words
+from wassergan.data.readers.arrays import (
     ArrayBlocks,
     layout_of,
     load_array,
@@ -19,18 +21,16 @@ from wassergan.data.arrays import (
     refuse_non_numbers,
     row_blocks,
 )
-from wassergan.data.blocks import BlockReader
-from wassergan.data.codec import channels_first
-from wassergan.data.columnar import is_columnar, large_numbers, whole_table
-from wassergan.data.digits import digits_source
-from wassergan.data.excel import is_excel, read_excel
-from wassergan.data.folders import is_shard
-from wassergan.data.idx import is_idx, read_idx
-from wassergan.data.images import ImageOptions, image_folder_source
-from wassergan.data.likeness import index_words
+from wassergan.data.readers.columnar import is_columnar, large_numbers, whole_table
+from wassergan.data.readers.digits import digits_source
+from wassergan.data.readers.excel import is_excel, read_excel
+from wassergan.data.readers.idx import is_idx, read_idx
+from wassergan.data.readers.images import ImageOptions, image_folder_source
+from wassergan.data.readers.paths import is_shard
+from wassergan.data.readers.streaming import BlockReader
 from wassergan.data.source import Source, fits_in_memory
 from wassergan.data.tables import RawTable, Schema, is_csv, is_frame, read_csv, read_frame
-from wassergan.data.tables.raw import TypedColumn
+from wassergan.data.tables.columns import TypedColumn
 from wassergan.errors import UserError
 
 PICTURE_ROWS = 1024
@@ -229,7 +229,7 @@ def _of_blocks(
 
 
 def _pictures(path: Path, files: list[Path], how: Reading, like: Measured | None, report: Report) -> Measured:
-    from wassergan.data.shards import shard_source
+    from wassergan.data.readers.shards import shard_source
 
     options = ImageOptions(size=how.size, colour=how.colour, skip_unreadable=how.skip_unreadable, heldout=None)
     if like is not None:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wassergan.data.folders import PathIndex
+from wassergan.data.readers.paths import PathIndex
+from wassergan.data.readers.tree import PassedOver, files_under
 from wassergan.data.source import TableBeside
-from wassergan.data.tree import PassedOver, files_under
 from wassergan.errors import UserError
 
 FOLDER = "folder"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from wassergan.data.limits import largest_bytes, require_room
+from wassergan.data.readers.limits import largest_bytes, require_room
 from wassergan.data.tables import AnyColumn, RawTable, TextColumn, TypedColumn, raw_array
 from wassergan.errors import UserError
 from wassergan.storage.files import read_bytes

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wassergan.data.codec import AnyCodec
-from wassergan.data.marks import Watch
+from wassergan.data.readers.marks import Watch
+from wassergan.data.readers.tree import PassedOver
 from wassergan.data.roundtrip import RoundTrip
-from wassergan.data.tree import PassedOver
 from wassergan.errors import UserError
 
 HELDOUT_SHARE = 0.1

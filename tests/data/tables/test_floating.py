@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from wassergan.data import TableCodec, open_source
 from wassergan.data.tables.floating import Floating, floatings
-from wassergan.data.tables.forms import NumberForm, form_from_state
+from wassergan.data.tables.formats import NumberForm, form_from_state
 from wassergan.data.tables.schema import ColumnWish
 from wassergan.data.tables.text_columns import numbers_of
 from wassergan.errors import UserError

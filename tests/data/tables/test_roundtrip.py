@@ -11,8 +11,8 @@ import torch
 from wassergan.data import open_source
 from wassergan.data.roundtrip import Change, RoundTrip
 from wassergan.data.tables.codec import TableCodec
-from wassergan.data.tables.codings import CategoryCoding, NumberCoding
-from wassergan.data.tables.forms import LevelForm, NumberForm
+from wassergan.data.tables.encodings import CategoryCoding, NumberCoding
+from wassergan.data.tables.formats import LevelForm, NumberForm
 from wassergan.data.tables.roundtrip import telling_rows
 from wassergan.errors import UserError
 

@@ -6,15 +6,23 @@ from typing import Any
 from wassergan.data.source import Source
 from wassergan.data.tables.arrowfile import arrow_of, is_frame, raw_of_arrow, read_frame
 from wassergan.data.tables.codec import Stratum, TableCodec
-from wassergan.data.tables.codings import Field
-from wassergan.data.tables.context import ColumnConditions
+from wassergan.data.tables.columns import (
+    MOST_CLASSES,
+    AnyColumn,
+    RawTable,
+    TextColumn,
+    TypedColumn,
+    raw_array,
+    raw_texts,
+)
+from wassergan.data.tables.conditions import ColumnConditions
 from wassergan.data.tables.csvfile import is_csv, read_csv
-from wassergan.data.tables.raw import MOST_CLASSES, AnyColumn, RawTable, TextColumn, TypedColumn, raw_array, raw_texts
+from wassergan.data.tables.encodings import Field
 from wassergan.data.tables.reading import encode_table, rows_like
+from wassergan.data.tables.requests import fix, read_wanted
 from wassergan.data.tables.rules.proposals import proposed_rules
 from wassergan.data.tables.schema import Schema, read_schema, schema_of
 from wassergan.data.tables.source import column_facts, context_of, table_source
-from wassergan.data.tables.wanted import fix, read_wanted
 from wassergan.data.tables.writing import SUFFIXES as TABLE_SUFFIXES
 from wassergan.data.tables.writing import table_suffix, write_table
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wassergan.data.tables.raw import AnyColumn, OddColumn, TextColumn, TypedColumn
+from wassergan.data.tables.columns import AnyColumn, OddColumn, TextColumn, TypedColumn
 
 Values = NDArray[np.float64]
 MICROSECONDS = {"s": 1_000_000, "ms": 1000, "us": 1}

@@ -6,8 +6,8 @@ from numbers import Integral
 from typing import Any
 
 from wassergan.data.tables.arrowcolumns import column_of
+from wassergan.data.tables.columns import AnyColumn, OddColumn, RawTable
 from wassergan.data.tables.pandasframe import carried
-from wassergan.data.tables.raw import AnyColumn, OddColumn, RawTable
 from wassergan.errors import UserError
 
 ODD = b"wassergan:odd"  # why a column of pandas takes no part

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from wassergan.data.tables.arrowcolumns import PER_SECOND, is_text
 from wassergan.data.tables.codec import ColumnCodec
-from wassergan.data.tables.forms import DateForm, LevelForm, NumberForm
+from wassergan.data.tables.formats import DateForm, LevelForm, NumberForm
 
 Values = NDArray[np.float64]
 

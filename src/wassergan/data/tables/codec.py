@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wassergan.data.tables.codings import CategoryCoding, Field, NumberCoding, coding_from_state
-from wassergan.data.tables.forms import DateForm, LevelForm, NumberForm, Values, form_from_state
+from wassergan.data.tables.encodings import CategoryCoding, Field, NumberCoding, coding_from_state
+from wassergan.data.tables.formats import DateForm, LevelForm, NumberForm, Values, form_from_state
 from wassergan.data.tables.identifiers.identifier import Identifier
 from wassergan.data.tables.rules.book import RuleBook, Slot
 from wassergan.data.tables.rules.groups import chances

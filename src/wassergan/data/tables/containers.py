@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from wassergan.data.tables.arrowfile import raw_of_arrow
 from wassergan.data.tables.codec import TableCodec
+from wassergan.data.tables.columns import RawTable, TextColumn
 from wassergan.data.tables.csvfile import read_csv
-from wassergan.data.tables.raw import RawTable, TextColumn
 from wassergan.data.tables.writing import arrow_table, write_table
 from wassergan.storage.files import scratch_folder
 

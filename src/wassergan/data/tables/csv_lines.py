@@ -10,8 +10,8 @@ from contextlib import AbstractContextManager, contextmanager
 from io import BufferedReader
 from pathlib import Path
 
-from wassergan.data.gzipped import unpacked
-from wassergan.data.limits import largest_bytes, require_room
+from wassergan.data.readers.gzipped import unpacked
+from wassergan.data.readers.limits import largest_bytes, require_room
 from wassergan.errors import UserError
 from wassergan.storage.files import reading
 

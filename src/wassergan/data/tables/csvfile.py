@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wassergan.data.limits import require_room
+from wassergan.data.readers.limits import require_room
+from wassergan.data.tables.columns import RawTable, TextColumn
 from wassergan.data.tables.csv_dialect import NUMBER, Dialect, dialect_of
 from wassergan.data.tables.csv_lines import FALLBACK, EncodingError, Lines, open_lines, start_of
-from wassergan.data.tables.raw import RawTable, TextColumn
 from wassergan.errors import UserError
 
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")

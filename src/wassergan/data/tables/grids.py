@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from wassergan.data.tables.date_texts import DAY
-from wassergan.data.tables.forms import DateForm, NumberForm, Values, whole_bounds
+from wassergan.data.tables.formats import DateForm, NumberForm, Values, whole_bounds
 from wassergan.data.tables.schema import ColumnWish
 from wassergan.data.tables.steps import Grid, as_wholes, shared_months, shared_step
 from wassergan.errors import UserError

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wassergan.data.tables.codec import ColumnCodec, TableCodec
-from wassergan.data.tables.codings import NumberCoding
-from wassergan.data.tables.forms import DateForm, LevelForm, Values
-from wassergan.data.tables.infer import MISSING_TEXTS, Column, infer_columns
-from wassergan.data.tables.raw import RawTable
+from wassergan.data.tables.columns import RawTable
+from wassergan.data.tables.encodings import NumberCoding
+from wassergan.data.tables.formats import DateForm, LevelForm, Values
+from wassergan.data.tables.inference import MISSING_TEXTS, Column, infer_columns
 from wassergan.data.tables.schema import ColumnWish, Schema
 from wassergan.errors import UserError
 

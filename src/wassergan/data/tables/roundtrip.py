@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from wassergan.data.roundtrip import Change, RoundTrip
 from wassergan.data.tables.codec import ColumnCodec, TableCodec
+from wassergan.data.tables.columns import RawTable, TextColumn
 from wassergan.data.tables.containers import Container, Rows, Seen
-from wassergan.data.tables.forms import LevelForm, NumberForm
-from wassergan.data.tables.raw import RawTable, TextColumn
+from wassergan.data.tables.formats import LevelForm, NumberForm
 from wassergan.data.tables.reading import rows_like
 from wassergan.data.tables.schema import Schema
 from wassergan.data.tables.writing import arrow_schema

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from wassergan.data.source import HELDOUT_SHARE, Source, SparseSplit, Split, keep_classes, split_rows
 from wassergan.data.tables.codec import MOST_STRATA, ColumnCodec, Stratum, TableCodec
-from wassergan.data.tables.codings import CategoryCoding, Field, NumberCoding
+from wassergan.data.tables.columns import RawTable
+from wassergan.data.tables.conditions import ColumnContext
 from wassergan.data.tables.containers import ArrowContainer, Container, CsvContainer
-from wassergan.data.tables.context import ColumnContext
-from wassergan.data.tables.forms import DateForm, LevelForm, Values
+from wassergan.data.tables.encodings import CategoryCoding, Field, NumberCoding
+from wassergan.data.tables.formats import DateForm, LevelForm, Values
 from wassergan.data.tables.identifiers.identifier import Identifier
-from wassergan.data.tables.infer import Column, infer_columns
-from wassergan.data.tables.raw import RawTable
+from wassergan.data.tables.inference import Column, infer_columns
 from wassergan.data.tables.roundtrip import round_trip
 from wassergan.data.tables.rules.book import RuleBook
 from wassergan.data.tables.rules.compile import book_of

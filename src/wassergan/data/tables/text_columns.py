@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from wassergan.data.tables.columns import RawTable, TextColumn
 from wassergan.data.tables.date_finding import Reading, find_dates, read_all
 from wassergan.data.tables.date_texts import date_format
 from wassergan.data.tables.floating import MOST_FIXED, floatings, printed
-from wassergan.data.tables.forms import DateForm, NumberForm, Values
+from wassergan.data.tables.formats import DateForm, NumberForm, Values
 from wassergan.data.tables.number_texts import (
     DECIMALS,
     FEW_AFFIXES,
@@ -21,7 +22,6 @@ from wassergan.data.tables.number_texts import (
     sure_decimal,
     undressed,
 )
-from wassergan.data.tables.raw import RawTable, TextColumn
 from wassergan.data.tables.schema import ColumnWish
 from wassergan.data.tables.steps import LARGEST_EXACT
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from wassergan.data.tables.forms import DateForm, LevelForm, NumberForm, Values
+from wassergan.data.tables.columns import AnyColumn, OddColumn, RawTable, TextColumn, TypedColumn
+from wassergan.data.tables.formats import DateForm, LevelForm, NumberForm, Values
 from wassergan.data.tables.identifiers.recognise import is_index
-from wassergan.data.tables.infer import Column, infer_columns
-from wassergan.data.tables.raw import AnyColumn, OddColumn, RawTable, TextColumn, TypedColumn
+from wassergan.data.tables.inference import Column, infer_columns
 from wassergan.data.tables.schema import ColumnWish, Schema
 from wassergan.data.tables.truths import truths_of
 from wassergan.errors import UserError, unknown_name

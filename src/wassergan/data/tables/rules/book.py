@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from wassergan.data.tables.codings import CategoryCoding, Field, NumberCoding, coding_from_state
+from wassergan.data.tables.encodings import CategoryCoding, Field, NumberCoding, coding_from_state
 from wassergan.data.tables.rules.component import Component, Constraint
 from wassergan.data.tables.rules.expression import Expression, Linear, Values, linear_of
 from wassergan.data.tables.rules.grammar import Rule, Test, parse_rules

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wassergan.data.tables.forms import DateForm, NumberForm
+from wassergan.data.tables.formats import DateForm, NumberForm
 from wassergan.data.tables.rules.integers import Whole
 
 Values = NDArray[np.float64]

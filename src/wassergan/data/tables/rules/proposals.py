@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wassergan.data.tables.codec import ColumnCodec, TableCodec
-from wassergan.data.tables.forms import DateForm, LevelForm
+from wassergan.data.tables.formats import DateForm, LevelForm
 
 Values = NDArray[np.float64]
 FEWEST_ROWS = 50

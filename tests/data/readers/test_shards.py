@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from wassergan.data import ColumnConditions, Source, open_source
-from wassergan.data.folders import matching_files
-from wassergan.data.shards import index_shards
+from wassergan.data.readers.paths import matching_files
+from wassergan.data.readers.shards import index_shards
 from wassergan.errors import UserError
 
 
@@ -77,7 +77,7 @@ def test_shards_train_like_the_folder_that_they_hold(shards: Path, tmp_path: Pat
 
 def test_large_shards_are_read_when_needed(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = open_source(shards).values(torch.tensor([4, 20, 4]))
-    monkeypatch.setattr("wassergan.data.images.CACHE_LIMIT_BYTES", 10)
+    monkeypatch.setattr("wassergan.data.readers.images.CACHE_LIMIT_BYTES", 10)
     assert torch.equal(open_source(shards).values(torch.tensor([4, 20, 4])), kept)
 
 
@@ -120,13 +120,13 @@ def test_names_that_lead_outside_are_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_pictures_of_more_bytes_than_any_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wassergan.data.shards.LARGEST_MEMBER_BYTES", 50)
+    monkeypatch.setattr("wassergan.data.readers.shards.LARGEST_MEMBER_BYTES", 50)
     with pytest.raises(UserError, match=r"A picture in .*a.tar is too large: 'a.png' has \d+ bytes"):
         open_source(write(tmp_path / "a.tar", {"a.png": png(1)}))
 
 
 def test_a_decompression_bomb_is_an_unreadable_picture(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wassergan.data.limits.largest_pixels", lambda: 20)
+    monkeypatch.setattr("wassergan.data.readers.limits.largest_pixels", lambda: 20)
     with pytest.raises(
         UserError, match=r"The picture '000000.png' in .*part-000.tar cannot be read: .*pixels, allowed are 20"
     ):

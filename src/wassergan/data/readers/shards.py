@@ -13,13 +13,13 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from wassergan.data.decoding import FORMATS_TOLD
-from wassergan.data.folders import PICTURE_SUFFIXES
-from wassergan.data.images import ImageOptions, picture_source
 from wassergan.data.naming import FOLDER
+from wassergan.data.readers.decoding import FORMATS_TOLD
+from wassergan.data.readers.images import ImageOptions, picture_source
+from wassergan.data.readers.paths import PICTURE_SUFFIXES
+from wassergan.data.readers.tree import HIDDEN, SPECIAL, SYSTEM, PassedOver, is_hidden, is_left_by_system
 from wassergan.data.records import parsed_object
 from wassergan.data.source import Source, TableBeside
-from wassergan.data.tree import HIDDEN, SPECIAL, SYSTEM, PassedOver, is_hidden, is_left_by_system
 from wassergan.errors import UserError
 from wassergan.storage.files import reading
 

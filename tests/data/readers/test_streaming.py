@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wassergan.data import Source, open_source
-from wassergan.data.arrays import ArrayBlocks, array_source
-from wassergan.data.blocks import BlockReader, StreamedSource, probe
-from wassergan.data.marks import DataChangedError
+from wassergan.data.readers.arrays import ArrayBlocks, array_source
+from wassergan.data.readers.marks import DataChangedError
+from wassergan.data.readers.streaming import BlockReader, StreamedSource, probe
 from wassergan.data.source import SparseSplit, sparse_split
 from wassergan.errors import UserError
 from wassergan.training.batches import BatchStream
@@ -278,7 +278,7 @@ def peak():
 import torch
 import wassergan.data.source as limits
 from wassergan.data import open_source
-from wassergan.data.arrays import array_source
+from wassergan.data.readers.arrays import array_source
 from wassergan.training.batches import BatchStream
 import pyarrow.parquet
 try:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wassergan.data import open_source
-from wassergan.data.arrays import array_source, load_array, row_blocks
-from wassergan.data.filearray import FileArray
+from wassergan.data.readers.arrays import array_source, load_array, row_blocks
+from wassergan.data.readers.filearray import FileArray
 from wassergan.errors import UserError
 
 
@@ -96,7 +96,7 @@ def test_the_first_infinite_value_is_located(bad: list[tuple[int, int]], value: 
 def test_the_first_bad_index_counts_from_the_start_of_the_array_not_of_a_block(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("wassergan.data.arrays.BLOCK_BYTES", 4 * 8 * 10)
+    monkeypatch.setattr("wassergan.data.readers.arrays.BLOCK_BYTES", 4 * 8 * 10)
     values = np.zeros((50, 4))
     values[37, 2] = np.inf
     with pytest.raises(UserError, match=r"infinite values: the first at index \(37, 2\)"):
@@ -158,7 +158,7 @@ def test_fields_are_standardised_as_a_whole_and_rows_per_feature_unless_told_oth
 def test_statistics_do_not_depend_on_the_size_of_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     values = 1e4 + np.random.default_rng(0).normal(size=(90, 3))
     whole = array_source(values).codec
-    monkeypatch.setattr("wassergan.data.arrays.BLOCK_BYTES", 7 * 3 * 8)
+    monkeypatch.setattr("wassergan.data.readers.arrays.BLOCK_BYTES", 7 * 3 * 8)
     torch.testing.assert_close(array_source(values).codec.scale, whole.scale, rtol=1e-9, atol=0)
 
 
@@ -282,7 +282,7 @@ def test_a_large_map_is_read_row_by_row(tmp_path: Path, monkeypatch: pytest.Monk
     large = np.lib.format.open_memmap(path, "w+", np.float32, (4000, 1000))  # 16 MB
     large[:] = np.random.default_rng(0).normal(size=(4000, 1000))
     large.flush()
-    monkeypatch.setattr("wassergan.data.arrays.BLOCK_BYTES", 2**18)
+    monkeypatch.setattr("wassergan.data.readers.arrays.BLOCK_BYTES", 2**18)
     monkeypatch.setattr("wassergan.data.source.RESIDENT_LIMIT_BYTES", 2**20)
     tracemalloc.start()
     try:

@@ -5,7 +5,7 @@ import pytest
 
 from wassergan.data import open_source
 from wassergan.data.tables.csvfile import read_csv
-from wassergan.data.tables.infer import Column, infer_columns
+from wassergan.data.tables.inference import Column, infer_columns
 from wassergan.data.tables.schema import Schema, schema_of
 from wassergan.errors import UserError
 
@@ -138,7 +138,7 @@ def test_columns_that_cannot_be_learnt_are_refused(
 
 
 def test_too_many_levels_are_refused_and_100000_are_not(tmp_path: Path) -> None:
-    from wassergan.data.tables.raw import RawTable, TextColumn
+    from wassergan.data.tables.columns import RawTable, TextColumn
 
     def table(levels: int) -> RawTable:
         codes = np.arange(2 * levels, dtype=np.int32) % levels

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wassergan.data.tables.codings import CategoryCoding, NumberCoding, coding_from_state
+from wassergan.data.tables.encodings import CategoryCoding, NumberCoding, coding_from_state
 
 HALF = 0.5**0.5
 

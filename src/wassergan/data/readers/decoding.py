@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from wassergan.data.limits import LEAST_LARGEST_PIXELS, largest_pixels, require_pixels
+from wassergan.data.readers.limits import LEAST_LARGEST_PIXELS, largest_pixels, require_pixels
 from wassergan.errors import UserError
 from wassergan.storage.files import reading
 

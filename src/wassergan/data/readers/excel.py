@@ -9,10 +9,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from wassergan.data.excel_sheet import Marks, marks_of
-from wassergan.data.limits import require_room
+from wassergan.data.readers.excel_sheet import Marks, marks_of
+from wassergan.data.readers.limits import require_room
 from wassergan.data.tables import RawTable, raw_of_arrow
-from wassergan.data.tables.infer import MISSING_MARKS, MISSING_TEXTS
+from wassergan.data.tables.inference import MISSING_MARKS, MISSING_TEXTS
 from wassergan.errors import UserError, unknown_name
 from wassergan.storage.files import reading
 

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wassergan.data.codec import Codec, as_tensor, pixel_codec
-from wassergan.data.decoding import FORMATS_TOLD, TOP_16, Header, Picture, decode, read_header, unreadable
 from wassergan.data.drawn import without_drawn
-from wassergan.data.folders import PICTURE_SUFFIXES, index_files
 from wassergan.data.naming import FileNames
+from wassergan.data.readers.decoding import FORMATS_TOLD, TOP_16, Header, Picture, decode, read_header, unreadable
+from wassergan.data.readers.paths import PICTURE_SUFFIXES, index_files
+from wassergan.data.readers.tree import PassedOver, is_run_folder, run_around
 from wassergan.data.source import (
     HELDOUT_SHARE,
     LARGEST_SHUFFLE,
@@ -28,7 +29,6 @@ from wassergan.data.source import (
     sparse_split,
     split_rows,
 )
-from wassergan.data.tree import PassedOver, is_run_folder, run_around
 from wassergan.errors import UserError, unknown_name
 
 COLOURS = ("auto", "grey", "rgb")

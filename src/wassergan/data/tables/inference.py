@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wassergan.data.tables.arrowfile import whole_limits
+from wassergan.data.tables.columns import OddColumn, RawTable, TextColumn, TypedColumn
 from wassergan.data.tables.date_finding import Misfit, NoZoneError, most_fit, zone_is_known
-from wassergan.data.tables.forms import MICROSECONDS, DateForm, LevelForm, NumberForm, Values
+from wassergan.data.tables.formats import MICROSECONDS, DateForm, LevelForm, NumberForm, Values
 from wassergan.data.tables.grids import with_date_grid, with_number_grid
 from wassergan.data.tables.identifiers.identifier import Identifier
 from wassergan.data.tables.identifiers.recognise import identifier_of, is_index, key_of_numbers, key_of_texts
-from wassergan.data.tables.raw import OddColumn, RawTable, TextColumn, TypedColumn
 from wassergan.data.tables.schema import ColumnWish, Schema
 from wassergan.data.tables.text_columns import (
     Found,

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from wassergan.data.tables.codec import ColumnCodec
-from wassergan.data.tables.codings import NumberCoding
-from wassergan.data.tables.context import ColumnConditions
-from wassergan.data.tables.forms import DateForm, LevelForm, NumberForm, Values
-from wassergan.data.tables.raw import AnyColumn, OddColumn, RawTable, TextColumn
+from wassergan.data.tables.columns import AnyColumn, OddColumn, RawTable, TextColumn
+from wassergan.data.tables.conditions import ColumnConditions
+from wassergan.data.tables.encodings import NumberCoding
+from wassergan.data.tables.formats import DateForm, LevelForm, NumberForm, Values
 from wassergan.errors import UserError, unknown_name
 
 

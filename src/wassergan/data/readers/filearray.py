@@ -10,7 +10,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wassergan.data.marks import FileMark
+from wassergan.data.readers.marks import FileMark
 from wassergan.errors import UserError
 from wassergan.storage.files import reading
 

@@ -12,7 +12,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from wassergan.data.tree import PassedOver, files_under
+from wassergan.data.readers.tree import PassedOver, files_under
 from wassergan.errors import UserError
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif"})

@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wassergan.data.blocks import BlockReader, StreamedSource, block_bytes, probe
 from wassergan.data.codec import LAYOUTS, Codec, as_tensor, channels_first
-from wassergan.data.filearray import FileArray, read_header
 from wassergan.data.fitting import Wish, fitted_codec
-from wassergan.data.limits import require_room
-from wassergan.data.marks import Watch
 from wassergan.data.masked import unmasked
+from wassergan.data.readers.filearray import FileArray, read_header
+from wassergan.data.readers.limits import require_room
+from wassergan.data.readers.marks import Watch
+from wassergan.data.readers.streaming import BlockReader, StreamedSource, block_bytes, probe
 from wassergan.data.source import HELDOUT_SHARE, Source, fits_in_memory, split_rows
 from wassergan.errors import UserError, unknown_name
 from wassergan.storage.files import reading

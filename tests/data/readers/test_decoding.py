@@ -11,7 +11,7 @@ import torch
 from PIL import Image, PngImagePlugin
 
 from wassergan.data import open_source
-from wassergan.data.decoding import decode, read_header
+from wassergan.data.readers.decoding import decode, read_header
 from wassergan.errors import UserError
 from wassergan.plots import write_png16
 

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wassergan.data.arrays import array_source, streamed_source
-from wassergan.data.arrow_blocks import arrow_blocks
-from wassergan.data.blocks import BlockReader, buffer_bytes
 from wassergan.data.fitting import Wish
-from wassergan.data.limits import require_room
+from wassergan.data.readers.arrays import array_source, streamed_source
+from wassergan.data.readers.arrow_blocks import arrow_blocks
+from wassergan.data.readers.limits import require_room
+from wassergan.data.readers.streaming import BlockReader, buffer_bytes
 from wassergan.data.source import HELDOUT_SHARE, Source, fits_in_memory
 from wassergan.data.tables import RawTable, Schema, raw_of_arrow, table_source
 from wassergan.errors import UserError

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wassergan.data.gzipped import unpacked
-from wassergan.data.limits import require_room
+from wassergan.data.readers.gzipped import unpacked
+from wassergan.data.readers.limits import require_room
 from wassergan.errors import UserError
 from wassergan.storage.files import reading
 

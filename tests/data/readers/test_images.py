@@ -169,7 +169,7 @@ def test_unreadable_pictures_are_counted_and_left_out_if_asked(folder: Path, dam
 def test_the_stand_in_of_an_unreadable_picture_comes_from_the_same_side_of_the_split(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wassergan.data.images.CACHE_LIMIT_BYTES", 10)  # decoded when needed
+    monkeypatch.setattr("wassergan.data.readers.images.CACHE_LIMIT_BYTES", 10)  # decoded when needed
     for path in sorted(folder.iterdir())[::2]:
         truncated_jpeg(path)
     source = open_source(folder, skip_unreadable=True, heldout=0.3)
@@ -191,11 +191,11 @@ def test_a_folder_of_nothing_but_unreadable_pictures_is_refused(folder: Path, da
 
 def test_pictures_too_many_to_keep_are_decoded_each_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = open_source(folder).values(torch.tensor([4, 2, 4]))
-    monkeypatch.setattr("wassergan.data.images.CACHE_LIMIT_BYTES", 10)
+    monkeypatch.setattr("wassergan.data.readers.images.CACHE_LIMIT_BYTES", 10)
     assert torch.equal(open_source(folder).values(torch.tensor([4, 2, 4])), kept)
 
 
 def test_a_decompression_bomb_is_an_unreadable_picture(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wassergan.data.limits.largest_pixels", lambda: 20)
+    monkeypatch.setattr("wassergan.data.readers.limits.largest_pixels", lambda: 20)
     with pytest.raises(UserError, match="good-00.png cannot be read: .*pixels, allowed are 20"):
         open_source(folder)

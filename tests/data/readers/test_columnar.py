@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from wassergan.data import open_source
-from wassergan.data.arrays import array_source
+from wassergan.data.readers.arrays import array_source
 from wassergan.errors import UserError
 
 pyarrow = pytest.importorskip("pyarrow")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wassergan.data.tables.codec import ColumnCodec, TableCodec
-from wassergan.data.tables.forms import Values
+from wassergan.data.tables.formats import Values
 from wassergan.data.tables.rules.book import RuleBook
 from wassergan.data.tables.rules.groups import chances
 from wassergan.errors import UserError

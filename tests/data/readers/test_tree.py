@@ -11,7 +11,7 @@ from PIL import Image
 
 from wassergan.config.settings import TrainSettings
 from wassergan.data import open_source
-from wassergan.data.tree import PassedOver, files_under
+from wassergan.data.readers.tree import PassedOver, files_under
 from wassergan.errors import UserError
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wassergan.data.arrays import ArrayReader
 from wassergan.data.codec import pixel_codec
+from wassergan.data.readers.arrays import ArrayReader
 from wassergan.data.source import Source, split_rows
 from wassergan.storage.files import reading
 

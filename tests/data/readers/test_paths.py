@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from wassergan.data import open_source
-from wassergan.data.folders import PICTURE_SUFFIXES, holds_any, index_files
+from wassergan.data.readers.paths import PICTURE_SUFFIXES, holds_any, index_files
 
 NAMES = (
     "b.png",
@@ -61,9 +61,9 @@ def test_whether_there_is_any(tree: Path, tmp_path: Path) -> None:
 
 
 def test_of_very_many_pictures_a_sample_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wassergan.data.images.MANY_PICTURES", 100)
-    monkeypatch.setattr("wassergan.data.images.LOOKED_AT", 20)
-    monkeypatch.setattr("wassergan.data.images.CACHE_LIMIT_BYTES", 10)
+    monkeypatch.setattr("wassergan.data.readers.images.MANY_PICTURES", 100)
+    monkeypatch.setattr("wassergan.data.readers.images.LOOKED_AT", 20)
+    monkeypatch.setattr("wassergan.data.readers.images.CACHE_LIMIT_BYTES", 10)
     for index in range(120):
         Image.new("L", (5, 4), index).save(tmp_path / f"{index:03}.png")
     opened: list[object] = []
@@ -81,8 +81,8 @@ def test_millions_of_pictures_have_no_list_of_rows(tmp_path: Path, monkeypatch: 
     from wassergan.training.batches import BatchStream
     from wassergan.training.order import WindowShuffle
 
-    monkeypatch.setattr("wassergan.data.images.CACHE_LIMIT_BYTES", 10)
-    monkeypatch.setattr("wassergan.data.images.LARGEST_SHUFFLE", 100)
+    monkeypatch.setattr("wassergan.data.readers.images.CACHE_LIMIT_BYTES", 10)
+    monkeypatch.setattr("wassergan.data.readers.images.LARGEST_SHUFFLE", 100)
     monkeypatch.setattr("wassergan.data.source.LARGEST_SHUFFLE", 100)
     monkeypatch.setattr("wassergan.data.source.LONE_BLOCK", 8)
     monkeypatch.setattr("wassergan.data.source.RESIDENT_LIMIT_BYTES", 10)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wassergan.data import open_source
-from wassergan.data.idx import is_idx, read_idx
+from wassergan.data.readers.idx import is_idx, read_idx
 from wassergan.errors import UserError
 
 # Type byte and struct code, from the format's own note.

@@ -1,0 +1,3 @@
+"""Readers: files and arrays of every kind into samples."""
+
+__all__: list[str] = []
