@@ -8,11 +8,11 @@ from torch import nn
 from wassergan.errors import unknown_name
 from wassergan.networks.checks import Critic, check_critic, check_generator, critic_given, evaluating
 from wassergan.networks.conv import ConvCritic, ConvGenerator
-from wassergan.networks.drawing import DrawingGenerator, FieldLayout, TableHead
 from wassergan.networks.heads import Bounded, Partial
 from wassergan.networks.mlp import MLPCritic, MLPGenerator
 from wassergan.networks.residual import ResidualGenerator
 from wassergan.networks.resnet import ResNetCritic, ResNetGenerator
+from wassergan.networks.tabular import DrawingGenerator, FieldLayout, TableHead
 
 __all__ = [
     "NETWORKS",

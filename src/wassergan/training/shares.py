@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from wassergan.data import ColumnConditions, Conditions, TableCodec
 from wassergan.data.tables import Stratum
 from wassergan.networks import DrawingGenerator
-from wassergan.networks.drawing import SCALE
+from wassergan.networks.tabular import SCALE
 from wassergan.training.trainer import sample_chunks
 
 ROWS = 2**16
