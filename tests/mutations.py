@@ -251,7 +251,7 @@ BUGS = (
     ),
     Bug(
         "a whole number is a float",
-        "distances/line.py",
+        "distances/one_dimensional.py",
         '    p = check_number(p, name="The order p")\n',
         "",
         "distances/test_guarantees.py::test_numbers_out_of_range_are_user_errors",
@@ -2247,10 +2247,10 @@ BUGS = (
     ),
     Bug(
         "an estimator that takes no seed",
-        "distances/critic.py",
+        "distances/critic_estimator.py",
         "        rng = as_generator(rng)\n        real, fake = (self._drawn(",
         "        real, fake = (self._drawn(",
-        "distances/test_critic.py::test_every_source_of_randomness_is_taken",
+        "distances/test_critic_estimator.py::test_every_source_of_randomness_is_taken",
     ),
     Bug(
         "no margin where no spread was seen",
@@ -2268,10 +2268,10 @@ BUGS = (
     ),
     Bug(
         "bets tuned on the test split",
-        "distances/critic.py",
+        "distances/critic_estimator.py",
         "tuning=(tuning_real, tuning_fake), rng=rng",
         "tuning=(real_scores, fake_scores), rng=rng",
-        "distances/test_critic.py::test_validation_scores_tune_the_bets_and_test_scores_make_them",
+        "distances/test_critic_estimator.py::test_validation_scores_tune_the_bets_and_test_scores_make_them",
     ),
     Bug(
         "no union over the critics of an interval",
@@ -2296,10 +2296,10 @@ BUGS = (
     ),
     Bug(
         "one text of families taken letter by letter",
-        "distances/families.py",
+        "distances/critic_families.py",
         "    if isinstance(names, str):\n        names =",
         "    if False:\n        names =",
-        "distances/test_critic.py::test_families_may_be_one_text",
+        "distances/test_critic_estimator.py::test_families_may_be_one_text",
     ),
     # Data opened as a run's were
     Bug(

@@ -11,7 +11,9 @@ from wassergan.cli.main import main
 def test_quick_mode_gives_valid_bounds_a_table_and_resumes(
     cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wassergan.distances.critic.POOL", 2**14)  # the search for clusters takes most of the time
+    monkeypatch.setattr(
+        "wassergan.distances.critic_estimator.POOL", 2**14
+    )  # the search for clusters takes most of the time
     flags = ("--pairs", "quick", "--steps", "40", "--test-count", "8192", "--out", tmp_path / "w1.json", "--json")
     said = cli("benchmark", "w1", *flags)
     assert said.code == 0

@@ -10,7 +10,7 @@ def quick(monkeypatch):
     """The demo with short trainings; the long ones are tested with the mathematics."""
     from functools import partial
 
-    from wassergan.distances import lines
+    from wassergan.distances import parallel_lines as lines
 
     monkeypatch.setattr(lines, "train_on_lines", partial(lines.train_on_lines, steps=2, warm_up=50))
 

@@ -38,7 +38,7 @@ def laws(draw, count):
 
 def by_columns(monkeypatch):
     """Make small problems go the way of large ones."""
-    monkeypatch.setattr("wassergan.distances.refine._DENSE_PAIRS", 5_000)
+    monkeypatch.setattr("wassergan.distances.column_generation._DENSE_PAIRS", 5_000)
     monkeypatch.setattr("wassergan.distances.exact._DENSE_PAIRS", 0)
     monkeypatch.setattr("wassergan.distances.exact._DENSE_PAIRS_LOW_DIM", 0)
 
@@ -300,7 +300,7 @@ def test_a_wrong_plan_is_an_error_not_a_value(monkeypatch):
 
 
 def test_bounds_that_do_not_meet_are_an_error(monkeypatch):
-    from wassergan.distances import refine
+    from wassergan.distances import column_generation as refine
 
     by_columns(monkeypatch)
     monkeypatch.setattr("wassergan.distances.exact.refine", lambda *a, **kw: [next(refine.refine(*a, **kw))])
@@ -311,7 +311,7 @@ def test_bounds_that_do_not_meet_are_an_error(monkeypatch):
 
 
 def test_stalled_column_generation_falls_back_on_the_full_matrix(monkeypatch):
-    from wassergan.distances import refine
+    from wassergan.distances import column_generation as refine
 
     by_columns(monkeypatch)
     x, y = np.random.default_rng(0).normal(size=(2, 30, 2))

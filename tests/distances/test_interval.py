@@ -36,9 +36,9 @@ def test_the_exact_value_lies_inside(family, dim, budget):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_bound_on_the_way_holds(family, monkeypatch):
-    monkeypatch.setattr("wassergan.distances.refine._DENSE_PAIRS", 5_000)
+    monkeypatch.setattr("wassergan.distances.column_generation._DENSE_PAIRS", 5_000)
+    from wassergan.distances.column_generation import Pace, refine
     from wassergan.distances.problem import pose
-    from wassergan.distances.refine import Pace, refine
 
     r = np.random.default_rng(1)
     x, y = (torch.from_numpy(p) for p in pair(family, 900, 700, 3, r))
@@ -60,8 +60,8 @@ def test_every_bound_on_the_way_holds(family, monkeypatch):
 def test_potentials_of_a_part_bound_the_whole(dim):
     from itertools import islice
 
+    from wassergan.distances.column_generation import Pace, refine
     from wassergan.distances.problem import pose
-    from wassergan.distances.refine import Pace, refine
 
     r = np.random.default_rng(2)
     x, y = (torch.from_numpy(r.normal(size=(2500, dim)) * np.arange(1, dim + 1)[::step].copy()) for step in (1, -1))

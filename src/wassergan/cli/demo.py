@@ -39,7 +39,7 @@ def lines(out: Path | None, seed: int, as_json: bool) -> None:
 
     import torch
 
-    from wassergan.distances.lines import OBJECTIVES, distances_between_lines, train_on_lines
+    from wassergan.distances.parallel_lines import OBJECTIVES, distances_between_lines, train_on_lines
     from wassergan.plots import lines_figure, save_figure
 
     distances = [distances_between_lines(theta) for theta in THETAS]

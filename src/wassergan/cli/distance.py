@@ -136,7 +136,7 @@ def distance(
 
     from wassergan.cli.pairs import Asked, opened
     from wassergan.distances.arguments import check_confidence, check_diameter, check_method
-    from wassergan.distances.families import families_named
+    from wassergan.distances.critic_families import families_named
 
     # Whatever the method, so that a slip is not found out by the run that would have needed it.
     check_confidence(confidence)

@@ -1,13 +1,13 @@
 """Distances between laws and samples, each with its guarantee."""
 
-from wassergan.distances.critic import DEFAULT_STEPS, Fit, W1Estimate, W1Estimator
+from wassergan.distances.critic_estimator import DEFAULT_STEPS, Fit, W1Estimate, W1Estimator
+from wassergan.distances.critic_families import CERTIFIED, FAMILIES, family_named
 from wassergan.distances.ctransform import CTransform
 from wassergan.distances.divergences import js_divergence, kl_divergence, on_common_support, total_variation
 from wassergan.distances.energy import energy_distance
 from wassergan.distances.exact import Plan, Transport, exact_transport, exact_w1
-from wassergan.distances.families import CERTIFIED, FAMILIES, family_named
 from wassergan.distances.interval import Interval, w1_interval
-from wassergan.distances.line import wasserstein_line
+from wassergan.distances.one_dimensional import wasserstein_line
 from wassergan.distances.population import critic_lower_bound
 from wassergan.distances.sliced import SlicedEstimate, max_sliced_w1, random_directions, sliced_w1, sliced_w1_estimate
 

@@ -10,10 +10,10 @@ from torch import Tensor
 from wassergan.distances.arguments import check_count, check_flag, check_tolerance
 from wassergan.distances.cells import Cells, c_transform, distances
 from wassergan.distances.checks import Array, as_tensor, as_weights, check_finite
-from wassergan.distances.line import line_bound, monotone_coupling
+from wassergan.distances.column_generation import Bounds, Pace, lower_bound, refine, upper_bound
 from wassergan.distances.masses import cumulative, grouped
+from wassergan.distances.one_dimensional import line_bound, monotone_coupling
 from wassergan.distances.problem import Problem, Side, check_pair, coincide, pose
-from wassergan.distances.refine import Bounds, Pace, lower_bound, refine, upper_bound
 from wassergan.distances.simplex import DEFAULT_ITERATIONS, Flow, Vector, solve_dense
 from wassergan.errors import UserError, WorkError
 

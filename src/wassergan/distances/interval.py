@@ -23,12 +23,12 @@ from wassergan.distances.arguments import (
 )
 from wassergan.distances.cells import Cells, c_transform
 from wassergan.distances.checks import Array
-from wassergan.distances.critic import W1Estimator, scores_of
-from wassergan.distances.families import families_named
+from wassergan.distances.column_generation import Bounds, Pace, refine
+from wassergan.distances.critic_estimator import W1Estimator, scores_of
+from wassergan.distances.critic_families import families_named
 from wassergan.distances.orders import keyed, shuffled
 from wassergan.distances.population import RESTS_ON, check_diameter_holds, critic_lower_bound, upper_margin
 from wassergan.distances.problem import Problem, check_pair, coincide, pose
-from wassergan.distances.refine import Bounds, Pace, refine
 from wassergan.errors import UserError
 
 _SAMPLES = "How far apart are these two samples?"

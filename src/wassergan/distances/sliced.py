@@ -11,7 +11,7 @@ from torch import Tensor
 from wassergan.distances.arguments import Randomness, as_generator, check_count, check_flag, shown
 from wassergan.distances.arrays import Array, paired
 from wassergan.distances.checks import as_points, same_dimension
-from wassergan.distances.line import equal_coupling
+from wassergan.distances.one_dimensional import equal_coupling
 from wassergan.errors import UserError
 
 # Working memory beside the inputs for one block of directions.

@@ -19,7 +19,7 @@ from wassergan.distances.arguments import (
 )
 from wassergan.distances.exact import exact_w1
 from wassergan.distances.interval import w1_interval
-from wassergan.distances.line import wasserstein_line
+from wassergan.distances.one_dimensional import wasserstein_line
 from wassergan.errors import UserError
 from wassergan.pairs.ground import GroundMetric, Values, check_scale, check_weight, scale_of
 

@@ -7,7 +7,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import wasserstein_distance
 
 from wassergan.distances import wasserstein_line
-from wassergan.distances.line import equal_coupling
+from wassergan.distances.one_dimensional import equal_coupling
 from wassergan.errors import UserError
 
 numbers = st.floats(-10, 10).map(lambda v: round(v, 3))  # ties happen, and no subnormal numbers

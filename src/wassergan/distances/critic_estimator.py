@@ -25,8 +25,8 @@ from wassergan.distances.arguments import (
     check_method,
 )
 from wassergan.distances.checks import Array, as_points, same_dimension
+from wassergan.distances.critic_families import CERTIFIED, Family, families_named
 from wassergan.distances.ctransform import CTransform
-from wassergan.distances.families import CERTIFIED, Family, families_named
 from wassergan.distances.orders import keyed, shuffled
 from wassergan.distances.population import RESTS_ON, critic_lower_bound
 from wassergan.errors import UserError, WorkError

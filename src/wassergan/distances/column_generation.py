@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from wassergan.distances.cells import Cells, Transform, c_transform, distances
-from wassergan.distances.line import line_bound, monotone_coupling
 from wassergan.distances.masses import grouped
+from wassergan.distances.one_dimensional import line_bound, monotone_coupling
 from wassergan.distances.problem import Problem, Side
 from wassergan.distances.simplex import DEFAULT_ITERATIONS, Flow, solve_dense, solve_sparse
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from wassergan.distances.lines import distances_between_lines, line, train_on_lines
+from wassergan.distances.parallel_lines import distances_between_lines, line, train_on_lines
 from wassergan.errors import UserError
 
 

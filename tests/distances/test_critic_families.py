@@ -3,7 +3,13 @@ import torch
 from torch import Tensor
 
 from wassergan.distances import FAMILIES, CTransform
-from wassergan.distances.families import CLUSTER_SAMPLES, FIXED_ATOMS, LEARNED_ATOMS, LEARNED_CLUSTERS, MORE_CLUSTERS
+from wassergan.distances.critic_families import (
+    CLUSTER_SAMPLES,
+    FIXED_ATOMS,
+    LEARNED_ATOMS,
+    LEARNED_CLUSTERS,
+    MORE_CLUSTERS,
+)
 
 
 def seeded(seed: int = 0) -> torch.Generator:

@@ -16,9 +16,9 @@ from wassergan.distances import (
     population,
     w1_interval,
 )
-from wassergan.distances import critic as critic_module
-from wassergan.distances.critic import scores_of
-from wassergan.distances.families import Family
+from wassergan.distances import critic_estimator as critic_module
+from wassergan.distances.critic_estimator import scores_of
+from wassergan.distances.critic_families import Family
 from wassergan.errors import UserError, WorkError
 from wassergan.lipschitz import certify
 
@@ -291,7 +291,7 @@ def test_wrong_samples_are_refused() -> None:
 
 
 def test_a_diverging_training_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wassergan.distances.critic._validation", lambda *args: math.nan)
+    monkeypatch.setattr("wassergan.distances.critic_estimator._validation", lambda *args: math.nan)
     with pytest.raises(WorkError, match="Training 'orthogonal' critics diverged: a value of nan at step"):
         W1Estimator(families=["orthogonal"], steps=1).estimate(*shifted(100), rng=seeded())
 
