@@ -24,8 +24,8 @@ from wassergan.observers import Observer
 from wassergan.runfolder import RunFolder
 from wassergan.runs import BIT_CHANGING, CHANGEABLE
 from wassergan.storage.files import scratch_folder
-from wassergan.ticking import tick_due
 from wassergan.training import Trainer
+from wassergan.training.tick_schedule import tick_due
 
 Record = Mapping[str, Any]
 # What another fit may change: the length, and the machine; its pace is the recipe's.

@@ -19,8 +19,8 @@ from wassergan.runfolder import RunFolder, run_summary
 from wassergan.sampling import Sampler, write_picture
 from wassergan.storage.checkpoint import Checkpoints
 from wassergan.storage.run_log import RunLog, read_log
-from wassergan.ticking import figure_due, tick_due
 from wassergan.training import Processes, Trainer
+from wassergan.training.tick_schedule import figure_due, tick_due
 
 PREVIEW_SAMPLES = 64
 PREVIEW_VECTORS = 2000

@@ -23,8 +23,8 @@ from wassergan.storage.corruption import undamaged
 from wassergan.storage.files import make_folder, write_text
 from wassergan.storage.lock import Lock, held
 from wassergan.storage.run_log import RunLog
-from wassergan.ticking import tick_due
 from wassergan.training import ALONE, DivergedError, Processes, Trainer, divergence_in
+from wassergan.training.tick_schedule import tick_due
 from wassergan.utils.environment import environment
 
 # Settings that a resumed run may change: how long it goes on, where its files lie now, and what it writes; and those of

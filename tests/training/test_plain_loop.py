@@ -38,7 +38,7 @@ def test_losses_are_those_of_a_plain_loop_on_the_same_batches_and_noise(
 ) -> None:
     if network == "winograd":  # usually from many channels on
         network = "conv"
-        monkeypatch.setattr("wassergan.training.convolutions.MANY_CHANNELS", 1)
+        monkeypatch.setattr("wassergan.training.analytic.convolutions.MANY_CHANNELS", 1)
     optimizer, rate = ("rmsprop", 5e-5) if constraint == "clip" else ("adam", 1e-4)  # as published
     trainer = make_trainer(
         network=network, constraint=constraint, critic_steps=CRITIC_STEPS, optimizer=optimizer, rate=rate

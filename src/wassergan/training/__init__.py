@@ -1,9 +1,9 @@
 """The training loop and what it leaves on disk."""
 
+from wassergan.training.cuda_graphs import CudaRecorder
 from wassergan.training.distributed import ALONE, Processes, launched, open_processes
 from wassergan.training.divergence import DivergedError, divergence_in
 from wassergan.training.gaps import match_gaps
-from wassergan.training.graphs import CudaRecorder
 from wassergan.training.optimizers import OptimizerSettings, rate_schedule
 from wassergan.training.shares import match_margins, match_shares, match_spread
 from wassergan.training.trainer import SAMPLING_CHUNK, Trainer, sample_chunks, under

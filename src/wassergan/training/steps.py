@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from wassergan.constraints import Constraint
 from wassergan.networks import critic_given
 from wassergan.objectives import Objective
-from wassergan.training.closed_form import ClosedForm, Loss
-from wassergan.training.conv_form import ConvForm
+from wassergan.training.analytic.conv import ConvForm
+from wassergan.training.analytic.mlp import ClosedForm, Loss
 from wassergan.training.distributed import ALONE, Processes
 from wassergan.training.optimizers import Optimizer
 

@@ -13,13 +13,13 @@ from wassergan.data import Batch, Conditions, Source
 from wassergan.errors import UserError, unknown_name
 from wassergan.networks import check_critic, check_generator, critic_given, evaluating
 from wassergan.objectives import Objective, critic_gap
-from wassergan.training.averaging import AveragedGenerator
+from wassergan.training.analytic.conv import ConvForm
+from wassergan.training.analytic.mlp import ClosedForm
 from wassergan.training.batches import BatchStream
-from wassergan.training.closed_form import ClosedForm
-from wassergan.training.conv_form import ConvForm
+from wassergan.training.cuda_graphs import Due, Recorder, Replays, Turn, why_not_recorded
 from wassergan.training.distributed import ALONE, Processes
 from wassergan.training.divergence import Recipe, diagnosis
-from wassergan.training.graphs import Due, Recorder, Replays, Turn, why_not_recorded
+from wassergan.training.ema import AveragedGenerator
 from wassergan.training.optimizers import OptimizerSettings
 from wassergan.training.statistics import Statistics
 from wassergan.training.steps import critic_step, draw_fakes, generator_step, packed, score_both

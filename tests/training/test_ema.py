@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from wassergan.training.averaging import AveragedGenerator
+from wassergan.training.ema import AveragedGenerator
 
 
 def network() -> nn.Module:

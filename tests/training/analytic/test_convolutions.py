@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wassergan.training.convolutions import Convolution, Direct, Patches, convolution_of
-from wassergan.training.winograd import Winograd
+from wassergan.training.analytic.convolutions import Convolution, Direct, Patches, convolution_of
+from wassergan.training.analytic.winograd import Winograd
 
 Kind = type[Direct] | type[Patches] | type[Winograd]
 KINDS = [Direct, Patches, Winograd]

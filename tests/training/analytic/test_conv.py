@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from wassergan.constraints import CONSTRAINTS, Constraint, constraint_named
 from wassergan.networks import ConvCritic, MLPCritic
 from wassergan.objectives import OBJECTIVES
-from wassergan.training.closed_form import Loss
-from wassergan.training.conv_form import ConvForm
+from wassergan.training.analytic.conv import ConvForm
+from wassergan.training.analytic.mlp import Loss
 
 
 def loss_of(name: str, *, objective: str = "wasserstein", factor: float = 1.0, dtype: Any = torch.float32) -> Loss:

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from wassergan.training.winograd import Winograd
+from wassergan.training.analytic.winograd import Winograd
 
 KERNEL, STRIDE, PADDING = (4, 4), (2, 2), (1, 1)
 FEW_CHANNELS = 8

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from wassergan.constraints import Constraint, points_between
 from wassergan.networks import ConvCritic
 from wassergan.objectives import Objective
-from wassergan.training.closed_form import CONSTRAINTS, Loss, is_plain, slope_penalty
-from wassergan.training.convolutions import KERNEL, PADDING, STRIDE, convolution_of
+from wassergan.training.analytic.convolutions import KERNEL, PADDING, STRIDE, convolution_of
+from wassergan.training.analytic.mlp import CONSTRAINTS, Loss, is_plain, slope_penalty
 
 
 @dataclass(frozen=True)

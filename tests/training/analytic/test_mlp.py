@@ -7,7 +7,7 @@ from torch import nn
 from wassergan.constraints import CONSTRAINTS, Constraint, constraint_named
 from wassergan.networks import ConvCritic, MLPCritic
 from wassergan.objectives import OBJECTIVES
-from wassergan.training.closed_form import ClosedForm, Loss
+from wassergan.training.analytic.mlp import ClosedForm, Loss
 
 
 def loss_of(constraint: Constraint, *, objective: str = "wasserstein", factor: float = 1.0) -> Loss:

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wassergan.ticking import figure_due, tick_due, ticks
+from wassergan.training.tick_schedule import figure_due, tick_due, ticks
 
 
 @given(longest=st.integers(1, 400))

@@ -13,8 +13,8 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from wassergan.constraints import GradientPenalty
 from wassergan.networks import MLPCritic, MLPGenerator
 from wassergan.training import Trainer, rate_schedule
+from wassergan.training.cuda_graphs import MOST_RECORDS, WARM_UPS, CudaRecorder, why_not_recorded
 from wassergan.training.distributed import ALONE, Processes
-from wassergan.training.graphs import MOST_RECORDS, WARM_UPS, CudaRecorder, why_not_recorded
 
 MakeTrainer = Callable[..., Trainer]
 
