@@ -13,7 +13,7 @@ from wassergan.cli.main import main
 from wassergan.config.settings import EvaluateSettings
 from wassergan.data import open_source, random_positions
 from wassergan.errors import UserError
-from wassergan.evaluation import judge
+from wassergan.evaluation import evaluate as judge
 from wassergan.evaluation.frechet import frechet_distance, moments_of
 from wassergan.judging import evaluate_run
 from wassergan.opening import open_sampler

@@ -14,9 +14,9 @@ import torch
 from wassergan.config.settings import EvaluateSettings, TrainSettings
 from wassergan.data import TableCodec, open_source, read_rows
 from wassergan.errors import UserError
-from wassergan.evaluation import judge
+from wassergan.evaluation import evaluate as judge
 from wassergan.evaluation.tables import Case, Samples, TableColumn, quality
-from wassergan.evaluation.tables import judge as judge_tables
+from wassergan.evaluation.tables import evaluate as judge_tables
 from wassergan.evaluation.tables.trees import Inputs
 from wassergan.export import codec_of, export_run, open_export
 from wassergan.judging import evaluate_run

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from wassergan.config.settings import TrainSettings
     from wassergan.data import Source, open_source
     from wassergan.estimator import WassersteinGAN
+    from wassergan.evaluation.datasets import table_column_distances, table_distance
     from wassergan.export import export_run, open_export
     from wassergan.observers import Observer, Observers
     from wassergan.opening import open_sampler
-    from wassergan.pairs import table_column_distances, table_distance
     from wassergan.runfolder import run_summary
     from wassergan.runs import resume_run, train_run
     from wassergan.training import Trainer
@@ -56,8 +56,8 @@ _HOMES = {
     "open_source": "wassergan.data",
     "resume_run": "wassergan.runs",
     "run_summary": "wassergan.runfolder",
-    "table_column_distances": "wassergan.pairs",
-    "table_distance": "wassergan.pairs",
+    "table_column_distances": "wassergan.evaluation.datasets",
+    "table_distance": "wassergan.evaluation.datasets",
     "train_run": "wassergan.runs",
 }
 

@@ -24,8 +24,8 @@ from wassergan.data import Source, channels_first, number_codec, random_position
 from wassergan.data.readers.filearray import FileArray
 from wassergan.errors import UserError, WorkError
 from wassergan.evaluation.channels import ChannelRow, channel_rows
+from wassergan.evaluation.evaluate import LARGEST, LEAST, Populations, judge
 from wassergan.evaluation.features import Features, Samples, features_named
-from wassergan.evaluation.judge import LARGEST, LEAST, Populations, judge
 from wassergan.evaluation.memorisation import Memorisation, memorisation
 from wassergan.evaluation.nearest import nearest
 from wassergan.evaluation.verdict import verdict, with_channels

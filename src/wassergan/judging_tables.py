@@ -15,7 +15,7 @@ from wassergan.building import open_data
 from wassergan.config.settings import EvaluateSettings, TrainSettings, absolute
 from wassergan.data import Source, TableCodec, random_positions, read_rows
 from wassergan.errors import UserError
-from wassergan.evaluation.judge import LARGEST as LARGEST_VECTORS
+from wassergan.evaluation.evaluate import LARGEST as LARGEST_VECTORS
 from wassergan.evaluation.memorisation import Memorisation, memorisation
 from wassergan.evaluation.tables import (
     Case,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
     from wassergan.cli.pairs import Points
-    from wassergan.pairs.tables import ColumnDistance
+    from wassergan.evaluation.datasets.tables import ColumnDistance
 
 METHODS = ("auto", "exact", "interval", "sliced", "critic")
 # Up to here column generation takes seconds; `--method exact` goes on for as long as it takes.

@@ -14,9 +14,9 @@ from wassergan.data.measured import Measured, Reading, as_table, open_measured
 from wassergan.data.tables import RawTable
 from wassergan.data.tables.together import CommonColumn, columns_together
 from wassergan.errors import UserError
-from wassergan.pairs.ground import GroundMetric, Values, check_scale, check_weight
-from wassergan.pairs.samples import SamplePair, paired_samples
-from wassergan.pairs.tables import ColumnDistance, column_distances
+from wassergan.evaluation.datasets.ground import GroundMetric, Values, check_scale, check_weight
+from wassergan.evaluation.datasets.samples import SamplePair, paired_samples
+from wassergan.evaluation.datasets.tables import ColumnDistance, column_distances
 
 FIRST_SHOWN = 10
 

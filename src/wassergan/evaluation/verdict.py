@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wassergan.evaluation.channels import ChannelRow, far_sentence
-from wassergan.evaluation.judge import MetricRow
+from wassergan.evaluation.evaluate import MetricRow
 from wassergan.evaluation.memorisation import Memorisation
 
 FAR = 4.0  # times the floor of sliced W1

@@ -1,7 +1,7 @@
 """Judging rows of tables: column by column, pair by pair, by what trees learn from them, and beside two anchors."""
 
 from wassergan.evaluation.tables.columns import TableColumn, columns_of, independent, known
-from wassergan.evaluation.tables.judge import Case, Judgement, Samples, TableRow, judge_table
+from wassergan.evaluation.tables.evaluate import Case, Judgement, Samples, TableRow, judge_table
 from wassergan.evaluation.tables.pairs import Bins, associations, telling_pairs
 from wassergan.evaluation.tables.trees import Target, default_target, target_named
 

@@ -1,7 +1,7 @@
 """Two data sets compared: columns matched by name, a stated ground metric, and how far apart each column is."""
 
-from wassergan.pairs.ground import ColumnMetric, GroundMetric
-from wassergan.pairs.tables import (
+from wassergan.evaluation.datasets.ground import ColumnMetric, GroundMetric
+from wassergan.evaluation.datasets.tables import (
     ColumnDistance,
     TableDistance,
     column_distances,

@@ -13,7 +13,7 @@ from wassergan.data.measured import Measured, Report
 from wassergan.data.source import fits_in_memory
 from wassergan.data.tables.together import CommonColumn
 from wassergan.errors import UserError, unknown_name
-from wassergan.pairs.ground import Values, check_scale, scale_of
+from wassergan.evaluation.datasets.ground import Values, check_scale, scale_of
 
 LOADED_BYTES = 2**31
 

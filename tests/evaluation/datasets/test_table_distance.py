@@ -13,7 +13,7 @@ from scipy.stats import wasserstein_distance
 from wassergan.data import schema_of
 from wassergan.data.tables.together import CommonColumn
 from wassergan.errors import UserError
-from wassergan.pairs import ColumnDistance, GroundMetric, table_column_distances, table_distance
+from wassergan.evaluation.datasets import ColumnDistance, GroundMetric, table_column_distances, table_distance
 
 LEVELS = ("red", "blue", "green", "ünder, \"score\"")  # fmt: skip
 

@@ -8,8 +8,8 @@ from scipy.stats import fisher_exact, wasserstein_distance
 
 from wassergan.data import open_source
 from wassergan.errors import UserError
-from wassergan.evaluation import judge as module
-from wassergan.evaluation.judge import MetricRow, Populations, judge
+from wassergan.evaluation import evaluate as module
+from wassergan.evaluation.evaluate import MetricRow, Populations, judge
 from wassergan.evaluation.memorisation import Memorisation, memorisation
 from wassergan.evaluation.neighbours import neighbour_metrics
 from wassergan.evaluation.verdict import Verdict, verdict

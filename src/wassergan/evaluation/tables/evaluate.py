@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from wassergan.errors import UserError
-from wassergan.evaluation.judge import LEAST, METRICS, Metric, MetricRow, Told, floor_spread, sides
+from wassergan.evaluation.evaluate import LEAST, METRICS, Metric, MetricRow, Told, floor_spread, sides
 from wassergan.evaluation.tables.columns import Rows, TableColumn
 from wassergan.evaluation.tables.copies import exact_copies
 from wassergan.evaluation.tables.marginals import invalid_share, marginal_distance, missing_gap

@@ -21,7 +21,7 @@ from wassergan.distances.exact import exact_w1
 from wassergan.distances.interval import w1_interval
 from wassergan.distances.one_dimensional import wasserstein_line
 from wassergan.errors import UserError
-from wassergan.pairs.ground import GroundMetric, Values, check_scale, check_weight, scale_of
+from wassergan.evaluation.datasets.ground import GroundMetric, Values, check_scale, check_weight, scale_of
 
 EXACT_PAIRS = 25_000_000  # up to here the exact distance takes seconds
 
