@@ -35,7 +35,7 @@ from wassergan.looking import look_at
 from wassergan.opening import open_sampler
 from wassergan.runfolder import run_summary
 from wassergan.runs import resume_run, train_run
-from wassergan.sampling import write_samples
+from wassergan.sampling.sampler import write_samples
 
 LARGEST = 5000
 DTYPES = ("uint8", "int16", "int32", "int64", "uint16", "float16", "float32", "float64", "bool")

@@ -25,7 +25,7 @@ from wassergan.building import networks_of
 from wassergan.config.presets import resolve_for
 from wassergan.config.settings import TrainSettings
 from wassergan.data.readers.digits import digits_source
-from wassergan.sampling import Sampler, write_samples
+from wassergan.sampling.sampler import Sampler, write_samples
 from wassergan.training import SAMPLING_CHUNK
 
 

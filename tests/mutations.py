@@ -839,14 +839,14 @@ BUGS = (
         TRAINER,
         "torch.randn(SAMPLING_CHUNK, latent_dim, generator=rng)",
         "torch.randn(min(count, SAMPLING_CHUNK), latent_dim, generator=rng)",
-        "test_sampling.py::test_a_smaller_count_gives_the_first_samples_of_a_larger",
+        "sampling/test_sampler.py::test_a_smaller_count_gives_the_first_samples_of_a_larger",
     ),
     Bug(
         "samples drawn whole instead of streamed",
-        "sampling.py",
+        "sampling/sampler.py",
         "        for start, chunk in chain([first] if first else [], chunks):",
         "        for start, chunk in list(chain([first] if first else [], chunks)):",
-        "test_sampling.py::test_each_chunk_is_written_before_the_next_is_drawn",
+        "sampling/test_sampler.py::test_each_chunk_is_written_before_the_next_is_drawn",
     ),
     Bug(
         "grids scaled to their own range",
@@ -1075,7 +1075,7 @@ BUGS = (
     ),
     Bug(
         "sizes of files overflow",
-        "sampling.py",
+        "sampling/sampler.py",
         "math.prod(shape) * dtype.itemsize",
         "int(np.prod(shape, dtype=np.int64)) * dtype.itemsize",
         "cli/test_arguments.py::test_more_samples_than_can_be_counted_in_bytes_are_refused",
@@ -1401,10 +1401,10 @@ BUGS = (
     ),
     Bug(
         "samples written one chunk after the other, whatever their place",
-        "sampling.py",
+        "sampling/sampler.py",
         "file.seek(offset + start * chunk[0].nbytes)",
         "file.seek(offset)",
-        "test_sampling.py::test_samples_of_an_array_file_are_those_that_are_drawn",
+        "sampling/test_sampler.py::test_samples_of_an_array_file_are_those_that_are_drawn",
     ),
     Bug(
         "RMSprop corrected like Adam",

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from wassergan import TrainSettings, train_run
+from wassergan.sampling.calibration import match_margins
 from wassergan.storage.run_log import read_log
-from wassergan.training import match_margins
 
 DOCS = Path(__file__).parents[1] / "docs"
 

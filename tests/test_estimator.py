@@ -26,8 +26,8 @@ from wassergan import Observer, UserError, WassersteinGAN
 from wassergan.config.settings import TrainSettings
 from wassergan.distances import sliced_w1
 from wassergan.estimator import FURTHER, OWN
+from wassergan.sampling.calibration import match_margins
 from wassergan.storage.checkpoint import load_checkpoint, save_checkpoint
-from wassergan.training import match_margins
 from wassergan.utils.rng import derived_rng
 
 # Networks that train in no time.

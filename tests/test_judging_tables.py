@@ -111,7 +111,7 @@ def test_a_generator_that_returns_training_rows_is_flagged(
 ) -> None:
     source = open_source(trained[1], heldout=0.4)
     copied = source.values(source.split.train).numpy()
-    monkeypatch.setattr("wassergan.sampling.Sampler.draw", lambda self, count, *, seed: copied[:count])
+    monkeypatch.setattr("wassergan.sampling.sampler.Sampler.draw", lambda self, count, *, seed: copied[:count])
     result = judged(run, count=240)
     assert "memorised" in result["verdict"]["flags"]
     assert result["memorisation"]["exact_copies"] > 0.95 and result["memorisation"]["share_near_copies"] == 1

@@ -27,7 +27,7 @@ from wassergan.judging import _keep, _kept
 from wassergan.opening import open_sampler
 from wassergan.report.page import _json, _template, write_report
 from wassergan.runs import train_run
-from wassergan.sampling import write_samples
+from wassergan.sampling.sampler import write_samples
 from wassergan.storage.run_log import RunLog, read_log
 from wassergan.training import meeting
 from wassergan.training.distributed import Processes

@@ -50,7 +50,7 @@ from wassergan.fitting import Fitted, fit_source, run_folder, same_threads, stop
 from wassergan.inputs import checked, checked_labels, names_of, plain, schema_given, wanted, warn_of_left_out
 from wassergan.observers import BarObserver, Observer, Observers
 from wassergan.opening import sampler_of
-from wassergan.sampling import Sampler
+from wassergan.sampling.sampler import Sampler
 from wassergan.storage.checkpoint import load_checkpoint, save_checkpoint
 from wassergan.storage.corruption import undamaged
 from wassergan.training import sample_chunks

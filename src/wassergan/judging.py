@@ -34,7 +34,7 @@ from wassergan.judging_tables import evaluate_table
 from wassergan.opening import sampler_of
 from wassergan.results import Results
 from wassergan.runfolder import RunFolder
-from wassergan.sampling import Sampler, without_missing, write_picture
+from wassergan.sampling.sampler import Sampler, without_missing, write_picture
 from wassergan.storage.files import filling, make_folder, reading, replacing, save_array
 from wassergan.training import ALONE, SAMPLING_CHUNK, Processes, sample_chunks
 

@@ -37,7 +37,7 @@ from wassergan.fingerprints import require_same_data
 from wassergan.opening import sampler_of
 from wassergan.plots import PairColumn, save_figure, table_figure, table_pairs_figure
 from wassergan.results import Results
-from wassergan.sampling import Sampler
+from wassergan.sampling.sampler import Sampler
 
 LARGEST = 20_000  # rows of each sample
 LARGEST_TRAINING_NUMBERS = 45_000_000  # of training vectors that generated ones are looked up in: 180 MB

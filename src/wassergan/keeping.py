@@ -16,7 +16,7 @@ from wassergan.fingerprints import fingerprint
 from wassergan.observers import Observer, Observers, TensorBoardObserver, tensorboard_installed
 from wassergan.report import write_report
 from wassergan.runfolder import RunFolder, run_summary
-from wassergan.sampling import Sampler, write_picture
+from wassergan.sampling.sampler import Sampler, write_picture
 from wassergan.storage.checkpoint import Checkpoints
 from wassergan.storage.run_log import RunLog, read_log
 from wassergan.training import Processes, Trainer

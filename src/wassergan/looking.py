@@ -37,7 +37,7 @@ from wassergan.plots import (
     table_pairs_figure,
 )
 from wassergan.runfolder import RunFolder
-from wassergan.sampling import Sampler, field_channels, grid_picture, vector_rows
+from wassergan.sampling.sampler import Sampler, field_channels, grid_picture, vector_rows
 from wassergan.storage.files import make_folder, require_writable
 from wassergan.utils.rng import derived_rng
 

@@ -10,9 +10,10 @@ from wassergan.contents import ANOTHER, require_described
 from wassergan.data import Codec, ColumnConditions, TableCodec, codec_from_state
 from wassergan.networks import DrawingGenerator
 from wassergan.runfolder import RunFolder
-from wassergan.sampling import Sampler
+from wassergan.sampling.calibration import match_margins
+from wassergan.sampling.sampler import Sampler
 from wassergan.storage.corruption import undamaged
-from wassergan.training import ALONE, Processes, match_gaps, match_margins
+from wassergan.training import ALONE, Processes, match_gaps
 
 
 def open_sampler(

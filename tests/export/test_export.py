@@ -18,7 +18,7 @@ from wassergan.export.description import describe
 from wassergan.export.formats import folded
 from wassergan.lipschitz.spectral import SpectralNorm
 from wassergan.opening import open_sampler
-from wassergan.sampling import Sampler
+from wassergan.sampling.sampler import Sampler
 
 for package in ("onnx", "onnxscript", "onnxruntime", "safetensors"):
     pytest.importorskip(package)

@@ -40,8 +40,8 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
     from tqdm import tqdm
 
     from wassergan.opening import open_sampler
-    from wassergan.piping import pipe_samples, piped_format
-    from wassergan.sampling import write_samples
+    from wassergan.sampling.piping import pipe_samples, piped_format
+    from wassergan.sampling.sampler import write_samples
     from wassergan.training import open_processes
 
     started = time.perf_counter()

@@ -13,7 +13,7 @@ from wassergan import __version__
 from wassergan.data import AnyCodec, Codec, TableCodec
 from wassergan.data.parts import Parts, no_parts
 from wassergan.errors import UserError
-from wassergan.sampling import Sampler
+from wassergan.sampling.sampler import Sampler
 
 VERSION = 1
 PLACE = "place"  # of a table's column in a row

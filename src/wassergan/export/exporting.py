@@ -15,10 +15,10 @@ from wassergan.export.formats import FORMATS, KEY, folded
 from wassergan.networks import DrawingGenerator
 from wassergan.opening import sampler_of
 from wassergan.runfolder import RunFolder
-from wassergan.sampling import Sampler
+from wassergan.sampling.calibration import match_margins
+from wassergan.sampling.sampler import Sampler
 from wassergan.storage.corruption import undamaged
 from wassergan.storage.files import make_folder, replacing, require_regular, require_writable
-from wassergan.training import match_margins
 
 
 def chosen_format(name: str | None, path: Path | None) -> str:

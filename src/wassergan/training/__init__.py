@@ -5,7 +5,6 @@ from wassergan.training.distributed import ALONE, Processes, launched, open_proc
 from wassergan.training.divergence import DivergedError, divergence_in
 from wassergan.training.gaps import match_gaps
 from wassergan.training.optimizers import OptimizerSettings, rate_schedule
-from wassergan.training.shares import match_margins, match_shares, match_spread
 from wassergan.training.trainer import SAMPLING_CHUNK, Trainer, sample_chunks, under
 
 __all__ = [
@@ -19,9 +18,6 @@ __all__ = [
     "divergence_in",
     "launched",
     "match_gaps",
-    "match_margins",
-    "match_shares",
-    "match_spread",
     "open_processes",
     "rate_schedule",
     "sample_chunks",

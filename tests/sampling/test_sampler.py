@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from wassergan.data.codec import Codec, pixel_codec
 from wassergan.data.readers.arrays import array_source
 from wassergan.errors import UserError, WorkError
-from wassergan.sampling import Sampler, write_picture, write_samples
+from wassergan.sampling.sampler import Sampler, write_picture, write_samples
 from wassergan.training import Processes
 from wassergan.utils.rng import derived_rng
 
@@ -126,7 +126,9 @@ def test_samples_stream_chunk_by_chunk() -> None:
 
 
 def test_too_little_room_is_told_before_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wassergan.sampling.shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000})())
+    monkeypatch.setattr(
+        "wassergan.sampling.sampler.shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000})()
+    )
     with pytest.raises(
         WorkError, match="No room for the samples in .*: 3,000 bytes needed, 1,000 free. Free some space"
     ):
@@ -245,7 +247,9 @@ def test_several_processes_write_what_one_writes(
 def test_of_several_processes_one_alone_refuses_and_nothing_is_left(
     tmp_path: Path, spawn: Callable[..., list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wassergan.sampling.shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000})())
+    monkeypatch.setattr(
+        "wassergan.sampling.sampler.shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000})()
+    )
     for name, message in (("s.txt", "written as .npy"), ("s.npy", "No room for the samples")):
         told = spawn(
             lambda processes, name=name: write_samples(

@@ -8,7 +8,8 @@ from wassergan.data.tables.codec import ColumnCodec
 from wassergan.data.tables.encodings import CategoryCoding
 from wassergan.data.tables.formats import LevelForm
 from wassergan.networks import DrawingGenerator, FieldLayout, TableHead
-from wassergan.training import match_margins, match_shares, match_spread, sample_chunks
+from wassergan.sampling.calibration import match_margins, match_shares, match_spread
+from wassergan.training import sample_chunks
 
 FIELDS = [FieldLayout(4), FieldLayout(3, 1, (-0.5, 0.0, 0.5)), FieldLayout(2, 1, (), 1, 3)]
 # Digits are taken by the rows whose option is open, 60 % of them.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from wassergan.data import TableCodec, write_table
 from wassergan.errors import UserError, WorkError
-from wassergan.sampling import Progress, Sampler
+from wassergan.sampling.sampler import Progress, Sampler
 from wassergan.storage.files import standard_output
 
 TABLES, ARRAYS = ("csv", "csv.gz", "tsv", "tsv.gz"), ("npy",)
