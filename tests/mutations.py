@@ -1623,31 +1623,31 @@ BUGS = (
     # Observers, export, looking
     Bug(
         "an observer that fails to close leaves the others open",
-        "observers/observer.py",
+        "callbacks/callback.py",
         "                errors.append(error)\n",
         "                raise error\n",
-        "observers/test_observer.py::test_all_are_closed_even_if_one_fails",
+        "callbacks/test_callback.py::test_all_are_closed_even_if_one_fails",
     ),
     Bug(
         "every process tells its observer",
         "runs.py",
         "if observer and processes.rank == 0 else []",
         "if observer else []",
-        "observers/test_observer.py::test_of_several_processes_the_first_alone_tells_its_observer",
+        "callbacks/test_callback.py::test_of_several_processes_the_first_alone_tells_its_observer",
     ),
     Bug(
         "a resumed run shows later steps twice in TensorBoard",
-        "observers/tensorboard.py",
+        "callbacks/tensorboard.py",
         "purge_step=first",
         "purge_step=None",
-        "observers/test_tensorboard.py::test_a_resumed_run_shows_every_step_once",
+        "callbacks/test_tensorboard.py::test_a_resumed_run_shows_every_step_once",
     ),
     Bug(
         "TensorBoard written though it is off",
         "keeping.py",
         "if wanted or (wanted is None and tensorboard_installed()):",
         "if tensorboard_installed():",
-        "observers/test_tensorboard.py::test_what_is_off_is_off",
+        "callbacks/test_tensorboard.py::test_what_is_off_is_off",
     ),
     Bug(
         "step 0 logged twice",

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from wassergan.callbacks import Observer
 from wassergan.config.settings import TrainSettings
 from wassergan.data import Source
 from wassergan.errors import UserError
-from wassergan.observers import Observer
 from wassergan.runfolder import run_summary
 from wassergan.runs import resume_run, train_run
 from wassergan.storage.checkpoint import Checkpoints, load_checkpoint

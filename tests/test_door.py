@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "wassergan"
 DOORS = {"files.py"}
 # Module, function and what is mentioned there; each with its reason.
 ALLOWED = {
-    ("observers/tensorboard.py", "started", "torch.utils.tensorboard.SummaryWriter"): "makes a name of its own in a "
+    ("callbacks/tensorboard.py", "started", "torch.utils.tensorboard.SummaryWriter"): "makes a name of its own in a "
     "folder of the run that was looked at before, and takes no stream",
     ("report/page.py", "_asset", ".read_text"): "a part of this package, which may be packed",
     ("keeping.py", "_save", ".save"): "of the run's checkpoints, which go through the door",

@@ -550,7 +550,7 @@ def test_callbacks_are_told_how_a_fit_goes() -> None:
 
 def test_observers_write_into_the_folder(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
-    from wassergan.observers import TensorBoardObserver
+    from wassergan.callbacks import TensorBoardObserver
 
     tiny(callbacks=[TensorBoardObserver()], folder=tmp_path).fit(points())
     assert list((tmp_path / "tensorboard").glob("events.*"))

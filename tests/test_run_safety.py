@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from wassergan.callbacks import Observer
 from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError
-from wassergan.observers import Observer
 from wassergan.runfolder import MARK_NAME, RunFolder
 from wassergan.runs import resume_run, train_run
 from wassergan.storage.checkpoint import Checkpoints, load_checkpoint

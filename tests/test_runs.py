@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from wassergan.callbacks import Observer
 from wassergan.config.settings import TrainSettings
 from wassergan.data import open_source
 from wassergan.errors import UserError, WorkError
 from wassergan.fingerprints import fingerprint
-from wassergan.observers import Observer
 from wassergan.opening import open_sampler
 from wassergan.runfolder import run_summary
 from wassergan.runs import resume_run, train_run

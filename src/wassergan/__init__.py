@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from wassergan.errors import UserError, WorkError
 
 if TYPE_CHECKING:
+    from wassergan.callbacks import Observer, Observers
     from wassergan.config.settings import TrainSettings
     from wassergan.data import Source, open_source
     from wassergan.estimator import WassersteinGAN
     from wassergan.evaluation.datasets import table_column_distances, table_distance
     from wassergan.export import export_run, open_export
-    from wassergan.observers import Observer, Observers
     from wassergan.opening import open_sampler
     from wassergan.runfolder import run_summary
     from wassergan.runs import resume_run, train_run
@@ -44,8 +44,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Observer": "wassergan.observers",
-    "Observers": "wassergan.observers",
+    "Observer": "wassergan.callbacks",
+    "Observers": "wassergan.callbacks",
     "Source": "wassergan.data",
     "TrainSettings": "wassergan.config.settings",
     "Trainer": "wassergan.training",

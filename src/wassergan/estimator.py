@@ -20,6 +20,7 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor, nn
 
 from wassergan.building import constraint_of, networks_of
+from wassergan.callbacks import BarObserver, Observer, Observers
 from wassergan.config.presets import resolve_for
 from wassergan.config.settings import TrainSettings, whole_number
 from wassergan.contents import require_described
@@ -48,7 +49,6 @@ from wassergan.errors import UserError, unknown_name
 from wassergan.evaluation.heldout import PROJECTIONS
 from wassergan.fitting import Fitted, fit_source, run_folder, same_threads, stop_on_ctrl_c
 from wassergan.inputs import checked, checked_labels, names_of, plain, schema_given, wanted, warn_of_left_out
-from wassergan.observers import BarObserver, Observer, Observers
 from wassergan.opening import sampler_of
 from wassergan.sampling.sampler import Sampler
 from wassergan.storage.checkpoint import load_checkpoint, save_checkpoint

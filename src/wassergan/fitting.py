@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from wassergan.building import build_trainer
+from wassergan.callbacks import Observer
 from wassergan.config.settings import TrainSettings
 from wassergan.contents import checked, require_readable
 from wassergan.data import Source
@@ -20,7 +21,6 @@ from wassergan.errors import UserError
 from wassergan.evaluation import HeldoutDistance
 from wassergan.fingerprints import fingerprint, require_same_data
 from wassergan.keeping import Best
-from wassergan.observers import Observer
 from wassergan.runfolder import RunFolder
 from wassergan.runs import BIT_CHANGING, CHANGEABLE
 from wassergan.storage.files import scratch_folder

@@ -8,12 +8,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from wassergan.callbacks import Observer, Observers, TensorBoardObserver, tensorboard_installed
 from wassergan.config.settings import TrainSettings
 from wassergan.data import ColumnConditions, Source
 from wassergan.errors import unknown_name
 from wassergan.evaluation import HeldoutDistance
 from wassergan.fingerprints import fingerprint
-from wassergan.observers import Observer, Observers, TensorBoardObserver, tensorboard_installed
 from wassergan.report import write_report
 from wassergan.runfolder import RunFolder, run_summary
 from wassergan.sampling.sampler import Sampler, write_picture

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wassergan.building import build_trainer, device_is_here, open_data
+from wassergan.callbacks import Observer, Observers
 from wassergan.config.presets import resolve_for
 from wassergan.config.settings import TrainSettings
 from wassergan.contents import ANOTHER, require_described, require_readable
@@ -16,7 +17,6 @@ from wassergan.data.readers.marks import DataChangedError
 from wassergan.errors import UserError, WorkError
 from wassergan.fingerprints import require_alike, require_same_data
 from wassergan.keeping import Best, Bystander, Run, keeper_of
-from wassergan.observers import Observer, Observers
 from wassergan.runfolder import RunFolder, run_summary
 from wassergan.storage.checkpoint import Checkpoints
 from wassergan.storage.corruption import undamaged

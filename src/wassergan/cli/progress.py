@@ -7,10 +7,10 @@ from typing import Any
 
 from tqdm import tqdm
 
+from wassergan.callbacks import Observer
 from wassergan.cli.echo import say
 from wassergan.config.settings import TrainSettings
 from wassergan.errors import printable
-from wassergan.observers import Observer
 from wassergan.runfolder import RunFolder
 
 

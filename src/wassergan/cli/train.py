@@ -81,8 +81,8 @@ def run_and_tell(run: Callable[..., dict[str, Any]], folder: Path, processes: "P
 
     Of several processes, the first alone says anything; a signal to any of them is one to all.
     """
+    from wassergan.callbacks import Observer
     from wassergan.cli.progress import TerminalObserver
-    from wassergan.observers import Observer
 
     observer = TerminalObserver() if processes.rank == 0 else Observer()
     with stop_on_signals() as interrupted:

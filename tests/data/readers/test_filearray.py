@@ -11,13 +11,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wassergan.callbacks import Observer
 from wassergan.config.settings import TrainSettings
 from wassergan.data import open_source
 from wassergan.data.readers.arrays import array_source
 from wassergan.data.readers.filearray import FileArray
 from wassergan.data.readers.marks import DataChangedError, FileMark, Watch
 from wassergan.errors import UserError
-from wassergan.observers import Observer
 from wassergan.runs import resume_run, train_run
 from wassergan.storage.checkpoint import load_checkpoint
 

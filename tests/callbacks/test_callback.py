@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from wassergan.callbacks import Observer, Observers
 from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError
-from wassergan.observers import Observer, Observers
 from wassergan.runs import resume_run, train_run
 from wassergan.storage.checkpoint import load_checkpoint
 from wassergan.training import Processes

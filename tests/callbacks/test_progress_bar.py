@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from wassergan.callbacks import BarObserver
 from wassergan.config.settings import TrainSettings
-from wassergan.observers import BarObserver
 from wassergan.runfolder import RunFolder
 from wassergan.training import Trainer
 

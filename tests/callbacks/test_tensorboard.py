@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from wassergan.callbacks import Observer, TensorBoardObserver
 from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError
-from wassergan.observers import Observer, TensorBoardObserver
 from wassergan.runs import resume_run, train_run
 from wassergan.storage.run_log import read_log
 
@@ -146,7 +146,7 @@ def test_what_is_off_is_off(tmp_path: Path, settings: TrainSettings, monkeypatch
 def test_asked_for_and_not_installed_is_told_before_anything_is_written(
     tmp_path: Path, settings: TrainSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wassergan.observers.tensorboard.find_spec", lambda name: None)
+    monkeypatch.setattr("wassergan.callbacks.tensorboard.find_spec", lambda name: None)
     message = r"TensorBoard is not installed. Pip install 'wassergan\[tensorboard\]', or train --no-tensorboard"
     with pytest.raises(UserError, match=message):
         train_run(replace(settings, steps=3, tensorboard=True), tmp_path / "run")

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from wassergan.callbacks.callback import Observer
 from wassergan.config.settings import TrainSettings
 from wassergan.data import Source
 from wassergan.errors import UserError, printable
-from wassergan.observers.observer import Observer
 from wassergan.runfolder import RunFolder
 from wassergan.storage.files import reading
 from wassergan.training import Trainer

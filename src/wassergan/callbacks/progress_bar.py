@@ -7,10 +7,10 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from wassergan.callbacks.callback import Observer
 from wassergan.config.settings import TrainSettings
 from wassergan.data import Source
 from wassergan.errors import printable
-from wassergan.observers.observer import Observer
 from wassergan.runfolder import RunFolder
 from wassergan.training import Trainer
 
