@@ -32,10 +32,10 @@ from wassergan.export import export_run, open_export
 from wassergan.judging import evaluate_run
 from wassergan.keeping import write_run_report
 from wassergan.looking import look_at
-from wassergan.opening import open_sampler
-from wassergan.runfolder import run_summary
 from wassergan.runs import resume_run, train_run
 from wassergan.sampling.sampler import write_samples
+from wassergan.session.restore import open_sampler
+from wassergan.session.run_folder import run_summary
 
 LARGEST = 5000
 DTYPES = ("uint8", "int16", "int32", "int64", "uint16", "float16", "float32", "float64", "bool")

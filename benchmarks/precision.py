@@ -17,12 +17,12 @@ from typing import Any
 import torch
 from results import write_results
 
-from wassergan.building import build_trainer, has_bf16_units
 from wassergan.config.presets import resolve_for
 from wassergan.config.settings import TrainSettings
 from wassergan.data import open_source
 from wassergan.distances import sliced_w1
 from wassergan.evaluation import neighbour_metrics
+from wassergan.session.build import build_trainer, has_bf16_units
 
 SAMPLES, DIRECTIONS = 2000, 256
 SCORES = ("sliced_w1", "recall", "coverage")

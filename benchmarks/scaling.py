@@ -76,9 +76,9 @@ def facts(data, flags, batch):
     """Weights of both networks, critic steps, and batch norms, whose statistics are averaged over processes."""
     import torch
 
-    from wassergan.building import build_trainer, open_data
     from wassergan.config.presets import resolve_for
     from wassergan.config.settings import TrainSettings
+    from wassergan.session.build import build_trainer, open_data
 
     named = dict(zip((flag[2:].replace("-", "_") for flag in flags[::2]), flags[1::2], strict=True))
     if "maps" in named:

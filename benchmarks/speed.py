@@ -23,11 +23,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from wassergan.building import has_bf16_units
 from wassergan.constraints import constraint_named
 from wassergan.data.readers.arrays import array_source
 from wassergan.networks import build_networks
 from wassergan.objectives import objective_named
+from wassergan.session.build import has_bf16_units
 from wassergan.training import OptimizerSettings, Trainer
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"

@@ -50,7 +50,7 @@ from wassergan.evaluation.tables import (
     known,
     target_named,
 )
-from wassergan.opening import open_sampler
+from wassergan.session.restore import open_sampler
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 LARGEST_VECTORS = 10_000

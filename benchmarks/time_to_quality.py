@@ -17,11 +17,11 @@ import torch
 from results import write_results
 from torch import Tensor, nn
 
-from wassergan.building import build_trainer
 from wassergan.config.presets import resolve
 from wassergan.config.settings import TrainSettings
 from wassergan.data import Source, open_source
 from wassergan.distances import sliced_w1
+from wassergan.session.build import build_trainer
 
 SAMPLES = 2000
 SCORES_PER_RUN = 60

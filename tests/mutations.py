@@ -963,7 +963,7 @@ BUGS = (
     ),
     Bug(
         "resume with other data accepted",
-        "fingerprints.py",
+        "session/fingerprint.py",
         "if not was_trained_on(content, source):",
         "if False:",
         "test_runs.py::test_other_data_are_refused_and_moved_data_are_not",
@@ -1019,14 +1019,14 @@ BUGS = (
     ),
     Bug(
         "processes with different data train together",
-        "fingerprints.py",
+        "session/fingerprint.py",
         "            if different:\n",
         "            if False:\n",
         "test_strangers.py::test_processes_that_differ_do_not_train_together",
     ),
     Bug(
         "networks larger than memory are built",
-        "building.py",
+        "session/build.py",
         "if needed > 2 * largest_bytes():",
         "if False:",
         "test_strangers.py::test_sizes_that_no_machine_has_are_refused_before_anything_is_made",
@@ -1167,7 +1167,7 @@ BUGS = (
     # Metrics
     Bug(
         "the best of a run reported as the final",
-        "runfolder.py",
+        "session/run_folder.py",
         "last = log[-1] if log else {}",
         'last = min(log, key=lambda record: record["sliced_w1"]) if log else {}',
         "test_runs.py::test_the_summary_tells_the_final_from_the_best",
@@ -1864,7 +1864,7 @@ BUGS = (
     ),
     Bug(
         "pictures larger than all weights of their convolutions refused",
-        "contents.py",
+        "session/contents.py",
         'largest = max(SHARED * numbers, FREE) if settings.network in ("conv", "resnet") else numbers',
         "largest = numbers",
         "test_combinations.py::test_a_combination_is_refused_before_the_first_step_or_goes_through_every_verb",
@@ -1971,7 +1971,7 @@ BUGS = (
     ),
     Bug(
         "layers of any size built for a checkpoint",
-        "contents.py",
+        "session/contents.py",
         "        if wanted != found:",
         "        if False:",
         "data/test_hostile.py::test_a_checkpoint_whose_settings_do_not_fit_its_weights_is_refused",
@@ -2304,10 +2304,10 @@ BUGS = (
     # Data opened as a run's were
     Bug(
         "other data opened without the run's key",
-        "building.py",
+        "session/build.py",
         "        key=settings.key,\n",
         "",
-        "test_building.py::test_every_setting_of_the_data_reaches_what_opens_them",
+        "session/test_build.py::test_every_setting_of_the_data_reaches_what_opens_them",
     ),
     Bug(
         "other tables read without the run's words for missing values",
@@ -2504,7 +2504,7 @@ BUGS = (
     ),
     Bug(
         "values that may be missing everywhere have no mask",
-        "building.py",
+        "session/build.py",
         "(codec.parts.masks == 0 and codec.parts.active.all())",
         "codec.parts.active.all()",
         "test_fields_run.py::test_values_that_may_be_missing_everywhere_are_missing_as_often_as_in_the_data",
@@ -2518,7 +2518,7 @@ BUGS = (
     ),
     Bug(
         "a resumed run takes a new release's scale",
-        "fingerprints.py",
+        "session/fingerprint.py",
         "        source.codec = former",
         "        pass",
         "test_fields_run.py::test_a_run_with_the_former_scale_goes_on_with_it",
@@ -2533,24 +2533,24 @@ BUGS = (
     # Checkpoints against their settings
     Bug(
         "the average is not held against the settings",
-        "contents.py",
+        "session/contents.py",
         "    for part in NETWORKS:\n",
         '    for part in ("critic",):\n',
-        "test_contents.py::test_the_first_tensor_that_differs_is_named",
+        "session/test_contents.py::test_the_first_tensor_that_differs_is_named",
     ),
     Bug(
         "types of tensors are not compared",
-        "contents.py",
+        "session/contents.py",
         "} {str(value.dtype).removeprefix('torch.')}",
         "",
-        "test_contents.py::test_the_first_tensor_that_differs_is_named",
+        "session/test_contents.py::test_the_first_tensor_that_differs_is_named",
     ),
     Bug(
         "a critic is described without its constraint",
-        "contents.py",
+        "session/contents.py",
         "        constraint_of(settings).parametrise(critic)\n",
         "",
-        "test_contents.py::test_what_is_described_without_numbers_is_what_is_built_with_them",
+        "session/test_contents.py::test_what_is_described_without_numbers_is_what_is_built_with_them",
     ),
     Bug(
         "settings of a checkpoint are taken as they are",

@@ -11,8 +11,8 @@ from wassergan.callbacks import Observer
 from wassergan.config.settings import TrainSettings
 from wassergan.data import Source
 from wassergan.errors import UserError
-from wassergan.runfolder import run_summary
 from wassergan.runs import resume_run, train_run
+from wassergan.session.run_folder import run_summary
 from wassergan.storage.checkpoint import Checkpoints, load_checkpoint
 from wassergan.storage.run_log import read_log
 from wassergan.training import DivergedError, Processes, Trainer
@@ -223,7 +223,7 @@ def test_extreme_data_train_or_are_refused_clearly(
             train_run(settings, tmp_path / "run")
         return
     assert np.isfinite(train_run(settings, tmp_path / "run")["sliced_w1"])
-    from wassergan.opening import open_sampler
+    from wassergan.session.restore import open_sampler
 
     drawn = open_sampler(tmp_path / "run").draw(50)
     assert drawn.dtype == data.dtype and np.isfinite(drawn).all()

@@ -15,7 +15,7 @@ from wassergan.data import Codec
 from wassergan.estimator import WassersteinGAN
 from wassergan.export import export_run, open_export
 from wassergan.export.description import codec_of, describe
-from wassergan.runfolder import RunFolder
+from wassergan.session.run_folder import RunFolder
 from wassergan.storage.checkpoint import save_checkpoint
 
 LAND = np.zeros((5, 6), bool)

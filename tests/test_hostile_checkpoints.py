@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from wassergan.errors import UserError
-from wassergan.opening import open_sampler
+from wassergan.session.restore import open_sampler
 from wassergan.storage.checkpoint import load_checkpoint
 
 LIMIT_MIB = 200

@@ -16,7 +16,7 @@ from wassergan.errors import UserError
 from wassergan.evaluation import evaluate as judge
 from wassergan.evaluation.frechet import frechet_distance, moments_of
 from wassergan.judging import evaluate_run
-from wassergan.opening import open_sampler
+from wassergan.session.restore import open_sampler
 
 PROTOCOL = {
     *("features", "feature_dim", "generated", "training", "heldout", "seed", "step", "weights", "against", "seconds"),

@@ -22,8 +22,8 @@ from wassergan.export import codec_of, export_run, open_export
 from wassergan.judging import evaluate_run
 from wassergan.keeping import write_run_report
 from wassergan.looking import look_at
-from wassergan.opening import open_sampler
 from wassergan.runs import train_run
+from wassergan.session.restore import open_sampler
 
 HOSTILE = "<script>alert(1)</script>"
 NAMES = [

@@ -17,7 +17,7 @@ from wassergan.cli.main import main
 from wassergan.data import open_source
 from wassergan.errors import UserError
 from wassergan.looking import FACTORS, FRAMES, STOPS, STRIP_COLUMNS, look_at, spherical_path
-from wassergan.opening import open_sampler
+from wassergan.session.restore import open_sampler
 
 
 def train(folder: Path, values: np.ndarray, tiny: tuple[str, ...]) -> Path:

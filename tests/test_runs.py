@@ -12,10 +12,10 @@ from wassergan.callbacks import Observer
 from wassergan.config.settings import TrainSettings
 from wassergan.data import open_source
 from wassergan.errors import UserError, WorkError
-from wassergan.fingerprints import fingerprint
-from wassergan.opening import open_sampler
-from wassergan.runfolder import run_summary
 from wassergan.runs import resume_run, train_run
+from wassergan.session.fingerprint import fingerprint
+from wassergan.session.restore import open_sampler
+from wassergan.session.run_folder import run_summary
 from wassergan.storage.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
 from wassergan.storage.run_log import read_log
 from wassergan.training import Processes

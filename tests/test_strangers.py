@@ -16,18 +16,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wassergan import WassersteinGAN, fingerprints
-from wassergan.building import build_trainer
+from wassergan import WassersteinGAN
 from wassergan.cli.echo import echo
 from wassergan.config.presets import resolve_for
 from wassergan.config.settings import TrainSettings
 from wassergan.data import open_source
 from wassergan.errors import UserError, WorkError, printable
 from wassergan.judging import _keep, _kept
-from wassergan.opening import open_sampler
 from wassergan.report.page import _json, _template, write_report
 from wassergan.runs import train_run
 from wassergan.sampling.sampler import write_samples
+from wassergan.session import fingerprint as fingerprints
+from wassergan.session.build import build_trainer
+from wassergan.session.restore import open_sampler
 from wassergan.storage.run_log import RunLog, read_log
 from wassergan.training import meeting
 from wassergan.training.distributed import Processes

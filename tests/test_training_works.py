@@ -8,8 +8,8 @@ import pytest
 
 from wassergan.config.presets import PRESETS
 from wassergan.config.settings import TrainSettings
-from wassergan.opening import open_sampler
 from wassergan.runs import train_run
+from wassergan.session.restore import open_sampler
 from wassergan.storage.run_log import read_log
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_figures")]

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from wassergan.estimator import WassersteinGAN
     from wassergan.evaluation.datasets import table_column_distances, table_distance
     from wassergan.export import export_run, open_export
-    from wassergan.opening import open_sampler
-    from wassergan.runfolder import run_summary
     from wassergan.runs import resume_run, train_run
+    from wassergan.session.restore import open_sampler
+    from wassergan.session.run_folder import run_summary
     from wassergan.training import Trainer
 
 __version__ = "0.1.0"
@@ -52,10 +52,10 @@ _HOMES = {
     "WassersteinGAN": "wassergan.estimator",
     "export_run": "wassergan.export",
     "open_export": "wassergan.export",
-    "open_sampler": "wassergan.opening",
+    "open_sampler": "wassergan.session.restore",
     "open_source": "wassergan.data",
     "resume_run": "wassergan.runs",
-    "run_summary": "wassergan.runfolder",
+    "run_summary": "wassergan.session.run_folder",
     "table_column_distances": "wassergan.evaluation.datasets",
     "table_distance": "wassergan.evaluation.datasets",
     "train_run": "wassergan.runs",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from wassergan.errors import UserError
-from wassergan.runfolder import RunFolder, run_summary
+from wassergan.session.run_folder import RunFolder, run_summary
 from wassergan.storage.files import read_text
 
 # What a summary holds of runs that were not evaluated, and what is better.

@@ -19,11 +19,9 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 from torch import Tensor, nn
 
-from wassergan.building import constraint_of, networks_of
 from wassergan.callbacks import BarObserver, Observer, Observers
 from wassergan.config.presets import resolve_for
 from wassergan.config.settings import TrainSettings, whole_number
-from wassergan.contents import require_described
 from wassergan.data import (
     LABEL,
     Codec,
@@ -49,8 +47,10 @@ from wassergan.errors import UserError, unknown_name
 from wassergan.evaluation.heldout import PROJECTIONS
 from wassergan.fitting import Fitted, fit_source, run_folder, same_threads, stop_on_ctrl_c
 from wassergan.inputs import checked, checked_labels, names_of, plain, schema_given, wanted, warn_of_left_out
-from wassergan.opening import sampler_of
 from wassergan.sampling.sampler import Sampler
+from wassergan.session.build import constraint_of, networks_of
+from wassergan.session.contents import require_described
+from wassergan.session.restore import sampler_of
 from wassergan.storage.checkpoint import load_checkpoint, save_checkpoint
 from wassergan.storage.corruption import undamaged
 from wassergan.training import sample_chunks

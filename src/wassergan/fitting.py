@@ -12,17 +12,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wassergan.building import build_trainer
 from wassergan.callbacks import Observer
 from wassergan.config.settings import TrainSettings
-from wassergan.contents import checked, require_readable
 from wassergan.data import Source
 from wassergan.errors import UserError
 from wassergan.evaluation import HeldoutDistance
-from wassergan.fingerprints import fingerprint, require_same_data
 from wassergan.keeping import Best
-from wassergan.runfolder import RunFolder
 from wassergan.runs import BIT_CHANGING, CHANGEABLE
+from wassergan.session.build import build_trainer
+from wassergan.session.contents import checked, require_readable
+from wassergan.session.fingerprint import fingerprint, require_same_data
+from wassergan.session.run_folder import RunFolder
 from wassergan.storage.files import scratch_folder
 from wassergan.training import Trainer
 from wassergan.training.tick_schedule import tick_due

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from wassergan import __version__
-from wassergan.building import choose_device, open_data
 from wassergan.config.settings import EvaluateSettings, TrainSettings, absolute
 from wassergan.constraints import Share
 from wassergan.data import Source, channels_first, number_codec, random_positions
@@ -29,12 +28,13 @@ from wassergan.evaluation.features import Features, Samples, features_named
 from wassergan.evaluation.memorisation import Memorisation, memorisation
 from wassergan.evaluation.nearest import nearest
 from wassergan.evaluation.verdict import verdict, with_channels
-from wassergan.fingerprints import fingerprint, require_same_data
 from wassergan.judging_tables import evaluate_table
-from wassergan.opening import sampler_of
 from wassergan.results import Results
-from wassergan.runfolder import RunFolder
 from wassergan.sampling.sampler import Sampler, without_missing, write_picture
+from wassergan.session.build import choose_device, open_data
+from wassergan.session.fingerprint import fingerprint, require_same_data
+from wassergan.session.restore import sampler_of
+from wassergan.session.run_folder import RunFolder
 from wassergan.storage.files import filling, make_folder, reading, replacing, save_array
 from wassergan.training import ALONE, SAMPLING_CHUNK, Processes, sample_chunks
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wassergan import __version__
-from wassergan.building import open_data
 from wassergan.config.settings import EvaluateSettings, TrainSettings, absolute
 from wassergan.data import Source, TableCodec, random_positions, read_rows
 from wassergan.errors import UserError
@@ -33,11 +32,12 @@ from wassergan.evaluation.tables import (
     telling_pairs,
 )
 from wassergan.evaluation.verdict import verdict
-from wassergan.fingerprints import require_same_data
-from wassergan.opening import sampler_of
 from wassergan.plots import PairColumn, save_figure, table_figure, table_pairs_figure
 from wassergan.results import Results
 from wassergan.sampling.sampler import Sampler
+from wassergan.session.build import open_data
+from wassergan.session.fingerprint import require_same_data
+from wassergan.session.restore import sampler_of
 
 LARGEST = 20_000  # rows of each sample
 LARGEST_TRAINING_NUMBERS = 45_000_000  # of training vectors that generated ones are looked up in: 180 MB

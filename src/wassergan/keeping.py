@@ -13,10 +13,10 @@ from wassergan.config.settings import TrainSettings
 from wassergan.data import ColumnConditions, Source
 from wassergan.errors import unknown_name
 from wassergan.evaluation import HeldoutDistance
-from wassergan.fingerprints import fingerprint
 from wassergan.report import write_report
-from wassergan.runfolder import RunFolder, run_summary
 from wassergan.sampling.sampler import Sampler, write_picture
+from wassergan.session.fingerprint import fingerprint
+from wassergan.session.run_folder import RunFolder, run_summary
 from wassergan.storage.checkpoint import Checkpoints
 from wassergan.storage.run_log import RunLog, read_log
 from wassergan.training import Processes, Trainer

@@ -12,14 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from wassergan.building import open_data
 from wassergan.config.settings import TrainSettings
 from wassergan.data import Codec, Source, TableCodec
 from wassergan.errors import UserError
 from wassergan.evaluation.tables import Bins, associations, columns_of, telling_pairs
 from wassergan.evaluation.tables.pairs import MOST_COLUMNS
-from wassergan.fingerprints import was_trained_on
-from wassergan.opening import sampler_of
 from wassergan.plots import (
     LARGEST_PANELS,
     Channel,
@@ -36,8 +33,11 @@ from wassergan.plots import (
     table_figure,
     table_pairs_figure,
 )
-from wassergan.runfolder import RunFolder
 from wassergan.sampling.sampler import Sampler, field_channels, grid_picture, vector_rows
+from wassergan.session.build import open_data
+from wassergan.session.fingerprint import was_trained_on
+from wassergan.session.restore import sampler_of
+from wassergan.session.run_folder import RunFolder
 from wassergan.storage.files import make_folder, require_writable
 from wassergan.utils.rng import derived_rng
 

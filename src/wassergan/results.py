@@ -8,7 +8,7 @@ from typing import Any
 
 from wassergan.errors import UserError, WorkError
 from wassergan.keeping import write_run_report
-from wassergan.runfolder import RunFolder
+from wassergan.session.run_folder import RunFolder
 from wassergan.storage.files import can_write, make_folder, read_text, remove, write_text
 
 _PAIR = re.compile(r"evaluation/pair-\d+\.png")

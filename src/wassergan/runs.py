@@ -8,16 +8,16 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from wassergan.building import build_trainer, device_is_here, open_data
 from wassergan.callbacks import Observer, Observers
 from wassergan.config.presets import resolve_for
 from wassergan.config.settings import TrainSettings
-from wassergan.contents import ANOTHER, require_described, require_readable
 from wassergan.data.readers.marks import DataChangedError
 from wassergan.errors import UserError, WorkError
-from wassergan.fingerprints import require_alike, require_same_data
 from wassergan.keeping import Best, Bystander, Run, keeper_of
-from wassergan.runfolder import RunFolder, run_summary
+from wassergan.session.build import build_trainer, device_is_here, open_data
+from wassergan.session.contents import ANOTHER, require_described, require_readable
+from wassergan.session.fingerprint import require_alike, require_same_data
+from wassergan.session.run_folder import RunFolder, run_summary
 from wassergan.storage.checkpoint import Checkpoints
 from wassergan.storage.corruption import undamaged
 from wassergan.storage.files import make_folder, write_text

@@ -8,10 +8,10 @@ from statistics import median
 
 import torch
 
-from wassergan.building import build_trainer, open_data, weight_count
 from wassergan.config.presets import resolve_for
 from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError
+from wassergan.session.build import build_trainer, open_data, weight_count
 from wassergan.training import Trainer
 
 WARM_UP_SHARE = 0.2

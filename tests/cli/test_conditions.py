@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from wassergan.config.settings import TrainSettings
-from wassergan.opening import open_sampler
 from wassergan.runs import resume_run, train_run
+from wassergan.session.restore import open_sampler
 
 CLI = Callable[..., Any]
 TEXT = "town,height,age\n" + "".join(f"{'AB'[i % 2]},{(i % 2) * 10 + i % 7}.5,{20 + i % 40}\n" for i in range(400))

@@ -14,8 +14,8 @@ from wassergan.config.presets import resolve, resolve_for
 from wassergan.config.settings import TrainSettings
 from wassergan.data import open_source
 from wassergan.errors import UserError
-from wassergan.opening import open_sampler
 from wassergan.runs import train_run
+from wassergan.session.restore import open_sampler
 
 TEXT = "age,job,since,score\n" + "".join(
     f"{20 + i % 41},{('clerk', 'cook', '', 'smith')[i % 4]},2020-01-{1 + i % 28:02d},"

@@ -23,8 +23,8 @@ from wassergan.data import open_source
 from wassergan.data.readers import limits
 from wassergan.errors import UserError
 from wassergan.export import open_export
-from wassergan.opening import open_sampler
 from wassergan.report.page import _copies
+from wassergan.session.restore import open_sampler
 from wassergan.storage.checkpoint import load_checkpoint
 
 MIB = 2**20

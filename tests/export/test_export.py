@@ -17,8 +17,8 @@ from wassergan.export import FORMATS, export_run, open_export
 from wassergan.export.description import describe
 from wassergan.export.formats import folded
 from wassergan.lipschitz.spectral import SpectralNorm
-from wassergan.opening import open_sampler
 from wassergan.sampling.sampler import Sampler
+from wassergan.session.restore import open_sampler
 
 for package in ("onnx", "onnxscript", "onnxruntime", "safetensors"):
     pytest.importorskip(package)

@@ -12,7 +12,7 @@ import wassergan
 from wassergan.errors import UserError
 from wassergan.keeping import write_run_report
 from wassergan.report import write_report
-from wassergan.runfolder import run_summary
+from wassergan.session.run_folder import run_summary
 from wassergan.storage.run_log import read_log
 
 

@@ -14,7 +14,7 @@ from wassergan.callbacks.callback import Observer
 from wassergan.config.settings import TrainSettings
 from wassergan.data import Source
 from wassergan.errors import UserError, printable
-from wassergan.runfolder import RunFolder
+from wassergan.session.run_folder import RunFolder
 from wassergan.storage.files import reading
 from wassergan.training import Trainer
 

@@ -83,8 +83,8 @@ def w1(
     seed_count = positive_int(seeds)
 
     from wassergan.benchmarks import Effort, markdown, pair_names, run
-    from wassergan.building import choose_device
     from wassergan.distances import DEFAULT_STEPS, family_named
+    from wassergan.session.build import choose_device
     from wassergan.storage.files import write_text
 
     for name in names:

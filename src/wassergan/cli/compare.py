@@ -48,7 +48,7 @@ def compare(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
 
 
 def _require_target(run: Path, out: Path) -> None:
-    from wassergan.runfolder import RunFolder
+    from wassergan.session.run_folder import RunFolder
     from wassergan.storage.files import require_writable
 
     place, picture = RunFolder(run), out if out.suffix else out / "curves.png"
@@ -59,7 +59,7 @@ def _require_target(run: Path, out: Path) -> None:
 
 def _write(result: dict[str, object], text: str, runs: tuple[Path, ...], out: Path) -> None:
     from wassergan.plots import overlaid_figure, save_figure
-    from wassergan.runfolder import RunFolder
+    from wassergan.session.run_folder import RunFolder
     from wassergan.storage.files import make_folder, write_text
     from wassergan.storage.run_log import read_log
 

@@ -25,7 +25,7 @@ def info(target: str, schema: str | None, sheet: str | None, layout: str, as_jso
       wassergan info fields.npz
       wassergan info people.csv --schema people.json
     """
-    from wassergan.runfolder import RunFolder, run_summary
+    from wassergan.session.run_folder import RunFolder, run_summary
 
     if Path(target).is_dir() and RunFolder(Path(target)).holds_run():
         facts = run_summary(Path(target))

@@ -39,9 +39,9 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
 
     from tqdm import tqdm
 
-    from wassergan.opening import open_sampler
     from wassergan.sampling.piping import pipe_samples, piped_format
     from wassergan.sampling.sampler import write_samples
+    from wassergan.session.restore import open_sampler
     from wassergan.training import open_processes
 
     started = time.perf_counter()
@@ -91,7 +91,7 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
 
 
 def _require_target(run: Path, out: Path) -> None:
-    from wassergan.runfolder import RunFolder
+    from wassergan.session.run_folder import RunFolder
 
     RunFolder(run).require_folder(out.parent)
     if out.suffix:

@@ -6,17 +6,17 @@ from typing import Any
 
 from torch import Tensor
 
-from wassergan.building import networks_of
 from wassergan.config.settings import TrainSettings
 from wassergan.data import TableCodec
 from wassergan.errors import UserError, unknown_name
 from wassergan.export.description import VERSION, codec_of, describe
 from wassergan.export.formats import FORMATS, KEY, folded
 from wassergan.networks import DrawingGenerator
-from wassergan.opening import sampler_of
-from wassergan.runfolder import RunFolder
 from wassergan.sampling.calibration import match_margins
 from wassergan.sampling.sampler import Sampler
+from wassergan.session.build import networks_of
+from wassergan.session.restore import sampler_of
+from wassergan.session.run_folder import RunFolder
 from wassergan.storage.corruption import undamaged
 from wassergan.storage.files import make_folder, replacing, require_regular, require_writable
 

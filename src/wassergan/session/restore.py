@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wassergan.building import choose_device, latent_numbers, networks_of
 from wassergan.config.settings import TrainSettings
-from wassergan.contents import ANOTHER, require_described
 from wassergan.data import Codec, ColumnConditions, TableCodec, codec_from_state
 from wassergan.networks import DrawingGenerator
-from wassergan.runfolder import RunFolder
 from wassergan.sampling.calibration import match_margins
 from wassergan.sampling.sampler import Sampler
+from wassergan.session.build import choose_device, latent_numbers, networks_of
+from wassergan.session.contents import ANOTHER, require_described
+from wassergan.session.run_folder import RunFolder
 from wassergan.storage.corruption import undamaged
 from wassergan.training import ALONE, Processes, match_gaps
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from wassergan.building import constraint_of, networks_of
 from wassergan.config.presets import resolve
 from wassergan.config.settings import TrainSettings
-from wassergan.contents import require_described
 from wassergan.data.codec import pixel_codec
 from wassergan.errors import UserError
+from wassergan.session.build import constraint_of, networks_of
+from wassergan.session.contents import require_described
 
 SHAPE = (1, 8, 8)
 

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wassergan.building import constraint_of, networks_of
 from wassergan.config.settings import TrainSettings
 from wassergan.data import AnyCodec, Codec, ColumnConditions, TableCodec, codec_from_state
 from wassergan.data.tables.encodings import CategoryCoding
 from wassergan.errors import UserError
+from wassergan.session.build import constraint_of, networks_of
 from wassergan.storage.corruption import undamaged
 
 NETWORKS = ("average", "generator", "critic")

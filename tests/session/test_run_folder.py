@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from wassergan.runfolder import RunFolder
+from wassergan.session.run_folder import RunFolder
 
 
 def test_run_folder_names() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-from wassergan.contents import checked
 from wassergan.errors import UserError
+from wassergan.session.contents import checked
 from wassergan.storage.checkpoint import Checkpoints, load_checkpoint
 from wassergan.storage.files import (
     is_temporary,
