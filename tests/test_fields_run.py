@@ -12,7 +12,7 @@ import torch
 from wassergan import open_sampler
 from wassergan.cli.main import main
 from wassergan.data import Codec
-from wassergan.estimator import WassersteinGAN
+from wassergan.estimator.wasserstein_gan import WassersteinGAN
 from wassergan.export import export_run, open_export
 from wassergan.export.description import codec_of, describe
 from wassergan.session.run_folder import RunFolder

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from wassergan.callbacks import Observer, Observers
     from wassergan.config.settings import TrainSettings
     from wassergan.data import Source, open_source
-    from wassergan.estimator import WassersteinGAN
+    from wassergan.estimator.wasserstein_gan import WassersteinGAN
     from wassergan.evaluation.datasets import table_column_distances, table_distance
     from wassergan.export import export_run, open_export
     from wassergan.runs import resume_run, train_run
@@ -49,7 +49,7 @@ _HOMES = {
     "Source": "wassergan.data",
     "TrainSettings": "wassergan.config.settings",
     "Trainer": "wassergan.training",
-    "WassersteinGAN": "wassergan.estimator",
+    "WassersteinGAN": "wassergan.estimator.wasserstein_gan",
     "export_run": "wassergan.export",
     "open_export": "wassergan.export",
     "open_sampler": "wassergan.session.restore",

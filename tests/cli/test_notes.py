@@ -10,7 +10,7 @@ import pandas
 import pytest
 
 from wassergan.data import number_codec, open_source
-from wassergan.estimator import WassersteinGAN
+from wassergan.estimator.wasserstein_gan import WassersteinGAN
 
 NOTE = "Using the array x of a.npz, shape (40, 3)."
 OTHERS = "Passed over in a.npz: y (--key and --condition name arrays)."

@@ -44,9 +44,17 @@ from wassergan.data.container import column_names
 from wassergan.data.masked import unmasked
 from wassergan.distances import sliced_w1
 from wassergan.errors import UserError, unknown_name
+from wassergan.estimator.fit import Fitted, fit_source, run_folder, same_threads, stop_on_ctrl_c
+from wassergan.estimator.validation import (
+    checked,
+    checked_labels,
+    names_of,
+    plain,
+    schema_given,
+    wanted,
+    warn_of_left_out,
+)
 from wassergan.evaluation.heldout import PROJECTIONS
-from wassergan.fitting import Fitted, fit_source, run_folder, same_threads, stop_on_ctrl_c
-from wassergan.inputs import checked, checked_labels, names_of, plain, schema_given, wanted, warn_of_left_out
 from wassergan.sampling.sampler import Sampler
 from wassergan.session.build import constraint_of, networks_of
 from wassergan.session.contents import require_described

@@ -25,7 +25,7 @@ import wassergan
 from wassergan import Observer, UserError, WassersteinGAN
 from wassergan.config.settings import TrainSettings
 from wassergan.distances import sliced_w1
-from wassergan.estimator import FURTHER, OWN
+from wassergan.estimator.wasserstein_gan import FURTHER, OWN
 from wassergan.sampling.calibration import match_margins
 from wassergan.storage.checkpoint import load_checkpoint, save_checkpoint
 from wassergan.utils.rng import derived_rng
@@ -471,7 +471,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, distances: list[float]) -> None:
         def __call__(self, generator: nn.Module) -> dict[str, float]:
             return {"sliced_w1": next(left), "sliced_w1_floor": 0.0}
 
-    monkeypatch.setattr("wassergan.fitting.HeldoutDistance", Distance)
+    monkeypatch.setattr("wassergan.estimator.fit.HeldoutDistance", Distance)
 
 
 def test_patience_ends_a_fit_and_restores_the_best_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
