@@ -47,7 +47,13 @@ from wassergan.cli.main import main as wassergan_main
 
 # What the verbs load when they are called: the growth of a call is to be that of its file.
 HEAVY = (
-    *("wassergan.runs", "wassergan.judging", "wassergan.looking", "wassergan.export", "wassergan.comparison"),
+    *(
+        "wassergan.runs.train",
+        "wassergan.runs.evaluate",
+        "wassergan.runs.visualize",
+        "wassergan.export",
+        "wassergan.runs.compare",
+    ),
     *("wassergan.plots", "wassergan.report.page", "wassergan.cli.distance"),
     *("matplotlib.figure", "matplotlib.backends.backend_agg", "plotly.offline"),
 )

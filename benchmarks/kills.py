@@ -324,7 +324,11 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=None, help="where the runs are made")
     options = parser.parse_args()
     rng = random.Random(options.seed)
-    for each in ("wassergan.plots", "wassergan.runs", "wassergan.data.readers.digits"):  # what every child would import
+    for each in (
+        "wassergan.plots",
+        "wassergan.runs.train",
+        "wassergan.data.readers.digits",
+    ):  # what every child would import
         import_module(each)
     torch.set_num_threads(1)
     rows: list[dict[str, Any]] = []

@@ -499,7 +499,7 @@ def _write_excel(table: Any, file: io.BytesIO) -> None:
 def _run_files() -> tuple[bytes, ...]:
     """A checkpoint; the part of one that its generator is opened from, and its pickle; an export; settings."""
     from wassergan.export import export_run
-    from wassergan.runs import train_run
+    from wassergan.runs.train import train_run
 
     np.save(FOLDER / "points.npy", np.random.default_rng(0).normal(size=(40, 2)).astype("f4"))
     os.chdir(FOLDER)  # no path of this machine gets into the seeds

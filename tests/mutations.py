@@ -928,17 +928,17 @@ BUGS = (
     ),
     Bug(
         "resume without the best score",
-        "runs.py",
+        "runs/train.py",
         'Best(**content["best"])',
         "Best()",
-        "test_runs.py::test_the_best_score_survives_a_resume",
+        "runs/test_train.py::test_the_best_score_survives_a_resume",
     ),
     Bug(
         "resume with other settings accepted",
-        "runs.py",
+        "runs/train.py",
         "    if different:\n",
         "    if False:\n",
-        "test_runs.py::test_other_settings_are_refused_with_the_difference",
+        "runs/test_train.py::test_other_settings_are_refused_with_the_difference",
     ),
     Bug(
         "latents that are the numbers of the first weights",
@@ -966,7 +966,7 @@ BUGS = (
         "session/fingerprint.py",
         "if not was_trained_on(content, source):",
         "if False:",
-        "test_runs.py::test_other_data_are_refused_and_moved_data_are_not",
+        "runs/test_train.py::test_other_data_are_refused_and_moved_data_are_not",
     ),
     Bug(
         "checksums not verified",
@@ -977,10 +977,10 @@ BUGS = (
     ),
     Bug(
         "resume silently restarts from zero",
-        "runs.py",
+        "runs/train.py",
         '        trainer.load_state_dict(content["trainer"])\n',
         "",
-        "test_runs.py::test_a_resumed_run_starts_at_its_checkpoint_not_from_zero",
+        "runs/test_train.py::test_a_resumed_run_starts_at_its_checkpoint_not_from_zero",
     ),
     Bug(
         "a checkpoint that can run code",
@@ -1012,7 +1012,7 @@ BUGS = (
     ),
     Bug(
         "a false feature cache is believed",
-        "judging.py",
+        "runs/evaluate.py",
         "return features if file.read() == _sealed(features, digest) else None",
         "return features",
         "test_strangers.py::test_features_are_believed_only_with_their_seal",
@@ -1117,7 +1117,7 @@ BUGS = (
     ),
     Bug(
         "a run does not look whether its data are still the same",
-        "runs.py",
+        "runs/train.py",
         "run.source.watch.require_same()",
         "pass",
         "data/readers/test_filearray.py::test_a_run_whose_data_change_is_saved_and_goes_on_when_they_are_back",
@@ -1159,10 +1159,10 @@ BUGS = (
     ),
     Bug(
         "a run overwritten",
-        "runs.py",
+        "runs/train.py",
         "    if place.holds_run():\n",
         "    if False:\n",
-        "test_runs.py::test_a_folder_that_holds_something_is_never_written_to",
+        "runs/test_train.py::test_a_folder_that_holds_something_is_never_written_to",
     ),
     # Metrics
     Bug(
@@ -1170,14 +1170,14 @@ BUGS = (
         "session/run_folder.py",
         "last = log[-1] if log else {}",
         'last = min(log, key=lambda record: record["sliced_w1"]) if log else {}',
-        "test_runs.py::test_the_summary_tells_the_final_from_the_best",
+        "runs/test_train.py::test_the_summary_tells_the_final_from_the_best",
     ),
     Bug(
         "settings stored as given instead of resolved",
-        "runs.py",
+        "runs/train.py",
         "described = asdict(run.settings) | {",
         "described = asdict(TrainSettings()) | {",
-        "test_runs.py::test_the_folder_holds_what_it_promises",
+        "runs/test_train.py::test_the_folder_holds_what_it_promises",
     ),
     # Processes
     Bug(
@@ -1252,10 +1252,10 @@ BUGS = (
     ),
     Bug(
         "a restart goes on with anybody's run",
-        "runs.py",
+        "runs/train.py",
         "    if place.launched_by(processes.launch):\n",
         "    if processes.launch and place.holds_run():\n",
-        "test_runs.py::test_a_restart_never_touches_a_run_that_its_torchrun_did_not_start",
+        "runs/test_train.py::test_a_restart_never_touches_a_run_that_its_torchrun_did_not_start",
     ),
     # Data
     Bug(
@@ -1594,31 +1594,31 @@ BUGS = (
     ),
     Bug(
         "samples judged before they are rounded",
-        "judging.py",
+        "runs/evaluate.py",
         "sampler.codec.encode(sampler.codec.decode(chunk)) for chunk",
         "chunk for chunk",
-        "test_judging.py::test_samples_are_judged_as_they_are_handed_out",
+        "runs/test_evaluate.py::test_samples_are_judged_as_they_are_handed_out",
     ),
     Bug(
         "other data judged on a scale of their own",
-        "judging.py",
+        "runs/evaluate.py",
         'codec = replace(number_codec(case.source.codec, "wassergan evaluate"), layout=against.codec.layout)',
         "codec = against.codec",
-        "test_judging.py::test_other_data_are_described_on_the_scale_of_the_run",
+        "runs/test_evaluate.py::test_other_data_are_described_on_the_scale_of_the_run",
     ),
     Bug(
         "training rows listed by their place among those looked at",
-        "judging.py",
+        "runs/evaluate.py",
         "int(rows[row])",
         "int(row)",
-        "test_judging.py::test_rows_of_large_data_come_from_all_over",
+        "runs/test_evaluate.py::test_rows_of_large_data_come_from_all_over",
     ),
     Bug(
         "best marked across different protocols",
-        "comparison.py",
+        "runs/compare.py",
         'rows = [row | {"best": None} for row in rows]',
         "pass",
-        "test_comparison.py::test_other_protocols_are_no_comparison",
+        "runs/test_compare.py::test_other_protocols_are_no_comparison",
     ),
     # Observers, export, looking
     Bug(
@@ -1630,7 +1630,7 @@ BUGS = (
     ),
     Bug(
         "every process tells its observer",
-        "runs.py",
+        "runs/train.py",
         "if observer and processes.rank == 0 else []",
         "if observer else []",
         "callbacks/test_callback.py::test_of_several_processes_the_first_alone_tells_its_observer",
@@ -1644,17 +1644,17 @@ BUGS = (
     ),
     Bug(
         "TensorBoard written though it is off",
-        "keeping.py",
+        "runs/recorder.py",
         "if wanted or (wanted is None and tensorboard_installed()):",
         "if tensorboard_installed():",
         "callbacks/test_tensorboard.py::test_what_is_off_is_off",
     ),
     Bug(
         "step 0 logged twice",
-        "runs.py",
+        "runs/train.py",
         "cut_after(run.trainer.step or -1)",
         "cut_after(run.trainer.step)",
-        "test_runs.py::test_resuming_from_step_0_logs_it_once",
+        "runs/test_train.py::test_resuming_from_step_0_logs_it_once",
     ),
     Bug(
         "an exported generator in training mode",
@@ -1686,17 +1686,17 @@ BUGS = (
     ),
     Bug(
         "interpolation along a straight line",
-        "looking.py",
+        "runs/visualize.py",
         "return math.cos(math.pi / 2 * share) * start + math.sin(math.pi / 2 * share) * end",
         "return (1 - share) * start + share * end",
-        "test_looking.py::test_every_point_of_a_path_is_as_likely_as_its_ends",
+        "runs/test_visualize.py::test_every_point_of_a_path_is_as_likely_as_its_ends",
     ),
     Bug(
         "training samples shown as held out",
-        "looking.py",
+        "runs/visualize.py",
         "source.split.heldout[source.heldout_positions(count)]",
         "source.split.train[source.heldout_positions(count)]",
-        "test_looking.py::test_rows_are_drawn_beside_the_held_out_ones",
+        "runs/test_visualize.py::test_rows_are_drawn_beside_the_held_out_ones",
     ),
     Bug(
         "each map with a scale of its own",
@@ -1817,7 +1817,7 @@ BUGS = (
         "data/tables/reading.py",
         "return _taken(own, found.values)",
         "return found.values",
-        "test_judging_tables.py::test_another_table_is_read_in_the_numbers_of_the_run",
+        "runs/test_evaluate_table.py::test_another_table_is_read_in_the_numbers_of_the_run",
     ),
     Bug(
         "names of columns that the page runs",
@@ -1922,21 +1922,21 @@ BUGS = (
     ),
     Bug(
         "a lock that was lost goes unnoticed",
-        "keeping.py",
+        "runs/recorder.py",
         "        settings = self._run.settings\n        self._run.place.require_own()",
         "        settings = self._run.settings",
         "storage/test_lock.py::test_a_run_whose_lock_was_taken_over_writes_nothing_more",
     ),
     Bug(
         "a rollback with the old rates",
-        "runs.py",
+        "runs/train.py",
         "run.trainer.rate_scale = scale * ROLLBACK_FACTOR",
         "run.trainer.rate_scale = scale",
         "test_divergence.py::test_a_run_that_diverges_goes_back_with_a_quarter_of_the_rates_and_says_so",
     ),
     Bug(
         "rollbacks counted afresh on resume",
-        "runs.py",
+        "runs/train.py",
         'tuple(content.get("rollbacks", ()))',
         "()",
         "test_divergence.py::test_it_goes_back_no_more_often_than_allowed_over_resumes_too",
@@ -2169,7 +2169,7 @@ BUGS = (
     ),
     Bug(
         "what was said of the data is forgotten",
-        "keeping.py",
+        "runs/recorder.py",
         '"notes": list(source.notes),',
         '"notes": [],',
         "cli/test_notes.py::test_a_run_keeps_what_was_said_of_its_data",
@@ -2314,7 +2314,7 @@ BUGS = (
         "data/tables/reading.py",
         "    own = said.missing if said.missing is not None else schema.missing\n",
         "    own = None\n",
-        "test_judging_tables.py::test_other_tables_are_read_as_the_schema_says",
+        "runs/test_evaluate_table.py::test_other_tables_are_read_as_the_schema_says",
     ),
     # Distances of tables
     Bug(
@@ -2582,14 +2582,14 @@ BUGS = (
     ),
     Bug(
         "changes of the machine are not told",
-        "runs.py",
+        "runs/train.py",
         "    if changed:\n        observer.said(f",
         "    if False:\n        observer.said(f",
         "cli/test_resume.py::test_the_machine_and_the_pace_may_change_and_one_line_says_so",
     ),
     Bug(
         "paths hold from one folder alone",
-        "runs.py",
+        "runs/train.py",
         "settings = resolve_for(settings, source).located()",
         "settings = resolve_for(settings, source)",
         "cli/test_resume.py::test_files_are_found_from_another_folder_and_may_move",

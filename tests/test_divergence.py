@@ -11,7 +11,7 @@ from wassergan.callbacks import Observer
 from wassergan.config.settings import TrainSettings
 from wassergan.data import Source
 from wassergan.errors import UserError
-from wassergan.runs import resume_run, train_run
+from wassergan.runs.train import resume_run, train_run
 from wassergan.session.run_folder import run_summary
 from wassergan.storage.checkpoint import Checkpoints, load_checkpoint
 from wassergan.storage.run_log import read_log

@@ -13,7 +13,7 @@ import pytest
 from wassergan.callbacks import Observer
 from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError
-from wassergan.runs import resume_run, train_run
+from wassergan.runs.train import resume_run, train_run
 from wassergan.session.run_folder import MARK_NAME, RunFolder
 from wassergan.storage.checkpoint import Checkpoints, load_checkpoint
 from wassergan.storage.files import is_temporary

@@ -22,9 +22,9 @@ from wassergan.config.presets import resolve_for
 from wassergan.config.settings import TrainSettings
 from wassergan.data import open_source
 from wassergan.errors import UserError, WorkError, printable
-from wassergan.judging import _keep, _kept
 from wassergan.report.page import _json, _template, write_report
-from wassergan.runs import train_run
+from wassergan.runs.evaluate import _keep, _kept
+from wassergan.runs.train import train_run
 from wassergan.sampling.sampler import write_samples
 from wassergan.session import fingerprint as fingerprints
 from wassergan.session.build import build_trainer

@@ -8,7 +8,7 @@ import pytest
 
 from wassergan.config.presets import PRESETS
 from wassergan.config.settings import TrainSettings
-from wassergan.runs import train_run
+from wassergan.runs.train import train_run
 from wassergan.session.restore import open_sampler
 from wassergan.storage.run_log import read_log
 

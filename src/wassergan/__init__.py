@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from wassergan.estimator.wasserstein_gan import WassersteinGAN
     from wassergan.evaluation.datasets import table_column_distances, table_distance
     from wassergan.export import export_run, open_export
-    from wassergan.runs import resume_run, train_run
+    from wassergan.runs.train import resume_run, train_run
     from wassergan.session.restore import open_sampler
     from wassergan.session.run_folder import run_summary
     from wassergan.training import Trainer
@@ -54,11 +54,11 @@ _HOMES = {
     "open_export": "wassergan.export",
     "open_sampler": "wassergan.session.restore",
     "open_source": "wassergan.data",
-    "resume_run": "wassergan.runs",
+    "resume_run": "wassergan.runs.train",
     "run_summary": "wassergan.session.run_folder",
     "table_column_distances": "wassergan.evaluation.datasets",
     "table_distance": "wassergan.evaluation.datasets",
-    "train_run": "wassergan.runs",
+    "train_run": "wassergan.runs.train",
 }
 
 

@@ -10,7 +10,7 @@ import torch
 from wassergan.callbacks import Observer, Observers
 from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError
-from wassergan.runs import resume_run, train_run
+from wassergan.runs.train import resume_run, train_run
 from wassergan.storage.checkpoint import load_checkpoint
 from wassergan.training import Processes
 

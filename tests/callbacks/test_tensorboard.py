@@ -10,7 +10,7 @@ from PIL import Image
 from wassergan.callbacks import Observer, TensorBoardObserver
 from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError
-from wassergan.runs import resume_run, train_run
+from wassergan.runs.train import resume_run, train_run
 from wassergan.storage.run_log import read_log
 
 pytest.importorskip("tensorboard")
@@ -137,7 +137,7 @@ def test_what_is_off_is_off(tmp_path: Path, settings: TrainSettings, monkeypatch
     assert not (tmp_path / "off" / "tensorboard").exists()
     resume_run(tmp_path / "off", {"steps": 4, "tensorboard": True})
     assert steps(events(tmp_path / "off")) == [4]
-    monkeypatch.setattr("wassergan.keeping.tensorboard_installed", lambda: False)
+    monkeypatch.setattr("wassergan.runs.recorder.tensorboard_installed", lambda: False)
     train_run(replace(settings, steps=3), tmp_path / "absent")
     assert not (tmp_path / "absent" / "tensorboard").exists()
 

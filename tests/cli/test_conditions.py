@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from wassergan.config.settings import TrainSettings
-from wassergan.runs import resume_run, train_run
+from wassergan.runs.train import resume_run, train_run
 from wassergan.session.restore import open_sampler
 
 CLI = Callable[..., Any]

@@ -87,7 +87,7 @@ def test_a_process_that_stops_because_of_another_says_nothing(
     def stop(*ignored: object, **also: object) -> None:
         raise ElsewhereError("Process 0 stopped")
 
-    monkeypatch.setattr("wassergan.runs.train_run", stop)
+    monkeypatch.setattr("wassergan.runs.train.train_run", stop)
     done = cli("train", points_file, "--out", tmp_path / "run")
     assert (done.code, done.out, done.err) == (1, "", "")
 

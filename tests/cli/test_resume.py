@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from wassergan.config.settings import TrainSettings
-from wassergan.runs import BIT_CHANGING, CHANGEABLE
+from wassergan.runs.train import BIT_CHANGING, CHANGEABLE
 from wassergan.storage.checkpoint import load_checkpoint, save_checkpoint
 
 pytestmark = pytest.mark.usefixtures("quick_figures")

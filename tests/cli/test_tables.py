@@ -14,7 +14,7 @@ from wassergan.config.presets import resolve, resolve_for
 from wassergan.config.settings import TrainSettings
 from wassergan.data import open_source
 from wassergan.errors import UserError
-from wassergan.runs import train_run
+from wassergan.runs.train import train_run
 from wassergan.session.restore import open_sampler
 
 TEXT = "age,job,since,score\n" + "".join(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from wassergan.cli.main import main
-from wassergan.keeping import write_run_report
+from wassergan.runs.recorder import write_run_report
 
 playwright = pytest.importorskip("playwright.sync_api")
 

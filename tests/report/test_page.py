@@ -10,8 +10,8 @@ from plotly.offline import get_plotlyjs
 
 import wassergan
 from wassergan.errors import UserError
-from wassergan.keeping import write_run_report
 from wassergan.report import write_report
+from wassergan.runs.recorder import write_run_report
 from wassergan.session.run_folder import run_summary
 from wassergan.storage.run_log import read_log
 

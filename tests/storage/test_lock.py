@@ -12,7 +12,7 @@ import pytest
 
 from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError, WorkError
-from wassergan.runs import resume_run, train_run
+from wassergan.runs.train import resume_run, train_run
 from wassergan.storage import lock as locking
 from wassergan.storage.lock import LOCK_NAME, Holder, held
 

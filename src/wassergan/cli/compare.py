@@ -34,7 +34,7 @@ def compare(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
         raise UserError("Curves are drawn into a .png or a folder", found=f"'{out.name}'")
 
     from wassergan.cli.tables import comparison_table
-    from wassergan.comparison import compare_runs
+    from wassergan.runs.compare import compare_runs
 
     if out is not None:
         _require_target(runs[0], out)

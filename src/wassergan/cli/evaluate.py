@@ -34,7 +34,7 @@ def evaluate(run: Path, as_json: bool, **flags: Any) -> None:
     pictures evaluation/neighbours.png, for tables evaluation/marginals.png and pair-N.png, and its report.html anew.
     """
     from wassergan.cli.tables import evaluation_table
-    from wassergan.judging import evaluate_run
+    from wassergan.runs.evaluate import evaluate_run
     from wassergan.training import open_processes
 
     started = int(time.time())

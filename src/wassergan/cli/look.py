@@ -34,7 +34,7 @@ def look(run: Path, data: str | None, as_json: bool, **flags: Any) -> None:
     """
     settings = LookSettings(run=str(run), **given(flags))
 
-    from wassergan.looking import look_at
+    from wassergan.runs.visualize import look_at
 
     files = look_at(
         run,

@@ -17,6 +17,6 @@ def report(run: Path, out: Path | None) -> None:
     Example:
       wassergan report runs/digits-default-1
     """
-    from wassergan.keeping import write_run_report
+    from wassergan.runs.recorder import write_run_report
 
     echo(f"Wrote {write_run_report(run, out)}")

@@ -31,7 +31,7 @@ def resume(run: Path, checkpoint: str, as_json: bool, **flags: Any) -> int:
     --batch-size, --critic-rate and --generator-rate may change too, and then a line says that the numbers do.
     Other settings must be those of the run: a difference is printed and refused.
     """
-    from wassergan.runs import resume_run
+    from wassergan.runs.train import resume_run
     from wassergan.training import open_processes
 
     with open_processes() as processes:

@@ -56,7 +56,7 @@ def train(data: str, out: Path | None, as_json: bool, **flags: Any) -> int:
     """
     settings = TrainSettings(data=data, **given(flags))
 
-    from wassergan.runs import train_run
+    from wassergan.runs.train import train_run
     from wassergan.training import launched, open_processes
 
     if out is None and launched():

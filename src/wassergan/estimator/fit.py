@@ -17,8 +17,8 @@ from wassergan.config.settings import TrainSettings
 from wassergan.data import Source
 from wassergan.errors import UserError
 from wassergan.evaluation import HeldoutDistance
-from wassergan.keeping import Best
-from wassergan.runs import BIT_CHANGING, CHANGEABLE
+from wassergan.runs.recorder import Best
+from wassergan.runs.train import BIT_CHANGING, CHANGEABLE
 from wassergan.session.build import build_trainer
 from wassergan.session.contents import checked, require_readable
 from wassergan.session.fingerprint import fingerprint, require_same_data

@@ -18,7 +18,7 @@ from wassergan.data.readers.arrays import array_source
 from wassergan.data.readers.filearray import FileArray
 from wassergan.data.readers.marks import DataChangedError, FileMark, Watch
 from wassergan.errors import UserError
-from wassergan.runs import resume_run, train_run
+from wassergan.runs.train import resume_run, train_run
 from wassergan.storage.checkpoint import load_checkpoint
 
 

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from wassergan import looking
 from wassergan.cli.main import main
 from wassergan.data import open_source
 from wassergan.errors import UserError
-from wassergan.looking import FACTORS, FRAMES, STOPS, STRIP_COLUMNS, look_at, spherical_path
+from wassergan.runs import visualize as looking
+from wassergan.runs.visualize import FACTORS, FRAMES, STOPS, STRIP_COLUMNS, look_at, spherical_path
 from wassergan.session.restore import open_sampler
 
 

@@ -19,10 +19,10 @@ from wassergan.evaluation.tables import Case, Samples, TableColumn, quality
 from wassergan.evaluation.tables import evaluate as judge_tables
 from wassergan.evaluation.tables.trees import Inputs
 from wassergan.export import codec_of, export_run, open_export
-from wassergan.judging import evaluate_run
-from wassergan.keeping import write_run_report
-from wassergan.looking import look_at
-from wassergan.runs import train_run
+from wassergan.runs.evaluate import evaluate_run
+from wassergan.runs.recorder import write_run_report
+from wassergan.runs.train import train_run
+from wassergan.runs.visualize import look_at
 from wassergan.session.restore import open_sampler
 
 HOSTILE = "<script>alert(1)</script>"

@@ -28,8 +28,8 @@ from wassergan.evaluation.features import Features, Samples, features_named
 from wassergan.evaluation.memorisation import Memorisation, memorisation
 from wassergan.evaluation.nearest import nearest
 from wassergan.evaluation.verdict import verdict, with_channels
-from wassergan.judging_tables import evaluate_table
-from wassergan.results import Results
+from wassergan.runs.evaluate_table import evaluate_table
+from wassergan.runs.results import Results
 from wassergan.sampling.sampler import Sampler, without_missing, write_picture
 from wassergan.session.build import choose_device, open_data
 from wassergan.session.fingerprint import fingerprint, require_same_data

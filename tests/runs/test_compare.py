@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from wassergan.cli.main import main
-from wassergan.comparison import compare_runs
 from wassergan.errors import UserError
+from wassergan.runs.compare import compare_runs
 
 pytestmark = pytest.mark.usefixtures("quick_figures")
 

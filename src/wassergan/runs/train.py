@@ -13,7 +13,7 @@ from wassergan.config.presets import resolve_for
 from wassergan.config.settings import TrainSettings
 from wassergan.data.readers.marks import DataChangedError
 from wassergan.errors import UserError, WorkError
-from wassergan.keeping import Best, Bystander, Run, keeper_of
+from wassergan.runs.recorder import Best, Bystander, Run, keeper_of
 from wassergan.session.build import build_trainer, device_is_here, open_data
 from wassergan.session.contents import ANOTHER, require_described, require_readable
 from wassergan.session.fingerprint import require_alike, require_same_data

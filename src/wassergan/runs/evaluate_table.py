@@ -33,7 +33,7 @@ from wassergan.evaluation.tables import (
 )
 from wassergan.evaluation.verdict import verdict
 from wassergan.plots import PairColumn, save_figure, table_figure, table_pairs_figure
-from wassergan.results import Results
+from wassergan.runs.results import Results
 from wassergan.sampling.sampler import Sampler
 from wassergan.session.build import open_data
 from wassergan.session.fingerprint import require_same_data

@@ -15,7 +15,7 @@ from wassergan.data import open_source, random_positions
 from wassergan.errors import UserError
 from wassergan.evaluation import evaluate as judge
 from wassergan.evaluation.frechet import frechet_distance, moments_of
-from wassergan.judging import evaluate_run
+from wassergan.runs.evaluate import evaluate_run
 from wassergan.session.restore import open_sampler
 
 PROTOCOL = {
@@ -103,7 +103,7 @@ def test_a_run_whose_generator_returns_training_rows_is_flagged(
     run, data = pictures
     source = open_source(data, heldout=0.3)
     monkeypatch.setattr(
-        "wassergan.judging.sample_chunks", lambda *args, **options: iter([source.train(torch.arange(30))])
+        "wassergan.runs.evaluate.sample_chunks", lambda *args, **options: iter([source.train(torch.arange(30))])
     )
     result = judged(run, count=30)
     assert "memorised" in result["verdict"]["flags"] and result["memorisation"]["share_near_copies"] == 1
@@ -116,7 +116,7 @@ def test_features_of_the_data_are_computed_once(pictures: tuple[Path, Path], mon
     kept = sorted(path.name for path in (run / "evaluation").glob("features-*.npy"))
     assert [name.split("-")[1] for name in kept] == ["heldout", "training"]
     read: list[int] = []
-    monkeypatch.setattr("wassergan.judging._read", lambda rows, read_rows: read.append(1) or iter([]))
+    monkeypatch.setattr("wassergan.runs.evaluate._read", lambda rows, read_rows: read.append(1) or iter([]))
     again = judged(run, count=20, features="random-conv")
     assert not read and values(again)["frechet_distance"] == values(first)["frechet_distance"]
     assert first["protocol"]["features"] == "random-conv" and first["protocol"]["feature_dim"] == 896
@@ -192,7 +192,7 @@ def test_a_run_on_an_array_in_memory_needs_its_data_named(pictures: tuple[Path, 
 
 def test_rows_of_large_data_come_from_all_over(monkeypatch: pytest.MonkeyPatch, pictures: tuple[Path, Path]) -> None:
     run, _ = pictures
-    monkeypatch.setattr("wassergan.judging.LARGEST_TRAINING_NUMBERS", 20 * 105)
+    monkeypatch.setattr("wassergan.runs.evaluate.LARGEST_TRAINING_NUMBERS", 20 * 105)
     result = judged(run, count=30)
     assert result["protocol"]["training"] == 20
     listed = {pair["training"] for pair in result["memorisation"]["closest"]}

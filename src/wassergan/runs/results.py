@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wassergan.errors import UserError, WorkError
-from wassergan.keeping import write_run_report
+from wassergan.runs.recorder import write_run_report
 from wassergan.session.run_folder import RunFolder
 from wassergan.storage.files import can_write, make_folder, read_text, remove, write_text
 

@@ -12,7 +12,7 @@ from wassergan.callbacks import Observer
 from wassergan.config.settings import TrainSettings
 from wassergan.data import open_source
 from wassergan.errors import UserError, WorkError
-from wassergan.runs import resume_run, train_run
+from wassergan.runs.train import resume_run, train_run
 from wassergan.session.fingerprint import fingerprint
 from wassergan.session.restore import open_sampler
 from wassergan.session.run_folder import run_summary
@@ -340,7 +340,7 @@ def test_an_interruption_saves_and_can_be_resumed(tmp_path: Path, settings: Trai
 def test_a_long_stretch_between_ticks_is_saved_on_the_way(
     tmp_path: Path, settings: TrainSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wassergan.keeping.SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("wassergan.runs.recorder.SAVE_EVERY_SECONDS", 0.0)
     train_run(replace(settings, steps=3, tick_steps=1000), tmp_path / "run")
     files = sorted(path.name for path in (tmp_path / "run" / "checkpoints").glob("step-*"))
     assert files == ["step-000000001.pt", "step-000000002.pt", "step-000000003.pt"]
@@ -376,7 +376,7 @@ def test_a_folder_that_holds_something_is_never_written_to(tmp_path: Path, setti
 def test_too_little_room_for_checkpoints_is_told_before_training(
     tmp_path: Path, settings: TrainSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wassergan.runs.shutil.disk_usage", lambda path: type("Usage", (), {"free": 10})())
+    monkeypatch.setattr("wassergan.runs.train.shutil.disk_usage", lambda path: type("Usage", (), {"free": 10})())
     with pytest.raises(UserError, match=r"No room for checkpoints in .*MiB free\. Free some space"):
         train_run(replace(settings, steps=3), tmp_path / "deep" / "run")
     assert not (tmp_path / "deep").exists()
