@@ -16,10 +16,10 @@ from statistics import mean
 
 import torch
 
-from wassergan.benchmarks.funnels import STANDARD_PAIRS
-from wassergan.benchmarks.registry import PAIRS
-from wassergan.benchmarks.runner import read_rows
-from wassergan.benchmarks.table import chosen
+from wassergan.benchmark.w1.min_funnels import STANDARD_PAIRS
+from wassergan.benchmark.w1.registry import PAIRS
+from wassergan.benchmark.w1.runner import read_rows
+from wassergan.benchmark.w1.table import chosen
 from wassergan.distances import critic_lower_bound
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"

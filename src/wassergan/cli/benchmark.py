@@ -12,7 +12,7 @@ from wassergan.config.settings import TrainSettings, parse_budget, positive_int
 from wassergan.errors import UserError
 
 if TYPE_CHECKING:
-    from wassergan.benchmarks import Row
+    from wassergan.benchmark.w1 import Row
 
 
 PRESETS = ("default", "wgan", "wgan-gp", "sn-wgan")
@@ -82,7 +82,7 @@ def w1(
     seconds = None if budget is None else parse_budget(budget)
     seed_count = positive_int(seeds)
 
-    from wassergan.benchmarks import Effort, markdown, pair_names, run
+    from wassergan.benchmark.w1 import Effort, markdown, pair_names, run
     from wassergan.distances import DEFAULT_STEPS, family_named
     from wassergan.session.build import choose_device
     from wassergan.storage.files import write_text
@@ -111,7 +111,7 @@ def table(runs: Path, published: Path | None, out: Path | None) -> None:
 
     The CSV has the columns metric (cosine, l2, w1), dim, funnels, solver, value.
     """
-    from wassergan.benchmarks import markdown, read_rows
+    from wassergan.benchmark.w1 import markdown, read_rows
     from wassergan.storage.files import write_text
 
     rows = read_rows(runs)
@@ -159,7 +159,7 @@ def speed(
     if out is not None and not out.parent.is_dir():
         raise UserError("There is no folder for the results", found=f"'{out.parent}'")
 
-    from wassergan.speed import markdown, measure
+    from wassergan.benchmark.throughput import markdown, measure
     from wassergan.storage.files import write_text
 
     rows = list(

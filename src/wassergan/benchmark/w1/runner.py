@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wassergan.benchmarks.pair import Pair
-from wassergan.benchmarks.registry import PAIRS
+from wassergan.benchmark.w1.pair import Pair
+from wassergan.benchmark.w1.registry import PAIRS
 from wassergan.distances import FAMILIES, W1Estimator
 from wassergan.errors import UserError
 from wassergan.storage.files import read_text, write_text

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import torch
 
-from wassergan.benchmarks.funnels import STANDARD_PAIRS, standard_pair
-from wassergan.benchmarks.laws import Balls, Gaussians, LineNormals, Shells, Squares, Translation, cones
-from wassergan.benchmarks.pair import Pair
+from wassergan.benchmark.w1.distributions import Balls, Gaussians, LineNormals, Shells, Squares, Translation, cones
+from wassergan.benchmark.w1.min_funnels import STANDARD_PAIRS, standard_pair
+from wassergan.benchmark.w1.pair import Pair
 from wassergan.errors import unknown_name
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
-from wassergan.benchmarks.published import (
+from wassergan.benchmark.w1.published import (
     CRITICS,
     Values,
     best_cosine,
@@ -14,8 +14,8 @@ from wassergan.benchmarks.published import (
     read_published,
     solvers,
 )
-from wassergan.benchmarks.registry import GROUPS, PAIRS
-from wassergan.benchmarks.runner import Effort, Row
+from wassergan.benchmark.w1.registry import GROUPS, PAIRS
+from wassergan.benchmark.w1.runner import Effort, Row
 from wassergan.distances import FAMILIES
 
 # What `W1Estimator` gives with these families: the fit of the best validation value. The first has no family among

@@ -6,8 +6,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from wassergan.benchmarks.funnels import POWER, sliding_share
-from wassergan.benchmarks.pair import Pair, Truth, uniform_in_ball, uniform_on_sphere
+from wassergan.benchmark.w1.min_funnels import POWER, sliding_share
+from wassergan.benchmark.w1.pair import Pair, Truth, uniform_in_ball, uniform_on_sphere
 from wassergan.errors import UserError
 
 

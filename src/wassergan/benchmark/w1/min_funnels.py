@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from wassergan.benchmarks.pair import Pair, Truth
+from wassergan.benchmark.w1.pair import Pair, Truth
 from wassergan.errors import UserError
 
 HALF_WIDTH = 2.5

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wassergan.benchmarks import Effort, Row, Translation, cones, markdown, read_rows, run
-from wassergan.benchmarks.published import read_published
-from wassergan.benchmarks.runner import direction
-from wassergan.benchmarks.table import ESTIMATORS, chosen
+from wassergan.benchmark.w1 import Effort, Row, Translation, cones, markdown, read_rows, run
+from wassergan.benchmark.w1.published import read_published
+from wassergan.benchmark.w1.runner import direction
+from wassergan.benchmark.w1.table import ESTIMATORS, chosen
 from wassergan.errors import UserError
 
 TINY = Effort(steps=3, batch_size=64, test_count=500)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import integrate, stats
 
-from wassergan.benchmarks import (
+from wassergan.benchmark.w1 import (
     PAIRS,
     Balls,
     Gaussians,

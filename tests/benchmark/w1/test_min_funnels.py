@@ -4,7 +4,7 @@ import math
 import pytest
 import torch
 
-from wassergan.benchmarks import STANDARD_PAIRS, MinFunnels, min_funnels, parameter_hash, standard_pair
+from wassergan.benchmark.w1 import STANDARD_PAIRS, MinFunnels, min_funnels, parameter_hash, standard_pair
 from wassergan.errors import UserError
 
 # SHA-256 of the 28 hashes one after the other.
