@@ -63,10 +63,10 @@ from wassergan.data.tables.text_columns import dates_of, numbers_of
 from wassergan.errors import UserError
 from wassergan.export import open_export
 from wassergan.session.restore import sampler_of
-from wassergan.session.run_folder import RunFolder
 from wassergan.storage.checkpoint import load_checkpoint, save_checkpoint
 from wassergan.storage.corruption import undamaged
 from wassergan.storage.lock import held
+from wassergan.storage.run_folder import RunFolder
 from wassergan.storage.run_log import RunLog, read_log
 
 

@@ -1167,7 +1167,7 @@ BUGS = (
     # Metrics
     Bug(
         "the best of a run reported as the final",
-        "session/run_folder.py",
+        "storage/run_folder.py",
         "last = log[-1] if log else {}",
         'last = min(log, key=lambda record: record["sliced_w1"]) if log else {}',
         "runs/test_train.py::test_the_summary_tells_the_final_from_the_best",

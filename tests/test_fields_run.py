@@ -15,8 +15,9 @@ from wassergan.data import Codec
 from wassergan.estimator.wasserstein_gan import WassersteinGAN
 from wassergan.export import export_run, open_export
 from wassergan.export.description import codec_of, describe
-from wassergan.session.run_folder import RunFolder
+from wassergan.session.run_content import load_run
 from wassergan.storage.checkpoint import save_checkpoint
+from wassergan.storage.run_folder import RunFolder
 
 LAND = np.zeros((5, 6), bool)
 LAND[:2, :3] = True
@@ -59,7 +60,7 @@ def test_exports_decode_as_the_run(run: Path, tmp_path: Path) -> None:
     sampler = open_sampler(run)
     export_run(run, tmp_path / "g.safetensors")
     np.testing.assert_array_equal(open_export(tmp_path / "g.safetensors").draw(50), sampler.draw(50))
-    description = json.loads(json.dumps(describe(RunFolder(run).load(), sampler)))
+    description = json.loads(json.dumps(describe(load_run(RunFolder(run)), sampler)))
     noise = torch.randn(20, 4, 5, 6)
     np.testing.assert_array_equal(codec_of(description).decode_numpy(noise), sampler.codec.decode_numpy(noise))
     assert np.shape(description["decoder"]["scale"]) == (2, 1, 1) and description["decoder"]["channels"] == ["t", "q"]
@@ -72,14 +73,14 @@ def test_a_run_with_the_former_scale_goes_on_with_it(tmp_path: Path, tiny: tuple
     flags = ("--steps", "3", "--layout", "NCHW", "--scale", "array", *tiny)
     main(["train", str(tmp_path / "data.npy"), "--out", str(tmp_path / "run"), *flags])
     place = RunFolder(tmp_path / "run")
-    content = place.load()
+    content = load_run(place)
     content["settings"]["scale"] = "auto"  # what the flag was, when auto meant this
     for name in ("parts", "base", "channels"):
         content["codec"].pop(name)
     save_checkpoint(place.latest, {name: value for name, value in content.items() if name not in ("format", "version")})
     main(["resume", str(tmp_path / "run"), "--steps", "5"])
     codec = open_sampler(tmp_path / "run").codec
-    assert isinstance(codec, Codec) and codec.offset.shape == () and place.load()["trainer"]["step"] == 5
+    assert isinstance(codec, Codec) and codec.offset.shape == () and load_run(place)["trainer"]["step"] == 5
 
 
 @pytest.mark.parametrize("shape", [(4,), (5, 6), (2, 5, 6)])

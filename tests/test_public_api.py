@@ -36,5 +36,5 @@ def test_what_callers_rely_on_is_seen() -> None:
 
 def test_the_mathematics_is_listed() -> None:
     parts = set(listing().parts())
-    for name in ("distances", "lipschitz", "benchmarks", "constraints", "objectives"):
+    for name in ("distances", "lipschitz", "benchmark.w1", "constraints", "objectives"):
         assert f"wassergan.{name}" in parts

@@ -14,9 +14,9 @@ from wassergan.callbacks import Observer
 from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError
 from wassergan.runs.train import resume_run, train_run
-from wassergan.session.run_folder import MARK_NAME, RunFolder
 from wassergan.storage.checkpoint import Checkpoints, load_checkpoint
 from wassergan.storage.files import is_temporary
+from wassergan.storage.run_folder import MARK_NAME, RunFolder
 from wassergan.storage.run_log import RunLog, read_log
 from wassergan.training import Processes
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from wassergan.export import export_run, open_export
     from wassergan.runs.train import resume_run, train_run
     from wassergan.session.restore import open_sampler
-    from wassergan.session.run_folder import run_summary
+    from wassergan.session.run_content import run_summary
     from wassergan.training import Trainer
 
 __version__ = "0.1.0"
@@ -55,7 +55,7 @@ _HOMES = {
     "open_sampler": "wassergan.session.restore",
     "open_source": "wassergan.data",
     "resume_run": "wassergan.runs.train",
-    "run_summary": "wassergan.session.run_folder",
+    "run_summary": "wassergan.session.run_content",
     "table_column_distances": "wassergan.evaluation.datasets",
     "table_distance": "wassergan.evaluation.datasets",
     "train_run": "wassergan.runs.train",

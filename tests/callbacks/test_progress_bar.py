@@ -5,7 +5,7 @@ import pytest
 
 from wassergan.callbacks import BarObserver
 from wassergan.config.settings import TrainSettings
-from wassergan.session.run_folder import RunFolder
+from wassergan.storage.run_folder import RunFolder
 from wassergan.training import Trainer
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from wassergan.cli.progress import TerminalObserver
 from wassergan.config.settings import TrainSettings
-from wassergan.session.run_folder import RunFolder
+from wassergan.storage.run_folder import RunFolder
 from wassergan.training import Trainer
 
 RECORD = {

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from wassergan.config.settings import TrainSettings
-from wassergan.runs.train import BIT_CHANGING, CHANGEABLE
+from wassergan.config.settings import BIT_CHANGING, CHANGEABLE, TrainSettings
 from wassergan.storage.checkpoint import load_checkpoint, save_checkpoint
 
 pytestmark = pytest.mark.usefixtures("quick_figures")

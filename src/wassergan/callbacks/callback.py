@@ -5,7 +5,7 @@ from typing import Any
 
 from wassergan.config.settings import TrainSettings
 from wassergan.data import Source
-from wassergan.session.run_folder import RunFolder
+from wassergan.storage.run_folder import RunFolder
 from wassergan.training import Trainer
 
 

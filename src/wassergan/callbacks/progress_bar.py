@@ -11,7 +11,7 @@ from wassergan.callbacks.callback import Observer
 from wassergan.config.settings import TrainSettings
 from wassergan.data import Source
 from wassergan.errors import printable
-from wassergan.session.run_folder import RunFolder
+from wassergan.storage.run_folder import RunFolder
 from wassergan.training import Trainer
 
 

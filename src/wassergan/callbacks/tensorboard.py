@@ -14,8 +14,8 @@ from wassergan.callbacks.callback import Observer
 from wassergan.config.settings import TrainSettings
 from wassergan.data import Source
 from wassergan.errors import UserError, printable
-from wassergan.session.run_folder import RunFolder
 from wassergan.storage.files import reading
+from wassergan.storage.run_folder import RunFolder
 from wassergan.training import Trainer
 
 # The heading under which a logged value is shown, by the beginning of its name; the rest are of the critic.

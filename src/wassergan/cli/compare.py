@@ -48,8 +48,8 @@ def compare(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
 
 
 def _require_target(run: Path, out: Path) -> None:
-    from wassergan.session.run_folder import RunFolder
     from wassergan.storage.files import require_writable
+    from wassergan.storage.run_folder import RunFolder
 
     place, picture = RunFolder(run), out if out.suffix else out / "curves.png"
     place.require_folder(picture.parent)
@@ -59,8 +59,8 @@ def _require_target(run: Path, out: Path) -> None:
 
 def _write(result: dict[str, object], text: str, runs: tuple[Path, ...], out: Path) -> None:
     from wassergan.plots import overlaid_figure, save_figure
-    from wassergan.session.run_folder import RunFolder
     from wassergan.storage.files import make_folder, write_text
+    from wassergan.storage.run_folder import RunFolder
     from wassergan.storage.run_log import read_log
 
     picture = out if out.suffix else out / "curves.png"

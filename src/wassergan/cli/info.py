@@ -25,7 +25,8 @@ def info(target: str, schema: str | None, sheet: str | None, layout: str, as_jso
       wassergan info fields.npz
       wassergan info people.csv --schema people.json
     """
-    from wassergan.session.run_folder import RunFolder, run_summary
+    from wassergan.session.run_content import run_summary
+    from wassergan.storage.run_folder import RunFolder
 
     if Path(target).is_dir() and RunFolder(Path(target)).holds_run():
         facts = run_summary(Path(target))

@@ -11,7 +11,7 @@ from wassergan.callbacks import Observer
 from wassergan.cli.echo import say
 from wassergan.config.settings import TrainSettings
 from wassergan.errors import printable
-from wassergan.session.run_folder import RunFolder
+from wassergan.storage.run_folder import RunFolder
 
 
 class TerminalObserver(Observer):

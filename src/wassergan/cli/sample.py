@@ -91,7 +91,7 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
 
 
 def _require_target(run: Path, out: Path) -> None:
-    from wassergan.session.run_folder import RunFolder
+    from wassergan.storage.run_folder import RunFolder
 
     RunFolder(run).require_folder(out.parent)
     if out.suffix:

@@ -14,6 +14,13 @@ from wassergan.errors import UserError, unknown_name
 
 MOST_LAYERS = 1000
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+# Settings that a resumed run may change: how long it goes on, where its files lie now, and what it writes; and those of
+# the machine and of the pace, after which the numbers are other ones than those of a run that was never stopped.
+BIT_CHANGING = ("device", "threads", "precision", "batch_size", "generator_rate", "critic_rate")
+CHANGEABLE = (
+    *("steps", "budget", "data", "labels", "schema", "tick_steps", "w1_every", "keep", "previews", "tensorboard"),
+    *("on_divergence", "rollbacks", "cuda_graphs", *BIT_CHANGING),
+)
 
 
 def parse_budget(text: str) -> float:

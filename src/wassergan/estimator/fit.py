@@ -13,17 +13,16 @@ import torch
 from torch import Tensor
 
 from wassergan.callbacks import Observer
-from wassergan.config.settings import TrainSettings
+from wassergan.config.settings import BIT_CHANGING, CHANGEABLE, TrainSettings
 from wassergan.data import Source
 from wassergan.errors import UserError
 from wassergan.evaluation import HeldoutDistance
-from wassergan.runs.recorder import Best
-from wassergan.runs.train import BIT_CHANGING, CHANGEABLE
 from wassergan.session.build import build_trainer
 from wassergan.session.contents import checked, require_readable
 from wassergan.session.fingerprint import fingerprint, require_same_data
-from wassergan.session.run_folder import RunFolder
+from wassergan.session.state import Best
 from wassergan.storage.files import scratch_folder
+from wassergan.storage.run_folder import RunFolder
 from wassergan.training import Trainer
 from wassergan.training.tick_schedule import tick_due
 

@@ -16,9 +16,10 @@ from wassergan.sampling.calibration import match_margins
 from wassergan.sampling.sampler import Sampler
 from wassergan.session.build import networks_of
 from wassergan.session.restore import sampler_of
-from wassergan.session.run_folder import RunFolder
+from wassergan.session.run_content import load_run
 from wassergan.storage.corruption import undamaged
 from wassergan.storage.files import make_folder, replacing, require_regular, require_writable
+from wassergan.storage.run_folder import RunFolder
 
 
 def chosen_format(name: str | None, path: Path | None) -> str:
@@ -61,7 +62,7 @@ def export_run(folder: Path, path: Path, *, format_name: str | None = None, chec
     RunFolder(folder).require_folder(path.parent)
     RunFolder(folder).require_target(path)
     require_writable(path)
-    content = RunFolder(folder).load(checkpoint)
+    content = load_run(RunFolder(folder), checkpoint)
     sampler = sampler_of(content, device="cpu")
     description = json.dumps(describe(content, sampler))
     make_folder(path.parent)

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from wassergan.errors import UserError
-from wassergan.session.run_folder import RunFolder, run_summary
+from wassergan.session.run_content import run_summary
 from wassergan.storage.files import read_text
+from wassergan.storage.run_folder import RunFolder
 
 # What a summary holds of runs that were not evaluated, and what is better.
 SUMMARY_METRICS = {"sliced_w1": "lower"}

@@ -34,8 +34,9 @@ from wassergan.sampling.sampler import Sampler, without_missing, write_picture
 from wassergan.session.build import choose_device, open_data
 from wassergan.session.fingerprint import fingerprint, require_same_data
 from wassergan.session.restore import sampler_of
-from wassergan.session.run_folder import RunFolder
+from wassergan.session.run_content import load_run
 from wassergan.storage.files import filling, make_folder, reading, replacing, save_array
+from wassergan.storage.run_folder import RunFolder
 from wassergan.training import ALONE, SAMPLING_CHUNK, Processes, sample_chunks
 
 LARGEST_TRAINING_NUMBERS = 45_000_000  # of training features that generated samples are looked up in: 360 MB
@@ -88,7 +89,7 @@ def evaluate_run(
     if processes.rank > 0:
         told = _silent
     place = RunFolder(Path(settings.run))
-    content = processes.from_first(lambda: place.load(settings.checkpoint))
+    content = processes.from_first(lambda: load_run(place, settings.checkpoint))
     with processes.together():
         results = Results(place, settings.out, told)
     if content["kind"] == "table":

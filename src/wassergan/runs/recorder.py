@@ -16,8 +16,10 @@ from wassergan.evaluation import HeldoutDistance
 from wassergan.report import write_report
 from wassergan.sampling.sampler import Sampler, write_picture
 from wassergan.session.fingerprint import fingerprint
-from wassergan.session.run_folder import RunFolder, run_summary
+from wassergan.session.run_content import run_summary
+from wassergan.session.state import Best
 from wassergan.storage.checkpoint import Checkpoints
+from wassergan.storage.run_folder import RunFolder
 from wassergan.storage.run_log import RunLog, read_log
 from wassergan.training import Processes, Trainer
 from wassergan.training.tick_schedule import figure_due, tick_due
@@ -29,14 +31,6 @@ FIRST_CURVES_SECONDS = 30.0  # the first figure takes a second; a short run draw
 CURVES_SHARE = 0.02  # of the run's time may go into redrawing the curves
 SAVE_EVERY_SECONDS = 300.0
 ON_DIVERGENCE = ("stop", "rollback")
-
-
-@dataclass(frozen=True)
-class Best:
-    """The tick with the smallest distance to held-out samples so far."""
-
-    sliced_w1: float = float("inf")
-    step: int = 0
 
 
 @dataclass(frozen=True)

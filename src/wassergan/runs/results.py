@@ -8,8 +8,8 @@ from typing import Any
 
 from wassergan.errors import UserError, WorkError
 from wassergan.runs.recorder import write_run_report
-from wassergan.session.run_folder import RunFolder
 from wassergan.storage.files import can_write, make_folder, read_text, remove, write_text
+from wassergan.storage.run_folder import RunFolder
 
 _PAIR = re.compile(r"evaluation/pair-\d+\.png")
 

@@ -10,30 +10,25 @@ from typing import Any
 
 from wassergan.callbacks import Observer, Observers
 from wassergan.config.presets import resolve_for
-from wassergan.config.settings import TrainSettings
+from wassergan.config.settings import BIT_CHANGING, CHANGEABLE, TrainSettings
 from wassergan.data.readers.marks import DataChangedError
 from wassergan.errors import UserError, WorkError
-from wassergan.runs.recorder import Best, Bystander, Run, keeper_of
+from wassergan.runs.recorder import Bystander, Run, keeper_of
 from wassergan.session.build import build_trainer, device_is_here, open_data
 from wassergan.session.contents import ANOTHER, require_described, require_readable
 from wassergan.session.fingerprint import require_alike, require_same_data
-from wassergan.session.run_folder import RunFolder, run_summary
+from wassergan.session.run_content import load_run, run_summary
+from wassergan.session.state import Best
 from wassergan.storage.checkpoint import Checkpoints
 from wassergan.storage.corruption import undamaged
 from wassergan.storage.files import make_folder, write_text
 from wassergan.storage.lock import Lock, held
+from wassergan.storage.run_folder import RunFolder
 from wassergan.storage.run_log import RunLog
 from wassergan.training import ALONE, DivergedError, Processes, Trainer, divergence_in
 from wassergan.training.tick_schedule import tick_due
 from wassergan.utils.environment import environment
 
-# Settings that a resumed run may change: how long it goes on, where its files lie now, and what it writes; and those of
-# the machine and of the pace, after which the numbers are other ones than those of a run that was never stopped.
-BIT_CHANGING = ("device", "threads", "precision", "batch_size", "generator_rate", "critic_rate")
-CHANGEABLE = (
-    *("steps", "budget", "data", "labels", "schema", "tick_steps", "w1_every", "keep", "previews", "tensorboard"),
-    *("on_divergence", "rollbacks", "cuda_graphs", *BIT_CHANGING),
-)
 # Why the others may not.
 REASONS = {
     "Data": "what the run learns from",
@@ -193,7 +188,7 @@ def _go_on(
 
 def _loaded(place: RunFolder, checkpoint: str, processes: Processes) -> tuple[Mapping[str, Any], bool]:
     """A checkpoint, and whether there is something to do even if no step is left: a call to end, a picture to draw."""
-    content = place.load(checkpoint)
+    content = load_run(place, checkpoint)
     with undamaged("The checkpoint", ANOTHER):
         grid = place.grid(content["trainer"]["step"])
         drawn = place.report.exists() and (grid.exists() or not content["settings"]["previews"])
@@ -298,7 +293,7 @@ def _go_back(
             raise diverged
         again = rollbacks and rollbacks[-1]["step"] == steps[-1] and len(steps) > 1
         step = steps[-2] if again else steps[-1]
-        return step, run.place.load(str(step))["trainer"]
+        return step, load_run(run.place, str(step))["trainer"]
 
     step, state = processes.from_first(load)
     scale, elapsed = run.trainer.rate_scale, run.trainer.elapsed_seconds

@@ -37,8 +37,9 @@ from wassergan.sampling.sampler import Sampler, field_channels, grid_picture, ve
 from wassergan.session.build import open_data
 from wassergan.session.fingerprint import was_trained_on
 from wassergan.session.restore import sampler_of
-from wassergan.session.run_folder import RunFolder
+from wassergan.session.run_content import load_run
 from wassergan.storage.files import make_folder, require_writable
+from wassergan.storage.run_folder import RunFolder
 from wassergan.utils.rng import derived_rng
 
 WALKS = 16  # side by side in the animation
@@ -84,7 +85,7 @@ def look_at(
         UserError: no run, no such checkpoint, or `data` are not the run's.
         WorkError: the file system refuses.
     """
-    content = RunFolder(folder).load(checkpoint)
+    content = load_run(RunFolder(folder), checkpoint)
     RunFolder(folder).require_folder(out)
     sampler = sampler_of(content, device=device)
     source = None if sampler.kind == "image" else _source(content, data, report)

@@ -11,8 +11,9 @@ from wassergan.sampling.calibration import match_margins
 from wassergan.sampling.sampler import Sampler
 from wassergan.session.build import choose_device, latent_numbers, networks_of
 from wassergan.session.contents import ANOTHER, require_described
-from wassergan.session.run_folder import RunFolder
+from wassergan.session.run_content import load_run
 from wassergan.storage.corruption import undamaged
+from wassergan.storage.run_folder import RunFolder
 from wassergan.training import ALONE, Processes, match_gaps
 
 
@@ -30,7 +31,7 @@ def open_sampler(
     Raises:
         UserError: no run, no such checkpoint, or a damaged one.
     """
-    content = processes.from_first(lambda: RunFolder(folder).load(checkpoint))  # `latest` may move on between two
+    content = processes.from_first(lambda: load_run(RunFolder(folder), checkpoint))  # `latest` may move on between two
     return sampler_of(content, device=device, processes=processes)
 
 

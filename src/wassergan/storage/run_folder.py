@@ -1,4 +1,4 @@
-"""Where things lie in a run folder, and what it says of its run."""
+"""Where things lie in a run folder, and whose it is."""
 
 import json
 import os
@@ -6,11 +6,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
 
 from wassergan.errors import UserError
-from wassergan.session.contents import checked
-from wassergan.storage.checkpoint import Checkpoints, load_checkpoint
 from wassergan.storage.files import (
     is_temporary,
     kind_of,
@@ -267,15 +264,6 @@ class RunFolder:
         """The sample grid of a step."""
         return self.samples / f"step-{step:09d}.png"
 
-    def load(self, which: str = "latest") -> dict[str, Any]:
-        """The content of a checkpoint: `latest`, `best` or a step number.
-
-        Raises:
-            UserError: no run, no such checkpoint, or a damaged one.
-        """
-        self.require_run()
-        return checked(load_checkpoint(Checkpoints(self.checkpoints).path(which)))
-
 
 def _is_a(path: Path, wanted: str) -> bool:
     """Whether a part of a run is there; refuse another kind of thing of its name."""
@@ -298,32 +286,3 @@ def _files(folder: Path) -> list[Path]:
 
 def _names(folder: Path) -> set[str]:
     return {path.name for path in _files(folder)}
-
-
-def run_summary(folder: Path) -> dict[str, Any]:
-    """What a run is and how far it came: settings, the last tick's values, the best, and notes on the data.
-
-    Raises:
-        UserError: there is no run.
-    """
-    place = RunFolder(folder)
-    content = place.load()
-    settings = content["settings"]
-    log = read_log(place.log)
-    last = log[-1] if log else {}
-    return {
-        "run": str(folder),
-        "data": settings["data"],
-        "kind": content["kind"],
-        "preset": settings["preset"],
-        "constraint": settings["constraint"],
-        "network": settings["network"],
-        "steps": content["trainer"]["step"],
-        "seconds": content["trainer"]["seconds"],
-        **{name: value for name, value in last.items() if name not in ("step", "seconds", "rollbacks")},
-        "best_sliced_w1": content["best"]["sliced_w1"],
-        "best_step": content["best"]["step"],
-        "rollbacks": content.get("rollbacks", []),
-        "notes": content.get("notes", []),
-        "settings": settings,
-    }

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from wassergan.session.run_folder import RunFolder
+from wassergan.storage.run_folder import RunFolder
 
 
 def test_run_folder_names() -> None:

@@ -1,0 +1,48 @@
+"""What a run folder says of its run: the content of a checkpoint, and a summary."""
+
+from pathlib import Path
+from typing import Any
+
+from wassergan.session.contents import checked
+from wassergan.storage.checkpoint import Checkpoints, load_checkpoint
+from wassergan.storage.run_folder import RunFolder
+from wassergan.storage.run_log import read_log
+
+
+def load_run(folder: RunFolder, which: str = "latest") -> dict[str, Any]:
+    """The content of a checkpoint of a run: `latest`, `best` or a step number.
+
+    Raises:
+        UserError: no run, no such checkpoint, or a damaged one.
+    """
+    folder.require_run()
+    return checked(load_checkpoint(Checkpoints(folder.checkpoints).path(which)))
+
+
+def run_summary(folder: Path) -> dict[str, Any]:
+    """What a run is and how far it came: settings, the last tick's values, the best, and notes on the data.
+
+    Raises:
+        UserError: there is no run.
+    """
+    place = RunFolder(folder)
+    content = load_run(place)
+    settings = content["settings"]
+    log = read_log(place.log)
+    last = log[-1] if log else {}
+    return {
+        "run": str(folder),
+        "data": settings["data"],
+        "kind": content["kind"],
+        "preset": settings["preset"],
+        "constraint": settings["constraint"],
+        "network": settings["network"],
+        "steps": content["trainer"]["step"],
+        "seconds": content["trainer"]["seconds"],
+        **{name: value for name, value in last.items() if name not in ("step", "seconds", "rollbacks")},
+        "best_sliced_w1": content["best"]["sliced_w1"],
+        "best_step": content["best"]["step"],
+        "rollbacks": content.get("rollbacks", []),
+        "notes": content.get("notes", []),
+        "settings": settings,
+    }
