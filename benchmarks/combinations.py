@@ -35,7 +35,7 @@ from wassergan.runs.train import resume_run, train_run
 from wassergan.runs.visualize import look_at
 from wassergan.sampling.sampler import write_samples
 from wassergan.session.restore import open_sampler
-from wassergan.storage.run_folder import run_summary
+from wassergan.session.run_content import run_summary
 
 LARGEST = 5000
 DTYPES = ("uint8", "int16", "int32", "int64", "uint16", "float16", "float32", "float64", "bool")

@@ -252,8 +252,8 @@ BUGS = (
     Bug(
         "a whole number is a float",
         "distances/one_dimensional.py",
-        '    p = check_number(p, name="The order p")\n',
-        "",
+        'order, p = p, check_number(p, name="The order p")',
+        "order = p",
         "distances/test_guarantees.py::test_numbers_out_of_range_are_user_errors",
     ),
     Bug(
@@ -1167,7 +1167,7 @@ BUGS = (
     # Metrics
     Bug(
         "the best of a run reported as the final",
-        "storage/run_folder.py",
+        "session/run_content.py",
         "last = log[-1] if log else {}",
         'last = min(log, key=lambda record: record["sliced_w1"]) if log else {}',
         "runs/test_train.py::test_the_summary_tells_the_final_from_the_best",
@@ -2296,9 +2296,9 @@ BUGS = (
     ),
     Bug(
         "one text of families taken letter by letter",
-        "distances/critic_families.py",
-        "    if isinstance(names, str):\n        names =",
-        "    if False:\n        names =",
+        "distances/arguments.py",
+        "    if isinstance(names, str):\n        return tuple(",
+        "    if False:\n        return tuple(",
         "distances/test_critic_estimator.py::test_families_may_be_one_text",
     ),
     # Data opened as a run's were

@@ -12,8 +12,8 @@ from wassergan.config.settings import TrainSettings
 from wassergan.data import Source
 from wassergan.errors import UserError
 from wassergan.runs.train import resume_run, train_run
+from wassergan.session.run_content import run_summary
 from wassergan.storage.checkpoint import Checkpoints, load_checkpoint
-from wassergan.storage.run_folder import run_summary
 from wassergan.storage.run_log import read_log
 from wassergan.training import DivergedError, Processes, Trainer
 from wassergan.training.divergence import Recipe, diagnosis

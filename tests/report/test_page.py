@@ -12,7 +12,7 @@ import wassergan
 from wassergan.errors import UserError
 from wassergan.report import write_report
 from wassergan.runs.recorder import write_run_report
-from wassergan.storage.run_folder import run_summary
+from wassergan.session.run_content import run_summary
 from wassergan.storage.run_log import read_log
 
 

@@ -15,8 +15,8 @@ from wassergan.errors import UserError, WorkError
 from wassergan.runs.train import resume_run, train_run
 from wassergan.session.fingerprint import fingerprint
 from wassergan.session.restore import open_sampler
+from wassergan.session.run_content import run_summary
 from wassergan.storage.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
-from wassergan.storage.run_folder import run_summary
 from wassergan.storage.run_log import read_log
 from wassergan.training import Processes
 

@@ -158,7 +158,7 @@ import resource, sys
 from pathlib import Path
 import torch
 from wassergan.errors import WorkError
-from wassergan.training import Checkpoints
+from wassergan.storage.checkpoint import Checkpoints
 checkpoints = Checkpoints(Path(sys.argv[1]))
 checkpoints.save({"weights": torch.zeros(10), "step": 1}, step=1, best=True)
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))

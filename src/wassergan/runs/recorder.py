@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, field
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ class Run:
     place: RunFolder
     source: Source
     trainer: Trainer
-    best: Best = Best()
+    best: Best = field(default_factory=Best)
     rollbacks: tuple[dict[str, Any], ...] = ()
 
 

@@ -41,7 +41,7 @@ def test_a_convolution_and_its_adjoints_are_pytorch_s(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for module in ("winograd", "convolutions"):
-        monkeypatch.setattr(f"wassergan.training.{module}.CHUNK_NUMBERS", 10_000)  # a few samples at once
+        monkeypatch.setattr(f"wassergan.training.analytic.{module}.CHUNK_NUMBERS", 10_000)  # a few samples at once
     given, weight, bias, delta, expected, by_given, by_weight = example(count, into, out, grid)
     convolution: Convolution = kind(last(weight).flatten(1), grid)
     inputs, deltas = convolution.given(last(given)), convolution.deltas(last(delta).flatten(1))
