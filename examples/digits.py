@@ -1,0 +1,25 @@
+"""Train on pictures, draw a grid of samples, and go on with the run."""
+
+from pathlib import Path
+
+from wassergan import TrainSettings, open_sampler, resume_run, train_run
+from wassergan.sampling.sampler import write_picture
+
+
+def main(steps: int = 2000, folder: Path = Path("runs/example-digits")) -> None:
+    summary = train_run(TrainSettings("digits", steps=steps, seed=0), folder)
+    print(
+        f"after {summary['steps']} steps: sliced W1 {summary['sliced_w1']:.4f}, floor {summary['sliced_w1_floor']:.4f}"
+    )
+
+    summary = resume_run(folder, {"steps": 2 * steps})
+    print(f"after {summary['steps']} steps: sliced W1 {summary['sliced_w1']:.4f}")
+
+    sampler = open_sampler(folder)  # needs the run folder alone, not the data
+    samples = sampler.draw(64, seed=1)
+    write_picture(samples, folder / "grid.png", codec=sampler.codec, kind=sampler.kind)
+    print(f"64 digits of shape {samples.shape[1:]} in {folder / 'grid.png'}")
+
+
+if __name__ == "__main__":
+    main()
