@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
