@@ -1,6 +1,7 @@
 """Tables through the command line: train, sample, resume, and what is refused."""
 
 import csv
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import pandas
 import pytest
 import torch
 
+from wassergan.cli.main import main
 from wassergan.config.presets import resolve, resolve_for
 from wassergan.config.settings import TrainSettings
 from wassergan.data import open_source
@@ -179,3 +181,46 @@ def test_a_table_learns_its_shares(tmp_path: Path) -> None:
     assert (shares - torch.tensor([0.7, 0.25, 0.05])).abs().max() < 0.05
     low = rows[:, 1] < 4
     assert ((rows[:, 0] == 0) == low).double().mean() > 0.9  # independent columns: 0.58
+
+
+@pytest.fixture(scope="module")
+def formula_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("formulas")
+    lines = [f"{['=1+1', '@sum', 'plain'][i % 3]},{i - 20},{'+x' if i % 2 else '-'}" for i in range(60)]
+    (folder / "cells.csv").write_text("=note,number,mark\n" + "\n".join(lines) + "\n")
+    widths = {"generator_widths": (8,), "critic_widths": (8,), "batch_size": 16}
+    train_run(TrainSettings(data=str(folder / "cells.csv"), steps=3, previews=False, **widths), folder / "run")
+    return folder / "run"
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv", "rows.csv.gz", "-"])
+def test_formulas_in_samples_are_said_and_with_safe_csv_made_text(
+    formula_run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str
+) -> None:
+    out = name if name == "-" else str(tmp_path / name)
+    argv = ["sample", str(formula_run), "--count", "50", "--out", out]
+
+    def written() -> str:
+        shown = capfd.readouterr()
+        assert "as a formula does" in shown.err
+        if name == "-":
+            return shown.out
+        raw = Path(out).read_bytes()
+        return (gzip.decompress(raw) if name.endswith("gz") else raw).decode()
+
+    assert main(argv) == 0
+    plain = written()
+    assert main([*argv, "--safe-csv"]) == 0
+    safe = written()
+    sign = "\t" if name.endswith("tsv") else ","
+    before, after = ([line.split(sign) for line in text.splitlines()] for text in (plain, safe))
+    assert before[0][0] == "=note" and after[0][0] == "'=note"
+    assert {row[0] for row in before[1:]} <= {"=1+1", "@sum", "plain"}
+    marked = {"=1+1": "'=1+1", "@sum": "'@sum", "+x": "'+x"}
+    assert after[1:] == [[marked.get(cell, cell) for cell in row] for row in before[1:]]
+
+
+def test_what_safe_csv_wrote_trains_again(formula_run: Path, tmp_path: Path) -> None:
+    assert main(["sample", str(formula_run), "--count", "60", "--out", str(tmp_path / "s.csv"), "--safe-csv"]) == 0
+    settings = TrainSettings(str(tmp_path / "s.csv"), steps=1, generator_widths=(8,), critic_widths=(8,), batch_size=8)
+    assert train_run(settings, tmp_path / "again")["steps"] == 1

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from wassergan.cli.echo import echo
+from wassergan.cli.echo import echo, say
 from wassergan.cli.options import GroupedCommand, given, options_of
 from wassergan.config.settings import SampleSettings
 from wassergan.errors import UserError
@@ -32,6 +32,7 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
       wassergan sample runs/people --count 1000 --out some.csv --given sex=Female age=40
       wassergan sample runs/people --given-rows wanted.csv --out made.csv
       wassergan sample runs/people --count 100000 --out - | gzip > people.csv.gz
+      wassergan sample runs/people --count 1000 --out for_excel.csv --safe-csv
       wassergan sample runs/photos --count 500 --out pictures/ --seed 7
       torchrun --nproc-per-node 4 -m wassergan sample runs/photos --count 1000000 --out photos.npy
     """
@@ -39,12 +40,13 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
 
     from tqdm import tqdm
 
+    from wassergan.data.tables.spreadsheets import Formulas
     from wassergan.sampling.piping import pipe_samples, piped_format
     from wassergan.sampling.sampler import write_samples
     from wassergan.session.restore import open_sampler
     from wassergan.training import open_processes
 
-    started = time.perf_counter()
+    started, formulas = time.perf_counter(), Formulas(prefix=settings.safe_csv)
     with open_processes() as processes:
         silent = processes.rank > 0 or not sys.stderr.isatty()
         with processes.together():
@@ -73,6 +75,7 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
                 count=count,
                 seed=settings.seed,
                 progress=lambda done: bar.update(done - bar.n) and None,
+                formulas=formulas,
             )
             if piped:
                 processes.from_first(lambda: drawn(form=form))
@@ -80,12 +83,15 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
                 drawn(path=out, processes=processes)
     if processes.rank > 0:
         return
+    if formulas.told():
+        say(formulas.told())
     if piped:
         echo(f"Wrote {count} samples to standard output", err=True)
         return
     if as_json:
         seconds = round(time.perf_counter() - started, 3)
-        echo(json.dumps({"out": str(out), "count": count, "seed": settings.seed, "seconds": seconds}))
+        found = {"out": str(out), "count": count, "seed": settings.seed, "seconds": seconds, "formulas": formulas.count}
+        echo(json.dumps(found))
     else:
         echo(f"Wrote {count} samples to {out}")
 

@@ -540,6 +540,12 @@ class SampleSettings:
         parse=whole_number,
         group="Sampling",
     )
+    safe_csv: bool = setting(
+        False,
+        "Put an apostrophe before cells of text that spreadsheet programs would run as a formula (CSV and TSV).",
+        group="Sampling",
+        flag=True,
+    )
     checkpoint: str = setting("latest", "Which weights.", group="Sampling", values="latest|best|STEP")
     device: str = setting("auto", "Where to draw.", group="Sampling", values="auto|cpu|cuda|cuda:N")
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wassergan.data import TableCodec, write_table
+from wassergan.data.tables.spreadsheets import Formulas
 from wassergan.errors import UserError, WorkError
 from wassergan.sampling.sampler import Progress, Sampler
 from wassergan.storage.files import standard_output
@@ -32,7 +33,15 @@ def piped_format(name: str | None, kind: str) -> str:
     return name or known[0]
 
 
-def pipe_samples(sampler: Sampler, *, count: int, seed: int, form: str, progress: Progress = lambda done: None) -> None:
+def pipe_samples(
+    sampler: Sampler,
+    *,
+    count: int,
+    seed: int,
+    form: str,
+    progress: Progress = lambda done: None,
+    formulas: Formulas | None = None,
+) -> None:
     """Draw samples and write them to standard output: the bytes that a file of that format would hold.
 
     Args:
@@ -41,6 +50,7 @@ def pipe_samples(sampler: Sampler, *, count: int, seed: int, form: str, progress
         seed: a smaller count gives the first samples of a larger one.
         form: of `piped_format`.
         progress: told how many samples are done.
+        formulas: see `write_samples`.
 
     Raises:
         UserError: an array would go to a terminal, or a table has too few fresh identifiers.
@@ -52,7 +62,7 @@ def pipe_samples(sampler: Sampler, *, count: int, seed: int, form: str, progress
     sys.stdout.flush()
     try:
         with standard_output() as file:
-            _write(file, sampler, count=count, seed=seed, form=form, progress=progress)
+            _write(file, sampler, count=count, seed=seed, form=form, progress=progress, formulas=formulas)
     except OSError as error:
         raise WorkError(
             "Could not write to standard output",
@@ -61,11 +71,20 @@ def pipe_samples(sampler: Sampler, *, count: int, seed: int, form: str, progress
         ) from error
 
 
-def _write(file: IO[bytes], sampler: Sampler, *, count: int, seed: int, form: str, progress: Progress) -> None:
+def _write(
+    file: IO[bytes],
+    sampler: Sampler,
+    *,
+    count: int,
+    seed: int,
+    form: str,
+    progress: Progress,
+    formulas: Formulas | None,
+) -> None:
     chunks = _counted(sampler.chunks(count, seed=seed), progress)
     if form in TABLES:
         assert isinstance(sampler.codec, TableCodec)
-        write_table(sampler.codec, chunks, file, like=Path(f"rows.{form}"), seed=seed)
+        write_table(sampler.codec, chunks, file, like=Path(f"rows.{form}"), seed=seed, formulas=formulas)
         return
     first = next(chunks)
     header = {

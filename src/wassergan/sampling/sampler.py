@@ -28,6 +28,7 @@ from wassergan.data import (
     write_table,
 )
 from wassergan.data.readers.limits import largest_bytes
+from wassergan.data.tables.spreadsheets import Formulas
 from wassergan.errors import UserError, WorkError
 from wassergan.plots import (
     Channel,
@@ -156,6 +157,7 @@ def write_samples(
     seed: int,
     progress: Progress = lambda done: None,
     processes: Processes = ALONE,
+    formulas: Formulas | None = None,
 ) -> None:
     """Draw samples and write them; several processes write the same files as one.
 
@@ -169,6 +171,7 @@ def write_samples(
         seed: a smaller count gives the first samples of a larger one.
         progress: told how many samples are done.
         processes: all call this; each draws every so many-th chunk. A `.png` or a table is drawn by process 0 alone.
+        formulas: counts texts of CSV that a spreadsheet would run, and may make them safe.
 
     Raises:
         UserError: the suffix is not known, the folder is not empty, or vectors were asked for as pictures.
@@ -176,10 +179,12 @@ def write_samples(
     """
     processes.from_first(lambda: _prepare(path, count, sampler.kind))
     if table_suffix(path):
-        processes.from_first(lambda: _write_table(sampler, path, count=count, seed=seed, progress=progress))
+        processes.from_first(
+            lambda: _write_table(sampler, path, count=count, seed=seed, progress=progress, formulas=formulas)
+        )
         return
     if sampler.conditions is not None and sampler.kind != "table":
-        processes.from_first(lambda: _write_conditions(sampler, path, count=count, seed=seed))
+        processes.from_first(lambda: _write_conditions(sampler, path, count=count, seed=seed, formulas=formulas))
     match path.suffix:
         case ".npy":
             _write_array(sampler, path, count=count, seed=seed, progress=progress, processes=processes)
@@ -192,7 +197,9 @@ def write_samples(
             _write_folder(sampler, path, count=count, seed=seed, progress=progress, processes=processes)
 
 
-def _write_table(sampler: Sampler, path: Path, *, count: int, seed: int, progress: Progress) -> None:
+def _write_table(
+    sampler: Sampler, path: Path, *, count: int, seed: int, progress: Progress, formulas: Formulas | None
+) -> None:
     assert isinstance(sampler.codec, TableCodec)
     sampler.require_identifiers(count)
     done = 0
@@ -209,10 +216,10 @@ def _write_table(sampler: Sampler, path: Path, *, count: int, seed: int, progres
             progress(done)
 
     with replacing(path) as temporary:
-        write_table(sampler.codec, chunks(), temporary, like=path, seed=seed)
+        write_table(sampler.codec, chunks(), temporary, like=path, seed=seed, formulas=formulas)
 
 
-def _write_conditions(sampler: Sampler, path: Path, *, count: int, seed: int) -> None:
+def _write_conditions(sampler: Sampler, path: Path, *, count: int, seed: int, formulas: Formulas | None) -> None:
     conditions = sampler.conditions
     assert conditions is not None
     rows = (
@@ -220,7 +227,7 @@ def _write_conditions(sampler: Sampler, path: Path, *, count: int, seed: int) ->
         for start in range(0, count, SAMPLING_CHUNK)
     )
     with replacing(conditions_path(path)) as temporary:
-        write_table(conditions.codec, rows, temporary, like=conditions_path(path))
+        write_table(conditions.codec, rows, temporary, like=conditions_path(path), formulas=formulas)
 
 
 def conditions_path(path: Path) -> Path:

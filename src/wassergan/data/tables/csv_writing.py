@@ -17,6 +17,7 @@ class CsvWriter:
         dialect: as `Dialect.state` tells it.
         delimiter: instead of the one of the dialect.
         missing: of each column, the text that stands for a missing value.
+        cells: what becomes of texts of the header, (n,).
     """
 
     def __init__(
@@ -27,8 +28,10 @@ class CsvWriter:
         *,
         delimiter: str | None = None,
         missing: Mapping[str, str] | None = None,
+        cells: Callable[[Texts], list[str]] = list,
     ) -> None:
         self._file, self._names, self._dialect, self._missing = file, names, dialect, missing or {}
+        self._cells = cells
         own = dialect.get("delimiter", ",")
         self._delimiter = delimiter or own
         self._end = dialect.get("terminator", "\n")
@@ -44,7 +47,7 @@ class CsvWriter:
     def header(self) -> None:
         """Write the names as they stood."""
         shown = json.loads(self._dialect.get("header", "{}"))
-        header = [shown.get(name, name) for name in self._names]
+        header = self._cells([shown.get(name, name) for name in self._names])
         if "quoted_header" in self._dialect:
             header = [_quoted(name) for name in header]
         elif self._is_plain:

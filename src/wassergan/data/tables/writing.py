@@ -16,6 +16,7 @@ from wassergan.data.tables.arrowvalues import array_of, usual_type
 from wassergan.data.tables.codec import ColumnCodec, TableCodec
 from wassergan.data.tables.csv_writing import CsvWriter
 from wassergan.data.tables.identifiers.identifier import Identifier, IdentifierStream
+from wassergan.data.tables.spreadsheets import Formulas
 from wassergan.errors import UserError
 from wassergan.storage.files import filling
 
@@ -30,7 +31,13 @@ def table_suffix(path: Path) -> str:
 
 
 def write_table(
-    codec: TableCodec, chunks: Iterable[Rows], path: Path | IO[bytes], *, like: Path | None = None, seed: int = 0
+    codec: TableCodec,
+    chunks: Iterable[Rows],
+    path: Path | IO[bytes],
+    *,
+    like: Path | None = None,
+    seed: int = 0,
+    formulas: Formulas | None = None,
 ) -> None:
     """Write rows, (n, columns) each chunk, to a file of one of the `SUFFIXES`.
 
@@ -40,6 +47,7 @@ def write_table(
         path: where to write; of text formats an open file, too.
         like: whose suffix names the format; `path` itself unless given.
         seed: of the identifiers.
+        formulas: counts the texts of CSV and TSV that a spreadsheet would run, and may make them safe.
 
     Raises:
         UserError: pyarrow is missing.
@@ -52,19 +60,23 @@ def write_table(
         assert isinstance(path, Path)
         _write_arrow(codec, chunks, path, suffix, seed)
         return
+    formulas = formulas or Formulas()
     delimiter = "\t" if suffix.startswith(".tsv") else codec.dialect.get("delimiter", ",")
     with _text(path, codec.dialect.get("encoding", "utf-8"), compressed=suffix.endswith(".gz")) as file:
         names = [column.name for column in codec.written]
         missing = {column.name: column.missing for column in codec.columns}
         missing |= {identifier.name: identifier.token for identifier in codec.identifiers}
-        writer = CsvWriter(file, names, codec.dialect, delimiter=delimiter, missing=missing)
+        writer = CsvWriter(file, names, codec.dialect, delimiter=delimiter, missing=missing, cells=formulas.cells)
         writer.header()
         streams = identifier_streams(codec, seed)
         for rows in chunks:
-            texts: list[Any] = [_texts(column, rows[:, place]) for place, column in enumerate(codec.columns)]
+            texts: list[Any] = [
+                formulas.column(column, _texts(column, rows[:, place])) for place, column in enumerate(codec.columns)
+            ]
             for identifier, stream in streams:
                 fresh = stream.take(len(rows))
-                texts.insert(identifier.before, [identifier.token if each is None else each for each in fresh])
+                filled = [identifier.token if each is None else each for each in fresh]
+                texts.insert(identifier.before, formulas.cells(filled))
             writer.rows(texts)
 
 
