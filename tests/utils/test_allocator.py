@@ -21,6 +21,7 @@ PAGES = 2**27 // resource.getpagesize()  # in what one turn takes and frees
 ALONE = """
 import json, resource
 import torch
+import wassergan.training  # what lies in the heap as a run begins
 from wassergan.utils.allocator import freed_memory_kept
 
 def pages_mapped(pieces, numbers):

@@ -146,7 +146,9 @@ def _critic(objective: Objective, rng: torch.Generator) -> nn.Sequential:
         nn.init.orthogonal_(layer.weight, generator=rng)
         nn.init.zeros_(layer.bias)
     if objective.needs_lipschitz:
-        for layer in layers:
-            orthogonal(layer)
+        with torch.random.fork_rng(devices=[]):  # PyTorch completes a basis with numbers of the global stream
+            torch.manual_seed(int(torch.randint(2**31, (), generator=rng)))
+            for layer in layers:
+                orthogonal(layer)
         return nn.Sequential(layers[0], _MaxMin(), layers[1], _MaxMin(), layers[2])
     return nn.Sequential(layers[0], nn.LeakyReLU(0.2), layers[1], nn.LeakyReLU(0.2), layers[2])
