@@ -141,14 +141,13 @@ class _MaxMin(nn.Module):
 
 
 def _critic(objective: Objective, rng: torch.Generator) -> nn.Sequential:
-    layers = [nn.Linear(2, 16), nn.Linear(16, 16), nn.Linear(16, 1)]
-    for layer in layers:
-        nn.init.orthogonal_(layer.weight, generator=rng)
-        nn.init.zeros_(layer.bias)
-    if objective.needs_lipschitz:
-        with torch.random.fork_rng(devices=[]):  # PyTorch completes a basis with numbers of the global stream
-            torch.manual_seed(int(torch.randint(2**31, (), generator=rng)))
-            for layer in layers:
+    with torch.random.fork_rng(devices=[]):  # layers, and the completion of their bases, draw from the global stream
+        torch.manual_seed(int(torch.randint(2**31, (), generator=rng)))
+        layers = [nn.Linear(2, 16), nn.Linear(16, 16), nn.Linear(16, 1)]
+        for layer in layers:
+            nn.init.orthogonal_(layer.weight, generator=rng)
+            nn.init.zeros_(layer.bias)
+            if objective.needs_lipschitz:
                 orthogonal(layer)
-        return nn.Sequential(layers[0], _MaxMin(), layers[1], _MaxMin(), layers[2])
-    return nn.Sequential(layers[0], nn.LeakyReLU(0.2), layers[1], nn.LeakyReLU(0.2), layers[2])
+    between = [_MaxMin(), _MaxMin()] if objective.needs_lipschitz else [nn.LeakyReLU(0.2), nn.LeakyReLU(0.2)]
+    return nn.Sequential(layers[0], between[0], layers[1], between[1], layers[2])
