@@ -584,15 +584,15 @@ BUGS = (
     Bug(
         "power iteration moved by every forward pass",
         LIPSCHITZ,
-        "        # Copies, since a later",
-        "        self.advance(weight)\n        # Copies, since a later",
+        "            # Copies, since a later",
+        "            self.advance(weight)\n            # Copies, since a later",
         "lipschitz/test_spectral.py::test_forward_passes_leave_the_power_iteration_alone",
     ),
     Bug(
         "power iteration moved in evaluation",
         LIPSCHITZ,
-        "        # Copies, since a later",
-        "        if not self.training:\n            self.advance(weight)\n        # Copies, since a later",
+        "            # Copies, since a later",
+        "            if not self.training:\n                self.advance(weight)\n            # Copies, since a later",
         "lipschitz/test_spectral.py::test_forward_passes_leave_the_power_iteration_alone",
     ),
     Bug(
@@ -2195,6 +2195,20 @@ BUGS = (
         "_check_spread(torch.cat([real, fake, *others]), spread)",
         "_check_spread(torch.cat([real, fake]), spread)",
         "distances/test_population.py::test_tuning_scores_keep_to_the_diameter_too",
+    ),
+    Bug(
+        "complex numbers pass for real ones",
+        "distances/arguments.py",
+        "    complex,  # NumPy's",
+        "    # NumPy's",
+        "distances/test_arguments.py::test_what_only_converts_to_a_number_is_none",
+    ),
+    Bug(
+        "scores of several columns are strung together",
+        "distances/population.py",
+        "values.ndim == 0 or values[:1].numel() > 1",
+        "values.ndim == 0",
+        "distances/test_arguments.py::test_scores_are_one_a_sample",
     ),
     Bug(
         "a bound that forgets the risk",
