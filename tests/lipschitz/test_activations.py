@@ -25,6 +25,12 @@ def test_the_jacobian_is_a_permutation(layer: torch.nn.Module, rng: torch.Genera
     assert set(jacobian.unique().tolist()) == {0.0, 1.0}
 
 
+@pytest.mark.parametrize("size", [True, 2.5, None, "2", [2], torch.ones(2)])
+def test_a_size_that_is_no_whole_number_is_refused(size: object) -> None:
+    with pytest.raises(UserError, match="The size of a group must be a whole number: "):
+        GroupSort(size)  # type: ignore[arg-type]
+
+
 def test_groups_of_one_are_refused() -> None:
     with pytest.raises(UserError, match="Groups to sort need at least two features: 1"):
         GroupSort(1)

@@ -54,6 +54,12 @@ def test_the_scale_bounds_the_largest_singular_value() -> None:
     assert torch.equal(safely_scaled(torch.zeros(2, 2)), torch.zeros(2, 2))
 
 
+@pytest.mark.parametrize("method", [None, 5, ["qr"], torch.ones(2)])
+def test_a_method_that_is_no_name_is_refused(method: object) -> None:
+    with pytest.raises(UserError, match="Unknown orthogonal parametrisation"):
+        Orthogonal(method)  # type: ignore[arg-type]
+
+
 def test_unknown_method_names_the_nearest() -> None:
     with pytest.raises(UserError, match=r"Unknown orthogonal parametrisation: 'caley'. Did you mean 'cayley'\?"):
         orthogonalise(nn.Linear(2, 2), method="caley")

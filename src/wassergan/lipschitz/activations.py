@@ -15,13 +15,15 @@ class GroupSort(nn.Module):
         size: features in a group, at least 2.
 
     Raises:
-        UserError: a size under 2, which would sort nothing.
+        UserError: no whole number, or a size under 2, which would sort nothing.
 
     Source: Anil, Lucas, Grosse 2019, arXiv 1811.05381, section 4.1.
     """
 
     def __init__(self, size: int) -> None:
         super().__init__()
+        if isinstance(size, bool) or not isinstance(size, int):
+            raise UserError("The size of a group must be a whole number", found=f"{size!r}")
         if size < 2:
             raise UserError("Groups to sort need at least two features", found=f"{size}")
         self.size = size

@@ -82,8 +82,8 @@ class Orthogonal(nn.Module):
 
     def __init__(self, method: str = "qr") -> None:
         super().__init__()
-        if method not in ORTHOGONALISERS:
-            raise unknown_name("orthogonal parametrisation", method, ORTHOGONALISERS)
+        if not isinstance(method, str) or method not in ORTHOGONALISERS:
+            raise unknown_name("orthogonal parametrisation", str(method), ORTHOGONALISERS)
         self.method = method
 
     def forward(self, weight: Tensor) -> Tensor:
