@@ -26,6 +26,7 @@ from wassergan.lipschitz import (
 
 STARTS = ((3,), (5,), (1, 9), (2, 7), (3, 6), (1, 6, 5), (2, 5, 5), (2, 4, 7), (1, 7, 3))
 LARGEST = 160  # numbers in a layer's output
+PROBED = 211  # samples in a probe: more than any layer has channels, or a convolution takes them for channels
 
 
 class Draw:
@@ -204,14 +205,14 @@ def shape_after(layer: nn.Module, shape: tuple[int, ...]) -> tuple[int, ...] | N
     layer.eval()
     try:
         with torch.no_grad():
-            values = layer(torch.randn(2, *shape))
+            values = layer(torch.randn(PROBED, *shape))
     except (RuntimeError, ValueError, IndexError, NotImplementedError, AssertionError):
         return None
     after = tuple(values.shape)
     size = torch.Size(after[1:]).numel()
     if not torch.isfinite(values).all():  # a maximum over padding alone
         return None
-    return after[1:] if after[0] == 2 and len(after) > 1 and 0 < size <= LARGEST else None
+    return after[1:] if after[0] == PROBED and len(after) > 1 and 0 < size <= LARGEST else None
 
 
 def steepest(critic: Callable[[Tensor], Tensor], shape: tuple[int, ...], *, seed: int, starts: int = 3) -> float:
