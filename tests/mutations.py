@@ -2697,6 +2697,20 @@ BUGS = (
         "",
         "test_ceilings.py",
     ),
+    Bug(
+        "a start that was killed as it marked its folder cannot begin again",
+        "storage/run_folder.py",
+        "(path.name == LOCK_NAME or self._is_lost_mark(path))",
+        "path.name == LOCK_NAME",
+        "storage/test_run_folder.py::test_a_run_that_was_killed_as_it_marked_its_folder_begins_again",
+    ),
+    Bug(
+        "whatever has the name of a temporary counts as a lost mark",
+        "storage/run_folder.py",
+        "return _MARK_BEGINS.startswith(content) or bool(_BEGUN_MARK.fullmatch(content))",
+        "return True",
+        "storage/test_run_folder.py::test_what_only_has_the_name_of_a_temporary_stays",
+    ),
 )
 
 

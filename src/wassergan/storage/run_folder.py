@@ -24,6 +24,8 @@ from wassergan.storage.run_log import read_log
 FIRST_CHECKPOINT = "step-000000000.pt"  # moved to its place before `best`, and that before `latest`
 MARK_NAME = ".wassergan"  # made first; the settings repeat what it says
 _MARK = re.compile(r"wassergan run ([0-9a-f]{32})\n")
+_MARK_BEGINS, _LONGEST_MARK = "wassergan run ", 47
+_BEGUN_MARK = re.compile(_MARK_BEGINS + r"[0-9a-f]{0,32}\n?")
 _GRID, _EVENTS = re.compile(r"step-\d{9}\.png"), "events.out.tfevents."
 _LARGEST_LOST_LOG = 2**16  # bytes of the one line that a lost start may have logged
 
@@ -120,6 +122,13 @@ class RunFolder:
             return ""
         found = _MARK.fullmatch(read_text(self.mark, follow=False, errors="replace"))
         return found[1] if found else ""
+
+    def _is_lost_mark(self, path: Path) -> bool:
+        """Whether a file is a mark that a killed process was about to put into its place: whole, torn or empty."""
+        if not is_temporary(path) or kind_of(path) != "a file" or path.stat().st_size > _LONGEST_MARK:
+            return False
+        content = read_text(path, follow=False, errors="replace")
+        return _MARK_BEGINS.startswith(content) or bool(_BEGUN_MARK.fullmatch(content))
 
     def _is_ours(self) -> bool:
         """Whether the folder carries the mark, and its settings, if it came to those, repeat it."""
@@ -221,7 +230,9 @@ class RunFolder:
         own = {path.name for path in (*start, self.mark, self._launch)} | {LOCK_NAME}
         entries = list(self.path.iterdir())
         if entries and not self._is_ours():  # the lock of this very process is no content
-            return all(path.name == LOCK_NAME and kind_of(path) == "a file" for path in entries)
+            return all(
+                kind_of(path) == "a file" and (path.name == LOCK_NAME or self._is_lost_mark(path)) for path in entries
+            )
         self.require_here()
         parts = [path for folder in (self.samples, self.tensorboard, self.checkpoints) for path in _files(folder)]
         return (
@@ -239,10 +250,11 @@ class RunFolder:
         return self.log.stat().st_size <= _LARGEST_LOST_LOG and all(each["step"] == 0 for each in read_log(self.log))
 
     def forget_start(self) -> None:
-        """Remove what such a run left; there is nothing to remove in a folder without its mark."""
-        if not self._is_ours():
-            return
+        """Remove what such a run left: in a folder without its mark no more than the mark that it was making."""
         self.require_own()
+        if not self._is_ours():
+            remove_lost_temporaries(self.path)  # nothing else is here but the lock: `holds_only_a_start`
+            return
         self.remove_temporaries()
         for path in (self.log, self._launch, *_files(self.checkpoints), *_files(self.tensorboard)):
             remove(path)
