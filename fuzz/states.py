@@ -438,7 +438,8 @@ class RunStates(RuleBasedStateMachine):
         if code in CODES and not (fault.kind == "refuse" and "os.remove" in met):
             left = self._temporaries() - before["temporaries"]
             self.require(not left, f"left {sorted(left)}", said)
-            self.require(locked or not (self.run / LOCK_NAME).exists(), "left its lock", said)
+            left_lock = (self.run / LOCK_NAME).exists() and not before["lock"]  # of a killed process: it may stay
+            self.require(locked or not left_lock, "left its lock", said)
         folder = self.run / "checkpoints"
         for path in folder.glob("*.pt"):
             if str(path.relative_to(self.run)) not in self.foreign:
@@ -477,24 +478,27 @@ class RunStates(RuleBasedStateMachine):
         code, said = self.verb(self._resuming(END, None), Fault())
         over = code == 2 and "reached its end" in said
         self.require(code == 0 or over, "does not go on", said)
-        whole = FOLDER / f"{self.kind}-{END}"
-        found = []
-        for which in ("latest", "best"):
-            states = [
-                recorded(load_checkpoint(Checkpoints(run / "checkpoints").path(which))) for run in (self.run, whole)
-            ]
-            found += differences(*states, which)
-        found += differences(
-            *[[without_times(each) for each in read_log(run / "log.jsonl")] for run in (self.run, whole)], "log"
-        )
-        found += differences(*[Checkpoints(run / "checkpoints").steps() for run in (self.run, whole)], "numbered")
-        for path in sorted((whole / "samples").iterdir()):
-            same = (self.run / "samples" / path.name).exists()
-            found += (
-                [] if same and (self.run / "samples" / path.name).read_bytes() == path.read_bytes() else [path.name]
-            )
+        found = self._differences(FOLDER / f"{self.kind}-{END}")
         self.require(not found, f"is not the undisturbed run: {found[:6]}", said)
         counts["ended bit for bit"] += 1
+
+    def _differences(self, whole: Path) -> list[str]:
+        runs = (self.run, whole)
+        latest, others = (load_checkpoint(run / "checkpoints" / "latest.pt") for run in runs)
+        ticks = {record["step"] for record in read_log(whole / "log.jsonl")}
+        if {record["step"] for record in read_log(self.run / "log.jsonl")} != ticks:
+            # A signal stopped it between two ticks, where it measured once more: that may have been its best.
+            counts["stopped between ticks"] += 1
+            return differences(*[without_times(each["trainer"]) for each in (latest, others)], "latest")
+        found = differences(recorded(latest), recorded(others), "latest")
+        best = [recorded(load_checkpoint(run / "checkpoints" / "best.pt")) for run in runs]
+        logs = [[without_times(each) for each in read_log(run / "log.jsonl")] for run in runs]
+        found += differences(*best, "best") + differences(*logs, "log")
+        found += differences(*[Checkpoints(run / "checkpoints").steps() for run in runs], "numbered")
+        for path in sorted((whole / "samples").iterdir()):
+            drawn = self.run / "samples" / path.name
+            found += [] if drawn.exists() and drawn.read_bytes() == path.read_bytes() else [path.name]
+        return found
 
     # --- what there is
 
@@ -554,7 +558,12 @@ class RunStates(RuleBasedStateMachine):
                     named[path.stem] = load_checkpoint(path)["trainer"]["step"]
                 elif path.stem.startswith("step-"):
                     named[str(int(path.stem.removeprefix("step-")))] = int(path.stem.removeprefix("step-"))
-        return {"step": step, "named": named, "temporaries": self._temporaries()}
+        return {
+            "step": step,
+            "named": named,
+            "temporaries": self._temporaries(),
+            "lock": (self.run / LOCK_NAME).exists(),
+        }
 
     def _state(self) -> dict[str, str]:
         names = content_of(self.run)
