@@ -17,9 +17,8 @@ EXAMPLES = 50
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes")
 def test_whatever_happens_to_a_run_folder_nothing_is_lost() -> None:
     # In a process of its own: what is forked must hold no threads of other tests.
-    command = [sys.executable, "fuzz/states.py", str(EXAMPLES), "--steps", "2", "--kinds", "pictures"]
+    command = [sys.executable, "fuzz/states.py", str(EXAMPLES), "--steps", "3", "--kinds", "pictures"]
     environment = os.environ | {"PYTHONPATH": str(Path(wassergan.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    assert f"'runs': {EXAMPLES}" in done.stdout
     assert f"'ended bit for bit': {EXAMPLES}" in done.stdout
