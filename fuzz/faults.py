@@ -152,7 +152,7 @@ def _counted_write(call: Callable[..., Any], meet: Callable[[str], None], folder
 
 
 def _turn_clock(seconds: float) -> None:
-    from wassergan import locking
+    from wassergan.storage import lock
 
     true_time = time.time
 
@@ -162,4 +162,4 @@ def _turn_clock(seconds: float) -> None:
             return datetime.fromtimestamp(time.time(), tz)
 
     time.time = lambda: true_time() + seconds  # type: ignore[assignment]
-    locking.datetime = Turned  # type: ignore[misc]
+    lock.datetime = Turned  # type: ignore[misc]

@@ -45,11 +45,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from kills import differences, ended, without_times
 
-from wassergan import files
 from wassergan.cli.main import main as wassergan
 from wassergan.errors import WasserganError
-from wassergan.locking import LOCK_NAME, held
-from wassergan.training import Checkpoints, load_checkpoint, read_log
+from wassergan.storage import files
+from wassergan.storage.checkpoint import Checkpoints, load_checkpoint
+from wassergan.storage.lock import LOCK_NAME, held
+from wassergan.storage.run_log import read_log
 
 FLAGS = (
     *("--latent-dim", "3", "--generator-widths", "8", "--critic-widths", "8", "--batch-size", "8"),
@@ -642,7 +643,15 @@ def examples(count: int, steps: int, number: int, *, verbosity: Verbosity = Verb
 
 @contextlib.contextmanager
 def world(folder: Path | None, kinds: list[str]) -> Iterator[None]:
-    for each in ("plots", "runs", "judging", "judging_tables", "looking", "export", "comparison"):
+    for each in (
+        "plots",
+        "runs.train",
+        "runs.evaluate",
+        "runs.evaluate_table",
+        "runs.visualize",
+        "runs.compare",
+        "export",
+    ):
         import_module(f"wassergan.{each}")
     torch.set_num_threads(1)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # else ignored by those that inherit it
