@@ -7,12 +7,14 @@ from wassergan.data.tables.codec import ColumnCodec
 from wassergan.data.tables.formats import LevelForm
 
 PREFIX = "'"
-_BLANK = r"[\s\ufeff\u200b]*"
-# At the start of a cell every sign counts; behind what another program may take for the end of a cell, those that no
-# sentence has there.
-_START = re.compile(rf"({_BLANK})([=+\-@\t\r\n＝＋－＠])")
-_INSIDE = re.compile(rf"([,;|\t\r\n]{_BLANK})(?=[=@＝＠]|[+\-＋－][A-Za-z@=(])")
-_NUMBER = re.compile(r"\s*[+-]?\s*\d[\d.,'\u00a0\u202f ]*(?:[eE][+-]?\d+)?\s*%?\s*")
+_BLANK = r"[\s\x00-\x20\u00ad\u200b-\u200f\u202a-\u202e\u2060\ufeff]*"  # seen by nobody, and skipped by some programs
+_ADDS, _EQUALS = r"+\-＋－﹢﹣−", r"=@＝＠﹦﹫"
+_FIGURES = r"\d[\d.,'\u00a0\u202f ]*(?:[eE][+-]?\d+)?\s*%?\s*"
+# At the start of a cell every sign counts; behind what another program may take for the end of a cell, those that begin
+# neither a number nor a dash in a sentence.
+_START = re.compile(rf"{_BLANK}[{_ADDS}{_EQUALS}\t\r\n]")
+_INSIDE = re.compile(rf"([,;|\t\r\n\"]{_BLANK})(?=[{_EQUALS}]|[{_ADDS}](?!\s|$|{_FIGURES}(?:[,;|\t\r\n\"]|$)))")
+_NUMBER = re.compile(rf"\s*[{_ADDS}]?\s*{_FIGURES}")
 
 
 def runs(text: str) -> bool:
