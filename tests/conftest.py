@@ -1,9 +1,11 @@
 """What the tests share: threads, random numbers, tiny sources, tiny runs, and a way to call the command line."""
 
 import gc
+import itertools
 import multiprocessing
 import os
 import pickle
+import time
 import warnings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -68,6 +70,18 @@ def numbers() -> np.random.Generator:
 @pytest.fixture
 def tiny() -> tuple[str, ...]:
     return TINY
+
+
+@pytest.fixture
+def late_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every look at a clock finds an hour gone, as on a machine that does other things meanwhile."""
+    looks = itertools.count(1)
+
+    def late(clock: Callable[[], float]) -> Callable[[], float]:
+        return lambda: clock() + 3600 * next(looks)
+
+    for name in ("perf_counter", "monotonic", "time", "process_time"):
+        monkeypatch.setattr(time, name, late(getattr(time, name)))
 
 
 @pytest.fixture(scope="session")

@@ -50,6 +50,28 @@ FRESH = f"{IN_IDENTIFIERS}::test_fresh_identifiers_are_unique_unknown_and_do_not
 OBEYED = "data/tables/test_rules.py::test_no_row_breaks_any_rules_however_they_are_combined"
 
 BUGS = (
+    # Judgements that a busy machine would change
+    Bug(
+        "a clock that cuts the bounds of a judgement short",
+        "distances/interval.py",
+        "Pace(math.inf, interrupted, work=work)",
+        "Pace(time.perf_counter() + 15.0, interrupted, work=work)",
+        "evaluation/test_evaluate.py::test_no_clock_decides_what_a_judge_says",
+    ),
+    Bug(
+        "work that is not counted against its allowance",
+        "distances/column_generation.py",
+        "        self.used += 0.0 if self.refused else work\n",
+        "        self.used += 0.0\n",
+        "distances/test_interval.py::test_less_work_gives_wider_bounds_that_hold_and_no_more_is_done_than_allowed",
+    ),
+    Bug(
+        "the part's work that is forgotten",
+        "distances/column_generation.py",
+        "        self.used += part.used\n",
+        "",
+        "distances/test_interval.py::test_less_work_gives_wider_bounds_that_hold_and_no_more_is_done_than_allowed",
+    ),
     # Identifiers and rules
     Bug(
         "identifiers of the data in samples",

@@ -35,6 +35,32 @@ def test_the_exact_value_lies_inside(family, dim, budget):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_less_work_gives_wider_bounds_that_hold_and_no_more_is_done_than_allowed(family, monkeypatch):
+    from wassergan.distances import column_generation
+    from wassergan.distances.interval import interval_by_work
+
+    done, transform = [], column_generation.c_transform
+
+    def counted(x, y, g, *, keep):
+        done.append(len(x.points) * len(y.points) * (6 + column_generation._PAIR_WORK))
+        return transform(x, y, g, keep=keep)
+
+    monkeypatch.setattr(column_generation, "c_transform", counted)
+    x, y = (torch.from_numpy(points) for points in pair(family, 900, 700, 6, np.random.default_rng(3)))
+    exact, widths = exact_transport(cdist(x, y)), []
+    whole = interval_by_work(x, y, rng=rng(), tolerance=0.0, work=1e12)
+    assert whole[1] - whole[0] <= 1e-9 * whole[1]
+    for work in (0, *(np.cumsum(done)[:6] - 1).tolist()):  # each lacks one for the next transform
+        done.clear()
+        lower, upper = interval_by_work(x, y, rng=rng(), tolerance=0.0, work=work)
+        assert lower <= exact.upper and upper >= exact.lower
+        assert sum(done) <= work
+        widths.append(upper - lower)
+        assert interval_by_work(x, y, rng=rng(), tolerance=0.0, work=work) == (lower, upper)
+    assert min(widths) >= whole[1] - whole[0]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_every_bound_on_the_way_holds(family, monkeypatch):
     monkeypatch.setattr("wassergan.distances.column_generation._DENSE_PAIRS", 5_000)
     from wassergan.distances.column_generation import Pace, refine

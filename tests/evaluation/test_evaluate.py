@@ -40,6 +40,18 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+@pytest.mark.parametrize("count", [12, 700])  # of one solve, and of a part before the whole
+def test_no_clock_decides_what_a_judge_says(count: int, request: pytest.FixtureRequest) -> None:
+    rng = torch.Generator().manual_seed(0)
+    real = [torch.randn(count, 3, generator=rng) for _ in range(2)]
+    sides = Populations(1.3 * torch.randn(count, 3, generator=rng) + 0.2, *real)
+    expected = judge(sides, features="pixels")
+    request.getfixturevalue("late_clock")
+    assert judge(sides, features="pixels") == expected
+    rows = {row.name: row for row in expected}
+    assert rows["w1_lower"].value == pytest.approx(rows["w1_upper"].value, rel=module.INTERVAL_TOLERANCE)
+
+
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
     ("noise", "flags"),

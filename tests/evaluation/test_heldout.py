@@ -54,6 +54,13 @@ def test_measuring_twice_gives_the_same_and_draws_nothing_from_the_global_state(
     assert generator.training
 
 
+def test_no_clock_decides_the_bounds(make_source: Callable[..., Source], request: pytest.FixtureRequest) -> None:
+    source, generator = make_source((4,), count=100), nn.Linear(3, 4)
+    expected = HeldoutDistance(source, latent_dim=3).interval(generator)
+    request.getfixturevalue("late_clock")
+    assert HeldoutDistance(source, latent_dim=3).interval(generator) == expected
+
+
 def test_as_many_training_rows_as_generated_ones_make_the_floor() -> None:
     source = array_source(np.random.default_rng(0).gamma(2.0, size=300))
     held = source.heldout(torch.arange(source.heldout_count)).flatten().double().numpy()

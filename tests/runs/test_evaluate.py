@@ -13,7 +13,6 @@ from wassergan.cli.main import main
 from wassergan.config.settings import EvaluateSettings
 from wassergan.data import open_source, random_positions
 from wassergan.errors import UserError
-from wassergan.evaluation import evaluate as judge
 from wassergan.evaluation.frechet import frechet_distance, moments_of
 from wassergan.runs.evaluate import evaluate_run
 from wassergan.session.restore import open_sampler
@@ -30,11 +29,6 @@ MEMORISATION = {
     *("share_near_copies", "share_near_copies_heldout", "median_distance_generated", "median_distance_heldout"),
     *("threshold", "flagged", "closest", "picture", "sentence", "p_value", "copied"),
 }
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judge, "INTERVAL_SECONDS", 0.2)
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ import torch
 from wassergan.config.settings import EvaluateSettings, TrainSettings
 from wassergan.data import TableCodec, open_source, read_rows
 from wassergan.errors import UserError
-from wassergan.evaluation import evaluate as judge
 from wassergan.evaluation.tables import Case, Samples, TableColumn, quality
 from wassergan.evaluation.tables import evaluate as judge_tables
 from wassergan.evaluation.tables.trees import Inputs
@@ -57,10 +56,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture
 def run(trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the run to write into; bounds and trees are hurried, and SDMetrics is out of sight."""
+    """A copy of the run to write into; trees are hurried, and SDMetrics is out of sight."""
     whole = Inputs.trees
     monkeypatch.setattr(Inputs, "trees", lambda self, **how: whole(self, **how).set_params(max_iter=20))
-    monkeypatch.setattr(judge, "INTERVAL_SECONDS", 0.2)
     monkeypatch.setattr(quality, "PACKAGE", "no_such_package")
     return shutil.copytree(trained[0], tmp_path / "run")
 

@@ -592,9 +592,9 @@ def test_an_interruption_cuts_bounds_on_w1_short(
 
     def interval(*samples: object, interrupted: Any, **options: object) -> Any:
         asked.append(interrupted())
-        return type("Bounds", (), {"lower": 0.0, "upper": 1.0})()
+        return 0.0, 1.0
 
-    monkeypatch.setattr("wassergan.evaluation.heldout.w1_interval", interval)
+    monkeypatch.setattr("wassergan.evaluation.heldout.interval_by_work", interval)
     train_run(replace(settings, steps=3, w1_every=1), tmp_path / "run", interrupted=lambda: True)
     assert asked and all(asked)
 

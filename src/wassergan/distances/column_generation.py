@@ -28,6 +28,7 @@ _COARSER = 8  # how many times smaller the sample is that gives the first potent
 _COARSE_WIDTH = 2e-3  # relative width at which the coarse problem is good enough
 _MEANS_EXPLAIN = 0.05  # share of the cost that may be left over where linear potentials are a good start
 _DIRECTIONS = 16  # random directions of the first lower bound
+_PAIR_WORK = 64  # of a pair of points beside its dimensions, in a transform and in a solve
 
 
 @dataclass(frozen=True)
@@ -57,16 +58,23 @@ class Bounds:
 
 
 class Pace:
-    """Tells whether the next step fits before the deadline.
+    """Tells whether the next step fits before the deadline, and within an allowance of work.
+
+    With work alone, and no deadline, the same samples always get the same bounds, however busy the machine is.
 
     Attributes:
-        deadline: in the time of `time.perf_counter`.
+        deadline: in the time of `time.perf_counter`; no clock is asked where it is infinite.
         interrupted: asked before every step; then the deadline has come.
+        work: multiplications that are allowed, about: pairs of points times their dimension.
+        used: of these.
         refused: whether a step was left out.
     """
 
-    def __init__(self, deadline: float, interrupted: Callable[[], bool] = lambda: False) -> None:
-        self.deadline, self.interrupted = deadline, interrupted
+    def __init__(
+        self, deadline: float, interrupted: Callable[[], bool] = lambda: False, *, work: float = math.inf
+    ) -> None:
+        self.deadline, self.interrupted, self.work = deadline, interrupted, work
+        self.used = 0.0
         self.refused = False
         self.per_square = 0.0  # seconds of a solve per squared number of points
 
@@ -76,6 +84,8 @@ class Pace:
 
     def allows_transform(self, x: Cells, y: Cells, g: Tensor) -> bool:
         """Whether a c-transform of g at all of x fits, judged by the time that two cells of x take."""
+        if not self._spends(len(x.points) * len(y.points) * (x.points.shape[1] + _PAIR_WORK)):
+            return False
         if self.left() == np.inf:
             return True
         middle = len(x.points) // 2
@@ -86,7 +96,19 @@ class Pace:
 
     def allows_solve(self, problem: Problem) -> bool:
         """Whether a solve fits, judged by the last one."""
-        return self._allows(self.per_square * (len(problem.x) + len(problem.y)) ** 2)
+        square = (len(problem.x) + len(problem.y)) ** 2
+        return self._spends(square * _PAIR_WORK) and self._allows(self.per_square * square)
+
+    def part(self) -> "Pace":
+        """One with a third of what is left, for the problem that gives the first potentials."""
+        seconds = self.left()
+        deadline = math.inf if seconds == math.inf else time.perf_counter() + seconds / 3
+        return Pace(deadline, self.interrupted, work=(self.work - self.used) / 3)
+
+    def take_over(self, part: "Pace") -> None:
+        """Count what a part has used, and learn from it how long a solve takes."""
+        self.used += part.used
+        self.per_square = part.per_square
 
     def solve(self, problem: Problem, rows: Tensor, cols: Tensor, iterations: int) -> Flow:
         """`solve_sparse` over arcs of a problem, timed."""
@@ -96,6 +118,11 @@ class Pace:
         flow = solve_sparse(rows.numpy(), cols.numpy(), cost.numpy(), *masses, iterations=iterations)
         self.per_square = (time.perf_counter() - start) / (len(problem.x) + len(problem.y)) ** 2
         return flow
+
+    def _spends(self, work: float) -> bool:
+        self.refused = self.refused or self.used + work > self.work
+        self.used += 0.0 if self.refused else work
+        return not self.refused
 
     def _allows(self, seconds: float) -> bool:
         self.refused = self.refused or self.left() <= seconds
@@ -233,11 +260,11 @@ def _coarse(
     if drift.norm() >= (1 - _MEANS_EXPLAIN) * bounds.upper:
         return bounds, -y.points @ normalize(drift, dim=0)
     part = replace(problem, x=_part(problem.x, rng), y=_part(problem.y, rng))
-    inner = Pace(time.perf_counter() + pace.left() / 3, pace.interrupted)
+    inner = pace.part()
     for found in refine(part, rng=rng, pace=inner, iterations=iterations):
         if found.width <= _COARSE_WIDTH and found.dual == found.lower:
             break
-    pace.per_square = inner.per_square
+    pace.take_over(inner)
     if not pace.allows_transform(y, part.x.cells, found.f):
         return bounds, torch.zeros_like(problem.y.mass)
     g = c_transform(y, part.x.cells, found.f, keep=1).values

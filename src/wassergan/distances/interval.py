@@ -145,19 +145,15 @@ def w1_interval(
     if not population and method != FINITE_SAMPLE:
         raise UserError("Methods serve only bounds on the laws", mend="pass population=True")
     left, right = left.detach().cpu(), right.detach().cpu()
-    deadline = start + budget_seconds
+    pace = Pace(start + budget_seconds, interrupted)
     lower = 0.0
     if population:
         if diameter is not None:
             check_diameter_holds(left, right, diameter)
         lower = _held_out(left, right, rng, tolerance, budget_seconds / 2, confidence, diameter, families, method)
     problem = pose(left, right, a, b)
-    sample_lower, upper, stopped = 0.0, 0.0, "optimum"
-    if not coincide(left, right, x_weights, y_weights):
-        bounds, stopped = _refined(problem, rng, tolerance, deadline, interrupted)
-        sample_lower, upper = problem.outside(bounds.lower, bounds.upper)
-    if not math.isfinite(upper):
-        raise UserError("The distance overflows", mend="rescale the points")
+    same = coincide(left, right, x_weights, y_weights)
+    sample_lower, upper, stopped = (0.0, 0.0, "optimum") if same else _sides(problem, rng, tolerance, pace)
     middle = 0.5 * (sample_lower + upper)
     if diameter is not None:
         upper = min(diameter, upper + upper_margin(len(left), len(right), diameter=diameter, confidence=confidence))
@@ -176,14 +172,47 @@ def w1_interval(
     )
 
 
-def _refined(
-    problem: Problem,
+def interval_by_work(
+    x: Tensor,
+    y: Tensor,
+    *,
     rng: torch.Generator,
     tolerance: float,
-    deadline: float,
+    work: float,
     interrupted: Callable[[], bool] = lambda: False,
-) -> tuple[Bounds, str]:
-    pace = Pace(deadline, interrupted)
+) -> tuple[float, float]:
+    """Lower and upper bound on W1 of two samples, as certain as those of `w1_interval`; no clock cuts them short.
+
+    The same samples get the same bounds however busy the machine is, so that figures can be compared.
+
+    Args:
+        x: points (n, d), of equal weight.
+        y: points (m, d).
+        rng: picks projections and subsamples.
+        tolerance: stop at (upper - lower) / upper ≤ tolerance.
+        work: multiplications after which no more are begun, about; see `Pace`.
+        interrupted: asked before every step of the refinement; the bounds so far are given then.
+
+    Raises:
+        UserError: what was given is no pair of samples.
+    """
+    left, right, a, b = check_pair(x, y, None, None, False)
+    if coincide(left, right, None, None):
+        return 0.0, 0.0
+    problem = pose(left.detach().cpu(), right.detach().cpu(), a, b)
+    return _sides(problem, rng, tolerance, Pace(math.inf, interrupted, work=work))[:2]
+
+
+def _sides(problem: Problem, rng: torch.Generator, tolerance: float, pace: Pace) -> tuple[float, float, str]:
+    """Both bounds in the caller's units, and what ended the refinement."""
+    bounds, stopped = _refined(problem, rng, tolerance, pace)
+    lower, upper = problem.outside(bounds.lower, bounds.upper)
+    if not math.isfinite(upper):
+        raise UserError("The distance overflows", mend="rescale the points")
+    return lower, upper, stopped
+
+
+def _refined(problem: Problem, rng: torch.Generator, tolerance: float, pace: Pace) -> tuple[Bounds, str]:
     for bounds in refine(problem, rng=rng, pace=pace):
         if bounds.width <= tolerance:
             return bounds, "tolerance"
@@ -211,7 +240,7 @@ def _held_out(
     )
     weights = [torch.full((len(points),), 1 / len(points), dtype=torch.float64) for points in (x_fit, y_fit)]
     problem = pose(x_fit, y_fit, *weights)
-    bounds, _ = _refined(problem, rng, tolerance, start + seconds / (2 if families else 1))
+    bounds, _ = _refined(problem, rng, tolerance, Pace(start + seconds / (2 if families else 1)))
     scale = problem.scale
     candidates = []
     if families:

@@ -7,12 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from wassergan.data import Batch, Source
-from wassergan.distances import sliced_w1, w1_interval
+from wassergan.distances import sliced_w1
+from wassergan.distances.interval import interval_by_work
 from wassergan.training import sample_chunks
 
 LARGEST_SAMPLE = 2000
 PROJECTIONS = 256
-INTERVAL_TOLERANCE, INTERVAL_SECONDS = 0.01, 20.0
+INTERVAL_TOLERANCE, INTERVAL_WORK = 0.01, 1e11
 
 
 class HeldoutDistance:
@@ -60,15 +61,14 @@ class HeldoutDistance:
 
     def _bounds(self, samples: Tensor) -> tuple[float, float]:
         rng = torch.Generator().manual_seed(self._seed)
-        bounds = w1_interval(
+        return interval_by_work(
             samples,
             self._heldout,
             rng=rng,
             tolerance=INTERVAL_TOLERANCE,
-            budget_seconds=INTERVAL_SECONDS,
+            work=INTERVAL_WORK,
             interrupted=self._interrupted,
         )
-        return bounds.lower, bounds.upper
 
     def _generated(self, generator: nn.Module, count: int) -> Tensor:
         chunks = sample_chunks(
