@@ -50,6 +50,13 @@ FRESH = f"{IN_IDENTIFIERS}::test_fresh_identifiers_are_unique_unknown_and_do_not
 OBEYED = "data/tables/test_rules.py::test_no_row_breaks_any_rules_however_they_are_combined"
 
 BUGS = (
+    Bug(
+        "no signal heard by who waits for another",
+        "training/meeting.py",
+        "insisting(lambda: hearing_signals(lambda: _store(init_method, rank, count)))",
+        "insisting(lambda: _store(init_method, rank, count))",
+        "training/test_meeting.py::test_a_signal_is_heard_by_who_waits_for_another",
+    ),
     # Judgements that a busy machine would change
     Bug(
         "a clock that cuts the bounds of a judgement short",

@@ -2,6 +2,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -224,3 +225,74 @@ def test_a_signal_to_torchrun_saves_and_stops(
     assert code != 0 and f"saved. Go on with: wassergan resume {folder}" in err
     steps = [record["step"] for record in read_log(folder / "log.jsonl")]
     assert steps[-1] == state(folder)["step"] >= 50 and len(set(steps)) == len(steps)
+
+
+def beside_each_other(*argv: object) -> list[subprocess.Popen[str]]:
+    """Two processes without a torchrun that would end one where the other is lost."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1]), "WORLD_SIZE": "2"}
+    return [
+        subprocess.Popen(
+            [sys.executable, *WASSERGAN, *map(str, argv)],
+            env={**os.environ, **place, "RANK": rank, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": "2"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in ("0", "1")
+    ]
+
+
+def read_until(process: subprocess.Popen[str], phrase: str) -> None:
+    assert process.stderr is not None
+    for line in process.stderr:
+        if phrase in line:
+            return
+    raise AssertionError(f"ended before {phrase}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("verb", "phrase"), [("evaluate", "Samples of the generator"), ("evaluate", "Near copies"), ("sample", "")]
+)
+@pytest.mark.parametrize("lost", [0, 1])
+def test_who_loses_another_ends_with_one_sentence(
+    verb: str, phrase: str, lost: int, finished_run: Path, tmp_path: Path
+) -> None:
+    # More samples than any machine draws before the other is lost.
+    count, out = (10_000, tmp_path / "judged") if verb == "evaluate" else (30_000_000, tmp_path / "samples.npy")
+    processes = beside_each_other(verb, finished_run, "--count", count, "--out", out)
+    try:
+        if phrase:
+            read_until(processes[0], phrase)
+        while not phrase and not list(tmp_path.glob("*.tmp.npy")):
+            assert processes[0].poll() is None, processes[0].communicate()[1]
+            time.sleep(0.02)
+        processes[lost].kill()
+        code, printed, err = said(processes[1 - lost])
+        assert (code, printed) == (1, "") or (verb, lost) == ("evaluate", 1)  # which may have judged already
+        last = err.splitlines()[-1]
+        assert last.startswith("wassergan: Another process of the run was lost") and err.count("wassergan: ") == 1
+        assert "Traceback" not in err and ".cc:" not in err
+        assert not out.is_file()
+        assert lost == 0 or not list(tmp_path.glob("*.tmp.npy"))
+    finally:
+        for each in processes:
+            each.kill()
+            each.communicate()
+
+
+@linux
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", [0, 1])
+def test_torchrun_ends_an_evaluation_that_lost_a_process(
+    started: Callable[..., subprocess.Popen[str]], lost: int, finished_run: Path, tmp_path: Path
+) -> None:
+    process = started("evaluate", finished_run, "--count", "10000", "--out", tmp_path / "judged")
+    victim = worker(process, lost)
+    read_until(process, "Samples of the generator")
+    os.kill(victim, signal.SIGKILL)
+    code, _, err = said(process)
+    assert code != 0 and err.count("wassergan: ") <= 1
+    assert not (tmp_path / "judged" / "metrics.json").exists()

@@ -1,3 +1,6 @@
+import signal
+import socket
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -69,6 +72,42 @@ def test_whoever_does_not_come_is_named(spawn: Spawn, monkeypatch: pytest.Monkey
         meeting, "_tell_all", lambda place, topic, rank, count, *rest: tell_all(place, topic, rank, 3, *rest)
     )
     assert all("process 2 of 3 did not come to join" in text for _, text in spawn(work))
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_signal_is_heard_by_who_waits_for_another(monkeypatch: pytest.MonkeyPatch, rank: int) -> None:
+    monkeypatch.setattr(meeting, "LONGEST_WAIT", timedelta(seconds=20))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        place = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    before = threading.active_count()
+    threading.Timer(0.5, signal.raise_signal, [signal.SIGINT]).start()
+    with pytest.raises(KeyboardInterrupt):
+        meeting.meet(rank, 2, init_method=place)
+    assert threading.active_count() > before  # the wait itself goes on: it was not waited for
+
+
+def test_what_fails_in_a_thread_fails_outside() -> None:
+    with pytest.raises(ZeroDivisionError):
+        meeting.hearing_signals(lambda: 1 / 0)
+    assert meeting.hearing_signals(lambda: 7) == 7
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        (
+            "[/pytorch/gloo/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:5. This is typically",
+            "Connection closed by peer [127.0.0.1]:5",
+        ),
+        ("", "RuntimeError"),
+        ("Broken pipe\nat frame #0", "Broken pipe"),
+    ],
+)
+def test_the_reason_is_told_without_lines_of_source(said: str, found: str) -> None:
+    with pytest.raises(WorkError) as caught, meeting.telling_who_is_lost():
+        raise RuntimeError(said)
+    assert caught.value.found == found
 
 
 def test_what_the_system_may_grant_a_moment_later_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:

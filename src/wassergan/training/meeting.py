@@ -1,5 +1,6 @@
 """How the processes of a run come together, whatever the system refuses them for a moment."""
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -53,7 +54,7 @@ def meet(rank: int, count: int, *, init_method: str, attempt: str = "") -> None:
     """
     wait_for_threads()  # a store that was made half-way keeps its port
     with telling_who_is_lost():
-        store = insisting(lambda: next(rendezvous(init_method, rank, count, timeout=LONGEST_WAIT))[0])
+        store = insisting(lambda: hearing_signals(lambda: _store(init_method, rank, count)))
         store = PrefixStore(f"attempt {attempt}", store) if attempt else store
         for each in range(TRIES):
             failures = _join_once(PrefixStore(f"try {each}", store), rank, count)
@@ -69,6 +70,11 @@ def part() -> None:
         # and a thread that has yet to let go of the last tensor needs the lock: both would wait for ever.
         time.sleep(LAST_TENSOR_SECONDS)
     dist.destroy_process_group()
+
+
+def _store(init_method: str, rank: int, count: int) -> Store:
+    store: Store = next(rendezvous(init_method, rank, count, timeout=LONGEST_WAIT))[0]
+    return store
 
 
 def _join_once(place: Store, rank: int, count: int) -> dict[int, str]:
@@ -122,6 +128,26 @@ def insisting(work: Callable[[], T]) -> T:
                 raise
             time.sleep(delay)
     return work()
+
+
+def hearing_signals(work: Callable[[], T]) -> T:
+    """What `work` gives, in a thread of its own: where it waits for others in C++, no signal would be heard."""
+    found: list[T] = []
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            found.append(work())
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(LOOK_SECONDS)
+    if failures:
+        raise failures[0]
+    return found[0]
 
 
 def wait_for_threads() -> None:
@@ -180,6 +206,12 @@ def telling_who_is_lost() -> Iterator[None]:
             ) from error
         raise WorkError(
             "Another process of the run was lost, or did not come",
-            found=str(error).splitlines()[0][:200] if str(error) else type(error).__name__,
+            found=_reason(error),
             mend="its own message, if it left one, says why; torchrun --max-restarts lets the run go on by itself",
         ) from error
+
+
+def _reason(error: RuntimeError) -> str:
+    """What Gloo says first, without the line of its source."""
+    first = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return re.sub(r"^\[\S+:\d+\] ", "", first).split(". ")[0][:200]
