@@ -57,6 +57,56 @@ BUGS = (
         "insisting(lambda: _store(init_method, rank, count))",
         "training/test_meeting.py::test_a_signal_is_heard_by_who_waits_for_another",
     ),
+    # What a program finds around it
+    Bug(
+        "work that ends where standard error takes nothing",
+        "cli/echo.py",
+        "        if not err:\n            raise\n",
+        "        raise\n",
+        "cli/test_surroundings.py::test_work_goes_on_where_standard_error_takes_nothing",
+    ),
+    Bug(
+        "a judgement that is lost with standard output",
+        "cli/evaluate.py",
+        "            failures.append(error)\n",
+        "            raise\n",
+        "cli/test_surroundings.py::test_a_judgement_is_kept_where_standard_output_takes_nothing",
+    ),
+    Bug(
+        "a text that an encoding does not have",
+        "cli/echo.py",
+        '            stream.reconfigure(errors="backslashreplace")',
+        "            pass",
+        "cli/test_surroundings.py::test_a_stream_escapes_what_its_encoding_does_not_have",
+    ),
+    Bug(
+        "closed descriptors that stay closed",
+        "cli/echo.py",
+        "    hold_standard_descriptors()\n",
+        "",
+        "cli/test_surroundings.py::test_closed_descriptors_are_held_so_that_no_file_of_ours_gets_what_libraries_print",
+    ),
+    Bug(
+        "classes whose folders are no UTF-8",
+        "data/naming.py",
+        "encodable(PurePosixPath(each).parent.name or top)",
+        "(PurePosixPath(each).parent.name or top)",
+        "cli/test_surroundings.py::test_folders_of_pictures_that_are_no_utf8_are_classes_like_others",
+    ),
+    Bug(
+        "TensorBoard in a folder that is no UTF-8",
+        "runs/recorder.py",
+        "if str(run.place.path) == encodable(str(run.place.path)):",
+        "if True:",
+        "cli/test_surroundings.py::test_a_run_and_its_data_bear_names_that_are_no_utf8",
+    ),
+    Bug(
+        "legends that are no UTF-8",
+        "plots/common.py",
+        "            text.set_text(plain)\n",
+        "            pass\n",
+        "cli/test_surroundings.py::test_a_run_and_its_data_bear_names_that_are_no_utf8",
+    ),
     # Judgements that a busy machine would change
     Bug(
         "a clock that cuts the bounds of a judgement short",

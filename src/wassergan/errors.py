@@ -29,6 +29,15 @@ def printable(text: str) -> str:
     )
 
 
+def encodable(text: str) -> str:
+    r"""Text with what stands for bytes that are no UTF-8 escaped: what writes text into files takes the rest.
+
+    >>> encodable("caf\udce9 é")
+    'caf\\udce9 é'
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def shortened(text: str, limit: int = 600) -> str:
     """Text of any length for a message: what is too long keeps its start and its end.
 

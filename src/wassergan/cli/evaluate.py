@@ -37,19 +37,23 @@ def evaluate(run: Path, as_json: bool, **flags: Any) -> None:
     from wassergan.runs.evaluate import evaluate_run
     from wassergan.training import open_processes
 
-    started = int(time.time())
+    started, failures = int(time.time()), list[OSError]()
     settings = EvaluateSettings(run=str(run), **given(flags))
+
+    def tell(result: dict[str, Any]) -> None:
+        # Before anything is written, so that no full disk loses it; nor does a standard output that nobody reads.
+        try:
+            echo(json.dumps(result) if as_json else evaluation_table(result))
+        except OSError as error:
+            failures.append(error)
+
     with open_processes() as processes:
-        # Before anything is written, so that no full disk loses it.
-        evaluate_run(
-            settings,
-            told=_say,
-            found=lambda result: echo(json.dumps(result) if as_json else evaluation_table(result)),
-            processes=processes,
-        )
+        evaluate_run(settings, told=_say, found=tell, processes=processes)
     written = Path(settings.out or run) / "metrics.json"
     if processes.rank == 0 and written.exists() and written.stat().st_mtime >= started:
         _say(f"Wrote {written}")
+    if failures:
+        raise failures[0]
 
 
 def _say(sentence: str) -> None:

@@ -87,6 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     open_closed_streams()
     try:
         _require_texts(sys.argv[1:] if argv is None else argv)
+        _require_current_folder()
         with terminating_like_ctrl_c():
             code = cli.main(args=None if argv is None else list(argv), prog_name="wassergan", standalone_mode=False)
     except click.ClickException as error:
@@ -109,6 +110,13 @@ def _require_texts(argv: Sequence[str]) -> None:
     for place, text in enumerate(argv, 1):
         if "\0" in text:
             raise UserError(f"Argument {place} holds a null character", found=shortened(repr(text), 80))
+
+
+def _require_current_folder() -> None:
+    try:
+        os.getcwd()  # noqa: PTH109  # `Path.cwd` is the same, and says less
+    except OSError as error:  # without it, libraries end the process in words of their own
+        raise UserError("The folder that this was called in is gone", mend="change into one that is there") from error
 
 
 def _complain(message: str, code: int) -> int:

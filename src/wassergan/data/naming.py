@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from wassergan.data.readers.paths import PathIndex
 from wassergan.data.readers.tree import PassedOver, files_under
 from wassergan.data.source import TableBeside
-from wassergan.errors import UserError
+from wassergan.errors import UserError, encodable
 
 FOLDER = "folder"
 # Hugging Face's `imagefolder` writes metadata, StyleGAN's `dataset_tool` dataset.json.
@@ -48,7 +48,7 @@ class FileNames:
         if FOLDER not in wanted:
             return {}
         top = self.pictures.root.resolve().name
-        return {FOLDER: [PurePosixPath(each).parent.name or top for each in self.found()]}
+        return {FOLDER: [encodable(PurePosixPath(each).parent.name or top) for each in self.found()]}
 
     def tables(self) -> list[TableBeside]:
         """Tables of labels in the folder, each for the pictures below it, but for those of deeper ones.

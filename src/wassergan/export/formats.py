@@ -1,6 +1,7 @@
 """The formats: each writes a generator and its description into one file."""
 
 import copy
+import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from torch.nn.utils import parametrize
 
 from wassergan.errors import UserError
 from wassergan.networks import DrawingGenerator
-from wassergan.storage.files import fill, filling
+from wassergan.storage.files import fill, scratch_folder
 
 KEY = "wassergan"  # where the description stands, in every format
 _EXAMPLES = 2  # latents to trace with; the file takes any number
@@ -88,13 +89,14 @@ def write_pt2(generator: nn.Module, path: Path, *, latent_dim: int, description:
     program = torch.export.export(
         _as_graph(generator), (torch.zeros(_EXAMPLES, latent_dim),), dynamic_shapes=_any_count()
     )
-    with filling(path) as file:
-        torch.export.save(program, file, extra_files={f"{KEY}.json": description})
+    held = io.BytesIO()  # torch aborts the process where a file of its own cannot be written to
+    torch.export.save(program, held, extra_files={f"{KEY}.json": description})
+    fill(path, held.getvalue())
 
 
 def write_onnx(generator: nn.Module, path: Path, *, latent_dim: int, description: str) -> None:
     """A graph from `latent` to `samples`; the description in the model's metadata."""
-    with _quiet_exporter():
+    with _quiet_exporter(), scratch_folder():  # which torch needs, and does not look for in time
         program = torch.onnx.export(
             _as_graph(generator),
             (torch.zeros(_EXAMPLES, latent_dim),),

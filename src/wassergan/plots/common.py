@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from wassergan.errors import encodable
 from wassergan.storage.files import DRAWN_BY, filling, replacing
 
 GENERATED, REAL = "tab:orange", "tab:blue"
@@ -20,7 +22,11 @@ def plain_text(name: str) -> str:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure atomically, in the format of the suffix."""
+    """Write a figure atomically, in the format of the suffix; names that are no UTF-8 stand in it escaped."""
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        if (plain := encodable(text.get_text())) != text.get_text():
+            text.set_text(plain)
     with replacing(path) as temporary, filling(temporary) as file:
         form = temporary.suffix[1:] or "png"
         figure.savefig(file, format=form, dpi=110, metadata=DRAWN_BY if path.suffix == ".png" else None)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from wassergan.callbacks import Observer, Observers, TensorBoardObserver, tensorboard_installed
 from wassergan.config.settings import TrainSettings
 from wassergan.data import ColumnConditions, Source
-from wassergan.errors import unknown_name
+from wassergan.errors import encodable, unknown_name
 from wassergan.evaluation import HeldoutDistance
 from wassergan.report import write_report
 from wassergan.sampling.sampler import Sampler, write_picture
@@ -233,7 +233,10 @@ def keeper_of(run: Run, processes: Processes, observers: Observers) -> Bystander
         return Bystander(run)
     wanted = run.settings.tensorboard
     if wanted or (wanted is None and tensorboard_installed()):
-        observers.add(TensorBoardObserver())
+        if str(run.place.path) == encodable(str(run.place.path)):
+            observers.add(TensorBoardObserver())
+        else:
+            observers.said("No TensorBoard files are written: it takes no folder whose name is no UTF-8.")
     return _Keeper(run, observers)
 
 

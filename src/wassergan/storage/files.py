@@ -259,8 +259,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text through `replacing`."""
-    write_bytes(path, text.encode("utf-8"))
+    """Write UTF-8 text through `replacing`; what stands for bytes that are none is escaped."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -298,10 +298,18 @@ def appending(path: Path) -> Iterator[IO[bytes]]:
 
 
 def save_tensors(temporary: Path, content: Any) -> None:
-    """Tensors and plain types into what `replacing` gave."""
+    """Tensors and plain types into what `replacing` gave.
+
+    Raises:
+        OSError: the file system refuses; torch says so in the words of its own source.
+    """
     import torch
 
-    torch.save(content, temporary)
+    try:
+        torch.save(content, temporary)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise OSError("the disk is full, or files may not grow so large" if ".cc:" in reason else reason) from error
 
 
 def save_array(file: IO[bytes], values: Any) -> None:
@@ -374,6 +382,14 @@ def standard_output() -> Iterator[IO[bytes]]:
     """Standard output, to write bytes to; it stays open behind it."""
     with open(os.dup(sys.stdout.fileno()), "wb") as file:  # noqa: PTH123  # of a descriptor
         yield file
+
+
+def hold_standard_descriptors() -> None:
+    """Open those of the first three that are closed: a file of ours in their place would get what libraries print."""
+    descriptor = os.open(os.devnull, os.O_RDWR)
+    while descriptor <= 2:
+        descriptor = os.open(os.devnull, os.O_RDWR)
+    os.close(descriptor)
 
 
 def nowhere() -> TextIO:

@@ -20,7 +20,7 @@ from wassergan.data.readers.paths import PICTURE_SUFFIXES
 from wassergan.data.readers.tree import HIDDEN, SPECIAL, SYSTEM, PassedOver, is_hidden, is_left_by_system
 from wassergan.data.records import parsed_object
 from wassergan.data.source import Source, TableBeside
-from wassergan.errors import UserError
+from wassergan.errors import UserError, encodable
 from wassergan.storage.files import reading
 
 LARGEST_MEMBER_BYTES = 2**28
@@ -204,10 +204,10 @@ class MemberNames:
 
     def _folders(self) -> list[str]:
         """The folder that each lies in; where none lies in any, the tar file is one."""
-        folders = [PurePosixPath(member.name).parent.name for member in self.pictures.everything()]
+        folders = [encodable(PurePosixPath(member.name).parent.name) for member in self.pictures.everything()]
         if any(folders):
             return folders
-        return [member.path.name for member in self.pictures.everything()]
+        return [encodable(member.path.name) for member in self.pictures.everything()]
 
     def _members(self, suffix: str) -> list[ShardMember]:
         """The member of a suffix that belongs to each picture."""
