@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -114,7 +115,7 @@ def _require_texts(argv: Sequence[str]) -> None:
 
 def _require_current_folder() -> None:
     try:
-        os.getcwd()  # noqa: PTH109  # `Path.cwd` is the same, and says less
+        Path.cwd()
     except OSError as error:  # without it, libraries end the process in words of their own
         raise UserError("The folder that this was called in is gone", mend="change into one that is there") from error
 

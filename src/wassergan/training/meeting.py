@@ -24,6 +24,7 @@ NO_THREAD = "Resource temporarily unavailable"
 THREADS_OF_A_GROUP = 16
 LONGEST_WAIT_FOR_THREADS_SECONDS = 60.0
 LOOK_SECONDS = 0.05
+WAITING = "wassergan waits for other processes"
 PASSING = (
     NO_THREAD,
     "Interrupted system call",
@@ -141,7 +142,7 @@ def hearing_signals(work: Callable[[], T]) -> T:
         except BaseException as error:
             failures.append(error)
 
-    thread = threading.Thread(target=run, daemon=True)
+    thread = threading.Thread(target=run, name=WAITING, daemon=True)
     thread.start()
     while thread.is_alive():
         thread.join(LOOK_SECONDS)
