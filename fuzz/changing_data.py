@@ -1,0 +1,271 @@
+"""What happens to data that are changed after they were opened, kind by kind; and what a fingerprint notices.
+
+    python fuzz/changing_data.py
+
+Each case runs in a process of its own, as a mapped file that shrinks ends it. Limits of memory are lowered, so that
+all data stay on disk. A case is `ok` if the watch or the read raises DataChangedError. That is needed, not enough: that
+the run is then saved is not looked at here. Written for the layout in which fingerprints lie in `session`.
+"""
+
+import io
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import wassergan.data
+from wassergan.data import open_source
+from wassergan.errors import WasserganError
+
+ROWS = 400
+
+
+def lower_limits() -> None:
+    """Keep nothing in memory, in whichever module a limit lies."""
+    import wassergan.data.readers.columnar
+    import wassergan.data.readers.images
+    import wassergan.data.readers.shards
+    import wassergan.data.readers.streaming  # noqa: F401
+
+    small = {"CACHE_LIMIT_BYTES": 0, "RESIDENT_LIMIT_BYTES": 4096, "LARGEST_SHUFFLE": 64}
+    for name, module in list(sys.modules.items()):
+        for limit, value in small.items() if name.startswith("wassergan") else ():
+            if hasattr(module, limit):
+                setattr(module, limit, value)
+
+
+def picture(seed: int) -> bytes:
+    from PIL import Image
+
+    pixels = np.random.default_rng(seed).integers(0, 256, (16, 16), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "BMP")  # all of one size in bytes
+    return file.getvalue()
+
+
+def numbers(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(ROWS, 4)).astype(np.float32)
+
+
+def folder(root: Path, shift: int = 0) -> tuple[Path, Path]:
+    data = root / "pictures"
+    data.mkdir()
+    for row in range(60):
+        (data / f"{row:03}.bmp").write_bytes(picture(row + shift))
+    return data, data / "030.bmp"
+
+
+def shard(root: Path, shift: int = 0, name: str = "a.tar") -> tuple[Path, Path]:
+    data = root / name
+    with tarfile.open(data, "w") as tar:
+        for row in range(60):
+            content = picture(row + shift)
+            member = tarfile.TarInfo(f"{row:03}.bmp")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return data, data
+
+
+def shards(root: Path, shift: int = 0) -> tuple[Path, Path]:
+    data = root / "shards"
+    data.mkdir()
+    shard(data, shift, "a.tar")
+    return data, shard(data, shift + 60, "b.tar")[1]
+
+
+def frame(shift: int):
+    import pyarrow
+
+    rows = numbers(shift)
+    return pyarrow.table({name: rows[:, place] for place, name in enumerate("abcd")})
+
+
+def parquet(root: Path, shift: int = 0) -> tuple[Path, Path]:
+    import pyarrow.parquet
+
+    data = root / "a.parquet"
+    pyarrow.parquet.write_table(frame(shift), data, row_group_size=50, compression="none", use_dictionary=False)
+    return data, data
+
+
+def tables(root: Path, shift: int = 0) -> tuple[Path, Path]:
+    data = root / "tables"
+    data.mkdir()
+    parquet(data, shift)
+    shutil.move(data / "a.parquet", data / "b.parquet")
+    parquet(data, shift + 1)
+    return data, data / "b.parquet"
+
+
+def arrow(root: Path, shift: int = 0, rows: int = 50) -> tuple[Path, Path]:
+    import pyarrow
+
+    data = root / "a.arrow"
+    with pyarrow.OSFile(str(data), "wb") as file, pyarrow.ipc.new_file(file, frame(shift).schema) as writer:
+        writer.write_table(frame(shift), max_chunksize=rows)
+    return data, data
+
+
+def large_batch(root: Path, shift: int = 0) -> tuple[Path, Path]:
+    return arrow(root, shift, ROWS)
+
+
+def npy(root: Path, shift: int = 0) -> tuple[Path, Path]:
+    np.save(root / "a.npy", numbers(shift))
+    return root / "a.npy", root / "a.npy"
+
+
+MAKERS: dict[str, Callable[..., tuple[Path, Path]]] = {
+    "npy": npy,
+    "pictures": folder,
+    "shard": shard,
+    "folder of shards": shards,
+    "parquet": parquet,
+    "folder of parquet": tables,
+    "arrow": arrow,
+    "arrow, one batch": large_batch,
+}
+
+
+def other(kind: str) -> bytes:
+    """The target's content in data of another seed; of the same size where the format allows it."""
+    with tempfile.TemporaryDirectory() as root:
+        return MAKERS[kind](Path(root), 1000)[1].read_bytes()
+
+
+def rewrite(kind: str, data: Path, target: Path) -> None:
+    target.write_bytes(other(kind))
+
+
+def rename_over(kind: str, data: Path, target: Path) -> None:
+    new = target.with_name("new")
+    new.write_bytes(other(kind))
+    new.replace(target)
+
+
+def rename_over_dated(kind: str, data: Path, target: Path) -> None:
+    found = target.stat()
+    rename_over(kind, data, target)
+    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def cut(kind: str, data: Path, target: Path) -> None:
+    os.truncate(target, target.stat().st_size // 2)
+
+
+def empty(kind: str, data: Path, target: Path) -> None:
+    os.truncate(target, 0)
+
+
+def vanish(kind: str, data: Path, target: Path) -> None:
+    target.unlink()
+
+
+def into_folder(kind: str, data: Path, target: Path) -> None:
+    target.unlink()
+    target.mkdir()
+
+
+def into_fifo(kind: str, data: Path, target: Path) -> None:
+    target.unlink()
+    os.mkfifo(target)
+
+
+def whole_replaced(kind: str, data: Path, target: Path) -> None:
+    data.rename(data.with_name("former"))
+    MAKERS[kind](data.parent, 1000)
+
+
+CHANGES = (rewrite, rename_over, rename_over_dated, cut, empty, vanish, into_folder, into_fifo, whole_replaced)
+
+
+def read_all(source) -> torch.Tensor:
+    blocks = source.blocks
+    if blocks is not None and hasattr(source, "expect"):
+        source.expect([(block,) for block in range(len(blocks.bounds) - 1)])
+    return source.train(torch.arange(source.train_count))
+
+
+def tried(step: Callable[[], object]) -> str:
+    try:
+        step()
+        return "nothing"
+    except WasserganError as error:
+        return f"{type(error).__name__}: {error}"
+    except BaseException as error:  # what a user would see as a traceback
+        return f"RAW {type(error).__name__}: {error}"
+
+
+def isolated(case: Callable[[], str], seconds: int = 20) -> str:
+    """What a case says, or the signal that ended it."""
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        import signal
+
+        signal.alarm(seconds)
+        os.close(read)
+        os.write(write, case().encode()[:3000])
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as file:
+        said = file.read().decode()
+    status = os.waitpid(child, 0)[1]
+    return f"DIED of signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else said
+
+
+def changed_case(kind: str, change: Callable[..., None]) -> str:
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as root:
+        data, target = MAKERS[kind](Path(root))
+        source = open_source(str(data))
+        if source.fits_in_memory:
+            return "NOT ON DISK"
+        before = source.train(torch.arange(source.train_count))
+        change(kind, data, target)
+        watch = tried(source.watch.require_same)
+        found: list[torch.Tensor] = []
+        reading = tried(lambda: found.append(read_all(source)))
+        if found:
+            reading = "same values" if torch.equal(found[0], before) else "OTHER VALUES, unsaid"
+        good = "DataChangedError" in watch or "DataChangedError" in reading
+        return f"{'ok ' if good else 'BAD'} watch: {watch[:60]} | read: {reading.replace(root, '')[:110]}"
+
+
+def noticed_case(kind: str, row: int) -> str:
+    """Whether a fingerprint differs once one training row has become another, the rest being the same."""
+    from wassergan.session.fingerprint import fingerprint
+
+    with tempfile.TemporaryDirectory() as root:
+        rows = np.random.default_rng(0).normal(size=(5000, 4)).astype(np.float32)
+        path = Path(root) / "a.npy"
+        np.save(path, rows)
+        first = fingerprint(open_source(str(path), scale="array"))
+        if kind == "one value":
+            rows[row, 1] += np.float32(1e-3)
+        else:
+            rows[[row, row + 1]] = rows[[row + 1, row]]
+        np.save(path, rows)
+        return "noticed" if fingerprint(open_source(str(path), scale="array")) != first else "MISSED"
+
+
+if __name__ == "__main__":
+    print(wassergan.__file__)
+    lower_limits()
+    bad = 0
+    for kind in MAKERS:
+        for change in CHANGES:
+            said = isolated(lambda kind=kind, change=change: changed_case(kind, change))
+            bad += not said.startswith("ok")
+            print(f"{kind:18} {change.__name__:18} {said}", flush=True)
+    print(f"{bad} of {len(MAKERS) * len(CHANGES)} bad")
+    for kind in ("one value", "rows swapped"):
+        rows = np.random.default_rng(1).choice(4990, 40, replace=False)
+        results = [isolated(lambda kind=kind, row=int(row): noticed_case(kind, row)) for row in rows]
+        print(f"fingerprint, {kind}: {results.count('noticed')} noticed of {len(results)}, {set(results)}", flush=True)
