@@ -86,7 +86,8 @@ ROOTS = {
     *FREE,
 }
 DOOR = "wassergan.storage.files"
-STREAMS_OF = {"mapped", "reading", "filling", "appending", "standard_output"}
+THROUGH = {"wassergan.data.readers.marks.reading_marked"}  # gives what the door gave
+STREAMS_OF = {"reading", "filling", "appending", "standard_output"}
 IN_MEMORY = {"io.BytesIO", "io.StringIO", "pyarrow.BufferOutputStream", "pyarrow.BufferReader"}
 ARCHIVES = ("ZipFile",)
 NAMES = {"file", "fp", "f", "fileobj", "source", "fname"}  # of an opener's first argument
@@ -278,7 +279,7 @@ class _Search(ast.NodeVisitor):
             return name in STREAMS_OF
         if isinstance(call.func, ast.Attribute) and call.func.attr == "enter_context" and call.args:
             return self._is_stream(call.args[0])
-        if called in IN_MEMORY or called in self._own_streams:
+        if called in IN_MEMORY | THROUGH or called in self._own_streams:
             return True
         if called in TAKE_STREAMS | FILEOBJ_ELSEWHERE:
             return self._gets_stream(call.func, at_fileobj=called in FILEOBJ_ELSEWHERE)

@@ -18,12 +18,14 @@ from wassergan.data.readers.arrays import array_names, array_source, load_array,
 from wassergan.data.readers.columnar import columnar_source, is_columnar, whole_table
 from wassergan.data.readers.excel import is_excel, read_excel
 from wassergan.data.readers.idx import is_idx, read_idx
+from wassergan.data.readers.marks import unchanging
 from wassergan.data.readers.paths import PICTURE_SUFFIXES, holds_any, is_pattern, is_shard, matching_files
 from wassergan.data.readers.tree import entries_besides
 from wassergan.data.source import Batch, Conditions, Context, Source, random_positions, spread_positions
 from wassergan.data.tables import (
     TABLE_SUFFIXES,
     ColumnConditions,
+    RawTable,
     Schema,
     TableCodec,
     column_facts,
@@ -147,6 +149,7 @@ def open_source(
 
     Raises:
         UserError: the data cannot be read or used; the message says how to mend them.
+        DataChangedError: a file changed while it was read.
     """
     notes: list[str] = []
 
@@ -219,9 +222,7 @@ class _Opening:
 
     @property
     def _said(self) -> Schema:
-        if isinstance(self.schema, Schema):
-            return self.schema
-        return read_schema(Path(self.schema)) if self.schema else Schema()
+        return _schema_of(self.schema)
 
     def array(self, data: Any) -> Source:
         """An array or tensor."""
@@ -253,6 +254,10 @@ class _Opening:
 
             return digits_source(**self.split)
         path, files = Path(data), _files(str(data), self.report)
+        with unchanging(files):
+            return self._of_files(data, path, files)
+
+    def _of_files(self, data: Any, path: Path, files: list[Path]) -> Source:
         if not files or _all(files, is_shard):
             return self._pictures(path, files)
         if _all(files, is_columnar):
@@ -358,12 +363,13 @@ def read_conditions(path: str | Path) -> dict[str, list[Any]]:
     if not path.exists():
         raise UserError(f"There is no {path}", mend="give a table of conditions")
     require_regular(path)
-    if is_csv(path):
-        return read_wanted(read_csv(path))
-    if is_excel(path):
-        return read_wanted(read_excel(path))
-    if is_columnar(path):
-        return read_wanted(whole_table([path], path.name))
+    with unchanging([path]):
+        if is_csv(path):
+            return read_wanted(read_csv(path))
+        if is_excel(path):
+            return read_wanted(read_excel(path))
+        if is_columnar(path):
+            return read_wanted(whole_table([path], path.name))
     raise UserError(f"{path} is no table of conditions", mend="give a CSV, Parquet, Arrow or Feather file")
 
 
@@ -381,18 +387,32 @@ def read_rows(
     Raises:
         UserError: no such data, no table, or other columns.
     """
-    said = schema if isinstance(schema, Schema) else read_schema(Path(schema)) if schema else Schema()
+    said = _schema_of(schema)
     if is_frame(data):
         return rows_like(codec, read_frame(data), said)
     files = _files(str(data))
+    with unchanging(files):
+        return rows_like(codec, _table_of(data, files, codec, said, sheet), said)
+
+
+def _table_of(data: Any, files: list[Path], codec: TableCodec, said: Schema, sheet: str | None) -> RawTable:
     if len(files) == 1 and is_csv(files[0]):
         encoding = said.encoding or codec.dialect.get("encoding")
-        return rows_like(codec, read_csv(files[0], delimiter=said.delimiter, encoding=encoding), said)
+        return read_csv(files[0], delimiter=said.delimiter, encoding=encoding)
     if len(files) == 1 and is_excel(files[0]):
-        return rows_like(codec, read_excel(files[0], sheet=sheet), said)
+        return read_excel(files[0], sheet=sheet)
     if files and _all(files, is_columnar):
-        return rows_like(codec, whole_table(files, Path(data).name), said)
+        return whole_table(files, Path(data).name)
     raise UserError(f"{data} is no table", mend="give a CSV, Parquet, Arrow or Feather file")
+
+
+def _schema_of(schema: str | Path | Schema | None) -> Schema:
+    if isinstance(schema, Schema):
+        return schema
+    if not schema:
+        return Schema()
+    with unchanging([Path(schema)] if Path(schema).exists() else []):
+        return read_schema(Path(schema))
 
 
 def _refuse_schema(data: Any, schema: str | Path | Schema | None) -> None:

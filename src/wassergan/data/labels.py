@@ -15,6 +15,7 @@ from wassergan.data.readers.arrays import load_array
 from wassergan.data.readers.columnar import is_columnar, whole_table
 from wassergan.data.readers.filearray import FileArray
 from wassergan.data.readers.idx import is_idx, read_idx
+from wassergan.data.readers.marks import unchanging
 from wassergan.data.records import JSON_SUFFIXES, read_records
 from wassergan.data.source import Names, Source
 from wassergan.data.tables import (
@@ -207,7 +208,8 @@ def _own(data: Any, source: Source, condition: Sequence[str]) -> RawTable:
 
         return raw_array({LABEL: digit_labels()}, "digits")
     if isinstance(data, str | Path) and Path(data).suffix == ".npz":
-        arrays = {name: _flat(load_array(Path(data), key=name)[1], name) for name in condition}
+        with unchanging([Path(data)]):
+            arrays = {name: _flat(load_array(Path(data), key=name)[1], name) for name in condition}
         return raw_array(arrays, f"{Path(data).name}:{','.join(condition)}")
     raise UserError(f"{source.name} holds no labels to condition on", mend="give a file with one row each: --labels")
 
@@ -223,6 +225,11 @@ def _told(labels: Any) -> RawTable:
     if not path.exists():
         raise UserError(f"There is no {path}", mend="give a file of labels")
     require_regular(path)
+    with unchanging([path]):
+        return _labels_in(path)
+
+
+def _labels_in(path: Path) -> RawTable:
     if is_csv(path):
         return read_csv(path)
     if is_columnar(path):

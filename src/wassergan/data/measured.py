@@ -26,6 +26,7 @@ from wassergan.data.readers.digits import digits_source
 from wassergan.data.readers.excel import is_excel, read_excel
 from wassergan.data.readers.idx import is_idx, read_idx
 from wassergan.data.readers.images import ImageOptions, image_folder_source
+from wassergan.data.readers.marks import unchanging
 from wassergan.data.readers.paths import is_shard
 from wassergan.data.readers.streaming import BlockReader
 from wassergan.data.source import Source, fits_in_memory
@@ -139,7 +140,9 @@ def read_table(
         return read_frame(data)
     if not isinstance(data, str | Path):
         raise UserError("A table is a DataFrame or a file", found=f"{type(data).__name__}")
-    table = _table_of(_files(str(data), report), Path(data).name, Reading(sheet=sheet, schema=schema), report)
+    files = _files(str(data), report)
+    with unchanging(files):
+        table = _table_of(files, Path(data).name, Reading(sheet=sheet, schema=schema), report)
     if table is None:
         raise UserError(f"{data} is no table", mend="give a CSV, Excel, Parquet, Arrow or Feather file")
     return table
@@ -162,6 +165,13 @@ def open_measured(
     if data == DIGITS:
         return _of_source(digits_source())
     path, files = Path(data), _files(data, report)
+    with unchanging(files):
+        return _of_files(path, files, how, like, report)
+
+
+def _of_files(
+    path: Path, files: list[Path], how: Reading, like: Measured | None, report: Report
+) -> Measured | RawTable:
     if not files or _all(files, is_shard):
         return _pictures(path, files, how, like, report)
     if _all(files, is_columnar) and how.layout != "table" and how.schema is None:

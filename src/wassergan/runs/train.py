@@ -11,7 +11,6 @@ from typing import Any
 from wassergan.callbacks import Observer, Observers
 from wassergan.config.presets import resolve_for
 from wassergan.config.settings import BIT_CHANGING, CHANGEABLE, TrainSettings
-from wassergan.data.readers.marks import DataChangedError
 from wassergan.errors import UserError, WorkError
 from wassergan.runs.recorder import Bystander, Run, keeper_of
 from wassergan.session.build import build_trainer, device_is_here, open_data
@@ -256,16 +255,6 @@ def _train(run: Run, keeper: Bystander, processes: Processes, interrupted: Calla
 
 def _train_on(run: Run, keeper: Bystander, interrupted: Callable[[], bool]) -> None:
     """Train until the end, or until interrupted, or until the data change: then all is saved, and an error raised."""
-    changed: list[DataChangedError] = []
-
-    def ends() -> bool:
-        if not changed:
-            try:
-                run.source.watch.require_same()
-            except DataChangedError as error:
-                changed.append(error)
-        return bool(changed) or interrupted()
-
     run.trainer.train(
         steps=run.settings.steps,
         budget_seconds=run.settings.budget,
@@ -274,11 +263,8 @@ def _train_on(run: Run, keeper: Bystander, interrupted: Callable[[], bool]) -> N
         save_due=keeper.save_due,
         on_save=keeper.save,
         on_step=keeper.stepped,
-        interrupted=ends,
+        interrupted=interrupted,
     )
-    with run.trainer.processes.together():
-        if changed:
-            raise changed[0]
 
 
 def _go_back(

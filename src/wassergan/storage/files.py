@@ -82,17 +82,6 @@ def reading(path: Path, *, follow: bool = True) -> Iterator[BufferedReader]:
         yield file
 
 
-def mapped(path: Path) -> Any:
-    """A regular file as Arrow maps it into memory. Whoever shortens it meanwhile kills this process.
-
-    Raises:
-        UserError: no regular file.
-    """
-    import pyarrow
-
-    return pyarrow.memory_map(str(require_regular(path)))
-
-
 def require_regular(path: Path, *, follow: bool = True) -> Path:
     """Refuse what is there and no regular file; for libraries that open files themselves. Returns the path.
 

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property, partial
+from itertools import islice
 from typing import Any
 
 import torch
@@ -52,21 +53,39 @@ class BatchStream:
         self._ahead: deque[Future[Batch]] = deque()
         self._reader = None if source.fits_in_memory else ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._device = device
+        self._is_at_hand = False  # all of what lies in memory
 
     def draw(self) -> Batch:
         """This process's rows of the next batch, batch_size / share.of of them, float32 in model space.
 
         On the device where the data lie there, else on the CPU.
         """
-        if self._reader is None:
-            batch = self._read(self._served)
-        else:
-            while len(self._ahead) < PREFETCHED_BATCHES:
-                first = self._served + len(self._ahead) * self._batch_size
-                self._ahead.append(self._reader.submit(partial(self._read, first)))
-            batch = self._ahead.popleft().result()
+        if self._reader is not None:
+            self._read_ahead(PREFETCHED_BATCHES)
+        batch = self._ahead.popleft().result() if self._ahead else self._read(self._served)
         self._served += self._batch_size
         return batch
+
+    def require(self, count: int) -> None:
+        """Have the next batches at hand, so that what cannot be read is known before any of them is used.
+
+        Raises:
+            WasserganError: as the source has it; nothing was served.
+        """
+        if self._reader is None:
+            if not self._is_at_hand:
+                first: Future[Batch] = Future()
+                first.set_result(self._read(self._served))
+                self._ahead.append(first)
+                self._is_at_hand = True
+            return
+        self._read_ahead(count)
+        try:
+            for batch in islice(self._ahead, count):
+                batch.result()
+        except Exception:
+            self._ahead.clear()  # if the data come back, they are read again
+            raise
 
     def state_dict(self) -> dict[str, Any]:
         """How many samples were served so far."""
@@ -76,6 +95,12 @@ class BatchStream:
         """Go on after the samples that were served when the state was taken."""
         self._served = state["served"]
         self._ahead.clear()
+
+    def _read_ahead(self, count: int) -> None:
+        assert self._reader is not None
+        while len(self._ahead) < count:
+            first = self._served + len(self._ahead) * self._batch_size
+            self._ahead.append(self._reader.submit(partial(self._read, first)))
 
     def _read(self, first: int) -> Batch:
         if self._reader is not None:

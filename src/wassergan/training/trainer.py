@@ -197,6 +197,7 @@ class Trainer:
         Raises:
             UserError: neither steps nor a budget is given.
             WorkError: losses stopped being finite, or processes differ or are lost; nothing of that tick was handed on.
+            WasserganError: the data changed or cannot be read; all processes end at the same step, with a tick.
         """
         if steps is None and budget_seconds is None:
             raise UserError("Training needs an end", mend="give steps, a budget, or both")
@@ -209,7 +210,8 @@ class Trainer:
             finished = (steps is not None and self.step >= steps) or (
                 budget_seconds is not None and self.elapsed_seconds >= budget_seconds
             )
-            finished, saving = self.processes.any_of(finished or interrupted(), save_due())
+            unreadable = None if finished else self._what_is_wrong_with_the_data()
+            finished, saving = self.processes.any_of(finished or unreadable is not None or interrupted(), save_due())
 
             # Maintenance: everything behind this `continue` is left out of the training time.
             ticking = finished or tick_due(self.step)
@@ -219,6 +221,7 @@ class Trainer:
                 with self.processes.together():
                     (on_tick if ticking else on_save)(self)
                 if finished:
+                    self._end(unreadable)
                     return
                 stopwatch.start(self.step)
 
@@ -230,6 +233,21 @@ class Trainer:
             if self.step == stopwatch.warm_up_until:
                 self._count_time(stopwatch)
             on_step(self)
+
+    def _what_is_wrong_with_the_data(self) -> Exception | None:
+        """The error with which the next step's batches cannot be had; found out before anything of the step is done."""
+        try:
+            self.source.watch.require_same()
+            self._batches.require(self.critic_steps)
+        except Exception as error:  # whatever readers raise: the state is sound, and is saved first
+            return error
+        return None
+
+    def _end(self, error: Exception | None) -> None:
+        """Leave training together with all processes, with an error if one of them has one."""
+        with self.processes.together():
+            if error is not None:
+                raise error
 
     def read_statistics(self) -> Record:
         """The tick's record: means of the steps since the last tick, and measurements on held-out samples.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from wassergan.data import Source, open_source
 from wassergan.data.readers.arrays import ArrayBlocks, array_source
-from wassergan.data.readers.marks import DataChangedError
+from wassergan.data.readers.marks import DataChangedError, FileMark
 from wassergan.data.readers.streaming import BlockReader, StreamedSource, probe
 from wassergan.data.source import SparseSplit, sparse_split
 from wassergan.errors import UserError
@@ -225,6 +225,8 @@ def test_a_bad_value_in_the_middle_is_named_when_it_is_read(tmp_path: Path, way:
     source = open_source(WAYS[way](rows, tmp_path)) if way == "npy" else source  # type: ignore[arg-type]
     if way == "parquet":
         as_parquet(rows, tmp_path / "a.parquet")
+        table = source._rows._tables[0]  # type: ignore[attr-defined]
+        table.mark = FileMark.of(table.path)  # as if it had been so all along
     where = rf"at index \({bad}, 1\)" if way == "npy" else rf"in row {bad}, column b"
     stream = BatchStream(source, 50, seed=0)
     what = "missing values where the rows looked at had none" if np.isnan(value) else "infinite values"

@@ -19,7 +19,7 @@ from wassergan.data.readers.limits import require_room
 from wassergan.data.readers.marks import Watch
 from wassergan.data.readers.streaming import BlockReader, StreamedSource, block_bytes, probe
 from wassergan.data.source import HELDOUT_SHARE, Source, fits_in_memory, split_rows
-from wassergan.errors import UserError, unknown_name
+from wassergan.errors import UserError, WasserganError, unknown_name
 from wassergan.storage.files import reading
 
 BLOCK_BYTES = 64 * 2**20
@@ -203,7 +203,7 @@ def load_array(path: Path, *, key: str | None = None) -> tuple[str, NDArray[Any]
                 name = _choose_key(path, archive, key)
                 _require_modest(path, archive.zip, name)
                 return f"{path.name}:{name}", archive[f"{name}.npy"]
-    except UserError:
+    except WasserganError:
         raise
     except Exception as error:  # damaged bytes surface as whatever NumPy's, zip's and Python's own parsers raise
         if "allow_pickle" in str(error) or "object" in str(error).lower():

@@ -2,12 +2,13 @@
 
 import io
 import struct
+import sys
 from dataclasses import dataclass
 from typing import IO
 
 MAGIC = b"ARROW1"
 LONGEST_METADATA = 2**26
-_BLOCK_BYTES, _BUFFER_BYTES, _PREFIX_BYTES = 24, 16, 8
+_BLOCK_BYTES, _BUFFER_BYTES, _NODE_BYTES, _PREFIX_BYTES = 24, 16, 16, 8
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,18 @@ class ArrowBlock:
         unpacked: bytes of its buffers, once they are in memory.
         is_compressed: whether they are fewer in the file.
         is_dictionary: whether it is part of a dictionary.
+        place: where its metadata begin in the file.
+        length: of its metadata; behind them lie the buffers.
+        is_swapped: whether its numbers stand in another order of bytes than this machine's.
     """
 
     rows: int
     unpacked: int
     is_compressed: bool
     is_dictionary: bool
+    place: int
+    length: int
+    is_swapped: bool
 
 
 def arrow_blocks(file: IO[bytes]) -> list[ArrowBlock]:
@@ -48,32 +55,55 @@ def arrow_blocks(file: IO[bytes]) -> list[ArrowBlock]:
             for number in (2, 3)  # dictionaries, record batches
             for at in footer.vector(number, _BLOCK_BYTES)
         ]
+        order = footer.table(1).field(0)  # of the schema
+        is_big = order is not None and struct.unpack_from("<h", footer.data, order)[0] == 1
         found = []
         for at, is_dictionary in places:
             offset, length = struct.unpack_from("<qi", footer.data, at)
-            found.append(_block(file, offset, length, is_dictionary))
+            found.append(_block(file, offset, length, is_dictionary, is_big != (sys.byteorder == "big")))
         return found
     except struct.error as error:
         raise ValueError(f"damaged: {error}") from error
 
 
-def _block(file: IO[bytes], offset: int, length: int, is_dictionary: bool) -> ArrowBlock:
-    if offset < 0 or not 8 < length <= LONGEST_METADATA:
-        raise ValueError(f"a batch with metadata of {length} bytes")
+def batch_parts(file: IO[bytes], block: ArrowBlock) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Of a record batch: rows and missing values of each column; place behind the metadata and size of each buffer.
+
+    Raises:
+        ValueError: damaged.
+    """
+    try:
+        batch = _batch(file, block.place, block.length)
+        nodes = [struct.unpack_from("<qq", batch.data, at) for at in batch.vector(1, _NODE_BYTES)]
+        return nodes, _buffers(batch)
+    except struct.error as error:
+        raise ValueError(f"damaged: {error}") from error
+
+
+def _batch(file: IO[bytes], offset: int, length: int) -> "_Table":
     file.seek(offset)
     raw = file.read(length)
-    message = _Table.root(raw[8 if raw[:4] == b"\xff\xff\xff\xff" else 4 :])
-    batch = message.table(2)
+    return _Table.root(raw[8 if raw[:4] == b"\xff\xff\xff\xff" else 4 :]).table(2)
+
+
+def _buffers(batch: "_Table") -> list[tuple[int, int]]:
+    return [struct.unpack_from("<qq", batch.data, at) for at in batch.vector(2, _BUFFER_BYTES)]
+
+
+def _block(file: IO[bytes], offset: int, length: int, is_dictionary: bool, is_swapped: bool) -> ArrowBlock:
+    if offset < 0 or not 8 < length <= LONGEST_METADATA:
+        raise ValueError(f"a batch with metadata of {length} bytes")
+    batch = _batch(file, offset, length)
     if is_dictionary:
         batch = batch.table(1)
-    buffers = [struct.unpack_from("<qq", batch.data, at) for at in batch.vector(2, _BUFFER_BYTES)]
+    buffers = _buffers(batch)
     is_compressed = batch.field(3) is not None
     sizes = [_unpacked(file, offset + length + at, size) if is_compressed else size for at, size in buffers]
     rows = batch.field(0)
     count = 0 if rows is None else struct.unpack_from("<q", batch.data, rows)[0]
     if count < 0 or any(size < 0 for size in sizes):
         raise ValueError("sizes below zero")
-    return ArrowBlock(count, sum(sizes), is_compressed, is_dictionary)
+    return ArrowBlock(count, sum(sizes), is_compressed, is_dictionary, offset, length, is_swapped)
 
 
 def _unpacked(file: IO[bytes], at: int, size: int) -> int:

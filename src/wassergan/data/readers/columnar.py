@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from wassergan.data.fitting import Wish
 from wassergan.data.readers.arrays import array_source, streamed_source
 from wassergan.data.readers.arrow_blocks import arrow_blocks
+from wassergan.data.readers.arrow_rows import RowsOfBatch
 from wassergan.data.readers.limits import require_room
+from wassergan.data.readers.marks import FileMark, Watch, reading_marked
 from wassergan.data.readers.streaming import BlockReader, buffer_bytes
 from wassergan.data.source import HELDOUT_SHARE, Source, fits_in_memory
 from wassergan.data.tables import RawTable, Schema, raw_of_arrow, table_source
 from wassergan.errors import UserError
 from wassergan.storage.corruption import undamaged
-from wassergan.storage.files import mapped, reading
 
 SUFFIXES = (".parquet", ".arrow", ".feather")
 STREAM_ROWS = 65536  # rows that are decoded at a time
@@ -92,7 +93,9 @@ def columnar_source(
         raise UserError(f"Layout {layout} does not fit {name}", found="a table", mend="leave --layout out")
     if not fits_in_memory(len(reader) * reader.row_bytes):
         wish = Wish("ND", scale, tuple(missing), columns, name, report)
-        return streamed_source(reader, wish, heldout=heldout, seed=seed)
+        streamed = streamed_source(reader, wish, heldout=heldout, seed=seed)
+        streamed.watch = Watch(reader.marks)
+        return streamed
     rows = reader.load(range(len(reader.bounds) - 1))
     return array_source(
         rows,
@@ -162,6 +165,11 @@ class ColumnarBlocks(BlockReader):
         bounds = torch.cat([torch.zeros(1, dtype=torch.int64), ends])
         super().__init__(name, bounds, (len(columns),), dtype, columns=columns)
 
+    @property
+    def marks(self) -> list[FileMark]:
+        """Of the files that are read from again and again."""
+        return [table.mark for table in self._tables if table.is_read_again]
+
     def pick(self, block: int, places: NDArray[np.int64]) -> NDArray[Any]:
         """Rows of a block at places (k,), counted from its first row; only those become rows."""
         rows = np.empty((len(places), *self.row_shape), self.dtype)
@@ -182,16 +190,17 @@ class ColumnarBlocks(BlockReader):
         piece = self._pieces[block]
         table = self._tables[piece.table]
         step = max(1, min(STREAM_ROWS, STREAM_BYTES // self.row_bytes))
-        passed, given = -piece.start, 0
+        given = 0
         with _readable(table.path):
-            for whole in table.batches(piece.group, self.columns, step):
-                batch = whole.slice(max(0, -passed), piece.rows - given)
-                passed += len(whole)
+            for whole in table.batches(piece.group, self.columns, step, start=piece.start):
+                batch = whole.slice(0, piece.rows - given)
                 if len(batch):
                     self._refuse_missing(batch, table.path, int(self.bounds[block]) + given)
                     yield given, batch
                     given += len(batch)
                 if given == piece.rows:
+                    if table.is_read_again:  # what is left of the group is not read: nothing else looks
+                        table.mark.require()
                     return
         raise UserError(f"{table.path} holds fewer rows than it says", mend="write it again")
 
@@ -210,32 +219,36 @@ class Table(Protocol):
     """A file of columns whose rows come in groups."""
 
     path: Path
+    mark: FileMark
+    is_read_again: bool
     schema: Any
     group_rows: list[int]
 
-    def batches(self, group: int, columns: Sequence[str], step: int) -> Iterator[Any]:
-        """The record batches of a group, in order, with at most about `step` rows each."""
+    def batches(self, group: int, columns: Sequence[str], step: int, *, start: int = 0) -> Iterator[Any]:
+        """The record batches of a group from a row on, in order, with at most about `step` rows each."""
 
 
 class ParquetTable:
     """A Parquet file; its groups are row groups."""
 
+    is_read_again = True
+
     def __init__(self, path: Path) -> None:
         from pyarrow import parquet
 
-        self.path = path
-        with reading(path) as file:
+        self.path, self.mark = path, FileMark.of(path)
+        with reading_marked(self.mark) as file:
             self._metadata = parquet.read_metadata(file)
             _require_modest(path, self._metadata, os.fstat(file.fileno()).st_size)
         self.schema = self._metadata.schema.to_arrow_schema()
         self.group_rows = [self._metadata.row_group(i).num_rows for i in range(self._metadata.num_row_groups)]
 
-    def batches(self, group: int, columns: Sequence[str], step: int) -> Iterator[Any]:
+    def batches(self, group: int, columns: Sequence[str], step: int, *, start: int = 0) -> Iterator[Any]:
         """The record batches of a row group; pages are read as they are needed."""
         from pyarrow import parquet
 
         with (
-            reading(self.path) as opened,
+            reading_marked(self.mark) as opened,
             parquet.ParquetFile(
                 opened,
                 metadata=self._metadata,
@@ -245,7 +258,9 @@ class ParquetTable:
             ) as file,
         ):
             for batch in file.iter_batches(step, row_groups=[group], columns=list(columns), use_threads=True):
-                yield self._unpacked(batch)
+                if start < len(batch):
+                    yield self._unpacked(batch.slice(start))
+                start = max(0, start - len(batch))
 
     def _unpacked(self, batch: Any) -> Any:
         """A batch whose texts are written out; one that stands there once may be meant a million times."""
@@ -285,11 +300,13 @@ def _is_text(kind: Any) -> bool:
 class ArrowTable:
     """An Arrow file, which Feather files are too; its groups are record batches."""
 
+    is_read_again = True
+
     def __init__(self, path: Path) -> None:
         import pyarrow
 
-        self.path = path
-        with reading(path) as file:
+        self.path, self.mark = path, FileMark.of(path)
+        with reading_marked(self.mark) as file:
             self.schema = pyarrow.ipc.open_file(file).schema
             blocks = arrow_blocks(file)
         for each in blocks:
@@ -299,16 +316,23 @@ class ArrowTable:
         self._batches = [each for each in blocks if not each.is_dictionary]
         self.group_rows = [each.rows for each in self._batches]
 
-    def batches(self, group: int, columns: Sequence[str], step: int) -> Iterator[Any]:
-        """The record batch of a group, in one piece."""
+    def batches(self, group: int, columns: Sequence[str], step: int, *, start: int = 0) -> Iterator[Any]:
+        """The record batch of a group, in one piece; of a large one of numbers only the rows that are asked for."""
         import pyarrow
 
-        large = self._batches[group].unpacked > buffer_bytes() // 2 and not self._batches[group].is_compressed
-        # A mapped file that shrinks kills the process; but of a batch that is cut into pieces, each would read all.
-        with mapped(self.path) if large else reading(self.path) as file:
+        block = self._batches[group]
+        with reading_marked(self.mark) as file:
+            # Of a batch that is cut into pieces, each would read all. It is never mapped: a mapped file that shrinks
+            # kills the process.
+            large = block.unpacked > buffer_bytes() // 2
+            rows = RowsOfBatch.of(file, block, self.schema, columns) if large else None
+            if rows is not None:
+                for first in range(start, block.rows, step):
+                    yield rows.read(first, min(step, block.rows - first))
+                return
             batch = pyarrow.ipc.open_file(file).get_batch(group)
             batch.validate(full=True)  # offsets that point outside would end the process
-            yield batch.select(list(columns))
+            yield batch.select(list(columns)).slice(start)
 
 
 class FirstFeatherTable:
@@ -318,25 +342,26 @@ class FirstFeatherTable:
     """
 
     MAGIC = b"FEA1"
+    is_read_again = False
 
     def __init__(self, path: Path) -> None:
         from pyarrow import feather
 
-        self.path = path
+        self.path, self.mark = path, FileMark.of(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            with reading(path) as file:
+            with reading_marked(self.mark) as file:
                 self._table = feather.read_table(file, memory_map=False)
         self.schema = self._table.schema
         self.group_rows = [self._table.num_rows]
 
-    def batches(self, group: int, columns: Sequence[str], step: int) -> Iterator[Any]:
+    def batches(self, group: int, columns: Sequence[str], step: int, *, start: int = 0) -> Iterator[Any]:
         """The rows, in one or more pieces."""
-        yield from self._table.select(list(columns)).to_batches(max_chunksize=step)
+        yield from self._table.select(list(columns)).slice(start).to_batches(max_chunksize=step)
 
 
 def _is_first_feather(path: Path) -> bool:
-    with reading(path) as file:
+    with reading_marked(FileMark.of(path)) as file:
         return file.read(len(FirstFeatherTable.MAGIC)) == FirstFeatherTable.MAGIC
 
 

@@ -1,6 +1,7 @@
 """One picture: opened as one of the formats that are read, told from its header, and decoded to one size."""
 
 import io
+import os
 import struct
 import sys
 import warnings
@@ -14,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from wassergan.data.readers.limits import LEAST_LARGEST_PIXELS, largest_pixels, require_pixels
+from wassergan.data.readers.limits import LEAST_LARGEST_PIXELS, largest_pixels, require_pixels, require_room
+from wassergan.data.readers.marks import FileMark, reading_marked
 from wassergan.errors import UserError
-from wassergan.storage.files import reading
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 FORMATS_TOLD = "PNG, JPEG, WebP, BMP, TIFF or GIF"
@@ -45,11 +46,15 @@ class Member(Protocol):
     def parent(self) -> Path:
         """Where it lies."""
 
+    @property
+    def size(self) -> int:
+        """Bytes that it has."""
+
     def stream(self) -> BinaryIO:
         """Its bytes, as a file."""
 
 
-Picture = Path | Member
+Picture = Path | FileMark | Member  # a path is marked as it is opened
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ def read_header(picture: Picture) -> Header:
     Raises:
         Exception: whatever the parsers behind Pillow raise for what cannot be read.
     """
-    with _opened(picture) as (found, raw):
+    with _opened(picture, whole=False) as (found, raw):
         height, width = found.size[::-1]
         mode = found.mode
         if _orientation(found) >= _SWAPS_SIDES:
@@ -93,7 +98,7 @@ def decode(picture: Picture, size: tuple[int, int], *, grey: bool, bits: int = 8
     Raises:
         Exception: whatever the parsers behind Pillow raise for what cannot be decoded.
     """
-    with _opened(picture) as (found, raw):
+    with _opened(picture, whole=True) as (found, raw):
         orientation = _orientation(found)
         if bits == 16 and _is_deep(found.mode, raw):
             low = None if found.mode.startswith("I") else _low_bytes(picture)
@@ -116,8 +121,20 @@ def unreadable(picture: Picture, error: Exception) -> UserError:
     )
 
 
+def content_of(picture: Picture) -> bytes:
+    """All bytes of a picture's file.
+
+    Raises:
+        UserError: more than fit in memory.
+        DataChangedError: the file is no longer the one that was found.
+        OSError: it cannot be read.
+    """
+    with _bytes_of(picture, whole=True) as file:
+        return file.read()
+
+
 @contextmanager
-def _opened(picture: Picture) -> Iterator[tuple[Image.Image, str]]:
+def _opened(picture: Picture, *, whole: bool) -> Iterator[tuple[Image.Image, str]]:
     """The picture, of the formats that are read and of a size that can be held, and how its values stand in the file.
 
     Pillow knows many more formats by their content, one of which starts another program.
@@ -126,7 +143,7 @@ def _opened(picture: Picture) -> Iterator[tuple[Image.Image, str]]:
         # Others tell of odd metadata, which are not used.
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with _bytes_of(picture) as file:
+        with _bytes_of(picture, whole=whole) as file:
             found, raw = _open_file(picture, file)
             try:
                 require_pixels(*found.size)
@@ -136,9 +153,21 @@ def _opened(picture: Picture) -> Iterator[tuple[Image.Image, str]]:
 
 
 @contextmanager
-def _bytes_of(picture: Picture) -> Iterator[IO[bytes]]:
-    with reading(picture) if isinstance(picture, Path) else picture.stream() as file:
-        yield file
+def _bytes_of(picture: Picture, *, whole: bool) -> Iterator[IO[bytes]]:
+    """A picture's file; or its bytes, for decoders that would map a file: one that shrinks kills the process."""
+    if isinstance(picture, Path):
+        picture = FileMark.of(picture)
+    if not isinstance(picture, FileMark):
+        with picture.stream() as stream:
+            yield stream
+    elif not whole:
+        with reading_marked(picture) as file:
+            yield file
+    else:
+        with reading_marked(picture) as file:
+            require_room(os.fstat(file.fileno()).st_size, str(picture))
+            content = file.read()
+        yield io.BytesIO(content)
 
 
 def _open_file(picture: Picture, file: IO[bytes]) -> tuple[Image.Image, str]:
@@ -166,7 +195,7 @@ def _loaded(found: Image.Image) -> tuple[Image.Image, str]:
 
 
 def _content(picture: Picture) -> bytes:
-    with _bytes_of(picture) as file:  # anew: Pillow closed the one that it failed on
+    with _bytes_of(picture, whole=False) as file:  # anew: Pillow closed the one that it failed on
         content = file.read(LARGEST_FILE_BYTES + 1)
     if len(content) > LARGEST_FILE_BYTES:
         raise ValueError(f"it has more than {LARGEST_FILE_BYTES:,} bytes")
@@ -224,7 +253,7 @@ def _swapped(args: Any) -> Any:
 
 
 def _low_bytes(picture: Picture) -> NDArray[np.uint8]:
-    with _bytes_of(picture) as file, Image.open(file, formats=FORMATS) as found:
+    with _bytes_of(picture, whole=True) as file, Image.open(file, formats=FORMATS) as found:
         own: Any = found
         own.tile = [tile._replace(args=_swapped(tile.args)) for tile in own.tile]
         return np.asarray(found, np.uint8)

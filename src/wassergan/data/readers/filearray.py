@@ -10,7 +10,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wassergan.data.readers.marks import FileMark
+from wassergan.data.readers.marks import FileMark, reading_marked
 from wassergan.errors import UserError
 from wassergan.storage.files import reading
 
@@ -149,22 +149,15 @@ class _Reading:
         self._mark = mark
 
     def __enter__(self) -> "_Reading":
+        self._opened = reading_marked(self._mark)
         try:
-            self._opened = reading(self._mark.path)
             self._file = self._opened.__enter__()
-        except (OSError, UserError) as error:
-            raise self._mark.changed(getattr(error, "strerror", "") or str(error)) from error
-        try:
-            self._mark.require(self._file.fileno())
-        except BaseException:
-            self._file.close()
-            raise
+        except OSError as error:
+            raise self._mark.changed(error.strerror or str(error)) from error
         return self
 
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        with self._file:
-            if error is None:
-                self._mark.require(self._file.fileno())
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> bool | None:
+        return self._opened.__exit__(kind, error, trace)
 
     def into(self, rows: NDArray[Any], offset: int) -> None:
         """Fill a contiguous array with the bytes from `offset` on."""

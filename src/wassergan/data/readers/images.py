@@ -17,7 +17,8 @@ from wassergan.data.codec import Codec, as_tensor, pixel_codec
 from wassergan.data.drawn import without_drawn
 from wassergan.data.naming import FileNames
 from wassergan.data.readers.decoding import FORMATS_TOLD, TOP_16, Header, Picture, decode, read_header, unreadable
-from wassergan.data.readers.paths import PICTURE_SUFFIXES, index_files
+from wassergan.data.readers.marks import DataChangedError, Marks, Watch
+from wassergan.data.readers.paths import PICTURE_SUFFIXES, MarkedFiles, index_files
 from wassergan.data.readers.tree import PassedOver, is_run_folder, run_around
 from wassergan.data.source import (
     HELDOUT_SHARE,
@@ -58,6 +59,14 @@ class Pictures(Protocol):
     @property
     def places(self) -> NDArray[np.int64]:
         """(n,) of which of all that were found each is."""
+
+    @property
+    def marks(self) -> Marks:
+        """The files that they lie in, as they were when they were found."""
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """(n,) bytes that each has in its file."""
 
     def subset(self, places: NDArray[np.int64]) -> "Pictures":
         """Those at some places (k,)."""
@@ -149,6 +158,7 @@ class ImageFolderReader:
 
         Raises:
             UserError: a picture cannot be decoded (its name is given), unless unreadable ones are skipped.
+        DataChangedError: its file is no longer the one that was found.
         """
         rows = indices.numpy()
         if self._pictures is not None:
@@ -198,6 +208,8 @@ class ImageFolderReader:
     def _decode_or_none(self, path: Picture, *, tell: bool = True) -> NDArray[Any] | None:
         try:
             return self._decode(path)
+        except DataChangedError:  # nothing to skip: other pictures may be in its place
+            raise
         except _UNREADABLE as error:
             if not self._skip:
                 raise unreadable(path, error) from error
@@ -231,7 +243,7 @@ def image_folder_source(folder: Path, options: ImageOptions, *, report: Report =
         raise UserError(f"No pictures ({FORMATS_TOLD}) under {folder}", found=_listing(folder))
     if around := run_around(folder):
         report(f"{folder} lies in the run folder {around}: its pictures are what a run has drawn.")
-    source = picture_source(pictures, name, options, report=report)
+    source = picture_source(MarkedFiles(pictures), name, options, report=report)
     source.names = FileNames(pictures, source.kept_rows, passed)
     return source
 
@@ -244,6 +256,7 @@ class PictureSource(Source):
     ) -> None:
         super().__init__(name, "image", shape, reader, codec, split)
         self._pictures = reader
+        self.watch = Watch(() if reader.kept else reader.paths.marks)
 
     def kept_rows(self) -> NDArray[np.int64] | None:
         """(n,) which of all pictures that were found the rows are; None where another may stand in for one."""
@@ -345,6 +358,8 @@ def _read_headers(pictures: Pictures, skip: bool, report: Report) -> tuple[Pictu
 def _header(path: Picture) -> Header | Exception:
     try:
         return read_header(path)
+    except DataChangedError:
+        raise
     except _UNREADABLE as error:
         return error
 

@@ -12,6 +12,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+from wassergan.data.readers.marks import FileMark
 from wassergan.data.readers.tree import PassedOver, files_under
 from wassergan.errors import UserError
 
@@ -79,6 +80,51 @@ class PathIndex(Sequence[Path]):
         """The paths at some places (k,)."""
         chosen = places if self._chosen is None else self._chosen[places]
         return PathIndex(self._folder, self._names, self._ends, chosen.astype(np.int64))
+
+
+class MarkedFiles:
+    """The files of an index as they are now, each told from what may come in its place; 32 bytes for each.
+
+    Args:
+        paths: of the files.
+        facts: (files of all, 4) of each, as its mark has them; found out now unless given.
+    """
+
+    def __init__(self, paths: PathIndex, facts: NDArray[np.uint64] | None = None) -> None:
+        self._paths = paths
+        self._facts = np.zeros((paths.total, 4), np.uint64) if facts is None else facts
+        if facts is None:
+            for place, path in zip(paths.places, paths, strict=True):
+                self._facts[place] = FileMark.of(path).facts
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, place: int, /) -> FileMark:
+        return FileMark(self._paths[place], tuple(self._facts[self._paths.places[place]].tolist()))
+
+    def __iter__(self) -> Iterator[FileMark]:
+        return (self[place] for place in range(len(self)))
+
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """(n,) of which of all names each is."""
+        return self._paths.places
+
+    @property
+    def marks(self) -> "MarkedFiles":
+        """Of all files that the pictures lie in: themselves."""
+        return self
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """(n,) bytes in each."""
+        sizes: NDArray[np.int64] = self._facts[self.places, 2].astype(np.int64)
+        return sizes
+
+    def subset(self, places: NDArray[np.int64]) -> "MarkedFiles":
+        """The files at some places (k,)."""
+        return MarkedFiles(self._paths.subset(places), self._facts)
 
 
 def index_files(folder: Path, suffixes: frozenset[str], passed: PassedOver | None = None) -> PathIndex:

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from wassergan.data.naming import FOLDER
 from wassergan.data.readers.decoding import FORMATS_TOLD
 from wassergan.data.readers.images import ImageOptions, picture_source
+from wassergan.data.readers.marks import FileMark, reading_marked
 from wassergan.data.readers.paths import PICTURE_SUFFIXES
 from wassergan.data.readers.tree import HIDDEN, SPECIAL, SYSTEM, PassedOver, is_hidden, is_left_by_system
 from wassergan.data.records import parsed_object
 from wassergan.data.source import Source, TableBeside
 from wassergan.errors import UserError, encodable
-from wassergan.storage.files import reading
 
 LARGEST_MEMBER_BYTES = 2**28
 LARGEST_LABEL_BYTES = 2**20
@@ -72,7 +72,7 @@ def _tell_several(pictures: "ShardPictures", report: Callable[[str], None]) -> N
 class ShardMember:
     """A picture in a tar file: `size` bytes from `offset`."""
 
-    path: Path
+    mark: FileMark
     name: str
     offset: int
     size: int
@@ -81,8 +81,13 @@ class ShardMember:
         return f"{self.name!r} in {self.path}"
 
     @property
-    def parent(self) -> Path:
+    def path(self) -> Path:
         """The tar file."""
+        return self.mark.path
+
+    @property
+    def parent(self) -> Path:
+        """The same."""
         return self.path
 
     @property
@@ -97,12 +102,16 @@ class ShardMember:
         return self.name.rpartition("/")[2].partition(".")[2].lower()
 
     def stream(self) -> BinaryIO:
-        """Its bytes, as a file."""
-        with reading(self.path) as file:
+        """Its bytes, as a file.
+
+        Raises:
+            DataChangedError: the tar file is no longer the one that was indexed.
+        """
+        with reading_marked(self.mark) as file:
             file.seek(self.offset)
             content = file.read(self.size)
         if len(content) < self.size:
-            raise OSError(f"{self.path} became shorter while it was read")
+            raise self.mark.changed("it became shorter")
         return io.BytesIO(content)
 
 
@@ -110,7 +119,7 @@ class ShardPictures:
     """Where each picture of some tar files lies: 32 bytes and a name for each.
 
     Args:
-        paths: the tar files.
+        marks: the tar files.
         places: (n, 3) which of them, the first byte and the number of bytes of each picture.
         names: names, UTF-8, end to end.
         ends: (n,) where each name ends.
@@ -119,13 +128,13 @@ class ShardPictures:
 
     def __init__(
         self,
-        paths: Sequence[Path],
+        marks: Sequence[FileMark],
         places: NDArray[np.int64],
         names: bytes,
         ends: NDArray[np.int64],
         chosen: NDArray[np.int64] | None = None,
     ) -> None:
-        self._paths, self._places, self._names, self._ends = paths, places, names, ends
+        self.marks, self._places, self._names, self._ends = marks, places, names, ends
         self._chosen = np.arange(len(places)) if chosen is None else chosen
 
     def __len__(self) -> int:
@@ -136,7 +145,7 @@ class ShardPictures:
         start = int(self._ends[row - 1]) if row else 0
         name = self._names[start : int(self._ends[row])].decode("utf-8", "surrogateescape")
         shard, offset, size = self._places[row].tolist()
-        return ShardMember(self._paths[shard], name, offset, size)
+        return ShardMember(self.marks[shard], name, offset, size)
 
     def __iter__(self) -> Iterator[ShardMember]:
         return (self[place] for place in range(len(self)))
@@ -146,13 +155,19 @@ class ShardPictures:
         """(n,) of which of all that were found each is."""
         return self._chosen
 
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """(n,) bytes that each has in its file."""
+        sizes: NDArray[np.int64] = self._places[self._chosen, 2]
+        return sizes
+
     def everything(self) -> "ShardPictures":
         """All that were found, those left out too."""
-        return ShardPictures(self._paths, self._places, self._names, self._ends)
+        return ShardPictures(self.marks, self._places, self._names, self._ends)
 
     def subset(self, places: NDArray[np.int64]) -> "ShardPictures":
         """The pictures at some places (k,)."""
-        return ShardPictures(self._paths, self._places, self._names, self._ends, self._chosen[places].astype(np.int64))
+        return ShardPictures(self.marks, self._places, self._names, self._ends, self._chosen[places].astype(np.int64))
 
 
 @dataclass(frozen=True)
@@ -276,9 +291,9 @@ class _Index:
         self._names += name.encode("utf-8", "surrogateescape")
         self._ends.append(len(self._names))
 
-    def members(self, paths: Sequence[Path]) -> ShardPictures:
+    def members(self, marks: Sequence[FileMark]) -> ShardPictures:
         places = np.array(self._places, np.int64).reshape(-1, 3)
-        return ShardPictures(list(paths), places, bytes(self._names), np.array(self._ends, np.int64))
+        return ShardPictures(marks, places, bytes(self._names), np.array(self._ends, np.int64))
 
 
 def index_shards(paths: Sequence[Path], passed: PassedOver | None = None) -> tuple[ShardPictures, ShardPictures]:
@@ -289,8 +304,9 @@ def index_shards(paths: Sequence[Path], passed: PassedOver | None = None) -> tup
     """
     passed = passed or PassedOver()
     pictures, beside = _Index(), _Index()
+    marks = [FileMark.of(path) for path in paths]
     for number, path in enumerate(paths):
-        for name, offset, size, is_regular in _members(path):
+        for name, offset, size, is_regular in _members(marks[number]):
             if _is_passed(path, name, is_regular, passed):
                 continue
             is_picture = name.lower().endswith(_ENDINGS)
@@ -302,7 +318,7 @@ def index_shards(paths: Sequence[Path], passed: PassedOver | None = None) -> tup
             passed.add_file(f"{path.name}/{name}")
             if size <= LARGEST_LABEL_BYTES:
                 beside.add(number, name, offset, size)
-    return pictures.members(paths), beside.members(paths)
+    return pictures.members(marks), beside.members(marks)
 
 
 def _is_passed(path: Path, name: str, is_regular: bool, passed: PassedOver) -> bool:
@@ -323,10 +339,11 @@ def _is_passed(path: Path, name: str, is_regular: bool, passed: PassedOver) -> b
     return False
 
 
-def _members(path: Path) -> Iterator[tuple[str, int, int, bool]]:
+def _members(mark: FileMark) -> Iterator[tuple[str, int, int, bool]]:
     """Name, first byte and size of each member, and whether it is a file; header by header: shards may be large."""
+    path = mark.path
     try:
-        with reading(path) as file:
+        with reading_marked(mark) as file:
             total = os.fstat(file.fileno()).st_size
             place, name, length = 0, "", None
             while block := os.pread(file.fileno(), tarfile.BLOCKSIZE, place):

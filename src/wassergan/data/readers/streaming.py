@@ -236,7 +236,7 @@ class StreamedSource(Source):
 
     def expect(self, windows: Sequence[tuple[int, ...]]) -> None:
         """Read these windows of blocks in the background, in this order, and forget all others."""
-        known = {window.blocks: window for window in self._windows}
+        known = {window.blocks: window for window in self._windows if not window.has_failed}
         self._windows = []  # so that what is no longer needed is gone before more is read
         wanted = [
             known.pop(blocks) if blocks in known else _Window(self._rows, blocks) for blocks in dict.fromkeys(windows)
@@ -296,6 +296,11 @@ class _Window:
         """Begin to read, unless begun."""
         if self._loading is None:
             self._loading = loader.submit(self._reader.load, self.blocks)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether reading ended in an error, as far as it has ended."""
+        return self._loading is not None and self._loading.done() and self._loading.exception() is not None
 
     def find(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Which rows (k,) are in these blocks, bool, and their places among the rows of the window."""
