@@ -1,6 +1,7 @@
 """A source: samples of the user's law, split once into training and held-out rows, in model space on request."""
 
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,8 @@ RESIDENT_LIMIT_BYTES = 512 * 2**20
 LARGEST_HELDOUT = 2**16  # of data whose row numbers are not listed
 LARGEST_SHUFFLE = 2**20  # row numbers that are shuffled at once when data are streamed
 LONE_BLOCK = 64  # rows of a block where each row is read by itself
+COMPARED_BYTES = 2**31  # of data, all of which are looked at to tell them from others; of more, a sample
+PIECE_BYTES = 2**24
 KEPT_CONDITIONS = 2**14  # conditions of training rows that every checkpoint holds, to draw others like them
 
 
@@ -66,6 +69,9 @@ class Context(Protocol):
 
     def conditions(self, indices: Tensor) -> Conditions:
         """The law of the conditions, as some rows (k,) show it."""
+
+    def facts(self) -> tuple[NDArray[np.float64], list[str]]:
+        """Of all rows (n, columns) in the user's units; the names of columns and levels."""
 
 
 class TableBeside(NamedTuple):
@@ -363,6 +369,32 @@ class Source:
     def hold_out(self, split: Split | SparseSplit) -> None:
         """Split the rows in another way, before any was asked for."""
         self.split = split
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of what `pieces` gives."""
+        return len(self) * self._row_bytes
+
+    def pieces(self) -> Iterator[NDArray[Any]]:
+        """All rows in their order, in the user's units, or the files that they are read from."""
+        step = max(1, PIECE_BYTES // max(1, self._row_bytes))
+        return (self.values(rows).numpy() for rows in torch.arange(len(self)).split(step))
+
+    @cached_property
+    def _row_bytes(self) -> int:
+        return self.values(torch.arange(1)).nbytes
+
+    @cached_property
+    def checksum(self) -> int:
+        """CRC-32 of all rows, where they have at most `COMPARED_BYTES`; of more, of the sizes of the files alone."""
+        found = 0
+        if self.total_bytes <= COMPARED_BYTES:
+            for piece in self.pieces():
+                found = zlib.crc32(np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data, found)
+        else:
+            for place in range(len(self.watch.marks)):
+                found = zlib.crc32(b"%d " % self.watch.marks[place].size, found)
+        return found
 
     def values(self, indices: Tensor) -> Tensor:
         """Rows (k,) in the user's units and layout."""

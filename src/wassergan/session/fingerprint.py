@@ -1,8 +1,18 @@
-"""What tells the data of one run from those of another, noted in every checkpoint."""
+"""What tells the data of one run from those of another, noted in every checkpoint.
+
+Compared are all values in their order, the names of the files that pictures lie in, the names of columns and of levels,
+and all labels. Times are not: data that were copied, moved or touched are the same. Not looked at are
+
+- of values, or of pictures' files, of more than 2 GiB (`COMPARED_BYTES`): all but the values of up to 272 rows, the
+  number and the shape of rows, names, labels, and the sizes of the files that are read from;
+- identifiers of a table's rows, and how numbers, dates and the like are written where their values are the same;
+- in pictures that are kept in memory: all but their pixels, once they are decoded and scaled. Of larger folders and
+  shards the files themselves are compared: a picture that was saved again is another one.
+"""
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -10,7 +20,7 @@ import numpy as np
 import torch
 
 from wassergan.config.settings import TrainSettings
-from wassergan.data import Codec, Source, codec_from_state, spread_positions
+from wassergan.data import Codec, Source, TableCodec, codec_from_state, spread_positions
 from wassergan.errors import UserError
 from wassergan.training import Processes
 
@@ -20,7 +30,11 @@ PLACES = ("data", "schema", "labels", "threads")  # whose content is compared, o
 
 
 def fingerprint(source: Source) -> dict[str, Any]:
-    """What tells data apart: counts, shape, type, and checksums of some held-out and some training samples."""
+    """What tells data apart: counts, shape, type, and checksums of values, names and labels; see above for limits.
+
+    Raises:
+        DataChangedError: a file is no longer the one that was opened.
+    """
     conditions = source.conditions
     return {
         "train_count": source.train_count,
@@ -30,7 +44,21 @@ def fingerprint(source: Source) -> dict[str, Any]:
         "dtype": source.codec.dtype,
         "train_checksum": _checksum(source.train(spread_positions(FINGERPRINT_SAMPLES, source.train_count))),
         "conditions_checksum": _checksum(conditions.vectors(0, FINGERPRINT_SAMPLES, seed=0)) if conditions else 0,
+        "rows_checksum": source.checksum,
+        "names_checksum": _of_texts(_names(source)),
+        "labels_checksum": _labels(source),
     }
+
+
+# What a reader is told of an entry that differs.
+_TOLD = {
+    **dict.fromkeys(("train_count", "heldout_count"), "another number of samples"),
+    **dict.fromkeys(("checksum", "train_checksum", "rows_checksum"), "other values"),
+    **dict.fromkeys(("conditions_checksum", "labels_checksum"), "other labels"),
+    "shape": "another shape",
+    "dtype": "another type",
+    "names_checksum": "other names of files, columns or levels",
+}
 
 
 def keep_codec(source: Source, content: Mapping[str, Any]) -> None:
@@ -49,10 +77,14 @@ def keep_codec(source: Source, content: Mapping[str, Any]) -> None:
 
 def was_trained_on(content: Mapping[str, Any], source: Source) -> bool:
     """Whether a checkpoint's run was trained on these data, as far as fingerprints tell; they get the run's codec."""
+    return not _differences(source, content)
+
+
+def _differences(source: Source, content: Mapping[str, Any]) -> list[str]:
     keep_codec(source, content)
     found = fingerprint(source)
     # Older runs noted less.
-    return all(found[name] == noted for name, noted in content["fingerprint"].items())
+    return [_TOLD[name] for name, noted in content["fingerprint"].items() if found[name] != noted]
 
 
 def require_same_data(source: Source, content: Mapping[str, Any], data: str) -> None:
@@ -61,11 +93,11 @@ def require_same_data(source: Source, content: Mapping[str, Any], data: str) -> 
     Raises:
         UserError: other counts, shapes or values.
     """
-    if not was_trained_on(content, source):
+    if different := _differences(source, content):
         raise UserError(
             f"{data} is not the data that the run was trained on",
-            found=f"{source.train_count} training samples of shape {source.shape}, "
-            f"or other values, than when it started",
+            found=f"{source.train_count} training samples of shape {source.shape}; when it started there were "
+            f"{', '.join(dict.fromkeys(different))}",
             mend="put the former data back, or start a new run",
         )
 
@@ -121,6 +153,31 @@ def _plain(value: Any) -> str:
 def _plain_tensor(value: Any) -> Any:
     array = np.ascontiguousarray(value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value)
     return [str(array.dtype), array.shape, zlib.crc32(array.tobytes())]
+
+
+def _names(source: Source) -> list[str]:
+    """Of the files that rows are, and of columns and levels."""
+    names = list(source.columns)
+    if isinstance(source.codec, TableCodec):
+        names += source.codec.words()
+    if source.names is not None:
+        found, kept = source.names.found(), source.names.kept()
+        names += found if kept is None else [found[place] for place in kept.tolist()]
+    return names
+
+
+def _labels(source: Source) -> int:
+    if source.context is None:
+        return 0
+    rows, words = source.context.facts()
+    return zlib.crc32(np.where(np.isnan(rows), np.nan, rows).tobytes(), _of_texts(words))
+
+
+def _of_texts(texts: Iterable[str]) -> int:
+    found = 0
+    for text in texts:
+        found = zlib.crc32(text.encode("utf-8", "surrogateescape") + b"\0", found)
+    return found
 
 
 def _checksum(samples: torch.Tensor) -> int:

@@ -189,7 +189,7 @@ class ColumnarBlocks(BlockReader):
         """The record batches of a block, each with the place of its first row in the block."""
         piece = self._pieces[block]
         table = self._tables[piece.table]
-        step = max(1, min(STREAM_ROWS, STREAM_BYTES // self.row_bytes))
+        step = max(1, min(STREAM_ROWS, STREAM_BYTES // self.row_bytes, piece.rows))
         given = 0
         with _readable(table.path):
             for whole in table.batches(piece.group, self.columns, step, start=piece.start):

@@ -16,7 +16,16 @@ from torch import Tensor
 from wassergan.data.codec import Codec, as_tensor, pixel_codec
 from wassergan.data.drawn import without_drawn
 from wassergan.data.naming import FileNames
-from wassergan.data.readers.decoding import FORMATS_TOLD, TOP_16, Header, Picture, decode, read_header, unreadable
+from wassergan.data.readers.decoding import (
+    FORMATS_TOLD,
+    TOP_16,
+    Header,
+    Picture,
+    content_of,
+    decode,
+    read_header,
+    unreadable,
+)
 from wassergan.data.readers.marks import DataChangedError, Marks, Watch
 from wassergan.data.readers.paths import PICTURE_SUFFIXES, MarkedFiles, index_files
 from wassergan.data.readers.tree import PassedOver, is_run_folder, run_around
@@ -39,6 +48,7 @@ DECODE_THREADS = 4
 CACHE_LIMIT_BYTES = 2**30
 MANY_PICTURES = 2**17  # of more than these, sizes and colours are told from a sample
 LOOKED_AT = 4096
+CONTENTS_AT_A_TIME = 64  # files that are read whole
 RANGE_LOOKED_AT = 512  # pictures of 16 bits whose range is looked at where they are too many to be kept
 
 Report = Callable[[str], None]
@@ -165,6 +175,21 @@ class ImageFolderReader:
             return as_tensor(self._pictures[rows])
         return as_tensor(np.stack(list(self._threads.map(self._decode_or_next, rows))))
 
+    def contents(self) -> Iterator[NDArray[np.uint8]]:
+        """The bytes of each picture's file; none where it cannot be read."""
+        for places in np.array_split(np.arange(len(self)), -(-len(self) // CONTENTS_AT_A_TIME)):
+            yield from self._threads.map(self._content, map(self.paths.__getitem__, places.tolist()))
+
+    def _content(self, picture: Picture) -> NDArray[np.uint8]:
+        try:
+            return np.frombuffer(content_of(picture), np.uint8)
+        except DataChangedError:
+            raise
+        except _UNREADABLE as error:
+            if not self._skip:
+                raise unreadable(picture, error) from error
+            return np.empty(0, np.uint8)
+
     def all_equal(self) -> bool:
         """Whether all pictures are the same, value by value; found out at the second one, as a rule."""
         first = self.read(torch.tensor([0]))
@@ -261,6 +286,15 @@ class PictureSource(Source):
     def kept_rows(self) -> NDArray[np.int64] | None:
         """(n,) which of all pictures that were found the rows are; None where another may stand in for one."""
         return self._pictures.paths.places if self._pictures.is_settled else None
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of the pictures as they are kept, or of their files."""
+        return super().total_bytes if self._pictures.kept else int(self._pictures.paths.sizes.sum())
+
+    def pieces(self) -> Iterator[NDArray[Any]]:
+        """All pictures; of those that are decoded when they are needed the files, which are read much sooner."""
+        return super().pieces() if self._pictures.kept else self._pictures.contents()
 
     def hold_out(self, split: Split | SparseSplit) -> None:
         """Split the rows in another way."""

@@ -6,7 +6,7 @@ and its time set back is not noticed here; `session.fingerprint` compares values
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -91,14 +91,13 @@ def reading_marked(mark: FileMark) -> Iterator[BufferedReader]:
         DataChangedError: it changed since it was marked, or does so while it is read.
         OSError: it is the same, but cannot be opened.
     """
-    opened = reading(mark.path)
-    try:
-        file = opened.__enter__()
-    except (OSError, UserError) as error:
-        with _caused_by(error):
-            mark.require()
-        raise
-    with file:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(reading(mark.path))
+        except (OSError, UserError) as error:
+            with _caused_by(error):
+                mark.require()
+            raise
         mark.require(file.fileno())
         try:
             yield file

@@ -1,7 +1,7 @@
 """Data larger than memory: rows read in contiguous blocks, mixed in a buffer of bounded size."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -81,6 +81,12 @@ class BlockReader(ABC):
             part = rows[end - int(self.bounds[block + 1]) + first : end]
             self._read_into(block, part)
             self._refuse_bad(part, range(first, first + len(part)))
+        return rows
+
+    def raw(self, block: int) -> NDArray[Any]:
+        """All rows of a block, whatever they hold."""
+        rows = np.empty((int(self.sizes[block]), *self.row_shape), self.dtype)
+        self._read_into(block, rows)
         return rows
 
     def pick(self, block: int, places: NDArray[np.int64]) -> NDArray[Any]:
@@ -225,6 +231,15 @@ class StreamedSource(Source):
         largest = int(self._rows.sizes.max())
         fitting = min(buffer_bytes() // max(1, largest * self._rows.row_bytes), 2 * limits.LARGEST_SHUFFLE // largest)
         return Blocks(self._split.train_positions(self._rows.bounds), max(1, fitting))
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of all rows."""
+        return len(self) * self._rows.row_bytes
+
+    def pieces(self) -> Iterator[NDArray[Any]]:
+        """All rows in their order, in the user's units."""
+        return map(self._rows.raw, range(len(self._rows.bounds) - 1))
 
     def hold_out(self, split: Split | SparseSplit) -> None:
         """Hold other rows out; those that come new are read."""

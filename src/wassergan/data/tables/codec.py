@@ -118,6 +118,13 @@ class TableCodec:
         self.identifiers = tuple(identifiers)
         self.rules = rules
 
+    def words(self) -> list[str]:
+        """Names of all columns, each with its levels if it has some."""
+        words = [identifier.name for identifier in self.identifiers]
+        for column in self.columns:
+            words += [column.name, *column.names]
+        return words
+
     @cached_property
     def _drawn(self) -> tuple[ColumnCodec, ...]:
         """The columns that have a place in model space."""

@@ -40,6 +40,10 @@ class ColumnContext:
         """Vectors of the rows (k,), (k, width) float32."""
         return self.codec.encode(torch.from_numpy(self.rows[indices.numpy()]))
 
+    def facts(self) -> tuple[Values, list[str]]:
+        """Of all rows (n, columns) in the user's units; the names of columns and levels."""
+        return self.rows, self.codec.words()
+
     def conditions(self, indices: Tensor) -> "ColumnConditions":
         """The law of the conditions, as some rows (k,) show it."""
         return ColumnConditions(self.codec, self.rows[indices.numpy()])
