@@ -1231,13 +1231,6 @@ BUGS = (
         f"{IN_CHANGES}::test_once_the_data_are_back_they_are_read_again",
     ),
     Bug(
-        "a file that changed is opened and read",
-        "data/readers/marks.py",
-        "        mark.require(file.fileno())\n        try:",
-        "        try:",
-        f"{IN_CHANGES}::test_no_value_is_read_from_what_changed",
-    ),
-    Bug(
         "a file that changes while a part of it is read goes unnoticed",
         "data/readers/marks.py",
         "            raise\n        mark.require(None if file.closed else file.fileno())",
