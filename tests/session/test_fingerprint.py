@@ -258,6 +258,7 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def copied(original: Path, place: Path) -> Path:
+    place.mkdir(exist_ok=True)
     data = place / original.name
     if original.is_dir():
         shutil.copytree(original, data)
@@ -348,6 +349,26 @@ def test_of_more_than_is_compared_the_samples_and_the_sizes_tell(
     assert found(changed) != first
     assert found(array) == first
     assert found(array[:-1])["rows_checksum"] != first["rows_checksum"]
+
+
+@pytest.mark.parametrize("kind", ["pictures", "shard"])
+def test_of_more_pictures_than_are_compared_the_sizes_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, originals: dict[str, Path], kind: str
+) -> None:
+    monkeypatch.setattr(limits, "RESIDENT_LIMIT_BYTES", 4096)
+    monkeypatch.setattr(images, "CACHE_LIMIT_BYTES", 0)
+    for name, most in ((limits, "COMPARED_BYTES"), (images, "MANY_PICTURES")):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(name, most, 50)
+            if name is images:
+                patch.setattr(images, "LOOKED_AT", 20)
+            first, data = opened(kind, originals[kind]).checksum, copied(originals[kind], tmp_path / most)
+            assert opened(kind, data).checksum == first
+            if kind == "pictures":
+                a_picture(data).write_bytes(a_picture(data).read_bytes() + b"more")
+            else:
+                write_tar(data, [(each, content + b"more" * (each == "061.bmp")) for each, content in read_tar(data)])
+            assert opened(kind, data).checksum != first
 
 
 def test_runs_of_before_noted_less_and_go_on(tmp_path: Path) -> None:

@@ -371,9 +371,14 @@ class Source:
         self.split = split
 
     @property
-    def total_bytes(self) -> int:
-        """Bytes of what `pieces` gives."""
-        return len(self) * self._row_bytes
+    def is_compared_whole(self) -> bool:
+        """Whether all that `pieces` gives is looked at to tell these data from others."""
+        return len(self) * self._row_bytes <= COMPARED_BYTES
+
+    def sizes(self) -> NDArray[np.int64]:
+        """Bytes of the files that are read from, or of their parts that are pictures."""
+        marks = self.watch.marks
+        return np.array([marks[place].size for place in range(len(marks))], np.int64)
 
     def pieces(self) -> Iterator[NDArray[Any]]:
         """All rows in their order, in the user's units, or the files that they are read from."""
@@ -386,14 +391,10 @@ class Source:
 
     @cached_property
     def checksum(self) -> int:
-        """CRC-32 of all rows, where they have at most `COMPARED_BYTES`; of more, of the sizes of the files alone."""
+        """CRC-32 of all rows; where they are too many for that, of `sizes` alone."""
         found = 0
-        if self.total_bytes <= COMPARED_BYTES:
-            for piece in self.pieces():
-                found = zlib.crc32(np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data, found)
-        else:
-            for place in range(len(self.watch.marks)):
-                found = zlib.crc32(b"%d " % self.watch.marks[place].size, found)
+        for piece in self.pieces() if self.is_compared_whole else [self.sizes()]:
+            found = zlib.crc32(np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data, found)
         return found
 
     def values(self, indices: Tensor) -> Tensor:

@@ -1,7 +1,6 @@
 """One picture: opened as one of the formats that are read, told from its header, and decoded to one size."""
 
 import io
-import os
 import struct
 import sys
 import warnings
@@ -165,7 +164,7 @@ def _bytes_of(picture: Picture, *, whole: bool) -> Iterator[IO[bytes]]:
             yield file
     else:
         with reading_marked(picture) as file:
-            require_room(os.fstat(file.fileno()).st_size, str(picture))
+            require_room(picture.size, str(picture))
             content = file.read()
         yield io.BytesIO(content)
 

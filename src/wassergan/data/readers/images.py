@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wassergan.data import source as limits
 from wassergan.data.codec import Codec, as_tensor, pixel_codec
 from wassergan.data.drawn import without_drawn
 from wassergan.data.naming import FileNames
@@ -48,7 +49,7 @@ DECODE_THREADS = 4
 CACHE_LIMIT_BYTES = 2**30
 MANY_PICTURES = 2**17  # of more than these, sizes and colours are told from a sample
 LOOKED_AT = 4096
-CONTENTS_AT_A_TIME = 64  # files that are read whole
+PART = 16  # files that a thread reads whole before it gives them on
 RANGE_LOOKED_AT = 512  # pictures of 16 bits whose range is looked at where they are too many to be kept
 
 Report = Callable[[str], None]
@@ -177,8 +178,13 @@ class ImageFolderReader:
 
     def contents(self) -> Iterator[NDArray[np.uint8]]:
         """The bytes of each picture's file; none where it cannot be read."""
-        for places in np.array_split(np.arange(len(self)), -(-len(self) // CONTENTS_AT_A_TIME)):
-            yield from self._threads.map(self._content, map(self.paths.__getitem__, places.tolist()))
+        parts = [range(first, min(first + PART, len(self))) for first in range(0, len(self), PART)]
+        for first in range(0, len(parts), DECODE_THREADS):  # no more at once: they are files of any size
+            for contents in self._threads.map(self._contents, parts[first : first + DECODE_THREADS]):
+                yield from contents
+
+    def _contents(self, places: range) -> list[NDArray[np.uint8]]:
+        return [self._content(self.paths[place]) for place in places]
 
     def _content(self, picture: Picture) -> NDArray[np.uint8]:
         try:
@@ -288,9 +294,15 @@ class PictureSource(Source):
         return self._pictures.paths.places if self._pictures.is_settled else None
 
     @property
-    def total_bytes(self) -> int:
-        """Bytes of the pictures as they are kept, or of their files."""
-        return super().total_bytes if self._pictures.kept else int(self._pictures.paths.sizes.sum())
+    def is_compared_whole(self) -> bool:
+        """Whether all pictures, or all of their files, are looked at to tell these data from others."""
+        if self._pictures.kept:
+            return super().is_compared_whole
+        return len(self) <= MANY_PICTURES and int(self.sizes().sum()) <= limits.COMPARED_BYTES
+
+    def sizes(self) -> NDArray[np.int64]:
+        """(n,) bytes that each picture has in its file."""
+        return self._pictures.paths.sizes
 
     def pieces(self) -> Iterator[NDArray[Any]]:
         """All pictures; of those that are decoded when they are needed the files, which are read much sooner."""

@@ -44,10 +44,7 @@ class FileMark:
         Raises:
             DataChangedError: it is gone, though it was found before.
         """
-        try:
-            return cls(path, _facts(path.stat()))
-        except OSError as error:
-            raise cls(path, ()).changed(error.strerror or str(error)) from error
+        return cls(path, facts_of(path))
 
     def __str__(self) -> str:
         return str(self.path)
@@ -171,6 +168,18 @@ class Watch:
         for place in range(self._turn, self._turn + min(LOOKED_AT, count)):
             self.marks[place % count].require()
         self._turn = (self._turn + LOOKED_AT) % max(1, count)
+
+
+def facts_of(path: str | Path) -> tuple[int, ...]:
+    """What tells a file as it is now from another; by a name, since paths take as long to make as files to look at.
+
+    Raises:
+        DataChangedError: it is gone, though it was found before.
+    """
+    try:
+        return _facts(os.stat(path))  # noqa: PTH116
+    except OSError as error:
+        raise FileMark(Path(path), ()).changed(error.strerror or str(error)) from error
 
 
 def _facts(found: os.stat_result) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from wassergan.data.readers.marks import FileMark
+from wassergan.data.readers.marks import FileMark, facts_of
 from wassergan.data.readers.tree import PassedOver, files_under
 from wassergan.errors import UserError
 
@@ -94,8 +94,9 @@ class MarkedFiles:
         self._paths = paths
         self._facts = np.zeros((paths.total, 4), np.uint64) if facts is None else facts
         if facts is None:
-            for place, path in zip(paths.places, paths, strict=True):
-                self._facts[place] = FileMark.of(path).facts
+            folder = os.fspath(paths.root)
+            for place in paths.places.tolist():
+                self._facts[place] = facts_of(os.path.join(folder, paths.relative(place)))  # noqa: PTH118
 
     def __len__(self) -> int:
         return len(self._paths)

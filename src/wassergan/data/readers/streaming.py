@@ -233,9 +233,9 @@ class StreamedSource(Source):
         return Blocks(self._split.train_positions(self._rows.bounds), max(1, fitting))
 
     @property
-    def total_bytes(self) -> int:
-        """Bytes of all rows."""
-        return len(self) * self._rows.row_bytes
+    def is_compared_whole(self) -> bool:
+        """Whether all rows are looked at to tell these data from others."""
+        return len(self) * self._rows.row_bytes <= limits.COMPARED_BYTES
 
     def pieces(self) -> Iterator[NDArray[Any]]:
         """All rows in their order, in the user's units."""
