@@ -3,9 +3,9 @@
 Compared are all values in their order, the names of the files that pictures lie in, the names of columns and of levels,
 and all labels. Times are not: data that were copied, moved or touched are the same. Not looked at are
 
-- of values, or of pictures' files, of more than 2 GiB (`COMPARED_BYTES`), and of more than 131 072 pictures that are not
-  kept in memory: all but the values of up to 272 rows, the number and the shape of rows, names, labels, and the sizes
-  of the files that are read from, or of the pictures in them;
+- of values, or of pictures' files, of more than 2 GiB (`COMPARED_BYTES`), and of more than 131 072 pictures that are
+  not kept in memory: all but the values of up to 272 rows, the number and the shape of rows, names, labels, and the
+  sizes of the files that are read from, or of the pictures in them;
 - identifiers of a table's rows, and how numbers, dates and the like are written where their values are the same;
 - in pictures that are kept in memory: all but their pixels, once they are decoded and scaled. Of larger folders and
   shards the files themselves are compared: a picture that was saved again is another one.
