@@ -2,14 +2,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wassergan.networks import DrawingGenerator, FieldLayout, TableHead, build_networks
+from wassergan.networks import DrawingGenerator, TableHead, build_networks
+from wassergan.utils.column_layout import ColumnLayout
 
 HALF = 0.5**0.5
 FIELDS = [
-    FieldLayout(3),
-    FieldLayout(0, places=(0.0,)),
-    FieldLayout(3, 1, (-0.5, 0.0, 0.25)),
-    FieldLayout(2, 1, (), 2, 3),
+    ColumnLayout(3),
+    ColumnLayout(0, places=(0.0,)),
+    ColumnLayout(3, 1, (-0.5, 0.0, 0.25)),
+    ColumnLayout(2, 1, (), 2, 3),
 ]
 WIDTH, NOISE = 3 + 1 + 4 + 8, 3 + 0 + 3 + 8
 
@@ -55,7 +56,7 @@ def test_rows_are_exactly_what_their_options_say() -> None:
 
 
 def test_angles_are_drawn_on_the_circle_and_told_in_half_turns() -> None:
-    head = TableHead([FieldLayout(0, places=(0.0,), circle=True), FieldLayout(3, 1, (0.5, 0, 0), circle=True)])
+    head = TableHead([ColumnLayout(0, places=(0.0,), circle=True), ColumnLayout(3, 1, (0.5, 0, 0), circle=True)])
     assert (head.noise_dim, head.channels, head.is_option.tolist()) == (
         3,
         [0, 1],
@@ -78,7 +79,7 @@ def test_angles_are_drawn_on_the_circle_and_told_in_half_turns() -> None:
 
 
 def test_options_are_drawn_with_the_probabilities_of_their_logits() -> None:
-    head = TableHead([FieldLayout(3)])
+    head = TableHead([ColumnLayout(3)])
     shares = torch.tensor([0.6, 0.3, 0.1])
     rows = head(shares.log().expand(200_000, 3), normal(200_000, 3))
     # Four standard errors of a share of 0.6.
@@ -86,14 +87,14 @@ def test_options_are_drawn_with_the_probabilities_of_their_logits() -> None:
 
 
 def test_extreme_noise_is_finite() -> None:
-    rows = TableHead([FieldLayout(2)])(torch.zeros(3, 2), torch.tensor([[40.0, -40], [-40, 40], [9, -9]]))
+    rows = TableHead([ColumnLayout(2)])(torch.zeros(3, 2), torch.tensor([[40.0, -40], [-40, 40], [9, -9]]))
     assert rows.tolist() == [[pytest.approx(HALF), 0], [0, pytest.approx(HALF)], [pytest.approx(HALF), 0]]
 
 
 def test_gradients_are_those_of_the_softmax_at_the_temperature() -> None:
     raw = normal(4, 3).requires_grad_()
     noise, upwards = normal(4, 3, seed=1), normal(4, 3, seed=2)
-    rows = TableHead([FieldLayout(3)], temperature=0.5)(raw, noise)
+    rows = TableHead([ColumnLayout(3)], temperature=0.5)(raw, noise)
     (got,) = torch.autograd.grad((rows * upwards).sum(), raw)
     gumbel = -(-(0.5 * (1 + torch.erf(noise.double() / 2**0.5))).log()).log()
     soft = torch.softmax((raw.detach().double() + gumbel) / 0.5, 1)

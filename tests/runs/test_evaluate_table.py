@@ -294,7 +294,7 @@ def test_exported_generators_draw_the_run_s_own_rows(run: Path, tmp_path: Path, 
     decoded = codec_of(description).decode(samples).numpy()
     np.testing.assert_allclose(decoded, sampler.codec.decode(expected).numpy(), rtol=1e-4)
     places = [column["place"] for column in description["decoder"]["columns"]]
-    assert [place["start"] for place in places] == np.cumsum([0, *(f.width for f in sampler.codec.fields)])[
+    assert [place["start"] for place in places] == np.cumsum([0, *(f.width for f in sampler.codec.column_layouts)])[
         :-1
     ].tolist()
     assert "noise" in description["usage"][0]

@@ -7,11 +7,12 @@ from wassergan.data.tables import Stratum
 from wassergan.data.tables.codec import ColumnCodec
 from wassergan.data.tables.encodings import CategoryCoding
 from wassergan.data.tables.formats import LevelForm
-from wassergan.networks import DrawingGenerator, FieldLayout, TableHead
+from wassergan.networks import DrawingGenerator, TableHead
 from wassergan.sampling.calibration import match_margins, match_shares, match_spread
 from wassergan.training import sample_chunks
+from wassergan.utils.column_layout import ColumnLayout
 
-FIELDS = [FieldLayout(4), FieldLayout(3, 1, (-0.5, 0.0, 0.5)), FieldLayout(2, 1, (), 1, 3)]
+FIELDS = [ColumnLayout(4), ColumnLayout(3, 1, (-0.5, 0.0, 0.5)), ColumnLayout(2, 1, (), 1, 3)]
 # Digits are taken by the rows whose option is open, 60 % of them.
 WANTED = [0.9, 0.07, 0.02, 0.01, 0.5, 0.3, 0.2, 0.0, 0.4, 0.6, 0.06, 0.24, 0.3]
 
@@ -44,7 +45,7 @@ def test_options_that_the_latent_vector_all_but_decides_get_their_shares_too() -
         body.weight.zero_()
         body.weight[:, 0] = 4 * order
         body.bias.copy_(-2 * order**2)
-    made = DrawingGenerator(body, TableHead([FieldLayout(4)])).eval()
+    made = DrawingGenerator(body, TableHead([ColumnLayout(4)])).eval()
     wanted = torch.tensor([0.5, 0.3, 0.15, 0.05])
     match_shares(made, wanted, latent_dim=9)
     rows = torch.cat(list(sample_chunks(made, 2**17, latent_dim=9, seed=0)))
@@ -133,7 +134,7 @@ def test_rows_of_a_stratum_get_its_margins_and_others_those_of_all_rows() -> Non
     with torch.no_grad():
         body.weight.copy_(torch.randn(5, 8, generator=torch.Generator().manual_seed(0)))
         body.bias.zero_()
-    made = DrawingGenerator(body, TableHead([FieldLayout(4), FieldLayout(0, places=(0.0,))])).eval()
+    made = DrawingGenerator(body, TableHead([ColumnLayout(4), ColumnLayout(0, places=(0.0,))])).eval()
     latent_dim, everywhere, up, down = 3 + 4, [0.4, 0.3, 0.2, 0.1], torch.linspace(0, 1, 9), torch.linspace(-1, 0, 9)
     strata = [
         Stratum((0, 3), (0.7, 0.1, 0.1, 0.1, 0.0), (tuple(up.tolist()),)),
@@ -157,7 +158,7 @@ def test_rows_of_a_stratum_get_its_margins_and_others_those_of_all_rows() -> Non
         torch.testing.assert_close(found, wanted, atol=0.03, rtol=0)
     assert not (of(1, 0)[:, 0] > 0).any()  # an option that no row of the stratum has
     # Rows that belong to no stratum are drawn as a generator without strata draws them.
-    plain = DrawingGenerator(body, TableHead([FieldLayout(4), FieldLayout(0, places=(0.0,))])).eval()
+    plain = DrawingGenerator(body, TableHead([ColumnLayout(4), ColumnLayout(0, places=(0.0,))])).eval()
     alike = TableCodec([], shares=codec.shares, spread=codec.spread)
     match_margins(plain, alike, latent_dim=latent_dim, conditions=conditions)
     general = torch.cat(list(sample_chunks(plain, 60_000, latent_dim=latent_dim, seed=0, conditions=conditions)))
@@ -174,7 +175,7 @@ def test_angles_are_turned_until_they_have_the_quantiles_that_are_wanted() -> No
     with torch.no_grad():
         body.weight.copy_(torch.eye(2))
         body.bias.copy_(torch.tensor([0.8, 0.0]))  # most arrows to the right
-    made = DrawingGenerator(body, TableHead([FieldLayout(0, places=(0.0,), circle=True)])).eval()
+    made = DrawingGenerator(body, TableHead([ColumnLayout(0, places=(0.0,), circle=True)])).eval()
     match_spread(made, torch.linspace(-1, 1, 101)[None], latent_dim=2)
     rows = torch.cat(list(sample_chunks(made, 40_000, latent_dim=2, seed=0)))
     torch.testing.assert_close(rows.norm(dim=1), torch.full((40_000,), 3**-0.5))

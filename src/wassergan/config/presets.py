@@ -187,7 +187,7 @@ def resolve_for(settings: TrainSettings, source: Source) -> TrainSettings:
         UserError: the preset is not known.
     """
     codec = source.codec
-    channels = sum(field.channel for field in codec.fields) if isinstance(codec, TableCodec) else 0
+    channels = sum(layout.channel for layout in codec.column_layouts) if isinstance(codec, TableCodec) else 0
     return resolve(settings, shape=source.shape, train_count=source.train_count, kind=source.kind, channels=channels)
 
 

@@ -171,17 +171,17 @@ def _table_decoder(codec: TableCodec) -> dict[str, Any]:
     state, start = codec.state(), 0
     columns = {column["name"]: column for column in state["columns"]}
     for slot in codec.slots:
-        field = slot.field
+        layout = slot.layout
         told = {
             "start": start,
-            "options": field.options,
-            "open_option": field.open_option,
-            "channel": field.channel,
-            "digits": field.digits,
-            "radix": field.radix,
+            "options": layout.options,
+            "open_option": layout.open_option,
+            "channel": layout.channel,
+            "digits": layout.digits,
+            "radix": layout.radix,
         }
         columns[slot.names[0]].setdefault(PLACE, told)
-        start += field.width
+        start += layout.width
     return {"layout": codec.layout, "dtype": codec.dtype, **state}
 
 

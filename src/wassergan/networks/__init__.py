@@ -12,7 +12,7 @@ from wassergan.networks.heads import Bounded, Partial
 from wassergan.networks.mlp import MLPCritic, MLPGenerator
 from wassergan.networks.residual import ResidualGenerator
 from wassergan.networks.resnet import ResNetCritic, ResNetGenerator
-from wassergan.networks.tabular import DrawingGenerator, FieldLayout, TableHead
+from wassergan.networks.tabular import DrawingGenerator, TableHead
 
 __all__ = [
     "NETWORKS",
@@ -21,7 +21,6 @@ __all__ = [
     "ConvGenerator",
     "Critic",
     "DrawingGenerator",
-    "FieldLayout",
     "MLPCritic",
     "MLPGenerator",
     "Partial",

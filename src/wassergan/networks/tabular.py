@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from wassergan.utils.column_layout import ColumnLayout
 
 TEMPERATURE = 0.7
 ROWS = 256  # are computed together where samples are drawn, whatever the number asked for
@@ -13,31 +14,6 @@ SMALLEST = 1e-7  # float32 knows no number between this much less than 1 and 1
 SCALE = 1 / math.sqrt(2)  # of a one-hot: two options are 1 apart
 RADIUS = 1 / math.sqrt(3)  # of the circle of an angle
 SHORTEST = 0.1  # a raw arrow that is not this long is not lengthened to the circle: its gradient would be too large
-
-
-class FieldLayout(NamedTuple):
-    """The layout of one column: `options` entries of a one-hot, a channel, and `digits` one-hots of `radix` entries.
-
-    Args:
-        options: entries of the one-hot; 0 for none.
-        open_option: the option whose rows the channel or the digits tell apart; -1 for none.
-        places: the channel's value under each option (anything for the open one); empty for no channel.
-        digits: how many one-hots follow, 0 everywhere unless the open option is taken.
-        radix: entries of each.
-        circle: the channel is two numbers, a point of a circle, so many half turns from the first axis.
-    """
-
-    options: int
-    open_option: int = -1
-    places: tuple[float, ...] = ()
-    digits: int = 0
-    radix: int = 0
-    circle: bool = False
-
-    @property
-    def channel(self) -> int:
-        """Numbers in the channel; 0 where there is none."""
-        return bool(self.places) * (1 + self.circle)
 
 
 class TableHead(nn.Module):
@@ -48,57 +24,54 @@ class TableHead(nn.Module):
     The noise is handed in, as standard normal numbers: a row is a function of its latent vector alone.
 
     Args:
-        fields: the layout of each column, in order.
+        layouts: of each column, in order.
         temperature: of the soft one-hots.
     """
 
     shift: Tensor
     is_option: Tensor
 
-    def __init__(self, fields: Sequence[FieldLayout], *, temperature: float = TEMPERATURE) -> None:
+    def __init__(self, layouts: Sequence[ColumnLayout], *, temperature: float = TEMPERATURE) -> None:
         super().__init__()
-        self._fields = tuple(fields)
+        self._layouts = tuple(layouts)
         self._temperature = temperature
-        entries = [self._entries(field) for field in self._fields]
-        self._widths = [each + field.channel for each, field in zip(entries, self._fields, strict=True)]
-        self._starts = [sum(self._widths[:number]) for number in range(len(self._fields))]
-        self._noises = entries
-        self.noise_dim = sum(entries)
+        self._widths = [layout.width for layout in self._layouts]
+        self._starts = [sum(self._widths[:number]) for number in range(len(self._layouts))]
+        self._noises = [layout.entries for layout in self._layouts]
+        self.noise_dim = sum(self._noises)
         self._bent: set[int] = set()
-        is_option: list[bool] = []
-        for field in self._fields:
-            is_option += [True] * field.options + [False] * field.channel + [True] * (field.digits * field.radix)
+        is_option = [each for layout in self._layouts for each in layout.is_entry]
         # Added to the logits; nothing learns it and no checkpoint keeps it: see `match_shares`.
         # Row 0 is that of all rows, the others those of strata: see `stratify`.
         self.register_buffer("shift", torch.zeros(1, sum(self._widths)), persistent=False)
         self.register_buffer("is_option", torch.tensor(is_option), persistent=False)
-        for number, field in enumerate(self._fields):
-            if field.options and field.places:
-                places = torch.tensor(field.places)[:, None]
-                places = (on_circle(places) if field.circle else places) / SCALE
-                places[field.open_option] = 0.0
+        for number, layout in enumerate(self._layouts):
+            if layout.options and layout.places:
+                places = torch.tensor(layout.places)[:, None]
+                places = (on_circle(places) if layout.circle else places) / SCALE
+                places[layout.open_option] = 0.0
                 self.register_buffer(f"places_{number}", places, persistent=False)
 
     @property
     def channels(self) -> list[int]:
-        """The numbers of the fields that have a channel."""
-        return [number for number, field in enumerate(self._fields) if field.channel]
+        """The numbers of the columns that have a channel."""
+        return [number for number, layout in enumerate(self._layouts) if layout.channel]
 
     @property
     def options(self) -> list[slice]:
-        """The places of each field's options in a row."""
+        """The places of each column's options in a row."""
         return [
-            slice(start, start + field.options)
-            for field, start in zip(self._fields, self._starts, strict=True)
-            if field.options
+            slice(start, start + layout.options)
+            for layout, start in zip(self._layouts, self._starts, strict=True)
+            if layout.options
         ]
 
     def told(self, number: int, rows: Tensor) -> Tensor:
-        """(n, width) to (n,), the places in [-1, 1] that a field's channel tells; NaN in rows of a closed option."""
-        field, start = self._fields[number], self._starts[number]
-        channel = rows[:, start + field.options : start + field.options + field.channel]
-        places = half_turns(channel)[:, 0] if field.circle else channel[:, 0]
-        return places.where(rows[:, start + field.open_option] > 0, torch.nan) if field.options else places
+        """(n, width) to (n,), the places in [-1, 1] that a column's channel tells; NaN in rows of a closed option."""
+        layout, start = self._layouts[number], self._starts[number]
+        channel = rows[:, start + layout.options : start + layout.options + layout.channel]
+        places = half_turns(channel)[:, 0] if layout.circle else channel[:, 0]
+        return places.where(rows[:, start + layout.open_option] > 0, torch.nan) if layout.options else places
 
     def stratify(self, count: int) -> None:
         """Have shifts and bends for so many strata of rows from now on, each those that all rows have now."""
@@ -108,10 +81,10 @@ class TableHead(nn.Module):
                 self.register_buffer(name, self.get_buffer(name)[:1].repeat(1 + count, 1), persistent=False)
 
     def bend(self, number: int, knots: Tensor, targets: Tensor, *, stratum: int = 0) -> None:
-        """Map a field's channel from now on, piece by piece along straight lines; nothing learns or keeps that either.
+        """Map a column's channel from now on, piece by piece along straight lines; nothing learns or keeps that either.
 
         Args:
-            number: of the field.
+            number: of the column.
             knots: (k,) ascending, equally many at each call.
             targets: (k,) ascending, where they go.
             stratum: whose rows; 0 for those that belong to none.
@@ -124,7 +97,7 @@ class TableHead(nn.Module):
         self._bent.add(number)
 
     def bend_of(self, number: int) -> tuple[Tensor, Tensor] | None:
-        """Knots and targets of rows that belong to no stratum, if the field's channel is bent."""
+        """Knots and targets of rows that belong to no stratum, if the column's channel is bent."""
         if number not in self._bent:
             return None
         return self.get_buffer(f"knots_{number}")[0].clone(), self.get_buffer(f"targets_{number}")[0].clone()
@@ -139,10 +112,6 @@ class TableHead(nn.Module):
             knots[stratum] = torch.linspace(-1, 1, knots.shape[1]).to(knots)
             self.get_buffer(f"targets_{number}")[stratum] = knots[stratum]
 
-    @staticmethod
-    def _entries(field: FieldLayout) -> int:
-        return field.options + field.digits * field.radix
-
     def forward(self, values: Tensor, noise: Tensor, strata: Tensor | None = None) -> Tensor:
         """(n, width) raw values and (n, noise_dim) normal noise to rows (n, width); (n,) strata if there are any."""
         even = torch.special.ndtr(noise.float()).clamp(SMALLEST, 1 - SMALLEST)
@@ -156,14 +125,14 @@ class TableHead(nn.Module):
     def expected(self, values: Tensor, strata: Tensor | None = None) -> Tensor:
         """The mean of `forward` over the noise, (n, width) to (n, width), in the places of one-hots; 0 in channels."""
         parts: list[Tensor] = []
-        for field, raw in zip(self._fields, self._shifted(values, strata).split(self._widths, 1), strict=True):
-            options = torch.softmax(raw[:, : field.options], 1) * SCALE
+        for layout, raw in zip(self._layouts, self._shifted(values, strata).split(self._widths, 1), strict=True):
+            options = torch.softmax(raw[:, : layout.options], 1) * SCALE
             parts.append(options)
-            if field.channel:
-                parts.append(torch.zeros_like(raw[:, : field.channel]))
-            if field.digits:
-                digits = raw[:, field.options :].unflatten(1, (field.digits, field.radix))
-                is_open = options[:, field.open_option, None, None]
+            if layout.channel:
+                parts.append(torch.zeros_like(raw[:, : layout.channel]))
+            if layout.digits:
+                digits = raw[:, layout.options :].unflatten(1, (layout.digits, layout.radix))
+                is_open = options[:, layout.open_option, None, None]
                 parts.append((torch.softmax(digits, 2) * is_open).flatten(1))
         return torch.cat(parts, 1)
 
@@ -171,26 +140,28 @@ class TableHead(nn.Module):
         return values + (self.shift[0] if strata is None else self.shift[strata])
 
     def _draw(self, number: int, raw: Tensor, gumbel: Tensor, strata: Tensor | None, parts: list[Tensor]) -> None:
-        field = self._fields[number]
+        layout = self._layouts[number]
         is_open: Tensor | None = None
-        if field.options:
-            options = self._one_hot(raw[:, : field.options] + gumbel[:, : field.options])
+        if layout.options:
+            options = self._one_hot(raw[:, : layout.options] + gumbel[:, : layout.options])
             parts.append(options)
-            is_open = options[:, field.open_option, None] / SCALE
-        if field.channel:
-            channel = self._channel(number, raw[:, field.options : field.options + field.channel], strata)
+            is_open = options[:, layout.open_option, None] / SCALE
+        if layout.channel:
+            channel = self._channel(number, raw[:, layout.options : layout.options + layout.channel], strata)
             if is_open is not None:
                 channel = is_open * channel + options @ getattr(self, f"places_{number}")
             parts.append(channel)
-        if field.digits:
+        if layout.digits:
             assert is_open is not None
-            digits = (raw[:, field.options :] + gumbel[:, field.options :]).unflatten(1, (field.digits, field.radix))
+            digits = (raw[:, layout.options :] + gumbel[:, layout.options :]).unflatten(
+                1, (layout.digits, layout.radix)
+            )
             parts.append((self._one_hot(digits) * is_open[:, None]).flatten(1))
 
     def _channel(self, number: int, raw: Tensor, strata: Tensor | None) -> Tensor:
         """(n, channel) raw values to a place, or to a point of the circle in the direction of the raw arrow."""
         is_bent = number in self._bent
-        if not self._fields[number].circle:
+        if not self._layouts[number].circle:
             return self._bending(number, torch.tanh(raw), strata) if is_bent else torch.tanh(raw)
         if is_bent:
             return on_circle(self._bending(number, half_turns(raw), strata))

@@ -14,7 +14,7 @@ from wassergan.constraints import Constraint, constraint_named
 from wassergan.data import AnyCodec, Codec, Source, TableCodec, open_source
 from wassergan.data.readers.limits import largest_bytes
 from wassergan.errors import UserError, WasserganError, WorkError, unknown_name
-from wassergan.networks import Bounded, FieldLayout, Partial, TableHead, build_networks
+from wassergan.networks import Bounded, Partial, TableHead, build_networks
 from wassergan.objectives import objective_named
 from wassergan.training import ALONE, CudaRecorder, OptimizerSettings, Processes, Trainer, rate_schedule
 
@@ -98,7 +98,7 @@ def networks_of(
 
 def _head_of(codec: AnyCodec) -> nn.Module:
     if isinstance(codec, TableCodec):
-        return TableHead([FieldLayout(*field) for field in codec.fields])
+        return TableHead(codec.column_layouts)
     assert isinstance(codec, Codec)
     bounded = Bounded(codec.low, codec.high)
     if codec.parts is None or (codec.parts.masks == 0 and codec.parts.active.all()):

@@ -13,7 +13,7 @@ def test_frequent_numbers_are_options_and_others_have_a_place_between_the_quanti
     values = np.concatenate([np.zeros(50), np.arange(1.0, 51.0)])
     coding = NumberCoding.fit(values, missing=False)
     assert (coding.frequent, coding.others, coding.low, coding.high) == ((0.0,), True, 0.0, 50.0)
-    assert tuple(coding.field) == (2, 1, (-1.0, 0.0), 0, 0, False) and coding.field.width == 3
+    assert tuple(coding.layout) == (2, 1, (-1.0, 0.0), 0, 0, False) and coding.layout.width == 3
     encoded = coding.encode(np.array([0.0, 50.0, 25.0]))
     np.testing.assert_allclose(encoded, [[HALF, 0, -1], [0, HALF, 1], [0, HALF, 0]], atol=1e-7)
     np.testing.assert_array_equal(coding.decode(encoded), [0, 50, 25])
@@ -29,10 +29,10 @@ def test_missing_numbers_are_an_option_with_the_channel_at_rest() -> None:
 
 def test_a_constant_has_no_width_and_comes_back() -> None:
     coding = NumberCoding.fit(np.full(40, 7.0), missing=False)
-    assert coding.field.width == 0 and coding.told() == "constant"
+    assert coding.layout.width == 0 and coding.told() == "constant"
     np.testing.assert_array_equal(coding.decode(coding.encode(np.array([7.0, 7.0]))), [7, 7])
     with_holes = NumberCoding.fit(np.array([7.0, np.nan] * 20), missing=True)
-    assert with_holes.field.width == 2
+    assert with_holes.layout.width == 2
     np.testing.assert_array_equal(with_holes.decode(with_holes.encode(np.array([np.nan, 7]))), [np.nan, 7])
 
 
@@ -49,7 +49,7 @@ def test_the_channel_is_even_for_any_law_and_ends_at_the_extremes() -> None:
 def test_angles_lie_on_a_circle_where_both_ends_of_the_turn_are_one() -> None:
     values = np.random.default_rng(0).uniform(0, 360, 1000)
     coding = NumberCoding.fit(values, missing=False, turn=(0.0, 360.0))
-    assert (coding.field.channel, coding.field.width, coding.told()) == (2, 2, "circle")
+    assert (coding.layout.channel, coding.layout.width, coding.told()) == (2, 2, "circle")
     encoded = coding.encode(np.array([0.0, 90.0, 180.0, 270.0, 360.0]))
     # Places run from -1 at 0 to 1 at 360, so that 180 is the point straight ahead. Mean square 1/3, as of even numbers.
     radius = 3**-0.5
@@ -66,7 +66,7 @@ def test_angles_lie_on_a_circle_where_both_ends_of_the_turn_are_one() -> None:
 def test_angles_have_frequent_and_missing_ones_too() -> None:
     values = np.concatenate([np.zeros(50), np.linspace(-3, 3, 100), np.full(10, np.nan)])
     coding = NumberCoding.fit(values, missing=True, turn=(-np.pi, np.pi))
-    assert (coding.field.options, coding.field.open_option, coding.field.width) == (3, 1, 5)
+    assert (coding.layout.options, coding.layout.open_option, coding.layout.width) == (3, 1, 5)
     block = coding.encode(np.array([0.0, np.pi / 2, np.nan]))
     np.testing.assert_allclose(block[:, 3:], np.array([[1, 0], [0, 1], [1, 0]]) / 3**0.5, atol=1e-7)
     np.testing.assert_allclose(coding.decode(block), [0, np.pi / 2, np.nan], atol=1e-6)
@@ -84,9 +84,9 @@ def test_numbers_that_come_back_are_all_there_are() -> None:
     values = np.repeat([0.0, 10.0, 1000.0], [300, 300, 300]) + np.tile([0.0, 1, 2, 3, 4] * 12, 15)
     coding = NumberCoding.fit(np.repeat(values, 1), missing=False)
     places = np.linspace(-1, 1, 999, dtype=np.float32)
-    block = np.zeros((999, coding.field.width), np.float32)
-    if coding.field.options:
-        block[:, coding.field.open_option] = 1
+    block = np.zeros((999, coding.layout.width), np.float32)
+    if coding.layout.options:
+        block[:, coding.layout.open_option] = 1
     block[:, -1] = places
     assert set(coding.decode(block).tolist()) <= set(values.tolist())
 
@@ -124,13 +124,13 @@ def test_very_many_levels_take_few_numbers_and_digits_at_random_have_their_frequ
     shares = np.array([3.0] * 1000 + [1.0] * 99_000)
     values = np.repeat(np.arange(100_000.0), shares.astype(int))
     coding = CategoryCoding.fit(values, levels=100_000, missing=False)
-    assert coding.field.width < 150
+    assert coding.layout.width < 150
     cells = coding.radix**coding.digits
-    block = np.zeros((cells, coding.field.width), np.float32)
-    block[:, coding.field.open_option] = 1
+    block = np.zeros((cells, coding.layout.width), np.float32)
+    block[:, coding.layout.open_option] = 1
     digits = np.array(np.unravel_index(np.arange(cells), (coding.radix,) * coding.digits))
     for place in range(coding.digits):
-        block[np.arange(cells), coding.field.options + place * coding.radix + digits[place]] = 1
+        block[np.arange(cells), coding.layout.options + place * coding.radix + digits[place]] = 1
     drawn = np.bincount(coding.decode(block).astype(int), minlength=100_000) / cells
     assert (drawn > 0).all()
     # At least one cell each, the rest in proportion: between a quarter off and right.
@@ -149,7 +149,7 @@ def test_levels_of_heldout_rows_alone_have_a_code() -> None:
 def test_a_few_numbers_are_options_each_however_rare_the_one_at_the_edge() -> None:
     values = np.repeat(np.arange(1.0, 17), [1, *[100] * 15])
     coding = NumberCoding.fit(values, missing=False)
-    assert coding.field.options == 16 and not coding.field.channel
+    assert coding.layout.options == 16 and not coding.layout.channel
     assert np.array_equal(coding.decode(coding.encode(values)), values)
     many = NumberCoding.fit(np.repeat(np.arange(40.0), [1, *[100] * 39]), missing=False)
     assert many.field.channel and many.frequent == tuple(np.arange(1.0, 40))

@@ -46,7 +46,7 @@ def encode_frame(codec: TableCodec, rows: pd.DataFrame) -> torch.Tensor:
 
 def block(codec: TableCodec, vectors: torch.Tensor, name: str) -> torch.Tensor:
     names = [column.name for column in codec.columns]
-    return vectors.split([field.width for field in codec.fields], 1)[names.index(name)]
+    return vectors.split([layout.width for layout in codec.column_layouts], 1)[names.index(name)]
 
 
 def test_the_rows_that_were_fitted_are_encoded_as_they_were() -> None:

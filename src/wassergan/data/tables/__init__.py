@@ -17,7 +17,6 @@ from wassergan.data.tables.columns import (
 )
 from wassergan.data.tables.conditions import ColumnConditions
 from wassergan.data.tables.csvfile import is_csv, read_csv
-from wassergan.data.tables.encodings import Field
 from wassergan.data.tables.reading import encode_table, rows_like
 from wassergan.data.tables.requests import fix, read_wanted
 from wassergan.data.tables.rules.proposals import proposed_rules
@@ -31,7 +30,6 @@ __all__ = [
     "TABLE_SUFFIXES",
     "AnyColumn",
     "ColumnConditions",
-    "Field",
     "RawTable",
     "Schema",
     "Stratum",

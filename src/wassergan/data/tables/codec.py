@@ -10,11 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wassergan.data.tables.encodings import CategoryCoding, Field, NumberCoding, coding_from_state
+from wassergan.data.tables.encodings import CategoryCoding, NumberCoding, coding_from_state
 from wassergan.data.tables.formats import DateForm, LevelForm, NumberForm, Values, form_from_state
 from wassergan.data.tables.identifiers.identifier import Identifier
 from wassergan.data.tables.rules.book import RuleBook, Slot
 from wassergan.data.tables.rules.groups import chances
+from wassergan.utils.column_layout import ColumnLayout
 
 MOST_STRATA = 16
 
@@ -151,14 +152,14 @@ class TableCodec:
         return tuple(slot.coding for slot in self.slots)
 
     @property
-    def fields(self) -> tuple[Field, ...]:
+    def column_layouts(self) -> tuple[ColumnLayout, ...]:
         """The layout in model space of each slot."""
-        return tuple(coding.field for coding in self.codings)
+        return tuple(coding.layout for coding in self.codings)
 
     @property
     def width(self) -> int:
         """Numbers in a row's vector."""
-        return sum(field.width for field in self.fields)
+        return sum(layout.width for layout in self.column_layouts)
 
     @cached_property
     def _place(self) -> dict[str, int]:
@@ -205,7 +206,7 @@ class TableCodec:
         if given is not None:
             rows[:, [self._place[name] for name in self.given]] = given
         for column in self._drawn:
-            place, width = self._place[column.name], column.coding.field.width
+            place, width = self._place[column.name], column.coding.layout.width
             values = column.coding.decode(vectors[:, start : start + width])
             start += width
             if column.since:
@@ -218,8 +219,8 @@ class TableCodec:
         assert self.rules is not None
         told, start = [], 0
         for slot in self.slots:
-            told.append(slot.coding.decode(vectors[:, start : start + slot.field.width]))
-            start += slot.field.width
+            told.append(slot.coding.decode(vectors[:, start : start + slot.layout.width]))
+            start += slot.layout.width
         known = {} if given is None else dict(zip(self.given, given.T.copy(), strict=True))
         found = self.rules.rows(told, known, drawn)
         settled = {*self.rules.lattices, *self.rules.fixed, *self.given}

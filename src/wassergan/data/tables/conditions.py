@@ -169,7 +169,7 @@ class ColumnConditions:
     @cached_property
     def _is_asked(self) -> NDArray[np.bool_]:
         """Which numbers of a vector belong to columns that are not left open."""
-        return np.repeat(~np.array(self.left_open), [field.width for field in self.codec.fields])
+        return np.repeat(~np.array(self.left_open), [layout.width for layout in self.codec.column_layouts])
 
     @cached_property
     def _pool_vectors(self) -> NDArray[np.float32]:

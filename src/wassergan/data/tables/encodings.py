@@ -10,10 +10,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from wassergan.utils.column_layout import ColumnLayout
 
 Values = NDArray[np.float64]
 
@@ -30,37 +32,6 @@ MOST_FREQUENT = 128  # of a category with more levels
 RARE_SHARE = 0.002  # in a category with more levels, those below this share are told by digits
 MOST_DIGIT = 24  # values of one digit
 SPARE = 4  # cells per rare level
-
-
-class Field(NamedTuple):
-    """The layout of a column in model space.
-
-    Args:
-        options: entries of the one-hot; 0 for none.
-        open_option: which option leaves the rest open; -1 for none.
-        places: the channel's value for each option (anything for the open one); empty where there is no channel.
-            A channel without options is always open.
-        digits: how many one-hots follow, which are 0 unless the open option is taken.
-        radix: entries of each.
-        circle: the channel is two numbers, a point of a circle.
-    """
-
-    options: int
-    open_option: int = -1
-    places: tuple[float, ...] = ()
-    digits: int = 0
-    radix: int = 0
-    circle: bool = False
-
-    @property
-    def channel(self) -> int:
-        """Numbers in the channel; 0 where there is none."""
-        return bool(self.places) * (1 + self.circle)
-
-    @property
-    def width(self) -> int:
-        """Numbers in model space."""
-        return self.options + self.channel + self.digits * self.radix
 
 
 @dataclass(frozen=True)
@@ -136,19 +107,19 @@ class NumberCoding:
         )
 
     @cached_property
-    def field(self) -> Field:
+    def layout(self) -> ColumnLayout:
         """The layout in model space."""
         options = len(self.frequent) + self.others + self.missing
         places = [*self._place(np.array(self.frequent)).tolist(), *[0.0] * (self.others + self.missing)]
         if not self.others:
-            return Field(options if options > 1 else 0)
+            return ColumnLayout(options if options > 1 else 0)
         if options == 1:
-            return Field(0, places=(0.0,), circle=self.circle)
-        return Field(options, len(self.frequent), tuple(places), circle=self.circle)
+            return ColumnLayout(0, places=(0.0,), circle=self.circle)
+        return ColumnLayout(options, len(self.frequent), tuple(places), circle=self.circle)
 
     def encode(self, values: Values) -> NDArray[np.float32]:
         """(n,) to (n, width)."""
-        layout, gone = self.field, np.isnan(values)
+        layout, gone = self.layout, np.isnan(values)
         out = np.zeros((len(values), layout.width), np.float32)
         filled = np.where(gone, self.low, values)
         option = np.full(len(values), len(self.frequent))
@@ -169,7 +140,7 @@ class NumberCoding:
 
     def decode(self, block: NDArray[np.float32]) -> Values:
         """(n, width) to (n,); NaN where missing."""
-        layout = self.field
+        layout = self.layout
         if not layout.options:
             values = self._number(self.placed(block)) if layout.channel else self._only(len(block))
             return values.clip(self.low, self.high)
@@ -184,7 +155,7 @@ class NumberCoding:
 
     def placed(self, block: NDArray[np.float32]) -> Values:
         """(n, width) to (n,), the places in [-1, 1] that a channel tells."""
-        told = block[:, self.field.options :].astype(np.float64)
+        told = block[:, self.layout.options :].astype(np.float64)
         return np.arctan2(told[:, 1], told[:, 0]) / np.pi if self.circle else told[:, 0]
 
     def _only(self, count: int) -> Values:
@@ -206,7 +177,7 @@ class NumberCoding:
     def told(self) -> str:
         """In words."""
         frequent = f"{len(self.frequent)} frequent values" if len(self.frequent) != 1 else "1 frequent value"
-        if self.field.width == 0:
+        if self.layout.width == 0:
             return "constant"
         parts = [frequent] if self.frequent else []
         parts += ["circle" if self.circle else "quantiles"] if self.others else []
@@ -273,16 +244,16 @@ class CategoryCoding:
         return cls(levels, tuple(frequent.tolist()), missing, tuple(bounds.tolist()), digits, radix)
 
     @cached_property
-    def field(self) -> Field:
+    def layout(self) -> ColumnLayout:
         """The layout in model space."""
         options = len(self.frequent) + bool(self.bounds) + self.missing
         if not self.bounds:
-            return Field(options if options > 1 else 0)
-        return Field(options, len(self.frequent), (), self.digits, self.radix)
+            return ColumnLayout(options if options > 1 else 0)
+        return ColumnLayout(options, len(self.frequent), (), self.digits, self.radix)
 
     def encode(self, values: Values) -> NDArray[np.float32]:
         """(n,) to (n, width)."""
-        layout, rows, gone = self.field, np.arange(len(values)), np.isnan(values)
+        layout, rows, gone = self.layout, np.arange(len(values)), np.isnan(values)
         out = np.zeros((len(values), layout.width), np.float32)
         if not layout.width:
             return out
@@ -300,7 +271,7 @@ class CategoryCoding:
 
     def decode(self, block: NDArray[np.float32]) -> Values:
         """(n, width) to (n,); NaN where missing."""
-        layout = self.field
+        layout = self.layout
         if not layout.options:
             return np.full(len(block), 0.0 if self.levels else np.nan)
         option = block[:, : layout.options].argmax(1)
@@ -341,7 +312,7 @@ class CategoryCoding:
 
     def told(self) -> str:
         """In words."""
-        if self.field.width == 0:
+        if self.layout.width == 0:
             return "constant" if self.levels else "empty"
         told = "one-hot" if not self.bounds else f"{len(self.frequent)} frequent levels"
         told += f" + {self.digits} digits of {self.radix}" if self.bounds else ""

@@ -13,7 +13,7 @@ from wassergan.data.tables.codec import MOST_STRATA, ColumnCodec, Stratum, Table
 from wassergan.data.tables.columns import RawTable
 from wassergan.data.tables.conditions import ColumnContext
 from wassergan.data.tables.containers import ArrowContainer, Container, CsvContainer
-from wassergan.data.tables.encodings import CategoryCoding, Field, NumberCoding
+from wassergan.data.tables.encodings import CategoryCoding, NumberCoding
 from wassergan.data.tables.formats import DateForm, LevelForm, Values
 from wassergan.data.tables.identifiers.identifier import Identifier
 from wassergan.data.tables.inference import Column, infer_columns
@@ -112,7 +112,7 @@ def _say_what_never_varies(
 ) -> None:
     """Columns that are empty, constant, or the same as others."""
     empty = [column.name for column in columns if np.isnan(column.values).all()]
-    fixed = [column for column in fitted if column.coding.field.width == 0 and column.name not in empty]
+    fixed = [column for column in fitted if column.coding.layout.width == 0 and column.name not in empty]
     constant = [column.name for column in fixed if not column.since]
     if empty:
         report(f"Empty in {table}, and written back empty: {', '.join(empty)}.")
@@ -262,7 +262,7 @@ def _check_condition(table: str, condition: Sequence[str], names: Sequence[str])
 
 def _strata(codec: TableCodec, context: TableCodec, conditions: Values, rows: Values) -> tuple[Stratum, ...]:
     """Margins of the rows under each frequent combination of those conditions that are options alone."""
-    is_option = np.concatenate([np.full(field.width, field.options == field.width) for field in context.fields])
+    is_option = np.concatenate([np.full(each.width, each.options == each.width) for each in context.column_layouts])
     taken = (context.encode(torch.from_numpy(conditions)).numpy() > 0) & is_option
     kinds, kind, counts = np.unique(taken, axis=0, return_inverse=True, return_counts=True)
     fewest = max(STRATUM_ROWS, STRATUM_SHARE * len(rows))
@@ -282,7 +282,7 @@ def _shares(codec: TableCodec, rows: Values) -> tuple[float, ...]:
     for start in range(0, len(rows), SUMMED_ROWS):
         block = codec.encode(torch.from_numpy(rows[start : start + SUMMED_ROWS])).numpy()
         total += (block > 0).sum(0)
-    is_channel = np.concatenate([_channels(field) for field in codec.fields])
+    is_channel = ~np.array([is_entry for layout in codec.column_layouts for is_entry in layout.is_entry])
     return tuple(np.where(is_channel, 0.0, total / len(rows)).tolist())
 
 
@@ -291,19 +291,15 @@ def _spreads(codec: TableCodec, rows: Values) -> tuple[tuple[float, ...], ...]:
     some = rows[np.linspace(0, len(rows) - 1, min(LOOKED_AT_ROWS, len(rows))).astype(np.int64)]
     vectors, start, found = codec.encode(torch.from_numpy(some)).numpy(), 0, []
     for coding in codec.codings:
-        field = coding.field
-        if field.channel:
+        layout = coding.layout
+        if layout.channel:
             assert isinstance(coding, NumberCoding)
-            is_open = np.ones(len(some), bool) if not field.options else vectors[:, start + field.open_option] > 0
-            block = vectors[is_open, start : start + field.width]
+            is_open = np.ones(len(some), bool) if not layout.options else vectors[:, start + layout.open_option] > 0
+            block = vectors[is_open, start : start + layout.width]
             told = coding.placed(block) if is_open.any() else np.zeros(1)
             found.append(tuple(np.quantile(told, np.linspace(0, 1, QUANTILES)).tolist()))
-        start += field.width
+        start += layout.width
     return tuple(found)
-
-
-def _channels(field: Field) -> list[bool]:
-    return [False] * field.options + [True] * field.channel + [False] * (field.digits * field.radix)
 
 
 def _fitted(column: Column, earlier: Sequence[Column], train: Any) -> ColumnCodec:
@@ -360,7 +356,7 @@ def column_facts(source: Source) -> list[dict[str, Any]]:
                 **_range_of(column, there),
                 "missing": float(np.isnan(values).mean()),
                 "coded": column.coding.told() + (f", since {column.since}" if column.since else ""),
-                "width": column.coding.field.width,
+                "width": column.coding.layout.width,
                 "written": "" if isinstance(column.form, LevelForm) else column.form.told(float(there.max())),
             }
         )

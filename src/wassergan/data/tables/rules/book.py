@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from wassergan.data.tables.encodings import CategoryCoding, Field, NumberCoding, coding_from_state
+from wassergan.data.tables.encodings import CategoryCoding, NumberCoding, coding_from_state
 from wassergan.data.tables.rules.component import Component, Constraint
 from wassergan.data.tables.rules.expression import Expression, Linear, Values, linear_of
 from wassergan.data.tables.rules.grammar import Rule, Test, parse_rules
 from wassergan.data.tables.rules.groups import Group, Mask
 from wassergan.data.tables.rules.lattice import Lattice
+from wassergan.utils.column_layout import ColumnLayout
 
 Columns = Mapping[str, Values]
 TOLERANCE = 1e-9
@@ -34,9 +35,9 @@ class Slot(NamedTuple):
     group: int = -1
 
     @property
-    def field(self) -> Field:
+    def layout(self) -> ColumnLayout:
         """The layout in model space."""
-        return self.coding.field
+        return self.coding.layout
 
 
 class Link(NamedTuple):
