@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from wassergan.networks import TableHead
 from wassergan.utils.column_layout import ColumnLayout
 
-OPTIONS = st.builds(ColumnLayout, st.integers(2, 5))
+OPTIONS = st.integers(2, 5).map(lambda options: ColumnLayout(options))
 ANGLES_AND_NUMBERS = st.builds(lambda circle: ColumnLayout(0, places=(0.0,), circle=circle), st.booleans())
 OPEN = st.builds(
     lambda options, circle: ColumnLayout(options, options - 1, (0.0,) * options, circle=circle),

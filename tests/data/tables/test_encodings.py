@@ -152,4 +152,4 @@ def test_a_few_numbers_are_options_each_however_rare_the_one_at_the_edge() -> No
     assert coding.layout.options == 16 and not coding.layout.channel
     assert np.array_equal(coding.decode(coding.encode(values)), values)
     many = NumberCoding.fit(np.repeat(np.arange(40.0), [1, *[100] * 39]), missing=False)
-    assert many.field.channel and many.frequent == tuple(np.arange(1.0, 40))
+    assert many.layout.channel and many.frequent == tuple(np.arange(1.0, 40))
