@@ -44,6 +44,8 @@ DISTRIBUTED, IN_DISTRIBUTED = "training/distributed.py", "training/test_distribu
 TWO_ARE_ONE = f"{IN_DISTRIBUTED}::test_two_processes_at_half_the_batch_are_one_at_the_whole"
 RESUMED = f"{IN_TRAINER}::test_2n_steps_are_n_steps_and_a_resume_and_n_steps_bit_for_bit"
 
+RNG, IN_RNG = "utils/rng.py", "utils/test_rng.py"
+
 RESTORED = 'for rng, name in ((self._latent_rng, "latent"), (self._penalty_rng, "penalty")):'
 IN_CHANGES, IN_FINGERPRINT = "data/readers/test_changes.py", "session/test_fingerprint.py"
 IN_IDENTIFIERS = "data/tables/test_identifiers.py"
@@ -500,23 +502,23 @@ BUGS = (
     ),
     Bug(
         "one mixing weight per batch",
-        CONSTRAINTS,
-        "weight_shape = (share.of * len(real),) + (1,) * (real.dim() - 1)",
-        "weight_shape = (1,) * real.dim()",
+        RNG,
+        "torch.rand((rows,) + (1,) * (like.dim() - 1), generator",
+        "torch.rand((1,) * like.dim(), generator",
         f"{IN_CONSTRAINTS}::test_mixing_weight_is_constant_within_a_sample_differs_across_samples_and_is_uniform",
     ),
     Bug(
         "one mixing weight per pixel",
-        CONSTRAINTS,
-        "weight_shape = (share.of * len(real),) + (1,) * (real.dim() - 1)",
-        "weight_shape = real.shape",
+        RNG,
+        "torch.rand((rows,) + (1,) * (like.dim() - 1), generator",
+        "torch.rand((rows, *like.shape[1:]), generator",
         f"{IN_CONSTRAINTS}::test_mixing_weight_is_constant_within_a_sample_differs_across_samples_and_is_uniform",
     ),
     Bug(
         "mixing weights from a normal law",
-        CONSTRAINTS,
-        "torch.rand(weight_shape",
-        "torch.randn(weight_shape",
+        RNG,
+        "torch.rand((rows,)",
+        "torch.randn((rows,)",
         f"{IN_CONSTRAINTS}::test_mixing_weight_is_constant_within_a_sample_differs_across_samples_and_is_uniform",
     ),
     Bug(
@@ -542,9 +544,9 @@ BUGS = (
     ),
     Bug(
         "batch size baked in",
-        CONSTRAINTS,
-        "weight_shape = (share.of * len(real),)",
-        "weight_shape = (64,)",
+        RNG,
+        "torch.rand((rows,)",
+        "torch.rand((64,)",
         f"{IN_CONSTRAINTS}::test_penalty_takes_a_last_batch_of_7_and_1_or_4_channels",
     ),
     Bug(
@@ -780,9 +782,8 @@ BUGS = (
     Bug(
         "the same noise for critic and generator",
         TRAINER,
-        "        whole = torch.randn(self.batch_size, self.latent_dim, generator=self._latent_rng, device=self.device)",
-        "        rng = torch.Generator().manual_seed(self.step)\n"
-        "        whole = torch.randn(self.batch_size, self.latent_dim, generator=rng, device=self.device)",
+        "        return under(context, self._latent_rng.normal_rows(",
+        "        self._latent_rng.manual_seed(self.step)\n        return under(context, self._latent_rng.normal_rows(",
         f"{IN_TRAINER}::test_every_step_has_fresh_noise",
     ),
     Bug(
@@ -916,14 +917,14 @@ BUGS = (
     ),
     Bug(
         "sampling in train mode",
-        TRAINER,
+        "training/sampling.py",
         "        with torch.no_grad(), nullcontext() if ready else evaluating(generator):\n            samples",
         "        generator.train()\n        with torch.no_grad():\n            samples",
         f"{IN_TRAINER}::test_samples_do_not_depend_on_how_they_are_batched",
     ),
     Bug(
         "samples of a small count unlike the first of a large one",
-        TRAINER,
+        "training/sampling.py",
         "torch.randn(SAMPLING_CHUNK, latent_dim, generator=rng)",
         "torch.randn(min(count, SAMPLING_CHUNK), latent_dim, generator=rng)",
         "sampling/test_sampler.py::test_a_smaller_count_gives_the_first_samples_of_a_larger",
@@ -1029,7 +1030,7 @@ BUGS = (
     ),
     Bug(
         "latents that are the numbers of the first weights",
-        "training/trainer.py",
+        "training/sampling.py",
         'derived_rng(seed, "sampling")',
         "torch.Generator().manual_seed(seed)",
         f"{IN_TRAINER}::test_latents_are_not_the_numbers_that_weights_of_the_same_seed_were_made_of",
@@ -1395,24 +1396,39 @@ BUGS = (
     ),
     Bug(
         "the same rows and noise in every process",
-        CONSTRAINTS,
-        "return whole.tensor_split(self.of)[self.index]",
-        "return whole.tensor_split(self.of)[0]",
+        "utils/shard.py",
+        "whole.tensor_split(self.count)[self.index]",
+        "whole.tensor_split(self.count)[0]",
         TWO_ARE_ONE,
     ),
     Bug(
         "mixing weights of its own in every process, from one seed",
-        CONSTRAINTS,
-        "points_between(real.detach(), fake.detach(), rng, self.share)",
-        "points_between(real.detach(), fake.detach(), rng)",
+        RNG,
+        "return rng.shard.rows(_uniform(rng, rng.shard.count * len(like), like))",
+        "return _uniform(rng, len(like), like)",
         TWO_ARE_ONE,
     ),
     Bug(
-        "mixing weights of its own in every process, from one seed, in closed form",
-        "training/analytic/mlp.py",
-        "points_between(real, fake, loss.rng, loss.constraint.share)",
-        "points_between(real, fake, loss.rng)",
-        TWO_ARE_ONE,
+        "latents of its own in every process, from one seed",
+        RNG,
+        "torch.randn(self.shard.count * count, width,",
+        "torch.randn(count, width,",
+        f"{IN_RNG}::test_shards_of_a_stream_are_the_numbers_that_one_process_draws",
+    ),
+    Bug(
+        "numbers of a replay drawn into tensors that nothing reads",
+        RNG,
+        "            each.copy_(uniform_rows(self._rng, each))\n",
+        "            self._drawn[0] = uniform_rows(self._rng, each)\n",
+        f"{IN_RNG}::test_numbers_that_are_replayed_are_those_drawn_one_by_one_and_stay_where_they_are",
+    ),
+    Bug(
+        "a constraint's object keeps something of the trainer that it served last",
+        CONSTRAINTS,
+        "        points = points_between(real.detach(), fake.detach(), rng)\n",
+        '        rng = self.__dict__.setdefault("rng", rng)\n'
+        "        points = points_between(real.detach(), fake.detach(), rng)\n",
+        "training/test_sharing.py::test_one_constraint_object_serves_several_trainers_in_turn",
     ),
     Bug(
         "batch normalisation over a process's own rows",

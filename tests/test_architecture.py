@@ -25,8 +25,8 @@ FLOORS = (*floors(), {"__main__"})
 FLOOR_OF = {part: height for height, floor in enumerate(FLOORS) for part in floor}
 # The mathematics knows nothing of files, settings, processes or logs.
 MATHEMATICS = ("objectives", "constraints", "lipschitz", "networks", "distances")
-# What it may know of `utils`: plain values.
-PLAIN_VALUES = {"wassergan.utils.column_layout"}
+# What it may know of `utils`: plain values and random streams.
+PLAIN_VALUES = {"wassergan.utils.column_layout", "wassergan.utils.rng"}
 # Training knows nothing of settings, metrics, plots or the command line.
 UNKNOWN_TO_TRAINING = {"settings", "presets", "distances", "evaluation", "plots", "runs", "cli", "sampling"}
 

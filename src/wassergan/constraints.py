@@ -6,7 +6,6 @@ after each optimiser step. Each does nothing unless its class says otherwise, so
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -22,18 +21,16 @@ from wassergan.lipschitz import (
     orthogonalise,
     spectrally_normalise,
 )
+from wassergan.utils.rng import uniform_rows
 
 __all__ = [
     "CONSTRAINTS",
     "LARGEST_ORTHOGONAL",
-    "WHOLE",
     "Clipping",
     "Constraint",
-    "DrawnAhead",
     "GradientPenalty",
     "LipschitzPenalty",
     "OrthogonalWeights",
-    "Share",
     "SlopePenalty",
     "SpectralNormalisation",
     "Unconstrained",
@@ -45,66 +42,6 @@ __all__ = [
 
 Critic = Callable[[Tensor], Tensor]  # a module, or one whose other inputs are given
 LARGEST_ORTHOGONAL = 1.001  # float32 rounding of some dozen layers included
-
-
-@dataclass(frozen=True)
-class Share:
-    """Which of `of` equal parts of a batch, one after the other, some samples are; the whole batch by default.
-
-    Random numbers are drawn for the whole batch and cut, so that the number of parts changes nothing.
-
-    >>> Share(1, 2).rows(torch.arange(6))
-    tensor([3, 4, 5])
-    """
-
-    index: int = 0
-    of: int = 1
-
-    def rows(self, whole: Tensor) -> Tensor:
-        """The part's rows of the whole batch's, (n · of, ...) to (n, ...)."""
-        if self.of == 1:
-            return whole
-        return whole.tensor_split(self.of)[self.index]
-
-
-WHOLE = Share()
-
-
-class DrawnAhead(torch.Generator):
-    """Mixing weights that another generator draws ahead, into places that stay the same.
-
-    What is recorded to be replayed reads those places. What is asked for beyond them is drawn at once, and has a place
-    from then on.
-
-    Args:
-        rng: draws them, in the order in which they are asked for.
-    """
-
-    def __new__(cls, rng: torch.Generator) -> "DrawnAhead":
-        """On the same device."""
-        return super().__new__(cls, rng.device)  # type: ignore[call-arg]
-
-    def __init__(self, rng: torch.Generator) -> None:
-        self._rng = rng
-        self._places: list[Tensor] = []
-        self._taken = 0
-
-    def draw(self) -> None:
-        """Draw new numbers for all places."""
-        for place in self._places:
-            place.uniform_(generator=self._rng)
-
-    def rewind(self) -> None:
-        """Begin with the first place again."""
-        self._taken = 0
-
-    def take(self, shape: tuple[int, ...], like: Tensor) -> Tensor:
-        """The next place, of a shape, with the type and device of another tensor."""
-        if self._taken == len(self._places):
-            place = torch.rand(shape, generator=self._rng, device=like.device, dtype=like.dtype)
-            self._places.append(place)
-        self._taken += 1
-        return self._places[self._taken - 1]
 
 
 def input_slopes(critic: Critic, points: Tensor, *, differentiable: bool = False) -> Tensor:
@@ -131,7 +68,7 @@ def input_slopes(critic: Critic, points: Tensor, *, differentiable: bool = False
         return slopes
 
 
-def points_between(real: Tensor, fake: Tensor, rng: torch.Generator, share: Share = WHOLE) -> Tensor:
+def points_between(real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
     """Random points on the segments between paired samples: u x + (1 - u) y, with one u ~ U[0, 1] per sample.
 
     Source: Gulrajani et al. 2017, arXiv 1704.00028, section 4.
@@ -140,7 +77,6 @@ def points_between(real: Tensor, fake: Tensor, rng: torch.Generator, share: Shar
         real: (n, ...) samples of any rank.
         fake: the same shape.
         rng: draws u; on the samples' device.
-        share: which part of a batch the samples are; u is drawn for all of it.
 
     Raises:
         UserError: the two batches differ in shape.
@@ -148,12 +84,7 @@ def points_between(real: Tensor, fake: Tensor, rng: torch.Generator, share: Shar
     if real.shape != fake.shape:
         raise UserError("Real and fake batches differ in shape", found=f"{tuple(real.shape)} and {tuple(fake.shape)}")
     real, fake = _full_precision(real), _full_precision(fake)
-    weight_shape = (share.of * len(real),) + (1,) * (real.dim() - 1)
-    if isinstance(rng, DrawnAhead):
-        weight = rng.take(weight_shape, real)
-    else:
-        weight = torch.rand(weight_shape, generator=rng, device=real.device, dtype=real.dtype)
-    return torch.lerp(fake, real, share.rows(weight))
+    return torch.lerp(fake, real, uniform_rows(rng, real))
 
 
 def _full_precision(values: Tensor) -> Tensor:
@@ -163,12 +94,11 @@ def _full_precision(values: Tensor) -> Tensor:
 class Constraint:
     """What every constraint may do; this base does nothing at any of the three moments.
 
-    Whoever trains in several processes sets `share`: the part of each batch that `penalty` is given.
+    A constraint holds its own settings and nothing of a training: one object may serve several critics at a time.
     """
 
     name = "none"
     lipschitz = False
-    share = WHOLE
 
     def prepare(self, critic: nn.Module) -> None:
         """Parametrise the critic, or refuse one that the constraint cannot hold.
@@ -240,7 +170,7 @@ class SlopePenalty(Constraint, ABC):
 
     def penalty(self, critic: Critic, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
         """One slope per sample, in at least float32, averaged over the batch."""
-        points = points_between(real.detach(), fake.detach(), rng, self.share)
+        points = points_between(real.detach(), fake.detach(), rng)
         slopes = input_slopes(critic, points, differentiable=True)
         return self.weight * self.cost(slopes).mean()
 

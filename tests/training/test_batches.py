@@ -5,13 +5,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wassergan.constraints import Share
 from wassergan.data import Source
 from wassergan.data.codec import pixel_codec
 from wassergan.data.source import Split
 from wassergan.errors import UserError
 from wassergan.training import batches as batches_module
 from wassergan.training.batches import BatchStream
+from wassergan.utils.shard import BatchShard
 
 
 class Numbered:
@@ -107,14 +107,14 @@ def test_a_reading_error_in_the_background_reaches_the_caller(make_source: Calla
 
 
 # A GPU is not asked to wait for rows that could lie there: here the CPU plays the device.
-@pytest.mark.parametrize("share", [Share(), Share(1, 2)])
+@pytest.mark.parametrize("shard", [BatchShard(), BatchShard(1, 2)])
 def test_data_that_fit_lie_on_the_device_and_give_the_same_batches(
-    monkeypatch: pytest.MonkeyPatch, share: Share
+    monkeypatch: pytest.MonkeyPatch, shard: BatchShard
 ) -> None:
-    expected = drawn(BatchStream(numbered(21), 4, seed=1, share=share), 12)
+    expected = drawn(BatchStream(numbered(21), 4, seed=1, shard=shard), 12)
     monkeypatch.setattr(batches_module, "HOST", torch.device("meta"))
     source = numbered(21)
-    stream = BatchStream(source, 4, seed=1, share=share, device=torch.device("cpu"))
+    stream = BatchStream(source, 4, seed=1, shard=shard, device=torch.device("cpu"))
     assert drawn(stream, 3) == expected[:3]
     source.train_batch = None  # type: ignore[assignment,method-assign]  # never read again
     assert drawn(stream, 9) == expected[3:]

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wassergan.constraints import Share
 from wassergan.data import Source
 from wassergan.errors import UserError, WorkError
 from wassergan.training import Processes, Trainer, open_processes
@@ -323,13 +322,6 @@ def test_a_batch_that_the_processes_cannot_share_is_refused(make_trainer: MakeTr
         match=r"A batch of 8 cannot be shared alike by 3 processes\. Give a --batch-size that 3 divides",
     ):
         make_trainer(batch_size=8, processes=ProcessGroup(rank=1, count=3))
-
-
-def test_shares_are_the_whole() -> None:
-    whole = torch.arange(24).view(12, 2)
-    for of in (1, 2, 3, 4, 6, 12):
-        parts = [Share(index, of).rows(whole) for index in range(of)]
-        assert torch.equal(torch.cat(parts), whole) and {len(part) for part in parts} == {12 // of}
 
 
 def test_without_torchrun_a_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:

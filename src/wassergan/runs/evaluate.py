@@ -18,7 +18,6 @@ from torch import Tensor
 
 from wassergan import __version__
 from wassergan.config.settings import EvaluateSettings, TrainSettings, absolute
-from wassergan.constraints import Share
 from wassergan.data import Source, channels_first, number_codec, random_positions
 from wassergan.data.readers.filearray import FileArray
 from wassergan.errors import UserError, WorkError
@@ -38,6 +37,7 @@ from wassergan.session.run_content import load_run
 from wassergan.storage.files import filling, make_folder, reading, replacing, save_array
 from wassergan.storage.run_folder import RunFolder
 from wassergan.training import ALONE, SAMPLING_CHUNK, Processes, sample_chunks
+from wassergan.utils.shard import BatchShard
 
 LARGEST_TRAINING_NUMBERS = 45_000_000  # of training features that generated samples are looked up in: 360 MB
 CHANNEL_SAMPLES, CHANNEL_NUMBERS = 2000, 2**24  # whose values are judged channel by channel
@@ -252,36 +252,36 @@ def _generated(case: _Case, count: int) -> Tensor:
     """Features of the samples as they are handed out: rounded where the data are whole numbers."""
     sampler = case.sampler
 
-    def chunks(share: Share) -> Iterator[Tensor]:
+    def chunks(shard: BatchShard) -> Iterator[Tensor]:
         drawn = sample_chunks(
             sampler.generator,
             count,
             latent_dim=sampler.latent_dim,
             seed=case.settings.seed,
             conditions=sampler.conditions,
-            share=share,
+            shard=shard,
         )
         return (sampler.codec.encode(sampler.codec.decode(chunk)) for chunk in drawn)
 
     return _in_shares(case, count, chunks)
 
 
-def _in_shares(case: _Case, count: int, chunks: Callable[[Share], Iterator[Tensor]]) -> Tensor:
+def _in_shares(case: _Case, count: int, chunks: Callable[[BatchShard], Iterator[Tensor]]) -> Tensor:
     """Features of some samples, of whose chunks each process describes every so many-th; on process 0 those of all.
 
     Args:
         case: with the processes.
         count: samples in all.
-        chunks: those of a share, `SAMPLING_CHUNK` samples each but for the last of all.
+        chunks: those of a shard, `SAMPLING_CHUNK` samples each but for the last of all.
     """
-    processes, share = case.processes, case.processes.share
+    processes, shard = case.processes, case.processes.shard
     with processes.together():
-        has_any = share.index * SAMPLING_CHUNK < count
-        own = case.features.of(chunks(share)) if has_any else torch.zeros(0)
+        has_any = shard.index * SAMPLING_CHUNK < count
+        own = case.features.of(chunks(shard)) if has_any else torch.zeros(0)
     parts = [part.split(SAMPLING_CHUNK) for part in processes.gather(own)]
     if not parts:
         return own
-    return torch.cat([parts[index % share.of][index // share.of] for index in range(-(-count // SAMPLING_CHUNK))])
+    return torch.cat([parts[index % shard.count][index // shard.count] for index in range(-(-count // SAMPLING_CHUNK))])
 
 
 def _cached(case: _Case, part: str, source: Source, rows: Tensor, read: Callable[[Tensor], Tensor]) -> Tensor:
@@ -332,8 +332,8 @@ def _codec_key(source: Source) -> list[Any]:
     return [codec.offset.tolist(), codec.scale.tolist()]
 
 
-def _read(rows: Tensor, read: Callable[[Tensor], Tensor], share: Share) -> Iterator[Tensor]:
-    return (read(part) for part in rows.split(SAMPLING_CHUNK)[share.index :: share.of])
+def _read(rows: Tensor, read: Callable[[Tensor], Tensor], shard: BatchShard) -> Iterator[Tensor]:
+    return (read(part) for part in rows.split(SAMPLING_CHUNK)[shard.index :: shard.count])
 
 
 def _told(memory: Memorisation, rows: Tensor, picture: str | None) -> dict[str, Any]:

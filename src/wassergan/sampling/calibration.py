@@ -9,7 +9,7 @@ from wassergan.data import ColumnConditions, Conditions, TableCodec
 from wassergan.data.tables import Stratum
 from wassergan.networks import DrawingGenerator
 from wassergan.networks.tabular import SCALE
-from wassergan.training.trainer import sample_chunks
+from wassergan.training.sampling import sample_chunks
 
 ROWS = 2**16
 ROWS_OF_A_STRATUM = 2**13  # at least

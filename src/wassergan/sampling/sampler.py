@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from wassergan.constraints import WHOLE, Share
 from wassergan.data import (
     TABLE_SUFFIXES,
     AnyCodec,
@@ -50,6 +49,7 @@ from wassergan.storage.files import (
     require_writable,
 )
 from wassergan.training import ALONE, SAMPLING_CHUNK, Processes, sample_chunks, under
+from wassergan.utils.shard import WHOLE, BatchShard
 
 LARGEST_GRID = 10_000
 MEASURED = 16  # samples that tell how large one is
@@ -74,12 +74,12 @@ class Sampler:
     kind: str
     conditions: ColumnConditions | None = None
 
-    def chunks(self, count: int, *, seed: int, share: Share = WHOLE) -> Iterator[NDArray[Any]]:
-        """Samples in the user's units, layout and type, in chunks along the first axis; a share of those, or all."""
+    def chunks(self, count: int, *, seed: int, shard: BatchShard = WHOLE) -> Iterator[NDArray[Any]]:
+        """Samples in the user's units, layout and type, in chunks along the first axis; a shard of those, or all."""
         chunks = sample_chunks(
-            self.generator, count, latent_dim=self.latent_dim, seed=seed, share=share, conditions=self.conditions
+            self.generator, count, latent_dim=self.latent_dim, seed=seed, shard=shard, conditions=self.conditions
         )
-        starts = range(share.index * SAMPLING_CHUNK, count, share.of * SAMPLING_CHUNK)
+        starts = range(shard.index * SAMPLING_CHUNK, count, shard.count * SAMPLING_CHUNK)
         for start, chunk in zip(starts, chunks, strict=True):
             yield self._decoded(chunk, start, seed)
 
@@ -366,9 +366,9 @@ def _write_array(
 
 def _placed(sampler: Sampler, count: int, seed: int, processes: Processes) -> Iterator[tuple[int, NDArray[Any]]]:
     """The chunks of this process, each with the number of its first sample."""
-    share = processes.share
-    starts = range(share.index * SAMPLING_CHUNK, count, share.of * SAMPLING_CHUNK)
-    return zip(starts, sampler.chunks(count, seed=seed, share=share), strict=True)
+    shard = processes.shard
+    starts = range(shard.index * SAMPLING_CHUNK, count, shard.count * SAMPLING_CHUNK)
+    return zip(starts, sampler.chunks(count, seed=seed, shard=shard), strict=True)
 
 
 def _make_array(path: Path, count: int, first: tuple[int, NDArray[Any]] | None) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wassergan.constraints import WHOLE, Share
 from wassergan.data import Batch, Source
 from wassergan.errors import UserError
 from wassergan.training.order import order_of
+from wassergan.utils.shard import WHOLE, BatchShard
 
 PREFETCHED_BATCHES = 3
 HOST = torch.device("cpu")
@@ -31,7 +31,7 @@ class BatchStream:
         source: where samples come from.
         batch_size: samples per batch.
         seed: fixes the order.
-        share: which rows of each batch are read: those of this process.
+        shard: which rows of each batch are read: those of this process.
         device: that the batches are for.
 
     Raises:
@@ -39,7 +39,7 @@ class BatchStream:
     """
 
     def __init__(
-        self, source: Source, batch_size: int, *, seed: int, share: Share = WHOLE, device: torch.device = HOST
+        self, source: Source, batch_size: int, *, seed: int, shard: BatchShard = WHOLE, device: torch.device = HOST
     ) -> None:
         if source.train_count < 2 * batch_size:
             raise UserError(
@@ -47,7 +47,7 @@ class BatchStream:
                 found=f"{source.train_count} training samples for batches of {batch_size}",
                 mend=f"give at least {2 * batch_size}, or a smaller --batch-size",
             )
-        self._source, self._batch_size, self._seed, self._share = source, batch_size, seed, share
+        self._source, self._batch_size, self._seed, self._shard = source, batch_size, seed, shard
         self._served = 0
         self._order = order_of(source, seed=seed)
         self._ahead: deque[Future[Batch]] = deque()
@@ -56,7 +56,7 @@ class BatchStream:
         self._is_at_hand = False  # all of what lies in memory
 
     def draw(self) -> Batch:
-        """This process's rows of the next batch, batch_size / share.of of them, float32 in model space.
+        """This process's rows of the next batch, batch_size / shard.count of them, float32 in model space.
 
         On the device where the data lie there, else on the CPU.
         """
@@ -106,7 +106,7 @@ class BatchStream:
         if self._reader is not None:
             spans = self._spans(first)
             self._source.expect([window for span in spans for window in self._order.windows(*span)][: len(spans) + 1])
-        rows = self._share.rows(self._positions(first))
+        rows = self._shard.rows(self._positions(first))
         if self._reader is None and self._device.type != HOST.type:
             rows = rows.to(self._device, non_blocking=True)
             return _each(self._resident, lambda values: values.index_select(0, rows))

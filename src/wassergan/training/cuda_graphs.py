@@ -14,11 +14,12 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from wassergan.constraints import CONSTRAINTS, Constraint, DrawnAhead
+from wassergan.constraints import CONSTRAINTS, Constraint
 from wassergan.data import Batch
 from wassergan.training.distributed import Processes
 from wassergan.training.optimizers import FusedAdam
 from wassergan.training.statistics import Statistics
+from wassergan.utils.rng import ReplayedGenerator
 
 WARM_UPS = 3  # turns before recording: libraries choose kernels and allocate workspaces in them
 MOST_RECORDS = 8  # of one trainer: a penalty on every k-th critic step makes up to k different turns
@@ -150,7 +151,7 @@ class Replays:
             self._phase(turn, due, average_weight, self._rng)
             return
         if key not in self._records:
-            self._records[key] = _Record(turn.copied(), due, DrawnAhead(self._rng))
+            self._records[key] = _Record(turn.copied(), due, ReplayedGenerator(self._rng))
         record = self._records[key]
         for place, tensor in zip(record.turn.tensors, turn.tensors, strict=True):
             place.copy_(tensor, non_blocking=True)
@@ -200,7 +201,7 @@ class _Record:
         drawn: the penalty's numbers, in places of their own.
     """
 
-    def __init__(self, turn: Turn, due: Due, drawn: DrawnAhead) -> None:
+    def __init__(self, turn: Turn, due: Due, drawn: ReplayedGenerator) -> None:
         self.turn, self.due, self.drawn = turn, due, drawn
         self.warm_ups = 0
         self.replay: Callable[[], None] | None = None

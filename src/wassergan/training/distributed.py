@@ -12,9 +12,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from wassergan.constraints import Share
 from wassergan.errors import ElsewhereError, UserError, WorkError
 from wassergan.training.meeting import meet, part, telling_who_is_lost
+from wassergan.utils.shard import BatchShard
 
 T = TypeVar("T")
 
@@ -49,9 +49,9 @@ class Processes:
         return self  # whoever copies a network does not start processes
 
     @property
-    def share(self) -> Share:
+    def shard(self) -> BatchShard:
         """Which rows of every batch are this process's."""
-        return Share(self.rank, self.count)
+        return BatchShard(self.rank, self.count)
 
     def require_shares(self, batch_size: int) -> None:
         """Refuse a batch that the processes cannot share alike.

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from wassergan.data import Conditions
 from wassergan.networks import Partial
-from wassergan.training.trainer import sample_chunks
+from wassergan.training.sampling import sample_chunks
 
 SEED = 2**62 + 3  # not one that anybody draws samples with
 FEWEST, MOST, NUMBERS = 512, 8192, 2**24  # samples drawn for it, and mask values that are kept at a time

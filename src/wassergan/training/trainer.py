@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from wassergan.constraints import WHOLE, Constraint, Share, input_slopes, points_between
-from wassergan.data import Batch, Conditions, Source
+from wassergan.constraints import Constraint, input_slopes, points_between
+from wassergan.data import Batch, Source
 from wassergan.errors import UserError, unknown_name
 from wassergan.networks import check_critic, check_generator, critic_given, evaluating
 from wassergan.objectives import Objective, critic_gap
@@ -21,15 +21,15 @@ from wassergan.training.distributed import ALONE, Processes
 from wassergan.training.divergence import Recipe, diagnosis
 from wassergan.training.ema import AveragedGenerator
 from wassergan.training.optimizers import OptimizerSettings
+from wassergan.training.sampling import sample_chunks, under
 from wassergan.training.statistics import Statistics
 from wassergan.training.steps import critic_step, draw_fakes, generator_step, packed, score_both
 from wassergan.utils.allocator import freed_memory_kept
-from wassergan.utils.rng import derived_rng, derived_seed
+from wassergan.utils.rng import derived_rng, derived_seed, sharded_rng
 
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
 WARM_UP_STEPS = 10  # left out of the speed: allocators and caches fill during them
 MEASURED_SAMPLES = 1024  # at most, for the held-out gap and the slopes at a tick
-SAMPLING_CHUNK = 1024
 ADAM = OptimizerSettings()
 
 Record = dict[str, float]
@@ -103,10 +103,10 @@ class Trainer:
                 mend="use --constraint lp, gp, sn, orthogonal or clip",
             )
         processes.require_shares(batch_size)
-        if batch_size // processes.share.of % pack:
+        if batch_size // processes.shard.count % pack:
             raise UserError(
                 "The batch cannot be cut into packs",
-                found=f"{batch_size // processes.share.of} samples per process in packs of {pack}",
+                found=f"{batch_size // processes.shard.count} samples per process in packs of {pack}",
                 mend="choose a --batch-size that --pack divides",
             )
         self.processes = processes
@@ -121,13 +121,12 @@ class Trainer:
         self._rate_factor = rate_factor
         self._seed = seed
 
-        self._batches = BatchStream(source, batch_size, seed=seed, share=processes.share, device=self.device)
+        self._batches = BatchStream(source, batch_size, seed=seed, shard=processes.shard, device=self.device)
         self._heldout = source.heldout_batch(source.heldout_positions(MEASURED_SAMPLES, seed=seed))
         real, context = self._scored(self._heldout, torch.arange(2 * pack) % source.heldout_count)
         check_critic(self.critic, real, context)
         inputs = latent_dim + (source.context.width if source.context else 0)
         check_generator(self.generator, torch.zeros(2, inputs, device=self.device), source.shape)
-        constraint.share = processes.share
         constraint.prepare(self.critic)
         for network in (self.generator, self.critic):
             processes.join_batch_norms(network)
@@ -141,8 +140,8 @@ class Trainer:
         self._average = AveragedGenerator(
             self.generator, half_life_samples=average_half_life_samples, ramp=average_ramp
         )
-        self._latent_rng = derived_rng(seed, "latent", device=self.device)
-        self._penalty_rng = derived_rng(seed, "penalty", device=self.device)
+        self._latent_rng = sharded_rng(seed, "latent", device=self.device, shard=processes.shard)
+        self._penalty_rng = sharded_rng(seed, "penalty", device=self.device, shard=processes.shard)
         self._statistics = Statistics()
         self._take: Callable[[Turn, Due, float], None] = self._take_at_once
         self._replays = self._replays_by(recorder, told) if recorder is not None else None
@@ -416,8 +415,7 @@ class Trainer:
         return packed(batch.samples[places].to(self.device), self.pack), self._told(self._at_hand(context))
 
     def _latent(self, context: Tensor | None) -> Tensor:
-        whole = torch.randn(self.batch_size, self.latent_dim, generator=self._latent_rng, device=self.device)
-        return under(context, self.processes.share.rows(whole))
+        return under(context, self._latent_rng.normal_rows(self.batch_size // self.processes.count, self.latent_dim))
 
     def _set_rates(self) -> None:
         factor = self._rate_factor(self.step) * self.rate_scale
@@ -503,44 +501,3 @@ class Stopwatch:
         stretch = (step - self._step, now - self._time)
         self._step, self._time = step, now
         return stretch
-
-
-def under(context: Tensor | None, latent: Tensor) -> Tensor:
-    """What a generator is given: conditions (n, k), if there are any, and latents (n, latent_dim) behind them."""
-    return latent if context is None else torch.cat([context, latent], 1)
-
-
-def sample_chunks(
-    generator: nn.Module,
-    count: int,
-    *,
-    latent_dim: int,
-    seed: int,
-    share: Share = WHOLE,
-    conditions: Conditions | None = None,
-) -> Iterator[Tensor]:
-    """Samples in model space, in chunks on the CPU; sample i depends on the seed and i alone.
-
-    Latents come from the CPU in chunks of one fixed size, so a smaller count gives the first samples of a larger. Their
-    stream is their own: numbers straight from the seed are those that the first weights of a run of that seed were.
-
-    Args:
-        generator: in evaluation mode.
-        count: how many, at least 0.
-        latent_dim: numbers in a latent vector.
-        seed: of the latents.
-        share: of the chunks, every `share.of`-th from `share.index` on; all by default.
-        conditions: to draw under, if the generator was trained under some.
-    """
-    rng = derived_rng(seed, "sampling")
-    device = next(generator.parameters()).device
-    ready = not any(module.training for module in generator.modules())
-    for index, start in enumerate(range(0, count, SAMPLING_CHUNK)):
-        latent = torch.randn(SAMPLING_CHUNK, latent_dim, generator=rng)
-        if index % share.of != share.index:
-            continue
-        latent = latent[: count - start]
-        context = None if conditions is None else conditions.vectors(start, len(latent), seed=seed)
-        with torch.no_grad(), nullcontext() if ready else evaluating(generator):
-            samples: Tensor = generator(under(context, latent).to(device))
-        yield samples.cpu()

@@ -182,7 +182,7 @@ class ConvForm:
         assert context is None
         batches = [real, fake]
         if loss.penalised:
-            batches.append(points_between(real, fake, loss.rng, loss.constraint.share))
+            batches.append(points_between(real, fake, loss.rng))
         dtype = torch.bfloat16 if loss.precision == torch.bfloat16 else real.dtype
         values = torch.cat([each.permute(0, 2, 3, 1).to(dtype) for each in batches])
         count, scored = len(real), len(real) + len(fake)

@@ -92,7 +92,7 @@ class ClosedForm:
         """
         batches = [real, fake]
         if loss.penalised:
-            batches.append(points_between(real, fake, loss.rng, loss.constraint.share))
+            batches.append(points_between(real, fake, loss.rng))
         weights: list[Tensor] = [layer.weight for layer in self._layers]
         biases: list[Tensor] = [layer.bias for layer in self._layers]
         count, scored = real.shape[0], real.shape[0] + fake.shape[0]
