@@ -63,7 +63,8 @@ from wassergan.data.tables.text_columns import dates_of, numbers_of
 from wassergan.errors import UserError
 from wassergan.export import open_export
 from wassergan.session.restore import sampler_of
-from wassergan.storage.checkpoint import load_checkpoint, save_checkpoint
+from wassergan.session.state import CheckpointState
+from wassergan.storage.checkpoint import ANOTHER, load_checkpoint, save_checkpoint
 from wassergan.storage.corruption import undamaged
 from wassergan.storage.lock import held
 from wassergan.storage.run_folder import RunFolder
@@ -299,6 +300,12 @@ def _storages() -> tuple[bytes, str]:
     return packed.getvalue(), pickled
 
 
+def _drawing(path: Path) -> None:
+    with undamaged("The checkpoint", ANOTHER):
+        state = CheckpointState.from_content(load_checkpoint(path))
+    sampler_of(state, device="cpu")
+
+
 @target
 def checkpoint(content: bytes) -> None:
     """The pickled part of a checkpoint, with the storages of the seed beside it."""
@@ -306,12 +313,12 @@ def checkpoint(content: bytes) -> None:
     packed = io.BytesIO(storages)
     with zipfile.ZipFile(packed, "a") as archive:
         archive.writestr(pickled, content)
-    sampler_of(load_checkpoint(written("a.pt", packed.getvalue())), device="cpu")
+    _drawing(written("a.pt", packed.getvalue()))
 
 
 @target
 def checkpoint_file(content: bytes) -> None:
-    sampler_of(load_checkpoint(written("b.pt", content)), device="cpu")
+    _drawing(written("b.pt", content))
 
 
 @target
@@ -512,7 +519,7 @@ def _run_files() -> tuple[bytes, ...]:
     content = load_checkpoint(latest)
     content["settings"]["data"] = "points.npy"
     save_checkpoint(latest, content)
-    kept = {key: content[key] for key in ("settings", "shape", "kind", "codec", "conditions")}
+    kept = {key: content[key] for key in ("settings", "shape", "kind", "codec", "conditions", "fingerprint", "best")}
     save_checkpoint(
         FOLDER / "part.pt", kept | {"trainer": {key: content["trainer"][key] for key in ("average", "critic")}}
     )

@@ -1017,8 +1017,8 @@ BUGS = (
     Bug(
         "resume without the best score",
         "runs/train.py",
-        'Best(**content["best"])',
-        "Best()",
+        "state.best, state.rollbacks",
+        "Best(), state.rollbacks",
         "runs/test_train.py::test_the_best_score_survives_a_resume",
     ),
     Bug(
@@ -1052,7 +1052,7 @@ BUGS = (
     Bug(
         "resume with other data accepted",
         "session/fingerprint.py",
-        "if different := _differences(source, content):",
+        "if different := _differences(source, state):",
         "if different := []:",
         "runs/test_train.py::test_other_data_are_refused_and_moved_data_are_not",
     ),
@@ -1066,7 +1066,7 @@ BUGS = (
     Bug(
         "resume silently restarts from zero",
         "runs/train.py",
-        '        trainer.load_state_dict(content["trainer"])\n',
+        "        trainer.load_state_dict(state.trainer)\n",
         "",
         "runs/test_train.py::test_a_resumed_run_starts_at_its_checkpoint_not_from_zero",
     ),
@@ -2152,8 +2152,8 @@ BUGS = (
     Bug(
         "rollbacks counted afresh on resume",
         "runs/train.py",
-        'tuple(content.get("rollbacks", ()))',
-        "()",
+        "state.best, state.rollbacks",
+        "state.best, ()",
         "test_divergence.py::test_it_goes_back_no_more_often_than_allowed_over_resumes_too",
     ),
     Bug(
@@ -2384,9 +2384,9 @@ BUGS = (
     ),
     Bug(
         "what was said of the data is forgotten",
-        "runs/recorder.py",
-        '"notes": list(source.notes),',
-        '"notes": [],',
+        "session/state.py",
+        "notes=tuple(source.notes),",
+        "notes=(),",
         "cli/test_notes.py::test_a_run_keeps_what_was_said_of_its_data",
     ),
     # Bounds on distributions

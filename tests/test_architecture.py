@@ -199,3 +199,29 @@ def test_the_library_does_not_print() -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     ]
     assert not printing
+
+
+# What a checkpoint holds is read by name from a typed state; the trainer's own entries belong to trainer and guard.
+ENTRIES = {"settings", "shape", "kind", "codec", "conditions", "fingerprint", "notes", "best", "rollbacks", "trainer"}
+TOLD_APART = {"trainer", "fingerprint", "rollbacks"}  # no other mapping has them
+LAYOUT = "session/state.py"
+
+
+def raw_reads(path: Path) -> Iterator[str]:
+    """Entries of checkpoints that a module takes out of a mapping."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+            owner, key = node.value, node.slice
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("get", "pop"):
+            owner, key = node.func.value, node.args[0] if node.args else node
+        else:
+            continue
+        name = key.value if isinstance(key, ast.Constant) else None
+        held = ast.unparse(owner) in ("content", "checkpoint", "former.content", "self.content")
+        if name in TOLD_APART or (name in ENTRIES and held):
+            yield f"{path.relative_to(PACKAGE)}:{node.lineno} {ast.unparse(node)}"
+
+
+def test_raw_checkpoints_are_read_in_one_module() -> None:
+    found = [each for path in modules().values() if not path.match(LAYOUT) for each in raw_reads(path)]
+    assert not found and len(list(raw_reads(PACKAGE / LAYOUT))) >= len(ENTRIES)

@@ -73,14 +73,14 @@ def test_a_run_with_the_former_scale_goes_on_with_it(tmp_path: Path, tiny: tuple
     flags = ("--steps", "3", "--layout", "NCHW", "--scale", "array", *tiny)
     main(["train", str(tmp_path / "data.npy"), "--out", str(tmp_path / "run"), *flags])
     place = RunFolder(tmp_path / "run")
-    content = load_run(place)
+    content = load_run(place).content()
     content["settings"]["scale"] = "auto"  # what the flag was, when auto meant this
     for name in ("parts", "base", "channels"):
         content["codec"].pop(name)
-    save_checkpoint(place.latest, {name: value for name, value in content.items() if name not in ("format", "version")})
+    save_checkpoint(place.latest, content)
     main(["resume", str(tmp_path / "run"), "--steps", "5"])
     codec = open_sampler(tmp_path / "run").codec
-    assert isinstance(codec, Codec) and codec.offset.shape == () and load_run(place)["trainer"]["step"] == 5
+    assert isinstance(codec, Codec) and codec.offset.shape == () and load_run(place).step == 5
 
 
 @pytest.mark.parametrize("shape", [(4,), (5, 6), (2, 5, 6)])

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from wassergan.cli.main import main
+from wassergan.config.settings import TrainSettings
 from wassergan.data.readers.arrays import array_source
 from wassergan.errors import UserError, WorkError
 from wassergan.export import FORMATS, export_run, open_export
@@ -19,6 +20,7 @@ from wassergan.export.formats import folded
 from wassergan.lipschitz.spectral import SpectralNorm
 from wassergan.sampling.sampler import Sampler
 from wassergan.session.restore import open_sampler
+from wassergan.session.state import CheckpointState
 
 for package in ("onnx", "onnxscript", "onnxruntime", "safetensors"):
     pytest.importorskip(package)
@@ -178,8 +180,8 @@ def test_the_guide_s_decoder_is_the_codec_for_every_value(kind: str) -> None:
     names: dict[str, Any] = {}
     exec(snippets()[0], names)
     source = array_source(DATA[kind](np.random.default_rng(0)))
-    content = {"settings": {"data": "", "preset": ""}, "shape": list(source.shape), "trainer": {"step": 0}}
-    description = describe(content, Sampler(nn.Identity(), 5, source.codec, source.kind))
+    state = CheckpointState.of(TrainSettings(), source, {"step": 0}, fingerprint={})
+    description = describe(state, Sampler(nn.Identity(), 5, source.codec, source.kind))
     # Beyond the range on both sides: whole numbers are clipped, floats are not.
     wide = 5 * torch.randn(50, *source.shape, generator=torch.Generator().manual_seed(0))
     decoded = names["decode"](wide.numpy(), json.loads(json.dumps(description))["decoder"])

@@ -5,6 +5,7 @@ import os
 import shutil
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from wassergan.errors import UserError
 from wassergan.runs.train import resume_run, train_run
 from wassergan.session import fingerprint as fingerprints
 from wassergan.session.fingerprint import fingerprint, require_same_data
+from wassergan.session.state import CheckpointState
 
 LONG_AGO = (1, 1)
 COUNT, CHANGED = 90, 61
@@ -267,10 +269,10 @@ def copied(original: Path, place: Path) -> Path:
     return data
 
 
-_NOTED: dict[tuple[str, int], dict[str, Any]] = {}
+_NOTED: dict[tuple[str, int], CheckpointState] = {}
 
 
-def noted_of(kind: str, original: Path) -> dict[str, Any]:
+def noted_of(kind: str, original: Path) -> CheckpointState:
     """What a run on the original data notes; found out once."""
     key = (kind, limits.RESIDENT_LIMIT_BYTES)
     if key not in _NOTED:
@@ -278,8 +280,8 @@ def noted_of(kind: str, original: Path) -> dict[str, Any]:
     return _NOTED[key]
 
 
-def noted(source: Any) -> dict[str, Any]:
-    return {"fingerprint": fingerprint(source), "codec": source.codec.state(), "shape": list(source.shape)}
+def noted(source: Any) -> CheckpointState:
+    return CheckpointState.of(TrainSettings(), source, {}, fingerprint=fingerprint(source))
 
 
 @pytest.mark.parametrize(("kind", "change", "told"), CHANGES, ids=lambda each: getattr(each, "__name__", None))
@@ -374,8 +376,8 @@ def test_of_more_pictures_than_are_compared_the_sizes_tell(
 def test_runs_of_before_noted_less_and_go_on(tmp_path: Path) -> None:
     data = npy(tmp_path)
     content = noted(open_source(data))
-    former = {name: content["fingerprint"][name] for name in ("train_count", "shape", "checksum", "train_checksum")}
-    require_same_data(open_source(data), {**content, "fingerprint": former}, "a.npy")
+    former = {name: content.fingerprint[name] for name in ("train_count", "shape", "checksum", "train_checksum")}
+    require_same_data(open_source(data), replace(content, fingerprint=former), "a.npy")
 
 
 def test_a_run_is_not_resumed_with_one_pixel_changed_and_is_when_it_is_back(

@@ -18,9 +18,9 @@ from wassergan.data import Source
 from wassergan.errors import UserError
 from wassergan.evaluation import HeldoutDistance
 from wassergan.session.build import build_trainer
-from wassergan.session.contents import checked, require_readable
+from wassergan.session.contents import require_readable, require_sound
 from wassergan.session.fingerprint import fingerprint, require_same_data
-from wassergan.session.state import Best
+from wassergan.session.state import CheckpointState
 from wassergan.storage.files import scratch_folder
 from wassergan.storage.run_folder import RunFolder
 from wassergan.training import Trainer
@@ -71,25 +71,24 @@ class Fitted:
     """What a fit leaves behind: plain data, from which networks are built and another fit goes on.
 
     Args:
-        content: as a checkpoint of a run holds it; `trainer` is the state that another fit goes on from.
+        checkpoint: as a run has it, without the best tick; its `trainer` is the state that another fit goes on from.
         course: of all ticks.
         onward: of the ticks that a longer fit has too: without one that came only because the fit ended there.
     """
 
-    content: Mapping[str, Any]
+    checkpoint: CheckpointState
     course: Course
     onward: Course
 
     @property
     def step(self) -> int:
         """Generator steps so far."""
-        step: int = self.content["trainer"]["step"]
-        return step
+        return self.checkpoint.step
 
     @property
     def settings(self) -> TrainSettings:
         """Resolved settings."""
-        return TrainSettings.from_mapping(self.content["settings"])
+        return self.checkpoint.settings
 
     def require_sound(self) -> None:
         """Refuse what no fit leaves behind, as it comes from a file.
@@ -97,26 +96,24 @@ class Fitted:
         Raises:
             UserError: names what is missing, foreign or out of range.
         """
-        settings = checked({**self.content, "best": asdict(Best())})["settings"]
-        assert settings == asdict(self.settings)
+        require_sound(self.checkpoint)
         for course in (self.course, self.onward):
             counts = (course.best_step, course.waited)
             assert all(isinstance(each, int) and each >= 0 for each in counts), counts
             assert all(isinstance(each, dict) and isinstance(each["step"], int) for each in course.history)
             assert isinstance(course.best_sliced_w1, int | float)
             if course.best_weights is not None:
-                trainer = {**self.content["trainer"], "average": course.best_weights}
-                checked({**self.content, "best": asdict(Best()), "trainer": trainer})
+                require_sound(self.checkpoint.with_average(course.best_weights))
 
     def state(self) -> dict[str, Any]:
         """Tensors and plain types, for a file."""
-        return {**self.content, "course": self.course.state(), "onward": self.onward.state()}
+        return {**self.checkpoint.content_of_fit(), "course": self.course.state(), "onward": self.onward.state()}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "Fitted":
         """The inverse of `state`."""
         courses = {name: Course.from_state(state[name]) for name in ("course", "onward")}
-        return cls({name: value for name, value in state.items() if name not in courses}, **courses)
+        return cls(CheckpointState.from_fit(state), **courses)
 
 
 def fit_source(
@@ -146,12 +143,12 @@ def fit_source(
     """
     if former is not None:
         _require_same_settings(former.settings, settings)
-        require_same_data(source, former.content, "X")
+        require_same_data(source, former.checkpoint, "X")
     trainer = build_trainer(settings, source)
     context_dim = source.context.width if source.context else 0
     require_readable(settings, source.shape, source.codec, trainer.state_dict(), context_dim=context_dim)
     if former is not None:
-        trainer.load_state_dict(dict(former.content["trainer"]))
+        trainer.load_state_dict(former.checkpoint.trainer)
     ticks = _Ticks(trainer, source, settings.tick_steps, former.onward if former else Course(), patience, observer)
     observer.started(settings, source, folder, trainer)
     try:
@@ -166,17 +163,8 @@ def fit_source(
     except _Enough:
         observer.said(f"Stopped at step {trainer.step}: no improvement in {patience} ticks.")
         ticks.onward = replace(ticks.onward, waited=0)
-    content = {
-        "settings": asdict(settings),
-        "shape": list(source.shape),
-        "kind": source.kind,
-        "codec": source.codec.state(),
-        "conditions": source.conditions.state() if source.conditions else None,
-        "fingerprint": fingerprint(source),
-        "notes": list(source.notes),
-        "trainer": on_cpu(ticks.state),
-    }
-    return Fitted(content, ticks.course, ticks.onward)
+    state = CheckpointState.of(settings, source, on_cpu(ticks.state), fingerprint=fingerprint(source))
+    return Fitted(state, ticks.course, ticks.onward)
 
 
 class _Enough(Exception):  # noqa: N818  # not an error

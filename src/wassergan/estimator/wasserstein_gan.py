@@ -25,13 +25,11 @@ from wassergan.config.settings import TrainSettings, whole_number
 from wassergan.data import (
     LABEL,
     Codec,
-    ColumnConditions,
     Likeness,
     Schema,
     Source,
     TableCodec,
     as_array,
-    codec_from_state,
     encode_table,
     frame_beside,
     is_frame,
@@ -388,23 +386,20 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
     def critic_(self) -> nn.Module:
         """The critic after the last step, on the CPU: (n, ...), and (n, k) of conditions if there are any, to (n,)."""
         fitted = self._known()
-        content, settings = fitted.content, fitted.settings
-        codec, conditions = codec_from_state(content["codec"]), content["conditions"]
-        context_dim = ColumnConditions.from_state(conditions).width if conditions else 0
-        shape = tuple(content["shape"])
-        require_described(settings, shape, codec, content["trainer"], context_dim=context_dim)
+        state = fitted.checkpoint
+        settings, shape, codec, context_dim = state.settings, state.shape, state.codec, state.context_dim
+        require_described(settings, shape, codec, state.trainer, context_dim=context_dim)
         _, critic = networks_of(settings, shape, codec, context_dim=context_dim)
         constraint_of(settings).prepare(critic)
-        critic.load_state_dict(content["trainer"]["critic"])
+        critic.load_state_dict(state.critic)
         return critic.eval().requires_grad_(False)
 
     @cached_property
     def _drawing(self) -> Sampler:
         fitted = self._known()
         best = fitted.course.best_weights if self._restoring else None
-        trainer = fitted.content["trainer"]
-        content = {**fitted.content, "trainer": {**trainer, "average": best or trainer["average"]}}
-        return sampler_of(content, device=self.device)
+        state = fitted.checkpoint.with_average(best) if best else fitted.checkpoint
+        return sampler_of(state, device=self.device)
 
     @property
     def _sampler(self) -> Sampler:
@@ -426,7 +421,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         self._fitted, self._likeness, self.seed_ = fitted, likeness, seed
         self._restoring, self._labelled = restoring, labelled
         self.settings_, self.n_steps_ = fitted.settings, fitted.step
-        self.notes_ = tuple(fitted.content.get("notes", ()))
+        self.notes_ = fitted.checkpoint.notes
         self.history_ = [dict(record) for record in fitted.course.history]
         self.best_step_, self.best_sliced_w1_ = fitted.course.best_step, fitted.course.best_sliced_w1
 
@@ -525,7 +520,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             return encode_table(codec, table), encode_table(conditions.codec, table) if conditions else None
         assert isinstance(codec, Codec)
         rows = as_tensor(unmasked(data, codec.parts.written if codec.parts else ())[0])
-        shape = codec.without_masks(tuple(self._known().content["shape"]))
+        shape = codec.without_masks(self._known().checkpoint.shape)
         if rows.dim() != len(codec.layout) or to_channels_first(rows, codec.layout).shape[1:] != shape:
             raise UserError(
                 "X has another shape than what was fitted", found=f"{tuple(rows.shape)}", mend=f"give {codec.layout}"

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from wassergan.data import AnyCodec, Codec, TableCodec
 from wassergan.data.parts import Parts, no_parts
 from wassergan.errors import UserError
 from wassergan.sampling.sampler import Sampler
+from wassergan.session.state import CheckpointState
 
 VERSION = 1
 PLACE = "place"  # of a table's column in a row
@@ -26,11 +27,11 @@ _AXES = {
 }
 
 
-def describe(content: Mapping[str, Any], sampler: Sampler) -> dict[str, Any]:
+def describe(state: CheckpointState, sampler: Sampler) -> dict[str, Any]:
     """The description of a checkpoint's generator, complete for whoever has neither the run nor this library.
 
     Args:
-        content: of the checkpoint.
+        state: of the checkpoint.
         sampler: drawn from it.
 
     Returns:
@@ -43,18 +44,18 @@ def describe(content: Mapping[str, Any], sampler: Sampler) -> dict[str, Any]:
             found=", ".join(sampler.conditions.names),
             mend="draw from the run with wassergan sample --given",
         )
-    settings = content["settings"]
+    settings = asdict(state.settings)
     data = _name(settings["data"])
-    usage, decoder = _way_back(sampler, content["shape"])
+    usage, decoder = _way_back(sampler, list(state.shape))
     return {
         "version": VERSION,
         "wassergan": __version__,
         "usage": usage,
         "latent": {"shape": ["count", sampler.latent_dim], "dtype": "float32", "law": "independent standard normal"},
-        "sample": {"shape": ["count", *content["shape"]], "dtype": "float32", "kind": sampler.kind},
+        "sample": {"shape": ["count", *state.shape], "dtype": "float32", "kind": sampler.kind},
         "decoder": decoder,
         "network": str(sampler.generator),
-        "run": {"data": data, "preset": settings["preset"], "step": content["trainer"]["step"]},
+        "run": {"data": data, "preset": settings["preset"], "step": state.step},
         "settings": {**settings, "data": data, **{name: _name(settings.get(name)) for name in ("labels", "schema")}},
     }
 

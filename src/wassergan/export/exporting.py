@@ -62,14 +62,13 @@ def export_run(folder: Path, path: Path, *, format_name: str | None = None, chec
     RunFolder(folder).require_folder(path.parent)
     RunFolder(folder).require_target(path)
     require_writable(path)
-    content = load_run(RunFolder(folder), checkpoint)
-    sampler = sampler_of(content, device="cpu")
-    description = json.dumps(describe(content, sampler))
+    state = load_run(RunFolder(folder), checkpoint)
+    sampler = sampler_of(state, device="cpu")
+    description = json.dumps(describe(state, sampler))
     make_folder(path.parent)
     with replacing(path) as temporary:
         chosen.write(folded(sampler.generator), temporary, latent_dim=sampler.latent_dim, description=description)
-    step: int = content["trainer"]["step"]
-    return step
+    return state.step
 
 
 def open_export(path: Path) -> Sampler:

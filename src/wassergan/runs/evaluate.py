@@ -34,6 +34,7 @@ from wassergan.session.build import choose_device, open_data
 from wassergan.session.fingerprint import fingerprint, require_same_data
 from wassergan.session.restore import sampler_of
 from wassergan.session.run_content import load_run
+from wassergan.session.state import CheckpointState
 from wassergan.storage.files import filling, make_folder, reading, replacing, save_array
 from wassergan.storage.run_folder import RunFolder
 from wassergan.training import ALONE, SAMPLING_CHUNK, Processes, sample_chunks
@@ -52,7 +53,7 @@ class _Case:
 
     settings: EvaluateSettings
     results: Results
-    content: dict[str, Any]
+    state: CheckpointState
     sampler: Sampler
     source: Source
     against: Source | None
@@ -89,17 +90,17 @@ def evaluate_run(
     if processes.rank > 0:
         told = _silent
     place = RunFolder(Path(settings.run))
-    content = processes.from_first(lambda: load_run(place, settings.checkpoint))
+    state = processes.from_first(lambda: load_run(place, settings.checkpoint))
     with processes.together():
         results = Results(place, settings.out, told)
-    if content["kind"] == "table":
-        return processes.from_first(lambda: evaluate_table(settings, content, results, told=told, found=found))
+    if state.kind == "table":
+        return processes.from_first(lambda: evaluate_table(settings, state, results, told=told, found=found))
     with processes.together():
         if settings.target is not None:
             raise UserError(
                 "A column to predict is for tables", found=f"--target {settings.target}", mend="leave it out"
             )
-        case = _open(settings, content, results, told, processes)
+        case = _open(settings, state, results, told, processes)
         rows = _training_positions(case.source, case.features)
     told("Features of the training samples")
     training = _cached(case, "training", case.source, rows, case.source.train)
@@ -151,7 +152,7 @@ def _judged(
             "heldout": len(heldout),
             "seed": settings.seed,
             "checkpoint": settings.checkpoint,
-            "step": case.content["trainer"]["step"],
+            "step": case.state.step,
             "weights": "average",
             "data": case.source.name,
             "against": absolute(settings.against),
@@ -190,19 +191,19 @@ def _channels(case: _Case) -> list[ChannelRow]:
 
 
 def _open(
-    settings: EvaluateSettings, content: dict[str, Any], results: Results, told: Told, processes: Processes
+    settings: EvaluateSettings, state: CheckpointState, results: Results, told: Told, processes: Processes
 ) -> _Case:
-    trained = TrainSettings.from_mapping(content["settings"])
-    sampler = sampler_of(content, device=settings.device, processes=processes)
-    samples = Samples(content["kind"], tuple(content["shape"]), number_codec(sampler.codec, "wassergan evaluate"))
+    trained = state.settings
+    sampler = sampler_of(state, device=settings.device, processes=processes)
+    samples = Samples(state.kind, state.shape, number_codec(sampler.codec, "wassergan evaluate"))
     features = features_named(settings.features, samples, device=choose_device(settings.device, processes))
     data = settings.data or trained.data
     if not data:
         raise UserError("The run was trained on an array in memory", mend="say where the data lie with --data")
     source = open_data(trained, data=data, report=told)
-    require_same_data(source, content, data)
+    require_same_data(source, state, data)
     against = _open_against(settings.against, trained, source, told) if settings.against else None
-    return _Case(settings, results, content, sampler, source, against, features, processes)
+    return _Case(settings, results, state, sampler, source, against, features, processes)
 
 
 def _open_against(data: str, trained: TrainSettings, source: Source, told: Told) -> Source:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wassergan import __version__
-from wassergan.config.settings import EvaluateSettings, TrainSettings, absolute
+from wassergan.config.settings import EvaluateSettings, absolute
 from wassergan.data import Source, TableCodec, random_positions, read_rows
 from wassergan.errors import UserError
 from wassergan.evaluation.evaluate import LARGEST as LARGEST_VECTORS
@@ -38,6 +38,7 @@ from wassergan.sampling.sampler import Sampler
 from wassergan.session.build import open_data
 from wassergan.session.fingerprint import require_same_data
 from wassergan.session.restore import sampler_of
+from wassergan.session.state import CheckpointState
 
 LARGEST = 20_000  # rows of each sample
 LARGEST_TRAINING_NUMBERS = 45_000_000  # of training vectors that generated ones are looked up in: 180 MB
@@ -57,7 +58,7 @@ class _Opened:
 
     settings: EvaluateSettings
     results: Results
-    content: dict[str, Any]
+    state: CheckpointState
     sampler: Sampler
     source: Source
     codec: TableCodec
@@ -65,7 +66,7 @@ class _Opened:
 
 def evaluate_table(
     settings: EvaluateSettings,
-    content: dict[str, Any],
+    state: CheckpointState,
     results: Results,
     *,
     told: Told,
@@ -75,7 +76,7 @@ def evaluate_table(
 
     Args:
         settings: as given by the user.
-        content: of the checkpoint.
+        state: of the checkpoint.
         results: where to keep what is found.
         found: told the result before it is written.
         told: in a few words, what is done next.
@@ -88,7 +89,7 @@ def evaluate_table(
         WorkError: a file could not be written.
     """
     started = time.perf_counter()
-    opened = _open(settings, content, results, told)
+    opened = _open(settings, state, results, told)
     told("Rows of the generator")
     case = _case(opened, told)
     judgement = judge_table(case, seed=settings.seed, told=told)
@@ -112,20 +113,20 @@ def evaluate_table(
     return result
 
 
-def _open(settings: EvaluateSettings, content: dict[str, Any], results: Results, told: Told) -> _Opened:
+def _open(settings: EvaluateSettings, state: CheckpointState, results: Results, told: Told) -> _Opened:
     if settings.features != EvaluateSettings().features:
         raise UserError(
             "Tables are judged on their own columns", found=f"--features {settings.features}", mend="leave it out"
         )
-    trained = TrainSettings.from_mapping(content["settings"])
+    trained = state.settings
     data = settings.data or trained.data
     if not data:
         raise UserError("The run was trained on a table in memory", mend="say where the data lie with --data")
     source = open_data(trained, data=data, report=told)
-    require_same_data(source, content, data)
-    sampler = sampler_of(content, device=settings.device)
+    require_same_data(source, state, data)
+    sampler = sampler_of(state, device=settings.device)
     assert isinstance(sampler.codec, TableCodec)
-    return _Opened(settings, results, content, sampler, source, sampler.codec)
+    return _Opened(settings, results, state, sampler, source, sampler.codec)
 
 
 def _case(opened: _Opened, told: Told) -> Case:
@@ -154,7 +155,7 @@ def _real_rows(opened: _Opened) -> Rows:
         if opened.settings.sheet is not None:
             raise UserError("--sheet is for a workbook given to --against", mend="give one, or leave --sheet out")
         return opened.source.values(opened.source.split.heldout).numpy()
-    trained = TrainSettings.from_mapping(opened.content["settings"])
+    trained = opened.state.settings
     sheet = opened.settings.sheet or trained.sheet
     return read_rows(opened.settings.against, opened.codec, sheet=sheet, schema=trained.schema)
 
@@ -193,7 +194,7 @@ def _protocol(opened: _Opened, case: Case, judgement: Judgement) -> dict[str, An
         "sdmetrics": judgement.quality,
         "seed": settings.seed,
         "checkpoint": settings.checkpoint,
-        "step": opened.content["trainer"]["step"],
+        "step": opened.state.step,
         "weights": "average",
         "data": opened.source.name,
         "against": absolute(settings.against),

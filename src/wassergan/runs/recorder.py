@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from wassergan.report import write_report
 from wassergan.sampling.sampler import Sampler, write_picture
 from wassergan.session.fingerprint import fingerprint
 from wassergan.session.run_content import run_summary
-from wassergan.session.state import Best
+from wassergan.session.state import Best, CheckpointState
 from wassergan.storage.checkpoint import Checkpoints
 from wassergan.storage.run_folder import RunFolder
 from wassergan.storage.run_log import RunLog, read_log
@@ -170,21 +170,16 @@ class _Keeper(Bystander):
         )
 
     def _save(self, trainer: Trainer, *, improved: bool, drop_later: bool = False) -> None:
-        source = self._run.source
         self._run.place.require_own()
-        content = {
-            "settings": asdict(self._run.settings),
-            "shape": list(source.shape),
-            "kind": source.kind,
-            "codec": source.codec.state(),
-            "conditions": source.conditions.state() if source.conditions else None,
-            "fingerprint": self._fingerprint,
-            "notes": list(source.notes),
-            "best": asdict(self._best),
-            "rollbacks": list(self._rollbacks),
-            "trainer": trainer.state_dict(),
-        }
-        self._checkpoints.save(content, step=trainer.step, best=improved, drop_later=drop_later)
+        state = CheckpointState.of(
+            self._run.settings,
+            self._run.source,
+            trainer.state_dict(),
+            fingerprint=self._fingerprint,
+            best=self._best,
+            rollbacks=tuple(self._rollbacks),
+        )
+        self._checkpoints.save(state.content(), step=trainer.step, best=improved, drop_later=drop_later)
         self._saved_at = time.perf_counter()
 
     def _picture_due(self, step: int) -> bool:

@@ -14,11 +14,11 @@ from wassergan.config.settings import BIT_CHANGING, CHANGEABLE, TrainSettings
 from wassergan.errors import UserError, WorkError
 from wassergan.runs.recorder import Bystander, Run, keeper_of
 from wassergan.session.build import build_trainer, device_is_here, open_data
-from wassergan.session.contents import ANOTHER, require_described, require_readable
+from wassergan.session.contents import require_described, require_readable
 from wassergan.session.fingerprint import require_alike, require_same_data
 from wassergan.session.run_content import load_run, run_summary
-from wassergan.session.state import Best
-from wassergan.storage.checkpoint import Checkpoints
+from wassergan.session.state import Best, CheckpointState, step_in
+from wassergan.storage.checkpoint import ANOTHER, Checkpoints
 from wassergan.storage.corruption import undamaged
 from wassergan.storage.files import make_folder, write_text
 from wassergan.storage.lock import Lock, held
@@ -174,9 +174,9 @@ def _go_on(
     interrupted: Callable[[], bool],
     processes: Processes,
 ) -> dict[str, Any]:
-    content, unfinished = processes.from_first(lambda: _loaded(place, checkpoint, processes))
+    state, unfinished = processes.from_first(lambda: _loaded(place, checkpoint, processes))
     with processes.together():
-        run = _reopened(place, content, changes, processes, observers)
+        run = _reopened(place, state, changes, processes, observers)
         if not unfinished:
             _require_something_left(run.settings, run.trainer, place.path)
         keeper = keeper_of(run, processes, observers)
@@ -185,45 +185,53 @@ def _go_on(
     return _train(run, keeper, processes, interrupted)
 
 
-def _loaded(place: RunFolder, checkpoint: str, processes: Processes) -> tuple[Mapping[str, Any], bool]:
+def _loaded(place: RunFolder, checkpoint: str, processes: Processes) -> tuple[CheckpointState, bool]:
     """A checkpoint, and whether there is something to do even if no step is left: a call to end, a picture to draw."""
-    content = load_run(place, checkpoint)
+    state = load_run(place, checkpoint)
     with undamaged("The checkpoint", ANOTHER):
-        grid = place.grid(content["trainer"]["step"])
-        drawn = place.report.exists() and (grid.exists() or not content["settings"]["previews"])
-        found = {"step": content["trainer"]["step"], "best_step": content["best"]["step"]}
-        if Checkpoints(place.checkpoints).best_is_lost(checkpoint, **found):
-            content = {**content, "best": asdict(Best())}
-    return content, place.launched_by(processes.launch) or not drawn
+        grid = place.grid(state.step)
+        drawn = place.report.exists() and (grid.exists() or not state.settings.previews)
+        checkpoints = Checkpoints(place.checkpoints)
+        if checkpoints.best_is_newer(checkpoint, best_step=state.best.step) and _is_later(checkpoints.best, state.step):
+            state = replace(state, best=Best())  # it is of a step that is dropped, and the one before it is gone
+    return state, place.launched_by(processes.launch) or not drawn
+
+
+def _is_later(path: Path, step: int) -> bool:
+    held = step_in(path)
+    return held is not None and held > step
 
 
 def _reopened(
     place: RunFolder,
-    content: Mapping[str, Any],
+    state: CheckpointState,
     changes: Mapping[str, Any],
     processes: Processes,
     observer: Observer,
 ) -> Run:
-    """The run as a checkpoint's content holds it, with changed settings."""
-    former = _on_this_machine(TrainSettings.from_mapping(content["settings"]), changes, observer)
+    """The run as a checkpoint holds it, with changed settings."""
+    former = _on_this_machine(state.settings, changes, observer)
     settings = _with_changes(former, changes)
     source = open_data(settings, report=observer.said)
     settings = settings.located()
-    require_same_data(source, content, settings.data)
+    require_same_data(source, state, settings.data)
     with undamaged("The checkpoint", ANOTHER):
         context_dim = source.context.width if source.context else 0
-        require_described(settings, source.shape, source.codec, content["trainer"], context_dim=context_dim)
+        require_described(settings, source.shape, source.codec, state.trainer, context_dim=context_dim)
         trainer = build_trainer(settings, source, processes, report=observer.said)
-        trainer.load_state_dict(content["trainer"])
-    _say_what_differs(former, settings, observer, same_streams=trainer.knows_streams(content["trainer"]))
-    return Run(settings, place, source, trainer, Best(**content["best"]), tuple(content.get("rollbacks", ())))
+        trainer.load_state_dict(state.trainer)
+    _say_what_differs(former, settings, observer, same_streams=trainer.knows_streams(state.trainer))
+    return Run(settings, place, source, trainer, state.best, state.rollbacks)
 
 
 def _cut(run: Run, checkpoint: str, observer: Observer) -> None:
     """Drop what was logged and saved after the checkpoint that the run goes on from, and what a kill left behind."""
     run.place.require_own()
     run.place.remove_temporaries()
-    Checkpoints(run.place.checkpoints).go_on_from(checkpoint, step=run.trainer.step, best_step=run.best.step)
+    checkpoints, step = Checkpoints(run.place.checkpoints), run.trainer.step
+    checkpoints.go_on_from(
+        checkpoint, step=step, best_step=run.best.step, best_is_later=lambda: _is_later(checkpoints.best, step)
+    )
     # The tick of step 0 comes again, those of later checkpoints do not.
     later, torn = RunLog(run.place.log).cut_after(run.trainer.step or -1)
     if later:
@@ -279,7 +287,7 @@ def _go_back(
             raise diverged
         again = rollbacks and rollbacks[-1]["step"] == steps[-1] and len(steps) > 1
         step = steps[-2] if again else steps[-1]
-        return step, load_run(run.place, str(step))["trainer"]
+        return step, load_run(run.place, str(step)).trainer
 
     step, state = processes.from_first(load)
     scale, elapsed = run.trainer.rate_scale, run.trainer.elapsed_seconds

@@ -1,7 +1,7 @@
 """Pictures of what a run has learnt: walks through the latent space, and generated beside held-out samples."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from wassergan.config.settings import TrainSettings
 from wassergan.data import Codec, Source, TableCodec
 from wassergan.errors import UserError
 from wassergan.evaluation.tables import Bins, associations, columns_of, telling_pairs
@@ -38,6 +37,7 @@ from wassergan.session.build import open_data
 from wassergan.session.fingerprint import was_trained_on
 from wassergan.session.restore import sampler_of
 from wassergan.session.run_content import load_run
+from wassergan.session.state import CheckpointState
 from wassergan.storage.files import make_folder, require_writable
 from wassergan.storage.run_folder import RunFolder
 from wassergan.utils.rng import derived_rng
@@ -85,10 +85,10 @@ def look_at(
         UserError: no run, no such checkpoint, or `data` are not the run's.
         WorkError: the file system refuses.
     """
-    content = load_run(RunFolder(folder), checkpoint)
+    state = load_run(RunFolder(folder), checkpoint)
     RunFolder(folder).require_folder(out)
-    sampler = sampler_of(content, device=device)
-    source = None if sampler.kind == "image" else _source(content, data, report)
+    sampler = sampler_of(state, device=device)
+    source = None if sampler.kind == "image" else _source(state, data, report)
     sampler.require_memory(count, seed)
     make_folder(out)
     require_writable(out / "pairs.png")
@@ -227,12 +227,12 @@ def _heldout_rows(source: Source, count: int) -> Rows:
     return source.values(source.split.heldout[source.heldout_positions(count)]).numpy()
 
 
-def _source(content: Mapping[str, Any], data: str | None, report: Report) -> Source | None:
+def _source(state: CheckpointState, data: str | None, report: Report) -> Source | None:
     """The run's data; without them a sentence says so, unless they were named."""
-    settings = TrainSettings.from_mapping(content["settings"])
+    settings = state.settings
     try:
         source = open_data(settings, data=data, report=lambda sentence: None)
-        if not was_trained_on(content, source):
+        if not was_trained_on(state, source):
             raise UserError(f"{data or settings.data} is not the data that the run was trained on")
     except UserError as error:
         if data is not None:

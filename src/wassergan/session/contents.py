@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -10,10 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from wassergan.config.settings import TrainSettings
-from wassergan.data import AnyCodec, Codec, ColumnConditions, TableCodec, codec_from_state
+from wassergan.data import AnyCodec, Codec, TableCodec
 from wassergan.data.tables.encodings import CategoryCoding
 from wassergan.errors import UserError
 from wassergan.session.build import constraint_of, networks_of
+from wassergan.session.state import CheckpointState
+from wassergan.storage.checkpoint import ANOTHER
 from wassergan.storage.corruption import undamaged
 
 NETWORKS = ("average", "generator", "critic")
@@ -21,36 +22,37 @@ KINDS = ("image", "field", "vector", "table")
 MOST_DECIMALS = 400  # float64 has no more
 LARGEST_COUNT = 2**53
 SHARED, FREE = 64, 2**22  # numbers in a sample for each weight of a network of convolutions, and numbers in any case
-ANOTHER = "use another checkpoint of the run (--checkpoint best, or a step number)"
 
 
-def checked(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of a run's checkpoint, if `train` could have written it: settings, counts, tensors, and the codec.
+def checked(content: Mapping[str, Any]) -> CheckpointState:
+    """The state in a run's checkpoint, if `train` could have written it.
+
+    Raises:
+        UserError: as `require_sound` does.
+    """
+    with undamaged("The checkpoint", ANOTHER):
+        state = CheckpointState.from_content(content)
+    require_sound(state)
+    return state
+
+
+def require_sound(state: CheckpointState) -> None:
+    """Refuse a state that no training leaves behind: its shape, counts, tensors, and codec are held to its settings.
 
     Raises:
         UserError: names the first thing that is missing, out of range, or of another shape or type.
     """
     with undamaged("The checkpoint", ANOTHER):
-        settings = _settings(content)
-        shape, state = tuple(content["shape"]), content["trainer"]
-        if content["kind"] not in KINDS or len(shape) not in (1, 3) or not all(map(_is_count, shape)):
-            raise _foreign(f"samples of kind {content['kind']!r} and shape {shape!r}"[:200])
-        codec = codec_from_state(content["codec"])
-        conditions = ColumnConditions.from_state(content["conditions"]) if content["conditions"] else None
-        require_described(settings, shape, codec, state, context_dim=conditions.width if conditions else 0)
+        if state.kind not in KINDS or len(state.shape) not in (1, 3) or not all(map(_is_count, state.shape)):
+            raise _foreign(f"samples of kind {state.kind!r} and shape {state.shape!r}"[:200])
+        conditions, trainer = state.conditions, state.trainer
+        context_dim = conditions.width if conditions else 0
+        require_described(state.settings, state.shape, state.codec, trainer, context_dim=context_dim)
         for part, network in (("generator_optimizer", "generator"), ("critic_optimizer", "critic")):
-            _require_moments(part, state[part], state[network])
-        _require_counts(content)
+            _require_moments(part, trainer[part], trainer[network])
+        _require_counts(state)
         if conditions:
             _require_table(conditions.codec)
-        return {**content, "settings": asdict(settings)}
-
-
-def _settings(content: Mapping[str, Any]) -> TrainSettings:
-    try:
-        return TrainSettings.from_mapping(content["settings"])
-    except UserError as error:
-        raise UserError("The checkpoint holds settings that no run has", found=str(error), mend=ANOTHER) from error
 
 
 def _is_count(value: Any) -> bool:
@@ -61,9 +63,9 @@ def _is_length(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
 
 
-def _require_counts(content: Mapping[str, Any]) -> None:
+def _require_counts(held: CheckpointState) -> None:
     """Steps, seconds and the like are what they can be."""
-    state, best = content["trainer"], content["best"]
+    state, best = held.trainer, held.best
     steps, seconds = state["timed"]
     rules: dict[str, tuple[Callable[[Any], bool], Any]] = {
         "step": (_is_count, state["step"]),
@@ -73,13 +75,13 @@ def _require_counts(content: Mapping[str, Any]) -> None:
         "seconds": (_is_length, state["seconds"]),
         "elapsed seconds": (_is_length, state["elapsed_seconds"]),
         "rate scale": (_is_length, state.get("rate_scale", 1.0)),
-        "best step": (_is_count, best["step"]),
-        "best distance": (lambda value: value == float("inf") or _is_length(value), best["sliced_w1"]),
+        "best step": (_is_count, best.step),
+        "best distance": (lambda value: value == float("inf") or _is_length(value), best.sliced_w1),
         "counts": (lambda value: all(map(_is_count, value)), state["statistics"]["counts"].values()),
         "sums": (lambda value: all(map(_is_number, value)), state["statistics"]["sums"].values()),
         "random states": (lambda value: all(map(_is_random_state, value)), (state["latent_rng"], state["penalty_rng"])),
-        "rollbacks": (lambda value: all(map(_is_rollback, value)), content.get("rollbacks", [])),
-        "fingerprint": (lambda value: isinstance(value, dict), content["fingerprint"]),
+        "rollbacks": (lambda value: all(map(_is_rollback, value)), held.rollbacks),
+        "fingerprint": (lambda value: isinstance(value, dict), held.fingerprint),
     }
     for name, (holds, value) in rules.items():
         if not holds(value):

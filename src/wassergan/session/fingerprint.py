@@ -13,7 +13,7 @@ and all labels. Times are not: data that were copied, moved or touched are the s
 
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -21,8 +21,9 @@ import numpy as np
 import torch
 
 from wassergan.config.settings import TrainSettings
-from wassergan.data import Codec, Source, TableCodec, codec_from_state, spread_positions
+from wassergan.data import Codec, Source, TableCodec, spread_positions
 from wassergan.errors import UserError
+from wassergan.session.state import CheckpointState
 from wassergan.training import Processes
 
 FINGERPRINT_SAMPLES = 256
@@ -62,39 +63,39 @@ _TOLD = {
 }
 
 
-def keep_codec(source: Source, content: Mapping[str, Any]) -> None:
+def keep_codec(source: Source, state: CheckpointState) -> None:
     """Give a source of numbers the codec that a checkpoint's run was begun with, where it fits.
 
     What a release makes of the same data may change, such as one scale for all channels to one for each; a run goes on
     with what it was begun with.
     """
-    if not isinstance(source.codec, Codec) or "columns" in content["codec"]:
+    former = state.codec
+    if not isinstance(source.codec, Codec) or not isinstance(former, Codec):
         return
-    former = codec_from_state(content["codec"])
     own = (source.shape, source.codec.layout, source.codec.dtype)
-    if own == (tuple(content["shape"]), former.layout, former.dtype):
+    if own == (state.shape, former.layout, former.dtype):
         source.codec = former
 
 
-def was_trained_on(content: Mapping[str, Any], source: Source) -> bool:
+def was_trained_on(state: CheckpointState, source: Source) -> bool:
     """Whether a checkpoint's run was trained on these data, as far as fingerprints tell; they get the run's codec."""
-    return not _differences(source, content)
+    return not _differences(source, state)
 
 
-def _differences(source: Source, content: Mapping[str, Any]) -> list[str]:
-    keep_codec(source, content)
+def _differences(source: Source, state: CheckpointState) -> list[str]:
+    keep_codec(source, state)
     found = fingerprint(source)
     # Older runs noted less.
-    return [_TOLD[name] for name, noted in content["fingerprint"].items() if found[name] != noted]
+    return [_TOLD[name] for name, noted in state.fingerprint.items() if found[name] != noted]
 
 
-def require_same_data(source: Source, content: Mapping[str, Any], data: str) -> None:
+def require_same_data(source: Source, state: CheckpointState, data: str) -> None:
     """Refuse data other than those that a checkpoint's run was trained on; those get the run's codec.
 
     Raises:
         UserError: other counts, shapes or values.
     """
-    if different := _differences(source, content):
+    if different := _differences(source, state):
         raise UserError(
             f"{data} is not the data that the run was trained on",
             found=f"{source.train_count} training samples of shape {source.shape}; when it started there were "

@@ -1,17 +1,16 @@
 """From what a run keeps to the generator that it trained, without the training data."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from wassergan.config.settings import TrainSettings
-from wassergan.data import Codec, ColumnConditions, TableCodec, codec_from_state
+from wassergan.data import Codec, TableCodec
 from wassergan.networks import DrawingGenerator
 from wassergan.sampling.calibration import match_margins
 from wassergan.sampling.sampler import Sampler
 from wassergan.session.build import choose_device, latent_numbers, networks_of
-from wassergan.session.contents import ANOTHER, require_described
+from wassergan.session.contents import require_described
 from wassergan.session.run_content import load_run
+from wassergan.session.state import CheckpointState
+from wassergan.storage.checkpoint import ANOTHER
 from wassergan.storage.corruption import undamaged
 from wassergan.storage.run_folder import RunFolder
 from wassergan.training import ALONE, Processes, match_gaps
@@ -31,32 +30,30 @@ def open_sampler(
     Raises:
         UserError: no run, no such checkpoint, or a damaged one.
     """
-    content = processes.from_first(lambda: load_run(RunFolder(folder), checkpoint))  # `latest` may move on between two
-    return sampler_of(content, device=device, processes=processes)
+    state = processes.from_first(lambda: load_run(RunFolder(folder), checkpoint))  # `latest` may move on between two
+    return sampler_of(state, device=device, processes=processes)
 
 
-def sampler_of(content: Mapping[str, Any], *, device: str = "auto", processes: Processes = ALONE) -> Sampler:
-    """The same from the content of a checkpoint.
+def sampler_of(state: CheckpointState, *, device: str = "auto", processes: Processes = ALONE) -> Sampler:
+    """The same from the state in a checkpoint.
 
     Raises:
         UserError: it holds other things than `train` writes.
     """
     with undamaged("The checkpoint", ANOTHER):
-        return _sampler_of(content, device, processes)
+        return _sampler_of(state, device, processes)
 
 
-def _sampler_of(content: Mapping[str, Any], device: str, processes: Processes) -> Sampler:
-    settings = TrainSettings.from_mapping(content["settings"])
-    codec, shape = codec_from_state(content["codec"]), tuple(content["shape"])
-    conditions = ColumnConditions.from_state(content["conditions"]) if content["conditions"] else None
+def _sampler_of(state: CheckpointState, device: str, processes: Processes) -> Sampler:
+    settings, shape, codec, conditions = state.settings, state.shape, state.codec, state.conditions
     context_dim = conditions.width if conditions else 0
-    require_described(settings, shape, codec, content["trainer"], context_dim=context_dim)
+    require_described(settings, shape, codec, state.trainer, context_dim=context_dim)
     generator, _ = networks_of(settings, shape, codec, context_dim=context_dim)
-    generator.load_state_dict(content["trainer"]["average"])
+    generator.load_state_dict(state.average)
     latent_dim = latent_numbers(settings, generator)
     generator.eval().to(choose_device(device, processes))
     if isinstance(codec, TableCodec) and isinstance(generator, DrawingGenerator):
         match_margins(generator, codec, latent_dim=latent_dim, conditions=conditions)
     elif isinstance(codec, Codec) and codec.parts is not None and codec.parts.masks:
         match_gaps(generator, codec.parts.rates, latent_dim=latent_dim, conditions=conditions)
-    return Sampler(generator, latent_dim, codec, content["kind"], conditions)
+    return Sampler(generator, latent_dim, codec, state.kind, conditions)

@@ -1,16 +1,18 @@
 """What a run folder says of its run: the content of a checkpoint, and a summary."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from wassergan.session.contents import checked
+from wassergan.session.state import CheckpointState
 from wassergan.storage.checkpoint import Checkpoints, load_checkpoint
 from wassergan.storage.run_folder import RunFolder
 from wassergan.storage.run_log import read_log
 
 
-def load_run(folder: RunFolder, which: str = "latest") -> dict[str, Any]:
-    """The content of a checkpoint of a run: `latest`, `best` or a step number.
+def load_run(folder: RunFolder, which: str = "latest") -> CheckpointState:
+    """The state in a checkpoint of a run: `latest`, `best` or a step number.
 
     Raises:
         UserError: no run, no such checkpoint, or a damaged one.
@@ -26,23 +28,23 @@ def run_summary(folder: Path) -> dict[str, Any]:
         UserError: there is no run.
     """
     place = RunFolder(folder)
-    content = load_run(place)
-    settings = content["settings"]
+    state = load_run(place)
+    settings = asdict(state.settings)
     log = read_log(place.log)
     last = log[-1] if log else {}
     return {
         "run": str(folder),
         "data": settings["data"],
-        "kind": content["kind"],
+        "kind": state.kind,
         "preset": settings["preset"],
         "constraint": settings["constraint"],
         "network": settings["network"],
-        "steps": content["trainer"]["step"],
-        "seconds": content["trainer"]["seconds"],
+        "steps": state.step,
+        "seconds": state.seconds,
         **{name: value for name, value in last.items() if name not in ("step", "seconds", "rollbacks")},
-        "best_sliced_w1": content["best"]["sliced_w1"],
-        "best_step": content["best"]["step"],
-        "rollbacks": content.get("rollbacks", []),
-        "notes": content.get("notes", []),
+        "best_sliced_w1": state.best.sliced_w1,
+        "best_step": state.best.step,
+        "rollbacks": list(state.rollbacks),
+        "notes": list(state.notes),
         "settings": settings,
     }

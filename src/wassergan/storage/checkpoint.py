@@ -2,7 +2,7 @@
 
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from wassergan.storage.files import link_or_copy, make_folder, remove, replacing
 FORMAT = "wassergan checkpoint"
 VERSION = 1
 _NUMBERED = re.compile(r"step-(\d+)\.pt")
-
 MOST_DIGITS = 20  # of the number of a step
+ANOTHER = "use another checkpoint of the run (--checkpoint best, or a step number)"
 
 
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
@@ -58,7 +58,6 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """
     if not require_regular(path).exists():
         raise UserError(f"There is no checkpoint {path}")
-    mend = "use another checkpoint of the run (--checkpoint best, or a step number)"
     try:
         content = read_archive(path)
     except pickle.UnpicklingError as error:
@@ -67,13 +66,13 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             mend="only open checkpoints of wassergan",
         ) from error
     except DamagedError as error:
-        raise UserError(f"The checkpoint {path} is damaged", found=str(error), mend=mend) from error
+        raise UserError(f"The checkpoint {path} is damaged", found=str(error), mend=ANOTHER) from error
     except Exception as error:  # damaged bytes surface as whatever the parsers raise
-        raise UserError(f"The checkpoint {path} is damaged or no checkpoint", mend=mend) from error
+        raise UserError(f"The checkpoint {path} is damaged or no checkpoint", mend=ANOTHER) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise UserError(f"The file {path} is not a checkpoint of wassergan", mend=mend)
+        raise UserError(f"The file {path} is not a checkpoint of wassergan", mend=ANOTHER)
     if not isinstance(content.get("version"), int):
-        raise UserError(f"The checkpoint {path} is damaged", found="no version", mend=mend)
+        raise UserError(f"The checkpoint {path} is damaged", found="no version", mend=ANOTHER)
     if content["version"] > VERSION:
         raise UserError(
             f"The checkpoint {path} comes from a newer wassergan",
@@ -103,7 +102,7 @@ class Checkpoints:
             self.drop_after(step)
         self.trim()
 
-    def go_on_from(self, which: str, *, step: int, best_step: int) -> None:
+    def go_on_from(self, which: str, *, step: int, best_step: int, best_is_later: Callable[[], bool]) -> None:
         """Move `latest` (and `best`, if that is of a later step) back, then drop later numbers.
 
         `latest` first: whoever is killed in between goes on from there, and drops the rest then.
@@ -112,30 +111,27 @@ class Checkpoints:
             which: the checkpoint that the run goes on from, as for `path`.
             step: its step.
             best_step: that of the best so far, by what it holds.
+            best_is_later: whether `best` is of a step after it.
         """
         chosen, latest = self.path(which), self.folder / "latest.pt"
         if not latest.exists() or not chosen.samefile(latest):
             link_or_copy(chosen, latest)
         former = self._numbered_path(best_step)
-        if former.exists() and self._best_is_later(step):
-            link_or_copy(former, self.folder / "best.pt")
+        if former.exists() and best_is_later():
+            link_or_copy(former, self.best)
         self.drop_after(step)
 
-    def best_is_lost(self, which: str, *, step: int, best_step: int) -> bool:
-        """Whether `best` is of a step that is dropped, and the one before it is gone."""
-        chosen, best = self.path(which), self.folder / "best.pt"
+    def best_is_newer(self, which: str, *, best_step: int) -> bool:
+        """Whether `best` was written after a checkpoint, and the file of the best before that is gone."""
+        chosen, best = self.path(which), self.best
         if not best.exists() or best.samefile(chosen) or self._numbered_path(best_step).exists():
             return False
-        return best.stat().st_mtime_ns > chosen.stat().st_mtime_ns and self._best_is_later(step)
+        return best.stat().st_mtime_ns > chosen.stat().st_mtime_ns
 
-    def _best_is_later(self, step: int) -> bool:
-        best = self.folder / "best.pt"
-        if not best.exists():
-            return False
-        try:
-            return bool(load_checkpoint(best)["trainer"]["step"] > step)
-        except (UserError, KeyError, TypeError):  # damaged: whoever asks for it is told
-            return False
+    @property
+    def best(self) -> Path:
+        """The file of the best checkpoint, whether it is there or not."""
+        return self.folder / "best.pt"
 
     def _numbered_path(self, step: int) -> Path:
         return self.folder / f"step-{step:09d}.pt"
