@@ -7,6 +7,7 @@ all data stay on disk. A case is `ok` if the watch or the read raises DataChange
 the run is then saved is not looked at here. Written for the layout in which fingerprints lie in `session`.
 """
 
+import gzip
 import io
 import os
 import shutil
@@ -121,6 +122,57 @@ def npy(root: Path, shift: int = 0) -> tuple[Path, Path]:
     return root / "a.npy", root / "a.npy"
 
 
+def fields(root: Path, shift: int = 0) -> tuple[Path, Path]:
+    rng = np.random.default_rng(shift)
+    np.save(root / "f.npy", np.asfortranarray(rng.normal(size=(ROWS, 2, 6, 6)).astype(np.float32)))
+    return root / "f.npy", root / "f.npy"
+
+
+def deep(root: Path, shift: int = 0) -> tuple[Path, Path]:
+    """Pictures of 16 bits; uncompressed, so that all have one size."""
+    from PIL import Image
+
+    data = root / "deep"
+    data.mkdir()
+    for row in range(60):
+        pixels = np.random.default_rng(row + shift).integers(0, 2**16, (16, 16), dtype=np.uint16)
+        Image.fromarray(pixels).save(data / f"{row:03}.tif", compression="raw")
+    return data, data / "030.tif"
+
+
+def npz(root: Path, shift: int = 0) -> tuple[Path, Path]:
+    np.savez(root / "a.npz", x=numbers(shift))
+    return root / "a.npz", root / "a.npz"
+
+
+def csv(root: Path, shift: int = 0) -> tuple[Path, Path]:
+    lines = [f"{a:+.5f},{b:+.5f},{'xy'[row % 2]}" for row, (a, b, *_) in enumerate(numbers(shift).tolist())]
+    (root / "a.csv").write_text("\n".join(["a,b,c", *lines, ""]))
+    return root / "a.csv", root / "a.csv"
+
+
+def packed_csv(root: Path, shift: int = 0) -> tuple[Path, Path]:
+    found, _ = csv(root, shift)
+    (root / "a.csv.gz").write_bytes(gzip.compress(found.read_bytes()))
+    found.unlink()
+    return root / "a.csv.gz", root / "a.csv.gz"
+
+
+def idx(root: Path, shift: int = 0) -> tuple[Path, Path]:
+    pixels = np.random.default_rng(shift).integers(0, 256, (ROWS, 6, 6), dtype=np.uint8)
+    header = b"\0\0\x08\x03" + b"".join(size.to_bytes(4, "big") for size in pixels.shape)
+    (root / "a-idx3-ubyte").write_bytes(header + pixels.tobytes())
+    return root / "a-idx3-ubyte", root / "a-idx3-ubyte"
+
+
+def packed_idx(root: Path, shift: int = 0) -> tuple[Path, Path]:
+    found, _ = idx(root, shift)
+    target = root / "a-idx3-ubyte.gz"
+    target.write_bytes(gzip.compress(found.read_bytes()))
+    found.unlink()
+    return target, target
+
+
 MAKERS: dict[str, Callable[..., tuple[Path, Path]]] = {
     "npy": npy,
     "pictures": folder,
@@ -129,8 +181,16 @@ MAKERS: dict[str, Callable[..., tuple[Path, Path]]] = {
     "parquet": parquet,
     "folder of parquet": tables,
     "arrow": arrow,
-    "arrow, one batch": large_batch,
+    "arrow in one batch": large_batch,
+    "fields": fields,
+    "16-bit pictures": deep,
+    "npz": npz,
+    "csv": csv,
+    "csv.gz": packed_csv,
+    "idx": idx,
+    "idx.gz": packed_idx,
 }
+IN_MEMORY = ("npz", "csv", "csv.gz", "idx", "idx.gz")  # what happens to the files later does not matter
 
 
 def other(kind: str) -> bytes:
@@ -177,12 +237,75 @@ def into_fifo(kind: str, data: Path, target: Path) -> None:
     os.mkfifo(target)
 
 
+def into_link(kind: str, data: Path, target: Path) -> None:
+    """A link to other data of the same size."""
+    there = target.parent.parent / "elsewhere"
+    there.write_bytes(other(kind))
+    target.unlink()
+    target.symlink_to(there)
+
+
+def into_lost_link(kind: str, data: Path, target: Path) -> None:
+    target.unlink()
+    target.symlink_to(target.with_name("nowhere"))
+
+
+def append(kind: str, data: Path, target: Path) -> None:
+    with target.open("ab") as file:
+        file.write(b"more")
+
+
+def folder_renamed(kind: str, data: Path, target: Path) -> None:
+    target.parent.rename(target.parent.with_name("moved"))
+
+
+def chmod(kind: str, data: Path, target: Path) -> None:
+    target.chmod(0)
+
+
+def rewrite_dated(kind: str, data: Path, target: Path) -> None:
+    """In place, with the time of the change set back."""
+    found = target.stat()
+    rewrite(kind, data, target)
+    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def again_dated(kind: str, data: Path, target: Path) -> None:
+    """Removed and made anew, as a rule with the same inode, and dated as before."""
+    found, content = target.stat(), other(kind)
+    target.unlink()
+    target.write_bytes(content)
+    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def linked(kind: str, data: Path, target: Path) -> None:
+    """A second name: nothing else, but the time of change of the attributes is another."""
+    os.link(target, target.parent.parent / "second name")
+
+
+def mode_changed(kind: str, data: Path, target: Path) -> None:
+    target.chmod(0o640)
+    target.chmod(0o604)
+
+
+def read_dated(kind: str, data: Path, target: Path) -> None:
+    """As backups do that set the time of the last access back."""
+    found = target.stat()
+    target.read_bytes()
+    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
 def whole_replaced(kind: str, data: Path, target: Path) -> None:
     data.rename(data.with_name("former"))
     MAKERS[kind](data.parent, 1000)
 
 
-CHANGES = (rewrite, rename_over, rename_over_dated, cut, empty, vanish, into_folder, into_fifo, whole_replaced)
+CHANGES = (
+    *(rewrite, rename_over, rename_over_dated, rewrite_dated, again_dated, append, cut, empty, vanish),
+    *(into_folder, into_fifo, into_link, into_lost_link, folder_renamed, whole_replaced, chmod),
+    *(linked, mode_changed, read_dated),
+)
+KEPT_VALUES = ("linked", "mode_changed", "read_dated")  # changes of attributes alone
 
 
 def read_all(source) -> torch.Tensor:

@@ -392,6 +392,29 @@ class Source:
     @cached_property
     def checksum(self) -> int:
         """CRC-32 of all rows; where they are too many for that, of `sizes` alone."""
+        return self._checksum_now()
+
+    def require_same(self) -> None:
+        """Look at some of the files that rows are read from.
+
+        Where the status of one changed and nothing else, as by `chmod`, a backup, or a write whose time was set back,
+        all values are read again, if they are few enough for that and their checksum is known.
+
+        Raises:
+            DataChangedError: one of them, or its values, are no longer the same.
+        """
+        if self.watch.require_same() or "checksum" not in self.__dict__ or not self._is_compared_whole:
+            return
+        if (touched := self.watch.touched()) and self._checksum_now() != self.checksum:
+            raise touched[0][0].changed("other values are in it, and the time of its last change was set back")
+        for mark, status in touched:
+            mark.status[0] = status
+
+    @cached_property
+    def _is_compared_whole(self) -> bool:
+        return self.is_compared_whole
+
+    def _checksum_now(self) -> int:
         found = 0
         for piece in self.pieces() if self.is_compared_whole else [self.sizes()]:
             found = zlib.crc32(np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data, found)

@@ -236,8 +236,8 @@ class Trainer:
     def _what_is_wrong_with_the_data(self) -> Exception | None:
         """The error with which the next step's batches cannot be had; found out before anything of the step is done."""
         try:
-            self.source.watch.require_same()
             self._batches.require(self.critic_steps)
+            self.source.require_same()  # after the reads: what was read before the change is what was read
         except Exception as error:  # whatever readers raise: the state is sound, and is saved first
             return error
         return None

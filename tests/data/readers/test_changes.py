@@ -134,6 +134,14 @@ def other(kind: str, target: Path) -> bytes:
     return (place / target.name).read_bytes()
 
 
+def wait_for_the_clock(path: Path) -> None:
+    """Until the file system's clock, which goes in steps of some milliseconds, is later than a file's last change."""
+    other = path.parent.parent / "clock"
+    other.touch()
+    while other.stat().st_ctime_ns <= path.stat().st_ctime_ns:
+        other.touch()
+
+
 def rewritten(kind: str, path: Path) -> None:
     path.write_bytes(other(kind, path))
 
@@ -152,6 +160,14 @@ def cut_with_its_time(kind: str, path: Path) -> None:
 
 def gone(kind: str, path: Path) -> None:
     path.unlink()
+
+
+def made_again_with_its_time(kind: str, path: Path) -> None:
+    content = other(kind, path)
+    wait_for_the_clock(path)
+    path.unlink()
+    path.write_bytes(content)
+    os.utime(path, LONG_AGO)
 
 
 def a_folder(kind: str, path: Path) -> None:
@@ -215,6 +231,79 @@ def test_what_is_measured_is_not_read_on_either(tmp_path: Path, kind: str) -> No
         list(measured.pieces())  # type: ignore[union-attr]
 
 
+# The time of change of the content can be set back; that of the status cannot, but other things change it, too.
+
+
+def rewritten_with_its_time(kind: str, path: Path) -> None:
+    wait_for_the_clock(path)
+    path.write_bytes(other(kind, path))
+    os.utime(path, LONG_AGO)
+
+
+@pytest.mark.parametrize("change", [rewritten_with_its_time, made_again_with_its_time])
+@pytest.mark.parametrize("kind", KINDS)
+def test_other_values_with_their_time_set_back_are_noticed(
+    tmp_path: Path, kind: str, change: Callable[[str, Path], None]
+) -> None:
+    data, target = made(kind, tmp_path / "data")
+    source = open_source(data)
+    source.checksum  # noqa: B018  # as a run notes it
+    source.require_same()
+    change(kind, target)
+    told = "other values are in it, and the time of its last change was set back|another file is in its place"
+    with pytest.raises(DataChangedError, match=rf"{target.name} changed while it was in use: ({told})"):
+        for _ in range(-(-PICTURES // marks.LOOKED_AT)):
+            source.require_same()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_changes_the_status_alone_is_no_change_and_is_looked_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    data, target = made(kind, tmp_path / "data")
+    source = open_source(data)
+    source.checksum  # noqa: B018
+    looks = []
+    look = Source._checksum_now
+    monkeypatch.setattr(Source, "_checksum_now", lambda self: looks.append(self) or look(self))
+    for change in (
+        lambda: target.chmod(0o600),
+        lambda: os.link(target, tmp_path / "second"),
+        lambda: os.utime(target, LONG_AGO),
+        lambda: target.write_bytes(target.read_bytes()) and os.utime(target, LONG_AGO),
+    ):
+        wait_for_the_clock(target)
+        change()
+        looks.clear()
+        for _ in range(3 * PICTURES // marks.LOOKED_AT):
+            source.require_same()
+            everything(source)
+        assert looks == [source]
+
+
+def test_a_picture_of_many_is_looked_at_again_as_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(marks, "LOOKED_AT", 1)
+    data, target = made("pictures", tmp_path / "data")
+    source = open_source(data)
+    source.checksum  # noqa: B018
+    rewritten_with_its_time("pictures", target)
+    source.require_same()
+    everything(source)
+    with pytest.raises(DataChangedError, match=r"007\.bmp changed"):
+        source.require_same()
+
+
+def test_of_more_than_is_compared_another_status_is_no_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "COMPARED_BYTES", 1000)
+    data, target = made("npy", tmp_path / "data")
+    source = open_source(data)
+    before = source.checksum
+    target.chmod(0o600)
+    monkeypatch.setattr(marks.Watch, "touched", None)  # not looked for
+    source.require_same()
+    assert source.checksum == before
+
+
 class AtStep(Observer):
     """Does something once, after a step."""
 
@@ -253,6 +342,7 @@ def assert_same(one: Any, another: Any) -> None:
     [
         ("npy", True),
         ("shards", True),
+        ("pictures", True),
         *((kind, False) for kind in ("pictures", "shard", "parquet", "arrow, one batch")),
     ],
 )

@@ -1,13 +1,16 @@
 """Files that data are read from: whether they are still the ones that were opened.
 
-Compared are device, inode, size and time of change of the content. Content that is written in place with its size kept
-and its time set back is not noticed here; `session.fingerprint` compares values when a run is resumed.
+Every read compares device, inode, size and time of change of the content (mtime). That time can be set back; the time
+of change of the status (ctime) cannot, but `chmod`, hard links and backups change it, too. Where that alone is another,
+`Watch` says so, and `Source.require_same` compares values. Not noticed are writes through a mapping of the file
+until the system writes them out, and those within one step of the file system's clock.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import stat
+from collections.abc import Iterable, Iterator, MutableSequence, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
 from typing import Protocol
@@ -25,6 +28,15 @@ class DataChangedError(WorkError):
     """The data became others, or went away, while they were in use."""
 
 
+class _Looks:
+    """Counts the looks, of all threads, that found another status and nothing else; it matters that it grows."""
+
+    touched = 0
+
+
+_looks = _Looks()
+
+
 @dataclass(frozen=True)
 class FileMark:
     """A file as it was when it was opened.
@@ -32,10 +44,12 @@ class FileMark:
     Args:
         path: of the file.
         facts: what tells it from another, or from itself after a write.
+        status: one number, the time at which its status changed last, as far as its values are known to be the same.
     """
 
     path: Path
     facts: tuple[int, ...]
+    status: MutableSequence[int] = field(default_factory=lambda: [0], compare=False)
 
     @classmethod
     def of(cls, path: Path) -> "FileMark":
@@ -44,7 +58,8 @@ class FileMark:
         Raises:
             DataChangedError: it is gone, though it was found before.
         """
-        return cls(path, facts_of(path))
+        *facts, status = facts_of(path)
+        return cls(path, tuple(facts), [status])
 
     def __str__(self) -> str:
         return str(self.path)
@@ -59,23 +74,36 @@ class FileMark:
         """Bytes in the file."""
         return self.facts[2]
 
-    def require(self, descriptor: int | None = None, *, mend: str = LATER) -> None:
+    def require(self, descriptor: int | None = None, *, mend: str = LATER) -> bool:
         """Require the file to be as it was; what a descriptor leads to, or else the path.
+
+        Returns:
+            Whether its status is as it was, too.
 
         Raises:
             DataChangedError: it was written to, replaced or removed.
         """
         try:
-            found = _facts(self.path.stat() if descriptor is None else os.fstat(descriptor))
+            found = self.path.stat() if descriptor is None else os.fstat(descriptor)
         except OSError as error:
             raise self.changed(error.strerror or str(error), mend) from error
-        if found != self.facts:
-            same = found[:2] == self.facts[:2]
-            raise self.changed("it was written to" if same else "another file is in its place", mend)
+        *facts, status = _facts(found)
+        if tuple(facts) != self.facts:
+            raise self.changed(_told(found, facts[:2] == list(self.facts[:2])), mend)
+        if is_same := status == self.status[0]:
+            return is_same
+        _looks.touched += 1
+        return False
 
     def changed(self, found: str, mend: str = LATER) -> DataChangedError:
         """The error for a file that is no longer what it was."""
         return DataChangedError(f"{self.path} changed while it was in use", found=found, mend=mend)
+
+
+def _told(found: os.stat_result, is_same_inode: bool) -> str:
+    if not stat.S_ISREG(found.st_mode):
+        return "a folder is in its place" if stat.S_ISDIR(found.st_mode) else "something else is in its place"
+    return "it was written to" if is_same_inode else "another file is in its place"
 
 
 @contextmanager
@@ -157,21 +185,45 @@ class Watch:
     def __init__(self, marks: Marks | Iterator[FileMark] = ()) -> None:
         self.marks: Marks = tuple(marks) if isinstance(marks, Iterator) else marks
         self._turn = 0
+        self._touched = _looks.touched
 
-    def require_same(self) -> None:
+    def require_same(self) -> bool:
         """Look at the next few files.
+
+        Returns:
+            Whether, as far as is known, none of all has another status, which may hide other values.
 
         Raises:
             DataChangedError: one of them is no longer the same.
         """
-        count = len(self.marks)
-        for place in range(self._turn, self._turn + min(LOOKED_AT, count)):
-            self.marks[place % count].require()
-        self._turn = (self._turn + LOOKED_AT) % max(1, count)
+        total = len(self.marks)
+        for place in range(self._turn, self._turn + min(LOOKED_AT, total)):
+            self.marks[place % total].require()
+        self._turn = (self._turn + LOOKED_AT) % max(1, total)
+        if is_same := self._touched == _looks.touched:
+            return is_same
+        self._touched = _looks.touched
+        return not total
+
+    def touched(self) -> list[tuple[FileMark, int]]:
+        """The files whose status is another, and its time.
+
+        Raises:
+            DataChangedError: one of them is no longer the same.
+        """
+        found = []
+        for place in range(len(self.marks)):
+            mark = self.marks[place]
+            if not mark.require():
+                found.append((mark, facts_of(mark.path)[-1]))
+        self._touched = _looks.touched
+        return found
 
 
 def facts_of(path: str | Path) -> tuple[int, ...]:
-    """What tells a file as it is now from another; by a name, since paths take as long to make as files to look at.
+    """What tells a file as it is now from another, and when its status changed last.
+
+    By a name, since paths take as long to make as files to look at.
 
     Raises:
         DataChangedError: it is gone, though it was found before.
@@ -184,4 +236,5 @@ def facts_of(path: str | Path) -> tuple[int, ...]:
 
 def _facts(found: os.stat_result) -> tuple[int, ...]:
     # As NumPy can hold them: some file systems number their files from the top, and times may lie before 1970.
-    return tuple(each & _64_BITS for each in (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
+    facts = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return tuple(each & _64_BITS for each in facts)

@@ -83,16 +83,16 @@ class PathIndex(Sequence[Path]):
 
 
 class MarkedFiles:
-    """The files of an index as they are now, each told from what may come in its place; 32 bytes for each.
+    """The files of an index as they are now, each told from what may come in its place; 40 bytes for each.
 
     Args:
         paths: of the files.
-        facts: (files of all, 4) of each, as its mark has them; found out now unless given.
+        facts: (files of all, 5) of each, as `facts_of` has them; found out now unless given.
     """
 
     def __init__(self, paths: PathIndex, facts: NDArray[np.uint64] | None = None) -> None:
         self._paths = paths
-        self._facts = np.zeros((paths.total, 4), np.uint64) if facts is None else facts
+        self._facts = np.zeros((paths.total, 5), np.uint64) if facts is None else facts
         if facts is None:
             folder = os.fspath(paths.root)
             for place in paths.places.tolist():
@@ -102,7 +102,8 @@ class MarkedFiles:
         return len(self._paths)
 
     def __getitem__(self, place: int, /) -> FileMark:
-        return FileMark(self._paths[place], tuple(self._facts[self._paths.places[place]].tolist()))
+        facts = self._facts[self._paths.places[place]]
+        return FileMark(self._paths[place], tuple(facts[:4].tolist()), facts[4:])
 
     def __iter__(self) -> Iterator[FileMark]:
         return (self[place] for place in range(len(self)))
