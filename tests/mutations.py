@@ -54,6 +54,13 @@ OBEYED = "data/tables/test_rules.py::test_no_row_breaks_any_rules_however_they_a
 
 BUGS = (
     Bug(
+        "a source can be changed",
+        "data/source.py",
+        "@dataclass(frozen=True, eq=False)\nclass Source:",
+        "@dataclass(eq=False)\nclass Source:",
+        "data/test_source.py::test_a_source_is_as_it_was_made",
+    ),
+    Bug(
         "no signal heard by who waits for another",
         "training/meeting.py",
         "insisting(lambda: hearing_signals(lambda: _store(init_method, rank, count)))",
@@ -818,7 +825,7 @@ BUGS = (
     ),
     Bug(
         "held-out rows trained on",
-        "data/source.py",
+        "data/split.py",
         "return Split(train=order[held:].sort().values",
         "return Split(train=order.sort().values",
         "data/test_source.py::test_each_row_is_either_trained_on_or_held_out",
@@ -1283,15 +1290,15 @@ BUGS = (
     Bug(
         "folders of pictures and shards are not watched",
         "data/readers/images.py",
-        "self.watch = Watch(() if reader.kept else reader.paths.marks)",
-        "pass",
+        "watch = Watch(() if reader.kept else reader.paths.marks)",
+        "watch = Watch()",
         f"{IN_CHANGES}::test_no_value_is_read_from_what_changed",
     ),
     Bug(
         "Parquet and Arrow files are not watched",
-        "data/readers/columnar.py",
-        "streamed.watch = Watch(reader.marks)",
-        "pass",
+        "data/readers/arrays.py",
+        "watch=Watch(reader.marks),",
+        "",
         f"{IN_CHANGES}::test_no_value_is_read_from_what_changed",
     ),
     Bug(
@@ -1674,7 +1681,7 @@ BUGS = (
     # Data larger than memory
     Bug(
         "held-out rows not left out of streamed epochs",
-        "data/source.py",
+        "data/split.py",
         "return positions + torch.searchsorted(self._before, positions, right=True)",
         "return positions",
         "data/readers/test_streaming.py::test_each_row_is_served_once_per_epoch_or_held_out_and_comes_as_it_is",
@@ -1695,7 +1702,7 @@ BUGS = (
     ),
     Bug(
         "NaN in streamed rows not looked for",
-        "data/readers/streaming.py",
+        "data/readers/blocks.py",
         'if rows.dtype.kind == "f" and not np.isfinite(rows).all():',
         "if False:",
         "data/readers/test_streaming.py::test_a_bad_value_in_the_middle_is_named_when_it_is_read",
@@ -2079,7 +2086,7 @@ BUGS = (
     ),
     Bug(
         "floors from the first training rows alone",
-        "data/source.py",
+        "data/split.py",
         "chosen = np.random.default_rng(seed).choice(total, min(count, total), replace=False, shuffle=True)",
         "chosen = np.arange(min(count, total))",
         "data/test_source.py::test_training_rows_to_look_at_come_from_all_over",
@@ -2335,7 +2342,7 @@ BUGS = (
     ),
     Bug(
         "a class held out whole",
-        "data/source.py",
+        "data/split.py",
         "    return split.holding_out(torch.from_numpy(heldout)) if swapped else split",
         "    return split",
         "data/test_labels.py::test_no_class_is_held_out_whole_and_few_rows_move",
@@ -2801,8 +2808,8 @@ BUGS = (
     Bug(
         "a resumed run takes a new release's scale",
         "session/fingerprint.py",
-        "        source.codec = former",
-        "        pass",
+        "return replace(source, codec=former) if",
+        "return source if",
         "test_fields_run.py::test_a_run_with_the_former_scale_goes_on_with_it",
     ),
     Bug(

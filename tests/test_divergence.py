@@ -145,27 +145,29 @@ def test_a_huge_rate_stops_with_a_diagnosis_and_what_to_try(tmp_path: Path, sett
 
 
 def test_a_poisoned_sample_is_found_and_no_rollback_is_wasted_on_it(
-    make_trainer: Callable[..., Trainer], make_source: Callable[..., Source]
+    make_trainer: Callable[..., Trainer], make_source: Callable[..., Source], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = make_source((3,))
     clean = source.train
 
-    def poisoned(positions: torch.Tensor) -> torch.Tensor:
+    def poisoned(self: Source, positions: torch.Tensor) -> torch.Tensor:
         samples = clean(positions).clone()
         samples[positions == 17] = torch.inf
         return samples
 
-    source.train = poisoned  # type: ignore[method-assign]
+    monkeypatch.setattr(Source, "train", poisoned)
     with pytest.raises(DivergedError, match="training sample 17 of array holds values that are not finite") as caught:
         make_trainer(source=source).train(steps=40)
     assert caught.value.by_data and "--critic-rate" not in str(caught.value)
 
 
-def test_an_outlier_reduced_precision_and_a_loose_constraint_are_named(make_source: Callable[..., Source]) -> None:
+def test_an_outlier_reduced_precision_and_a_loose_constraint_are_named(
+    make_source: Callable[..., Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = make_source((2,))
     clean = source.train
 
-    def extreme(positions: torch.Tensor) -> torch.Tensor:
+    def extreme(self: Source, positions: torch.Tensor) -> torch.Tensor:
         samples = clean(positions).clone()
         samples[positions == 5] = 1e30
         return samples
@@ -174,7 +176,7 @@ def test_an_outlier_reduced_precision_and_a_loose_constraint_are_named(make_sour
     plain = str(diagnosis(7, ["penalty"], source, replace(recipe, precision="float32", constraint="lp")))
     assert "--critic-rate 0.0002 --generator-rate 0.0001" in plain
     assert not any(word in plain for word in ("float32", "--constraint", "deviations"))
-    source.train = extreme  # type: ignore[method-assign]
+    monkeypatch.setattr(Source, "train", extreme)
     told = str(diagnosis(7, ["penalty"], source, recipe))
     for part in ("before step 7: penalty", "1e+30 deviations", "--precision float32", "--constraint lp", "outliers"):
         assert part in told

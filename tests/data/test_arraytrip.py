@@ -127,8 +127,7 @@ def test_rows_come_back_in_value_type_shape_and_byte_order(drawn: tuple[np.ndarr
 def damaged(source: Source, **changes: Any) -> Source:
     from dataclasses import replace
 
-    source.codec = replace(source.codec, **changes)  # type: ignore[type-var]
-    return source
+    return replace(source, codec=replace(source.codec, **changes))  # type: ignore[type-var]
 
 
 # The guard itself: what would come back as something else is found.

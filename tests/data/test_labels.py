@@ -13,7 +13,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from wassergan.data import ColumnConditions, frame_beside, open_source
-from wassergan.data.source import Source, keep_classes, sparse_split, split_rows
+from wassergan.data.source import Source
+from wassergan.data.split import keep_classes, sparse_split, split_rows
 from wassergan.errors import UserError
 
 

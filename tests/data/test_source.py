@@ -1,3 +1,5 @@
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError, fields, replace
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -6,9 +8,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
+from wassergan.data import Codec, open_source
 from wassergan.data.readers import digits
-from wassergan.data.source import random_positions, split_rows
+from wassergan.data.readers.images import PictureSource
+from wassergan.data.readers.streaming import StreamedSource
+from wassergan.data.source import Source
+from wassergan.data.split import random_positions, split_rows
 from wassergan.errors import UserError
 
 
@@ -37,12 +44,13 @@ def test_the_held_out_share_lies_between_zero_and_one(share: float) -> None:
         split_rows(100, heldout=share, seed=0)
 
 
-def test_training_and_held_out_samples_are_the_rows_of_the_split(make_source) -> None:  # type: ignore[no-untyped-def]
+def test_training_and_held_out_samples_are_the_rows_of_the_split(
+    make_source: Callable[..., Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
     for limit in (True, False):
         source = make_source((2, 4, 3), count=50)
         if not limit:  # read on demand instead of kept
-            type_ = type(source)
-            source.__class__ = type("Streamed", (type_,), {"fits_in_memory": False})
+            monkeypatch.setattr("wassergan.data.source.RESIDENT_LIMIT_BYTES", 0)
         train = source.codec.decode(source.train(torch.tensor([3, 0])))
         assert torch.equal(train, source.values(source.split.train[[3, 0]]))
         heldout = source.codec.decode(source.heldout(torch.tensor([4])))
@@ -59,8 +67,6 @@ def test_digits_are_found_by_scikit_learn_itself_where_its_files_lie_elsewhere(
 
 def test_digits_are_grey_levels_0_to_16_with_a_fifth_held_out() -> None:
     from sklearn.datasets import load_digits
-
-    from wassergan.data import open_source
 
     source = open_source("digits")
     assert (len(source), source.train_count, source.heldout_count) == (1797, 1437, 360)
@@ -94,3 +100,55 @@ def test_a_prefix_of_random_positions_is_a_sample_of_sorted_and_of_periodic_file
     assert abs((some / total).mean() - 0.5) < error * 12**-0.5 + 1 / total
     assert abs((some % period < period // 2).mean() - (period // 2) / period) < error * 0.5 + period / total
     assert len(np.unique(positions)) == len(positions)
+
+
+def opened(kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Source:
+    """A source of each class."""
+    values = np.random.default_rng(0).normal(size=(60, 3))
+    if kind == "streamed":
+        monkeypatch.setattr("wassergan.data.source.RESIDENT_LIMIT_BYTES", 512)
+        return open_source(values)
+    if kind == "pictures":
+        for number in range(20):
+            Image.fromarray(np.full((4, 4), number, np.uint8)).save(folder / f"{number}.png")
+        return open_source(folder)
+    if kind == "table":
+        (folder / "table.csv").write_text("a,b\n" + "".join(f"{number},{number % 3}\n" for number in range(60)))
+        return open_source(folder / "table.csv")
+    return open_source(values)
+
+
+KINDS = {"array": Source, "table": Source, "streamed": StreamedSource, "pictures": PictureSource}
+
+
+# What two parts of a program hold is the same to both: neither can make it another under the other's hands.
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_source_is_as_it_was_made(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = opened(kind, tmp_path, monkeypatch)
+    assert type(source) is KINDS[kind]
+    for name in (each.name for each in fields(source)):
+        with pytest.raises(FrozenInstanceError):
+            setattr(source, name, getattr(source, name))
+    with pytest.raises(FrozenInstanceError):
+        source.more = 1  # type: ignore[attr-defined]
+
+
+# Rows that were coded before are not served as those of another codec or of another split.
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_codec_or_split_serves_its_own_rows(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = opened(kind, tmp_path, monkeypatch)
+    before = source.train(torch.arange(5)), source.heldout(torch.arange(2))
+    rows = source.split.train_rows(torch.arange(source.heldout_count))
+    other = source.holding_out(source.split.holding_out(rows))
+    every = torch.arange(other.heldout_count)
+    assert torch.equal(other.heldout(every), source.codec.encode(source.values(other.split.heldout)))
+    trained = other.train(torch.arange(other.train_count))
+    assert torch.equal(trained, source.codec.encode(source.values(other.split.train_rows(torch.arange(len(trained))))))
+    assert not torch.equal(other.split.heldout.sort().values, source.split.heldout.sort().values)
+    again = source.train(torch.arange(5)), source.heldout(torch.arange(2))
+    assert all(map(torch.equal, before, again))
+    if isinstance(source.codec, Codec):
+        halved = replace(source, codec=replace(source.codec, scale=2 * source.codec.scale))
+        rows = source.values(source.split.train_rows(torch.arange(5)))
+        assert torch.equal(halved.train(torch.arange(5)), halved.codec.encode(rows))
+        assert not torch.equal(halved.train(torch.arange(5)), before[0])

@@ -31,7 +31,7 @@ class DoubleSource(Source):
 
     @classmethod
     def of(cls, source: Source) -> "DoubleSource":
-        double = cls(source.name, source.kind, source.shape, source._reader, source.codec, source.split)
+        double = cls(source.name, source.kind, source.shape, source.reader, source.codec, source.split)
         double.positions: list[int] = []  # type: ignore[misc]
         return double
 

@@ -55,7 +55,7 @@ class CountingSource(Source):
 
     @classmethod
     def of(cls, source: Source) -> "CountingSource":
-        counting = cls(source.name, source.kind, source.shape, source._reader, source.codec, source.split)
+        counting = cls(source.name, source.kind, source.shape, source.reader, source.codec, source.split)
         counting.batches: list[list[int]] = []  # type: ignore[misc]
         return counting
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from wassergan.data.codec import Codec, channels_first
 from wassergan.data.roundtrip import Change, RoundTrip
-from wassergan.data.source import Source, spread_positions
+from wassergan.data.source import Source
+from wassergan.data.split import spread_positions
 from wassergan.errors import UserError
 
 ROWS = 2000

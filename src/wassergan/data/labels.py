@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wassergan.data.joining import row_order, taken
-from wassergan.data.naming import FOLDER
+from wassergan.data.naming import FOLDER, Names
 from wassergan.data.readers.arrays import load_array
 from wassergan.data.readers.columnar import is_columnar, whole_table
 from wassergan.data.readers.filearray import FileArray
 from wassergan.data.readers.idx import is_idx, read_idx
 from wassergan.data.readers.marks import unchanging
 from wassergan.data.records import JSON_SUFFIXES, read_records
-from wassergan.data.source import Names, Source
+from wassergan.data.source import Source
 from wassergan.data.tables import (
     MOST_CLASSES,
     AnyColumn,

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wassergan.data import KINDS, _all, _files
 from wassergan.data.codec import channels_first
 from wassergan.data.container import index_words
+from wassergan.data.files import KINDS, all_are, files_of
 from wassergan.data.readers.arrays import (
     ArrayBlocks,
     layout_of,
@@ -21,16 +21,16 @@ from wassergan.data.readers.arrays import (
     refuse_non_numbers,
     row_blocks,
 )
-from wassergan.data.readers.columnar import is_columnar, large_numbers, whole_table
+from wassergan.data.readers.blocks import BlockReader
+from wassergan.data.readers.columnar import is_columnar, large_numbers
 from wassergan.data.readers.digits import digits_source
-from wassergan.data.readers.excel import is_excel, read_excel
 from wassergan.data.readers.idx import is_idx, read_idx
 from wassergan.data.readers.images import ImageOptions, image_folder_source
 from wassergan.data.readers.marks import unchanging
 from wassergan.data.readers.paths import is_shard
-from wassergan.data.readers.streaming import BlockReader
 from wassergan.data.source import Source, fits_in_memory
-from wassergan.data.tables import RawTable, Schema, is_csv, is_frame, read_csv, read_frame
+from wassergan.data.table_files import table_in
+from wassergan.data.tables import RawTable, Schema, is_frame, read_frame
 from wassergan.data.tables.columns import TypedColumn
 from wassergan.errors import UserError
 
@@ -140,7 +140,7 @@ def read_table(
         return read_frame(data)
     if not isinstance(data, str | Path):
         raise UserError("A table is a DataFrame or a file", found=f"{type(data).__name__}")
-    files = _files(str(data), report)
+    files = files_of(str(data), report)
     with unchanging(files):
         table = _table_of(files, Path(data).name, Reading(sheet=sheet, schema=schema), report)
     if table is None:
@@ -164,7 +164,7 @@ def open_measured(
     """
     if data == DIGITS:
         return _of_source(digits_source())
-    path, files = Path(data), _files(data, report)
+    path, files = Path(data), files_of(data, report)
     with unchanging(files):
         return _of_files(path, files, how, like, report)
 
@@ -172,9 +172,9 @@ def open_measured(
 def _of_files(
     path: Path, files: list[Path], how: Reading, like: Measured | None, report: Report
 ) -> Measured | RawTable:
-    if not files or _all(files, is_shard):
+    if not files or all_are(is_shard, files):
         return _pictures(path, files, how, like, report)
-    if _all(files, is_columnar) and how.layout != "table" and how.schema is None:
+    if all_are(is_columnar, files) and how.layout != "table" and how.schema is None:
         large = large_numbers(files, path.name, report=report)
         if large is not None:
             return _of_blocks(large, path.name, "ND", large.columns, how.missing)
@@ -183,14 +183,8 @@ def _of_files(
 
 
 def _table_of(files: Sequence[Path], name: str, how: Reading, report: Report) -> RawTable | None:
-    schema = how.schema or Schema()
-    if files and _all(list(files), is_columnar):
-        return whole_table(files, name, report=report)
-    if len(files) != 1:
-        return None
-    if is_csv(files[0]):
-        return read_csv(files[0], delimiter=schema.delimiter, encoding=schema.encoding)
-    return read_excel(files[0], sheet=how.sheet) if is_excel(files[0]) else None
+    said = how.schema or Schema()
+    return table_in(files, name, sheet=how.sheet, delimiter=said.delimiter, encoding=said.encoding, report=report)
 
 
 def _array(path: Path, how: Reading, report: Report) -> Measured:

@@ -1,16 +1,15 @@
 """What pictures are called, and the labels that lie beside them: folders, and tables that name files."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wassergan.data.readers.paths import PathIndex
 from wassergan.data.readers.tree import PassedOver, files_under
-from wassergan.data.source import TableBeside
 from wassergan.errors import UserError, encodable
 
 FOLDER = "folder"
@@ -21,18 +20,52 @@ TABLES_BESIDE = frozenset(
 _SUFFIXES = frozenset({".csv", ".jsonl", ".parquet", ".json"})
 
 
+class TableBeside(NamedTuple):
+    """A table of labels that lies beside the files.
+
+    Args:
+        path: of the table.
+        places: of all files that were found, those that it speaks of.
+        names: their paths, as the table may give them.
+    """
+
+    path: Path
+    places: list[int]
+    names: list[str]
+
+
+class Names(Protocol):
+    """What the rows of a source are called, where they are files, and what is known of each file by itself."""
+
+    @property
+    def passed(self) -> PassedOver:
+        """What was found beside them and not used."""
+
+    def found(self) -> list[str]:
+        """The paths of all files that were found, those that could not be read too."""
+
+    def kept(self) -> NDArray[np.int64] | None:
+        """(n,) which of these the rows are; None where another may stand in for one that cannot be read."""
+
+    def columns(self, wanted: Sequence[str]) -> Mapping[str, Sequence[Any]]:
+        """Of those names that are known: a value for each file that was found."""
+
+    def tables(self) -> Sequence[TableBeside]:
+        """Tables of labels that lie beside the files."""
+
+
 @dataclass(frozen=True)
 class FileNames:
     """What the pictures of a folder are called.
 
     Args:
         pictures: all that were found.
-        rows: tells which of them are rows of the source.
+        rows: (n,) which of them are rows of the source; None where another may stand in for one.
         passed: what was found and is no picture.
     """
 
     pictures: PathIndex
-    rows: Callable[[], NDArray[np.int64] | None]
+    rows: NDArray[np.int64] | None
     passed: PassedOver
 
     def found(self) -> list[str]:
@@ -41,7 +74,7 @@ class FileNames:
 
     def kept(self) -> NDArray[np.int64] | None:
         """Which of them are rows of the source; None where another may stand in for one."""
-        return self.rows()
+        return self.rows
 
     def columns(self, wanted: Sequence[str]) -> Mapping[str, Sequence[Any]]:
         """The name of the folder in which each lies, if that is wanted."""

@@ -1,11 +1,10 @@
 """A source: samples of the user's law, split once into training and held-out rows, in model space on request."""
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 import torch
@@ -13,14 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wassergan.data.codec import AnyCodec
+from wassergan.data.context import Conditions, Context
+from wassergan.data.naming import Names
 from wassergan.data.readers.marks import Watch
-from wassergan.data.readers.tree import PassedOver
 from wassergan.data.roundtrip import RoundTrip
-from wassergan.errors import UserError
+from wassergan.data.split import SparseSplit, Split, random_positions
 
-HELDOUT_SHARE = 0.1
 RESIDENT_LIMIT_BYTES = 512 * 2**20
-LARGEST_HELDOUT = 2**16  # of data whose row numbers are not listed
 LARGEST_SHUFFLE = 2**20  # row numbers that are shuffled at once when data are streamed
 LONE_BLOCK = 64  # rows of a block where each row is read by itself
 COMPARED_BYTES = 2**31  # of data, all of which are looked at to tell them from others; of more, a sample
@@ -43,244 +41,11 @@ class Reader(Protocol):
         """Rows at `indices` (k,), as (k, ...) in the user's layout."""
 
 
-class Conditions(Protocol):
-    """Conditions under which samples are drawn, as vectors."""
-
-    @property
-    def width(self) -> int:
-        """Numbers in a vector."""
-
-    def vectors(self, start: int, count: int, *, seed: int) -> Tensor:
-        """Those of samples start..start+count-1, (count, width) float32; they hang on seed and number alone."""
-
-    def state(self) -> dict[str, Any]:
-        """Plain types and tensors, for a checkpoint."""
-
-
-class Context(Protocol):
-    """The conditions of every row."""
-
-    @property
-    def width(self) -> int:
-        """Numbers in a condition's vector."""
-
-    def at(self, indices: Tensor) -> Tensor:
-        """Vectors of the rows (k,), (k, width) float32."""
-
-    def conditions(self, indices: Tensor) -> Conditions:
-        """The law of the conditions, as some rows (k,) show it."""
-
-    def facts(self) -> tuple[NDArray[np.float64], list[str]]:
-        """Of all rows (n, columns) in the user's units; the names of columns and levels."""
-
-
-class TableBeside(NamedTuple):
-    """A table of labels that lies beside the files.
-
-    Args:
-        path: of the table.
-        places: of all files that were found, those that it speaks of.
-        names: their paths, as the table may give them.
-    """
-
-    path: Path
-    places: list[int]
-    names: list[str]
-
-
-class Names(Protocol):
-    """What the rows of a source are called, where they are files, and what is known of each file by itself."""
-
-    @property
-    def passed(self) -> PassedOver:
-        """What was found beside them and not used."""
-
-    def found(self) -> list[str]:
-        """The paths of all files that were found, those that could not be read too."""
-
-    def kept(self) -> NDArray[np.int64] | None:
-        """(n,) which of these the rows are; None where another may stand in for one that cannot be read."""
-
-    def columns(self, wanted: Sequence[str]) -> Mapping[str, Sequence[Any]]:
-        """Of those names that are known: a value for each file that was found."""
-
-    def tables(self) -> Sequence[TableBeside]:
-        """Tables of labels that lie beside the files."""
-
-
 class Batch(NamedTuple):
     """Samples in model space (k, *shape), and their conditions' vectors (k, width) if they have any."""
 
     samples: Tensor
     context: Tensor | None
-
-
-def spread_positions(count: int, total: int) -> Tensor:
-    """Up to `count` positions of `total`, evenly from the first to the last."""
-    return torch.linspace(0, total - 1, min(count, total), dtype=torch.float64).long()
-
-
-def random_positions(count: int, total: int, *, seed: int = 0) -> Tensor:
-    """Up to `count` positions of `total` in random order, the same for equal seeds; each prefix is a sample, too.
-
-    The first positions of a sorted file are no sample of it, nor are evenly spaced ones of a periodic file.
-    """
-    chosen = np.random.default_rng(seed).choice(total, min(count, total), replace=False, shuffle=True)
-    return torch.from_numpy(chosen.astype(np.int64))
-
-
-@dataclass(frozen=True)
-class Split:
-    """Row numbers for training and the held-out rows that no training step ever sees; both int64, sorted."""
-
-    train: Tensor
-    heldout: Tensor
-
-    @property
-    def train_count(self) -> int:
-        """Number of training rows."""
-        return len(self.train)
-
-    def train_rows(self, positions: Tensor) -> Tensor:
-        """Row numbers (k,) of the training rows at positions 0..train_count-1."""
-        return self.train[positions]
-
-    def sample_positions(self, count: int) -> Tensor:
-        """Up to `count` positions of training rows to look at, always the same, from all over: data may be sorted."""
-        return random_positions(count, self.train_count)
-
-    def holds_out(self, row: int) -> bool:
-        """Whether a row is held out."""
-        return bool((self.heldout == row).any())
-
-    def holding_out(self, rows: Tensor) -> "Split":
-        """The same rows, of which as many others (k,) are held out."""
-        is_train = torch.ones(self.train_count + len(self.heldout), dtype=torch.bool)
-        is_train[rows] = False
-        return Split(train=is_train.nonzero().flatten(), heldout=rows.sort().values)
-
-
-class SparseSplit:
-    """The same for data so large that only the held-out row numbers are kept: all others are trained on.
-
-    Args:
-        count: number of rows.
-        heldout: numbers of the held-out rows, int64, in an order of no meaning, without repetition.
-    """
-
-    def __init__(self, count: int, heldout: Tensor) -> None:
-        self.heldout = heldout
-        self.train_count = count - len(heldout)
-        self._count = count
-        self._sorted = heldout.sort().values
-        # How many training rows come before each held-out one.
-        self._before = self._sorted - torch.arange(len(heldout))
-
-    def train_rows(self, positions: Tensor) -> Tensor:
-        """Row numbers (k,) of the training rows at positions 0..train_count-1."""
-        return positions + torch.searchsorted(self._before, positions, right=True)
-
-    def train_positions(self, rows: Tensor) -> Tensor:
-        """How many training rows come before each row (k,); the position of a training row."""
-        return rows - torch.searchsorted(self._sorted, rows)
-
-    def sample_positions(self, count: int) -> Tensor:
-        """Up to `count` positions of training rows to look at, always the same: from all over the data."""
-        return random_positions(count, self.train_count)
-
-    def holds_out(self, row: int) -> bool:
-        """Whether a row is held out."""
-        place = int(torch.searchsorted(self._sorted, row))
-        return place < len(self._sorted) and int(self._sorted[place]) == row
-
-    def holding_out(self, rows: Tensor) -> "SparseSplit":
-        """The same rows, of which as many others (k,) are held out."""
-        return SparseSplit(self._count, rows)
-
-
-def split_rows(count: int, *, heldout: float | None, seed: int) -> Split:
-    """Hold out a share of the rows, chosen by seed.
-
-    Args:
-        count: number of rows.
-        heldout: share in (0, 1); None where nothing is trained, and no row is held out.
-        seed: the same seed holds out the same rows.
-
-    Raises:
-        UserError: the share is out of range, or leaves one side empty.
-    """
-    held = 0 if heldout is None else heldout_count(count, heldout)
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-    return Split(train=order[held:].sort().values, heldout=order[:held].sort().values)
-
-
-def sparse_split(count: int, *, heldout: float | None, seed: int) -> SparseSplit:
-    """Hold out a share of the rows but at most `LARGEST_HELDOUT`, chosen by seed, without a list of all rows.
-
-    Raises:
-        UserError: the share is out of range, or leaves one side empty.
-    """
-    held = 0 if heldout is None else min(heldout_count(count, heldout), LARGEST_HELDOUT)
-    numbers = np.random.default_rng(seed)
-    return SparseSplit(count, torch.from_numpy(numbers.choice(count, held, replace=False, shuffle=True)))
-
-
-def keep_classes(
-    split: Split | SparseSplit, classes: Mapping[str, NDArray[np.int64]], *, seed: int
-) -> Split | SparseSplit:
-    """The same split, unless all rows of a class are held out: then one goes to training, and another takes its place.
-
-    Args:
-        split: of the rows.
-        classes: condition → the class of each row, (n,) from 0 on.
-        seed: chooses the rows that are held out instead.
-
-    Raises:
-        UserError: there is no row that could be held out.
-    """
-    heldout = split.heldout.numpy().copy()
-    left = {name: np.bincount(each) - np.bincount(each[heldout], minlength=each.max() + 1)
-            for name, each in classes.items()}  # fmt: skip
-    numbers, swapped = np.random.default_rng(seed), False
-    for name, each in classes.items():
-        for lost in np.flatnonzero((left[name] == 0) & (np.bincount(each) > 0)):
-            if left[name][lost]:
-                continue  # it came back beside another
-            place = int(np.flatnonzero(each[heldout] == lost)[0])
-            spare = np.ones(len(each), bool)
-            spare[heldout] = False
-            for other, of in classes.items():
-                spare &= left[other][of] > 1
-            if not spare.any():
-                raise UserError(
-                    f"No row can be held out: each is the last of a {name} in training",
-                    found=f"{len(np.unique(each))} different ones in {len(each)} rows",
-                    mend="condition on what more rows share",
-                )
-            row = numbers.choice(np.flatnonzero(spare))
-            for other, of in classes.items():
-                left[other][of[heldout[place]]] += 1
-                left[other][of[row]] -= 1
-            heldout[place], swapped = row, True
-    return split.holding_out(torch.from_numpy(heldout)) if swapped else split
-
-
-def heldout_count(count: int, share: float) -> int:
-    """How many of `count` rows a held-out share is.
-
-    Raises:
-        UserError: the share is out of range, or leaves one side empty.
-    """
-    if not 0 < share < 1:
-        raise UserError("The held-out share must lie between 0 and 1", found=f"{share}")
-    held = round(count * share)
-    if held < 1 or held >= count:
-        raise UserError(
-            "Too few samples to hold some out",
-            found=f"{count} samples, of which {share:g} would be {held}",
-            mend="give more samples, or another --heldout share",
-        )
-    return held
 
 
 @dataclass(frozen=True)
@@ -296,8 +61,9 @@ class Blocks:
     per_window: int
 
 
+@dataclass(frozen=True, eq=False)
 class Source:
-    """Samples in model space, and the way back to the user's units.
+    """Samples in model space, and the way back to the user's units. What is to be another is another source: `replace`.
 
     Args:
         name: what to call the data in reports.
@@ -306,8 +72,6 @@ class Source:
         reader: rows in the user's units.
         codec: user units to model space and back.
         split: training and held-out row numbers.
-
-    Attributes:
         columns: names of a table's columns.
         context: the conditions of each row, if samples are drawn under conditions.
         round_trip: how samples come back, where that was tried.
@@ -316,24 +80,21 @@ class Source:
         notes: what was decided and passed over as the data were opened, in sentences; a run keeps them.
     """
 
-    def __init__(
-        self, name: str, kind: str, shape: tuple[int, ...], reader: Reader, codec: AnyCodec, split: Split | SparseSplit
-    ) -> None:
-        self.name = name
-        self.kind = kind
-        self.shape = shape
-        self.codec = codec
-        self.split = split
-        self.columns: tuple[str, ...] = ()
-        self.context: Context | None = None
-        self.round_trip: RoundTrip | None = None
-        self.names: Names | None = None
-        self.notes: Sequence[str] = ()
-        self.watch = Watch()
-        self._reader = reader
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    reader: Reader = field(repr=False)
+    codec: AnyCodec = field(repr=False)
+    split: Split | SparseSplit = field(repr=False)
+    columns: tuple[str, ...] = ()
+    context: Context | None = field(default=None, repr=False)
+    round_trip: RoundTrip | None = field(default=None, repr=False)
+    names: Names | None = field(default=None, repr=False)
+    watch: Watch = field(default_factory=Watch, repr=False)
+    notes: Sequence[str] = field(default=(), repr=False)
 
     def __len__(self) -> int:
-        return len(self._reader)
+        return len(self.reader)
 
     @property
     def train_count(self) -> int:
@@ -366,9 +127,9 @@ class Source:
         """Numbers in one sample."""
         return int(torch.Size(self.shape).numel())
 
-    def hold_out(self, split: Split | SparseSplit) -> None:
-        """Split the rows in another way, before any was asked for."""
-        self.split = split
+    def holding_out(self, split: Split | SparseSplit) -> Self:
+        """The same rows, split in another way."""
+        return replace(self, split=split)
 
     @property
     def is_compared_whole(self) -> bool:
@@ -422,7 +183,7 @@ class Source:
 
     def values(self, indices: Tensor) -> Tensor:
         """Rows (k,) in the user's units and layout."""
-        return self._reader.read(indices)
+        return self.reader.read(indices)
 
     def train(self, positions: Tensor) -> Tensor:
         """Training samples at positions 0..train_count-1, (k, *shape) float32 in model space."""
@@ -470,4 +231,4 @@ class Source:
         return self._encode(self.split.train_rows(torch.arange(self.train_count)))
 
     def _encode(self, rows: Tensor) -> Tensor:
-        return self.codec.encode(self._reader.read(rows))
+        return self.codec.encode(self.reader.read(rows))

@@ -143,7 +143,7 @@ def fit_source(
     """
     if former is not None:
         _require_same_settings(former.settings, settings)
-        require_same_data(source, former.checkpoint, "X")
+        source = require_same_data(source, former.checkpoint, "X")
     trainer = build_trainer(settings, source)
     context_dim = source.context.width if source.context else 0
     require_readable(settings, source.shape, source.codec, trainer.state_dict(), context_dim=context_dim)

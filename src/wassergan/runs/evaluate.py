@@ -201,7 +201,7 @@ def _open(
     if not data:
         raise UserError("The run was trained on an array in memory", mend="say where the data lie with --data")
     source = open_data(trained, data=data, report=told)
-    require_same_data(source, state, data)
+    source = require_same_data(source, state, data)
     against = _open_against(settings.against, trained, source, told) if settings.against else None
     return _Case(settings, results, state, sampler, source, against, features, processes)
 

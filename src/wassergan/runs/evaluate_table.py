@@ -123,7 +123,7 @@ def _open(settings: EvaluateSettings, state: CheckpointState, results: Results, 
     if not data:
         raise UserError("The run was trained on a table in memory", mend="say where the data lie with --data")
     source = open_data(trained, data=data, report=told)
-    require_same_data(source, state, data)
+    source = require_same_data(source, state, data)
     sampler = sampler_of(state, device=settings.device)
     assert isinstance(sampler.codec, TableCodec)
     return _Opened(settings, results, state, sampler, source, sampler.codec)

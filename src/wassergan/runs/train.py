@@ -214,7 +214,7 @@ def _reopened(
     settings = _with_changes(former, changes)
     source = open_data(settings, report=observer.said)
     settings = settings.located()
-    require_same_data(source, state, settings.data)
+    source = require_same_data(source, state, settings.data)
     with undamaged("The checkpoint", ANOTHER):
         context_dim = source.context.width if source.context else 0
         require_described(settings, source.shape, source.codec, state.trainer, context_dim=context_dim)

@@ -34,7 +34,7 @@ from wassergan.plots import (
 )
 from wassergan.sampling.sampler import Sampler, field_channels, grid_picture, vector_rows
 from wassergan.session.build import open_data
-from wassergan.session.fingerprint import was_trained_on
+from wassergan.session.fingerprint import same_data
 from wassergan.session.restore import sampler_of
 from wassergan.session.run_content import load_run
 from wassergan.session.state import CheckpointState
@@ -231,8 +231,8 @@ def _source(state: CheckpointState, data: str | None, report: Report) -> Source 
     """The run's data; without them a sentence says so, unless they were named."""
     settings = state.settings
     try:
-        source = open_data(settings, data=data, report=lambda sentence: None)
-        if not was_trained_on(state, source):
+        source = same_data(open_data(settings, data=data, report=lambda sentence: None), state)
+        if source is None:
             raise UserError(f"{data or settings.data} is not the data that the run was trained on")
     except UserError as error:
         if data is not None:

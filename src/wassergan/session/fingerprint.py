@@ -14,7 +14,7 @@ and all labels. Times are not: data that were copied, moved or touched are the s
 import json
 import zlib
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -63,38 +63,38 @@ _TOLD = {
 }
 
 
-def keep_codec(source: Source, state: CheckpointState) -> None:
-    """Give a source of numbers the codec that a checkpoint's run was begun with, where it fits.
+def _with_codec_of(source: Source, state: CheckpointState) -> Source:
+    """A source of numbers with the codec that a checkpoint's run was begun with, where it fits.
 
     What a release makes of the same data may change, such as one scale for all channels to one for each; a run goes on
     with what it was begun with.
     """
     former = state.codec
     if not isinstance(source.codec, Codec) or not isinstance(former, Codec):
-        return
+        return source
     own = (source.shape, source.codec.layout, source.codec.dtype)
-    if own == (state.shape, former.layout, former.dtype):
-        source.codec = former
+    return replace(source, codec=former) if own == (state.shape, former.layout, former.dtype) else source
 
 
-def was_trained_on(state: CheckpointState, source: Source) -> bool:
-    """Whether a checkpoint's run was trained on these data, as far as fingerprints tell; they get the run's codec."""
-    return not _differences(source, state)
+def same_data(source: Source, state: CheckpointState) -> Source | None:
+    """The data with the codec of a checkpoint's run, if it was trained on them, as far as fingerprints tell."""
+    source = _with_codec_of(source, state)
+    return None if _differences(source, state) else source
 
 
 def _differences(source: Source, state: CheckpointState) -> list[str]:
-    keep_codec(source, state)
     found = fingerprint(source)
     # Older runs noted less.
     return [_TOLD[name] for name, noted in state.fingerprint.items() if found[name] != noted]
 
 
-def require_same_data(source: Source, state: CheckpointState, data: str) -> None:
-    """Refuse data other than those that a checkpoint's run was trained on; those get the run's codec.
+def require_same_data(source: Source, state: CheckpointState, data: str) -> Source:
+    """The data with the codec of a checkpoint's run.
 
     Raises:
-        UserError: other counts, shapes or values.
+        UserError: the run was trained on others: other counts, shapes or values.
     """
+    source = _with_codec_of(source, state)
     if different := _differences(source, state):
         raise UserError(
             f"{data} is not the data that the run was trained on",
@@ -102,6 +102,7 @@ def require_same_data(source: Source, state: CheckpointState, data: str) -> None
             f"{', '.join(dict.fromkeys(different))}",
             mend="put the former data back, or start a new run",
         )
+    return source
 
 
 def require_alike(settings: TrainSettings, source: Source, processes: Processes) -> None:

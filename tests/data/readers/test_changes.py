@@ -402,7 +402,7 @@ def test_processes_stop_at_the_same_step_with_a_tick(
 
         def stepped(trainer: Trainer) -> None:
             if trainer.step == 3 and processes.rank == rank:  # one process alone finds its file changed
-                source = trainer.source._pictures.paths  # type: ignore[attr-defined]
+                source = trainer.source.reader.paths  # type: ignore[attr-defined]
                 source.marks[1] = FileMark(target, (0, 0, 0, 0))
 
         try:
@@ -582,9 +582,9 @@ def test_a_change_within_a_part_of_a_group_is_noticed(
         target.touch()
 
     monkeypatch.setattr(columnar, "_fill", then_touch)
-    assert len(source._rows.sizes) > 2  # type: ignore[attr-defined]
+    assert len(source.reader.sizes) > 2  # type: ignore[attr-defined]
     with pytest.raises(DataChangedError, match="it was written to"):
-        source._rows.load([0])  # type: ignore[attr-defined]
+        source.reader.load([0])  # type: ignore[attr-defined]
 
 
 # libtiff maps the file whose descriptor it gets, and a mapped file that shrinks kills the process.
@@ -659,8 +659,8 @@ def test_of_a_large_batch_no_more_is_read_than_is_asked_for(tmp_path: Path, monk
     source = open_source(data)
     assert taken
     taken.clear()
-    source._rows.load([3])  # type: ignore[attr-defined]
-    rows = int(source._rows.sizes[3])  # type: ignore[attr-defined]
+    source.reader.load([3])  # type: ignore[attr-defined]
+    rows = int(source.reader.sizes[3])  # type: ignore[attr-defined]
     assert 4 * 4 * rows <= sum(taken) <= 4 * 4 * (rows + 8)
 
 

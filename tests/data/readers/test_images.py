@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 
 def only(source: Source, name: str) -> np.ndarray:
     """The picture of that name, as the source reads it."""
-    names = [mark.path.name for mark in source._reader.paths]  # type: ignore[attr-defined]
+    names = [mark.path.name for mark in source.reader.paths]  # type: ignore[attr-defined]
     return source.values(torch.tensor([names.index(name)]))[0].numpy()
 
 

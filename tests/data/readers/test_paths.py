@@ -77,7 +77,7 @@ def test_of_very_many_pictures_a_sample_is_opened(tmp_path: Path, monkeypatch: p
 
 
 def test_millions_of_pictures_have_no_list_of_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from wassergan.data.source import SparseSplit
+    from wassergan.data.split import SparseSplit
     from wassergan.training.batches import BatchStream
     from wassergan.training.order import WindowShuffle
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from wassergan.data import Source, open_source
 from wassergan.data.readers.arrays import ArrayBlocks, array_source
+from wassergan.data.readers.blocks import BlockReader
 from wassergan.data.readers.marks import DataChangedError, FileMark
-from wassergan.data.readers.streaming import BlockReader, StreamedSource, probe
-from wassergan.data.source import SparseSplit, sparse_split
+from wassergan.data.readers.streaming import StreamedSource, probe
+from wassergan.data.split import SparseSplit, sparse_split
 from wassergan.errors import UserError
 from wassergan.training.batches import BatchStream
 
@@ -150,7 +151,7 @@ def test_memory_holds_at_most_two_windows(monkeypatch: pytest.MonkeyPatch) -> No
     stream = BatchStream(source, 50, seed=0)
     for _ in range(400):
         stream.draw()
-        assert len(source._windows) <= 2  # type: ignore[attr-defined]
+        assert len(source._windows.coming) <= 2  # type: ignore[attr-defined]
     assert len(alive) > 6  # several windows to an epoch
 
 
@@ -225,7 +226,7 @@ def test_a_bad_value_in_the_middle_is_named_when_it_is_read(tmp_path: Path, way:
     source = open_source(WAYS[way](rows, tmp_path)) if way == "npy" else source  # type: ignore[arg-type]
     if way == "parquet":
         as_parquet(rows, tmp_path / "a.parquet")
-        table = source._rows._tables[0]  # type: ignore[attr-defined]
+        table = source.reader._tables[0]  # type: ignore[attr-defined]
         table.mark = FileMark.of(table.path)  # as if it had been so all along
     where = rf"at index \({bad}, 1\)" if way == "npy" else rf"in row {bad}, column b"
     stream = BatchStream(source, 50, seed=0)
@@ -260,7 +261,7 @@ def test_what_is_constant_in_the_sample_is_looked_for_in_all_rows() -> None:
     source = array_source(rows, report=said.append)
     assert source.codec.parts.fixed.tolist() == [False, False, True]  # type: ignore[union-attr]
     assert any(sentence.startswith(f"Looking through all {ROWS} rows") for sentence in said)
-    seen = set(source._sample_rows[:, 0].astype(int)) | set(source._heldout_rows[:, 0].astype(int))  # type: ignore[attr-defined]
+    seen = set(source.sample_rows[:, 0].astype(int)) | set(source.heldout_rows[:, 0].astype(int))  # type: ignore[attr-defined]
     rare = next(row for row in range(ROWS) if row not in seen)
     rows[rare, 2] = 5
     varying = array_source(rows)

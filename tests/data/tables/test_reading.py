@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from wassergan.data import TableCodec, codec_from_state, encode_table, open_source, read_frame, schema_of
-from wassergan.data.tables import Schema, csv_source
+from wassergan.data.tables import Schema
 from wassergan.data.tables.csvfile import read_csv
 from wassergan.errors import UserError
 
@@ -98,7 +98,7 @@ def test_a_table_from_a_file_is_read_by_the_codec_of_one(tmp_path: object) -> No
     path = Path(str(tmp_path)) / "a.csv"
     path.write_text("x,d,c,m\n" + "".join(f"{i * i}.5,0{1 + i % 9}.02.2020,{'ab'[i % 2]},?\n" for i in range(40)))
     path.write_text(path.read_text().replace("a,?", "a,7"))
-    source = csv_source(path, schema=Schema())
+    source = open_source(path, schema=Schema())
     assert isinstance(source.codec, TableCodec)
     expected = source.codec.encode(source.values(torch.arange(40)))
     torch.testing.assert_close(encode_table(source.codec, read_csv(path)), expected, rtol=0, atol=0)

@@ -14,11 +14,13 @@ from torch import Tensor
 from wassergan.data.codec import LAYOUTS, Codec, as_tensor, channels_first
 from wassergan.data.fitting import Wish, fitted_codec
 from wassergan.data.masked import unmasked
+from wassergan.data.readers.blocks import BlockReader, block_bytes
 from wassergan.data.readers.filearray import FileArray, read_header
 from wassergan.data.readers.limits import require_room
-from wassergan.data.readers.marks import Watch
-from wassergan.data.readers.streaming import BlockReader, StreamedSource, block_bytes, probe
-from wassergan.data.source import HELDOUT_SHARE, Source, fits_in_memory, split_rows
+from wassergan.data.readers.marks import Marks, Watch
+from wassergan.data.readers.streaming import StreamedSource, probe
+from wassergan.data.source import Source, fits_in_memory
+from wassergan.data.split import HELDOUT_SHARE, split_rows
 from wassergan.errors import UserError, WasserganError, unknown_name
 from wassergan.storage.files import reading
 
@@ -51,6 +53,11 @@ class ArrayBlocks(BlockReader):
         bounds = torch.arange(0, len(array) + step, step).clamp(max=len(array))
         super().__init__(name, bounds, array.shape[1:], array.dtype)
         self._array = array
+
+    @property
+    def marks(self) -> Marks:
+        """Of the file, if it is one."""
+        return (self._array.mark,) if isinstance(self._array, FileArray) else ()
 
     def read(self, indices: Tensor) -> Tensor:
         """Rows at `indices` (k,), each by itself."""
@@ -100,7 +107,6 @@ def array_source(
         UserError: not real numbers, infinite values, equal samples, too few of them, or an unclear layout.
     """
     array = FileArray.under(array) or array
-    watch = Watch([array.mark] if isinstance(array, FileArray) else ())
     array, codes = (array, ()) if isinstance(array, FileArray) else unmasked(array)
     refuse_non_numbers(array, name)
     if array.ndim == 0 or array.size == 0:
@@ -113,17 +119,15 @@ def array_source(
     names = _names(count, layout, tuple(channels) or columns or (fitting[0] if len(fitting) == 1 else ()), name)
     wish = Wish(layout, scale, (*codes, *missing), names, name, report)
     if not fits_in_memory(array.nbytes):
-        streamed = streamed_source(ArrayBlocks(array, name), wish, heldout=heldout, seed=seed)
-        streamed.watch = watch
-        return streamed
+        return streamed_source(ArrayBlocks(array, name), wish, heldout=heldout, seed=seed)
     _refuse_too_large(array, name)
     split = split_rows(len(array), heldout=heldout, seed=seed)
     rows = split.train.numpy()
     codec = fitted_codec(lambda: _pieces(array), lambda: _pieces(array, rows), array.dtype, wish)
-    source = Source(name, *_kind_and_shape(array, codec), ArrayReader(array), codec, split)
-    source.columns = names if source.kind == "vector" else ()
-    source.watch = watch
-    return source
+    kind, shape = _kind_and_shape(array, codec)
+    columns = names if kind == "vector" else ()
+    watch = Watch([array.mark] if isinstance(array, FileArray) else ())
+    return Source(name, kind, shape, ArrayReader(array), codec, split, columns, watch=watch)
 
 
 def streamed_source(reader: BlockReader, wish: Wish, *, heldout: float, seed: int) -> StreamedSource:
@@ -152,8 +156,19 @@ def streamed_source(reader: BlockReader, wish: Wish, *, heldout: float, seed: in
 
     codec = fitted_codec(pieces, pieces, sample.dtype, wish, everything=all_rows)
     reader.expect_missing(codec)
-    source = StreamedSource(*_kind_and_shape(sample, codec), reader, codec, looked_at)
-    source.columns = wish.names if source.kind == "vector" else ()
+    kind, shape = _kind_and_shape(sample, codec)
+    source = StreamedSource(
+        reader.name,
+        kind,
+        shape,
+        reader,
+        codec,
+        looked_at.split,
+        wish.names if kind == "vector" else (),
+        watch=Watch(reader.marks),
+        heldout_rows=looked_at.heldout,
+        sample_rows=looked_at.kept,
+    )
     wish.report(source.told())
     return source
 

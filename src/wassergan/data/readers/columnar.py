@@ -19,10 +19,11 @@ from wassergan.data.fitting import Wish
 from wassergan.data.readers.arrays import array_source, streamed_source
 from wassergan.data.readers.arrow_blocks import arrow_blocks
 from wassergan.data.readers.arrow_rows import RowsOfBatch
+from wassergan.data.readers.blocks import BlockReader, buffer_bytes
 from wassergan.data.readers.limits import require_room
-from wassergan.data.readers.marks import FileMark, Watch, reading_marked
-from wassergan.data.readers.streaming import BlockReader, buffer_bytes
-from wassergan.data.source import HELDOUT_SHARE, Source, fits_in_memory
+from wassergan.data.readers.marks import FileMark, reading_marked
+from wassergan.data.source import Source, fits_in_memory
+from wassergan.data.split import HELDOUT_SHARE
 from wassergan.data.tables import RawTable, Schema, raw_of_arrow, table_source
 from wassergan.errors import UserError
 from wassergan.storage.corruption import undamaged
@@ -93,9 +94,7 @@ def columnar_source(
         raise UserError(f"Layout {layout} does not fit {name}", found="a table", mend="leave --layout out")
     if not fits_in_memory(len(reader) * reader.row_bytes):
         wish = Wish("ND", scale, tuple(missing), columns, name, report)
-        streamed = streamed_source(reader, wish, heldout=heldout, seed=seed)
-        streamed.watch = Watch(reader.marks)
-        return streamed
+        return streamed_source(reader, wish, heldout=heldout, seed=seed)
     rows = reader.load(range(len(reader.bounds) - 1))
     return array_source(
         rows,

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from wassergan.data.codec import pixel_codec
 from wassergan.data.readers.arrays import ArrayReader
-from wassergan.data.source import Source, split_rows
+from wassergan.data.source import Source
+from wassergan.data.split import split_rows
 from wassergan.storage.files import reading
 
 TOP_LEVEL = 16

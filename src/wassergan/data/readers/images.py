@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -30,10 +31,9 @@ from wassergan.data.readers.decoding import (
 from wassergan.data.readers.marks import DataChangedError, Marks, Watch
 from wassergan.data.readers.paths import PICTURE_SUFFIXES, MarkedFiles, index_files
 from wassergan.data.readers.tree import PassedOver, is_run_folder, run_around
-from wassergan.data.source import (
+from wassergan.data.source import LARGEST_SHUFFLE, Source
+from wassergan.data.split import (
     HELDOUT_SHARE,
-    LARGEST_SHUFFLE,
-    Source,
     SparseSplit,
     Split,
     random_positions,
@@ -156,13 +156,15 @@ class ImageFolderReader:
         return self._pictures is not None
 
     @property
-    def is_settled(self) -> bool:
-        """Whether each row is the picture of its own path: none can be found bad later and have a stand-in."""
-        return self.kept or not self._skip
+    def rows(self) -> NDArray[np.int64] | None:
+        """(n,) which of all pictures that were found these are; None where one found bad later may have a stand-in."""
+        return self.paths.places if self.kept or not self._skip else None
 
-    def keep_sides(self, split: Split | SparseSplit) -> None:
-        """From now on put only pictures of the same side in the place of bad ones that are found late."""
-        self._split = split
+    def keeping_sides(self, split: Split | SparseSplit) -> "ImageFolderReader":
+        """The same, putting only pictures of the same side in the place of bad ones that are found late."""
+        other = copy(self)
+        other._split = split
+        return other
 
     def read(self, indices: Tensor) -> Tensor:
         """Pictures at `indices` (k,).
@@ -275,43 +277,33 @@ def image_folder_source(folder: Path, options: ImageOptions, *, report: Report =
     if around := run_around(folder):
         report(f"{folder} lies in the run folder {around}: its pictures are what a run has drawn.")
     source = picture_source(MarkedFiles(pictures), name, options, report=report)
-    source.names = FileNames(pictures, source.kept_rows, passed)
-    return source
+    return replace(source, names=FileNames(pictures, source.reader.rows, passed))
 
 
+@dataclass(frozen=True, eq=False)
 class PictureSource(Source):
     """A source over pictures, some of which may have been left out."""
 
-    def __init__(
-        self, name: str, shape: tuple[int, ...], reader: "ImageFolderReader", codec: Codec, split: Split | SparseSplit
-    ) -> None:
-        super().__init__(name, "image", shape, reader, codec, split)
-        self._pictures = reader
-        self.watch = Watch(() if reader.kept else reader.paths.marks)
-
-    def kept_rows(self) -> NDArray[np.int64] | None:
-        """(n,) which of all pictures that were found the rows are; None where another may stand in for one."""
-        return self._pictures.paths.places if self._pictures.is_settled else None
+    reader: ImageFolderReader = field(repr=False)
 
     @property
     def is_compared_whole(self) -> bool:
         """Whether all pictures, or all of their files, are looked at to tell these data from others."""
-        if self._pictures.kept:
+        if self.reader.kept:
             return super().is_compared_whole
         return len(self) <= MANY_PICTURES and int(self.sizes().sum()) <= limits.COMPARED_BYTES
 
     def sizes(self) -> NDArray[np.int64]:
         """(n,) bytes that each picture has in its file."""
-        return self._pictures.paths.sizes
+        return self.reader.paths.sizes
 
     def pieces(self) -> Iterator[NDArray[Any]]:
         """All pictures; of those that are decoded when they are needed the files, which are read much sooner."""
-        return super().pieces() if self._pictures.kept else self._pictures.contents()
+        return super().pieces() if self.reader.kept else self.reader.contents()
 
-    def hold_out(self, split: Split | SparseSplit) -> None:
-        """Split the rows in another way."""
-        super().hold_out(split)
-        self._pictures.keep_sides(split)
+    def holding_out(self, split: Split | SparseSplit) -> "PictureSource":
+        """The same pictures, split in another way."""
+        return replace(self, split=split, reader=self.reader.keeping_sides(split))
 
 
 def picture_source(pictures: Pictures, name: str, options: ImageOptions, *, report: Report) -> PictureSource:
@@ -332,11 +324,12 @@ def picture_source(pictures: Pictures, name: str, options: ImageOptions, *, repo
     reader = ImageFolderReader(good, size, grey=grey, bits=bits, skip_unreadable=options.skip_unreadable, report=report)
     many = not reader.kept and len(reader) > LARGEST_SHUFFLE
     split = (sparse_split if many else split_rows)(len(reader), heldout=options.heldout, seed=options.seed)
-    reader.keep_sides(split)
+    reader = reader.keeping_sides(split)
     if options.heldout is not None and reader.all_equal():
         raise UserError(f"All pictures of {name} are equal", found=f"{len(reader)} of them", mend="give data that vary")
     codec = _codec("NHW" if grey else "NHWC", bits, reader, report)
-    return PictureSource(name, (1 if grey else 3, *size), reader, codec, split)
+    watch = Watch(() if reader.kept else reader.paths.marks)
+    return PictureSource(name, "image", (1 if grey else 3, *size), reader, codec, split, watch=watch)
 
 
 def _size_of(headers: Sequence[Header], options: ImageOptions) -> tuple[int, int]:

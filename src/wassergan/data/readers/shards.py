@@ -6,21 +6,21 @@ import tarfile
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wassergan.data.naming import FOLDER
+from wassergan.data.naming import FOLDER, TableBeside
 from wassergan.data.readers.decoding import FORMATS_TOLD
 from wassergan.data.readers.images import ImageOptions, picture_source
 from wassergan.data.readers.marks import FileMark, reading_marked
 from wassergan.data.readers.paths import PICTURE_SUFFIXES
 from wassergan.data.readers.tree import HIDDEN, SPECIAL, SYSTEM, PassedOver, is_hidden, is_left_by_system
 from wassergan.data.records import parsed_object
-from wassergan.data.source import Source, TableBeside
+from wassergan.data.source import Source
 from wassergan.errors import UserError, encodable
 
 LARGEST_MEMBER_BYTES = 2**28
@@ -55,8 +55,7 @@ def shard_source(
     report(f"Found {len(pictures)} pictures in {len(paths)} tar file{'' if len(paths) == 1 else 's'}.")
     _tell_several(pictures, report)
     source = picture_source(pictures, name, options, report=report)
-    source.names = MemberNames(pictures, beside, source.kept_rows, passed)
-    return source
+    return replace(source, names=MemberNames(pictures, beside, source.reader.rows, passed))
 
 
 def _tell_several(pictures: "ShardPictures", report: Callable[[str], None]) -> None:
@@ -177,13 +176,13 @@ class MemberNames:
     Args:
         pictures: all that were found.
         beside: other members: labels, captions.
-        rows: tells which pictures are rows of the source.
+        rows: (n,) which pictures are rows of the source; None where another may stand in for one.
         passed: what was found and is not used.
     """
 
     pictures: ShardPictures
     beside: ShardPictures
-    rows: Callable[[], NDArray[np.int64] | None]
+    rows: NDArray[np.int64] | None
     passed: PassedOver
 
     def found(self) -> list[str]:
@@ -192,7 +191,7 @@ class MemberNames:
 
     def kept(self) -> NDArray[np.int64] | None:
         """Which of them are rows of the source; None where another may stand in for one."""
-        return self.rows()
+        return self.rows
 
     def columns(self, wanted: Sequence[str]) -> Mapping[str, Sequence[Any]]:
         """Of the names wanted: the folder in the tar file, the member of that suffix, or that field of the `.json`.

@@ -1,9 +1,7 @@
-"""Data larger than memory: rows read in contiguous blocks, mixed in a buffer of bounded size."""
+"""Data larger than memory: windows of blocks are mixed in a buffer of bounded size."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,135 +10,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wassergan.data import source as limits
-from wassergan.data.codec import Codec, as_tensor, channels_first
-from wassergan.data.source import Blocks, Source, SparseSplit, Split, heldout_count
-from wassergan.errors import UserError
+from wassergan.data.codec import Codec, as_tensor
+from wassergan.data.readers.blocks import BlockReader, buffer_bytes
+from wassergan.data.readers.windows import Windows
+from wassergan.data.source import Blocks, Source
+from wassergan.data.split import LARGEST_HELDOUT, SparseSplit, Split, heldout_count
 
 PROBED_ROWS = 2**19
 PROBED_BLOCKS = 8
 LEAST_HELDOUT = 256
-
-
-def buffer_bytes() -> int:
-    """Size of the buffer in which rows are mixed; a second one is filled meanwhile."""
-    return limits.RESIDENT_LIMIT_BYTES // 2
-
-
-def block_bytes() -> int:
-    """Size of a block where the format leaves the choice: large beside a disk's seek, small beside the buffer."""
-    return limits.RESIDENT_LIMIT_BYTES // 512
-
-
-class BlockReader(ABC):
-    """Rows in the user's units, block by block.
-
-    Args:
-        name: what to call the data in messages.
-        bounds: (blocks + 1,) int64, ascending: row numbers at which blocks begin, and the number of rows.
-        row_shape: of one row in the user's layout.
-        dtype: of the numbers.
-        columns: names of a table's columns.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        bounds: Tensor,
-        row_shape: tuple[int, ...],
-        dtype: np.dtype[Any],
-        *,
-        columns: tuple[str, ...] = (),
-    ) -> None:
-        self.name, self.bounds, self.row_shape, self.dtype, self.columns = name, bounds, row_shape, dtype, columns
-        self.row_bytes = int(np.prod(row_shape, dtype=np.int64)) * dtype.itemsize
-        self._last: tuple[int, NDArray[Any]] | None = None
-        self._codec: Codec | None = None
-
-    def expect_missing(self, codec: Codec) -> None:
-        """From now on refuse rows in which a value is missing where a codec knows of none."""
-        self._codec = codec
-
-    def __len__(self) -> int:
-        return int(self.bounds[-1])
-
-    @property
-    def sizes(self) -> Tensor:
-        """Rows of each block, (blocks,) int64."""
-        return self.bounds.diff()
-
-    def load(self, blocks: Sequence[int]) -> NDArray[Any]:
-        """All rows of some blocks, one after the other, (rows, *row_shape).
-
-        Raises:
-            UserError: a value is missing, NaN, infinite or too large; or the file changed or cannot be read.
-        """
-        ends = np.cumsum([int(self.bounds[block + 1] - self.bounds[block]) for block in blocks])
-        rows = np.empty((int(ends[-1]), *self.row_shape), self.dtype)
-        for block, end in zip(blocks, ends.tolist(), strict=True):
-            first = int(self.bounds[block])
-            part = rows[end - int(self.bounds[block + 1]) + first : end]
-            self._read_into(block, part)
-            self._refuse_bad(part, range(first, first + len(part)))
-        return rows
-
-    def raw(self, block: int) -> NDArray[Any]:
-        """All rows of a block, whatever they hold."""
-        rows = np.empty((int(self.sizes[block]), *self.row_shape), self.dtype)
-        self._read_into(block, rows)
-        return rows
-
-    def pick(self, block: int, places: NDArray[np.int64]) -> NDArray[Any]:
-        """Rows of a block at places (k,), counted from its first row; (k, *row_shape)."""
-        return self.load([block])[places]
-
-    def read(self, indices: Tensor) -> Tensor:
-        """Rows at `indices` (k,), wherever they are: slow, for looks at a few of them or at runs in order."""
-        wanted = indices.numpy()
-        rows = np.empty((len(wanted), *self.row_shape), self.dtype)
-        of_block = torch.searchsorted(self.bounds, indices, right=True).numpy() - 1
-        for block in np.unique(of_block).tolist():
-            if self._last is None or self._last[0] != block:
-                self._last = (block, self.load([block]))
-            here = of_block == block
-            rows[here] = self._last[1][wanted[here] - int(self.bounds[block])]
-        return as_tensor(rows)
-
-    @abstractmethod
-    def _read_into(self, block: int, rows: NDArray[Any]) -> None:
-        """Fill `rows` (size of the block, *row_shape) with the rows of a block."""
-
-    def _refuse_bad(self, rows: NDArray[Any], numbers: Sequence[int] | NDArray[np.int64]) -> None:
-        if rows.dtype.kind == "f" and not np.isfinite(rows).all():
-            self._refuse_where(np.isinf(rows), numbers, "infinite values")
-            if self._codec is not None:
-                here = channels_first(np.isnan(rows), self._codec.layout)
-                self._refuse_where(
-                    here & ~self._gaps(here.shape[1:]), numbers, "missing values where the rows looked at had none"
-                )
-        largest = np.iinfo(np.int64).max  # torch computes with signed numbers, and would wrap around
-        if rows.dtype.kind == "u" and rows.dtype.itemsize == 8 and (rows > largest).any():
-            raise UserError(
-                f"{self.name} holds whole numbers that are too large", found=f"over {largest}", mend="rescale them"
-            )
-
-    def _gaps(self, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-        """Positions of a sample, channels first, whose values may be missing."""
-        parts = self._codec.parts if self._codec else None
-        return np.zeros(shape, np.bool_) if parts is None else np.asarray((parts.gappy | parts.absent).numpy())
-
-    def _refuse_where(self, bad: NDArray[np.bool_], numbers: Sequence[int] | NDArray[np.int64], what: str) -> None:
-        if bad.any():
-            place = np.argwhere(bad)[0].tolist()
-            raise UserError(
-                f"{self.name} holds {what}",
-                found=f"the first {self._place(int(numbers[place[0]]), place[1:])}",
-                mend="remove those rows or fill the values",
-            )
-
-    def _place(self, row: int, rest: list[int]) -> str:
-        if self.columns:
-            return f"in row {row}, column {self.columns[rest[0]]}"
-        return f"at index {(row, *rest)}"
 
 
 @dataclass(frozen=True)
@@ -171,7 +49,7 @@ def probe(reader: BlockReader, *, heldout: float, seed: int) -> Probe:
     """
     numbers = np.random.default_rng(seed)
     fitting = limits.RESIDENT_LIMIT_BYTES // 4 // max(1, reader.row_bytes)
-    held = min(heldout_count(len(reader), heldout), limits.LARGEST_HELDOUT, max(LEAST_HELDOUT, fitting))
+    held = min(heldout_count(len(reader), heldout), LARGEST_HELDOUT, max(LEAST_HELDOUT, fitting))
     seen = min(len(reader) - held, PROBED_ROWS, max(LEAST_HELDOUT, fitting))
     blocks = _enough_blocks(reader, held + seen, numbers)
     starts = np.concatenate([[0], np.cumsum(reader.sizes[torch.tensor(blocks)].numpy())])
@@ -200,25 +78,21 @@ def _enough_blocks(reader: BlockReader, rows: int, numbers: np.random.Generator)
     return sorted(chosen)
 
 
+@dataclass(frozen=True, eq=False)
 class StreamedSource(Source):
     """A source whose training rows are read in windows of blocks; held-out rows and a sample are kept.
 
     Args:
-        kind: `image`, `field` or `vector`.
-        shape: one sample in model space.
-        reader: the rows.
-        codec: user units to model space and back.
-        looked_at: what `probe` found.
+        heldout_rows: (m, ...) in the user's units, in the order of `split.heldout`.
+        sample_rows: (k, ...) training rows in random order, for measurements.
     """
 
-    def __init__(self, kind: str, shape: tuple[int, ...], reader: BlockReader, codec: Codec, looked_at: Probe) -> None:
-        super().__init__(reader.name, kind, shape, reader, codec, looked_at.split)
-        self.columns = reader.columns
-        self._rows, self._heldout_rows = reader, looked_at.heldout
-        self._sample_rows = looked_at.kept
-        self._split = looked_at.split
-        self._windows: list[_Window] = []
-        self._loader = ThreadPoolExecutor(1, thread_name_prefix="blocks")
+    reader: BlockReader = field(repr=False)
+    codec: Codec = field(repr=False)
+    split: SparseSplit = field(repr=False)
+    heldout_rows: NDArray[Any] = field(kw_only=True, repr=False)
+    sample_rows: NDArray[Any] = field(kw_only=True, repr=False)
+    _windows: Windows = field(init=False, repr=False, default_factory=Windows)
 
     @property
     def fits_in_memory(self) -> bool:
@@ -228,45 +102,37 @@ class StreamedSource(Source):
     @property
     def blocks(self) -> Blocks:
         """Blocks of the reader, without the held-out rows; as many to a window as fit the buffer."""
-        largest = int(self._rows.sizes.max())
-        fitting = min(buffer_bytes() // max(1, largest * self._rows.row_bytes), 2 * limits.LARGEST_SHUFFLE // largest)
-        return Blocks(self._split.train_positions(self._rows.bounds), max(1, fitting))
+        largest = int(self.reader.sizes.max())
+        fitting = min(buffer_bytes() // max(1, largest * self.reader.row_bytes), 2 * limits.LARGEST_SHUFFLE // largest)
+        return Blocks(self.split.train_positions(self.reader.bounds), max(1, fitting))
 
     @property
     def is_compared_whole(self) -> bool:
         """Whether all rows are looked at to tell these data from others."""
-        return len(self) * self._rows.row_bytes <= limits.COMPARED_BYTES
+        return len(self) * self.reader.row_bytes <= limits.COMPARED_BYTES
 
     def pieces(self) -> Iterator[NDArray[Any]]:
         """All rows in their order, in the user's units."""
-        return map(self._rows.raw, range(len(self._rows.bounds) - 1))
+        return map(self.reader.raw, range(len(self.reader.bounds) - 1))
 
-    def hold_out(self, split: Split | SparseSplit) -> None:
-        """Hold other rows out; those that come new are read."""
+    def holding_out(self, split: Split | SparseSplit) -> "StreamedSource":
+        """The same rows, of which others are held out; those that come new are read."""
         assert isinstance(split, SparseSplit)
-        new = (split.heldout != self._split.heldout).nonzero().flatten()
-        self._heldout_rows = self._heldout_rows.copy()
-        self._heldout_rows[new.numpy()] = self._rows.read(split.heldout[new]).numpy()
-        self.split = self._split = split
+        new = (split.heldout != self.split.heldout).nonzero().flatten()
+        rows = self.heldout_rows.copy()
+        rows[new.numpy()] = self.reader.read(split.heldout[new]).numpy()
+        return replace(self, split=split, heldout_rows=rows)
 
     def expect(self, windows: Sequence[tuple[int, ...]]) -> None:
         """Read these windows of blocks in the background, in this order, and forget all others."""
-        known = {window.blocks: window for window in self._windows if not window.has_failed}
-        self._windows = []  # so that what is no longer needed is gone before more is read
-        wanted = [
-            known.pop(blocks) if blocks in known else _Window(self._rows, blocks) for blocks in dict.fromkeys(windows)
-        ]
-        known.clear()
-        for window in wanted:
-            window.start(self._loader)
-        self._windows = wanted
+        self._windows.expect(self.reader, windows)
 
     def train(self, positions: Tensor) -> Tensor:
         """Training samples at positions 0..train_count-1, (k, *shape) float32 in model space."""
-        rows = self._split.train_rows(positions)
+        rows = self.split.train_rows(positions)
         samples = torch.empty(len(rows), *self.shape)
         left = torch.ones(len(rows), dtype=torch.bool)
-        for window in self._windows:
+        for window in self._windows.coming:
             inside, places = window.find(rows)
             inside &= left
             if inside.any():
@@ -278,53 +144,19 @@ class StreamedSource(Source):
 
     def train_sample(self, count: int) -> Tensor:
         """Up to `count` training samples to look at, the same at every call, (k, *shape) float32 in model space."""
-        return self.codec.encode(as_tensor(self._sample_rows[:count]))
+        return self.codec.encode(as_tensor(self.sample_rows[:count]))
 
     def heldout(self, positions: Tensor) -> Tensor:
         """Held-out samples at positions 0..heldout_count-1, (k, *shape) float32 in model space."""
-        return self.codec.encode(as_tensor(self._heldout_rows[positions.numpy()]))
+        return self.codec.encode(as_tensor(self.heldout_rows[positions.numpy()]))
 
     def told(self) -> str:
         """In a sentence: how rows are mixed, and how many are held out."""
         blocks = self.blocks
         count = min(blocks.per_window, len(blocks.bounds) - 1)
-        rows = min(count * int(self._rows.sizes.max()), len(self))
+        rows = min(count * int(self.reader.sizes.max()), len(self))
         return (
             f"{self.name} is larger than memory should hold: its {len(self)} rows are read in {len(blocks.bounds) - 1} "
-            f"blocks, {count} of them, {rows} rows ({rows * self._rows.row_bytes / 2**20:.0f} MiB), are mixed "
+            f"blocks, {count} of them, {rows} rows ({rows * self.reader.row_bytes / 2**20:.0f} MiB), are mixed "
             f"at a time, and {self.heldout_count} rows are held out."
         )
-
-
-class _Window:
-    """Rows of some blocks, read in the background."""
-
-    def __init__(self, reader: BlockReader, blocks: tuple[int, ...]) -> None:
-        self.blocks, self._reader = blocks, reader
-        self._loading: Future[NDArray[Any]] | None = None
-        chosen = torch.tensor(blocks)
-        self._first, self._end = reader.bounds[chosen], reader.bounds[chosen + 1]
-        lengths = self._end - self._first
-        self._shift = self._first - (lengths.cumsum(0) - lengths)
-
-    def start(self, loader: ThreadPoolExecutor) -> None:
-        """Begin to read, unless begun."""
-        if self._loading is None:
-            self._loading = loader.submit(self._reader.load, self.blocks)
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether reading ended in an error, as far as it has ended."""
-        return self._loading is not None and self._loading.done() and self._loading.exception() is not None
-
-    def find(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Which rows (k,) are in these blocks, bool, and their places among the rows of the window."""
-        which = torch.searchsorted(self._first, rows, right=True) - 1
-        nearest = which.clamp(min=0)
-        inside = (which >= 0) & (rows < self._end[nearest])
-        return inside, rows - self._shift[nearest]
-
-    def rows(self) -> NDArray[Any]:
-        """The rows, once they are there."""
-        assert self._loading is not None
-        return self._loading.result()

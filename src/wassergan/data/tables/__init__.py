@@ -1,11 +1,7 @@
 """Tables with columns of any kind: read, told apart, coded as vectors, and written back as they came."""
 
-from pathlib import Path
-from typing import Any
-
-from wassergan.data.source import Source
 from wassergan.data.tables.arrowfile import arrow_of, is_frame, raw_of_arrow, read_frame
-from wassergan.data.tables.codec import Stratum, TableCodec
+from wassergan.data.tables.codec import Stratum, TableCodec, codec_from_state
 from wassergan.data.tables.columns import (
     MOST_CLASSES,
     AnyColumn,
@@ -37,12 +33,11 @@ __all__ = [
     "TextColumn",
     "TypedColumn",
     "arrow_of",
+    "codec_from_state",
     "column_facts",
     "context_of",
-    "csv_source",
     "encode_table",
     "fix",
-    "frame_source",
     "is_csv",
     "is_frame",
     "proposed_rules",
@@ -59,14 +54,3 @@ __all__ = [
     "table_suffix",
     "write_table",
 ]
-
-
-def csv_source(path: Path, *, schema: Schema, **options: Any) -> Source:
-    """A source over a CSV file; options as for `table_source`."""
-    table = read_csv(path, delimiter=schema.delimiter, encoding=schema.encoding)
-    return table_source(table, schema=schema, **options)
-
-
-def frame_source(frame: Any, *, schema: Schema, **options: Any) -> Source:
-    """A source over a DataFrame of pandas or polars, or an Arrow table; options as for `table_source`."""
-    return table_source(read_frame(frame), schema=schema, **options)

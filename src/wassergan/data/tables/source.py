@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wassergan.data.source import HELDOUT_SHARE, Source, SparseSplit, Split, keep_classes, split_rows
+from wassergan.data.source import Source
+from wassergan.data.split import HELDOUT_SHARE, SparseSplit, Split, keep_classes, split_rows
 from wassergan.data.tables.codec import MOST_STRATA, ColumnCodec, Stratum, TableCodec
 from wassergan.data.tables.columns import RawTable
 from wassergan.data.tables.conditions import ColumnContext
@@ -97,14 +98,21 @@ def table_source(
     rows = np.stack([column.values for column in columns], axis=1)
     train = rows[split.train.numpy()]
     codec.shares, codec.spread = _shares(codec, train), _spreads(codec, train)
-    source = Source(table.name, "table", (codec.width,), TableReader(rows), codec, split)
-    source.columns = tuple(column.name for column in codec.written)
-    if condition:
-        source.context = _context(fitted, rows, condition)
-        codec.strata = _strata(codec, source.context.codec, source.context.rows[split.train.numpy()], train)
+    context = _context(fitted, rows, condition) if condition else None
+    if context is not None:
+        codec.strata = _strata(codec, context.codec, context.rows[split.train.numpy()], train)
     into = into or (ArrowContainer(table) if table.arrow is not None else CsvContainer(table))
-    source.round_trip = round_trip(table, codec, rows, split.train.numpy(), schema=schema or Schema(), into=into)
-    return source
+    return Source(
+        table.name,
+        "table",
+        (codec.width,),
+        TableReader(rows),
+        codec,
+        split,
+        columns=tuple(column.name for column in codec.written),
+        context=context,
+        round_trip=round_trip(table, codec, rows, split.train.numpy(), schema=schema or Schema(), into=into),
+    )
 
 
 def _say_what_never_varies(

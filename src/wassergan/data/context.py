@@ -1,0 +1,38 @@
+"""What samples are drawn under: the conditions of rows, as their source and a generator see them."""
+
+from typing import Any, Protocol
+
+from numpy import float64
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+class Conditions(Protocol):
+    """Conditions under which samples are drawn, as vectors."""
+
+    @property
+    def width(self) -> int:
+        """Numbers in a vector."""
+
+    def vectors(self, start: int, count: int, *, seed: int) -> Tensor:
+        """Those of samples start..start+count-1, (count, width) float32; they hang on seed and number alone."""
+
+    def state(self) -> dict[str, Any]:
+        """Plain types and tensors, for a checkpoint."""
+
+
+class Context(Protocol):
+    """The conditions of every row."""
+
+    @property
+    def width(self) -> int:
+        """Numbers in a condition's vector."""
+
+    def at(self, indices: Tensor) -> Tensor:
+        """Vectors of the rows (k,), (k, width) float32."""
+
+    def conditions(self, indices: Tensor) -> Conditions:
+        """The law of the conditions, as some rows (k,) show it."""
+
+    def facts(self) -> tuple[NDArray[float64], list[str]]:
+        """Of all rows (n, columns) in the user's units; the names of columns and levels."""

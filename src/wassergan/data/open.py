@@ -1,0 +1,277 @@
+"""Data of any kind opened as a source: a path, a pattern, an array, a DataFrame or the bundled digits."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from wassergan.data.arraytrip import round_trip
+from wassergan.data.codec import Codec
+from wassergan.data.container import Likeness, as_array, index_words
+from wassergan.data.files import KINDS, all_are, files_of
+from wassergan.data.frames import FrameContainer
+from wassergan.data.labels import label_table
+from wassergan.data.naming import FOLDER, tables_under
+from wassergan.data.readers.arrays import array_names, array_source, load_array, names_beside
+from wassergan.data.readers.columnar import columnar_source, is_columnar
+from wassergan.data.readers.excel import is_excel
+from wassergan.data.readers.filearray import FileArray
+from wassergan.data.readers.idx import is_idx, read_idx
+from wassergan.data.readers.marks import unchanging
+from wassergan.data.readers.paths import is_pattern, is_shard
+from wassergan.data.source import Source
+from wassergan.data.table_files import schema_in, table_in
+from wassergan.data.tables import Schema, context_of, is_csv, is_frame, read_frame, table_source
+from wassergan.errors import UserError
+from wassergan.storage.files import require_readable
+
+MOST_NOTES = 200
+
+
+def open_source(
+    data: Any,
+    *,
+    size: tuple[int, int] | None = None,
+    colour: str = "auto",
+    skip_unreadable: bool = False,
+    key: str | None = None,
+    sheet: str | None = None,
+    layout: str = "auto",
+    scale: str = "auto",
+    missing: Sequence[int | float] = (),
+    channels: Sequence[str] = (),
+    schema: str | Path | Schema | None = None,
+    condition: Sequence[str] = (),
+    labels: Any = None,
+    heldout: float | None = None,
+    seed: int = 0,
+    like: Source | None = None,
+    report: Callable[[str], None] = lambda message: None,
+) -> Source:
+    """Open data for training or measuring.
+
+    Args:
+        data: `digits`; a folder or `.tar` shards of pictures; a `.npy`, `.npz` or IDX file; Parquet, Arrow or Feather
+            files; a folder of shards or of tables, or a pattern such as `part-{000..099}.tar` or `part-*.parquet`;
+            a `.csv` or `.tsv` file, `.gz` too; an Excel workbook; an array or tensor of samples; or a DataFrame of
+            pandas or polars.
+        size: (height, width), for pictures.
+        colour: `auto`, `grey` or `rgb`, for pictures.
+        skip_unreadable: go on without pictures that cannot be read.
+        key: which array of a `.npz`.
+        sheet: which sheet of an Excel workbook; the first unless given.
+        layout: `auto`, `N`, `ND`, `NHW`, `NHWC` or `NCHW`, for arrays; `table` reads Parquet, Arrow and Feather files
+            of numbers as tables, as those with other columns or missing values are anyway.
+        scale: `auto`, `feature`, `channel` or `array`: how numbers of arrays are standardised. `auto`: each channel of
+            fields, each feature of vectors, by itself.
+        missing: numbers in arrays that stand for missing values, such as -9999; NaN and masks do so anyway.
+        channels: names of the channels of an array, or of its features; an array of names in a `.npz` gives them too.
+        schema: what a table's columns are, or a JSON file that says so.
+        condition: what samples are drawn under: names of a table's columns, `label` of the digits, `folder` of pictures
+            in folders, other arrays of a `.npz`, columns of `labels`.
+        labels: conditions of pictures and arrays: a file, array, list or frame with one row per sample.
+        heldout: share of the samples held out; a tenth unless given (a fifth of the digits).
+        seed: chooses the held-out samples.
+        like: pictures are brought to the size, the colours and the bits of these, to be compared with them.
+        report: told, in a sentence, what was decided on the way; `Source.notes` keeps all of these sentences.
+
+    Raises:
+        UserError: the data cannot be read or used; the message says how to mend them.
+        DataChangedError: a file changed while it was read.
+    """
+    notes = _Notes(report)
+    if like is not None and like.kind == "image":
+        size, colour = (like.shape[1], like.shape[2]), "grey" if like.shape[0] == 1 else "rgb"
+    asked = _Asked(
+        split={"seed": seed} if heldout is None else {"seed": seed, "heldout": heldout},
+        report=notes,
+        size=size,
+        colour=colour,
+        skip_unreadable=skip_unreadable,
+        bits=None if like is None else 16 if like.codec.dtype == "uint16" else 8,
+        key=key,
+        sheet=sheet,
+        layout=layout,
+        scale=scale,
+        missing=tuple(missing),
+        channels=tuple(channels),
+        schema=schema,
+        condition=tuple(condition),
+        labels=labels,
+    )
+    source = _opened(data, asked)
+    if isinstance(source.codec, Codec) and isinstance(data, str | Path | Tensor | np.ndarray):
+        source = replace(source, round_trip=round_trip(source))
+    source = _with_labels(source, data, asked, seed)
+    if source.names is not None and (passed := source.names.passed.sentence(source.name)):
+        notes(passed)
+    return replace(source, notes=notes.kept)  # more may come: a picture may turn out unreadable when it is needed
+
+
+class _Notes:
+    """Tells sentences, and keeps the first of them."""
+
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self.kept: list[str] = []
+        self._report = report
+
+    def __call__(self, sentence: str) -> None:
+        if len(self.kept) < MOST_NOTES and sentence not in self.kept:
+            self.kept.append(sentence)
+        self._report(sentence)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """What the user says of the data, whatever they are: arguments of `open_source`."""
+
+    split: Mapping[str, Any]
+    report: Callable[[str], None]
+    size: tuple[int, int] | None
+    colour: str
+    skip_unreadable: bool
+    bits: int | None
+    key: str | None
+    sheet: str | None
+    layout: str
+    scale: str
+    missing: tuple[int | float, ...]
+    channels: tuple[str, ...]
+    schema: str | Path | Schema | None
+    condition: tuple[str, ...]
+    labels: Any
+
+    @property
+    def of_numbers(self) -> dict[str, Any]:
+        """What readers of arrays take."""
+        numbers = {"layout": self.layout, "scale": self.scale, "missing": self.missing, "channels": self.channels}
+        return {**numbers, **self.split, "report": self.report}
+
+    @property
+    def of_tables(self) -> dict[str, Any]:
+        """What readers of tables take."""
+        return {"condition": self.condition, **self.split, "report": self.report}
+
+
+def _opened(data: Any, asked: _Asked) -> Source:
+    if is_frame(data):
+        return _frame(data, asked)
+    if isinstance(data, Tensor | np.ndarray):
+        return array_source(as_array(data) if isinstance(data, Tensor) else data, **asked.of_numbers)
+    require_readable(Path(data))
+    _refuse_what_says_nothing(data, asked)
+    if str(data) == "digits":
+        from wassergan.data.readers.digits import digits_source  # scikit-learn takes a second to import
+
+        return digits_source(**asked.split)
+    files = files_of(str(data), asked.report)
+    with unchanging(files):
+        return _of_files(Path(data), files, asked)
+
+
+def _refuse_what_says_nothing(data: Any, asked: _Asked) -> None:
+    """A schema says something of tables, `missing` and `channels` of arrays; all other data know that themselves."""
+    path = Path(data)
+    is_either = is_columnar(path) or path.is_dir()
+    if asked.schema and not (is_either or is_csv(path) or is_excel(path)):
+        raise UserError("A schema is for tables", found=f"{data}", mend="leave --schema out")
+    of_arrays = is_either or path.suffix in (".npy", ".npz") or is_idx(path) or is_pattern(str(data))
+    for flag, said in (("--missing", asked.missing), ("--channels", asked.channels)):
+        if said and not of_arrays:
+            raise UserError(f"{flag} is for arrays of numbers", found=f"{data}", mend="leave it out")
+
+
+def _with_labels(source: Source, data: Any, asked: _Asked, seed: int) -> Source:
+    """The source, with conditions that lie beside its samples, if some are asked for."""
+    if source.kind == "table" and asked.labels is not None:
+        raise UserError("The conditions of a table are columns of its own", mend="name them with --condition")
+    if source.context is not None or not (asked.condition or asked.labels is not None):
+        return source
+    table = label_table(data, source, condition=asked.condition, labels=asked.labels, report=asked.report)
+    context, split = context_of(table, condition=asked.condition, split=source.split, seed=seed, report=asked.report)
+    return replace(source if split is source.split else source.holding_out(split), context=context)
+
+
+def _frame(data: Any, asked: _Asked) -> Source:
+    if asked.missing or asked.channels:
+        raise UserError("missing and channels are for arrays", found="a DataFrame", mend="leave them out")
+    likeness = Likeness.of(data)
+    if index := index_words(data):
+        asked.report(f"Left out the index of the DataFrame: {index}. reset_index() makes it a column.")
+    into = None if likeness.kind == "arrow" else FrameContainer(data, likeness)
+    return table_source(read_frame(data), schema=schema_in(asked.schema), into=into, **asked.of_tables)
+
+
+def _of_files(path: Path, files: list[Path], asked: _Asked) -> Source:
+    if not files or all_are(is_shard, files):
+        return _pictures(path, files, asked)
+    if all_are(is_columnar, files):
+        schema = schema_in(asked.schema) if asked.schema else None
+        return columnar_source(files, path.name, schema=schema, condition=asked.condition, **asked.of_numbers)
+    if len(files) > 1:
+        raise UserError(
+            f"The files of {path} cannot be read together",
+            found=f"{len(files)} files, the first {files[0]}",
+            mend="give .tar files of pictures, or Parquet, Arrow or Feather files",
+        )
+    return _file(files[0], asked)
+
+
+def _file(path: Path, asked: _Asked) -> Source:
+    if path.suffix in (".npy", ".npz"):
+        return _numpy(path, asked)
+    if is_idx(path):
+        return array_source(read_idx(path), name=path.name, **asked.of_numbers)
+    schema = schema_in(asked.schema)
+    table = table_in([path], path.name, sheet=asked.sheet, delimiter=schema.delimiter, encoding=schema.encoding)
+    if table is None:
+        raise UserError(f"The kind of {path} is not known", found=f"suffix '{path.suffix}'", mend=f"give {KINDS}")
+    return table_source(table, schema=schema, **asked.of_tables)
+
+
+def _numpy(path: Path, asked: _Asked) -> Source:
+    name, array = load_array(path, key=asked.key)
+    return _member(path, name, array, asked) if ":" in name else array_source(array, name=name, **asked.of_numbers)
+
+
+def _member(path: Path, name: str, array: np.ndarray[Any, Any] | FileArray, asked: _Asked) -> Source:
+    """One of the arrays of a `.npz`, with names that others hold."""
+    used, beside = name.rpartition(":")[2], names_beside(path)
+    asked.report(f"Using the array {used} of {path.name}, shape {array.shape}.")
+    source = array_source(array, name=name, beside=list(beside.values()), **asked.of_numbers)
+    named = getattr(source.codec, "channels", ()) or source.columns
+    taken = {used, *asked.condition, *(each for each, names in beside.items() if names == tuple(named))}
+    if others := [each for each in array_names(path) if each not in taken]:
+        asked.report(f"Passed over in {path.name}: {', '.join(others)} (--key and --condition name arrays).")
+    return source
+
+
+def _pictures(path: Path, files: list[Path], asked: _Asked) -> Source:
+    if asked.missing or asked.channels:
+        raise UserError("--missing and --channels are for arrays", found=f"pictures in {path}", mend="leave them out")
+    from wassergan.data.readers.images import ImageOptions, image_folder_source
+    from wassergan.data.readers.shards import shard_source
+
+    options = ImageOptions(
+        size=asked.size,
+        colour=asked.colour,
+        skip_unreadable=asked.skip_unreadable,
+        bits=asked.bits,
+        **asked.split,
+    )
+    if files:
+        return shard_source(files, path.name, options, report=asked.report)
+    return image_folder_source(path, replace(options, used=_label_files(path, asked)), report=asked.report)
+
+
+def _label_files(folder: Path, asked: _Asked) -> frozenset[str]:
+    """Files in a folder of pictures that hold their labels, as paths below it."""
+    if isinstance(asked.labels, str | Path):
+        there = Path(asked.labels).resolve()
+        root = folder.resolve()
+        return frozenset({there.relative_to(root).as_posix()} if there.is_relative_to(root) else ())
+    wants_tables = asked.labels is None and set(asked.condition) - {FOLDER}
+    return frozenset(tables_under(folder) if wants_tables else ())

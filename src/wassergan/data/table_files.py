@@ -1,0 +1,114 @@
+"""Tables in files, as they stand there, and their rows in the columns of a run."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wassergan.data.files import all_are, files_of
+from wassergan.data.readers.columnar import is_columnar, whole_table
+from wassergan.data.readers.excel import is_excel, read_excel
+from wassergan.data.readers.marks import unchanging
+from wassergan.data.tables import (
+    RawTable,
+    Schema,
+    TableCodec,
+    is_csv,
+    is_frame,
+    read_csv,
+    read_frame,
+    read_schema,
+    read_wanted,
+    rows_like,
+)
+from wassergan.errors import UserError
+from wassergan.storage.files import require_regular
+
+
+def table_in(
+    files: Sequence[Path],
+    name: str,
+    *,
+    sheet: str | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    report: Callable[[str], None] = lambda sentence: None,
+) -> RawTable | None:
+    """The table in a CSV file, an Excel workbook or Parquet, Arrow or Feather files; None for files of other kinds.
+
+    Args:
+        files: of one table.
+        name: what to call that of several files.
+        sheet: of a workbook; the first unless given.
+        delimiter: of a CSV file; found out unless given.
+        encoding: likewise.
+        report: told, in a sentence, what was left out.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
+    if all_are(is_columnar, files):
+        return whole_table(files, name, report=report)
+    if len(files) != 1:
+        return None
+    if is_csv(files[0]):
+        return read_csv(files[0], delimiter=delimiter, encoding=encoding)
+    return read_excel(files[0], sheet=sheet) if is_excel(files[0]) else None
+
+
+def read_conditions(path: str | Path) -> dict[str, list[Any]]:
+    """What a CSV, Excel, Parquet, Arrow or Feather file asks for, row after row: column to values, as `fix` takes them.
+
+    Raises:
+        UserError: no such file, or of another kind, or damaged.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"There is no {path}", mend="give a table of conditions")
+    require_regular(path)
+    with unchanging([path]):
+        table = table_in([path], path.name)
+        if table is None:
+            raise UserError(f"{path} is no table of conditions", mend="give a CSV, Parquet, Arrow or Feather file")
+        return read_wanted(table)
+
+
+def read_rows(
+    data: Any, codec: TableCodec, *, sheet: str | None = None, schema: str | Path | Schema | None = None
+) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Rows of a table file or a DataFrame, (n, columns), in the columns and numbers of a codec.
+
+    Args:
+        data: a CSV, Parquet, Arrow or Feather file, a folder or a pattern of them, or a DataFrame.
+        codec: of a table with the same columns. Levels that it does not know are numbered after its own.
+        sheet: which sheet of an Excel workbook; the first unless given.
+        schema: what the user said about the table that the codec was fitted to: the delimiter, and what is missing.
+
+    Raises:
+        UserError: no such data, no table, or other columns.
+    """
+    said = schema_in(schema)
+    if is_frame(data):
+        return rows_like(codec, read_frame(data), said)
+    files = files_of(str(data))
+    encoding = said.encoding or codec.dialect.get("encoding")
+    with unchanging(files):
+        table = table_in(files, Path(data).name, sheet=sheet, delimiter=said.delimiter, encoding=encoding)
+        if table is None:
+            raise UserError(f"{data} is no table", mend="give a CSV, Parquet, Arrow or Feather file")
+        return rows_like(codec, table, said)
+
+
+def schema_in(schema: str | Path | Schema | None) -> Schema:
+    """What the user says of a table's columns; from a JSON file, if a path is given.
+
+    Raises:
+        UserError: no such file, or no schema.
+    """
+    if isinstance(schema, Schema):
+        return schema
+    if not schema:
+        return Schema()
+    with unchanging([Path(schema)] if Path(schema).exists() else []):
+        return read_schema(Path(schema))
