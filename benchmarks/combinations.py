@@ -28,12 +28,12 @@ from PIL import Image
 from wassergan.config.settings import EvaluateSettings, TrainSettings
 from wassergan.errors import UserError
 from wassergan.export import export_run, open_export
+from wassergan.modality.writing import write_samples
 from wassergan.runs.compare import compare_runs
 from wassergan.runs.evaluate import evaluate_run
 from wassergan.runs.recorder import write_run_report
 from wassergan.runs.train import resume_run, train_run
 from wassergan.runs.visualize import look_at
-from wassergan.sampling.sampler import write_samples
 from wassergan.session.restore import open_sampler
 from wassergan.session.run_content import run_summary
 

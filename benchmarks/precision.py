@@ -17,11 +17,11 @@ from typing import Any
 import torch
 from results import write_results
 
-from wassergan.config.presets import resolve_for
 from wassergan.config.settings import TrainSettings
 from wassergan.data import open_source
 from wassergan.distances import sliced_w1
 from wassergan.evaluation import neighbour_metrics
+from wassergan.modality.recipes import resolve_for
 from wassergan.session.build import build_trainer, has_bf16_units
 
 SAMPLES, DIRECTIONS = 2000, 256

@@ -21,10 +21,11 @@ from statistics import median
 import torch
 from results import write_results
 
-from wassergan.config.presets import resolve_for
 from wassergan.config.settings import TrainSettings
 from wassergan.data.readers.digits import digits_source
-from wassergan.sampling.sampler import Sampler, write_samples
+from wassergan.modality.recipes import resolve_for
+from wassergan.modality.writing import write_samples
+from wassergan.sampling.sampler import Sampler
 from wassergan.session.build import networks_of
 from wassergan.training import SAMPLING_CHUNK
 

@@ -76,8 +76,8 @@ def facts(data, flags, batch):
     """Weights of both networks, critic steps, and batch norms, whose statistics are averaged over processes."""
     import torch
 
-    from wassergan.config.presets import resolve_for
     from wassergan.config.settings import TrainSettings
+    from wassergan.modality.recipes import resolve_for
     from wassergan.session.build import build_trainer, open_data
 
     named = dict(zip((flag[2:].replace("-", "_") for flag in flags[::2]), flags[1::2], strict=True))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from wassergan import TrainSettings, open_sampler, resume_run, train_run
-from wassergan.sampling.sampler import write_picture
+from wassergan.modality import modality_of
 
 
 def main(steps: int = 2000, folder: Path = Path("runs/example-digits")) -> None:
@@ -17,7 +17,7 @@ def main(steps: int = 2000, folder: Path = Path("runs/example-digits")) -> None:
 
     sampler = open_sampler(folder)  # needs the run folder alone, not the data
     samples = sampler.draw(64, seed=1)
-    write_picture(samples, folder / "grid.png", codec=sampler.codec, kind=sampler.kind)
+    modality_of(sampler.kind).save_picture(samples, folder / "grid.png", sampler.codec)
     print(f"64 digits of shape {samples.shape[1:]} in {folder / 'grid.png'}")
 
 

@@ -938,7 +938,7 @@ BUGS = (
     ),
     Bug(
         "samples drawn whole instead of streamed",
-        "sampling/sampler.py",
+        "sampling/writers.py",
         "        for start, chunk in chain([first] if first else [], chunks):",
         "        for start, chunk in list(chain([first] if first else [], chunks)):",
         "sampling/test_sampler.py::test_each_chunk_is_written_before_the_next_is_drawn",
@@ -1170,7 +1170,7 @@ BUGS = (
     ),
     Bug(
         "sizes of files overflow",
-        "sampling/sampler.py",
+        "sampling/writers.py",
         "math.prod(shape) * dtype.itemsize",
         "int(np.prod(shape, dtype=np.int64)) * dtype.itemsize",
         "cli/test_arguments.py::test_more_samples_than_can_be_counted_in_bytes_are_refused",
@@ -1651,7 +1651,7 @@ BUGS = (
     ),
     Bug(
         "samples written one chunk after the other, whatever their place",
-        "sampling/sampler.py",
+        "sampling/writers.py",
         "file.seek(offset + start * chunk[0].nbytes)",
         "file.seek(offset)",
         "sampling/test_sampler.py::test_samples_of_an_array_file_are_those_that_are_drawn",
@@ -1852,7 +1852,7 @@ BUGS = (
     Bug(
         "other data judged on a scale of their own",
         "runs/evaluate.py",
-        'codec = replace(number_codec(case.source.codec, "wassergan evaluate"), layout=against.codec.layout)',
+        "codec = replace(modality_of(case.source.kind).own(case.source.codec), layout=against.codec.layout)",
         "codec = against.codec",
         "runs/test_evaluate.py::test_other_data_are_described_on_the_scale_of_the_run",
     ),
@@ -1929,21 +1929,21 @@ BUGS = (
     ),
     Bug(
         "the exported decoder clips in model units",
-        "export/description.py",
+        "modality/described_numbers.py",
         "bounds = [(bound * codec.scale + codec.offset).tolist()",
         "bounds = [bound.tolist()",
         "export/test_export.py::test_the_guide_s_decoder_is_the_codec_for_every_value",
     ),
     Bug(
         "interpolation along a straight line",
-        "runs/visualize.py",
+        "modality/walks.py",
         "return math.cos(math.pi / 2 * share) * start + math.sin(math.pi / 2 * share) * end",
         "return (1 - share) * start + share * end",
         "runs/test_visualize.py::test_every_point_of_a_path_is_as_likely_as_its_ends",
     ),
     Bug(
         "training samples shown as held out",
-        "runs/visualize.py",
+        "modality/tables.py",
         "source.split.heldout[source.heldout_positions(count)]",
         "source.split.train[source.heldout_positions(count)]",
         "runs/test_visualize.py::test_rows_are_drawn_beside_the_held_out_ones",
@@ -2265,8 +2265,8 @@ BUGS = (
     Bug(
         "rows that depend on how many are asked for",
         "estimator/wasserstein_gan.py",
-        'return drawing if drawing.kind == "table" else replace(',
-        "return drawing if drawing.kind else replace(",
+        "if modality_of(drawing.kind).is_independent_of_count:",
+        "if drawing.kind:",
         "estimator/test_wasserstein_gan.py::test_a_smaller_number_gives_the_first_rows_of_a_larger_exactly",
     ),
     Bug(
@@ -2793,7 +2793,7 @@ BUGS = (
     ),
     Bug(
         "values that may be missing everywhere have no mask",
-        "session/build.py",
+        "modality/numbers.py",
         "(codec.parts.masks == 0 and codec.parts.active.all())",
         "codec.parts.active.all()",
         "test_fields_run.py::test_values_that_may_be_missing_everywhere_are_missing_as_often_as_in_the_data",

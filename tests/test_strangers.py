@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 
 from wassergan import WassersteinGAN
 from wassergan.cli.echo import echo
-from wassergan.config.presets import resolve_for
 from wassergan.config.settings import TrainSettings
 from wassergan.data import open_source
 from wassergan.errors import UserError, WorkError, printable
+from wassergan.modality.recipes import resolve_for
+from wassergan.modality.writing import write_samples
 from wassergan.report.page import _json, _template, write_report
 from wassergan.runs.evaluate import _keep, _kept
 from wassergan.runs.train import train_run
-from wassergan.sampling.sampler import write_samples
 from wassergan.session import fingerprint as fingerprints
 from wassergan.session.build import build_trainer
 from wassergan.session.restore import open_sampler

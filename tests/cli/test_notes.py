@@ -9,7 +9,7 @@ import numpy as np
 import pandas
 import pytest
 
-from wassergan.data import number_codec, open_source
+from wassergan.data import Codec, open_source
 from wassergan.estimator.wasserstein_gan import WassersteinGAN
 
 NOTE = "Using the array x of a.npz, shape (40, 3)."
@@ -67,7 +67,7 @@ def test_names_of_channels_are_no_array_that_is_passed_over(tmp_path: Path) -> N
     fields = np.random.default_rng(0).normal(size=(40, 2, 6, 5))
     np.savez(tmp_path / "f.npz", fields=fields, names=np.array(["t", "q"]), other=np.array(["x", "y", "z"]))
     source = open_source(tmp_path / "f.npz")
-    assert number_codec(source.codec, "").channels == ("t", "q")
+    assert isinstance(source.codec, Codec) and source.codec.channels == ("t", "q")
     assert [note for note in source.notes if "Passed over" in note] == [
         "Passed over in f.npz: other (--key and --condition name arrays)."
     ]

@@ -12,10 +12,12 @@ import pytest
 import torch
 
 from wassergan.cli.main import main
-from wassergan.config.presets import resolve, resolve_for
+from wassergan.config.presets import resolve
 from wassergan.config.settings import TrainSettings
 from wassergan.data import open_source
 from wassergan.errors import UserError
+from wassergan.modality.recipes import resolve_for
+from wassergan.modality.tables import recipe
 from wassergan.runs.train import train_run
 from wassergan.session.restore import open_sampler
 
@@ -149,13 +151,13 @@ def test_malformed_tables_end_in_one_sentence(
 
 
 def test_tables_have_a_recipe_of_their_own_unless_told_otherwise() -> None:
-    own = resolve(TrainSettings(), shape=(40,), train_count=30_000, kind="table")
+    own = resolve(TrainSettings(), shape=(40,), train_count=30_000, recipe=recipe(30_000, 0))
     assert (own.network, own.constraint, own.penalty_weight, own.batch_size, own.critic_steps) == (
         *("residual", "lp", 10.0, 250, 1),
     )
-    assert resolve(TrainSettings(), shape=(40,), train_count=300, kind="table").batch_size == 64
+    assert resolve(TrainSettings(), shape=(40,), train_count=300, recipe=recipe(300, 0)).batch_size == 64
     for channels, latent_dim in ((0, 8), (17, 8), (40, 20), (500, 64)):
-        settings = resolve(TrainSettings(), shape=(40,), train_count=300, kind="table", channels=channels)
+        settings = resolve(TrainSettings(), shape=(40,), train_count=300, recipe=recipe(300, channels))
         assert settings.latent_dim == latent_dim
 
 
@@ -164,7 +166,7 @@ def test_the_latent_vector_of_a_table_grows_with_its_channels() -> None:
     columns = {f"c{number}": [row[number] for row in numbers] for number in range(30)} | {"kind": ["a", "b"] * 150}
     source = open_source(pandas.DataFrame(columns))
     assert resolve_for(TrainSettings(), source).latent_dim == 15  # and none for the category
-    assert resolve(TrainSettings(preset="wgan"), shape=(40,), train_count=300, kind="table").network == "mlp"
+    assert resolve(TrainSettings(preset="wgan"), shape=(40,), train_count=300, recipe=recipe(300, 0)).network == "mlp"
     assert resolve(TrainSettings(), shape=(40,), train_count=30_000).network == "mlp"
 
 

@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 
 
 def pictures(shape: tuple[int, ...] = (3, 8, 6), kind: str = "image") -> Samples:
-    return Samples(kind, shape, pixel_codec("NCHW"))
+    return Samples(kind, shape, are_pictures=kind == "image")
 
 
 def batch(count: int, shape: tuple[int, ...] = (3, 8, 6)) -> torch.Tensor:

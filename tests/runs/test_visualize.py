@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+import wassergan.plots
 from wassergan.cli.main import main
 from wassergan.data import open_source
 from wassergan.errors import UserError
-from wassergan.runs import visualize as looking
-from wassergan.runs.visualize import FACTORS, FRAMES, STOPS, STRIP_COLUMNS, look_at, spherical_path
+from wassergan.modality.walks import FACTORS, FRAMES, STOPS, STRIP_COLUMNS, spherical_path
+from wassergan.runs.visualize import look_at
 from wassergan.session.restore import open_sampler
 
 
@@ -88,9 +89,11 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Drawn:
     calls: Drawn = {}
     for name in ("marginals_figure", "pairs_figure", "fields_figure", "moments_figure"):
         monkeypatch.setattr(
-            looking, name, lambda *given, _name=name, **options: calls.setdefault(_name, []).append((given, options))
+            wassergan.plots,
+            name,
+            lambda *given, _name=name, **options: calls.setdefault(_name, []).append((given, options)),
         )
-    monkeypatch.setattr(looking, "save_figure", lambda figure, path: path.write_text(""))
+    monkeypatch.setattr(wassergan.plots, "save_figure", lambda figure, path: path.write_text(""))
     return calls
 
 

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from wassergan.data.codec import Codec, pixel_codec
 from wassergan.data.readers.arrays import array_source
 from wassergan.errors import UserError, WorkError
-from wassergan.sampling.sampler import Sampler, write_picture, write_samples
+from wassergan.modality import modality_of
+from wassergan.modality.writing import write_samples
+from wassergan.sampling.sampler import Sampler
 from wassergan.training import Processes
 from wassergan.utils.rng import derived_rng
 
@@ -127,7 +129,7 @@ def test_samples_stream_chunk_by_chunk() -> None:
 
 def test_too_little_room_is_told_before_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "wassergan.sampling.sampler.shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000})()
+        "wassergan.sampling.writers.shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000})()
     )
     with pytest.raises(
         WorkError, match="No room for the samples in .*: 3,000 bytes needed, 1,000 free. Free some space"
@@ -153,8 +155,8 @@ def test_an_error_half_way_leaves_the_former_file_and_no_temporary_one(tmp_path:
 def test_a_grid_shows_user_values_with_a_fixed_range(tmp_path: Path) -> None:
     levels = np.zeros((2, 60, 60), np.uint8)
     levels[0], levels[1] = 100, 140
-    write_picture(levels, tmp_path / "a.png", codec=pixel_codec("NHW"), kind="image")
-    write_picture(levels[:1], tmp_path / "b.png", codec=pixel_codec("NHW"), kind="image")
+    modality_of("image").save_picture(levels, tmp_path / "a.png", pixel_codec("NHW"))
+    modality_of("image").save_picture(levels[:1], tmp_path / "b.png", pixel_codec("NHW"))
     both, one = (np.asarray(Image.open(tmp_path / name)) for name in ("a.png", "b.png"))
     assert both[10, 10].tolist() == one[10, 10].tolist() == [100] * 3
     assert both[10, 80].tolist() == [140] * 3
@@ -163,7 +165,7 @@ def test_a_grid_shows_user_values_with_a_fixed_range(tmp_path: Path) -> None:
 def test_a_grid_of_channels_first_pictures_is_turned(tmp_path: Path) -> None:
     levels = np.zeros((1, 3, 60, 60), np.uint8)
     levels[:, 0] = 255
-    write_picture(levels, tmp_path / "a.png", codec=pixel_codec("NCHW"), kind="image")
+    modality_of("image").save_picture(levels, tmp_path / "a.png", pixel_codec("NCHW"))
     assert np.asarray(Image.open(tmp_path / "a.png"))[10, 10].tolist() == [255, 0, 0]
 
 
@@ -248,7 +250,7 @@ def test_of_several_processes_one_alone_refuses_and_nothing_is_left(
     tmp_path: Path, spawn: Callable[..., list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "wassergan.sampling.sampler.shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000})()
+        "wassergan.sampling.writers.shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000})()
     )
     for name, message in (("s.txt", "written as .npy"), ("s.npy", "No room for the samples")):
         told = spawn(

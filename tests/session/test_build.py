@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from wassergan.config.presets import resolve_for
 from wassergan.config.settings import TrainSettings
 from wassergan.data import open_source
 from wassergan.errors import UserError, WorkError
+from wassergan.modality.recipes import resolve_for
 from wassergan.session import build as building
 from wassergan.session.build import build_trainer, choose_device
 from wassergan.training import Processes, Trainer

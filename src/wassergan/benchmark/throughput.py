@@ -8,9 +8,9 @@ from statistics import median
 
 import torch
 
-from wassergan.config.presets import resolve_for
 from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError
+from wassergan.modality.recipes import resolve_for
 from wassergan.session.build import build_trainer, open_data, weight_count
 from wassergan.training import Trainer
 

@@ -70,7 +70,8 @@ def _aligned(rows: list[list[str]]) -> list[str]:
 
 
 def _data_facts(target: str, schema: str | None, sheet: str | None, layout: str) -> dict[str, Any]:
-    from wassergan.data import column_facts, open_source
+    from wassergan.data import open_source
+    from wassergan.modality import modality_of
 
     source = open_source(
         target, schema=schema, sheet=sheet, layout=layout, report=lambda sentence: echo(sentence, err=True)
@@ -87,22 +88,9 @@ def _data_facts(target: str, schema: str | None, sheet: str | None, layout: str)
         "dtype": codec.dtype,
         "notes": list(source.notes),
         **({"columns": list(source.columns)} if source.columns else {}),
-        **({"table": column_facts(source)} if source.kind == "table" else {}),
-        **_rule_facts(source),
+        **modality_of(source.kind).facts(source),
         **({"round trip": source.round_trip.words()} if source.round_trip else {}),
     }
-
-
-def _rule_facts(source: Any) -> dict[str, Any]:
-    """Rules that hold in a table, and are not asked for."""
-    import torch
-
-    from wassergan.data import proposed_rules
-
-    if source.kind != "table":
-        return {}
-    found = proposed_rules(source.codec, source.values(torch.arange(len(source))).numpy())
-    return {"proposed_rules": found} if found else {}
 
 
 def _shown(value: Any) -> str:

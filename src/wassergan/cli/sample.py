@@ -41,8 +41,8 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
     from tqdm import tqdm
 
     from wassergan.data.tables.spreadsheets import Formulas
-    from wassergan.sampling.piping import pipe_samples, piped_format
-    from wassergan.sampling.sampler import write_samples
+    from wassergan.modality import modality_of
+    from wassergan.modality.writing import pipe_samples, piped_format, write_samples
     from wassergan.session.restore import open_sampler
     from wassergan.training import open_processes
 
@@ -63,9 +63,7 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
                 )
             if piped and as_json:
                 raise UserError("Samples and JSON both go to standard output", mend="leave out --json, or name a file")
-        out = (
-            Path(settings.out) if settings.out else run / ("samples.csv" if sampler.kind == "table" else "samples.png")
-        )
+        out = Path(settings.out) if settings.out else run / modality_of(sampler.kind).usual_file
         if not piped:
             processes.from_first(lambda: _require_target(run, out))
         with tqdm(total=count, unit="sample", file=sys.stderr, disable=silent) as bar:

@@ -10,15 +10,15 @@ _BETTER = {"lower": "lower is better", "higher": "higher is better", "near_floor
 def evaluation_table(result: Mapping[str, Any]) -> str:
     """The protocol, the metrics beside their floors, near copies and the verdict."""
     protocol = result["protocol"]
-    is_table = protocol.get("kind") == "table"
+    is_anchored = "independent" in protocol
     reference = f"samples of {protocol['against']}" if protocol["against"] else "held-out samples"
     lines = [
         f"{protocol['data']}, step {protocol['step']} ({protocol['checkpoint']} checkpoint, averaged weights): "
         f"{protocol['generated']} generated against {protocol['heldout']} {reference}"
-        + ("." if is_table else f", floors from {protocol['training']} training samples."),
+        + ("." if is_anchored else f", floors from {protocol['training']} training samples."),
         f"Features: {protocol['features']}, {protocol['feature_dim']} numbers ({protocol['feature_note']}). "
         f"Seed {protocol['seed']}, {protocol['seconds']:.1f} s, wassergan {protocol['wassergan']}.",
-        *(_anchors_of_table(protocol) if is_table else ()),
+        *(_anchors_of_table(protocol) if is_anchored else ()),
         "",
     ]
     lines += [*columns(_metric_cells(result)), ""]
@@ -35,12 +35,12 @@ def evaluation_table(result: Mapping[str, Any]) -> str:
 
 def _metric_cells(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Metrics as cells, the head first; of a table with a second anchor."""
-    is_table = result["protocol"].get("kind") == "table"
-    anchors = ("real", "independent") if is_table else ("floor",)
+    is_anchored = "independent" in result["protocol"]
+    anchors = ("real", "independent") if is_anchored else ("floor",)
     rows = [("metric", "value", *anchors, "samples", "")]
     for row in result["metrics"]:
         cells = [_with_error(row["value"], row["error"]), _with_error(row["floor"], row["floor_error"])]
-        if is_table:
+        if is_anchored:
             cells.append(_with_error(row["independent"], row["independent_error"]))
         rows.append((row["label"], *cells, f"{row['generated']} : {row['reference']}", _BETTER[row["better"]]))
     return rows

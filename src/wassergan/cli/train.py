@@ -109,7 +109,10 @@ def _tell(summary: dict[str, Any], folder: Path, *, stopped_early: bool, as_json
 
 
 def _sample_flags(summary: dict[str, Any]) -> str:
-    return "--count 1000 --out rows.csv" if summary["kind"] == "table" else "--count 64 --out samples.png"
+    from wassergan.modality import modality_of
+
+    count, file = modality_of(summary["kind"]).usual_draw
+    return f"--count {count} --out {file}"
 
 
 def _free_folder(data: str, preset: str) -> Path:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from wassergan.config.settings import TrainSettings
-from wassergan.data import Source, TableCodec
 from wassergan.errors import unknown_name
 
 Values = Mapping[str, Any]
@@ -40,8 +39,6 @@ _COMMON: Values = {
 LARGEST_NARROW_VECTOR = 16
 LARGEST_SMALL_SAMPLE = 256
 LARGEST_MLP_SAMPLE = 4096
-LEAST_FOR_LARGE_BATCHES = 2000
-LEAST_LATENT, MOST_LATENT = 8, 64  # of tables: a number for two channels; with more, sharp relations come out blurred
 
 
 @dataclass(frozen=True)
@@ -137,34 +134,6 @@ def _default(shape: tuple[int, ...], count: int) -> Values:
     }
 
 
-def _table(count: int, channels: int) -> Values:
-    """Our own for tables, from the measurements in docs/lab-notes.md.
-
-    With Adam's usual β₂ = 0.9 margins drift away from the data for as long as a run lasts; with 0.99 they do not. A
-    critic wider than the generator sees sharper relations, at equal time.
-    """
-    return {
-        "network": "residual",
-        "constraint": "lp",
-        "penalty_weight": 10.0,
-        "penalty_every": 2,
-        "latent_dim": min(max(LEAST_LATENT, channels // 2), MOST_LATENT),
-        "generator_widths": (256, 256, 256),
-        "critic_widths": (384, 384, 384),
-        "activation": "silu",
-        "generator_norm": "layer",
-        "batch_size": 250 if count >= LEAST_FOR_LARGE_BATCHES else 64,
-        "critic_steps": 1,
-        "generator_rate": 1e-3,
-        "critic_rate": 1e-3,
-        "beta2": 0.99,
-        "schedule": "inverse_sqrt",
-        "schedule_steps": 3000,
-        "average_half_life": 2_000_000.0,
-        "average_ramp": 0.1,
-    }
-
-
 def _convolutional(shape: tuple[int, ...]) -> str:
     return "conv" if len(shape) == 3 and min(shape[1:]) >= 4 else "mlp"
 
@@ -180,19 +149,8 @@ PRESETS: dict[str, Preset] = {
 }
 
 
-def resolve_for(settings: TrainSettings, source: Source) -> TrainSettings:
-    """Fill in from the preset what the user left open, by the data that will be trained on.
-
-    Raises:
-        UserError: the preset is not known.
-    """
-    codec = source.codec
-    channels = sum(layout.channel for layout in codec.column_layouts) if isinstance(codec, TableCodec) else 0
-    return resolve(settings, shape=source.shape, train_count=source.train_count, kind=source.kind, channels=channels)
-
-
 def resolve(
-    settings: TrainSettings, *, shape: tuple[int, ...], train_count: int, kind: str = "vector", channels: int = 0
+    settings: TrainSettings, *, shape: tuple[int, ...], train_count: int, recipe: Values | None = None
 ) -> TrainSettings:
     """Fill in from the preset what the user left open.
 
@@ -200,16 +158,15 @@ def resolve(
         settings: as given.
         shape: one sample in model space.
         train_count: training samples.
-        kind: of the source; tables have a recipe of their own among the defaults.
-        channels: numbers of a table that are told by their place between quantiles.
+        recipe: of a class of data that has one of its own, in place of the preset `default`.
 
     Raises:
         UserError: the preset is not known.
     """
     if settings.preset not in PRESETS:
         raise unknown_name("preset", settings.preset, PRESETS)
-    own = kind == "table" and settings.preset == "default"
-    values = _table(train_count, channels) if own else PRESETS[settings.preset].values(shape, train_count)
+    own = recipe if settings.preset == "default" else None
+    values = PRESETS[settings.preset].values(shape, train_count) if own is None else own
     resolved = settings.with_defaults({**_COMMON, **values})
     # Batch normalisation is the convolutional generator's of DCGAN; the MLPs of the papers have none.
     resolved = resolved.with_defaults(

@@ -1,6 +1,6 @@
 """Data sources: from a path, an array or the bundled digits to samples in model space."""
 
-from wassergan.data.codec import AnyCodec, Codec, channels_first, number_codec
+from wassergan.data.codec import AnyCodec, Codec, channels_first
 from wassergan.data.container import Likeness, as_array
 from wassergan.data.context import Conditions, Context
 from wassergan.data.labels import LABEL, frame_beside
@@ -49,7 +49,6 @@ __all__ = [
     "fix",
     "frame_beside",
     "is_frame",
-    "number_codec",
     "open_source",
     "proposed_rules",
     "random_positions",

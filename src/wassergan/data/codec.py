@@ -4,8 +4,8 @@ Model space is float32, channels first: pictures and fields are (C, H, W), table
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -64,14 +64,36 @@ class AnyCodec(Protocol):
     def dtype(self) -> str:
         """The user's type."""
 
+    @property
+    def given(self) -> tuple[str, ...]:
+        """Columns that are conditions: they have no place in model space, and decoding is told them."""
+
+    @property
+    def identifiers(self) -> tuple[Any, ...]:
+        """Columns that are written fresh."""
+
+    @property
+    def rules(self) -> Any:
+        """What every row obeys; None for nothing."""
+
+    def words(self) -> list[str]:
+        """Names and levels that samples are written with."""
+
     def encode(self, values: Tensor) -> Tensor:
         """(n, ...) in user units to (n, ...) float32 in model space."""
 
     def decode(self, samples: Tensor) -> Tensor:
         """The inverse of `encode`."""
 
-    def decode_numpy(self, samples: Tensor) -> NDArray[Any]:
-        """Like `decode`, as a NumPy array."""
+    def decode_numpy(self, samples: Tensor, given: Any = None, *, start: int = 0, seed: int = 0) -> NDArray[Any]:
+        """Like `decode`, as a NumPy array.
+
+        Args:
+            samples: in model space.
+            given: (n, conditions) values of the columns `given`, if there are any.
+            start: number of the first sample among all that are drawn.
+            seed: with which they are drawn.
+        """
 
     def state(self) -> dict[str, Any]:
         """Plain types and tensors, for a checkpoint."""
@@ -105,6 +127,10 @@ class Codec:
     parts: Parts | None = None
     channels: tuple[str, ...] = ()
 
+    given: ClassVar[tuple[str, ...]] = ()
+    identifiers: ClassVar[tuple[Any, ...]] = ()
+    rules: ClassVar[None] = None
+
     def encode(self, values: Tensor) -> Tensor:
         """(n, ...) in user units and layout to (n, ...) float32 in model space.
 
@@ -126,8 +152,8 @@ class Codec:
         """(n, ...) in model space to the user's units, layout and type, clamped to what the type can hold."""
         return as_tensor(self.decode_numpy(samples))
 
-    def decode_numpy(self, samples: Tensor) -> NDArray[Any]:
-        """Like `decode`, as a NumPy array of exactly the user's dtype."""
+    def decode_numpy(self, samples: Tensor, given: None = None, *, start: int = 0, seed: int = 0) -> NDArray[Any]:
+        """Like `decode`, as a NumPy array of exactly the user's dtype; nothing but the samples matters."""
         if self.parts is None:
             return self._numbers(samples)
         gone = self.parts.gone(samples).to("cpu").numpy()
@@ -153,6 +179,10 @@ class Codec:
             values.clamp_(-float(np.finfo(dtype).max), float(np.finfo(dtype).max))
         values = from_channels_first(values, self.layout).to(torch_dtype(dtype))
         return (values + self.base if self.base else values).numpy().astype(self.dtype, copy=False)
+
+    def words(self) -> list[str]:
+        """None: `channels` are names for whoever looks."""
+        return []
 
     def named(self, count: int) -> tuple[str, ...]:
         """Names of so many channels or features; numbered where they have none of their own."""
@@ -181,7 +211,7 @@ class Codec:
 
     def state(self) -> dict[str, Any]:
         """Plain types and tensors, for a checkpoint."""
-        own = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        own = {each.name: getattr(self, each.name) for each in fields(self)}
         return {**own, "parts": None if self.parts is None else self.parts.state()}
 
     @classmethod
@@ -270,18 +300,3 @@ def as_tensor(rows: NDArray[Any]) -> Tensor:
     rows = np.ascontiguousarray(rows, dtype=rows.dtype.newbyteorder("="))
     # A read-only mapping cannot back a tensor, which might be written to.
     return torch.from_numpy(rows if rows.flags.writeable else rows.copy())
-
-
-def number_codec(codec: AnyCodec, work: str) -> Codec:
-    """The codec of arrays or pictures.
-
-    Args:
-        codec: of any data.
-        work: what is to be done with it, as in "wassergan export".
-
-    Raises:
-        UserError: it is a table's.
-    """
-    if not isinstance(codec, Codec):
-        raise UserError(f"{work} takes pictures and arrays here, and was given a table")
-    return codec

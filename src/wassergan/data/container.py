@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wassergan.data.codec import AnyCodec, Codec
+from wassergan.data.codec import Codec
 from wassergan.data.tables import TableCodec, is_frame
 from wassergan.data.tables.arrowfile import checked_labels, pandas_table
 from wassergan.data.tables.pandasframe import restored
@@ -53,19 +53,30 @@ class Likeness:
             return cls("pandas", (), checked_labels(data), tuple(pandas_table(data)[1]), title)
         return cls("polars" if type(data).__module__.startswith("polars") else "arrow")
 
-    def restore(self, samples: NDArray[Any], codec: AnyCodec, *, without: Sequence[str] = (), seed: int = 0) -> Any:
-        """Samples as an object of this kind.
+    def numbers(self, samples: NDArray[Any], codec: Codec) -> Any:
+        """Samples of an array or a tensor as an object of this kind.
 
         Args:
             samples: in the user's units, as `Codec.decode_numpy` gives them.
             codec: that decoded them.
-            without: columns of a table that were no part of the data.
+        """
+        match self.kind:
+            case "masked":
+                return self._masked(samples, codec.missing(samples))
+            case "tensor":
+                return torch.from_numpy(samples).to(getattr(torch, self.dtypes[0]))
+            case _:
+                return samples
+
+    def rows(self, samples: NDArray[Any], codec: TableCodec, *, without: Sequence[str] = (), seed: int = 0) -> Any:
+        """Rows of a table as a DataFrame of this kind, or an Arrow table.
+
+        Args:
+            samples: in the user's units, as `TableCodec.decode_numpy` gives them.
+            codec: that decoded them.
+            without: columns that were no part of the data.
             seed: of the samples' identifiers.
         """
-        if self.kind == "masked" and isinstance(codec, Codec):
-            return self._masked(samples, codec.missing(samples))
-        if not isinstance(codec, TableCodec):
-            return torch.from_numpy(samples).to(getattr(torch, self.dtypes[0])) if self.kind == "tensor" else samples
         table = arrow_table(codec, samples, identifier_streams(codec, seed))
         table = table.drop_columns([name for name in without if name in table.column_names])
         match self.kind:

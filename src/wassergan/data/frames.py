@@ -29,7 +29,7 @@ class FrameContainer:
 
     def after(self, codec: TableCodec, rows: Rows) -> tuple[Seen, RawTable]:
         """Rows as a DataFrame of the same kind."""
-        restored = self.likeness.restore(rows, codec)
+        restored = self.likeness.rows(rows, codec)
         return _seen(restored), read_frame(restored)
 
 

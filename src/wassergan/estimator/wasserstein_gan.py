@@ -20,26 +20,18 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor, nn
 
 from wassergan.callbacks import BarObserver, Observer, Observers
-from wassergan.config.presets import resolve_for
 from wassergan.config.settings import TrainSettings, whole_number
 from wassergan.data import (
     LABEL,
-    Codec,
     Likeness,
     Schema,
     Source,
-    TableCodec,
     as_array,
-    encode_table,
     frame_beside,
     is_frame,
     open_source,
-    raw_array,
-    read_frame,
 )
-from wassergan.data.codec import as_tensor, to_channels_first
 from wassergan.data.container import column_names
-from wassergan.data.masked import unmasked
 from wassergan.distances import sliced_w1
 from wassergan.errors import UserError, unknown_name
 from wassergan.estimator.fit import Fitted, fit_source, run_folder, same_threads, stop_on_ctrl_c
@@ -53,6 +45,8 @@ from wassergan.estimator.validation import (
     warn_of_left_out,
 )
 from wassergan.evaluation.heldout import PROJECTIONS
+from wassergan.modality import modality_of
+from wassergan.modality.recipes import resolve_for
 from wassergan.sampling.sampler import Sampler
 from wassergan.session.build import constraint_of, networks_of
 from wassergan.session.contents import require_described
@@ -269,8 +263,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             sampler = sampler.under(wanted(given, count, sampler.conditions))
         sampler.require_identifiers(count)
         drawn = sampler.draw(count, seed=seed)
-        without = [LABEL] if self._labelled else []
-        return self._likeness.restore(drawn, sampler.codec, without=without, seed=seed)
+        return self._restored(drawn, sampler, seed)
 
     def sample_chunks(self, n: int, *, seed: int | None = None) -> Iterator[Any]:
         """The rows of `sample(n, seed=seed)`, one part after the other, so that any number of them needs little memory.
@@ -292,9 +285,8 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         sampler = self._sampler
         if getattr(sampler.codec, "identifiers", ()):
             raise UserError("A table with identifiers cannot be drawn in parts", mend="use sample, with a smaller n")
-        without = [LABEL] if self._labelled else []
         for drawn in sampler.chunks(count, seed=seed):
-            yield self._likeness.restore(drawn, sampler.codec, without=without, seed=seed)
+            yield self._restored(drawn, sampler, seed)
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: N803
         """Minus the sliced W1 between X and as many generated rows, in model space: higher is better, 0 the best.
@@ -405,7 +397,9 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
     def _sampler(self) -> Sampler:
         """Draws rows that do not depend on how many are asked for, as those of tables do not anyway."""
         drawing = self._drawing
-        return drawing if drawing.kind == "table" else replace(drawing, generator=_InBlocks(drawing.generator).eval())
+        if modality_of(drawing.kind).is_independent_of_count:
+            return drawing
+        return replace(drawing, generator=_InBlocks(drawing.generator).eval())
 
     def _known(self) -> Fitted:
         if not self.__sklearn_is_fitted__():
@@ -508,26 +502,18 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             warn_of_left_out(column_names(data), source, schema or Schema())
         return source
 
+    def _restored(self, samples: NDArray[Any], sampler: Sampler, seed: int) -> Any:
+        """Samples as what was fitted, without the labels."""
+        modality, without = modality_of(sampler.kind), (LABEL,) if self._labelled else ()
+        return modality.restore(samples, modality.own(sampler.codec), self._likeness, without=without, seed=seed)
+
     def _model_space(self, data: Any, labels: NDArray[Any] | None, sampler: Sampler) -> tuple[Tensor, Tensor | None]:
         """Rows like those that were fitted, and their conditions if there are any, as vectors."""
         codec, conditions = sampler.codec, sampler.conditions
         if self._labelled and labels is None:
             raise UserError("The estimator was fitted with labels", found="none", mend="give them as y")
-        if isinstance(codec, TableCodec):
-            if not is_frame(data):
-                raise UserError("A DataFrame was fitted", found="an array", mend="give a DataFrame with its columns")
-            table = read_frame(data if labels is None else frame_beside(data, labels))
-            return encode_table(codec, table), encode_table(conditions.codec, table) if conditions else None
-        assert isinstance(codec, Codec)
-        rows = as_tensor(unmasked(data, codec.parts.written if codec.parts else ())[0])
-        shape = codec.without_masks(self._known().checkpoint.shape)
-        if rows.dim() != len(codec.layout) or to_channels_first(rows, codec.layout).shape[1:] != shape:
-            raise UserError(
-                "X has another shape than what was fitted", found=f"{tuple(rows.shape)}", mend=f"give {codec.layout}"
-            )
-        if conditions is None or labels is None:
-            return codec.encode(rows), None
-        return codec.encode(rows), encode_table(conditions.codec, raw_array({LABEL: labels}, "y"))
+        modality, shape = modality_of(sampler.kind), self._known().checkpoint.shape
+        return modality.encode(data, labels, modality.own(codec), conditions, shape)
 
     def _observers(self) -> Observers:
         bar = [BarObserver()] if self.verbose else []

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from wassergan.data import Codec
 from wassergan.errors import UserError, unknown_name
 from wassergan.storage.files import reading
 
@@ -28,14 +27,19 @@ class Samples:
     """What features need to know of the samples they are given.
 
     Args:
-        kind: `image`, `field` or `vector`.
+        name: what they are called in messages.
         shape: of one sample in model space, (C, H, W) or (D,).
-        codec: the way to the user's units.
+        are_pictures: their values are grey or colour levels.
     """
 
-    kind: str
+    name: str
     shape: tuple[int, ...]
-    codec: Codec
+    are_pictures: bool = False
+
+    @property
+    def are_flat(self) -> bool:
+        """Whether a sample is a vector, not a grid."""
+        return len(self.shape) == 1
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ def features_named(name: str, samples: Samples, *, device: torch.device) -> Feat
 
 def _pixels(samples: Samples, device: torch.device, argument: str) -> Features:
     size = math.prod(samples.shape)
-    if samples.kind == "vector" or size <= LARGEST_PIXELS:
+    if samples.are_flat or size <= LARGEST_PIXELS:
         return Features("pixels", "the values themselves, in model units", lambda batch: batch.flatten(1))
     height, width = samples.shape[1:]
     factor = math.sqrt(LARGEST_PIXELS / size)
@@ -116,7 +120,7 @@ def _pixels(samples: Samples, device: torch.device, argument: str) -> Features:
 
 
 def _random_conv(samples: Samples, device: torch.device, argument: str) -> Features:
-    if samples.kind == "vector":
+    if samples.are_flat:
         raise UserError("Random convolutions describe pictures and fields", mend="use --features pixels")
     layers = [(weight.to(device), bias.to(device)) for weight, bias in random_layers(samples.shape[0])]
     return Features(
@@ -198,10 +202,10 @@ def _load(path: Path, device: torch.device) -> Callable[[Tensor], Tensor]:
 def _inception(samples: Samples, device: torch.device, argument: str) -> Features:
     from wassergan.evaluation.inception import inception_features
 
-    if samples.kind != "image" or samples.shape[0] not in (1, 3):
+    if not samples.are_pictures or samples.shape[0] not in (1, 3):
         raise UserError(
             "The Inception network sees pictures in grey or RGB",
-            found=f"{samples.kind} samples of shape {samples.shape}",
+            found=f"{samples.name} samples of shape {samples.shape}",
             mend="use --features pixels, random-conv or a module of your own",
         )
     extract, digest = inception_features(Path(argument) if argument else None, device)

@@ -7,12 +7,10 @@ from typing import Any
 from torch import Tensor
 
 from wassergan.config.settings import TrainSettings
-from wassergan.data import TableCodec
 from wassergan.errors import UserError, unknown_name
 from wassergan.export.description import VERSION, codec_of, describe
 from wassergan.export.formats import FORMATS, KEY, folded
-from wassergan.networks import DrawingGenerator
-from wassergan.sampling.calibration import match_margins
+from wassergan.modality import modality_of
 from wassergan.sampling.sampler import Sampler
 from wassergan.session.build import networks_of
 from wassergan.session.restore import sampler_of
@@ -103,6 +101,6 @@ def _sampler_of(description: dict[str, Any], weights: dict[str, Tensor]) -> Samp
     generator.load_state_dict(weights)
     generator.eval()
     latent_dim = description["latent"]["shape"][1]
-    if isinstance(codec, TableCodec) and isinstance(generator, DrawingGenerator):
-        match_margins(generator, codec, latent_dim=latent_dim)
-    return Sampler(generator, latent_dim, codec, description["sample"]["kind"])
+    kind = description["sample"]["kind"]
+    modality_of(kind).calibrate(generator, codec, latent_dim=latent_dim)
+    return Sampler(generator, latent_dim, codec, kind)

@@ -69,7 +69,7 @@ def _page(summary: Mapping[str, Any], log: Sequence[dict[str, Any]], folder: Pat
         charts_json=[chart.to_dict() for chart in charts],
         metrics=metrics,
         copies=_copies(metrics, evaluated),
-        of_table=bool(metrics) and metrics["protocol"].get("kind") == "table",
+        of_table=bool(metrics) and "independent" in metrics["protocol"],
         marginals=_picture(evaluated, (metrics or {}).get("pictures", {}).get("marginals")),
         pairs=_pairs(metrics, evaluated),
         arrows=_ARROWS,

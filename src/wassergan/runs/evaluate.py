@@ -18,7 +18,7 @@ from torch import Tensor
 
 from wassergan import __version__
 from wassergan.config.settings import EvaluateSettings, TrainSettings, absolute
-from wassergan.data import Source, channels_first, number_codec, random_positions
+from wassergan.data import Source, channels_first, random_positions
 from wassergan.data.readers.filearray import FileArray
 from wassergan.errors import UserError, WorkError
 from wassergan.evaluation.channels import ChannelRow, channel_rows
@@ -27,9 +27,11 @@ from wassergan.evaluation.features import Features, Samples, features_named
 from wassergan.evaluation.memorisation import Memorisation, memorisation
 from wassergan.evaluation.nearest import nearest
 from wassergan.evaluation.verdict import verdict, with_channels
+from wassergan.modality import modality_of
+from wassergan.modality.numbers import without_missing
 from wassergan.runs.evaluate_table import evaluate_table
 from wassergan.runs.results import Results
-from wassergan.sampling.sampler import Sampler, without_missing, write_picture
+from wassergan.sampling.sampler import Sampler
 from wassergan.session.build import choose_device, open_data
 from wassergan.session.fingerprint import fingerprint, require_same_data
 from wassergan.session.restore import sampler_of
@@ -93,7 +95,7 @@ def evaluate_run(
     state = processes.from_first(lambda: load_run(place, settings.checkpoint))
     with processes.together():
         results = Results(place, settings.out, told)
-    if state.kind == "table":
+    if modality_of(state.kind).name == "table":
         return processes.from_first(lambda: evaluate_table(settings, state, results, told=told, found=found))
     with processes.together():
         if settings.target is not None:
@@ -171,8 +173,8 @@ def _judged(
 
 def _channels(case: _Case) -> list[ChannelRow]:
     """Each channel of fields, or feature of vectors, in its own unit; pictures have none."""
-    codec = number_codec(case.source.codec, "wassergan evaluate")
-    if case.sampler.kind == "image":
+    codec = modality_of(case.source.kind).own(case.source.codec)
+    if not modality_of(case.sampler.kind).has_units:
         return []
     shape = codec.without_masks(case.source.shape)
     most = max(LEAST, min(CHANNEL_SAMPLES, CHANNEL_NUMBERS // math.prod(shape)))
@@ -195,7 +197,8 @@ def _open(
 ) -> _Case:
     trained = state.settings
     sampler = sampler_of(state, device=settings.device, processes=processes)
-    samples = Samples(state.kind, state.shape, number_codec(sampler.codec, "wassergan evaluate"))
+    modality = modality_of(state.kind)
+    samples = Samples(modality.name, state.shape, are_pictures=modality.are_pictures)
     features = features_named(settings.features, samples, device=choose_device(settings.device, processes))
     data = settings.data or trained.data
     if not data:
@@ -208,7 +211,7 @@ def _open(
 
 def _open_against(data: str, trained: TrainSettings, source: Source, told: Told) -> Source:
     found = open_data(trained, data=data, like=source, report=told)
-    codec, other = (number_codec(each.codec, "wassergan evaluate") for each in (source, found))
+    codec, other = (modality_of(source.kind).own(each.codec) for each in (source, found))
     shapes = [each.without_masks(of.shape) for each, of in ((codec, source), (other, found))]
     if shapes[0] != shapes[1] or other.whole != codec.whole or _depths(source, found) == {"uint8", "uint16"}:
         raise UserError(
@@ -239,7 +242,7 @@ def _heldout(case: _Case) -> Tensor:
         return _cached(case, "heldout", case.source, rows, case.source.heldout)
     against = case.against
     # The run's own scale, whatever the other data would have been standardised to.
-    codec = replace(number_codec(case.source.codec, "wassergan evaluate"), layout=against.codec.layout)
+    codec = replace(modality_of(case.source.kind).own(case.source.codec), layout=against.codec.layout)
     return _cached(
         case,
         "against",
@@ -329,7 +332,7 @@ def _sealed(features: Tensor, digest: str) -> bytes:
 
 
 def _codec_key(source: Source) -> list[Any]:
-    codec = number_codec(source.codec, "wassergan evaluate")
+    codec = modality_of(source.kind).own(source.codec)
     return [codec.offset.tolist(), codec.scale.tolist()]
 
 
@@ -348,7 +351,8 @@ def _told(memory: Memorisation, rows: Tensor, picture: str | None) -> dict[str, 
 
 def _picture(case: _Case, memory: Memorisation, generated: Tensor, training: Tensor, rows: Tensor) -> str | None:
     """The generated samples that are closest to training ones, one a line, each before its nearest ones."""
-    if case.sampler.kind == "vector":
+    modality = modality_of(case.sampler.kind)
+    if not modality.has_neighbours:
         return None
     chosen = [sample for sample, _, _ in memory.closest[:PICTURED]]
     near = nearest(generated[chosen], training, count=NEIGHBOURS_PICTURED)[1]
@@ -359,8 +363,8 @@ def _picture(case: _Case, memory: Memorisation, generated: Tensor, training: Ten
         for index in range(len(chosen))
         for sample in (drawn[index], *real[index * NEIGHBOURS_PICTURED : (index + 1) * NEIGHBOURS_PICTURED])
     ]
-    codec, kind, columns = case.sampler.codec, case.sampler.kind, 1 + NEIGHBOURS_PICTURED
-    draw = partial(write_picture, np.stack(lines), codec=codec, kind=kind, columns=columns)
+    codec, columns = modality.own(case.sampler.codec), 1 + NEIGHBOURS_PICTURED
+    draw = partial(modality.save_picture, np.stack(lines), codec=codec, columns=columns)
     return case.results.picture("neighbours.png", lambda path: draw(path=path))
 
 

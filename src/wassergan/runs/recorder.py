@@ -13,8 +13,9 @@ from wassergan.config.settings import TrainSettings
 from wassergan.data import ColumnConditions, Source
 from wassergan.errors import encodable, unknown_name
 from wassergan.evaluation import HeldoutDistance
+from wassergan.modality import modality_of
 from wassergan.report import write_report
-from wassergan.sampling.sampler import Sampler, write_picture
+from wassergan.sampling.sampler import Sampler
 from wassergan.session.fingerprint import fingerprint
 from wassergan.session.run_content import run_summary
 from wassergan.session.state import Best, CheckpointState
@@ -24,9 +25,6 @@ from wassergan.storage.run_log import RunLog, read_log
 from wassergan.training import Processes, Trainer
 from wassergan.training.tick_schedule import figure_due, tick_due
 
-PREVIEW_SAMPLES = 64
-PREVIEW_VECTORS = 2000
-ROWS = ("vector", "table")  # kinds whose samples are rows, drawn beside real ones
 FIRST_CURVES_SECONDS = 30.0  # the first figure takes a second; a short run draws it at its end
 CURVES_SHARE = 0.02  # of the run's time may go into redrawing the curves
 SAVE_EVERY_SECONDS = 300.0
@@ -92,6 +90,7 @@ class _Keeper(Bystander):
     def __init__(self, run: Run, observer: Observer) -> None:
         super().__init__(run)
         self._observer, self._best = observer, run.best
+        self._modality = modality_of(run.source.kind)
         self._rollbacks = list(run.rollbacks)
         self._fingerprint = fingerprint(run.source)
         self._distance = HeldoutDistance(run.source, latent_dim=run.trainer.latent_dim)
@@ -101,7 +100,8 @@ class _Keeper(Bystander):
 
     def start(self) -> None:
         run = self._run
-        self._real = _rows(run.source) if run.source.kind in ROWS else None
+        modality = self._modality
+        self._real = modality.training_samples(run.source, modality.preview_count) if modality.is_figure else None
         logged = read_log(run.place.log)
         self._bounded_at: int | None = max((each["step"] for each in logged if "w1_lower" in each), default=None)
         self._saved_at, self._curves_due = time.perf_counter(), time.perf_counter() + FIRST_CURVES_SECONDS
@@ -126,7 +126,7 @@ class _Keeper(Bystander):
         self._log.append(record)
         self._save(trainer, improved=improved)
         if settings.previews and self._picture_due(trainer.step):
-            if trainer.step == 0 and self._run.source.kind in ROWS:
+            if trainer.step == 0 and self._modality.is_figure:
                 self._first_figure = self._drawn(trainer)
             else:
                 self._draw_samples(trainer)
@@ -186,7 +186,7 @@ class _Keeper(Bystander):
         """At every tick where a picture is samples side by side; figures of rows take longer."""
         longest = self._run.settings.tick_steps
         off_rule = not tick_due(step, longest=longest)  # the end of a run
-        return self._run.source.kind not in ROWS or off_rule or figure_due(step, longest=longest)
+        return not self._modality.is_figure or off_rule or figure_due(step, longest=longest)
 
     def _draw_samples(self, trainer: Trainer) -> None:
         self._picture(self._drawn(trainer), trainer.step)
@@ -200,15 +200,14 @@ class _Keeper(Bystander):
 
     def _drawn(self, trainer: Trainer) -> NDArray[Any]:
         source = self._run.source
-        count = PREVIEW_VECTORS if source.kind in ROWS else PREVIEW_SAMPLES
         drawn = Sampler(
             trainer.averaged_generator, trainer.latent_dim, source.codec, source.kind, _conditions_of(source)
         )
-        return drawn.draw(count)
+        return drawn.draw(self._modality.preview_count)
 
     def _picture(self, samples: NDArray[Any], step: int) -> None:
-        source = self._run.source
-        write_picture(samples, self._run.place.grid(step), codec=source.codec, kind=source.kind, real=self._real)
+        codec = self._modality.own(self._run.source.codec)
+        self._modality.save_picture(samples, self._run.place.grid(step), codec, real=self._real)
 
     def _draw_curves(self) -> None:
         from wassergan.plots import curves_figure, save_figure  # matplotlib takes half a second to import
@@ -250,13 +249,6 @@ def write_run_report(folder: Path, path: Path | None = None, *, evaluated: Path 
     path = place.require_target(path or place.report)
     write_report(run_summary(folder), read_log(place.log), folder, path, evaluated=evaluated)
     return path
-
-
-def _rows(source: Source) -> Any:
-    if source.kind == "table":  # with its conditions
-        positions = source.split.sample_positions(PREVIEW_VECTORS)
-        return source.values(source.split.train_rows(positions)).numpy()
-    return source.codec.decode_numpy(source.train_sample(PREVIEW_VECTORS))
 
 
 def _conditions_of(source: Source) -> ColumnConditions | None:

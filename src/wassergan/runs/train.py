@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from wassergan.callbacks import Observer, Observers
-from wassergan.config.presets import resolve_for
 from wassergan.config.settings import BIT_CHANGING, CHANGEABLE, TrainSettings
 from wassergan.errors import UserError, WorkError
+from wassergan.modality.recipes import resolve_for
 from wassergan.runs.recorder import Bystander, Run, keeper_of
 from wassergan.session.build import build_trainer, device_is_here, open_data
 from wassergan.session.contents import require_described, require_readable

@@ -11,10 +11,11 @@ from torch import nn
 
 from wassergan.config.settings import TrainSettings
 from wassergan.constraints import Constraint, constraint_named
-from wassergan.data import AnyCodec, Codec, Source, TableCodec, open_source
+from wassergan.data import AnyCodec, Source, open_source
 from wassergan.data.readers.limits import largest_bytes
 from wassergan.errors import UserError, WasserganError, WorkError, unknown_name
-from wassergan.networks import Bounded, Partial, TableHead, build_networks
+from wassergan.modality import modality_with
+from wassergan.networks import TableHead, build_networks
 from wassergan.objectives import objective_named
 from wassergan.training import ALONE, CudaRecorder, OptimizerSettings, Processes, Trainer, rate_schedule
 
@@ -76,7 +77,7 @@ def networks_of(
 
     On the device `meta` they have shapes and no numbers; what the codec holds, in the head, is on the CPU all the same.
     """
-    head = _head_of(codec)
+    head = modality_with(codec).head(codec)
     with torch.device(device) if device != "cpu" else nullcontext():
         return build_networks(
             _given(settings.network),
@@ -94,16 +95,6 @@ def networks_of(
             context_dim=context_dim,
             pack=_given(settings.pack),
         )
-
-
-def _head_of(codec: AnyCodec) -> nn.Module:
-    if isinstance(codec, TableCodec):
-        return TableHead(codec.column_layouts)
-    assert isinstance(codec, Codec)
-    bounded = Bounded(codec.low, codec.high)
-    if codec.parts is None or (codec.parts.masks == 0 and codec.parts.active.all()):
-        return bounded
-    return Partial(bounded, codec.parts.active, codec.parts.gappy, codec.parts.gates)
 
 
 def constraint_of(settings: TrainSettings) -> Constraint:

@@ -4,22 +4,20 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from wassergan.config.settings import TrainSettings
-from wassergan.data import AnyCodec, Codec, TableCodec
-from wassergan.data.tables.encodings import CategoryCoding
+from wassergan.data import AnyCodec
 from wassergan.errors import UserError
+from wassergan.modality import MODALITIES, modality_with
+from wassergan.modality.tables import columns_fault
 from wassergan.session.build import constraint_of, networks_of
 from wassergan.session.state import CheckpointState
 from wassergan.storage.checkpoint import ANOTHER
 from wassergan.storage.corruption import undamaged
 
 NETWORKS = ("average", "generator", "critic")
-KINDS = ("image", "field", "vector", "table")
-MOST_DECIMALS = 400  # float64 has no more
 LARGEST_COUNT = 2**53
 SHARED, FREE = 64, 2**22  # numbers in a sample for each weight of a network of convolutions, and numbers in any case
 
@@ -43,16 +41,18 @@ def require_sound(state: CheckpointState) -> None:
         UserError: names the first thing that is missing, out of range, or of another shape or type.
     """
     with undamaged("The checkpoint", ANOTHER):
-        if state.kind not in KINDS or len(state.shape) not in (1, 3) or not all(map(_is_count, state.shape)):
+        modality = MODALITIES.get(state.kind)
+        if modality is None or len(state.shape) != modality.axes or not all(map(_is_count, state.shape)):
             raise _foreign(f"samples of kind {state.kind!r} and shape {state.shape!r}"[:200])
         conditions, trainer = state.conditions, state.trainer
         context_dim = conditions.width if conditions else 0
-        require_described(state.settings, state.shape, state.codec, trainer, context_dim=context_dim)
+        codec = modality.own(state.codec)
+        require_described(state.settings, state.shape, codec, trainer, context_dim=context_dim)
         for part, network in (("generator_optimizer", "generator"), ("critic_optimizer", "critic")):
             _require_moments(part, trainer[part], trainer[network])
         _require_counts(state)
-        if conditions:
-            _require_table(conditions.codec)
+        if conditions and (fault := columns_fault(conditions.codec)):
+            raise _foreign(fault[:200])
 
 
 def _is_count(value: Any) -> bool:
@@ -140,11 +140,9 @@ def require_described(
     Raises:
         UserError: names the first tensor that is missing, foreign, or of another shape or type.
     """
-    _require_smaller(settings, shape, codec, state["average"])
-    if isinstance(codec, TableCodec):
-        _require_table(codec)
-    else:
-        _require_numbers(codec, shape)
+    _require_smaller(settings, shape, state["average"])
+    if fault := modality_with(codec).fault(codec, shape):
+        raise _foreign(fault[:200])
     try:
         generator, critic = networks_of(settings, shape, codec, context_dim=context_dim, device="meta")
         constraint_of(settings).parametrise(critic)
@@ -177,7 +175,7 @@ def require_readable(
         ) from error
 
 
-def _require_smaller(settings: TrainSettings, shape: tuple[int, ...], codec: AnyCodec, held: Mapping[str, Any]) -> None:
+def _require_smaller(settings: TrainSettings, shape: tuple[int, ...], held: Mapping[str, Any]) -> None:
     """Even what is built without its numbers takes some memory: for every layer, and for every entry of a head.
 
     The weights of convolutions are shared by all places of a sample, so there samples may be larger than all weights.
@@ -187,36 +185,8 @@ def _require_smaller(settings: TrainSettings, shape: tuple[int, ...], codec: Any
     largest = max(SHARED * numbers, FREE) if settings.network in ("conv", "resnet") else numbers
     if not 0 < math.prod(shape) <= largest or min(shape) < 1:
         raise _foreign(f"samples of shape {shape} from {numbers} weights")
-    if isinstance(codec, TableCodec) and (codec.width,) != shape:
-        raise _foreign(f"columns of {codec.width} numbers in rows of {math.prod(shape)}")
     if layers > len(held):
         raise _foreign(f"{layers} layers, and {len(held)} tensors")
-
-
-def _require_numbers(codec: AnyCodec, shape: tuple[int, ...]) -> None:
-    """A codec whose tensors spread over a sample and no further."""
-    assert isinstance(codec, Codec)
-    if np.dtype(codec.dtype).kind not in "biuf":
-        raise _foreign(f"values of type {codec.dtype!r}"[:200])
-    shape = codec.without_masks(shape)
-    for name in ("offset", "scale", "low", "high"):
-        each = getattr(codec, name)
-        if np.broadcast_shapes(tuple(each.shape), shape) != shape:
-            raise _foreign(f"{name} {_look(each)} for samples of shape {shape}")
-
-
-def _require_table(codec: TableCodec) -> None:
-    """Columns whose levels are all there, and whose numbers have decimals that exist."""
-    for coding in (*codec.codings, *(column.coding for column in codec.columns)):
-        if isinstance(coding, CategoryCoding):
-            there = len(coding.frequent) + len(coding.bounds)
-            if not _is_count(coding.levels) or coding.levels > max(there, 1):
-                raise _foreign(f"{there} of {coding.levels!r} levels of a column"[:200])
-    for column in codec.columns:
-        for name in ("decimals", "places"):
-            digits = getattr(column.form, name, 0) or 0
-            if not isinstance(digits, int) or not abs(digits) <= MOST_DECIMALS:
-                raise _foreign(f"numbers of {digits!r} {name}"[:200])
 
 
 def _require_equal(part: str, described: Mapping[str, Tensor], held: Mapping[str, Any]) -> None:

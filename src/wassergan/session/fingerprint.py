@@ -21,8 +21,9 @@ import numpy as np
 import torch
 
 from wassergan.config.settings import TrainSettings
-from wassergan.data import Codec, Source, TableCodec, spread_positions
+from wassergan.data import Source, spread_positions
 from wassergan.errors import UserError
+from wassergan.modality import modality_of
 from wassergan.session.state import CheckpointState
 from wassergan.training import Processes
 
@@ -69,9 +70,9 @@ def _with_codec_of(source: Source, state: CheckpointState) -> Source:
     What a release makes of the same data may change, such as one scale for all channels to one for each; a run goes on
     with what it was begun with.
     """
-    former = state.codec
-    if not isinstance(source.codec, Codec) or not isinstance(former, Codec):
+    if modality_of(source.kind).is_refitted:
         return source
+    former = state.codec
     own = (source.shape, source.codec.layout, source.codec.dtype)
     return replace(source, codec=former) if own == (state.shape, former.layout, former.dtype) else source
 
@@ -161,8 +162,7 @@ def _plain_tensor(value: Any) -> Any:
 def _names(source: Source) -> list[str]:
     """Of the files that rows are, and of columns and levels."""
     names = list(source.columns)
-    if isinstance(source.codec, TableCodec):
-        names += source.codec.words()
+    names += source.codec.words()
     if source.names is not None:
         found, kept = source.names.found(), source.names.kept()
         names += found if kept is None else [found[place] for place in kept.tolist()]

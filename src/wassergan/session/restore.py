@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-from wassergan.data import Codec, TableCodec
-from wassergan.networks import DrawingGenerator
-from wassergan.sampling.calibration import match_margins
+from wassergan.modality import modality_of
 from wassergan.sampling.sampler import Sampler
 from wassergan.session.build import choose_device, latent_numbers, networks_of
 from wassergan.session.contents import require_described
@@ -13,7 +11,7 @@ from wassergan.session.state import CheckpointState
 from wassergan.storage.checkpoint import ANOTHER
 from wassergan.storage.corruption import undamaged
 from wassergan.storage.run_folder import RunFolder
-from wassergan.training import ALONE, Processes, match_gaps
+from wassergan.training import ALONE, Processes
 
 
 def open_sampler(
@@ -52,8 +50,5 @@ def _sampler_of(state: CheckpointState, device: str, processes: Processes) -> Sa
     generator.load_state_dict(state.average)
     latent_dim = latent_numbers(settings, generator)
     generator.eval().to(choose_device(device, processes))
-    if isinstance(codec, TableCodec) and isinstance(generator, DrawingGenerator):
-        match_margins(generator, codec, latent_dim=latent_dim, conditions=conditions)
-    elif isinstance(codec, Codec) and codec.parts is not None and codec.parts.masks:
-        match_gaps(generator, codec.parts.rates, latent_dim=latent_dim, conditions=conditions)
+    modality_of(state.kind).calibrate(generator, codec, latent_dim=latent_dim, conditions=conditions)
     return Sampler(generator, latent_dim, codec, state.kind, conditions)

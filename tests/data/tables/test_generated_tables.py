@@ -378,7 +378,7 @@ def test_frames_of_pandas(table: tuple[int, int, list[tuple[str, float, int]]]) 
         return
     codec, rows, drawn = rows_of(source)
     likeness = Likeness.from_state(Likeness.of(frame).state())
-    back, again = likeness.restore(rows, codec), likeness.restore(drawn, codec)
+    back, again = likeness.rows(rows, codec), likeness.rows(drawn, codec)
     for column in codec.columns:
         label = int(column.name) if column.name == "9" else column.name
         if column.name in restyled(source, columns):
@@ -401,7 +401,7 @@ def test_frames_of_polars(table: tuple[int, int, list[tuple[str, float, int]]]) 
         return
     codec, rows, drawn = rows_of(source)
     likeness = Likeness.from_state(Likeness.of(frame).state())
-    back, again = likeness.restore(rows, codec), likeness.restore(drawn, codec)
+    back, again = likeness.rows(rows, codec), likeness.rows(drawn, codec)
     for column in codec.columns:
         if column.name in restyled(source, columns):
             assert equal_numbers(back[column.name].to_list(), frame[column.name].to_list())

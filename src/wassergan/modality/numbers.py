@@ -1,0 +1,212 @@
+"""Arrays of numbers: what pictures, fields and vectors share."""
+
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from wassergan.data import LABEL, Codec, ColumnConditions, Likeness, Source, encode_table, raw_array
+from wassergan.data.codec import as_tensor, to_channels_first
+from wassergan.data.masked import unmasked
+from wassergan.data.tables.spreadsheets import Formulas
+from wassergan.errors import UserError
+from wassergan.modality import described_numbers
+from wassergan.modality.modality import Modality, Progress, Rows
+from wassergan.networks import Bounded, Partial
+from wassergan.sampling.sampler import Sampler
+from wassergan.sampling.writers import conditions_path, write_array, write_conditions, write_folder
+from wassergan.storage.files import make_folder, require_target, require_writable
+from wassergan.training import Processes, match_gaps
+
+LARGEST_GRID = 10_000
+Values = NDArray[np.float64]
+
+
+class Numbers(Modality[Codec]):
+    """Samples that are one array of numbers each, which an affine codec brings to model space."""
+
+    codec = Codec
+    usual_file = "samples.png"
+    usual_draw = (64, "samples.png")
+    piped = ("npy",)
+
+    def fault(self, codec: Codec, shape: tuple[int, ...]) -> str:
+        """Types that are no numbers; and tensors that spread over more than a sample."""
+        if np.dtype(codec.dtype).kind not in "biuf":
+            return f"values of type {codec.dtype!r}"
+        shape = codec.without_masks(shape)
+        for name in ("offset", "scale", "low", "high"):
+            each: Tensor = getattr(codec, name)
+            if np.broadcast_shapes(tuple(each.shape), shape) != shape:
+                size = "x".join(map(str, each.shape)) or "one"
+                return f"{name} {size} {str(each.dtype).removeprefix('torch.')} for samples of shape {shape}"
+        return ""
+
+    def head(self, codec: Codec) -> nn.Module:
+        """Within the bounds of the data, with constants and missing values where those are."""
+        bounded = Bounded(codec.low, codec.high)
+        if codec.parts is None or (codec.parts.masks == 0 and codec.parts.active.all()):
+            return bounded
+        return Partial(bounded, codec.parts.active, codec.parts.gappy, codec.parts.gates)
+
+    def calibrate(
+        self, generator: nn.Module, codec: Codec, *, latent_dim: int, conditions: ColumnConditions | None = None
+    ) -> None:
+        """How often values are missing."""
+        if codec.parts is not None and codec.parts.masks:
+            match_gaps(generator, codec.parts.rates, latent_dim=latent_dim, conditions=conditions)
+
+    def encode(
+        self,
+        data: Any,
+        labels: NDArray[Any] | None,
+        codec: Codec,
+        conditions: ColumnConditions | None,
+        shape: tuple[int, ...],
+    ) -> tuple[Tensor, Tensor | None]:
+        """An array, masked or not, or a tensor."""
+        rows = as_tensor(unmasked(data, codec.parts.written if codec.parts else ())[0])
+        given = to_channels_first(rows, codec.layout).shape[1:] if rows.dim() == len(codec.layout) else None
+        if given != codec.without_masks(shape):
+            raise UserError(
+                "X has another shape than what was fitted", found=f"{tuple(rows.shape)}", mend=f"give {codec.layout}"
+            )
+        if conditions is None or labels is None:
+            return codec.encode(rows), None
+        return codec.encode(rows), encode_table(conditions.codec, raw_array({LABEL: labels}, "y"))
+
+    def restore(
+        self, samples: Rows, codec: Codec, container: Likeness, *, without: tuple[str, ...] = (), seed: int = 0
+    ) -> Any:
+        """An array, a masked array or a tensor."""
+        return container.numbers(samples, codec)
+
+    def prepare(self, path: Path, count: int) -> None:
+        """A `.npy` file, a grid as `.png`, or a new folder for pictures."""
+        if path.suffix not in (".npy", ".png", ""):
+            raise UserError(
+                "Samples are written as .npy, .png or a folder",
+                found=f"'{path.name}'",
+                mend="choose one of those suffixes",
+            )
+        if path.suffix == ".png":
+            prepare_picture(path, count)
+        elif path.suffix:
+            make_folder(path.parent)
+            require_writable(path)
+        else:
+            self.prepare_folder(path)
+        if path.suffix != ".png":
+            require_target(conditions_path(path))
+
+    def prepare_folder(self, path: Path) -> None:
+        """Refuse a folder that pictures cannot be written into, and make it."""
+        if path.exists() and not path.is_dir():
+            raise UserError(f"{path} is a file", mend="name a new folder, or a file that ends in .npy or .png")
+        if path.is_dir() and any(path.iterdir()):
+            raise UserError(f"The folder {path} is not empty", mend="name a new one")
+        make_folder(path)
+        require_writable(path / "0.png")
+
+    def write(
+        self,
+        sampler: Sampler,
+        path: Path,
+        *,
+        count: int,
+        seed: int,
+        progress: Progress,
+        processes: Processes,
+        formulas: Formulas | None,
+    ) -> None:
+        """One array, one grid, or one picture per sample; conditions stand in a table beside them."""
+        codec = self.own(sampler.codec)
+        if sampler.conditions is not None:
+            processes.from_first(lambda: write_conditions(sampler, path, count=count, seed=seed, formulas=formulas))
+        match path.suffix:
+            case ".npy":
+                write_array(sampler, path, count=count, seed=seed, progress=progress, processes=processes)
+            case ".png":
+                processes.from_first(lambda: self.save_picture(sampler.draw(count, seed=seed), path, codec))
+                progress(count)
+            case _:
+                write_folder(
+                    *(sampler, path, lambda sample, file: self.save_single(sample, file, codec)),
+                    count=count,
+                    seed=seed,
+                    progress=progress,
+                    processes=processes,
+                )
+
+    def save_single(self, sample: Rows, path: Path, codec: Codec) -> None:
+        """One sample as a PNG."""
+        self.save_picture(sample[None], path, codec, columns=1)
+
+    def pipe(
+        self,
+        sampler: Sampler,
+        chunks: Iterator[Rows],
+        file: IO[bytes],
+        *,
+        count: int,
+        seed: int,
+        form: str,
+        formulas: Formulas | None,
+    ) -> None:
+        """An array in NumPy's format."""
+        first = next(chunks)
+        header = {
+            "descr": np.lib.format.dtype_to_descr(first.dtype),
+            "fortran_order": False,
+            "shape": (count, *first.shape[1:]),
+        }
+        np.lib.format.write_array_header_1_0(file, header)
+        for chunk in chain([first], chunks):
+            file.write(np.ascontiguousarray(chunk).data)
+
+    def heldout_samples(self, source: Source, count: int) -> Rows:
+        """As the codec gives them back."""
+        return source.codec.decode_numpy(source.heldout(source.heldout_positions(count)))
+
+    def training_samples(self, source: Source, count: int) -> Rows:
+        """As the codec gives them back."""
+        return source.codec.decode_numpy(source.train_sample(count))
+
+    def decoder(self, codec: Codec) -> dict[str, Any]:
+        """The affine map, its bounds, constants and missing values."""
+        return described_numbers.decoder_of(codec)
+
+    def usage(self, codec: Codec, *, latent_dim: int, shape: tuple[int, ...]) -> list[str]:
+        """Scale, shift, round, and move the axes."""
+        return described_numbers.usage_of(codec, latent_dim=latent_dim, shape=shape)
+
+    def codec_of(self, decoder: Mapping[str, Any]) -> Codec:
+        """The inverse of `decoder`."""
+        return described_numbers.codec_of(decoder)
+
+
+def prepare_picture(path: Path, count: int) -> None:
+    """Refuse more samples than one picture shows, and make the folder of a PNG.
+
+    Raises:
+        UserError: with the number.
+    """
+    if count > LARGEST_GRID:
+        raise UserError(
+            "Too many samples for one picture",
+            found=f"{count}",
+            mend=f"ask for at most {LARGEST_GRID}, or for .npy",
+        )
+    make_folder(path.parent)
+    require_writable(path)
+
+
+def without_missing(samples: Rows, codec: Codec) -> Values:
+    """Samples in float64, with NaN where a value is missing."""
+    values = samples.astype(np.float64)
+    values[codec.missing(samples)] = np.nan
+    return values

@@ -1,0 +1,62 @@
+"""Pictures: whole grey or colour levels on a grid."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wassergan.data import Codec, Source
+from wassergan.modality.modality import Rows
+from wassergan.modality.numbers import Numbers, without_missing
+from wassergan.sampling.sampler import Sampler
+
+
+class Pictures(Numbers):
+    """Pictures of any size and depth, in grey or in colours."""
+
+    name = "image"
+    axes = 3
+    preview_count = 64
+    is_figure = False
+    are_pictures = True
+    has_units = False
+    looks_at_data = False
+
+    def save_picture(
+        self, samples: Rows, path: Path, codec: Codec, *, real: Rows | None = None, columns: int | None = None
+    ) -> None:
+        """A grid."""
+        from wassergan.plots import save_picture
+
+        save_picture(self.grid(samples, codec, columns), path)
+
+    def grid(self, samples: Rows, codec: Codec, columns: int | None = None) -> Any:
+        """Samples (n, ...) in the user's units and layout on one grid, with the fixed range of their codec."""
+        from wassergan.plots import picture_grid
+
+        shown = without_missing(samples, codec)
+        if codec.layout == "NCHW":
+            shown = np.moveaxis(shown, 1, 3)
+        low, high = (float((bound * codec.scale + codec.offset).mean()) for bound in (codec.low, codec.high))
+        return picture_grid(shown, low=low, high=high, columns=columns, colours=False)
+
+    def save_single(self, sample: Rows, path: Path, codec: Codec) -> None:
+        """In its own depth, pixel by pixel."""
+        from PIL import Image
+
+        from wassergan.plots import save_picture, write_png16
+
+        is_picture = sample.ndim == 2 or sample.shape[-1] in (3, 4)
+        if is_picture and sample.dtype == np.uint16 and sample.shape[2:] in ((), (3,)):
+            write_png16(sample, path)
+        elif is_picture and sample.dtype == np.uint8:
+            save_picture(Image.fromarray(sample), path)
+        else:
+            super().save_single(sample, path, codec)
+
+    def look(self, sampler: Sampler, source: Source | None, out: Path, *, count: int, seed: int) -> list[Path]:
+        """Walks through the latent space."""
+        from wassergan.modality.walks import draw_walks
+
+        codec = self.own(sampler.codec)
+        return draw_walks(sampler, lambda samples, columns: self.grid(samples, codec, columns), out, seed=seed)

@@ -1,0 +1,254 @@
+"""Tables: rows of columns of any kind."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from wassergan.data import (
+    TABLE_SUFFIXES,
+    ColumnConditions,
+    Likeness,
+    Source,
+    TableCodec,
+    column_facts,
+    encode_table,
+    frame_beside,
+    is_frame,
+    proposed_rules,
+    read_frame,
+    table_suffix,
+    write_table,
+)
+from wassergan.data.tables.encodings import CategoryCoding
+from wassergan.data.tables.spreadsheets import Formulas
+from wassergan.errors import UserError
+from wassergan.modality import described_tables
+from wassergan.modality.modality import Modality, Progress, Rows
+from wassergan.modality.numbers import prepare_picture
+from wassergan.networks import DrawingGenerator, TableHead
+from wassergan.sampling.calibration import match_margins
+from wassergan.sampling.sampler import Sampler
+from wassergan.sampling.writers import write_rows
+from wassergan.storage.files import make_folder, require_writable
+from wassergan.training import Processes
+
+LEAST_FOR_LARGE_BATCHES = 2000
+LEAST_LATENT, MOST_LATENT = 8, 64  # a number for two channels; with more, sharp relations come out blurred
+LARGEST_COUNT = 2**53
+MOST_DECIMALS = 400  # float64 has no more
+PAIRS = 6  # of columns that are drawn
+
+
+class Tables(Modality[TableCodec]):
+    """Rows of a file or a DataFrame."""
+
+    name = "table"
+    noun = "Rows of a table"
+    codec = TableCodec
+    axes = 1
+    is_refitted = True
+    is_independent_of_count = True
+    usual_file = "samples.csv"
+    usual_draw = (1000, "rows.csv")
+    piped = ("csv", "csv.gz", "tsv", "tsv.gz")
+    is_text = True
+    preview_count = 2000
+    is_figure = True
+
+    def fault(self, codec: TableCodec, shape: tuple[int, ...]) -> str:
+        """Another width than the sample's; columns without their levels, numbers with decimals that do not exist."""
+        if (codec.width,) != shape:
+            return f"columns of {codec.width} numbers in rows of {shape}"
+        return columns_fault(codec)
+
+    def head(self, codec: TableCodec) -> nn.Module:
+        """Draws the options of every column."""
+        return TableHead(codec.column_layouts)
+
+    def recipe(self, codec: TableCodec, train_count: int) -> Mapping[str, Any]:
+        """Our own."""
+        return recipe(train_count, sum(layout.channel for layout in codec.column_layouts))
+
+    def calibrate(
+        self, generator: nn.Module, codec: TableCodec, *, latent_dim: int, conditions: ColumnConditions | None = None
+    ) -> None:
+        """The shares of options, and how numbers spread."""
+        if isinstance(generator, DrawingGenerator):
+            match_margins(generator, codec, latent_dim=latent_dim, conditions=conditions)
+
+    def encode(
+        self,
+        data: Any,
+        labels: NDArray[Any] | None,
+        codec: TableCodec,
+        conditions: ColumnConditions | None,
+        shape: tuple[int, ...],
+    ) -> tuple[Tensor, Tensor | None]:
+        """A DataFrame, with its conditions among its columns."""
+        if not is_frame(data):
+            raise UserError("A DataFrame was fitted", found="an array", mend="give a DataFrame with its columns")
+        table = read_frame(data if labels is None else frame_beside(data, labels))
+        return encode_table(codec, table), encode_table(conditions.codec, table) if conditions else None
+
+    def facts(self, source: Source) -> dict[str, Any]:
+        """What is in the columns, and rules that hold and are not asked for."""
+        codec, rows = self.own(source.codec), source.values(torch.arange(len(source))).numpy()
+        proposed = proposed_rules(codec, rows)
+        return {"table": column_facts(source), **({"proposed_rules": proposed} if proposed else {})}
+
+    def restore(
+        self, samples: Rows, codec: TableCodec, container: Likeness, *, without: tuple[str, ...] = (), seed: int = 0
+    ) -> Any:
+        """A DataFrame, or an Arrow table."""
+        return container.rows(samples, codec, without=without, seed=seed)
+
+    def prepare(self, path: Path, count: int) -> None:
+        """A file of rows, or a figure as `.png`."""
+        if not table_suffix(path) and path.suffix != ".png":
+            raise UserError(
+                f"{self.noun} are written as {', '.join(TABLE_SUFFIXES)} or .png",
+                found=f"'{path.name}'",
+                mend="choose one of those suffixes",
+            )
+        if path.suffix == ".png":
+            prepare_picture(path, count)
+            return
+        make_folder(path.parent)
+        require_writable(path)
+
+    def write(
+        self,
+        sampler: Sampler,
+        path: Path,
+        *,
+        count: int,
+        seed: int,
+        progress: Progress,
+        processes: Processes,
+        formulas: Formulas | None,
+    ) -> None:
+        """All rows by process 0."""
+        codec = self.own(sampler.codec)
+        if table_suffix(path):
+            told: dict[str, Any] = {"count": count, "seed": seed, "progress": progress, "formulas": formulas}
+            processes.from_first(lambda: write_rows(sampler, codec, path, **told))
+            return
+        processes.from_first(lambda: self.save_picture(sampler.draw(count, seed=seed), path, codec))
+        progress(count)
+
+    def pipe(
+        self,
+        sampler: Sampler,
+        chunks: Iterator[Rows],
+        file: IO[bytes],
+        *,
+        count: int,
+        seed: int,
+        form: str,
+        formulas: Formulas | None,
+    ) -> None:
+        """Lines of text."""
+        write_table(self.own(sampler.codec), chunks, file, like=Path(f"rows.{form}"), seed=seed, formulas=formulas)
+
+    def save_picture(
+        self, samples: Rows, path: Path, codec: TableCodec, *, real: Rows | None = None, columns: int | None = None
+    ) -> None:
+        """The marginals of the columns, beside those of real rows."""
+        from wassergan.plots import save_figure, table_figure
+
+        save_figure(table_figure({column.name: column.names for column in codec.columns}, samples, real), path)
+
+    def heldout_samples(self, source: Source, count: int) -> Rows:
+        """With the conditions."""
+        return source.values(source.split.heldout[source.heldout_positions(count)]).numpy()
+
+    def training_samples(self, source: Source, count: int) -> Rows:
+        """With the conditions."""
+        return source.values(source.split.train_rows(source.split.sample_positions(count))).numpy()
+
+    def look(self, sampler: Sampler, source: Source | None, out: Path, *, count: int, seed: int) -> list[Path]:
+        """Marginals, and the pairs that have most to do with each other or are most off."""
+        from wassergan.evaluation.tables import Bins, associations, columns_of, telling_pairs
+        from wassergan.evaluation.tables.pairs import MOST_COLUMNS
+        from wassergan.plots import PairColumn, save_figure, table_figure, table_pairs_figure
+
+        samples = sampler.draw(count, seed=seed)
+        real = None if source is None else self.heldout_samples(source, count)
+        columns = columns_of(self.own(sampler.codec))
+        names = [PairColumn(column.name, column.levels) for column in columns]
+        save_figure(table_figure(dict(names), samples, real), out / "marginals.png")
+        shown = min(len(columns), MOST_COLUMNS)
+        if shown == 1:
+            return [out / "marginals.png"]
+        laws = [samples[:, :shown], (samples if real is None else real)[:, :shown]]
+        bins = Bins.fit(columns[:shown], laws[1])
+        pairs = telling_pairs(associations(bins, laws[1]), associations(bins, laws[0]), count=PAIRS)
+        save_figure(table_pairs_figure(names, pairs, samples, real), out / "pairs.png")
+        return [out / "marginals.png", out / "pairs.png"]
+
+    def decoder(self, codec: TableCodec) -> dict[str, Any]:
+        """All that a checkpoint keeps of the codec, and where each column stands in a sample."""
+        return described_tables.decoder_of(codec)
+
+    def usage(self, codec: TableCodec, *, latent_dim: int, shape: tuple[int, ...]) -> list[str]:
+        """Options, numbers, levels and rules."""
+        return described_tables.usage_of(codec, latent_dim=latent_dim)
+
+    def codec_of(self, decoder: Mapping[str, Any]) -> TableCodec:
+        """The inverse of `decoder`."""
+        return described_tables.codec_of(decoder)
+
+
+def columns_fault(codec: TableCodec) -> str:
+    """What columns from a file hold that no table has: levels that are not there, decimals that do not exist."""
+    for coding in (*codec.codings, *(column.coding for column in codec.columns)):
+        if isinstance(coding, CategoryCoding):
+            there = len(coding.frequent) + len(coding.bounds)
+            if not _is_count(coding.levels) or coding.levels > max(there, 1):
+                return f"{there} of {coding.levels!r} levels of a column"
+    for column in codec.columns:
+        for name in ("decimals", "places"):
+            digits = getattr(column.form, name, 0) or 0
+            if not isinstance(digits, int) or not abs(digits) <= MOST_DECIMALS:
+                return f"numbers of {digits!r} {name}"
+    return ""
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_COUNT
+
+
+def recipe(count: int, channels: int) -> dict[str, Any]:
+    """Our own for tables, from the measurements in docs/lab-notes.md.
+
+    With Adam's usual β₂ = 0.9 margins drift away from the data for as long as a run lasts; with 0.99 they do not. A
+    critic wider than the generator sees sharper relations, at equal time.
+
+    Args:
+        count: of training rows.
+        channels: numbers that are told by their place between quantiles.
+    """
+    return {
+        "network": "residual",
+        "constraint": "lp",
+        "penalty_weight": 10.0,
+        "penalty_every": 2,
+        "latent_dim": min(max(LEAST_LATENT, channels // 2), MOST_LATENT),
+        "generator_widths": (256, 256, 256),
+        "critic_widths": (384, 384, 384),
+        "activation": "silu",
+        "generator_norm": "layer",
+        "batch_size": 250 if count >= LEAST_FOR_LARGE_BATCHES else 64,
+        "critic_steps": 1,
+        "generator_rate": 1e-3,
+        "critic_rate": 1e-3,
+        "beta2": 0.99,
+        "schedule": "inverse_sqrt",
+        "schedule_steps": 3000,
+        "average_half_life": 2_000_000.0,
+        "average_ramp": 0.1,
+    }

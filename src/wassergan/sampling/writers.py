@@ -1,0 +1,144 @@
+"""Samples to files: arrays and folders that several processes fill together, rows of tables, conditions."""
+
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wassergan.data import TableCodec, write_table
+from wassergan.data.tables.spreadsheets import Formulas
+from wassergan.errors import WorkError
+from wassergan.sampling.sampler import Sampler
+from wassergan.storage.files import array_offset, filling, make_array, replacing
+from wassergan.training import SAMPLING_CHUNK, Processes
+
+Progress = Callable[[int], None]
+
+
+def write_array(
+    sampler: Sampler, path: Path, *, count: int, seed: int, progress: Progress, processes: Processes
+) -> None:
+    """One array in a `.npy` file, filled by all processes."""
+    with _one_file(path, processes) as temporary:
+        chunks = _placed(sampler, count, seed, processes)
+        first = next(chunks, None)  # process 0 always has one: it makes the file in its likeness
+        processes.from_first(lambda: _make_array(temporary, count, first))
+        offset = array_offset(temporary)
+        # Written, not mapped: every page of a mapping costs a fault, and counts as this process's memory.
+        with filling(temporary, "rb+") as file:
+            for start, chunk in chain([first] if first else [], chunks):
+                file.seek(offset + start * chunk[0].nbytes)
+                file.write(np.ascontiguousarray(chunk).data)
+                progress(start + len(chunk))
+
+
+def _placed(sampler: Sampler, count: int, seed: int, processes: Processes) -> Iterator[tuple[int, NDArray[Any]]]:
+    """The chunks of this process, each with the number of its first sample."""
+    shard = processes.shard
+    starts = range(shard.index * SAMPLING_CHUNK, count, shard.count * SAMPLING_CHUNK)
+    return zip(starts, sampler.chunks(count, seed=seed, shard=shard), strict=True)
+
+
+def _make_array(path: Path, count: int, first: tuple[int, NDArray[Any]] | None) -> None:
+    assert first is not None
+    shape, dtype = (count, *first[1].shape[1:]), first[1].dtype
+    _require_room(path.parent, math.prod(shape) * dtype.itemsize)
+    make_array(path, dtype, shape)
+
+
+@contextmanager
+def _one_file(path: Path, processes: Processes) -> Iterator[Path]:
+    """On all processes the temporary path of the first, which moves it into place when all are done."""
+    with ExitStack() as stack:
+        temporary = processes.from_first(lambda: stack.enter_context(replacing(path)))
+        with processes.together():
+            yield temporary
+
+
+def _require_room(folder: Path, needed: int) -> None:
+    # Where the file is sparse at first, a full disk would be met only half-way.
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise WorkError(
+            f"No room for the samples in {folder}",
+            found=f"{needed:,} bytes needed, {free:,} free",
+            mend="free some space",
+        )
+
+
+def write_folder(
+    sampler: Sampler,
+    path: Path,
+    save: Callable[[NDArray[Any], Path], None],
+    *,
+    count: int,
+    seed: int,
+    progress: Progress,
+    processes: Processes,
+) -> None:
+    """One PNG per sample, each saved by `save(sample, path)`; all processes write into the folder."""
+    digits = len(str(count - 1))
+    with processes.together():
+        for start, chunk in _placed(sampler, count, seed, processes):
+            for index, sample in enumerate(chunk, start):
+                file = path / f"{index:0{digits}d}.png"
+                save(sample, file)
+                if index == 0:
+                    _require_room(path, file.stat().st_size * (count - 1))
+            progress(start + len(chunk))
+
+
+def write_rows(
+    sampler: Sampler,
+    codec: TableCodec,
+    path: Path,
+    *,
+    count: int,
+    seed: int,
+    progress: Progress,
+    formulas: Formulas | None,
+) -> None:
+    """Rows of a table to a file of rows, chunk by chunk."""
+    sampler.require_identifiers(count)
+    done = 0
+
+    def chunks() -> Iterator[NDArray[Any]]:
+        nonlocal done
+        for chunk in sampler.chunks(count, seed=seed):
+            yield chunk
+            done += len(chunk)
+            # At once, and again each time that twice as many are written: what compresses waits in a buffer at first.
+            chunks_done = -(-done // SAMPLING_CHUNK)
+            if chunks_done & (chunks_done - 1) == 0:
+                _require_room(path.parent, temporary.stat().st_size * (count - done) // done)
+            progress(done)
+
+    with replacing(path) as temporary:
+        write_table(codec, chunks(), temporary, like=path, seed=seed, formulas=formulas)
+
+
+def write_conditions(sampler: Sampler, path: Path, *, count: int, seed: int, formulas: Formulas | None) -> None:
+    """The conditions of the samples in a file or folder, to a table beside it."""
+    conditions = sampler.conditions
+    assert conditions is not None
+    rows = (
+        conditions.rows(start, min(SAMPLING_CHUNK, count - start), seed=seed)
+        for start in range(0, count, SAMPLING_CHUNK)
+    )
+    with replacing(conditions_path(path)) as temporary:
+        write_table(conditions.codec, rows, temporary, like=conditions_path(path), formulas=formulas)
+
+
+def conditions_path(path: Path) -> Path:
+    """Where the conditions of the samples in a file or folder are written.
+
+    >>> conditions_path(Path("digits.npy")).name
+    'digits.conditions.csv'
+    """
+    return path.with_name(f"{path.stem}.conditions.csv")
