@@ -54,6 +54,20 @@ OBEYED = "data/tables/test_rules.py::test_no_row_breaks_any_rules_however_they_a
 
 BUGS = (
     Bug(
+        "a slip in --confidence is found out after the work",
+        "cli/distance.py",
+        "    measure.check()\n",
+        "",
+        "cli/test_distance.py",
+    ),
+    Bug(
+        "a package does not say what is public",
+        "cli/__init__.py",
+        "__all__: list[str] = []",
+        "",
+        "test_architecture.py::test_every_package_says_what_is_public",
+    ),
+    Bug(
         "a source can be changed",
         "data/source.py",
         "@dataclass(frozen=True, eq=False)\nclass Source:",

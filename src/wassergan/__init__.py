@@ -12,9 +12,12 @@ if TYPE_CHECKING:
     from wassergan.callbacks import Observer, Observers
     from wassergan.config.settings import TrainSettings
     from wassergan.data import Source, open_source
+    from wassergan.distances import W1Estimator, exact_w1, sliced_w1, w1_interval
     from wassergan.estimator.wasserstein_gan import WassersteinGAN
     from wassergan.evaluation.datasets import table_column_distances, table_distance
     from wassergan.export import export_run, open_export
+    from wassergan.lipschitz import certify
+    from wassergan.runs.evaluate import evaluate_run
     from wassergan.runs.train import resume_run, train_run
     from wassergan.session.restore import open_sampler
     from wassergan.session.run_content import run_summary
@@ -29,18 +32,24 @@ __all__ = [
     "TrainSettings",
     "Trainer",
     "UserError",
+    "W1Estimator",
     "WassersteinGAN",
     "WorkError",
     "__version__",
+    "certify",
+    "evaluate_run",
+    "exact_w1",
     "export_run",
     "open_export",
     "open_sampler",
     "open_source",
     "resume_run",
     "run_summary",
+    "sliced_w1",
     "table_column_distances",
     "table_distance",
     "train_run",
+    "w1_interval",
 ]
 
 _HOMES = {
@@ -49,16 +58,22 @@ _HOMES = {
     "Source": "wassergan.data",
     "TrainSettings": "wassergan.config.settings",
     "Trainer": "wassergan.training",
+    "W1Estimator": "wassergan.distances",
     "WassersteinGAN": "wassergan.estimator.wasserstein_gan",
+    "certify": "wassergan.lipschitz",
+    "evaluate_run": "wassergan.runs.evaluate",
+    "exact_w1": "wassergan.distances",
     "export_run": "wassergan.export",
     "open_export": "wassergan.export",
     "open_sampler": "wassergan.session.restore",
     "open_source": "wassergan.data",
     "resume_run": "wassergan.runs.train",
     "run_summary": "wassergan.session.run_content",
+    "sliced_w1": "wassergan.distances",
     "table_column_distances": "wassergan.evaluation.datasets",
     "table_distance": "wassergan.evaluation.datasets",
     "train_run": "wassergan.runs.train",
+    "w1_interval": "wassergan.distances",
 }
 
 

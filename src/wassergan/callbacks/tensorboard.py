@@ -8,7 +8,6 @@ from secrets import token_hex
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from wassergan.callbacks.callback import Observer
 from wassergan.config.settings import TrainSettings
@@ -91,6 +90,8 @@ class TensorBoardObserver(Observer):
 
     def _write_grids(self) -> None:
         """The grids of ticks that are there by now: not every tick has one, and some are drawn a little later."""
+        from PIL import Image  # a run without TensorBoard, as fit is, needs none
+
         for step in self._awaited:
             grid = self._folder.grid(step)
             if grid.exists():

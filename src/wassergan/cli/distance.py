@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
     from wassergan.cli.pairs import Points
+    from wassergan.distances.critic_estimator import Fit
     from wassergan.evaluation.datasets.tables import ColumnDistance
 
 METHODS = ("auto", "exact", "interval", "sliced", "critic")
@@ -80,23 +81,13 @@ EXACT_PAIRS = 25_000_000
 def distance(
     a: str,
     b: str,
-    method: str,
-    tolerance: float,
-    budget: str,
-    projections: int,
-    population: bool,
-    confidence: float,
-    bound: str,
-    families: str | None,
-    diameter: float | None,
     columns: str | None,
     scale: str | None,
     category_weight: float,
     missing_weight: float,
     by_column: bool,
-    seed: int,
     as_json: bool,
-    **reading: Any,
+    **flags: Any,
 ) -> None:
     """Wasserstein distance between data sources A and B, with its guarantee.
 
@@ -117,67 +108,101 @@ def distance(
     close enough or the time is up. sliced: the mean over random directions, another and smaller distance.
     critic: a lower bound on the distance of the laws, by critics whose Lipschitz constant is certified.
     """
-    if method not in METHODS:
-        raise unknown_name("method", method, METHODS)
-    seconds = parse_budget(budget)
-    _check(tolerance, projections, seed)
-    if population and method not in ("auto", "interval", "critic"):
-        raise UserError("--population is answered by intervals and critics alone", found=f"--method {method}")
-    if method != "critic" and not population:
-        if families or diameter is not None:
-            raise UserError(
-                "--families and --diameter serve bounds on the laws", mend="add --population or --method critic"
-            )
-        if bound != "finite-sample":
-            raise UserError("--bound serves bounds on the laws", mend="add --population or --method critic")
-    names = [name.strip() for name in families.split(",")] if families else []
-
-    import torch
+    measure = _Measure(**{each.name: flags.pop(each.name) for each in fields(_Measure)})
+    measure.check()
 
     from wassergan.cli.pairs import Asked, opened
-    from wassergan.distances.arguments import check_confidence, check_diameter, check_method
-    from wassergan.distances.critic_families import families_named
 
-    # Whatever the method, so that a slip is not found out by the run that would have needed it.
-    check_confidence(confidence)
-    check_diameter(diameter, check_method(bound) if method == "critic" else "finite-sample")
-    families_named(names)
     start = time.perf_counter()
-    asked = Asked.of(
-        columns, scale, category_weight, missing_weight, reading, lambda sentence: echo(sentence, err=True)
-    )
-    pair = opened(a, b, asked)
-    n, m = pair.counts
+    weights = (category_weight, missing_weight)
+    pair = opened(a, b, Asked.of(columns, scale, *weights, flags, lambda sentence: echo(sentence, err=True)))
     if by_column:
-        if method != "auto" or population:
+        if measure.method != "auto" or measure.population:
             raise UserError("--by-column is exact", mend="leave --method and --population out")
-        echo(_columns_told(pair.by_column(), (n, m), as_json=as_json))
+        echo(_columns_told(pair.by_column(), pair.counts, as_json=as_json))
         return
     x, y, metric = pair.points()
-    if method == "auto":
-        method, reason = _chosen(n, m, population)
-        echo(reason, err=True)
-    rng = torch.Generator().manual_seed(seed)
-    if method == "exact":
-        facts = _exact(x.rows(), y.rows())
-    elif method == "sliced":
-        facts = _sliced(x, y, projections, rng)
-    elif method == "critic":
-        facts = _critic(x.rows(), y.rows(), rng, names, seconds, confidence, diameter, bound)
-    else:
-        facts = _interval(x.rows(), y.rows(), rng, tolerance, seconds, population, confidence, diameter, names, bound)
-    facts |= {"method": method, "n": n, "m": m, "dim": x.dim, "seconds": time.perf_counter() - start}
-    facts["ground_metric"] = metric
+    facts = _measured(x, y, measure) | {"seconds": time.perf_counter() - start, "ground_metric": metric}
     echo(json.dumps(facts) if as_json else "\n".join([_told(facts), *pair.words(metric)]))
 
 
-def _check(tolerance: float, projections: int, seed: int) -> None:
-    if not (math.isfinite(tolerance) and tolerance >= 0):
-        raise UserError("The tolerance must be finite and not negative", found=f"--tolerance {tolerance}")
-    if projections < 1:
-        raise UserError("The number of directions must be at least 1", found=f"--projections {projections}")
-    if not -(2**63) <= seed < 2**63:
-        raise UserError("A seed is a number of 64 bits", found=f"--seed {seed}")
+@dataclass(frozen=True)
+class _Measure:
+    """What the user says of the way to measure: flags by their names."""
+
+    method: str
+    tolerance: float
+    budget: str
+    projections: int
+    population: bool
+    confidence: float
+    bound: str
+    families: str | None
+    diameter: float | None
+    seed: int
+
+    @property
+    def seconds(self) -> float:
+        """At which to stop."""
+        return parse_budget(self.budget)
+
+    @property
+    def names(self) -> list[str]:
+        """Of families of critics."""
+        return [name.strip() for name in self.families.split(",")] if self.families else []
+
+    def check(self) -> None:
+        """Refuse what no method takes, whatever the method: a slip is not found out by the run that would need it.
+
+        Raises:
+            UserError: an unknown name, a number out of range, or flags of another method.
+        """
+        if self.method not in METHODS:
+            raise unknown_name("method", self.method, METHODS)
+        _ = self.seconds
+        if not (math.isfinite(self.tolerance) and self.tolerance >= 0):
+            raise UserError("The tolerance must be finite and not negative", found=f"--tolerance {self.tolerance}")
+        if self.projections < 1:
+            raise UserError("The number of directions must be at least 1", found=f"--projections {self.projections}")
+        if not -(2**63) <= self.seed < 2**63:
+            raise UserError("A seed is a number of 64 bits", found=f"--seed {self.seed}")
+        self._refuse_flags_of_others()
+
+        from wassergan.distances.arguments import check_confidence, check_diameter, check_method
+        from wassergan.distances.critic_families import families_named
+
+        check_confidence(self.confidence)
+        check_diameter(self.diameter, check_method(self.bound) if self.method == "critic" else "finite-sample")
+        families_named(self.names)
+
+    def _refuse_flags_of_others(self) -> None:
+        if self.population and self.method not in ("auto", "interval", "critic"):
+            raise UserError("--population is answered by intervals and critics alone", found=f"--method {self.method}")
+        if self.method == "critic" or self.population:
+            return
+        mend = "add --population or --method critic"
+        if self.families or self.diameter is not None:
+            raise UserError("--families and --diameter serve bounds on the laws", mend=mend)
+        if self.bound != "finite-sample":
+            raise UserError("--bound serves bounds on the laws", mend=mend)
+
+
+def _measured(x: "Points", y: "Points", measure: _Measure) -> dict[str, Any]:
+    """What is found by the method, the chosen one where none was named."""
+    import torch
+
+    (n, m), method = (len(x), len(y)), measure.method
+    if method == "auto":
+        method, reason = _chosen(n, m, measure.population)
+        echo(reason, err=True)
+    rng = torch.Generator().manual_seed(measure.seed)
+    if method == "exact":
+        facts = _exact(x.rows(), y.rows())
+    elif method == "sliced":
+        facts = _sliced(x, y, measure.projections, rng)
+    else:
+        facts = (_critic if method == "critic" else _interval)(x.rows(), y.rows(), rng, measure)
+    return facts | {"method": method, "n": n, "m": m, "dim": x.dim}
 
 
 def _columns_told(found: "list[ColumnDistance]", counts: tuple[int, int], *, as_json: bool) -> str:
@@ -231,81 +256,55 @@ def _sliced(x: "Points", y: "Points", projections: int, rng: "Generator") -> dic
     }
 
 
-def _interval(
-    x: "Tensor",
-    y: "Tensor",
-    rng: "Generator",
-    tolerance: float,
-    seconds: float,
-    population: bool,
-    confidence: float,
-    diameter: float | None,
-    families: list[str],
-    bound: str,
-) -> dict[str, Any]:
+def _interval(x: "Tensor", y: "Tensor", rng: "Generator", measure: _Measure) -> dict[str, Any]:
     from wassergan.distances import w1_interval
 
     result = w1_interval(
         x,
         y,
         rng=rng,
-        tolerance=tolerance,
-        budget_seconds=seconds,
-        population=population,
-        confidence=confidence,
-        diameter=diameter,
-        families=families,
-        method=bound,
+        tolerance=measure.tolerance,
+        budget_seconds=measure.seconds,
+        population=measure.population,
+        confidence=measure.confidence,
+        diameter=measure.diameter,
+        families=measure.names,
+        method=measure.bound,
     )
     return asdict(result) | {"width": result.width}
 
 
-def _critic(
-    x: "Tensor",
-    y: "Tensor",
-    rng: "Generator",
-    families: list[str],
-    seconds: float,
-    confidence: float,
-    diameter: float | None,
-    bound: str,
-) -> dict[str, Any]:
+def _critic(x: "Tensor", y: "Tensor", rng: "Generator", measure: _Measure) -> dict[str, Any]:
     from wassergan.distances import CERTIFIED, W1Estimator
 
     estimator = W1Estimator(
-        families=families or CERTIFIED,
-        confidence=confidence,
-        budget_seconds=seconds,
-        diameter=diameter,
-        method=bound,
+        families=measure.names or CERTIFIED,
+        confidence=measure.confidence,
+        budget_seconds=measure.seconds,
+        diameter=measure.diameter,
+        method=measure.bound,
     )
     result = estimator.estimate(x, y, rng=rng)
-    fits = {
-        name: {
-            "constant": fit.certificate.constant,
-            "validation": fit.validation,
-            "gap": fit.gap,
-            "value": fit.value,
-            "standard_error": fit.standard_error,
-            "lower": fit.lower,
-            "lower_asymptotic": fit.lower_asymptotic,
-            "slope_max": fit.slope_max,
-            "heuristic": fit.heuristic,
-            "steps": fit.steps,
-            "curve": [asdict(look) for look in fit.curve],
-        }
-        for name, fit in result.fits.items()
-    }
+    fits = {name: _of_fit(fit) for name, fit in result.fits.items()}
     return {
         "estimate": result.best.value,
         "lower": result.lower,
         "upper": None,
-        "confidence": confidence,
+        "confidence": measure.confidence,
         "bound": result.method,
         "family": result.best.family,
         "rests_on": result.rests_on,
         "means": "a lower bound on the distance of the laws behind the samples",
         "fits": fits,
+    }
+
+
+def _of_fit(fit: "Fit") -> dict[str, Any]:
+    names = ("validation", "gap", "value", "standard_error", "lower", "lower_asymptotic", "slope_max", "heuristic")
+    return {
+        "constant": fit.certificate.constant,
+        **{name: getattr(fit, name) for name in (*names, "steps")},
+        "curve": [asdict(look) for look in fit.curve],
     }
 
 

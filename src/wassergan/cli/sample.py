@@ -5,7 +5,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,11 @@ from wassergan.cli.echo import echo, say
 from wassergan.cli.options import GroupedCommand, given, options_of
 from wassergan.config.settings import SampleSettings
 from wassergan.errors import UserError
+
+if TYPE_CHECKING:
+    from wassergan.data.tables.spreadsheets import Formulas
+    from wassergan.sampling.sampler import Sampler
+    from wassergan.training import Processes
 
 USUAL_COUNT = 64
 
@@ -38,60 +43,72 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
     """
     settings = SampleSettings(run=str(run), **given(flags))
 
-    from tqdm import tqdm
-
     from wassergan.data.tables.spreadsheets import Formulas
     from wassergan.modality import modality_of
-    from wassergan.modality.writing import pipe_samples, piped_format, write_samples
     from wassergan.session.restore import open_sampler
     from wassergan.training import open_processes
 
-    started, formulas = time.perf_counter(), Formulas(prefix=settings.safe_csv)
+    started, formulas, piped = time.perf_counter(), Formulas(prefix=settings.safe_csv), settings.out == "-"
     with open_processes() as processes:
-        silent = processes.rank > 0 or not sys.stderr.isatty()
         with processes.together():
             sampler = open_sampler(run, checkpoint=settings.checkpoint, device=settings.device, processes=processes)
             wanted = _wanted(settings)
             sampler = sampler.under(wanted)
         count = settings.count or (max(map(len, wanted.values())) if settings.given_rows else USUAL_COUNT)
-        piped = settings.out == "-"
         with processes.together():
-            form = piped_format(settings.format, sampler.kind) if piped else ""
-            if settings.format and not piped:
-                raise UserError(
-                    "--format is for standard output", found=settings.format, mend="name a file, or --out -"
-                )
-            if piped and as_json:
-                raise UserError("Samples and JSON both go to standard output", mend="leave out --json, or name a file")
+            form = _piped_format(settings, sampler.kind, as_json=as_json)
         out = Path(settings.out) if settings.out else run / modality_of(sampler.kind).usual_file
         if not piped:
             processes.from_first(lambda: _require_target(run, out))
-        with tqdm(total=count, unit="sample", file=sys.stderr, disable=silent) as bar:
-            drawn = partial(
-                write_samples if not piped else pipe_samples,
-                sampler,
-                count=count,
-                seed=settings.seed,
-                progress=lambda done: bar.update(done - bar.n) and None,
-                formulas=formulas,
-            )
-            if piped:
-                processes.from_first(lambda: drawn(form=form))
-            else:
-                drawn(path=out, processes=processes)
+        _draw(sampler, count, out, form, settings.seed, formulas, processes)
     if processes.rank > 0:
         return
     if formulas.told():
         say(formulas.told())
-    if piped:
-        echo(f"Wrote {count} samples to standard output", err=True)
-        return
     if as_json:
         seconds = round(time.perf_counter() - started, 3)
         found = {"out": str(out), "count": count, "seed": settings.seed, "seconds": seconds, "formulas": formulas.count}
         echo(json.dumps(found))
     else:
-        echo(f"Wrote {count} samples to {out}")
+        echo(f"Wrote {count} samples to {'standard output' if piped else out}", err=piped)
+
+
+def _piped_format(settings: SampleSettings, kind: str, *, as_json: bool) -> str:
+    """The format in which samples go to standard output; empty where they go to a file."""
+    from wassergan.modality.writing import piped_format
+
+    if settings.out != "-":
+        if settings.format:
+            raise UserError("--format is for standard output", found=settings.format, mend="name a file, or --out -")
+        return ""
+    form = piped_format(settings.format, kind)
+    if as_json:
+        raise UserError("Samples and JSON both go to standard output", mend="leave out --json, or name a file")
+    return form
+
+
+def _draw(
+    sampler: "Sampler", count: int, out: Path, form: str, seed: int, formulas: "Formulas", processes: "Processes"
+) -> None:
+    """Draw samples into a file, or with a format onto standard output, with a bar where somebody watches."""
+    from tqdm import tqdm
+
+    from wassergan.modality.writing import pipe_samples, write_samples
+
+    silent = processes.rank > 0 or not sys.stderr.isatty()
+    with tqdm(total=count, unit="sample", file=sys.stderr, disable=silent) as bar:
+        drawn = partial(
+            pipe_samples if form else write_samples,
+            sampler,
+            count=count,
+            seed=seed,
+            progress=lambda done: bar.update(done - bar.n) and None,
+            formulas=formulas,
+        )
+        if form:
+            processes.from_first(lambda: drawn(form=form))
+        else:
+            drawn(path=out, processes=processes)
 
 
 def _require_target(run: Path, out: Path) -> None:

@@ -1,6 +1,7 @@
 """Generators and critics, sized by the shape of the sample."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -76,33 +77,24 @@ def build_networks(
     Raises:
         UserError: an unknown name, or a shape that the network cannot take.
     """
+    drawing, head = (head, nn.Identity()) if isinstance(head, TableHead) else (None, head)
+    inputs, scored, told = latent_dim + context_dim, (pack * shape[0], *shape[1:]), pack * context_dim
+    made: dict[str, Any] = {"head": head, "norm": generator_norm}
+    generator: nn.Module
+    critic: nn.Module
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        drawing, head = (head, nn.Identity()) if isinstance(head, TableHead) else (None, head)
-        inputs, scored, told = latent_dim + context_dim, (pack * shape[0], *shape[1:]), pack * context_dim
         match kind:
             case "mlp" | "residual":
                 fully_connected = MLPGenerator if kind == "mlp" else ResidualGenerator
-                generator = fully_connected(
-                    inputs,
-                    shape,
-                    head=head,
-                    widths=generator_widths,
-                    activation=activation,
-                    norm=generator_norm,
-                )
-                return (
-                    generator if drawing is None else DrawingGenerator(generator, drawing),
-                    MLPCritic(scored, widths=critic_widths, activation=critic_activation, context_dim=told),
-                )
+                generator = fully_connected(inputs, shape, widths=generator_widths, activation=activation, **made)
+                critic = MLPCritic(scored, widths=critic_widths, activation=critic_activation, context_dim=told)
             case "conv":
-                return (
-                    ConvGenerator(inputs, shape, head=head, maps=maps, norm=generator_norm),
-                    ConvCritic(scored, maps=maps, norm=critic_norm, activation=critic_activation, context_dim=told),
-                )
+                generator = ConvGenerator(inputs, shape, maps=maps, **made)
+                critic = ConvCritic(scored, maps=maps, norm=critic_norm, activation=critic_activation, context_dim=told)
             case "resnet":
-                return (
-                    ResNetGenerator(inputs, shape, head=head, maps=maps, norm=generator_norm),
-                    ResNetCritic(scored, maps=maps, norm=critic_norm, context_dim=told),
-                )
-    raise unknown_name("network", kind, NETWORKS)
+                generator = ResNetGenerator(inputs, shape, maps=maps, **made)
+                critic = ResNetCritic(scored, maps=maps, norm=critic_norm, context_dim=told)
+            case _:
+                raise unknown_name("network", kind, NETWORKS)
+    return generator if drawing is None else DrawingGenerator(generator, drawing), critic

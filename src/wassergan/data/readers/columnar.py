@@ -86,27 +86,17 @@ def columnar_source(
         with undamaged(name, "write it again"):
             whole = raw_of_arrow(_whole(tables, [each.name for each in fields]), name)
         return table_source(whole, schema=schema, condition=condition, heldout=heldout, seed=seed, report=report)
+    if layout not in ("auto", "ND"):
+        raise UserError(f"Layout {layout} does not fit {name}", found="a table", mend="leave --layout out")
     columns, dtype = _columns(fields, name)
     reader = ColumnarBlocks(name, tables, columns, dtype)
     if len(reader) == 0:
         raise UserError(f"{name} holds no rows")
-    if layout not in ("auto", "ND"):
-        raise UserError(f"Layout {layout} does not fit {name}", found="a table", mend="leave --layout out")
     if not fits_in_memory(len(reader) * reader.row_bytes):
         wish = Wish("ND", scale, tuple(missing), columns, name, report)
         return streamed_source(reader, wish, heldout=heldout, seed=seed)
-    rows = reader.load(range(len(reader.bounds) - 1))
-    return array_source(
-        rows,
-        name=name,
-        layout="ND",
-        scale=scale,
-        missing=missing,
-        heldout=heldout,
-        seed=seed,
-        columns=columns,
-        report=report,
-    )
+    said: dict[str, Any] = {"layout": "ND", "scale": scale, "missing": missing, "columns": columns, "report": report}
+    return array_source(reader.load(range(len(reader.bounds) - 1)), name=name, heldout=heldout, seed=seed, **said)
 
 
 def whole_table(paths: Sequence[Path], name: str, *, report: Callable[[str], None] = lambda message: None) -> RawTable:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from wassergan.data.source import Source
 from wassergan.data.split import HELDOUT_SHARE, SparseSplit, Split, keep_classes, split_rows
-from wassergan.data.tables.codec import MOST_STRATA, ColumnCodec, Stratum, TableCodec
+from wassergan.data.tables.codec import ColumnCodec, TableCodec
 from wassergan.data.tables.columns import RawTable
 from wassergan.data.tables.conditions import ColumnContext
 from wassergan.data.tables.containers import ArrowContainer, Container, CsvContainer
@@ -18,15 +18,13 @@ from wassergan.data.tables.encodings import CategoryCoding, NumberCoding
 from wassergan.data.tables.formats import DateForm, LevelForm, Values
 from wassergan.data.tables.identifiers.identifier import Identifier
 from wassergan.data.tables.inference import Column, infer_columns
+from wassergan.data.tables.margins import fit_margins
 from wassergan.data.tables.roundtrip import round_trip
 from wassergan.data.tables.rules.book import RuleBook
 from wassergan.data.tables.rules.compile import book_of
 from wassergan.data.tables.schema import Schema
 from wassergan.errors import UserError, unknown_name
 
-SUMMED_ROWS = 2**14
-LOOKED_AT_ROWS, QUANTILES = 2**16, 257  # of each channel
-STRATUM_ROWS, STRATUM_SHARE = 500, 0.01  # of the training rows, at least: fewer tell a law badly
 CLOSER = 0.1  # a date counts from an earlier one if their difference spreads this much less
 
 
@@ -79,28 +77,22 @@ def table_source(
     split = _with_classes(split_rows(table.rows, heldout=heldout, seed=seed), given, seed=seed, report=report)
     assert isinstance(split, Split)
     book, columns = _ruled(columns, table, schema or Schema(), split.train.numpy(), condition)
-    fitted: list[ColumnCodec] = []
-    for column in columns:
-        # What is given may not count from what is drawn.
-        known = (
-            []
-            if book
-            else [each for each in columns[: len(fitted)] if column.name not in condition or each.name in condition]
-        )
-        asked = _of_all_rows(column) if column.name in condition else column
-        fitted.append(_fitted(asked, () if book else known, split.train.numpy()))
-    codec = TableCodec(fitted, dialect=table.dialect, arrow_schema=table.arrow_schema, given=condition)
-    codec.identifiers, codec.rules = tuple(identifiers), book
+    fitted = _fit_all(columns, condition, split.train.numpy(), ruled=book is not None)
+    codec = TableCodec(
+        fitted,
+        dialect=table.dialect,
+        arrow_schema=table.arrow_schema,
+        given=condition,
+        identifiers=identifiers,
+        rules=book,
+    )
     if codec.width == 0:
         what = "that is no condition " if condition else ""
         raise UserError(f"Every column of {table.name} {what}has one level alone", mend="give data that vary")
     _say_what_never_varies(table.name, columns, fitted, report)
     rows = np.stack([column.values for column in columns], axis=1)
-    train = rows[split.train.numpy()]
-    codec.shares, codec.spread = _shares(codec, train), _spreads(codec, train)
     context = _context(fitted, rows, condition) if condition else None
-    if context is not None:
-        codec.strata = _strata(codec, context.codec, context.rows[split.train.numpy()], train)
+    fit_margins(codec, rows, context, split.train.numpy())
     into = into or (ArrowContainer(table) if table.arrow is not None else CsvContainer(table))
     return Source(
         table.name,
@@ -268,46 +260,15 @@ def _check_condition(table: str, condition: Sequence[str], names: Sequence[str])
         raise UserError("A column is named twice as a condition", found=", ".join(condition))
 
 
-def _strata(codec: TableCodec, context: TableCodec, conditions: Values, rows: Values) -> tuple[Stratum, ...]:
-    """Margins of the rows under each frequent combination of those conditions that are options alone."""
-    is_option = np.concatenate([np.full(each.width, each.options == each.width) for each in context.column_layouts])
-    taken = (context.encode(torch.from_numpy(conditions)).numpy() > 0) & is_option
-    kinds, kind, counts = np.unique(taken, axis=0, return_inverse=True, return_counts=True)
-    fewest = max(STRATUM_ROWS, STRATUM_SHARE * len(rows))
-    frequent = [each for each in np.argsort(-counts, kind="stable") if counts[each] >= fewest][:MOST_STRATA]
-    if not is_option.any() or len(kinds) == 1:
-        return ()
-    found = []
-    for each in frequent:
-        alike = rows[kind.ravel() == each]
-        options = tuple(np.flatnonzero(kinds[each]).tolist())
-        found.append(Stratum(options, _shares(codec, alike), _spreads(codec, alike)))
-    return tuple(found)
-
-
-def _shares(codec: TableCodec, rows: Values) -> tuple[float, ...]:
-    total = np.zeros(codec.width)
-    for start in range(0, len(rows), SUMMED_ROWS):
-        block = codec.encode(torch.from_numpy(rows[start : start + SUMMED_ROWS])).numpy()
-        total += (block > 0).sum(0)
-    is_channel = ~np.array([is_entry for layout in codec.column_layouts for is_entry in layout.is_entry])
-    return tuple(np.where(is_channel, 0.0, total / len(rows)).tolist())
-
-
-def _spreads(codec: TableCodec, rows: Values) -> tuple[tuple[float, ...], ...]:
-    """Quantiles of each channel where it tells the value."""
-    some = rows[np.linspace(0, len(rows) - 1, min(LOOKED_AT_ROWS, len(rows))).astype(np.int64)]
-    vectors, start, found = codec.encode(torch.from_numpy(some)).numpy(), 0, []
-    for coding in codec.codings:
-        layout = coding.layout
-        if layout.channel:
-            assert isinstance(coding, NumberCoding)
-            is_open = np.ones(len(some), bool) if not layout.options else vectors[:, start + layout.open_option] > 0
-            block = vectors[is_open, start : start + layout.width]
-            told = coding.placed(block) if is_open.any() else np.zeros(1)
-            found.append(tuple(np.quantile(told, np.linspace(0, 1, QUANTILES)).tolist()))
-        start += layout.width
-    return tuple(found)
+def _fit_all(columns: Sequence[Column], condition: Sequence[str], train: Any, *, ruled: bool) -> list[ColumnCodec]:
+    """The coding of each column; dates may count from earlier ones where no rules tie columns together."""
+    fitted = []
+    for place, column in enumerate(columns):
+        is_given = column.name in condition
+        # What is given may not count from what is drawn.
+        earlier = () if ruled else [each for each in columns[:place] if not is_given or each.name in condition]
+        fitted.append(_fitted(_of_all_rows(column) if is_given else column, earlier, train))
+    return fitted
 
 
 def _fitted(column: Column, earlier: Sequence[Column], train: Any) -> ColumnCodec:
