@@ -34,7 +34,9 @@ from wassergan.data import (
 from wassergan.data.container import column_names
 from wassergan.distances import sliced_w1
 from wassergan.errors import UserError, unknown_name
-from wassergan.estimator.fit import Fitted, fit_source, run_folder, same_threads, stop_on_ctrl_c
+from wassergan.estimator.fit import fit_source
+from wassergan.estimator.state import Fitted
+from wassergan.estimator.surroundings import run_folder, same_threads, stop_on_ctrl_c
 from wassergan.estimator.validation import (
     checked,
     checked_labels,
@@ -416,8 +418,9 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         self._restoring, self._labelled = restoring, labelled
         self.settings_, self.n_steps_ = fitted.settings, fitted.step
         self.notes_ = fitted.checkpoint.notes
-        self.history_ = [dict(record) for record in fitted.course.history]
-        self.best_step_, self.best_sliced_w1_ = fitted.course.best_step, fitted.course.best_sliced_w1
+        self.history_ = [dict(record) for record in fitted.course.records]
+        best = fitted.course.history.best
+        self.best_step_, self.best_sliced_w1_ = best.step, best.sliced_w1
 
     def _forget(self) -> None:
         for name in (*FEATURES, *NETWORKS, *LEARNT):

@@ -1,7 +1,6 @@
 """What a run keeps while it trains: measurements, log, checkpoints and pictures."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ from wassergan.callbacks import Observer, Observers, TensorBoardObserver, tensor
 from wassergan.config.settings import TrainSettings
 from wassergan.data import ColumnConditions, Source
 from wassergan.errors import encodable, unknown_name
-from wassergan.evaluation import HeldoutDistance
 from wassergan.modality import modality_of
 from wassergan.report import write_report
 from wassergan.sampling.sampler import Sampler
 from wassergan.session.fingerprint import fingerprint
+from wassergan.session.loop import History, LoopCallback, Tick
 from wassergan.session.run_content import run_summary
 from wassergan.session.state import Best, CheckpointState
 from wassergan.storage.checkpoint import Checkpoints
@@ -43,88 +42,43 @@ class Run:
     rollbacks: tuple[dict[str, Any], ...] = ()
 
 
-class Bystander:
-    """What the processes do at ticks that write nothing; and the frame of what process 0 does."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._first_step = run.trainer.step
-        self.interrupted: Callable[[], bool] = lambda: False
-
-    def start(self) -> None:
-        """Training begins."""
-
-    def tick(self, trainer: Trainer) -> None:
-        """At every tick but the one with which a resumed run's checkpoint ended."""
-        if trainer.step > self._first_step or trainer.step == 0:
-            self.measure(trainer)
-
-    def measure(self, trainer: Trainer) -> None:
-        """Process 0 reads the statistics; they start afresh on all."""
-        trainer.forget_statistics()
-
-    def save_due(self) -> bool:
-        """Whether to save between two ticks."""
-        return False
-
-    def save(self, trainer: Trainer) -> None:
-        """Write a checkpoint."""
-
-    def stepped(self, trainer: Trainer) -> None:
-        """A generator step is done."""
-
-    def continue_from(self, step: int) -> None:
-        """The trainer was put back to the checkpoint of a step, whose tick is done."""
-        self._first_step = step
-
-    def went_back(self, rollback: dict[str, Any]) -> None:
-        """Write down that it was."""
-
-    def finish(self) -> None:
-        """Training has ended."""
-
-
-class _Keeper(Bystander):
-    """Process 0: measures, logs, saves and draws."""
+class RunRecorder(LoopCallback):
+    """Logs, saves and draws a run, and tells the observer; on process 0."""
 
     def __init__(self, run: Run, observer: Observer) -> None:
-        super().__init__(run)
-        self._observer, self._best = observer, run.best
+        self._run, self._observer, self._best = run, observer, run.best
         self._modality = modality_of(run.source.kind)
         self._rollbacks = list(run.rollbacks)
         self._fingerprint = fingerprint(run.source)
-        self._distance = HeldoutDistance(run.source, latent_dim=run.trainer.latent_dim)
         self._checkpoints = Checkpoints(run.place.checkpoints, keep=run.settings.keep)
         self._log = RunLog(run.place.log)
         self._first_figure: NDArray[Any] | None = None
 
-    def start(self) -> None:
+    def started(self, trainer: Trainer) -> None:
+        """Draw what a killed run had not drawn yet, and tell the observer."""
         run = self._run
         modality = self._modality
         self._real = modality.training_samples(run.source, modality.preview_count) if modality.is_figure else None
         logged = read_log(run.place.log)
-        self._bounded_at: int | None = max((each["step"] for each in logged if "w1_lower" in each), default=None)
         self._saved_at, self._curves_due = time.perf_counter(), time.perf_counter() + FIRST_CURVES_SECONDS
-        step = run.trainer.step
+        step = trainer.step
         drawn = not run.settings.previews or not self._picture_due(step) or run.place.grid(step).exists()
         if logged and logged[-1]["step"] == step and not drawn:
-            self._draw_samples(run.trainer)  # killed between the checkpoint and its picture
-        self._observer.started(run.settings, run.source, run.place, run.trainer)
+            self._draw_samples(trainer)  # killed between the checkpoint and its picture
+        self._observer.started(run.settings, run.source, run.place, trainer)
 
-    def measure(self, trainer: Trainer) -> None:
-        settings = self._run.settings
+    def tick_began(self, trainer: Trainer, *, due: bool) -> None:
+        """Refuse to go on with a folder that is no longer this run's."""
         self._run.place.require_own()
-        record = trainer.read_statistics() | self._distance(trainer.averaged_generator)
-        if settings.w1_every and (self._bounded_at is None or trainer.step - self._bounded_at >= settings.w1_every):
-            record |= self._distance.interval(trainer.averaged_generator, interrupted=self.interrupted)
-            self._bounded_at = trainer.step
+
+    def ticked(self, trainer: Trainer, tick: Tick) -> None:
+        """Log, save and draw."""
+        settings, record = self._run.settings, dict(tick.record)
         if self._rollbacks:
             record["rollbacks"] = len(self._rollbacks)
-        improved = record["sliced_w1"] < self._best.sliced_w1
-        if improved:
-            self._best = Best(record["sliced_w1"], trainer.step)
+        self._best = tick.history.best
         self._log.append(record)
-        self._save(trainer, improved=improved)
+        self._save(trainer, improved=tick.improved)
         if settings.previews and self._picture_due(trainer.step):
             if trainer.step == 0 and self._modality.is_figure:
                 self._first_figure = self._drawn(trainer)
@@ -138,29 +92,33 @@ class _Keeper(Bystander):
         self._observer.ticked(record)
 
     def save_due(self) -> bool:
+        """Whether the last checkpoint is some minutes old."""
         return time.perf_counter() - self._saved_at > SAVE_EVERY_SECONDS
 
     def save(self, trainer: Trainer) -> None:
+        """Write a checkpoint between two ticks."""
         self._save(trainer, improved=False)
 
     def stepped(self, trainer: Trainer) -> None:
+        """Tell the observer."""
         self._observer.stepped(trainer)
         self._draw_first_figure()
 
-    def finish(self) -> None:
+    def finished(self, trainer: Trainer) -> None:
+        """Draw what is left to draw, and write the page."""
         self._draw_first_figure()
         self._checkpoints.trim()  # a full disk may have come between the last save and this
-        if self._run.settings.previews and not self._run.place.grid(self._run.trainer.step).exists():
-            self._draw_samples(self._run.trainer)
+        if self._run.settings.previews and not self._run.place.grid(trainer.step).exists():
+            self._draw_samples(trainer)
         self._draw_curves()
         write_run_report(self._run.place.path)
 
-    def went_back(self, rollback: dict[str, Any]) -> None:
-        step, trainer = rollback["step"], self._run.trainer
+    def went_back(self, trainer: Trainer, history: History, rollback: dict[str, Any]) -> None:
+        """Save the state that was gone back to, and cut the log after it."""
+        step = rollback["step"]
         self._run.place.require_own()
         self._rollbacks.append(rollback)
-        if self._best.step > step:
-            self._best = Best()  # of a course that is no longer the run's
+        self._best = history.best
         # First, so that a killed run does not count afresh, and goes on from where its log ends.
         self._save(trainer, improved=False, drop_later=True)
         self._log.cut_after(step or -1)
@@ -215,8 +173,8 @@ class _Keeper(Bystander):
         save_figure(curves_figure(read_log(self._run.place.log)), self._run.place.curves)
 
 
-def keeper_of(run: Run, processes: Processes, observers: Observers) -> Bystander:
-    """Who keeps a run: on process 0 one who writes, and tells the observers; on the others a bystander.
+def recorder_of(run: Run, processes: Processes, observers: Observers) -> RunRecorder | None:
+    """Who records a run, on process 0, and tells the observers; nobody does on the others.
 
     Raises:
         UserError: settings that only matter here are wrong.
@@ -224,14 +182,14 @@ def keeper_of(run: Run, processes: Processes, observers: Observers) -> Bystander
     if run.settings.on_divergence not in ON_DIVERGENCE:
         raise unknown_name("--on-divergence", run.settings.on_divergence, ON_DIVERGENCE)
     if processes.rank > 0:
-        return Bystander(run)
+        return None
     wanted = run.settings.tensorboard
     if wanted or (wanted is None and tensorboard_installed()):
         if str(run.place.path) == encodable(str(run.place.path)):
             observers.add(TensorBoardObserver())
         else:
             observers.said("No TensorBoard files are written: it takes no folder whose name is no UTF-8.")
-    return _Keeper(run, observers)
+    return RunRecorder(run, observers)
 
 
 def write_run_report(folder: Path, path: Path | None = None, *, evaluated: Path | None = None) -> Path:

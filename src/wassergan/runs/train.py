@@ -2,20 +2,24 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from wassergan.callbacks import Observer, Observers
-from wassergan.config.settings import BIT_CHANGING, CHANGEABLE, TrainSettings
+from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError, WorkError
+from wassergan.evaluation import HeldoutDistance
 from wassergan.modality.recipes import resolve_for
-from wassergan.runs.recorder import Bystander, Run, keeper_of
-from wassergan.session.build import build_trainer, device_is_here, open_data
+from wassergan.runs.changes import changes_of, on_this_machine, say_what_differs, with_changes
+from wassergan.runs.recorder import Run, recorder_of
+from wassergan.runs.rollback import go_back
+from wassergan.session.build import build_trainer, open_data
 from wassergan.session.contents import require_described, require_readable
 from wassergan.session.fingerprint import require_alike, require_same_data
+from wassergan.session.loop import History, Loop
 from wassergan.session.run_content import load_run, run_summary
 from wassergan.session.state import Best, CheckpointState, step_in
 from wassergan.storage.checkpoint import ANOTHER, Checkpoints
@@ -23,18 +27,9 @@ from wassergan.storage.corruption import undamaged
 from wassergan.storage.files import make_folder, write_text
 from wassergan.storage.lock import Lock, held
 from wassergan.storage.run_folder import RunFolder
-from wassergan.storage.run_log import RunLog
-from wassergan.training import ALONE, DivergedError, Processes, Trainer, divergence_in
-from wassergan.training.tick_schedule import tick_due
+from wassergan.storage.run_log import RunLog, read_log
+from wassergan.training import ALONE, Processes, Trainer, divergence_in
 from wassergan.utils.environment import environment
-
-# Why the others may not.
-REASONS = {
-    "Data": "what the run learns from",
-    "Recipe": "what its networks, losses and optimisers are",
-    "Run": "the randomness it began with",
-}
-ROLLBACK_FACTOR = 0.25  # on the rates, each time
 
 
 def train_run(
@@ -67,7 +62,7 @@ def train_run(
         processes.from_first(lambda: _to_be_continued(place, processes))
         place = stack.enter_context(_locked(place, observers, processes))
         if processes.from_first(lambda: _to_be_continued(place, processes)):
-            return _go_on(place, _changes_of(settings), "latest", observers, interrupted, processes)
+            return _go_on(place, changes_of(settings), "latest", observers, interrupted, processes)
         with processes.together():
             settings = settings.checked()
             source = open_data(settings, report=observers.said)
@@ -75,11 +70,11 @@ def train_run(
             run = Run(settings, place, source, build_trainer(settings, source, processes, report=observers.said))
             context_dim = source.context.width if source.context else 0
             require_readable(settings, source.shape, source.codec, run.trainer.state_dict(), context_dim=context_dim)
-            keeper = keeper_of(run, processes, observers)
+            loop = _loop_of(run, processes, observers, interrupted)
         require_alike(run.settings, run.source, processes)
         # Only now, when nothing in the user's input can fail any more.
         processes.from_first(lambda: _begin(run))
-        return _train(run, keeper, processes, interrupted)
+        return _train(run, loop, processes)
 
 
 def resume_run(
@@ -179,10 +174,10 @@ def _go_on(
         run = _reopened(place, state, changes, processes, observers)
         if not unfinished:
             _require_something_left(run.settings, run.trainer, place.path)
-        keeper = keeper_of(run, processes, observers)
+        loop = _loop_of(run, processes, observers, interrupted)
     require_alike(run.settings, run.source, processes)
     processes.from_first(lambda: _cut(run, checkpoint, observers))
-    return _train(run, keeper, processes, interrupted)
+    return _train(run, loop, processes)
 
 
 def _loaded(place: RunFolder, checkpoint: str, processes: Processes) -> tuple[CheckpointState, bool]:
@@ -210,8 +205,8 @@ def _reopened(
     observer: Observer,
 ) -> Run:
     """The run as a checkpoint holds it, with changed settings."""
-    former = _on_this_machine(state.settings, changes, observer)
-    settings = _with_changes(former, changes)
+    former = on_this_machine(state.settings, changes, observer)
+    settings = with_changes(former, changes)
     source = open_data(settings, report=observer.said)
     settings = settings.located()
     source = require_same_data(source, state, settings.data)
@@ -220,7 +215,7 @@ def _reopened(
         require_described(settings, source.shape, source.codec, state.trainer, context_dim=context_dim)
         trainer = build_trainer(settings, source, processes, report=observer.said)
         trainer.load_state_dict(state.trainer)
-    _say_what_differs(former, settings, observer, same_streams=trainer.knows_streams(state.trainer))
+    say_what_differs(former, settings, observer, same_streams=trainer.knows_streams(state.trainer))
     return Run(settings, place, source, trainer, state.best, state.rollbacks)
 
 
@@ -241,118 +236,44 @@ def _cut(run: Run, checkpoint: str, observer: Observer) -> None:
     _note_how(run)
 
 
-def _train(run: Run, keeper: Bystander, processes: Processes, interrupted: Callable[[], bool]) -> dict[str, Any]:
-    keeper.interrupted = interrupted
-    processes.from_first(keeper.start)
+def _loop_of(run: Run, processes: Processes, observers: Observers, interrupted: Callable[[], bool]) -> Loop:
+    """What trains a run; process 0 alone measures and records.
+
+    Raises:
+        UserError: settings that only matter there are wrong.
+    """
+    trainer, last_tick = run.trainer, run.trainer.step or -1
+    recorder = recorder_of(run, processes, observers)
+    logged = [each for each in read_log(run.place.log) if each["step"] <= last_tick] if recorder else []
+    return Loop(
+        trainer,
+        run.settings,
+        distance=HeldoutDistance(run.source, latent_dim=trainer.latent_dim) if recorder else None,
+        callbacks=[recorder] if recorder else [],
+        history=History.of_log(logged, run.best),
+        last_tick=last_tick,
+        interrupted=interrupted,
+    )
+
+
+def _train(run: Run, loop: Loop, processes: Processes) -> dict[str, Any]:
+    """Train to the end; on the way go back, as often as the settings allow, from where numbers stop being finite."""
+    processes.from_first(loop.start)
     rollbacks = list(run.rollbacks)
     while True:
         try:
-            _train_on(run, keeper, interrupted)
+            loop.train(steps=run.settings.steps, budget_seconds=run.settings.budget)
             break
         except WorkError as error:
             diverged = divergence_in(error)
             left = run.settings.rollbacks - len(rollbacks) if run.settings.on_divergence == "rollback" else 0
             if diverged is None or diverged.by_data or left <= 0:
                 raise
-            rollbacks.append(_go_back(run, diverged, rollbacks, processes))
-            keeper.continue_from(rollbacks[-1]["step"])
-            processes.from_first(lambda: keeper.went_back(rollbacks[-1]))
-    processes.from_first(keeper.finish)
+            rollbacks.append(go_back(run, diverged, rollbacks, processes))
+            loop.go_back(rollbacks[-1]["step"])
+            processes.from_first(lambda: loop.tell_rollback(rollbacks[-1]))
+    processes.from_first(loop.finish)
     return processes.from_first(lambda: run_summary(run.place.path))
-
-
-def _train_on(run: Run, keeper: Bystander, interrupted: Callable[[], bool]) -> None:
-    """Train until the end, or until interrupted, or until the data change: then all is saved, and an error raised."""
-    run.trainer.train(
-        steps=run.settings.steps,
-        budget_seconds=run.settings.budget,
-        tick_due=lambda step: tick_due(step, longest=run.settings.tick_steps),
-        on_tick=keeper.tick,
-        save_due=keeper.save_due,
-        on_save=keeper.save,
-        on_step=keeper.stepped,
-        interrupted=interrupted,
-    )
-
-
-def _go_back(
-    run: Run, diverged: DivergedError, rollbacks: Sequence[Mapping[str, Any]], processes: Processes
-) -> dict[str, Any]:
-    """Put the trainer back to the last checkpoint with lower rates; from where that led nowhere, to one before."""
-    checkpoints = Checkpoints(run.place.checkpoints)
-
-    def load() -> tuple[int, Any]:
-        steps = checkpoints.steps()
-        if not steps:
-            raise diverged
-        again = rollbacks and rollbacks[-1]["step"] == steps[-1] and len(steps) > 1
-        step = steps[-2] if again else steps[-1]
-        return step, load_run(run.place, str(step)).trainer
-
-    step, state = processes.from_first(load)
-    scale, elapsed = run.trainer.rate_scale, run.trainer.elapsed_seconds
-    run.trainer.load_state_dict(state)
-    run.trainer.rate_scale = scale * ROLLBACK_FACTOR
-    run.trainer.elapsed_seconds = elapsed  # a budget is of the user's time
-    return {"step": step, "diverged": diverged.step, "found": diverged.found, "rate_scale": run.trainer.rate_scale}
-
-
-def _changes_of(settings: TrainSettings) -> dict[str, Any]:
-    """What a user gave, as far as it differs from what is left open."""
-    return {name: value for name, value in asdict(settings).items() if value != getattr(TrainSettings(), name)}
-
-
-def _with_changes(settings: TrainSettings, changes: Mapping[str, Any]) -> TrainSettings:
-    different = {
-        name: (getattr(settings, name), value)
-        for name, value in changes.items()
-        if name not in CHANGEABLE and getattr(settings, name) != value
-    }
-    if different:
-        lines = [
-            f"{name}: the run has {had}, asked for {asked} ({_reason(name)})"
-            for name, (had, asked) in different.items()
-        ]
-        raise UserError(
-            "A run can only be resumed with its own settings",
-            found="; ".join(lines),
-            mend=f"leave those flags out (only {', '.join(map(_flag, CHANGEABLE))} may change), or start a new run",
-        )
-    changed = {name: value for name, value in changes.items() if name in CHANGEABLE}
-    # A new end replaces the old one: whoever asks for more steps does not want the old budget to cut them off.
-    if "steps" in changed or "budget" in changed:
-        changed = {"steps": None, "budget": None, **changed}
-    return replace(settings, **changed)
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
-def _reason(name: str) -> str:
-    """Why a setting stays."""
-    group = next(each.metadata.get("group", "") for each in fields(TrainSettings) if each.name == name)
-    return REASONS.get(group, REASONS["Recipe"])
-
-
-def _on_this_machine(settings: TrainSettings, changes: Mapping[str, Any], observer: Observer) -> TrainSettings:
-    """A device that was asked for elsewhere, and is not here, gives way, unless it is asked for again."""
-    if "device" in changes or device_is_here(settings.device):
-        return settings
-    observer.said(f"The run was trained on {settings.device}, which is not here; it goes on as --device auto has it.")
-    return replace(settings, device="auto")
-
-
-def _say_what_differs(
-    former: TrainSettings, settings: TrainSettings, observer: Observer, *, same_streams: bool
-) -> None:
-    """In one line, what makes the numbers others than those of a run that was never stopped."""
-    had, has = asdict(former), asdict(settings)
-    changed = [f"{_flag(name)} {had[name]} is now {has[name]}" for name in BIT_CHANGING if had[name] != has[name]]
-    if not same_streams:
-        changed.append("it was on another kind of device, whose random numbers cannot go on here")
-    if changed:
-        observer.said(f"From here on the numbers are not those of a run that was never stopped: {'; '.join(changed)}.")
 
 
 def _require_something_left(settings: TrainSettings, trainer: Trainer, folder: Path) -> None:

@@ -173,6 +173,7 @@ class Trainer:
         budget_seconds: float | None = None,
         tick_due: Callable[[int], bool] = lambda step: step % 1000 == 0,
         on_tick: Callable[["Trainer"], None] = lambda trainer: None,
+        enough: Callable[[], bool] = lambda: False,
         save_due: Callable[[], bool] = lambda: False,
         on_save: Callable[["Trainer"], None] = lambda trainer: None,
         on_step: Callable[["Trainer"], None] = lambda trainer: None,
@@ -188,6 +189,7 @@ class Trainer:
             budget_seconds: wall-clock seconds in all, ticks included.
             tick_due: whether a step ends in a tick; the last step always does.
             on_tick: called then; what it does takes no part in training.
+            enough: asked after a tick, whether that was the last step.
             save_due: asked after every generator step, whether to save between two ticks.
             on_save: called then.
             on_step: called after every generator step.
@@ -219,7 +221,7 @@ class Trainer:
                 self._count_time(stopwatch)
                 with self.processes.together():
                     (on_tick if ticking else on_save)(self)
-                if finished:
+                if finished or self.processes.any_of(ticking and enough())[0]:
                     self._end(unreadable)
                     return
                 stopwatch.start(self.step)
