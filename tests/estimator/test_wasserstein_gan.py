@@ -37,7 +37,7 @@ TINY: dict[str, Any] = {"latent_dim": 3, "generator_widths": (8,), "critic_width
 @pytest.fixture(autouse=True)
 def quick_shares(monkeypatch: pytest.MonkeyPatch) -> None:
     """Set the shares of a table's options right from few rows: what that does is tested elsewhere."""
-    monkeypatch.setattr("wassergan.session.restore.match_margins", partial(match_margins, rows=512))
+    monkeypatch.setattr("wassergan.modality.tables.match_margins", partial(match_margins, rows=512))
 
 
 def tiny(**parameters: Any) -> WassersteinGAN:
