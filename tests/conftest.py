@@ -187,7 +187,7 @@ def make_trainer(make_source: Callable[..., Source]) -> Callable[..., Trainer]:
             networks = build_networks(
                 network,
                 source.shape,
-                head=Bounded(source.codec.low, source.codec.high),
+                head=Bounded(source.codec.low, source.codec.high),  # type: ignore[attr-defined]
                 latent_dim=latent_dim,
                 generator_widths=(8,),
                 critic_widths=(8,),

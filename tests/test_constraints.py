@@ -252,7 +252,7 @@ def test_clipping_bounds_every_parameter_and_leaves_running_statistics_alone() -
     constraint.prepare(critic)
     for name, value in critic.named_parameters():
         assert torch.equal(value, before[name].clamp(-0.01, 0.01))
-    for name, value in critic.named_buffers():
+    for name, value in critic.named_buffers():  # type: ignore[assignment]
         assert torch.equal(value, buffers[name])
 
 

@@ -119,7 +119,7 @@ def both(processes: Processes, settings: TrainSettings, folder: Path) -> Any:
                 next(trainer.critic.parameters()).fill_(torch.inf)
         return result
 
-    Trainer._generator_step = sabotaged  # type: ignore[method-assign]
+    Trainer._generator_step = sabotaged  # type: ignore[assignment, method-assign]
     summary = train_run(settings, folder, processes=processes)
     return summary["steps"], [note["step"] for note in summary["rollbacks"]]
 
@@ -218,7 +218,7 @@ def test_extreme_data_train_or_are_refused_clearly(
         "3 samples": numbers[:3],
         "heavy tails": np.tan(numbers * 1.5),
     }[name]
-    np.save(tmp_path / "data.npy", data)
+    np.save(tmp_path / "data.npy", data)  # type: ignore[arg-type]
     settings = replace(settings, data=str(tmp_path / "data.npy"), steps=4)
     if refusal is not None:
         with pytest.raises(UserError, match=refusal):
@@ -228,8 +228,8 @@ def test_extreme_data_train_or_are_refused_clearly(
     from wassergan.session.restore import open_sampler
 
     drawn = open_sampler(tmp_path / "run").draw(50)
-    assert drawn.dtype == data.dtype and np.isfinite(drawn).all()
-    low, high = data.min(0), data.max(0)
+    assert drawn.dtype == data.dtype and np.isfinite(drawn).all()  # type: ignore[attr-defined]
+    low, high = data.min(0), data.max(0)  # type: ignore[attr-defined]
     assert (drawn >= low - 0.11 * (high - low)).all() and (drawn <= high + 0.11 * (high - low)).all()
 
 

@@ -92,7 +92,7 @@ def test_values_that_may_be_missing_everywhere_are_missing_as_often_as_in_the_da
     values = rng.normal(size=(400, *shape)).astype("f4")
     values[rng.random(values.shape) < share] = np.nan
     layout = {"settings": {"layout": "NCHW"}} if len(shape) == 3 else {}
-    gan = WassersteinGAN(steps=2, batch_size=8, **layout).fit(values)
+    gan = WassersteinGAN(steps=2, batch_size=8, **layout).fit(values)  # type: ignore[arg-type]
     rates, real = (np.isnan(each).mean(0) for each in (gan.sample(3000, seed=0), values))
     np.testing.assert_allclose(rates, real, atol=0.04)
 

@@ -67,7 +67,7 @@ HOSTILE: dict[str, Spoil] = {
     "a shape below zero": lambda content: content.update(shape=[-2]),
     "a huge pack": setting(pack=10**8),
     "stride 0": WEIGHT(spread((30_000, 30_000))),
-    "a huge view everywhere": lambda content: (
+    "a huge view everywhere": lambda content: (  # type: ignore[dict-item]
         [
             content["trainer"][part].update({name: torch.zeros(1).expand(10**5, 10**5)})
             for part in ("average", "generator", "critic")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from wassergan.config.settings import TrainSettings
-from wassergan.runs.train import Observer, train_run
+from wassergan.runs.train import Observer, train_run  # type: ignore[attr-defined]
 from wassergan.training import Trainer
 
 STEPS, WARM_UP, EVERY = 5000, 1000, 100

@@ -176,15 +176,15 @@ def test_processes_that_differ_do_not_train_together(
     rows[source.split.train[123]] += 1 if part == "samples" else 0  # one that the fingerprint's sample passes over
     np.save(tmp_path / "b.npy", rows)
     other = open_source(tmp_path / "b.npy")
-    other.codec = source.codec
+    other = replace(other, codec=source.codec)
     if part == "scaling or columns":
         other = open_source(tmp_path / "b.npy", scale="array")
     if part == "held-out rows":
-        other.split = replace(source.split, heldout=source.split.heldout.flip(0))
-    other_settings = replace(settings, data="elsewhere", **({"batch_size": 7} if part == "settings" else {}))
+        other = replace(other, split=replace(source.split, heldout=source.split.heldout.flip(0)))
+    other_settings = replace(settings, data="elsewhere", **({"batch_size": 7} if part == "settings" else {}))  # type: ignore[arg-type]
     parts = fingerprints._parts(other_settings, other)
     two = _Two()
-    two.other = torch.tensor([fingerprints.zlib.crc32(fingerprints._plain(each).encode()) for each in parts.values()])
+    two.other = torch.tensor([fingerprints.zlib.crc32(fingerprints._plain(each).encode()) for each in parts.values()])  # type: ignore[attr-defined]
     if not part:
         fingerprints.require_alike(settings, source, two)
         return
@@ -203,7 +203,7 @@ def test_a_refused_thread_is_waited_for_and_told_as_such(monkeypatch: pytest.Mon
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", refusing)
-    monkeypatch.setattr(meeting.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(meeting.time, "sleep", lambda seconds: None)  # type: ignore[attr-defined]
     meeting.wait_for_threads()
     assert len(tries) == 8 + meeting.THREADS_OF_A_GROUP
     monkeypatch.setattr(meeting, "LONGEST_WAIT_FOR_THREADS_SECONDS", -1.0)

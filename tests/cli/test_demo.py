@@ -54,6 +54,6 @@ def test_the_figure_shows_what_it_says():
     ]
     distances, steps, gradients = lines_figure(rows, trainings).axes
     assert [line.get_label() for line in distances.lines] == ["TV", "JS", "W1"]
-    assert list(distances.lines[2].get_ydata()) == [1, 0, 1]
-    assert list(steps.lines[0].get_ydata()) == [1.0, 0.5]
-    assert [list(line.get_ydata()) for line in gradients.lines] == [[1.0, 0.0], [1.0, 1.0]]
+    assert list(distances.lines[2].get_ydata()) == [1, 0, 1]  # type: ignore[arg-type]
+    assert list(steps.lines[0].get_ydata()) == [1.0, 0.5]  # type: ignore[arg-type]
+    assert [list(line.get_ydata()) for line in gradients.lines] == [[1.0, 0.0], [1.0, 1.0]]  # type: ignore[arg-type]

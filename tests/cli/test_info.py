@@ -1,11 +1,12 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 
-def test_a_run_in_json_holds_what_a_program_reads(cli: Callable[..., object], finished_run: Path) -> None:
+def test_a_run_in_json_holds_what_a_program_reads(cli: Callable[..., Any], finished_run: Path) -> None:
     facts = json.loads(cli("info", finished_run, "--json").out)
     assert {
         *("preset", "constraint", "steps", "seconds", "steps_per_second", "samples_per_second"),
@@ -15,12 +16,12 @@ def test_a_run_in_json_holds_what_a_program_reads(cli: Callable[..., object], fi
     assert facts["settings"]["latent_dim"] == 3
 
 
-def test_a_run_in_words(cli: Callable[..., object], finished_run: Path) -> None:
+def test_a_run_in_words(cli: Callable[..., Any], finished_run: Path) -> None:
     out = cli("info", finished_run).out
     assert "constraint           lp" in out and "  latent_dim         3" in out
 
 
-def test_data_are_described_before_training(cli: Callable[..., object], tmp_path: Path) -> None:
+def test_data_are_described_before_training(cli: Callable[..., Any], tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=np.random.default_rng(0).normal(size=(40, 6, 5)).astype("f4"), y=np.arange(40))
     said = cli("info", tmp_path / "a.npz", "--json")
     assert json.loads(said.out) == {
@@ -46,7 +47,7 @@ def test_something_that_is_neither(refused: Callable[..., str], tmp_path: Path) 
     assert "There is no" in refused("info", tmp_path / "gone")
 
 
-def test_env_names_versions_and_processors(cli: Callable[..., object]) -> None:
+def test_env_names_versions_and_processors(cli: Callable[..., Any]) -> None:
     import torch
 
     facts = json.loads(cli("env", "--json").out)
@@ -55,6 +56,6 @@ def test_env_names_versions_and_processors(cli: Callable[..., object]) -> None:
     assert "cpu_capability" in cli("env").out
 
 
-def test_env_says_what_is_missing(cli: Callable[..., object], monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_env_says_what_is_missing(cli: Callable[..., Any], monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr("wassergan.utils.environment.PACKAGES", ("torch", "no-such-package"))
     assert json.loads(cli("env", "--json").out)["no-such-package"] == "not installed"

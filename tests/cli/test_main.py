@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,20 +9,20 @@ from wassergan.cli import main as module
 from wassergan.cli.main import VERBS, main
 
 
-def test_help_lists_every_verb_and_the_exit_codes(cli: Callable[..., object]) -> None:
+def test_help_lists_every_verb_and_the_exit_codes(cli: Callable[..., Any]) -> None:
     for argv in (["--help"], ["-h"]):
         said = cli(*argv)
         assert said.code == 0 and all(verb in said.out for verb in VERBS) and "Exit codes: 0 done" in said.out
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_has_help_with_an_example(cli: Callable[..., object], verb: str) -> None:
+def test_every_verb_has_help_with_an_example(cli: Callable[..., Any], verb: str) -> None:
     said = cli(verb, "--help")
     assert said.code == 0 and f"wassergan {verb}" in said.out
     assert "Example" in said.out or "Commands:" in said.out  # a family of verbs lists them
 
 
-def test_the_version_is_told(cli: Callable[..., object]) -> None:
+def test_the_version_is_told(cli: Callable[..., Any]) -> None:
     assert __version__ in cli("--version").out
 
 
@@ -95,7 +96,7 @@ def test_python_dash_m_answers() -> None:
     assert done.returncode == 2 and "Did you mean 'train'?" in done.stderr
 
 
-def test_a_path_through_a_file_is_one_sentence(cli: Callable[..., object], tmp_path: Path, points_file: Path) -> None:
+def test_a_path_through_a_file_is_one_sentence(cli: Callable[..., Any], tmp_path: Path, points_file: Path) -> None:
     (tmp_path / "file").write_text("")
     said = cli("train", points_file, "--out", tmp_path / "file" / "run", "--steps", "1", "--batch-size", "8")
     assert said.code in (1, 2) and said.err.splitlines()[-1].startswith("wassergan: ")

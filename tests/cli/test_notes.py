@@ -58,7 +58,7 @@ def test_what_a_folder_of_tables_or_shards_holds_besides_is_said(tmp_path: Path)
     source = open_source(folder)
     assert len(source) == 60
     (said,) = [note for note in source.notes if note.startswith("Passed over")]
-    for part in ("1 hidden file (.hidden)", "1 of .txt (notes.txt)", "1 without a suffix (_SUCCESS)", "1 folder (old)"):
+    for part in ("1 hidden file (.hidden)", "1 of .txt (notes.txt)", "1 without a suffix (_SUCCESS)", "1 folder (old)"):  # type: ignore[assignment]
         assert part in said
     assert "1 link that leads nowhere (gone.parquet)" in said
 

@@ -3,6 +3,7 @@ import os
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,19 +16,19 @@ pytestmark = pytest.mark.usefixtures("quick_figures")
 
 
 @pytest.fixture
-def run_folder(cli: Callable[..., object], tmp_path: Path, tiny: tuple[str, ...], points_file: Path) -> Path:
+def run_folder(cli: Callable[..., Any], tmp_path: Path, tiny: tuple[str, ...], points_file: Path) -> Path:
     folder = tmp_path / "run"
     assert cli("train", points_file, "--out", folder, "--steps", "4", "--tick-steps", "2", *tiny).code == 0
     return folder
 
 
-def test_a_run_goes_on_to_more_steps(cli: Callable[..., object], run_folder: Path) -> None:
+def test_a_run_goes_on_to_more_steps(cli: Callable[..., Any], run_folder: Path) -> None:
     said = cli("resume", run_folder, "--steps", "6", "--json")
     assert said.code == 0 and json.loads(said.out)["steps"] == 6
     assert json.loads((run_folder / "settings.json").read_text())["steps"] == 6
 
 
-def test_a_budget_replaces_the_steps(cli: Callable[..., object], run_folder: Path) -> None:
+def test_a_budget_replaces_the_steps(cli: Callable[..., Any], run_folder: Path) -> None:
     seconds = json.loads(cli("info", run_folder, "--json").out)["elapsed_seconds"]
     said = cli("resume", run_folder, "--budget", f"{seconds + 1:.1f}s", "--json")
     assert said.code == 0 and json.loads(said.out)["steps"] > 4
@@ -58,7 +59,7 @@ def test_no_run_and_no_such_checkpoint(refused: Callable[..., str], run_folder: 
 
 
 def test_a_damaged_checkpoint_never_starts_from_zero(
-    cli: Callable[..., object], refused: Callable[..., str], run_folder: Path
+    cli: Callable[..., Any], refused: Callable[..., str], run_folder: Path
 ) -> None:
     latest = run_folder / "checkpoints" / "latest.pt"
     content = latest.read_bytes()
@@ -87,7 +88,7 @@ DIFFER = "From here on the numbers are not those of a run that was never stopped
     ],
 )
 def test_the_machine_and_the_pace_may_change_and_one_line_says_so(
-    cli: Callable[..., object], run_folder: Path, flag: str, value: str, said: str
+    cli: Callable[..., Any], run_folder: Path, flag: str, value: str, said: str
 ) -> None:
     done = cli("resume", run_folder, "--steps", "6", flag, value)
     assert done.code == 0, done.err
@@ -99,7 +100,7 @@ def test_the_machine_and_the_pace_may_change_and_one_line_says_so(
     assert again.code == 0 and DIFFER not in again.err
 
 
-def test_rates_and_batches_that_change_are_those_that_train(cli: Callable[..., object], run_folder: Path) -> None:
+def test_rates_and_batches_that_change_are_those_that_train(cli: Callable[..., Any], run_folder: Path) -> None:
     assert cli("resume", run_folder, "--steps", "6", "--critic-rate", "0.25", "--batch-size", "4").code == 0
     state = load_checkpoint(run_folder / "checkpoints" / "latest.pt")["trainer"]
     assert state["critic_optimizer"]["param_groups"][0]["lr"] == 0.25
@@ -107,7 +108,7 @@ def test_rates_and_batches_that_change_are_those_that_train(cli: Callable[..., o
 
 
 def test_what_changes_nothing_is_said_by_nobody_and_goes_on_bit_for_bit(
-    cli: Callable[..., object], tmp_path: Path, tiny: tuple[str, ...], points_file: Path, run_folder: Path
+    cli: Callable[..., Any], tmp_path: Path, tiny: tuple[str, ...], points_file: Path, run_folder: Path
 ) -> None:
     whole = tmp_path / "whole"
     assert cli("train", points_file, "--out", whole, "--steps", "6", "--tick-steps", "2", *tiny).code == 0
@@ -139,7 +140,7 @@ def changed(run: Path, **settings: object) -> dict[str, object]:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_run_of_a_gpu_goes_on_and_is_drawn_from_without_one(
-    cli: Callable[..., object], refused: Callable[..., str], run_folder: Path, tmp_path: Path
+    cli: Callable[..., Any], refused: Callable[..., str], run_folder: Path, tmp_path: Path
 ) -> None:
     content = changed(run_folder, device="cuda:1")
     content["trainer"]["latent_rng"] = content["trainer"]["penalty_rng"] = torch.zeros(16, dtype=torch.uint8)  # CUDA's
@@ -157,7 +158,7 @@ def test_a_run_of_a_gpu_goes_on_and_is_drawn_from_without_one(
 
 
 def test_files_are_found_from_another_folder_and_may_move(
-    cli: Callable[..., object],
+    cli: Callable[..., Any],
     refused: Callable[..., str],
     tmp_path: Path,
     tiny: tuple[str, ...],

@@ -1,6 +1,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from PIL import Image
 
 
 def test_samples_of_pictures_in_every_format_without_the_data(
-    cli: Callable[..., object], picture_run: Path, tmp_path: Path
+    cli: Callable[..., Any], picture_run: Path, tmp_path: Path
 ) -> None:
     for name in ("s.npy", "s.png", "many"):
         said = cli("sample", picture_run, "--count", "12", "--seed", "3", "--out", tmp_path / name)
@@ -25,7 +26,7 @@ def test_samples_of_pictures_in_every_format_without_the_data(
 
 
 def test_floats_come_in_the_user_s_units(
-    cli: Callable[..., object], finished_run: Path, tmp_path: Path, points_file: Path
+    cli: Callable[..., Any], finished_run: Path, tmp_path: Path, points_file: Path
 ) -> None:
     assert cli("sample", finished_run, "--count", "500", "--out", tmp_path / "s.npy").code == 0
     samples, real = np.load(tmp_path / "s.npy"), np.load(points_file)
@@ -34,7 +35,7 @@ def test_floats_come_in_the_user_s_units(
     assert (samples > real.min(0) - slack).all() and (samples < real.max(0) + slack).all()
 
 
-def test_seeds_and_counts(cli: Callable[..., object], finished_run: Path, tmp_path: Path) -> None:
+def test_seeds_and_counts(cli: Callable[..., Any], finished_run: Path, tmp_path: Path) -> None:
     draws = {}
     for name, count, seed in (("a", 5, 1), ("b", 9, 1), ("c", 5, 2)):
         said = cli(
@@ -46,7 +47,7 @@ def test_seeds_and_counts(cli: Callable[..., object], finished_run: Path, tmp_pa
     assert not np.allclose(draws["a"], draws["c"])
 
 
-def test_without_a_name_the_grid_lies_in_the_run_folder(cli: Callable[..., object], picture_run: Path) -> None:
+def test_without_a_name_the_grid_lies_in_the_run_folder(cli: Callable[..., Any], picture_run: Path) -> None:
     assert cli("sample", picture_run).code == 0
     (picture_run / "samples.png").unlink()
 

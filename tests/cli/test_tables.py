@@ -5,6 +5,7 @@ import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas
@@ -33,7 +34,7 @@ def table_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("table")
     (folder / "people.csv").write_text(TEXT)
     widths = {"generator_widths": (16, 16), "critic_widths": (16,), "batch_size": 32}
-    train_run(TrainSettings(data=str(folder / "people.csv"), steps=6, previews=False, **widths), folder / "run")
+    train_run(TrainSettings(data=str(folder / "people.csv"), steps=6, previews=False, **widths), folder / "run")  # type: ignore[arg-type]
     (folder / "people.csv").unlink()  # samples need no data
     return folder / "run"
 
@@ -43,9 +44,7 @@ def rows_in(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_samples_are_written_like_the_table_that_came(
-    table_run: Path, tmp_path: Path, cli: Callable[..., object]
-) -> None:
+def test_samples_are_written_like_the_table_that_came(table_run: Path, tmp_path: Path, cli: Callable[..., Any]) -> None:
     assert cli("sample", table_run, "--count", 700, "--out", tmp_path / "a.csv").code == 0  # type: ignore[attr-defined]
     rows = rows_in(tmp_path / "a.csv")
     assert len(rows) == 700 and list(rows[0]) == ["age", "job", "since", "score"]
@@ -57,7 +56,7 @@ def test_samples_are_written_like_the_table_that_came(
 
 @pytest.mark.parametrize("suffix", ["parquet", "feather"])
 def test_every_format_holds_the_same_rows(
-    table_run: Path, tmp_path: Path, cli: Callable[..., object], suffix: str
+    table_run: Path, tmp_path: Path, cli: Callable[..., Any], suffix: str
 ) -> None:
     pandas = pytest.importorskip("pandas")
     for name in (f"a.{suffix}", "a.csv"):
@@ -86,7 +85,7 @@ def test_levels_have_their_shares_even_after_a_few_steps(table_run: Path) -> Non
 
 
 def test_the_default_output_and_the_preview_are_a_tables_own(
-    tmp_path: Path, cli: Callable[..., object], quick_figures: None
+    tmp_path: Path, cli: Callable[..., Any], quick_figures: None
 ) -> None:
     (tmp_path / "people.csv").write_text(TEXT)
     flags = ("--generator-widths", "8", "--critic-widths", "8", "--batch-size", "16")
@@ -191,7 +190,7 @@ def formula_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = [f"{['=1+1', '@sum', 'plain'][i % 3]},{i - 20},{'+x' if i % 2 else '-'}" for i in range(60)]
     (folder / "cells.csv").write_text("=note,number,mark\n" + "\n".join(lines) + "\n")
     widths = {"generator_widths": (8,), "critic_widths": (8,), "batch_size": 16}
-    train_run(TrainSettings(data=str(folder / "cells.csv"), steps=3, previews=False, **widths), folder / "run")
+    train_run(TrainSettings(data=str(folder / "cells.csv"), steps=3, previews=False, **widths), folder / "run")  # type: ignore[arg-type]
     return folder / "run"
 
 

@@ -2,6 +2,7 @@ import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def good(count: int = 60) -> np.ndarray:
 
 
 def test_a_run_says_what_it_does_and_what_to_type_next(
-    cli: Callable[..., object], tmp_path: Path, tiny: tuple[str, ...], points_file: Path
+    cli: Callable[..., Any], tmp_path: Path, tiny: tuple[str, ...], points_file: Path
 ) -> None:
     folder = tmp_path / "run"
     said = cli("train", points_file, "--out", folder, "--steps", "3", *tiny)
@@ -48,7 +49,7 @@ def test_a_run_says_what_it_does_and_what_to_type_next(
 
 
 def test_json_on_standard_output_is_the_summary(
-    cli: Callable[..., object], tmp_path: Path, tiny: tuple[str, ...], points_file: Path
+    cli: Callable[..., Any], tmp_path: Path, tiny: tuple[str, ...], points_file: Path
 ) -> None:
     said = cli("train", points_file, "--out", tmp_path / "run", "--steps", "3", "--json", *tiny)
     summary = json.loads(said.out)
@@ -56,7 +57,7 @@ def test_json_on_standard_output_is_the_summary(
 
 
 def test_every_kind_of_flag_reaches_the_settings(
-    cli: Callable[..., object], tmp_path: Path, tiny: tuple[str, ...], points_file: Path
+    cli: Callable[..., Any], tmp_path: Path, tiny: tuple[str, ...], points_file: Path
 ) -> None:
     flags = ("--preset", "wgan", "--clip", "0.02", "--no-previews", "--seed", "4", "--heldout", "0.25", "--keep", "1")
     assert cli("train", points_file, "--out", tmp_path / "run", "--steps", "2", *tiny, *flags).code == 0
@@ -66,15 +67,13 @@ def test_every_kind_of_flag_reaches_the_settings(
     assert stored["critic_widths"] == [8] and stored["optimizer"] == "rmsprop"
 
 
-def test_a_budget_ends_a_run(
-    cli: Callable[..., object], tmp_path: Path, tiny: tuple[str, ...], points_file: Path
-) -> None:
+def test_a_budget_ends_a_run(cli: Callable[..., Any], tmp_path: Path, tiny: tuple[str, ...], points_file: Path) -> None:
     said = cli("train", points_file, "--out", tmp_path / "run", "--budget", "1s", "--json", *tiny)
     assert said.code == 0 and json.loads(said.out)["steps"] > 0
 
 
 def test_runs_without_a_name_are_numbered(
-    cli: Callable[..., object],
+    cli: Callable[..., Any],
     tmp_path: Path,
     tiny: tuple[str, ...],
     points_file: Path,
@@ -122,7 +121,7 @@ def test_an_unreadable_picture_is_named(wrong: Callable[..., str], pictures: Pat
 
 
 def test_an_unreadable_picture_is_counted_and_left_out_if_asked(
-    cli: Callable[..., object], pictures: Path, tmp_path: Path, tiny: tuple[str, ...]
+    cli: Callable[..., Any], pictures: Path, tmp_path: Path, tiny: tuple[str, ...]
 ) -> None:
     said = cli("train", pictures, "--skip-unreadable", "--out", tmp_path / "run", "--steps", "1", *tiny)
     assert said.code == 0 and "Skipped 1 unreadable" in said.err and "07b.png" in said.err
@@ -243,7 +242,7 @@ def test_a_folder_with_a_run_is_kept_and_the_way_to_resume_is_told(
 
 
 def test_diverging_training_is_failed_work(
-    cli: Callable[..., object], tmp_path: Path, tiny: tuple[str, ...], points_file: Path
+    cli: Callable[..., Any], tmp_path: Path, tiny: tuple[str, ...], points_file: Path
 ) -> None:
     flags = ("--critic-rate", "1e30", "--generator-rate", "1e30", "--tick-steps", "2")
     said = cli("train", points_file, "--out", tmp_path / "run", "--steps", "9", *tiny, *flags)

@@ -58,7 +58,7 @@ def arrays(draw: st.DrawFn) -> tuple[np.ndarray, str, list[float]]:
     elif dtype.kind == "b":
         values = rng.random(shape) < 0.5
     else:
-        limits = np.iinfo(dtype)
+        limits = np.iinfo(dtype)  # type: ignore[type-var]
         top = min(int(limits.max), 2**63 - 1)
         low = draw(st.sampled_from([max(int(limits.min), -50), int(limits.min), 0, max(0, top - 2**20)]))
         values = rng.integers(
@@ -140,12 +140,12 @@ def test_damage_on_the_way_is_refused_with_place_and_value() -> None:
         round_trip(source)
     whole = rng.integers(0, 1000, (50, 3))
     source = array_source(whole)
-    bounds = {"low": source.codec.low / 2, "high": source.codec.high / 2}  # type: ignore[union-attr]
+    bounds = {"low": source.codec.low / 2, "high": source.codec.high / 2}  # type: ignore[attr-defined, union-attr]
     with pytest.raises(UserError, match=r"comes back as another value .* as \d+ in row \d+, at \(\d,\) channels first"):
         round_trip(damaged(source, **bounds))
     rows[::3, 1] = np.nan
     source = array_source(rows)
-    object.__setattr__(source.codec.parts, "put", lambda rows, missing: None)  # type: ignore[union-attr]
+    object.__setattr__(source.codec.parts, "put", lambda rows, missing: None)  # type: ignore[attr-defined, union-attr]
     with pytest.raises(UserError, match="misses values where it had some"):
         round_trip(source)
 

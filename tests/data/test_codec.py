@@ -35,7 +35,7 @@ def test_every_grey_level_survives_and_values_outside_are_clamped() -> None:
 
 @pytest.mark.parametrize("layout", SHAPES)
 def test_layouts_put_channels_first_and_come_back(layout: str) -> None:
-    values = torch.arange(np.prod(SHAPES[layout])).reshape(SHAPES[layout])
+    values = torch.arange(np.prod(SHAPES[layout])).reshape(SHAPES[layout])  # type: ignore[call-overload]
     first = to_channels_first(values, layout)
     expected = {"N": (6, 1), "ND": (6, 5), "NHW": (6, 1, 4, 3), "NHWC": (6, 2, 4, 3), "NCHW": (6, 2, 4, 3)}
     assert first.shape == expected[layout]

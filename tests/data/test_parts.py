@@ -52,8 +52,8 @@ def test_each_channel_is_standardised_and_bounded_by_itself(layout: str, scale: 
 def test_one_scale_for_all_is_there_where_it_is_asked_for() -> None:
     values = two_units("NCHW")
     source = array_source(values, scale="array")
-    assert source.codec.offset.shape == ()  # type: ignore[union-attr]
-    assert float(source.codec.offset) == pytest.approx(values[source.split.train.numpy()].mean())  # type: ignore[union-attr]
+    assert source.codec.offset.shape == ()  # type: ignore[attr-defined, union-attr]
+    assert float(source.codec.offset) == pytest.approx(values[source.split.train.numpy()].mean())  # type: ignore[attr-defined, union-attr]
 
 
 FILLS = [
@@ -124,7 +124,7 @@ def test_nan_is_a_part_of_the_sample_at_fixed_and_at_varying_places() -> None:
     assert (samples[:, 0, 2, 0] == 3.5).all()
     assert set(samples[:, 0, 3, 0][~np.isnan(samples[:, 0, 3, 0])].tolist()) == {4.5}
     np.testing.assert_allclose(
-        source.codec.parts.rates[0],
+        source.codec.parts.rates[0],  # type: ignore[attr-defined]
         np.where(  # type: ignore[union-attr]
             np.isnan(values[:, 0]).any(0), np.isnan(values[:, 0]).mean(0), 0
         ),
@@ -159,7 +159,7 @@ def test_a_value_that_means_missing_is_taken_so_and_written_back(dtype: str, cod
     assert ((back(source) == values.dtype.type(written)) == missing).all()
     train = values[source.split.train.numpy()][~missing[source.split.train.numpy()]]
     if dtype != "u1":
-        assert float(source.codec.offset) == pytest.approx(train.mean(dtype="f8"))  # type: ignore[union-attr]
+        assert float(source.codec.offset) == pytest.approx(train.mean(dtype="f8"))  # type: ignore[attr-defined, union-attr]
 
 
 @pytest.mark.parametrize("dtype", ["f4", ">f8", "u1", "<i2", ">u2", "?", "i8"])
@@ -250,7 +250,7 @@ def test_tiny_and_huge_numbers_have_a_deviation() -> None:
     values = np.random.default_rng(0).normal(size=(50, 3))
     for unit in (1e-200, 1e200):
         codec = array_source(unit * values).codec
-        torch.testing.assert_close(codec.scale / unit, array_source(values).codec.scale)  # type: ignore[union-attr]
+        torch.testing.assert_close(codec.scale / unit, array_source(values).codec.scale)  # type: ignore[attr-defined, union-attr]
 
 
 def test_names_must_fit_and_come_from_a_npz_too(tmp_path: Any) -> None:
@@ -259,7 +259,7 @@ def test_names_must_fit_and_come_from_a_npz_too(tmp_path: Any) -> None:
     with pytest.raises(UserError, match="array has 2 channels: 2 names"):
         array_source(two_units("NCHW"), channels=("a", "a"))
     np.savez(tmp_path / "a.npz", x=two_units("NCHW"), names=np.array(["t", "q"]), units=np.array(["K", "kg/kg", "?"]))
-    assert open_source(tmp_path / "a.npz").codec.channels == ("t", "q")  # type: ignore[union-attr]
+    assert open_source(tmp_path / "a.npz").codec.channels == ("t", "q")  # type: ignore[attr-defined, union-attr]
 
 
 def test_a_value_missing_where_none_was_is_refused() -> None:

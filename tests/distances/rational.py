@@ -109,8 +109,8 @@ def plane_trial(seed: int) -> list[str]:
 
 def _broken(x, y, least: Fraction, most: Fraction, settings: dict[str, object]) -> list[str]:  # type: ignore[no-untyped-def]
     broken = []
-    transport = exact_w1(x, y, **settings)
-    interval = w1_interval(x, y, rng=0, tolerance=1e-9, **settings)
+    transport = exact_w1(x, y, **settings)  # type: ignore[arg-type]
+    interval = w1_interval(x, y, rng=0, tolerance=1e-9, **settings)  # type: ignore[arg-type]
     for name, found in (("exact_w1", transport), ("w1_interval", interval)):
         if Fraction(found.lower) > most:
             broken.append(f"{name}: lower {found.lower!r} above {float(most)!r}")
@@ -121,7 +121,7 @@ def _broken(x, y, least: Fraction, most: Fraction, settings: dict[str, object]) 
     ]
     spread = float(np.ptp(np.concatenate(used), axis=0).max())
     if x.shape[1] == 1:
-        value = float(wasserstein_line(x, y, **settings))
+        value = float(wasserstein_line(x, y, **settings))  # type: ignore[arg-type]
         if abs(Fraction(value) - least) > Fraction(1e-14) * abs(least) + Fraction(1e-14) * Fraction(spread) + Fraction(
             1e-320
         ):

@@ -72,7 +72,9 @@ def test_cells_that_are_far_are_skipped(monkeypatch):
     looked_at = []
     scan = cells._scan
     monkeypatch.setattr(
-        cells, "_scan", lambda r, y, g, columns, *rest: looked_at.append(len(columns)) or scan(r, y, g, columns, *rest)
+        cells,
+        "_scan",
+        lambda r, y, g, columns, *rest: looked_at.append(len(columns)) or scan(r, y, g, columns, *rest),  # type: ignore[func-returns-value]
     )
     x, y, g, reduced = problem(3000, 20000, 2)
     result = c_transform(x, y, 0 * g, keep=2)

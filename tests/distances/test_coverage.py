@@ -14,7 +14,7 @@ RUNS = 100
 @pytest.fixture(scope="module")
 def coverage():
     spec = importlib.util.spec_from_file_location("coverage_of_bounds", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
+    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
     spec.loader.exec_module(module)
     return module
 

@@ -90,7 +90,7 @@ def test_the_default_bound_is_valid_at_every_size_and_near_the_asymptotic_one() 
 
 def test_validation_scores_tune_the_bets_and_test_scores_make_them(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, list[tuple[int, ...]]] = {}
-    plain = population.betting_lower_bounds
+    plain = population.betting_lower_bounds  # type: ignore[attr-defined]
 
     def recorded(real: Any, fake: Any, **more: Any) -> Any:
         seen["test"] = [real.shape, fake.shape]
@@ -318,7 +318,7 @@ def test_every_source_of_randomness_is_taken() -> None:
 
 def test_a_function_that_is_no_sampler_is_named() -> None:
     with pytest.raises(UserError, match="fake is a function that is no sampler"):
-        W1Estimator(families="atoms", steps=2).estimate(np.zeros((20, 1)), lambda count: torch.zeros(count, 1), rng=0)
+        W1Estimator(families="atoms", steps=2).estimate(np.zeros((20, 1)), lambda count: torch.zeros(count, 1), rng=0)  # type: ignore[arg-type]
 
 
 def test_sorted_rows_are_split_anew_for_each_data_set() -> None:

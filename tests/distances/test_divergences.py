@@ -85,8 +85,8 @@ def test_gradients_are_finite_at_zeros(divergence):
     p = torch.tensor([0.0, 0.4, 0.6], dtype=torch.float64, requires_grad=True)
     q = torch.tensor([0.0, 0.5, 0.5], dtype=torch.float64, requires_grad=True)
     divergence(p, q).backward()
-    assert torch.isfinite(p.grad).all()
-    assert torch.isfinite(q.grad).all()
+    assert torch.isfinite(p.grad).all()  # type: ignore[arg-type]
+    assert torch.isfinite(q.grad).all()  # type: ignore[arg-type]
 
 
 def test_supports_are_united():
@@ -133,8 +133,8 @@ def test_lists_and_data_frames_are_taken(function) -> None:
         ([torch.tensor(row) for row in p], q),
     ]:
         np.testing.assert_array_equal(np.asarray(function(left, right)), expected)
-    merged = on_common_support([0.0, 1.0], [0.2, 0.8], [1.0], [1.0])
-    assert [each.tolist() for each in merged] == [[0.2, 0.8], [0.0, 1.0]]
+    merged = on_common_support([0.0, 1.0], [0.2, 0.8], [1.0], [1.0])  # type: ignore[type-var]
+    assert [each.tolist() for each in merged] == [[0.2, 0.8], [0.0, 1.0]]  # type: ignore[attr-defined]
     with pytest.raises(UserError, match="p holds masked values: 1 of 2"):
         function(np.ma.masked_array(p, mask=[[True, False]]), q)
 

@@ -209,7 +209,7 @@ def test_gradients_in_costs_are_the_plan():
     cost = torch.rand(4, 6, generator=generator, dtype=torch.float64, requires_grad=True)
     result = exact_transport(cost)
     result.value.backward()
-    assert torch.equal(cost.grad, result.plan.to_dense())
+    assert torch.equal(cost.grad, result.plan.to_dense())  # type: ignore[arg-type]
     assert torch.autograd.gradcheck(lambda c: exact_transport(c).value, (cost,))
 
 

@@ -50,11 +50,11 @@ def test_weights_that_add_up_badly_are_covered() -> None:
 def test_points_without_weight_take_no_part() -> None:
     x, y = np.array([[0.0], [1e200]]), np.array([[0.5], [-1e300]])
     weights = {"x_weights": np.array([1.0, 0.0]), "y_weights": np.array([1.0, 0.0])}
-    found = exact_w1(x, y, **weights)
+    found = exact_w1(x, y, **weights)  # type: ignore[arg-type]
     assert found.lower <= 0.5 <= found.upper <= 0.5 + 1e-12
     assert torch.isfinite(torch.cat(found.potentials)).all()
-    assert w1_interval(x, y, rng=0, **weights).lower == pytest.approx(0.5, abs=1e-12)
-    assert wasserstein_line(x[:, 0], y[:, 0], **weights).item() == 0.5
+    assert w1_interval(x, y, rng=0, **weights).lower == pytest.approx(0.5, abs=1e-12)  # type: ignore[arg-type]
+    assert wasserstein_line(x[:, 0], y[:, 0], **weights).item() == 0.5  # type: ignore[arg-type]
     # A cost that nobody pays does not set the scale either.
     costs = np.array([[1.0, 2.0], [1e200, 1e300]])
     plain = exact_transport(costs, x_weights=np.array([1.0, 0.0]), y_weights=np.array([0.5, 0.5]))
@@ -102,7 +102,7 @@ def test_a_shuffled_sample_is_at_energy_distance_0() -> None:
     assert energy_distance(x, x[order]).item() == 0
     assert energy_distance(x, np.repeat(x, 3, axis=0)).item() == 0
     both = {"x_weights": weights, "y_weights": weights[order], "normalize": True}
-    assert energy_distance(x, x[order], **both).item() == 0
+    assert energy_distance(x, x[order], **both).item() == 0  # type: ignore[arg-type]
     moved = x[order].copy()
     moved[0] += 1e-9  # D² = 2 · 1e-9 · √3 / 200² for one point of 200 that moves by 1e-9 in three coordinates
     assert energy_distance(x, moved).item() == pytest.approx((2 * 3**0.5 * 1e-9) ** 0.5 / 200, rel=1e-5)
@@ -120,12 +120,12 @@ def test_one_sample_in_two_orders_is_at_distance_0_for_certain(data) -> None:
     if times == 1 and data.draw(st.booleans()):
         weights = np.array(data.draw(st.lists(st.floats(1e-3, 1), min_size=len(x), max_size=len(x))))
         given = {"x_weights": weights, "y_weights": weights[order], "normalize": True}
-    plan = exact_w1(x, y, **given)
+    plan = exact_w1(x, y, **given)  # type: ignore[arg-type]
     assert (plan.lower, plan.value.item(), plan.upper) == (0, 0, 0)
     assert plan.plan.mass.sum().item() == pytest.approx(1)
     # What is denormal beside the largest coordinate may share a point.
     assert np.abs(x[plan.plan.rows] - y[plan.plan.cols]).max() <= 1e-300 * max(1.0, np.abs(x).max())
-    bounds = w1_interval(x, y, rng=0, **given)
+    bounds = w1_interval(x, y, rng=0, **given)  # type: ignore[arg-type]
     assert (bounds.lower, bounds.upper) == (0, 0)
 
 
@@ -205,7 +205,7 @@ def test_a_reversed_axis_of_length_1_is_taken(distance) -> None:
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (np.ma.masked_array(POINTS, mask=[[1, 0], [0, 0], [0, 0]]), "x holds masked values: 1 of 6"),
+        (np.ma.masked_array(POINTS, mask=[[1, 0], [0, 0], [0, 0]]), "x holds masked values: 1 of 6"),  # type: ignore[arg-type]
         (POINTS.astype(np.longdouble), "x has more digits than float64: dtype (float128|float96|longdouble)"),
         (torch.tensor(POINTS).to_sparse(), "x must be a dense tensor"),
         (pd.DataFrame({"a": [1.0, 2.0], "city": ["Bonn", "Aachen"]}), "x must hold numbers: column 'city'"),
@@ -256,17 +256,17 @@ def test_other_sources_of_randomness_are_refused(rng) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: sliced_w1_estimate(POINTS, OTHERS, rng=0, projections=2.5), "projections must be a whole number"),
-        (lambda: max_sliced_w1(POINTS, OTHERS, rng=0, steps=2.5), "steps must be a whole number"),
+        (lambda: sliced_w1_estimate(POINTS, OTHERS, rng=0, projections=2.5), "projections must be a whole number"),  # type: ignore[arg-type]
+        (lambda: max_sliced_w1(POINTS, OTHERS, rng=0, steps=2.5), "steps must be a whole number"),  # type: ignore[arg-type]
         (
             lambda: exact_w1(POINTS, OTHERS, max_iterations=-1),
             "max_iterations must be a whole number of at least 1: -1",
         ),
         (lambda: exact_w1(POINTS, OTHERS, tolerance=np.nan), "tolerance must be finite and not negative: nan"),
-        (lambda: exact_transport(POINTS, tolerance="x"), "tolerance must be a number: 'x'"),
+        (lambda: exact_transport(POINTS, tolerance="x"), "tolerance must be a number: 'x'"),  # type: ignore[arg-type]
         (lambda: wasserstein_line(POINTS, POINTS), r"x must hold numbers on the line, shape \(n,\): shape \(3, 2\)"),
         (lambda: wasserstein_line(POINTS, POINTS, axis=2), "axis must be one of the sample's: 2 of 2"),
-        (lambda: wasserstein_line(POINTS[0], POINTS[0], p="2"), "order p must be a number: '2'"),
+        (lambda: wasserstein_line(POINTS[0], POINTS[0], p="2"), "order p must be a number: '2'"),  # type: ignore[arg-type]
         (lambda: wasserstein_line(POINTS[0], POINTS[0], p=10**400), "order p must be a number: a whole number of 1329"),
     ],
 )

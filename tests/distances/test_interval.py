@@ -39,7 +39,7 @@ def test_less_work_gives_wider_bounds_that_hold_and_no_more_is_done_than_allowed
     from wassergan.distances import column_generation
     from wassergan.distances.interval import interval_by_work
 
-    done, transform = [], column_generation.c_transform
+    done, transform = [], column_generation.c_transform  # type: ignore[attr-defined]
 
     def counted(x, y, g, *, keep):
         done.append(len(x.points) * len(y.points) * (6 + column_generation._PAIR_WORK))

@@ -191,7 +191,7 @@ def test_the_guide_s_decoder_is_the_codec_for_every_value(kind: str) -> None:
 def test_parametrisations_are_folded_away() -> None:
     generator = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 2)).train()
     plain = copy.deepcopy(generator)
-    parametrize.register_parametrization(generator[0], "weight", SpectralNorm(generator[0].weight))
+    parametrize.register_parametrization(generator[0], "weight", SpectralNorm(generator[0].weight))  # type: ignore[arg-type]
     nn.utils.parametrizations.weight_norm(generator[2])
     with torch.no_grad():
         plain[0].weight /= torch.linalg.matrix_norm(plain[0].weight, 2)  # what the parametrisation approximates

@@ -180,8 +180,8 @@ class Draw:
             return (nn.MaxPool1d, nn.MaxPool2d)[axes - 1](size, stride, pad, dilation, ceil_mode=ceil)
         include = self.chance.random() < 0.5
         if axes == 1:
-            return nn.AvgPool1d(size, stride, pad, ceil, include)
-        return nn.AvgPool2d(size, stride, pad, ceil, include, self.chance.choice((None, None, 1, 5)))
+            return nn.AvgPool1d(size, stride, pad, ceil, include)  # type: ignore[arg-type]
+        return nn.AvgPool2d(size, stride, pad, ceil, include, self.chance.choice((None, None, 1, 5)))  # type: ignore[arg-type]
 
     def reshaping(self, shape: tuple[int, ...]) -> nn.Module:
         choices: list[nn.Module] = [nn.Identity(), nn.Dropout(inplace=True), nn.Flatten()]

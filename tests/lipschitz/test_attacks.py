@@ -253,13 +253,13 @@ def test_hooks_are_refused_wherever_they_sit() -> None:
 
 def test_methods_that_are_replaced_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     layer = scaled(1.0)
-    layer.forward = lambda values: 10 * values
+    layer.forward = lambda values: 10 * values  # type: ignore[assignment]
     refused(layer, "forward replaced on the instance")
     convolution = nn.Conv2d(1, 1, 3)
-    convolution._conv_forward = lambda values, weight, bias: 10 * values
+    convolution._conv_forward = lambda values, weight, bias: 10 * values  # type: ignore[assignment]
     refused(convolution, "_conv_forward replaced on the instance")
     groups = MaxMin()
-    groups.sorted_groups = lambda values: 10 * values
+    groups.sorted_groups = lambda values: 10 * values  # type: ignore[assignment]
     refused(groups, "sorted_groups replaced on the instance")
     parametrised = parametrizations.weight_norm(scaled(1.0))
     type(parametrised).forward = lambda self, values: 10 * values
@@ -365,7 +365,7 @@ def test_what_has_no_bound_is_a_user_error(critic: object, match: str) -> None:
 
 def test_a_missing_layer_and_a_circle_are_user_errors() -> None:
     critic = nn.Sequential(scaled(1.0), scaled(1.0))
-    critic._modules["1"] = None
+    critic._modules["1"] = None  # type: ignore[assignment]
     refused(critic, "Layer '1' is no module: NoneType")
     critic._modules["1"] = critic
     refused(critic, "a module that holds itself")
@@ -389,7 +389,7 @@ def operator_norm(layer: nn.Module, shape: tuple[int, ...]) -> float:
 def test_padding_counts_what_it_repeats(mode: str, size: int, stride: int, padding: int, dilation: int) -> None:
     torch.manual_seed(0)
     for channels in (1, 2):
-        layer = nn.Conv1d(channels, 2, size, stride, padding, dilation, padding_mode=mode).double()
+        layer = nn.Conv1d(channels, 2, size, stride, padding, dilation, padding_mode=mode).double()  # type: ignore[arg-type]
         norms = [operator_norm(layer, (channels, length)) for length in (7, 8, 9, 12, 20)]
         constant = certify(layer).constant
         assert max(norms) <= constant

@@ -26,7 +26,7 @@ def orthogonal(kind: str, *, method: str = "qr") -> tuple[nn.Module, tuple[int, 
         if kind == "mlp":
             critic, shape = MLPCritic((6,), widths=(32, 32, 32), activation="maxmin"), (6,)
         else:
-            critic, shape = ConvCritic((2, 9, 8), maps=6, norm="none", activation="maxmin"), (2, 9, 8)
+            critic, shape = ConvCritic((2, 9, 8), maps=6, norm="none", activation="maxmin"), (2, 9, 8)  # type: ignore[assignment]
     OrthogonalWeights(method).prepare(critic)
     return critic.double(), shape
 

@@ -97,7 +97,7 @@ def test_gradients_of_the_parametrisation_agree_with_finite_differences() -> Non
     bound_convolution(layer)
     parametrisation = layer.parametrizations["weight"][0]
     # The size by which the kernel is divided first is held fixed; the result does not depend on it.
-    assert torch.autograd.gradcheck(parametrisation, kernel_of(2, 2, (3, 3)).requires_grad_())
+    assert torch.autograd.gradcheck(parametrisation, kernel_of(2, 2, (3, 3)).requires_grad_())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("dilation", [(1, 1), (2, 3)])

@@ -93,20 +93,20 @@ def test_curves_show_gap_with_held_out_slope_and_sliced_w1_with_its_floor() -> N
     assert gap.lines[0].get_xydata().tolist() == [[50, 0.3]]
     assert gap.lines[1].get_xydata().tolist() == [[0, 0.1], [50, 0.2]]
     assert [line.get_label() for line in slope.lines] == ["mean", "largest seen"]
-    assert "floor" in sliced.lines[1].get_label() and set(sliced.lines[1].get_ydata()) == {0.1}
+    assert "floor" in sliced.lines[1].get_label() and set(sliced.lines[1].get_ydata()) == {0.1}  # type: ignore[arg-type]
     assert sliced.get_yscale() == "log"
     assert "distance" not in gap.get_title() and "no distance" in gap.get_ylabel()
 
 
 def test_bounds_on_w1_are_drawn_where_they_were_logged() -> None:
     log = [{"step": step} for step in range(5)]
-    log[1] |= {"w1_lower": 2.0, "w1_upper": 2.5, "w1_floor": 0.5}
-    log[3] |= {"w1_lower": 1.0, "w1_upper": 1.2, "w1_floor": 0.5}
+    log[1] |= {"w1_lower": 2.0, "w1_upper": 2.5, "w1_floor": 0.5}  # type: ignore[dict-item]
+    log[3] |= {"w1_lower": 1.0, "w1_upper": 1.2, "w1_floor": 0.5}  # type: ignore[dict-item]
     axes = curves_figure(log).axes[3]
     assert axes.lines[0].get_xydata().tolist() == [[1, 2.5], [3, 1.2]]
     corners = {tuple(corner) for corner in axes.collections[0].get_paths()[0].vertices.tolist()}
     assert {(1, 2.0), (1, 2.5), (3, 1.0), (3, 1.2)} <= corners
-    assert set(axes.lines[1].get_ydata()) == {0.5}
+    assert set(axes.lines[1].get_ydata()) == {0.5}  # type: ignore[arg-type]
 
 
 def test_an_empty_log_is_an_empty_figure() -> None:
@@ -131,7 +131,7 @@ def test_curves_of_several_runs_lie_over_each_other() -> None:
     ]
     figure = overlaid_figure({"a": ticks, "b": ticks[:2], "empty": []})
     by_step, by_time, _gaps = figure.axes
-    assert [list(line.get_xdata()) for line in by_step.lines if len(line.get_xdata()) > 2] == [[1, 2, 3, 4]]
-    assert [list(line.get_xdata()) for line in by_time.lines if len(line.get_xdata()) > 2] == [[0.1, 0.2, 0.3, 0.4]]
+    assert [list(line.get_xdata()) for line in by_step.lines if len(line.get_xdata()) > 2] == [[1, 2, 3, 4]]  # type: ignore[arg-type]
+    assert [list(line.get_xdata()) for line in by_time.lines if len(line.get_xdata()) > 2] == [[0.1, 0.2, 0.3, 0.4]]  # type: ignore[arg-type]
     legend = by_step.get_legend()
     assert legend is not None and [text.get_text() for text in legend.get_texts()] == ["a", "b"]

@@ -26,7 +26,7 @@ def test_an_animation_holds_its_frames_for_ever(tmp_path: Path, suffix: str) -> 
     frames = [Image.new("RGB", (12, 10), (level, level, level)) for level in levels]
     save_animation(frames, tmp_path / f"a.{suffix}", milliseconds=70)
     with Image.open(tmp_path / f"a.{suffix}") as animation:
-        assert animation.n_frames == 3 and animation.info["loop"] == 0
+        assert animation.n_frames == 3 and animation.info["loop"] == 0  # type: ignore[attr-defined]
         for index, level in enumerate(levels):
             animation.seek(index)
             animation.load()

@@ -25,7 +25,7 @@ def test_histograms_are_shares_of_all_rows_and_tell_what_is_missing() -> None:
     figure = table_figure(NAMES, MADE, REAL)
     for place, (made, real) in ((0, (1, 1)), (2, (1, 0.75))):
         axes = figure.axes[place]
-        heights = [float(patch.get_data().values.sum()) for patch in axes.patches if isinstance(patch, StepPatch)]
+        heights = [float(patch.get_data().values.sum()) for patch in axes.patches if isinstance(patch, StepPatch)]  # type: ignore[attr-defined]
         assert heights == pytest.approx([made, real])
     assert [line.get_label() for line in figure.axes[2].lines] == ["25.0% missing"]
 

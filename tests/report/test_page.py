@@ -2,6 +2,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -54,7 +55,7 @@ def test_a_run_without_a_tick_has_no_page(tmp_path: Path) -> None:
 
 
 def test_the_verb_writes_it_and_names_a_missing_run(
-    cli: Callable[..., object], refused: Callable[..., str], finished_run: Path, tmp_path: Path
+    cli: Callable[..., Any], refused: Callable[..., str], finished_run: Path, tmp_path: Path
 ) -> None:
     said = cli("report", finished_run, "--out", tmp_path / "page.html")
     assert said.code == 0 and said.out == f"Wrote {tmp_path / 'page.html'}\n"

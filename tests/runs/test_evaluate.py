@@ -110,7 +110,7 @@ def test_features_of_the_data_are_computed_once(pictures: tuple[Path, Path], mon
     kept = sorted(path.name for path in (run / "evaluation").glob("features-*.npy"))
     assert [name.split("-")[1] for name in kept] == ["heldout", "training"]
     read: list[int] = []
-    monkeypatch.setattr("wassergan.runs.evaluate._read", lambda rows, read_rows: read.append(1) or iter([]))
+    monkeypatch.setattr("wassergan.runs.evaluate._read", lambda rows, read_rows: read.append(1) or iter([]))  # type: ignore[func-returns-value]
     again = judged(run, count=20, features="random-conv")
     assert not read and values(again)["frechet_distance"] == values(first)["frechet_distance"]
     assert first["protocol"]["features"] == "random-conv" and first["protocol"]["feature_dim"] == 896
@@ -125,7 +125,7 @@ def test_other_data_are_described_on_the_scale_of_the_run(tmp_path: Path, tiny: 
     assert (result["protocol"]["against"], result["protocol"]["heldout"]) == (str(tmp_path / "other.npy"), 50)
     source = open_source(tmp_path / "train.npy")
     training = source.train(torch.arange(source.train_count))
-    mean = (torch.from_numpy(np.load(tmp_path / "other.npy")) - source.codec.offset) / source.codec.scale
+    mean = (torch.from_numpy(np.load(tmp_path / "other.npy")) - source.codec.offset) / source.codec.scale  # type: ignore[attr-defined]
     # Four deviations apart in one feature: a distance of about 16, which another scale would hide.
     gap = (mean.mean(0) - training.double().mean(0)).square().sum().item()
     floor = next(row["floor"] for row in result["metrics"] if row["name"] == "frechet_distance")

@@ -49,7 +49,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("table")
     (folder / "people.csv").write_text(text())
     widths = {"generator_widths": (16,), "critic_widths": (16,), "batch_size": 32, "tensorboard": False}
-    settings = TrainSettings(data=str(folder / "people.csv"), steps=6, heldout=0.4, previews=False, **widths)
+    settings = TrainSettings(data=str(folder / "people.csv"), steps=6, heldout=0.4, previews=False, **widths)  # type: ignore[arg-type]
     train_run(settings, folder / "run")
     return folder / "run", folder / "people.csv"
 
@@ -246,7 +246,7 @@ def test_sdmetrics_itself_finds_real_rows_better_than_independent_ones(trained: 
 
     source = open_source(trained[1], heldout=0.4)
     rows = source.values(torch.arange(len(source))).numpy()
-    columns = columns_of(source.codec)
+    columns = columns_of(source.codec)  # type: ignore[arg-type]
     assert quality.quality_score(columns, rows, rows) == pytest.approx(1)
     assert quality.quality_score(columns, rows, independent(rows, seed=0)) < 0.95
 
@@ -294,7 +294,10 @@ def test_exported_generators_draw_the_run_s_own_rows(run: Path, tmp_path: Path, 
     decoded = codec_of(description).decode(samples).numpy()
     np.testing.assert_allclose(decoded, sampler.codec.decode(expected).numpy(), rtol=1e-4)
     places = [column["place"] for column in description["decoder"]["columns"]]
-    assert [place["start"] for place in places] == np.cumsum([0, *(f.width for f in sampler.codec.column_layouts)])[
-        :-1
-    ].tolist()
+    assert (
+        [place["start"] for place in places]
+        == np.cumsum([0, *(f.width for f in sampler.codec.column_layouts)])[  # type: ignore[attr-defined]
+            :-1
+        ].tolist()
+    )
     assert "noise" in description["usage"][0]

@@ -177,7 +177,7 @@ def test_resuming_cuts_the_log_to_the_checkpoint_and_goes_on(tmp_path: Path, set
     with (folder / "log.jsonl").open("a") as file:
         file.write('{"step": 400}\n{"step": 5')
     observer = Observer()
-    observer.said = said.append  # type: ignore[method-assign]
+    observer.said = said.append  # type: ignore[assignment, method-assign]
     resume_run(folder, {"steps": 9}, observer=observer)
     assert [record["step"] for record in read_log(folder / "log.jsonl")] == [0, 4, 6, 8, 9]
     assert said == [
@@ -579,7 +579,7 @@ def test_a_torn_log_line_is_dropped_with_a_word(tmp_path: Path, settings: TrainS
     with (folder / "log.jsonl").open("a") as file:
         file.write('{"step": 4, "sli')
     observer = Observer()
-    observer.said = said.append  # type: ignore[method-assign]
+    observer.said = said.append  # type: ignore[assignment, method-assign]
     resume_run(folder, {"steps": 5}, observer=observer)
     assert said == ["Dropped 1 torn log line: the run was killed as it wrote."]
     assert [json.loads(line)["step"] for line in (folder / "log.jsonl").read_text().splitlines()] == [0, 3, 4, 5]

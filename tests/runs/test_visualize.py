@@ -52,7 +52,7 @@ def test_walks_and_truncation_of_pictures_without_the_data(picture_run: Path, tm
     assert [path.name for path in files] == ["interpolation.webp", "interpolation.png", "truncation.png"]
     assert sorted(files) == sorted((tmp_path / "look").iterdir())
     with Image.open(files[0]) as animation:
-        assert animation.n_frames == STOPS * FRAMES
+        assert animation.n_frames == STOPS * FRAMES  # type: ignore[attr-defined]
         first = np.asarray(animation.convert("RGB"))
     strip, truncation = (np.asarray(Image.open(path)) for path in files[1:])
     # 7x5 pixels enlarged eight times, with gaps of 2; one picture per latent in the animation's first frame.

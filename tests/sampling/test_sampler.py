@@ -42,7 +42,7 @@ def picture_sampler(layout: str = "NHW", shape: tuple[int, ...] = (1, 6, 5)) -> 
 
 def field_codec() -> Codec:
     kelvin = 280 + 10 * np.random.default_rng(0).normal(size=(50, 6, 5)).astype("f4")
-    return array_source(kelvin).codec
+    return array_source(kelvin).codec  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_fields_come_back_in_kelvin_within_the_observed_range_and_a_tenth(tmp_pa
 # A smaller count gives the first samples of a larger one, whatever the split into batches.
 @pytest.mark.parametrize("count", [1, 5, 1023, 1024, 1025, 2500])
 def test_a_smaller_count_gives_the_first_samples_of_a_larger(count: int) -> None:
-    sampler = sampler_of((4,), array_source(np.random.default_rng(0).normal(size=(30, 4))).codec, "vector")
+    sampler = sampler_of((4,), array_source(np.random.default_rng(0).normal(size=(30, 4))).codec, "vector")  # type: ignore[arg-type]
     np.testing.assert_allclose(sampler.draw(count, seed=3), sampler.draw(2600, seed=3)[:count], rtol=1e-5, atol=1e-5)
     assert not np.allclose(sampler.draw(count, seed=3), sampler.draw(count, seed=4))
 
@@ -91,7 +91,7 @@ def test_drawing_leaves_the_global_random_state_alone() -> None:
 
 
 def test_samples_are_distinct_over_the_borders_of_chunks() -> None:
-    samples = sampler_of((4,), array_source(np.random.default_rng(0).normal(size=(30, 4))).codec, "vector").draw(3000)
+    samples = sampler_of((4,), array_source(np.random.default_rng(0).normal(size=(30, 4))).codec, "vector").draw(3000)  # type: ignore[arg-type]
     assert len(np.unique(samples, axis=0)) == 3000
 
 
@@ -172,7 +172,7 @@ def test_a_grid_of_channels_first_pictures_is_turned(tmp_path: Path) -> None:
 def test_fields_and_vectors_become_pictures_too(tmp_path: Path) -> None:
     codec = field_codec()
     write_samples(sampler_of((1, 6, 5), codec, "field"), tmp_path / "f.png", count=4, seed=0)
-    vectors = sampler_of((2,), array_source(np.random.default_rng(0).normal(size=(30, 2))).codec, "vector")
+    vectors = sampler_of((2,), array_source(np.random.default_rng(0).normal(size=(30, 2))).codec, "vector")  # type: ignore[arg-type]
     write_samples(vectors, tmp_path / "v.png", count=50, seed=0)
     for name in ("f.png", "v.png"):
         with Image.open(tmp_path / name) as picture:
@@ -216,7 +216,7 @@ def test_wrong_targets_are_refused(tmp_path: Path, name: str, count: int, messag
 
 
 def test_vectors_are_no_folder_of_pictures(tmp_path: Path, make_source: Callable[..., object]) -> None:
-    vectors = sampler_of((2,), array_source(np.random.default_rng(0).normal(size=(30, 2))).codec, "vector")
+    vectors = sampler_of((2,), array_source(np.random.default_rng(0).normal(size=(30, 2))).codec, "vector")  # type: ignore[arg-type]
     with pytest.raises(UserError, match=r"Vectors are no pictures\. Give --out a name that ends in .npy or .png"):
         write_samples(vectors, tmp_path / "many", count=3, seed=0)
 

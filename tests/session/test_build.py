@@ -169,10 +169,10 @@ def a_run_with_all_data_settings() -> TrainSettings:
 
 @pytest.mark.parametrize("other", [False, True])
 def test_every_setting_of_the_data_reaches_what_opens_them(other: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings, asked = a_run_with_all_data_settings(), {}
+    settings, asked = a_run_with_all_data_settings(), {}  # type: ignore[var-annotated]
     monkeypatch.setattr(building, "open_source", lambda data, **options: asked.update(options, data=data))
     own = open_source(np.random.default_rng(0).normal(size=(60, 2)))
-    building.open_data(settings, report=print, **({"data": "other.npz", "like": own} if other else {}))
+    building.open_data(settings, report=print, **({"data": "other.npz", "like": own} if other else {}))  # type: ignore[arg-type]
     names = [each.name for each in fields(TrainSettings) if each.metadata.get("group") == "Data"]
     assert len(names) >= 13
     for name in names:

@@ -29,7 +29,7 @@ class Hostile:
 def test_round_trip(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "a.pt", CONTENT)
     content = load_checkpoint(tmp_path / "a.pt")
-    assert torch.equal(content["weights"], CONTENT["weights"])
+    assert torch.equal(content["weights"], CONTENT["weights"])  # type: ignore[arg-type]
     assert (content["step"], content["nested"]) == (3, CONTENT["nested"])
 
 
@@ -60,7 +60,7 @@ def test_a_flipped_bit_anywhere_is_refused_or_harmless(tmp_path: Path) -> None:
         except UserError:
             refusals += 1
         else:  # padding between the members, dates, and the like
-            assert torch.equal(content["weights"], CONTENT["weights"])
+            assert torch.equal(content["weights"], CONTENT["weights"])  # type: ignore[arg-type]
             assert (content["step"], content["nested"]) == (3, CONTENT["nested"])
     assert refusals > 50
 

@@ -131,7 +131,7 @@ def test_a_full_disk_leaves_no_lock_behind(tmp_path: Path, monkeypatch: pytest.M
     def full(*ignored: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(locking.os, "pwrite", full)
+    monkeypatch.setattr(locking.os, "pwrite", full)  # type: ignore[attr-defined]
     with pytest.raises(WorkError, match=r"Could not write .*\.lock: No space left on device"):
         with held(tmp_path / "run"):
             pass

@@ -71,16 +71,16 @@ def test_fakes_are_drawn_and_scored_under_the_conditions_of_the_real_samples(
     trainer._closed_form = None  # through the critic's own forward pass
     drawn = []
     draw = trainer._batches.draw
-    monkeypatch.setattr(trainer._batches, "draw", lambda: drawn.append(draw()) or drawn[-1])
+    monkeypatch.setattr(trainer._batches, "draw", lambda: drawn.append(draw()) or drawn[-1])  # type: ignore[func-returns-value]
     trainer.train(steps=1, tick_due=lambda step: False)
     trainer.critic.seen, generator_inputs = trainer.critic.seen[:3], [each for (each,) in trainer.generator.seen]
     contexts = [batch.context for batch in drawn]
-    assert torch.equal(generator_inputs[0][:, :3], torch.cat(contexts))  # both critic steps in one pass
-    assert torch.equal(generator_inputs[1][:, :3], contexts[-1])
+    assert torch.equal(generator_inputs[0][:, :3], torch.cat(contexts))  # type: ignore[arg-type]  # both critic steps in one pass
+    assert torch.equal(generator_inputs[1][:, :3], contexts[-1])  # type: ignore[arg-type]
     for (samples, told), batch in zip(trainer.critic.seen[:2], drawn, strict=True):
         assert torch.equal(samples[:6], batch.samples)
-        assert torch.equal(told, torch.cat([batch.context, batch.context]))
-    assert torch.equal(trainer.critic.seen[2][1], contexts[-1])
+        assert torch.equal(told, torch.cat([batch.context, batch.context]))  # type: ignore[list-item]
+    assert torch.equal(trainer.critic.seen[2][1], contexts[-1])  # type: ignore[arg-type]
     assert len({tuple(latent.tolist()) for inputs in generator_inputs for latent in inputs[:, 3:]}) == 18
 
 

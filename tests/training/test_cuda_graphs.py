@@ -199,7 +199,7 @@ def test_what_draws_numbers_of_its_own_is_not_recorded(make_trainer: MakeTrainer
     assert why_not_recorded(generator, critic, OwnPenalty(), ALONE) == "OwnPenalty may draw random numbers of its own"
     dropping = nn.Sequential(critic, nn.Dropout(0.5))
     for networks in ((generator, dropping), (dropping, critic)):
-        assert why_not_recorded(*networks, GradientPenalty(), ALONE) == "Dropout draws random numbers of its own"
+        assert why_not_recorded(*networks, GradientPenalty(), ALONE) == "Dropout draws random numbers of its own"  # type: ignore[call-arg]
     assert why_not_recorded(nn.Sequential(generator, nn.Dropout(0.0)), critic, GradientPenalty(), ALONE) is None
     told: list[str] = []
     tape = Tape()

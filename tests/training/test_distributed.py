@@ -29,14 +29,16 @@ def float64() -> Iterator[None]:
 class DoubleSource(Source):
     """Samples in float64, and a list of the training positions that were read."""
 
+    positions: list[int]
+
     @classmethod
     def of(cls, source: Source) -> "DoubleSource":
         double = cls(source.name, source.kind, source.shape, source.reader, source.codec, source.split)
-        double.positions: list[int] = []  # type: ignore[misc]
+        object.__setattr__(double, "positions", [])
         return double
 
     def train(self, positions: Tensor) -> Tensor:
-        self.positions += positions.tolist()  # type: ignore[attr-defined]
+        self.positions.extend(positions.tolist())
         return super().train(positions).double()
 
     def heldout(self, positions: Tensor) -> Tensor:
@@ -401,4 +403,4 @@ def test_a_batch_norm_of_the_user_s_own_is_refused() -> None:
 def test_copies_of_a_network_share_its_processes() -> None:
     processes, network = Still(), nn.Sequential(nn.BatchNorm1d(3))
     processes.join_batch_norms(network)
-    assert copy.deepcopy(network)[0].processes is processes
+    assert copy.deepcopy(network)[0].processes is processes  # type: ignore[comparison-overlap]

@@ -24,7 +24,7 @@ def refusing(
     monkeypatch: pytest.MonkeyPatch, *, message: str, ranks: tuple[int, ...], times: int, late: bool = False
 ) -> None:
     """Let joining fail so many times on some ranks, before or after it was done."""
-    join, refused = dist.init_process_group, []
+    join, refused = dist.init_process_group, []  # type: ignore[var-annotated]
 
     def init(*backend: Any, **options: Any) -> None:
         if options["rank"] not in ranks or len(refused) == times:
@@ -113,7 +113,7 @@ def test_the_reason_is_told_without_lines_of_source(said: str, found: str) -> No
 
 def test_what_the_system_may_grant_a_moment_later_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    monkeypatch.setattr(meeting.time, "sleep", slept.append)
+    monkeypatch.setattr(meeting.time, "sleep", slept.append)  # type: ignore[attr-defined]
     for reason in meeting.PASSING:
         answers = iter([RuntimeError(f"connect: {reason} (port 1)"), RuntimeError(reason), None])
 

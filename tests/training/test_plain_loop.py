@@ -25,7 +25,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch, trainer: Trainer) -> dict[str, lis
 
         return noted
 
-    monkeypatch.setattr(trainer._batches, "draw", noting("real", trainer._batches.draw))
+    monkeypatch.setattr(trainer._batches, "draw", noting("real", trainer._batches.draw))  # type: ignore[arg-type]
     monkeypatch.setattr(trainer, "_latent", noting("latent", trainer._latent))
     monkeypatch.setattr("wassergan.constraints.torch.rand", noting("mix", torch.rand))
     return seen
@@ -47,7 +47,7 @@ def test_losses_are_those_of_a_plain_loop_on_the_same_batches_and_noise(
     told: list[dict[str, Tensor]] = []
     for name in ("critic_step", "generator_step"):
         step = getattr(trainer_module, name)
-        monkeypatch.setattr(trainer_module, name, lambda *a, step=step, **k: told.append(step(*a, **k)) or told[-1])
+        monkeypatch.setattr(trainer_module, name, lambda *a, step=step, **k: told.append(step(*a, **k)) or told[-1])  # type: ignore[func-returns-value]
     seen = recorded(monkeypatch, trainer)
     trainer.train(steps=STEPS, tick_due=lambda step: False)
 
@@ -61,7 +61,7 @@ def test_losses_are_those_of_a_plain_loop_on_the_same_batches_and_noise(
     for _ in range(STEPS):
         noise = [next(latents) for _ in range(CRITIC_STEPS)]
         for latent in noise:
-            real, fake = next(reals).samples, generator(latent).detach()
+            real, fake = next(reals).samples, generator(latent).detach()  # type: ignore[attr-defined]
             gap = critic(real).mean() - critic(fake).mean()
             loss, record = -gap, next(ours)
             if constraint == "gp":

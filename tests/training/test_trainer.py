@@ -53,14 +53,16 @@ def resumed(trainer: Trainer, make: Callable[[], Trainer]) -> Trainer:
 class CountingSource(Source):
     """Keeps which training positions were asked for."""
 
+    batches: list[list[int]]
+
     @classmethod
     def of(cls, source: Source) -> "CountingSource":
         counting = cls(source.name, source.kind, source.shape, source.reader, source.codec, source.split)
-        counting.batches: list[list[int]] = []  # type: ignore[misc]
+        object.__setattr__(counting, "batches", [])
         return counting
 
     def train(self, positions: Tensor) -> Tensor:
-        self.batches.append(positions.tolist())  # type: ignore[attr-defined]
+        self.batches.append(positions.tolist())
         return super().train(positions)
 
 
@@ -137,7 +139,7 @@ def test_the_generator_always_meets_a_clipped_critic(
 ) -> None:
     trainer = make_trainer(constraint=Clipping(0.01), rate=10.0)
     largest: list[float] = []
-    step = trainer_module.generator_step
+    step = trainer_module.generator_step  # type: ignore[attr-defined]
 
     def look(generator: nn.Module, critic: nn.Module, *rest: Any, **named: Any) -> dict[str, torch.Tensor]:
         largest.append(max(parameter.abs().max().item() for parameter in critic.parameters()))

@@ -85,7 +85,7 @@ def test_an_older_library_gets_the_largest_threshold_that_it_takes(monkeypatch: 
     for name in USERS_OWN:
         monkeypatch.delenv(name, raising=False)
     library = OldLibrary()
-    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: library)
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: library)  # type: ignore[attr-defined]
     with freed_memory_kept():
         assert library.set == {TRIM_THRESHOLD: 2**31 - 1, MMAP_THRESHOLD: 2**25}
     assert library.set == {TRIM_THRESHOLD: 2**26, MMAP_THRESHOLD: 2**25}

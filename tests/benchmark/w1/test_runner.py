@@ -64,7 +64,7 @@ def test_the_page_says_which_bound_a_row_has() -> None:
 
 
 def test_rows_hold_what_they_say_and_the_file_resumes(tmp_path: Path) -> None:
-    path, told = tmp_path / "w1.json", []
+    path, told = tmp_path / "w1.json", []  # type: ignore[var-annotated]
     first = run(["cones"], ["atoms", "gp"], 1, TINY, path, told=told.append)
     assert [each.solver for each in first] == ["atoms", "gp"] and told == first
     assert read_rows(path) == first

@@ -141,25 +141,25 @@ def test_statistics_are_those_of_numpy_over_the_training_rows() -> None:
     for scale, axes in (("array", (0, 1, 2, 3)), ("feature", (0,))):
         source = array_source(values, scale=scale, layout="NCHW")
         train = values[source.split.train.numpy()]
-        np.testing.assert_allclose(source.codec.offset.numpy(), train.mean(axes), rtol=1e-12)
-        np.testing.assert_allclose(source.codec.scale.numpy(), train.std(axes), rtol=1e-12)
+        np.testing.assert_allclose(source.codec.offset.numpy(), train.mean(axes), rtol=1e-12)  # type: ignore[attr-defined]
+        np.testing.assert_allclose(source.codec.scale.numpy(), train.std(axes), rtol=1e-12)  # type: ignore[attr-defined]
         low, high = train.min(axes), train.max(axes)
-        bounds = source.codec.low * source.codec.scale + source.codec.offset
+        bounds = source.codec.low * source.codec.scale + source.codec.offset  # type: ignore[attr-defined]
         np.testing.assert_allclose(bounds.numpy(), low - 0.1 * (high - low), rtol=1e-9, atol=1e-12)
 
 
 def test_fields_are_standardised_as_a_whole_and_rows_per_feature_unless_told_otherwise() -> None:
     numbers = np.random.default_rng(0)
-    assert array_source(numbers.normal(size=(30, 4, 5))).codec.offset.shape == ()
-    assert array_source(numbers.normal(size=(30, 4))).codec.offset.shape == (4,)
-    assert array_source(numbers.normal(size=(30, 4, 5)), scale="feature").codec.offset.shape == (1, 4, 5)
+    assert array_source(numbers.normal(size=(30, 4, 5))).codec.offset.shape == ()  # type: ignore[attr-defined]
+    assert array_source(numbers.normal(size=(30, 4))).codec.offset.shape == (4,)  # type: ignore[attr-defined]
+    assert array_source(numbers.normal(size=(30, 4, 5)), scale="feature").codec.offset.shape == (1, 4, 5)  # type: ignore[attr-defined]
 
 
 def test_statistics_do_not_depend_on_the_size_of_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     values = 1e4 + np.random.default_rng(0).normal(size=(90, 3))
     whole = array_source(values).codec
     monkeypatch.setattr("wassergan.data.readers.arrays.BLOCK_BYTES", 7 * 3 * 8)
-    torch.testing.assert_close(array_source(values).codec.scale, whole.scale, rtol=1e-9, atol=0)
+    torch.testing.assert_close(array_source(values).codec.scale, whole.scale, rtol=1e-9, atol=0)  # type: ignore[attr-defined]
 
 
 def test_npy_files_are_opened_without_a_warning(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_rows_that_were_read_can_be_written_to_without_touching_the_file(tmp_pat
 
 
 def test_npz_takes_the_key_asked_for_or_the_largest_array(tmp_path: Path) -> None:
-    path, said = tmp_path / "a.npz", []
+    path, said = tmp_path / "a.npz", []  # type: ignore[var-annotated]
     numbers = np.random.default_rng(0)
     np.savez(path, small=numbers.normal(size=(30, 2)), large=numbers.normal(size=(30, 9)), label=np.array("x"))
     assert open_source(path, report=said.append).shape == (9,)

@@ -2,6 +2,7 @@ import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -192,7 +193,7 @@ def test_without_pyarrow_the_way_to_get_it_is_told(tmp_path: Path, monkeypatch: 
         open_source(tmp_path / "a.parquet")
 
 
-def test_info_lists_the_columns(tmp_path: Path, cli: Callable[..., object]) -> None:
+def test_info_lists_the_columns(tmp_path: Path, cli: Callable[..., Any]) -> None:
     parquet.write_table(table(), tmp_path / "a.parquet")
     facts = json.loads(cli("info", tmp_path / "a.parquet", "--json").out)  # type: ignore[attr-defined]
     assert (facts["columns"], facts["samples"], facts["shape"]) == (["x", "y"], 40, [2])
@@ -200,7 +201,7 @@ def test_info_lists_the_columns(tmp_path: Path, cli: Callable[..., object]) -> N
 
 def test_a_table_trains_and_resumes_from_the_command_line(
     tmp_path: Path,
-    cli: Callable[..., object],
+    cli: Callable[..., Any],
     tiny: tuple[str, ...],
     quick_figures: None,
     monkeypatch: pytest.MonkeyPatch,

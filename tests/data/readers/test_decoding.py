@@ -145,7 +145,7 @@ def test_odd_and_long_texts_are_no_reason_to_refuse(tmp_path: Path, texts: str) 
 def test_values_that_no_picture_has_are_refused(tmp_path: Path, kind: str) -> None:
     values = {"floats": NOISE[0, ..., 0] / np.float32(255), "wide": NOISE[0, ..., 0].astype(np.int32) * 1000,
               "negative": NOISE[0, ..., 0].astype(np.int32) - 128}[kind]  # fmt: skip
-    Image.fromarray(values).save(tmp_path / "a.tif")
+    Image.fromarray(values).save(tmp_path / "a.tif")  # type: ignore[arg-type]
     for number, pixels in enumerate(NOISE):
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
     with pytest.raises(UserError, match=r"a.tif cannot be read: it holds (floating|whole).*give .* as .npy"):
@@ -168,7 +168,7 @@ MODES = {
 def test_modes_show_their_colours(tmp_path: Path, mode: str, suffix: str) -> None:
     stored, shown, off = MODES[mode]
     try:
-        Image.new(mode, (8, 8), stored).save(tmp_path / f"a.{suffix}")
+        Image.new(mode, (8, 8), stored).save(tmp_path / f"a.{suffix}")  # type: ignore[arg-type]
     except OSError:
         pytest.skip(f"no {suffix} has this mode")
     found = decode(tmp_path / f"a.{suffix}", (8, 8), grey=False)

@@ -183,7 +183,7 @@ def test_formulas_with_a_value_count_as_it(tmp_path: Path) -> None:
     calculated(path, "C9", "", ' t="str"')  # the formula gives an empty text
     source = open_source(path)
     assert source.columns == ("x", "y", "kind")
-    assert source.codec.columns[1].kind == "number" and source.codec.columns[2].kind == "category"
+    assert source.codec.columns[1].kind == "number" and source.codec.columns[2].kind == "category"  # type: ignore[attr-defined]
 
 
 def test_hidden_and_merged_cells_and_the_sheet_are_told(tmp_path: Path) -> None:

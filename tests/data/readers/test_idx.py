@@ -20,7 +20,7 @@ def idx_bytes(code: int, shape: tuple[int, ...], values: list[float]) -> bytes:
 
 def picture_file(path: Path, *, count: int = 30) -> bytes:
     levels = np.random.default_rng(0).integers(0, 256, (count, 4, 5))
-    content = idx_bytes(0x08, (count, 4, 5), levels.flatten().tolist())
+    content = idx_bytes(0x08, (count, 4, 5), levels.flatten().tolist())  # type: ignore[arg-type]
     path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
     return content
 

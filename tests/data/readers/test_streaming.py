@@ -191,8 +191,8 @@ def test_statistics_are_those_of_the_sample() -> None:
     rows = numbered()
     found = probe(ArrayBlocks(rows, "numbers"), heldout=0.1, seed=0)
     codec = array_source(rows).codec
-    np.testing.assert_allclose(codec.offset.numpy(), found.sample.astype(float).mean(0), rtol=1e-9)
-    np.testing.assert_allclose(codec.scale.numpy(), found.sample.astype(float).std(0), rtol=1e-9)
+    np.testing.assert_allclose(codec.offset.numpy(), found.sample.astype(float).mean(0), rtol=1e-9)  # type: ignore[attr-defined]
+    np.testing.assert_allclose(codec.scale.numpy(), found.sample.astype(float).std(0), rtol=1e-9)  # type: ignore[attr-defined]
 
 
 def test_pictures_and_fields_are_streamed_too() -> None:
@@ -259,13 +259,13 @@ def test_what_is_constant_in_the_sample_is_looked_for_in_all_rows() -> None:
     rows, said = numbered(), []  # type: ignore[var-annotated]
     rows[:, 2] = 4
     source = array_source(rows, report=said.append)
-    assert source.codec.parts.fixed.tolist() == [False, False, True]  # type: ignore[union-attr]
+    assert source.codec.parts.fixed.tolist() == [False, False, True]  # type: ignore[attr-defined, union-attr]
     assert any(sentence.startswith(f"Looking through all {ROWS} rows") for sentence in said)
     seen = set(source.sample_rows[:, 0].astype(int)) | set(source.heldout_rows[:, 0].astype(int))  # type: ignore[attr-defined]
     rare = next(row for row in range(ROWS) if row not in seen)
     rows[rare, 2] = 5
     varying = array_source(rows)
-    assert varying.codec.parts is None  # type: ignore[union-attr]
+    assert varying.codec.parts is None  # type: ignore[attr-defined, union-attr]
     at = varying.split.train_positions(torch.tensor([rare]))  # type: ignore[union-attr]
     back = varying.codec.decode_numpy(varying.train(at))
     assert back[0, 2] == 5

@@ -70,7 +70,7 @@ def same(found: Any, expected: Any) -> bool:
     """Equal values, NaN for NaN and nothing for nothing."""
     if pa.types.is_floating(expected.type):
         both = (np.array(each.fill_null(-9e9).to_numpy(), np.float64) for each in (found, expected))
-        return found.type == expected.type and np.array_equal(*both, equal_nan=True)
+        return found.type == expected.type and np.array_equal(*both, equal_nan=True)  # type: ignore[arg-type, misc]
     return bool(found.type == expected.type and found.to_pylist() == expected.to_pylist())
 
 

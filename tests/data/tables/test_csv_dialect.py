@@ -24,7 +24,7 @@ def written_back(path: Path, out: Path) -> tuple[bytes, list[str]]:
     source = open_source(path, heldout=0.34, report=said.append)
     write_table(source.codec, [source.values(torch.arange(len(source))).numpy()], out)  # type: ignore[arg-type]
     content = out.read_bytes()
-    assert len(source.codec.columns) > 1  # type: ignore[union-attr]  # a wrong delimiter gives one
+    assert len(source.codec.columns) > 1  # type: ignore[attr-defined, union-attr]  # a wrong delimiter gives one
     return gzip.decompress(content) if out.suffix == ".gz" else content, said
 
 
@@ -119,7 +119,7 @@ def test_any_table_of_text_comes_back_byte_for_byte_when_its_delimiter_is_known(
     folder = tmp_path_factory.mktemp("csv")
     file = io.StringIO(newline="")
     rows = [["k" * at + text.strip() + "q" for at in range(len(names))] for text in ("p", *texts, *texts)]
-    csv.writer(file, delimiter=delimiter, lineterminator=end, quoting=quoting).writerows([names, *rows])
+    csv.writer(file, delimiter=delimiter, lineterminator=end, quoting=quoting).writerows([names, *rows])  # type: ignore[arg-type]
     (folder / "a.csv").write_bytes(file.getvalue().encode(encoding))
     (folder / "s.json").write_text(
         '{"delimiter": %s, "missing": [], "columns": {%s}}'  # noqa: UP031

@@ -135,7 +135,7 @@ TEXTS: dict[str, Callable[[Draw, int], Values]] = {
 
 TYPES: dict[str, Callable[[Draw, int], Any]] = {
     **{
-        name: lambda r, n, name=name: pa.array(r.integers(0, 100, n).astype(name))
+        name: lambda r, n, name=name: pa.array(r.integers(0, 100, n).astype(name))  # type: ignore[misc]
         for name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
     },
     "wide int64": lambda r, n: pa.array(r.integers(-(2**63), 2**63 - 1, n)),
@@ -151,7 +151,7 @@ TYPES: dict[str, Callable[[Draw, int], Any]] = {
     "date32": lambda r, n: pa.array(r.integers(0, 20_000, n).astype("int32")).cast("date32"),
     "date64": lambda r, n: pa.array(r.integers(0, 20_000, n).astype("int32")).cast("date32").cast("date64"),
     **{
-        f"moment {unit} {zone}": lambda r, n, unit=unit, zone=zone: pa.array(
+        f"moment {unit} {zone}": lambda r, n, unit=unit, zone=zone: pa.array(  # type: ignore[misc]
             moments(r, n, unit if unit != "ns" else "us").astype(f"datetime64[{unit}]").astype("int64")
         ).cast(pa.timestamp(unit, zone))
         for unit in ("s", "ms", "us", "ns")
@@ -170,7 +170,7 @@ TYPES: dict[str, Callable[[Draw, int], Any]] = {
 
 FRAMES: dict[str, Callable[[Draw, int], Any]] = {
     **{
-        f"text as {kind}": lambda r, n, kind=kind: pandas.Series(
+        f"text as {kind}": lambda r, n, kind=kind: pandas.Series(  # type: ignore[misc]
             TEXTS[str(r.choice(list(TEXTS)))](r, n), dtype=kind
         )
         for kind in ("object", "str", "string", "string[pyarrow]", "category")

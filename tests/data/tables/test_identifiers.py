@@ -93,7 +93,7 @@ QUANTITIES = {
 
 @pytest.mark.parametrize("name", IDENTIFIERS)
 def test_an_identifier_is_recognised_and_comes_back_fresh_unique_and_in_its_pattern(name: str, tmp_path: Path) -> None:
-    own = list(map(str, IDENTIFIERS[name]))
+    own = list(map(str, IDENTIFIERS[name]))  # type: ignore[call-overload]
     path = table(tmp_path / "a.csv", **{name: own})
     source, said = source_of(path)
     assert [each.name for each in source.codec.columns] == ["v"]

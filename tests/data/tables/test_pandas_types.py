@@ -136,7 +136,7 @@ def test_what_no_table_can_have_is_refused_or_left_out(column: Callable[[], Any]
     source = open_source(frame, schema=schema_of({"columns": {"c": "drop"}}))
     assert source.columns == ("x",)
     rows = source.values(torch.arange(ROWS)).numpy()
-    back = Likeness.of(frame).rows(rows, source.codec)
+    back = Likeness.of(frame).rows(rows, source.codec)  # type: ignore[arg-type]
     pandas.testing.assert_frame_equal(back, frame[["x"]])
 
 
@@ -145,7 +145,7 @@ def test_labels_of_numpy_and_the_name_of_all_columns_come_back() -> None:
     frame = pandas.DataFrame({0: WHOLE % 3, 1: WHOLE})
     frame.columns = labels
     source = open_source(frame)
-    back = Likeness.of(frame).rows(source.values(torch.arange(ROWS)).numpy(), source.codec)
+    back = Likeness.of(frame).rows(source.values(torch.arange(ROWS)).numpy(), source.codec)  # type: ignore[arg-type]
     pandas.testing.assert_frame_equal(back, frame)
 
 

@@ -22,7 +22,7 @@ def frame(count: int = 120) -> pd.DataFrame:
             "rooms": numbers.integers(0, 5, count),
             "zone": pd.Categorical(numbers.choice([3, 1, 2], count), categories=[3, 1, 2]),
             "code": numbers.choice([10, 20], count),
-            "city": numbers.choice(["Bern", "Rome", None], count),
+            "city": numbers.choice(["Bern", "Rome", None], count),  # type: ignore[arg-type]
             "sold": numbers.random(count) < 0.5,
             "start": start,
             "end": start + pd.to_timedelta(numbers.integers(0, 100, count), unit="s"),

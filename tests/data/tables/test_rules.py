@@ -45,10 +45,10 @@ def drawn(
     vectors = torch.randn(count, codec.width, generator=rng) * torch.rand(count, 1, generator=rng) * 2
     known = None
     if source.context is not None:
-        known = source.context.conditions(torch.arange(len(source))).rows(0, count, seed=seed)
+        known = source.context.conditions(torch.arange(len(source))).rows(0, count, seed=seed)  # type: ignore[attr-defined]
     write_table(codec, [codec.decode_numpy(vectors, known, seed=seed)], tmp_path / "made.csv")
     real = source.values(torch.arange(len(source)))
-    given = None if source.context is None else source.context.rows
+    given = None if source.context is None else source.context.rows  # type: ignore[attr-defined]
     train = source.split.train_rows(torch.arange(source.train_count))
     back = codec.decode(codec.encode(real), given)[train]
     scale = (real.nan_to_num() - real.nan_to_num().mean(0)).abs().amax(0) + 1
@@ -205,12 +205,12 @@ def test_a_condition_that_rules_exclude_is_refused(tmp_path: Path) -> None:
     law = source.context.conditions(torch.arange(len(source)))
     for wanted in ({"low": "30", "high": "20"}, {"country": "US", "cur": "EUR"}, {"price": "200", "class": "eco"}):
         with pytest.raises(UserError, match="The rules exclude what is asked for: "):
-            fix(law, wanted).under_rules(source.codec.rules)
-    fixed = fix(law, {"country": "US", "low": "40"}).under_rules(source.codec.rules)
+            fix(law, wanted).under_rules(source.codec.rules)  # type: ignore[arg-type]
+    fixed = fix(law, {"country": "US", "low": "40"}).under_rules(source.codec.rules)  # type: ignore[arg-type]
     rows = fixed.rows(0, 500, seed=0)
-    place = {name: number for number, name in enumerate(law.names)}
+    place = {name: number for number, name in enumerate(law.names)}  # type: ignore[attr-defined]
     assert (rows[:, place["low"]] == 40).all() and (rows[:, place["high"]] > 40).all()
-    levels = source.context.codec.columns[place["cur"]].names
+    levels = source.context.codec.columns[place["cur"]].names  # type: ignore[attr-defined]
     assert {levels[int(each)] for each in rows[:, place["cur"]]} == {"USD"}
 
 
@@ -331,7 +331,7 @@ def test_rules_that_hold_are_proposed_and_no_others(tmp_path: Path) -> None:
 
     source = open_source(written(tmp_path / "a.csv", PEOPLE))
     rows = source.values(torch.arange(len(source))).numpy()
-    found = {each["rule"] for each in proposed_rules(source.codec, rows)}
+    found = {each["rule"] for each in proposed_rules(source.codec, rows)}  # type: ignore[arg-type]
     assert {"low < mid", "start <= end", "days = end - start", "country, cur"} <= found
     assert found & {"amount = quantity * each", "quantity = amount / each", "each = amount / quantity"}
     assert "born = 2024 - age" in found or "age = 2024 - born" in found
@@ -341,4 +341,4 @@ def test_rules_that_hold_are_proposed_and_no_others(tmp_path: Path) -> None:
         for _ in range(200)
     ]
     source = open_source(written(tmp_path / "b.csv", alone))
-    assert proposed_rules(source.codec, source.values(torch.arange(200)).numpy()) == []
+    assert proposed_rules(source.codec, source.values(torch.arange(200)).numpy()) == []  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -217,7 +218,7 @@ def test_a_csv_written_as_parquet_has_the_types_of_its_columns(tmp_path: Path) -
     assert content.slice(0, 1).to_pylist()[0]["score"] is None and content.slice(2, 1).to_pylist()[0]["job"] is None
 
 
-def test_info_shows_each_column(tmp_path: Path, cli: Callable[..., object]) -> None:
+def test_info_shows_each_column(tmp_path: Path, cli: Callable[..., Any]) -> None:
     (tmp_path / "a.csv").write_text(people())
     facts = json.loads(cli("info", tmp_path / "a.csv", "--json").out)["table"]  # type: ignore[attr-defined]
     assert facts[0] == {

@@ -29,7 +29,7 @@ def made(rng: np.random.Generator, n: int) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "size": np.where(rng.random(n) < 0.1, np.nan, rng.normal(50, 10, n).round(2)),
-            "colour": np.where(rng.random(n) < 0.1, None, rng.choice(LEVELS, n)),
+            "colour": np.where(rng.random(n) < 0.1, None, rng.choice(LEVELS, n)),  # type: ignore[call-overload]
             "since": [f"2024-{1 + day // 28:02d}-{1 + day % 28:02d}" for day in rng.integers(0, 300, n)],
             "weight": rng.lognormal(size=n).round(3),
         }
@@ -149,10 +149,10 @@ def test_order_of_rows_and_columns_and_names_of_levels_do_not_matter(seed: int) 
     renamed = [each.assign(colour=each["colour"].map(names)) for each in (a, b)]
     assert table_distance(*renamed).value == pytest.approx(value, rel=1e-9)
     own = {"scale": "none", "columns": ["size", "colour", "since", "weight"]}
-    there, back = table_distance(a, b, **own).value, table_distance(b, a, **own).value
+    there, back = table_distance(a, b, **own).value, table_distance(b, a, **own).value  # type: ignore[arg-type]
     if not any(each["size"].isna().any() for each in (a, b, c)):  # missing numbers lie beside the median of the first
         assert there == pytest.approx(back, rel=1e-9)
-        assert there <= (table_distance(a, c, **own).value + table_distance(c, b, **own).value) * (1 + 1e-9)
+        assert there <= (table_distance(a, c, **own).value + table_distance(c, b, **own).value) * (1 + 1e-9)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -170,7 +170,7 @@ def test_each_column_by_itself_is_what_scipy_finds(seed: int) -> None:
     variation = shares[0].sub(shares[1], fill_value=0).abs().sum() / 2
     assert (found["colour"].w1, found["colour"].scaled) == pytest.approx((variation, 3 * variation))
     days = [(pd.to_datetime(each["since"]) - pd.Timestamp(0)) / pd.Timedelta(days=1) for each in (a, b)]
-    assert (found["since"].unit, found["since"].w1) == ("days", pytest.approx(wasserstein_distance(*days)))
+    assert (found["since"].unit, found["since"].w1) == ("days", pytest.approx(wasserstein_distance(*days)))  # type: ignore[comparison-overlap]
     assert [each.scaled for each in found.values()] == sorted((each.scaled for each in found.values()), reverse=True)
 
 
