@@ -263,7 +263,7 @@ def test_the_lowest_process_that_failed_speaks(spawn: Spawn) -> None:
 
 def test_what_the_first_finds_reaches_all(spawn: Spawn) -> None:
     def ask(processes: Processes) -> tuple[Any, ...]:
-        found = processes.from_first(lambda: {"rank": processes.rank, "values": torch.arange(3)})
+        found: dict[str, Any] = processes.from_first(lambda: {"rank": processes.rank, "values": torch.arange(3)})
         return found["rank"], found["values"].tolist(), processes.any_of(processes.rank == 1, False, True)
 
     assert spawn(ask) == [(0, [0, 1, 2], (True, False, True))] * 2
