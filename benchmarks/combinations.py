@@ -25,7 +25,8 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from wassergan.config.settings import EvaluateSettings, TrainSettings
+from wassergan.config.settings import TrainSettings
+from wassergan.config.verbs import EvaluateSettings
 from wassergan.errors import UserError
 from wassergan.export import export_run, open_export
 from wassergan.modality.writing import write_samples

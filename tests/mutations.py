@@ -2891,10 +2891,24 @@ BUGS = (
         "cli/test_resume.py::test_the_machine_and_the_pace_may_change_and_one_line_says_so",
     ),
     Bug(
+        "a recipe with holes trains",
+        "config/settings.py",
+        "if getattr(settings, each.name) is None:",
+        "if False:",
+        "config/test_settings.py::test_resolved_settings_have_no_holes",
+    ),
+    Bug(
+        "early stopping ends nothing",
+        "training/trainer.py",
+        "if finished or self.processes.any_of(ticking and enough())[0]:",
+        "if finished:",
+        "estimator/test_wasserstein_gan.py::test_patience_ends_a_fit_and_restores_the_best_weights",
+    ),
+    Bug(
         "paths hold from one folder alone",
         "runs/train.py",
-        "settings = resolve_for(settings, source).located()",
-        "settings = resolve_for(settings, source)",
+        "resolve_for(asked, source).located()",
+        "resolve_for(asked, source)",
         "cli/test_resume.py::test_files_are_found_from_another_folder_and_may_move",
     ),
     Bug(

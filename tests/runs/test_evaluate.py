@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from wassergan.cli.main import main
-from wassergan.config.settings import EvaluateSettings
+from wassergan.config.verbs import EvaluateSettings
 from wassergan.data import open_source, random_positions
 from wassergan.errors import UserError
 from wassergan.evaluation.frechet import frechet_distance, moments_of

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from wassergan.config.settings import EvaluateSettings, TrainSettings
+from wassergan.config.settings import TrainSettings
+from wassergan.config.verbs import EvaluateSettings
 from wassergan.data import TableCodec, open_source, read_rows
 from wassergan.errors import UserError
 from wassergan.evaluation.tables import Case, Samples, TableColumn, quality

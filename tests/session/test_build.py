@@ -1,13 +1,13 @@
 import re
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from wassergan.config.settings import TrainSettings
+from wassergan.config.settings import ResolvedSettings, TrainSettings
 from wassergan.data import open_source
 from wassergan.errors import UserError, WorkError
 from wassergan.modality.recipes import resolve_for
@@ -85,10 +85,12 @@ def test_matrix_units_are_asked_for_where_torch_can_tell(monkeypatch: pytest.Mon
     assert not building.has_bf16_units(torch.device("cuda"))
 
 
-def test_settings_with_a_hole_are_a_mistake_of_ours() -> None:
+def test_settings_with_a_hole_are_not_resolved() -> None:
     source = open_source(np.random.default_rng(0).normal(size=(60, 2)))
-    with pytest.raises(AssertionError, match="no holes"):
-        build_trainer(replace(TrainSettings(), network=None), source)
+    whole = resolve_for(TrainSettings(batch_size=16), source)
+    assert build_trainer(whole, source).batch_size == whole.batch_size
+    with pytest.raises(UserError, match="network is open"):
+        ResolvedSettings.of(replace(TrainSettings(**asdict(whole)), network=None))
 
 
 @pytest.mark.parametrize("name", ["auto", "cuda"])

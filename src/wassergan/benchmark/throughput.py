@@ -64,9 +64,9 @@ def measure(settings: Sequence[TrainSettings], *, seconds: float, rounds: int = 
     resolved, trainers = [], []
     for each in settings:
         source = open_data(each, report=lambda sentence: None)
-        each = resolve_for(each, source)
-        trainer = build_trainer(each, source)
-        resolved.append((each, torch.get_num_threads()))
+        chosen = resolve_for(each, source)
+        trainer = build_trainer(chosen, source)
+        resolved.append((chosen, torch.get_num_threads()))
         trainers.append(trainer)
     speeds: list[list[float]] = [[] for _ in trainers]
     for index in range(-1, rounds):
@@ -75,11 +75,11 @@ def measure(settings: Sequence[TrainSettings], *, seconds: float, rounds: int = 
             rate = _rate(trainer, seconds * (WARM_UP_SHARE if index < 0 else 1 / rounds))
             if index >= 0:
                 rates.append(rate)
-    for trainer, (each, threads), rates in zip(trainers, resolved, speeds, strict=True):
+    for trainer, (chosen, threads), rates in zip(trainers, resolved, speeds, strict=True):
         yield Speed(
-            each.preset,
-            str(each.constraint),
-            str(each.network),
+            chosen.preset,
+            chosen.constraint,
+            chosen.network,
             weight_count(trainer.generator, trainer.critic),
             str(trainer.device),
             trainer.precision,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from wassergan.config.settings import TrainSettings
+from wassergan.config.settings import ResolvedSettings
 from wassergan.data import Source
 from wassergan.storage.run_folder import RunFolder
 from wassergan.training import Trainer
@@ -20,7 +20,7 @@ class Observer:
     those that end in a tick; `close` once at the end, whatever happened before.
     """
 
-    def started(self, settings: TrainSettings, source: Source, folder: RunFolder, trainer: Trainer) -> None:
+    def started(self, settings: ResolvedSettings, source: Source, folder: RunFolder, trainer: Trainer) -> None:
         """Everything is built and training begins, at `trainer.step`, which is above 0 when a run goes on.
 
         Args:
@@ -63,7 +63,7 @@ class Observers(Observer):
         """Tell one more, after the others."""
         self._observers.append(observer)
 
-    def started(self, settings: TrainSettings, source: Source, folder: RunFolder, trainer: Trainer) -> None:
+    def started(self, settings: ResolvedSettings, source: Source, folder: RunFolder, trainer: Trainer) -> None:
         """Tell all."""
         for each in self._observers:
             each.started(settings, source, folder, trainer)

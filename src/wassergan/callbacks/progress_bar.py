@@ -8,7 +8,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from wassergan.callbacks.callback import Observer
-from wassergan.config.settings import TrainSettings
+from wassergan.config.settings import ResolvedSettings
 from wassergan.data import Source
 from wassergan.errors import printable
 from wassergan.storage.run_folder import RunFolder
@@ -21,7 +21,7 @@ class BarObserver(Observer):
     def __init__(self) -> None:
         self._bar: Any = None
 
-    def started(self, settings: TrainSettings, source: Source, folder: RunFolder, trainer: Trainer) -> None:
+    def started(self, settings: ResolvedSettings, source: Source, folder: RunFolder, trainer: Trainer) -> None:
         """Open the bar."""
         self._first, self._by_time = trainer.step, settings.steps is None
         self._started_at = trainer.elapsed_seconds

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from wassergan.callbacks.callback import Observer
-from wassergan.config.settings import TrainSettings
+from wassergan.config.settings import ResolvedSettings
 from wassergan.data import Source
 from wassergan.errors import UserError, printable
 from wassergan.storage.files import reading
@@ -52,7 +52,7 @@ class TensorBoardObserver(Observer):
         self._writer: Any = None
         self._awaited: list[int] = []
 
-    def started(self, settings: TrainSettings, source: Source, folder: RunFolder, trainer: Trainer) -> None:
+    def started(self, settings: ResolvedSettings, source: Source, folder: RunFolder, trainer: Trainer) -> None:
         """Open the writer and write the settings."""
         from torch.utils.tensorboard import SummaryWriter
         from torch.utils.tensorboard.summary import hparams

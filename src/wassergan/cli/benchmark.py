@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from wassergan.cli.echo import echo
-from wassergan.config.settings import TrainSettings, parse_budget, positive_int
+from wassergan.config.parsing import parse_budget, positive_int
+from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError
 
 if TYPE_CHECKING:

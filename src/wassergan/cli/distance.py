@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wassergan.cli.echo import echo
-from wassergan.config.settings import parse_budget
+from wassergan.config.parsing import parse_budget
 from wassergan.errors import UserError, unknown_name
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import click
 
 from wassergan.cli.echo import echo
 from wassergan.cli.options import GroupedCommand, given, options_of
-from wassergan.config.settings import EvaluateSettings
+from wassergan.config.verbs import EvaluateSettings
 
 
 @click.command(cls=GroupedCommand)

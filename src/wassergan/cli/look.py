@@ -8,7 +8,7 @@ import click
 
 from wassergan.cli.echo import echo
 from wassergan.cli.options import GroupedCommand, given, options_of
-from wassergan.config.settings import LookSettings
+from wassergan.config.verbs import LookSettings
 
 
 @click.command(cls=GroupedCommand)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from wassergan.config.settings import parse_names, parse_numbers, parse_size
+from wassergan.config.parsing import parse_names, parse_numbers, parse_size
 from wassergan.data import read_schema
 from wassergan.data.measured import Measured, Reading, as_table, open_measured
 from wassergan.data.tables import RawTable

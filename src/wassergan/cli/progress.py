@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from wassergan.callbacks import Observer
 from wassergan.cli.echo import say
-from wassergan.config.settings import TrainSettings
+from wassergan.config.settings import ResolvedSettings
 from wassergan.errors import printable
 from wassergan.storage.run_folder import RunFolder
 
@@ -21,7 +21,7 @@ class TerminalObserver(Observer):
         self._bar: Any = None
         self._by_time = False
 
-    def started(self, settings: TrainSettings, source: Any, folder: RunFolder, trainer: Any) -> None:
+    def started(self, settings: ResolvedSettings, source: Any, folder: RunFolder, trainer: Any) -> None:
         """Say what is trained on what, with which settings, and where it goes."""
         shape = "x".join(map(str, source.shape))
         weights = [sum(p.numel() for p in net.parameters()) for net in (trainer.generator, trainer.critic)]

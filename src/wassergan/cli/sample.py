@@ -11,7 +11,7 @@ import click
 
 from wassergan.cli.echo import echo, say
 from wassergan.cli.options import GroupedCommand, given, options_of
-from wassergan.config.settings import SampleSettings
+from wassergan.config.verbs import SampleSettings
 from wassergan.errors import UserError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wassergan.config.settings import TrainSettings
+from wassergan.config.settings import ResolvedSettings, TrainSettings
 from wassergan.errors import unknown_name
 
 Values = Mapping[str, Any]
@@ -151,7 +151,7 @@ PRESETS: dict[str, Preset] = {
 
 def resolve(
     settings: TrainSettings, *, shape: tuple[int, ...], train_count: int, recipe: Values | None = None
-) -> TrainSettings:
+) -> ResolvedSettings:
     """Fill in from the preset what the user left open.
 
     Args:
@@ -176,7 +176,6 @@ def resolve(
     resolved = resolved.with_defaults(
         {"critic_norm": "none" if resolved.constraint in ("sn", "orthogonal") else "layer"}
     )
-    resolved = resolved.with_defaults({"critic_activation": resolved.usual_critic_activation})
     if resolved.steps is None and resolved.budget is None:
         resolved = resolved.with_defaults({"budget": 300.0})
-    return resolved
+    return ResolvedSettings.of(resolved)

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from wassergan.callbacks import Observer
-from wassergan.config.settings import BIT_CHANGING, CHANGEABLE, TrainSettings
+from wassergan.config.settings import BIT_CHANGING, CHANGEABLE, ResolvedSettings
 from wassergan.data import Source
 from wassergan.errors import UserError
 from wassergan.estimator.state import Course, Fitted, on_cpu
@@ -23,7 +23,7 @@ MACHINE = {*CHANGEABLE} - {*BIT_CHANGING} | {"device", "threads"}
 
 
 def fit_source(
-    settings: TrainSettings,
+    settings: ResolvedSettings,
     source: Source,
     *,
     folder: RunFolder,
@@ -76,7 +76,7 @@ def fit_source(
     return Fitted(checkpoint, recorder.course, onward)
 
 
-def _trainer(settings: TrainSettings, source: Source, former: Fitted | None) -> Trainer:
+def _trainer(settings: ResolvedSettings, source: Source, former: Fitted | None) -> Trainer:
     trainer = build_trainer(settings, source)
     context_dim = source.context.width if source.context else 0
     require_readable(settings, source.shape, source.codec, trainer.state_dict(), context_dim=context_dim)
@@ -111,7 +111,7 @@ class _FitRecorder(LoopCallback):
         return self._before_last_tick or trainer.state_dict()
 
 
-def _require_same_settings(former: TrainSettings, settings: TrainSettings) -> None:
+def _require_same_settings(former: ResolvedSettings, settings: ResolvedSettings) -> None:
     had, asked = asdict(former), asdict(settings)
     different = [name for name in had if name not in MACHINE and had[name] != asked[name]]
     if different:

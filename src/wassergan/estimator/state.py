@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from wassergan.config.settings import TrainSettings
+from wassergan.config.settings import ResolvedSettings
 from wassergan.session.contents import require_sound
 from wassergan.session.loop import History, Record, Tick
 from wassergan.session.state import Best, CheckpointState
@@ -73,7 +73,7 @@ class Fitted:
         return self.checkpoint.step
 
     @property
-    def settings(self) -> TrainSettings:
+    def settings(self) -> ResolvedSettings:
         """Resolved settings."""
         return self.checkpoint.settings
 

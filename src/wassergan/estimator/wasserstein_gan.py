@@ -20,7 +20,8 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor, nn
 
 from wassergan.callbacks import BarObserver, Observer, Observers
-from wassergan.config.settings import TrainSettings, whole_number
+from wassergan.config.parsing import whole_number
+from wassergan.config.settings import ResolvedSettings, TrainSettings
 from wassergan.data import (
     LABEL,
     Likeness,
@@ -591,13 +592,13 @@ class _InBlocks(nn.Module):
         return torch.cat([self.generator(part) for part in padded.split(self.BLOCK)])[: len(latent)]
 
 
-def _resolved(parameters: TrainSettings, source: Source, seed: int, report: Callable[[str], None]) -> TrainSettings:
+def _resolved(parameters: TrainSettings, source: Source, seed: int, report: Callable[[str], None]) -> ResolvedSettings:
     """With what the preset and the data say; the preset's batch is cut to half of the rows where there are few."""
     settings = resolve_for(replace(parameters, data=source.name, seed=seed), source)
-    batch = settings.batch_size or 0
+    batch = settings.batch_size
     if parameters.batch_size is not None or 2 * batch <= source.train_count:
         return settings
-    pack = settings.pack or 1
+    pack = settings.pack
     few = max(pack, source.train_count // 2 // pack * pack)
     report(f"Batches of {few} instead of {batch} samples: there are {source.train_count} training rows.")
     return replace(settings, batch_size=few)

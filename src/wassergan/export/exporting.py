@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from wassergan.config.settings import TrainSettings
+from wassergan.config.settings import ResolvedSettings
 from wassergan.errors import UserError, unknown_name
 from wassergan.export.description import VERSION, codec_of, describe
 from wassergan.export.formats import FORMATS, KEY, folded
@@ -96,7 +96,7 @@ def open_export(path: Path) -> Sampler:
 def _sampler_of(description: dict[str, Any], weights: dict[str, Tensor]) -> Sampler:
     if description["version"] > VERSION:
         raise UserError("The file was written by a newer release", found=description["wassergan"], mend="upgrade")
-    settings, codec = TrainSettings.from_mapping(description["settings"]), codec_of(description)
+    settings, codec = ResolvedSettings.from_mapping(description["settings"]), codec_of(description)
     generator, _ = networks_of(settings, tuple(description["sample"]["shape"][1:]), codec)
     generator.load_state_dict(weights)
     generator.eval()

@@ -5,7 +5,7 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 from wassergan.callbacks import Observer
-from wassergan.config.settings import BIT_CHANGING, CHANGEABLE, TrainSettings
+from wassergan.config.settings import BIT_CHANGING, CHANGEABLE, ResolvedSettings, TrainSettings
 from wassergan.errors import UserError
 from wassergan.session.build import device_is_here
 
@@ -22,7 +22,7 @@ def changes_of(settings: TrainSettings) -> dict[str, Any]:
     return {name: value for name, value in asdict(settings).items() if value != getattr(TrainSettings(), name)}
 
 
-def with_changes(settings: TrainSettings, changes: Mapping[str, Any]) -> TrainSettings:
+def with_changes(settings: ResolvedSettings, changes: Mapping[str, Any]) -> ResolvedSettings:
     """The settings with those changes that a resumed run may make.
 
     Raises:
@@ -47,7 +47,7 @@ def with_changes(settings: TrainSettings, changes: Mapping[str, Any]) -> TrainSe
     # A new end replaces the old one: whoever asks for more steps does not want the old budget to cut them off.
     if "steps" in changed or "budget" in changed:
         changed = {"steps": None, "budget": None, **changed}
-    return replace(settings, **changed)
+    return ResolvedSettings.from_mapping({**asdict(settings), **changed})
 
 
 def _flag(name: str) -> str:
@@ -60,7 +60,7 @@ def _reason(name: str) -> str:
     return REASONS.get(group, REASONS["Recipe"])
 
 
-def on_this_machine(settings: TrainSettings, changes: Mapping[str, Any], observer: Observer) -> TrainSettings:
+def on_this_machine(settings: ResolvedSettings, changes: Mapping[str, Any], observer: Observer) -> ResolvedSettings:
     """A device that was asked for elsewhere, and is not here, gives way, unless it is asked for again."""
     if "device" in changes or device_is_here(settings.device):
         return settings
@@ -68,7 +68,9 @@ def on_this_machine(settings: TrainSettings, changes: Mapping[str, Any], observe
     return replace(settings, device="auto")
 
 
-def say_what_differs(former: TrainSettings, settings: TrainSettings, observer: Observer, *, same_streams: bool) -> None:
+def say_what_differs(
+    former: ResolvedSettings, settings: ResolvedSettings, observer: Observer, *, same_streams: bool
+) -> None:
     """In one line, what makes the numbers others than those of a run that was never stopped."""
     had, has = asdict(former), asdict(settings)
     changed = [f"{_flag(name)} {had[name]} is now {has[name]}" for name in BIT_CHANGING if had[name] != has[name]]

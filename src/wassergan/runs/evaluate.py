@@ -17,7 +17,9 @@ import torch
 from torch import Tensor
 
 from wassergan import __version__
-from wassergan.config.settings import EvaluateSettings, TrainSettings, absolute
+from wassergan.config.data import absolute
+from wassergan.config.settings import ResolvedSettings
+from wassergan.config.verbs import EvaluateSettings
 from wassergan.data import Source, channels_first, random_positions
 from wassergan.data.readers.filearray import FileArray
 from wassergan.errors import UserError, WorkError
@@ -209,7 +211,7 @@ def _open(
     return _Case(settings, results, state, sampler, source, against, features, processes)
 
 
-def _open_against(data: str, trained: TrainSettings, source: Source, told: Told) -> Source:
+def _open_against(data: str, trained: ResolvedSettings, source: Source, told: Told) -> Source:
     found = open_data(trained, data=data, like=source, report=told)
     codec, other = (modality_of(source.kind).own(each.codec) for each in (source, found))
     shapes = [each.without_masks(of.shape) for each, of in ((codec, source), (other, found))]

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wassergan import __version__
-from wassergan.config.settings import EvaluateSettings, absolute
+from wassergan.config.data import absolute
+from wassergan.config.verbs import EvaluateSettings
 from wassergan.data import Source, TableCodec, random_positions, read_rows
 from wassergan.errors import UserError
 from wassergan.evaluation.evaluate import LARGEST as LARGEST_VECTORS

@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from wassergan.callbacks import Observer, Observers, TensorBoardObserver, tensorboard_installed
-from wassergan.config.settings import TrainSettings
+from wassergan.config.settings import ResolvedSettings
 from wassergan.data import ColumnConditions, Source
 from wassergan.errors import encodable, unknown_name
 from wassergan.modality import modality_of
@@ -34,7 +34,7 @@ ON_DIVERGENCE = ("stop", "rollback")
 class Run:
     """A run as it is trained; `best` and `rollbacks` are those of before this process."""
 
-    settings: TrainSettings
+    settings: ResolvedSettings
     place: RunFolder
     source: Source
     trainer: Trainer

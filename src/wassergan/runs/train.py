@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wassergan.callbacks import Observer, Observers
-from wassergan.config.settings import TrainSettings
+from wassergan.config.settings import ResolvedSettings, TrainSettings
 from wassergan.errors import UserError, WorkError
 from wassergan.evaluation import HeldoutDistance
 from wassergan.modality.recipes import resolve_for
@@ -64,12 +64,12 @@ def train_run(
         if processes.from_first(lambda: _to_be_continued(place, processes)):
             return _go_on(place, changes_of(settings), "latest", observers, interrupted, processes)
         with processes.together():
-            settings = settings.checked()
-            source = open_data(settings, report=observers.said)
-            settings = resolve_for(settings, source).located()
-            run = Run(settings, place, source, build_trainer(settings, source, processes, report=observers.said))
+            asked = settings.checked()
+            source = open_data(asked, report=observers.said)
+            resolved = resolve_for(asked, source).located()
+            run = Run(resolved, place, source, build_trainer(resolved, source, processes, report=observers.said))
             context_dim = source.context.width if source.context else 0
-            require_readable(settings, source.shape, source.codec, run.trainer.state_dict(), context_dim=context_dim)
+            require_readable(resolved, source.shape, source.codec, run.trainer.state_dict(), context_dim=context_dim)
             loop = _loop_of(run, processes, observers, interrupted)
         require_alike(run.settings, run.source, processes)
         # Only now, when nothing in the user's input can fail any more.
@@ -276,7 +276,7 @@ def _train(run: Run, loop: Loop, processes: Processes) -> dict[str, Any]:
     return processes.from_first(lambda: run_summary(run.place.path))
 
 
-def _require_something_left(settings: TrainSettings, trainer: Trainer, folder: Path) -> None:
+def _require_something_left(settings: ResolvedSettings, trainer: Trainer, folder: Path) -> None:
     steps_done = settings.steps is not None and trainer.step >= settings.steps
     budget_done = settings.budget is not None and trainer.elapsed_seconds >= settings.budget
     if steps_done or budget_done:

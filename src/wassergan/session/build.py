@@ -4,12 +4,11 @@ import os
 import re
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import TypeVar
 
 import torch
 from torch import nn
 
-from wassergan.config.settings import TrainSettings
+from wassergan.config.settings import AnySettings, ResolvedSettings
 from wassergan.constraints import Constraint, constraint_named
 from wassergan.data import AnyCodec, Source, open_source
 from wassergan.data.readers.limits import largest_bytes
@@ -27,11 +26,9 @@ ALL_THREADS = torch.get_num_threads()  # torch's own choice, which knows of affi
 
 CUDA_GRAPHS = ("auto", "on", "off")
 
-T = TypeVar("T")
-
 
 def open_data(
-    settings: TrainSettings,
+    settings: AnySettings,
     *,
     report: Callable[[str], None],
     data: str | None = None,
@@ -71,7 +68,7 @@ def open_data(
 
 
 def networks_of(
-    settings: TrainSettings, shape: tuple[int, ...], codec: AnyCodec, *, context_dim: int = 0, device: str = "cpu"
+    settings: ResolvedSettings, shape: tuple[int, ...], codec: AnyCodec, *, context_dim: int = 0, device: str = "cpu"
 ) -> tuple[nn.Module, nn.Module]:
     """The generator and the critic that resolved settings describe, for samples of a shape under conditions.
 
@@ -80,38 +77,36 @@ def networks_of(
     head = modality_with(codec).head(codec)
     with torch.device(device) if device != "cpu" else nullcontext():
         return build_networks(
-            _given(settings.network),
+            settings.network,
             shape,
             head=head,
-            latent_dim=_given(settings.latent_dim),
-            generator_widths=_given(settings.generator_widths),
-            critic_widths=_given(settings.critic_widths),
-            maps=_given(settings.maps),
-            activation=_given(settings.activation),
-            critic_activation=_given(settings.critic_activation or settings.usual_critic_activation),
-            generator_norm=_given(settings.generator_norm),
-            critic_norm=_given(settings.critic_norm),
+            latent_dim=settings.latent_dim,
+            generator_widths=settings.generator_widths,
+            critic_widths=settings.critic_widths,
+            maps=settings.maps,
+            activation=settings.activation,
+            critic_activation=settings.critic_activation,
+            generator_norm=settings.generator_norm,
+            critic_norm=settings.critic_norm,
             seed=settings.seed,
             context_dim=context_dim,
-            pack=_given(settings.pack),
+            pack=settings.pack,
         )
 
 
-def constraint_of(settings: TrainSettings) -> Constraint:
+def constraint_of(settings: ResolvedSettings) -> Constraint:
     """What keeps the critic of resolved settings Lipschitz."""
-    return constraint_named(
-        _given(settings.constraint), clip=_given(settings.clip), penalty_weight=_given(settings.penalty_weight)
-    )
+    return constraint_named(settings.constraint, clip=settings.clip, penalty_weight=settings.penalty_weight)
 
 
-def latent_numbers(settings: TrainSettings, generator: nn.Module) -> int:
+def latent_numbers(settings: ResolvedSettings, generator: nn.Module) -> int:
     """Numbers in a latent vector of a generator, with those that its head draws by."""
     noise = sum(module.noise_dim for module in generator.modules() if isinstance(module, TableHead))
-    return _given(settings.latent_dim) + noise
+    return settings.latent_dim + noise
 
 
 def build_trainer(
-    settings: TrainSettings,
+    settings: ResolvedSettings,
     source: Source,
     processes: Processes = ALONE,
     *,
@@ -121,24 +116,24 @@ def build_trainer(
     context_dim = source.context.width if source.context else 0
     _require_memory(settings, source, context_dim)
     generator, critic = networks_of(settings, source.shape, source.codec, context_dim=context_dim)
-    _set_threads(settings.threads, weight_count(generator, critic) * _given(settings.batch_size))
+    _set_threads(settings.threads, weight_count(generator, critic) * settings.batch_size)
     device = choose_device(settings.device, processes)
     return Trainer(
         generator,
         critic,
         source,
-        objective=objective_named(_given(settings.objective)),
+        objective=objective_named(settings.objective),
         constraint=constraint_of(settings),
         latent_dim=latent_numbers(settings, generator),
-        batch_size=_given(settings.batch_size),
-        pack=_given(settings.pack),
-        critic_steps=_given(settings.critic_steps),
-        penalty_every=_given(settings.penalty_every),
-        generator_optimizer=_optimizer(settings, _given(settings.generator_rate)),
-        critic_optimizer=_optimizer(settings, _given(settings.critic_rate)),
-        rate_factor=rate_schedule(_given(settings.schedule), horizon_steps=_given(settings.schedule_steps)),
-        average_half_life_samples=_given(settings.average_half_life),
-        average_ramp=_given(settings.average_ramp),
+        batch_size=settings.batch_size,
+        pack=settings.pack,
+        critic_steps=settings.critic_steps,
+        penalty_every=settings.penalty_every,
+        generator_optimizer=_optimizer(settings, settings.generator_rate),
+        critic_optimizer=_optimizer(settings, settings.critic_rate),
+        rate_factor=rate_schedule(settings.schedule, horizon_steps=settings.schedule_steps),
+        average_half_life_samples=settings.average_half_life,
+        average_ramp=settings.average_ramp,
         seed=settings.seed,
         device=device,
         precision=_precision(settings, device, generator, critic),
@@ -148,13 +143,13 @@ def build_trainer(
     )
 
 
-def _require_memory(settings: TrainSettings, source: Source, context_dim: int) -> None:
+def _require_memory(settings: ResolvedSettings, source: Source, context_dim: int) -> None:
     """Refuse networks and batches that this machine cannot hold, before any of them is made.
 
     Raises:
         UserError: says how much they need.
     """
-    if _given(settings.pack) > _given(settings.batch_size):
+    if settings.pack > settings.batch_size:
         raise UserError(
             "The batch cannot be cut into packs",
             found=f"{settings.batch_size} samples in packs of {settings.pack}",
@@ -169,8 +164,8 @@ def _require_memory(settings: TrainSettings, source: Source, context_dim: int) -
             "The networks do not fit in memory", found=str(error).splitlines()[0][:200], mend="give smaller sizes"
         ) from error
     # The batches of all critic steps are read before the first of them.
-    sample = _given(settings.latent_dim) + (context_dim + source.shape_size) * _given(settings.critic_steps)
-    batch = _given(settings.batch_size) * sample
+    sample = settings.latent_dim + (context_dim + source.shape_size) * settings.critic_steps
+    batch = settings.batch_size * sample
     needed = 4 * (STATES_PER_WEIGHT * weight_count(*networks) + batch)
     if needed > 2 * largest_bytes():
         raise UserError(
@@ -181,7 +176,7 @@ def _require_memory(settings: TrainSettings, source: Source, context_dim: int) -
         )
 
 
-def _recorder(settings: TrainSettings, device: torch.device) -> CudaRecorder | None:
+def _recorder(settings: ResolvedSettings, device: torch.device) -> CudaRecorder | None:
     """What records the steps on a device, as far as the settings want it.
 
     Raises:
@@ -240,13 +235,11 @@ def _own_gpu(name: str, processes: Processes) -> torch.device:
     return torch.device("cuda", processes.local_rank)
 
 
-def _optimizer(settings: TrainSettings, rate: float) -> OptimizerSettings:
-    return OptimizerSettings(
-        _given(settings.optimizer), rate=rate, beta1=_given(settings.beta1), beta2=_given(settings.beta2)
-    )
+def _optimizer(settings: ResolvedSettings, rate: float) -> OptimizerSettings:
+    return OptimizerSettings(settings.optimizer, rate=rate, beta1=settings.beta1, beta2=settings.beta2)
 
 
-def _precision(settings: TrainSettings, device: torch.device, *networks: nn.Module) -> str:
+def _precision(settings: ResolvedSettings, device: torch.device, *networks: nn.Module) -> str:
     """What `auto` stands for: bf16 for networks of some size where it has units, else float32.
 
     A rule of hardware and sizes, not a measurement, so that equal seeds on equal machines give equal weights. Small
@@ -280,8 +273,3 @@ def _set_threads(threads: int | None, products: int) -> None:
         torch.set_num_threads(threads)
     elif "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1 if products <= ONE_THREAD_PRODUCTS else ALL_THREADS)
-
-
-def _given(value: T | None) -> T:
-    assert value is not None, "resolved settings have no holes"
-    return value

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wassergan.config.settings import TrainSettings
+from wassergan.config.settings import ResolvedSettings
 from wassergan.data import AnyCodec
 from wassergan.errors import UserError
 from wassergan.modality import MODALITIES, modality_with
@@ -119,7 +119,7 @@ def _require_moments(part: str, held: Mapping[str, Any], weights: Mapping[str, A
 
 
 def require_described(
-    settings: TrainSettings,
+    settings: ResolvedSettings,
     shape: tuple[int, ...],
     codec: AnyCodec,
     state: Mapping[str, Any],
@@ -155,7 +155,7 @@ def require_described(
 
 
 def require_readable(
-    settings: TrainSettings,
+    settings: ResolvedSettings,
     shape: tuple[int, ...],
     codec: AnyCodec,
     state: Mapping[str, Any],
@@ -175,13 +175,13 @@ def require_readable(
         ) from error
 
 
-def _require_smaller(settings: TrainSettings, shape: tuple[int, ...], held: Mapping[str, Any]) -> None:
+def _require_smaller(settings: ResolvedSettings, shape: tuple[int, ...], held: Mapping[str, Any]) -> None:
     """Even what is built without its numbers takes some memory: for every layer, and for every entry of a head.
 
     The weights of convolutions are shared by all places of a sample, so there samples may be larger than all weights.
     """
     numbers = sum(each.numel() for each in held.values() if isinstance(each, Tensor))
-    layers = max(len(settings.generator_widths or ()), len(settings.critic_widths or ()))
+    layers = max(len(settings.generator_widths), len(settings.critic_widths))
     largest = max(SHARED * numbers, FREE) if settings.network in ("conv", "resnet") else numbers
     if not 0 < math.prod(shape) <= largest or min(shape) < 1:
         raise _foreign(f"samples of shape {shape} from {numbers} weights")

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from wassergan.config.settings import TrainSettings
+from wassergan.config.settings import ResolvedSettings
 from wassergan.data import Source, spread_positions
 from wassergan.errors import UserError
 from wassergan.modality import modality_of
@@ -106,7 +106,7 @@ def require_same_data(source: Source, state: CheckpointState, data: str) -> Sour
     return source
 
 
-def require_alike(settings: TrainSettings, source: Source, processes: Processes) -> None:
+def require_alike(settings: ResolvedSettings, source: Source, processes: Processes) -> None:
     """Refuse to train together on data that differ, or with settings that do; all processes call it.
 
     Of data in memory every sample is compared, of others some; only the place of the data may differ.
@@ -135,7 +135,7 @@ def require_alike(settings: TrainSettings, source: Source, processes: Processes)
     processes.from_first(compare)
 
 
-def _parts(settings: TrainSettings, source: Source) -> dict[str, Any]:
+def _parts(settings: ResolvedSettings, source: Source) -> dict[str, Any]:
     parts: dict[str, Any] = {
         "samples": fingerprint(source),
         "scaling or columns": source.codec.state(),

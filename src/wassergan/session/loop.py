@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from wassergan.config.settings import TrainSettings
+from wassergan.config.settings import ResolvedSettings
 from wassergan.evaluation import HeldoutDistance
 from wassergan.session.state import Best
 from wassergan.training import Trainer
@@ -134,7 +134,7 @@ class Loop:
     def __init__(
         self,
         trainer: Trainer,
-        settings: TrainSettings,
+        settings: ResolvedSettings,
         *,
         distance: HeldoutDistance | None,
         callbacks: Sequence[LoopCallback] = (),

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from wassergan.config.settings import TrainSettings
+from wassergan.config.settings import ResolvedSettings
 from wassergan.data import AnyCodec, ColumnConditions, Source, codec_from_state
 from wassergan.errors import UserError
 from wassergan.storage.checkpoint import ANOTHER, load_checkpoint
@@ -38,7 +38,7 @@ class CheckpointState:
         rollbacks: of a run, in order.
     """
 
-    settings: TrainSettings
+    settings: ResolvedSettings
     shape: tuple[int, ...]
     kind: str
     codec_state: Mapping[str, Any]
@@ -52,7 +52,7 @@ class CheckpointState:
     @classmethod
     def of(
         cls,
-        settings: TrainSettings,
+        settings: ResolvedSettings,
         source: Source,
         trainer: dict[str, Any],
         *,
@@ -173,8 +173,8 @@ def step_in(path: Path) -> int | None:
     return step if isinstance(step, int) else None
 
 
-def _settings(values: Mapping[str, Any]) -> TrainSettings:
+def _settings(values: Mapping[str, Any]) -> ResolvedSettings:
     try:
-        return TrainSettings.from_mapping(values)
+        return ResolvedSettings.from_mapping(values)
     except UserError as error:
         raise UserError("The checkpoint holds settings that no run has", found=str(error), mend=ANOTHER) from error

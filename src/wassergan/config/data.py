@@ -1,0 +1,92 @@
+"""What the data are, and how they are read."""
+
+import glob
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from wassergan.config.parsing import fraction, parse_names, parse_numbers, parse_size
+from wassergan.config.setting import setting
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the data lie."""
+
+    data: str = ""
+
+
+@dataclass(frozen=True)
+class DataSettings(Origin):
+    """How the data are read; None is left to them."""
+
+    size: tuple[int, int] | None = setting(
+        None, "Pictures: scale and centre-crop to this size.", parse=parse_size, group="Data", values="N|HxW"
+    )
+    colour: str = setting("auto", "Pictures: colours.", group="Data", values="auto|grey|rgb")
+    skip_unreadable: bool = setting(False, "Pictures: count unreadable ones and go on.", group="Data", flag=True)
+    key: str | None = setting(None, "Which array of a .npz.", group="Data")
+    sheet: str | None = setting(None, "Which sheet of an Excel workbook; the first unless given.", group="Data")
+    layout: str = setting(
+        "auto",
+        "Axes of an array; table: read Parquet, Arrow or Feather files of numbers as tables.",
+        group="Data",
+        values="auto|N|ND|NHW|NHWC|NCHW|table",
+    )
+    scale: str = setting(
+        "auto",
+        "Standardise the numbers of an array per channel, per feature (every pixel by itself) or all alike; auto: "
+        "fields per channel, vectors per feature.",
+        group="Data",
+        values="auto|channel|feature|array",
+    )
+    missing: tuple[int | float, ...] | None = setting(
+        None,
+        "Arrays: values that stand for missing ones, such as -9999 (NaN does so anyway).",
+        parse=parse_numbers,
+        group="Data",
+        values="X,X,...",
+    )
+    channels: tuple[str, ...] | None = setting(
+        None,
+        "Arrays: names of the channels or features, for figures and metrics.",
+        parse=parse_names,
+        group="Data",
+        values="NAME,NAME,...",
+    )
+    schema: str | None = setting(
+        None, "Tables: a JSON file that says what the columns are.", group="Data", values="FILE"
+    )
+    condition: tuple[str, ...] | None = setting(
+        None,
+        "What samples are drawn under: columns of a table, label of the digits, folder of pictures in folders, other "
+        "arrays of a .npz.",
+        parse=str,
+        group="Data",
+        values="NAME...",
+        several=True,
+    )
+    labels: str | None = setting(
+        None,
+        "Conditions of pictures and arrays: .npy, IDX or a table with one row per sample.",
+        group="Data",
+        values="FILE",
+    )
+    heldout: float | None = setting(
+        None, "Share of the samples never trained on (0.1; 0.2 of the digits).", parse=fraction, group="Data"
+    )
+
+    def located(self) -> Self:
+        """The same with absolute paths, which mean the same from any folder."""
+        data, labels, schema = map(absolute, (self.data, self.labels, self.schema))
+        return replace(self, data=data or "", labels=labels, schema=schema)
+
+
+def absolute(path: str | None) -> str | None:
+    """A path or a pattern from the root; what is no path, such as `digits`, stays."""
+    if not path or path == "digits" or Path(path).is_absolute():
+        return path
+    here = str(Path.cwd())
+    # A pattern's own signs in the name of a folder above it would become part of the pattern.
+    is_pattern = any(sign in path for sign in "*?[{") and not Path(path).exists()
+    return str(Path(glob.escape(here) if is_pattern else here, path))

@@ -1,0 +1,169 @@
+"""Text of the command line to values: sizes, durations, numbers and lists of them."""
+
+import re
+
+from wassergan.errors import UserError
+
+MOST_LAYERS = 1000
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def parse_budget(text: str) -> float:
+    """Seconds of a duration such as `20s`, `10m`, `2h` or `1.5h`; a bare number is in seconds.
+
+    Raises:
+        UserError: not a positive duration.
+
+    >>> parse_budget("10m")
+    600.0
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip())
+    seconds = float(match[1]) * _UNITS[match[2] or "s"] if match else 0.0
+    if not 0 < seconds < float("inf"):
+        raise UserError("A budget is a positive duration", found=_quoted(text), mend="write it like 20s, 10m or 2h")
+    return seconds
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(height, width) of `64` or `48x64`.
+
+    Raises:
+        UserError: not a size.
+
+    >>> parse_size("48x64")
+    (48, 64)
+    """
+    match = re.fullmatch(r"(\d+)(?:x(\d+))?", text.strip())
+    size = (_whole(match[1]), _whole(match[2] or match[1])) if match else (0, 0)
+    if min(size) < 1:
+        raise UserError(
+            "A size is a whole number or HEIGHTxWIDTH", found=_quoted(text), mend="write it like 64 or 48x64"
+        )
+    return size
+
+
+def parse_widths(text: str) -> tuple[int, ...]:
+    """Layer widths of `256,256`.
+
+    Raises:
+        UserError: not a list of positive whole numbers, or more than `MOST_LAYERS`.
+
+    >>> parse_widths("256,512")
+    (256, 512)
+    """
+    widths = tuple(_whole(part) for part in text.split(","))
+    if min(widths) < 1:
+        raise UserError("Widths are whole numbers", found=_quoted(text), mend="write them like 256,512")
+    if len(widths) > MOST_LAYERS:
+        raise UserError(f"A network has at most {MOST_LAYERS} layers", found=f"{len(widths)}")
+    return widths
+
+
+def parse_numbers(text: str) -> tuple[int | float, ...]:
+    """Numbers of `-9999,1e20`; whole ones stay whole.
+
+    Raises:
+        UserError: not a list of finite numbers.
+
+    >>> parse_numbers("-9999,1e20")
+    (-9999, 1e+20)
+    """
+    numbers = [int(part) if re.fullmatch(r"[+-]?\d{1,38}", part) else _number(part) for part in _parts(text)]
+    if not numbers or not all(float("-inf") < number < float("inf") for number in numbers):
+        raise UserError("Expected finite numbers", found=f"'{text}'", mend="write them like -9999 or -9999,1e20")
+    return tuple(numbers)
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """Names of `temperature,humidity`.
+
+    Raises:
+        UserError: an empty name.
+    """
+    names = _parts(text)
+    if not all(names):
+        raise UserError("Expected names", found=f"'{text}'", mend="write them like temperature,humidity")
+    return tuple(names)
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
+
+
+def positive_int(text: str) -> int:
+    """A whole number above 0.
+
+    Raises:
+        UserError: it is not.
+    """
+    number = _whole(text)
+    if number < 1:
+        raise UserError("Expected a whole number above 0", found=_quoted(text))
+    return number
+
+
+def whole_number(text: str) -> int:
+    """A whole number from 0 that fits 63 bits.
+
+    Raises:
+        UserError: it is not.
+    """
+    number = _whole(text)
+    if number < 0:
+        raise UserError("Expected a whole number from 0, below 2^63", found=_quoted(text))
+    return number
+
+
+def positive_float(text: str) -> float:
+    """A finite number above 0.
+
+    Raises:
+        UserError: it is not.
+    """
+    number = _number(text)
+    if not 0 < number < float("inf"):
+        raise UserError("Expected a number above 0", found=_quoted(text))
+    return number
+
+
+def fraction(text: str) -> float:
+    """A number in [0, 1).
+
+    Raises:
+        UserError: it is not.
+    """
+    number = _number(text)
+    if not 0 <= number < 1:
+        raise UserError("Expected a number from 0 up to, not including, 1", found=_quoted(text))
+    return number
+
+
+def not_negative(text: str) -> float:
+    """A finite number from 0.
+
+    Raises:
+        UserError: it is not.
+    """
+    number = _number(text)
+    if not 0 <= number < float("inf"):
+        raise UserError("Expected a number from 0", found=_quoted(text))
+    return number
+
+
+def _whole(text: str) -> int:
+    """A whole number from 0, below 2^63; -1 for anything else."""
+    digits = text.strip().lstrip("0") or text.strip()[:1]
+    if not digits.isdecimal() or len(digits) > len(str(2**63)):  # Python reads no numbers of thousands of digits
+        return -1
+    return int(digits) if int(digits) < 2**63 else -1
+
+
+def _quoted(text: str) -> str:
+    return f"'{text}'" if len(text) <= 80 else f"'{text[:80]}...', {len(text)} characters"
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")

@@ -1,0 +1,115 @@
+"""What a network is and how it learns: as far as the user says, and resolved."""
+
+from dataclasses import dataclass
+
+from wassergan.config.parsing import fraction, not_negative, parse_widths, positive_float, positive_int
+from wassergan.config.setting import setting
+
+
+@dataclass(frozen=True)
+class RecipeChoices:
+    """What the user says of a recipe; None is left to the preset."""
+
+    preset: str = setting(
+        "default", "Named settings to start from.", group="Recipe", values="default|wgan|wgan-gp|sn-wgan"
+    )
+
+    objective: str | None = setting(None, "Losses.", group="Recipe", values="wasserstein|minimax|nonsaturating|hinge")
+    constraint: str | None = setting(
+        None, "What keeps the critic Lipschitz.", group="Recipe", values="clip|gp|lp|sn|orthogonal|none"
+    )
+    clip: float | None = setting(None, "Limit of weight clipping.", parse=positive_float, group="Recipe")
+    penalty_weight: float | None = setting(None, "Weight of gp and lp.", parse=positive_float, group="Recipe")
+    penalty_every: int | None = setting(
+        None,
+        "The penalty acts on every so many critic steps, with so many times its weight.",
+        parse=positive_int,
+        group="Recipe",
+    )
+    network: str | None = setting(None, "Architecture.", group="Recipe", values="mlp|residual|conv|resnet")
+    generator_widths: tuple[int, ...] | None = setting(
+        None, "Hidden widths of an mlp or residual generator.", parse=parse_widths, group="Recipe", values="W,W,..."
+    )
+    critic_widths: tuple[int, ...] | None = setting(
+        None, "Hidden widths of its critic.", parse=parse_widths, group="Recipe", values="W,W,..."
+    )
+    maps: int | None = setting(None, "Feature maps of conv and resnet.", parse=positive_int, group="Recipe")
+    activation: str | None = setting(None, "Activation of an mlp.", group="Recipe", values="leaky_relu|silu|maxmin")
+    critic_activation: str | None = setting(
+        None,
+        "Activation of an mlp or conv critic (maxmin under orthogonal; else an mlp's own, leaky_relu in a conv).",
+        group="Recipe",
+        values="leaky_relu|silu|maxmin",
+    )
+    generator_norm: str | None = setting(
+        None,
+        "Normalisation in the generator (batch: not in an mlp).",
+        group="Recipe",
+        values="batch|layer|none",
+    )
+    critic_norm: str | None = setting(
+        None, "Normalisation in a conv or resnet critic.", group="Recipe", values="layer|none|batch"
+    )
+    pack: int | None = setting(
+        None, "Samples that the critic scores together (PacGAN).", parse=positive_int, group="Recipe"
+    )
+    latent_dim: int | None = setting(None, "Numbers in a latent vector.", parse=positive_int, group="Recipe")
+    batch_size: int | None = setting(None, "Samples per step.", parse=positive_int, group="Recipe")
+    critic_steps: int | None = setting(None, "Critic steps per generator step.", parse=positive_int, group="Recipe")
+    optimizer: str | None = setting(None, "Optimiser of both networks.", group="Recipe", values="adam|rmsprop")
+    generator_rate: float | None = setting(None, "Learning rate.", parse=positive_float, group="Recipe")
+    critic_rate: float | None = setting(None, "Learning rate.", parse=positive_float, group="Recipe")
+    beta1: float | None = setting(None, "Adam's first-moment decay.", parse=fraction, group="Recipe")
+    beta2: float | None = setting(None, "Adam's second-moment decay.", parse=fraction, group="Recipe")
+    schedule: str | None = setting(None, "Course of both rates.", group="Recipe", values="constant|inverse_sqrt|linear")
+    schedule_steps: int | None = setting(
+        None,
+        "Generator steps until inverse_sqrt sets in, or until linear ends.",
+        parse=positive_int,
+        group="Recipe",
+    )
+    average_half_life: float | None = setting(
+        None,
+        "Longest half-life of the averaged generator, in samples; 0 for none.",
+        parse=not_negative,
+        group="Recipe",
+    )
+    average_ramp: float | None = setting(
+        None,
+        "Longest half-life of the averaged generator, as a share of the samples seen so far.",
+        parse=positive_float,
+        group="Recipe",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A recipe in which nothing is open; each field is explained by its namesake in `RecipeChoices`."""
+
+    preset: str
+    objective: str
+    constraint: str
+    clip: float
+    penalty_weight: float
+    penalty_every: int
+    network: str
+    generator_widths: tuple[int, ...]
+    critic_widths: tuple[int, ...]
+    maps: int
+    activation: str
+    critic_activation: str
+    generator_norm: str
+    critic_norm: str
+    pack: int
+    latent_dim: int
+    batch_size: int
+    critic_steps: int
+    optimizer: str
+    generator_rate: float
+    critic_rate: float
+    beta1: float
+    beta2: float
+    schedule: str
+    schedule_steps: int
+    average_half_life: float
+    average_ramp: float

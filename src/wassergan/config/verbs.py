@@ -1,0 +1,129 @@
+"""Settings of the verbs beside `train`: sample, evaluate, export, look."""
+
+from dataclasses import dataclass
+
+from wassergan.config.parsing import positive_int, whole_number
+from wassergan.config.setting import setting
+
+
+@dataclass(frozen=True)
+class SampleSettings:
+    """Settings of `sample`."""
+
+    run: str = ""
+    out: str | None = setting(
+        None,
+        "samples.png (tables: samples.csv) in the run folder unless given; .npy: array in the data's own units; "
+        ".png: one grid; no suffix: a folder of pictures; tables: .csv, .csv.gz, .parquet or .feather; "
+        "-: standard output.",
+        group="Sampling",
+        values="FILE|FOLDER|-",
+    )
+    format: str | None = setting(
+        None,
+        "Of standard output: csv, csv.gz, tsv or tsv.gz of tables, npy of all else; the first unless given.",
+        group="Sampling",
+        values="csv|csv.gz|tsv|tsv.gz|npy",
+    )
+    count: int | None = setting(
+        None, "How many samples; as many as --given-rows holds, else 64.", parse=positive_int, group="Sampling"
+    )
+    given: tuple[str, ...] | None = setting(
+        None,
+        "Conditions that samples are drawn under, such as sex=Female age=40; others are drawn as they go with these.",
+        group="Sampling",
+        values="NAME=VALUE...",
+        several=True,
+    )
+    given_rows: str | None = setting(
+        None, "The same from a table: each row for one sample, in turn.", group="Sampling", values="FILE"
+    )
+    seed: int = setting(
+        0,
+        "Of the samples; a smaller count gives the first of a larger.",
+        parse=whole_number,
+        group="Sampling",
+    )
+    safe_csv: bool = setting(
+        False,
+        "Put an apostrophe before cells of text that spreadsheet programs would run as a formula (CSV and TSV).",
+        group="Sampling",
+        flag=True,
+    )
+    checkpoint: str = setting("latest", "Which weights.", group="Sampling", values="latest|best|STEP")
+    device: str = setting("auto", "Where to draw.", group="Sampling", values="auto|cpu|cuda|cuda:N")
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """Settings of `evaluate`."""
+
+    run: str = ""
+    against: str | None = setting(
+        None,
+        "Judge against these data instead of the run's held-out samples; anything that `train` reads.",
+        group="Evaluation",
+        values="DATA",
+    )
+    sheet: str | None = setting(
+        None,
+        "Which sheet of an Excel workbook given to --against; the one that the run was trained on unless given.",
+        group="Evaluation",
+        values="NAME",
+    )
+    count: int | None = setting(
+        None,
+        "Generated samples; as many as there are training samples, but at most 10000 (20000 rows of a table), unless "
+        "given.",
+        parse=positive_int,
+        group="Evaluation",
+    )
+    features: str = setting(
+        "pixels",
+        "What the metrics are computed on; a file is a TorchScript (.pt) or exported (.pt2) module.",
+        group="Evaluation",
+        values="pixels|random-conv|inception[:WEIGHTS]|FILE",
+    )
+    target: str | None = setting(
+        None,
+        "Of a table: the column that trees learn to predict from generated rows; the last one that real rows "
+        "predict, unless given.",
+        group="Evaluation",
+        values="COLUMN",
+    )
+    checkpoint: str = setting("latest", "Which weights.", group="Evaluation", values="latest|best|STEP")
+    data: str | None = setting(
+        None, "Where the run's data lie now, if they were moved.", group="Evaluation", values="DATA"
+    )
+    out: str | None = setting(
+        None,
+        "Where metrics.json, pictures and page are written; into the run folder unless given.",
+        group="Evaluation",
+        values="FOLDER",
+    )
+    seed: int = setting(0, "Of the samples, directions, folds and subsamples.", parse=whole_number, group="Evaluation")
+    device: str = setting("auto", "Where to draw and describe.", group="Evaluation", values="auto|cpu|cuda|cuda:N")
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """Settings of `export`."""
+
+    run: str = ""
+    format: str | None = setting(
+        None, "What to write; the suffix of --out unless given.", group="Export", values="safetensors|onnx|pt2"
+    )
+    out: str | None = setting(None, "The file [generator.FORMAT in the run folder].", group="Export", values="FILE")
+    checkpoint: str = setting("latest", "Which weights.", group="Export", values="latest|best|STEP")
+
+
+@dataclass(frozen=True)
+class LookSettings:
+    """Settings of `look`."""
+
+    run: str = ""
+    out: str | None = setting(None, "Where to write [look in the run folder].", group="Look", values="FOLDER")
+    count: int = setting(2000, "Generated rows or fields to compare.", parse=positive_int, group="Look")
+    seed: int = setting(0, "Of the latents.", parse=whole_number, group="Look")
+    checkpoint: str = setting("latest", "Which weights.", group="Look", values="latest|best|STEP")
+    device: str = setting("auto", "Where to draw.", group="Look", values="auto|cpu|cuda|cuda:N")
