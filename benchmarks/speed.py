@@ -28,7 +28,7 @@ from wassergan.data.readers.arrays import array_source
 from wassergan.networks import build_networks
 from wassergan.objectives import objective_named
 from wassergan.session.build import has_bf16_units
-from wassergan.training import OptimizerSettings, Trainer
+from wassergan.training import Execution, Optimization, OptimizerSettings, Trainer
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 OWED = """## Owed
@@ -146,9 +146,8 @@ class Ours:
             latent_dim=case.latent_dim,
             batch_size=case.batch_size,
             critic_steps=case.critic_steps,
-            generator_optimizer=case.optimizer,
-            critic_optimizer=case.optimizer,
-            precision=precision,
+            optimization=Optimization(case.optimizer, case.optimizer),
+            execution=Execution(precision),
         )
 
     def train(self, steps: int) -> None:

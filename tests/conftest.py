@@ -29,7 +29,15 @@ from wassergan.data.readers.arrays import array_source
 from wassergan.errors import UserError, WorkError
 from wassergan.networks import Bounded, build_networks
 from wassergan.objectives import objective_named
-from wassergan.training import OptimizerSettings, Processes, Trainer, open_processes
+from wassergan.training import (
+    Averaging,
+    Execution,
+    Optimization,
+    OptimizerSettings,
+    Processes,
+    Trainer,
+    open_processes,
+)
 
 torch.set_num_threads(1)
 settings.register_profile(
@@ -178,6 +186,12 @@ def make_trainer(make_source: Callable[..., Source]) -> Callable[..., Trainer]:
         batch_size: int = 8,
         critic_steps: int = 2,
         pack: int = 1,
+        rate_factor: Callable[[int], float] = lambda step: 1.0,
+        average_half_life_samples: float = 500_000,
+        average_ramp: float = 0.05,
+        precision: str = "float32",
+        recorder: Any = None,
+        told: Callable[[str], None] = lambda sentence: None,
         **options: Any,
     ) -> Trainer:
         source = source or make_source()
@@ -209,8 +223,13 @@ def make_trainer(make_source: Callable[..., Source]) -> Callable[..., Trainer]:
             batch_size=batch_size,
             critic_steps=critic_steps,
             pack=pack,
-            generator_optimizer=OptimizerSettings(optimizer, rate=rate),
-            critic_optimizer=OptimizerSettings(optimizer, rate=rate),
+            optimization=Optimization(
+                OptimizerSettings(optimizer, rate=rate),
+                OptimizerSettings(optimizer, rate=rate),
+                rate_factor=rate_factor,
+            ),
+            averaging=Averaging(average_half_life_samples, average_ramp),
+            execution=Execution(precision, recorder, told),
             seed=seed,
             **options,
         )

@@ -44,9 +44,9 @@ DISTRIBUTED, IN_DISTRIBUTED = "training/distributed.py", "training/test_distribu
 TWO_ARE_ONE = f"{IN_DISTRIBUTED}::test_two_processes_at_half_the_batch_are_one_at_the_whole"
 RESUMED = f"{IN_TRAINER}::test_2n_steps_are_n_steps_and_a_resume_and_n_steps_bit_for_bit"
 
+RUNNER, INPUTS, PROBE, TIMING = (f"training/{name}.py" for name in ("step_runner", "inputs", "heldout_probe", "timing"))
 RNG, IN_RNG = "utils/rng.py", "utils/test_rng.py"
 
-RESTORED = 'for rng, name in ((self._latent_rng, "latent"), (self._penalty_rng, "penalty")):'
 IN_CHANGES, IN_FINGERPRINT = "data/readers/test_changes.py", "session/test_fingerprint.py"
 IN_IDENTIFIERS = "data/tables/test_identifiers.py"
 FRESH = f"{IN_IDENTIFIERS}::test_fresh_identifiers_are_unique_unknown_and_do_not_depend_on_chunks"
@@ -721,9 +721,9 @@ BUGS = (
     ),
     Bug(
         "the slope not logged as it truly is",
-        TRAINER,
-        "input_slopes(critic_given(self.critic, told), points_between(real, fake, rng))",
-        "input_slopes(critic_given(self.critic, told), points_between(real, fake, rng)).clamp_max(1)",
+        PROBE,
+        "input_slopes(critic_given(critic, context), points_between(real, fake, rng))",
+        "input_slopes(critic_given(critic, context), points_between(real, fake, rng)).clamp_max(1)",
         f"{IN_TRAINER}::test_held_out_gap_and_slopes_are_those_of_a_known_critic",
     ),
     # Conditions
@@ -743,7 +743,7 @@ BUGS = (
     ),
     Bug(
         "fakes under other conditions than the real samples",
-        TRAINER,
+        INPUTS,
         "latents = [self._latent(context) for _, context in batches]",
         "latents = [self._latent(batches[0].context) for _ in batches]",
         "training/test_conditional.py::test_fakes_are_drawn_and_scored_under_the_conditions_of_the_real_samples",
@@ -795,25 +795,25 @@ BUGS = (
     # Loop
     Bug(
         "the same real batch for all critic steps",
-        TRAINER,
-        "batches = tuple(self._real() for _ in range(self.critic_steps))",
-        "batches = (self._real(),) * self.critic_steps",
+        INPUTS,
+        "batches = tuple(self._real() for _ in range(self._critic_steps))",
+        "batches = (self._real(),) * self._critic_steps",
         f"{IN_TRAINER}::test_each_generator_step_has_its_own_critic_steps_on_distinct_real_batches_over_three_epochs",
     ),
     Bug(
         "the same noise for critic and generator",
-        TRAINER,
+        INPUTS,
         "        return under(context, self._latent_rng.normal_rows(",
-        "        self._latent_rng.manual_seed(self.step)\n        return under(context, self._latent_rng.normal_rows(",
+        "        self._latent_rng.manual_seed(0)\n        return under(context, self._latent_rng.normal_rows(",
         f"{IN_TRAINER}::test_every_step_has_fresh_noise",
     ),
     Bug(
         "critic steps given to the generator",
-        TRAINER,
-        "            self._statistics.add(self._critic_step(real, fake, penalty_factor=factor, rng=rng))\n"
-        "        self._statistics.add(self._generator_step(last, turn.batches[-1].context))\n",
-        "            self._statistics.add(self._generator_step(last, real.context))\n"
-        "        self._statistics.add(self._critic_step(real, fake, penalty_factor=factor, rng=rng))\n",
+        RUNNER,
+        "            self._critic_step(real, fake, penalty_acts=penalty_acts, rng=rng)\n"
+        "        self._generator_step(last, turn.batches[-1])\n",
+        "            self._generator_step(last, turn.batches[-1])\n"
+        "        self._critic_step(real, fake, penalty_acts=penalty_acts, rng=rng)\n",
         f"{IN_TRAINER}::test_each_generator_step_has_its_own_critic_steps_on_distinct_real_batches_over_three_epochs",
     ),
     Bug(
@@ -910,8 +910,8 @@ BUGS = (
     Bug(
         "the schedule stepped per critic step",
         TRAINER,
-        "factor = self._rate_factor(self.step)",
-        "factor = self._rate_factor(self.step * self.critic_steps)",
+        "return self._rate_factor(self.step) * self.rate_scale",
+        "return self._rate_factor(self.step * self.critic_steps) * self.rate_scale",
         f"{IN_TRAINER}::test_rates_follow_the_generator_step_and_survive_a_resume",
     ),
     Bug(
@@ -979,58 +979,75 @@ BUGS = (
         f"{IN_TRAINER}::test_looking_and_drawing_on_the_way_do_not_change_the_weights",
     ),
     Bug(
-        "measurements that draw from the penalty's stream",
-        TRAINER,
-        'rng = derived_rng(self._seed, "measurement", device=self.device)',
-        "rng = self._penalty_rng",
-        f"{IN_TRAINER}::test_looking_and_drawing_on_the_way_do_not_change_the_weights",
+        "measurements that draw from the global random state",
+        PROBE,
+        'rng = derived_rng(self._seed, "measurement", device=self._device)',
+        "rng = torch.default_generator",
+        f"{IN_TRAINER}::test_building_training_looking_and_sampling_leave_the_global_random_state_alone",
     ),
     Bug(
         "training that draws from the global random state",
-        TRAINER,
-        "            torch.set_rng_state(outside)",
-        "            pass",
+        RNG,
+        "        torch.set_rng_state(outside)",
+        "        pass",
         f"{IN_TRAINER}::test_building_training_looking_and_sampling_leave_the_global_random_state_alone",
     ),
     # Resume: anything missing
     *(
-        Bug(f"resume without {part}", TRAINER, sound, broken, test)
-        for part, sound, broken, test in (
-            ("the generator", 'self.generator.load_state_dict(state["generator"])', "pass", RESUMED),
-            ("the critic", 'self.critic.load_state_dict(state["critic"])', "pass", RESUMED),
-            ("the averaged weights", 'self._average.module.load_state_dict(state["average"])', "pass", RESUMED),
+        Bug(f"resume without {part}", file, sound, broken, test)
+        for part, file, sound, broken, test in (
+            ("the generator", RUNNER, 'self.generator.load_state_dict(state["generator"])', "pass", RESUMED),
+            ("the critic", RUNNER, 'self.critic.load_state_dict(state["critic"])', "pass", RESUMED),
+            ("the averaged weights", RUNNER, 'self.average.module.load_state_dict(state["average"])', "pass", RESUMED),
             (
                 "the generator's optimiser",
+                RUNNER,
                 'self._generator_optimizer.load_state_dict(state["generator_optimizer"])',
                 "pass",
                 RESUMED,
             ),
             (
                 "the critic's optimiser",
+                RUNNER,
                 'self._critic_optimizer.load_state_dict(state["critic_optimizer"])',
                 "pass",
                 RESUMED,
             ),
-            ("the position in the data", 'self._batches.load_state_dict(state["batches"])', "pass", RESUMED),
-            ("the latent stream", RESTORED, 'for rng, name in ((self._penalty_rng, "penalty"),):', RESUMED),
-            ("the penalty's stream", RESTORED, 'for rng, name in ((self._latent_rng, "latent"),):', RESUMED),
-            ("the step", 'self.step = state["step"]', "self.step = 0", RESUMED),
+            ("the position in the data", INPUTS, 'self._batches.load_state_dict(state["batches"])', "pass", RESUMED),
+            (
+                "the latent stream",
+                INPUTS,
+                '        restore_rng(self._latent_rng, state["latent_rng"], self._seed, "latent", state["step"])\n',
+                "",
+                RESUMED,
+            ),
+            (
+                "the penalty's stream",
+                RUNNER,
+                '        restore_rng(self._penalty_rng, state["penalty_rng"], self._seed, "penalty", state["step"])\n',
+                "",
+                RESUMED,
+            ),
+            ("the step", TRAINER, 'self.step = state["step"]', "self.step = 0", RESUMED),
             (
                 "the ambient random state",
+                TRAINER,
                 'derived_seed(self._seed, "ambient", self.step, self.processes.rank)',
                 "torch.seed() >> 1",
                 f"{IN_TRAINER}::test_a_module_that_draws_from_the_global_state_resumes_bit_for_bit_too",
             ),
             (
                 "the statistics",
-                'self._statistics.load_state_dict(state["statistics"], device=self.device)',
+                RUNNER,
+                'self.statistics.load_state_dict(state["statistics"], device=self._penalty_rng.device)',
                 "pass",
                 f"{IN_TRAINER}::test_statistics_go_on_over_a_resume",
             ),
             (
                 "the seconds",
-                'self.seconds = state["seconds"]',
-                "pass",
+                TIMING,
+                'self.seconds, self.elapsed_seconds = state["seconds"], state["elapsed_seconds"]',
+                'self.elapsed_seconds = state["elapsed_seconds"]',
                 f"{IN_TRAINER}::test_seconds_go_on_over_a_resume",
             ),
         )
@@ -1226,8 +1243,8 @@ BUGS = (
     ),
     Bug(
         "a run does not look whether its data are still the same",
-        TRAINER,
-        "self.source.require_same()",
+        INPUTS,
+        "self._source.require_same()",
         "pass",
         "data/readers/test_filearray.py::test_a_run_whose_data_change_is_saved_and_goes_on_when_they_are_back",
     ),
@@ -1261,8 +1278,8 @@ BUGS = (
     ),
     Bug(
         "a change that a read meets costs the steps since the last checkpoint",
-        TRAINER,
-        "self._batches.require(self.critic_steps)",
+        INPUTS,
+        "self._batches.require(self._critic_steps)",
         "pass",
         f"{IN_CHANGES}::test_a_run_ends_saved_and_goes_on_bit_for_bit",
     ),
@@ -1387,16 +1404,16 @@ BUGS = (
     ),
     Bug(
         "weights that are not finite saved",
-        TRAINER,
+        "training/divergence.py",
         "if not all(torch.isfinite(parameter).all() for parameter in network.parameters()):",
         "if False:",
         f"{IN_TRAINER}::test_weights_that_are_not_finite_are_caught_before_they_are_handed_on",
     ),
     Bug(
         "losses that are not finite ignored",
-        TRAINER,
-        "        if broken:\n",
-        "        if False:\n",
+        "training/divergence.py",
+        "    if broken:\n",
+        "    if False:\n",
         f"{IN_TRAINER}::test_divergence_stops_before_the_next_tick_and_names_what_broke",
     ),
     Bug(
@@ -1451,6 +1468,41 @@ BUGS = (
         TWO_ARE_ONE,
     ),
     Bug(
+        "seconds of a tick counted as training",
+        TIMING,
+        "        self._step, self._since = step, time.perf_counter()\n",
+        '        self._step, self._since = step, getattr(self, "_since", time.perf_counter())\n',
+        "training/test_timing.py::test_ticks_are_no_training_and_the_warm_up_is_left_out_of_the_speed",
+    ),
+    Bug(
+        "warm-up counted in the speed",
+        TIMING,
+        "        if step > self._warm_from:\n",
+        "        if step >= 0:\n",
+        "training/test_timing.py::test_ticks_are_no_training_and_the_warm_up_is_left_out_of_the_speed",
+    ),
+    Bug(
+        "packs of the held-out samples without the samples that go twice",
+        PROBE,
+        "torch.arange(count) % len(self._heldout.samples)",
+        "torch.arange(count).clamp_max(len(self._heldout.samples) - 1)",
+        "training/test_heldout_probe.py::test_the_gap_and_norm_of_a_linear_critic_over_packs",
+    ),
+    Bug(
+        "trainers of no critic steps",
+        "training/options.py",
+        "if not isinstance(value, Integral) or value < 1:",
+        "if not isinstance(value, Integral):",
+        "training/test_options.py::test_numbers_of_samples_and_steps_are_whole_and_positive",
+    ),
+    Bug(
+        "rows of a stratum bent as all others",
+        "networks/margin_calibration.py",
+        "else (knots[strata], targets[strata])",
+        "else (knots[:1], targets[:1])",
+        "networks/test_margin_calibration.py::test_each_stratum_is_bent_and_shifted_its_own_way",
+    ),
+    Bug(
         "mixing weights of its own in every process, from one seed",
         RNG,
         "return rng.shard.rows(_uniform(rng, rng.shard.count * len(like), like))",
@@ -1496,7 +1548,7 @@ BUGS = (
     Bug(
         "one process's statistics logged for all",
         TRAINER,
-        "        self._statistics.average(self.processes.average)\n",
+        "        self._runner.statistics.average(self.processes.average)\n",
         "",
         TWO_ARE_ONE,
     ),
@@ -2000,7 +2052,7 @@ BUGS = (
     ),
     Bug(
         "what was recorded kept when a state is loaded",
-        TRAINER,
+        RUNNER,
         "            self._replays.forget()",
         "            pass",
         "training/test_cuda_graphs.py::test_a_state_that_is_loaded_into_a_trainer_that_has_recorded_is_followed",

@@ -17,6 +17,8 @@ from wassergan.storage.checkpoint import Checkpoints, load_checkpoint
 from wassergan.storage.run_log import read_log
 from wassergan.training import DivergedError, Processes, Trainer
 from wassergan.training.divergence import Recipe, diagnosis
+from wassergan.training.step_runner import StepRunner
+from wassergan.training.turn import Turn
 
 pytestmark = pytest.mark.usefixtures("quick_figures")
 
@@ -108,18 +110,17 @@ def test_a_run_that_went_back_resumes_bit_for_bit(tmp_path: Path, settings: Trai
 
 
 def both(processes: Processes, settings: TrainSettings, folder: Path) -> Any:
-    trainer_step = Trainer._generator_step
+    take = StepRunner.take
     done: list[int] = []
 
-    def sabotaged(trainer: Trainer, *arguments: Any) -> Any:
-        result = trainer_step(trainer, *arguments)
-        if trainer.step == 9 and not done:
+    def sabotaged(runner: StepRunner, turn: Turn, *, step: int, **named: Any) -> None:
+        take(runner, turn, step=step, **named)
+        if step == 9 and not done:
             done.append(1)
             with torch.no_grad():
-                next(trainer.critic.parameters()).fill_(torch.inf)
-        return result
+                next(runner.critic.parameters()).fill_(torch.inf)
 
-    Trainer._generator_step = sabotaged  # type: ignore[assignment, method-assign]
+    StepRunner.take = sabotaged  # type: ignore[method-assign]
     summary = train_run(settings, folder, processes=processes)
     return summary["steps"], [note["step"] for note in summary["rollbacks"]]
 

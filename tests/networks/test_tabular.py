@@ -133,7 +133,7 @@ def test_a_head_that_draws_is_put_over_a_generator_without_one() -> None:
 
 def test_expected_one_hots_are_the_means_of_what_is_drawn() -> None:
     head = TableHead(FIELDS)
-    head.shift.copy_(normal(1, WIDTH, seed=7))
+    head.calibration.shift.copy_(normal(1, WIDTH, seed=7))
     raw = normal(3, WIDTH, seed=1)
     count = 40_000
     for row in range(3):

@@ -34,7 +34,7 @@ def test_options_are_drawn_with_the_shares_that_are_wanted_and_channels_are_left
     options = [place for place in range(13) if place != 7]
     # Five standard errors of a half.
     torch.testing.assert_close(drawn[options], torch.tensor(WANTED).double()[options], atol=0.0125, rtol=0)
-    assert made.head.shift[0, 7] == 0
+    assert made.head.calibration.shift[0, 7] == 0
 
 
 def test_options_that_the_latent_vector_all_but_decides_get_their_shares_too() -> None:
@@ -59,7 +59,7 @@ def test_matching_anew_starts_from_nothing_and_no_checkpoint_keeps_it() -> None:
     shifts = []
     for _ in range(2):
         match_shares(made, torch.tensor(WANTED), latent_dim=latent_dim, rows=2000)
-        shifts.append(made.head.shift.clone())
+        shifts.append(made.head.calibration.shift.clone())
     assert torch.equal(*shifts) and shifts[0].abs().max() > 0.5
     assert set(made.state_dict()) == {"body.weight", "body.bias"}
 
@@ -68,7 +68,7 @@ def test_a_level_that_no_row_has_is_never_drawn() -> None:
     made = generator()
     wanted = torch.tensor([1.0, 0, 0, 0, *WANTED[4:]])
     match_shares(made, wanted, latent_dim=5 + made.head.noise_dim, rows=2000)
-    assert made.head.shift.isfinite().all()
+    assert made.head.calibration.shift.isfinite().all()
     rows = torch.cat(list(sample_chunks(made, 20_000, latent_dim=5 + made.head.noise_dim, seed=0)))
     assert (rows[:, 0] > 0).all() and not rows[:, 1:4].any()
 
@@ -105,7 +105,7 @@ def test_bending_anew_starts_straight_and_no_checkpoint_keeps_it() -> None:
     maps = []
     for _ in range(2):
         match_spread(made, torch.stack(SPREAD), latent_dim=latent_dim, rows=3000)
-        maps.append(made.head.get_buffer("knots_1").clone())
+        maps.append(made.head.calibration.get_buffer("knots_1").clone())
     assert torch.equal(*maps)
     assert set(made.state_dict()) == {"body.weight", "body.bias"}
 
@@ -165,9 +165,9 @@ def test_rows_of_a_stratum_get_its_margins_and_others_those_of_all_rows() -> Non
     outside = torch.from_numpy((asked == [0, 1]).all(1) | (asked == [2, 1]).all(1))
     assert torch.equal(drawn[outside], general[outside]) and not torch.equal(drawn[~outside], general[~outside])
     # Anew from the start, and nothing of it is kept.
-    shifts = made.head.shift.clone()
+    shifts = made.head.calibration.shift.clone()
     match_margins(made, codec, latent_dim=latent_dim, conditions=conditions)
-    assert torch.equal(made.head.shift, shifts) and set(made.state_dict()) == {"body.weight", "body.bias"}
+    assert torch.equal(made.head.calibration.shift, shifts) and set(made.state_dict()) == {"body.weight", "body.bias"}
 
 
 def test_angles_are_turned_until_they_have_the_quantiles_that_are_wanted() -> None:

@@ -55,8 +55,8 @@ def test_the_trainer_is_what_the_settings_say() -> None:
     )
     assert (trainer.constraint.name, trainer.constraint.weight) == ("gp", 3.0)  # type: ignore[attr-defined]
     assert (trainer.critic_steps, trainer.batch_size, trainer.latent_dim) == (4, 8, 5)
-    assert trainer._critic_optimizer.rate == 0.25
-    assert trainer._critic_optimizer.betas == (0.0, 0.99)
+    assert trainer._runner._critic_optimizer.rate == 0.25
+    assert trainer._runner._critic_optimizer.betas == (0.0, 0.99)
 
 
 @pytest.mark.parametrize("units", [True, False])
@@ -64,13 +64,13 @@ def test_auto_takes_bfloat16_for_large_networks_where_there_are_matrix_units(
     monkeypatch: pytest.MonkeyPatch, units: bool
 ) -> None:
     monkeypatch.setattr(building, "has_bf16_units", lambda device: units)
-    assert built(precision="auto")._precision == torch.float32  # small
+    assert built(precision="auto").precision == "float32"  # small
     monkeypatch.setattr(building, "SMALL_WEIGHTS", 10)
-    large = torch.bfloat16 if units else torch.float32
-    assert built(precision="auto")._precision == large
-    assert built(precision="auto", constraint="orthogonal", critic_activation="maxmin")._precision == torch.float32
-    assert built(precision="bf16")._precision == torch.bfloat16
-    assert built(precision="float32")._precision == torch.float32
+    large = "bf16" if units else "float32"
+    assert built(precision="auto").precision == large
+    assert built(precision="auto", constraint="orthogonal", critic_activation="maxmin").precision == "float32"
+    assert built(precision="bf16").precision == "bf16"
+    assert built(precision="float32").precision == "float32"
 
 
 def test_matrix_units_are_asked_for_where_torch_can_tell(monkeypatch: pytest.MonkeyPatch) -> None:

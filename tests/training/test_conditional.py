@@ -66,21 +66,22 @@ def test_fakes_are_drawn_and_scored_under_the_conditions_of_the_real_samples(
     make_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = make_trainer(source=labelled((4,)), constraint="clip", batch_size=6, critic_steps=2)
-    trainer.generator = Noting(trainer.generator)
-    trainer.critic = Noting(trainer.critic)
-    trainer._closed_form = None  # through the critic's own forward pass
+    steps = trainer._runner
+    steps.generator = generator = Noting(trainer.generator)
+    steps.critic = critic = Noting(trainer.critic)
+    steps._closed_form = None  # through the critic's own forward pass
     drawn = []
-    draw = trainer._batches.draw
-    monkeypatch.setattr(trainer._batches, "draw", lambda: drawn.append(draw()) or drawn[-1])  # type: ignore[func-returns-value]
+    draw = trainer._inputs._batches.draw
+    monkeypatch.setattr(trainer._inputs._batches, "draw", lambda: drawn.append(draw()) or drawn[-1])  # type: ignore[func-returns-value]
     trainer.train(steps=1, tick_due=lambda step: False)
-    trainer.critic.seen, generator_inputs = trainer.critic.seen[:3], [each for (each,) in trainer.generator.seen]
+    generator_inputs = [each for (each,) in generator.seen]
     contexts = [batch.context for batch in drawn]
     assert torch.equal(generator_inputs[0][:, :3], torch.cat(contexts))  # type: ignore[arg-type]  # both critic steps in one pass
     assert torch.equal(generator_inputs[1][:, :3], contexts[-1])  # type: ignore[arg-type]
-    for (samples, told), batch in zip(trainer.critic.seen[:2], drawn, strict=True):
+    for (samples, told), batch in zip(critic.seen[:2], drawn, strict=True):
         assert torch.equal(samples[:6], batch.samples)
         assert torch.equal(told, torch.cat([batch.context, batch.context]))  # type: ignore[list-item]
-    assert torch.equal(trainer.critic.seen[2][1], contexts[-1])  # type: ignore[arg-type]
+    assert torch.equal(critic.seen[2][1], contexts[-1])  # type: ignore[arg-type]
     assert len({tuple(latent.tolist()) for inputs in generator_inputs for latent in inputs[:, 3:]}) == 18
 
 
@@ -128,9 +129,10 @@ def test_a_critic_of_packs_sees_so_many_samples_at_once(
 ) -> None:
     source = labelled(shape) if source_of == "labelled" else make_source(shape)
     trainer = make_trainer(source=source, constraint="clip", batch_size=6, critic_steps=1, pack=3)
-    trainer.critic, trainer._closed_form = Noting(trainer.critic), None
+    trainer._runner.critic = critic = Noting(trainer.critic)
+    trainer._runner._closed_form = None
     trainer.train(steps=1, tick_due=lambda step: False)
-    first, *_ = trainer.critic.seen
+    first, *_ = critic.seen
     assert first[0].shape == (4, 3 * shape[0], *shape[1:])  # two packs of real samples, two of fakes
     assert len(first) == (2 if source_of == "labelled" else 1)
     if source_of == "labelled":

@@ -221,7 +221,7 @@ def test_cuda_graphs_train_as_eager_steps_do(
     for trainer in (eager, graphed):
         trainer.train(steps=24, tick_due=lambda step: False)
     assert not told or constraint == "orthogonal"
-    assert torch.equal(eager._latent_rng.get_state(), graphed._latent_rng.get_state())
-    assert torch.equal(eager._penalty_rng.get_state(), graphed._penalty_rng.get_state())
+    assert torch.equal(eager._inputs._latent_rng.get_state(), graphed._inputs._latent_rng.get_state())
+    assert torch.equal(eager._runner._penalty_rng.get_state(), graphed._runner._penalty_rng.get_state())
     for one, other in zip(eager.averaged_generator.parameters(), graphed.averaged_generator.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)

@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wassergan.training import Trainer
-from wassergan.training import trainer as trainer_module
+from wassergan.training import Trainer, step_runner
 
 STEPS, CRITIC_STEPS = 20, 3
 
@@ -25,8 +24,8 @@ def recorded(monkeypatch: pytest.MonkeyPatch, trainer: Trainer) -> dict[str, lis
 
         return noted
 
-    monkeypatch.setattr(trainer._batches, "draw", noting("real", trainer._batches.draw))  # type: ignore[arg-type]
-    monkeypatch.setattr(trainer, "_latent", noting("latent", trainer._latent))
+    monkeypatch.setattr(trainer._inputs._batches, "draw", noting("real", trainer._inputs._batches.draw))  # type: ignore[arg-type]
+    monkeypatch.setattr(trainer._inputs, "_latent", noting("latent", trainer._inputs._latent))
     monkeypatch.setattr("wassergan.constraints.torch.rand", noting("mix", torch.rand))
     return seen
 
@@ -46,8 +45,8 @@ def test_losses_are_those_of_a_plain_loop_on_the_same_batches_and_noise(
     generator, critic = copy.deepcopy(trainer.generator), copy.deepcopy(trainer.critic)
     told: list[dict[str, Tensor]] = []
     for name in ("critic_step", "generator_step"):
-        step = getattr(trainer_module, name)
-        monkeypatch.setattr(trainer_module, name, lambda *a, step=step, **k: told.append(step(*a, **k)) or told[-1])  # type: ignore[func-returns-value]
+        step = getattr(step_runner, name)
+        monkeypatch.setattr(step_runner, name, lambda *a, step=step, **k: told.append(step(*a, **k)) or told[-1])  # type: ignore[func-returns-value]
     seen = recorded(monkeypatch, trainer)
     trainer.train(steps=STEPS, tick_due=lambda step: False)
 

@@ -14,8 +14,7 @@ from wassergan.data.readers.arrays import array_source
 from wassergan.errors import UserError, WorkError
 from wassergan.networks import MLPGenerator
 from wassergan.objectives import objective_named
-from wassergan.training import Trainer, rate_schedule, sample_chunks
-from wassergan.training import trainer as trainer_module
+from wassergan.training import Trainer, rate_schedule, sample_chunks, step_runner
 from wassergan.training.optimizers import FusedAdam
 
 MakeTrainer = Callable[..., Trainer]
@@ -105,7 +104,8 @@ def test_each_generator_step_has_its_own_critic_steps_on_distinct_real_batches_o
     source = CountingSource.of(make_source(count=200, heldout=0.4))  # 120 training samples: 15 batches of 8
     trainer = make_trainer(source=source, critic_steps=critic_steps)
     critic_updates, generator_updates = (
-        count_steps(optimizer) for optimizer in (trainer._critic_optimizer, trainer._generator_optimizer)
+        count_steps(optimizer)
+        for optimizer in (trainer._runner._critic_optimizer, trainer._runner._generator_optimizer)
     )
     seen: list[tuple[int, int, int]] = []
     trainer.train(
@@ -139,13 +139,13 @@ def test_the_generator_always_meets_a_clipped_critic(
 ) -> None:
     trainer = make_trainer(constraint=Clipping(0.01), rate=10.0)
     largest: list[float] = []
-    step = trainer_module.generator_step  # type: ignore[attr-defined]
+    step = step_runner.generator_step  # type: ignore[attr-defined]
 
     def look(generator: nn.Module, critic: nn.Module, *rest: Any, **named: Any) -> dict[str, torch.Tensor]:
         largest.append(max(parameter.abs().max().item() for parameter in critic.parameters()))
         return step(generator, critic, *rest, **named)
 
-    monkeypatch.setattr(trainer_module, "generator_step", look)
+    monkeypatch.setattr(step_runner, "generator_step", look)
     trainer.train(steps=4, tick_due=NEVER)
     assert largest == [pytest.approx(0.01)] * 4
 
@@ -159,10 +159,10 @@ def test_rates_follow_the_generator_step_and_survive_a_resume(make_trainer: Make
         seen: list[float] = []
 
         def note() -> None:
-            seen.append(trainer._generator_optimizer.rate)
-            seen.append(trainer._critic_optimizer.rate)
+            seen.append(trainer._runner._generator_optimizer.rate)
+            seen.append(trainer._runner._critic_optimizer.rate)
 
-        after_each_step(trainer._critic_optimizer, note)
+        after_each_step(trainer._runner._critic_optimizer, note)
         trainer.train(steps=steps, tick_due=NEVER)
         return seen
 
@@ -185,7 +185,7 @@ def test_a_sparse_penalty_acts_on_every_kth_critic_step_across_generator_steps_a
         return make_trainer(constraint=Counting(), critic_steps=3, penalty_every=2)
 
     def train(trainer: Trainer, steps: int) -> None:
-        after_each_step(trainer._critic_optimizer, lambda: critic_updates.append(1))
+        after_each_step(trainer._runner._critic_optimizer, lambda: critic_updates.append(1))
         trainer.train(steps=steps, tick_due=NEVER)
 
     acted: list[int] = []
@@ -271,8 +271,8 @@ def test_2n_steps_are_n_steps_and_a_resume_and_n_steps_bit_for_bit(
     rest.train(steps=14, tick_due=NEVER, on_tick=look)
     assert_equal_weights(whole, rest)
     for one, other in (
-        (whole._generator_optimizer, rest._generator_optimizer),
-        (whole._critic_optimizer, rest._critic_optimizer),
+        (whole._runner._generator_optimizer, rest._runner._generator_optimizer),
+        (whole._runner._critic_optimizer, rest._runner._critic_optimizer),
     ):
         torch.testing.assert_close(one.state_dict(), other.state_dict(), rtol=0, atol=0)
 
@@ -578,7 +578,7 @@ def test_a_lazy_penalty_acts_on_every_so_many_critic_steps_also_after_a_resume(
                 return super().penalty(critic, real, fake, rng)
 
         trainer = make_trainer(constraint=Watching(), critic_steps=3, penalty_every=every)
-        steps = count_steps(trainer._critic_optimizer)
+        steps = count_steps(trainer._runner._critic_optimizer)
         return trainer
 
     whole: list[int] = []

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from wassergan.networks.margin_calibration import SMALLEST, MarginCalibration
 from wassergan.utils.column_layout import ColumnLayout
 
 TEMPERATURE = 0.7
 ROWS = 256  # are computed together where samples are drawn, whatever the number asked for
-SMALLEST = 1e-7  # float32 knows no number between this much less than 1 and 1
 SCALE = 1 / math.sqrt(2)  # of a one-hot: two options are 1 apart
 RADIUS = 1 / math.sqrt(3)  # of the circle of an angle
 SHORTEST = 0.1  # a raw arrow that is not this long is not lengthened to the circle: its gradient would be too large
@@ -21,14 +21,14 @@ class TableHead(nn.Module):
 
     An option is argmax(logit + g) with g of Gumbel's law, so that its probability is the softmax of the logits; the
     gradient is that of softmax((logit + g) / temperature). Source: Jang, Gu, Poole 2017, arXiv 1611.01144, section 2.
-    The noise is handed in, as standard normal numbers: a row is a function of its latent vector alone.
+    The noise is handed in, as standard normal numbers: a row is a function of its latent vector alone. What sets its
+    margins right after training is `calibration`.
 
     Args:
         layouts: of each column, in order.
         temperature: of the soft one-hots.
     """
 
-    shift: Tensor
     is_option: Tensor
 
     def __init__(self, layouts: Sequence[ColumnLayout], *, temperature: float = TEMPERATURE) -> None:
@@ -39,11 +39,8 @@ class TableHead(nn.Module):
         self._starts = [sum(self._widths[:number]) for number in range(len(self._layouts))]
         self._noises = [layout.entries for layout in self._layouts]
         self.noise_dim = sum(self._noises)
-        self._bent: set[int] = set()
         is_option = [each for layout in self._layouts for each in layout.is_entry]
-        # Added to the logits; nothing learns it and no checkpoint keeps it: see `match_shares`.
-        # Row 0 is that of all rows, the others those of strata: see `stratify`.
-        self.register_buffer("shift", torch.zeros(1, sum(self._widths)), persistent=False)
+        self.calibration = MarginCalibration(sum(self._widths))
         self.register_buffer("is_option", torch.tensor(is_option), persistent=False)
         for number, layout in enumerate(self._layouts):
             if layout.options and layout.places:
@@ -73,51 +70,14 @@ class TableHead(nn.Module):
         places = half_turns(channel)[:, 0] if layout.circle else channel[:, 0]
         return places.where(rows[:, start + layout.open_option] > 0, torch.nan) if layout.options else places
 
-    def stratify(self, count: int) -> None:
-        """Have shifts and bends for so many strata of rows from now on, each those that all rows have now."""
-        self.shift = self.shift[:1].repeat(1 + count, 1)
-        for number in self._bent:
-            for name in (f"knots_{number}", f"targets_{number}"):
-                self.register_buffer(name, self.get_buffer(name)[:1].repeat(1 + count, 1), persistent=False)
-
-    def bend(self, number: int, knots: Tensor, targets: Tensor, *, stratum: int = 0) -> None:
-        """Map a column's channel from now on, piece by piece along straight lines; nothing learns or keeps that either.
-
-        Args:
-            number: of the column.
-            knots: (k,) ascending, equally many at each call.
-            targets: (k,) ascending, where they go.
-            stratum: whose rows; 0 for those that belong to none.
-        """
-        for name, values in ((f"knots_{number}", knots), (f"targets_{number}", targets)):
-            if number not in self._bent:
-                even = torch.linspace(-1, 1, len(values)).to(self.shift)
-                self.register_buffer(name, even.repeat(len(self.shift), 1), persistent=False)
-            self.get_buffer(name)[stratum] = values.to(self.shift)
-        self._bent.add(number)
-
-    def bend_of(self, number: int) -> tuple[Tensor, Tensor] | None:
-        """Knots and targets of rows that belong to no stratum, if the column's channel is bent."""
-        if number not in self._bent:
-            return None
-        return self.get_buffer(f"knots_{number}")[0].clone(), self.get_buffer(f"targets_{number}")[0].clone()
-
-    def straighten(self, stratum: int = 0) -> None:
-        """Draw straight again; of all rows, without strata, for 0."""
-        if stratum == 0:
-            self._bent.clear()
-            self.stratify(0)
-        for number in self._bent:
-            knots = self.get_buffer(f"knots_{number}")
-            knots[stratum] = torch.linspace(-1, 1, knots.shape[1]).to(knots)
-            self.get_buffer(f"targets_{number}")[stratum] = knots[stratum]
-
     def forward(self, values: Tensor, noise: Tensor, strata: Tensor | None = None) -> Tensor:
         """(n, width) raw values and (n, noise_dim) normal noise to rows (n, width); (n,) strata if there are any."""
         even = torch.special.ndtr(noise.float()).clamp(SMALLEST, 1 - SMALLEST)
         gumbel = -torch.log(-torch.log(even))
         parts: list[Tensor] = []
-        columns = zip(self._shifted(values, strata).split(self._widths, 1), gumbel.split(self._noises, 1), strict=True)
+        columns = zip(
+            self.calibration.shifted(values, strata).split(self._widths, 1), gumbel.split(self._noises, 1), strict=True
+        )
         for number, (raw, drawn) in enumerate(columns):
             self._draw(number, raw, drawn, strata, parts)
         return torch.cat(parts, 1)
@@ -125,7 +85,9 @@ class TableHead(nn.Module):
     def expected(self, values: Tensor, strata: Tensor | None = None) -> Tensor:
         """The mean of `forward` over the noise, (n, width) to (n, width), in the places of one-hots; 0 in channels."""
         parts: list[Tensor] = []
-        for layout, raw in zip(self._layouts, self._shifted(values, strata).split(self._widths, 1), strict=True):
+        for layout, raw in zip(
+            self._layouts, self.calibration.shifted(values, strata).split(self._widths, 1), strict=True
+        ):
             options = torch.softmax(raw[:, : layout.options], 1) * SCALE
             parts.append(options)
             if layout.channel:
@@ -135,9 +97,6 @@ class TableHead(nn.Module):
                 is_open = options[:, layout.open_option, None, None]
                 parts.append((torch.softmax(digits, 2) * is_open).flatten(1))
         return torch.cat(parts, 1)
-
-    def _shifted(self, values: Tensor, strata: Tensor | None) -> Tensor:
-        return values + (self.shift[0] if strata is None else self.shift[strata])
 
     def _draw(self, number: int, raw: Tensor, gumbel: Tensor, strata: Tensor | None, parts: list[Tensor]) -> None:
         layout = self._layouts[number]
@@ -160,17 +119,12 @@ class TableHead(nn.Module):
 
     def _channel(self, number: int, raw: Tensor, strata: Tensor | None) -> Tensor:
         """(n, channel) raw values to a place, or to a point of the circle in the direction of the raw arrow."""
-        is_bent = number in self._bent
         if not self._layouts[number].circle:
-            return self._bending(number, torch.tanh(raw), strata) if is_bent else torch.tanh(raw)
-        if is_bent:
-            return on_circle(self._bending(number, half_turns(raw), strata))
+            return self.calibration.bent(number, torch.tanh(raw), strata)
+        if self.calibration.bends(number):
+            return on_circle(self.calibration.bent(number, half_turns(raw), strata))
         length: Tensor = torch.linalg.vector_norm(raw, dim=1, keepdim=True)
         return RADIUS * raw / length.clamp_min(SHORTEST)
-
-    def _bending(self, number: int, places: Tensor, strata: Tensor | None) -> Tensor:
-        knots, targets = (getattr(self, f"{name}_{number}") for name in ("knots", "targets"))
-        return interpolated(places, *((knots[:1], targets[:1]) if strata is None else (knots[strata], targets[strata])))
 
     def _one_hot(self, noisy: Tensor) -> Tensor:
         """Of the largest along the last axis, times the scale; differentiable as a softmax."""
@@ -189,26 +143,6 @@ def on_circle(places: Tensor) -> Tensor:
 def half_turns(points: Tensor) -> Tensor:
     """(n, 2) points to (n, 1) half turns in [-1, 1]."""
     return torch.atan2(points[:, 1:], points[:, :1]) / math.pi
-
-
-def interpolated(values: Tensor, knots: Tensor, targets: Tensor) -> Tensor:
-    """Where straight lines between (knots, targets) lead; beyond the ends, the targets there.
-
-    Args:
-        values: (n, 1).
-        knots: (n, k) or (1, k), ascending; of equal ones the first counts.
-        targets: likewise.
-
-    >>> knots, targets = torch.tensor([[0.0, 1, 3, 3]]), torch.tensor([[0.0, 2, 3, 3]])
-    >>> interpolated(torch.tensor([[-9.0], [0.5], [2.0]]), knots, targets)
-    tensor([[0.0000],
-            [1.0000],
-            [2.5000]])
-    """
-    # A sum over all pieces rather than a search for the right one: every exported graph can do that.
-    widths = knots.diff().clamp_min(SMALLEST)
-    shares = ((values - knots[:, :-1]) / widths).clamp(0, 1)
-    return targets[:, :1] + (shares * targets.diff()).sum(1, keepdim=True)
 
 
 class DrawingGenerator(nn.Module):
@@ -236,8 +170,8 @@ class DrawingGenerator(nn.Module):
             patterns: (strata, numbers of a condition), 1 where a condition of the stratum is positive; the conditions
                 of no row fit two.
         """
-        self.register_buffer("patterns", patterns.to(self.head.shift), persistent=False)
-        self.head.stratify(len(patterns))
+        self.register_buffer("patterns", patterns.to(self.head.calibration.shift), persistent=False)
+        self.head.calibration.stratify(len(patterns))
 
     def forward(self, latent: Tensor) -> Tensor:
         """(n, latent_dim + noise_dim) to rows (n, width)."""

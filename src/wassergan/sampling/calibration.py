@@ -81,7 +81,7 @@ def match_shares(
     between options. An option that no row has is never drawn.
 
     Args:
-        generator: in evaluation mode; its head's `shift` is set.
+        generator: in evaluation mode; the `shift` of its head's calibration is set.
         shares: (width,) of every one-hot entry among the training rows; anything for channels.
         latent_dim: numbers in a latent vector, noise included.
         conditions: the law of what rows are drawn under, if they are.
@@ -90,15 +90,15 @@ def match_shares(
         stratum: that all those rows belong to; 0 for none.
     """
     head, spare = generator.head, 0.5 / rows
-    shift = head.shift[stratum]
+    shift = head.calibration.shift[stratum]
     if stratum == 0:
         shift.zero_()
-    wanted = shares.to(head.shift).clamp_min(0)
+    wanted = shares.to(shift).clamp_min(0)
     expected = _Expected(generator).eval()
     for number in range(rounds):
         chunks = sample_chunks(expected, rows, latent_dim=latent_dim, seed=SEED, conditions=conditions)
         mean, hessians = _moments(chunks, head.options if number >= rounds // 2 else [])
-        drawn = mean.to(head.shift).clamp_min(0)
+        drawn = mean.to(shift).clamp_min(0)
         step = ((wanted + spare) / (drawn + spare)).log()
         for place, hessian in hessians:
             damping = torch.diag(DAMPING * (drawn[place] + spare))
@@ -159,8 +159,8 @@ def match_spread(
         stratum: that all those rows belong to; 0 for none.
     """
     head = generator.head
-    general = {number: head.bend_of(number) for number in head.channels}
-    head.straighten(stratum)
+    general = {number: head.calibration.bend_of(number) for number in head.channels}
+    head.calibration.straighten(stratum)
     if len(spread) == 0:
         return
     chunks = sample_chunks(generator, rows, latent_dim=latent_dim, seed=SEED, conditions=conditions)
@@ -169,7 +169,7 @@ def match_spread(
         told = places[~places.isnan()]
         bend = _knots(told, wanted) if len(told) >= FEWEST_ROWS else general[number] if stratum else None
         if bend is not None:
-            head.bend(number, *bend, stratum=stratum)
+            head.calibration.bend(number, *bend, stratum=stratum)
 
 
 def _knots(told: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,17 @@ from wassergan.errors import UserError, WasserganError, WorkError, unknown_name
 from wassergan.modality import modality_with
 from wassergan.networks import TableHead, build_networks
 from wassergan.objectives import objective_named
-from wassergan.training import ALONE, CudaRecorder, OptimizerSettings, Processes, Trainer, rate_schedule
+from wassergan.training import (
+    ALONE,
+    Averaging,
+    CudaRecorder,
+    Execution,
+    Optimization,
+    OptimizerSettings,
+    Processes,
+    Trainer,
+    rate_schedule,
+)
 
 SMALL_WEIGHTS = 500_000  # up to here bf16 gains little (docs/lab-notes.md)
 ONE_THREAD_PRODUCTS = 64 * SMALL_WEIGHTS  # weights times samples: up to here a second thread gains little
@@ -126,20 +136,19 @@ def build_trainer(
         constraint=constraint_of(settings),
         latent_dim=latent_numbers(settings, generator),
         batch_size=settings.batch_size,
-        pack=settings.pack,
         critic_steps=settings.critic_steps,
         penalty_every=settings.penalty_every,
-        generator_optimizer=_optimizer(settings, settings.generator_rate),
-        critic_optimizer=_optimizer(settings, settings.critic_rate),
-        rate_factor=rate_schedule(settings.schedule, horizon_steps=settings.schedule_steps),
-        average_half_life_samples=settings.average_half_life,
-        average_ramp=settings.average_ramp,
-        seed=settings.seed,
+        pack=settings.pack,
+        optimization=_optimization(settings),
+        averaging=Averaging(settings.average_half_life, settings.average_ramp),
+        execution=Execution(
+            _precision(settings, device, generator, critic),
+            recorder=_recorder(settings, device),
+            told=_stop if settings.cuda_graphs == "on" else report,
+        ),
         device=device,
-        precision=_precision(settings, device, generator, critic),
         processes=processes,
-        recorder=_recorder(settings, device),
-        told=_stop if settings.cuda_graphs == "on" else report,
+        seed=settings.seed,
     )
 
 
@@ -235,8 +244,15 @@ def _own_gpu(name: str, processes: Processes) -> torch.device:
     return torch.device("cuda", processes.local_rank)
 
 
-def _optimizer(settings: ResolvedSettings, rate: float) -> OptimizerSettings:
-    return OptimizerSettings(settings.optimizer, rate=rate, beta1=settings.beta1, beta2=settings.beta2)
+def _optimization(settings: ResolvedSettings) -> Optimization:
+    def optimizer(rate: float) -> OptimizerSettings:
+        return OptimizerSettings(settings.optimizer, rate=rate, beta1=settings.beta1, beta2=settings.beta2)
+
+    return Optimization(
+        optimizer(settings.generator_rate),
+        optimizer(settings.critic_rate),
+        rate_factor=rate_schedule(settings.schedule, horizon_steps=settings.schedule_steps),
+    )
 
 
 def _precision(settings: ResolvedSettings, device: torch.device, *networks: nn.Module) -> str:

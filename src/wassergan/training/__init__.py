@@ -5,14 +5,18 @@ from wassergan.training.distributed import ALONE, Processes, launched, open_proc
 from wassergan.training.divergence import DivergedError, divergence_in
 from wassergan.training.gaps import match_gaps
 from wassergan.training.optimizers import OptimizerSettings, rate_schedule
+from wassergan.training.options import Averaging, Execution, Optimization
 from wassergan.training.sampling import SAMPLING_CHUNK, sample_chunks, under
 from wassergan.training.trainer import Trainer
 
 __all__ = [
     "ALONE",
     "SAMPLING_CHUNK",
+    "Averaging",
     "CudaRecorder",
     "DivergedError",
+    "Execution",
+    "Optimization",
     "OptimizerSettings",
     "Processes",
     "Trainer",

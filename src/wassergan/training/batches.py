@@ -109,15 +109,15 @@ class BatchStream:
         rows = self._shard.rows(self._positions(first))
         if self._reader is None and self._device.type != HOST.type:
             rows = rows.to(self._device, non_blocking=True)
-            return _each(self._resident, lambda values: values.index_select(0, rows))
+            return mapped(self._resident, lambda values: values.index_select(0, rows))
         batch = self._source.train_batch(rows)
-        return _each(batch, Tensor.pin_memory) if self._device.type == "cuda" else batch
+        return mapped(batch, Tensor.pin_memory) if self._device.type == "cuda" else batch
 
     @cached_property
     def _resident(self) -> Batch:
         """All training rows, on the device."""
         whole = self._source.train_batch(torch.arange(self._source.train_count))
-        return _each(whole, lambda values: values.to(self._device))
+        return mapped(whole, lambda values: values.to(self._device))
 
     def _positions(self, first: int) -> Tensor:
         """Positions of the batch before which `first` samples were served, (batch_size,) int64."""
@@ -134,6 +134,6 @@ class BatchStream:
         return [(epoch, start, count), (epoch + 1, 0, stop - count)]
 
 
-def _each(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
-    """Samples and conditions, both changed alike."""
+def mapped(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
+    """Samples and conditions, if there are any, both changed alike."""
     return Batch(change(batch.samples), None if batch.context is None else change(batch.context))

@@ -9,48 +9,20 @@ with and without graphs a run draws the same numbers, and it may be saved and re
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from wassergan.constraints import CONSTRAINTS, Constraint
-from wassergan.data import Batch
 from wassergan.training.distributed import Processes
 from wassergan.training.optimizers import FusedAdam
 from wassergan.training.statistics import Statistics
+from wassergan.training.turn import Due, Turn
 from wassergan.utils.rng import ReplayedGenerator
 
 WARM_UPS = 3  # turns before recording: libraries choose kernels and allocate workspaces in them
 MOST_RECORDS = 8  # of one trainer: a penalty on every k-th critic step makes up to k different turns
-
-Due = tuple[bool, ...]
-
-
-class Turn(NamedTuple):
-    """What the critic steps until the generator's next step, and that step, are given.
-
-    Attributes:
-        batches: real samples and their conditions, one batch per critic step.
-        latents: one batch per critic step and one for the generator's, conditions before them.
-    """
-
-    batches: tuple[Batch, ...]
-    latents: tuple[Tensor, ...]
-
-    @property
-    def tensors(self) -> list[Tensor]:
-        """All of them, always in the same order."""
-        given = [tensor for batch in self.batches for tensor in batch if tensor is not None]
-        return [*given, *self.latents]
-
-    def copied(self) -> "Turn":
-        """The same numbers in places of their own."""
-        batches = (
-            Batch(batch.samples.clone(), None if batch.context is None else batch.context.clone())
-            for batch in self.batches
-        )
-        return Turn(tuple(batches), tuple(latent.clone() for latent in self.latents))
 
 
 class Phase(Protocol):

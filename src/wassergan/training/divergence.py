@@ -1,9 +1,10 @@
 """Training that went wrong: what stopped being finite, why that may be, and what to try."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor, nn
 
 from wassergan.data import Source
 from wassergan.errors import WorkError
@@ -44,6 +45,29 @@ class Recipe:
     critic_rate: float
     precision: str
     constraint: str
+
+
+def require_finite(
+    step: int, statistics: Mapping[str, Tensor], networks: Mapping[str, nn.Module], source: Source, recipe: Recipe
+) -> None:
+    """Look for what stopped being finite since the last tick.
+
+    Args:
+        step: of the generator.
+        statistics: sums of what was measured since then, by name.
+        networks: by the name of their weights; the last update may have broken some that no loss has met yet.
+        source: of the training samples.
+        recipe: at this step.
+
+    Raises:
+        DivergedError: names what it is.
+    """
+    broken = [name for name, value in statistics.items() if not torch.isfinite(value)]
+    for name, network in networks.items():
+        if not all(torch.isfinite(parameter).all() for parameter in network.parameters()):
+            broken.append(name)
+    if broken:
+        raise diagnosis(step, broken, source, recipe)
 
 
 def diagnosis(step: int, broken: Sequence[str], source: Source, recipe: Recipe) -> DivergedError:

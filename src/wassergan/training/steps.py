@@ -8,10 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from wassergan.constraints import Constraint
+from wassergan.data import Batch
 from wassergan.networks import critic_given
 from wassergan.objectives import Objective
 from wassergan.training.analytic.conv import ConvForm
 from wassergan.training.analytic.mlp import ClosedForm, Loss
+from wassergan.training.batches import mapped
 from wassergan.training.distributed import ALONE, Processes
 from wassergan.training.optimizers import Optimizer
 
@@ -25,6 +27,11 @@ def packed(samples: Tensor, pack: int) -> Tensor:
     arXiv 1712.04086.
     """
     return samples if pack == 1 else samples.reshape(len(samples) // pack, -1, *samples.shape[2:])
+
+
+def packed_batch(batch: Batch, pack: int) -> Batch:
+    """A batch as the critic is given it: samples in packs, and the conditions (n, k) of a whole pack side by side."""
+    return mapped(batch, partial(packed, pack=pack))
 
 
 def draw_fakes(

@@ -1,5 +1,7 @@
 """Independent random streams from one seed, and numbers for the rows of a batch."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import singledispatch
 from zlib import crc32
 
@@ -23,6 +25,25 @@ def derived_seed(seed: int, *path: str | int) -> int:
 def derived_rng(seed: int, *path: str | int, device: torch.device | str = "cpu") -> torch.Generator:
     """A generator for the stream named by `path`, on a device."""
     return torch.Generator(device).manual_seed(derived_seed(seed, *path))
+
+
+def restore_rng(rng: torch.Generator, state: Tensor, seed: int, name: str, step: int) -> None:
+    """Go on from a saved state; from one of another kind of device with a stream of its own, not the first numbers."""
+    if state.numel() == rng.get_state().numel():
+        rng.set_state(state.cpu())
+    else:
+        rng.manual_seed(derived_seed(seed, name, step))
+
+
+@contextmanager
+def ambient_randomness(seed: int) -> Iterator[None]:
+    """Run with a global random state of this seed, and put back the one before: a user's dropout draws from it."""
+    outside = torch.get_rng_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(outside)
 
 
 @singledispatch

@@ -1,0 +1,56 @@
+"""What a trainer measures at a tick on samples that it was not trained on."""
+
+import torch
+from torch import nn
+
+from wassergan.constraints import input_slopes, points_between
+from wassergan.data import Batch, Source
+from wassergan.networks import critic_given, evaluating
+from wassergan.objectives import critic_gap
+from wassergan.training.batches import mapped
+from wassergan.training.sampling import under
+from wassergan.training.steps import packed, packed_batch, score_both
+from wassergan.utils.rng import derived_rng
+
+MEASURED_SAMPLES = 1024  # at most
+
+
+class HeldoutProbe:
+    """The critic's gap between held-out and fake samples, and its gradient norms on segments between them.
+
+    Args:
+        source: of the held-out samples.
+        latent_dim: numbers in a latent vector.
+        pack: samples that the critic scores together.
+        seed: of the choice of samples, and of the fakes: a stream of its own, so that training does not notice.
+        device: of both networks.
+    """
+
+    def __init__(self, source: Source, *, latent_dim: int, pack: int, seed: int, device: torch.device) -> None:
+        self._heldout = source.heldout_batch(source.heldout_positions(MEASURED_SAMPLES, seed=seed))
+        self._latent_dim, self._pack, self._seed, self._device = latent_dim, pack, seed, device
+
+    def packs(self, count: int) -> Batch:
+        """So many packs of held-out samples as the critic is given them; of too few samples, some more than once."""
+        return packed_batch(self._samples(count * self._pack), self._pack)
+
+    def measure(self, generator: nn.Module, critic: nn.Module) -> dict[str, float]:
+        """`critic_gap_heldout`, `slope_mean` and `slope_max`, in score units; changes neither network."""
+        rng = derived_rng(self._seed, "measurement", device=self._device)
+        held_out = self._samples(max(len(self._heldout.samples) // self._pack, 1) * self._pack)
+        real, context = packed_batch(held_out, self._pack)
+        latent = torch.randn(len(held_out.samples), self._latent_dim, generator=rng, device=self._device)
+        with torch.no_grad(), evaluating(generator), evaluating(critic):
+            fake = packed(generator(under(held_out.context, latent)), self._pack)
+            real_scores, fake_scores = score_both(critic, real, fake, context)
+        with evaluating(critic):
+            slopes = input_slopes(critic_given(critic, context), points_between(real, fake, rng))
+        return {
+            "critic_gap_heldout": critic_gap(real_scores, fake_scores).item(),
+            "slope_mean": slopes.mean().item(),
+            "slope_max": slopes.max().item(),
+        }
+
+    def _samples(self, count: int) -> Batch:
+        places = torch.arange(count) % len(self._heldout.samples)
+        return mapped(self._heldout, lambda values: values[places].to(self._device, non_blocking=True))

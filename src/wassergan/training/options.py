@@ -1,0 +1,121 @@
+"""What a trainer is told beside networks, data and losses: small groups, each with its usual values."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Integral
+
+import torch
+
+from wassergan.errors import UserError, unknown_name
+from wassergan.training.cuda_graphs import Recorder
+from wassergan.training.distributed import Processes
+from wassergan.training.optimizers import OptimizerSettings
+from wassergan.training.turn import Due
+
+ADAM = OptimizerSettings()
+PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How many samples and steps there are between two steps of the generator: see `Trainer`.
+
+    Raises:
+        UserError: a number below 1 or not whole.
+    """
+
+    batch_size: int
+    critic_steps: int = 1
+    penalty_every: int = 1
+    pack: int = 1
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not isinstance(value, Integral) or value < 1:
+                raise UserError(f"The trainer's {name} must be a whole number of at least 1", found=f"{value}")
+
+    def penalties_due(self, step: int) -> Due:
+        """For each critic step before the generator's step of a number, whether the penalty acts on it."""
+        first = step * self.critic_steps
+        return tuple(number % self.penalty_every == 0 for number in range(first, first + self.critic_steps))
+
+    def require_shards(self, processes: Processes) -> None:
+        """Refuse a batch that some processes cannot share, or whose shards cannot be cut into packs.
+
+        Raises:
+            UserError: says which it is.
+        """
+        processes.require_shares(self.batch_size)
+        rows = self.batch_size // processes.count
+        if rows % self.pack:
+            raise UserError(
+                "The batch cannot be cut into packs",
+                found=f"{rows} samples per process in packs of {self.pack}",
+                mend="choose a --batch-size that --pack divides",
+            )
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """How both networks follow their gradients.
+
+    Args:
+        generator: its optimiser.
+        critic: its optimiser.
+        rate_factor: factor on both rates, by generator step.
+    """
+
+    generator: OptimizerSettings = ADAM
+    critic: OptimizerSettings = ADAM
+    rate_factor: Callable[[int], float] = lambda step: 1.0
+
+
+@dataclass(frozen=True)
+class Averaging:
+    """The generator's average, which draws the samples: see `AveragedGenerator`.
+
+    Args:
+        half_life_samples: samples after which an old weight counts half; 0 for the live weights.
+        ramp: share of the samples seen that bounds the half-life.
+
+    Raises:
+        UserError: a number below 0, or NaN.
+    """
+
+    half_life_samples: float = 500_000
+    ramp: float = 0.05
+
+    def __post_init__(self) -> None:
+        for name, value in (("half-life", self.half_life_samples), ("ramp", self.ramp)):
+            if not value >= 0:
+                raise UserError(f"The {name} of the average must be at least 0", found=f"{value}")
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How the steps are computed.
+
+    Args:
+        precision: `float32`, or `bf16` for the passes through the networks.
+        recorder: records the steps and replays them; none to take them one by one.
+        told: in a sentence, why nothing is recorded; may raise.
+
+    Raises:
+        UserError: an unknown precision.
+    """
+
+    precision: str = "float32"
+    recorder: Recorder | None = None
+    told: Callable[[str], None] = lambda sentence: None
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise unknown_name("precision", self.precision, PRECISIONS)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of number that the passes are computed in."""
+        return PRECISIONS[self.precision]
+
+
+USUAL_OPTIMIZATION, USUAL_AVERAGING, USUAL_EXECUTION = Optimization(), Averaging(), Execution()

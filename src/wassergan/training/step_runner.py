@@ -1,0 +1,183 @@
+"""Both networks and all that moves them: the steps of a turn, taken at once or replayed as they were recorded."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from wassergan.constraints import Constraint
+from wassergan.data import Batch
+from wassergan.objectives import Objective
+from wassergan.training.analytic.conv import ConvForm
+from wassergan.training.analytic.mlp import ClosedForm
+from wassergan.training.cuda_graphs import Replays, why_not_recorded
+from wassergan.training.distributed import Processes
+from wassergan.training.ema import AveragedGenerator
+from wassergan.training.optimizers import FusedAdam
+from wassergan.training.options import Averaging, Batching, Execution, Optimization
+from wassergan.training.statistics import Statistics
+from wassergan.training.steps import critic_step, draw_fakes, generator_step, packed, packed_batch
+from wassergan.training.turn import Due, Turn
+from wassergan.utils.rng import restore_rng, sharded_rng
+
+
+class StepRunner:
+    """Takes turns: critic steps, the generator's step, the average.
+
+    Args:
+        generator: on the device; is trained.
+        critic: likewise; prepared by the constraint.
+        objective: critic and generator losses.
+        constraint: of the critic.
+        batching: batches, critic steps, packs, and how often the penalty acts.
+        optimization: optimisers and rates.
+        averaging: of the generator.
+        execution: precision, and what records the steps.
+        processes: those that train together.
+        seed: of the penalty's random numbers.
+        conditional: whether the critic is told conditions.
+
+    Attributes:
+        statistics: means of what the steps measure.
+        average: of the generator.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        critic: nn.Module,
+        *,
+        objective: Objective,
+        constraint: Constraint,
+        batching: Batching,
+        optimization: Optimization,
+        averaging: Averaging,
+        execution: Execution,
+        processes: Processes,
+        seed: int,
+        conditional: bool,
+    ) -> None:
+        self.generator, self.critic = generator, critic
+        self._objective, self._constraint, self._processes = objective, constraint, processes
+        self._batching, self._pack, self._seed = batching, batching.pack, seed
+        self._precision = execution.dtype
+        self._closed_form = ClosedForm.of(critic, constraint) or (
+            None if conditional else ConvForm.of(critic, constraint)
+        )
+        self._generator_optimizer = optimization.generator.build(generator.parameters())
+        self._critic_optimizer = optimization.critic.build(critic.parameters())
+        self._base_rates = (optimization.generator.rate, optimization.critic.rate)
+        self.average = AveragedGenerator(generator, half_life_samples=averaging.half_life_samples, ramp=averaging.ramp)
+        device = next(critic.parameters()).device
+        self._penalty_rng = sharded_rng(seed, "penalty", device=device, shard=processes.shard)
+        self.statistics = Statistics()
+        self._replays = self._replayed(execution)
+
+    @property
+    def _optimizers(self) -> tuple[FusedAdam, FusedAdam]:
+        return self._generator_optimizer, self._critic_optimizer
+
+    def rates(self, factor: float) -> tuple[float, float]:
+        """Both learning rates, generator's and critic's, where the first ones are multiplied by a factor."""
+        return self._base_rates[0] * factor, self._base_rates[1] * factor
+
+    def take(self, turn: Turn, *, step: int, rate_factor: float) -> None:
+        """Take a turn.
+
+        Args:
+            turn: what its steps are given.
+            step: generator steps before it.
+            rate_factor: on both rates.
+        """
+        for optimizer, rate in zip(self._optimizers, self.rates(rate_factor), strict=True):
+            optimizer.rate = rate
+        due = self._batching.penalties_due(step)
+        average_weight = self.average.weight(self._batching.batch_size, (step + 1) * self._batching.batch_size)
+        if self._replays is None:
+            self._steps(turn, due, average_weight, self._penalty_rng)
+        else:
+            self._replays.run(turn, due, average_weight)
+
+    def _steps(self, turn: Turn, due: Due, average_weight: float | Tensor, rng: torch.Generator) -> None:
+        """What Gulrajani et al. 2017 (arXiv 1704.00028) have in algorithm 1, from line 2 to line 12."""
+        *latents, last = turn.latents
+        # The fakes of all critic steps come first: the generator stays as it is until its own.
+        fakes = draw_fakes(self.generator, latents, dtype=turn.batches[0].samples.dtype, precision=self._precision)
+        for real, fake, penalty_acts in zip(turn.batches, fakes, due, strict=True):
+            self._critic_step(real, fake, penalty_acts=penalty_acts, rng=rng)
+        self._generator_step(last, turn.batches[-1])
+        self.average.follow(average_weight)
+
+    def _critic_step(self, real: Batch, fake: Tensor, *, penalty_acts: bool, rng: torch.Generator) -> None:
+        packs = packed_batch(real, self._pack)
+        measured = critic_step(
+            self.critic,
+            self._critic_optimizer,
+            real=packs.samples,
+            fake=packed(fake, self._pack),
+            objective=self._objective,
+            constraint=self._constraint,
+            rng=rng,
+            precision=self._precision,
+            penalty_factor=self._batching.penalty_every if penalty_acts else 0,
+            closed_form=self._closed_form,
+            processes=self._processes,
+            context=packs.context,
+        )
+        self.statistics.add(measured)
+
+    def _generator_step(self, latent: Tensor, real: Batch) -> None:
+        """Against the critic as it is now, which is told the conditions of real samples."""
+        measured = generator_step(
+            self.generator,
+            self.critic,
+            self._generator_optimizer,
+            latent=latent,
+            objective=self._objective,
+            precision=self._precision,
+            closed_form=self._closed_form,
+            processes=self._processes,
+            context=None if real.context is None else packed(real.context, self._pack),
+            pack=self._pack,
+        )
+        self.statistics.add(measured)
+
+    def _replayed(self, execution: Execution) -> Replays | None:
+        if execution.recorder is None:
+            return None
+        reason = why_not_recorded(self.generator, self.critic, self._constraint, self._processes)
+        if reason is not None:
+            execution.told(f"CUDA graphs are off: {reason}.")
+            return None
+        return Replays(
+            self._steps,
+            execution.recorder,
+            rng=self._penalty_rng,
+            optimizers=self._optimizers,
+            statistics=self.statistics,
+            told=execution.told,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Networks, average, optimisers, statistics and the penalty's random state."""
+        return {
+            "generator": self.generator.state_dict(),
+            "critic": self.critic.state_dict(),
+            "average": self.average.module.state_dict(),
+            "generator_optimizer": self._generator_optimizer.state_dict(),
+            "critic_optimizer": self._critic_optimizer.state_dict(),
+            "statistics": self.statistics.state_dict(),
+            "penalty_rng": self._penalty_rng.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a trainer's state."""
+        self.generator.load_state_dict(state["generator"])
+        self.critic.load_state_dict(state["critic"])
+        self.average.module.load_state_dict(state["average"])
+        self._generator_optimizer.load_state_dict(state["generator_optimizer"])
+        self._critic_optimizer.load_state_dict(state["critic_optimizer"])
+        self.statistics.load_state_dict(state["statistics"], device=self._penalty_rng.device)
+        restore_rng(self._penalty_rng, state["penalty_rng"], self._seed, "penalty", state["step"])
+        if self._replays is not None:
+            self._replays.forget()
