@@ -2,6 +2,7 @@
 
 import ast
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -21,10 +22,10 @@ from wassergan.cli.echo import echo
 from wassergan.config.settings import TrainSettings
 from wassergan.data import open_source
 from wassergan.errors import UserError, WorkError, printable
+from wassergan.evaluation.feature_cache import FeatureCache
 from wassergan.modality.recipes import resolve_for
 from wassergan.modality.writing import write_samples
 from wassergan.report.page import _json, _template, write_report
-from wassergan.runs.evaluate import _keep, _kept
 from wassergan.runs.train import train_run
 from wassergan.session import fingerprint as fingerprints
 from wassergan.session.build import build_trainer
@@ -118,20 +119,23 @@ def test_a_large_json_file_is_not_read(tmp_path: Path) -> None:
 
 
 def test_features_are_believed_only_with_their_seal(tmp_path: Path) -> None:
-    features, path = torch.randn(9, 4), tmp_path / "features.npy"
-    _keep(features, path, "key")
-    kept = _kept(path, "key", 9)
+    features, cache = torch.randn(9, 4), FeatureCache(tmp_path)
+    path = cache.path("heldout", ["key"])
+    cache.keep("heldout", ["key"], features)
+    kept = cache.find("heldout", ["key"], 9)
     assert kept is not None and torch.equal(kept, features)
-    assert _kept(path, "another", 9) is None and _kept(path, "key", 8) is None
+    assert cache.find("heldout", ["key"], 8) is None
+    shutil.copy(path, cache.path("heldout", ["another"]))
+    assert cache.find("heldout", ["another"], 9) is None
     whole = path.read_bytes()
     for position in range(len(whole)):
         path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
-        found = _kept(path, "key", 9)  # a byte order of '=' for '<' says the same
+        found = cache.find("heldout", ["key"], 9)  # a byte order of '=' for '<' says the same
         assert found is None or torch.equal(found, features), position
         path.write_bytes(whole[:position])
-        assert _kept(path, "key", 9) is None, position
+        assert cache.find("heldout", ["key"], 9) is None, position
     np.save(path, np.zeros((9, 4), np.float32))
-    assert _kept(path, "key", 9) is None
+    assert cache.find("heldout", ["key"], 9) is None
 
 
 @pytest.fixture

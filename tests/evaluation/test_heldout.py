@@ -79,3 +79,18 @@ def test_sorted_rows_and_shuffled_ones_have_the_same_floors(monkeypatch: pytest.
         floors.append((distance.floor, distance.interval(Constant(0.0))["w1_floor"]))
     # W1 of 2000, and of 300, against 300 draws of N(0, 1) is 0.05 to 0.1; the first tenth of the file is 1.7 off.
     assert np.max(floors) < 0.2
+
+
+def test_a_floor_that_was_interrupted_is_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks after an interruption gets the bound that an undisturbed one gets."""
+
+    def bounds(*samples: torch.Tensor, interrupted: Callable[[], bool], **options: object) -> tuple[float, float]:
+        return (0.0, 9.0) if interrupted() else (1.0, 2.0)
+
+    monkeypatch.setattr(heldout, "interval_by_work", bounds)
+    distance = HeldoutDistance(array_source(np.random.default_rng(0).normal(size=(60, 2))), latent_dim=2)
+    found = [
+        distance.interval(nn.Identity(), interrupted=lambda at=at: at)["w1_floor"]  # type: ignore[misc]
+        for at in (True, False, True)
+    ]
+    assert found == [9.0, 2.0, 2.0]

@@ -14,6 +14,7 @@ from wassergan.config.verbs import EvaluateSettings
 from wassergan.data import open_source, random_positions
 from wassergan.errors import UserError
 from wassergan.evaluation.frechet import frechet_distance, moments_of
+from wassergan.modality.judging_features import RealSamples
 from wassergan.runs.evaluate import evaluate_run
 from wassergan.session.restore import open_sampler
 
@@ -97,7 +98,8 @@ def test_a_run_whose_generator_returns_training_rows_is_flagged(
     run, data = pictures
     source = open_source(data, heldout=0.3)
     monkeypatch.setattr(
-        "wassergan.runs.evaluate.sample_chunks", lambda *args, **options: iter([source.train(torch.arange(30))])
+        "wassergan.modality.judging_features.sample_chunks",
+        lambda *args, **options: iter([source.train(torch.arange(30))]),
     )
     result = judged(run, count=30)
     assert "memorised" in result["verdict"]["flags"] and result["memorisation"]["share_near_copies"] == 1
@@ -110,7 +112,7 @@ def test_features_of_the_data_are_computed_once(pictures: tuple[Path, Path], mon
     kept = sorted(path.name for path in (run / "evaluation").glob("features-*.npy"))
     assert [name.split("-")[1] for name in kept] == ["heldout", "training"]
     read: list[int] = []
-    monkeypatch.setattr("wassergan.runs.evaluate._read", lambda rows, read_rows: read.append(1) or iter([]))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(RealSamples, "chunks", lambda *given: read.append(1) or iter([]))
     again = judged(run, count=20, features="random-conv")
     assert not read and values(again)["frechet_distance"] == values(first)["frechet_distance"]
     assert first["protocol"]["features"] == "random-conv" and first["protocol"]["feature_dim"] == 896
@@ -180,13 +182,13 @@ def test_a_run_on_an_array_in_memory_needs_its_data_named(pictures: tuple[Path, 
     content = torch.load(path, weights_only=True)
     content["settings"]["data"] = ""
     torch.save(content, path)
-    with pytest.raises(UserError, match="trained on an array in memory. Say where the data lie with --data"):
+    with pytest.raises(UserError, match="trained on data in memory. Say where the data lie with --data"):
         judged(run)
 
 
 def test_rows_of_large_data_come_from_all_over(monkeypatch: pytest.MonkeyPatch, pictures: tuple[Path, Path]) -> None:
     run, _ = pictures
-    monkeypatch.setattr("wassergan.runs.evaluate.LARGEST_TRAINING_NUMBERS", 20 * 105)
+    monkeypatch.setattr("wassergan.modality.judging_features.LARGEST_TRAINING_NUMBERS", 20 * 105)
     result = judged(run, count=30)
     assert result["protocol"]["training"] == 20
     listed = {pair["training"] for pair in result["memorisation"]["closest"]}

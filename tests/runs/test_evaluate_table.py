@@ -193,7 +193,7 @@ def test_a_run_on_a_frame_needs_its_data_named(run: Path) -> None:
     content = torch.load(path, weights_only=True)
     content["settings"]["data"] = ""
     torch.save(content, path)
-    with pytest.raises(UserError, match="trained on a table in memory. Say where the data lie with --data"):
+    with pytest.raises(UserError, match="trained on data in memory. Say where the data lie with --data"):
         judged(run)
 
 

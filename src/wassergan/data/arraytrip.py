@@ -1,7 +1,7 @@
 """Rows of arrays and pictures there and back, before anything is trained."""
 
 import io
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -31,8 +31,7 @@ def round_trip(source: Source) -> RoundTrip:
     Raises:
         UserError: something comes back as what it was not.
     """
-    codec = source.codec
-    assert isinstance(codec, Codec)
+    codec = cast(Codec, source.codec)  # of arrays and pictures, as the caller says
     rows = _rows(source)
     values = source.values(rows)
     before = _in_type(values, codec)
@@ -48,7 +47,7 @@ def round_trip(source: Source) -> RoundTrip:
 
 def _rows(source: Source) -> torch.Tensor:
     """Training rows from all over the data, as many as are tried."""
-    most = ROWS if source.fits_in_memory and source.kind != "image" else FEW_ROWS
+    most = ROWS if source.fits_in_memory and not source.has_levels else FEW_ROWS
     count = max(FEW_ROWS, min(most, NUMBERS // max(1, source.shape_size)))
     return source.split.train_rows(spread_positions(count, source.train_count))
 

@@ -65,6 +65,10 @@ class AnyCodec(Protocol):
         """The user's type."""
 
     @property
+    def conditions_are_columns(self) -> bool:
+        """Whether conditions are columns of the data; else they lie beside them."""
+
+    @property
     def given(self) -> tuple[str, ...]:
         """Columns that are conditions: they have no place in model space, and decoding is told them."""
 
@@ -127,6 +131,7 @@ class Codec:
     parts: Parts | None = None
     channels: tuple[str, ...] = ()
 
+    conditions_are_columns: ClassVar[bool] = False
     given: ClassVar[tuple[str, ...]] = ()
     identifiers: ClassVar[tuple[Any, ...]] = ()
     rules: ClassVar[None] = None

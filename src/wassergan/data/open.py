@@ -9,7 +9,6 @@ import numpy as np
 from torch import Tensor
 
 from wassergan.data.arraytrip import round_trip
-from wassergan.data.codec import Codec
 from wassergan.data.container import Likeness, as_array, index_words
 from wassergan.data.files import KINDS, all_are, files_of
 from wassergan.data.frames import FrameContainer
@@ -83,7 +82,7 @@ def open_source(
         DataChangedError: a file changed while it was read.
     """
     notes = _Notes(report)
-    if like is not None and like.kind == "image":
+    if like is not None and like.has_levels:
         size, colour = (like.shape[1], like.shape[2]), "grey" if like.shape[0] == 1 else "rgb"
     asked = _Asked(
         split={"seed": seed} if heldout is None else {"seed": seed, "heldout": heldout},
@@ -103,7 +102,7 @@ def open_source(
         labels=labels,
     )
     source = _opened(data, asked)
-    if isinstance(source.codec, Codec) and isinstance(data, str | Path | Tensor | np.ndarray):
+    if source.round_trip is None and isinstance(data, str | Path | Tensor | np.ndarray):
         source = replace(source, round_trip=round_trip(source))
     source = _with_labels(source, data, asked, seed)
     if source.names is not None and (passed := source.names.passed.sentence(source.name)):
@@ -186,7 +185,7 @@ def _refuse_what_says_nothing(data: Any, asked: _Asked) -> None:
 
 def _with_labels(source: Source, data: Any, asked: _Asked, seed: int) -> Source:
     """The source, with conditions that lie beside its samples, if some are asked for."""
-    if source.kind == "table" and asked.labels is not None:
+    if source.codec.conditions_are_columns and asked.labels is not None:
         raise UserError("The conditions of a table are columns of its own", mend="name them with --condition")
     if source.context is not None or not (asked.condition or asked.labels is not None):
         return source

@@ -123,6 +123,11 @@ class Source:
         """A hint: the next training samples come from these windows of blocks, in this order."""
 
     @property
+    def has_levels(self) -> bool:
+        """Whether samples are grids of grey or colour levels of 8 or 16 bits, as pictures are."""
+        return len(self.shape) == 3 and self.codec.dtype in ("uint8", "uint16")
+
+    @property
     def shape_size(self) -> int:
         """Numbers in one sample."""
         return int(torch.Size(self.shape).numel())

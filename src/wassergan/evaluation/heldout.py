@@ -1,7 +1,6 @@
 """How far generated samples are from held-out ones, measured the same way at every tick."""
 
 from collections.abc import Callable
-from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +38,7 @@ class HeldoutDistance:
         self._heldout = _vectors(source.heldout_batch(source.heldout_positions(LARGEST_SAMPLE, seed=seed)))
         self._real = _vectors(source.train_batch_sample(samples))
         self.floor = self._distance(self._real)
+        self._interval_floor: float | None = None  # costs as much as the bounds themselves: once it is asked for
 
     def __call__(self, generator: nn.Module) -> dict[str, float]:
         """`sliced_w1` of a generator and the `sliced_w1_floor`, both in model units."""
@@ -51,15 +51,19 @@ class HeldoutDistance:
         dimension far above, so it is the floor that says how low a good generator comes. Once interrupted, the bounds
         are those reached so far, which are as certain but wider.
         """
-        self._interrupted = interrupted
-        lower, upper = self._bounds(self._generated(generator, len(self._heldout)))
-        return {"w1_lower": lower, "w1_upper": upper, "w1_floor": self._interval_floor}
+        lower, upper = self._bounds(self._generated(generator, len(self._heldout)), interrupted)
+        return {"w1_lower": lower, "w1_upper": upper, "w1_floor": self._upper_of_real(interrupted)}
 
-    @cached_property
-    def _interval_floor(self) -> float:
-        return self._bounds(self._real[: len(self._heldout)])[1]
+    def _upper_of_real(self, interrupted: Callable[[], bool]) -> float:
+        """The floor of the interval; kept, unless it was interrupted and is wider than it would be."""
+        if self._interval_floor is not None:
+            return self._interval_floor
+        _, upper = self._bounds(self._real[: len(self._heldout)], interrupted)
+        if not interrupted():
+            self._interval_floor = upper
+        return upper
 
-    def _bounds(self, samples: Tensor) -> tuple[float, float]:
+    def _bounds(self, samples: Tensor, interrupted: Callable[[], bool]) -> tuple[float, float]:
         rng = torch.Generator().manual_seed(self._seed)
         return interval_by_work(
             samples,
@@ -67,7 +71,7 @@ class HeldoutDistance:
             rng=rng,
             tolerance=INTERVAL_TOLERANCE,
             work=INTERVAL_WORK,
-            interrupted=self._interrupted,
+            interrupted=interrupted,
         )
 
     def _generated(self, generator: nn.Module, count: int) -> Tensor:

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wassergan.data import Codec, Source, channels_first
+from wassergan.modality.missing import without_missing
 from wassergan.modality.modality import Rows
-from wassergan.modality.numbers import Numbers, without_missing
+from wassergan.modality.numbers import Numbers
 from wassergan.sampling.sampler import Sampler
 
 if TYPE_CHECKING:

@@ -8,9 +8,11 @@ from typing import IO, Any, ClassVar, Generic, TypeVar
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from wassergan.config.verbs import EvaluateSettings
 from wassergan.data import AnyCodec, ColumnConditions, Source
 from wassergan.data.tables.spreadsheets import Formulas
 from wassergan.errors import UserError
+from wassergan.modality.judging import Evaluation, Judge
 from wassergan.sampling.sampler import Sampler
 from wassergan.training import Processes
 
@@ -157,6 +159,43 @@ class Modality(ABC, Generic[C]):
         formulas: Formulas | None,
     ) -> None:
         """Write samples to a stream: the bytes that a file of that format would hold."""
+
+    # Judging
+
+    def require_askable(self, settings: EvaluateSettings) -> None:
+        """Refuse what can be asked of other classes of data alone.
+
+        Raises:
+            UserError: names the setting.
+        """
+
+    @abstractmethod
+    def others(
+        self, path: str, source: Source, opened: Callable[[], Source], *, sheet: str | None, schema: str | None
+    ) -> Any:
+        """Real samples that take the place of the held-out ones of a run.
+
+        Args:
+            path: where they lie.
+            source: the run's own data.
+            opened: opens them as those were, and like those.
+            sheet: of a workbook.
+            schema: what the user said about the run's table.
+
+        Returns:
+            What `judge` finds in `Evaluation.others`.
+
+        Raises:
+            UserError: they cannot be held against the run's samples.
+        """
+
+    @abstractmethod
+    def judge(self, evaluation: Evaluation) -> Judge:
+        """What judges a generator of such samples.
+
+        Raises:
+            UserError: features that do not suit.
+        """
 
     # Looking
 

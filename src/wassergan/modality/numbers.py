@@ -1,6 +1,6 @@
 """Arrays of numbers: what pictures, fields and vectors share."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any
@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from wassergan.config.verbs import EvaluateSettings
 from wassergan.data import LABEL, Codec, ColumnConditions, Likeness, Source, encode_table, raw_array
 from wassergan.data.codec import as_tensor, to_channels_first
 from wassergan.data.masked import unmasked
 from wassergan.data.tables.spreadsheets import Formulas
 from wassergan.errors import UserError
 from wassergan.modality import described_numbers
+from wassergan.modality.judging import Evaluation, Judge
 from wassergan.modality.modality import Modality, Progress, Rows
 from wassergan.networks import Bounded, Partial
 from wassergan.sampling.sampler import Sampler
@@ -23,7 +25,6 @@ from wassergan.storage.files import make_folder, require_target, require_writabl
 from wassergan.training import Processes, match_gaps
 
 LARGEST_GRID = 10_000
-Values = NDArray[np.float64]
 
 
 class Numbers(Modality[Codec]):
@@ -168,6 +169,40 @@ class Numbers(Modality[Codec]):
         for chunk in chain([first], chunks):
             file.write(np.ascontiguousarray(chunk).data)
 
+    def require_askable(self, settings: EvaluateSettings) -> None:
+        """There are no columns to predict, and no sheets."""
+        if settings.target is not None:
+            raise UserError(
+                "A column to predict is for tables", found=f"--target {settings.target}", mend="leave it out"
+            )
+        if settings.sheet is not None:
+            raise UserError("Sheets are for tables", found=f"--sheet {settings.sheet}", mend="leave it out")
+
+    def others(
+        self, path: str, source: Source, opened: Callable[[], Source], *, sheet: str | None, schema: str | None
+    ) -> Source:
+        """A source of samples that have the shape and the type of the run's."""
+        found = opened()
+        if type(found.codec) is not self.codec or not self._are_alike(source, found):
+            raise UserError(
+                f"{path} cannot be held against the run's samples",
+                found=f"{_described(found)} where the run has {_described(source)}",
+                mend="give data of the same kind and size",
+            )
+        return found
+
+    def _are_alike(self, source: Source, found: Source) -> bool:
+        """Whether samples can be compared number by number; levels of 8 and of 16 bits mean other things."""
+        codec, other = self.own(source.codec), self.own(found.codec)
+        shapes = {codec.without_masks(source.shape), other.without_masks(found.shape)}
+        return len(shapes) == 1 and other.whole == codec.whole and {codec.dtype, other.dtype} != {"uint8", "uint16"}
+
+    def judge(self, evaluation: Evaluation) -> Judge:
+        """By vectors of features, and channel by channel."""
+        from wassergan.modality.judging_features import FeatureJudge
+
+        return FeatureJudge(evaluation, self)
+
     def heldout_samples(self, source: Source, count: int) -> Rows:
         """As the codec gives them back."""
         return source.codec.decode_numpy(source.heldout(source.heldout_positions(count)))
@@ -189,6 +224,10 @@ class Numbers(Modality[Codec]):
         return described_numbers.codec_of(decoder)
 
 
+def _described(source: Source) -> str:
+    return f"{source.codec.dtype} samples of shape {source.shape}"
+
+
 def prepare_picture(path: Path, count: int) -> None:
     """Refuse more samples than one picture shows, and make the folder of a PNG.
 
@@ -203,10 +242,3 @@ def prepare_picture(path: Path, count: int) -> None:
         )
     make_folder(path.parent)
     require_writable(path)
-
-
-def without_missing(samples: Rows, codec: Codec) -> Values:
-    """Samples in float64, with NaN where a value is missing."""
-    values = samples.astype(np.float64)
-    values[codec.missing(samples)] = np.nan
-    return values

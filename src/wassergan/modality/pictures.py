@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from wassergan.data import Codec, Source
+from wassergan.modality.missing import without_missing
 from wassergan.modality.modality import Rows
-from wassergan.modality.numbers import Numbers, without_missing
+from wassergan.modality.numbers import Numbers
 from wassergan.sampling.sampler import Sampler
 
 

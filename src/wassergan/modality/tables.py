@@ -1,6 +1,6 @@
 """Tables: rows of columns of any kind."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from wassergan.config.verbs import EvaluateSettings
 from wassergan.data import (
     TABLE_SUFFIXES,
     ColumnConditions,
@@ -20,6 +21,7 @@ from wassergan.data import (
     is_frame,
     proposed_rules,
     read_frame,
+    read_rows,
     table_suffix,
     write_table,
 )
@@ -27,6 +29,7 @@ from wassergan.data.tables.encodings import CategoryCoding
 from wassergan.data.tables.spreadsheets import Formulas
 from wassergan.errors import UserError
 from wassergan.modality import described_tables
+from wassergan.modality.judging import Evaluation, Judge
 from wassergan.modality.modality import Modality, Progress, Rows
 from wassergan.modality.numbers import prepare_picture
 from wassergan.networks import DrawingGenerator, TableHead
@@ -98,7 +101,7 @@ class Tables(Modality[TableCodec]):
         """What is in the columns, and rules that hold and are not asked for."""
         codec, rows = self.own(source.codec), source.values(torch.arange(len(source))).numpy()
         proposed = proposed_rules(codec, rows)
-        return {"table": column_facts(source), **({"proposed_rules": proposed} if proposed else {})}
+        return {"table": column_facts(codec, rows), **({"proposed_rules": proposed} if proposed else {})}
 
     def restore(
         self, samples: Rows, codec: TableCodec, container: Likeness, *, without: tuple[str, ...] = (), seed: int = 0
@@ -161,6 +164,27 @@ class Tables(Modality[TableCodec]):
         from wassergan.plots import save_figure, table_figure
 
         save_figure(table_figure({column.name: column.names for column in codec.columns}, samples, real), path)
+
+    def require_askable(self, settings: EvaluateSettings) -> None:
+        """Features are the columns themselves; a sheet is one of other data."""
+        if settings.features != EvaluateSettings().features:
+            raise UserError(
+                "Tables are judged on their own columns", found=f"--features {settings.features}", mend="leave it out"
+            )
+        if settings.sheet is not None and settings.against is None:
+            raise UserError("--sheet is for a workbook given to --against", mend="give one, or leave --sheet out")
+
+    def others(
+        self, path: str, source: Source, opened: Callable[[], Source], *, sheet: str | None, schema: str | None
+    ) -> Rows:
+        """Rows in the columns and numbers of the run, levels that it does not know behind its own."""
+        return read_rows(path, self.own(source.codec), sheet=sheet, schema=schema)
+
+    def judge(self, evaluation: Evaluation) -> Judge:
+        """On their own columns, beside two anchors."""
+        from wassergan.modality.judging_rows import RowJudge
+
+        return RowJudge(evaluation, self.own(evaluation.source.codec))
 
     def heldout_samples(self, source: Source, count: int) -> Rows:
         """With the conditions."""

@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from wassergan.data import Codec, Source
 from wassergan.errors import UserError
+from wassergan.modality.missing import without_missing
 from wassergan.modality.modality import Rows
-from wassergan.modality.numbers import Numbers, Values, without_missing
+from wassergan.modality.numbers import Numbers
 from wassergan.sampling.sampler import Sampler
 
 
@@ -46,6 +50,6 @@ class Vectors(Numbers):
         return [out / "marginals.png", out / "pairs.png"]
 
 
-def vector_rows(samples: Rows, codec: Codec) -> Values:
+def vector_rows(samples: Rows, codec: Codec) -> NDArray[np.float64]:
     """Vectors as rows (n, D), with NaN where a value is missing."""
     return without_missing(samples, codec).reshape(len(samples), -1)

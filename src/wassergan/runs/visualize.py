@@ -6,8 +6,7 @@ from pathlib import Path
 from wassergan.data import Source
 from wassergan.errors import UserError
 from wassergan.modality import modality_of
-from wassergan.session.build import open_data
-from wassergan.session.fingerprint import same_data
+from wassergan.session.reopen import reopened
 from wassergan.session.restore import sampler_of
 from wassergan.session.run_content import load_run
 from wassergan.session.state import CheckpointState
@@ -60,14 +59,10 @@ def look_at(
 
 def _source(state: CheckpointState, data: str | None, report: Report) -> Source | None:
     """The run's data; without them a sentence says so, unless they were named."""
-    settings = state.settings
     try:
-        source = same_data(open_data(settings, data=data, report=lambda sentence: None), state)
-        if source is None:
-            raise UserError(f"{data or settings.data} is not the data that the run was trained on")
+        return reopened(state, data, report=lambda sentence: None)
     except UserError as error:
         if data is not None:
             raise
         report(f"Real samples are left out: {error} --data names another place.")
         return None
-    return source

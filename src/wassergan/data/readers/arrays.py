@@ -125,7 +125,7 @@ def array_source(
     rows = split.train.numpy()
     codec = fitted_codec(lambda: _pieces(array), lambda: _pieces(array, rows), array.dtype, wish)
     kind, shape = _kind_and_shape(array, codec)
-    columns = names if kind == "vector" else ()
+    columns = names if len(shape) == 1 else ()
     watch = Watch([array.mark] if isinstance(array, FileArray) else ())
     return Source(name, kind, shape, ArrayReader(array), codec, split, columns, watch=watch)
 
@@ -164,7 +164,7 @@ def streamed_source(reader: BlockReader, wish: Wish, *, heldout: float, seed: in
         reader,
         codec,
         looked_at.split,
-        wish.names if kind == "vector" else (),
+        wish.names if len(shape) == 1 else (),
         watch=Watch(reader.marks),
         heldout_rows=looked_at.heldout,
         sample_rows=looked_at.kept,

@@ -96,6 +96,7 @@ class TableCodec:
 
     layout = "table"
     dtype = "mixed"
+    conditions_are_columns = True
 
     def __init__(
         self,

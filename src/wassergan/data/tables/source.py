@@ -309,11 +309,8 @@ def _spread(values: Values) -> float:
     return float(high - low)
 
 
-def column_facts(source: Source) -> list[dict[str, Any]]:
+def column_facts(codec: TableCodec, rows: Values) -> list[dict[str, Any]]:
     """What each column of a table holds, and how it is coded: for `wassergan info`."""
-    codec = source.codec
-    assert isinstance(codec, TableCodec)
-    rows = source.values(torch.arange(len(source))).numpy()
     facts = []
     for place, column in enumerate(codec.columns):
         values = rows[:, place]

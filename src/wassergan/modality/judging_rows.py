@@ -1,0 +1,190 @@
+"""Judging rows of tables on their own columns, beside two anchors: real rows, and columns drawn independently."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wassergan.config.verbs import EvaluateSettings
+from wassergan.data import TableCodec, random_positions
+from wassergan.evaluation.evaluate import LARGEST as LARGEST_VECTORS
+from wassergan.evaluation.memorisation import Memorisation, memorisation
+from wassergan.evaluation.tables import (
+    Case,
+    Judgement,
+    Samples,
+    TableColumn,
+    TableRow,
+    Target,
+    columns_of,
+    default_target,
+    independent,
+    judge_table,
+    known,
+    target_named,
+    telling_pairs,
+)
+from wassergan.evaluation.verdict import verdict
+from wassergan.modality.judging import Evaluation, Judge, Picture, copies_found
+
+LARGEST = 20_000  # rows of each sample
+LARGEST_TRAINING_NUMBERS = 45_000_000  # of training vectors that generated ones are looked up in: 180 MB
+PAIRS_SHOWN = 6
+PRIVACY = (
+    "This finds copies: it compares how far generated rows are from the closest training row with how far held-out "
+    "rows are, and counts rows that equal a training row which is the only one of its kind. It is no guarantee of "
+    "privacy: what a generator gives away of single rows is not bounded by it."
+)
+Rows = NDArray[np.float64]
+
+
+class RowJudge(Judge):
+    """Generated, training, held-out and independent rows, which process 0 judges alone.
+
+    Args:
+        evaluation: what is judged.
+        codec: of the table.
+    """
+
+    def __init__(self, evaluation: Evaluation, codec: TableCodec) -> None:
+        super().__init__(evaluation)
+        self._codec = codec
+
+    def collect(self) -> None:
+        """All rows, in the user's units and as vectors; and the column to predict."""
+        self.evaluation.processes.from_first(self._collect)
+
+    def _collect(self) -> None:
+        self.evaluation.told("Rows of the generator")
+        self._case = self._collected()
+
+    def measure(self, picture: Picture) -> dict[str, Any]:
+        """Metrics beside both anchors, columns and telling pairs, near copies, and the verdict on all of it."""
+        told, seed, case = self.evaluation.told, self.evaluation.settings.seed, self._case
+        self._judgement = judgement = judge_table(case, seed=seed, told=told)
+        told("Near copies of training rows")
+        most = max(1, LARGEST_TRAINING_NUMBERS // self._codec.width)
+        positions = random_positions(most, self.evaluation.source.train_count)
+        training = self._coded(case.columns, case.trained[positions.numpy()])
+        memory = memorisation(case.generated.vectors, training, case.heldout.vectors)
+        copies = _named(judgement, "exact_copies")
+        told("Pictures")
+        return {
+            "metrics": [asdict(row) for row in judgement.rows],
+            "columns": [asdict(column) for column in judgement.columns],
+            "pairs": _pairs(case, judgement, picture),
+            "pictures": {"marginals": _marginals(case, picture)},
+            "memorisation": copies_found(
+                memory,
+                positions,
+                exact_copies=copies.value,
+                exact_copies_heldout=copies.floor,
+                picture=None,
+                privacy=PRIVACY,
+            ),
+            "verdict": _verdict(judgement, memory, case.target),
+        }
+
+    def protocol(self) -> dict[str, Any]:
+        """How many rows of each kind, the anchors, and the column that is predicted."""
+        case, given = self._case, self._codec.given
+        unseen = f"; without the conditions {', '.join(given)}" if given else ""
+        how = "named by --target" if self.evaluation.settings.target else "the last column that real rows predict"
+        return {
+            "kind": "table",
+            "features": "columns",
+            "feature_note": f"the vectors are the run's own coding: one-hots, and quantiles in [-1, 1]; "
+            f"the first {LARGEST_VECTORS} rows at most{unseen}",
+            "feature_dim": self._codec.width,
+            "columns": len(case.columns),
+            "generated": len(case.generated.rows),
+            "training": len(case.training.rows),
+            "heldout": len(case.heldout.rows),
+            "largest": LARGEST,
+            "trained": len(case.trained),
+            "target": case.target.name if case.target else None,
+            "target_note": how if case.target else "no column that real rows predict",
+            "independent": "training rows, every column shuffled by itself",
+            "sdmetrics": self._judgement.quality,
+        }
+
+    def _collected(self) -> Case:
+        settings, source = self.evaluation.settings, self.evaluation.source
+        columns, numbers = columns_of(self._codec), np.random.default_rng(settings.seed)
+        trained = source.values(source.split.train_rows(torch.arange(source.train_count))).numpy()
+        training = trained[numbers.permutation(len(trained))[:LARGEST]]
+        others = self.evaluation.others
+        heldout = source.values(source.split.heldout).numpy() if others is None else others
+        heldout = heldout[numbers.permutation(len(heldout))[:LARGEST]]
+        generated = self.evaluation.sampler.draw(settings.count or min(LARGEST, len(trained)), seed=settings.seed)
+        shuffled = independent(training, seed=settings.seed)
+        made, real, held, apart = (
+            Samples(rows, self._coded(columns, rows[:LARGEST_VECTORS]))
+            for rows in (generated, training, heldout, shuffled)
+        )
+        case = Case(columns, made, real, held, apart, target=None, trained=trained)
+        case.check()
+        self.evaluation.told("A column to predict")
+        return replace(case, target=_target(settings, columns, training, heldout))
+
+    def _coded(self, columns: tuple[TableColumn, ...], rows: Rows) -> Tensor:
+        return self._codec.encode(torch.from_numpy(known(columns, rows)))
+
+
+def _target(
+    settings: EvaluateSettings, columns: tuple[TableColumn, ...], training: Rows, heldout: Rows
+) -> Target | None:
+    if settings.target is not None:
+        return target_named(columns, settings.target, training, heldout)
+    return default_target(columns, training, heldout, seed=settings.seed)
+
+
+def _marginals(case: Case, picture: Picture) -> str:
+    from wassergan.plots import save_figure, table_figure
+
+    levels = {column.name: column.levels for column in case.columns}
+    figure = table_figure(levels, case.generated.rows, case.heldout.rows)
+    return picture("marginals.png", lambda path: save_figure(figure, path))
+
+
+def _pairs(case: Case, judgement: Judgement, picture: Picture) -> list[dict[str, Any]]:
+    """The pairs of columns that tell most, each with its association and its picture."""
+    from wassergan.plots import PairColumn, save_figure, table_pairs_figure
+
+    columns = [PairColumn(column.name, column.levels) for column in case.columns]
+    found = []
+    pairs = telling_pairs(judgement.association_real, judgement.association_generated, count=PAIRS_SHOWN)
+    for number, (i, j) in enumerate(pairs, 1):
+        figure = table_pairs_figure(columns, [(i, j)], case.generated.rows, case.heldout.rows)
+
+        def draw(path: Path, figure: Any = figure) -> None:
+            save_figure(figure, path)
+
+        facts = {
+            "columns": [columns[i].name, columns[j].name],
+            "real": float(judgement.association_real[i, j]),
+            "generated": float(judgement.association_generated[i, j]),
+            "picture": picture(f"pair-{number}.png", draw),
+        }
+        found.append(facts)
+    return found
+
+
+def _verdict(judgement: Judgement, memory: Memorisation, target: Target | None) -> dict[str, Any]:
+    found = verdict(judgement.rows, memory)
+    sentence = found.sentence
+    if target is not None:
+        row = _named(judgement, "tstr")
+        sentence += (
+            f" Trees that learn from generated rows predict {target.name} with {target.score} {row.value:.3f}; "
+            f"from real rows {row.floor:.3f}, from independent columns {row.independent:.3f}."
+        )
+    return replace(found, sentence=sentence).as_dict()
+
+
+def _named(judgement: Judgement, name: str) -> TableRow:
+    return next(row for row in judgement.rows if row.name == name)

@@ -1,0 +1,55 @@
+"""The data of a run opened again, and other data in their place: the one way, so that no setting is forgotten."""
+
+from collections.abc import Callable
+from typing import Any
+
+from wassergan.data import Source
+from wassergan.errors import UserError
+from wassergan.modality import modality_of
+from wassergan.session.build import open_data
+from wassergan.session.fingerprint import require_same_data
+from wassergan.session.state import CheckpointState
+
+
+def reopened(state: CheckpointState, data: str | None, *, report: Callable[[str], None]) -> Source:
+    """The data that a run was trained on, opened as they were then, with the run's codec.
+
+    Args:
+        state: of the run.
+        data: where they lie now; where they lay unless given.
+        report: told, in a sentence, what was decided on the way.
+
+    Raises:
+        UserError: they are gone, cannot be read, or are others.
+    """
+    path = data or state.settings.data
+    if not path:
+        raise UserError("The run was trained on data in memory", mend="say where the data lie with --data")
+    return require_same_data(open_data(state.settings, data=path, report=report), state, path)
+
+
+def others_like(
+    state: CheckpointState, source: Source, data: str, *, sheet: str | None, report: Callable[[str], None]
+) -> Any:
+    """Other real samples, opened as the data of a run were: its key, layout, channels, schema and the like.
+
+    Args:
+        state: of the run.
+        source: its own data.
+        data: where the others lie.
+        sheet: of a workbook; that of the run unless given.
+        report: told, in a sentence, what was decided on the way.
+
+    Returns:
+        What `Modality.others` makes of them.
+
+    Raises:
+        UserError: they cannot be read, or are of another kind or shape.
+    """
+    settings = state.settings
+
+    def opened() -> Source:
+        return open_data(settings, data=data, like=source, report=report)
+
+    modality = modality_of(state.kind)
+    return modality.others(data, source, opened, sheet=sheet or settings.sheet, schema=settings.schema)
