@@ -44,17 +44,15 @@ def branches(tree: ast.AST) -> Iterator[ast.AST]:
         match node:
             case ast.Compare(left=left, comparators=others):
                 sides = (left, *others)
-                if any(_names_of_modalities(side) or _is_name(side, named) for side in sides) and not any(
-                    map(_is_wish, sides)
-                ):
+                by_class = any(isinstance(side, ast.Name) and side.id in CODECS for side in others)
+                by_name = any(_names_of_modalities(side) or _is_name(side, named) for side in sides)
+                if by_class or (by_name and not any(map(_is_wish, sides))):
                     yield node
             case ast.match_case(pattern=pattern) if _names_of_modalities(pattern):
                 yield node
             case ast.MatchClass(cls=ast.Name(id=name)) if name in CODECS:
                 yield node
             case ast.Call(func=ast.Name(id="isinstance"), args=[_, kinds]) if _is_codec(kinds):
-                yield node
-            case ast.Compare(comparators=[ast.Name(id=name)]) if name in CODECS:
                 yield node
 
 
