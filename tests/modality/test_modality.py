@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+import wassergan
 from wassergan.config.settings import TrainSettings
 from wassergan.config.verbs import EvaluateSettings
 from wassergan.data import Codec, TableCodec, open_source
@@ -26,7 +27,7 @@ from wassergan.runs.visualize import look_at
 from wassergan.session import build
 from wassergan.session.restore import open_sampler
 
-PACKAGE = Path(__file__).parents[2] / "src" / "wassergan"
+PACKAGE = Path(wassergan.__file__).parent  # where it is imported from, so that a changed copy is looked at
 CODECS = {"Codec", "TableCodec"}
 MOST_BRANCHES = 5
 
