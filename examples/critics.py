@@ -1,4 +1,4 @@
-"""Four ways to keep a critic Lipschitz, on two distributions whose W1 is 1: what is proved, and what the scores say."""
+"""Four ways to keep a critic Lipschitz, on two distributions with W1 = 1: the proved constant and the estimated W1."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory

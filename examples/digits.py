@@ -1,4 +1,4 @@
-"""Train on pictures, draw a grid of samples, and go on with the run."""
+"""Train on pictures, resume the run, and draw a grid of samples."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def main(steps: int = 2000, folder: Path = Path("runs/example-digits")) -> None:
     summary = resume_run(folder, {"steps": 2 * steps})
     print(f"after {summary['steps']} steps: sliced W1 {summary['sliced_w1']:.4f}")
 
-    sampler = open_sampler(folder)  # needs the run folder alone, not the data
+    sampler = open_sampler(folder)  # needs only the run folder, not the data
     samples = sampler.draw(64, seed=1)
     modality_of(sampler.kind).save_picture(samples, folder / "grid.png", sampler.codec)
     print(f"64 digits of shape {samples.shape[1:]} in {folder / 'grid.png'}")

@@ -1,4 +1,4 @@
-"""A DataFrame in, rows of the same types out: columns that depend on each other, and rows under conditions."""
+"""A DataFrame in, rows of the same types out: dependent columns, and a distance with its floor."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,7 @@ from wassergan import WassersteinGAN
 
 
 def patients(count: int, seed: int) -> pd.DataFrame:
-    """Made measurements: weight depends on height and sex, the ward on age."""
+    """Synthetic measurements: height depends on sex, weight on height, the ward on age."""
     rng = np.random.default_rng(seed)
     sex = rng.choice(["female", "male"], count)
     age = rng.integers(18, 95, count)

@@ -1,4 +1,4 @@
-"""Follow a run from your own code: a callback that keeps the best distance and says when it stands still."""
+"""Follow a run from your own code: a callback that keeps the best distance and counts ticks without progress."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from wassergan import Observer, TrainSettings, train_run
 
 
 class StandsStill(Observer):
-    """Counts ticks without a better distance to held-out samples; watching changes nothing about training."""
+    """Counts ticks without a better distance to held-out samples; it does not change the training."""
 
     def __init__(self, patience: int) -> None:
         self.patience, self.best, self.waited = patience, float("inf"), 0
