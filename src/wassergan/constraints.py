@@ -40,23 +40,23 @@ __all__ = [
     "refuse_layers",
 ]
 
-Critic = Callable[[Tensor], Tensor]  # a module, or one whose other inputs are given
-LARGEST_ORTHOGONAL = 1.001  # float32 rounding of some dozen layers included
+Critic = Callable[[Tensor], Tensor]  # a module, or one with its other inputs fixed
+LARGEST_ORTHOGONAL = 1.001  # includes the float32 rounding of some dozen layers
 
 
 def input_slopes(critic: Critic, points: Tensor, *, differentiable: bool = False) -> Tensor:
-    """Slopes ‖∇f(x_i)‖₂ of a critic at each of n points, one Euclidean norm per sample over all its axes.
+    """Gradient norms ‖∇f(x_i)‖₂ of a critic at n points, one Euclidean norm per sample over all its axes.
 
-    The norm is differentiable at 0 (its gradient is 0 there), and is taken in at least float32; the passes through
-    the critic have the precision that autocast asks for.
+    The norm is differentiable at 0 (its gradient is 0 there) and is computed in at least float32. The passes through
+    the critic use the precision that autocast sets.
 
     Args:
         critic: maps (n, ...) to n scores; must not mix samples.
         points: (n, ...) of any rank.
-        differentiable: keep the graph, so that a penalty on the slopes reaches the critic's weights.
+        differentiable: keep the graph, so that a penalty on the norms reaches the critic's weights.
 
     Returns:
-        (n,) slopes, in score units per unit of the input.
+        (n,) gradient norms, in score units per unit of the input.
     """
     with torch.enable_grad():
         points = _full_precision(points).detach().requires_grad_(True)
@@ -92,23 +92,23 @@ def _full_precision(values: Tensor) -> Tensor:
 
 
 class Constraint:
-    """What every constraint may do; this base does nothing at any of the three moments.
+    """Base class of the constraints; it does nothing at any of the three moments.
 
-    A constraint holds its own settings and nothing of a training: one object may serve several critics at a time.
+    A constraint holds only its settings, not the state of a training: one object may serve several critics at a time.
     """
 
     name = "none"
     lipschitz = False
 
     def prepare(self, critic: nn.Module) -> None:
-        """Parametrise the critic, or refuse one that the constraint cannot hold.
+        """Parametrise the critic, or refuse it if the constraint cannot apply to it.
 
         Raises:
-            UserError: the critic holds a layer under which the constraint means nothing.
+            UserError: the critic has a layer that makes the constraint meaningless.
         """
 
     def parametrise(self, critic: nn.Module) -> None:
-        """What `prepare` does to the names and shapes of the critic's weights, on any device, `meta` included."""
+        """The effect of `prepare` on the names and shapes of the critic's weights, on any device including `meta`."""
 
     def penalty(self, critic: Critic, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
         """The term that is added to the critic's loss: a scalar, weighted, differentiable in the weights."""
@@ -119,7 +119,7 @@ class Constraint:
 
 
 class Unconstrained(Constraint):
-    """No constraint: only for objectives that mean something without one (the GAN of 2014, hinge)."""
+    """No constraint: only for objectives that are meaningful without one (the GAN of 2014, hinge)."""
 
 
 class Clipping(Constraint):
@@ -143,7 +143,7 @@ class Clipping(Constraint):
 
     @torch.no_grad()
     def project(self, critic: nn.Module) -> None:
-        """Clip the parameters; running statistics are buffers and stay as they are."""
+        """Clip the parameters; running statistics are buffers and are not changed."""
         parameters: list[Tensor] = list(critic.parameters())
         torch._foreach_clamp_min_(parameters, -self.limit)
         torch._foreach_clamp_max_(parameters, self.limit)
@@ -160,7 +160,7 @@ class SlopePenalty(Constraint, ABC):
         self.weight = weight
 
     def prepare(self, critic: nn.Module) -> None:
-        """Refuse batch normalisation: it couples samples, and then a sample's own slope is not defined."""
+        """Refuse batch normalisation: it couples samples, so the gradient norm of a single sample is not defined."""
         refuse_layers(
             critic,
             nn.modules.batchnorm._BatchNorm,
@@ -169,31 +169,31 @@ class SlopePenalty(Constraint, ABC):
         )
 
     def penalty(self, critic: Critic, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
-        """One slope per sample, in at least float32, averaged over the batch."""
+        """One gradient norm per sample, in at least float32; the cost is averaged over the batch."""
         points = points_between(real.detach(), fake.detach(), rng)
         slopes = input_slopes(critic, points, differentiable=True)
         return self.weight * self.cost(slopes).mean()
 
     @abstractmethod
     def cost(self, slopes: Tensor) -> Tensor:
-        """The cost of each slope, (n,) to (n,)."""
+        """The cost of each gradient norm, (n,) to (n,)."""
 
     @abstractmethod
     def cost_slope(self, slopes: Tensor) -> Tensor:
-        """The derivative of the cost of each slope, (n,) to (n,)."""
+        """The derivative of the cost by each gradient norm, (n,) to (n,)."""
 
 
 class GradientPenalty(SlopePenalty):
     """Two-sided penalty: weight · E(‖∇f(x̂)‖ - 1)².
 
-    Encourages slope 1 on segments between samples; guarantees nothing. Source: Gulrajani et al. 2017,
+    Encourages gradient norm 1 on segments between samples; guarantees nothing. Source: Gulrajani et al. 2017,
     arXiv 1704.00028, equation 3.
     """
 
     name = "gp"
 
     def cost(self, slopes: Tensor) -> Tensor:
-        """(slope - 1)²: slopes under 1 cost too."""
+        """(slope - 1)²: gradient norms under 1 are penalised too."""
         return (slopes - 1).square()
 
     def cost_slope(self, slopes: Tensor) -> Tensor:
@@ -204,14 +204,14 @@ class GradientPenalty(SlopePenalty):
 class LipschitzPenalty(SlopePenalty):
     """One-sided penalty: weight · E max(0, ‖∇f(x̂)‖ - 1)².
 
-    Encourages slopes of at most 1 on segments between samples; guarantees nothing. Source: Petzka, Fischer,
+    Encourages gradient norms of at most 1 on segments between samples; guarantees nothing. Source: Petzka, Fischer,
     Lukovnikov 2018, arXiv 1709.08894, equation 8.
     """
 
     name = "lp"
 
     def cost(self, slopes: Tensor) -> Tensor:
-        """max(0, slope - 1)²: slopes under 1 are free."""
+        """max(0, slope - 1)²: gradient norms under 1 are not penalised."""
         return (slopes - 1).clamp_min(0).square()
 
     def cost_slope(self, slopes: Tensor) -> Tensor:
@@ -223,15 +223,15 @@ class SpectralNormalisation(Constraint):
     """Every linear and convolution weight, the last one included, divided by its largest singular value.
 
     Guarantees (up to the error of the power iteration) that linear layers have norm 1. A kernel is normalised
-    as the matrix (out, in·k·k), as in the paper; a convolution's own norm differs from that, by at most the
-    factor √(k·k), so the critic's true slope is logged. Source: Miyato et al. 2018, arXiv 1802.05957, equation 8.
+    as the matrix (out, in·k·k), as in the paper; a convolution's own norm differs from that, by at most the factor
+    √(k·k), so the measured gradient norm is logged. Source: Miyato et al. 2018, arXiv 1802.05957, equation 8.
     """
 
     name = "sn"
     lipschitz = True
 
     def prepare(self, critic: nn.Module) -> None:
-        """Parametrise the layers; refuse normalisation layers, which would rescale the slope again."""
+        """Parametrise the layers; refuse normalisation layers, which would rescale the gradient again."""
         refuse_layers(
             critic,
             (
@@ -248,11 +248,11 @@ class SpectralNormalisation(Constraint):
             raise UserError("Spectral normalisation found no linear or convolution layer in the critic")
 
     def parametrise(self, critic: nn.Module) -> None:
-        """Every weight beside the two vectors of its power iteration."""
+        """Adds the two vectors of the power iteration to every weight."""
         spectrally_normalise(critic)
 
     def project(self, critic: nn.Module) -> None:
-        """A few power iterations per weight: σ follows the step, and stays fixed between two steps."""
+        """A few power iterations per weight: σ follows the step and is fixed between two steps."""
         advance_spectral_norms(critic)
 
 
@@ -264,8 +264,8 @@ _NOT_HELD += (nn.AlphaDropout, nn.FeatureAlphaDropout)
 class OrthogonalWeights(Constraint):
     """Linear layers with orthonormal rows or columns, convolutions of norm at most 1; `certify` proves the constant.
 
-    Guarantees slopes of at most 1 everywhere, up to the rounding of float32. With MaxMin activations slopes of 1 can be
-    reached too; a ReLU can only lose them. Source: Anil, Lucas, Grosse 2019, arXiv 1811.05381.
+    Guarantees gradient norms of at most 1 everywhere, up to float32 rounding. MaxMin activations can also reach a norm
+    of 1; a ReLU can only reduce it. Source: Anil, Lucas, Grosse 2019, arXiv 1811.05381.
     """
 
     name = "orthogonal"
@@ -308,7 +308,7 @@ class OrthogonalWeights(Constraint):
 def refuse_layers(
     critic: nn.Module, kinds: type[nn.Module] | tuple[type[nn.Module], ...], *, why: str, mend: str
 ) -> None:
-    """Raise a UserError that names the first layer of one of the kinds, if the critic holds one."""
+    """Raise a UserError that names the first layer of one of the kinds, if the critic has one."""
     for name, module in critic.named_modules():
         if isinstance(module, kinds):
             layer = f"{type(module).__name__} (layer '{name}')" if name else type(module).__name__

@@ -1,11 +1,11 @@
-"""Errors that say what was wrong, what was found, and how to mend it, in text that is safe to show."""
+"""Errors that say what was wrong, what was found, and how to correct it, in text that is safe to show."""
 
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-# C0 (but for tab and the end of a line), C1, what turns the direction of text, ends lines or has no width, and what
-# stands for bytes that are no UTF-8.
+# C0 (but for tab and the end of a line), C1, characters that change the direction of text, end lines or have no width,
+# and the stand-ins for bytes that are not UTF-8.
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
@@ -14,7 +14,7 @@ LONGEST_ADVICE = 3000  # lists of names are part of it
 
 
 def printable(text: str) -> str:
-    r"""Text of others, such as names of columns and files, for a terminal, a page or a log: control characters escaped.
+    r"""Untrusted text, such as names of columns and files, for a terminal, a page or a log: control characters escaped.
 
     >>> printable("a\x1b[2Jb\u202ec")
     'a\\x1b[2Jb\\u202ec'
@@ -30,7 +30,7 @@ def printable(text: str) -> str:
 
 
 def encodable(text: str) -> str:
-    r"""Text with what stands for bytes that are no UTF-8 escaped: what writes text into files takes the rest.
+    r"""Text in which the stand-ins for bytes that are not UTF-8 are escaped, so that it can be written to a file.
 
     >>> encodable("caf\udce9 é")
     'caf\\udce9 é'
@@ -39,7 +39,7 @@ def encodable(text: str) -> str:
 
 
 def shortened(text: str, limit: int = 600) -> str:
-    """Text of any length for a message: what is too long keeps its start and its end.
+    """Text of any length for a message: long text keeps its start and its end.
 
     >>> shortened("9" * 5000, 20)
     '9999999999...99999 (5000 characters)'
@@ -55,7 +55,7 @@ class WasserganError(Exception):
     Args:
         what: what was wrong, as a sentence without its full stop.
         found: what was found instead, or empty.
-        mend: what the reader can do about it, or empty.
+        mend: how the reader can correct it, or empty.
     """
 
     def __init__(self, what: str, *, found: str = "", mend: str = "") -> None:
@@ -78,15 +78,15 @@ class UserError(WasserganError, ValueError):
 
 
 class WorkError(WasserganError, RuntimeError):
-    """The input was right but the work failed; the command line answers with exit code 1."""
+    """The input was valid but the work failed; the command line answers with exit code 1."""
 
 
 class ElsewhereError(WorkError):
-    """Another process of the run failed, and says why itself; the command line adds nothing to it."""
+    """Another process of the run failed and reports the reason itself; the command line adds nothing."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """The error for a name that a registry does not hold: the list, and the nearest match.
+    """The error for a name that is not in a registry, with the list of names and the nearest match.
 
     >>> print(unknown_name("preset", "wgna", ["default", "wgan"]))
     Unknown preset: 'wgna'. Did you mean 'wgan'? Known: default, wgan.

@@ -34,7 +34,7 @@ __all__ = [
 
 
 def critic_gap(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
-    """E f(real) - E f(fake): positive when the critic is good; no Wasserstein distance unless f is 1-Lipschitz."""
+    """E f(real) - E f(fake): positive when the critic is good; not a Wasserstein distance unless f is 1-Lipschitz."""
     return real_scores.mean() - fake_scores.mean()
 
 
@@ -111,15 +111,15 @@ def nonsaturating_generator_loss_slopes(fake_scores: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Objective:
-    """A pair of losses, and whether the critic must be kept Lipschitz for it to mean anything.
+    """A pair of losses, and whether they are meaningful only for a Lipschitz critic.
 
     Attributes:
-        name: how to ask for it.
+        name: its name for the caller.
         critic_loss: of real and fake scores.
         critic_loss_slopes: its derivatives by each real and each fake score.
         generator_loss: of fake scores.
         generator_loss_slopes: its derivatives by each fake score.
-        needs_lipschitz: it has no maximum over all critics.
+        needs_lipschitz: without a constraint it has no maximum over all critics.
     """
 
     name: str

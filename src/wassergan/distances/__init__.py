@@ -1,4 +1,4 @@
-"""Distances between laws and samples, each with its guarantee."""
+"""Distances between distributions and samples, each with its guarantee."""
 
 from wassergan.distances.critic_estimator import DEFAULT_STEPS, Fit, W1Estimate, W1Estimator
 from wassergan.distances.critic_families import CERTIFIED, FAMILIES, family_named

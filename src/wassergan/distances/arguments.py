@@ -1,4 +1,4 @@
-"""Numbers, names and sources of randomness that a caller hands over, checked at once and by one rule everywhere."""
+"""Checks of numbers, names and sources of randomness passed by a caller, with the same rules everywhere."""
 
 import inspect
 import math
@@ -13,7 +13,7 @@ FINITE_SAMPLE, ASYMPTOTIC = "finite-sample", "asymptotic"
 METHODS = (FINITE_SAMPLE, ASYMPTOTIC)
 Randomness = torch.Generator | np.random.Generator | int
 _LARGEST = 2**63 - 1
-LONGEST = 80  # letters of a value in a message
+LONGEST = 80  # characters of a value in a message
 _NO_NUMBERS = (
     bool,
     str,
@@ -30,7 +30,7 @@ _NO_NUMBERS = (
 
 
 def as_generator(rng: Any) -> torch.Generator:
-    """A torch generator: the caller's, or one seeded by a whole number or by a draw of a NumPy generator.
+    """A torch generator: the caller's, or one seeded by an integer or by a draw from a NumPy generator.
 
     Raises:
         UserError: anything else, or a negative seed.
@@ -68,7 +68,7 @@ def check_positive(number: Any, *, name: str) -> float:
 
 
 def check_diameter(diameter: Any, method: str) -> float | None:
-    """A positive, finite number, or None for a diameter that nobody knows."""
+    """A positive, finite number, or None for an unknown diameter."""
     if diameter is None:
         return None
     if method == ASYMPTOTIC:
@@ -95,7 +95,7 @@ def check_budget(seconds: Any) -> float:
 
 
 def check_count(count: Any, *, name: str, least: int = 1) -> int:
-    """A whole number from `least` on."""
+    """An integer of at least `least`."""
     value = None if isinstance(count, bool) or not isinstance(count, SupportsIndex) else _index(count)
     if value is None or value < least:
         raise UserError(f"{name} must be a whole number of at least {least}", found=shown(count))
@@ -105,14 +105,14 @@ def check_count(count: Any, *, name: str, least: int = 1) -> int:
 
 
 def check_method(method: Any) -> str:
-    """The name of a way to bound the distance of distributions."""
+    """The name of a method that bounds the distance of distributions."""
     if not isinstance(method, str) or method not in METHODS:
         raise unknown_name("method of bounds", method if isinstance(method, str) else shown(method), METHODS)
     return str(method)
 
 
 def check_number(value: Any, *, name: str) -> float:
-    """A float, which one real number of any type gives; texts, truth values, dates and arrays of several do not."""
+    """A float from one real number of any type; strings, booleans, dates and arrays of several numbers are refused."""
     number = _float(value)
     if number is None:
         raise UserError(f"{name} must be a number", found=shown(value))
@@ -120,26 +120,26 @@ def check_number(value: Any, *, name: str) -> float:
 
 
 def check_flag(value: Any, *, name: str) -> bool:
-    """True or False, and nothing that Python would merely take for one of them."""
+    """True or False, and nothing that is only truthy or falsy."""
     if not isinstance(value, bool | np.bool_):
         raise UserError(f"{name} must be True or False", found=shown(value))
     return bool(value)
 
 
 def check_function(value: Any, *arguments: Any, name: str) -> None:
-    """Something that can be called with such arguments, as far as it tells."""
+    """A callable that accepts these arguments, as far as its signature shows."""
     if not callable(value):
         raise UserError(f"{name} must be a function", found=shown(value))
     try:
         inspect.signature(value).bind(*arguments)
-    except ValueError:  # builtins that do not tell
+    except ValueError:  # builtins without a signature
         return
     except TypeError as error:
         raise UserError(f"{name} must be a function of {len(arguments)} arguments", found=str(error)) from None
 
 
 def check_names(names: Any, *, name: str) -> tuple[str, ...]:
-    """Texts in any series, or one text with commas between them."""
+    """Strings in any sequence, or one comma-separated string."""
     if isinstance(names, str):
         return tuple(each.strip() for each in names.split(",")) if names.strip() else ()
     try:
@@ -153,8 +153,8 @@ def check_names(names: Any, *, name: str) -> tuple[str, ...]:
 
 
 def shown(value: Any) -> str:
-    """A value in a message: short, on one line, whatever its type makes of being shown."""
-    if isinstance(value, int) and abs(value) > _LARGEST:  # beyond 4300 digits they have no text
+    """A value in a message: short, on one line, even if its type cannot be printed."""
+    if isinstance(value, int) and abs(value) > _LARGEST:  # beyond 4300 digits they cannot be printed
         return f"a whole number of {value.bit_length()} bits"
     try:
         text = " ".join(repr(value).split())
@@ -172,12 +172,12 @@ def _float(value: Any) -> float | None:
         return None
     try:
         return float(value)
-    except Exception:  # whatever objects of others raise when they are asked for a number
+    except Exception:  # third-party objects may raise anything when asked for a number
         return None
 
 
 def _index(value: SupportsIndex) -> int | None:
-    """Arrays have `__index__` too, which raises unless they hold one whole number."""
+    """Arrays have `__index__` too, which raises unless they hold one integer."""
     try:
         return value.__index__()
     except Exception:

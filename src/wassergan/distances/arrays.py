@@ -1,4 +1,4 @@
-"""What the Python functions take for an array of numbers, brought to one dense tensor without losing a digit."""
+"""Conversion of anything that the Python functions accept as an array into one dense tensor, without losing a digit."""
 
 import warnings
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ Array = Tensor | npt.NDArray[Any] | Sequence[Any]
 
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool)
-_EXACT = 2**53  # whole numbers up to here are all float64 numbers
+_EXACT = 2**53  # float64 holds every integer up to here
 
 
 def as_tensor(array: Any, *, name: str) -> Tensor:
@@ -24,10 +24,10 @@ def as_tensor(array: Any, *, name: str) -> Tensor:
     Args:
         array: a tensor, a NumPy array of any layout or byte order, a (nested) list, a data frame, or anything that
             converts itself with `__array__`.
-        name: what to call it in an error.
+        name: its name in error messages.
 
     Raises:
-        UserError: no numbers, a masked or missing entry, a whole number that float64 cannot hold, or a tensor that
+        UserError: no numbers, a masked or missing entry, an integer that float64 cannot hold, or a tensor that
             is sparse, quantised, complex, of an unknown precision, or without values.
     """
     if not isinstance(array, Tensor):
@@ -52,22 +52,22 @@ def as_numpy(array: Any, *, name: str) -> npt.NDArray[Any]:
     _only_numbers(array, name)
     try:
         found = np.asarray(array)
-    except Exception as error:  # whatever objects of others raise when they are asked for an array
+    except Exception as error:  # third-party objects may raise anything when asked for an array
         raise UserError(f"{name} is no array of numbers", found=(str(error).splitlines() or [""])[0]) from error
     return _numbers(found, name) if found.dtype.kind == "O" else _checked(found, name)
 
 
 def labels_of(array: Any) -> list[Any] | None:
-    """The names of a data frame's columns; None for what has no names."""
+    """The names of a data frame's columns; None for arrays without names."""
     columns = getattr(array, "columns", None)
     return None if columns is None or isinstance(array, Tensor | np.ndarray) else list(columns)
 
 
 def paired(x: Any, y: Any) -> tuple[Any, Any]:
-    """Two clouds whose columns mean the same and whose whole numbers lose nothing.
+    """Two clouds with matching columns, whose integers lose no digits.
 
-    Data frames are matched by the names of their columns. Whole numbers beyond 2⁵³ are moved by one common offset a
-    column: a distance does not see it, and float64 holds what is left.
+    Data frames are matched by the names of their columns. Integers beyond 2⁵³ are shifted by one common offset per
+    column: it does not change a distance, and float64 holds the differences.
 
     Raises:
         UserError: columns that only one of the two has.
@@ -99,7 +99,7 @@ def _near_zero(x: Any, y: Any) -> tuple[Any, Any]:
 
 
 def _smallest_integers(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Non-negative whole numbers in the narrowest of two types; too large for both stays as it is and is refused."""
+    """Non-negative integers as uint64 if it holds them; larger ones are returned unchanged, to be refused."""
     return values.astype(np.uint64) if max(values.flat) < 2**64 else values
 
 
@@ -125,7 +125,7 @@ def _largest(values: npt.NDArray[Any]) -> int:
 
 
 def _stacked(array: Any, name: str) -> Tensor | None:
-    """A list of tensors as one tensor, its graph kept."""
+    """A list of tensors as one tensor, with its graph."""
     if not (isinstance(array, list | tuple) and array and all(isinstance(each, Tensor) for each in array)):
         return None
     try:
@@ -167,7 +167,7 @@ def _dense(array: Tensor, name: str) -> Tensor:
         low, high = (int(each) for each in array.aminmax())
         if max(-low, high) > _EXACT:
             rounded = array.double()
-            # 2⁶³ - 1 rounds to 2⁶³, which is no int64: compare as whole numbers of Python.
+            # 2⁶³ - 1 rounds to 2⁶³, which is not an int64: compare as Python integers.
             for value, near in zip(array.flatten().tolist(), rounded.flatten().tolist(), strict=True):
                 if value != int(near):
                     raise _too_long(name, value)
@@ -191,7 +191,7 @@ def _checked(array: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
 
 
 def _numbers(array: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
-    """An array of Python objects that are all numbers, as integers where all are, else as float64."""
+    """An array of Python objects that are all numbers: as integers if all are, else as float64."""
     for place, value in np.ndenumerate(array):
         if not isinstance(value, int | float | np.integer | np.floating | np.bool_):
             missing = value is None or type(value).__name__ in ("NAType", "NaTType")

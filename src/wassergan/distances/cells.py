@@ -1,4 +1,4 @@
-"""Points sorted into cells: a first coupling, and c-transforms that never hold the cost matrix."""
+"""Points sorted into cells: a first coupling, and c-transforms that never form the cost matrix."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-_GROUP = 16  # columns that share one minimum in the coarse pass
-_CACHED = 2**20  # distances that stay in the processor's cache
+_GROUP = 16  # columns per group that shares one minimum in the coarse pass
+_CACHED = 2**20  # distances that fit into the processor's cache
 _GATHER = 2**18  # numbers gathered at once when candidates are recomputed
-_LOW_DIM = 8  # dimensions up to which cells are small against the cloud
+_LOW_DIM = 8  # dimensions up to which cells are small relative to the cloud
 _LEAF = 8  # points at which the recursive split ends
-_PROBES = 256  # columns looked at first, to tell which cells are too far
+_PROBES = 256  # columns examined first, to find the cells that are too far
 _SINGLE_ABOVE = 2**21  # distances per cell of rows from which the coarse pass runs in float32
 _Vector = npt.NDArray[np.float64]
 _EPS = float(np.finfo(np.float64).eps)
@@ -23,7 +23,7 @@ class Transform:
     """The c-transform f_i = min_j ‖x_i - y_j‖ - g_j.
 
     Attributes:
-        values: shape (n,), never above f up to the relative rounding of one distance in float64.
+        values: shape (n,), not above f, except for the relative rounding error of one float64 distance.
         nearest: shape (n, k), the columns j of the k smallest ‖x_i - y_j‖ - g_j, to single precision.
     """
 
@@ -32,11 +32,11 @@ class Transform:
 
 
 class Cells:
-    """Points in cells of neighbours with their bounding boxes; the order of the points is the caller's."""
+    """Points in cells of neighbours with their bounding boxes; the points keep the caller's order."""
 
     def __init__(self, points: Tensor) -> None:
         self.points = points
-        # Small cells are skipped more often; where none can be skipped, large ones multiply faster.
+        # Small cells are skipped more often; if none can be skipped, large ones multiply faster.
         self.size = 128 if points.shape[1] <= _LOW_DIM else 1024
         blocks = torch.split(points, self.size)
         self.low = torch.stack([block.amin(0) for block in blocks])
@@ -50,7 +50,7 @@ class Cells:
 
 
 def paired_order(x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Orders of two weighted clouds that put mass next to near mass, so that their monotone coupling is good.
+    """Orders of two weighted clouds in which near mass is adjacent, so that their monotone coupling is good.
 
     Both clouds are cut together, again and again, along the coordinate that varies most, at half their mass.
     """
@@ -77,10 +77,10 @@ def c_transform(x: Cells, y: Cells, g: Tensor, *, keep: int) -> Transform:
     """The c-transform of g at every point of x, with its `keep` best partners.
 
     A coarse pass through matrix products finds, per row, the groups of columns with the smallest minima, and among
-    their members the best columns, which are then computed by direct differences. Whatever was left out on the way
-    is bounded from below by its coarse value less the rounding error, so no value is above the true one. Cells whose
-    box is too far to matter are skipped. Large problems take the coarse pass in float32, and again in float64 for
-    the rows whose value its error leaves in doubt.
+    their members the best columns, which are then computed by direct differences. Everything left out is bounded from
+    below by its coarse value minus the rounding error, so no value is above the true one. Cells whose box is too far to
+    matter are skipped. Large problems run the coarse pass in float32, and repeat it in float64 for the rows whose value
+    is uncertain because of its error.
     """
     tops = torch.stack([part.max() for part in torch.split(g, y.size)])
     keep = min(keep, len(y.points))
@@ -108,7 +108,7 @@ def _box_distance(low: Tensor, high: Tensor, other_low: Tensor, other_high: Tens
 
 def _within_reach(rows: Tensor, y: Cells, g: Tensor, tops: Tensor, low: Tensor, high: Tensor, keep: int) -> Tensor:
     """The cells that may hold one of the `keep` best columns of some row of a cell with the given box."""
-    # Any k columns bound the k-th smallest value of each row from above: take those of the nearest cells.
+    # Any k columns bound the k-th smallest value of each row from above: use those of the nearest cells.
     nearby = ((y.low + y.high - low - high) / 2).norm(dim=1) - tops
     probe = y.members(nearby.topk(2 + keep // y.size, largest=False).indices)
     probe = probe[:: max(1, len(probe) // max(_PROBES, 4 * keep))]
@@ -131,11 +131,11 @@ def distances(x: Tensor, y: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class _Scan:
-    """What a look at some columns found.
+    """The result of examining some columns.
 
     Attributes:
         values: certified minima.
-        doubt: how much the error of the coarse pass took off them.
+        doubt: the amount subtracted for the error of the coarse pass.
         partners: the best columns.
     """
 
@@ -145,7 +145,7 @@ class _Scan:
 
 
 def _scan(rows: Tensor, y: Cells, g: Tensor, columns: Tensor, keep: int, dtype: torch.dtype) -> _Scan:
-    # The last group is filled up with repetitions of one column, which the offset -inf takes out of the race.
+    # The last group is padded with copies of one column, whose offset -inf excludes them.
     short = -len(columns) % _GROUP
     columns = torch.cat([columns, columns[-1:].expand(short)])
     offsets = torch.cat([g[columns[: len(columns) - short]], g.new_full((short,), -torch.inf)])
@@ -181,10 +181,10 @@ def _distances_to(rows: Tensor, points: Tensor, index: Tensor) -> Tensor:
 
 
 class _Coarse:
-    """‖row - column‖ - offset from matrix products: no value less `error` is above the true one.
+    """‖row - column‖ - offset from matrix products: no value minus `error` is above the true one.
 
-    Centred on the rows, so that the squares that cancel are no larger than the distances at hand; shrunk by more
-    than all rounding, so that the squares are lower bounds.
+    The points are centred on the rows, so that the cancelling squares are no larger than the distances. The squares are
+    reduced by more than all rounding errors, so that they are lower bounds.
     """
 
     def __init__(self, rows: Tensor, y: Cells, columns: Tensor, offsets: Tensor, dtype: torch.dtype) -> None:

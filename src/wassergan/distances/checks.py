@@ -1,4 +1,4 @@
-"""What every distance asks of its input: clouds of points and weights, checked and brought to tensors."""
+"""The input checks of every distance: clouds of points and weights, checked and converted to tensors."""
 
 import math
 
@@ -11,13 +11,13 @@ from wassergan.errors import UserError
 
 
 def _sum_tolerance(dtype: torch.dtype) -> float:
-    """How far from one a sum of weights may be by rounding; half precisions hold two digits."""
+    """The largest rounding error of a sum of weights; half precisions hold two digits."""
     return max(1e-6, 4 * torch.finfo(dtype).eps)
 
 
 def check_finite(values: Tensor, *, name: str) -> None:
-    """Raise, with the place of the first offender, unless every value is finite."""
-    # Extremes hand NaN on, and finding them is ten times as fast as looking at every value.
+    """Raise, with the index of the first offender, unless every value is finite."""
+    # Extremes propagate NaN, and finding them is ten times as fast as testing every value.
     if values.numel() and not torch.isfinite(torch.stack(values.detach().aminmax())).all():
         where = tuple(int(i) for i in (~torch.isfinite(values)).nonzero()[0])
         raise UserError(f"{name} must be finite", found=f"{values[where].item()} at {list(where)}")
@@ -37,7 +37,7 @@ def as_points(array: Array, *, name: str) -> Tensor:
 
 
 def same_dimension(x: Tensor, y: Tensor) -> None:
-    """Raise unless both clouds live in one space and on one device."""
+    """Raise unless both clouds have the same dimension and device."""
     if x.shape[-1] != y.shape[-1]:
         raise UserError("x and y must have the same dimension", found=f"{x.shape[-1]} and {y.shape[-1]} columns")
     if x.device != y.device:
@@ -49,9 +49,9 @@ def as_weights(array: Array | None, count: int, *, like: Tensor, name: str, norm
 
     Args:
         array: the weights, or None for equal ones.
-        count: how many points they belong to.
+        count: the number of points.
         like: the cloud, for its device.
-        name: what to call the weights in an error.
+        name: the name of the weights in error messages.
         normalize: divide by the sum; without it a sum that is not one is refused.
     """
     if array is None:
@@ -65,7 +65,7 @@ def as_weights(array: Array | None, count: int, *, like: Tensor, name: str, norm
 def as_law(weights: Tensor, *, name: str, normalize: bool) -> Tensor:
     """Probabilities along the last axis in float64: finite, not negative, not all zero, with sum one.
 
-    A sum within rounding of one is divided out, so that two laws carry exactly the same mass.
+    A sum within rounding of one is divided out, so that two distributions have exactly the same mass.
     """
     tolerance = _sum_tolerance(weights.dtype)
     check_finite(weights, name=name)
@@ -85,7 +85,7 @@ def as_law(weights: Tensor, *, name: str, normalize: bool) -> Tensor:
 
 
 def exact_totals(weights: Tensor, *, name: str) -> Tensor:
-    """Sums along the last axis, rounded once and so whatever the order, shape (..., 1); without a graph."""
+    """Sums along the last axis, rounded once and so independent of the order, shape (..., 1); without a graph."""
     rows = weights.detach().cpu().reshape(-1, weights.shape[-1])
     try:
         sums = [math.fsum(row.tolist()) for row in rows]

@@ -1,30 +1,30 @@
-"""Means of soft clusters: where the samples gather, found by averages alone."""
+"""Means of soft clusters of the samples, computed by averages alone."""
 
 import torch
 from torch import Tensor
 
-NUMBERS = 2**24  # of the samples that are looked at
-# Samples times clusters: more of either leave less of the other. A mean of m samples is off by √(d / m) spreads, so
-# low dimension needs fewer.
+NUMBERS = 2**24  # of the samples used
+# The product of samples and clusters: more of one means fewer of the other. A mean of m samples is off by √(d / m)
+# spreads, so low dimension needs fewer.
 SHARES, SHARES_PER_DIMENSION = 2**24, 2**19
 ROUNDS = 25
 _BLOCK = 2**19  # shares in a block of points x clusters
 _PULL = 0.3  # how far from their mean the first centres start
-_SETTLED = 1e-3  # of the spread: a round that moves no more ends the search
+_SETTLED = 1e-3  # of the spread: the search ends after a round that moves less
 
 
 def soft_means(points: Tensor, count: int, *, rng: torch.Generator, rounds: int = ROUNDS) -> Tensor:
     """Centres of equally likely round normal clusters of one variance v, by expectation and maximisation.
 
     Shares r_ij ∝ exp(-‖x_i - c_j‖² / 2v), centres c_j = Σ_i r_ij x_i / Σ_i r_ij, then v by the shares. The centres
-    start on random points drawn towards the mean and part as v shrinks; with hard clusters more of them stay where
-    they sit between two clusters, or share one.
+    start at random points drawn towards the mean and separate as v shrinks. With hard clusters, more of them get stuck
+    between two clusters, or share one.
 
     Args:
         points: (n, d), n ≥ 1.
         count: k ≥ 1 centres.
-        rng: draws the points that are looked at and the start.
-        rounds: at most.
+        rng: draws the points that are used and the start.
+        rounds: the largest number of rounds.
 
     Returns:
         (k, d).

@@ -1,8 +1,8 @@
-"""Bounds on W1 that close in on it: transport over few arcs, and the arcs that the potentials ask for.
+"""Converging bounds on W1: transport over few arcs, extended by the arcs that the potentials select.
 
 A plan over any arcs bounds W1 from above; potentials made feasible by a c-transform bound it from below. The
 arcs of smallest reduced cost under the current potentials are added and the transport is solved again (column
-generation), until both bounds meet. The cost matrix never exists.
+generation), until both bounds meet. The cost matrix is never formed.
 """
 
 import math
@@ -23,25 +23,25 @@ from wassergan.distances.simplex import DEFAULT_ITERATIONS, Flow, solve_dense, s
 
 _EPS = float(np.finfo(np.float64).eps)
 _KEEP = 8  # partners per point that each c-transform proposes
-_DENSE_PAIRS = 400_000  # up to which the full matrix is solved at once
-_COARSER = 8  # how many times smaller the sample is that gives the first potentials
+_DENSE_PAIRS = 400_000  # pairs up to which the full matrix is solved at once
+_COARSER = 8  # reduction factor of the sample that gives the first potentials
 _COARSE_WIDTH = 2e-3  # relative width at which the coarse problem is good enough
-_MEANS_EXPLAIN = 0.05  # share of the cost that may be left over where linear potentials are a good start
+_MEANS_EXPLAIN = 0.05  # largest uncovered fraction of the cost at which linear potentials are a good start
 _DIRECTIONS = 16  # random directions of the first lower bound
-_PAIR_WORK = 64  # of a pair of points beside its dimensions, in a transform and in a solve
+_PAIR_WORK = 64  # cost of a pair of points in addition to its dimensions, in a transform and in a solve
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What is known of W1 so far, in the problem's units.
+    """The current knowledge about W1, in the problem's units.
 
     Attributes:
         lower: no coupling costs less, rounding included.
-        upper: what `plan` costs, rounding included.
+        upper: the cost of `plan`, rounding included.
         plan: a coupling of the two sides, from row to row.
         f: potentials of x, with g: f_i + g_j ≤ ‖x_i - y_j‖ up to the rounding of one distance.
         g: potentials of y.
-        dual: the bound that f and g give; `lower` is at least that, a projection may have given more.
+        dual: the bound from f and g; `lower` is at least that, since a projection may have given more.
     """
 
     lower: float
@@ -58,16 +58,16 @@ class Bounds:
 
 
 class Pace:
-    """Tells whether the next step fits before the deadline, and within an allowance of work.
+    """Decides whether the next step fits before the deadline and within the work budget.
 
-    With work alone, and no deadline, the same samples always get the same bounds, however busy the machine is.
+    With a work budget and no deadline, the same samples always get the same bounds, whatever the load of the machine.
 
     Attributes:
-        deadline: in the time of `time.perf_counter`; no clock is asked where it is infinite.
-        interrupted: asked before every step; then the deadline has come.
-        work: multiplications that are allowed, about: pairs of points times their dimension.
-        used: of these.
-        refused: whether a step was left out.
+        deadline: in the time of `time.perf_counter`; the clock is not read if it is infinite.
+        interrupted: called before every step; True ends the refinement like the deadline.
+        work: approximate budget of multiplications: pairs of points times their dimension.
+        used: the part of the budget that was used.
+        refused: whether a step was skipped.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Pace:
         return 0.0 if self.interrupted() else self.deadline - time.perf_counter()
 
     def allows_transform(self, x: Cells, y: Cells, g: Tensor) -> bool:
-        """Whether a c-transform of g at all of x fits, judged by the time that two cells of x take."""
+        """Whether a c-transform of g at all of x fits, judged by the time for two cells of x."""
         if not self._spends(len(x.points) * len(y.points) * (x.points.shape[1] + _PAIR_WORK)):
             return False
         if self.left() == np.inf:
@@ -100,13 +100,13 @@ class Pace:
         return self._spends(square * _PAIR_WORK) and self._allows(self.per_square * square)
 
     def part(self) -> "Pace":
-        """One with a third of what is left, for the problem that gives the first potentials."""
+        """A pace with a third of the remaining budget, for the problem that gives the first potentials."""
         seconds = self.left()
         deadline = math.inf if seconds == math.inf else time.perf_counter() + seconds / 3
         return Pace(deadline, self.interrupted, work=(self.work - self.used) / 3)
 
     def take_over(self, part: "Pace") -> None:
-        """Count what a part has used, and learn from it how long a solve takes."""
+        """Add the work of a part, and learn from it how long a solve takes."""
         self.used += part.used
         self.per_square = part.per_square
 
@@ -132,12 +132,12 @@ class Pace:
 def refine(
     problem: Problem, *, rng: torch.Generator, pace: Pace, iterations: int = DEFAULT_ITERATIONS
 ) -> Iterator[Bounds]:
-    """Bounds that never get worse, until no arc is missing or the next step does not fit before the deadline.
+    """Bounds that never get worse, refined until no arc is missing or the next step does not fit before the deadline.
 
     Args:
         problem: from `pose`.
         rng: picks the directions of the first lower bound and the points of the coarse problem.
-        pace: holds the deadline. A step begins only if the time that it took before, scaled up, is left.
+        pace: holds the deadline. A step starts only if its previous time, scaled up, still fits.
         iterations: limit of the network simplex.
     """
     x, y = problem.x.cells, problem.y.cells
@@ -158,7 +158,7 @@ def refine(
         yield bounds
         known = len(rows)
         rows, cols = _united(len(g), (rows, cols), _arcs(torch.arange(len(f)), to_y))
-        # The potential of a point that is somebody's best partner is as high as it can be; the others' may rise.
+        # The potential of a point that is a best partner cannot rise; the other potentials may.
         tight = torch.zeros(len(g), dtype=torch.bool)
         tight[to_y.nearest[:, 0]] = True
         loose = (~tight).nonzero().flatten()
@@ -180,13 +180,13 @@ def refine(
 
 
 def lower_bound(problem: Problem, f: Tensor, g: Tensor) -> float:
-    """Σ a f + Σ b g less its rounding, for potentials with f_i + g_j ≤ ‖x_i - y_j‖ up to that of one distance.
+    """Σ a f + Σ b g minus its rounding error; f_i + g_j ≤ ‖x_i - y_j‖ up to the rounding of one distance.
 
     The masses are within 3 ε of the caller's, each relative to itself; rounding moved f_i and g_j by ε times
     their size before and after they were centred; distances are within (d + 8) ε of themselves, so f and g divided by
     1 + (d + 8) ε are feasible.
     """
-    # With g centred the masses' errors are not multiplied by an offset.
+    # With g centred, no offset multiplies the errors of the masses.
     shift = (problem.y.mass @ g).item()
     f, g = f + shift, g - shift
     parts = [(mass * potential).numpy() for mass, potential in ((problem.x.mass, f), (problem.y.mass, g))]
@@ -196,14 +196,14 @@ def lower_bound(problem: Problem, f: Tensor, g: Tensor) -> float:
 
 
 def plan_cost(problem: Problem, plan: Flow) -> float:
-    """Σ mass · distance of a plan, as it stands."""
+    """Σ mass · distance of a plan, without correction."""
     rows, cols = torch.from_numpy(plan.rows), torch.from_numpy(plan.cols)
     cost = distances(problem.x.cells.points[rows], problem.y.cells.points[cols]).numpy()
     return math.fsum(cost * plan.mass)
 
 
 def upper_bound(problem: Problem, plan: Flow) -> float:
-    """The cost of a plan, plus what moving its marginals onto the weights can cost at most, plus rounding."""
+    """The cost of a plan, plus the largest cost of moving its marginals onto the weights, plus rounding."""
     missing = sum(
         float((grouped(torch.from_numpy(index), torch.from_numpy(plan.mass), len(side)) - side.mass).abs().sum())
         for index, side in ((plan.rows, problem.x), (plan.cols, problem.y))
@@ -237,7 +237,7 @@ def _first(problem: Problem, rng: torch.Generator) -> Bounds:
 
 
 def _drift(problem: Problem) -> Tensor:
-    """The mean of x less the mean of y, shape (d,); W1 is at least its length."""
+    """The mean of x minus the mean of y, shape (d,); W1 is at least its length."""
     return problem.x.mass @ problem.x.cells.points - problem.y.mass @ problem.y.cells.points
 
 
@@ -249,10 +249,10 @@ def _solve_all(problem: Problem, iterations: int) -> Flow:
 def _coarse(
     problem: Problem, bounds: Bounds, rng: torch.Generator, pace: Pace, iterations: int
 ) -> tuple[Bounds, Tensor]:
-    """Potentials of y to begin with, and the bound that they give.
+    """Initial potentials of y, and their bound.
 
-    Linear ones along the difference of the means, where the means account for most of the cost; otherwise those of
-    the transport between a part of each side: with G(z) = min_i ‖z - x_i‖ - f_i over the part of x, which is
+    They are linear along the difference of the means if the means account for most of the cost. Otherwise they come
+    from the transport between a subset of each side: with G(z) = min_i ‖z - x_i‖ - f_i over the subset of x, which is
     1-Lipschitz, -G on x and G on y are feasible.
     """
     x, y = problem.x.cells, problem.y.cells
@@ -270,8 +270,8 @@ def _coarse(
     g = c_transform(y, part.x.cells, found.f, keep=1).values
     if pace.allows_transform(x, part.x.cells, found.f):
         partner = c_transform(x, part.x.cells, found.f, keep=1).nearest[:, 0]
-        # What is attained at a partner is no less than the minimum, as the negative asks for. Both distances to the
-        # partner may be longer than the one that bounds f + g: their rounding is taken off here.
+        # The value at a partner is no less than the minimum, as the negative requires. Both distances to the partner
+        # may be longer than the one that bounds f + g: their rounding is subtracted here.
         apart = distances(x.points, part.x.cells.points[partner])
         f = found.f[partner] - apart * (1 + 4 * (problem.dim + 8) * _EPS)
         bounds = _with_potentials(problem, bounds, f, g)
@@ -279,7 +279,7 @@ def _coarse(
 
 
 def _part(side: Side, rng: torch.Generator) -> Side:
-    """One point in `_COARSER`, their order kept, so that they still stand next to near mass."""
+    """One point in `_COARSER`, in the same order, so that near mass stays adjacent."""
     count = -(-len(side) // _COARSER)
     chosen = torch.randperm(len(side), generator=rng, device=rng.device).cpu()[:count].sort().values
     mass = side.mass[chosen]

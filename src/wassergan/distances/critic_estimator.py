@@ -1,4 +1,4 @@
-"""Certified critics: lower bounds of W1 between two laws, with a confidence level, from samples alone."""
+"""Certified critics: lower bounds on W1 between two distributions, with a confidence level, from samples alone."""
 
 import copy
 import inspect
@@ -34,26 +34,27 @@ from wassergan.lipschitz import Certificate, certify
 from wassergan.objectives import critic_gap, critic_loss
 
 DEFAULT_STEPS = 2000
-TRIAL_SHARE = 0.03  # of the effort goes into the trial of each start
+TRIAL_SHARE = 0.03  # fraction of the effort spent on the trial of each start
 # Cones whose heights differ by less than the steps or the soft minimum's temperature die out. Heights differ by about
-# the distance to the nearest sample of the other side, or by the gap where laws overlap; both in units of the samples'
-# spread. Below this many of them steps and temperature shrink in proportion, to a tenth at the least.
+# the distance to the nearest sample of the other side, or by the gap where distributions overlap, both in units of the
+# samples' spread. If this difference is below the threshold, steps and temperature shrink in proportion, down to a
+# tenth.
 FULL_PACE, SLOWEST_PACE = 0.5, 0.1
 NEIGHBOURS = 1024
-WARM_SHARE = 0.8  # of the steps has a soft minimum
-LOOKS = 10  # at the validation split during a training; a trial has one, at its end
+WARM_SHARE = 0.8  # fraction of the steps with a soft minimum
+LOOKS = 10  # evaluations on the validation split during training; a trial has one, at its end
 FIT_SHARE, VALIDATION_SHARE = 0.5, 0.15
 VALIDATION_SAMPLES = 4096
-POOL = 2**19  # fresh points of a sampler that one fit goes through again and again
+POOL = 2**19  # fresh points of a sampler that one fit uses repeatedly
 TEST_SAMPLES = 2**16
-POOL_NUMBERS, TEST_NUMBERS = 2**26, 2**25  # so many at most are held, which shortens both for large samples
+POOL_NUMBERS, TEST_NUMBERS = 2**26, 2**25  # the most numbers held, which shortens both for large samples
 FEWEST = 20
 SLOPE_SAMPLES = 4096
 _ROWS = 2**13
 
 
 class Sampler(Protocol):
-    """Draws fresh, independent points of a law."""
+    """Draws fresh, independent points from a distribution."""
 
     def __call__(self, count: int, *, rng: torch.Generator) -> Tensor:
         """(count, d) points on the generator's device."""
@@ -62,7 +63,7 @@ class Sampler(Protocol):
 
 @dataclass(frozen=True)
 class Look:
-    """One look at the validation split: after so many steps and seconds, the gap over the certified constant."""
+    """One evaluation on the validation split: steps, seconds, and the gap over the certified constant."""
 
     step: int
     seconds: float
@@ -71,7 +72,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Fit:
-    """One trained critic and what its scores on the untouched test split say.
+    """One trained critic, and what its scores on the unused test split show.
 
     Attributes:
         family: its name.
@@ -82,13 +83,13 @@ class Fit:
         value: gap / K, unbiased for a number that is at most W1.
         standard_error: of `value`.
         lower: lower confidence bound of W1, see `critic_lower_bound`.
-        lower_asymptotic: the same by Welch's t, to compare: it holds as samples grow, not at every size.
-        slope_max: the largest slope observed on segments between test samples, at most K.
-        heuristic: gap / slope_max; a guess that nothing bounds, None for certified families.
-        steps: of training, trials included.
-        seconds: of training, trials included.
-        parameters: trained numbers.
-        curve: the looks at the validation split.
+        lower_asymptotic: the same by Welch's t, for comparison: it holds as samples grow, not at every size.
+        slope_max: the largest gradient norm observed on segments between test samples, at most K.
+        heuristic: gap / slope_max; a guess without any guarantee, None for certified families.
+        steps: of training, including trials.
+        seconds: of training, including trials.
+        parameters: number of trained parameters.
+        curve: the evaluations on the validation split.
     """
 
     family: str
@@ -113,11 +114,11 @@ class W1Estimate:
     """The best family by the validation split, and every family that was tried.
 
     Attributes:
-        best: its `lower` holds with `confidence`, since the test split had no part in choosing it.
+        best: its `lower` holds with `confidence`, since it was chosen without the test split.
         fits: by family.
         confidence: of the lower bound.
         method: "finite-sample" or "asymptotic".
-        rests_on: what the confidence rests on, in words.
+        rests_on: the assumptions of the confidence, in words.
     """
 
     best: Fit
@@ -133,21 +134,22 @@ class W1Estimate:
 
 
 class W1Estimator:
-    """Trains certified critics between two samples or samplers and bounds W1 of the laws from below.
+    """Trains certified critics between two samples or samplers and bounds W1 of the distributions from below.
 
-    W1 = sup of E f(real) - E f(fake) over 1-Lipschitz f, so every certified critic gives a lower bound; only the
-    sampling error is left to chance. Three splits: critics are fitted on one, stopped and chosen on another, and
-    bounded on a third that nothing else has seen.
+    W1 = sup of E f(real) - E f(fake) over 1-Lipschitz f, so every certified critic gives a lower bound, up to sampling
+    error. There are three splits: critics are fitted on the first, stopped and chosen on the second, and bounded on the
+    third, which is used for nothing else.
 
     Args:
-        families: a name of `FAMILIES` or several; `gp`, `lp`, `sn` and `clip` carry a certificate far above their slope
-            and are there to compare.
+        families: one or several names of `FAMILIES`; `gp`, `lp`, `sn` and `clip` have certificates far above their
+            gradient norms and are there for comparison.
         confidence: probability that the lower bound holds, in (0, 1).
-        steps: of each family; 3 % more for the trial of each start.
-        budget_seconds: for all families together, shared equally; the earlier of both ends counts.
+        steps: per family; the trial of each start adds 3 %.
+        budget_seconds: for all families together, shared equally; training stops at the earlier of both limits.
         batch_size: real and fake samples each, per step.
-        test_count: fresh test points of a sampler, fewer of large ones; arrays are split 50, 15 and 35 per cent.
-        diameter: of the set that both laws live on, if known; nothing needs it, see `critic_lower_bound`.
+        test_count: fresh test points from a sampler, fewer if points are large; arrays are split 50, 15 and 35 per
+            cent.
+        diameter: of the set that supports both distributions, if known; optional, see `critic_lower_bound`.
         method: of the bound: "finite-sample", valid at every sample size, or "asymptotic", see `critic_lower_bound`.
 
     Raises:
@@ -182,7 +184,7 @@ class W1Estimator:
         self._diameter = check_diameter(diameter, self._method)
 
     def estimate(self, real: Array | Sampler, fake: Array | Sampler, *, rng: Randomness) -> W1Estimate:
-        """Train every family, choose one, bound W1.
+        """Train every family, choose the best, and bound W1.
 
         Args:
             real: independent draws (n, d) of P, n ≥ 20, or a sampler.
@@ -190,8 +192,8 @@ class W1Estimator:
             rng: splits, starts, batches and fresh points; a generator on the samples' device, or a seed.
 
         Raises:
-            UserError: samples that are none, or too few.
-            WorkError: a training stopped being finite.
+            UserError: invalid samples, or too few.
+            WorkError: training diverged to values that are not finite.
         """
         rng = as_generator(rng)
         real, fake = (self._drawn(side, name, rng) for side, name in ((real, "real"), (fake, "fake")))
@@ -210,7 +212,7 @@ class W1Estimator:
         return W1Estimate(best, fits, self._confidence, self._method, RESTS_ON[self._method])
 
     def critic(self, real: Array, fake: Array, *, rng: Randomness) -> tuple[nn.Module, Certificate]:
-        """The best critic that these samples give, with its certificate, to be scored on samples that are not these.
+        """The best critic fitted to these samples, with its certificate; score it on other samples.
 
         Args:
             real: draws (n, d) of P.
@@ -218,8 +220,8 @@ class W1Estimator:
             rng: splits, starts and batches; a generator on the samples' device, or a seed.
 
         Raises:
-            UserError: samples that are none.
-            WorkError: a training stopped being finite.
+            UserError: invalid samples.
+            WorkError: training diverged to values that are not finite.
         """
         rng = as_generator(rng)
         real, fake = as_points(real, name="real").detach(), as_points(fake, name="fake").detach()
@@ -292,7 +294,7 @@ class W1Estimator:
 def _check_sampler(sampler: Any, name: str, rng: torch.Generator) -> None:
     try:
         inspect.signature(sampler).bind(1, rng=rng)
-    except ValueError:  # builtins that do not tell
+    except ValueError:  # builtins without a signature
         if not isinstance(sampler, type):
             return
         raise UserError(f"{name} is a type and no sampler", found=sampler.__name__) from None
@@ -305,7 +307,7 @@ def _check_sampler(sampler: Any, name: str, rng: torch.Generator) -> None:
 
 
 def _in_three(points: Tensor, order: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Random parts to fit on, to choose on, and to bound on."""
+    """Random splits for fitting, choosing and bounding."""
     first = int(FIT_SHARE * len(points))
     second = max(2, int(VALIDATION_SHARE * len(points)))
     fit, validation, test = shuffled(points, order).split([first, second, len(points) - first - second])
@@ -313,7 +315,7 @@ def _in_three(points: Tensor, order: torch.Generator) -> tuple[Tensor, Tensor, T
 
 
 def _in_two(points: Tensor, order: torch.Generator) -> tuple[Tensor, Tensor]:
-    """A random part to fit on and the rest to choose on, at least one point each."""
+    """A random split for fitting and the rest for choosing, at least one point each."""
     cut = max(1, int(len(points) * FIT_SHARE / (FIT_SHARE + VALIDATION_SHARE)))
     fit, validation = shuffled(points, order).split([cut, len(points) - cut])
     return fit, validation
@@ -342,7 +344,7 @@ class Similar(nn.Module):
         return scores
 
     def lipschitz_chain(self) -> nn.Sequential:
-        """The critic: a shift changes no slope, and the two scales cancel."""
+        """The critic: a shift changes no gradient, and the two scales cancel."""
         return self.chain
 
 
@@ -380,7 +382,7 @@ class _Units:
 
 @dataclass(frozen=True)
 class _Effort:
-    """How long to train: steps, seconds, or the earlier of both."""
+    """The length of training: steps, seconds, or the earlier of both."""
 
     steps: int | None
     seconds: float | None
@@ -401,7 +403,7 @@ class _Effort:
 
 @dataclass
 class _Trained:
-    """A critic of standardised points at its best look."""
+    """A critic of standardised points at its best evaluation."""
 
     critic: nn.Module
     validation: float
@@ -421,9 +423,9 @@ def _train(
     batch_size: int,
     rng: torch.Generator,
 ) -> _Trained:
-    """A short trial of every start, then the winner from its start again with what effort is left."""
+    """A short trial of every start, then training of the winner from its start with the remaining effort."""
     started = time.perf_counter()
-    # Penalties pair real with fake samples, so both batches have the size that the smaller side allows.
+    # Penalties pair real with fake samples, so both batches have the size that the smaller sample allows.
     batch_size = min(batch_size, len(real), len(fake))
 
     def run(critic: nn.Module, share: float, looks: int, pace: float = 1.0) -> _Trained:
@@ -450,7 +452,7 @@ def _train(
 
 
 def _pace(real: Tensor, fake: Tensor, gap: float) -> float:
-    """Rates and temperatures are multiplied by this: 1 for laws far apart in the samples' units, less for near ones."""
+    """Factor of learning rates and temperatures: 1 for distributions far apart in the samples' units, else less."""
     nearest = torch.cdist(fake[:NEIGHBOURS], real[:NEIGHBOURS]).amin(1).mean().item()
     return min(1.0, max(SLOWEST_PACE, max(gap, nearest) / FULL_PACE))
 
@@ -471,7 +473,7 @@ def _fitted(
     pace: float,
     rng: torch.Generator,
 ) -> _Trained:
-    """Stochastic ascent of the gap; the weights of the best look are the ones that stay."""
+    """Stochastic ascent of the gap; keeps the weights of the best evaluation."""
     constraint = family.constraint()
     constraint.prepare(critic)
     trained = [parameter for parameter in critic.parameters() if parameter.requires_grad]
@@ -519,7 +521,7 @@ def _validation(critic: nn.Module, real: Tensor, fake: Tensor) -> float:
 
 
 def _batches(points: Tensor, size: int, rng: torch.Generator) -> Iterator[Tensor]:
-    """Random batches of one size, at most the number of points; what is left of a round goes into none."""
+    """Random batches of one size, at most the number of points; the remainder of an epoch is dropped."""
     while True:
         order = torch.randperm(len(points), generator=rng, device=rng.device).to(points.device)
         parts = order.split(size)

@@ -1,4 +1,4 @@
-"""Families of critics for W1: how each starts from samples alone, and what it is trained under."""
+"""Families of critics for W1: how each is initialised from samples, and its training constraint."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ from wassergan.distances.ctransform import CTransform
 from wassergan.errors import unknown_name
 from wassergan.networks import MLPCritic
 
-# In units of the samples' spread. Adam moves a weight by about its rate at each step.
+# In units of the samples' spread. Adam moves a weight by about the learning rate at each step.
 ATOM_RATE = 0.015
 ATOM_TEMPERATURE = 0.2
 FIXED_ATOMS = 1024
 LEARNED_ATOMS = 1024
-# In high dimension samples lie near a shell, far from where the cones' tips belong: atoms start on samples drawn
-# towards their mean, or on means of clusters driven away from it, too. A short trial of each on the validation split
-# picks. In low dimension samples serve, and other starts would win short trials but not the long run.
+# In high dimension, samples lie near a shell, far from where the cones' tips belong. So atoms may also start at samples
+# drawn towards their mean, or at cluster means pushed away from it. A short trial of each on the validation split
+# decides. In low dimension, samples are good starts; other starts would win short trials but not the long run.
 SHRINKAGES = (1.0, 0.3)
 LEARNED_SHRINKAGES = (1.0, 0.5, 0.2)
 SHELL_DIMENSION = 8
-FEW_CLUSTERS = (16, 2.0)  # and how far from the origin their means are driven at the start
+FEW_CLUSTERS = (16, 2.0)  # and the factor that pushes their means from the origin at the start
 LEARNED_CLUSTERS = (256, 2.5)
 MORE_CLUSTERS = ((64, 2.0), (256, 2.0))
-CLUSTER_SAMPLES = 8  # of each cluster at least, or it is no mean
+CLUSTER_SAMPLES = 8  # of each cluster at least; fewer do not make a mean
 ORTHOGONAL_WIDTHS = (256, 256, 256)
 ORTHOGONAL_RATE = 1e-2
 NETWORK_RATE = 1e-3
@@ -42,14 +42,14 @@ class Family:
     """A kind of critic.
 
     Attributes:
-        name: how to ask for it.
-        starts: real and fake samples (n, d), (m, d) and a generator to fresh critics; the best of a short trial of
-            each is trained.
-        constraint: what it is trained under, by name.
+        name: its name for the caller.
+        starts: maps real and fake samples (n, d), (m, d) and a generator to fresh critics; each gets a short trial, and
+            the best is trained.
+        constraint: the name of its training constraint.
         rate: Adam's learning rate at the start; it decays to 0.
-        temperature: of a soft minimum at the start.
-        more_starts: the best start so far, real and fake samples and a generator to further ones to try.
-        heuristic: it has no useful certificate, so its value over the largest observed slope is shown beside.
+        temperature: of the soft minimum at the start.
+        more_starts: maps the best start so far, real and fake samples and a generator to further starts.
+        heuristic: it has no useful certificate, so its gap over the largest observed gradient norm is reported as well.
     """
 
     name: str
@@ -81,13 +81,13 @@ def _learned_cones(real: Tensor, fake: Tensor, rng: torch.Generator) -> list[nn.
 
 
 def _more_fixed_cones(best: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator) -> list[nn.Module]:
-    """Cones on more clusters, on the side that the best start so far had."""
+    """Cones at the means of more clusters, on the same side as the best start so far."""
     peaks = _side_of(best)
     return list(_on_clusters(real if peaks else fake, MORE_CLUSTERS, rng, peaks=peaks))
 
 
 def _more_learned_cones(best: nn.Module, real: Tensor, fake: Tensor, rng: torch.Generator) -> list[nn.Module]:
-    """Cones on clusters, and spare ones near the middle for what the clusters missed."""
+    """Cones at cluster means, and spare cones near the middle for what the clusters missed."""
     peaks = _side_of(best)
     side = real if peaks else fake
     count, spread = LEARNED_CLUSTERS
@@ -116,7 +116,7 @@ def _shares(side: Tensor, shares: tuple[float, ...]) -> tuple[float, ...]:
 
 
 def _clustered(side: Tensor, count: int) -> bool:
-    """Whether means of so many clusters are worth a start."""
+    """Whether that many cluster means are worth a trial."""
     return side.shape[1] >= SHELL_DIMENSION and len(side) >= CLUSTER_SAMPLES * count
 
 
@@ -181,10 +181,10 @@ CERTIFIED = tuple(family.name for family in FAMILIES.values() if not family.heur
 
 
 def families_named(names: Iterable[str] | str) -> list[Family]:
-    """Look up some families, each once: names, or one text with commas between them.
+    """Look up some families, each once: names, or one comma-separated string.
 
     Raises:
-        UserError: no names, or one that is not known.
+        UserError: no names, or an unknown one.
     """
     found = {family.name: family for family in map(family_named, check_names(names, name="Families of critics"))}
     return list(found.values())

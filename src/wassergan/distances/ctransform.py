@@ -9,24 +9,24 @@ from torch import Tensor, nn
 from wassergan.distances.arguments import check_flag, check_positive
 from wassergan.distances.checks import as_points
 
-_CACHED = 2**17  # distances that stay in the processor's cache
-_TINY = 1e-12  # a distance, so that a point on an atom pulls it nowhere instead of dividing by 0
+_CACHED = 2**17  # distances that fit into the processor's cache
+_TINY = 1e-12  # added to a distance, so that a point on an atom exerts no pull instead of dividing by 0
 
 
 class CTransform(nn.Module):
-    """f(x) = ∓ min over atoms of (‖x - y_j‖ + b_j), with a soft minimum while it is trained.
+    """f(x) = ∓ min over atoms of (‖x - y_j‖ + b_j), with a soft minimum during training.
 
-    Each ‖x - y_j‖ + b_j has slope 1, so their minimum has slope 1 almost everywhere, whatever the offsets. The soft
-    minimum -τ log Σ exp(-(‖x - y_j‖ + b_j) / τ) has a convex mean of unit vectors as its gradient: at most slope 1,
-    and every atom gets a share of the gradient. Evaluation mode takes the true minimum.
+    Each ‖x - y_j‖ + b_j has gradient norm 1, so their minimum has gradient norm 1 almost everywhere, for any offsets.
+    The gradient of the soft minimum -τ log Σ exp(-(‖x - y_j‖ + b_j) / τ) is a convex mean of unit vectors: its norm is
+    at most 1, and every atom gets a share of it. Evaluation mode uses the true minimum.
 
     Args:
         atoms: y, (k, d).
         peaks: True puts the atoms at peaks of f = -min(...), for atoms where real samples lie; False at the bottoms of
             f = +min(...), for atoms where fake samples lie.
-        learned: train the atoms too, not the offsets alone.
-        spread: train one number s that all the atoms share, from this one on: y_j = s c_j for the given points c_j
-            about the origin; None leaves them in place.
+        learned: train the atoms too, not only the offsets.
+        spread: initial value of one trained number s that all atoms share: y_j = s c_j for the given points c_j about
+            the origin; None fixes the atoms.
 
     Raises:
         UserError: no atom, or a spread that is not positive.
@@ -56,16 +56,16 @@ class CTransform(nn.Module):
         return torch.where(self.peaks, -heights, heights)
 
     def tips(self) -> Tensor:
-        """Where the cones stand: y = s c, (k, d)."""
+        """The positions of the cones: y = s c, (k, d)."""
         placed: Tensor = self.atoms * self.log_spread.exp()
         return placed
 
     def lipschitz_proof(self) -> tuple[float, str]:
-        """Slope 1, whatever the weights."""
+        """The constant 1, for any weights."""
         return 1.0, "a minimum of cones of slope 1"
 
     def _minimum(self, points: Tensor) -> Tensor:
-        """The active atoms by matrix products; their distances again by differences, which cancel nothing."""
+        """The active atoms by matrix products; their distances again by differences, without cancellation."""
         tips = self.tips()
         with torch.no_grad():
             rows = points.detach().split(max(1, _CACHED // len(tips)))

@@ -1,4 +1,4 @@
-"""Divergences of discrete laws: total variation, Kullback-Leibler, Jensen-Shannon."""
+"""Divergences of discrete distributions: total variation, Kullback-Leibler, Jensen-Shannon."""
 
 import math
 from typing import TypeVar
@@ -16,14 +16,14 @@ AnyArray = TypeVar("AnyArray", Tensor, npt.NDArray[np.floating])
 
 
 def total_variation(p: AnyArray, q: AnyArray, *, normalize: bool = False) -> AnyArray:
-    """Total variation of two laws on one support, in [0, 1].
+    """Total variation of two distributions on one support, in [0, 1].
 
     TV(p, q) = ½ Σ_i |p_i - q_i|
 
     Args:
         p: probabilities along the last axis, shape (..., k), each summing to one; NumPy or torch.
         q: probabilities on the same points in the same order, of a shape that broadcasts with p's.
-            Laws on different points go through `on_common_support` first.
+            Pass distributions on different points through `on_common_support` first.
         normalize: accept any positive mass (counts of a histogram) and divide by its sum.
 
     Returns:
@@ -48,8 +48,8 @@ def kl_divergence(p: AnyArray, q: AnyArray, *, base: float = math.e, normalize: 
         normalize: divide by the sums.
 
     Returns:
-        Shape (...), of the kind, dtype and device of p; differentiable where p and q are positive. Points
-        without mass in p take no gradient.
+        Shape (...), of the kind, dtype and device of p; differentiable where p and q are positive. Points without mass
+        in p get no gradient.
 
     Raises:
         UserError: see `total_variation`; or a base that is not above one.
@@ -74,13 +74,13 @@ def on_common_support(x: Array, p: AnyArray, y: Array, q: AnyArray) -> tuple[Any
     """Two weighted supports as two weight vectors on the union of their points.
 
     Args:
-        x: the points that carry p, shape (n,) or (n, d). Points are one point if their numbers are equal.
+        x: the points that carry p, shape (n,) or (n, d). Points with equal numbers are the same point.
         p: their weights, shape (n,).
         y: the points that carry q, shape (m,) or (m, d).
         q: their weights, shape (m,).
 
     Returns:
-        Weights of both laws on the k distinct points in lexical order, each of shape (k,), of the kind of p
+        Weights of both distributions on the k distinct points in lexical order, each of shape (k,), of the kind of p
         and q; differentiable in them. Weights of repeated points are added.
 
     Raises:
@@ -149,7 +149,7 @@ def _rows(x: Array, name: str) -> Tensor:
 
 
 def _like(value: Tensor, model: AnyArray) -> AnyArray:
-    """`value` as the kind and dtype of `model`; what is no tensor becomes an array, integers stay in float64."""
+    """`value` in the kind and dtype of `model`; other values become arrays, and integers stay in float64."""
     if isinstance(model, Tensor):
         return value.to(model.dtype) if model.is_floating_point() else value
     if isinstance(model, list | tuple) and model and all(isinstance(each, Tensor) for each in model):

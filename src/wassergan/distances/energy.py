@@ -20,7 +20,7 @@ def energy_distance(
     y_weights: Array | None = None,
     normalize: bool = False,
 ) -> Tensor:
-    """Energy distance of two weighted samples, a metric between their empirical laws.
+    """Energy distance of two weighted samples, a metric between their empirical distributions.
 
     D = (2 E‖X - Y‖ - E‖X - X'‖ - E‖Y - Y'‖)^½, X' and Y' independent copies (Székely and Rizzo 2013);
     D² ≤ 2 W1. Time O((n + m)² d), computed in blocks.
@@ -36,7 +36,7 @@ def energy_distance(
         float64 scalar; differentiable in points and weights, with gradient 0 where the distance is 0.
 
     Raises:
-        UserError: what was given is no pair of weighted samples, or the distances overflow.
+        UserError: the input is not a pair of weighted samples, or the distances overflow.
     """
     normalize = check_flag(normalize, name="normalize")
     left, right, a, b = check_pair(x, y, x_weights, y_weights, normalize)
@@ -44,12 +44,12 @@ def energy_distance(
     still = -_potential(points, points, mass) @ mass if len(points) else points.new_zeros(())
     if not torch.isfinite(still):
         raise UserError("The distance overflows", mend="rescale the points")
-    # Rounding alone can make it negative; and √ has no slope at 0.
+    # Only rounding can make it negative; √ has no derivative at 0.
     if still <= 0:
         return 0.0 * (left[0, 0] + a[0] + b[0] + right[0, 0]) if _moves(left, right, a, b) else torch.zeros_like(still)
     if not _moves(left, right, a, b):
         return still.sqrt()
-    # D² is a quadratic form in P - Q: its derivative is twice that of the form with one side held still.
+    # D² is a quadratic form in P - Q: its derivative is twice that of the form with one side held constant.
     half = -_potential(left, points, mass) @ a + _potential(right, points, mass) @ b
     return (still + 2 * (half - half.detach())).sqrt()
 
@@ -59,12 +59,12 @@ def _moves(*tensors: Tensor) -> bool:
 
 
 def _difference(x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """P - Q as points (k, d) and masses (k,) that are not 0: where both laws agree nothing is left to round."""
+    """P - Q as points (k, d) and nonzero masses (k,): where both distributions agree, nothing is left to round."""
     used_x, used_y = a > 0, b > 0
     points, place = torch.unique(torch.cat([x[used_x], y[used_y]]), dim=0, return_inverse=True)
     here, there = place[: int(used_x.sum())].cpu(), place[int(used_x.sum()) :].cpu()
     mass = grouped(here, a[used_x].cpu(), len(points)) - grouped(there, b[used_y].cpu(), len(points))
-    # Masses carry the rounding of one division and of one sum.
+    # Each mass has the rounding errors of one division and one sum.
     size = grouped(here, a[used_x].cpu(), len(points))
     mass = torch.where(mass.abs() <= 4 * torch.finfo(torch.float64).eps * size, 0.0, mass).to(points.device)
     return points[mass != 0], mass[mass != 0]

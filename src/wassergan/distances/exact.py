@@ -1,4 +1,4 @@
-"""Exact optimal transport, handed over with the certificate that it is."""
+"""Exact optimal transport, with a certificate of optimality."""
 
 import math
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from wassergan.distances.simplex import DEFAULT_ITERATIONS, Flow, Vector, solve_
 from wassergan.errors import UserError, WorkError
 
 _EPS = float(np.finfo(np.float64).eps)
-_BLOCK = 2**18  # entries of a cost matrix looked at together
+_BLOCK = 2**18  # entries of a cost matrix processed together
 # Pairs up to which the full matrix is solved at once: faster there than column generation.
 _DENSE_PAIRS, _DENSE_PAIRS_LOW_DIM, _LOW_DIM = 400_000, 4_200_000, 8
-_FAR = 1e8  # points so many typical distances apart share no digits worth having
+_FAR = 1e8  # points this many typical distances apart share no useful digits
 _SQUARES, _TINY, _LARGEST = 1e150, 1e-300, float(np.finfo(np.float64).max)
-_FALLBACK_PAIRS = 25_000_000  # pairs up to which a full matrix may be formed should column generation stall
+_FALLBACK_PAIRS = 25_000_000  # pairs up to which a full matrix may be formed if column generation stalls
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class Transport:
-    """An optimal transport and the proof of it.
+    """An optimal transport plan and its proof of optimality.
 
     Attributes:
-        value: what the plan costs, float64 scalar, differentiable in points (or costs) and weights.
-            Its gradient is 0 where joined points coincide; the derivative in a weight is its potential.
-        lower: value of the verified potentials less their rounding: no plan costs less.
-        upper: cost of the verified plan plus its rounding.
+        value: the cost of the plan, float64 scalar, differentiable in points (or costs) and weights.
+            Its gradient is 0 where paired points coincide; the derivative in a weight is its potential.
+        lower: value of the verified potentials minus their rounding error: no plan costs less.
+        upper: cost of the verified plan plus its rounding error.
         plan: the coupling, sparse.
         potentials: f (n,) and g (m,) with f_i + g_j ≤ c_ij and Σ a f + Σ b g = `value`, up to the bounds.
     """
@@ -85,7 +85,7 @@ def exact_w1(
     """Wasserstein-1 distance of two weighted samples for the Euclidean metric, exact.
 
     W1 = min over couplings π of Σ π_ij ‖x_i - y_j‖ = max of Σ a_i f_i + Σ b_j g_j, f_i + g_j ≤ ‖x_i - y_j‖.
-    Large problems never hold the cost matrix: their memory is O(n + m), see `refine`. On the line sorting solves it.
+    Large problems never form the cost matrix: their memory is O(n + m), see `refine`. On the line, sorting is exact.
 
     Args:
         x: points, shape (n, d).
@@ -97,14 +97,14 @@ def exact_w1(
         max_iterations: limit of each run of the network simplex.
 
     Raises:
-        UserError: what was given is no pair of weighted samples, or the distances overflow.
+        UserError: the input is not a pair of weighted samples, or the distances overflow.
         WorkError: the solver stopped early, or its answer could not be certified within the tolerance.
     """
     tolerance, max_iterations = check_tolerance(tolerance), check_count(max_iterations, name="max_iterations", least=1)
     normalize = check_flag(normalize, name="normalize")
     left, right, a, b = check_pair(x, y, x_weights, y_weights, normalize)
     dense = len(left) * len(right) <= (_DENSE_PAIRS_LOW_DIM if left.shape[1] <= _LOW_DIM else _DENSE_PAIRS)
-    rng = torch.Generator().manual_seed(0)  # orders points and picks coarse samples: it moves the time, not the answer
+    rng = torch.Generator().manual_seed(0)  # orders points and picks coarse samples: changes only the time
     problem = pose(left, right, a, b, rng=rng if dense else None)
     best: Bounds | _Certified
     if coincide(left, right, x_weights, y_weights):
@@ -176,7 +176,7 @@ def _transport(
     lower, upper = min(lower, value.item()), max(upper, value.item())
     for potential, weight in zip(potentials, weights, strict=True):
         if weight.requires_grad:
-            # Envelope theorem: the derivative in a weight is its potential. The value is left as it is.
+            # Envelope theorem: the derivative in a weight is its potential. The value is unchanged.
             value = value + (potential * (weight - weight.detach())).sum()
     return Transport(value, lower, upper, plan, potentials)
 
@@ -202,7 +202,7 @@ def _dense(problem: Problem, tolerance: float, iterations: int) -> _Certified:
 
 
 def _at_rest(problem: Problem) -> _Certified:
-    """The plan that moves nothing, of two samples that are one."""
+    """The plan that moves nothing, for two equal samples."""
     rows, cols = (torch.from_numpy(np.lexsort(side.cells.points.numpy().T)) for side in (problem.x, problem.y))
     flow = Flow(rows.numpy(), cols.numpy(), problem.x.mass[rows].numpy(), np.zeros(0), np.zeros(0))
     f, g = (torch.zeros(len(side), dtype=torch.float64) for side in (problem.x, problem.y))
@@ -227,10 +227,10 @@ def _sorted(problem: Problem) -> _Certified:
 
 
 def _rounding(problem: Problem) -> float:
-    """By how much the bounds of an optimal plan and optimal potentials may miss each other.
+    """The largest gap between the bounds of an optimal plan and optimal potentials.
 
-    A few points far beyond all others take the digits that the others' potentials need: then the width that rounding
-    leaves is no excuse any more.
+    A few points far beyond all others use up the digits that the others' potentials need. In that case, rounding does
+    not justify a wider gap.
     """
     reach = min(problem.diameter, _FAR * problem.typical) if problem.typical > 0 else problem.diameter
     return 4 * (problem.dim + 64) * _EPS * reach
@@ -249,7 +249,7 @@ def _apart(problem: Problem, bounds: Bounds | _Certified) -> WorkError:
 def _certified(cost: Tensor, a: Tensor, b: Tensor, tolerance: float, iterations: int) -> _Certified:
     """An optimal plan over a full matrix and its potentials, with the bounds that they give.
 
-    Rows and columns without weight see none of it: they take the potentials that the others leave them.
+    Rows and columns without weight are left out of the solve; their potentials follow from those of the others.
     """
     i, j = a.nonzero().flatten(), b.nonzero().flatten()
     full = len(i) == len(a) and len(j) == len(b)
@@ -275,7 +275,7 @@ def _optimum(cost: Tensor, a: Tensor, b: Tensor, iterations: int) -> tuple[Flow,
     """An optimal plan of positive masses over a full matrix, with potentials repaired so that they are feasible."""
     size = _largest(cost)
     scale = 2.0 ** np.clip(np.frexp(size)[1], -1000, 1000) if size > 0 else 1.0
-    # Costs far from one stop the solver at once; a power of two keeps every digit. Near one, no copy.
+    # The solver fails on costs far from one; scaling by a power of two keeps every digit. Near one, no copy is made.
     near = 2.0**-8 <= scale <= 2.0**8
     scaled = cost.numpy() if near else cost.numpy() / scale
     # The solver calls some problems with negative costs infeasible; a constant changes no optimal plan.
@@ -322,7 +322,7 @@ def _interval(
 
 
 def _unfolded(problem: Problem, flow: Flow, a: Tensor, b: Tensor) -> Plan:
-    """The plan between the caller's points: what reaches a merged point goes to those it stands for."""
+    """The plan between the caller's points: the mass of a merged point is split among the points it represents."""
     rows, cols = torch.from_numpy(flow.rows), torch.from_numpy(flow.cols)
     rows, cols, mass = _shared_out(problem.x, rows, cols, torch.from_numpy(flow.mass), a.detach().cpu())
     cols, rows, mass = _shared_out(problem.y, cols, rows, mass, b.detach().cpu())
@@ -338,7 +338,7 @@ def _shared_out(
     if len(members) == len(side):
         return members[here], there, mass
     arc, member, share = monotone_coupling(mass[arcs], weights[members])
-    # Running sums of arcs and of weights may part by rounding at the seam between two merged points.
+    # Running sums of arcs and of weights may differ by rounding at the boundary between two merged points.
     kept = (share > 0) & (here[arcs][arc] == side.place[members][member])
     return members[member[kept]], there[arcs][arc[kept]], share[kept]
 
@@ -358,7 +358,7 @@ def _everywhere(problem: Problem, best: Bounds | _Certified, x: Tensor, y: Tenso
 
 
 def _lowest(points: Tensor, others: Tensor, potentials: Tensor) -> Tensor:
-    """The c-transform at points that may lie anywhere, be it so far out that squares overflow."""
+    """The c-transform at arbitrary points, even so far out that squares overflow."""
     far = torch.cat([points, others]).abs().max() > _SQUARES
     if not far:
         return c_transform(Cells(points), Cells(others), potentials, keep=1).values

@@ -1,4 +1,4 @@
-"""Intervals that contain W1, at any size, in the time that is given."""
+"""Intervals that contain W1, at any size, within a time budget."""
 
 import math
 import time
@@ -37,18 +37,18 @@ _LAWS = "How far apart are the laws that the samples were drawn from?"
 
 @dataclass(frozen=True)
 class Interval:
-    """Bounds on a Wasserstein-1 distance, and what they are bounds of.
+    """Bounds on a Wasserstein-1 distance, and the meaning of each.
 
     Attributes:
         lower: see `lower_means`.
         upper: see `upper_means`.
         estimate: the single number to quote; see `estimate_means`.
-        question: which distance this is about: that of the samples, or that of the laws behind them.
+        question: the distance in question: that of the samples, or that of the distributions behind them.
         lower_means: what `lower` guarantees, in words.
         upper_means: what `upper` guarantees, in words.
         estimate_means: what `estimate` is, in words.
-        rests_on: what has to be true for the guarantees to hold, in words.
-        confidence: probability that `lower` holds; None where it holds for certain.
+        rests_on: the assumptions of the guarantees, in words.
+        confidence: probability that `lower` holds; None if it is certain.
         n: points in x.
         m: points in y.
         dim: their dimension.
@@ -94,10 +94,10 @@ def w1_interval(
     method: str = FINITE_SAMPLE,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Interval:
-    """Guaranteed bounds on W1, refined until they are close or the time is up; no cost matrix is held.
+    """Guaranteed bounds on W1, refined until they are close or time is up; the cost matrix is never formed.
 
-    The upper bound is the cost of a coupling, the lower one the value of feasible potentials, both rounding
-    included, so W1 of the two samples lies in between whenever the refinement stops.
+    The upper bound is the cost of a coupling, the lower bound the value of feasible potentials. Both include rounding,
+    so W1 of the two samples lies between them whenever the refinement stops.
 
     Args:
         x: points, shape (n, d).
@@ -107,20 +107,20 @@ def w1_interval(
         y_weights: shape (m,).
         normalize: divide the weights by their sums.
         tolerance: stop at (upper - lower) / upper ≤ tolerance, ≥ 0.
-        budget_seconds: begin no step that is not expected to end within this time.
-        population: ask for the laws behind the samples: fit potentials on one half of the data, score them on
-            the other, and give a lower confidence bound; the upper side is the samples' own, biased upwards, unless
-            a diameter is given.
-        confidence: of each bound on the laws, see `critic_lower_bound`.
-        diameter: of the set that both laws live on, if known: turns the upper side into a confidence bound too.
+        budget_seconds: start no step that is not expected to end within this time.
+        population: bound W1 of the distributions behind the samples: fit potentials on one half of the data, score them
+            on the other, and return a lower confidence bound. The upper bound is that of the samples, biased upwards,
+            unless a diameter is given.
+        confidence: of each bound on the distributions, see `critic_lower_bound`.
+        diameter: of the set that supports both distributions, if known: makes the upper bound a confidence bound too.
         families: with `population`, families of certified critics that compete for the lower bound (see
-            `W1Estimator`), in a quarter of the time; they earn it where the potentials of samples say nothing.
-        method: of the lower bound on the laws: "finite-sample", which holds at every size, or "asymptotic", see
-            `critic_lower_bound`.
-        interrupted: asked before every step of the refinement; the bounds so far are given then.
+            `W1Estimator`), in a quarter of the time; they help where the potentials of samples are uninformative.
+        method: of the lower bound on the distributions: "finite-sample", which holds at every size, or "asymptotic",
+            see `critic_lower_bound`.
+        interrupted: called before every step of the refinement; if it returns True, the bounds so far are returned.
 
     Raises:
-        UserError: what was given is no pair of weighted samples, or an argument is out of range.
+        UserError: the input is not a pair of weighted samples, or an argument is out of range.
     """
     start = time.perf_counter()
     tolerance, rng = check_tolerance(tolerance), as_generator(rng)
@@ -181,20 +181,20 @@ def interval_by_work(
     work: float,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> tuple[float, float]:
-    """Lower and upper bound on W1 of two samples, as certain as those of `w1_interval`; no clock cuts them short.
+    """Lower and upper bound on W1 of two samples, as certain as those of `w1_interval`, without a time limit.
 
-    The same samples get the same bounds however busy the machine is, so that figures can be compared.
+    The same samples get the same bounds whatever the load of the machine, so that results can be compared.
 
     Args:
         x: points (n, d), of equal weight.
         y: points (m, d).
         rng: picks projections and subsamples.
         tolerance: stop at (upper - lower) / upper ≤ tolerance.
-        work: multiplications after which no more are begun, about; see `Pace`.
-        interrupted: asked before every step of the refinement; the bounds so far are given then.
+        work: approximate number of multiplications after which no step starts; see `Pace`.
+        interrupted: called before every step of the refinement; if it returns True, the bounds so far are returned.
 
     Raises:
-        UserError: what was given is no pair of samples.
+        UserError: the input is not a pair of samples.
     """
     left, right, a, b = check_pair(x, y, None, None, False)
     if coincide(left, right, None, None):
@@ -204,7 +204,7 @@ def interval_by_work(
 
 
 def _sides(problem: Problem, rng: torch.Generator, tolerance: float, pace: Pace) -> tuple[float, float, str]:
-    """Both bounds in the caller's units, and what ended the refinement."""
+    """Both bounds in the caller's units, and the reason why the refinement stopped."""
     bounds, stopped = _refined(problem, rng, tolerance, pace)
     lower, upper = problem.outside(bounds.lower, bounds.upper)
     if not math.isfinite(upper):
@@ -232,7 +232,7 @@ def _held_out(
     families: Sequence[str],
     method: str,
 ) -> float:
-    """The best of some critics fitted on one half and scored on the other, each at its share of the risk."""
+    """The best bound of some critics fitted on one half and scored on the other; each gets its share of the risk."""
     start = time.perf_counter()
     order = keyed(rng, x, y)
     (x_fit, x_test), (y_fit, y_test) = (
@@ -248,13 +248,13 @@ def _held_out(
         critic, certificate = estimator.critic(x_fit, y_fit, rng=rng)
         candidates.append([scores_of(critic, points) / (certificate.constant * scale) for points in (x_test, y_test)])
     x_test, y_test = problem.inside(x_test), problem.inside(y_test)
-    # f(z) = min_j ‖z - y_j‖ - g_j is 1-Lipschitz on all of space, whatever the offsets.
+    # f(z) = min_j ‖z - y_j‖ - g_j is 1-Lipschitz on the whole space for any offsets.
     potential = [c_transform(Cells(points), problem.y.cells, bounds.g, keep=1).values for points in (x_test, y_test)]
     drift = x_fit.mean(0) - y_fit.mean(0)
     direction = torch.nn.functional.normalize(drift, dim=0)
     candidates += [potential, [x_test @ direction, y_test @ direction]]
     each = 1 - (1 - confidence) / len(candidates)
-    if each >= 1:  # no float64 lies nearer to 1
+    if each >= 1:  # no float64 is nearer to 1
         return 0.0
     spread = None if diameter is None or method == ASYMPTOTIC else diameter / scale
     found = [

@@ -1,4 +1,4 @@
-"""Sums of masses that lose nothing: what a certificate says of a total must not hang on the order of its parts."""
+"""Exact sums of masses: what a certificate says about a total must not depend on the order of its parts."""
 
 import torch
 from torch import Tensor
@@ -7,24 +7,24 @@ _UNIT = 2.0**52
 
 
 def _parts(mass: Tensor) -> tuple[Tensor, Tensor]:
-    """Multiples of 2⁻⁵², which add up exactly in any order while the sums stay within ±2, and what is left over."""
+    """Multiples of 2⁻⁵², which add up exactly in any order while the sums stay within ±2, and the remainders."""
     high = (mass * _UNIT).round() / _UNIT
     return high, mass - high
 
 
 def cumulative(mass: Tensor) -> Tensor:
-    """Running sums along the last axis of masses, signs allowed, whose partial sums stay within ±2; rounded once."""
+    """Running sums of signed masses along the last axis, with partial sums within ±2; each is rounded once."""
     high, low = _parts(mass)
     return high.cumsum(-1) + low.cumsum(-1)
 
 
 def grouped(place: Tensor, mass: Tensor, groups: int) -> Tensor:
-    """The mass in each of some groups, shape (groups,), rounded once; the total is at most 2.
+    """The mass of each group, shape (groups,), rounded once; the total is at most 2.
 
     Args:
         place: the group of each mass, shape (n,).
         mass: shape (n,).
-        groups: how many there are.
+        groups: their number.
     """
     if len(mass) and mass.min() == mass.max() == 1 / len(mass):
         return torch.bincount(place, minlength=groups).double() / len(mass)

@@ -1,7 +1,7 @@
 """Lower confidence bounds on E_P f - E_Q f that hold for every pair of distributions at every sample size.
 
-Bets, not moments: `docs/concepts.md` derives the bound line by line (after Waudby-Smith and Ramdas 2024,
-arXiv 2010.09686, whose bets on one bounded mean become here bets on the difference of two).
+The bounds use bets, not moments. `docs/concepts.md` derives them line by line, after Waudby-Smith and Ramdas 2024,
+arXiv 2010.09686: their bets on one bounded mean become bets on the difference of two.
 """
 
 import math
@@ -14,12 +14,12 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-# Shares and factors that decide how tight the bound is; no value of theirs can make it wrong.
-FIRST_SHARE = 0.02  # of the scores only tune the first bets where no tuning scores are given
+# Constants that decide how tight the bound is; no value of theirs can make it wrong.
+FIRST_SHARE = 0.02  # of the scores only tune the first bets if no tuning scores are given
 GROWTH = 1.5  # levels, centres and bets are renewed when the past has grown by this factor
-LEVEL_RISK = 4.0  # log(1 / risk) for which levels are chosen, whatever the confidence
-LEVEL_REACH, LARGEST_BET = 0.75, 0.9  # of the capital at most is lost at a level: as levels and as bets are chosen
-BOLDNESS = 1.1  # over the bet that is best at the end: the bound is the best of all moments
+LEVEL_RISK = 4.0  # log(1 / risk) for which levels are chosen, at any confidence
+LEVEL_REACH, LARGEST_BET = 0.75, 0.9  # largest capital loss at a level, for choosing levels and bets
+BOLDNESS = 1.1  # relative to the bet that is best at the end: the bound is the best over all blocks
 PRIOR_COUNT = 2.0  # variances are enlarged by 1 + this / count
 REACH_DEVIATIONS = 2.0  # levels lie outside this many deviations of either side
 LARGEST_PAST = 2**14
@@ -27,7 +27,7 @@ LARGEST_PAST = 2**14
 
 @dataclass(frozen=True)
 class Bets:
-    """What is settled before the next scores are seen: levels, centres, and the stake of all scores, each (runs, 1)."""
+    """Fixed before the next scores are seen: levels, centres, and the stake of all scores, each (runs, 1)."""
 
     low: Floats
     high: Floats
@@ -47,19 +47,20 @@ def betting_lower_bounds(
 ) -> Floats:
     """Lower confidence bounds on the supremum over levels of E_P clip(f) - E_Q clip(f), one of each row of scores.
 
-    The scores are cut into min(n, m) blocks. Before each block levels a < b, centres p, q and bets λ, ν with
-    λ n_k = ν m_k = c_k are fixed by the tuning scores and by the blocks before. If E_P f_k - E_Q f_k ≤ w for the
+    The scores are cut into min(n, m) blocks. Before each block, levels a < b, centres p, q and bets λ, ν with
+    λ n_k = ν m_k = c_k are fixed by the tuning scores and by the previous blocks. If E_P f_k - E_Q f_k ≤ w for the
     clipped f_k, then
 
         M_k = Π_{j ≤ k} Π (1 + λ (x - p)) Π (1 - ν (y - q)) exp(-c_j (w - p + q))
 
-    is a nonnegative supermartingale from 1, so it ever reaches 1 / risk with probability at most `risk` (Ville 1939).
+    is a nonnegative supermartingale that starts at 1, so the probability that it ever reaches 1 / risk is at most
+    `risk` (Ville 1939).
 
     Args:
         real: scores at independent draws of P in an order that does not depend on their values, (runs, n), finite.
         fake: of Q, (runs, m).
         confidence: 1 - risk, in (0, 1).
-        real_tuning: scores at other draws of P, (runs, any); the bounds hold whatever they are.
+        real_tuning: scores at other draws of P, (runs, any); the bounds hold for any values.
         fake_tuning: of Q; both or neither.
         spread: no two scores of a row can lie further apart; infinite if nothing is known.
 
@@ -93,7 +94,7 @@ def betting_lower_bounds(
         parts.append(_growth(bets, x, y, x_ends[k : after + 1], y_ends[k : after + 1], n, m))
         k = after
     growth, stake, size = (np.cumsum(np.concatenate(part, axis=1), axis=1) for part in zip(*parts, strict=True))
-    # Every sum is off by at most this, and so is every term: a logarithm near 1 by the rounding of its argument.
+    # The error of every sum and every term is at most this; a logarithm near 1 has the rounding error of its argument.
     rounding = (64 + n + m) * float(np.finfo(np.float64).eps) * (size + log_risk + n + m)
     bounds = np.full_like(growth, -np.inf)
     np.divide(growth - log_risk - rounding, stake, out=bounds, where=stake > 0)
@@ -102,21 +103,21 @@ def betting_lower_bounds(
 
 
 def _first_part(n: int, m: int) -> tuple[int, int]:
-    """How many scores of each side tune the first bets: two or more where there are enough."""
+    """The number of scores of each side that tune the first bets: two or more if there are enough."""
     blocks = min(n, m)
     first = min(max(2, math.ceil(FIRST_SHARE * blocks)), max(1, blocks // 2))
     return math.ceil(first * n / blocks), math.ceil(first * m / blocks)
 
 
 def _ends(count: int, blocks: int) -> Ints:
-    """Where blocks begin and end, (blocks + 1,): their sizes differ by one at most."""
+    """The block boundaries, (blocks + 1,): sizes differ by at most one."""
     return np.arange(blocks + 1) * count // blocks
 
 
 def _growth(
     bets: Bets, x: Floats, y: Floats, x_ends: Ints, y_ends: Ints, n: int, m: int
 ) -> tuple[Floats, Floats, Floats]:
-    """Of each block: the logarithm of its factor of M at w = 0, its c, and the sum of what was added."""
+    """For each block: the logarithm of its factor of M at w = 0, its c, and the sum of the terms."""
     x_sizes, y_sizes = np.diff(x_ends), np.diff(y_ends)
     stakes = bets.stake * np.minimum(x_sizes / n, y_sizes / m)
     total = stakes * (bets.real_centre - bets.fake_centre)
@@ -134,11 +135,11 @@ def _growth(
 
 
 def _tuned(x: Floats, y: Floats, n: int, m: int, log_risk: float, spread: Floats, before: Bets | None) -> Bets:
-    """Levels, centres and stake that would have served the past best.
+    """The levels, centres and stake that would have been best for the past scores.
 
     With s² = σ²/n + τ²/m the bound lies below the difference of the means by about log(1/risk)/c + c s²/2, least at
-    c = √(2 log(1/risk)) / s. At levels that lie n/c below the mean of P and m/c above that of Q a score costs the
-    whole stake; levels further out would shrink the stakes, nearer ones the difference.
+    c = √(2 log(1/risk)) / s. At levels n/c below the mean of P and m/c above that of Q, a score costs the whole stake.
+    Levels further out would reduce the stakes, nearer ones the difference.
     """
     largest = np.maximum(x.max(1, keepdims=True), y.max(1, keepdims=True))
     smallest = np.minimum(x.min(1, keepdims=True), y.min(1, keepdims=True))
@@ -151,7 +152,7 @@ def _tuned(x: Floats, y: Floats, n: int, m: int, log_risk: float, spread: Floats
         low = np.minimum(x_mean - reach * n, y_mean - REACH_DEVIATIONS * np.sqrt(y_variance))
         high = np.maximum(y_mean + reach * m, x_mean + REACH_DEVIATIONS * np.sqrt(x_variance))
         low, high = np.maximum(low, largest - spread), np.minimum(high, smallest + spread)
-        high = np.maximum(low, high)  # rounding, or tuning scores further apart than the spread, may cross them
+        high = np.maximum(low, high)  # rounding, or tuning scores further apart than the spread, may make them cross
     # The mean of equal numbers may differ from them by rounding, and centres lie between the levels.
     x_mean, y_mean = (np.clip(np.clip(side, low, high).mean(1, keepdims=True), low, high) for side in (x, y))
     stake = _quotient(BOLDNESS * math.sqrt(2 * log_risk), error)
@@ -161,7 +162,7 @@ def _tuned(x: Floats, y: Floats, n: int, m: int, log_risk: float, spread: Floats
 
 
 def _quotient(above: float, below: Floats) -> Floats:
-    """Infinite where nothing stands below."""
+    """Infinite where the denominator is 0."""
     return np.divide(above, below, out=np.full_like(below, np.inf), where=below > 0)
 
 
@@ -175,6 +176,6 @@ def _moments(scores: Floats, low: Floats, high: Floats) -> tuple[Floats, Floats]
 
 
 def _power_of_two(*sides: Floats) -> Any:
-    """A scale of each row, (runs, 1), that changes no digit and leaves no score above 2: squares stay finite."""
+    """A scale per row, (runs, 1), that changes no digit and leaves no score above 2: squares stay finite."""
     largest = np.max([np.abs(side).max(1, keepdims=True) for side in sides], axis=0)
     return np.ldexp(1.0, np.where(largest > 0, np.frexp(largest)[1] - 1, 0))

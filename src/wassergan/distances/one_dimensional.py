@@ -30,17 +30,17 @@ def wasserstein_line(
 ) -> Tensor:
     """p-Wasserstein distance of weighted samples on the line, exact in O((n + m) log(n + m)).
 
-    W_p(P, Q) = (∫₀¹ |F⁻¹(t) - G⁻¹(t)|^p dt)^(1/p) for distribution functions F, G (Vallender 1974). Levels of
-    weights are compared as fractions of whole numbers: no rounding of theirs moves mass to another point.
+    W_p(P, Q) = (∫₀¹ |F⁻¹(t) - G⁻¹(t)|^p dt)^(1/p) for distribution functions F, G (Vallender 1974). Levels of weights
+    are compared as fractions of integers: their rounding moves no mass to another point.
 
     Args:
         x: numbers, shape (n,) or a column (n, 1); with `axis`, a batch of samples.
         y: shape (m,) or (m, 1); with `axis`, a batch with the same other axes.
         p: order, finite and ≥ 1.
-        x_weights: shape (n,) or that of x, summing to one; equal weights when None. Zeros take no part.
+        x_weights: shape (n,) or that of x, summing to one; equal weights when None. Zeros are ignored.
         y_weights: shape (m,) or that of y.
         normalize: divide the weights by their sums.
-        axis: which axis of a batch counts the points of a sample; None for one sample.
+        axis: the axis of a batch that indexes the points of a sample; None for one sample.
 
     Returns:
         float64, shape () or that of the batch; differentiable in points and weights, 0 where points coincide.
@@ -85,12 +85,12 @@ def wasserstein_line(
 
 
 def line_bound(x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> float:
-    """A number that W1 of weighted points on the line is at least, rounding included: ∫ |F - G| less 8 ε of its range.
+    """A lower bound of W1 of weighted points on the line, rounding included: ∫ |F - G| minus 8 ε of its range.
 
     Args:
         x: points, shape (n,).
         y: points, shape (m,).
-        a: masses of x, each within 3 ε of what it stands for.
+        a: masses of x, each within 3 ε of its exact value.
         b: masses of y.
     """
     points, order = torch.cat([x, y]).sort()
@@ -100,7 +100,7 @@ def line_bound(x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> float:
 
 
 def equal_coupling(n: int, m: int, *, device: torch.device) -> tuple[Tensor | slice, Tensor | slice, Tensor]:
-    """The monotone coupling of n and m equal weights: which sorted points it joins, by how much mass.
+    """The monotone coupling of n and m equal weights: the pairs of sorted points and their masses.
 
     Returns:
         Indices into the sorted first sample, indices into the sorted second, and masses that sum to one; at
@@ -116,7 +116,7 @@ def equal_coupling(n: int, m: int, *, device: torch.device) -> tuple[Tensor | sl
 
 
 def monotone_coupling(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The monotone coupling of weights a (..., n) and b (..., m) of points already in order.
+    """The monotone coupling of weights a (..., n) and b (..., m) of sorted points.
 
     Returns:
         Indices (..., n + m) of the first and of the second point of each pair, and the masses, some of them
@@ -124,14 +124,14 @@ def monotone_coupling(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     a_ends, b_ends = cumulative(a), cumulative(b)
     ends = torch.cat([a_ends, b_ends], dim=-1).sort(dim=-1).values
-    # Rounding may leave one total a little below the other: the last point takes that remainder.
+    # Rounding may leave one total a little below the other: the last point gets the difference.
     i = torch.searchsorted(a_ends.contiguous(), ends).clamp(max=a.shape[-1] - 1)
     j = torch.searchsorted(b_ends.contiguous(), ends).clamp(max=b.shape[-1] - 1)
     return i, j, ends.diff(dim=-1, prepend=torch.zeros_like(ends[..., :1]))
 
 
 def _exact_coupling(a: Tensor, b: Tensor, a_raw: Tensor, b_raw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The monotone coupling of weights as they were given, (..., n) and (..., m), each over its sum.
+    """The monotone coupling of the caller's weights, (..., n) and (..., m), each divided by its sum.
 
     Returns:
         Indices (..., k) of the first and of the second point of each pair, and the masses, each rounded once, 0 where
@@ -157,7 +157,7 @@ def _exact_coupling(a: Tensor, b: Tensor, a_raw: Tensor, b_raw: Tensor) -> tuple
 
 
 def _merged(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], ...]:
-    """One row of `_exact_coupling`: indices into a and b, which level ends each piece, and its mass."""
+    """One row of `_exact_coupling`: indices into a and b, the level that ends each piece, and its mass."""
     a_levels, b_levels = _levels(a), _levels(b)
     whole_a, whole_b = a_levels[-1], b_levels[-1]
     i = j = before = 0
@@ -175,7 +175,7 @@ def _merged(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> tuple[npt.NDArray[Any],
 
 
 def _levels(weights: npt.NDArray[Any]) -> list[int]:
-    """Running sums of floats as whole numbers of one unit."""
+    """Running sums of floats as integer multiples of one unit."""
     digits, powers = np.frexp(weights)
     mantissas = (digits * 2.0**53).astype(np.int64).tolist()
     shifts = powers - powers[weights > 0].min()
@@ -228,7 +228,7 @@ def _weights(weights: Array | None, points: Tensor, name: str, normalize: bool, 
 
 
 def _raw(weights: Array | None, points: Tensor, name: str, axis: int | None) -> Tensor:
-    """The weights as they were given, in float64 and without a graph."""
+    """The caller's weights, in float64 and without a graph."""
     if weights is None:
         return torch.ones_like(points)
     return _given(weights, points, name, axis).detach().double().expand_as(points)

@@ -1,22 +1,22 @@
-"""Random orders of samples that come in any arrangement, sorted ones included, whatever the seed is."""
+"""Random orders of samples in any arrangement, including sorted ones, for any seed."""
 
 import hashlib
 
 import torch
 from torch import Tensor
 
-_FIXED = 0x9E3779B97F4A7C1  # nobody's data are likely to be drawn with it
+_FIXED = 0x9E3779B97F4A7C1  # unlikely to be the seed of anybody's data
 
 
 def keyed(rng: torch.Generator | None, *samples: Tensor) -> torch.Generator:
-    """A generator seeded by a draw of `rng`, or a fixed number, and by the rows of the samples, however arranged.
+    """A generator seeded by a draw of `rng`, or a fixed number, and by the rows of the samples in any arrangement.
 
-    A seed that is always the same picks the same ranks of sorted rows each time; what ranks it picks is then no chance,
-    and a bound that holds for random orders fails again and again at some sizes. Given the rows, those of independent
-    draws come in every order alike, so an order that depends on nothing else leaves them independent draws.
+    A constant seed picks the same ranks of sorted rows each time. These ranks are then not random, and a bound that
+    holds for random orders fails repeatedly at some sizes. Given the set of rows, independent draws come in every order
+    with equal probability, so an order that depends on nothing else leaves them independent draws.
 
     Args:
-        rng: moved on by one draw.
+        rng: advanced by one draw.
         samples: (n,) or (n, d).
     """
     drawn = _FIXED if rng is None else int(torch.randint(2**63 - 1, (), generator=rng, device=rng.device))
@@ -32,7 +32,7 @@ def shuffled(sample: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def _row_keys(sample: Tensor) -> Tensor:
-    """A whole number of each row, in int64 with wrap-around: equal for equal rows, wherever they stand."""
+    """An integer per row, in int64 with wrap-around: equal for equal rows at any position."""
     rows = sample.detach().reshape(len(sample), -1)
     factors = torch.randint(-(2**62), 2**62, (rows.shape[1],), generator=torch.Generator().manual_seed(_FIXED)) * 2 + 1
     parts = [(part.cpu().double() + 0.0).view(torch.int64) * factors for part in rows.split(2**14)]

@@ -1,7 +1,7 @@
-"""The textbook example of two parallel lines: why a distance between laws must see how far apart they are.
+"""The textbook example of two parallel lines: why a distance of distributions must see how far apart they are.
 
-P is the law of (0, Z), Q of (θ, Z), Z uniform on [0, 1] (Arjovsky, Chintala, Bottou 2017, arXiv 1701.07875,
-example 1). For θ ≠ 0 they share no point: TV = 1, KL = ∞, JS = log 2 whatever θ is, while W1 = |θ|.
+P is the distribution of (0, Z), Q that of (θ, Z), with Z uniform on [0, 1] (Arjovsky, Chintala, Bottou 2017, arXiv
+1701.07875, example 1). For θ ≠ 0 they share no point: TV = 1, KL = ∞, JS = log 2 for every θ, while W1 = |θ|.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from wassergan.distances.exact import exact_w1
 from wassergan.objectives import Objective, objective_named
 
 OBJECTIVES = ("minimax", "wasserstein")
-_STEP = 1e-4  # of the central differences that give the slopes of TV and JS
+_STEP = 1e-4  # of the central differences that give the derivatives of TV and JS
 
 
 @dataclass(frozen=True)
 class Distances:
-    """The four distances between the lines at θ, and the slopes in θ of those that have one."""
+    """The four distances between the lines at 0 and θ, and their derivatives in θ where these exist."""
 
     theta: float
     total_variation: float
@@ -48,7 +48,7 @@ class Training:
 
 
 def line(theta: Tensor, points: int) -> Tensor:
-    """The vertical line at θ, `points` points at equal distances, shape (points, 2)."""
+    """The vertical line at θ, `points` equidistant points, shape (points, 2)."""
     heights = (torch.arange(points, dtype=theta.dtype) + 0.5) / points
     return torch.stack([theta.expand(points), heights], dim=1)
 
@@ -57,12 +57,12 @@ def distances_between_lines(theta: float, *, points: int = 64) -> Distances:
     """All four distances between the line at 0 and the line at θ, computed from their points.
 
     Args:
-        theta: distance of the lines, either sign.
-        points: how many points stand for a line; the values do not depend on it.
+        theta: signed distance between the lines.
+        points: number of points that represent a line; the values do not depend on it.
     """
     values = _values(theta, points)
     after, before = _values(theta + _STEP, points), _values(theta - _STEP, points)
-    # At 0 the overlap ends with a jump: no slope. W1 has a kink there, to which autograd gives 0.
+    # At 0 the overlap ends with a jump, so there is no derivative. W1 has a kink there; autograd returns 0.
     tv_slope, js_slope = (
         float("nan") if theta == 0 else (after[k] - before[k]) / (2 * _STEP) for k in ("total_variation", "js")
     )
@@ -110,7 +110,7 @@ def train_on_lines(
         steps: generator steps, by gradient descent.
         critic_steps: critic steps before each of them.
         warm_up: critic steps before the first.
-        rate: how far a gradient of 1 moves θ.
+        rate: learning rate of θ: how far a gradient of 1 moves it.
         points: points per line.
     """
     objective = objective_named(name)
@@ -133,7 +133,7 @@ def train_on_lines(
 
 
 class _MaxMin(nn.Module):
-    """Each pair of channels in order: 1-Lipschitz, and it keeps the length of every gradient."""
+    """Sorts each pair of channels: 1-Lipschitz, and it preserves the norm of every gradient."""
 
     def forward(self, x: Tensor) -> Tensor:
         pairs: Tensor = x.unflatten(-1, (-1, 2))

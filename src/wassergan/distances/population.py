@@ -1,4 +1,4 @@
-"""From samples to the laws behind them: lower confidence bounds from a Lipschitz critic's held-out scores."""
+"""Lower confidence bounds on W1 of the distributions behind samples, from a Lipschitz critic's held-out scores."""
 
 import math
 from typing import Any
@@ -47,7 +47,7 @@ def critic_lower_bound(
 ) -> float:
     """Lower confidence bound on W1(P, Q) from a critic's scores on samples that it was not fitted on.
 
-    W1(P, Q) ≥ (E_P f - E_Q f) / K for every K-Lipschitz f (Kantorovich and Rubinstein 1958), so also for f cut off at
+    W1(P, Q) ≥ (E_P f - E_Q f) / K for every K-Lipschitz f (Kantorovich and Rubinstein 1958), so also for f clipped at
     two levels, which bounds the scores. The bound lies above W1 with probability at most 1 - confidence.
 
     Args:
@@ -55,14 +55,14 @@ def critic_lower_bound(
         fake_scores: f at independent draws of Q, shape (m,), m ≥ 1.
         lipschitz: K, a proved Lipschitz constant of f, positive.
         confidence: probability that the bound holds, in (0, 1).
-        diameter: an upper bound of the distance between any two points that P or Q can give. Nothing needs it; it
-            tightens bounds of distributions that lie far apart for their diameter.
+        diameter: an upper bound of the distance between any two points that P or Q can produce. It is optional; it
+            tightens bounds for distributions whose distance is large relative to their diameter.
         method: "finite-sample" holds for all P and Q at every n and m (see `betting_lower_bounds`); "asymptotic" is
-            Welch's one-sided t interval of the uncut scores, true as n and m grow if these have finite variance.
-        tuning: real and fake scores at other samples, on which the first levels and bets are chosen. Without them the
-            first few of the scores serve for that.
-        rng: shuffles the scores, a generator or a seed; without it their values alone decide, so that equal samples
-            give equal bounds, in whatever arrangement; in other units the order is another.
+            Welch's one-sided t interval of the unclipped scores, valid as n and m grow if these have finite variance.
+        tuning: real and fake scores at other samples, from which the first levels and bets are chosen. If None, the
+            first few scores are used.
+        rng: shuffles the scores; a generator or a seed. If None, the order depends only on the values of the scores, so
+            equal samples give equal bounds in any arrangement; a change of units changes the order.
 
     Returns:
         The bound, at least 0.
@@ -96,7 +96,7 @@ def critic_lower_bound(
 
 
 def upper_margin(n: int, m: int, *, diameter: float, confidence: float) -> float:
-    """By how much W1 of two samples may fall below W1 of their distributions, save with probability 1 - confidence.
+    """How far W1 of two samples may fall below W1 of their distributions, except with probability 1 - confidence.
 
     E W1(P_n, Q_m) ≥ W1(P, Q) by convexity, and replacing one of n points moves W1(P_n, Q_m) by at most diameter / n:
     the margin is D √(log(1/risk) (1/n + 1/m) / 2) (McDiarmid 1989), at every n, m and dimension.
@@ -105,7 +105,7 @@ def upper_margin(n: int, m: int, *, diameter: float, confidence: float) -> float
 
 
 def check_diameter_holds(x: Tensor, y: Tensor, diameter: float) -> None:
-    """Raise if two of the points, found by two sweeps to the farthest, lie further apart than the diameter."""
+    """Raise if two points, found by two sweeps to the farthest point, are further apart than the diameter."""
     points = torch.cat([x.double(), y.double()])
     first = points[torch.linalg.vector_norm(points - points[0], dim=1).argmax()]
     widest = torch.linalg.vector_norm(points - first, dim=1).max().item()
@@ -117,9 +117,9 @@ def _welch(real: Tensor, fake: Tensor, confidence: float) -> float:
     parts = [(s.var().item() / len(s), len(s) - 1) for s in (real, fake)]
     variance = sum(v for v, _ in parts)
     if variance == 0:
-        # No spread was seen, of which Student's t says nothing: no bound at all.
+        # All scores are equal: Student's t says nothing about a zero spread, so there is no bound.
         return math.inf
-    # Weights instead of squares, which overflow and vanish.
+    # Weights instead of squares: squares overflow and underflow.
     freedom = 1 / sum((v / variance) ** 2 / k for v, k in parts)
     from scipy import special  # a quarter of a second to import; `stats` takes one
 

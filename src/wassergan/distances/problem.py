@@ -12,8 +12,8 @@ from wassergan.distances.checks import as_points, as_tensor, as_weights, same_di
 from wassergan.distances.masses import grouped
 from wassergan.errors import UserError
 
-_SMALL = 1e-290  # products with a power of two are exact above
-_OFF_CENTRE = 1.5  # an offset of so many extents makes the difference to the middle exact (Sterbenz)
+_SMALL = 1e-290  # above this, products with a power of two are exact
+_OFF_CENTRE = 1.5  # an offset of this many extents makes the difference to the middle exact (Sterbenz)
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Side:
     Attributes:
         cells: the points, shape (n, d), float64 on the CPU.
         mass: their weights, shape (n,), positive, with sum one.
-        place: for each of the caller's points its row here, shape (n',); -1 where the weight was zero.
+        place: for each of the caller's points its row here, shape (n',); -1 if the weight was zero.
     """
 
     cells: Cells
@@ -42,7 +42,7 @@ class Problem:
         x: the first side.
         y: the second side.
         scale: the caller's unit of length in units of this problem, a power of two.
-        centre: what was taken off every point before scaling, without rounding, shape (d,).
+        centre: subtracted from every point before scaling, without rounding, shape (d,).
     """
 
     x: Side
@@ -64,7 +64,7 @@ class Problem:
 
     @property
     def typical(self) -> float:
-        """The median distance from the median point, over the points that are not there; 0 if all are."""
+        """The median distance from the median point, over the points that differ from it; 0 if none does."""
         points = torch.cat([self.x.cells.points, self.y.cells.points])
         apart = (points - points.median(0).values).norm(dim=1)
         apart = apart[apart > 0]
@@ -75,7 +75,7 @@ class Problem:
         return (points - self.centre) / self.scale
 
     def outside(self, lower: float, upper: float) -> tuple[float, float]:
-        """Bounds in the caller's units. Only where numbers lose digits near 0 does that round, and then outwards."""
+        """Bounds in the caller's units. This rounds only where numbers near 0 lose digits, and then outwards."""
         lower, upper = lower * self.scale, upper * self.scale
         if lower < _SMALL:
             lower = max(0.0, float(np.nextafter(lower, 0.0)))
@@ -85,7 +85,7 @@ class Problem:
 def check_pair(
     x: Array, y: Array, x_weights: Array | None, y_weights: Array | None, normalize: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The caller's two clouds and weights as float64 tensors, graph kept, or a `UserError`."""
+    """The caller's two clouds and weights as float64 tensors with their graph, or a `UserError`."""
     x, y = paired(x, y)
     left, right = as_points(x, name="x"), as_points(y, name="y")
     same_dimension(left, right)
@@ -95,15 +95,15 @@ def check_pair(
 
 
 def coincide(x: Tensor, y: Tensor, x_weights: Array | None, y_weights: Array | None) -> bool:
-    """Whether two checked samples are one for certain: the same points, each as often or with the same weights.
+    """Whether two checked samples are certainly equal: the same points, with the same counts or weights.
 
-    Counts are compared as whole numbers, k of n and l of m, and weights as they were given: nothing is rounded.
+    Counts are compared as integers, k of n and l of m, and weights unchanged: nothing is rounded.
     """
     if (x_weights is None) != (y_weights is None) or (x_weights is not None and len(x) != len(y)):
         return False
     x, y = (t.detach().cpu() for t in (x, y))
     if any(not torch.equal(a, b) for a, b in zip(x.aminmax(dim=0), y.aminmax(dim=0), strict=True)):
-        return False  # nearly always, and cheap
+        return False  # the usual case, and cheap
     if x_weights is not None and y_weights is not None:
         raw = (as_tensor(each, name="weights").detach().cpu().double() for each in (x_weights, y_weights))
         x, y = (torch.cat([points, weights[:, None]], 1) for points, weights in zip((x, y), raw, strict=True))
@@ -114,16 +114,16 @@ def coincide(x: Tensor, y: Tensor, x_weights: Array | None, y_weights: Array | N
 def pose(x: Tensor, y: Tensor, a: Tensor, b: Tensor, *, rng: torch.Generator | None = None) -> Problem:
     """The problem of checked clouds (n, d), (m, d) and weights (n,), (m,), all float64.
 
-    Equal points become one: ties make a network simplex slow. Points without weight are left out before anything is
-    looked at. A column far from 0 is centred, which is exact there, so that an offset costs no digits.
+    Equal points are merged: ties make a network simplex slow. Points without weight are left out first. A column far
+    from 0 is centred, which is exact there, so that an offset costs no digits.
 
     Args:
         x: points.
         y: points.
         a: weights of x.
         b: weights of y.
-        rng: draws an order of the points, as a full matrix wants it: where neighbours in space are neighbours in
-            order, a network simplex takes up to five times as long. None puts mass next to near mass.
+        rng: draws a random order of the points, for a full matrix: if neighbours in space are neighbours in order, a
+            network simplex takes up to five times as long. None puts near mass next to each other.
     """
     x, y, a, b = (t.detach().cpu() for t in (x, y, a, b))
     used = torch.cat([x[a > 0], y[b > 0]])
@@ -134,7 +134,7 @@ def pose(x: Tensor, y: Tensor, a: Tensor, b: Tensor, *, rng: torch.Generator | N
     if not np.isfinite(extent * x.shape[1] ** 0.5):
         found = f"coordinates up to {used.abs().max().item():g}"
         raise UserError("The distances overflow", found=found, mend="rescale the points")
-    # A power of two scales without rounding, so an ill-scaled problem is the same problem.
+    # A power of two scales without rounding, so the problem stays the same.
     scale = 2.0 ** np.clip(np.frexp(extent)[1], -1000, 1000) if extent > 0 else 1.0
     x, a, x_place = _distinct(x, a, centre, scale)
     y, b, y_place = _distinct(y, b, centre, scale)

@@ -1,4 +1,4 @@
-"""POT's network simplex, held to its word: what it returns is optimal, or an error is raised."""
+"""POT's network simplex, verified: its result is optimal, or an error is raised."""
 
 import warnings
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Flow:
     Attributes:
         rows: index of the source of each piece of mass, shape (k,).
         cols: index of its target, shape (k,).
-        mass: how much, positive, shape (k,).
+        mass: of each piece, positive, shape (k,).
         f: potential of each source, shape (n,).
         g: potential of each target, shape (m,).
     """
@@ -46,15 +46,15 @@ def solve_dense(cost: Vector, a: Vector, b: Vector, *, iterations: int = DEFAULT
 def solve_sparse(
     rows: Index, cols: Index, cost: Vector, a: Vector, b: Vector, *, iterations: int = DEFAULT_ITERATIONS
 ) -> Flow:
-    """Transport over the given arcs alone; they must admit a plan."""
+    """Transport over the given arcs only; they must admit a plan."""
     plan, f, g = _solve(sparse.coo_matrix((cost, (rows, cols)), shape=(len(a), len(b))), a, b, iterations)
     used = plan.data > 0
     return Flow(plan.row[used].astype(np.int64), plan.col[used].astype(np.int64), plan.data[used], f, g)
 
 
 def _solve(cost: Any, a: Vector, b: Vector, iterations: int) -> tuple[Any, Vector, Vector]:
-    """POT's plan, dense or sparse as the cost is, and its potentials."""
-    import ot  # brings scikit-learn and pandas along: a third of what importing the whole library would take
+    """POT's plan, dense or sparse like the cost, and its potentials."""
+    import ot  # imports scikit-learn and pandas as well: a third of the import time of the whole library
 
     with warnings.catch_warnings(record=True) as complaints:
         warnings.simplefilter("always")

@@ -1,4 +1,4 @@
-"""Sliced Wasserstein distances: one-dimensional transport along directions, exact on each of them."""
+"""Sliced Wasserstein distances: exact one-dimensional transport along each direction."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,22 +14,22 @@ from wassergan.distances.checks import as_points, same_dimension
 from wassergan.distances.one_dimensional import equal_coupling
 from wassergan.errors import UserError
 
-# Working memory beside the inputs for one block of directions.
+# Working memory for one block of directions, in addition to the inputs.
 _BLOCK_BYTES = 192 * 2**20
 # Per projected value: its projection, its float64 copy, and its share of the differences.
 _BYTES_PER_VALUE = 32
-_NUMBERS = 2**22  # coordinates brought to float64 together
+_NUMBERS = 2**22  # coordinates converted to float64 together
 _EPS = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
 class SlicedEstimate:
-    """A sliced distance and how far the choice of directions may have moved it.
+    """A sliced distance and the uncertainty from the choice of directions.
 
     Attributes:
         value: the mean over the directions, float64 scalar.
-        standard_error: standard deviation over the directions / √count; it speaks about the directions alone,
-            not about the samples. With orthogonal directions it is conservative. NaN for one direction.
+        standard_error: standard deviation over the directions / √count; it covers only the directions, not the samples.
+            With orthogonal directions it is conservative. NaN for one direction.
         per_direction: the distance along each direction, float64, shape (count,).
     """
 
@@ -80,7 +80,7 @@ def sliced_w1(
         orthogonal: see `random_directions`.
 
     Returns:
-        A float64 scalar, differentiable in the points; they are centred and projected in float64, whatever they are.
+        A float64 scalar, differentiable in the points; they are centred and projected in float64, whatever their type.
 
     Raises:
         UserError: a sample is empty or not finite, the dimensions differ, or blocks can be read only once.
@@ -114,18 +114,18 @@ def max_sliced_w1(
     """The largest one-dimensional W1 found over directions: a lower bound on W1.
 
     sup_u W1(u·P, u·Q) ≤ W1(P, Q), u on the unit sphere (Deshpande et al. 2019, arXiv 1904.05877). Each step
-    moves to the direction that is best for the current coupling and signs; the best direction met is kept, so
-    more steps never give less.
+    moves to the direction that is best for the current coupling and signs; the best direction found is kept, so more
+    steps never decrease the bound.
 
     Args:
         x: points, shape (n, d).
         y: points, shape (m, d).
         rng: source of the starting directions: a generator of torch or NumPy, or a seed.
-        projections: how many random directions to start from, beside the difference of the means.
-        steps: how many improvements to try.
+        projections: number of random starting directions, in addition to the difference of the means.
+        steps: number of improvement steps.
 
     Returns:
-        The bound, less what its rounding can add, float64 scalar, differentiable in the points; and its direction,
+        The bound minus its possible rounding error, float64 scalar, differentiable in the points; and its direction,
         float64, shape (d,).
 
     Raises:
@@ -142,7 +142,7 @@ def max_sliced_w1(
     starts = random_directions(left.shape[1], projections, rng=rng).to(left.device)
     centre = middle_of(left, right)
     drift = (left.detach() - centre).mean(0) - (right.detach() - centre).mean(0)
-    # A zero drift is no direction; it loses against any other.
+    # A zero difference is not a direction; any other direction beats it.
     starts = torch.cat([_unit(drift[None]), starts])
     values = w1_along(still_x, still_y, starts)
     best, direction = values.max(), starts[values.argmax()]
@@ -160,7 +160,7 @@ def max_sliced_w1(
 
 
 def _rounding(x: Tensor, y: Tensor, centre: Tensor, value: Tensor) -> Tensor:
-    """What rounding can have added: a projection is within (d + 2) ε of the point's length, a unit's length of 1."""
+    """The possible rounding error: (d + 2) ε of the length for a projection and for a unit vector."""
     left, right, dim = x.detach() - centre, y.detach() - centre, x.shape[1]
     mean_length = left.norm(dim=1).mean() + right.norm(dim=1).mean()
     slack = (dim + 4) * _EPS * mean_length + (dim + 64) * _EPS * value.detach()
@@ -168,7 +168,7 @@ def _rounding(x: Tensor, y: Tensor, centre: Tensor, value: Tensor) -> Tensor:
 
 
 def middle_of(x: Tensor, y: Tensor) -> Tensor:
-    """The middle of each column's range over both clouds, float64, shape (d,): what is taken off before projecting."""
+    """The middle of each column's range over both clouds, float64, shape (d,); it is subtracted before projecting."""
     low, high = (
         torch.stack([getattr(side.detach(), which)(0).double() for side in (x, y)]) for which in ("amin", "amax")
     )
@@ -188,10 +188,10 @@ def w1_along(x: "Rows", y: "Rows", directions: Tensor) -> Tensor:
 
 
 class Rows:
-    """Rows of one sample: a tensor, or blocks that are read again for every group of directions.
+    """Rows of one sample: a tensor, or blocks that are reread for every group of directions.
 
     Attributes:
-        count: how many rows there are.
+        count: number of rows.
         head: the first block, for its dimension and device.
     """
 
@@ -221,7 +221,7 @@ class Rows:
             raise UserError(f"{name} must hold at least one point", found="no block")
 
     def project(self, directions: Tensor, centre: Tensor) -> Tensor:
-        """The inner products of the rows less `centre` with each direction, float64, shape (directions, rows)."""
+        """The inner products of the rows minus `centre` with each direction, float64, shape (directions, rows)."""
         parts = [
             directions @ (part.double() - centre).T
             for block in self._tensors()
@@ -246,7 +246,7 @@ class Rows:
 
 
 def is_one_array(rows: Any) -> TypeGuard[Array]:
-    """Whether these are the rows themselves: an array, a data frame or a nested list; not a series of blocks."""
+    """Whether these are the rows themselves (an array, a data frame or a nested list), not a series of blocks."""
     if isinstance(rows, list | tuple):
         return len(rows) > 0 and _axes(rows[0]) < 2
     return isinstance(rows, Tensor | np.ndarray) or hasattr(rows, "__array__")
@@ -259,7 +259,7 @@ def _axes(row: Any) -> int:
 
 
 def _sorted(values: Tensor) -> Tensor:
-    """Each row in ascending order; overwrites `values` where no gradient is asked for."""
+    """Each row in ascending order; overwrites `values` if no gradient is needed."""
     if values.requires_grad or values.device.type != "cpu":
         return values.sort(dim=1).values
     values.numpy().sort(axis=1)  # vectorised: an order of magnitude faster than torch.sort on a CPU
@@ -276,6 +276,6 @@ def _unit(vectors: Tensor) -> Tensor:
 
 def _random_basis(dim: int, rng: torch.Generator) -> Tensor:
     q, r = torch.linalg.qr(_normal(dim, dim, rng))
-    # Without r's signs the law of q depends on the algorithm (Mezzadri 2007, math-ph/0609050).
+    # Without r's signs the distribution of q depends on the algorithm (Mezzadri 2007, math-ph/0609050).
     basis: Tensor = q * r.diagonal().sign()
     return basis

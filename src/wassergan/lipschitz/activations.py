@@ -1,4 +1,4 @@
-"""Activations that permute their input, so that no slope is lost: their Jacobian is a permutation."""
+"""Activations that permute their input and so preserve gradient norms: their Jacobian is a permutation."""
 
 import torch
 from torch import Tensor, nn
@@ -9,13 +9,13 @@ from wassergan.errors import UserError
 class GroupSort(nn.Module):
     """Sort the features (axis 1) within groups of neighbours, ascending; exactly 1-Lipschitz.
 
-    Where the features are no multiple of the group's size, the last ones form a smaller group.
+    If the number of features is not a multiple of the group size, the last ones form a smaller group.
 
     Args:
         size: features in a group, at least 2.
 
     Raises:
-        UserError: no whole number, or a size under 2, which would sort nothing.
+        UserError: not an integer, or a size under 2, which would sort nothing.
 
     Source: Anil, Lucas, Grosse 2019, arXiv 1811.05381, section 4.1.
     """

@@ -1,4 +1,4 @@
-"""Blocks that join branches, with a Lipschitz constant that follows from theirs."""
+"""Blocks that combine branches, with a Lipschitz constant derived from those of the branches."""
 
 import torch
 from torch import Tensor, nn
@@ -28,11 +28,11 @@ class Averaged(nn.Module):
 
 
 class Residual(nn.Module):
-    """Residual block s(x) + g(x): the constant is at most the sum of theirs, 1 + that of g where s keeps its input.
+    """Residual block s(x) + g(x): the constant is at most the sum of both, which is 1 + that of g if s is the identity.
 
     Args:
         branch: g.
-        shortcut: s, to the shape that the branch gives; the identity when None.
+        shortcut: s, to the output shape of the branch; the identity when None.
     """
 
     def __init__(self, branch: nn.Module, shortcut: nn.Module | None = None) -> None:
@@ -41,7 +41,7 @@ class Residual(nn.Module):
         self.shortcut = nn.Identity() if shortcut is None else shortcut
 
     def forward(self, values: Tensor) -> Tensor:
-        """(n, ...) to the shape that both give."""
+        """(n, ...) to the output shape of both."""
         short = self.shortcut(values)
         total: Tensor = short + _alike(self.branch(values), short)
         return total
@@ -53,7 +53,7 @@ class Concatenated(nn.Module):
     The constant is at most the largest of the branches'.
 
     Args:
-        branches: maps of one input, with outputs that differ in axis 1 at most.
+        branches: maps of one input, with outputs that differ at most in axis 1.
 
     Raises:
         UserError: no branch.
@@ -73,7 +73,7 @@ class Concatenated(nn.Module):
 
 
 def _alike(values: Tensor, others: Tensor) -> Tensor:
-    """`values`, which must not be spread over the other's shape: that would count them several times."""
+    """`values`, which must not broadcast to the other's shape: that would count them several times."""
     if values.shape != others.shape:
         raise UserError(
             "A residual block adds what has one shape",

@@ -1,4 +1,4 @@
-"""A Lipschitz constant that is proved: layer by layer, in float64, or not at all."""
+"""Proved Lipschitz constants: layer by layer in float64, or a refusal."""
 
 import math
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ from wassergan.lipschitz.soundness import (
 _EPS = 2.0**-52
 _NO_SETTINGS = (TypeError, ValueError, ArithmeticError, AttributeError, LookupError, RuntimeError)
 _BLOCKS = (Averaged, Concatenated, Residual)
-# Layers that may hand on their input itself instead of a new tensor.
+# Layers that may return their input itself instead of a new tensor.
 _HANDED_ON: tuple[type[nn.Module], ...] = (
     nn.Identity,
     nn.Flatten,
@@ -42,13 +42,13 @@ _HANDED_ON += (nn.AlphaDropout, nn.FeatureAlphaDropout, nn.PixelShuffle, nn.Pixe
 
 @dataclass(frozen=True)
 class LayerBound:
-    """What is proved of one layer.
+    """The proved bound of one layer.
 
     Attributes:
         name: of the layer within the critic; empty for the critic itself.
         kind: its class.
         bound: its Lipschitz constant is at most this, in Euclidean norms over all axes of a sample.
-        how: what proves it.
+        how: the proof.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Certificate:
 
 @runtime_checkable
 class Chained(Protocol):
-    """A module that only reshapes what goes in and out and applies a chain of layers in between."""
+    """A module that only reshapes its input and output and applies a chain of layers in between."""
 
     def lipschitz_chain(self) -> nn.Sequential:
         """The layers, in their order; they must be submodules."""
@@ -83,7 +83,7 @@ class Proved(Protocol):
     """A module whose Lipschitz constant follows from its formula."""
 
     def lipschitz_proof(self) -> tuple[float, str]:
-        """The constant, and what proves it."""
+        """The constant and its proof."""
         ...
 
 
@@ -106,12 +106,12 @@ class _Use:
 
 
 def certify(critic: nn.Module) -> Certificate:
-    """A proved Lipschitz constant of a critic in Euclidean norms over a sample, use by use of its layers.
+    """A proved Lipschitz constant of a critic in Euclidean norms over a sample, from every use of its layers.
 
-    It speaks of the next forward pass: of the weights that it will use and of the mode that the critic is in. Nothing
-    about the critic changes. A layer counts as often as it is used. A class that is not known, hooks, and methods
-    replaced on an instance are refused. The bounds hold for inputs of every size, axis 0 counting samples, and are
-    rounded up; rounding within a forward pass is not covered: score in float64 where the last digits matter.
+    It holds for the next forward pass, with the weights and the mode that the critic has then. The critic is not
+    changed. A layer counts as often as it is used. Unknown classes, hooks, and methods replaced on an instance are
+    refused. The bounds hold for inputs of every size, axis 0 counting samples, and are rounded up; rounding within a
+    forward pass is not covered: score in float64 where the last digits matter.
 
     Args:
         critic: layers in an `nn.Sequential`, blocks of this package, one of our critics but the residual one, or a
@@ -134,7 +134,7 @@ def certify(critic: nn.Module) -> Certificate:
 
 
 def product(bounds: Any) -> float:
-    """The product of non-negative numbers, rounded up; infinite where it overflows."""
+    """The product of non-negative numbers, rounded up; infinite on overflow."""
     exact = Fraction(1)
     for bound in bounds:
         if math.isinf(bound):
@@ -148,7 +148,7 @@ def product(bounds: Any) -> float:
 
 
 def _finest(critic: nn.Module) -> float:
-    """The relative rounding of scores: single precision only where a matrix of weights admits nothing else."""
+    """The relative rounding of scores: single precision only if a weight matrix admits nothing else."""
     held = [each for each in (*critic.parameters(), *critic.buffers()) if each.is_floating_point()]
     if any(each.dtype != torch.float32 for each in held):
         return _EPS
@@ -263,7 +263,7 @@ def _branch(branch: Any, use: _Use, path: str, eps: float) -> tuple[float, list[
 
 
 def _joinable(branch: list[_Use], shortcut: list[_Use]) -> bool:
-    """Whether what is added has one shape, as far as that can be told: nested blocks keep the shape of a part."""
+    """Whether the summands have one shape, as far as that can be determined: nested blocks keep the shape of a part."""
     chains = [[part for use in chain for part in _flat(use)] for chain in (branch, shortcut)]
     if any(isinstance(module, Proved) for chain in chains for _, module in chain):
         return False
@@ -281,7 +281,7 @@ def _flat(use: _Use) -> Iterator[tuple[type[nn.Module], Any]]:
 
 
 def _refuse_inherited(use: _Use, method: str) -> None:
-    """What a class says of itself says nothing of a subclass, which may compute something else."""
+    """A class's own claim does not extend to a subclass, which may compute something else."""
     if method not in vars(use.kind):
         raise UserError(
             f"{use.called} cannot be bounded",

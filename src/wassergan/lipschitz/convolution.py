@@ -18,7 +18,7 @@ _GRID = 32  # frequencies per axis and degree; 32 overstate a norm by at most 0.
 _ITERATIONS = 100
 _TINY = 1e-30
 _EPS, _LEAST = 2.0**-52, 5e-324
-_LARGEST_SPECTRUM = 2**28  # complex numbers; beyond that the Gram bound alone
+_LARGEST_SPECTRUM = 2**28  # complex numbers; beyond that only the Gram bound is used
 
 
 def phases(kernel: Tensor, stride: tuple[int, int]) -> Tensor:
@@ -56,7 +56,7 @@ def convolution_bound(kernel: Tensor, *, stride: tuple[int, int] = (1, 1)) -> fl
     bound = gram_bound(split)
     if _GRID**2 * taps * split.shape[0] * split.shape[1] <= _LARGEST_SPECTRUM:
         bound = min(bound, fourier_bound(split))
-    # What is below the least number after scaling is at most that, entry by entry.
+    # An entry that underflows after scaling is at most the smallest number.
     return bound * rounding * scale + _LEAST
 
 
@@ -68,7 +68,7 @@ def gram_bound(kernel: Tensor) -> float:
     for _ in range(_ITERATIONS):
         after = sums @ weight
         best = min(best, (after / weight).max().item())
-        # A floor keeps w positive where a feature is unused; every positive w gives a bound.
+        # A floor keeps w positive if a feature is unused; every positive w gives a bound.
         weight = (after / after.max().clamp_min(_TINY)).clamp_min(1e-9)
     return math.sqrt(best) * (1 + 1e-12)
 
@@ -77,7 +77,7 @@ def fourier_bound(kernel: Tensor) -> float:
     """Max over a grid of frequencies of σ(K̂(ω)), over √(Π cos(π m / N)).
 
     ‖K̂(ω) v‖² is a trigonometric polynomial of degree m = taps - 1 in each axis, and such a polynomial is at most its
-    largest value on N > 2m points over cos(π m / N) (Ehlich and Zeller 1964), whatever v: one axis after the other.
+    largest value on N > 2m points over cos(π m / N) (Ehlich and Zeller 1964), for every v: one axis after the other.
     """
     degrees = [taps - 1 for taps in kernel.shape[2:]]
     counts = [_GRID * degree if degree else 1 for degree in degrees]
@@ -109,7 +109,7 @@ class AlmostOrthogonal(nn.Module):
     def forward(self, kernel: Tensor) -> Tensor:
         """(out, in, h, w) to the same shape; in at least float32 whatever autocast asks for."""
         with torch.autocast(kernel.device.type, enabled=False):
-            size = kernel.detach().abs().amax().clamp_min(_TINY)  # squares stay in range; the result has no scale
+            size = kernel.detach().abs().amax().clamp_min(_TINY)  # squares stay in range; cancels in the result
             scaled = kernel / size
             sums = gram_sums(phases(scaled, self.stride)).sum(0)
             factor = torch.where(sums > 0, sums, 1.0).rsqrt()
@@ -119,7 +119,7 @@ class AlmostOrthogonal(nn.Module):
             return scaled * grid.repeat(1, *repeats)[:, : kernel.shape[2], : kernel.shape[3]]
 
     def right_inverse(self, kernel: Tensor) -> Tensor:
-        """Assigning a kernel stores it as it is."""
+        """Assigning a kernel stores it unchanged."""
         return kernel
 
 
@@ -127,9 +127,9 @@ def layer_bound(layer: Any, weight: Tensor) -> float:
     """A bound of a convolution layer's norm, or a transposed one's, on inputs of any size.
 
     Zero padding embeds the grid; other padding repeats entries. Reflected and replicated entries are at most `repeats`
-    to one, so padding has norm √repeats and the convolution of what it gives has the norm of zero padding. Circular
-    padding makes the convolution one on a torus, whose frequencies are some of those of the infinite grid: with no
-    more outputs than inputs its norm is that of stride 1, since a stride leaves rows out.
+    to one, so padding has norm √repeats, and the convolution of the padded grid has the norm of zero padding. Circular
+    padding makes it a convolution on a torus, whose frequencies are some of those of the infinite grid. With no more
+    outputs than inputs its norm is at most that of stride 1, since a stride drops rows.
 
     Args:
         layer: a convolution of one or two axes.
@@ -154,7 +154,7 @@ def layer_bound(layer: Any, weight: Tensor) -> float:
 
 
 def _repeats(mode: str, before: int, after: int) -> int:
-    """How often padding may show one entry, on an axis of any length that torch accepts."""
+    """How often padding may repeat one entry, on an axis of any length that torch accepts."""
     if mode == "replicate":
         return 1 + max(before, 0) + max(after, 0)  # a negative number crops
     return 1 + (before > 0) + (after > 0)
@@ -173,8 +173,8 @@ def written_out(layer: Any, weight: Tensor | None = None, dilation: tuple[int, i
 
     Args:
         layer: a convolution of one or two axes, or a transposed one.
-        weight: its kernel where that is not the layer's as it stands.
-        dilation: of rows and columns where that is not the layer's.
+        weight: its kernel if it differs from the layer's own.
+        dilation: of rows and columns if it differs from the layer's own.
     """
     given = (layer.weight if weight is None else weight).detach()
     kernel = given[:, :, None] if given.dim() == 3 else given

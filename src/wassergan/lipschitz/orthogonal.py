@@ -1,4 +1,4 @@
-"""Matrices with orthonormal rows or columns, as a differentiable function of free ones."""
+"""Matrices with orthonormal rows or columns, as a differentiable function of free matrices."""
 
 from collections.abc import Callable
 
@@ -58,9 +58,9 @@ ORTHOGONALISERS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def safely_scaled(weight: Tensor) -> Tensor:
-    """Weight / √(‖W‖₁ ‖W‖∞), which is at least the largest singular value: no power iteration, no surprise.
+    """Weight / √(‖W‖₁ ‖W‖∞), which is at least the largest singular value and needs no power iteration.
 
-    A scale leaves Q as it is, so no gradient goes through it; it keeps squares of huge or tiny weights in range.
+    A scale does not change Q, so no gradient goes through it; it keeps squares of huge or tiny weights in range.
     """
     sizes = weight.detach().abs()
     scale = sizes.sum(0).max().sqrt() * sizes.sum(1).max().sqrt()
@@ -70,8 +70,8 @@ def safely_scaled(weight: Tensor) -> Tensor:
 class Orthogonal(nn.Module):
     """Parametrisation of a matrix (out, in): orthonormal columns if out ≥ in, orthonormal rows otherwise.
 
-    Every singular value is 1 up to rounding. A linear layer with more inputs than outputs still loses slopes in
-    the directions that it drops; no 1-Lipschitz matrix can keep them.
+    Every singular value is 1 up to rounding. A linear layer with more inputs than outputs still loses gradients in the
+    directions that it drops; no 1-Lipschitz matrix can keep them.
 
     Args:
         method: `qr`, `cayley` or `exponential`.
@@ -94,7 +94,7 @@ class Orthogonal(nn.Module):
             return orthonormal if tall else orthonormal.mT
 
     def right_inverse(self, weight: Tensor) -> Tensor:
-        """Assigning a matrix stores it as it is."""
+        """Assigning a matrix stores it unchanged."""
         return weight
 
     def extra_repr(self) -> str:

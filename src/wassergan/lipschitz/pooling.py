@@ -9,7 +9,7 @@ from torch.nn.functional import avg_pool1d
 from wassergan.errors import UserError
 from wassergan.lipschitz.convolution import convolution_bound
 
-_WIDEST = 32  # windows up to which divisors at the border are looked at one by one
+_WIDEST = 32  # windows up to which divisors at the border are checked one by one
 
 
 def per_axis(value: Any, axes: int) -> tuple[int, ...]:
@@ -18,7 +18,7 @@ def per_axis(value: Any, axes: int) -> tuple[int, ...]:
 
 
 def overlap(size: int, stride: int, dilation: int) -> int:
-    """In how many windows of one axis a point can be: a tap j meets it if j·dilation is right modulo stride."""
+    """Most windows of one axis that can contain a point: tap j meets it if j·dilation matches modulo stride."""
     return -(-size // (stride // math.gcd(stride, dilation)))
 
 
@@ -58,8 +58,8 @@ def _full_windows(size: int, stride: int) -> float:
 def _border_windows(size: int, stride: int, padding: int, ceil_mode: bool, include: bool) -> float:
     """√(largest column sum), every row summing to at most 1 (Schur), over all lengths of the axis.
 
-    What happens at one border does not know of the other once the axis is longer than two windows, and repeats with
-    the stride: longer axes bring nothing new.
+    Once the axis is longer than two windows, the borders do not affect each other, and the pattern repeats with the
+    stride: longer axes add no new case.
     """
     if size > _WIDEST or stride > _WIDEST:
         return math.sqrt(overlap(size, stride, 1))

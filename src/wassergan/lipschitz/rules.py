@@ -1,4 +1,4 @@
-"""The Lipschitz constant of each kind of layer, whatever it is given, or the reason why it has none."""
+"""The Lipschitz constant of each kind of layer for any input, or the reason why it has none."""
 
 import math
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def _linear(layer: Any, called: str, eps: float) -> tuple[float, str]:
         return 0.0, how
     scale = 2.0 ** min(max(math.frexp(largest)[1], -1000), 1000)
     sigma = torch.linalg.svdvals(weight / scale)[0].item()
-    # Where numbers end, the slack is lost in rounding.
+    # Near the largest numbers, the slack is lost in rounding.
     return sigma * (1 + max(1e-12, 16 * sum(weight.shape) * _EPS)) * scale + _LEAST, how
 
 
@@ -74,7 +74,7 @@ def _reshaping(layer: Any, called: str, eps: float) -> tuple[float, str]:
 
 
 def _softplus(layer: Any, called: str, eps: float) -> tuple[float, str]:
-    """Beyond the threshold torch takes the identity: a jump of log(1 + e^-t) / β, sound only below half a rounding."""
+    """Beyond the threshold, torch uses the identity: a jump of log(1 + e^-t) / β, sound only below half a rounding."""
     threshold = float(layer.threshold)
     if layer.beta == 0 or not math.isfinite(layer.beta) or math.isnan(threshold) or threshold <= 0:
         raise UserError("this Softplus has no bound", found=f"beta={layer.beta}, threshold={layer.threshold}")

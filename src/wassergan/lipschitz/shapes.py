@@ -1,4 +1,4 @@
-"""Whether a branch gives the shape that a residual block needs: a sum of other shapes spreads one over the other."""
+"""Whether a branch has the shape that a residual block needs: a sum of different shapes would broadcast."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -30,11 +30,11 @@ _CONVOLUTIONS = {nn.Conv1d: 1, nn.Conv2d: 2, nn.ConvTranspose1d: 1, nn.ConvTrans
 def joined_alike(
     branch: Iterable[tuple[type[nn.Module], Any]], shortcut: Iterable[tuple[type[nn.Module], Any]]
 ) -> bool:
-    """Whether some input gets through both chains of layers and leaves them in one shape.
+    """Whether some input passes both chains of layers and leaves them with the same shape.
 
     Args:
         branch: the kind of each layer and the layer, in their order.
-        shortcut: the same of what is added to it.
+        shortcut: the same for the summand.
     """
     first, second = list(branch), list(shortcut)
     for shape in _inputs([*first, *second]):
@@ -47,7 +47,7 @@ def joined_alike(
 
 
 def _inputs(layers: list[tuple[type[nn.Module], Any]]) -> Iterator[Shape]:
-    """Shapes without the axis of samples that the first layers with a wish would take."""
+    """Shapes, without the sample axis, that the first layers with a required shape accept."""
     features = []
     axes: set[int] = set()
     for kind, layer in layers:
@@ -77,10 +77,10 @@ def _through(layers: list[tuple[type[nn.Module], Any]], shape: Shape) -> Shape:
 
 
 def _after(kind: type[nn.Module], layer: Any, shape: Shape) -> Shape:
-    """The shape that a layer makes of one sample's.
+    """The output shape of a layer for one sample.
 
     Raises:
-        ValueError: the layer does not take it.
+        ValueError: the layer does not accept it.
     """
     if kind is nn.Linear:
         _need(shape[-1] == layer.in_features)

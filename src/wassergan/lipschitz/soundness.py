@@ -1,4 +1,4 @@
-"""Whether a module still computes what its class says, and with which weights its next forward pass will."""
+"""Whether a module still computes what its class says, and the weights that its next forward pass will use."""
 
 import copy
 from types import SimpleNamespace
@@ -19,7 +19,7 @@ from wassergan.lipschitz.spectral import SpectralNorm
 
 # Parametrisations whose weight depends on their parameters and buffers alone, and that change nothing when computed.
 _PURE = (AlmostOrthogonal, Orthogonal, SpectralNorm, parametrizations._WeightNorm, parametrizations._Orthogonal)
-# What `register_parametrization` puts into the class that it makes, beside one property for each name.
+# What `register_parametrization` adds to the class that it makes, besides one property for each name.
 _MADE = {"__getstate__", "__deepcopy__", "__module__", "__doc__", "__dict__", "__weakref__", "__static_attributes__"}
 _MADE |= {"__firstlineno__", "__annotations__"}
 _CALLS = {
@@ -45,7 +45,7 @@ def refuse_altered(module: Any, called: str) -> None:
     """Raise unless calling the module runs the forward pass of its class and nothing else.
 
     Raises:
-        UserError: no module, a hook, an attribute that shadows a method, or a compiled copy of the forward pass.
+        UserError: not a module, a hook, an attribute that shadows a method, or a compiled copy of the forward pass.
     """
     if not isinstance(module, nn.Module):
         raise UserError(f"{called} is no module", found=type(module).__name__, mend="certify a torch.nn.Module")
@@ -68,7 +68,7 @@ def refuse_altered(module: Any, called: str) -> None:
 
 
 def refuse_surroundings() -> None:
-    """Raise where something outside a critic decides what its forward pass computes, or with which weights.
+    """Raise if something outside a critic decides what its forward pass computes, or which weights it uses.
 
     Raises:
         UserError: hooks on all modules, changed functions of torch, autocast, or cached parametrisations.
@@ -125,7 +125,7 @@ def refuse_weights(module: nn.Module, called: str) -> None:
 
 
 def weight_of(module: nn.Module, called: str, name: str = "weight") -> Tensor:
-    """The weight that the next forward pass will use, float64 on the CPU; nothing about the module changes.
+    """The weight that the next forward pass will use, float64 on the CPU; the module is not changed.
 
     Raises:
         UserError: the weight differs from pass to pass, or is not finite.
@@ -151,13 +151,13 @@ def _next_weight(module: nn.Module, name: str) -> Tensor:
 
 
 def _foreign_pre_hooks(module: nn.Module) -> list[Any]:
-    """The forward pre-hooks but those of torch's older weight and spectral normalisation."""
+    """The forward pre-hooks, except those of torch's older weight and spectral normalisation."""
     known = (OldWeightNorm, OldSpectralNorm)
     return [hook for hook in module._forward_pre_hooks.values() if type(hook) not in known]
 
 
 def _recomputed(hook: Any, module: nn.Module) -> Tensor:
-    """What torch's older normalisations will set the weight to, from copies of what they would move."""
+    """The weight that torch's older normalisations will set, computed on copies of their buffers."""
     if isinstance(hook, OldWeightNorm):
         weight: Tensor = hook.compute_weight(module)
         return weight
@@ -169,7 +169,7 @@ def _recomputed(hook: Any, module: nn.Module) -> Tensor:
 
 
 def _refuse_steps(steps: Any, called: str, name: str) -> None:
-    """Code that is not known may give another weight at the next pass, whatever it gives now."""
+    """Unknown code may return a different weight at the next pass, whatever it returns now."""
     for path, part in steps.named_modules():
         refuse_altered(part, f"{called}, parametrisation '{path}'")
     for step in steps:
@@ -186,7 +186,7 @@ def _refuse_steps(steps: Any, called: str, name: str) -> None:
 
 
 def methods_of(kind: type[nn.Module]) -> dict[str, Any]:
-    """What can be called in a class and its bases, those of all modules aside."""
+    """The callables of a class and its bases, except those of `nn.Module`."""
     own = [each for each in kind.__mro__ if each not in (nn.Module, object)]
     names = {name for each in own for name, value in vars(each).items() if callable(value)}
     return {name: getattr(kind, name) for name in names}
@@ -196,8 +196,8 @@ def _parametrised(steps: Any, module: nn.Module, name: str) -> Tensor:
     if all(type(step) in _PURE for step in steps):
         weight: Tensor = getattr(module, name)
         return weight
-    # The vectors of a power iteration move at every pass: what is computed here is computed on a copy. A power
-    # iteration only lets σ grow, so the first weight bounds those of later passes.
+    # The vectors of a power iteration change at every pass, so this works on a copy. A power iteration only increases
+    # σ, so the first weight bounds those of later passes.
     with torch.random.fork_rng():
         result: Tensor = copy.deepcopy(steps)()
     return result

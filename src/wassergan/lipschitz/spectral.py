@@ -6,7 +6,7 @@ from torch.nn.functional import normalize
 from torch.nn.utils import parametrize
 
 WARM_UP_ITERATIONS = 200  # 50 leave σ up to 3 % short on random square matrices, 200 half a per cent
-ITERATIONS_PER_STEP = 3  # one, as in the paper, lets σ drift by 3 % at a rate of 1e-2
+ITERATIONS_PER_STEP = 3  # one, as in the paper, lets σ drift by 3 % at a learning rate of 1e-2
 
 
 class SpectralNorm(nn.Module):
@@ -22,7 +22,7 @@ class SpectralNorm(nn.Module):
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
         matrix = weight.detach().flatten(1)
-        # A fixed start: power iteration forgets it, and building a network draws no random number for it.
+        # A fixed start: power iteration does not depend on it, and building a network draws no random number for it.
         start = normalize(matrix.sum(dim=0) + matrix[0], dim=0)
         self.register_buffer("right", start)
         self.register_buffer("left", normalize(matrix @ start, dim=0))
@@ -54,14 +54,14 @@ def spectrally_normalise(network: nn.Module) -> None:
         if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d) and not parametrize.is_parametrized(
             module
         ):
-            # Unsafe leaves out a trial pass, which the meta device cannot take.
+            # `unsafe` skips a trial pass, which the meta device cannot run.
             parametrize.register_parametrization(
                 module, "weight", SpectralNorm(module.weight), unsafe=module.weight.is_meta
             )
 
 
 def advance_spectral_norms(network: nn.Module) -> None:
-    """Bring σ up to date for every spectrally normalised weight of the network."""
+    """Update σ for every spectrally normalised weight of the network."""
     for module in network.modules():
         if isinstance(module, parametrize.ParametrizationList):
             for step in module:

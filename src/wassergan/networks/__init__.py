@@ -70,12 +70,12 @@ def build_networks(
         critic_activation: of an `mlp`, `residual` or `conv` critic: the same.
         generator_norm: `layer` or `none`, and for `conv` and `resnet` also `batch`.
         critic_norm: of `conv` and `resnet`: `layer`, `none` or `batch`.
-        seed: of the initial weights; the global random state is left as it was.
-        context_dim: numbers that say under which condition a sample is drawn; they come before the latent vector.
+        seed: of the initial weights; the global random state is not changed.
+        context_dim: numbers that encode the condition of a sample; they come before the latent vector.
         pack: samples that the critic scores together (see `training.packed`).
 
     Raises:
-        UserError: an unknown name, or a shape that the network cannot take.
+        UserError: an unknown name, or a shape that the network does not support.
     """
     drawing, head = (head, nn.Identity()) if isinstance(head, TableHead) else (None, head)
     inputs, scored, told = latent_dim + context_dim, (pack * shape[0], *shape[1:]), pack * context_dim

@@ -1,4 +1,4 @@
-"""What any generator or critic must satisfy, the user's own modules included; checked once, before training."""
+"""Requirements on every generator and critic, including the user's own modules; checked once, before training."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ _SQUASHING = (nn.Sigmoid, nn.Tanh, nn.Hardsigmoid, nn.Hardtanh, nn.Softmax, nn.L
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside, the former mode afterwards: running statistics and random numbers stay as they are."""
+    """Evaluation mode inside, the former mode afterwards; running statistics and random numbers do not change."""
     training = network.training
     network.eval()
     try:
@@ -24,7 +24,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 def critic_given(critic: nn.Module, context: Tensor | None) -> Critic:
-    """A critic as a function of the samples alone: their context is given, and not perturbed by a penalty.
+    """A critic as a function of the samples alone: their context is fixed, and a penalty does not perturb it.
 
     Args:
         critic: maps (n, ...), and (n, k) if there is a context, to n scores.

@@ -27,7 +27,7 @@ def image_shape(shape: tuple[int, ...], network: str) -> tuple[int, int, int]:
 
 
 def halvings(height: int, width: int, *, smallest: int = SMALLEST_GRID) -> list[tuple[int, int]]:
-    """Grids from the sample down by halves, rounded up, while the shorter side stays at least `smallest`.
+    """Grids obtained by halving the sample's, rounded up, while the shorter side is at least `smallest`.
 
     >>> halvings(33, 49)
     [(33, 49), (17, 25), (9, 13), (5, 7)]
@@ -55,7 +55,7 @@ def norm_layer(name: str, channels: int) -> nn.Module:
 
 
 def with_planes(samples: Tensor, context: Tensor | None) -> Tensor:
-    """Pictures (n, C, H, W) with a constant channel for each number of their context (n, k)."""
+    """Pictures (n, C, H, W) with one constant channel per number of their context (n, k)."""
     if context is None:
         return samples
     planes = context.to(samples.dtype)[:, :, None, None].expand(-1, -1, *samples.shape[2:])
@@ -73,7 +73,7 @@ class ConvCritic(nn.Module):
         maps: maps of the first convolution.
         norm: `layer`, `batch` or `none`.
         activation: `leaky_relu`, `silu` or `maxmin`.
-        context_dim: numbers that say under which condition a sample was drawn; each is a constant channel.
+        context_dim: numbers that encode the condition of a sample; each is a constant channel.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class ConvCritic(nn.Module):
         return torch.squeeze(self.body(with_planes(samples, context)), 1)
 
     def lipschitz_chain(self) -> nn.Sequential:
-        """All layers: what is left is reshaping."""
+        """All layers; the rest is reshaping."""
         return self.body
 
 

@@ -1,4 +1,4 @@
-"""How a generator ends: samples within the range that the data's units allow."""
+"""Output layers of generators: samples within the range of the data."""
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +9,8 @@ STEEPNESS = 3.0
 class Bounded(nn.Module):
     """x ↦ m + h tanh((x - m) / h), onto (low, high) with middle m and half-width h; slope 1 at the middle.
 
-    For pictures in [-1, 1] this is tanh. For standardised floats it is close to the identity over the bulk of
-    the law, and cannot leave the range of the data.
+    For pictures in [-1, 1] this is tanh. For standardised floats it is close to the identity over the bulk of the
+    distribution, and cannot leave the range of the data.
 
     Args:
         low: () or (D,), model units.
@@ -31,11 +31,11 @@ class Bounded(nn.Module):
 
 
 class Partial(nn.Module):
-    """Samples of which some numbers never vary, and some may be missing.
+    """Samples in which some numbers never vary and some may be missing.
 
-    The last M channels say which numbers are there: t > threshold. In training p = tanh(3 (t - threshold)) in (-1, 1)
-    stands in their place, and a number that may be missing is multiplied by (1 + p) / 2, so that it is 0 where it is
-    missing, as in model space; in evaluation p is -1 or 1. Positions that never vary are 0.
+    The last M channels say which numbers are present: t > threshold. In training they hold p = tanh(3 (t - threshold))
+    in (-1, 1), and a number that may be missing is multiplied by (1 + p) / 2, so that it is 0 where it is missing, as
+    in model space. In evaluation, p is -1 or 1. Positions that never vary are 0.
 
     Args:
         bounded: the map of the numbers into their range.

@@ -16,7 +16,7 @@ def hidden_layers(inputs: int, widths: Sequence[int], *, norm: str, activation_n
     """Linear layers, each followed by its normalisation (`none` or `layer`) and its activation.
 
     Raises:
-        UserError: a name is not known.
+        UserError: an unknown name.
     """
     if norm not in NORMS:
         raise unknown_name("norm of an mlp", norm, NORMS)
@@ -30,7 +30,7 @@ def hidden_layers(inputs: int, widths: Sequence[int], *, norm: str, activation_n
 
 
 def beside(values: Tensor, context: Tensor | None) -> Tensor:
-    """Vectors (n, d) with those of their context (n, k) behind them."""
+    """Vectors (n, d) followed by their context (n, k)."""
     return values if context is None else torch.cat([values, context.to(values.dtype)], 1)
 
 
@@ -76,7 +76,7 @@ class MLPCritic(nn.Module):
         shape: one sample in model space.
         widths: hidden widths.
         activation: `leaky_relu`, `silu` or `maxmin`.
-        context_dim: numbers that say under which condition a sample was drawn.
+        context_dim: numbers that encode the condition of a sample.
     """
 
     def __init__(
@@ -97,5 +97,5 @@ class MLPCritic(nn.Module):
         return torch.squeeze(self.body(beside(samples.flatten(1), context)), 1)
 
     def lipschitz_chain(self) -> nn.Sequential:
-        """All layers: what is left is reshaping."""
+        """All layers; the rest is reshaping."""
         return self.body

@@ -1,4 +1,4 @@
-"""Fully connected generator whose layers add to what they are given."""
+"""Fully connected generator with residual layers."""
 
 import math
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class ResidualGenerator(nn.Module):
     Args:
         latent_dim: numbers in a latent vector.
         shape: one sample in model space.
-        widths: hidden widths; layers between equal ones add to what they are given.
+        widths: hidden widths; layers between equal widths are residual.
         head: maps (n, *shape) into the range of the data.
         activation: `leaky_relu`, `silu` or `maxmin`.
         norm: `none` or `layer`.

@@ -1,4 +1,4 @@
-"""Residual generator and critic for (C, H, W) samples, built for 32 to 128 pixels and happy with any size."""
+"""Residual generator and critic for (C, H, W) samples, built for 32 to 128 pixels and usable at any size."""
 
 import torch
 from torch import Tensor, nn
@@ -89,7 +89,7 @@ class ResNetCritic(nn.Module):
         shape: (channels, height, width).
         maps: maps in every block.
         norm: `none` (as in the paper at 32×32), `layer` or `batch`.
-        context_dim: numbers that say under which condition a sample was drawn; each is a constant channel.
+        context_dim: numbers that encode the condition of a sample; each is a constant channel.
     """
 
     def __init__(self, shape: tuple[int, ...], *, maps: int = 128, norm: str = "none", context_dim: int = 0) -> None:

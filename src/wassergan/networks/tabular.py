@@ -1,4 +1,4 @@
-"""Generators that draw categories: one-hots that are hard forwards and soft backwards, and channels beside them."""
+"""Generators that draw categories: one-hots that are hard forwards and soft backwards, and numeric channels."""
 
 import math
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ TEMPERATURE = 0.7
 ROWS = 256  # are computed together where samples are drawn, whatever the number asked for
 SCALE = 1 / math.sqrt(2)  # of a one-hot: two options are 1 apart
 RADIUS = 1 / math.sqrt(3)  # of the circle of an angle
-SHORTEST = 0.1  # a raw arrow that is not this long is not lengthened to the circle: its gradient would be too large
+SHORTEST = 0.1  # a raw vector shorter than this is not projected onto the circle: its gradient would be too large
 
 
 class TableHead(nn.Module):
     """Draws a row: every one-hot by the Gumbel-max trick, forwards hard, backwards as the softmax at a temperature.
 
-    An option is argmax(logit + g) with g of Gumbel's law, so that its probability is the softmax of the logits; the
+    An option is argmax(logit + g) with Gumbel noise g, so that its probability is the softmax of the logits; the
     gradient is that of softmax((logit + g) / temperature). Source: Jang, Gu, Poole 2017, arXiv 1611.01144, section 2.
     The noise is handed in, as standard normal numbers: a row is a function of its latent vector alone. What sets its
     margins right after training is `calibration`.
@@ -56,7 +56,7 @@ class TableHead(nn.Module):
 
     @property
     def options(self) -> list[slice]:
-        """The places of each column's options in a row."""
+        """The positions of each column's options in a row."""
         return [
             slice(start, start + layout.options)
             for layout, start in zip(self._layouts, self._starts, strict=True)
@@ -64,7 +64,7 @@ class TableHead(nn.Module):
         ]
 
     def told(self, number: int, rows: Tensor) -> Tensor:
-        """(n, width) to (n,), the places in [-1, 1] that a column's channel tells; NaN in rows of a closed option."""
+        """(n, width) to (n,), the positions in [-1, 1] of a column's channel; NaN in rows with a closed option."""
         layout, start = self._layouts[number], self._starts[number]
         channel = rows[:, start + layout.options : start + layout.options + layout.channel]
         places = half_turns(channel)[:, 0] if layout.circle else channel[:, 0]
@@ -83,7 +83,7 @@ class TableHead(nn.Module):
         return torch.cat(parts, 1)
 
     def expected(self, values: Tensor, strata: Tensor | None = None) -> Tensor:
-        """The mean of `forward` over the noise, (n, width) to (n, width), in the places of one-hots; 0 in channels."""
+        """The mean of `forward` over the noise, (n, width) to (n, width), at the entries of one-hots; 0 in channels."""
         parts: list[Tensor] = []
         for layout, raw in zip(
             self._layouts, self.calibration.shifted(values, strata).split(self._widths, 1), strict=True
@@ -127,7 +127,7 @@ class TableHead(nn.Module):
         return RADIUS * raw / length.clamp_min(SHORTEST)
 
     def _one_hot(self, noisy: Tensor) -> Tensor:
-        """Of the largest along the last axis, times the scale; differentiable as a softmax."""
+        """One-hot of the largest along the last axis, times the scale; differentiable as a softmax."""
         hard = torch.zeros_like(noisy).scatter_(-1, noisy.argmax(-1, keepdim=True), SCALE)
         if not noisy.requires_grad:
             return hard
@@ -146,10 +146,10 @@ def half_turns(points: Tensor) -> Tensor:
 
 
 class DrawingGenerator(nn.Module):
-    """A generator whose head draws: the last numbers of a latent vector are the head's noise.
+    """A generator whose head draws options: the last numbers of a latent vector are the head's noise.
 
-    In evaluation mode rows are computed so many at a time: products of matrices of another size are rounded otherwise,
-    and rounding may turn an option into another. A row then depends on its own latent vector alone, to the last bit.
+    In evaluation mode rows are computed in chunks of a fixed size: matrix products of another size round differently,
+    and rounding may change an option. A row then depends only on its own latent vector, to the last bit.
 
     Args:
         body: (n, latent_dim) to raw values (n, width).
@@ -164,11 +164,11 @@ class DrawingGenerator(nn.Module):
         self.register_buffer("patterns", torch.zeros(0, 0), persistent=False)
 
     def stratify(self, patterns: Tensor) -> None:
-        """Shift and bend rows by the stratum that their condition belongs to, from now on.
+        """From now on, calibrate rows by the stratum of their condition.
 
         Args:
-            patterns: (strata, numbers of a condition), 1 where a condition of the stratum is positive; the conditions
-                of no row fit two.
+            patterns: (strata, numbers of a condition), 1 where a condition of the stratum is positive; no row's
+                conditions match two strata.
         """
         self.register_buffer("patterns", patterns.to(self.head.calibration.shift), persistent=False)
         self.head.calibration.stratify(len(patterns))
@@ -181,16 +181,16 @@ class DrawingGenerator(nn.Module):
         return torch.cat([self.rows(part) for part in padded.split(ROWS)])[: len(latent)]
 
     def rows(self, latent: Tensor) -> Tensor:
-        """The same in one piece, whatever the mode; equal to it but for rounding."""
+        """The same in one chunk, in any mode; equal up to rounding."""
         rows: Tensor = self.head(*self._raw(latent), self._strata(latent))
         return rows
 
     def expected(self, latent: Tensor) -> Tensor:
-        """The mean of `rows` over the head's noise in every place of a one-hot; 0 in channels."""
+        """The mean of `rows` over the head's noise at every entry of a one-hot; 0 in channels."""
         return self.head.expected(self._raw(latent)[0], self._strata(latent))
 
     def _strata(self, latent: Tensor) -> Tensor | None:
-        """The number of each row's stratum, from 1 on, or 0; None where there are no strata."""
+        """The number of each row's stratum, from 1 on, or 0; None if there are no strata."""
         if len(self.patterns) == 0:
             return None
         hits = (latent[:, : self.patterns.shape[1]] > 0).to(self.patterns) @ self.patterns.T

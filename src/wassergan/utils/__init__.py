@@ -1,3 +1,3 @@
-"""What every floor may use: random streams, shards of batches, the allocator, and what a program runs on."""
+"""Utilities for every layer: random streams, shards of batches, the allocator, and the runtime environment."""
 
 __all__: list[str] = []

@@ -1,7 +1,7 @@
-"""Memory that one step frees is kept for the next.
+"""Keep the memory that one step frees for the next.
 
-A step of convolutions on a CPU takes and frees some hundred MiB in large pieces. glibc gives them back to the system at
-once, which clears and maps them anew, page by page, in the next step: a tenth of its time.
+A step of convolutions on a CPU allocates and frees some hundred MiB in large blocks. glibc returns them to the system
+at once, and the next step spends a tenth of its time while the system clears and maps them again.
 """
 
 import ctypes
@@ -14,16 +14,16 @@ from contextlib import contextmanager
 # mapped on its own, and unmapped when it is freed.
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 KEPT = {TRIM_THRESHOLD: 2**31 - 1, MMAP_THRESHOLD: 2**30}
-# Where glibc's own arrive in a process that frees large pieces.
+# The values that glibc itself reaches in a process that frees large blocks.
 USUAL = {TRIM_THRESHOLD: 2**26, MMAP_THRESHOLD: 2**25}
 USERS_OWN = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
 
 
 @contextmanager
 def freed_memory_kept() -> Iterator[None]:
-    """Keep what is freed meanwhile, and give it back to the system at the end.
+    """Keep freed memory inside the block, and return it to the system at the end.
 
-    Where the C library is another one, or the user's environment sets its thresholds, nothing is changed.
+    With another C library, or if the user's environment sets the thresholds, nothing is changed.
     """
     if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in USERS_OWN):
         yield

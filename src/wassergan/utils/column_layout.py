@@ -1,4 +1,4 @@
-"""Where a column of a table stands in model space: what its coding writes there, and what a generator's head draws."""
+"""The position of a table column in model space: what its encoding writes there and what a generator's head draws."""
 
 from typing import NamedTuple
 
@@ -7,13 +7,14 @@ class ColumnLayout(NamedTuple):
     """The layout of a column: `options` entries of a one-hot, a channel, and `digits` one-hots of `radix` entries.
 
     Args:
-        options: entries of the one-hot; 0 for none.
-        open_option: the option whose rows the channel or the digits tell apart; -1 for none.
-        places: the channel's value under each option (anything for the open one); empty where there is no channel.
+        options: entries of the one-hot; 0 if there is none.
+        open_option: the option whose rows the channel or the digits distinguish; -1 if there is none.
+        places: the channel's value under each option (anything for the open one); empty if there is no channel.
             A channel without options is always open.
         digits: how many one-hots follow, 0 everywhere unless the open option is taken.
         radix: entries of each.
-        circle: the channel is two numbers, a point of a circle, so many half turns from the first axis.
+        circle: the channel is two numbers, a point on a circle; the value is its angle from the first axis in half
+            turns.
     """
 
     options: int
@@ -25,7 +26,7 @@ class ColumnLayout(NamedTuple):
 
     @property
     def channel(self) -> int:
-        """Numbers in the channel; 0 where there is none."""
+        """Numbers in the channel; 0 if there is none."""
         return bool(self.places) * (1 + self.circle)
 
     @property

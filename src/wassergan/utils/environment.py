@@ -1,4 +1,4 @@
-"""What an installation runs on, for bug reports and for the record of a run."""
+"""The runtime environment, for bug reports and for the record of a run."""
 
 import os
 import platform
@@ -15,10 +15,10 @@ PACKAGES = (
 
 
 def environment() -> dict[str, Any]:
-    """Versions of the packages, the machine, and what torch can use of it."""
+    """Versions of the packages, the machine, and the hardware that torch can use."""
     facts: dict[str, Any] = {name: _version(name) for name in PACKAGES}
     facts |= {
-        "torch": str(torch.__version__),  # names the build, too, which what pip knows need not
+        "torch": str(torch.__version__),  # includes the build, which pip's version may lack
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cpu_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),

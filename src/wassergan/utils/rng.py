@@ -50,15 +50,15 @@ def ambient_randomness(seed: int) -> Iterator[None]:
 def uniform_rows(rng: torch.Generator, like: Tensor) -> Tensor:
     """One number of U[0, 1) for each of the n rows of a tensor, (n, 1, ...), with its type and device.
 
-    Every kind of generator gives them in its own way: a plain one draws them.
+    Each kind of generator produces them in its own way: a plain one draws them.
     """
     return _uniform(rng, len(like), like)
 
 
 class ShardedGenerator(torch.Generator):
-    """A stream that all processes of a run draw alike: numbers for the whole batch, of which each keeps its own rows.
+    """A stream that all processes of a run share: each draws numbers for the whole batch and keeps its own rows.
 
-    How many processes there are therefore changes nothing.
+    So the number of processes changes nothing.
 
     Args:
         device: of the numbers.
@@ -73,12 +73,12 @@ class ShardedGenerator(torch.Generator):
         self.shard = shard
 
     def normal_rows(self, count: int, width: int) -> Tensor:
-        """Numbers of N(0, 1) for so many rows of this process, (count, width)."""
+        """Numbers of N(0, 1) for `count` rows of this process, (count, width)."""
         return self.shard.rows(torch.randn(self.shard.count * count, width, generator=self, device=self.device))
 
 
 def sharded_rng(seed: int, *path: str | int, device: torch.device | str, shard: BatchShard) -> ShardedGenerator:
-    """The stream named by `path`, the same on all processes, of which one keeps its rows."""
+    """The stream named by `path`, the same on all processes; each keeps its own rows."""
     rng = ShardedGenerator(device, shard=shard)
     rng.manual_seed(derived_seed(seed, *path))
     return rng
@@ -90,12 +90,12 @@ def _(rng: ShardedGenerator, like: Tensor) -> Tensor:
 
 
 class ReplayedGenerator(torch.Generator):
-    """Numbers that another generator draws ahead, into tensors that stay: recorded work reads them at each replay.
+    """Numbers that another generator draws ahead into fixed tensors; recorded work reads them at each replay.
 
-    What is asked for beyond those tensors is drawn at once, and has a tensor from then on.
+    Numbers requested beyond those tensors are drawn at once and get their own tensor.
 
     Args:
-        rng: draws the numbers, in the order in which they are asked for.
+        rng: draws the numbers in the order of the requests.
     """
 
     def __new__(cls, rng: torch.Generator) -> "ReplayedGenerator":

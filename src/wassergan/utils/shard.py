@@ -1,4 +1,4 @@
-"""Which rows of a batch a process has."""
+"""The rows of a batch that a process owns."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class BatchShard:
-    """One of `count` equal parts of a batch, one after the other; the whole batch by default.
+    """One of `count` equal consecutive parts of a batch; the whole batch by default.
 
     Args:
-        index: of the part, from 0 on.
-        count: how many parts there are.
+        index: of the part, starting at 0.
+        count: number of parts.
 
     >>> import torch
     >>> BatchShard(1, 2).rows(torch.arange(6))
