@@ -2530,7 +2530,7 @@ BUGS = (
         "levels that cross lose more than the stake",
         "distances/mean_bounds.py",
         "        high = np.maximum(low, high)  # rounding, or tuning scores further apart than the spread, "
-        "may cross them\n"
+        "may make them cross\n"
         "    # The mean of equal numbers may differ from them by rounding, and centres lie between the levels.\n"
         "    x_mean, y_mean = (np.clip(np.clip(side, low, high).mean(1, keepdims=True), low, high) for side in (x, y))",
         "    x_mean, y_mean = (np.clip(side, low, high).mean(1, keepdims=True) for side in (x, y))",
