@@ -1,3 +1,3 @@
-"""How fast presets train here, and how close critics come to distances that are known."""
+"""The speed of presets on this machine, and the accuracy of critics on known distances."""
 
 __all__: list[str] = []

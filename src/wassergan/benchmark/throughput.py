@@ -1,4 +1,4 @@
-"""How fast presets train here: generator steps and samples per second."""
+"""The speed of presets on this machine: generator steps and samples per second."""
 
 import sys
 import time
@@ -23,7 +23,7 @@ class Speed:
 
     Attributes:
         preset: its name.
-        constraint: what it trains under.
+        constraint: its name.
         network: `mlp`, `conv` or `resnet`.
         weights: of generator and critic.
         device: where it trained.
@@ -49,15 +49,15 @@ class Speed:
 
 
 def measure(settings: Sequence[TrainSettings], *, seconds: float, rounds: int = 5) -> Iterator[Speed]:
-    """Train each for a while, no ticks, in `rounds` that alternate, so that a machine's moods meet all alike.
+    """Train each without ticks, in alternating `rounds`, so that fluctuations of the machine affect all equally.
 
     Args:
         settings: what to train, as given by the user.
-        seconds: for each, warm-up apart.
+        seconds: for each, without warm-up.
         rounds: of each.
 
     Raises:
-        UserError: settings that no run could start with.
+        UserError: settings with which no run can start.
     """
     if not settings:
         raise UserError("There is nothing to measure", mend="name a preset")

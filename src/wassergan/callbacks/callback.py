@@ -21,23 +21,23 @@ class Observer:
     """
 
     def started(self, settings: ResolvedSettings, source: Source, folder: RunFolder, trainer: Trainer) -> None:
-        """Everything is built and training begins, at `trainer.step`, which is above 0 when a run goes on.
+        """Everything is built and training begins at `trainer.step`, which is above 0 when a run is resumed.
 
         Args:
             settings: resolved.
             source: the data.
             folder: where things lie; `folder.path` is the run folder.
-            trainer: as it is before the first step.
+            trainer: in its state before the first step.
         """
 
     def said(self, sentence: str) -> None:
-        """Something was decided or found on the way."""
+        """A sentence about a decision or a finding."""
 
     def stepped(self, trainer: Trainer) -> None:
-        """A generator step is done; be quick, for this is part of the measured speed."""
+        """A generator step is done; be quick, since this is part of the measured speed."""
 
     def ticked(self, record: Mapping[str, Any]) -> None:
-        """A tick is logged and saved, and its sample grid lies at `folder.grid(record["step"])` if there is one.
+        """A tick is logged and saved, and its sample grid, if there is one, is at `folder.grid(record["step"])`.
 
         Figures of rows are not drawn at every tick, and that of step 0 only after the first step.
 

@@ -1,4 +1,4 @@
-"""A bar for notebooks, which tqdm draws as fits the place."""
+"""A progress bar for notebooks and terminals, drawn by tqdm."""
 
 import math
 import sys
@@ -16,7 +16,7 @@ from wassergan.training import Trainer
 
 
 class BarObserver(Observer):
-    """A bar, in notebooks and on terminals, and a line for what was decided."""
+    """A progress bar in notebooks and on terminals, and a line for each message."""
 
     def __init__(self) -> None:
         self._bar: Any = None
@@ -39,10 +39,10 @@ class BarObserver(Observer):
             self._bar.update(min(now, self._bar.total) - self._bar.n)
 
     def ticked(self, record: Mapping[str, Any]) -> None:
-        """The distance from the held-out rows, beside its floor."""
+        """The distance from the held-out rows, with its floor."""
         self._bar.set_postfix_str(f"sliced W1 {record['sliced_w1']:.4f} (floor {record['sliced_w1_floor']:.4f})")
 
     def close(self) -> None:
-        """Leave the bar as it is."""
+        """Leave the bar in its last state."""
         if self._bar is not None:
             self._bar.close()

@@ -31,14 +31,14 @@ _SCORE = "sliced_w1"  # the column by which the HPARAMS page can sort runs
 
 
 def tensorboard_installed() -> bool:
-    """Whether TensorBoard's own writer is there; imports nothing."""
+    """Whether TensorBoard's own writer is installed; imports nothing."""
     return find_spec("tensorboard") is not None
 
 
 class TensorBoardObserver(Observer):
     """Writes event files into `RUN/tensorboard`, flushed at every tick.
 
-    When a run goes on from a checkpoint, what was written of later steps is purged: TensorBoard shows each step once.
+    When a run resumes from a checkpoint, the events of later steps are purged: TensorBoard shows each step once.
 
     Raises:
         UserError: TensorBoard is not installed.
@@ -58,15 +58,15 @@ class TensorBoardObserver(Observer):
         from torch.utils.tensorboard.summary import hparams
 
         self._folder = folder
-        # The tick of the checkpoint's own step is written already; the first to come is of a later one.
+        # The tick of the checkpoint's own step is already written; the next one has a later step.
         first = trainer.step + 1 if trainer.step else 0
         folder.require_own()
-        # A name that nobody can have put a link under.
+        # A name under which nobody can have put a link.
         self._writer = SummaryWriter(str(folder.tensorboard), purge_step=first, filename_suffix=f".{token_hex(8)}")
         given = {name: value for name, value in asdict(settings).items() if value is not None}
         self._writer.add_text("settings", _table(given), trainer.step)
         plain = {name: v if type(v) in (int, float) else _text(v) for name, v in given.items()}
-        # `add_hparams` would make a run of its own for them.
+        # `add_hparams` would create a separate run for them.
         for summary in hparams(plain, {f"distance/{_SCORE}": 0.0}):
             self._writer.file_writer.add_summary(summary)
         self._writer.flush()
@@ -89,7 +89,7 @@ class TensorBoardObserver(Observer):
             self._writer = None
 
     def _write_grids(self) -> None:
-        """The grids of ticks that are there by now: not every tick has one, and some are drawn a little later."""
+        """The grids that exist by now: not every tick has one, and some are drawn a little later."""
         from PIL import Image  # a run without TensorBoard, as fit is, needs none
 
         for step in self._awaited:

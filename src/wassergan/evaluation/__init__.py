@@ -1,4 +1,4 @@
-"""Judging generated samples against real ones."""
+"""Evaluation of generated against real samples."""
 
 from wassergan.evaluation.heldout import HeldoutDistance
 from wassergan.evaluation.neighbours import NeighbourMetrics, neighbour_metrics

@@ -1,4 +1,4 @@
-"""Each channel or feature by itself, in its own unit: W1 of its values, mean, deviation, share of missing values."""
+"""Each channel or feature separately, in its own unit: W1 of its values, mean, deviation, share of missing values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from wassergan.distances import wasserstein_line
 
-MOST_CHANNELS = 256  # that are judged; of wider samples the first
+MOST_CHANNELS = 256  # channels that are evaluated; of wider samples the first
 FAR, FAR_DEVIATIONS = 4.0, 0.25  # a channel is far above both: times its floor, and of the real deviation
 FAR_MISSING = 0.05  # difference of the shares of missing values
 Values = NDArray[np.float64]
@@ -16,11 +16,11 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ChannelRow:
-    """What one channel's values show.
+    """Statistics of one channel's values.
 
     Attributes:
         name: of the channel or feature.
-        w1: W1 between generated and held-out values of all places together, in the channel's own unit.
+        w1: W1 between generated and held-out values of all positions together, in the channel's own unit.
         floor: the same of as many training samples.
         mean: of generated values.
         mean_real: of held-out ones.
@@ -28,8 +28,8 @@ class ChannelRow:
         deviation_real: of held-out ones.
         missing: share of the generated values that are missing.
         missing_real: of the held-out ones.
-        far: W1 is above four times its floor and a quarter of the real deviation, or values are missing at another
-            rate.
+        far: W1 is above four times its floor and a quarter of the real deviation, or the rate of missing values
+            differs.
     """
 
     name: str
@@ -54,7 +54,7 @@ def channel_rows(
         heldout: (m, C, ...).
         training: (k, C, ...).
         names: of the channels.
-        varies: (C, ...) places whose values are not always the same.
+        varies: (C, ...) positions whose values are not always the same.
     """
     rows = []
     for index, name in enumerate(names[:MOST_CHANNELS]):
@@ -65,7 +65,7 @@ def channel_rows(
 
 
 def far_sentence(rows: Sequence[ChannelRow]) -> str:
-    """Which channels are far from the data; empty where none is."""
+    """The channels that are far from the data; empty if none is."""
     far = [row for row in rows if row.far]
     if not far:
         return ""

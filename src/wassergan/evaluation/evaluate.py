@@ -1,4 +1,4 @@
-"""Every metric of generated features against held-out ones, each beside its floor."""
+"""Every metric of generated features against held-out ones, each with its floor."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -29,14 +29,14 @@ Told = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Populations:
-    """Features of generated, training and held-out samples, float32 (n, d) each, in an order of no meaning."""
+    """Features of generated, training and held-out samples, float32 (n, d) each, in arbitrary order."""
 
     generated: Tensor
     training: Tensor
     heldout: Tensor
 
     def check(self) -> None:
-        """Refuse what is too little to judge, or does not match.
+        """Refuse too few samples, or dimensions that do not match.
 
         Raises:
             UserError: fewer than ten samples somewhere, or different dimensions.
@@ -51,7 +51,7 @@ class Populations:
 
 @dataclass(frozen=True)
 class MetricRow:
-    """One number of the table, with the number that the data themselves score.
+    """One metric of the table, with the score of the data themselves.
 
     Attributes:
         name: for programs.
@@ -61,11 +61,11 @@ class MetricRow:
         floor: training against the same held-out samples.
         floor_error: its standard error.
         better: `lower`, `higher` or `near_floor`.
-        features: what it was computed on.
+        features: the features that it was computed on.
         generated: how many generated samples.
         reference: how many held-out ones.
-        note: what to know when reading it.
-        floor_spread: standard error of the floor over draws of the data (jackknife), where that is measured.
+        note: a remark for the reader.
+        floor_spread: standard error of the floor over draws of the data (jackknife), if it is measured.
     """
 
     name: str
@@ -84,7 +84,7 @@ class MetricRow:
 
 @dataclass(frozen=True)
 class Metric:
-    """Some rows that are computed together.
+    """Rows that are computed together.
 
     Args:
         rows: (name, label, better) of each.
@@ -156,7 +156,7 @@ def _without(rows: Tensor, part: int) -> Tensor:
 
 
 def sides(metric: Metric, real: Tensor, fake: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
-    """What a metric takes of each sample: others as many as of the fake one, as far as there are."""
+    """The part of each sample that a metric uses: as many of the others as of the fake one, if there are that many."""
     real, fake, *others_taken = (each[: metric.largest] for each in (real, fake, *others))
     if metric.paired:
         fewest = min(len(real), len(fake))

@@ -1,4 +1,4 @@
-"""Features of samples, by name: what the metrics are computed on."""
+"""Features of samples, by name; the metrics are computed on them."""
 
 import hashlib
 import math
@@ -24,10 +24,10 @@ MODULE_SUFFIXES = (".pt", ".pth", ".ts", ".pt2")
 
 @dataclass(frozen=True)
 class Samples:
-    """What features need to know of the samples they are given.
+    """What features need to know about their samples.
 
     Args:
-        name: what they are called in messages.
+        name: used in messages.
         shape: of one sample in model space, (C, H, W) or (D,).
         are_pictures: their values are grey or colour levels.
     """
@@ -50,7 +50,7 @@ class Features:
         name: for the protocol.
         note: what it is, in words.
         extract: samples (k, *shape) float32 in model space to (k, d).
-        identity: tells this map from others of the same name, for caches; empty where caching is not worth it.
+        identity: distinguishes this map from others of the same name, for caches; empty if caching is not worth it.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Features:
     identity: str = ""
 
     def of(self, chunks: Iterator[Tensor], *, told: Callable[[int], None] = lambda done: None) -> Tensor:
-        """Features (n, d) float32 on the CPU of samples that come in chunks; their sizes do not matter.
+        """Features (n, d) float32 on the CPU of samples in chunks of any size.
 
         Raises:
             UserError: the map does not give one finite vector per sample.
@@ -91,7 +91,7 @@ def features_named(name: str, samples: Samples, *, device: torch.device) -> Feat
     Args:
         name: `pixels`, `random-conv`, `inception`, `inception:WEIGHTS`, or a TorchScript (`.pt`) or exported (`.pt2`)
             module that takes (k, *shape) float32 in model space and gives (k, d).
-        samples: what is to be described.
+        samples: their description.
         device: where to compute.
 
     Raises:
@@ -154,7 +154,7 @@ def through_layers(batch: Tensor, layers: list[tuple[Tensor, Tensor]]) -> Tensor
 
 
 def module_features(path: Path, device: torch.device) -> Features:
-    """Features from a TorchScript file or an exported program; both hold code, so use files that you trust.
+    """Features from a TorchScript file or an exported program; both contain code, so use only files that you trust.
 
     Raises:
         UserError: there is no such file, or it cannot be loaded.

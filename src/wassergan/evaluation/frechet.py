@@ -7,7 +7,7 @@ from wassergan.errors import UserError
 
 
 class Moments:
-    """Mean and covariance of features that come in batches; the sizes of the batches do not matter.
+    """Mean and covariance of features in batches of any size.
 
     Args:
         dim: of the features.
@@ -19,7 +19,7 @@ class Moments:
         self._scatter = torch.zeros(dim, dim, dtype=torch.float64)
 
     def add(self, features: Tensor) -> None:
-        """Take in features (n, d).
+        """Add features (n, d).
 
         Raises:
             UserError: another dimension than before.
@@ -59,7 +59,7 @@ def moments_of(features: Tensor) -> Moments:
 def frechet_distance(real: Moments, fake: Moments) -> float:
     """Squared Fréchet distance |m - n|² + tr A + tr B - 2 tr (A^½ B A^½)^½ of two Gaussians, in float64.
 
-    Singular covariances are no trouble: the last trace is the sum of the singular values of A^½ B^½, so that no
+    Singular covariances are allowed: the last trace is the sum of the singular values of A^½ B^½, so that no
     root is taken of a rounding error. The value falls as samples are added: compare equal counts only.
     Source: Heusel et al. 2017, arXiv 1706.08500 (on features of the Inception network).
 
@@ -82,7 +82,7 @@ def frechet_distance(real: Moments, fake: Moments) -> float:
 
 def _root(covariance: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(covariance)
-    # What lies below the rounding of the largest is zero; its root would not be small.
+    # Values below the rounding error of the largest are zero; their roots would not be small.
     noise = len(values) * torch.finfo(torch.float64).eps * values[-1].clamp(min=0)
     root: Tensor = (vectors * torch.where(values > noise, values, 0).sqrt()) @ vectors.T
     return root

@@ -1,4 +1,4 @@
-"""How far generated samples are from held-out ones, measured the same way at every tick."""
+"""The distance of generated from held-out samples, measured the same way at every tick."""
 
 from collections.abc import Callable
 
@@ -16,14 +16,14 @@ INTERVAL_TOLERANCE, INTERVAL_WORK = 0.01, 1e11
 
 
 class HeldoutDistance:
-    """Sliced W1 between generated and held-out samples in model space, beside its floor.
+    """Sliced W1 between generated and held-out samples in model space, with its floor.
 
-    Samples that are drawn under conditions are compared together with them, as vectors behind each other: samples that
-    do not go with their conditions are far from the data.
+    Samples drawn under conditions are compared together with them, as concatenated vectors: samples that do not fit
+    their conditions are far from the data.
 
-    The floor is the sliced W1 of as many training samples against the same held-out ones: what a generator that
-    drew from the data themselves would score. Latents and directions are fixed, so ticks can be compared; the
-    streams are of its own, so that training does not notice.
+    The floor is the sliced W1 of as many training samples against the same held-out ones: the score of a generator that
+    drew from the data themselves. Latents and directions are fixed, so ticks can be compared; it uses its own random
+    streams, so that training is not affected.
 
     Args:
         source: training and held-out samples.
@@ -45,10 +45,10 @@ class HeldoutDistance:
         return {"sliced_w1": self._distance(self._generated(generator, self._samples)), "sliced_w1_floor": self.floor}
 
     def interval(self, generator: nn.Module, *, interrupted: Callable[[], bool] = lambda: False) -> dict[str, float]:
-        """Certain bounds on W1 of as many generated as held-out samples: `w1_lower`, `w1_upper`, in model units.
+        """Guaranteed bounds on W1 of equally many generated and held-out samples: `w1_lower`, `w1_upper`; model units.
 
-        `w1_floor` is an upper bound for as many training samples. W1 of samples is above that of their laws, in high
-        dimension far above, so it is the floor that says how low a good generator comes. Once interrupted, the bounds
+        `w1_floor` is an upper bound for as many training samples. W1 of samples is above that of their distributions,
+        in high dimension far above, so the floor shows how low a good generator gets. After an interruption, the bounds
         are those reached so far, which are as certain but wider.
         """
         lower, upper = self._bounds(self._generated(generator, len(self._heldout)), interrupted)

@@ -1,4 +1,4 @@
-"""The Inception network of 2015 that published FID and KID values rest on, from the package torch-fidelity."""
+"""The Inception network of 2015 behind published FID and KID values, from the package torch-fidelity."""
 
 import hashlib
 import importlib
@@ -22,12 +22,12 @@ def inception_features(weights: Path | None, device: torch.device) -> tuple[Call
     """A map from pictures (k, C, H, W) in [-1, 1] to (k, 2048), and a digest of its weights.
 
     Args:
-        weights: a state dict in torch-fidelity's names; None lets the package fetch its own.
+        weights: a state dict in torch-fidelity's names; None downloads the package's own.
         device: where to compute.
 
     Raises:
-        UserError: the package or the file is missing, or the file is no such state dict.
-        WorkError: the weights could not be fetched.
+        UserError: the package or the file is missing, or the file is not such a state dict.
+        WorkError: the weights could not be downloaded.
     """
     extractor_class = _extractor_class()
     if weights is not None:
@@ -60,7 +60,7 @@ def as_bytes(batch: Tensor) -> Tensor:
 
 
 def _extractor_class() -> Any:
-    """The network's class, without the package's front door: that imports torchvision, for data sets."""
+    """The network's class, imported without the package itself, which imports torchvision for its data sets."""
     if PACKAGE in sys.modules:
         return importlib.import_module(f"{PACKAGE}.feature_extractor_inceptionv3").FeatureExtractorInceptionV3
     spec = importlib.util.find_spec(PACKAGE)
@@ -80,7 +80,7 @@ def _extractor_class() -> Any:
 
 
 def _check(weights: Path) -> None:
-    """Refuse a file that holds anything but tensors: the package would run whatever is pickled in it."""
+    """Refuse a file that holds anything but tensors: the package would run pickled code."""
     if not weights.is_file():
         raise UserError(f"There is no {weights}", mend="give the file of the Inception weights")
     try:

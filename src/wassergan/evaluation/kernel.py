@@ -12,11 +12,12 @@ BLOCK_ROWS = 256
 
 @dataclass(frozen=True)
 class KernelDistance:
-    """An estimate and how far chance may have moved it.
+    """An estimate and its uncertainty.
 
     Attributes:
         value: unbiased, hence at times below 0.
-        standard_error: of the delete-one jackknife over both samples; near equal laws it is rather too large.
+        standard_error: of the delete-one jackknife over both samples; for nearly equal distributions it is somewhat too
+            large.
     """
 
     value: float

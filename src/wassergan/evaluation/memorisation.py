@@ -1,4 +1,4 @@
-"""Does a generator return training samples? Distances to them, held against those of held-out samples."""
+"""Whether a generator returns training samples: distances to them, compared with those of held-out samples."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from torch import Tensor
 from wassergan.errors import UserError
 from wassergan.evaluation.nearest import nearest
 
-RARE = 0.01  # share of held-out samples that may lie as near to a training sample as a near copy
+RARE = 0.01  # share of held-out samples that may be as near to a training sample as a near copy
 NEIGHBOURS, FAR_NEARER = 6, 0.5  # a copy is at most half as far from its original as from the sixth nearest sample
 EXCESS, TIMES = 0.05, 3.0
 CERTAIN, UNLIKELY = 1e-3, 0.01  # p-values
@@ -43,7 +43,7 @@ class Memorisation:
 
     @property
     def sentence(self) -> str:
-        """What it means, in a sentence."""
+        """The meaning in one sentence."""
         own, usual = _percent(self.share_near_copies), _percent(self.share_near_copies_heldout)
         shares = (
             f"{own} of the generated and {usual} of the held-out samples are near copies, "
@@ -59,11 +59,11 @@ class Memorisation:
 
 
 def memorisation(generated: Tensor, training: Tensor, heldout: Tensor) -> Memorisation:
-    """Near copies of training samples among generated ones, by the measure of held-out samples.
+    """Near copies of training samples among generated ones, measured against held-out samples.
 
     Held-out samples are as near to the training samples as fresh draws of the distribution are; a generator that
     copies is nearer. A copy is also far nearer to its original than to other training samples: smooth samples, and
-    those of a collapsed generator, lie close to many at once. (To the sixth, since originals may stand in the data
+    those of a collapsed generator, lie close to many at once. (To the sixth, since originals may occur in the data
     several times.)
 
     Args:

@@ -1,11 +1,11 @@
-"""Exact nearest neighbours, screened by one matrix product: fast, and still sure about duplicates and ties."""
+"""Exact nearest neighbours, screened by one matrix product: fast, and still exact for duplicates and ties."""
 
 import torch
 from torch import Tensor
 
 BLOCK_BYTES = 16 * 2**20  # of screened distances at a time; larger blocks leave the cache and are slower
-TILE_POINTS = 8192  # that a block of rows is held against at a time
-SPARE = 8  # candidates beyond those asked for
+TILE_POINTS = 8192  # points that a block of rows is compared with at a time
+SPARE = 8  # candidates beyond the requested number
 AMBIGUOUS_SHARE = 0.05  # of a block; beyond it all distances are computed the slow way
 
 
@@ -53,7 +53,7 @@ def nearest(rows: Tensor, points: Tensor, *, count: int) -> tuple[Tensor, Tensor
 
 
 def block_rows(points: Cloud) -> int:
-    """How many rows are held against all points, or a tile of them, at a time."""
+    """The number of rows compared with all points, or a tile of them, at a time."""
     return max(1, BLOCK_BYTES // (8 * min(len(points), TILE_POINTS)))
 
 
@@ -78,7 +78,7 @@ def closer(squares: Tensor, radius: Tensor, rows: Cloud, points: Cloud) -> Tenso
 
 
 def screened(rows: Cloud, points: Cloud) -> Tensor:
-    """Squared distances as |x|² + |y|² - 2xy: fast, and off by no more than `uncertainty`."""
+    """Squared distances as |x|² + |y|² - 2xy: fast, with an error of at most `uncertainty`."""
     return torch.addmm(rows.squares[:, None] + points.squares, rows.points, points.points.T, alpha=-2)
 
 
@@ -88,7 +88,7 @@ def uncertainty(rows: Cloud, points: Cloud) -> float:
 
 
 def exact(rows: Tensor, points: Tensor) -> Tensor:
-    """Distances from differences, which tell duplicates from neighbours."""
+    """Distances from differences, which separate duplicates from neighbours."""
     return torch.cdist(rows, points, compute_mode="donot_use_mm_for_euclid_dist")
 
 

@@ -11,7 +11,7 @@ from wassergan.evaluation.nearest import BLOCK_BYTES, Cloud, closer, nearest, sc
 
 @dataclass(frozen=True)
 class NeighbourMetrics:
-    """Four shares, from balls that reach from each sample to its k-th neighbour within its own set.
+    """Four metrics, from balls around each sample that reach to its k-th neighbour within its own set.
 
     Attributes:
         precision: fakes that lie in the ball of some real sample.

@@ -1,4 +1,4 @@
-"""Classifier two-sample test: can anybody tell generated from real samples?"""
+"""Classifier two-sample test: can a classifier separate generated from real samples?"""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ CLASSIFIER = "gradient-boosted trees"
 
 @dataclass(frozen=True)
 class TwoSampleTest:
-    """How well a classifier tells two samples apart on rows that it was not trained on.
+    """How well a classifier separates two samples on rows that it was not trained on.
 
     Attributes:
         auc: area under the receiver operating characteristic; ½ means not at all, 1 always.
@@ -61,7 +61,7 @@ def classifier_two_sample(real: Tensor, fake: Tensor, *, seed: int = 0) -> TwoSa
 
 
 def _leading(features: Tensor) -> Tensor:
-    """The leading principal components; they know nothing of the labels, so no fold learns from another."""
+    """The leading principal components; they do not depend on the labels, so nothing leaks between folds."""
     if features.shape[1] <= LARGEST_DIM:
         return features
     centred = features - features.mean(0)

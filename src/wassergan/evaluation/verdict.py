@@ -1,6 +1,6 @@
-"""What the numbers mean together: one sentence, a level, and flags for what is wrong.
+"""The verdict from all metrics: one sentence, a level, and flags for what is wrong.
 
-The limits of this module are the only ones: command line, page and comparison print what is decided here.
+The limits of this module are the only ones: command line, page and comparison print the verdict from here.
 """
 
 import math
@@ -19,22 +19,22 @@ EXPOSED = 0.95  # AUC at which a classifier is hardly ever wrong
 POOR = 0.5  # share of the floor's recall and coverage
 DISJOINT = 0.05  # share of the floor's precision or coverage
 CROWDED = 0.8  # of the floor of the distance to the next sample of its own
-LEARNABLE = 100  # samples a side from which trees, whose leaves hold 20, learn to tell blurred from sharp
-SURE = 3.0  # standard errors; what lies within them is chance
-HITS = 5.0  # expected where the data themselves were judged; to find nearly none is then no chance
+LEARNABLE = 100  # samples per side from which trees, whose leaves hold 20, learn to separate blurred from sharp
+SURE = 3.0  # standard errors; differences within them are chance
+HITS = 5.0  # expected if the data themselves were evaluated; finding nearly none is then not chance
 
 GOOD, DOUBTFUL, FAILED, UNDECIDED = "good", "doubtful", "failed", "undecided"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What an evaluation comes to.
+    """The result of an evaluation.
 
     Attributes:
         sentence: for people.
-        flags: of `memorised`, `collapsed`, `disjoint`, `exposed` and `far`, those that hold.
+        flags: of `memorised`, `collapsed`, `disjoint`, `exposed` and `far`, those that apply.
         level: `good`; `doubtful`, with the doubts in the sentence; `failed`, for one of the flags; or `undecided`,
-            where the samples are too few to tell.
+            if there are too few samples to tell.
     """
 
     sentence: str
@@ -52,7 +52,7 @@ def verdict(rows: Sequence[MetricRow], memory: Memorisation) -> Verdict:
     Memorised: as the check says. Collapsed: recall and coverage both below half their floors while samples lie
     closer together than real ones do (noise covers nothing either, but is no collapse). Disjoint: precision or coverage
     is less than a twentieth of its floor. Exposed: the AUC of the classifier is above 0.95. Far: sliced W1 is above
-    four times its floor. Whatever sampling error may explain is no failure, and no success either.
+    four times its floor. A difference that sampling error may explain is neither a failure nor a success.
 
     Args:
         rows: metrics, each with its floor.
@@ -75,7 +75,7 @@ def verdict(rows: Sequence[MetricRow], memory: Memorisation) -> Verdict:
 
 
 def with_channels(judged: Verdict, rows: Sequence[ChannelRow]) -> Verdict:
-    """The same with what channels show by themselves: a unit that joint metrics hardly see may be all that a user has.
+    """The same with the results of single channels: joint metrics may hardly see a difference that matters.
 
     A channel that is far makes the generator far.
     """
@@ -87,12 +87,12 @@ def with_channels(judged: Verdict, rows: Sequence[ChannelRow]) -> Verdict:
 
 
 def tick_verdict(sliced_w1: float, floor: float, *, run: str) -> Verdict:
-    """What sliced W1 alone tells, before a run was evaluated: that it is far, or nothing.
+    """The verdict from sliced W1 alone, before a run is evaluated: that it is far, or nothing.
 
     Args:
         sliced_w1: generated against held-out samples.
         floor: training against held-out samples, in the same unit.
-        run: the run's folder, for the command that tells more.
+        run: the run's folder, for the command that reports more.
     """
     ratio = _ratio(sliced_w1, floor)
     measured = f"sliced W1 is {ratio:.3g} times its floor"
@@ -107,7 +107,7 @@ def tick_verdict(sliced_w1: float, floor: float, *, run: str) -> Verdict:
 
 
 def samples_needed(rows: Mapping[str, MetricRow]) -> int:
-    """How many samples on each side would tell a good generator from a poor one, by the errors of the floors.
+    """The samples needed on each side to separate a good generator from a poor one, from the errors of the floors.
 
     Args:
         rows: metrics by name; the spread of sliced W1's floor shrinks like one over the root of the number.
@@ -189,7 +189,7 @@ def _is_disjoint(row: MetricRow) -> bool:
 
 
 def _is_exposed(row: MetricRow) -> bool:
-    """Whether a classifier is hardly ever wrong, where it could not tell training from held-out samples."""
+    """Whether a classifier is hardly ever wrong, although it cannot separate training from held-out samples."""
     error = math.sqrt(2 * _count(row) + 1) / (math.sqrt(12) * _count(row))  # of a classifier that guesses
     return row.value > EXPOSED and _floor(row) < TOLD_APART and row.value - 0.5 > SURE * error
 

@@ -1,4 +1,4 @@
-"""A run's averaged generator in one file that others can run, with the way back to the user's units."""
+"""A run's averaged generator in one file that others can run, with the conversion to the user's units."""
 
 from wassergan.export.description import codec_of
 from wassergan.export.exporting import chosen_format, export_run, open_export

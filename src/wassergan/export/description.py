@@ -1,4 +1,4 @@
-"""What a file says of its generator, in JSON: how to draw latents, what comes out, how to decode it."""
+"""The description of an exported generator in JSON: how to draw latents, its output, and how to decode it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -16,7 +16,7 @@ VERSION = 1
 
 
 def describe(state: CheckpointState, sampler: Sampler) -> dict[str, Any]:
-    """The description of a checkpoint's generator, complete for whoever has neither the run nor this library.
+    """The description of a checkpoint's generator, complete for readers who have neither the run nor this library.
 
     Args:
         state: of the checkpoint.
@@ -50,11 +50,11 @@ def describe(state: CheckpointState, sampler: Sampler) -> dict[str, Any]:
 
 
 def _name(path: str | None) -> str | None:
-    """What a file is called, for others: where it lies here is no concern of theirs."""
+    """The name of a file without its local path, for other people."""
     return path and Path(path).name
 
 
 def codec_of(description: Mapping[str, Any]) -> AnyCodec:
-    """The codec that a description tells of: its `decode` turns what the generator gives into the user's units."""
+    """The codec in a description: its `decode` converts the generator's output to the user's units."""
     codec: AnyCodec = modality_of(description["sample"]["kind"]).codec_of(description["decoder"])
     return codec

@@ -1,4 +1,4 @@
-"""From a run folder to an exported file, and from a file of weights back to something that draws."""
+"""From a run folder to an exported file, and from a file of weights back to a sampler."""
 
 import json
 from pathlib import Path
@@ -21,10 +21,10 @@ from wassergan.storage.run_folder import RunFolder
 
 
 def chosen_format(name: str | None, path: Path | None) -> str:
-    """The format that was named, or that the file's suffix names.
+    """The requested format, or that of the file's suffix.
 
     Raises:
-        UserError: neither names one, they differ, or it is not known.
+        UserError: there is neither, they differ, or it is unknown.
     """
     suffix = path.suffix.removeprefix(".") if path else ""
     if not name and not suffix:
@@ -44,7 +44,7 @@ def export_run(folder: Path, path: Path, *, format_name: str | None = None, chec
 
     Args:
         folder: of the run.
-        path: the file; written at once or not at all.
+        path: the file, written atomically.
         format_name: `safetensors`, `onnx` or `pt2`; the file's suffix unless given.
         checkpoint: `latest`, `best` or a step number.
 
@@ -70,7 +70,7 @@ def export_run(folder: Path, path: Path, *, format_name: str | None = None, chec
 
 
 def open_export(path: Path) -> Sampler:
-    """Draw from a `.safetensors` file as from the run that it came from: equal seeds give equal samples.
+    """Draw from a `.safetensors` file as from its run: equal seeds give equal samples.
 
     Raises:
         UserError: no such file, or it was not written by this library.

@@ -19,12 +19,12 @@ from wassergan.errors import UserError
 from wassergan.networks import DrawingGenerator
 from wassergan.storage.files import fill, scratch_folder
 
-KEY = "wassergan"  # where the description stands, in every format
-_EXAMPLES = 2  # latents to trace with; the file takes any number
+KEY = "wassergan"  # the key of the description, in every format
+_EXAMPLES = 2  # latents to trace with; the file accepts any number
 
 
 def folded(generator: nn.Module) -> nn.Module:
-    """A copy on the CPU in evaluation mode whose weights are plain: parametrisations are computed once for all."""
+    """A copy on the CPU in evaluation mode whose weights are plain: parametrisations are computed once."""
     plain = copy.deepcopy(generator).cpu().eval()
     for module in list(plain.modules()):
         if parametrize.is_parametrized(module):
@@ -36,7 +36,7 @@ def folded(generator: nn.Module) -> nn.Module:
 
 
 class _Rows(nn.Module):
-    """A generator that draws rows, in one piece: a graph has no loop over parts of a batch."""
+    """A generator that draws rows in one chunk: a graph has no loop over parts of a batch."""
 
     def __init__(self, generator: DrawingGenerator) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class _Rows(nn.Module):
 
 
 class _Affine(nn.Module):
-    """A batch normalisation in evaluation mode as what it is, a scale and a shift: PyTorch 2.6 has no ONNX for more."""
+    """A batch normalisation in evaluation mode as a scale and a shift: PyTorch 2.6 cannot export more to ONNX."""
 
     scale: Tensor
     shift: Tensor
@@ -89,14 +89,14 @@ def write_pt2(generator: nn.Module, path: Path, *, latent_dim: int, description:
     program = torch.export.export(
         _as_graph(generator), (torch.zeros(_EXAMPLES, latent_dim),), dynamic_shapes=_any_count()
     )
-    held = io.BytesIO()  # torch aborts the process where a file of its own cannot be written to
+    held = io.BytesIO()  # torch aborts the process if it cannot write to its own file
     torch.export.save(program, held, extra_files={f"{KEY}.json": description})
     fill(path, held.getvalue())
 
 
 def write_onnx(generator: nn.Module, path: Path, *, latent_dim: int, description: str) -> None:
     """A graph from `latent` to `samples`; the description in the model's metadata."""
-    with _quiet_exporter(), scratch_folder():  # which torch needs, and does not look for in time
+    with _quiet_exporter(), scratch_folder():  # torch needs it, but checks for it too late
         program = torch.onnx.export(
             _as_graph(generator),
             (torch.zeros(_EXAMPLES, latent_dim),),
@@ -117,14 +117,14 @@ class Format:
 
     Args:
         write: into a file.
-        packages: it needs, beyond the library's own.
+        packages: those that it needs beyond the library's own.
     """
 
     write: Callable[..., None]
     packages: tuple[str, ...] = ()
 
     def require_packages(self) -> None:
-        """Refuse where a package is missing.
+        """Refuse if a package is missing.
 
         Raises:
             UserError: says which, and what to install.
@@ -146,12 +146,12 @@ FORMATS = {
 
 
 def _any_count() -> tuple[dict[int, torch.export.Dim]]:
-    return ({0: torch.export.Dim("count", max=2**31 - 1)},)  # PyTorch 2.6 wants less than all of an int64
+    return ({0: torch.export.Dim("count", max=2**31 - 1)},)  # PyTorch 2.6 needs less than the full range of int64
 
 
 @contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """Keep to itself what torch's exporter says of its own insides: deprecated calls, and torchvision's absence."""
+    """Suppress warnings about the internals of torch's exporter: deprecated calls, and the absence of torchvision."""
     log = logging.getLogger("torch.onnx._internal.exporter")
     level = log.level
     log.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Every figure; the one place that imports matplotlib."""
+"""Every figure; the only package that imports matplotlib."""
 
 from wassergan.plots.backend import import_matplotlib
 

@@ -1,4 +1,4 @@
-"""Matplotlib, whatever MPLBACKEND says: figures here become files, and none opens a window."""
+"""Matplotlib, independent of MPLBACKEND: figures are written to files, and none opens a window."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ VARIABLE = "MPLBACKEND"
 
 
 def import_matplotlib() -> None:
-    """Import matplotlib; a backend that it does not know, as some notebooks leave it, is no reason to fail."""
+    """Import matplotlib; an unknown backend, as some notebooks set it, is not an error."""
     try:
         import matplotlib
     except ValueError:

@@ -1,4 +1,4 @@
-"""What all figures share: colours, and how they get into files."""
+"""Shared by all figures: colours, and writing to files."""
 
 import gc
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ COLOUR_MAP = "viridis"
 
 
 def plain_text(name: str) -> str:
-    """A name from the data as it is: a dollar sign begins no formula."""
+    """A name from the data, literally: a dollar sign does not start a formula."""
     return name.replace("$", r"\$")
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure atomically, in the format of the suffix; names that are no UTF-8 stand in it escaped."""
+    """Write a figure atomically, in the format of the suffix; names that are not UTF-8 are escaped."""
     for text in figure.findobj(Text):
         assert isinstance(text, Text)
         if (plain := encodable(text.get_text())) != text.get_text():
@@ -30,18 +30,18 @@ def save_figure(figure: Figure, path: Path) -> None:
     with replacing(path) as temporary, filling(temporary) as file:
         form = temporary.suffix[1:] or "png"
         figure.savefig(file, format=form, dpi=110, metadata=DRAWN_BY if path.suffix == ".png" else None)
-    # Figures are knots of references. A run draws few of them and makes little other garbage, so that Python would come
-    # to look at them rarely: tens of megabytes later.
+    # Figures contain reference cycles. A run draws few and makes little other garbage, so Python would collect them
+    # late, tens of megabytes later.
     figure.clear()
     del figure
     gc.collect()
 
 
 def format_of(path: Path) -> str:
-    """Pillow's word for the format of a suffix.
+    """Pillow's name for the format of a suffix.
 
     Raises:
-        ValueError: it writes none of that name.
+        ValueError: it has no such format.
     """
     Image.init()
     suffix = path.suffix.lower()
@@ -60,7 +60,7 @@ def save_picture(picture: Image.Image, path: Path) -> None:
 
 
 def save_animation(frames: Sequence[Image.Image], path: Path, *, milliseconds: int) -> None:
-    """Write frames of one size as an animation that goes on for ever (`.webp` or `.gif`), atomically."""
+    """Write frames of one size as an endless animation (`.webp` or `.gif`), atomically."""
     with replacing(path) as temporary, filling(temporary, "wb+") as file:
         frames[0].save(
             file,
@@ -69,5 +69,5 @@ def save_animation(frames: Sequence[Image.Image], path: Path, *, milliseconds: i
             append_images=frames[1:],
             duration=milliseconds,
             loop=0,
-            lossless=True,  # WebP's alone; smaller than a lossy file while the pictures are small
+            lossless=True,  # only for WebP; smaller than a lossy file while the pictures are small
         )

@@ -13,7 +13,7 @@ _LINES_COLOURS = {"minimax": "tab:blue", "wasserstein": "tab:orange"}
 
 
 def curves_figure(log: Sequence[Mapping[str, Any]]) -> Figure:
-    """Gap with held-out gap, slope, sliced W1 with its floor and, if logged, bounds on W1, against generator steps."""
+    """Gap with held-out gap, gradient norm, sliced W1 with its floor and, if logged, W1 bounds, by generator step."""
     bounded = [record for record in log if "w1_lower" in record]
     panels = 4 if bounded else 3
     figure = Figure(figsize=(13 / 3 * panels, 3.8), layout="constrained")
@@ -83,7 +83,7 @@ def _line(
 
 
 def lines_figure(distances: Sequence[Mapping[str, float]], trainings: Sequence[Mapping[str, Any]]) -> Figure:
-    """Distances over θ; θ over the steps of a generator that starts away from its goal; the gradient it gets.
+    """Distances over θ; θ over the steps of a generator that starts away from its target; the gradient that it gets.
 
     Args:
         distances: at increasing θ: `theta`, `total_variation`, `js`, `w1`. KL is a note: it is infinite.

@@ -21,12 +21,12 @@ _MOMENTS: tuple[tuple[str, Callable[..., Fields]], ...] = (("mean", np.nanmean),
 
 @dataclass(frozen=True)
 class Maps:
-    """One channel of fields, by the law that they come from.
+    """One channel of fields, by distribution.
 
     Args:
         name: of the channel, for its colour bar.
         laws: label to (n, H, W) in the data's own units, n at least 2; NaN where a value is missing.
-        low: value of the first colour; what lies below is drawn in it.
+        low: value of the first colour; lower values get the same colour.
         high: of the last.
     """
 
@@ -37,7 +37,7 @@ class Maps:
 
 
 def fields_figure(channels: Sequence[Maps]) -> Figure:
-    """Maps in rows: for each channel one row per law, all of the channel in one colour scale.
+    """Maps in rows: for each channel one row per distribution, with one colour scale per channel.
 
     Args:
         channels: each with the same labels, n alike for all.
@@ -60,7 +60,7 @@ def fields_figure(channels: Sequence[Maps]) -> Figure:
 
 
 def moments_figure(channels: Sequence[Maps]) -> Figure:
-    """Mean and standard deviation at every point, for each channel one row per law, with one colour scale for both."""
+    """Mean and standard deviation at every point: per channel one row per distribution, one colour scale for both."""
     rows = [(each, label) for each in channels for label in each.laws]
     height, width = next(iter(channels[0].laws.values())).shape[1:]
     panel = 2 * _WIDTH

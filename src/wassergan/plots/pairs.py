@@ -1,4 +1,4 @@
-"""Pairs of a table's columns, generated beside real."""
+"""Pairs of a table's columns, generated and real."""
 
 import textwrap
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from wassergan.plots.common import GENERATED, REAL, plain_text
 
-MOST_LEVELS = 10  # of a category that are drawn; all others together are one more
+MOST_LEVELS = 10  # levels of a category that are drawn; all others are grouped into one
 CELLS = 24  # of a number's axis in a map of two numbers
 LARGEST_SHOWN = 20_000
-_OUTER = (0.005, 0.995)  # quantiles between which numbers are drawn: tails would press all others together
+_OUTER = (0.005, 0.995)  # quantiles between which numbers are drawn: tails would compress the rest
 _NAME = 16  # letters of a level
 _TITLE = 34  # letters of a line of a title
 _MAP, _DIFFERENCE = "Blues", "PuOr"
@@ -23,7 +23,7 @@ Rows = NDArray[np.float64]
 
 
 class PairColumn(NamedTuple):
-    """A column as it is drawn: its name, and its levels if it has some."""
+    """A column to draw: its name, and its levels if it has some."""
 
     name: str
     levels: Sequence[str] = ()
@@ -116,7 +116,7 @@ def _there(values: Rows) -> Rows:
 def _shares(
     cell: SubFigure, panels: Sequence[Axes], first: PairColumn, second: PairColumn, laws: Sequence[Rows]
 ) -> None:
-    """Shares of the pairs of levels in percent, and what generated rows have more or less of."""
+    """Shares of the pairs of levels in per cent, and the differences of generated rows."""
     across, down = _frequent(first, laws[0][:, 0]), _frequent(second, laws[0][:, 1])
     tables = [100 * _table(rows, across, down) for rows in laws]
     rest = [any(table.take(-1, axis=side).any() for table in tables) for side in (0, 1)]
@@ -138,7 +138,7 @@ def _shares(
 
 
 def _table(rows: Rows, across: NDArray[np.int64], down: NDArray[np.int64]) -> Rows:
-    """Shares (a + 1, b + 1) of pairs of levels; the last ones are all others and what is missing."""
+    """Shares (a + 1, b + 1) of pairs of levels; the last ones are all other levels and missing values."""
     places = [_places(rows[:, side], chosen) for side, chosen in enumerate((across, down))]
     size = (len(across) + 1, len(down) + 1)
     counts = np.bincount(places[0] * size[1] + places[1], minlength=size[0] * size[1]).reshape(size)

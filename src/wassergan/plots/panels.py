@@ -11,7 +11,7 @@ from wassergan.plots.pictures import headed, picture_grid
 
 _LETTER = 7  # pixels of a letter
 GAP = 8  # pixels between two panels
-LARGEST_PANELS = 16  # more channels than that are drawn by the first of them
+LARGEST_PANELS = 16  # of more channels, only the first are drawn
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Channel:
 
 
 def panels(channels: Sequence[Channel], *, columns: int | None = None) -> Image.Image:
-    """The grids of all channels: side by side, or below each other where the number of columns is given.
+    """The grids of all channels: side by side, or below each other if the number of columns is given.
 
     Args:
         channels: of the same samples.
@@ -57,6 +57,6 @@ def panels(channels: Sequence[Channel], *, columns: int | None = None) -> Image.
 
 
 def _label(channel: Channel, width: int) -> str:
-    """The name, with its range where there is room."""
+    """The name, with its range if there is room."""
     label = f"{channel.name}  {channel.low:.4g} to {channel.high:.4g}"
     return label if len(label) * _LETTER <= width else channel.name

@@ -1,4 +1,4 @@
-"""Sixteen-bit pictures as PNG: Pillow writes those of greys alone."""
+"""Sixteen-bit pictures as PNG: Pillow writes only grey ones."""
 
 import struct
 import zlib
@@ -17,7 +17,7 @@ def write_png16(levels: NDArray[np.uint16], path: Path) -> None:
 
     Args:
         levels: (H, W) or (H, W, 3).
-        path: the file; written at once or not at all.
+        path: the file, written atomically.
     """
     height, width = levels.shape[:2]
     colours = _RGB if levels.ndim == 3 else _GREY

@@ -1,4 +1,4 @@
-"""Columns of tables, generated beside real."""
+"""Columns of tables, generated and real."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ def table_figure(
     shown = list(names.items())[:MOST_PANELS]
     columns = min(4, len(shown))
     rows = math.ceil(len(shown) / columns)
-    # Room for the longest level of any panel: to have it found out by Matplotlib takes as long as all the drawing.
+    # Room for the longest level of any panel: letting Matplotlib find it takes as long as all the drawing.
     told = (level for _, levels in shown if levels for level in (*levels, MISSING))
     letters = max((min(len(level), MOST_LETTERS) for level in told), default=0)
     figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * rows))
@@ -60,7 +60,7 @@ def table_figure(
 
 def _histograms(axes: Axes, columns: Sequence[tuple[str, str, NDArray[np.float64]]]) -> None:
     there = np.concatenate([values[~np.isnan(values)] for _, _, values in columns])
-    # The tails of a heavy law would squeeze all others into one bar.
+    # Heavy tails would squeeze all other values into one bar.
     low, high = np.quantile(there, [0.005, 0.995]) if len(there) else (0.0, 1.0)
     bins = np.linspace(low, high if high > low else low + 1, 31).tolist()
     for label, colour, values in columns:

@@ -1,4 +1,4 @@
-"""Rows of numbers, generated beside real."""
+"""Rows of numbers, generated and real."""
 
 import math
 from collections.abc import Sequence
@@ -89,11 +89,11 @@ def marginals_figure(samples: Rows, real: Rows | None, *, names: Sequence[str]) 
 def pairs_figure(samples: Rows, real: Rows | None, *, names: Sequence[str]) -> Figure:
     """Every pair of features (of the first 6): real below the diagonal, generated above, histograms on it.
 
-    Mirrored panels share their axes' ranges, so that what differs between them is the law.
+    Mirrored panels share their axes' ranges, so that they differ only in the distribution.
 
     Args:
         samples: (n, D) in the data's own units, D at least 2.
-        real: (m, D), or None, when the lower panels stay away.
+        real: (m, D), or None to leave out the lower panels.
         names: of the D features.
     """
     shown = min(samples.shape[1], LARGEST_PAIRS)
@@ -135,7 +135,7 @@ def there(values: Rows) -> Rows:
 
 
 def _histogram(axes: Axes, values: Rows, bins: Any, **style: Any) -> None:
-    """Of area 1, or nothing where no value is left."""
+    """Of area 1, or nothing if no value is left."""
     values = there(values)
     axes.hist(values, bins, density=len(values) > 0, **style)
 
@@ -146,7 +146,7 @@ def _cloud(axes: Axes, points: Rows, colour: str) -> None:
 
 
 def _label_outside(axes: Axes, row: int, column: int, *, names: Sequence[str], last: int) -> None:
-    """Names and numbers at the outer edges alone; the diagonal's heights are no feature."""
+    """Names and numbers only at the outer edges; the diagonal's heights are not a feature."""
     if row == last:
         axes.set_xlabel(names[column])
     else:
@@ -165,7 +165,7 @@ def _key(figure: Figure, axes: Axes) -> None:
 
 
 def _range(values: Rows) -> tuple[float, float]:
-    """Where nearly all values lie, with a little room."""
+    """The range of nearly all values, with a margin."""
     values = there(values)
     if not values.size:
         return 0.0, 1.0
@@ -184,7 +184,7 @@ def _bins(values: Rows) -> list[float]:
 
 
 def _edges(low: float, high: float, bins: int) -> Rows:
-    """Even edges, with room around values that are all alike: a bin without a width has no density."""
+    """Even edges, with a margin around values that are all equal: a bin without width has no density."""
     edges = np.linspace(low, high, bins + 1)
     if (np.diff(edges) > 0).all():
         return edges

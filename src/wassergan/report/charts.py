@@ -1,4 +1,4 @@
-"""A run's log as charts: what is drawn and how it reads. The page's script hands them to Plotly."""
+"""A run's log as charts, with notes on how to read them. The page's script passes them to Plotly."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -6,7 +6,8 @@ from typing import Any
 
 Log = Sequence[Mapping[str, Any]]
 
-# Two hues that tell apart in both themes and for colour-blind readers; the page's style sheet holds their values.
+# Two hues that can be distinguished in both themes and by colour-blind readers; the page's style sheet holds their
+# values.
 REAL, GENERATED = "real", "generated"
 LOGARITHMIC_FROM = 5.0  # largest over smallest value
 
@@ -17,11 +18,11 @@ class Series:
 
     Attributes:
         label: in the legend.
-        tone: its colour, by what it tells of.
+        tone: its colour, by meaning.
         steps: generator steps.
         seconds: of training, at the same ticks.
         values: at the same ticks.
-        dash: drawn dashed: what the others are held to.
+        dash: drawn dashed: the reference for the others.
         filled: the area up to the series before is filled.
     """
 
@@ -56,7 +57,7 @@ class Chart:
 
     @property
     def summary(self) -> str:
-        """What the chart shows, for those who do not see it."""
+        """A description of the chart, for readers who cannot see it."""
         told = (
             f"{series.label}: from {series.values[0]:.4g} at step {series.steps[0]} to {series.values[-1]:.4g} "
             f"at step {series.steps[-1]}"

@@ -1,4 +1,4 @@
-"""A run folder to one self-contained page that opens from disk and loads nothing from the network."""
+"""One self-contained page from a run folder; it opens from disk and loads nothing from the network."""
 
 import base64
 import json
@@ -81,7 +81,7 @@ def _page(summary: Mapping[str, Any], log: Sequence[dict[str, Any]], folder: Pat
 
 
 def _verdict(metrics: Any, summary: Mapping[str, Any]) -> Mapping[str, Any]:
-    """That of the evaluation; before there is one, what the ticks tell."""
+    """The verdict of the evaluation; before there is one, that of the ticks."""
     if not metrics:
         return tick_verdict(*_distance(summary), run=summary["run"]).as_dict()
     found = metrics["verdict"]
@@ -102,7 +102,7 @@ def _template() -> jinja2.Template:
 
 
 def _safe(value: Any) -> Any:
-    """What a template shows: text of others cannot steer a reader's eye."""
+    """The value for a template, with untrusted text escaped."""
     return printable(value) if type(value) is str else value
 
 
@@ -111,7 +111,7 @@ def _asset(name: str) -> str:
 
 
 def _json(path: Path) -> Any:
-    """What a file of the run holds; None where it was not written."""
+    """The content of a file of the run; None if it was not written."""
     if not path.exists():
         return None
     if not path.is_file() or path.stat().st_size > LARGEST_JSON_BYTES:
@@ -182,7 +182,7 @@ def _copies(metrics: Any, folder: Path) -> str | None:
 
 
 def _pairs(metrics: Any, folder: Path) -> list[dict[str, Any]]:
-    """Pairs of a table's columns whose pictures are there, each with its picture."""
+    """Pairs of a table's columns that have a figure, each with its figure."""
     pairs = [pair | {"embedded": _picture(folder, pair["picture"])} for pair in (metrics or {}).get("pairs", ())]
     return [pair for pair in pairs if pair["embedded"]]
 
@@ -192,13 +192,13 @@ def _picture(folder: Path, name: str | None) -> str | None:
     if not name:
         return None
     path = folder / str(name)
-    # A run folder may come from a stranger: nothing else of this machine gets onto a page that is passed on.
+    # A run folder may be untrusted: no other file of this machine may get onto a page that is passed on.
     inside = path.resolve().is_relative_to(folder.resolve()) and path.suffix == ".png"
     return _embedded(path) if inside and path.exists() else None
 
 
 def _embedded(picture: Path) -> str | None:
-    """A picture of the run; None for a file that is none, whatever its name."""
+    """A picture of the run; None for a file that is not a picture, whatever its name."""
     content = read_bytes(picture, follow=False)
     if not content.startswith(_PNG):
         return None

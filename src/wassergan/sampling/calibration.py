@@ -1,4 +1,4 @@
-"""Setting right how often a generator draws each option of a table, and how its numbers spread."""
+"""Calibration of a table generator: the frequency of each option, and the quantiles of numbers."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,11 +15,11 @@ ROWS = 2**16
 ROWS_OF_A_STRATUM = 2**13  # at least
 ROUNDS = 6
 LARGEST_STEP = 2.0
-DAMPING = 0.02  # of Newton's steps, as a share of what is drawn
-HESSIAN_EVERY = 8  # of so many chunks one is enough for a Hessian
+DAMPING = 0.02  # damping of Newton's steps, as a share of what is drawn
+HESSIAN_EVERY = 8  # one in this many chunks is enough for a Hessian
 NEVER = -1e4  # added to a logit
 FEWEST_ROWS = 200  # whose channel tells the value; quantiles of fewer are mostly chance
-SEED = 2**62 + 1  # not one that anybody draws samples with
+SEED = 2**62 + 1  # a seed that nobody draws samples with
 
 
 def match_margins(
@@ -30,7 +30,7 @@ def match_margins(
     conditions: ColumnConditions | None = None,
     rows: int = ROWS,
 ) -> None:
-    """Set the margins of a trained generator right: first the shares of options, then the spread of numbers.
+    """Calibrate the margins of a trained generator: first the shares of options, then the quantiles of numbers.
 
     Rows of frequent conditions have margins of their own: those of the codec's strata.
 
@@ -38,8 +38,8 @@ def match_margins(
         generator: in evaluation mode.
         codec: knows the margins of the training rows.
         latent_dim: numbers in a latent vector, noise included.
-        conditions: the law of what rows are drawn under, if they are.
-        rows: drawn to see the generator's own margins, and as many again for all strata together.
+        conditions: the distribution of the conditions, if there are any.
+        rows: drawn to measure the generator's own margins, and as many again for all strata together.
     """
 
     def match(margins: TableCodec | Stratum, under: Conditions | None, rows: int, stratum: int = 0) -> None:
@@ -74,20 +74,20 @@ def match_shares(
     """Shift the logits of a generator's options until they are drawn with the shares that they have in the data.
 
     A generator is slow to learn how rare a rare level is, since a critic sees it so seldom. The first half of the
-    rounds adds log(wanted / drawn), which would be exact were the logits constant; where the latent vector all but
-    decides the option that is far too little. So the second half takes Newton's steps for each column: shifts s with
-    the wanted shares w minimise the convex E log Σ exp(logit + s) - w·s, whose gradient is E p - w and whose Hessian
-    is diag(E p) - E p pᵀ, p being the softmax. What is drawn is not counted but expected, over the noise that decides
+    rounds adds log(wanted / drawn), which would be exact for constant logits; if the latent vector nearly decides the
+    option, that is far too little. So the second half takes Newton's steps for each column: shifts s with the wanted
+    shares w minimise the convex E log Σ exp(logit + s) - w·s, whose gradient is E p - w and whose Hessian is diag(E p)
+    - E p pᵀ, p being the softmax. Shares are not counted from draws but are expectations over the noise that decides
     between options. An option that no row has is never drawn.
 
     Args:
         generator: in evaluation mode; the `shift` of its head's calibration is set.
         shares: (width,) of every one-hot entry among the training rows; anything for channels.
         latent_dim: numbers in a latent vector, noise included.
-        conditions: the law of what rows are drawn under, if they are.
+        conditions: the distribution of the conditions, if there are any.
         rows: drawn in each round.
-        rounds: how many.
-        stratum: that all those rows belong to; 0 for none.
+        rounds: number of rounds.
+        stratum: the stratum of all these rows; 0 for none.
     """
     head, spare = generator.head, 0.5 / rows
     shift = head.calibration.shift[stratum]
@@ -108,7 +108,7 @@ def match_shares(
 
 
 def _moments(chunks: Iterable[Tensor], places: Sequence[slice]) -> tuple[Tensor, list[tuple[slice, Tensor]]]:
-    """The mean E p of expected rows, and diag(E p) - E p pᵀ at each of some places, from a part of the chunks."""
+    """The mean E p of expected rows, and diag(E p) - E p pᵀ at the given entries, from a part of the chunks."""
     parts: list[Tensor] = []
     hessians = [torch.zeros(place.stop - place.start, place.stop - place.start) for place in places]
     rows = seen = 0
@@ -126,7 +126,7 @@ def _moments(chunks: Iterable[Tensor], places: Sequence[slice]) -> tuple[Tensor,
 
 
 class _Expected(nn.Module):
-    """Latent vectors to what a generator's options are expected to be."""
+    """Maps latent vectors to the expected options of a generator."""
 
     def __init__(self, generator: DrawingGenerator) -> None:
         super().__init__()
@@ -145,18 +145,18 @@ def match_spread(
     rows: int = ROWS,
     stratum: int = 0,
 ) -> None:
-    """Bend each channel so that its quantiles are those that it has in the data: the order of values stays.
+    """Map each channel so that its quantiles equal those of the data; the order of values is kept.
 
-    A generator's margins are a little off for as long as it learns what belongs together; a monotone map of each
-    number alone sets them right and leaves every rank correlation as it was.
+    A generator's margins are slightly wrong while it learns dependencies. A monotone map of each number corrects them
+    and keeps every rank correlation.
 
     Args:
         generator: in evaluation mode.
         spread: (channels, k) quantiles of each channel in the data, from the smallest to the largest.
         latent_dim: numbers in a latent vector, noise included.
-        conditions: the law of what rows are drawn under, if they are.
-        rows: drawn to see the generator's own quantiles.
-        stratum: that all those rows belong to; 0 for none.
+        conditions: the distribution of the conditions, if there are any.
+        rows: drawn to measure the generator's own quantiles.
+        stratum: the stratum of all these rows; 0 for none.
     """
     head = generator.head
     general = {number: head.calibration.bend_of(number) for number in head.channels}
@@ -173,7 +173,7 @@ def match_spread(
 
 
 def _knots(told: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """Quantiles that a channel has, without repetition but of the last, and those that it should have."""
+    """The quantiles of a channel, without repetition except of the last, and their targets."""
     have = torch.quantile(told.double(), torch.linspace(0, 1, len(wanted), dtype=torch.float64)).float()
     distinct, group = torch.unique_consecutive(have, return_inverse=True)
     if len(distinct) < 2:

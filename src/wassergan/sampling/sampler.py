@@ -15,19 +15,19 @@ from wassergan.errors import UserError
 from wassergan.training import SAMPLING_CHUNK, sample_chunks, under
 from wassergan.utils.shard import WHOLE, BatchShard
 
-MEASURED = 16  # samples that tell how large one is
+MEASURED = 16  # samples that are drawn to measure the size of one
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """A generator with what is needed to draw from it.
+    """A generator and everything that is needed to draw from it.
 
     Args:
         generator: averaged weights.
         latent_dim: numbers in a latent vector, a head's noise included.
         codec: model space to user units.
         kind: the name of their modality: `image`, `field`, `vector` or `table`.
-        conditions: that samples are drawn under, if the generator was trained under some.
+        conditions: the conditions of the samples, if the generator was trained with some.
     """
 
     generator: nn.Module
@@ -52,7 +52,7 @@ class Sampler:
             return self.codec.decode_numpy(self.generator(inputs))
 
     def under(self, wanted: Mapping[str, Any]) -> "Sampler":
-        """A sampler whose samples are drawn under what is asked for; see `wassergan.data.fix`.
+        """A sampler whose samples are drawn under the requested conditions; see `wassergan.data.fix`.
 
         Raises:
             UserError: the run has no conditions, or not these.
@@ -88,13 +88,13 @@ class Sampler:
         """Samples in the user's units as one array, (count, ...).
 
         Raises:
-            UserError: so many do not fit in memory.
+            UserError: that many do not fit into memory.
         """
         self.require_memory(count, seed)
         return np.concatenate(list(self.chunks(count, seed=seed)))
 
     def require_memory(self, count: int, seed: int) -> None:
-        """Refuse more samples than memory holds, told by the size of a few: chunks and their whole lie there twice."""
+        """Refuse more samples than memory holds, estimated from a few: chunks and the whole are held together."""
         if count <= SAMPLING_CHUNK:
             return
         few = next(self.chunks(MEASURED, seed=seed))

@@ -27,10 +27,10 @@ def write_array(
     """One array in a `.npy` file, filled by all processes."""
     with _one_file(path, processes) as temporary:
         chunks = _placed(sampler, count, seed, processes)
-        first = next(chunks, None)  # process 0 always has one: it makes the file in its likeness
+        first = next(chunks, None)  # process 0 always has one: it determines the layout of the file
         processes.from_first(lambda: _make_array(temporary, count, first))
         offset = array_offset(temporary)
-        # Written, not mapped: every page of a mapping costs a fault, and counts as this process's memory.
+        # Written, not mapped: every page of a mapping costs a fault and counts as memory of this process.
         with filling(temporary, "rb+") as file:
             for start, chunk in chain([first] if first else [], chunks):
                 file.seek(offset + start * chunk[0].nbytes)
@@ -54,7 +54,7 @@ def _make_array(path: Path, count: int, first: tuple[int, NDArray[Any]] | None) 
 
 @contextmanager
 def _one_file(path: Path, processes: Processes) -> Iterator[Path]:
-    """On all processes the temporary path of the first, which moves it into place when all are done."""
+    """On all processes, the temporary path of process 0, which renames it when all are done."""
     with ExitStack() as stack:
         temporary = processes.from_first(lambda: stack.enter_context(replacing(path)))
         with processes.together():
@@ -62,7 +62,7 @@ def _one_file(path: Path, processes: Processes) -> Iterator[Path]:
 
 
 def _require_room(folder: Path, needed: int) -> None:
-    # Where the file is sparse at first, a full disk would be met only half-way.
+    # If the file were sparse at first, a full disk would show only half-way.
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise WorkError(
@@ -104,7 +104,7 @@ def write_rows(
     progress: Progress,
     formulas: Formulas | None,
 ) -> None:
-    """Rows of a table to a file of rows, chunk by chunk."""
+    """Writes rows of a table to a file, chunk by chunk."""
     sampler.require_identifiers(count)
     done = 0
 
@@ -113,7 +113,7 @@ def write_rows(
         for chunk in sampler.chunks(count, seed=seed):
             yield chunk
             done += len(chunk)
-            # At once, and again each time that twice as many are written: what compresses waits in a buffer at first.
+            # At once, and again whenever the number of rows has doubled: compressed formats buffer at first.
             chunks_done = -(-done // SAMPLING_CHUNK)
             if chunks_done & (chunks_done - 1) == 0:
                 _require_room(path.parent, temporary.stat().st_size * (count - done) // done)
@@ -124,7 +124,7 @@ def write_rows(
 
 
 def write_conditions(sampler: Sampler, path: Path, *, count: int, seed: int, formulas: Formulas | None) -> None:
-    """The conditions of the samples in a file or folder, to a table beside it."""
+    """Writes the conditions of the samples in a file or folder to a table beside it."""
     conditions = sampler.conditions
     assert conditions is not None
     rows = (
@@ -136,7 +136,7 @@ def write_conditions(sampler: Sampler, path: Path, *, count: int, seed: int, for
 
 
 def conditions_path(path: Path) -> Path:
-    """Where the conditions of the samples in a file or folder are written.
+    """The path for the conditions of the samples in a file or folder.
 
     >>> conditions_path(Path("digits.npy")).name
     'digits.conditions.csv'

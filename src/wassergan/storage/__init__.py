@@ -1,3 +1,3 @@
-"""Files on disk: the one door to them, locks, run folders, checkpoints and logs."""
+"""Files on disk: all access to them, locks, run folders, checkpoints and logs."""
 
 __all__: list[str] = []

@@ -1,7 +1,7 @@
-"""The file of a checkpoint, read without trust: numbers, text, plain containers and dense tensors, and nothing else.
+"""The file of a checkpoint, read as untrusted input: only numbers, text, plain containers and dense tensors.
 
-`torch.load` knows more: sparse, quantised, nested and meta tensors, strides of 0, sizes beyond what the file holds, and
-buffers of any length. Here a tensor is made only if the file holds every one of its numbers, and holds them once.
+`torch.load` accepts more: sparse, quantised, nested and meta tensors, strides of 0, sizes beyond what the file holds,
+and buffers of any length. Here a tensor is made only if the file holds every one of its numbers, and holds them once.
 """
 
 import io
@@ -47,7 +47,7 @@ _CONTAINERS = (pickle.EMPTY_DICT, pickle.EMPTY_LIST, pickle.TUPLE, pickle.TUPLE1
 
 
 class DamagedError(ValueError):
-    """The file does not hold what a checkpoint holds; says what."""
+    """The file does not have the content of a checkpoint; says why."""
 
 
 def read_archive(path: Path) -> Any:
@@ -56,7 +56,7 @@ def read_archive(path: Path) -> Any:
     Raises:
         pickle.UnpicklingError: it holds other objects.
         DamagedError: compressed or overlapping members, a wrong checksum, or a tensor that the file does not hold.
-        Exception: whatever the parsers raise where bytes are damaged.
+        Exception: whatever the parsers raise on damaged bytes.
     """
     with reading(path) as file, zipfile.ZipFile(file) as archive:
         _require_stored(archive, os.fstat(file.fileno()).st_size)
@@ -96,7 +96,7 @@ def _require_stored(archive: zipfile.ZipFile, size: int) -> None:
 
 @dataclass
 class _Storage:
-    """Numbers in the file, and how many of them have become part of a tensor."""
+    """Numbers in the file, and how many of them are already part of a tensor."""
 
     values: Tensor
     taken: int = 0
@@ -114,8 +114,8 @@ def _counted(load: Callable[[Any], None]) -> Callable[[Any], None]:
     return load_counted
 
 
-class _Reader(pickle._Unpickler):  # in Python: the one in C makes room for whatever number a file puts
-    """An unpickler that knows the few things a checkpoint holds."""
+class _Reader(pickle._Unpickler):  # in Python: the C version allocates whatever size a file states
+    """An unpickler that accepts only the types in a checkpoint."""
 
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {}
     stack: list[Any]
@@ -127,7 +127,7 @@ class _Reader(pickle._Unpickler):  # in Python: the one in C makes room for what
         self.containers = 0
 
     def find_class(self, module: str, name: str) -> Any:
-        """The three kinds of names there are; any other is refused unread."""
+        """The three permitted kinds of names; any other is refused unread."""
         if module == "torch" and name in _STORAGES:
             return _STORAGES[name]
         match module, name:
@@ -138,7 +138,7 @@ class _Reader(pickle._Unpickler):  # in Python: the one in C makes room for what
         raise pickle.UnpicklingError(f"{module}.{name}")
 
     def persistent_load(self, pid: Any) -> _Storage:
-        """A storage, which must be as long as it says."""
+        """A storage, whose length must be as stated."""
         kind, dtype, key, _, count = pid
         if kind != "storage" or not isinstance(key, str) or not isinstance(dtype, torch.dtype):
             raise DamagedError("a storage of another kind")
@@ -152,7 +152,7 @@ class _Reader(pickle._Unpickler):  # in Python: the one in C makes room for what
     def _tensor(
         self, storage: _Storage, offset: int, size: Sequence[int], strides: Sequence[int], *rest: object
     ) -> Tensor:
-        """A view of a storage, all of whose tensors together hold no more numbers than it has."""
+        """A view of a storage; all its tensors together hold at most its numbers."""
         if any(not isinstance(each, int) or each < 0 for each in (offset, *size, *strides)):
             raise DamagedError(f"a tensor of shape {tuple(size)}")
         count = _product(size)
@@ -162,13 +162,13 @@ class _Reader(pickle._Unpickler):  # in Python: the one in C makes room for what
         return storage.values[offset : offset + count].as_strided(tuple(size), tuple(strides))
 
     def build(self) -> None:
-        """What stands beside the entries of an OrderedDict, as versions of modules do, is left out."""
+        """Attributes of an OrderedDict, such as module versions, are dropped."""
         self.stack.pop()
         if not isinstance(self.stack[-1], OrderedDict):
             raise pickle.UnpicklingError("a state")
 
     def reduce(self) -> None:
-        """A call of one of the two things that can be called."""
+        """A call of one of the two permitted functions."""
         arguments = self.stack.pop()
         called = self.stack[-1]
         if called is not OrderedDict and called != self._tensor:
@@ -191,7 +191,7 @@ def _product(sides: Iterable[int]) -> int:
 
 
 def _require_tree(content: Any, *, most: int) -> None:
-    """Refuse content that meets the same containers over and over: in a pickle, every meeting takes a byte at least."""
+    """Refuse content with excessive references to the same containers: in a pickle, each takes at least a byte."""
     waiting: list[Iterator[Any]] = [iter((content,))]
     met = 0
     while waiting:

@@ -1,4 +1,4 @@
-"""Checkpoints: one atomic file with everything mutable, the settings, and the way back to the user's units."""
+"""Checkpoints: one atomic file with all mutable state, the settings, and the conversion to the user's units."""
 
 import pickle
 import re
@@ -16,7 +16,7 @@ from wassergan.storage.files import link_or_copy, make_folder, remove, replacing
 FORMAT = "wassergan checkpoint"
 VERSION = 1
 _NUMBERED = re.compile(r"step-(\d+)\.pt")
-MOST_DIGITS = 20  # of the number of a step
+MOST_DIGITS = 20  # digits of a step number
 ANOTHER = "use another checkpoint of the run (--checkpoint best, or a step number)"
 
 
@@ -31,7 +31,7 @@ def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def _alone(content: Any) -> Any:
-    """The same with tensors that share no storage and have no gaps: a view would write all that it is a view of."""
+    """The same with tensors that share no storage and have no gaps: saving a view would write its whole base."""
     if isinstance(content, Tensor):
         whole = is_dense(content.shape, content.stride())
         shared = content.untyped_storage().nbytes() > content.numel() * content.itemsize
@@ -48,7 +48,7 @@ def _alone(content: Any) -> Any:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint, refusing whatever is not a whole, undamaged one; never runs code from the file.
+    """Read a checkpoint. Anything but a complete, undamaged one is refused; code from the file is never run.
 
     Args:
         path: written by `save_checkpoint`.
@@ -83,7 +83,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 class Checkpoints:
-    """The checkpoints of a run: the last `keep` numbered ones, `latest` and `best` as further names of them."""
+    """The checkpoints of a run: the last `keep` numbered ones, with `latest` and `best` as further names."""
 
     def __init__(self, folder: Path, *, keep: int = 3) -> None:
         self.folder, self.keep = folder, keep
@@ -91,7 +91,7 @@ class Checkpoints:
     def save(self, content: Mapping[str, Any], *, step: int, best: bool, drop_later: bool = False) -> None:
         """Write the numbered file, then move (`best` and) `latest` to it, then drop (later and) old numbers.
 
-        A run goes on from `latest`: were that moved first, a kill between the two would leave an old `best` for good.
+        A run resumes from `latest`: if that moved first, a kill between the two would leave an old `best` for good.
         """
         make_folder(self.folder)
         numbered = self._numbered_path(step)
@@ -105,12 +105,12 @@ class Checkpoints:
     def go_on_from(self, which: str, *, step: int, best_step: int, best_is_later: Callable[[], bool]) -> None:
         """Move `latest` (and `best`, if that is of a later step) back, then drop later numbers.
 
-        `latest` first: whoever is killed in between goes on from there, and drops the rest then.
+        `latest` first: a process killed in between resumes from there and drops the rest then.
 
         Args:
-            which: the checkpoint that the run goes on from, as for `path`.
+            which: the checkpoint from which the run resumes, as for `path`.
             step: its step.
-            best_step: that of the best so far, by what it holds.
+            best_step: the step of the best so far, from its content.
             best_is_later: whether `best` is of a step after it.
         """
         chosen, latest = self.path(which), self.folder / "latest.pt"
@@ -122,7 +122,7 @@ class Checkpoints:
         self.drop_after(step)
 
     def best_is_newer(self, which: str, *, best_step: int) -> bool:
-        """Whether `best` was written after a checkpoint, and the file of the best before that is gone."""
+        """Whether `best` was written after a checkpoint and the file of the earlier best is gone."""
         chosen, best = self.path(which), self.best
         if not best.exists() or best.samefile(chosen) or self._numbered_path(best_step).exists():
             return False
@@ -130,7 +130,7 @@ class Checkpoints:
 
     @property
     def best(self) -> Path:
-        """The file of the best checkpoint, whether it is there or not."""
+        """The file of the best checkpoint, whether it exists or not."""
         return self.folder / "best.pt"
 
     def _numbered_path(self, step: int) -> Path:
@@ -145,7 +145,7 @@ class Checkpoints:
         """`latest`, `best` or a step number to a file.
 
         Raises:
-            UserError: there is no such checkpoint; lists those there are.
+            UserError: there is no such checkpoint; lists the existing ones.
         """
         is_step = which.isascii() and which.isdecimal() and len(which) < MOST_DIGITS
         path = self.folder / (f"step-{int(which):09d}.pt" if is_step else f"{which}.pt")
@@ -157,7 +157,7 @@ class Checkpoints:
         return path
 
     def drop_after(self, step: int) -> None:
-        """Delete numbered checkpoints later than a step, before a run goes on from it."""
+        """Delete numbered checkpoints later than a step, before a run resumes from that step."""
         for path in self._numbered():
             if int(path.stem.removeprefix("step-")) > step:
                 remove(path)

@@ -1,11 +1,11 @@
-"""Files whose content is not what its writer would have written: damaged, or made by a stranger."""
+"""Files whose content its writer would not have written: damaged, or made by somebody else."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from wassergan.errors import UserError, WasserganError
 
-# What plain Python and torch raise when values of the wrong kind, number or shape reach them.
+# The exceptions of Python and torch for values of the wrong type, number or shape.
 _SYMPTOMS = (
     *(KeyError, IndexError, AttributeError, TypeError, ValueError, AssertionError),
     *(RuntimeError, OverflowError, RecursionError, MemoryError, ArithmeticError),
@@ -14,10 +14,10 @@ _SYMPTOMS = (
 
 @contextmanager
 def undamaged(name: object, mend: str = "") -> Iterator[None]:
-    """Inside, something is built from a file's content: what goes wrong is the content's fault.
+    """Context for building something from a file's content: errors inside are attributed to the content.
 
     Raises:
-        UserError: says so; errors of this library pass as they are.
+        UserError: says so; errors of this library pass unchanged.
     """
     try:
         yield

@@ -1,7 +1,7 @@
-"""The one door to files: only regular files are read, and what is written survives a kill and follows no link.
+"""All access to files: only regular files are read; writes are atomic and follow no link.
 
-A file is written under a random name that is made exclusively in the target's own folder, flushed, then moved into
-place. Nothing but what this library made is removed. `tests/test_door.py` holds every other module to it.
+A file is written under a random name that is created exclusively in the target's folder, flushed, then renamed. Only
+files of this library are removed. `tests/test_door.py` checks that every other module uses this one.
 """
 
 import atexit
@@ -23,11 +23,11 @@ from typing import IO, Any, TextIO
 from wassergan.errors import UserError, WorkError
 
 LONGEST_WRITE_SECONDS = 3600.0
-DRAWN_BY = {"Software": "wassergan"}  # a text of every PNG that is written, by which it is known again
+DRAWN_BY = {"Software": "wassergan"}  # a text in every written PNG, by which it is recognised
 _COPIED_BYTES = 2**20
-LARGEST_TEXT = 2**22  # bytes of a text that is read in one piece; JSON takes up to 25 times of that in memory
-LARGEST_AT_ONCE = 2**26  # bytes of a file that is read in one piece
-LONGEST_SUFFIX = 20  # of a temporary name, whose own part is below 60 bytes: both fit where the target's name does
+LARGEST_TEXT = 2**22  # bytes of a text that is read at once; JSON takes up to 25 times as much memory
+LARGEST_AT_ONCE = 2**26  # bytes of a file that is read at once
+LONGEST_SUFFIX = 20  # of a temporary name, whose own part is below 60 bytes: both fit wherever the target's name fits
 _TEMPORARY = re.compile(r"\.wassergan-(\d+)-[0-9a-f]{16}\.tmp(\.\w+)?")
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -57,23 +57,23 @@ def kind_of(path: Path, *, follow: bool = False) -> str:
 
 @contextmanager
 def reading(path: Path, *, follow: bool = True) -> Iterator[BufferedReader]:
-    """Open a regular file to read its bytes; anything else is refused, at once.
+    """Open a regular file to read its bytes; anything else is refused without blocking.
 
     Args:
         path: of the file.
-        follow: links; what lies in a run folder is read without.
+        follow: follow links; files in a run folder are read without.
 
     Raises:
-        UserError: a folder, a pipe, a socket, a device, or a link that is not followed.
-        OSError: it is not there, or may not be read.
+        UserError: a folder, a pipe, a socket, a device, or a link if these are not followed.
+        OSError: it does not exist or cannot be read.
     """
-    # Not to block: a pipe without a writer would wait for one for ever.
+    # Non-blocking: a pipe without a writer would block for ever.
     flags = os.O_RDONLY | _CLOEXEC | _NONBLOCK | _BINARY | (0 if follow else _NOFOLLOW)
     require_regular(path, follow=follow)
     try:
         descriptor = os.open(path, flags)
     except OSError as error:
-        if error.errno == errno.ELOOP and not follow:  # made a link since
+        if error.errno == errno.ELOOP and not follow:  # replaced by a link meanwhile
             raise _irregular(path, "a link") from error
         raise
     with open(descriptor, "rb") as file:  # noqa: PTH123  # of a descriptor
@@ -83,14 +83,14 @@ def reading(path: Path, *, follow: bool = True) -> Iterator[BufferedReader]:
 
 
 def require_regular(path: Path, *, follow: bool = True) -> Path:
-    """Refuse what is there and no regular file; for libraries that open files themselves. Returns the path.
+    """Refuse an existing path that is not a regular file; for libraries that open files themselves. Returns the path.
 
     Raises:
         UserError: says what it is.
     """
     try:
         kind = kind_of(path, follow=follow)
-    except OSError as error:  # a circle of links, a name that is too long, a folder that may not be searched
+    except OSError as error:  # a cycle of links, a name that is too long, a folder without search permission
         raise UserError(f"{path} cannot be read", found=error.strerror or str(error)) from error
     if kind not in ("a file", "nothing"):
         raise _irregular(path, kind)
@@ -98,18 +98,18 @@ def require_regular(path: Path, *, follow: bool = True) -> Path:
 
 
 def require_readable(path: Path) -> Path:
-    """The same, but for folders, which may be read too."""
+    """The same, but folders are allowed."""
     return path if kind_of(path, follow=True) == "a folder" else require_regular(path)
 
 
 def read_bytes(path: Path, *, follow: bool = True, at_most: int = LARGEST_AT_ONCE) -> bytes:
-    """All of a regular file, which is refused where it has more bytes than that; see `reading`.
+    """The content of a regular file, which is refused if it has more bytes than the limit; see `reading`.
 
     Raises:
-        UserError: it has more, or is no regular file.
+        UserError: it has more, or is not a regular file.
     """
     with reading(path, follow=follow) as file:
-        # Asked of the open file: the one at the path may be another by now, and may still grow.
+        # Checked on the open file: the path may name another file by now, and the file may still grow.
         size = os.fstat(file.fileno()).st_size
         content = b"" if size > at_most else file.read(at_most + 1)
     if max(size, len(content)) > at_most:
@@ -118,7 +118,7 @@ def read_bytes(path: Path, *, follow: bool = True, at_most: int = LARGEST_AT_ONC
 
 
 def read_text(path: Path, *, follow: bool = True, errors: str = "strict", at_most: int = LARGEST_TEXT) -> str:
-    """All of a regular file as UTF-8 text with plain line ends; see `read_bytes`."""
+    """The content of a regular file as UTF-8 text with normalised line ends; see `read_bytes`."""
     return read_bytes(path, follow=follow, at_most=at_most).decode("utf-8", errors).replace("\r\n", "\n")
 
 
@@ -134,11 +134,11 @@ def load_tensors(path: Path, **options: Any) -> Any:
 
 
 def lock_file(path: Path) -> int:
-    """The descriptor of a lock's file, to read and write; it is made if it is not there, and no link is followed.
+    """A read-write descriptor of a lock file, which is created if needed; no link is followed.
 
     Raises:
-        UserError: something else is there.
-        OSError: it cannot be opened or made.
+        UserError: something else is at the path.
+        OSError: it cannot be opened or created.
     """
     require_target(path)
     return os.open(path, os.O_RDWR | os.O_CREAT | _CLOEXEC | _NOFOLLOW | _NONBLOCK | _BINARY, 0o644)
@@ -157,10 +157,10 @@ def _irregular(path: Path, kind: str) -> UserError:
 
 
 def require_target(path: Path) -> Path:
-    """Refuse to write where something is that is no regular file, before any work is done. Returns the path.
+    """Refuse an output path that exists and is not a regular file, before any work is done. Returns the path.
 
     Raises:
-        UserError: a link, folder, pipe, socket or device; `-` where nothing goes to standard output.
+        UserError: a link, folder, pipe, socket or device; `-` if standard output is not supported.
     """
     if str(path) == "-":
         raise UserError("Only samples go to standard output", mend="name a file, or ./- for one of that name")
@@ -176,11 +176,11 @@ def require_target(path: Path) -> Path:
 
 
 def require_writable(path: Path) -> Path:
-    """The same, and where its folder lets no file be made. Returns the path.
+    """The same, and refuse a folder in which no file can be created. Returns the path.
 
     Raises:
         UserError: as `require_target`.
-        WorkError: no file can be made there.
+        WorkError: no file can be created there.
     """
     require_target(path)
     if not can_write(path.parent):
@@ -189,10 +189,10 @@ def require_writable(path: Path) -> Path:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it, unless it is there.
+    """Create a folder and its parents unless it exists.
 
     Raises:
-        UserError: something else is.
+        UserError: something else is at the path.
         WorkError: the file system refuses.
     """
     try:
@@ -204,7 +204,7 @@ def make_folder(path: Path) -> None:
 
 
 def can_write(folder: Path) -> bool:
-    """Whether files can be made in a folder, or in the one that it would be made in; tried, as no permission tells."""
+    """Whether files can be created in a folder, or where it would be made; tried, since permissions do not tell."""
     try:
         while kind_of(folder, follow=True) == "nothing" and folder != folder.parent:
             folder = folder.parent
@@ -217,13 +217,13 @@ def can_write(folder: Path) -> bool:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success flush it to disk and move it over `path`.
+    """Yield a temporary path beside `path`; on success flush it to disk and rename it to `path`.
 
     On any error the temporary file is removed and `path` keeps its former content. A link at `path` is refused, and so
-    is all else that is no regular file.
+    is anything else that is not a regular file.
 
     Raises:
-        UserError: `path` is no regular file.
+        UserError: `path` is not a regular file.
         WorkError: the file system refuses (full disk, no permission); says so and what is still valid.
     """
     temporary = None
@@ -248,7 +248,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text through `replacing`; what stands for bytes that are none is escaped."""
+    """Write UTF-8 text through `replacing`; stand-ins for bytes that are not UTF-8 are escaped."""
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
@@ -259,26 +259,26 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def fill(temporary: Path, content: bytes) -> None:
-    """Write the content of what `replacing` gave."""
+    """Write the content of the path from `replacing`."""
     temporary.write_bytes(content)
 
 
 @contextmanager
 def filling(temporary: Path, mode: str = "wb") -> Iterator[IO[bytes]]:
-    """Open what `replacing` gave: to write piece by piece (`wb`), to read it, too (`wb+`), to change parts (`rb+`)."""
+    """Open the path from `replacing`: to write piece by piece (`wb`), also to read (`wb+`), or to change (`rb+`)."""
     with temporary.open(mode) as file:
         yield file
 
 
 @contextmanager
 def appending(path: Path) -> Iterator[IO[bytes]]:
-    """Open a regular file of ours to write at its end, unbuffered; other names of it keep their content.
+    """Open one of our regular files for appending, unbuffered; its other hard links keep their content.
 
     Raises:
-        UserError: a link, or no regular file.
+        UserError: a link, or not a regular file.
     """
     require_target(path)
-    if path.exists() and path.lstat().st_nlink > 1:  # a copy of the run that was made by hard links
+    if path.exists() and path.lstat().st_nlink > 1:  # a copy of the run made with hard links
         with replacing(path) as temporary:
             _copy(path, temporary)
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NOFOLLOW | _NONBLOCK | _CLOEXEC | _BINARY
@@ -287,10 +287,10 @@ def appending(path: Path) -> Iterator[IO[bytes]]:
 
 
 def save_tensors(temporary: Path, content: Any) -> None:
-    """Tensors and plain types into what `replacing` gave.
+    """Write tensors and plain types to the path from `replacing`.
 
     Raises:
-        OSError: the file system refuses; torch says so in the words of its own source.
+        OSError: the file system refuses; torch reports it in its own words.
     """
     import torch
 
@@ -302,31 +302,31 @@ def save_tensors(temporary: Path, content: Any) -> None:
 
 
 def save_array(file: IO[bytes], values: Any) -> None:
-    """An array as `.npy` into what `filling` gave."""
+    """Write an array as `.npy` into the file from `filling`."""
     import numpy as np
 
     np.save(file, values, allow_pickle=False)
 
 
 def make_array(temporary: Path, dtype: Any, shape: tuple[int, ...]) -> None:
-    """A `.npy` of that type and shape, still without its values, into what `replacing` gave."""
+    """Create a `.npy` of that type and shape, still without values, at the path from `replacing`."""
     import numpy as np
 
     np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
-    if hasattr(os, "posix_fallocate"):  # one extent, not one for every chunk: half of the time that writing takes
+    if hasattr(os, "posix_fallocate"):  # one extent instead of one per chunk: this halves the writing time
         with filling(temporary, "rb+") as file:
             os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)
 
 
 def array_offset(temporary: Path) -> int:
-    """Where the values begin in what `make_array` made."""
+    """The offset of the values in a file from `make_array`."""
     import numpy as np
 
     return int(np.lib.format.open_memmap(temporary, mode="r").offset)
 
 
 def link_or_copy(existing: Path, path: Path) -> None:
-    """Make `path` another name of `existing`, at once; a copy where the file system has no hard links."""
+    """Make `path` another name of `existing`, atomically; a copy if the file system has no hard links."""
     with replacing(path) as temporary:
         temporary.unlink()
         try:
@@ -344,7 +344,7 @@ def _copy(existing: Path, temporary: Path) -> None:
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[int]:
-    """The descriptor of a file that was not there before."""
+    """The descriptor of a newly created file."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NOFOLLOW | _CLOEXEC | _BINARY, 0o666)
     try:
         yield descriptor
@@ -368,13 +368,13 @@ def _made(path: Path) -> Path:
 
 @contextmanager
 def standard_output() -> Iterator[IO[bytes]]:
-    """Standard output, to write bytes to; it stays open behind it."""
+    """Standard output as a byte stream; it stays open afterwards."""
     with open(os.dup(sys.stdout.fileno()), "wb") as file:  # noqa: PTH123  # of a descriptor
         yield file
 
 
 def hold_standard_descriptors() -> None:
-    """Open those of the first three that are closed: a file of ours in their place would get what libraries print."""
+    """Open closed standard descriptors: otherwise a file of ours could take their place and get printed text."""
     descriptor = os.open(os.devnull, os.O_RDWR)
     while descriptor <= 2:
         descriptor = os.open(os.devnull, os.O_RDWR)
@@ -382,13 +382,13 @@ def hold_standard_descriptors() -> None:
 
 
 def nowhere() -> TextIO:
-    """A stream that forgets what is written to it."""
+    """A stream that discards what is written to it."""
     return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123  # as long as the process
 
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A new folder that goes with all that was put into it."""
+    """A new temporary folder, removed with its content."""
     with TemporaryDirectory(prefix="wassergan-") as folder:
         yield Path(folder)
 
@@ -397,13 +397,13 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file of ours, if it is there; anything but a regular file stays."""
+    """Remove one of our files if it exists; anything but a regular file stays."""
     if kind_of(path) == "a file":
         path.unlink(missing_ok=True)
 
 
 def remove_empty_folder(path: Path) -> None:
-    """Remove a folder; it stays where anything is in it."""
+    """Remove a folder if it is empty."""
     with suppress(OSError):
         path.rmdir()
 
@@ -414,13 +414,13 @@ def is_temporary(path: Path) -> bool:
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Remove what `replacing` left in a folder when it was killed; nobody may be writing there."""
+    """Remove what a killed `replacing` left in a folder; nobody may be writing there."""
     for path in _temporaries(folder):
         remove(path)
 
 
 def remove_lost_temporaries(folder: Path) -> None:
-    """The same where others may be writing: what a living process of this machine wrote to in the last hour stays."""
+    """The same if others may be writing: files that a living process of this machine wrote to in the last hour stay."""
     for path in _temporaries(folder):
         if not _may_be_being_written(path):
             remove(path)
@@ -451,15 +451,15 @@ def _discard(temporary: Path) -> None:
 
 @atexit.register
 def _discard_unfinished() -> None:
-    """What a second signal kept from being removed."""
-    ours = f"-{os.getpid()}-"  # a forked process leaves alone what its parent writes
+    """Remove what a second signal left behind."""
+    ours = f"-{os.getpid()}-"  # a forked process does not touch its parent's files
     for temporary in [each for each in _unfinished if ours in each.name]:
         with suppress(OSError):
             _discard(temporary)
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make the rename itself durable, where the system allows a folder to be flushed."""
+    """Make the rename itself durable, if the system can flush a folder."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:

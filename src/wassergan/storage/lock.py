@@ -1,7 +1,7 @@
-"""One writer to a folder: a lock that names its holder, and that a dead holder does not keep.
+"""One writer per folder: a lock that names its holder and is released when the holder dies.
 
-On one machine the kernel's lock on the file decides, and falls with its process. Between machines it may not reach, so
-the holder also renews the file's time, and who has not renewed it for long has lost it.
+On one machine the kernel's lock on the file decides, and ends with its process. It may not work between machines, so
+the holder also renews the file's time. A holder that has not renewed it for long has lost the lock.
 """
 
 import json
@@ -22,14 +22,14 @@ from typing import Any
 from wassergan.errors import UserError, WorkError
 from wassergan.storage.files import exclusive, lock_file, make_folder, read_text, remove, remove_empty_folder, renew
 
-# Absent on some systems: there the renewed time alone decides.
+# Absent on some systems: there only the renewed time decides.
 fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None
 
 LOCK_NAME = ".lock"
 RENEW_SECONDS = 15.0
 _LOCK_START, _LONGEST_LOCK = b'{"host"', 2**12
 LOST_AFTER_SECONDS = 120.0  # without renewal; well above a renewal and a slow network file system
-RESTART_WAIT_SECONDS = 20.0  # for a process of this very call of torchrun that is being ended
+RESTART_WAIT_SECONDS = 20.0  # to wait for a process of the same call of torchrun that is being ended
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class Holder:
 
     Args:
         host: its machine's name.
-        machine: tells its running kernel from others: the same in containers of one machine, another after a restart.
+        machine: identifies its running kernel: the same in all containers of a machine, different after a restart.
         process: its number there.
         since: when it took the lock, ISO 8601.
         launch: its call of torchrun, the same after a restart; else empty.
-        token: tells two holders apart.
+        token: distinguishes two holders.
     """
 
     host: str
@@ -57,7 +57,7 @@ class Holder:
 
 
 class Lock:
-    """A lock on a folder that is held; `held` makes it."""
+    """A lock held on a folder; `held` creates it."""
 
     def __init__(self, path: Path, descriptor: int, holder: Holder) -> None:
         self._path, self._descriptor, self._holder = path, descriptor, holder
@@ -66,10 +66,10 @@ class Lock:
         self._renewing.start()
 
     def require_own(self) -> None:
-        """Raise unless the lock is still this process's, as it must be before anything is written.
+        """Raise unless this process still holds the lock; call it before anything is written.
 
         Raises:
-            WorkError: another process took it over, because this one stood still for long, or the file was deleted.
+            WorkError: another process took it over, because this one was suspended for long, or the file was deleted.
         """
         holder = _read(self._path)
         if holder != self._holder:
@@ -80,7 +80,7 @@ class Lock:
             )
 
     def release(self) -> None:
-        """Give the lock back and remove its file."""
+        """Release the lock and remove its file."""
         self._released.set()
         self._renewing.join()
         if _read(self._path) == self._holder:
@@ -89,17 +89,17 @@ class Lock:
 
     def _renew(self) -> None:
         while not self._released.wait(RENEW_SECONDS):
-            with suppress(OSError):  # `require_own` tells
+            with suppress(OSError):  # `require_own` reports it
                 renew(self._descriptor)
 
 
 @contextmanager
 def held(folder: Path, *, launch: str = "", told: Callable[[str], None] = lambda sentence: None) -> Iterator[Lock]:
-    """Hold the lock of a folder, which is made if it is not there, and goes again if nothing was put into it.
+    """Hold the lock of a folder. The folder is created if needed, and removed again if it stays empty.
 
     Args:
-        folder: that one process at a time may write to.
-        launch: this call of torchrun, if any: a lock that its own lost processes left is taken over at once.
+        folder: the folder; one process at a time may write to it.
+        launch: this call of torchrun, if any: a lock left by its own lost processes is taken over at once.
         told: of a lock that a lost process left behind.
 
     Raises:
@@ -152,7 +152,7 @@ def _open(path: Path) -> int:
 
 
 def _kernel_lock(descriptor: int) -> bool | None:
-    """Whether the kernel gives its lock; None where the file system knows none, and the renewed time must do."""
+    """Whether the kernel grants its lock; None if the file system has no locks, so that the renewed time decides."""
     if fcntl is None:
         return None
     try:
@@ -165,7 +165,7 @@ def _kernel_lock(descriptor: int) -> bool | None:
 
 
 def _is_still(path: Path, descriptor: int) -> bool:
-    """Whether the opened file is the one at the path: its former holder may have removed it in between."""
+    """Whether the opened file is still the one at the path: its former holder may have removed it meanwhile."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:
@@ -173,7 +173,7 @@ def _is_still(path: Path, descriptor: int) -> bool:
 
 
 def _require_lock_file(path: Path, descriptor: int) -> None:
-    """Refuse a file that is nobody's lock: whole, torn or not yet signed, those begin alike, and have one name."""
+    """Refuse a file that is not a lock. Complete, torn and unsigned locks begin alike and have the same name."""
     content = os.pread(descriptor, _LONGEST_LOCK + 1, 0)
     begun = content[: len(_LOCK_START)] == _LOCK_START[: len(content)]
     if not begun or len(content) > _LONGEST_LOCK or os.fstat(descriptor).st_nlink > 1:
@@ -187,12 +187,12 @@ def _require_lock_file(path: Path, descriptor: int) -> None:
 def _require_lost(
     path: Path, descriptor: int, launch: str, told: Callable[[str], None], *, kernel_says_so: bool
 ) -> None:
-    """Refuse unless whoever signed the file is lost: by the kernel they shared, by torchrun, or by the time."""
+    """Refuse unless the process that signed the file is lost, by the shared kernel, by torchrun, or by the time."""
     former = _read(path)
     if former is None:
         return
     same_kernel = kernel_says_so and former.machine == _machine()
-    same_launch = bool(launch) and former.launch == launch  # torchrun ends all before it starts any anew
+    same_launch = bool(launch) and former.launch == launch  # torchrun ends all processes before it restarts any
     if not (same_kernel or same_launch or _now(path) - os.fstat(descriptor).st_mtime > LOST_AFTER_SECONDS):
         raise _refusal(path, former)
     told(f"Taking over the lock of {former}, which is lost.")
@@ -206,7 +206,7 @@ def _machine() -> str:
 
 
 def _now(path: Path) -> float:
-    """The time by the clock of the file system, which may be another machine's."""
+    """The current time of the file system, which may be another machine's."""
     probe = path.with_name(f"{LOCK_NAME}.{token_hex(8)}.tmp")
     with exclusive(probe) as descriptor:
         try:

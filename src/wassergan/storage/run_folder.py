@@ -1,4 +1,4 @@
-"""Where things lie in a run folder, and whose it is."""
+"""The layout of a run folder, and its owner."""
 
 import json
 import os
@@ -21,31 +21,31 @@ from wassergan.storage.files import (
 from wassergan.storage.lock import LOCK_NAME, Lock
 from wassergan.storage.run_log import read_log
 
-FIRST_CHECKPOINT = "step-000000000.pt"  # moved to its place before `best`, and that before `latest`
-MARK_NAME = ".wassergan"  # made first; the settings repeat what it says
+FIRST_CHECKPOINT = "step-000000000.pt"  # renamed before `best`, and `best` before `latest`
+MARK_NAME = ".wassergan"  # created first; the settings repeat its content
 _MARK = re.compile(r"wassergan run ([0-9a-f]{32})\n")
 _MARK_BEGINS, _LONGEST_MARK = "wassergan run ", 47
 _BEGUN_MARK = re.compile(_MARK_BEGINS + r"[0-9a-f]{0,32}\n?")
 _GRID, _EVENTS = re.compile(r"step-\d{9}\.png"), "events.out.tfevents."
-_LARGEST_LOST_LOG = 2**16  # bytes of the one line that a lost start may have logged
+_LARGEST_LOST_LOG = 2**16  # bytes of the one line that a failed start may have logged
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where things lie in a run folder.
+    """The layout of a run folder.
 
     Args:
         path: of the folder.
-        lock: of whoever writes the run.
+        lock: of the process that writes the run.
     """
 
     path: Path
     lock: Lock | None = field(default=None, compare=False)
 
     def require_own(self) -> None:
-        """Refuse if the run was locked by this process and no longer is, or if a part of it lies elsewhere by now.
+        """Refuse if this process has lost its lock on the run, or if a part of the run is now elsewhere.
 
-        Asked before it is written to.
+        Called before each write.
 
         Raises:
             WorkError: another process took it over.
@@ -56,10 +56,10 @@ class RunFolder:
         self.require_here()
 
     def require_here(self) -> None:
-        """Refuse a run of which a part is a link, or no file or folder where it should be one.
+        """Refuse a run if a part of it is a link, or is not the file or folder that it should be.
 
         Raises:
-            UserError: with the part: nothing is read or written outside the run's own folder.
+            UserError: names the part. Nothing is read or written outside the run's own folder.
         """
         for folder in (self.checkpoints, self.samples, self.tensorboard, self.evaluation, self.looks):
             if _is_a(folder, "a folder"):
@@ -71,7 +71,7 @@ class RunFolder:
             _is_a(path, "a file")
 
     def require_target(self, path: Path) -> Path:
-        """Refuse a name that what is asked for cannot be written to: no regular file, or a part of a run's state.
+        """Refuse an output path that is not a regular file or is a part of a run's state.
 
         Raises:
             UserError: with the path.
@@ -86,7 +86,7 @@ class RunFolder:
         return path
 
     def require_folder(self, folder: Path) -> Path:
-        """Refuse a folder that holds the state of a run, or that is none.
+        """Refuse a path that is not a folder, or a folder that holds the state of a run.
 
         Raises:
             UserError: with the folder.
@@ -101,16 +101,16 @@ class RunFolder:
 
     @property
     def _state(self) -> tuple[Path, ...]:
-        """Files that a run is told by."""
+        """Files that identify a run."""
         return (self.settings, self.environment, self.log, self.metrics, self.mark, self._launch, self.path / LOCK_NAME)
 
     @property
     def mark(self) -> Path:
-        """Tells a folder that this library made: a random token, which the settings repeat."""
+        """Marks a folder made by this library: a random token, which the settings repeat."""
         return self.path / MARK_NAME
 
     def make_mark(self) -> str:
-        """Mark the folder, unless it is; the token."""
+        """Mark the folder unless it is marked; returns the token."""
         token = self._token()
         if not token:
             token = token_hex(16)
@@ -124,14 +124,14 @@ class RunFolder:
         return found[1] if found else ""
 
     def _is_lost_mark(self, path: Path) -> bool:
-        """Whether a file is a mark that a killed process was about to put into its place: whole, torn or empty."""
+        """Whether a file is a mark that a killed process had not renamed yet: complete, torn or empty."""
         if not is_temporary(path) or kind_of(path) != "a file" or path.stat().st_size > _LONGEST_MARK:
             return False
         content = read_text(path, follow=False, errors="replace")
         return _MARK_BEGINS.startswith(content) or bool(_BEGUN_MARK.fullmatch(content))
 
     def _is_ours(self) -> bool:
-        """Whether the folder carries the mark, and its settings, if it came to those, repeat it."""
+        """Whether the folder has the mark, and its settings, if there are any, repeat it."""
         token = self._token()
         if not token or self.settings.is_symlink():
             return False
@@ -147,12 +147,12 @@ class RunFolder:
 
     @property
     def settings(self) -> Path:
-        """The resolved settings, and under `notes` what was decided and passed over as the data were opened."""
+        """The resolved settings. `notes` lists what was decided and skipped when the data were opened."""
         return self.path / "settings.json"
 
     @property
     def environment(self) -> Path:
-        """What it runs on."""
+        """The runtime environment."""
         return self.path / "environment.json"
 
     @property
@@ -162,7 +162,7 @@ class RunFolder:
 
     @property
     def curves(self) -> Path:
-        """The curves, redrawn as the run goes on."""
+        """The curves, redrawn as the run proceeds."""
         return self.path / "curves.png"
 
     @property
@@ -182,17 +182,17 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """What `evaluate` found."""
+        """The results of `evaluate`."""
         return self.path / "metrics.json"
 
     @property
     def evaluation(self) -> Path:
-        """Pictures of an evaluation, and features of the data that are kept for the next one."""
+        """Figures of an evaluation, and features of the data cached for the next one."""
         return self.path / "evaluation"
 
     @property
     def looks(self) -> Path:
-        """What `look` draws."""
+        """The figures of `look`."""
         return self.path / "look"
 
     @property
@@ -212,7 +212,7 @@ class RunFolder:
         return read_text(self._launch, follow=False, errors="replace") == launch
 
     def note_launch(self, launch: str) -> None:
-        """Note the call of torchrun that starts the run; nothing to note where there is none."""
+        """Record the call of torchrun that starts the run, if there is one."""
         if launch:
             write_text(self._launch, launch)
 
@@ -225,11 +225,11 @@ class RunFolder:
         return self.settings.exists() or self.checkpoints.exists()
 
     def holds_only_a_start(self) -> bool:
-        """Whether nothing is here but what a run leaves that was lost before its first checkpoint, under its mark."""
+        """Whether the folder holds only the marked remains of a run that was lost before its first checkpoint."""
         start = (self.settings, self.environment, self.log, self.samples, self.tensorboard, self.checkpoints)
         own = {path.name for path in (*start, self.mark, self._launch)} | {LOCK_NAME}
         entries = list(self.path.iterdir())
-        if entries and not self._is_ours():  # the lock of this very process is no content
+        if entries and not self._is_ours():  # the lock of this process does not count
             return all(
                 kind_of(path) == "a file" and (path.name == LOCK_NAME or self._is_lost_mark(path)) for path in entries
             )
@@ -250,17 +250,17 @@ class RunFolder:
         return self.log.stat().st_size <= _LARGEST_LOST_LOG and all(each["step"] == 0 for each in read_log(self.log))
 
     def forget_start(self) -> None:
-        """Remove what such a run left: in a folder without its mark no more than the mark that it was making."""
+        """Remove what such a run left. In a folder without its mark, remove only the unfinished mark."""
         self.require_own()
         if not self._is_ours():
-            remove_lost_temporaries(self.path)  # nothing else is here but the lock: `holds_only_a_start`
+            remove_lost_temporaries(self.path)  # only the lock is left: `holds_only_a_start`
             return
         self.remove_temporaries()
         for path in (self.log, self._launch, *_files(self.checkpoints), *_files(self.tensorboard)):
             remove(path)
 
     def remove_temporaries(self) -> None:
-        """Remove what a killed process left half-written; `evaluate` and others may be writing beside the run."""
+        """Remove half-written files of a killed process; `evaluate` and others may be writing at the same time."""
         for folder in (self.checkpoints, self.samples):
             remove_temporaries(folder)
         for folder in (self.path, self.evaluation, self.looks):
@@ -278,7 +278,7 @@ class RunFolder:
 
 
 def _is_a(path: Path, wanted: str) -> bool:
-    """Whether a part of a run is there; refuse another kind of thing of its name."""
+    """Whether a part of a run exists; refuse anything else of that name."""
     kind = kind_of(path)
     if kind not in (wanted, "nothing"):
         raise UserError(
@@ -290,7 +290,7 @@ def _is_a(path: Path, wanted: str) -> bool:
 
 
 def _files(folder: Path) -> list[Path]:
-    """What lies in a folder of the run, but for half-written files."""
+    """The contents of a folder of the run, except half-written files."""
     if kind_of(folder) != "a folder":
         return []
     return [path for path in folder.iterdir() if not is_temporary(path)]

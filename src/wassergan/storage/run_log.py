@@ -21,7 +21,7 @@ class RunLog:
         self.path = path
 
     def append(self, record: dict[str, Any]) -> None:
-        """Write one tick, whole or not at all.
+        """Write one tick atomically.
 
         Raises:
             WorkError: the file system refuses.
@@ -45,10 +45,10 @@ class RunLog:
             ) from error
 
     def cut_after(self, step: int) -> tuple[int, int]:
-        """Drop ticks later than a step and torn lines, before a run goes on from it.
+        """Drop torn lines and ticks later than a step, before a run resumes from that step.
 
         Returns:
-            How many ticks went, and how many torn lines.
+            The number of dropped ticks and of torn lines.
         """
         if not self.path.exists():
             return 0, 0
@@ -65,9 +65,10 @@ class RunLog:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The ticks of a log, oldest first; torn lines are left out. An absent log has none.
+    """The ticks of a log, oldest first; torn lines are skipped. An absent log has no ticks.
 
-    Of more than `MOST_TICKS` evenly many are left out, but the last never: memory does not grow with the file.
+    If there are more than `MOST_TICKS`, they are thinned evenly and the last is kept, so memory does not grow with the
+    file.
     """
     if not path.exists():
         return []
@@ -83,7 +84,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 
 def _records(path: Path) -> Iterator[dict[str, Any] | None]:
-    """Line by line a tick, or None for a line that is none; a line that is too long is never held."""
+    """One tick per line, or None for a line that is not a tick; a line that is too long is never held in memory."""
     with reading(path, follow=False) as file:
         while line := file.readline(LONGEST_LINE_BYTES):
             too_long = len(line) == LONGEST_LINE_BYTES and not line.endswith(b"\n")

@@ -1,4 +1,4 @@
-"""Pairs of laws whose W1 is known, and a runner that holds critics to them."""
+"""Pairs of distributions with known W1, and a runner that measures critics on them."""
 
 from wassergan.benchmark.w1.distributions import Balls, Gaussians, LineNormals, Shells, Squares, Translation, cones
 from wassergan.benchmark.w1.min_funnels import STANDARD_PAIRS, MinFunnels, min_funnels, parameter_hash, standard_pair

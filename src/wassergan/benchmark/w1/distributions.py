@@ -24,7 +24,7 @@ class Balls(Pair):
         power: p ≥ 1.
 
     Raises:
-        UserError: balls that overlap, or weights that are none.
+        UserError: overlapping balls, or invalid weights.
     """
 
     def __init__(self, centres: Tensor, radii: Tensor, weights: Tensor, *, power: float = POWER) -> None:
@@ -167,7 +167,7 @@ class Squares(Pair):
 
 
 class Translation(Pair):
-    """Q uniform on [0, 1]^D; P the same, moved by a vector t: W1 = ‖t‖, whatever the law.
+    """Q uniform on [0, 1]^D; P the same, moved by a vector t: W1 = ‖t‖ for any distribution.
 
     Args:
         shift: t, (D,), not 0.
@@ -189,7 +189,7 @@ class Translation(Pair):
         return torch.rand(count, self.dim, generator=rng, dtype=torch.float64, device=rng.device)
 
     def real(self, count: int, *, rng: torch.Generator) -> Tensor:
-        """The same law, moved."""
+        """The same distribution, moved."""
         return self.fake(count, rng=rng) + self.shift.to(rng.device)
 
     def potential(self, points: Tensor) -> Tensor:
@@ -204,7 +204,7 @@ class Translation(Pair):
 
 
 class Gaussians(Pair):
-    """Two normal laws of one covariance A Aᵀ: W1 = ‖m1 - m2‖.
+    """Two normal distributions with the same covariance A Aᵀ: W1 = ‖m1 - m2‖.
 
     Args:
         real_mean: m1, (D,).
@@ -251,7 +251,7 @@ class Gaussians(Pair):
 class LineNormals(Pair):
     """N(m1, s1²) against N(m2, s2²) on the line: W1 = E|m1 - m2 + (s1 - s2) Z|, a folded normal's mean.
 
-    On the line W1 = ∫|F⁻¹_P - F⁻¹_Q|; the quantiles of normal laws are m + s z.
+    On the line W1 = ∫|F⁻¹_P - F⁻¹_Q|; the quantiles of normal distributions are m + s z.
 
     Args:
         real_mean: m1.
@@ -260,7 +260,7 @@ class LineNormals(Pair):
         fake_scale: s2 > 0.
 
     Raises:
-        UserError: a scale that is not positive, or two equal laws.
+        UserError: a scale that is not positive, or two equal distributions.
     """
 
     dim = 1

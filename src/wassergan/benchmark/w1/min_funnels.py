@@ -1,4 +1,4 @@
-"""Min-funnel pairs: a law that slides down the rays of u(x) = min over n of (‖x - a_n‖ + b_n).
+"""Min-funnel pairs: a distribution that slides down the rays of u(x) = min over n of (‖x - a_n‖ + b_n).
 
 Source: Korotin, Kolesov, Burnaev 2022, arXiv 2206.07767, section 4.
 """
@@ -18,11 +18,11 @@ HALF_WIDTH = 2.5
 POWER = 8.0
 STANDARD_PAIRS = tuple((dim, count) for dim in (2, 4, 8, 16, 32, 64, 128) for count in (4, 16, 64, 256))
 _TRUTH_SAMPLES = 2**16
-_BLOCK = 2**16  # numbers in a block of points x funnels: what stays in the processor's cache
+_BLOCK = 2**16  # numbers in a block of points x funnels: fits into the processor's cache
 
 
 class Rays(NamedTuple):
-    """Where points lie on the rays of u: (n, ...) each.
+    """The positions of points on the rays of u: (n, ...) each.
 
     Attributes:
         centre: a_n*, where the ray starts, (n, dim).
@@ -52,7 +52,7 @@ class MinFunnels(Pair):
         power: p ≥ 1; 1 moves nothing.
 
     Raises:
-        UserError: shapes that do not belong together, a centre outside the box, or a number out of range.
+        UserError: shapes that do not match, a centre outside the box, or a number out of range.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class MinFunnels(Pair):
         """W1 = D(p - 1) / ((D + 1)(D + p)) · E L(x), from draws of Q.
 
         Cells are star-shaped about their centres, so on a ray t is Beta(D, 1) and E[t - t^p | L] is the factor:
-        the noise left is that of L alone, 2 (D = 2) to 900 times (D = 128) less variance than ‖x - T(x)‖.
+        the remaining noise is that of L alone, 2 (D = 2) to 900 times (D = 128) less variance than ‖x - T(x)‖.
 
         Args:
             points: independent draws of Q, (n, D), n ≥ 2.
@@ -191,7 +191,7 @@ def standard_pair(dim: int, count: int) -> MinFunnels:
 
 
 def parameter_hash(pair: MinFunnels) -> str:
-    """SHA-256 of centres and offsets, rounded to 1e-9 so that it does not hang on a machine's last digit."""
+    """SHA-256 of centres and offsets, rounded to 1e-9 so that it does not depend on a machine's last digit."""
     flat = torch.cat([pair.centres.flatten(), pair.offsets]).cpu()
     return hashlib.sha256((flat * 1e9).round().to(torch.int64).numpy().astype("<i8").tobytes()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""What every pair of laws with a known W1 offers."""
+"""The interface of every pair of distributions with a known W1."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Truth:
-    """A known W1 and its standard error, which is 0 where W1 is known in closed form."""
+    """A known W1 and its standard error, which is 0 if W1 is known in closed form."""
 
     w1: float
     standard_error: float = 0.0
 
 
 class Pair(ABC):
-    """Two laws P (real) and Q (fake) whose W1 and optimal critic f* are known.
+    """Two distributions P (real) and Q (fake) with known W1 and optimal critic f*.
 
     f* maximises E_P f - E_Q f among the 1-Lipschitz functions, with value W1(P, Q). All points are float64.
 
     Attributes:
         name: short, for tables and file names.
         dim: dimension of the space.
-        diameter: bounds the distance between any two points of either law; None where a law has no bound.
+        diameter: bounds the distance between any two points of either distribution; None if one of them is unbounded.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Pairs by name: the 28 standard funnels, and laws of other shapes."""
+"""Pairs by name: the 28 standard funnels, and other distributions."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Families of critics held to pairs of known W1: one row per pair, solver and seed, resumable."""
+"""Families of critics measured on pairs with known W1: one row per pair, solver and seed, resumable."""
 
 import json
 import zlib
@@ -22,7 +22,7 @@ CONFIDENCE = 0.999
 
 @dataclass(frozen=True)
 class Effort:
-    """What every solver is given: the earlier of steps and seconds, batches of real and fake samples, test points."""
+    """Resources of every solver: the earlier of steps and seconds, batches of real and fake samples, test points."""
 
     steps: int | None = None
     seconds: float | None = None
@@ -38,7 +38,7 @@ class Row:
         pair: its name.
         solver: family of critics.
         seed: of samples, starts and batches.
-        effort: what it was given.
+        effort: its resources.
         w1: the truth.
         w1_error: its standard error.
         gap: raw E f(real) - E f(fake) on fresh points.
@@ -48,16 +48,16 @@ class Row:
         deviation: 100 (estimate - w1) / w1, per cent.
         lower: lower confidence bound at 99.9 %, valid at every sample size.
         lower_deviation: 100 (lower - w1) / w1, per cent.
-        valid: lower is at most w1, three standard errors of the truth allowed for.
-        heuristic: gap over the largest observed slope, for families without a useful certificate.
-        validation: by which families are chosen.
+        valid: lower is at most w1 plus three standard errors of the truth.
+        heuristic: gap over the largest observed gradient norm, for families without a useful certificate.
+        validation: the value by which families are chosen.
         cosine: mean over P (over Q for shells, where f* has its tips on P) of the cosine between ∇f and ∇f*.
         l2: mean over P of ‖∇f - ∇f*‖².
-        slope_max: the largest observed slope.
-        steps: taken, trials included.
+        slope_max: the largest observed gradient norm.
+        steps: taken, including trials.
         seconds: of training.
         parameters: trained numbers.
-        lower_asymptotic: the same scores' bound by Welch's t; None in files of releases that had no other bound.
+        lower_asymptotic: the same scores' bound by Welch's t; None in files of releases whose only bound it was.
         asymptotic_deviation: 100 (lower_asymptotic - w1) / w1, per cent.
     """
 
@@ -97,19 +97,19 @@ def run(
     device: torch.device | str = "cpu",
     told: Callable[[Row], None] = lambda row: None,
 ) -> list[Row]:
-    """Run what the file does not hold yet, and write it after every row, so that a run can be cut and resumed.
+    """Run the rows that the file lacks, and write it after every row, so that a run can be interrupted and resumed.
 
     Args:
         pairs: names from `PAIRS`.
         solvers: names from `FAMILIES`.
         seeds: 0 to this, exclusive.
-        effort: of every row; rows of another effort stay in the file and are run anew beside it.
+        effort: of every row; rows of another effort stay in the file, and new ones are added.
         path: JSON, a list of rows.
         device: where to train.
         told: called after every new row.
 
     Returns:
-        The rows that were asked for.
+        The requested rows.
 
     Raises:
         UserError: the file holds something else.

@@ -1,4 +1,4 @@
-"""The comparison as Markdown: certified bounds pair by pair, and the published solvers beside them."""
+"""The comparison as Markdown: certified bounds pair by pair, and the published solvers."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -18,8 +18,8 @@ from wassergan.benchmark.w1.registry import GROUPS, PAIRS
 from wassergan.benchmark.w1.runner import Effort, Row
 from wassergan.distances import FAMILIES
 
-# What `W1Estimator` gives with these families: the fit of the best validation value. The first has no family among
-# whose functions the funnels' own truth is.
+# The results of `W1Estimator` with these families: the fit with the best validation value. The first set has no family
+# that contains the exact solution of the funnels.
 ESTIMATORS = {
     "estimator, fixed atoms": ("atoms", "orthogonal"),
     "estimator, all": ("atoms", "orthogonal", "learned-atoms"),
@@ -39,7 +39,7 @@ Korotin, Kolesov, Burnaev 2022 (arXiv 2206.07767), from the paper's results file
 same family of pairs, a truth by Monte Carlo on 4096 samples. Their numbers are estimates; only orthogonal weights, \
 spectral norm and the batch c-transform are bounds from below."""
 
-_BOUNDS = {  # by whether a row knows the asymptotic one apart
+_BOUNDS = {  # by whether a row has a separate asymptotic bound
     True: "finite-sample: it holds at every size; the asymptotic one is Welch's t on the same scores",
     False: "Welch's t, asymptotic: these runs are of a release that had no other",
 }
@@ -83,7 +83,7 @@ def _about(rows: Iterable[Row]) -> str:
 def chosen(rows: Iterable[Row], name: str) -> list[Row]:
     """For each pair and seed, among the families of an estimator that ran, the row of the best validation value.
 
-    Runs without the first of its families leave nothing to choose.
+    Runs without the first of its families offer no choice.
     """
     families = ESTIMATORS[name]
     groups: dict[tuple[str, int], list[Row]] = {}

@@ -1,4 +1,4 @@
-"""Two data sets compared: columns matched by name, a stated ground metric, and how far apart each column is."""
+"""Two data sets compared: columns matched by name, a stated ground metric, and the distance of each column."""
 
 from wassergan.evaluation.datasets.ground import ColumnMetric, GroundMetric
 from wassergan.evaluation.datasets.tables import (

@@ -21,17 +21,17 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ColumnMetric:
-    """How a column counts.
+    """The role of a column in the metric.
 
     Args:
         name: of the column.
         kind: `number`, `date` or `category`.
         unit: of its values; empty for plain numbers.
         scale: values this far apart are at distance 1; 1 for categories.
-        rests_on: what the scale is.
+        rests_on: the source of the scale.
         centre: of numbers and dates: a missing value lies `missing` beside it.
         weight: distance of two levels of a category.
-        missing: distance of a missing value from the centre, or from each level; None where none is missing.
+        missing: distance of a missing value from the centre, or from each level; None if none is missing.
         dim: coordinates that the column takes.
     """
 
@@ -88,7 +88,7 @@ class GroundMetric:
             missing_weight: distance of a missing number from the median of the first table, above 0.
 
         Raises:
-            UserError: a scale that is not known, or a weight that is no finite number above 0.
+            UserError: an unknown scale, or a weight that is not a finite number above 0.
         """
         check_scale(scale)
         category_weight = check_weight("--category-weight", category_weight)
@@ -122,7 +122,7 @@ class GroundMetric:
         return sides[0], sides[1]
 
     def words(self) -> list[str]:
-        """What it is, a line each."""
+        """A description, one line per column."""
         lines = ["Ground metric: Euclidean over columns.", *(f"  {each.words()}" for each in self.columns)]
         if len(lines) > COLUMNS_SHOWN:
             more = f"  ... and {len(lines) - COLUMNS_SHOWN} more columns (--json lists all)"
@@ -135,7 +135,7 @@ class GroundMetric:
 
 
 def check_scale(scale: str) -> None:
-    """Refuse a scale that is not known.
+    """Refuse an unknown scale.
 
     Raises:
         UserError: with the nearest name.
@@ -157,7 +157,7 @@ def check_weight(name: str, weight: Any) -> float:
 
 
 def scale_of(x: Values, y: Values, scale: str) -> tuple[float, str]:
-    """The unit of a column, and what it is; where the first sample has no spread, that of both together.
+    """The unit of a column and its source; if the first sample has no spread, that of both together.
 
     Args:
         x: (n,) numbers of the first sample, finite.
@@ -226,7 +226,7 @@ def _points(values: Values, column: CommonColumn, metric: ColumnMetric) -> Value
 
 
 def _corners(values: Values, gone: NDArray[np.bool_], column: CommonColumn, metric: ColumnMetric) -> Values:
-    """Levels as corners of a regular simplex whose edges are the weight; of two levels, the ends of an edge."""
+    """Levels as corners of a regular simplex whose edges are the weight; for two levels, the ends of an edge."""
     there = np.unique(np.concatenate([each[~np.isnan(each)] for each in (column.x, column.y)]))
     place = np.where(gone, len(there), np.searchsorted(there, np.where(gone, 0, values)))
     if metric.dim < 2:

@@ -20,13 +20,13 @@ LOADED_BYTES = 2**31
 
 @dataclass(frozen=True)
 class Points:
-    """Rows as vectors, block by block, as often as wanted.
+    """Rows as vectors, block by block, any number of times.
 
     Args:
         samples: in the user's units.
-        places: which features or channels, in which order.
+        places: indices of the features or channels, in order.
         scales: of these, (k,).
-        kept: (numbers of a sample,) those that take part.
+        kept: (numbers of a sample,) those that are compared.
     """
 
     samples: Measured
@@ -55,13 +55,13 @@ class Points:
 
 @dataclass(frozen=True)
 class SamplePair:
-    """Two samples whose features or channels mean the same.
+    """Two samples with matching features or channels.
 
     Args:
         a: first.
         b: second.
-        names: of the features or channels that take part.
-        a_places: where they are in a sample of the first.
+        names: of the features or channels that are compared.
+        a_places: their indices in a sample of the first.
         b_places: of the second.
     """
 
@@ -73,11 +73,11 @@ class SamplePair:
 
     @property
     def word(self) -> str:
-        """What the names are names of."""
+        """What the names refer to."""
         return "feature" if len(self.a.shape) == 1 else "channel"
 
     def points(self, scale: str, report: Report) -> tuple[Points, Points, dict[str, Any]]:
-        """Both as vectors, and the ground metric in plain types.
+        """Both as vectors, and the ground metric as plain types.
 
         Raises:
             UserError: a value is missing in some rows, or infinite.
@@ -111,7 +111,7 @@ class SamplePair:
             yield CommonColumn(name, "number", x, y)
 
     def _kept(self, report: Report) -> NDArray[np.bool_]:
-        """Numbers of a sample that are there; those that every row of both misses are left out."""
+        """Numbers of a sample that are present; those missing in every row of both are left out."""
         gone = [_gone(each, places) for each, places in ((self.a, self.a_places), (self.b, self.b_places))]
         absent = gone[0][1] & gone[1][1]
         for each, places, (some, _) in zip((self.a, self.b), (self.a_places, self.b_places), gone, strict=True):
@@ -125,12 +125,12 @@ class SamplePair:
 
 
 def paired_samples(a: Measured, b: Measured, *, columns: Sequence[str] = (), report: Report) -> SamplePair:
-    """Two samples whose features or channels are matched by name, or by position where one has no names.
+    """Two samples whose features or channels are matched by name, or by position if one has no names.
 
     Args:
         a: first.
         b: second.
-        columns: names, or numbers from 0 on, of those that take part; all unless given.
+        columns: names, or numbers from 0 on, of those to compare; all by default.
         report: told, in a sentence, where names are taken for those that the other has not.
 
     Raises:
@@ -178,7 +178,7 @@ def _places(wanted: Sequence[str], names: Sequence[str], where: str) -> NDArray[
 
 
 def _flat(samples: Measured, other: Measured) -> Measured:
-    """Vectors, where the other's samples are vectors."""
+    """Vectors, if the other's samples are vectors."""
     if len(samples.shape) == 1 or len(other.shape) > 1:
         return samples
     return replace(
@@ -190,7 +190,7 @@ def _flat(samples: Measured, other: Measured) -> Measured:
 
 
 def _gone(samples: Measured, places: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which numbers of a sample some rows miss, and which all rows miss."""
+    """The numbers of a sample that are missing in some rows, and those missing in all rows."""
     size = len(places) * samples.dim // samples.shape[0]
     some, every = np.zeros(size, bool), np.ones(size, bool)
     if samples.dtype[:1] in "iu" and not samples.codes:

@@ -1,4 +1,4 @@
-"""Distances between tables: of whole rows in a stated ground metric, and of each column by itself."""
+"""Distances between tables: of whole rows in a stated ground metric, and of each column separately."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class TableDistance:
 
 @dataclass(frozen=True)
 class ColumnDistance:
-    """How far apart one column is in two samples.
+    """The distance of one column in two samples.
 
     Attributes:
         name: of the column, feature or channel.
@@ -91,7 +91,7 @@ def table_distance(
     Args:
         a: a DataFrame of pandas or polars, an Arrow table, or a file of a table.
         b: the same, with the same columns in any order.
-        columns: names of those that take part; all unless given.
+        columns: names of those to compare; all by default.
         schema: what the columns of both are.
         scale: unit of numbers and dates: `std`, `iqr` or `range` of the first table, or `none`.
         category_weight: distance of two levels, above 0.
@@ -129,7 +129,7 @@ def table_column_distances(
     missing_weight: float = 1.0,
     report: Report = lambda sentence: None,
 ) -> list[ColumnDistance]:
-    """How far apart each column of two tables is, the farthest first; arguments as for `table_distance`.
+    """The distance of each column of two tables, largest first; arguments as for `table_distance`.
 
     Raises:
         UserError: as `table_distance`.
@@ -149,7 +149,7 @@ def common_columns(
     schema: Schema | None = None,
     report: Report = lambda sentence: None,
 ) -> tuple[CommonColumn, ...]:
-    """The columns of two tables, read in one way; arguments as for `table_distance`."""
+    """The columns of two tables, read in the same way; arguments as for `table_distance`."""
     columns = check_names(columns, name="Columns")
     check_function(report, "", name="report")
     if schema is not None and not isinstance(schema, Schema):
@@ -165,7 +165,7 @@ def column_distances(
     category_weight: float = 1.0,
     missing_weight: float = 1.0,
 ) -> list[ColumnDistance]:
-    """How far apart each column is, the farthest first.
+    """The distance of each column, largest first.
 
     Args:
         columns: of both samples.
@@ -174,7 +174,7 @@ def column_distances(
         missing_weight: of a difference in the shares of missing numbers, above 0.
 
     Raises:
-        UserError: a scale that is not known, or a weight that is no finite number above 0.
+        UserError: an unknown scale, or a weight that is not a finite number above 0.
     """
     check_scale(scale)
     category_weight = check_weight("--category-weight", category_weight)

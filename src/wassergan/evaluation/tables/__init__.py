@@ -1,4 +1,4 @@
-"""Judging rows of tables: column by column, pair by pair, by what trees learn from them, and beside two anchors."""
+"""Evaluation of table rows: by column, by pair, and by trees trained on them, with two anchors."""
 
 from wassergan.evaluation.tables.columns import TableColumn, columns_of, independent, known
 from wassergan.evaluation.tables.evaluate import Case, Judgement, Samples, TableRow, judge_table

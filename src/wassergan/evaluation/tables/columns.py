@@ -1,4 +1,4 @@
-"""What the metrics of tables need to know of a column. Rows are (n, columns), levels as numbers, NaN for missing."""
+"""What the metrics of tables need to know about a column. Rows are (n, columns), levels as numbers, NaN for missing."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from wassergan.data import TableCodec
 Rows = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
-ROUNDING = 1e-9  # relative; what a decimal may be off in float64
+ROUNDING = 1e-9  # relative error of a decimal in float64
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class TableColumn:
         name: of the column.
         kind: `number`, `category`, `boolean` or `date`.
         levels: what the levels are called, level i being the number i; empty for numbers and dates.
-        decimals: digits behind the point that values have at most; None for any number of them.
-        low: the smallest value that there may be.
+        decimals: largest number of digits behind the point; None for any number.
+        low: the smallest permitted value.
         high: the largest.
         missing: whether values may be missing.
     """
@@ -37,7 +37,7 @@ class TableColumn:
     missing: bool = True
 
     def invalid(self, values: Rows) -> NDArray[np.bool_]:
-        """Which of the values (n,) cannot be in this column: out of range, not rounded, no level, missing."""
+        """Which values (n,) are impossible in this column: out of range, not rounded, no such level, or missing."""
         gone = np.isnan(values)
         there = np.where(gone, 0.0 if self.levels else np.clip(0.0, self.low, self.high), values)
         wrong: NDArray[np.bool_] = (there < self.low) | (there > self.high)
@@ -51,7 +51,7 @@ class TableColumn:
         return wrong
 
     def level_codes(self, values: Rows) -> Codes:
-        """Level numbers (n,); the number of levels where missing, one more where there is no such level."""
+        """Level numbers (n,); the number of levels for a missing value, one more for an unknown level."""
         count = len(self.levels)
         known = ~np.isnan(values) & (values >= 0) & (values < count) & (values == np.round(values))
         codes = np.where(known, np.where(known, values, 0), count + 1).astype(np.int64)
@@ -60,7 +60,7 @@ class TableColumn:
 
 
 def columns_of(codec: TableCodec) -> tuple[TableColumn, ...]:
-    """The columns of a table's codec; what may be is what its training rows, or the user's schema, say."""
+    """The columns of a table's codec; the training rows, or the user's schema, define the permitted values."""
     return tuple(_column(each) for each in codec.columns)
 
 
@@ -73,7 +73,7 @@ def _column(column: Any) -> TableColumn:
 
 
 def known(columns: tuple[TableColumn, ...], rows: Rows) -> Rows:
-    """Rows with what their codec cannot encode replaced: unknown levels become missing, or the first level."""
+    """Rows that their codec can encode: unknown levels become missing, or the first level."""
     rows = rows.copy()
     for place, column in enumerate(columns):
         values = rows[:, place]
@@ -85,6 +85,6 @@ def known(columns: tuple[TableColumn, ...], rows: Rows) -> Rows:
 
 
 def independent(rows: Rows, *, seed: int) -> Rows:
-    """Every column of the rows shuffled by itself: all marginals, and nothing that columns have to do with another."""
+    """Every column of the rows shuffled separately: all marginals, and no dependence between columns."""
     numbers = np.random.default_rng(seed)
     return np.stack([numbers.permutation(rows[:, place]) for place in range(rows.shape[1])], axis=1)

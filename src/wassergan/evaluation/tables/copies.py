@@ -1,4 +1,4 @@
-"""Rows that come back exactly."""
+"""Exact copies of training rows."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,9 @@ from wassergan.evaluation.tables.columns import Rows
 
 
 def exact_copies(rows: Rows, training: Rows) -> float:
-    """The share of rows that equal a training row which is the only one of its kind there.
+    """The share of rows that equal a training row that is unique among the training rows.
 
-    A row that many have is no secret, and is drawn by any good generator; one of its kind may be somebody.
+    A frequent row is no secret, and any good generator draws it; a unique row may identify a person.
 
     Args:
         rows: (n, columns), NaN where missing, which equals itself here.
@@ -23,6 +23,6 @@ def exact_copies(rows: Rows, training: Rows) -> float:
 
 
 def _plain(rows: Rows) -> Sequence[bytes]:
-    # Adding zero turns -0.0, which equals 0.0, into it; every NaN becomes the same one.
+    # Adding zero turns -0.0 into the equal 0.0; every NaN becomes the same one.
     even = np.ascontiguousarray(np.where(np.isnan(rows), np.nan, rows + 0.0))
     return [row.tobytes() for row in even]

@@ -1,4 +1,4 @@
-"""Every metric of a table, each beside two anchors: real training rows, and columns drawn independently."""
+"""Every metric of a table, each with two anchors: real training rows, and columns drawn independently."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -23,10 +23,10 @@ CODED = "coded"
 
 @dataclass(frozen=True)
 class TableRow(MetricRow):
-    """One number of a table's judgement; its floor is what real rows score.
+    """One metric of a table; its floor is the score of real rows.
 
     Attributes:
-        independent: what rows score whose columns were drawn independently.
+        independent: the score of rows with independently drawn columns.
         independent_error: its standard error.
     """
 
@@ -36,7 +36,7 @@ class TableRow(MetricRow):
 
 @dataclass(frozen=True)
 class Samples:
-    """Rows of one sample, in an order of no meaning: in the user's units, (n, columns), and as vectors, (k, d).
+    """Rows of one sample, in arbitrary order: in the user's units, (n, columns), and as vectors, (k, d).
 
     The vectors are those of the first k rows.
     """
@@ -54,9 +54,9 @@ class Case:
         generated: drawn from the generator.
         training: real rows that were trained on, as many as generated ones if there are so many.
         heldout: real rows that were not.
-        independent: training rows, every column shuffled by itself.
-        target: the column that is predicted; None for none.
-        trained: all rows that were trained on, in any order: what copies are looked up in.
+        independent: training rows, every column shuffled separately.
+        target: the column to predict; None if there is none.
+        trained: all rows that were trained on, in any order, to look for copies.
     """
 
     columns: tuple[TableColumn, ...]
@@ -68,7 +68,7 @@ class Case:
     trained: Rows
 
     def check(self) -> None:
-        """Refuse what is too little to judge.
+        """Refuse too few rows.
 
         Raises:
             UserError: fewer than ten rows somewhere.
@@ -80,7 +80,7 @@ class Case:
 
 @dataclass(frozen=True)
 class ColumnFacts:
-    """One column, generated beside real.
+    """One column, generated and real.
 
     Attributes:
         name: of the column.
@@ -89,7 +89,7 @@ class ColumnFacts:
         floor: the same of training rows.
         missing: share among the generated rows.
         missing_real: share among the held-out rows.
-        invalid: share of generated values that cannot be.
+        invalid: share of impossible generated values.
     """
 
     name: str
@@ -110,7 +110,7 @@ class Judgement:
         columns: column by column.
         association_real: of the held-out rows, (c, c), of the first c columns.
         association_generated: of the generated rows.
-        quality: SDMetrics' version, or why there is no score of it.
+        quality: SDMetrics' version, or why it gives no score.
     """
 
     rows: tuple[TableRow, ...]
@@ -255,7 +255,7 @@ def _copies(case: Case) -> TableRow:
 
 
 def quality_row(case: Case) -> tuple[TableRow | None, str]:
-    """SDMetrics' score beside both anchors and its version; or None and why there is none."""
+    """SDMetrics' score with both anchors and its version; or None and the reason."""
     version = quality_version()
     if version is None:
         return None, "SDMetrics is not installed"

@@ -1,4 +1,4 @@
-"""Column by column: how far the values of one sample are from those of another, and what cannot be there."""
+"""Column by column: the distance of the values of two samples, and impossible values."""
 
 from collections.abc import Sequence
 
@@ -8,15 +8,15 @@ from wassergan.evaluation.tables.columns import Rows, TableColumn
 
 
 def invalid_share(columns: Sequence[TableColumn], rows: Rows) -> float:
-    """The share of the rows (n, columns) in which at least one value cannot be."""
+    """The share of the rows (n, columns) with at least one impossible value."""
     return float(np.any([column.invalid(rows[:, i]) for i, column in enumerate(columns)], axis=0).mean())
 
 
 def marginal_distance(column: TableColumn, first: Rows, second: Rows) -> float:
-    """Of two samples of one column, (n,) and (m,): between 0, equal, and 1, nothing in common.
+    """The distance of two samples of one column, (n,) and (m,): from 0, equal, to 1, nothing in common.
 
     Categories: the total variation ½ Σ |p - q| over the levels, missing ones being a level of their own. Numbers and
-    dates: the Kolmogorov distance, the largest gap between the distribution functions of the values that are there.
+    dates: the Kolmogorov distance, the largest gap between the distribution functions of the values that are present.
     """
     if column.levels:
         count = len(column.levels) + 2

@@ -1,4 +1,4 @@
-"""What pairs of columns have to do with each other: one number per pair, whatever their kinds."""
+"""Association of pairs of columns: one number per pair, for columns of any kind."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Bins:
     """Few classes for each column, fitted to real rows.
 
     Attributes:
-        sizes: classes of each column; the last is for what is missing or unknown.
+        sizes: classes of each column; the last is for missing and unknown values.
     """
 
     columns: tuple[TableColumn, ...]
@@ -63,9 +63,9 @@ class Bins:
 
 
 def associations(bins: Bins, rows: Rows) -> Matrix:
-    """Cramér's V of every pair of columns, corrected for bias: 0 for independent ones, 1 where each tells the other.
+    """Cramér's V of every pair of columns, corrected for bias: 0 for independent ones, 1 if each determines the other.
 
-    V² = φ² / (min(r, c) - 1) from the table of counts, with φ² less its mean under independence and sizes r, c
+    V² = φ² / (min(r, c) - 1) from the table of counts, with φ² minus its mean under independence and sizes r, c
     corrected likewise. Source: Bergsma 2013, A bias-correction for Cramér's V and Tschuprow's T, section 3.
 
     Args:
@@ -86,7 +86,7 @@ def associations(bins: Bins, rows: Rows) -> Matrix:
 
 
 def cramers_v(counts: Codes) -> float:
-    """Cramér's V, corrected for bias, of a table of counts (r, c); 0 where a side has one class alone."""
+    """Cramér's V, corrected for bias, of a table of counts (r, c); 0 if a side has only one class."""
     counts = counts[counts.sum(1) > 0][:, counts.sum(0) > 0]
     total, (rows, columns) = counts.sum(), counts.shape
     if min(rows, columns) < 2 or total < 2:
@@ -105,7 +105,7 @@ def association_gap(first: Matrix, second: Matrix) -> float:
 
 
 def telling_pairs(real: Matrix, fake: Matrix, *, count: int) -> list[tuple[int, int]]:
-    """Up to `count` pairs to look at: by turns the strongest in the real rows and those that are most off.
+    """Up to `count` pairs to show: alternately the strongest in the real rows and those with the largest error.
 
     No column is in more than two of them, as long as others are left.
 

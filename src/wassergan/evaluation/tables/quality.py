@@ -1,4 +1,4 @@
-"""The quality score of SDMetrics, where that package is installed; nothing of it is computed here."""
+"""The quality score of SDMetrics, if that package is installed; it does all the computing."""
 
 import importlib.util
 import logging
@@ -15,7 +15,7 @@ TABLE = "table"
 
 
 def quality_version() -> str | None:
-    """The version of SDMetrics; None where it is not installed."""
+    """The version of SDMetrics; None if it is not installed."""
     if importlib.util.find_spec(PACKAGE) is None:
         return None
     from importlib.metadata import version
@@ -24,7 +24,7 @@ def quality_version() -> str | None:
 
 
 def quality_score(columns: Sequence[TableColumn], real: Rows, fake: Rows) -> float:
-    """SDMetrics' overall quality of fake rows beside real ones: the mean of column shapes and pair trends, 0 to 1.
+    """SDMetrics' overall quality of fake against real rows: the mean of column shapes and pair trends, 0 to 1.
 
     Raises:
         ImportError: SDMetrics, or something that it needs, is not installed.
@@ -35,7 +35,7 @@ def quality_score(columns: Sequence[TableColumn], real: Rows, fake: Rows) -> flo
     log.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            # It warns of its own insides, and of columns that are constant.
+            # It warns about its own internals and about constant columns.
             warnings.simplefilter("ignore")
             from sdmetrics.reports import QualityReport
 

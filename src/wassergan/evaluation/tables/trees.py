@@ -1,4 +1,4 @@
-"""What boosted trees learn from rows: to predict a column, and to tell generated from real rows."""
+"""Boosted trees on rows: to predict a column, and to separate generated from real rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ LARGEST = 20_000  # rows that trees are trained on, on each side
 MOST_LEVELS = 254  # of a category that trees see one by one; scikit-learn's take 255, of which one is all others
 MOST_CLASSES = 20  # levels that are predicted; all others count as one
 MANY_CLASSES, MANY_LARGEST = 4, 5000  # with more classes, trees see fewer rows: one tree per class and round
-LEAST_OF_LEVEL = 10  # rows of a level on each side, for it to be predicted
-PREDICTED_AUC, PREDICTED_R2 = 0.6, 0.1  # what real rows must reach for a column to count as predictable
-TRIED = 5000  # rows that tell whether a column can be predicted
+LEAST_OF_LEVEL = 10  # rows that a level needs on each side to be predicted
+PREDICTED_AUC, PREDICTED_R2 = 0.6, 0.1  # score that real rows must reach for a column to count as predictable
+TRIED = 5000  # rows used to test whether a column can be predicted
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Columns as scikit-learn's trees take them: numbers, and categories of at most 255 levels.
+    """Columns in the form for scikit-learn's trees: numbers, and categories of at most 255 levels.
 
     Attributes:
         columns: all of them.
-        places: those that the trees see.
-        kept: of each of these the levels that are told apart; None for numbers.
+        places: the indices of those that the trees see.
+        kept: for each of these the levels that are distinguished; None for numbers.
     """
 
     columns: tuple[TableColumn, ...]
@@ -35,7 +35,7 @@ class Inputs:
 
     @classmethod
     def fit(cls, columns: Sequence[TableColumn], places: Sequence[int], rows: Rows) -> "Inputs":
-        """The most frequent levels of some rows are told apart."""
+        """Distinguish the most frequent levels of the given rows."""
         kept: list[Codes | None] = []
         for place in places:
             levels = len(columns[place].levels)
@@ -67,13 +67,13 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Target:
-    """A column to be predicted.
+    """A column to predict.
 
     Attributes:
-        place: of the column.
+        place: the index of the column.
         name: of the column.
-        classes: the values that are told apart, (k,); None for a number. Values that are none of them count as one.
-        score: what the prediction is scored by: `AUC`, `macro AUC` or `R²`.
+        classes: the values that are distinguished, (k,); None for a number. All other values count as one.
+        score: the score of the prediction: `AUC`, `macro AUC` or `R²`.
     """
 
     place: int
@@ -83,10 +83,10 @@ class Target:
 
 
 def target_named(columns: Sequence[TableColumn], name: str, training: Rows, heldout: Rows) -> Target:
-    """The column that is to be predicted.
+    """The column to predict.
 
     Raises:
-        UserError: there is no such column, or it holds too little to be predicted.
+        UserError: there is no such column, or it has too few values to be predicted.
     """
     names = [column.name for column in columns]
     if name not in names:
@@ -105,7 +105,7 @@ def target_named(columns: Sequence[TableColumn], name: str, training: Rows, held
 
 
 def default_target(columns: Sequence[TableColumn], training: Rows, heldout: Rows, *, seed: int) -> Target | None:
-    """The last column that real rows predict: AUC above 0.6, or R² above 0.1; None if there is none.
+    """The last column that real rows can predict: AUC above 0.6, or R² above 0.1; None if there is none.
 
     Args:
         columns: of the table.
@@ -140,17 +140,17 @@ def _target(columns: Sequence[TableColumn], place: int, training: Rows, heldout:
 def predicted(
     columns: Sequence[TableColumn], target: Target, rows: Rows, reference: Rows, heldout: Rows, *, seed: int
 ) -> float:
-    """How well trees that learnt from rows predict a column of held-out rows, from all other columns.
+    """How well trees trained on rows predict a column of held-out rows from all other columns.
 
     For two levels the area under the ROC curve; for more the mean over the levels of the area of each against all
-    others; for numbers R². Rows without the target take no part. Source: Esteban, Hyland, Rätsch 2017,
+    others; for numbers R². Rows without the target are ignored. Source: Esteban, Hyland, Rätsch 2017,
     arXiv 1706.02633, section 4.2 (train on synthetic, test on real).
 
     Args:
         columns: of the table.
         target: what is predicted.
         rows: to learn from, (n, columns).
-        reference: real rows, by which rare levels are told from frequent ones.
+        reference: real rows, which determine the rare levels.
         heldout: (m, columns), real.
         seed: of the trees.
     """
@@ -191,7 +191,7 @@ def _numbered(values: Rows, classes: Rows) -> Codes:
 
 
 def told_apart(columns: Sequence[TableColumn], real: Rows, fake: Rows, *, seed: int) -> TwoSampleTest:
-    """How well trees tell generated from real rows that they were not trained on; as many of each are taken.
+    """How well trees separate generated from real rows that they were not trained on; equally many of each are used.
 
     The trees see the columns themselves, categories as such. Source: Lopez-Paz and Oquab 2017, arXiv 1610.06545.
 
