@@ -120,7 +120,7 @@ def both(processes: Processes, settings: TrainSettings, folder: Path) -> Any:
             with torch.no_grad():
                 next(runner.critic.parameters()).fill_(torch.inf)
 
-    StepRunner.take = sabotaged  # type: ignore[method-assign]
+    StepRunner.take = sabotaged  # type: ignore[assignment, method-assign]
     summary = train_run(settings, folder, processes=processes)
     return summary["steps"], [note["step"] for note in summary["rollbacks"]]
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from wassergan import WassersteinGAN
 from wassergan.cli.echo import echo
-from wassergan.config.settings import TrainSettings
+from wassergan.config.settings import ResolvedSettings, TrainSettings
 from wassergan.data import open_source
 from wassergan.errors import UserError, WorkError, printable
 from wassergan.evaluation.feature_cache import FeatureCache
@@ -139,7 +139,7 @@ def test_features_are_believed_only_with_their_seal(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> tuple[TrainSettings, Any]:
+def small(tmp_path: Path) -> tuple[ResolvedSettings, Any]:
     path = tmp_path / "a.npy"
     np.save(path, np.random.default_rng(0).normal(size=(400, 3)).astype("f4"))
     settings = TrainSettings(data=str(path), steps=9, generator_widths=(8,), critic_widths=(8,))
@@ -153,7 +153,7 @@ def small(tmp_path: Path) -> tuple[TrainSettings, Any]:
      ("generator_widths", (10**6, 10**7)), ("critic_widths", (2**40, 2**40))],
 )  # fmt: skip
 def test_sizes_that_no_machine_has_are_refused_before_anything_is_made(
-    small: tuple[TrainSettings, Any], setting: str, value: Any
+    small: tuple[ResolvedSettings, Any], setting: str, value: Any
 ) -> None:
     with pytest.raises(UserError, match=r"Too many --threads|do not fit in memory|cannot be built|does not hold"):
         build_trainer(replace(small[0], **{setting: value}), small[1])
@@ -173,7 +173,7 @@ class _Two(Processes):
 
 @pytest.mark.parametrize("part", ["samples", "scaling or columns", "held-out rows", "settings", ""])
 def test_processes_that_differ_do_not_train_together(
-    small: tuple[TrainSettings, Any], tmp_path: Path, part: str
+    small: tuple[ResolvedSettings, Any], tmp_path: Path, part: str
 ) -> None:
     settings, source = small
     rows = np.load(tmp_path / "a.npy")

@@ -35,7 +35,7 @@ def test_on_a_terminal_a_bar_shows_how_far_it_is_and_the_values(
     monkeypatch.setattr(sys, "stderr", screen)
     trainer, observer = make_trainer(), TerminalObserver()
     settings = TrainSettings(data="x", network="mlp", constraint="lp", critic_steps=2, batch_size=8, **end)  # type: ignore[arg-type]
-    observer.started(settings, trainer.source, RunFolder(Path("r")), trainer)
+    observer.started(settings, trainer.source, RunFolder(Path("r")), trainer)  # type: ignore[arg-type]
     trainer.step, trainer.elapsed_seconds = 5, 30.0
     observer.stepped(trainer)
     observer.ticked(RECORD)

@@ -3,17 +3,17 @@ from typing import Any
 import pytest
 
 from wassergan.config.presets import PRESETS, resolve
-from wassergan.config.settings import TrainSettings
+from wassergan.config.settings import ResolvedSettings, TrainSettings
 from wassergan.errors import UserError
 
 SHAPES = [(2,), (1, 8, 8), (3, 32, 32), (1, 33, 49), (1, 3, 3)]
 
 
-def resolved(preset: str, shape: tuple[int, ...] = (3, 32, 32), **given: Any) -> TrainSettings:
+def resolved(preset: str, shape: tuple[int, ...] = (3, 32, 32), **given: Any) -> ResolvedSettings:
     return resolve(TrainSettings(preset=preset, **given), shape=shape, train_count=1000)
 
 
-def values(settings: TrainSettings, *names: str) -> tuple[Any, ...]:
+def values(settings: ResolvedSettings, *names: str) -> tuple[Any, ...]:
     return tuple(getattr(settings, name) for name in names)
 
 

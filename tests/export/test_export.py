@@ -180,7 +180,7 @@ def test_the_guide_s_decoder_is_the_codec_for_every_value(kind: str) -> None:
     names: dict[str, Any] = {}
     exec(snippets()[0], names)
     source = array_source(DATA[kind](np.random.default_rng(0)))
-    state = CheckpointState.of(TrainSettings(), source, {"step": 0}, fingerprint={})
+    state = CheckpointState.of(TrainSettings(), source, {"step": 0}, fingerprint={})  # type: ignore[arg-type]
     description = describe(state, Sampler(nn.Identity(), 5, source.codec, source.kind))
     # Beyond the range on both sides: whole numbers are clipped, floats are not.
     wide = 5 * torch.randn(50, *source.shape, generator=torch.Generator().manual_seed(0))

@@ -128,7 +128,7 @@ def test_settings_for_other_classes_are_refused() -> None:
         ("table", {"sheet": "b"}, "--sheet is for a workbook given to --against"),
     ):
         with pytest.raises(UserError, match=message):
-            modality_of(name).require_askable(EvaluateSettings(**asked))
+            modality_of(name).require_askable(EvaluateSettings(**asked))  # type: ignore[arg-type]
 
 
 class Series(Vectors):

@@ -31,7 +31,7 @@ def test_each_stratum_is_bent_and_shifted_its_own_way(seed: int, knots: int, str
         expected = np.interp(places[:, 0].numpy(), have, wanted)
         np.testing.assert_allclose(calibration.bent(5, places, rows)[:, 0], expected, atol=1e-4)
         assert (calibration.shifted(torch.zeros(40, 2), rows) == stratum + 1).all()
-    np.testing.assert_allclose(calibration.bent(5, places)[:, 0], np.interp(places[:, 0].numpy(), *maps[0]), atol=1e-4)
+    np.testing.assert_allclose(calibration.bent(5, places)[:, 0], np.interp(places[:, 0].numpy(), *maps[0]), atol=1e-4)  # type: ignore[call-overload]
     if strata:
         calibration.straighten(strata)
         inside = places[places.abs() <= 1][:, None]

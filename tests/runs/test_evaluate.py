@@ -112,7 +112,7 @@ def test_features_of_the_data_are_computed_once(pictures: tuple[Path, Path], mon
     kept = sorted(path.name for path in (run / "evaluation").glob("features-*.npy"))
     assert [name.split("-")[1] for name in kept] == ["heldout", "training"]
     read: list[int] = []
-    monkeypatch.setattr(RealSamples, "chunks", lambda *given: read.append(1) or iter([]))
+    monkeypatch.setattr(RealSamples, "chunks", lambda *given: read.append(1) or iter([]))  # type: ignore[func-returns-value]
     again = judged(run, count=20, features="random-conv")
     assert not read and values(again)["frechet_distance"] == values(first)["frechet_distance"]
     assert first["protocol"]["features"] == "random-conv" and first["protocol"]["feature_dim"] == 896

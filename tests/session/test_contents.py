@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from wassergan.config.presets import resolve
-from wassergan.config.settings import TrainSettings
+from wassergan.config.settings import ResolvedSettings, TrainSettings
 from wassergan.data.codec import pixel_codec
 from wassergan.errors import UserError
 from wassergan.session.build import constraint_of, networks_of
@@ -19,14 +19,14 @@ from wassergan.session.contents import require_described
 SHAPE = (1, 8, 8)
 
 
-def described(network: str, constraint: str) -> TrainSettings:
+def described(network: str, constraint: str) -> ResolvedSettings:
     asked = TrainSettings(
         network=network, constraint=constraint, latent_dim=3, generator_widths=(5, 4), critic_widths=(6,), maps=3
     )
     return resolve(asked, shape=SHAPE, train_count=100)
 
 
-def state_of(settings: TrainSettings, shape: tuple[int, ...] = SHAPE, context_dim: int = 0) -> dict[str, Any]:
+def state_of(settings: ResolvedSettings, shape: tuple[int, ...] = SHAPE, context_dim: int = 0) -> dict[str, Any]:
     generator, critic = networks_of(settings, shape, pixel_codec("NHW"), context_dim=context_dim)
     constraint_of(settings).prepare(critic)
     return {"average": generator.state_dict(), "generator": generator.state_dict(), "critic": critic.state_dict()}

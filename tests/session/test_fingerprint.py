@@ -281,7 +281,7 @@ def noted_of(kind: str, original: Path) -> CheckpointState:
 
 
 def noted(source: Any) -> CheckpointState:
-    return CheckpointState.of(TrainSettings(), source, {}, fingerprint=fingerprint(source))
+    return CheckpointState.of(TrainSettings(), source, {}, fingerprint=fingerprint(source))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("kind", "change", "told"), CHANGES, ids=lambda each: getattr(each, "__name__", None))

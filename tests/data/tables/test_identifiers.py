@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -49,7 +50,8 @@ def fresh(identifier: Identifier, count: int, *, seed: int = 0, chunks: int = 1)
 
 def kinds(path: Path) -> dict[str, str]:
     source, _ = source_of(path)
-    return {each["name"]: each["kind"] for each in column_facts(source)}
+    rows = source.values(torch.arange(len(source))).numpy()
+    return {each["name"]: each["kind"] for each in column_facts(source.codec, rows)}
 
 
 def characters(count: int, places: list[str]) -> list[str]:
