@@ -16,7 +16,7 @@ ALLOWED = {
     "folder of the run that was looked at before, and takes no stream",
     ("report/page.py", "_asset", ".read_text"): "a part of this package, which may be packed",
     ("runs/recorder.py", "_save", ".save"): "of the run's checkpoints, which go through the door",
-    ("runs/train.py", "_train_on", ".save"): "the same",
+    ("session/loop.py", "train", ".save"): "the same",
     ("data/tables/number_texts.py", "wear", ".open"): "a field: whether numbers end with a point",
 }
 MODULES = sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py"))
