@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.feather
 import pyarrow.parquet
 import pytest
 import torch
@@ -304,6 +305,28 @@ def test_data_that_were_copied_or_touched_are_the_same(
     for path in (data, *data.rglob("*")):
         os.utime(path, LONG_AGO)
     require_same_data(opened(kind, data), content, str(data))
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
+def test_columns_compressed_in_another_way_are_the_same_and_in_other_groups_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    path, table = tmp_path / f"a{suffix}", pa.table(dict(zip("abc", rows().T, strict=True)))
+
+    def written(compression: str | None, size: int) -> Any:
+        if suffix == ".parquet":
+            pyarrow.parquet.write_table(table, path, row_group_size=size, compression=compression or "none")
+        else:
+            pyarrow.feather.write_feather(table, path, compression=compression or "uncompressed", chunksize=size)
+        return open_source(path)
+
+    kept = noted(written(None, 30))
+    require_same_data(written("lz4", 40), kept, path.name)
+    monkeypatch.setattr(limits, "RESIDENT_LIMIT_BYTES", 1024)
+    content = noted(written(None, 30))
+    require_same_data(written("lz4", 30), content, path.name)
+    with pytest.raises(UserError, match="when it started there were other row groups or batches of rows, by which"):
+        require_same_data(written("lz4", 31), content, path.name)
 
 
 def test_a_tar_file_that_was_packed_again_is_the_same(tmp_path: Path, originals: dict[str, Path], place: None) -> None:
