@@ -67,7 +67,10 @@ class ArrayBlocks(BlockReader):
 
     def _read_into(self, block: int, rows: NDArray[Any]) -> None:
         first = int(self.bounds[block])
-        rows[:] = self._array[first : first + len(rows)]
+        if isinstance(self._array, FileArray):
+            self._array.fill(first, rows)
+        else:
+            rows[:] = self._array[first : first + len(rows)]
 
 
 def array_source(

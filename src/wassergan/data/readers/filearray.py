@@ -117,9 +117,13 @@ class FileArray:
     def rows(self, first: int, end: int) -> NDArray[Any]:
         """Rows from `first` up to `end` as a new array."""
         found = np.empty((end - first, *self.shape[1:]), self.dtype)
-        with _Reading(self.mark) as reading:
-            self._fill(reading, first, found)
+        self.fill(first, found)
         return found
+
+    def fill(self, first: int, rows: NDArray[Any]) -> None:
+        """Read as many rows from `first` on as an array of them holds, which lies in one piece, into it."""
+        with _Reading(self.mark) as reading:
+            self._fill(reading, first, rows)
 
     def _fill(self, reading: "_Reading", first: int, rows: NDArray[Any]) -> None:
         if not rows.size:

@@ -1,6 +1,7 @@
 """Data larger than memory: windows of blocks are mixed in a buffer of bounded size."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -112,8 +113,15 @@ class StreamedSource(Source):
         return len(self) * self.reader.row_bytes <= limits.COMPARED_BYTES
 
     def pieces(self) -> Iterator[NDArray[Any]]:
-        """All rows in their order, in the user's units."""
-        return map(self.reader.raw, range(len(self.reader.bounds) - 1))
+        """All rows in their order, in the user's units; while a block is looked at, the next one is read."""
+        last = len(self.reader.bounds) - 2
+        with ThreadPoolExecutor(1, thread_name_prefix="pieces") as pool:
+            ahead = pool.submit(self.reader.raw, 0)
+            for block in range(last + 1):
+                rows = ahead.result()
+                if block < last:
+                    ahead = pool.submit(self.reader.raw, block + 1)
+                yield rows
 
     def holding_out(self, split: Split | SparseSplit) -> "StreamedSource":
         """The same rows, of which others are held out; those that come new are read."""
