@@ -247,6 +247,7 @@ def main() -> None:
     parser.add_argument("--longest", type=float, default=1.5)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    import encodings.cp437
     import encodings.raw_unicode_escape  # noqa: F401  # another user may not be able to read what is imported late
 
     import torch
@@ -258,7 +259,7 @@ def main() -> None:
     torch.set_num_threads(1)
     lower_limits()
     # Figures and pages take most of the time of short runs, and never look at the data.
-    recorder._Keeper._draw_curves = lambda keeper: None
+    recorder.RunRecorder._draw_curves = lambda keeper: None
     recorder.write_run_report = lambda folder: (folder / "report.html").touch()
     numbers = random.Random(options.seed)
     changes = [each for each in CHANGES if each.__name__ in options.changes.split(",")]
