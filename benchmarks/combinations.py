@@ -25,10 +25,10 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
+from wassergan import export_run, open_export
 from wassergan.config.settings import TrainSettings
 from wassergan.config.verbs import EvaluateSettings
 from wassergan.errors import UserError
-from wassergan.export import export_run, open_export
 from wassergan.modality.writing import write_samples
 from wassergan.runs.compare import compare_runs
 from wassergan.runs.evaluate import evaluate_run

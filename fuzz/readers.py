@@ -50,6 +50,7 @@ if FUZZED:
 import numpy as np
 import torch
 
+from wassergan import open_export
 from wassergan.config.settings import TrainSettings
 from wassergan.data import open_source
 from wassergan.data.readers import images
@@ -61,7 +62,6 @@ from wassergan.data.tables.rules.grammar import parse_rules
 from wassergan.data.tables.schema import ColumnWish
 from wassergan.data.tables.text_columns import dates_of, numbers_of
 from wassergan.errors import UserError
-from wassergan.export import open_export
 from wassergan.session.restore import sampler_of
 from wassergan.session.state import CheckpointState
 from wassergan.storage.checkpoint import ANOTHER, load_checkpoint, save_checkpoint
@@ -506,7 +506,7 @@ def _write_excel(table: Any, file: io.BytesIO) -> None:
 
 def _run_files() -> tuple[bytes, ...]:
     """A checkpoint; the part of one that its generator is opened from, and its pickle; an export; settings."""
-    from wassergan.export import export_run
+    from wassergan import export_run
     from wassergan.runs.train import train_run
 
     np.save(FOLDER / "points.npy", np.random.default_rng(0).normal(size=(40, 2)).astype("f4"))

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from wassergan.errors import UserError, WorkError
+from wassergan.utils.version import __version__
 
 if TYPE_CHECKING:
     from wassergan.callbacks import Observer, Observers
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from wassergan.session.restore import open_sampler
     from wassergan.session.run_content import run_summary
     from wassergan.training import Trainer
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Observer",

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from wassergan import __version__
 from wassergan.cli.echo import echo, open_closed_streams
 from wassergan.cli.interrupts import terminating_like_ctrl_c
 from wassergan.errors import ElsewhereError, UserError, WorkError, shortened, unknown_name
+from wassergan.utils.version import __version__
 
 OK, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 

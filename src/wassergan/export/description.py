@@ -5,12 +5,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from wassergan import __version__
 from wassergan.data import AnyCodec
 from wassergan.errors import UserError
 from wassergan.modality import modality_of
 from wassergan.sampling.sampler import Sampler
 from wassergan.session.state import CheckpointState
+from wassergan.utils.version import __version__
 
 VERSION = 1
 

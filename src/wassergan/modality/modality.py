@@ -10,15 +10,13 @@ from torch import Tensor, nn
 
 from wassergan.config.verbs import EvaluateSettings
 from wassergan.data import AnyCodec, ColumnConditions, Source
-from wassergan.data.tables.spreadsheets import Formulas
 from wassergan.errors import UserError
 from wassergan.modality.judging import Evaluation, Judge
 from wassergan.sampling.sampler import Sampler
-from wassergan.training import Processes
+from wassergan.sampling.writers import Draw
 
 C = TypeVar("C", bound=AnyCodec)
 Rows = NDArray[Any]
-Progress = Callable[[int], None]
 
 
 class Modality(ABC, Generic[C]):
@@ -133,31 +131,11 @@ class Modality(ABC, Generic[C]):
         """
 
     @abstractmethod
-    def write(
-        self,
-        sampler: Sampler,
-        path: Path,
-        *,
-        count: int,
-        seed: int,
-        progress: Progress,
-        processes: Processes,
-        formulas: Formulas | None,
-    ) -> None:
-        """Draw samples and write them to a file that was prepared; arguments as of `write_samples`."""
+    def write(self, draw: Draw, path: Path) -> None:
+        """Draw samples and write them to a file that was prepared."""
 
     @abstractmethod
-    def pipe(
-        self,
-        sampler: Sampler,
-        chunks: Iterator[Rows],
-        file: IO[bytes],
-        *,
-        count: int,
-        seed: int,
-        form: str,
-        formulas: Formulas | None,
-    ) -> None:
+    def pipe(self, draw: Draw, chunks: Iterator[Rows], file: IO[bytes], *, form: str) -> None:
         """Write samples to a stream: the bytes that a file of that format would hold."""
 
     # Judging

@@ -13,16 +13,14 @@ from wassergan.config.verbs import EvaluateSettings
 from wassergan.data import LABEL, Codec, ColumnConditions, Likeness, Source, encode_table, raw_array
 from wassergan.data.codec import as_tensor, to_channels_first
 from wassergan.data.masked import unmasked
-from wassergan.data.tables.spreadsheets import Formulas
 from wassergan.errors import UserError
 from wassergan.modality import described_numbers
 from wassergan.modality.judging import Evaluation, Judge
-from wassergan.modality.modality import Modality, Progress, Rows
+from wassergan.modality.modality import Modality, Rows
 from wassergan.networks import Bounded, Partial
-from wassergan.sampling.sampler import Sampler
-from wassergan.sampling.writers import conditions_path, write_array, write_conditions, write_folder
+from wassergan.sampling.writers import Draw, conditions_path, write_array, write_conditions, write_folder
 from wassergan.storage.files import make_folder, require_target, require_writable
-from wassergan.training import Processes, match_gaps
+from wassergan.training import match_gaps
 
 LARGEST_GRID = 10_000
 
@@ -113,57 +111,31 @@ class Numbers(Modality[Codec]):
         make_folder(path)
         require_writable(path / "0.png")
 
-    def write(
-        self,
-        sampler: Sampler,
-        path: Path,
-        *,
-        count: int,
-        seed: int,
-        progress: Progress,
-        processes: Processes,
-        formulas: Formulas | None,
-    ) -> None:
+    def write(self, draw: Draw, path: Path) -> None:
         """One array, one grid, or one picture per sample; conditions stand in a table beside them."""
-        codec = self.own(sampler.codec)
-        if sampler.conditions is not None:
-            processes.from_first(lambda: write_conditions(sampler, path, count=count, seed=seed, formulas=formulas))
+        codec = self.own(draw.sampler.codec)
+        if draw.sampler.conditions is not None:
+            draw.processes.from_first(lambda: write_conditions(draw, path))
         match path.suffix:
             case ".npy":
-                write_array(sampler, path, count=count, seed=seed, progress=progress, processes=processes)
+                write_array(draw, path)
             case ".png":
-                processes.from_first(lambda: self.save_picture(sampler.draw(count, seed=seed), path, codec))
-                progress(count)
+                draw.processes.from_first(lambda: self.save_picture(draw.whole(), path, codec))
+                draw.progress(draw.count)
             case _:
-                write_folder(
-                    *(sampler, path, lambda sample, file: self.save_single(sample, file, codec)),
-                    count=count,
-                    seed=seed,
-                    progress=progress,
-                    processes=processes,
-                )
+                write_folder(draw, path, lambda sample, file: self.save_single(sample, file, codec))
 
     def save_single(self, sample: Rows, path: Path, codec: Codec) -> None:
         """One sample as a PNG."""
         self.save_picture(sample[None], path, codec, columns=1)
 
-    def pipe(
-        self,
-        sampler: Sampler,
-        chunks: Iterator[Rows],
-        file: IO[bytes],
-        *,
-        count: int,
-        seed: int,
-        form: str,
-        formulas: Formulas | None,
-    ) -> None:
+    def pipe(self, draw: Draw, chunks: Iterator[Rows], file: IO[bytes], *, form: str) -> None:
         """An array in NumPy's format."""
         first = next(chunks)
         header = {
             "descr": np.lib.format.dtype_to_descr(first.dtype),
             "fortran_order": False,
-            "shape": (count, *first.shape[1:]),
+            "shape": (draw.count, *first.shape[1:]),
         }
         np.lib.format.write_array_header_1_0(file, header)
         for chunk in chain([first], chunks):

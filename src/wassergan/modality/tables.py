@@ -26,18 +26,16 @@ from wassergan.data import (
     write_table,
 )
 from wassergan.data.tables.encodings import CategoryCoding
-from wassergan.data.tables.spreadsheets import Formulas
 from wassergan.errors import UserError
 from wassergan.modality import described_tables
 from wassergan.modality.judging import Evaluation, Judge
-from wassergan.modality.modality import Modality, Progress, Rows
+from wassergan.modality.modality import Modality, Rows
 from wassergan.modality.numbers import prepare_picture
 from wassergan.networks import DrawingGenerator, TableHead
 from wassergan.sampling.calibration import match_margins
 from wassergan.sampling.sampler import Sampler
-from wassergan.sampling.writers import write_rows
+from wassergan.sampling.writers import Draw, write_rows
 from wassergan.storage.files import make_folder, require_writable
-from wassergan.training import Processes
 
 LEAST_FOR_LARGE_BATCHES = 2000
 LEAST_LATENT, MOST_LATENT = 8, 64  # a number for two channels; with more, sharp relations come out blurred
@@ -123,39 +121,19 @@ class Tables(Modality[TableCodec]):
         make_folder(path.parent)
         require_writable(path)
 
-    def write(
-        self,
-        sampler: Sampler,
-        path: Path,
-        *,
-        count: int,
-        seed: int,
-        progress: Progress,
-        processes: Processes,
-        formulas: Formulas | None,
-    ) -> None:
+    def write(self, draw: Draw, path: Path) -> None:
         """All rows by process 0."""
-        codec = self.own(sampler.codec)
+        codec = self.own(draw.sampler.codec)
         if table_suffix(path):
-            told: dict[str, Any] = {"count": count, "seed": seed, "progress": progress, "formulas": formulas}
-            processes.from_first(lambda: write_rows(sampler, codec, path, **told))
+            draw.processes.from_first(lambda: write_rows(draw, path, codec))
             return
-        processes.from_first(lambda: self.save_picture(sampler.draw(count, seed=seed), path, codec))
-        progress(count)
+        draw.processes.from_first(lambda: self.save_picture(draw.whole(), path, codec))
+        draw.progress(draw.count)
 
-    def pipe(
-        self,
-        sampler: Sampler,
-        chunks: Iterator[Rows],
-        file: IO[bytes],
-        *,
-        count: int,
-        seed: int,
-        form: str,
-        formulas: Formulas | None,
-    ) -> None:
+    def pipe(self, draw: Draw, chunks: Iterator[Rows], file: IO[bytes], *, form: str) -> None:
         """Lines of text."""
-        write_table(self.own(sampler.codec), chunks, file, like=Path(f"rows.{form}"), seed=seed, formulas=formulas)
+        codec = self.own(draw.sampler.codec)
+        write_table(codec, chunks, file, like=Path(f"rows.{form}"), seed=draw.seed, formulas=draw.formulas)
 
     def save_picture(
         self, samples: Rows, path: Path, codec: TableCodec, *, real: Rows | None = None, columns: int | None = None

@@ -7,8 +7,9 @@ from pathlib import Path
 from wassergan.data.tables.spreadsheets import Formulas
 from wassergan.errors import UserError, WorkError
 from wassergan.modality import modality_of
-from wassergan.modality.modality import Progress, Rows
+from wassergan.modality.modality import Rows
 from wassergan.sampling.sampler import Sampler
+from wassergan.sampling.writers import Draw, Progress
 from wassergan.storage.files import standard_output
 from wassergan.training import ALONE, Processes
 
@@ -43,7 +44,7 @@ def write_samples(
     """
     modality = modality_of(sampler.kind)
     processes.from_first(lambda: modality.prepare(path, count))
-    modality.write(sampler, path, count=count, seed=seed, progress=progress, processes=processes, formulas=formulas)
+    modality.write(Draw(sampler, count, seed, progress, processes, formulas), path)
 
 
 def piped_format(name: str | None, kind: str) -> str:
@@ -92,8 +93,8 @@ def pipe_samples(
     sys.stdout.flush()
     try:
         with standard_output() as file:
-            chunks = _counted(sampler.chunks(count, seed=seed), progress)
-            modality.pipe(sampler, chunks, file, count=count, seed=seed, form=form, formulas=formulas)
+            draw = Draw(sampler, count, seed, progress, ALONE, formulas)
+            modality.pipe(draw, _counted(draw.chunks(), progress), file, form=form)
     except OSError as error:
         raise WorkError(
             "Could not write to standard output",

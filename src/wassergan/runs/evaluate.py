@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from wassergan import __version__
 from wassergan.config.data import absolute
 from wassergan.config.verbs import EvaluateSettings
 from wassergan.evaluation.feature_cache import FeatureCache
@@ -20,6 +19,7 @@ from wassergan.session.run_content import load_run
 from wassergan.session.state import CheckpointState
 from wassergan.storage.run_folder import RunFolder
 from wassergan.training import ALONE, Processes
+from wassergan.utils.version import __version__
 
 Told = Callable[[str], None]
 

@@ -4,6 +4,7 @@ import math
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -21,28 +22,55 @@ from wassergan.training import SAMPLING_CHUNK, Processes
 Progress = Callable[[int], None]
 
 
-def write_array(
-    sampler: Sampler, path: Path, *, count: int, seed: int, progress: Progress, processes: Processes
-) -> None:
+@dataclass(frozen=True)
+class Draw:
+    """Samples that are to be drawn and written.
+
+    Args:
+        sampler: what to draw from.
+        count: how many.
+        seed: a smaller count gives the first samples of a larger one.
+        progress: receives the number of samples that are done.
+        processes: all of them hold the same draw; each draws every so many-th chunk.
+        formulas: counts texts of CSV that a spreadsheet would run, and may make them safe.
+    """
+
+    sampler: Sampler
+    count: int
+    seed: int
+    progress: Progress
+    processes: Processes
+    formulas: Formulas | None
+
+    def whole(self) -> NDArray[Any]:
+        """All samples in the user's units."""
+        return self.sampler.draw(self.count, seed=self.seed)
+
+    def chunks(self) -> Iterator[NDArray[Any]]:
+        """All samples, a chunk at a time."""
+        return self.sampler.chunks(self.count, seed=self.seed)
+
+    def own_chunks(self) -> Iterator[tuple[int, NDArray[Any]]]:
+        """The chunks of this process, each with the number of its first sample."""
+        shard = self.processes.shard
+        starts = range(shard.index * SAMPLING_CHUNK, self.count, shard.count * SAMPLING_CHUNK)
+        return zip(starts, self.sampler.chunks(self.count, seed=self.seed, shard=shard), strict=True)
+
+
+def write_array(draw: Draw, path: Path) -> None:
     """One array in a `.npy` file, filled by all processes."""
+    processes = draw.processes
     with _one_file(path, processes) as temporary:
-        chunks = _placed(sampler, count, seed, processes)
+        chunks = draw.own_chunks()
         first = next(chunks, None)  # process 0 always has one: it determines the layout of the file
-        processes.from_first(lambda: _make_array(temporary, count, first))
+        processes.from_first(lambda: _make_array(temporary, draw.count, first))
         offset = array_offset(temporary)
         # Written, not mapped: every page of a mapping costs a fault and counts as memory of this process.
         with filling(temporary, "rb+") as file:
             for start, chunk in chain([first] if first else [], chunks):
                 file.seek(offset + start * chunk[0].nbytes)
                 file.write(np.ascontiguousarray(chunk).data)
-                progress(start + len(chunk))
-
-
-def _placed(sampler: Sampler, count: int, seed: int, processes: Processes) -> Iterator[tuple[int, NDArray[Any]]]:
-    """The chunks of this process, each with the number of its first sample."""
-    shard = processes.shard
-    starts = range(shard.index * SAMPLING_CHUNK, count, shard.count * SAMPLING_CHUNK)
-    return zip(starts, sampler.chunks(count, seed=seed, shard=shard), strict=True)
+                draw.progress(start + len(chunk))
 
 
 def _make_array(path: Path, count: int, first: tuple[int, NDArray[Any]] | None) -> None:
@@ -72,67 +100,49 @@ def _require_room(folder: Path, needed: int) -> None:
         )
 
 
-def write_folder(
-    sampler: Sampler,
-    path: Path,
-    save: Callable[[NDArray[Any], Path], None],
-    *,
-    count: int,
-    seed: int,
-    progress: Progress,
-    processes: Processes,
-) -> None:
+def write_folder(draw: Draw, path: Path, save: Callable[[NDArray[Any], Path], None]) -> None:
     """One PNG per sample, each saved by `save(sample, path)`; all processes write into the folder."""
-    digits = len(str(count - 1))
-    with processes.together():
-        for start, chunk in _placed(sampler, count, seed, processes):
+    digits = len(str(draw.count - 1))
+    with draw.processes.together():
+        for start, chunk in draw.own_chunks():
             for index, sample in enumerate(chunk, start):
                 file = path / f"{index:0{digits}d}.png"
                 save(sample, file)
                 if index == 0:
-                    _require_room(path, file.stat().st_size * (count - 1))
-            progress(start + len(chunk))
+                    _require_room(path, file.stat().st_size * (draw.count - 1))
+            draw.progress(start + len(chunk))
 
 
-def write_rows(
-    sampler: Sampler,
-    codec: TableCodec,
-    path: Path,
-    *,
-    count: int,
-    seed: int,
-    progress: Progress,
-    formulas: Formulas | None,
-) -> None:
+def write_rows(draw: Draw, path: Path, codec: TableCodec) -> None:
     """Writes rows of a table to a file, chunk by chunk."""
-    sampler.require_identifiers(count)
+    draw.sampler.require_identifiers(draw.count)
     done = 0
 
     def chunks() -> Iterator[NDArray[Any]]:
         nonlocal done
-        for chunk in sampler.chunks(count, seed=seed):
+        for chunk in draw.chunks():
             yield chunk
             done += len(chunk)
             # At once, and again whenever the number of rows has doubled: compressed formats buffer at first.
             chunks_done = -(-done // SAMPLING_CHUNK)
             if chunks_done & (chunks_done - 1) == 0:
-                _require_room(path.parent, temporary.stat().st_size * (count - done) // done)
-            progress(done)
+                _require_room(path.parent, temporary.stat().st_size * (draw.count - done) // done)
+            draw.progress(done)
 
     with replacing(path) as temporary:
-        write_table(codec, chunks(), temporary, like=path, seed=seed, formulas=formulas)
+        write_table(codec, chunks(), temporary, like=path, seed=draw.seed, formulas=draw.formulas)
 
 
-def write_conditions(sampler: Sampler, path: Path, *, count: int, seed: int, formulas: Formulas | None) -> None:
+def write_conditions(draw: Draw, path: Path) -> None:
     """Writes the conditions of the samples in a file or folder to a table beside it."""
-    conditions = sampler.conditions
+    conditions = draw.sampler.conditions
     assert conditions is not None
     rows = (
-        conditions.rows(start, min(SAMPLING_CHUNK, count - start), seed=seed)
-        for start in range(0, count, SAMPLING_CHUNK)
+        conditions.rows(start, min(SAMPLING_CHUNK, draw.count - start), seed=draw.seed)
+        for start in range(0, draw.count, SAMPLING_CHUNK)
     )
     with replacing(conditions_path(path)) as temporary:
-        write_table(conditions.codec, rows, temporary, like=conditions_path(path), formulas=formulas)
+        write_table(conditions.codec, rows, temporary, like=conditions_path(path), formulas=draw.formulas)
 
 
 def conditions_path(path: Path) -> Path:
