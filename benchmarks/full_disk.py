@@ -128,8 +128,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=None, help="where the runs are made")
     options = parser.parse_args()
-    for each in ("plots", "runs", "data.digits", "judging", "looking", "export"):
-        import_module(f"wassergan.{each}")
+    for each in (
+        *("wassergan.plots", "wassergan.runs.train", "wassergan.runs.evaluate", "wassergan.runs.visualize"),
+        *("wassergan.data.readers.digits", "wassergan.export"),
+    ):  # what every child would import
+        import_module(each)
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         root = Path(name)

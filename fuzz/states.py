@@ -644,15 +644,10 @@ def examples(count: int, steps: int, number: int, *, verbosity: Verbosity = Verb
 @contextlib.contextmanager
 def world(folder: Path | None, kinds: list[str]) -> Iterator[None]:
     for each in (
-        "plots",
-        "runs.train",
-        "runs.evaluate",
-        "runs.evaluate_table",
-        "runs.visualize",
-        "runs.compare",
-        "export",
+        *("wassergan.plots", "wassergan.runs.train", "wassergan.runs.evaluate", "wassergan.runs.visualize"),
+        *("wassergan.runs.compare", "wassergan.export"),
     ):
-        import_module(f"wassergan.{each}")
+        import_module(each)
     torch.set_num_threads(1)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # else ignored by those that inherit it
     with tempfile.TemporaryDirectory(dir=folder, prefix="states-") as name:

@@ -5,6 +5,7 @@ import itertools
 import multiprocessing
 import os
 import pickle
+import signal
 import time
 import warnings
 
@@ -40,6 +41,8 @@ from wassergan.training import (
 )
 
 torch.set_num_threads(1)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background jobs inherit it; tests press Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile(
     "suite",
     deadline=None,  # no test asserts a time

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
@@ -282,3 +283,40 @@ def raw_reads(path: Path) -> Iterator[str]:
 def test_raw_checkpoints_are_read_in_one_module() -> None:
     found = [each for path in modules().values() if not path.match(LAYOUT) for each in raw_reads(path)]
     assert not found and len(list(raw_reads(PACKAGE / LAYOUT))) >= len(ENTRIES)
+
+
+def names_of_the_package(path: Path) -> Iterator[str]:
+    """Whole names of what a script imports from the package or names in a string."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            yield from (
+                f"{node.module}.{each.name}" for each in node.names if (node.module or "").startswith("wassergan")
+            )
+        elif isinstance(node, ast.Import):
+            yield from (each.name for each in node.names if each.name.startswith("wassergan"))
+        elif isinstance(node, ast.Constant) and re.fullmatch(r"wassergan(\.[a-z_0-9]+)+", str(node.value)):
+            yield str(node.value)
+        elif isinstance(node, ast.JoinedStr) and ast.unparse(node)[2:].startswith("wassergan.{"):
+            yield "wassergan.a name that is put together: write it in full"
+
+
+SCRIPTS = [path for folder in ("benchmarks", "fuzz") for path in sorted((PACKAGE.parents[1] / folder).glob("*.py"))]
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_scripts_name_what_is_there(path: Path) -> None:
+    for name in names_of_the_package(path):
+        resolve_name(name)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *('import_module("wassergan.gone")', "from wassergan.runs.train import gone", "import wassergan.gone"),
+        'import_module(f"wassergan.{each}")',
+    ],
+)
+def test_a_name_that_is_gone_is_found(line: str, tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(line, encoding="utf-8")
+    with pytest.raises((AttributeError, ModuleNotFoundError, ValueError)):
+        test_scripts_name_what_is_there(tmp_path / "a.py")
