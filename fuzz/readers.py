@@ -44,8 +44,8 @@ if FUZZED:
     # Zip files are the input of two readers, and of others only how it comes.
     archives = ["zipfile"] if sys.argv[1] in ("npz_archive", "checkpoint_file") else []
     with atheris.instrument_imports(include=["wassergan", "gzip", *archives]):
-        for each in ("data", "export", "locking", "runs"):
-            import_module(f"wassergan.{each}")
+        for each in ("wassergan.data", "wassergan.export", "wassergan.storage.lock", "wassergan.runs.train"):
+            import_module(each)
 
 import numpy as np
 import torch
