@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+import wassergan
+
 sys.path.insert(0, str(Path(__file__).parent))
 from door import ways_past
 
-PACKAGE = Path(__file__).parents[1] / "src" / "wassergan"
+PACKAGE = Path(wassergan.__file__).parent  # the one that is imported: bugs are put into a copy
 DOORS = {"storage/files.py"}
 # Module, function and what is mentioned there; each with its reason.
 ALLOWED = {
