@@ -40,7 +40,7 @@ class Started:
     """The command line in a process of its own, forked from this one, in which everything is imported already."""
 
     def __init__(self, argv: list[str], environment: dict[str, str]) -> None:
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as the run, which is waited for elsewhere
         self.code: int | None = None
         self._child = os.fork()
         if not self._child:

@@ -306,6 +306,18 @@ def make(kind: str, data: Path) -> None:
         write_rows(data, rows_of(kind))
 
 
+def other_groups(data: Path, numbers: random.Random) -> None:
+    write_rows(data, rows_of("a"), size=numbers.randint(51, 99))
+
+
+def written_again(kind: str) -> Callable[[Path, random.Random], None]:
+    return lambda data, numbers: write_rows(data, rows_of(kind), packed=True)
+
+
+def packed_again(data: Path, numbers: random.Random) -> None:
+    write_members(data, members_of("a.tar"), time=numbers.randrange(10**9))
+
+
 def cases(on_disk: bool) -> list[tuple[str, str, Callable[[Path, Numbers], None], bool]]:
     """Kind, name of the change, the change, and whether it must be noticed."""
     found: list[tuple[str, str, Callable[[Path, Numbers], None], bool]] = []
@@ -314,15 +326,12 @@ def cases(on_disk: bool) -> list[tuple[str, str, Callable[[Path, Numbers], None]
         found += [(kind, each.__name__, of_rows(kind, each), True) for each in possible]
         if kind in ("a.parquet", "a.arrow"):
             found += [(kind, each.__name__, each, True) for each in (reordered, column_renamed)]
-            groups = lambda data, numbers: write_rows(data, rows_of("a"), size=numbers.randint(51, 99))  # noqa: E731
-            found.append((kind, "other groups", groups, on_disk))
-        again = lambda data, numbers, kind=kind: write_rows(data, rows_of(kind), packed=True)  # noqa: E731
-        found.append((kind, "written in another way", again, False))
+            found.append((kind, "other groups", other_groups, on_disk))
+        found.append((kind, "written in another way", written_again(kind), False))
     found += [("a.csv", each.__name__, of_table(each), True) for each in (*TABLE_CHANGES, lines_added)]
     for kind in PICTURE_KINDS:
         found += [(kind, each.__name__, of_members(kind, each), True) for each in PICTURE_CHANGES]
-    packed = lambda data, numbers: write_members(data, members_of("a.tar"), time=numbers.randrange(10**9))  # noqa: E731
-    found.append(("a.tar", "packed again", packed, False))
+    found.append(("a.tar", "packed again", packed_again, False))
     for kind in (*ROW_KINDS, "a.csv", *PICTURE_KINDS):
         found += [(kind, each.__name__, each, False) for each in (touched, copied, moved)]
     return found

@@ -95,7 +95,7 @@ class MarkedFiles:
         self._facts = np.zeros((paths.total, 5), np.uint64) if facts is None else facts
         if facts is None:
             folder = os.fspath(paths.root)
-            for place in paths.places.tolist():
+            for place in paths.places.tolist():  # by names: a Path takes as long to make as its file to look at
                 self._facts[place] = facts_of(os.path.join(folder, paths.relative(place)))  # noqa: PTH118
 
     def __len__(self) -> int:
