@@ -24,7 +24,7 @@ class DataSettings(Origin):
         None, "Pictures: scale and centre-crop to this size.", parse=parse_size, group="Data", values="N|HxW"
     )
     colour: str = setting("auto", "Pictures: colours.", group="Data", values="auto|grey|rgb")
-    skip_unreadable: bool = setting(False, "Pictures: count unreadable ones and go on.", group="Data", flag=True)
+    skip_unreadable: bool = setting(False, "Pictures: count and skip unreadable ones.", group="Data", flag=True)
     key: str | None = setting(None, "Which array of a .npz.", group="Data")
     sheet: str | None = setting(None, "Which sheet of an Excel workbook; the first unless given.", group="Data")
     layout: str = setting(
@@ -35,14 +35,14 @@ class DataSettings(Origin):
     )
     scale: str = setting(
         "auto",
-        "Standardise the numbers of an array per channel, per feature (every pixel by itself) or all alike; auto: "
+        "Standardise the numbers of an array per channel, per feature (every pixel separately) or all together; auto: "
         "fields per channel, vectors per feature.",
         group="Data",
         values="auto|channel|feature|array",
     )
     missing: tuple[int | float, ...] | None = setting(
         None,
-        "Arrays: values that stand for missing ones, such as -9999 (NaN does so anyway).",
+        "Arrays: values that mean missing, such as -9999 (NaN always does).",
         parse=parse_numbers,
         group="Data",
         values="X,X,...",
@@ -54,12 +54,10 @@ class DataSettings(Origin):
         group="Data",
         values="NAME,NAME,...",
     )
-    schema: str | None = setting(
-        None, "Tables: a JSON file that says what the columns are.", group="Data", values="FILE"
-    )
+    schema: str | None = setting(None, "Tables: a JSON file that describes the columns.", group="Data", values="FILE")
     condition: tuple[str, ...] | None = setting(
         None,
-        "What samples are drawn under: columns of a table, label of the digits, folder of pictures in folders, other "
+        "Conditions of the samples: columns of a table, label for the digits, folder for pictures in folders, other "
         "arrays of a .npz.",
         parse=str,
         group="Data",
@@ -73,7 +71,10 @@ class DataSettings(Origin):
         values="FILE",
     )
     heldout: float | None = setting(
-        None, "Share of the samples never trained on (0.1; 0.2 of the digits).", parse=fraction, group="Data"
+        None,
+        "Fraction of the samples that are never trained on (0.1; 0.2 for the digits).",
+        parse=fraction,
+        group="Data",
     )
 
     def located(self) -> Self:

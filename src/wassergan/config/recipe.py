@@ -16,13 +16,13 @@ class RecipeChoices:
 
     objective: str | None = setting(None, "Losses.", group="Recipe", values="wasserstein|minimax|nonsaturating|hinge")
     constraint: str | None = setting(
-        None, "What keeps the critic Lipschitz.", group="Recipe", values="clip|gp|lp|sn|orthogonal|none"
+        None, "Lipschitz constraint of the critic.", group="Recipe", values="clip|gp|lp|sn|orthogonal|none"
     )
     clip: float | None = setting(None, "Limit of weight clipping.", parse=positive_float, group="Recipe")
     penalty_weight: float | None = setting(None, "Weight of gp and lp.", parse=positive_float, group="Recipe")
     penalty_every: int | None = setting(
         None,
-        "The penalty acts on every so many critic steps, with so many times its weight.",
+        "Apply the penalty every N critic steps, with N times its weight.",
         parse=positive_int,
         group="Recipe",
     )
@@ -37,7 +37,7 @@ class RecipeChoices:
     activation: str | None = setting(None, "Activation of an mlp.", group="Recipe", values="leaky_relu|silu|maxmin")
     critic_activation: str | None = setting(
         None,
-        "Activation of an mlp or conv critic (maxmin under orthogonal; else an mlp's own, leaky_relu in a conv).",
+        "Activation of an mlp or conv critic (maxmin with orthogonal; else --activation or, in a conv, leaky_relu).",
         group="Recipe",
         values="leaky_relu|silu|maxmin",
     )
@@ -61,10 +61,12 @@ class RecipeChoices:
     critic_rate: float | None = setting(None, "Learning rate.", parse=positive_float, group="Recipe")
     beta1: float | None = setting(None, "Adam's first-moment decay.", parse=fraction, group="Recipe")
     beta2: float | None = setting(None, "Adam's second-moment decay.", parse=fraction, group="Recipe")
-    schedule: str | None = setting(None, "Course of both rates.", group="Recipe", values="constant|inverse_sqrt|linear")
+    schedule: str | None = setting(
+        None, "Schedule of both learning rates.", group="Recipe", values="constant|inverse_sqrt|linear"
+    )
     schedule_steps: int | None = setting(
         None,
-        "Generator steps until inverse_sqrt sets in, or until linear ends.",
+        "Generator steps until inverse_sqrt starts, or until linear ends.",
         parse=positive_int,
         group="Recipe",
     )
@@ -76,7 +78,7 @@ class RecipeChoices:
     )
     average_ramp: float | None = setting(
         None,
-        "Longest half-life of the averaged generator, as a share of the samples seen so far.",
+        "Longest half-life of the averaged generator, as a fraction of the samples seen so far.",
         parse=positive_float,
         group="Recipe",
     )

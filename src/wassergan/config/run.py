@@ -10,56 +10,58 @@ from wassergan.config.setting import setting
 class RunSettings:
     """Settings of a run that are the same for every recipe."""
 
-    steps: int | None = setting(None, "Generator steps in all.", parse=positive_int, group="Run")
+    steps: int | None = setting(None, "Total number of generator steps.", parse=positive_int, group="Run")
     budget: float | None = setting(
         None,
-        "Time in all, such as 20s, 10m, 2h (5m if neither this nor --steps is given).",
+        "Total time, such as 20s, 10m, 2h (5m if neither this nor --steps is given).",
         parse=parse_budget,
         group="Run",
         values="TIME",
     )
-    seed: int = setting(0, "Of the weights, the held-out rows and all randomness.", parse=whole_number, group="Run")
+    seed: int = setting(
+        0, "Seed of the weights, the held-out rows and all other randomness.", parse=whole_number, group="Run"
+    )
     device: str = setting("auto", "Where to train.", group="Run", values="auto|cpu|cuda|cuda:N")
     precision: str = setting(
         "float32",
-        "Of the passes through the networks; losses, norms and weights stay in float32. auto: bf16 for networks of "
+        "Precision of the network passes; losses, norms and weights stay in float32. auto: bf16 for networks with "
         "more than half a million weights where the hardware has matrix units for it.",
         group="Run",
         values="auto|float32|bf16",
     )
     cuda_graphs: str = setting(
         "auto",
-        "Record all steps of a turn as one CUDA graph and replay it. auto: on CUDA, where the networks allow it; on: "
-        "or else stop.",
+        "Record the steps of an iteration as a CUDA graph and replay it. auto: on CUDA, if the networks allow it; on: "
+        "stop if they do not.",
         group="Run",
         values="auto|on|off",
     )
     threads: int | None = setting(
         None,
-        "CPU threads; by the size of a step unless given or OMP_NUM_THREADS is set.",
+        "CPU threads; chosen by the size of a step unless given or OMP_NUM_THREADS is set.",
         parse=positive_int,
         group="Run",
     )
     tick_steps: int = setting(
         1000,
-        "Longest distance between two ticks (log, checkpoint, preview).",
+        "Largest number of steps between two ticks (log, checkpoint, preview).",
         parse=positive_int,
         group="Run",
     )
     w1_every: int | None = setting(
         None,
-        "Bound W1 of generated against held-out samples, with certainty, at the first tick after every K steps.",
+        "Compute guaranteed bounds on W1 of generated against held-out samples at the first tick after every K steps.",
         parse=positive_int,
         group="Run",
         values="K",
     )
     on_divergence: str = setting(
         "stop",
-        "When numbers stop being finite: stop, or go back to the last good checkpoint with a quarter of the rates.",
+        "On NaN or infinity: stop, or return to the last good checkpoint with a quarter of the learning rates.",
         group="Run",
         values="stop|rollback",
     )
-    rollbacks: int = setting(3, "How often at most a run may go back.", parse=positive_int, group="Run")
+    rollbacks: int = setting(3, "Largest number of rollbacks of a run.", parse=positive_int, group="Run")
     keep: int = setting(3, "Numbered checkpoints to keep.", parse=positive_int, group="Run")
     previews: bool = setting(True, "Write a sample grid at each tick.", group="Run", flag=True)
     tensorboard: bool | None = setting(

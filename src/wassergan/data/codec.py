@@ -1,4 +1,4 @@
-"""The way between the user's units and model space, kept in every checkpoint.
+"""The conversion between the user's units and model space, kept in every checkpoint.
 
 Model space is float32, channels first: pictures and fields are (C, H, W), tables of numbers are (D,).
 """
@@ -54,7 +54,7 @@ def channels_first(rows: NDArray[Any], layout: str) -> NDArray[Any]:
 
 
 class AnyCodec(Protocol):
-    """The way between the user's units and model space, whatever the data are."""
+    """The conversion between the user's units and model space, for any data."""
 
     @property
     def layout(self) -> str:
@@ -70,18 +70,18 @@ class AnyCodec(Protocol):
 
     @property
     def given(self) -> tuple[str, ...]:
-        """Columns that are conditions: they have no place in model space, and decoding is told them."""
+        """Columns that are conditions: they are not in model space, and decoding receives them."""
 
     @property
     def identifiers(self) -> tuple[Any, ...]:
-        """Columns that are written fresh."""
+        """Columns that get fresh values."""
 
     @property
     def rules(self) -> Any:
-        """What every row obeys; None for nothing."""
+        """Rules that every row obeys; None if there are none."""
 
     def words(self) -> list[str]:
-        """Names and levels that samples are written with."""
+        """Names and levels for writing samples."""
 
     def encode(self, values: Tensor) -> Tensor:
         """(n, ...) in user units to (n, ...) float32 in model space."""
@@ -186,7 +186,7 @@ class Codec:
         return (values + self.base if self.base else values).numpy().astype(self.dtype, copy=False)
 
     def words(self) -> list[str]:
-        """None: `channels` are names for whoever looks."""
+        """None: `channels` are names for display."""
         return []
 
     def named(self, count: int) -> tuple[str, ...]:

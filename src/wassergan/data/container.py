@@ -1,4 +1,4 @@
-"""What the user's samples look like: arrays, tensors and DataFrames come back as what they came."""
+"""The container of the user's samples: arrays, tensors and DataFrames come back as the same kind of object."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -74,7 +74,7 @@ class Likeness:
         Args:
             samples: in the user's units, as `TableCodec.decode_numpy` gives them.
             codec: that decoded them.
-            without: columns that were no part of the data.
+            without: columns that were not part of the data.
             seed: of the samples' identifiers.
         """
         table = arrow_table(codec, samples, identifier_streams(codec, seed))
@@ -90,14 +90,14 @@ class Likeness:
                 return table
 
     def _masked(self, samples: NDArray[Any], missing: NDArray[np.bool_]) -> Any:
-        """With the fill value below the mask, in the type that came."""
+        """With the fill value below the mask, in the original type."""
         dtype, fill = np.dtype(self.dtypes[0]), self.labels[0]
         below = np.array(fill).astype(dtype)  # NumPy's own fill value of small whole numbers does not fit them
         values = np.where(missing, below, samples.astype(dtype)).astype(dtype)
         return np.ma.masked_array(values, missing, fill_value=fill if below == fill else None)
 
     def _pandas(self, table: Any) -> Any:
-        """Labels and types that Arrow has no word for, such as text in a column of objects."""
+        """Labels and types that Arrow cannot express, such as text in a column of objects."""
         import pandas
 
         place = {str(label): at for at, label in enumerate(self.labels)}
@@ -116,7 +116,7 @@ class Likeness:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "Likeness":
-        """The inverse of `state`; a ValueError if it is of no kind that there is."""
+        """The inverse of `state`; a ValueError if the kind is unknown."""
         likeness = cls(**state)
         types = [getattr(torch, str(each), None) for each in likeness.dtypes] if likeness.kind == "tensor" else []
         if likeness.kind not in KINDS or not all(isinstance(each, torch.dtype) for each in types):

@@ -1,4 +1,4 @@
-"""Values that repeat far outside the range of the rest: they may stand for missing ones."""
+"""Values that repeat far outside the range of the rest: they may mean missing."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

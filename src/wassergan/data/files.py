@@ -1,4 +1,4 @@
-"""The files that a path, a folder or a pattern stands for."""
+"""The files that a path, a folder or a pattern denotes."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ KINDS = (
 
 
 def files_of(data: str, report: Callable[[str], None] = lambda sentence: None) -> list[Path]:
-    """The files that a path or a pattern stands for; none for a folder of pictures.
+    """The files that a path or a pattern denotes; none for a folder of pictures.
 
     Args:
         data: a path or a pattern.
@@ -45,7 +45,7 @@ def _files_in(folder: Path, report: Callable[[str], None]) -> list[Path]:
     usable = [path for path in there if not path.name.startswith((".", "_")) and path.is_file()]
     files = [path for path in usable if is_columnar(path)] or [path for path in usable if is_shard(path)]
     if not files or holds_any(folder, PICTURE_SUFFIXES):
-        return []  # a folder of pictures says itself what it passes over
+        return []  # a folder of pictures reports what it skips itself
     if passed := entries_besides(there, files).sentence(str(folder)):
         report(passed)
     return files

@@ -1,4 +1,4 @@
-"""From rows to the codec that suits them: scale and range of what varies, constants, missing values."""
+"""From rows to a suitable codec: scale and range of what varies, constants, missing values."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from wassergan.data.survey import Blocks, Survey, survey
 from wassergan.errors import UserError
 
 EXACT = 2**53  # whole numbers up to which float64 holds all
-STEPS = 2**23  # from the mean, up to which float32 tells whole numbers apart
+STEPS = 2**23  # distance from the mean up to which float32 distinguishes integers
 Axes = tuple[int, ...]
 
 
@@ -26,7 +26,7 @@ class Wish:
     Args:
         layout: one of `LAYOUTS`.
         scale: `feature`, `channel`, `array` or `auto`.
-        codes: values besides NaN that stand for missing ones.
+        codes: values besides NaN that mean missing.
         names: of channels or features; may be empty.
         name: of the data.
         report: told, in a sentence each, what was found.
@@ -78,7 +78,7 @@ def _standard(looked: Survey, rows: Blocks, training: Blocks, dtype: np.dtype[An
 
     found = of(training)
     if ((found.counts > 0) & (found.deviation == 0)).any() or (active.any() and (found.counts == 0).any()):
-        found = of(rows)  # what varies may do so in held-out rows alone
+        found = of(rows)  # a position may vary only in held-out rows
     if not np.isfinite(found.deviation).all():
         raise UserError(f"The spread of {wish.name} is not representable", mend="rescale the values")
     if dtype.kind in "iu":

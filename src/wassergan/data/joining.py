@@ -1,4 +1,4 @@
-"""A table whose rows name files, put into the order of the files."""
+"""A table whose rows name files, sorted into the order of the files."""
 
 import os
 import unicodedata
@@ -25,7 +25,7 @@ Parts = tuple[str, ...]
 
 
 def row_order(table: RawTable, found: Sequence[str], *, report: Callable[[str], None]) -> "Order":
-    """Which row of a table belongs to each file: by a column that names files, else by position.
+    """The row of a table for each file: by a column that names files, else by position.
 
     The column is found by what it holds. It may give paths, paths below another folder, or names alone, with or
     without suffix; each file must be named once, and nothing else.
@@ -36,8 +36,8 @@ def row_order(table: RawTable, found: Sequence[str], *, report: Callable[[str], 
         report: told by what rows and files were brought together.
 
     Raises:
-        UserError: files without a row, rows without a file, a name that stands twice or for several files, or, where
-            nothing is named, another number of rows than of files.
+        UserError: files without a row, rows without a file, a name that occurs twice or matches several files, or,
+            without names, different numbers of rows and files.
     """
     chosen = _best([_match(column, found) for column in table.columns if _texts(column) is not None])
     if chosen is None or not _names_files(chosen):
@@ -78,7 +78,7 @@ def _taken(column: AnyColumn, rows: NDArray[np.int64]) -> AnyColumn:
 
 @dataclass(frozen=True)
 class _Match:
-    """How a column's texts and the files are called alike.
+    """The common names of a column's texts and the files.
 
     Args:
         column: its name.
@@ -94,7 +94,7 @@ class _Match:
 
     @property
     def common(self) -> int:
-        """Names that stand in the table and are those of files."""
+        """Names that occur both in the table and among the files."""
         return len(self.rows.keys() & set(self.files))
 
     @property
@@ -113,7 +113,7 @@ def _names_files(match: _Match) -> bool:
     share = match.common / max(1, len(match.rows))
     if match.column.lower() in FILE_HEADERS or any(_has_suffix(name) for name in match.rows):
         return share >= NAMING_SHARE or match.common >= NAMING_SHARE * len(match.files)
-    # Numbers and short texts may be labels: only all names together are no chance.
+    # Numbers and short texts may be labels: only a match of all names is no coincidence.
     return match.is_whole or (len(match.rows) == len(match.texts) and share >= NAMING_SHARE and match.common > _SHOWN)
 
 
@@ -140,7 +140,7 @@ def _match(column: AnyColumn, found: Sequence[str]) -> "_Match | None":
 
 
 class _Words:
-    """One way to call files.
+    """One way to name files.
 
     Args:
         skipped: folders that rows have above the searched one.
@@ -172,7 +172,7 @@ _DEEPEST = 32  # folders
 
 
 def _words(rows: Sequence[Parts], files: Sequence[Parts]) -> Iterator[_Words]:
-    """Ways to call files, from the strictest on."""
+    """Ways to name files, strictest first."""
     depth = min(_DEEPEST, max((len(each) for each in files), default=1))
     shared = min(_DEEPEST, _shared([each[:-1] for each in rows if each]))
     for folded in (False, True):

@@ -1,4 +1,4 @@
-"""Masked arrays of NumPy, as arrays in which a code stands for what is masked."""
+"""Masked arrays of NumPy, as arrays in which a code marks masked values."""
 
 from collections.abc import Sequence
 from typing import Any

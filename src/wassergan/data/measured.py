@@ -112,7 +112,7 @@ class Reading:
         schema: what columns are.
         size: (height, width), for pictures.
         colour: of pictures.
-        skip_unreadable: go on without pictures that cannot be read.
+        skip_unreadable: skip pictures that cannot be read.
     """
 
     key: str | None = None

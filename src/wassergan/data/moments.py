@@ -100,7 +100,7 @@ def moments(
         blocks: rows (k, ...) in the user's layout.
         layout: the user's axes.
         axes: of a sample, channels first, over which values are taken together.
-        codes: values besides NaN that stand for missing ones.
+        codes: values besides NaN that mean missing.
         active: positions that vary.
         base: subtracted from whole numbers first; all results are less it.
     """

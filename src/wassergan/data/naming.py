@@ -1,4 +1,4 @@
-"""What pictures are called, and the labels that lie beside them: folders, and tables that name files."""
+"""Names of pictures, and the labels beside them: folders, and tables that name files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ _SUFFIXES = frozenset({".csv", ".jsonl", ".parquet", ".json"})
 
 
 class TableBeside(NamedTuple):
-    """A table of labels that lies beside the files.
+    """A table of labels beside the files.
 
     Args:
         path: of the table.
-        places: of all files that were found, those that it speaks of.
+        places: indices of the files that it describes, among all files found.
         names: their paths, as the table may give them.
     """
 
@@ -35,17 +35,17 @@ class TableBeside(NamedTuple):
 
 
 class Names(Protocol):
-    """What the rows of a source are called, where they are files, and what is known of each file by itself."""
+    """The names of the rows of a source, if they are files, and what is known about each file."""
 
     @property
     def passed(self) -> PassedOver:
-        """What was found beside them and not used."""
+        """What was found and not used."""
 
     def found(self) -> list[str]:
         """The paths of all files that were found, those that could not be read too."""
 
     def kept(self) -> NDArray[np.int64] | None:
-        """(n,) which of these the rows are; None where another may stand in for one that cannot be read."""
+        """(n,) the indices of the rows among these; None if another file may replace one that cannot be read."""
 
     def columns(self, wanted: Sequence[str]) -> Mapping[str, Sequence[Any]]:
         """Of those names that are known: a value for each file that was found."""
@@ -60,8 +60,8 @@ class FileNames:
 
     Args:
         pictures: all that were found.
-        rows: (n,) which of them are rows of the source; None where another may stand in for one.
-        passed: what was found and is no picture.
+        rows: (n,) indices of the rows of the source; None if another picture may replace one.
+        passed: what was found and is not a picture.
     """
 
     pictures: PathIndex
@@ -73,11 +73,11 @@ class FileNames:
         return [self.pictures.relative(place) for place in range(self.pictures.total)]
 
     def kept(self) -> NDArray[np.int64] | None:
-        """Which of them are rows of the source; None where another may stand in for one."""
+        """Indices of the rows of the source; None if another picture may replace one."""
         return self.rows
 
     def columns(self, wanted: Sequence[str]) -> Mapping[str, Sequence[Any]]:
-        """The name of the folder in which each lies, if that is wanted."""
+        """The name of the folder that contains each, if requested."""
         if FOLDER not in wanted:
             return {}
         top = self.pictures.root.resolve().name
@@ -132,7 +132,7 @@ def _above(name: str) -> str:
 
 
 def _aboves(name: str) -> list[str]:
-    """The folders that a path lies in, from the innermost on."""
+    """The folders that contain a path, innermost first."""
     found, above = [], name
     while above:
         above = _above(above)

@@ -59,26 +59,26 @@ def open_source(
             pandas or polars.
         size: (height, width), for pictures.
         colour: `auto`, `grey` or `rgb`, for pictures.
-        skip_unreadable: go on without pictures that cannot be read.
+        skip_unreadable: skip pictures that cannot be read.
         key: which array of a `.npz`.
         sheet: which sheet of an Excel workbook; the first unless given.
         layout: `auto`, `N`, `ND`, `NHW`, `NHWC` or `NCHW`, for arrays; `table` reads Parquet, Arrow and Feather files
             of numbers as tables, as those with other columns or missing values are anyway.
         scale: `auto`, `feature`, `channel` or `array`: how numbers of arrays are standardised. `auto`: each channel of
-            fields, each feature of vectors, by itself.
-        missing: numbers in arrays that stand for missing values, such as -9999; NaN and masks do so anyway.
+            fields and each feature of vectors separately.
+        missing: numbers in arrays that mean missing, such as -9999; NaN and masks always do.
         channels: names of the channels of an array, or of its features; an array of names in a `.npz` gives them too.
-        schema: what a table's columns are, or a JSON file that says so.
-        condition: what samples are drawn under: names of a table's columns, `label` of the digits, `folder` of pictures
+        schema: a description of a table's columns, or a JSON file with one.
+        condition: conditions of the samples: names of a table's columns, `label` of the digits, `folder` of pictures
             in folders, other arrays of a `.npz`, columns of `labels`.
         labels: conditions of pictures and arrays: a file, array, list or frame with one row per sample.
         heldout: share of the samples held out; a tenth unless given (a fifth of the digits).
         seed: chooses the held-out samples.
-        like: pictures are brought to the size, the colours and the bits of these, to be compared with them.
+        like: pictures are converted to the size, colours and bit depth of these, for comparison.
         report: told, in a sentence, what was decided on the way; `Source.notes` keeps all of these sentences.
 
     Raises:
-        UserError: the data cannot be read or used; the message says how to mend them.
+        UserError: the data cannot be read or used; the message says how to correct them.
         DataChangedError: a file changed while it was read.
     """
     notes = _Notes(report)

@@ -1,4 +1,4 @@
-"""Which numbers of a sample are the same in every sample, and which may be missing: kept in every checkpoint.
+"""Which numbers of a sample are constant, and which may be missing: kept in every checkpoint.
 
 Masks have the shape of a sample in the user's units, channels first: (C, H, W) or (D,).
 """
@@ -19,21 +19,21 @@ NEAR = 1e-6  # relative; how near a float must be to a code: 9.96921e36 is writt
 
 @dataclass(frozen=True)
 class Parts:
-    """What is not learnt as a number: constants, and where values are missing.
+    """What is not learnt as a number: constants, and the positions of missing values.
 
     In model space, positions that never vary are 0. Missing values are 0 too, and one more channel for each group of
-    channels that miss values in the same places says which are there: 1, or -1 where a value is missing.
+    channels with missing values at the same positions says which are present: 1, or -1 where a value is missing.
 
     Args:
-        fixed: positions that have one value wherever they have any, bool.
+        fixed: positions whose values, where present, are all equal, bool.
         values: those values, in the order of the positions, as bytes of the user's type, uint8.
         absent: positions that are missing in every sample, bool.
         gappy: positions that are missing in some samples, bool.
-        gates: for each channel or feature the mask channel that tells its missing values, or -1; int64.
+        gates: for each channel or feature the index of its mask channel, or -1; int64.
         rates: (M, ...) share of the samples in which the positions of each mask channel are missing.
-        codes: values besides NaN that stand for missing ones.
-        code: what is written where a value is missing; None where nothing is ever missing.
-        silent: fixed positions are 0 in model space; where not, they are learnt, and set right on the way back.
+        codes: values besides NaN that mean missing.
+        code: what is written for a missing value; None if nothing is ever missing.
+        silent: fixed positions are 0 in model space; otherwise they are learnt, and corrected by decoding.
     """
 
     fixed: Tensor
@@ -60,14 +60,14 @@ class Parts:
 
     @property
     def written(self) -> tuple[int | float, ...]:
-        """What, besides NaN, stands for a missing value on the way back."""
+        """What, besides NaN, is decoded for a missing value."""
         return () if self.code is None or self.code != self.code else (self.code,)
 
     def missing(self, values: Tensor) -> Tensor:
         """Which of some values, channels first (n, ...), are missing, bool.
 
         Raises:
-            UserError: one is missing where none of the samples that were looked at misses any.
+            UserError: one is missing at a position where the examined samples have none missing.
         """
         gone = is_missing(values, self.codes)
         unknown = gone & ~(self.gappy | self.absent)
@@ -106,7 +106,7 @@ class Parts:
             rows[:, self.fixed.numpy()] = known
         if self.code is None:
             return
-        if rows.dtype.kind in "iu":  # a value that is there must not look like a missing one
+        if rows.dtype.kind in "iu":  # a present value must not look like a missing one
             beside = self.code + 1 if self.code < np.iinfo(rows.dtype).max else self.code - 1
             rows[(rows == self.code) & ~missing] = beside
         rows[missing] = self.code

@@ -21,13 +21,13 @@ FILE, LABEL = "file_name", "label"
 
 
 def read_records(path: Path) -> RawTable:
-    """A table of what a JSON file says, one row per record.
+    """A table of the content of a JSON file, one row per record.
 
     `.jsonl` holds an object in each line. `.json` holds a list of objects, an object name → label, or, as StyleGAN
     writes it, `{"labels": [[name, label], ...]}`. Fields that are lists or objects themselves are left out.
 
     Raises:
-        UserError: it is too large, or holds something else; the line is named.
+        UserError: it is too large, or has other content; the line is named.
     """
     require_room(path.stat().st_size * BYTES_IN_MEMORY, path)
     lines = path.suffix.lower() != ".json"
@@ -39,7 +39,7 @@ def read_records(path: Path) -> RawTable:
 
 
 def table_of(records: Sequence[Mapping[str, Any]], name: str, *, first_line: int = 0) -> RawTable:
-    """Records as a table; what a record does not say is missing. Fields with lists or objects in them are left out.
+    """Records as a table; absent fields are missing values. Fields with lists or objects are left out.
 
     Raises:
         UserError: too many fields.
@@ -107,7 +107,7 @@ def _record(entry: Any, place: int, path: Path) -> Mapping[str, Any]:
 
 
 def _with_vectors(records: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Labels that are vectors: the place of the 1 where each has one alone, else a number for each place."""
+    """Labels that are vectors: the index of the 1 if each is one-hot, else one number per entry."""
     vectors = [record.get(LABEL) for record in records]
     if not records or not all(isinstance(each, list) and each and all(map(_is_number, each)) for each in vectors):
         return records

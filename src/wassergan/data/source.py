@@ -1,4 +1,4 @@
-"""A source: samples of the user's law, split once into training and held-out rows, in model space on request."""
+"""A source: the user's samples, split once into training and held-out rows, in model space on request."""
 
 import zlib
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ from wassergan.data.split import SparseSplit, Split, random_positions
 RESIDENT_LIMIT_BYTES = 512 * 2**20
 LARGEST_SHUFFLE = 2**20  # row numbers that are shuffled at once when data are streamed
 LONE_BLOCK = 64  # rows of a block where each row is read by itself
-COMPARED_BYTES = 2**31  # of data, all of which are looked at to tell them from others; of more, a sample
+COMPARED_BYTES = 2**31  # of data that are read completely for their fingerprint; larger data are sampled
 PIECE_BYTES = 2**24
 KEPT_CONDITIONS = 2**14  # conditions of training rows that every checkpoint holds, to draw others like them
 
@@ -75,9 +75,9 @@ class Source:
         columns: names of a table's columns.
         context: the conditions of each row, if samples are drawn under conditions.
         round_trip: how samples come back, where that was tried.
-        names: what the rows are called and what stands beside them, where they are files.
-        watch: over the files that rows are read from again and again.
-        notes: what was decided and passed over as the data were opened, in sentences; a run keeps them.
+        names: the names of the rows and the labels beside them, if they are files.
+        watch: watches the files that rows are read from repeatedly.
+        notes: sentences about what was decided and skipped when the data were opened; a run keeps them.
     """
 
     name: str
@@ -138,7 +138,7 @@ class Source:
 
     @property
     def is_compared_whole(self) -> bool:
-        """Whether all that `pieces` gives is looked at to tell these data from others."""
+        """Whether the fingerprint of these data reads everything that `pieces` gives."""
         return len(self) * self._row_bytes <= COMPARED_BYTES
 
     def sizes(self) -> NDArray[np.int64]:
@@ -197,7 +197,7 @@ class Source:
         return self._encode(self.split.train_rows(positions))
 
     def train_sample(self, count: int) -> Tensor:
-        """Up to `count` training samples to look at, the same at every call, (k, *shape) float32 in model space."""
+        """Up to `count` training samples, the same at every call, (k, *shape) float32 in model space."""
         return self.train(self.split.sample_positions(count))
 
     def train_batch_sample(self, count: int) -> Batch:
@@ -213,7 +213,7 @@ class Source:
 
     @cached_property
     def conditions(self) -> Conditions | None:
-        """The law of the conditions, as training rows from all over the data show it; None where there are none."""
+        """The distribution of the conditions in training rows from all over the data; None if there are none."""
         if self.context is None:
             return None
         return self.context.conditions(self.split.train_rows(self.split.sample_positions(KEPT_CONDITIONS)))

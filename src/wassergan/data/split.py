@@ -1,4 +1,4 @@
-"""Which rows are trained on, and which are held out."""
+"""The split into training and held-out rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class Split:
         return self.train[positions]
 
     def sample_positions(self, count: int) -> Tensor:
-        """Up to `count` positions of training rows to look at, always the same, from all over: data may be sorted."""
+        """Up to `count` positions of training rows, always the same, from all over: data may be sorted."""
         return random_positions(count, self.train_count)
 
     def holds_out(self, row: int) -> bool:
@@ -127,7 +127,7 @@ def sparse_split(count: int, *, heldout: float | None, seed: int) -> SparseSplit
 def keep_classes(
     split: Split | SparseSplit, classes: Mapping[str, NDArray[np.int64]], *, seed: int
 ) -> Split | SparseSplit:
-    """The same split, unless all rows of a class are held out: then one goes to training, and another takes its place.
+    """The same split, unless all rows of a class are held out: then one moves to training, and another row replaces it.
 
     Args:
         split: of the rows.

@@ -1,4 +1,4 @@
-"""A look at all rows before training: which positions never vary, and where values are missing."""
+"""A scan of all rows before training: which positions never vary, and where values are missing."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _KEYS = 0x5EED  # of the numbers by which rows are told apart
 
 @dataclass(frozen=True)
 class Survey:
-    """What all rows show, position by position, channels first.
+    """The result of a scan of all rows, position by position, channels first.
 
     Attributes:
         count: rows.
@@ -88,12 +88,12 @@ class Survey:
 
 
 def survey(blocks: Iterable[Rows], layout: str, codes: Sequence[int | float], name: str) -> Survey:
-    """Look at all rows.
+    """Scan all rows.
 
     Args:
         blocks: rows (k, ...) in the user's layout, in order.
         layout: the user's axes.
-        codes: values besides NaN that stand for missing ones.
+        codes: values besides NaN that mean missing.
         name: of the data, for errors.
 
     Raises:
@@ -128,7 +128,7 @@ def survey(blocks: Iterable[Rows], layout: str, codes: Sequence[int | float], na
 
 
 def _missing(rows: Rows, codes: Sequence[int | float]) -> NDArray[np.bool_] | None:
-    """Which values are missing; None where none is, which is told fast."""
+    """Which values are missing; None if none is, which is detected fast."""
     if not codes and (rows.dtype.kind != "f" or not np.isnan(np.min(rows))):
         return None
     gone = is_missing(as_tensor(rows), codes).numpy()

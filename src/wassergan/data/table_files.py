@@ -1,4 +1,4 @@
-"""Tables in files, as they stand there, and their rows in the columns of a run."""
+"""Tables in files, unchanged, and their rows in the columns of a run."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -101,7 +101,7 @@ def read_rows(
 
 
 def schema_in(schema: str | Path | Schema | None) -> Schema:
-    """What the user says of a table's columns; from a JSON file, if a path is given.
+    """What the user says about a table's columns; from a JSON file if a path is given.
 
     Raises:
         UserError: no such file, or no schema.

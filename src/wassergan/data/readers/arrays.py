@@ -98,7 +98,7 @@ def array_source(
         name: what to call it.
         layout: `N`, `ND`, `NHW`, `NHWC`, `NCHW`, or `auto` to tell it from the shape.
         scale: `feature`, `channel`, `array` or `auto`.
-        missing: values besides NaN that stand for missing ones.
+        missing: values besides NaN that mean missing.
         channels: names of the channels of fields, or of the features.
         heldout: share held out; 0 to 1.
         seed: chooses the held-out rows.

@@ -190,7 +190,7 @@ class MemberNames:
         return [f"{member.path.name}/{member.name}" for member in self.pictures.everything()]
 
     def kept(self) -> NDArray[np.int64] | None:
-        """Which of them are rows of the source; None where another may stand in for one."""
+        """Indices of the rows of the source; None if another picture may replace one."""
         return self.rows
 
     def columns(self, wanted: Sequence[str]) -> Mapping[str, Sequence[Any]]:

@@ -151,7 +151,7 @@ class StreamedSource(Source):
         return samples
 
     def train_sample(self, count: int) -> Tensor:
-        """Up to `count` training samples to look at, the same at every call, (k, *shape) float32 in model space."""
+        """Up to `count` training samples, the same at every call, (k, *shape) float32 in model space."""
         return self.codec.encode(as_tensor(self.sample_rows[:count]))
 
     def heldout(self, positions: Tensor) -> Tensor:
