@@ -9,8 +9,8 @@ from wassergan.errors import UserError, WorkError, unknown_name
         (UserError("It failed"), "It failed."),
         (UserError("It failed."), "It failed."),
         (UserError("It failed", found="3 of 4"), "It failed: 3 of 4."),
-        (UserError("It failed", found="a, b ...", mend="try again."), "It failed: a, b ... Try again."),
-        (WorkError("It failed", mend="try again"), "It failed. Try again."),
+        (UserError("It failed", found="a, b ...", hint="try again."), "It failed: a, b ... Try again."),
+        (WorkError("It failed", hint="try again"), "It failed. Try again."),
         (unknown_name("verb", "xyzzy", ["train", "info"]), "Unknown verb: 'xyzzy'. Known: train, info."),
     ],
 )

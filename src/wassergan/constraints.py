@@ -165,7 +165,7 @@ class SlopePenalty(Constraint, ABC):
             critic,
             nn.modules.batchnorm._BatchNorm,
             why=f"couples the samples of a batch, so '{self.name}' cannot measure each sample's slope",
-            mend="use layer or group normalisation, or none",
+            hint="use layer or group normalisation, or none",
         )
 
     def penalty(self, critic: Critic, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
@@ -241,7 +241,7 @@ class SpectralNormalisation(Constraint):
                 nn.modules.instancenorm._InstanceNorm,
             ),
             why="rescales what it is given, so spectral normalisation of the weights bounds nothing",
-            mend="take the normalisation out of the critic (--critic-norm none)",
+            hint="take the normalisation out of the critic (--critic-norm none)",
         )
         self.parametrise(critic)
         if not any(isinstance(module, SpectralNorm) for module in critic.modules()):
@@ -280,7 +280,7 @@ class OrthogonalWeights(Constraint):
             critic,
             _NOT_HELD,
             why="has a slope that training moves and orthogonal weights do not hold",
-            mend="use linear and two-dimensional convolution layers with activations of fixed slope",
+            hint="use linear and two-dimensional convolution layers with activations of fixed slope",
         )
         certify(critic)
         self.parametrise(critic)
@@ -291,7 +291,7 @@ class OrthogonalWeights(Constraint):
             raise UserError(
                 "The critic is not 1-Lipschitz with orthogonal weights",
                 found=f"a constant of {constant:.4g}",
-                mend="use an activation with slopes of at most 1 (--critic-activation maxmin or leaky_relu)",
+                hint="use an activation with slopes of at most 1 (--critic-activation maxmin or leaky_relu)",
             )
 
     def parametrise(self, critic: nn.Module) -> None:
@@ -306,13 +306,13 @@ class OrthogonalWeights(Constraint):
 
 
 def refuse_layers(
-    critic: nn.Module, kinds: type[nn.Module] | tuple[type[nn.Module], ...], *, why: str, mend: str
+    critic: nn.Module, kinds: type[nn.Module] | tuple[type[nn.Module], ...], *, why: str, hint: str
 ) -> None:
     """Raise a UserError that names the first layer of one of the kinds, if the critic has one."""
     for name, module in critic.named_modules():
         if isinstance(module, kinds):
             layer = f"{type(module).__name__} (layer '{name}')" if name else type(module).__name__
-            raise UserError(f"{layer} in the critic {why}", mend=mend)
+            raise UserError(f"{layer} in the critic {why}", hint=hint)
 
 
 CONSTRAINTS: dict[str, type[Constraint]] = {

@@ -55,18 +55,18 @@ class WasserganError(Exception):
     Args:
         what: what was wrong, as a sentence without its full stop.
         found: what was found instead, or empty.
-        mend: how the reader can correct it, or empty.
+        hint: how the reader can correct it, or empty.
     """
 
-    def __init__(self, what: str, *, found: str = "", mend: str = "") -> None:
+    def __init__(self, what: str, *, found: str = "", hint: str = "") -> None:
         parts = [shortened(what)]
         if found:
             parts.append(f": {shortened(found)}")
         message = _ended("".join(parts))
-        if mend:
-            message += f" {_ended(shortened(mend[0].upper() + mend[1:], LONGEST_ADVICE))}"
+        if hint:
+            message += f" {_ended(shortened(hint[0].upper() + hint[1:], LONGEST_ADVICE))}"
         super().__init__(printable(message).replace("\n", "\\n"))
-        self.what, self.found, self.mend = what, found, mend
+        self.what, self.found, self.hint = what, found, hint
 
 
 def _ended(sentence: str) -> str:
@@ -95,4 +95,4 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     name = name if len(name) <= 80 else f"{name[:77]}..."
     near = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'? " if near else ""
-    return UserError(f"Unknown {kind}", found=f"'{name}'", mend=f"{hint}Known: {', '.join(names)}")
+    return UserError(f"Unknown {kind}", found=f"'{name}'", hint=f"{hint}Known: {', '.join(names)}")

@@ -51,7 +51,7 @@ def test_an_unknown_flag_names_the_nearest(refused: Callable[..., str]) -> None:
 @pytest.mark.parametrize(
     ("error", "code", "message"),
     [
-        (UserError("It is wrong", mend="mend it"), 2, "wassergan: It is wrong. Mend it.\n"),
+        (UserError("It is wrong", hint="mend it"), 2, "wassergan: It is wrong. Mend it.\n"),
         (WorkError("It failed"), 1, "wassergan: It failed.\n"),
         (OSError(28, "No space left on device"), 1, "wassergan: No space left on device.\n"),
         (NotADirectoryError(20, "Not a directory", "a/b"), 1, "wassergan: Not a directory: a/b.\n"),

@@ -183,8 +183,8 @@ def test_pictures_come_back_from_png_files(tmp_path: Path) -> None:
         (np.array([[1, None]] * 30, dtype=object), "DataFrame"),
     ],
 )
-def test_arrays_of_other_kinds_are_refused_with_what_mends_them(values: np.ndarray, mend: str) -> None:
-    with pytest.raises(UserError, match=mend):
+def test_arrays_of_other_kinds_are_refused_with_what_mends_them(values: np.ndarray, hint: str) -> None:
+    with pytest.raises(UserError, match=hint):
         open_source(values)
 
 

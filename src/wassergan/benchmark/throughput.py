@@ -60,7 +60,7 @@ def measure(settings: Sequence[TrainSettings], *, seconds: float, rounds: int = 
         UserError: settings with which no run can start.
     """
     if not settings:
-        raise UserError("There is nothing to measure", mend="name a preset")
+        raise UserError("There is nothing to measure", hint="name a preset")
     resolved, trainers = [], []
     for each in settings:
         source = open_data(each, report=lambda sentence: None)

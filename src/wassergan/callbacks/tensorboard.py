@@ -47,7 +47,7 @@ class TensorBoardObserver(Observer):
     def __init__(self) -> None:
         if not tensorboard_installed():
             raise UserError(
-                "TensorBoard is not installed", mend="pip install 'wassergan[tensorboard]', or train --no-tensorboard"
+                "TensorBoard is not installed", hint="pip install 'wassergan[tensorboard]', or train --no-tensorboard"
             )
         self._writer: Any = None
         self._awaited: list[int] = []

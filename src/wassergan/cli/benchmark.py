@@ -117,7 +117,7 @@ def table(runs: Path, published: Path | None, out: Path | None) -> None:
 
     rows = read_rows(runs)
     if not rows:
-        raise UserError("There are no runs to report", found=f"'{runs}'", mend="make some with `benchmark w1`")
+        raise UserError("There are no runs to report", found=f"'{runs}'", hint="make some with `benchmark w1`")
     text = markdown(rows, published)
     if out is None:
         echo(text, nl=False)

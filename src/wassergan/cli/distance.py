@@ -118,7 +118,7 @@ def distance(
     pair = opened(a, b, Asked.of(columns, scale, *weights, flags, lambda sentence: echo(sentence, err=True)))
     if by_column:
         if measure.method != "auto" or measure.population:
-            raise UserError("--by-column is exact", mend="leave --method and --population out")
+            raise UserError("--by-column is exact", hint="leave --method and --population out")
         echo(_columns_told(pair.by_column(), pair.counts, as_json=as_json))
         return
     x, y, metric = pair.points()
@@ -180,11 +180,11 @@ class _Measure:
             raise UserError("--population is answered by intervals and critics alone", found=f"--method {self.method}")
         if self.method == "critic" or self.population:
             return
-        mend = "add --population or --method critic"
+        hint = "add --population or --method critic"
         if self.families or self.diameter is not None:
-            raise UserError("--families and --diameter serve bounds on the laws", mend=mend)
+            raise UserError("--families and --diameter serve bounds on the laws", hint=hint)
         if self.bound != "finite-sample":
-            raise UserError("--bound serves bounds on the laws", mend=mend)
+            raise UserError("--bound serves bounds on the laws", hint=hint)
 
 
 def _measured(x: "Points", y: "Points", measure: _Measure) -> dict[str, Any]:

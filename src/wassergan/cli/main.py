@@ -117,7 +117,7 @@ def _require_current_folder() -> None:
     try:
         Path.cwd()
     except OSError as error:  # without it, libraries end the process in words of their own
-        raise UserError("The folder that this was called in is gone", mend="change into one that is there") from error
+        raise UserError("The folder that this was called in is gone", hint="change into one that is there") from error
 
 
 def _complain(message: str, code: int) -> int:

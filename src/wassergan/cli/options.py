@@ -25,7 +25,7 @@ class ParsedText(click.ParamType):  # type: ignore[type-arg]  # generic in newer
             return self._parse(value)
         except UserError as error:
             raise UserError(
-                f"{param.opts[0] if param else 'value'}: {error.what}", found=error.found, mend=error.mend
+                f"{param.opts[0] if param else 'value'}: {error.what}", found=error.found, hint=error.hint
             ) from error
         except (ValueError, OverflowError) as error:  # Python's own refusals, such as of numbers of 5000 digits
             raise UserError(f"{param.opts[0] if param else 'value'} cannot be read", found=str(error)) from error

@@ -125,7 +125,7 @@ def opened(a: str, b: str, asked: Asked) -> Pair:
         return _Samples(paired_samples(x, y, columns=asked.columns, report=asked.report), asked)
     x, y = _tables(x, y, asked.report)
     if asked.reading.missing or asked.reading.channels:
-        raise UserError("--missing and --channels are for arrays", found=f"the table {x.name}", mend="leave them out")
+        raise UserError("--missing and --channels are for arrays", found=f"the table {x.name}", hint="leave them out")
     return _Tables(
         columns_together(x, y, schema=asked.reading.schema, columns=asked.columns, report=asked.report), asked
     )
@@ -133,10 +133,10 @@ def opened(a: str, b: str, asked: Asked) -> Pair:
 
 def _refuse_of_tables(asked: Asked, samples: Measured) -> None:
     if asked.reading.schema is not None:
-        raise UserError("A schema is for tables", found=samples.name, mend="leave --schema out")
+        raise UserError("A schema is for tables", found=samples.name, hint="leave --schema out")
     if asked.category_weight != 1 or asked.missing_weight != 1:
         raise UserError(
-            "--category-weight and --missing-weight are for tables", found=samples.name, mend="leave them out"
+            "--category-weight and --missing-weight are for tables", found=samples.name, hint="leave them out"
         )
 
 

@@ -79,11 +79,11 @@ def _piped_format(settings: SampleSettings, kind: str, *, as_json: bool) -> str:
 
     if settings.out != "-":
         if settings.format:
-            raise UserError("--format is for standard output", found=settings.format, mend="name a file, or --out -")
+            raise UserError("--format is for standard output", found=settings.format, hint="name a file, or --out -")
         return ""
     form = piped_format(settings.format, kind)
     if as_json:
-        raise UserError("Samples and JSON both go to standard output", mend="leave out --json, or name a file")
+        raise UserError("Samples and JSON both go to standard output", hint="leave out --json, or name a file")
     return form
 
 
@@ -127,8 +127,8 @@ def _wanted(settings: SampleSettings) -> dict[str, list[Any]]:
     for pair in settings.given or ():
         name, equals, value = pair.partition("=")
         if not equals:
-            raise UserError("--given takes NAME=VALUE", found=f"'{pair}'", mend="write it like sex=Female")
+            raise UserError("--given takes NAME=VALUE", found=f"'{pair}'", hint="write it like sex=Female")
         if name in wanted:
-            raise UserError(f"Condition {name} is given twice", mend="give it once")
+            raise UserError(f"Condition {name} is given twice", hint="give it once")
         wanted[name] = [value]
     return wanted

@@ -62,7 +62,7 @@ def train(data: str, out: Path | None, as_json: bool, **flags: Any) -> int:
     if out is None and launched():
         raise UserError(
             "Processes that torchrun starts need --out",
-            mend="name a run folder that all of them see: started anew, they must find their run again",
+            hint="name a run folder that all of them see: started anew, they must find their run again",
         )
     folder = out or _free_folder(data, settings.preset)
     with open_processes() as processes:

@@ -20,7 +20,7 @@ def parse_budget(text: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip())
     seconds = float(match[1]) * _UNITS[match[2] or "s"] if match else 0.0
     if not 0 < seconds < float("inf"):
-        raise UserError("A budget is a positive duration", found=_quoted(text), mend="write it like 20s, 10m or 2h")
+        raise UserError("A budget is a positive duration", found=_quoted(text), hint="write it like 20s, 10m or 2h")
     return seconds
 
 
@@ -37,7 +37,7 @@ def parse_size(text: str) -> tuple[int, int]:
     size = (_whole(match[1]), _whole(match[2] or match[1])) if match else (0, 0)
     if min(size) < 1:
         raise UserError(
-            "A size is a whole number or HEIGHTxWIDTH", found=_quoted(text), mend="write it like 64 or 48x64"
+            "A size is a whole number or HEIGHTxWIDTH", found=_quoted(text), hint="write it like 64 or 48x64"
         )
     return size
 
@@ -53,7 +53,7 @@ def parse_widths(text: str) -> tuple[int, ...]:
     """
     widths = tuple(_whole(part) for part in text.split(","))
     if min(widths) < 1:
-        raise UserError("Widths are whole numbers", found=_quoted(text), mend="write them like 256,512")
+        raise UserError("Widths are whole numbers", found=_quoted(text), hint="write them like 256,512")
     if len(widths) > MOST_LAYERS:
         raise UserError(f"A network has at most {MOST_LAYERS} layers", found=f"{len(widths)}")
     return widths
@@ -70,7 +70,7 @@ def parse_numbers(text: str) -> tuple[int | float, ...]:
     """
     numbers = [int(part) if re.fullmatch(r"[+-]?\d{1,38}", part) else _number(part) for part in _parts(text)]
     if not numbers or not all(float("-inf") < number < float("inf") for number in numbers):
-        raise UserError("Expected finite numbers", found=f"'{text}'", mend="write them like -9999 or -9999,1e20")
+        raise UserError("Expected finite numbers", found=f"'{text}'", hint="write them like -9999 or -9999,1e20")
     return tuple(numbers)
 
 
@@ -82,7 +82,7 @@ def parse_names(text: str) -> tuple[str, ...]:
     """
     names = _parts(text)
     if not all(names):
-        raise UserError("Expected names", found=f"'{text}'", mend="write them like temperature,humidity")
+        raise UserError("Expected names", found=f"'{text}'", hint="write them like temperature,humidity")
     return tuple(names)
 
 

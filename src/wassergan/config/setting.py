@@ -53,7 +53,7 @@ def held_to_rule(each: "Field[Any]", value: Any) -> Any:
             return rule["parse"](mark.join(_digits(part) for part in value)) if value else ()
         return rule["parse"](_digits(value, exponent=rule["parse"] is not parse_budget))
     except UserError as error:
-        raise UserError(f"{each.name}: {error.what}", found=error.found, mend=error.mend) from error
+        raise UserError(f"{each.name}: {error.what}", found=error.found, hint=error.hint) from error
 
 
 def _checked_text(value: Any, *, several: bool, switch: bool) -> Any:

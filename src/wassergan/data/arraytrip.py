@@ -40,7 +40,7 @@ def round_trip(source: Source) -> RoundTrip:
         raise UserError(
             f"Samples of {source.name} would come back in another form",
             found=f"{after.dtype} {after.shape[1:]} for {codec.dtype} {before.shape[1:]}",
-            mend="give them as float32, and report this as a fault",
+            hint="give them as float32, and report this as a fault",
         )
     return RoundTrip(*_compared(source, codec, rows, before, after))
 
@@ -117,5 +117,5 @@ def _refuse(
         raise UserError(
             f"{source.name} {what} on the way to model space and back",
             found=f"{old[place]} as {new[place]} in row {int(rows[place[0]])}, at {place[1:]} channels first",
-            mend="give the values as float64 or rescale them",
+            hint="give the values as float64 or rescale them",
         )

@@ -31,10 +31,10 @@ def files_of(data: str, report: Callable[[str], None] = lambda sentence: None) -
     if is_pattern(data) and not path.exists():
         files = matching_files(data)
         if not files:
-            raise UserError(f"No file matches {data}", mend=f"give {KINDS}")
+            raise UserError(f"No file matches {data}", hint=f"give {KINDS}")
     for each in files:
         if not each.exists():
-            raise UserError(f"There is no {each}", mend=f"give {KINDS}")
+            raise UserError(f"There is no {each}", hint=f"give {KINDS}")
         require_readable(each)
     return files
 

@@ -80,7 +80,7 @@ def _standard(looked: Survey, rows: Blocks, training: Blocks, dtype: np.dtype[An
     if ((found.counts > 0) & (found.deviation == 0)).any() or (active.any() and (found.counts == 0).any()):
         found = of(rows)  # a position may vary only in held-out rows
     if not np.isfinite(found.deviation).all():
-        raise UserError(f"The spread of {wish.name} is not representable", mend="rescale the values")
+        raise UserError(f"The spread of {wish.name} is not representable", hint="rescale the values")
     if dtype.kind in "iu":
         _tell_steps(found, base, wish)
     count = len(looked.first)
@@ -143,9 +143,9 @@ def _tell_steps(found: Moments, base: int, wish: Wish) -> None:
 
 def _refuse_equal(looked: Survey, name: str) -> None:
     if looked.absent.all():
-        raise UserError(f"All values of {name} are missing", mend="give data")
+        raise UserError(f"All values of {name} are missing", hint="give data")
     if (looked.fixed | looked.absent).all() and not looked.gappy.any():
-        raise UserError(f"All samples of {name} are equal", mend="give data that vary")
+        raise UserError(f"All samples of {name} are equal", hint="give data that vary")
 
 
 def _tell_parts(looked: Survey, wish: Wish, *, learnt: bool) -> None:

@@ -226,7 +226,7 @@ def _require_one_to_one(table: RawTable, match: _Match, found: Sequence[str]) ->
         raise UserError(
             f"{_counted(len(several), 'name')} in {where} could be of several files",
             found=f"{'/'.join(name)} of {' and '.join(alike)}",
-            mend="give their paths below the folder",
+            hint="give their paths below the folder",
         )
     twice = {name: rows for name, rows in match.rows.items() if len(rows) > 1 and name in set(match.files)}
     if twice:
@@ -234,7 +234,7 @@ def _require_one_to_one(table: RawTable, match: _Match, found: Sequence[str]) ->
         raise UserError(
             f"{_counted(len(twice), 'file')} {'is' if len(twice) == 1 else 'are'} named more than once in {where}",
             found=f"{match.texts[rows[0]]} in {table.place(rows[0])} and {table.place(rows[1])}",
-            mend="leave one row for each file",
+            hint="leave one row for each file",
         )
     without = [path for path, name in zip(found, match.files, strict=True) if name not in match.rows]
     if without:
@@ -243,7 +243,7 @@ def _require_one_to_one(table: RawTable, match: _Match, found: Sequence[str]) ->
             f"{_counted(len(without), 'file')} of {len(found)} {'has' if len(without) == 1 else 'have'} no row in "
             f"{table.name}",
             found=_shown(without),
-            mend="its first line seems to name a file: write a header above it"
+            hint="its first line seems to name a file: write a header above it"
             if is_header
             else f"name them in {where}, or take them out of the data",
         )
@@ -255,7 +255,7 @@ def _require_one_to_one(table: RawTable, match: _Match, found: Sequence[str]) ->
         raise UserError(
             f"{_counted(len(rows), 'row')} of {table.name} {'names' if len(rows) == 1 else 'name'} no file of the data",
             found=f"{_shown([match.texts[row] or 'nothing' for row in rows])} in {table.place(rows[0])}",
-            mend=f"take them out of {where}",
+            hint=f"take them out of {where}",
         )
 
 
@@ -269,7 +269,7 @@ def _refuse_strangers(table: RawTable, found: Sequence[str]) -> None:
             raise UserError(
                 f"Column {column.name} of {table.name} names files, but not those of the data",
                 found=f"{_shown(pictures)} where the data hold {_shown(list(found))}",
-                mend="give their paths below the folder, or their names",
+                hint="give their paths below the folder, or their names",
             )
 
 
@@ -278,7 +278,7 @@ def _by_position(table: RawTable, found: Sequence[str], report: Callable[[str], 
         raise UserError(
             f"{table.name} does not hold one row per sample",
             found=f"{table.rows} rows for {len(found)} samples",
-            mend="give one row for each picture, with a column that names its file",
+            hint="give one row for each picture, with a column that names its file",
         )
     ends = [found[0], *found[1:_SHOWN]]
     report(

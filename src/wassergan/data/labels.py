@@ -76,7 +76,7 @@ def frame_beside(frame: Any, labels: NDArray[Any]) -> Any:
 
     if LABEL in table.column_names:
         raise UserError(
-            f"The DataFrame has a column {LABEL}, as labels beside it would be called", mend="give it another name"
+            f"The DataFrame has a column {LABEL}, as labels beside it would be called", hint="give it another name"
         )
     column = pyarrow.array(labels, from_pandas=True)
     if not pyarrow.types.is_floating(column.type) and len(column.unique()) <= MOST_CLASSES:
@@ -91,7 +91,7 @@ def _of_files(names: Names, name: str, condition: Sequence[str], labels: Any, re
         raise UserError(
             "Labels cannot follow pictures that may turn out unreadable while training",
             found=f"--skip-unreadable with more pictures than are kept in memory in {name}",
-            mend="remove the unreadable ones, or choose a smaller --size",
+            hint="remove the unreadable ones, or choose a smaller --size",
         )
     if labels is None:
         table = _beside(names, name, condition, report)
@@ -116,7 +116,7 @@ def _beside(names: Names, name: str, condition: Sequence[str], report: Report) -
         raise UserError(
             f"{name} holds no labels to condition on",
             found=", ".join(left),
-            mend=f"condition on {FOLDER}, or give a file with one row for each picture: --labels",
+            hint=f"condition on {FOLDER}, or give a file with one row for each picture: --labels",
         )
     parts, rows = [], []
     for each in tables:
@@ -157,7 +157,7 @@ def _stacked(tables: Sequence[RawTable]) -> RawTable:
             raise UserError(
                 f"The tables {first.name} of several folders have other columns",
                 found=column.name,
-                mend="make them alike",
+                hint="make them alike",
             )
         columns.append(_end_to_end([each for each in alike if each is not None]))
     return replace(first, columns=tuple(columns), rows=sum(table.rows for table in tables), arrow=None)
@@ -211,7 +211,7 @@ def _own(data: Any, source: Source, condition: Sequence[str]) -> RawTable:
         with unchanging([Path(data)]):
             arrays = {name: _flat(load_array(Path(data), key=name)[1], name) for name in condition}
         return raw_array(arrays, f"{Path(data).name}:{','.join(condition)}")
-    raise UserError(f"{source.name} holds no labels to condition on", mend="give a file with one row each: --labels")
+    raise UserError(f"{source.name} holds no labels to condition on", hint="give a file with one row each: --labels")
 
 
 def _told(labels: Any) -> RawTable:
@@ -223,7 +223,7 @@ def _told(labels: Any) -> RawTable:
         return raw_array({LABEL: _flat(np.asarray(labels), "labels")}, "labels")
     path = Path(labels)
     if not path.exists():
-        raise UserError(f"There is no {path}", mend="give a file of labels")
+        raise UserError(f"There is no {path}", hint="give a file of labels")
     require_regular(path)
     with unchanging([path]):
         return _labels_in(path)

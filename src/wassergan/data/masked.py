@@ -26,7 +26,7 @@ def unmasked(array: Any, known: Sequence[Code] = ()) -> tuple[NDArray[Any], tupl
     if not isinstance(array, np.ma.MaskedArray):
         return np.asanyarray(array), ()
     if array.dtype.names:
-        raise UserError("Structured masked arrays are not read", mend="take one field, such as array['t']")
+        raise UserError("Structured masked arrays are not read", hint="take one field, such as array['t']")
     mask = np.ma.getmaskarray(array)
     if not mask.any() or array.dtype.kind not in "fiub":
         return array.data, ()
@@ -35,7 +35,7 @@ def unmasked(array: Any, known: Sequence[Code] = ()) -> tuple[NDArray[Any], tupl
     values = array.data.astype(np.int8) if array.dtype.kind == "b" else array.data
     there = values[~mask]
     if there.size == 0:
-        raise UserError("All values of the array are masked", mend="give data")
+        raise UserError("All values of the array are masked", hint="give data")
     values, code = with_room(values, int(there.min()), int(there.max()))
     if known:
         values, code = values.astype(np.promote_types(values.dtype, np.min_scalar_type(int(known[0])))), int(known[0])
@@ -53,7 +53,7 @@ def with_room(values: NDArray[Any], smallest: int, largest: int) -> tuple[NDArra
         return values, code
     wider = {1: np.int16, 2: np.int32, 4: np.int64}.get(values.dtype.itemsize)
     if wider is None:
-        raise UserError("No whole number is left to stand for masked values", mend="give floats")
+        raise UserError("No whole number is left to stand for masked values", hint="give floats")
     return values.astype(wider), largest + 1
 
 

@@ -95,7 +95,7 @@ class Measured:
         return UserError(
             f"{self.name} holds {what}",
             found=f"the first in row {first + row}, {word} {name}{at}",
-            mend="remove those rows, fill the values, or give a table, in which missing values are a level",
+            hint="remove those rows, fill the values, or give a table, in which missing values are a level",
         )
 
 
@@ -144,7 +144,7 @@ def read_table(
     with unchanging(files):
         table = _table_of(files, Path(data).name, Reading(sheet=sheet, schema=schema), report)
     if table is None:
-        raise UserError(f"{data} is no table", mend="give a CSV, Excel, Parquet, Arrow or Feather file")
+        raise UserError(f"{data} is no table", hint="give a CSV, Excel, Parquet, Arrow or Feather file")
     return table
 
 
@@ -193,7 +193,7 @@ def _array(path: Path, how: Reading, report: Report) -> Measured:
     elif is_idx(path):
         name, array = path.name, read_idx(path)
     else:
-        raise UserError(f"The kind of {path} is not known", found=f"suffix '{path.suffix}'", mend=f"give {KINDS}")
+        raise UserError(f"The kind of {path} is not known", found=f"suffix '{path.suffix}'", hint=f"give {KINDS}")
     beside: list[tuple[str, ...]] = []
     if ":" in name:
         report(f"Using the array {name.rpartition(':')[2]} of {path.name}, shape {array.shape}.")
@@ -208,7 +208,7 @@ def _array(path: Path, how: Reading, report: Report) -> Measured:
         raise UserError(
             f"{name} has {count} {'features' if layout in ('N', 'ND') else 'channels'}",
             found=f"{len(names)} names: {', '.join(names[:10])}",
-            mend="give each a name of its own",
+            hint="give each a name of its own",
         )
     missing = how.missing
     if not fits_in_memory(array.nbytes):

@@ -97,7 +97,7 @@ class FileNames:
                 raise UserError(
                     f"Several tables of labels lie in {root / above}",
                     found=f"{owners[above].name} and {PurePosixPath(name).name}",
-                    mend="say which with --labels",
+                    hint="say which with --labels",
                 )
             owners[above] = root / name
         if not owners:
@@ -114,7 +114,7 @@ class FileNames:
             raise UserError(
                 f"{len(strays)} of {len(found)} pictures lie beside no table of labels",
                 found=f"{strays[0]}, while there is {', '.join(str(each) for each in list(owners.values())[:3])}",
-                mend="give one for all with --labels",
+                hint="give one for all with --labels",
             )
         return [
             TableBeside(path, places[above], [found[place].removeprefix(f"{above}/") for place in places[above]])

@@ -176,17 +176,17 @@ def _refuse_what_says_nothing(data: Any, asked: _Asked) -> None:
     path = Path(data)
     is_either = is_columnar(path) or path.is_dir()
     if asked.schema and not (is_either or is_csv(path) or is_excel(path)):
-        raise UserError("A schema is for tables", found=f"{data}", mend="leave --schema out")
+        raise UserError("A schema is for tables", found=f"{data}", hint="leave --schema out")
     of_arrays = is_either or path.suffix in (".npy", ".npz") or is_idx(path) or is_pattern(str(data))
     for flag, said in (("--missing", asked.missing), ("--channels", asked.channels)):
         if said and not of_arrays:
-            raise UserError(f"{flag} is for arrays of numbers", found=f"{data}", mend="leave it out")
+            raise UserError(f"{flag} is for arrays of numbers", found=f"{data}", hint="leave it out")
 
 
 def _with_labels(source: Source, data: Any, asked: _Asked, seed: int) -> Source:
     """The source, with conditions that lie beside its samples, if some are asked for."""
     if source.codec.conditions_are_columns and asked.labels is not None:
-        raise UserError("The conditions of a table are columns of its own", mend="name them with --condition")
+        raise UserError("The conditions of a table are columns of its own", hint="name them with --condition")
     if source.context is not None or not (asked.condition or asked.labels is not None):
         return source
     table = label_table(data, source, condition=asked.condition, labels=asked.labels, report=asked.report)
@@ -196,7 +196,7 @@ def _with_labels(source: Source, data: Any, asked: _Asked, seed: int) -> Source:
 
 def _frame(data: Any, asked: _Asked) -> Source:
     if asked.missing or asked.channels:
-        raise UserError("missing and channels are for arrays", found="a DataFrame", mend="leave them out")
+        raise UserError("missing and channels are for arrays", found="a DataFrame", hint="leave them out")
     likeness = Likeness.of(data)
     if index := index_words(data):
         asked.report(f"Left out the index of the DataFrame: {index}. reset_index() makes it a column.")
@@ -214,7 +214,7 @@ def _of_files(path: Path, files: list[Path], asked: _Asked) -> Source:
         raise UserError(
             f"The files of {path} cannot be read together",
             found=f"{len(files)} files, the first {files[0]}",
-            mend="give .tar files of pictures, or Parquet, Arrow or Feather files",
+            hint="give .tar files of pictures, or Parquet, Arrow or Feather files",
         )
     return _file(files[0], asked)
 
@@ -227,7 +227,7 @@ def _file(path: Path, asked: _Asked) -> Source:
     schema = schema_in(asked.schema)
     table = table_in([path], path.name, sheet=asked.sheet, delimiter=schema.delimiter, encoding=schema.encoding)
     if table is None:
-        raise UserError(f"The kind of {path} is not known", found=f"suffix '{path.suffix}'", mend=f"give {KINDS}")
+        raise UserError(f"The kind of {path} is not known", found=f"suffix '{path.suffix}'", hint=f"give {KINDS}")
     return table_source(table, schema=schema, **asked.of_tables)
 
 
@@ -250,7 +250,7 @@ def _member(path: Path, name: str, array: np.ndarray[Any, Any] | FileArray, aske
 
 def _pictures(path: Path, files: list[Path], asked: _Asked) -> Source:
     if asked.missing or asked.channels:
-        raise UserError("--missing and --channels are for arrays", found=f"pictures in {path}", mend="leave them out")
+        raise UserError("--missing and --channels are for arrays", found=f"pictures in {path}", hint="leave them out")
     from wassergan.data.readers.images import ImageOptions, image_folder_source
     from wassergan.data.readers.shards import shard_source
 

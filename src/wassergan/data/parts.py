@@ -76,7 +76,7 @@ class Parts:
             raise UserError(
                 "A value is missing where none of the samples that were looked at misses any",
                 found=f"at {place} of a sample, channels first",
-                mend="fill it, or start a run on data that show where values may be missing",
+                hint="fill it, or start a run on data that show where values may be missing",
             )
         return gone
 

@@ -34,7 +34,7 @@ def read_records(path: Path) -> RawTable:
     content = read_bytes(path, at_most=largest_bytes())
     records = _of_lines(content, path) if lines else _of_whole(_parsed(content, str(path)), path)
     if not records:
-        raise UserError(f"{path} holds no labels", mend="give one record for each sample")
+        raise UserError(f"{path} holds no labels", hint="give one record for each sample")
     return table_of(records, path.name, first_line=1 if lines else 0)
 
 
@@ -66,7 +66,7 @@ def parsed_object(content: bytes, where: str) -> dict[str, Any]:
     """
     value = _parsed(content, where)
     if not isinstance(value, dict):
-        raise UserError(f"{where} is no JSON object", found=_kind(value), mend='write it like {"label": 3}')
+        raise UserError(f"{where} is no JSON object", found=_kind(value), hint='write it like {"label": 3}')
     return value
 
 
@@ -76,7 +76,7 @@ def _parsed(content: bytes, where: str) -> Any:
     except RecursionError as error:
         raise UserError(f"{where} is no usable JSON", found="lists or objects nested too deep") from error
     except ValueError as error:  # of text encodings, and of whole numbers with thousands of digits, too
-        raise UserError(f"{where} is no JSON", found=str(error)[:200], mend="write it again") from error
+        raise UserError(f"{where} is no JSON", found=str(error)[:200], hint="write it again") from error
 
 
 def _of_lines(content: bytes, path: Path) -> list[dict[str, Any]]:
@@ -87,12 +87,12 @@ def _of_lines(content: bytes, path: Path) -> list[dict[str, Any]]:
 def _of_whole(value: Any, path: Path) -> list[Mapping[str, Any]]:
     if isinstance(value, dict) and isinstance(value.get("labels", ""), list | dict | None):
         if value["labels"] is None:
-            raise UserError(f"{path} holds no labels", found='"labels": null', mend="write them into it")
+            raise UserError(f"{path} holds no labels", found='"labels": null', hint="write them into it")
         value = value["labels"]
     if isinstance(value, dict):
         value = list(value.items())
     if not isinstance(value, list):
-        raise UserError(f"{path} holds no labels", found=_kind(value), mend='write {"labels": [[name, label], ...]}')
+        raise UserError(f"{path} holds no labels", found=_kind(value), hint='write {"labels": [[name, label], ...]}')
     return _with_vectors([_record(entry, place, path) for place, entry in enumerate(value)])
 
 
@@ -102,7 +102,7 @@ def _record(entry: Any, place: int, path: Path) -> Mapping[str, Any]:
     if isinstance(entry, list | tuple) and len(entry) == 2 and isinstance(entry[0], str):
         return {FILE: entry[0], **(entry[1] if isinstance(entry[1], dict) else {LABEL: entry[1]})}
     raise UserError(
-        f"Entry {place} of {path} is no label", found=f"{entry!r}"[:80], mend='write ["name.png", label], or an object'
+        f"Entry {place} of {path} is no label", found=f"{entry!r}"[:80], hint='write ["name.png", label], or an object'
     )
 
 

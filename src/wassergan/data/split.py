@@ -154,7 +154,7 @@ def keep_classes(
                 raise UserError(
                     f"No row can be held out: each is the last of a {name} in training",
                     found=f"{len(np.unique(each))} different ones in {len(each)} rows",
-                    mend="condition on what more rows share",
+                    hint="condition on what more rows share",
                 )
             row = numbers.choice(np.flatnonzero(spare))
             for other, of in classes.items():
@@ -177,6 +177,6 @@ def heldout_count(count: int, share: float) -> int:
         raise UserError(
             "Too few samples to hold some out",
             found=f"{count} samples, of which {share:g} would be {held}",
-            mend="give more samples, or another --heldout share",
+            hint="give more samples, or another --heldout share",
         )
     return held

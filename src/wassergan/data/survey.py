@@ -158,5 +158,5 @@ def _refuse_infinite(block: Rows, start: int, name: str) -> None:
         raise UserError(
             f"{name} holds infinite values",
             found=f"the first at index {(start + at[0], *at[1:])}",
-            mend="remove those rows, or write NaN where a value is missing",
+            hint="remove those rows, or write NaN where a value is missing",
         )

@@ -65,12 +65,12 @@ def read_conditions(path: str | Path) -> dict[str, list[Any]]:
     """
     path = Path(path)
     if not path.exists():
-        raise UserError(f"There is no {path}", mend="give a table of conditions")
+        raise UserError(f"There is no {path}", hint="give a table of conditions")
     require_regular(path)
     with unchanging([path]):
         table = table_in([path], path.name)
         if table is None:
-            raise UserError(f"{path} is no table of conditions", mend="give a CSV, Parquet, Arrow or Feather file")
+            raise UserError(f"{path} is no table of conditions", hint="give a CSV, Parquet, Arrow or Feather file")
         return read_wanted(table)
 
 
@@ -96,7 +96,7 @@ def read_rows(
     with unchanging(files):
         table = table_in(files, Path(data).name, sheet=sheet, delimiter=said.delimiter, encoding=encoding)
         if table is None:
-            raise UserError(f"{data} is no table", mend="give a CSV, Parquet, Arrow or Feather file")
+            raise UserError(f"{data} is no table", hint="give a CSV, Parquet, Arrow or Feather file")
         return rows_like(codec, table, said)
 
 

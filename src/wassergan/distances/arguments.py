@@ -46,7 +46,7 @@ def as_generator(rng: Any) -> torch.Generator:
         raise UserError(
             "rng must be a torch generator, a NumPy generator or a seed",
             found=shown(rng),
-            mend="pass rng=0, for example",
+            hint="pass rng=0, for example",
         )
     return torch.Generator().manual_seed(seed)
 
@@ -73,7 +73,7 @@ def check_diameter(diameter: Any, method: str) -> float | None:
         return None
     if method == ASYMPTOTIC:
         raise UserError(
-            "A diameter serves finite-sample bounds alone", found="the asymptotic method", mend="leave it out"
+            "A diameter serves finite-sample bounds alone", found="the asymptotic method", hint="leave it out"
         )
     return check_positive(diameter, name="The diameter")
 

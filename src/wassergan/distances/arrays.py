@@ -44,7 +44,7 @@ def as_numpy(array: Any, *, name: str) -> npt.NDArray[Any]:
             raise UserError(
                 f"{name} holds masked values",
                 found=f"{hidden} of {array.size}",
-                mend="leave those rows out, or fill them",
+                hint="leave those rows out, or fill them",
             )
         array = np.ma.getdata(array)
     if not (isinstance(array, np.ndarray | list | tuple) or hasattr(array, "__array__")):
@@ -156,9 +156,9 @@ def _dense(array: Tensor, name: str) -> Tensor:
     if array.is_complex():
         raise UserError(f"{name} must hold real numbers", found=str(array.dtype))
     if array.is_nested or array.layout != torch.strided:
-        raise UserError(f"{name} must be a dense tensor", found=f"layout {array.layout}", mend="call to_dense() first")
+        raise UserError(f"{name} must be a dense tensor", found=f"layout {array.layout}", hint="call to_dense() first")
     if array.is_quantized or array.dtype not in (*_FLOATS, *_INTEGERS):
-        raise UserError(f"{name} has a precision that is not read", found=str(array.dtype), mend="call double() first")
+        raise UserError(f"{name} has a precision that is not read", found=str(array.dtype), hint="call double() first")
     if array.is_meta:
         raise UserError(f"{name} holds no values", found="a tensor on the device 'meta'")
     if array.is_floating_point():
@@ -176,7 +176,7 @@ def _dense(array: Tensor, name: str) -> Tensor:
 
 def _too_long(name: str, value: Any) -> UserError:
     return UserError(
-        f"{name} holds a whole number that float64 cannot hold", found=f"{value}", mend="subtract a common offset first"
+        f"{name} holds a whole number that float64 cannot hold", found=f"{value}", hint="subtract a common offset first"
     )
 
 
@@ -185,7 +185,7 @@ def _checked(array: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
         raise UserError(f"{name} must hold numbers", found=f"dtype {array.dtype}")
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         raise UserError(
-            f"{name} has more digits than float64", found=f"dtype {array.dtype}", mend="convert it to float64"
+            f"{name} has more digits than float64", found=f"dtype {array.dtype}", hint="convert it to float64"
         )
     return array
 
@@ -217,7 +217,7 @@ def _only_numbers(array: Any, name: str) -> None:
         code = getattr(kind, "kind", "f")
         if code in "mMc" or str(kind) in ("category", "str", "string", "String", "Categorical", "Date"):
             raise UserError(
-                f"{name} must hold numbers", found=f"column {column!r} of kind {kind}", mend="choose columns"
+                f"{name} must hold numbers", found=f"column {column!r} of kind {kind}", hint="choose columns"
             )
 
 

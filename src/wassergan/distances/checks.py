@@ -74,11 +74,11 @@ def as_law(weights: Tensor, *, name: str, normalize: bool) -> Tensor:
         where = tuple(int(i) for i in (weights < 0).nonzero()[0])
         raise UserError(f"{name} must not be negative", found=f"{weights[where].item()} at {list(where)}")
     if not (weights > 0).any(-1).all():
-        raise UserError(f"{name} must not all be zero", mend="give at least one point a positive weight")
+        raise UserError(f"{name} must not all be zero", hint="give at least one point a positive weight")
     total = exact_totals(weights, name=name)
     if not normalize and (total - 1).abs().max() > tolerance:
         worst = total.flatten()[(total - 1).abs().argmax()].item()
-        raise UserError(f"{name} must sum to one", found=f"a sum of {worst:.9g}", mend="pass normalize=True")
+        raise UserError(f"{name} must sum to one", found=f"a sum of {worst:.9g}", hint="pass normalize=True")
     if weights.requires_grad:
         total = total + weights.sum(-1, keepdim=True) - weights.detach().sum(-1, keepdim=True)
     return weights / total
@@ -90,5 +90,5 @@ def exact_totals(weights: Tensor, *, name: str) -> Tensor:
     try:
         sums = [math.fsum(row.tolist()) for row in rows]
     except OverflowError:
-        raise UserError(f"{name} must have a finite sum", found="an overflow", mend="divide by the largest") from None
+        raise UserError(f"{name} must have a finite sum", found="an overflow", hint="divide by the largest") from None
     return torch.tensor(sums, dtype=torch.float64).reshape(*weights.shape[:-1], 1).to(weights.device)

@@ -302,7 +302,7 @@ def _check_sampler(sampler: Any, name: str, rng: torch.Generator) -> None:
         raise UserError(
             f"{name} is a function that is no sampler",
             found=str(error),
-            mend="take (count, *, rng) and give (count, d)",
+            hint="take (count, *, rng) and give (count, d)",
         ) from None
 
 
@@ -370,7 +370,7 @@ class _Units:
         squares = [(part.double() - centre).square().sum() for side in sides for part in side.split(_ROWS)]
         spread = (torch.stack(squares).sum() / (count * len(centre))).sqrt().item()
         if not math.isfinite(spread):
-            raise UserError("The samples' variance overflows", mend="rescale the points")
+            raise UserError("The samples' variance overflows", hint="rescale the points")
         return cls(centre, spread or 1.0)
 
     def inside(self, points: Tensor) -> Tensor:

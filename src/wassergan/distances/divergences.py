@@ -119,7 +119,7 @@ def _laws(p: Array, q: Array, normalize: bool) -> tuple[Tensor, Tensor]:
         raise UserError(
             "p and q must hold one probability per point of one support",
             found=f"shapes {tuple(a.shape)} and {tuple(b.shape)}",
-            mend="use on_common_support for laws on different points",
+            hint="use on_common_support for laws on different points",
         )
     return as_law(a, name="p", normalize=normalize), as_law(b, name="q", normalize=normalize)
 

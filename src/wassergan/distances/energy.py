@@ -43,7 +43,7 @@ def energy_distance(
     points, mass = _difference(left.detach(), right.detach(), a.detach(), b.detach())
     still = -_potential(points, points, mass) @ mass if len(points) else points.new_zeros(())
     if not torch.isfinite(still):
-        raise UserError("The distance overflows", mend="rescale the points")
+        raise UserError("The distance overflows", hint="rescale the points")
     # Only rounding can make it negative; √ has no derivative at 0.
     if still <= 0:
         return 0.0 * (left[0, 0] + a[0] + b[0] + right[0, 0]) if _moves(left, right, a, b) else torch.zeros_like(still)

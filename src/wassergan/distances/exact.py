@@ -172,7 +172,7 @@ def _transport(
 ) -> Transport:
     value = (costs * plan.mass).sum()
     if not np.isfinite([value.item(), lower, upper]).all():
-        raise UserError("The distance overflows", mend="rescale the points or costs")
+        raise UserError("The distance overflows", hint="rescale the points or costs")
     lower, upper = min(lower, value.item()), max(upper, value.item())
     for potential, weight in zip(potentials, weights, strict=True):
         if weight.requires_grad:
@@ -242,7 +242,7 @@ def _apart(problem: Problem, bounds: Bounds | _Certified) -> WorkError:
     return WorkError(
         "The bounds on W1 did not meet within the tolerance",
         found=f"[{bounds.lower * problem.scale:.12g}, {bounds.upper * problem.scale:.12g}]{far}",
-        mend="leave those points out, or loosen the tolerance" if lost else "loosen the tolerance",
+        hint="leave those points out, or loosen the tolerance" if lost else "loosen the tolerance",
     )
 
 
@@ -261,7 +261,7 @@ def _certified(cost: Tensor, a: Tensor, b: Tensor, tolerance: float, iterations:
         raise WorkError(
             "The transport solver's plan is not optimal within the tolerance",
             found=f"bounds [{lower:.12g}, {upper:.12g}]",
-            mend="loosen the tolerance",
+            hint="loosen the tolerance",
         )
     if full:
         return _Certified(flow, f, g, lower, upper)

@@ -139,11 +139,11 @@ def w1_interval(
     if population and min(len(left), len(right)) < 4:
         raise UserError("A bound on the laws needs at least four points a side", found=f"{len(left)} and {len(right)}")
     if not population and diameter is not None:
-        raise UserError("A diameter serves only bounds on the laws", mend="pass population=True")
+        raise UserError("A diameter serves only bounds on the laws", hint="pass population=True")
     if not population and families:
-        raise UserError("Critics serve only bounds on the laws", mend="pass population=True")
+        raise UserError("Critics serve only bounds on the laws", hint="pass population=True")
     if not population and method != FINITE_SAMPLE:
-        raise UserError("Methods serve only bounds on the laws", mend="pass population=True")
+        raise UserError("Methods serve only bounds on the laws", hint="pass population=True")
     left, right = left.detach().cpu(), right.detach().cpu()
     pace = Pace(start + budget_seconds, interrupted)
     lower = 0.0
@@ -208,7 +208,7 @@ def _sides(problem: Problem, rng: torch.Generator, tolerance: float, pace: Pace)
     bounds, stopped = _refined(problem, rng, tolerance, pace)
     lower, upper = problem.outside(bounds.lower, bounds.upper)
     if not math.isfinite(upper):
-        raise UserError("The distance overflows", mend="rescale the points")
+        raise UserError("The distance overflows", hint="rescale the points")
     return lower, upper, stopped
 
 

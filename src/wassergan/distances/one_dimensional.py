@@ -192,7 +192,7 @@ def _mean_power(gaps: Tensor, mass: Tensor, p: float) -> Tensor:
         mean = (mass * (gaps / scale[..., None]) ** p).sum(-1)
         value = torch.where(mean > 0, scale * torch.where(mean > 0, mean, 1.0) ** (1 / p), 0.0)
     if not torch.isfinite(value).all():
-        raise UserError("The distance overflows", mend="rescale the points")
+        raise UserError("The distance overflows", hint="rescale the points")
     return value
 
 
@@ -204,7 +204,7 @@ def _points(x: Array, name: str, axis: int | None) -> Tensor:
         raise UserError(
             f"{name} must hold numbers on the line, shape (n,)",
             found=f"shape {tuple(points.shape)}",
-            mend="use exact_w1 for points with several coordinates, or say which axis of a batch counts the points, "
+            hint="use exact_w1 for points with several coordinates, or say which axis of a batch counts the points, "
             "as in axis=-1",
         )
     check_finite(points, name=name)

@@ -133,7 +133,7 @@ def pose(x: Tensor, y: Tensor, a: Tensor, b: Tensor, *, rng: torch.Generator | N
     extent = torch.stack([wide, (low - centre).abs(), (high - centre).abs()]).max().item()
     if not np.isfinite(extent * x.shape[1] ** 0.5):
         found = f"coordinates up to {used.abs().max().item():g}"
-        raise UserError("The distances overflow", found=found, mend="rescale the points")
+        raise UserError("The distances overflow", found=found, hint="rescale the points")
     # A power of two scales without rounding, so the problem stays the same.
     scale = 2.0 ** np.clip(np.frexp(extent)[1], -1000, 1000) if extent > 0 else 1.0
     x, a, x_place = _distinct(x, a, centre, scale)

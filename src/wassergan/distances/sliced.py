@@ -206,7 +206,7 @@ class Rows:
             raise UserError(
                 f"{name} is read once for every group of directions",
                 found="an iterator, which can be read only once",
-                mend="pass a list of blocks, a data loader, or any iterable that starts anew",
+                hint="pass a list of blocks, a data loader, or any iterable that starts anew",
             )
         if not isinstance(rows, Iterable) or isinstance(rows, str | bytes):
             raise UserError(
@@ -234,7 +234,7 @@ class Rows:
                 found=f"{self.count} rows, then {projected.shape[1]}",
             )
         if not torch.isfinite(projected).all():
-            raise UserError(f"Projections of {self.name} overflow", mend="rescale the points")
+            raise UserError(f"Projections of {self.name} overflow", hint="rescale the points")
         return projected
 
     def _tensors(self) -> Iterator[Tensor]:

@@ -118,5 +118,5 @@ def _require_same_settings(former: ResolvedSettings, settings: ResolvedSettings)
         raise UserError(
             "A fit can only be resumed with its own settings",
             found="; ".join(f"{name} was {had[name]!r}, is {asked[name]!r}" for name in different),
-            mend="set them back, or fit without resume=True",
+            hint="set them back, or fit without resume=True",
         )

@@ -40,7 +40,7 @@ def checked(name: str, value: Any, *, like: str = "") -> Any:
     try:
         return parse(str(text))
     except UserError as error:
-        raise UserError(f"{name}: {error.what}", found=error.found, mend=error.mend) from error
+        raise UserError(f"{name}: {error.what}", found=error.found, hint=error.hint) from error
 
 
 def names_of(condition: Sequence[str] | str | None) -> tuple[str, ...]:
@@ -56,13 +56,13 @@ def checked_labels(y: Any, rows: Any) -> NDArray[Any]:
         ValueError: scikit-learn's own, of another shape or length.
     """
     if np.ma.is_masked(y):
-        raise UserError("Labels are masked", found=f"{int(np.ma.getmaskarray(y).sum())} of them", mend="fill them in")
+        raise UserError("Labels are masked", found=f"{int(np.ma.getmaskarray(y).sum())} of them", hint="fill them in")
     labels: NDArray[Any] = column_or_1d(as_array(y) if isinstance(y, Tensor) else y, warn=True)
     check_consistent_length(rows, labels)
     if labels.dtype == object:
         for label in labels:
             if not isinstance(label, str | int | float | np.generic):
-                raise UserError("Unknown label type", found=type(label).__name__, mend="give text or numbers alone")
+                raise UserError("Unknown label type", found=type(label).__name__, hint="give text or numbers alone")
         labels = np.asarray(labels.tolist())
     return labels
 
@@ -80,7 +80,7 @@ def wanted(given: Any, count: int, conditions: ColumnConditions | None) -> dict[
     """
     if conditions is None:
         raise UserError(
-            "The estimator was fitted without conditions", mend="name some with condition=[...], or fit(X, y)"
+            "The estimator was fitted without conditions", hint="name some with condition=[...], or fit(X, y)"
         )
     if is_frame(given):
         asked: Mapping[str, Any] = read_wanted(read_frame(given))
@@ -92,7 +92,7 @@ def wanted(given: Any, count: int, conditions: ColumnConditions | None) -> dict[
         asked = {LABEL: given}
     else:
         raise UserError(
-            "Conditions are given by name", found=f"{given!r}"[:80], mend=f"say which of {conditions.names}"
+            "Conditions are given by name", found=f"{given!r}"[:80], hint=f"say which of {conditions.names}"
         )
     asked = {name: _entries(each) for name, each in asked.items()}
     for name, values in asked.items():
@@ -150,4 +150,4 @@ def plain(name: str, value: Any) -> Any:
             return {str(each): plain(name, inner) for each, inner in value.items()}
         case np.ndarray() | list() | tuple():
             return tuple(plain(name, inner) for inner in value)
-    raise UserError(f"The parameter {name} cannot be saved", found=f"{value!r}", mend="set it to a plain value")
+    raise UserError(f"The parameter {name} cannot be saved", found=f"{value!r}", hint="set it to a plain value")

@@ -287,7 +287,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         seed = self._new_seed() if seed is None else checked("seed", seed)
         sampler = self._sampler
         if getattr(sampler.codec, "identifiers", ()):
-            raise UserError("A table with identifiers cannot be drawn in parts", mend="use sample, with a smaller n")
+            raise UserError("A table with identifiers cannot be drawn in parts", hint="use sample, with a smaller n")
         for drawn in sampler.chunks(count, seed=seed):
             yield self._restored(drawn, sampler, seed)
 
@@ -345,7 +345,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         if "estimator" not in content:
             raise UserError(
                 f"The file {path} is a checkpoint of a run, no saved WassersteinGAN",
-                mend="open it with wassergan.open_sampler, or fit an estimator and save it",
+                hint="open it with wassergan.open_sampler, or fit an estimator and save it",
             )
         with undamaged(f"The estimator in {path}", "save it again"):
             return cls._from(content, str(path))
@@ -434,7 +434,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             if name not in FURTHER:
                 hint = f"{name} is a parameter of its own; " if name in OWN else ""
                 raise UserError(
-                    f"{name!r} cannot be one of the further settings", mend=f"{hint}known: {', '.join(FURTHER)}"
+                    f"{name!r} cannot be one of the further settings", hint=f"{hint}known: {', '.join(FURTHER)}"
                 )
         asked = {name: getattr(self, name) for name in OWN} | further
         return TrainSettings(
@@ -486,9 +486,9 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
     ) -> Source:
         schema, of_frame = schema_given(self.schema), is_frame(data)
         if schema is not None and not of_frame:
-            raise UserError("A schema is for DataFrames", found="an array", mend="leave it out")
+            raise UserError("A schema is for DataFrames", found="an array", hint="leave it out")
         if self.condition and not of_frame:
-            raise UserError("Arrays have no columns to condition on", mend="give their labels instead: fit(X, y)")
+            raise UserError("Arrays have no columns to condition on", hint="give their labels instead: fit(X, y)")
         source = open_source(
             data if labels is None or not of_frame else frame_beside(data, labels),
             layout=parameters.layout,
@@ -515,7 +515,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         """Rows like those that were fitted, and their conditions if there are any, as vectors."""
         codec, conditions = sampler.codec, sampler.conditions
         if self._labelled and labels is None:
-            raise UserError("The estimator was fitted with labels", found="none", mend="give them as y")
+            raise UserError("The estimator was fitted with labels", found="none", hint="give them as y")
         modality, shape = modality_of(sampler.kind), self._known().checkpoint.shape
         return modality.encode(data, labels, modality.own(codec), conditions, shape)
 

@@ -121,7 +121,7 @@ def _pixels(samples: Samples, device: torch.device, argument: str) -> Features:
 
 def _random_conv(samples: Samples, device: torch.device, argument: str) -> Features:
     if samples.are_flat:
-        raise UserError("Random convolutions describe pictures and fields", mend="use --features pixels")
+        raise UserError("Random convolutions describe pictures and fields", hint="use --features pixels")
     layers = [(weight.to(device), bias.to(device)) for weight, bias in random_layers(samples.shape[0])]
     return Features(
         "random-conv",
@@ -160,14 +160,14 @@ def module_features(path: Path, device: torch.device) -> Features:
         UserError: there is no such file, or it cannot be loaded.
     """
     if not path.is_file():
-        raise UserError(f"There is no {path}", mend="give a TorchScript (.pt) or exported (.pt2) module")
+        raise UserError(f"There is no {path}", hint="give a TorchScript (.pt) or exported (.pt2) module")
     try:
         module = _load(path, device)
     except Exception as error:  # damaged bytes surface as whatever zip's and torch's own parsers raise
         raise UserError(
             f"{path} cannot be loaded as a module",
             found=str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__,
-            mend="save it with torch.jit.save, or with torch.export.save under a name that ends in .pt2",
+            hint="save it with torch.jit.save, or with torch.export.save under a name that ends in .pt2",
         ) from error
 
     def extract(batch: Tensor) -> Tensor:
@@ -177,7 +177,7 @@ def module_features(path: Path, device: torch.device) -> Features:
             raise UserError(
                 f"The module {path} does not take these samples",
                 found=f"{tuple(batch.shape)} float32: {str(error).strip().splitlines()[-1]}",
-                mend="export it for that shape, with a first axis of any size",
+                hint="export it for that shape, with a first axis of any size",
             ) from error
         return features
 
@@ -206,7 +206,7 @@ def _inception(samples: Samples, device: torch.device, argument: str) -> Feature
         raise UserError(
             "The Inception network sees pictures in grey or RGB",
             found=f"{samples.name} samples of shape {samples.shape}",
-            mend="use --features pixels, random-conv or a module of your own",
+            hint="use --features pixels, random-conv or a module of your own",
         )
     extract, digest = inception_features(Path(argument) if argument else None, device)
     return Features("inception", f"Inception pool features (2048), weights sha256 {digest}", extract, identity=digest)

@@ -38,7 +38,7 @@ def inception_features(weights: Path | None, device: torch.device) -> tuple[Call
         raise WorkError(
             "The Inception weights could not be fetched",
             found=str(error),
-            mend="get them on a connected machine and give the file: --features inception:WEIGHTS.pth",
+            hint="get them on a connected machine and give the file: --features inception:WEIGHTS.pth",
         ) from error
     except RuntimeError as error:  # names or shapes of the weights
         raise UserError(
@@ -67,7 +67,7 @@ def _extractor_class() -> Any:
     if spec is None or spec.submodule_search_locations is None:
         raise UserError(
             "Inception features come from the package torch-fidelity, which is not installed",
-            mend="pip install 'wassergan[inception]'",
+            hint="pip install 'wassergan[inception]'",
         )
     door = ModuleType(PACKAGE)
     door.__path__ = list(spec.submodule_search_locations)
@@ -82,7 +82,7 @@ def _extractor_class() -> Any:
 def _check(weights: Path) -> None:
     """Refuse a file that holds anything but tensors: the package would run pickled code."""
     if not weights.is_file():
-        raise UserError(f"There is no {weights}", mend="give the file of the Inception weights")
+        raise UserError(f"There is no {weights}", hint="give the file of the Inception weights")
     try:
         content = load_tensors(weights)
     except Exception as error:

@@ -30,7 +30,7 @@ def describe(state: CheckpointState, sampler: Sampler) -> dict[str, Any]:
         raise UserError(
             "wassergan export knows no generators with conditions yet",
             found=", ".join(sampler.conditions.names),
-            mend="draw from the run with wassergan sample --given",
+            hint="draw from the run with wassergan sample --given",
         )
     settings = asdict(state.settings)
     data = _name(settings["data"])

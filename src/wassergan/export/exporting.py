@@ -28,13 +28,13 @@ def chosen_format(name: str | None, path: Path | None) -> str:
     """
     suffix = path.suffix.removeprefix(".") if path else ""
     if not name and not suffix:
-        raise UserError("Which format is not said", mend=f"give --format {'|'.join(FORMATS)}")
+        raise UserError("Which format is not said", hint=f"give --format {'|'.join(FORMATS)}")
     chosen = name or suffix
     if chosen not in FORMATS:
         raise unknown_name("format", chosen, FORMATS)
     if path is not None and suffix != chosen:
         raise UserError(
-            f"A file of format {chosen} ends in .{chosen}", found=f"'{path.name}'", mend="rename it, or leave out one"
+            f"A file of format {chosen} ends in .{chosen}", found=f"'{path.name}'", hint="rename it, or leave out one"
         )
     return chosen
 
@@ -88,14 +88,14 @@ def open_export(path: Path) -> Sampler:
     except SafetensorError as error:
         raise UserError(f"{path} is damaged or no safetensors file", found=str(error)) from error
     if text is None:
-        raise UserError(f"{path} was not written by wassergan export", mend="export the run again")
+        raise UserError(f"{path} was not written by wassergan export", hint="export the run again")
     with undamaged(path, "export the run again"):
         return _sampler_of(json.loads(text), weights)
 
 
 def _sampler_of(description: dict[str, Any], weights: dict[str, Tensor]) -> Sampler:
     if description["version"] > VERSION:
-        raise UserError("The file was written by a newer release", found=description["wassergan"], mend="upgrade")
+        raise UserError("The file was written by a newer release", found=description["wassergan"], hint="upgrade")
     settings, codec = ResolvedSettings.from_mapping(description["settings"]), codec_of(description)
     generator, _ = networks_of(settings, tuple(description["sample"]["shape"][1:]), codec)
     generator.load_state_dict(weights)

@@ -134,7 +134,7 @@ class Format:
             raise UserError(
                 "A package that this format needs is not installed",
                 found=", ".join(missing),
-                mend="pip install 'wassergan[export]'",
+                hint="pip install 'wassergan[export]'",
             )
 
 

@@ -78,6 +78,6 @@ def _alike(values: Tensor, others: Tensor) -> Tensor:
         raise UserError(
             "A residual block adds what has one shape",
             found=f"{tuple(values.shape)} beside {tuple(others.shape)}",
-            mend="give the branch the shape of what it is added to",
+            hint="give the branch the shape of what it is added to",
         )
     return values

@@ -195,14 +195,14 @@ def _bound(use: _Use, eps: float) -> LayerBound:
         except UserError as error:
             if error.what.startswith(use.called):
                 raise
-            raise UserError(f"{use.called}: {error.what}", found=error.found, mend=error.mend) from error
+            raise UserError(f"{use.called}: {error.what}", found=error.found, hint=error.hint) from error
         except _NO_SETTINGS as error:
             reason = f"settings that no forward pass takes: {str(error).splitlines()[0] if str(error) else error!r}"
             raise UserError(f"{use.called} cannot be bounded", found=reason) from error
     else:
         raise UserError(
             f"{use.called} cannot be bounded",
-            mend="use linear and convolution layers with MaxMin, GroupSort or another activation of known slope",
+            hint="use linear and convolution layers with MaxMin, GroupSort or another activation of known slope",
         )
     if not (isinstance(bound, int | float) and 0 <= bound < math.inf):
         raise UserError(f"{use.called} has no bound", found=f"{bound}")
@@ -216,7 +216,7 @@ def _proof(use: _Use) -> tuple[float, str]:
         raise UserError(
             f"{use.called} has no bound",
             found=f"{found!r}",
-            mend="return (constant, how it is proved) from lipschitz_proof",
+            hint="return (constant, how it is proved) from lipschitz_proof",
         )
     return found[0], str(found[1])
 
@@ -236,7 +236,7 @@ def _block(use: _Use, eps: float) -> tuple[float, str]:
         raise UserError(
             f"{use.called} cannot be bounded",
             found="a branch that does not give the shape of what it is added to",
-            mend="give both the same shape",
+            hint="give both the same shape",
         )
     if use.kind is Residual:
         return (short + inner) * (1 + 2 * _EPS), "sum of the shortcut and the branch"
@@ -256,7 +256,7 @@ def _branch(branch: Any, use: _Use, path: str, eps: float) -> tuple[float, list[
             raise UserError(
                 f"{layer.called} cannot be bounded",
                 found="a layer that overwrites the input of its block",
-                mend="pass inplace=False",
+                hint="pass inplace=False",
             )
         aliased = aliased and (layer.kind in _HANDED_ON or layer.kind not in RULES)
     return product(_bound(layer, eps).bound for layer in layers), layers
@@ -286,7 +286,7 @@ def _refuse_inherited(use: _Use, method: str) -> None:
         raise UserError(
             f"{use.called} cannot be bounded",
             found=f"{method} of a base class, whose forward pass may be another",
-            mend=f"define {method} in {use.kind.__name__} itself",
+            hint=f"define {method} in {use.kind.__name__} itself",
         )
     for owner in use.kind.__mro__:
         if owner in (nn.Module, object, Protocol):

@@ -48,7 +48,7 @@ def _convolution(layer: Any, called: str, eps: float) -> tuple[float, str]:
 
 def _batch_norm(layer: Any, called: str, eps: float) -> tuple[float, str]:
     if layer.training or layer.running_mean is None or layer.running_var is None:
-        raise UserError("batch statistics join the samples", mend="certify critic.eval() with running statistics")
+        raise UserError("batch statistics join the samples", hint="certify critic.eval() with running statistics")
     widest = layer.running_var.detach().cpu().double() + layer.eps
     if not widest.numel():
         raise UserError("an empty layer has no bound", found="no features")
@@ -62,7 +62,7 @@ def _batch_norm(layer: Any, called: str, eps: float) -> tuple[float, str]:
 
 def _dropout(layer: Any, called: str, eps: float) -> tuple[float, str]:
     if layer.training and layer.p > 0:
-        raise UserError("dropout draws at every pass", mend="certify critic.eval()")
+        raise UserError("dropout draws at every pass", hint="certify critic.eval()")
     return 1.0, "keeps its input in evaluation mode"
 
 
@@ -79,7 +79,7 @@ def _softplus(layer: Any, called: str, eps: float) -> tuple[float, str]:
     if layer.beta == 0 or not math.isfinite(layer.beta) or math.isnan(threshold) or threshold <= 0:
         raise UserError("this Softplus has no bound", found=f"beta={layer.beta}, threshold={layer.threshold}")
     if math.isfinite(threshold) and math.log1p(math.exp(-threshold)) > eps * threshold / 4:
-        raise UserError("Softplus jumps at its threshold", found=f"{threshold:g}", mend="use nn.Softplus(threshold=40)")
+        raise UserError("Softplus jumps at its threshold", found=f"{threshold:g}", hint="use nn.Softplus(threshold=40)")
     return 1.0, "largest slope of the activation"
 
 
@@ -89,7 +89,7 @@ def _prelu(layer: Any, called: str, eps: float) -> tuple[float, str]:
 
 def _rrelu(layer: Any, called: str, eps: float) -> tuple[float, str]:
     if layer.training:
-        raise UserError("random slopes are drawn at every pass", mend="certify critic.eval()")
+        raise UserError("random slopes are drawn at every pass", hint="certify critic.eval()")
     return _steepest(1.0, (layer.lower + layer.upper) / 2)
 
 

@@ -48,22 +48,22 @@ def refuse_altered(module: Any, called: str) -> None:
         UserError: not a module, a hook, an attribute that shadows a method, or a compiled copy of the forward pass.
     """
     if not isinstance(module, nn.Module):
-        raise UserError(f"{called} is no module", found=type(module).__name__, mend="certify a torch.nn.Module")
+        raise UserError(f"{called} is no module", found=type(module).__name__, hint="certify a torch.nn.Module")
     changed = sorted(name for name, method in _CALLS.items() if getattr(type(module), name) is not method)
     if changed:
         raise UserError(f"{called} cannot be bounded", found=f"a class with its own {', '.join(changed)}")
     hooks = [*module._forward_hooks.values(), *_foreign_pre_hooks(module)]
     if hooks:
         raise UserError(
-            f"{called} cannot be bounded", found="a forward hook, which may change anything", mend="remove it"
+            f"{called} cannot be bounded", found="a forward hook, which may change anything", hint="remove it"
         )
     shadows = sorted(name for name in vars(module) if callable(getattr(type(module), name, None)))
     if getattr(module, "_compiled_call_impl", None) is not None:
         shadows.append("a compiled forward pass")
     if shadows:
-        mend = "certify the module before anything of it is replaced"
+        hint = "certify the module before anything of it is replaced"
         raise UserError(
-            f"{called} cannot be bounded", found=f"{', '.join(shadows)} replaced on the instance", mend=mend
+            f"{called} cannot be bounded", found=f"{', '.join(shadows)} replaced on the instance", hint=hint
         )
 
 
@@ -74,19 +74,19 @@ def refuse_surroundings() -> None:
         UserError: hooks on all modules, changed functions of torch, autocast, or cached parametrisations.
     """
     if torch_module._global_forward_hooks or torch_module._global_forward_pre_hooks:
-        raise UserError("Nothing can be certified", found="forward hooks on all modules", mend="remove them")
+        raise UserError("Nothing can be certified", found="forward hooks on all modules", hint="remove them")
     changed = sorted(name for name, known in _FUNCTIONS.items() if getattr(functional, name, None) is not known)
     if changed:
         raise UserError("Nothing can be certified", found=f"{', '.join(changed)} replaced in torch.nn.functional")
     if torch.is_autocast_enabled("cpu") or torch.is_autocast_enabled("cuda"):
         raise UserError(
-            "Nothing can be certified under autocast: scores move in steps", mend="leave the autocast block first"
+            "Nothing can be certified under autocast: scores move in steps", hint="leave the autocast block first"
         )
     if parametrize._cache_enabled:
         raise UserError(
             "Nothing can be certified while weights are cached",
             found="torch.nn.utils.parametrize.cached()",
-            mend="leave that block first",
+            hint="leave that block first",
         )
 
 
@@ -106,19 +106,19 @@ def refuse_weights(module: nn.Module, called: str) -> None:
         _refuse_steps(steps[name], called, name)
     for name, value in held:
         if isinstance(value, nn.UninitializedParameter | nn.UninitializedBuffer):
-            raise UserError(f"{called} has no weights yet", mend="call it once before it is certified")
+            raise UserError(f"{called} has no weights yet", hint="call it once before it is certified")
         if type(value) not in (Tensor, nn.Parameter) or value.layout != torch.strided or value.is_quantized:
             raise UserError(f"{called} cannot be bounded", found=f"{name} is a {type(value).__name__} of its own kind")
         if value.is_meta:
             raise UserError(f"{called} has no bound", found=f"{name} on the device 'meta', without values")
         if value.is_complex():
-            raise UserError(f"{called} has no bound", found=f"{name} of type {value.dtype}", mend="use real weights")
+            raise UserError(f"{called} has no bound", found=f"{name} of type {value.dtype}", hint="use real weights")
         if not value.is_floating_point():
             continue
         if value.dtype not in _PRECISIONS:
-            mend = "certify critic.float() and score with it"
+            hint = "certify critic.float() and score with it"
             raise UserError(
-                f"{called} has no bound: its scores move in steps", found=f"{name} in {value.dtype}", mend=mend
+                f"{called} has no bound: its scores move in steps", found=f"{name} in {value.dtype}", hint=hint
             )
         if not torch.isfinite(value).all():
             raise UserError(f"{called} has no bound", found="weights that are not finite")
@@ -178,7 +178,7 @@ def _refuse_steps(steps: Any, called: str, name: str) -> None:
             raise UserError(
                 f"{called} cannot be bounded",
                 found=f"a parametrisation of {name} that is not known: {kind.__name__}",
-                mend=f"fix the weights with torch.nn.utils.parametrize.remove_parametrizations(layer, '{name}')",
+                hint=f"fix the weights with torch.nn.utils.parametrize.remove_parametrizations(layer, '{name}')",
             )
         changed = sorted(part for part, method in methods_of(kind).items() if _STEPS[kind].get(part) is not method)
         if changed:

@@ -72,7 +72,7 @@ class Numbers(Modality[Codec]):
         given = to_channels_first(rows, codec.layout).shape[1:] if rows.dim() == len(codec.layout) else None
         if given != codec.without_masks(shape):
             raise UserError(
-                "X has another shape than what was fitted", found=f"{tuple(rows.shape)}", mend=f"give {codec.layout}"
+                "X has another shape than what was fitted", found=f"{tuple(rows.shape)}", hint=f"give {codec.layout}"
             )
         if conditions is None or labels is None:
             return codec.encode(rows), None
@@ -90,7 +90,7 @@ class Numbers(Modality[Codec]):
             raise UserError(
                 "Samples are written as .npy, .png or a folder",
                 found=f"'{path.name}'",
-                mend="choose one of those suffixes",
+                hint="choose one of those suffixes",
             )
         if path.suffix == ".png":
             prepare_picture(path, count)
@@ -105,9 +105,9 @@ class Numbers(Modality[Codec]):
     def prepare_folder(self, path: Path) -> None:
         """Refuse a folder that pictures cannot be written into, and make it."""
         if path.exists() and not path.is_dir():
-            raise UserError(f"{path} is a file", mend="name a new folder, or a file that ends in .npy or .png")
+            raise UserError(f"{path} is a file", hint="name a new folder, or a file that ends in .npy or .png")
         if path.is_dir() and any(path.iterdir()):
-            raise UserError(f"The folder {path} is not empty", mend="name a new one")
+            raise UserError(f"The folder {path} is not empty", hint="name a new one")
         make_folder(path)
         require_writable(path / "0.png")
 
@@ -145,10 +145,10 @@ class Numbers(Modality[Codec]):
         """There are no columns to predict, and no sheets."""
         if settings.target is not None:
             raise UserError(
-                "A column to predict is for tables", found=f"--target {settings.target}", mend="leave it out"
+                "A column to predict is for tables", found=f"--target {settings.target}", hint="leave it out"
             )
         if settings.sheet is not None:
-            raise UserError("Sheets are for tables", found=f"--sheet {settings.sheet}", mend="leave it out")
+            raise UserError("Sheets are for tables", found=f"--sheet {settings.sheet}", hint="leave it out")
 
     def others(
         self, path: str, source: Source, opened: Callable[[], Source], *, sheet: str | None, schema: str | None
@@ -159,7 +159,7 @@ class Numbers(Modality[Codec]):
             raise UserError(
                 f"{path} cannot be held against the run's samples",
                 found=f"{_described(found)} where the run has {_described(source)}",
-                mend="give data of the same kind and size",
+                hint="give data of the same kind and size",
             )
         return found
 
@@ -210,7 +210,7 @@ def prepare_picture(path: Path, count: int) -> None:
         raise UserError(
             "Too many samples for one picture",
             found=f"{count}",
-            mend=f"ask for at most {LARGEST_GRID}, or for .npy",
+            hint=f"ask for at most {LARGEST_GRID}, or for .npy",
         )
     make_folder(path.parent)
     require_writable(path)

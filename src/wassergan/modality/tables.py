@@ -91,7 +91,7 @@ class Tables(Modality[TableCodec]):
     ) -> tuple[Tensor, Tensor | None]:
         """A DataFrame, with its conditions among its columns."""
         if not is_frame(data):
-            raise UserError("A DataFrame was fitted", found="an array", mend="give a DataFrame with its columns")
+            raise UserError("A DataFrame was fitted", found="an array", hint="give a DataFrame with its columns")
         table = read_frame(data if labels is None else frame_beside(data, labels))
         return encode_table(codec, table), encode_table(conditions.codec, table) if conditions else None
 
@@ -113,7 +113,7 @@ class Tables(Modality[TableCodec]):
             raise UserError(
                 f"{self.noun} are written as {', '.join(TABLE_SUFFIXES)} or .png",
                 found=f"'{path.name}'",
-                mend="choose one of those suffixes",
+                hint="choose one of those suffixes",
             )
         if path.suffix == ".png":
             prepare_picture(path, count)
@@ -147,10 +147,10 @@ class Tables(Modality[TableCodec]):
         """Features are the columns themselves; a sheet is one of other data."""
         if settings.features != EvaluateSettings().features:
             raise UserError(
-                "Tables are judged on their own columns", found=f"--features {settings.features}", mend="leave it out"
+                "Tables are judged on their own columns", found=f"--features {settings.features}", hint="leave it out"
             )
         if settings.sheet is not None and settings.against is None:
-            raise UserError("--sheet is for a workbook given to --against", mend="give one, or leave --sheet out")
+            raise UserError("--sheet is for a workbook given to --against", hint="give one, or leave --sheet out")
 
     def others(
         self, path: str, source: Source, opened: Callable[[], Source], *, sheet: str | None, schema: str | None

@@ -24,7 +24,7 @@ class Vectors(Numbers):
 
     def prepare_folder(self, path: Path) -> None:
         """Vectors have no pictures."""
-        raise UserError("Vectors are no pictures", mend="give --out a name that ends in .npy or .png")
+        raise UserError("Vectors are no pictures", hint="give --out a name that ends in .npy or .png")
 
     def save_picture(
         self, samples: Rows, path: Path, codec: Codec, *, real: Rows | None = None, columns: int | None = None

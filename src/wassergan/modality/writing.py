@@ -58,7 +58,7 @@ def piped_format(name: str | None, kind: str) -> str:
         raise UserError(
             f"{modality.noun} go to standard output as {', '.join(modality.piped)}",
             found=f"'{name}'",
-            mend="choose one, or name a file",
+            hint="choose one, or name a file",
         )
     return name or modality.piped[0]
 
@@ -88,7 +88,7 @@ def pipe_samples(
     """
     modality = modality_of(sampler.kind)
     if not modality.is_text and sys.stdout.isatty():
-        raise UserError("An array is no text for a terminal", mend="send it to a file or a program: ... --out - | ...")
+        raise UserError("An array is no text for a terminal", hint="send it to a file or a program: ... --out - | ...")
     sampler.require_identifiers(count)
     sys.stdout.flush()
     try:
@@ -99,7 +99,7 @@ def pipe_samples(
         raise WorkError(
             "Could not write to standard output",
             found=error.strerror or str(error),
-            mend="what reads it must read all of it",
+            hint="what reads it must read all of it",
         ) from error
 
 

@@ -48,7 +48,7 @@ def check_critic(critic: nn.Module, samples: Tensor, context: Tensor | None = No
     if leaves and isinstance(leaves[-1], _SQUASHING):
         raise UserError(
             f"The critic ends in {type(leaves[-1]).__name__}, which squashes its score",
-            mend="end it in a linear layer: a Wasserstein critic is no probability",
+            hint="end it in a linear layer: a Wasserstein critic is no probability",
         )
     with evaluating(critic), torch.no_grad():
         scores = critic_given(critic, context)(samples)
@@ -56,7 +56,7 @@ def check_critic(critic: nn.Module, samples: Tensor, context: Tensor | None = No
         raise UserError(
             "The critic must give one score per sample",
             found=f"shape {tuple(scores.shape)} for {len(samples)} samples",
-            mend="return the scores without averaging over the batch",
+            hint="return the scores without averaging over the batch",
         )
 
 

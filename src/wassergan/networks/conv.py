@@ -20,7 +20,7 @@ def image_shape(shape: tuple[int, ...], network: str) -> tuple[int, int, int]:
         raise UserError(
             f"Network '{network}' needs pictures or fields of at least {SMALLEST_GRID}x{SMALLEST_GRID}",
             found=f"samples of shape {shape}",
-            mend="use --network mlp",
+            hint="use --network mlp",
         )
     channels, height, width = shape
     return channels, height, width

@@ -46,7 +46,7 @@ def write_report(
         WorkError: the file system refuses.
     """
     if not log:
-        raise UserError(f"The run {folder} has no tick to report", mend="train it for some steps first")
+        raise UserError(f"The run {folder} has no tick to report", hint="train it for some steps first")
     with undamaged(f"The run {folder}", "remove the damaged file of log.jsonl, metrics.json and environment.json"):
         try:
             page = _page(summary, log, folder, evaluated or folder)
@@ -115,14 +115,14 @@ def _json(path: Path) -> Any:
     if not path.exists():
         return None
     if not path.is_file() or path.stat().st_size > LARGEST_JSON_BYTES:
-        raise UserError(f"{path} is no JSON that a run writes", mend="remove it, and write it anew")
+        raise UserError(f"{path} is no JSON that a run writes", hint="remove it, and write it anew")
     try:
         found = json.loads(read_text(path, follow=False))
         if not isinstance(found, dict):
             raise ValueError(f"a {type(found).__name__}, not an object")
         return found
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is no JSON", found=str(error), mend="remove it, and write it anew") from error
+        raise UserError(f"{path} is no JSON", found=str(error), hint="remove it, and write it anew") from error
 
 
 def _rows(summary: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any, str]]:

@@ -41,7 +41,7 @@ def with_changes(settings: ResolvedSettings, changes: Mapping[str, Any]) -> Reso
         raise UserError(
             "A run can only be resumed with its own settings",
             found="; ".join(lines),
-            mend=f"leave those flags out (only {', '.join(map(_flag, CHANGEABLE))} may change), or start a new run",
+            hint=f"leave those flags out (only {', '.join(map(_flag, CHANGEABLE))} may change), or start a new run",
         )
     changed = {name: value for name, value in changes.items() if name in CHANGEABLE}
     # A new end replaces the old one: whoever asks for more steps does not want the old budget to cut them off.

@@ -62,7 +62,7 @@ def _evaluation(folder: Path) -> dict[str, Any] | None:
         _ = content["protocol"]["step"], content["metrics"][0]["name"], content["verdict"]["flags"]
     except (ValueError, KeyError, IndexError, TypeError, RecursionError) as error:
         raise UserError(
-            f"{path} is damaged", found=repr(error), mend=f"write it anew: wassergan evaluate {folder}"
+            f"{path} is damaged", found=repr(error), hint=f"write it anew: wassergan evaluate {folder}"
         ) from error
     return content
 

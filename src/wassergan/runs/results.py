@@ -35,17 +35,17 @@ class Results:
         folders = (self.place.path, self.place.evaluation)
         self.kept = all(can_write(folder) for folder in folders)
         if not self.kept and out:
-            raise WorkError(f"{out} cannot be written to", mend="check its permissions, or name another --out")
+            raise WorkError(f"{out} cannot be written to", hint="check its permissions, or name another --out")
         if not self.kept:
             told(f"{run.path} cannot be written to: the result is printed alone; --out FOLDER keeps it.")
 
     def _prepare(self) -> None:
         place = self.place
         if str(place.path) == "-":
-            raise UserError("Results are written into a folder", found="-", mend="--json prints them")
+            raise UserError("Results are written into a folder", found="-", hint="--json prints them")
         make_folder(place.path)
         if place.holds_run() and not place.path.samefile(self._run.path):
-            raise UserError(f"{place.path} holds another run", mend="name another folder with --out")
+            raise UserError(f"{place.path} holds another run", hint="name another folder with --out")
         place.require_here()
 
     def picture(self, name: str, draw: Callable[[Path], object]) -> str:

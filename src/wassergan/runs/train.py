@@ -140,9 +140,9 @@ def _to_be_continued(place: RunFolder, processes: Processes) -> bool:
     if place.holds_run():
         raise UserError(
             f"The folder {folder} holds a run already",
-            mend=f"resume it (wassergan resume {folder}), or name another folder with --out",
+            hint=f"resume it (wassergan resume {folder}), or name another folder with --out",
         )
-    raise UserError(f"{folder} exists and is not an empty folder", mend="name another one with --out")
+    raise UserError(f"{folder} exists and is not an empty folder", hint="name another one with --out")
 
 
 def _begin(run: Run) -> None:
@@ -284,7 +284,7 @@ def _require_something_left(settings: ResolvedSettings, trainer: Trainer, folder
         raise UserError(
             "The run has reached its end",
             found=f"step {trainer.step} after {trainer.elapsed_seconds:.0f} s",
-            mend=f"ask for more, for example: wassergan resume {folder} {end}",
+            hint=f"ask for more, for example: wassergan resume {folder} {end}",
         )
 
 
@@ -300,5 +300,5 @@ def _require_room(folder: Path, trainer: Trainer, keep: int) -> None:
         raise UserError(
             f"No room for checkpoints in {folder}",
             found=f"about {needed / 2**20:.0f} MiB needed, {free / 2**20:.0f} MiB free",
-            mend="free some space, choose another --out, or a smaller --keep",
+            hint="free some space, choose another --out, or a smaller --keep",
         )

@@ -63,7 +63,7 @@ class Sampler:
             raise UserError(
                 "The run was trained without conditions",
                 found=f"asked for {', '.join(wanted)}",
-                mend=f"train with --condition {' '.join(wanted)}",
+                hint=f"train with --condition {' '.join(wanted)}",
             )
         fixed = fix(self.conditions, wanted)
         if self.codec.rules is not None:
@@ -103,6 +103,6 @@ class Sampler:
             raise UserError(
                 f"{count:,} samples do not fit in memory",
                 found=f"{needed / 2**30:,.1f} GiB are needed, {there / 2**30:,.1f} GiB are there",
-                mend="draw fewer, or one part after the other: Sampler.chunks, WassersteinGAN.sample_chunks, or "
+                hint="draw fewer, or one part after the other: Sampler.chunks, WassersteinGAN.sample_chunks, or "
                 "wassergan sample --out with a file of rows or .npy",
             )

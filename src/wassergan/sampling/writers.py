@@ -96,7 +96,7 @@ def _require_room(folder: Path, needed: int) -> None:
         raise WorkError(
             f"No room for the samples in {folder}",
             found=f"{needed:,} bytes needed, {free:,} free",
-            mend="free some space",
+            hint="free some space",
         )
 
 

@@ -162,7 +162,7 @@ def _require_memory(settings: ResolvedSettings, source: Source, context_dim: int
         raise UserError(
             "The batch cannot be cut into packs",
             found=f"{settings.batch_size} samples in packs of {settings.pack}",
-            mend="choose a --batch-size that --pack divides",
+            hint="choose a --batch-size that --pack divides",
         )
     try:
         networks = networks_of(settings, source.shape, source.codec, context_dim=context_dim, device="meta")
@@ -170,7 +170,7 @@ def _require_memory(settings: ResolvedSettings, source: Source, context_dim: int
         if isinstance(error, WasserganError):
             raise
         raise UserError(
-            "The networks do not fit in memory", found=str(error).splitlines()[0][:200], mend="give smaller sizes"
+            "The networks do not fit in memory", found=str(error).splitlines()[0][:200], hint="give smaller sizes"
         ) from error
     # The batches of all critic steps are read before the first of them.
     sample = settings.latent_dim + (context_dim + source.shape_size) * settings.critic_steps
@@ -180,7 +180,7 @@ def _require_memory(settings: ResolvedSettings, source: Source, context_dim: int
         raise UserError(
             "The networks or their batches do not fit in memory",
             found=f"{needed / 2**30:,.0f} GiB or more are needed, {2 * largest_bytes() / 2**30:,.0f} GiB are there",
-            mend="give a smaller --latent-dim, --generator-widths, --critic-widths, --maps, --batch-size or "
+            hint="give a smaller --latent-dim, --generator-widths, --critic-widths, --maps, --batch-size or "
             "--critic-steps",
         )
 
@@ -194,12 +194,12 @@ def _recorder(settings: ResolvedSettings, device: torch.device) -> CudaRecorder 
     if settings.cuda_graphs not in CUDA_GRAPHS:
         raise unknown_name("choice of CUDA graphs", settings.cuda_graphs, CUDA_GRAPHS)
     if settings.cuda_graphs == "on" and device.type != "cuda":
-        raise UserError("CUDA graphs need a CUDA device", found=f"{device}", mend="leave --cuda-graphs out")
+        raise UserError("CUDA graphs need a CUDA device", found=f"{device}", hint="leave --cuda-graphs out")
     return CudaRecorder(device) if device.type == "cuda" and settings.cuda_graphs != "off" else None
 
 
 def _stop(sentence: str) -> None:
-    raise WorkError(sentence.removesuffix("."), mend="leave --cuda-graphs on out: steps are then taken one by one")
+    raise WorkError(sentence.removesuffix("."), hint="leave --cuda-graphs on out: steps are then taken one by one")
 
 
 def has_bf16_units(device: torch.device) -> bool:
@@ -219,12 +219,12 @@ def choose_device(name: str, processes: Processes = ALONE) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
-        raise UserError("Unknown device", found=f"'{name}'", mend="use auto, cpu, cuda or cuda:N")
+        raise UserError("Unknown device", found=f"'{name}'", hint="use auto, cpu, cuda or cuda:N")
     if name != "cpu" and processes.local_count > 1:
         return _own_gpu(name, processes)
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"There is no device {name}", found=f"{torch.cuda.device_count()} CUDA devices", mend="use cpu")
+        raise UserError(f"There is no device {name}", found=f"{torch.cuda.device_count()} CUDA devices", hint="use cpu")
     return device
 
 
@@ -239,7 +239,7 @@ def _own_gpu(name: str, processes: Processes) -> torch.device:
         raise UserError(
             f"{processes.local_count} processes on a machine need a GPU each",
             found=f"--device {name}, {torch.cuda.device_count()} CUDA devices",
-            mend="use --device cuda and start as many processes as there are GPUs, or use --device cpu",
+            hint="use --device cuda and start as many processes as there are GPUs, or use --device cpu",
         )
     return torch.device("cuda", processes.local_rank)
 
@@ -285,7 +285,7 @@ def _set_threads(threads: int | None, products: int) -> None:
     if threads is not None:
         most = max(LEAST_MOST_THREADS, 4 * (os.cpu_count() or 1))
         if threads > most:
-            raise UserError("Too many --threads", found=f"{threads}", mend=f"give at most {most} on this machine")
+            raise UserError("Too many --threads", found=f"{threads}", hint=f"give at most {most} on this machine")
         torch.set_num_threads(threads)
     elif "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1 if products <= ONE_THREAD_PRODUCTS else ALL_THREADS)

@@ -171,7 +171,7 @@ def require_readable(
         require_described(settings, shape, codec, state, context_dim=context_dim)
     except UserError as error:
         raise UserError(
-            "Checkpoints of this run could not be read again", found=str(error), mend="take a larger network, or --maps"
+            "Checkpoints of this run could not be read again", found=str(error), hint="take a larger network, or --maps"
         ) from error
 
 
@@ -211,5 +211,5 @@ def _foreign(found: str) -> UserError:
     return UserError(
         "The checkpoint does not hold what its settings describe",
         found=found,
-        mend=ANOTHER,
+        hint=ANOTHER,
     )

@@ -108,7 +108,7 @@ def require_same_data(source: Source, state: CheckpointState, data: str) -> Sour
             f"{data} is not the data that the run was trained on",
             found=f"{source.train_count} training samples of shape {source.shape}; when it started there were "
             f"{', '.join(dict.fromkeys(different))}",
-            mend="put the former data back, or start a new run",
+            hint="put the former data back, or start a new run",
         )
     return source
 
@@ -136,7 +136,7 @@ def require_alike(settings: ResolvedSettings, source: Source, processes: Process
                 raise UserError(
                     f"Process {rank} does not train on what process 0 trains on",
                     found=f"other {', '.join(different)}",
-                    mend="give all processes the same data, and the same settings",
+                    hint="give all processes the same data, and the same settings",
                 )
 
     processes.from_first(compare)

@@ -24,7 +24,7 @@ def reopened(state: CheckpointState, data: str | None, *, report: Callable[[str]
     """
     path = data or state.settings.data
     if not path:
-        raise UserError("The run was trained on data in memory", mend="say where the data lie with --data")
+        raise UserError("The run was trained on data in memory", hint="say where the data lie with --data")
     return require_same_data(open_data(state.settings, data=path, report=report), state, path)
 
 

@@ -177,4 +177,4 @@ def _settings(values: Mapping[str, Any]) -> ResolvedSettings:
     try:
         return ResolvedSettings.from_mapping(values)
     except UserError as error:
-        raise UserError("The checkpoint holds settings that no run has", found=str(error), mend=ANOTHER) from error
+        raise UserError("The checkpoint holds settings that no run has", found=str(error), hint=ANOTHER) from error

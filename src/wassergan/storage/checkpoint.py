@@ -63,21 +63,21 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         raise UserError(
             f"The file {path} holds Python objects that are never loaded",
-            mend="only open checkpoints of wassergan",
+            hint="only open checkpoints of wassergan",
         ) from error
     except DamagedError as error:
-        raise UserError(f"The checkpoint {path} is damaged", found=str(error), mend=ANOTHER) from error
+        raise UserError(f"The checkpoint {path} is damaged", found=str(error), hint=ANOTHER) from error
     except Exception as error:  # damaged bytes surface as whatever the parsers raise
-        raise UserError(f"The checkpoint {path} is damaged or no checkpoint", mend=ANOTHER) from error
+        raise UserError(f"The checkpoint {path} is damaged or no checkpoint", hint=ANOTHER) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise UserError(f"The file {path} is not a checkpoint of wassergan", mend=ANOTHER)
+        raise UserError(f"The file {path} is not a checkpoint of wassergan", hint=ANOTHER)
     if not isinstance(content.get("version"), int):
-        raise UserError(f"The checkpoint {path} is damaged", found="no version", mend=ANOTHER)
+        raise UserError(f"The checkpoint {path} is damaged", found="no version", hint=ANOTHER)
     if content["version"] > VERSION:
         raise UserError(
             f"The checkpoint {path} comes from a newer wassergan",
             found=f"format {content['version']}",
-            mend="update",
+            hint="update",
         )
     return content
 

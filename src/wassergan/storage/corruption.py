@@ -13,7 +13,7 @@ _SYMPTOMS = (
 
 
 @contextmanager
-def undamaged(name: object, mend: str = "") -> Iterator[None]:
+def undamaged(name: object, hint: str = "") -> Iterator[None]:
     """Context for building something from a file's content: errors inside are attributed to the content.
 
     Raises:
@@ -26,5 +26,5 @@ def undamaged(name: object, mend: str = "") -> Iterator[None]:
     except _SYMPTOMS as error:
         reason = (str(error).splitlines() or [""])[0][:200]
         raise UserError(
-            f"{name} does not hold what it should", found=f"{type(error).__name__}: {reason}", mend=mend
+            f"{name} does not hold what it should", found=f"{type(error).__name__}: {reason}", hint=hint
         ) from error

@@ -113,7 +113,7 @@ def read_bytes(path: Path, *, follow: bool = True, at_most: int = LARGEST_AT_ONC
         size = os.fstat(file.fileno()).st_size
         content = b"" if size > at_most else file.read(at_most + 1)
     if max(size, len(content)) > at_most:
-        raise UserError(f"{path} is too large", found=f"more than {at_most:,} bytes", mend="give a smaller one")
+        raise UserError(f"{path} is too large", found=f"more than {at_most:,} bytes", hint="give a smaller one")
     return content
 
 
@@ -150,7 +150,7 @@ def renew(descriptor: int) -> None:
 
 
 def _irregular(path: Path, kind: str) -> UserError:
-    return UserError(f"{path} is no regular file", found=kind, mend="name a file")
+    return UserError(f"{path} is no regular file", found=kind, hint="name a file")
 
 
 # --- writing
@@ -163,14 +163,14 @@ def require_target(path: Path) -> Path:
         UserError: a link, folder, pipe, socket or device; `-` if standard output is not supported.
     """
     if str(path) == "-":
-        raise UserError("Only samples go to standard output", mend="name a file, or ./- for one of that name")
+        raise UserError("Only samples go to standard output", hint="name a file, or ./- for one of that name")
     try:
         kind = kind_of(path)
     except OSError as error:
-        raise UserError(f"{path} cannot be written", found=error.strerror or str(error), mend="name another") from error
+        raise UserError(f"{path} cannot be written", found=error.strerror or str(error), hint="name another") from error
     if kind not in ("nothing", "a file"):
         raise UserError(
-            f"{path} is no regular file", found=kind, mend="name a new file, or one that may be replaced, itself"
+            f"{path} is no regular file", found=kind, hint="name a new file, or one that may be replaced, itself"
         )
     return path
 
@@ -184,7 +184,7 @@ def require_writable(path: Path) -> Path:
     """
     require_target(path)
     if not can_write(path.parent):
-        raise WorkError(f"{path.parent} cannot be written to", mend="check its permissions, or name another place")
+        raise WorkError(f"{path.parent} cannot be written to", hint="check its permissions, or name another place")
     return path
 
 
@@ -198,7 +198,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise UserError(f"{path} is no folder", found=error.strerror or "", mend="name another one") from error
+        raise UserError(f"{path} is no folder", found=error.strerror or "", hint="name another one") from error
     except OSError as error:
         raise WorkError(f"The folder {path} cannot be made", found=error.strerror or str(error)) from error
 
@@ -240,7 +240,7 @@ def replacing(path: Path) -> Iterator[Path]:
         raise WorkError(
             f"Could not write {path}",
             found=error.strerror or str(error),
-            mend="free some space or check the permissions; what was there before is still valid",
+            hint="free some space or check the permissions; what was there before is still valid",
         ) from error
     finally:
         if temporary in _unfinished:

@@ -76,7 +76,7 @@ class Lock:
             raise WorkError(
                 f"The run in {self._path.parent} is no longer this process's",
                 found=f"its lock was taken over by {holder}" if holder else f"{self._path} was deleted",
-                mend="nothing was written since; leave the run to its holder, or resume it later",
+                hint="nothing was written since; leave the run to its holder, or resume it later",
             )
 
     def release(self) -> None:
@@ -147,7 +147,7 @@ def _open(path: Path) -> int:
         raise WorkError(
             f"The folder {path.parent} cannot be locked",
             found=error.strerror or str(error),
-            mend="check its permissions, or name another folder",
+            hint="check its permissions, or name another folder",
         ) from error
 
 
@@ -180,7 +180,7 @@ def _require_lock_file(path: Path, descriptor: int) -> None:
         raise UserError(
             f"{path} was not made by wassergan, or has other names",
             found="a file with the name of a run's lock",
-            mend="move it away, or name another folder",
+            hint="move it away, or name another folder",
         )
 
 
@@ -226,7 +226,7 @@ def _sign(descriptor: int, path: Path, launch: str) -> Holder:
         raise WorkError(
             f"Could not write {path}",
             found=error.strerror or str(error),
-            mend="free some space, or name another folder",
+            hint="free some space, or name another folder",
         ) from error
     return holder
 
@@ -242,5 +242,5 @@ def _refusal(path: Path, holder: Holder | None) -> UserError:
     return UserError(
         f"The run in {path.parent} is being written by another process",
         found=str(holder) if holder else "",
-        mend=f"wait for it or stop it; if it is dead and its machine cannot say so, delete {path}",
+        hint=f"wait for it or stop it; if it is dead and its machine cannot say so, delete {path}",
     )

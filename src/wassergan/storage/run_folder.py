@@ -82,7 +82,7 @@ class RunFolder:
         if (folder.holds_run() and path.name in {each.name for each in folder._state}) or (
             above.holds_run() and around in (above.checkpoints, above.tensorboard)
         ):
-            raise UserError(f"{path} is a part of a run", mend="name another file")
+            raise UserError(f"{path} is a part of a run", hint="name another file")
         return path
 
     def require_folder(self, folder: Path) -> Path:
@@ -92,11 +92,11 @@ class RunFolder:
             UserError: with the folder.
         """
         if kind_of(folder, follow=True) not in ("a folder", "nothing"):
-            raise UserError(f"{folder} is no folder", found=kind_of(folder, follow=True), mend="name another one")
+            raise UserError(f"{folder} is no folder", found=kind_of(folder, follow=True), hint="name another one")
         around = folder.resolve()
         above = RunFolder(around.parent)
         if above.holds_run() and around in (above.checkpoints, above.tensorboard, above.samples, above.evaluation):
-            raise UserError(f"{folder} is a part of a run", mend="name another folder")
+            raise UserError(f"{folder} is a part of a run", hint="name another folder")
         return folder
 
     @property
@@ -269,7 +269,7 @@ class RunFolder:
     def require_run(self) -> None:
         """Raise a UserError if there is no run, or if a part of it is a link."""
         if not self.path.is_dir() or not self.holds_run():
-            raise UserError(f"There is no run in {self.path}", mend="give the folder that `wassergan train` named")
+            raise UserError(f"There is no run in {self.path}", hint="give the folder that `wassergan train` named")
         self.require_here()
 
     def grid(self, step: int) -> Path:
@@ -284,7 +284,7 @@ def _is_a(path: Path, wanted: str) -> bool:
         raise UserError(
             f"{path} is no part of the run",
             found=f"{kind}, where {wanted} should be",
-            mend="move it away, or put what it leads to in its place; nothing was read or written through it",
+            hint="move it away, or put what it leads to in its place; nothing was read or written through it",
         )
     return kind == wanted
 

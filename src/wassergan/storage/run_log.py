@@ -41,7 +41,7 @@ class RunLog:
             raise WorkError(
                 f"Could not write {self.path}",
                 found=error.strerror or str(error),
-                mend="free some space or check the permissions; the last checkpoint and the log up to it are valid",
+                hint="free some space or check the permissions; the last checkpoint and the log up to it are valid",
             ) from error
 
     def cut_after(self, step: int) -> tuple[int, int]:

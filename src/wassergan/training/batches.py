@@ -45,7 +45,7 @@ class BatchStream:
             raise UserError(
                 "Too few samples to train on",
                 found=f"{source.train_count} training samples for batches of {batch_size}",
-                mend=f"give at least {2 * batch_size}, or a smaller --batch-size",
+                hint=f"give at least {2 * batch_size}, or a smaller --batch-size",
             )
         self._source, self._batch_size, self._seed, self._shard = source, batch_size, seed, shard
         self._served = 0

@@ -62,7 +62,7 @@ class Processes:
         if batch_size % self.count:
             raise UserError(
                 f"A batch of {batch_size} cannot be shared alike by {self.count} processes",
-                mend=f"give a --batch-size that {self.count} divides: it is that of all processes together",
+                hint=f"give a --batch-size that {self.count} divides: it is that of all processes together",
             )
 
     def average(self, values: Tensor) -> Tensor:
@@ -164,7 +164,7 @@ class ProcessGroup(Processes):
             ):
                 raise UserError(
                     f"{type(module).__name__} (layer '{name}') would normalise over each process's part of a batch",
-                    mend="use BatchNorm1d, 2d or 3d themselves, layer normalisation, or one process",
+                    hint="use BatchNorm1d, 2d or 3d themselves, layer normalisation, or one process",
                 )
 
     def any_of(self, *flags: bool) -> tuple[bool, ...]:
@@ -186,7 +186,7 @@ class ProcessGroup(Processes):
                 raise WorkError(
                     f"The processes no longer hold the same weights at step {step}",
                     found=f"{', '.join(different)} of processes 0 to {self.count - 1} differ from process 0",
-                    mend="go on from the last checkpoint; if it happens again, look for a machine that differs from "
+                    hint="go on from the last checkpoint; if it happens again, look for a machine that differs from "
                     "the others, or for a network that draws its own random weights",
                 )
 
@@ -302,7 +302,7 @@ def open_processes(*, init_method: str = "env://") -> Iterator[Processes]:
         return
     rank, count = _environment_number("RANK", 0), _environment_number("WORLD_SIZE", 1)
     if rank >= count:
-        raise UserError(f"RANK is {rank} where WORLD_SIZE is {count}", mend="ranks count from 0; start with torchrun")
+        raise UserError(f"RANK is {rank} where WORLD_SIZE is {count}", hint="ranks count from 0; start with torchrun")
     kind = ProcessGroup if count > 1 else Processes
     processes = kind(
         rank=rank,
@@ -329,7 +329,7 @@ def _environment_number(name: str, default: int) -> int:
         raise UserError(
             f"The environment says {name}",
             found=f"'{text[:80]}'",
-            mend="start with torchrun, or unset RANK and WORLD_SIZE",
+            hint="start with torchrun, or unset RANK and WORLD_SIZE",
         )
     return int(text)
 

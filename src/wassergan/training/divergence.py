@@ -21,12 +21,12 @@ class DivergedError(WorkError):
     Args:
         step: of the generator, at the end of which it was found.
         found: what stopped being finite.
-        mend: what to try.
+        hint: what to try.
         by_data: whether the data themselves hold what broke it, so that lower rates do not help.
     """
 
-    def __init__(self, step: int, *, found: str, mend: str, by_data: bool) -> None:
-        super().__init__(f"Training diverged before step {step}", found=found, mend=mend)
+    def __init__(self, step: int, *, found: str, hint: str, by_data: bool) -> None:
+        super().__init__(f"Training diverged before step {step}", found=found, hint=hint)
         self.step, self.by_data = step, by_data
 
 
@@ -78,7 +78,7 @@ def diagnosis(step: int, broken: Sequence[str], source: Source, recipe: Recipe) 
         return DivergedError(
             step,
             found=f"{found}; training sample {bad} of {source.name} holds values that are not finite",
-            mend="remove that sample or fill its values",
+            hint="remove that sample or fill its values",
             by_data=True,
         )
     rates = f"rates {recipe.critic_rate:.3g} (critic), {recipe.generator_rate:.3g} (generator)"
@@ -94,7 +94,7 @@ def diagnosis(step: int, broken: Sequence[str], source: Source, recipe: Recipe) 
         found += f"; the data reach {largest:.3g} deviations from their mean"
         tries.append("data without such outliers, or their logarithm")
     return DivergedError(
-        step, found=f"{found}; {rates}", mend=f"the last checkpoint is sound. Try {'; or '.join(tries)}", by_data=False
+        step, found=f"{found}; {rates}", hint=f"the last checkpoint is sound. Try {'; or '.join(tries)}", by_data=False
     )
 
 

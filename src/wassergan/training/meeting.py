@@ -166,7 +166,7 @@ def wait_for_threads() -> None:
             raise WorkError(
                 "The system starts no more threads for this process",
                 found=NO_THREAD,
-                mend="end other programs, raise its limits (ulimit -u, pids of a container), or start fewer processes",
+                hint="end other programs, raise its limits (ulimit -u, pids of a container), or start fewer processes",
             )
         time.sleep(0.2)
 
@@ -203,12 +203,12 @@ def telling_who_is_lost() -> Iterator[None]:
             raise WorkError(
                 "The system refused this process another thread",
                 found=NO_THREAD,
-                mend="end other programs or raise its limits (ulimit -u, pids of a container), and resume the run",
+                hint="end other programs or raise its limits (ulimit -u, pids of a container), and resume the run",
             ) from error
         raise WorkError(
             "Another process of the run was lost, or did not come",
             found=_reason(error),
-            mend="its own message, if it left one, says why; torchrun --max-restarts lets the run go on by itself",
+            hint="its own message, if it left one, says why; torchrun --max-restarts lets the run go on by itself",
         ) from error
 
 

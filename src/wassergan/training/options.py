@@ -51,7 +51,7 @@ class Batching:
             raise UserError(
                 "The batch cannot be cut into packs",
                 found=f"{rows} samples per process in packs of {self.pack}",
-                mend="choose a --batch-size that --pack divides",
+                hint="choose a --batch-size that --pack divides",
             )
 
 

@@ -188,7 +188,7 @@ class Trainer:
             WasserganError: the data changed or cannot be read; all processes end at the same step, with a tick.
         """
         if steps is None and budget_seconds is None:
-            raise UserError("Training needs an end", mend="give steps, a budget, or both")
+            raise UserError("Training needs an end", hint="give steps, a budget, or both")
         self.processes.broadcast(self.generator, self.critic, self.averaged_generator)
         self._timing.enter(self.step)
 
@@ -292,5 +292,5 @@ def _require_lipschitz(objective: Objective, constraint: Constraint) -> None:
     if objective.needs_lipschitz and not constraint.lipschitz:
         raise UserError(
             f"The {objective.name} objective needs a Lipschitz critic: unconstrained, it has no maximum",
-            mend="use --constraint lp, gp, sn, orthogonal or clip",
+            hint="use --constraint lp, gp, sn, orthogonal or clip",
         )

@@ -185,7 +185,7 @@ def standard_pair(dim: int, count: int) -> MinFunnels:
     if (dim, count) not in STANDARD_PAIRS:
         dims, counts = (sorted({pair[axis] for pair in STANDARD_PAIRS}) for axis in (0, 1))
         raise UserError(
-            "There is no such standard pair", found=f"({dim}, {count})", mend=f"D is one of {dims}, N one of {counts}"
+            "There is no such standard pair", found=f"({dim}, {count})", hint=f"D is one of {dims}, N one of {counts}"
         )
     return min_funnels(dim, count, rng=torch.Generator().manual_seed(1000 * dim + count))
 

@@ -196,7 +196,7 @@ def read_rows(path: Path) -> list[Row]:
     try:
         return [Row(**row) for row in json.loads(read_text(path))]
     except (ValueError, TypeError) as error:
-        raise UserError(f"{path} holds no rows of this benchmark", mend="give another --out") from error
+        raise UserError(f"{path} holds no rows of this benchmark", hint="give another --out") from error
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:

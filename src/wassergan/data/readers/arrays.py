@@ -188,7 +188,7 @@ def _names(count: int, layout: str, names: tuple[str, ...], name: str) -> tuple[
         raise UserError(
             f"{name} has {count} {'features' if layout in ('N', 'ND') else 'channels'}",
             found=f"{len(names)} names: {', '.join(names[:10])}",
-            mend="give each a name of its own",
+            hint="give each a name of its own",
         )
     return names
 
@@ -227,7 +227,7 @@ def load_array(path: Path, *, key: str | None = None) -> tuple[str, NDArray[Any]
         if "allow_pickle" in str(error) or "object" in str(error).lower():
             raise UserError(
                 f"{path} holds Python objects, which are never loaded",
-                mend="save it again as an array of numbers",
+                hint="save it again as an array of numbers",
             ) from error
         raise UserError(f"{path} cannot be read as a NumPy file", found=str(error)) from error
 
@@ -268,7 +268,7 @@ def _require_modest(path: Path, archive: ZipFile, name: str) -> None:
     require_room(archive.getinfo(f"{name}.npy").file_size, f"{path}:{name}")
     shape, dtype = _header(archive, name)
     if prod(shape) * dtype.itemsize > archive.getinfo(f"{name}.npy").file_size and not dtype.hasobject:
-        raise UserError(f"{path}:{name} holds less than its header says", found=f"shape {shape}", mend="save it again")
+        raise UserError(f"{path}:{name} holds less than its header says", found=f"shape {shape}", hint="save it again")
 
 
 def _count(archive: ZipFile, name: str) -> int:
@@ -299,7 +299,7 @@ def refuse_non_numbers(array: NDArray[Any] | FileArray, name: str) -> None:
     raise UserError(
         f"{name} does not hold real numbers",
         found=f"type {array.dtype}",
-        mend=mends.get(array.dtype.kind, "convert it, for example with array.astype('float32')"),
+        hint=mends.get(array.dtype.kind, "convert it, for example with array.astype('float32')"),
     )
 
 
@@ -315,7 +315,7 @@ def layout_of(array: NDArray[Any] | FileArray, layout: str, name: str) -> str:
         raise UserError(
             f"{name} may be one picture, or many samples",
             found=f"shape {array.shape}",
-            mend=f"say --layout NHW if it holds {len(array)} samples of {array.shape[1]}x{array.shape[2]}; one picture "
+            hint=f"say --layout NHW if it holds {len(array)} samples of {array.shape[1]}x{array.shape[2]}; one picture "
             "is too little to learn from: give many, (n, height, width, colours)",
         )
     if array.ndim <= 3:
@@ -327,7 +327,7 @@ def layout_of(array: NDArray[Any] | FileArray, layout: str, name: str) -> str:
     raise UserError(
         f"The axes of {name} are not clear",
         found=f"shape {array.shape}",
-        mend=f"say --layout {' or '.join(LAYOUTS)}",
+        hint=f"say --layout {' or '.join(LAYOUTS)}",
     )
 
 
@@ -353,4 +353,4 @@ def row_blocks(
 def _refuse_too_large(array: NDArray[Any] | FileArray, name: str) -> None:
     largest = np.iinfo(np.int64).max  # torch computes with signed numbers, and would wrap around
     if array.dtype.kind == "u" and array.dtype.itemsize == 8 and any((b > largest).any() for _, b in row_blocks(array)):
-        raise UserError(f"{name} holds whole numbers that are too large", found=f"over {largest}", mend="rescale them")
+        raise UserError(f"{name} holds whole numbers that are too large", found=f"over {largest}", hint="rescale them")

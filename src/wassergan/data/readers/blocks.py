@@ -119,7 +119,7 @@ class BlockReader(ABC):
         largest = np.iinfo(np.int64).max  # torch computes with signed numbers, and would wrap around
         if rows.dtype.kind == "u" and rows.dtype.itemsize == 8 and (rows > largest).any():
             raise UserError(
-                f"{self.name} holds whole numbers that are too large", found=f"over {largest}", mend="rescale them"
+                f"{self.name} holds whole numbers that are too large", found=f"over {largest}", hint="rescale them"
             )
 
     def _gaps(self, shape: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -133,7 +133,7 @@ class BlockReader(ABC):
             raise UserError(
                 f"{self.name} holds {what}",
                 found=f"the first {self._place(int(numbers[place[0]]), place[1:])}",
-                mend="remove those rows or fill the values",
+                hint="remove those rows or fill the values",
             )
 
     def _place(self, row: int, rest: list[int]) -> str:

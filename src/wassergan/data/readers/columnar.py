@@ -79,15 +79,15 @@ def columnar_source(
     with undamaged(name, "write it again"):  # names that are no text, notes of pandas that are no JSON
         fields = _fields(tables, name, report)
     if channels:
-        raise UserError(f"The columns of {name} have names", mend="leave --channels out")
+        raise UserError(f"The columns of {name} have names", hint="leave --channels out")
     if layout == "table" or schema is not None or condition or (layout == "auto" and _is_table(tables, fields)):
         if missing:
-            raise UserError("--missing is for arrays of numbers", found=f"the table {name}", mend="leave it out")
+            raise UserError("--missing is for arrays of numbers", found=f"the table {name}", hint="leave it out")
         with undamaged(name, "write it again"):
             whole = raw_of_arrow(_whole(tables, [each.name for each in fields]), name)
         return table_source(whole, schema=schema, condition=condition, heldout=heldout, seed=seed, report=report)
     if layout not in ("auto", "ND"):
-        raise UserError(f"Layout {layout} does not fit {name}", found="a table", mend="leave --layout out")
+        raise UserError(f"Layout {layout} does not fit {name}", found="a table", hint="leave --layout out")
     columns, dtype = _columns(fields, name)
     reader = ColumnarBlocks(name, tables, columns, dtype)
     if len(reader) == 0:
@@ -191,7 +191,7 @@ class ColumnarBlocks(BlockReader):
                     if table.is_read_again:  # what is left of the group is not read: nothing else looks
                         table.mark.require()
                     return
-        raise UserError(f"{table.path} holds fewer rows than it says", mend="write it again")
+        raise UserError(f"{table.path} holds fewer rows than it says", hint="write it again")
 
     def _refuse_missing(self, batch: Any, path: Path, first: int) -> None:
         for name, column in zip(self.columns, batch.columns, strict=True):
@@ -200,7 +200,7 @@ class ColumnarBlocks(BlockReader):
                 raise UserError(
                     f"{path} holds missing values",
                     found=f"the first in row {row}, column {name}",
-                    mend="fill them, or drop those rows",
+                    hint="fill them, or drop those rows",
                 )
 
 
@@ -271,7 +271,7 @@ class ParquetTable:
 def _require_modest(path: Path, metadata: Any, size: int) -> None:
     """Refuse what takes little room in a file, and far too much outside of it."""
     if metadata.num_columns > MOST_COLUMNS:
-        raise UserError(f"{path} has too many columns", found=f"{metadata.num_columns}", mend=f"give {MOST_COLUMNS}")
+        raise UserError(f"{path} has too many columns", found=f"{metadata.num_columns}", hint=f"give {MOST_COLUMNS}")
     nested = [at for at in range(metadata.num_columns) if metadata.schema.column(at).max_repetition_level]
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
@@ -359,7 +359,7 @@ def _opened(path: Path) -> Table:
         import pyarrow  # noqa: F401
     except ImportError as error:
         raise UserError(
-            f"Reading {path} needs pyarrow, which is not installed", mend="install it: pip install 'wassergan[tables]'"
+            f"Reading {path} needs pyarrow, which is not installed", hint="install it: pip install 'wassergan[tables]'"
         ) from error
     with _readable(path):
         if path.suffix.lower() == ".parquet":
@@ -379,7 +379,7 @@ def _readable(path: Path) -> Iterator[None]:
         kind = "a Parquet file" if path.suffix.lower() == ".parquet" else "an Arrow or Feather file (version 2)"
         reason = str(error).splitlines()
         raise UserError(
-            f"{path} cannot be read as {kind}", found=reason[0] if reason else "", mend="write it again"
+            f"{path} cannot be read as {kind}", found=reason[0] if reason else "", hint="write it again"
         ) from error
 
 
@@ -436,7 +436,7 @@ def _fields(tables: Sequence[Table], name: str, report: Callable[[str], None]) -
             raise UserError(
                 f"{table.path} has other columns than {tables[0].path}",
                 found=_difference(first, table.schema),
-                mend="give files with the same columns",
+                hint="give files with the same columns",
             )
     index = [each for each in (first.pandas_metadata or {}).get("index_columns", []) if isinstance(each, str)]
     fields = [each for each in first if each.name not in index]
@@ -444,7 +444,7 @@ def _fields(tables: Sequence[Table], name: str, report: Callable[[str], None]) -
         report(f"Left out the index of {name}: {', '.join(index)}.")
     names = tuple(each.name for each in fields)
     if len(set(names)) < len(names):
-        raise UserError(f"{name} has columns of the same name", found=", ".join(names), mend="rename them")
+        raise UserError(f"{name} has columns of the same name", found=", ".join(names), hint="rename them")
     return fields
 
 
@@ -458,7 +458,7 @@ def _columns(fields: Sequence[Any], name: str) -> tuple[tuple[str, ...], np.dtyp
         raise UserError(
             f"{name} has columns that are not numbers" if others else f"{name} has no columns",
             found=", ".join(others[:10]) + (" ..." if len(others) > 10 else ""),
-            mend="leave them out, or read a table (--layout table)",
+            hint="leave them out, or read a table (--layout table)",
         )
     dtype = np.result_type(*(each.type.to_pandas_dtype() for each in fields))
     # Eight bits would be taken for grey levels.
@@ -482,7 +482,7 @@ def _difference(expected: Any, found: Any) -> str:
 def _pieces(tables: Sequence[Table], largest: int, name: str) -> list[Piece]:
     counts = [-(-rows // largest) for table in tables for rows in table.group_rows]
     if sum(counts) > MOST_BLOCKS:
-        raise UserError(f"{name} has too many row groups", found=f"{sum(counts)}", mend="write larger row groups")
+        raise UserError(f"{name} has too many row groups", found=f"{sum(counts)}", hint="write larger row groups")
     return [
         Piece(number, group, start, min(largest, rows - start))
         for number, table in enumerate(tables)

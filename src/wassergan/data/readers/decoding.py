@@ -116,7 +116,7 @@ def unreadable(picture: Picture, error: Exception) -> UserError:
     return UserError(
         f"The picture {picture} cannot be read",
         found=str(error),
-        mend="remove it, or go on without it: --skip-unreadable",
+        hint="remove it, or go on without it: --skip-unreadable",
     )
 
 

@@ -46,7 +46,7 @@ def read_excel(path: Path, *, sheet: str | None = None) -> RawTable:
         import openpyxl
         import pyarrow
     except ImportError as error:
-        raise UserError(f"Reading {path} needs {error.name}, which is not installed", mend=EXTRA) from error
+        raise UserError(f"Reading {path} needs {error.name}, which is not installed", hint=EXTRA) from error
     require_room(_unpacked(path), path)
     try:
         with warnings.catch_warnings():
@@ -59,7 +59,7 @@ def read_excel(path: Path, *, sheet: str | None = None) -> RawTable:
                 if sheet is not None and sheet not in names:
                     raise unknown_name(f"sheet of {path.name}", sheet, names)
                 if not names:
-                    raise UserError(f"{path} holds no sheet of cells", mend="give a workbook with a table")
+                    raise UserError(f"{path} holds no sheet of cells", hint="give a workbook with a table")
                 shown = [each.title for each in book.worksheets if each.sheet_state == "visible"]
                 chosen = sheet or (shown or names)[0]
                 marks = marks_of(path, book[chosen]._worksheet_path)
@@ -73,7 +73,7 @@ def read_excel(path: Path, *, sheet: str | None = None) -> RawTable:
         raise UserError(
             f"{path} cannot be read as an Excel workbook",
             found=f"{type(error).__name__}: {reason}",
-            mend="save it again",
+            hint="save it again",
         ) from error
     name = path.name if sheet is None else f"{path.name}:{sheet}"
     notes = [f"{name}: {note}" for note in marks.notes()]
@@ -90,7 +90,7 @@ def _no_value(path: Path, sheet: str, marks: Marks) -> UserError:
     return UserError(
         f"{path} holds formulas without a value",
         found=f"cell {marks.uncalculated} of sheet '{sheet}'" + (f", and {marks.more} more" if marks.more else ""),
-        mend="open and save it in a spreadsheet program, which calculates them",
+        hint="open and save it in a spreadsheet program, which calculates them",
     )
 
 
@@ -101,7 +101,7 @@ def _unpacked(path: Path) -> int:
             return sum(each.file_size * _times(each.filename) for each in archive.infolist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise UserError(
-            f"{path} cannot be read as an Excel workbook", found=str(error)[:200], mend="save it again as .xlsx"
+            f"{path} cannot be read as an Excel workbook", found=str(error)[:200], hint="save it again as .xlsx"
         ) from error
 
 
@@ -127,7 +127,7 @@ def _read(sheet: Any, path: Path) -> tuple[list[str], list[list[Cell]]]:
             raise UserError(
                 f"{path} has a cell beside its columns",
                 found=f"{beyond[0]!r}"[:60] + f" in row {len(rows) + 2}",
-                mend="name its column in the first row, or clear it",
+                hint="name its column in the first row, or clear it",
             )
         empty = 0 if any(value is not None for value, _ in row) else empty + 1
         if empty > LOOSE:
@@ -135,14 +135,14 @@ def _read(sheet: Any, path: Path) -> tuple[list[str], list[list[Cell]]]:
         rows.append([*row[: len(header)], *[(None, False)] * (len(header) - len(row))])
     rows = rows[: len(rows) - min(empty, len(rows))] if empty else rows
     if not rows:
-        raise UserError(f"{path} holds no rows", found="a header alone", mend="give data")
+        raise UserError(f"{path} holds no rows", found="a header alone", hint="give data")
     return header, rows
 
 
 def _rows(sheet: Any, path: Path) -> Iterator[list[Cell]]:
     for number, row in enumerate(islice(sheet.iter_rows(max_col=MOST_COLUMNS), MOST_ROWS + 1)):
         if number == MOST_ROWS:
-            raise UserError(f"{path} has too many rows", found=f"more than {MOST_ROWS}", mend="give a CSV file")
+            raise UserError(f"{path} has too many rows", found=f"more than {MOST_ROWS}", hint="give a CSV file")
         yield [(cell.value, getattr(cell, "data_type", "") == "e") for cell in row]
 
 
@@ -151,13 +151,13 @@ def _header(row: Sequence[Cell], path: Path) -> list[str]:
     while names and not names[-1]:
         names.pop()
     if not names:
-        raise UserError(f"{path} has no header", found="an empty first row", mend="name the columns there")
+        raise UserError(f"{path} has no header", found="an empty first row", hint="name the columns there")
     empty = [str(number) for number, name in enumerate(names, 1) if not name]
     if empty:
         raise UserError(
             f"{path} has columns without a name",
             found=f"columns {', '.join(empty[:10])}",
-            mend="name each in the first row; merged cells name the first of theirs alone",
+            hint="name each in the first row; merged cells name the first of theirs alone",
         )
     return names
 

@@ -59,7 +59,7 @@ class FileArray:
             raise UserError(
                 f"{path} holds less than its header says",
                 found=f"shape {shape} of {dtype}, and {held:,} bytes",
-                mend="save it again",
+                hint="save it again",
             )
 
     @classmethod

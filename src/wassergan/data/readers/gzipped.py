@@ -28,7 +28,7 @@ def unpacked(path: Path) -> Iterator[BufferedReader]:
         if size > LONGEST_PADDING:
             file.seek(-LONGEST_PADDING, io.SEEK_END)
             if not any(file.read(LONGEST_PADDING)):
-                raise UserError(f"{path} is a damaged gzip file", found="zeros at its end", mend="compress it again")
+                raise UserError(f"{path} is a damaged gzip file", found="zeros at its end", hint="compress it again")
             file.seek(0)
         with gzip.open(file) as found:
             yield cast(BufferedReader, found)

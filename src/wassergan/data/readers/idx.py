@@ -46,7 +46,7 @@ def read_idx(path: Path) -> NDArray[Any]:
                 raise UserError(f"{path} holds no values", found=f"shape {shape}")
             expected = math.prod(shape) * dtype.itemsize
             if path.suffix != ".gz" and expected > path.stat().st_size:
-                raise UserError(f"{path} is shorter than its header says", found=f"shape {shape}", mend=AGAIN)
+                raise UserError(f"{path} is shorter than its header says", found=f"shape {shape}", hint=AGAIN)
             require_room(expected, path)
             values = np.empty(math.prod(shape), dtype)
             body = values.view(np.uint8).data
@@ -61,6 +61,6 @@ def read_idx(path: Path) -> NDArray[Any]:
         raise UserError(
             f"{path} does not hold what its header says",
             found=f"shape {shape} needs {expected} bytes, there are {relation}",
-            mend=AGAIN,
+            hint=AGAIN,
         )
     return values.reshape(shape).astype(dtype.newbyteorder("="), copy=False)

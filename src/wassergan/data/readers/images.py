@@ -266,7 +266,7 @@ def image_folder_source(folder: Path, options: ImageOptions, *, report: Report =
     if is_run_folder(folder):
         raise UserError(
             f"{folder} is the folder of a run, not data",
-            mend=f"name the run's data, or go on with it: wassergan resume {folder}",
+            hint=f"name the run's data, or go on with it: wassergan resume {folder}",
         )
     passed = PassedOver(options.used)
     pictures = index_files(folder, PICTURE_SUFFIXES, passed)
@@ -326,7 +326,7 @@ def picture_source(pictures: Pictures, name: str, options: ImageOptions, *, repo
     split = (sparse_split if many else split_rows)(len(reader), heldout=options.heldout, seed=options.seed)
     reader = reader.keeping_sides(split)
     if options.heldout is not None and reader.all_equal():
-        raise UserError(f"All pictures of {name} are equal", found=f"{len(reader)} of them", mend="give data that vary")
+        raise UserError(f"All pictures of {name} are equal", found=f"{len(reader)} of them", hint="give data that vary")
     codec = _codec("NHW" if grey else "NHWC", bits, reader, report)
     watch = Watch(() if reader.kept else reader.paths.marks)
     return PictureSource(name, "image", (1 if grey else 3, *size), reader, codec, split, watch=watch)

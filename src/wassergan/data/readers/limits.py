@@ -43,7 +43,7 @@ def require_room(needed: int, what: str | Path) -> None:
         raise UserError(
             f"{what} would fill too much memory",
             found=f"{needed:,} bytes unpacked, allowed are {largest:,}",
-            mend=f"if you trust it, set {VARIABLE} to {-(-needed // 2**20)} (MiB); "
+            hint=f"if you trust it, set {VARIABLE} to {-(-needed // 2**20)} (MiB); "
             "an uncompressed .npy, Parquet or Arrow file of any size is streamed",
         )
 

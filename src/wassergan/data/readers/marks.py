@@ -74,7 +74,7 @@ class FileMark:
         """Bytes in the file."""
         return self.facts[2]
 
-    def require(self, descriptor: int | None = None, *, mend: str = LATER) -> bool:
+    def require(self, descriptor: int | None = None, *, hint: str = LATER) -> bool:
         """Require the file to be as it was; what a descriptor leads to, or else the path.
 
         Returns:
@@ -86,18 +86,18 @@ class FileMark:
         try:
             found = self.path.stat() if descriptor is None else os.fstat(descriptor)
         except OSError as error:
-            raise self.changed(error.strerror or str(error), mend) from error
+            raise self.changed(error.strerror or str(error), hint) from error
         *facts, status = _facts(found)
         if tuple(facts) != self.facts:
-            raise self.changed(_told(found, facts[:2] == list(self.facts[:2])), mend)
+            raise self.changed(_told(found, facts[:2] == list(self.facts[:2])), hint)
         if is_same := status == self.status[0]:
             return is_same
         _looks.touched += 1
         return False
 
-    def changed(self, found: str, mend: str = LATER) -> DataChangedError:
+    def changed(self, found: str, hint: str = LATER) -> DataChangedError:
         """The error for a file that is no longer what it was."""
-        return DataChangedError(f"{self.path} changed while it was in use", found=found, mend=mend)
+        return DataChangedError(f"{self.path} changed while it was in use", found=found, hint=hint)
 
 
 def _told(found: os.stat_result, is_same_inode: bool) -> str:
@@ -162,7 +162,7 @@ def unchanging(paths: Iterable[Path]) -> Iterator[None]:
 
 def _require_all(marks: Sequence[FileMark]) -> None:
     for mark in marks:
-        mark.require(mend=MEANWHILE)
+        mark.require(hint=MEANWHILE)
 
 
 class Marks(Protocol):

@@ -231,14 +231,14 @@ class MemberNames:
                 raise UserError(
                     f"A sample has several .{suffix}",
                     found=f"{member.name!r} more than once in {member.path}",
-                    mend="leave one for each picture",
+                    hint="leave one for each picture",
                 )
         without = [member for member in self.pictures.everything() if member.key not in members]
         if without:
             raise UserError(
                 f"{len(without)} of {len(self.pictures.everything())} pictures have no .{suffix} beside them",
                 found=f"the first: {without[0]}",
-                mend="add them, or take these pictures out",
+                hint="add them, or take these pictures out",
             )
         self.passed.forget(f".{suffix.rpartition('.')[2]}")
         return [members[member.key] for member in self.pictures.everything()]
@@ -257,7 +257,7 @@ class MemberNames:
                 raise UserError(
                     f"{member} does not say what {name} is",
                     found="nothing" if value is None else "a list or an object",
-                    mend="name a field that each picture has, with text or a number",
+                    hint="name a field that each picture has, with text or a number",
                 )
         return values
 
@@ -273,9 +273,9 @@ def _text(member: ShardMember) -> str:
     try:
         text = _bytes(member).decode("utf-8-sig").strip()
     except UnicodeError as error:
-        raise UserError(f"{member} is no text", found=str(error), mend="write it as UTF-8") from error
+        raise UserError(f"{member} is no text", found=str(error), hint="write it as UTF-8") from error
     if not text:
-        raise UserError(f"{member} is empty", mend="write a label into it")
+        raise UserError(f"{member} is empty", hint="write a label into it")
     return text
 
 
@@ -333,7 +333,7 @@ def _is_passed(path: Path, name: str, is_regular: bool, passed: PassedOver) -> b
             return True
     if parts[0] == "" or ".." in parts or "\0" in name:
         raise UserError(
-            f"{path} holds a name that no picture should have", found=repr(name), mend="do not trust this file"
+            f"{path} holds a name that no picture should have", found=repr(name), hint="do not trust this file"
         )
     return False
 
@@ -363,7 +363,7 @@ def _members(mark: FileMark) -> Iterator[tuple[str, int, int, bool]]:
     except (OSError, tarfile.TarError, ValueError) as error:
         if isinstance(error, UserError):
             raise
-        raise UserError(f"{path} cannot be read as a tar file", found=str(error), mend="write it again") from error
+        raise UserError(f"{path} cannot be read as a tar file", found=str(error), hint="write it again") from error
 
 
 def _header(block: bytes) -> tuple[bytes, str, int]:

@@ -168,7 +168,7 @@ class _Walk:
                         wanted.append((prefix + entry.name, kind))
         except OSError as error:
             raise UserError(
-                f"The folder {path} cannot be read", found=error.strerror or str(error), mend="allow it, or move it"
+                f"The folder {path} cannot be read", found=error.strerror or str(error), hint="allow it, or move it"
             ) from error
         return iter(wanted)
 

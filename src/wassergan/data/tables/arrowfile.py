@@ -33,7 +33,7 @@ def arrow_of(data: Any) -> Any:
     try:
         import pyarrow
     except ImportError as error:
-        raise UserError("Reading a DataFrame needs pyarrow, which is not installed", mend=EXTRA) from error
+        raise UserError("Reading a DataFrame needs pyarrow, which is not installed", hint=EXTRA) from error
     if hasattr(data, "iloc"):
         return pandas_table(data)[0]
     try:
@@ -42,7 +42,7 @@ def arrow_of(data: Any) -> Any:
         raise UserError(
             "The DataFrame has a column of a type that Arrow does not know",
             found=str(error).splitlines()[0],
-            mend="turn it into numbers, text or dates, or leave it out",
+            hint="turn it into numbers, text or dates, or leave it out",
         ) from error
 
 
@@ -78,10 +78,10 @@ def checked_labels(frame: Any) -> tuple[Any, ...]:
     labels = tuple(int(each) if isinstance(each, Integral) else each for each in frame.columns.tolist())
     for label in labels:
         if not isinstance(label, str | int):
-            raise UserError("Columns are named by text or whole numbers", found=f"{label!r}", mend="rename the column")
+            raise UserError("Columns are named by text or whole numbers", found=f"{label!r}", hint="rename the column")
     if len(set(map(str, labels))) < len(labels):
         twice = [str(label) for label in labels if [*map(str, labels)].count(str(label)) > 1]
-        raise UserError("The DataFrame has columns of the same name", found=", ".join(twice), mend="rename them")
+        raise UserError("The DataFrame has columns of the same name", found=", ".join(twice), hint="rename them")
     return labels
 
 
@@ -93,7 +93,7 @@ def raw_of_arrow(table: Any, name: str) -> RawTable:
     """
     names = table.column_names
     if len(set(names)) < len(names):
-        raise UserError(f"{name} has columns of the same name", found=", ".join(names), mend="rename them")
+        raise UserError(f"{name} has columns of the same name", found=", ".join(names), hint="rename them")
     table = table.unify_dictionaries()
     columns = tuple(_column(table.schema.field(each), table[each]) for each in names)
     schema = base64.b64encode(table.schema.serialize().to_pybytes()).decode()

@@ -65,13 +65,13 @@ class OddColumn:
     Args:
         name: of the column.
         type: as its file calls it, or what was found in it.
-        mend: what to do with it.
+        hint: what to do with it.
         what: is wrong with it.
     """
 
     name: str
     type: str
-    mend: str = "turn it into numbers, text or dates"
+    hint: str = "turn it into numbers, text or dates"
     what: str = "is of a type that a table cannot have"
 
 

@@ -118,7 +118,7 @@ class ColumnConditions:
             raise UserError(
                 "The rules exclude what is asked for",
                 found=", ".join(found),
-                mend="the rules: " + "; ".join(rules.texts),
+                hint="the rules: " + "; ".join(rules.texts),
             )
         return replace(self, rules=rules)
 

@@ -50,14 +50,14 @@ class Lines:
             raise UserError(
                 f"{self._path} is no text",
                 found=f"a zero byte or the like in line {self.number}",
-                mend="give a CSV file",
+                hint="give a CSV file",
             )
         if len(line) > LONGEST_LINE or self._record > LONGEST_RECORD:
             raise UserError(
                 f"{self._path} has a line that is too long",
                 found=f"more than {LONGEST_LINE if len(line) > LONGEST_LINE else LONGEST_RECORD} letters from line "
                 f"{self.number} on",
-                mend="give a CSV file with one row per line, and close its quotes",
+                hint="give a CSV file with one row per line, and close its quotes",
             )
         if self._left is not None:
             self._left -= len(line)
@@ -112,12 +112,12 @@ def damage_told(path: Path) -> Iterator[None]:
         raise EncodingError(
             f"{path} is not in the expected encoding",
             found=wrong or str(error),
-            mend='save it as UTF-8, or name its encoding in a --schema file: {"encoding": "latin-1"}',
+            hint='save it as UTF-8, or name its encoding in a --schema file: {"encoding": "latin-1"}',
         ) from error
     except csv.Error as error:
-        raise UserError(f"{path} cannot be read as CSV", found=str(error), mend="mend its quotes") from error
+        raise UserError(f"{path} cannot be read as CSV", found=str(error), hint="correct its quotes") from error
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise UserError(f"{path} is a damaged gzip file", found=str(error), mend="compress it again") from error
+        raise UserError(f"{path} is a damaged gzip file", found=str(error), hint="compress it again") from error
 
 
 class EncodingError(UserError):

@@ -48,7 +48,7 @@ def read_csv(path: Path, *, delimiter: str | None = None, encoding: str | None =
     try:
         "".encode(found)
     except (LookupError, ValueError) as error:
-        raise UserError("Unknown encoding", found=f"{found!r}", mend="give one like utf-8 or latin-1") from error
+        raise UserError("Unknown encoding", found=f"{found!r}", hint="give one like utf-8 or latin-1") from error
     try:
         return _read(path, start, delimiter, found)
     except EncodingError as error:
@@ -79,12 +79,12 @@ def _read(path: Path, start: bytes, delimiter: str | None, encoding: str) -> Raw
         rows = _Rows(reader, lines, len(names), path, dialect)
         columns = rows.columns(names)
     if rows.count == 0:
-        raise UserError(f"{path} holds no rows", found="a header alone", mend="give data")
+        raise UserError(f"{path} holds no rows", found="a header alone", hint="give data")
     kept, spare = columns[: len(names) - spare], spare + rows.spare
     for column in columns[len(kept) :]:
         if column.levels != [""]:
             raise UserError(
-                f"{path} has columns without a name", found=f"columns {columns.index(column) + 1}", mend="name them"
+                f"{path} has columns without a name", found=f"columns {columns.index(column) + 1}", hint="name them"
             )
     told = {**dialect.state([column.name for column in kept], header[: len(kept)]), "encoding": encoding}
     told |= {"spare": f"{spare}" if not rows.spare else f"-{spare}"} if spare else {}
@@ -122,23 +122,23 @@ def _spare(names: Sequence[str]) -> int:
 
 def _check_header(header: Sequence[str], path: Path) -> None:
     if not header or not any(header):
-        raise UserError(f"{path} is empty", mend="give a header line and rows")
+        raise UserError(f"{path} is empty", hint="give a header line and rows")
     empty = [str(number) for number, name in enumerate(header, 1) if not name]
     # pandas leaves the header of an index empty.
     if empty and empty != ["1"]:
-        raise UserError(f"{path} has columns without a name", found=f"columns {', '.join(empty)}", mend="name them")
+        raise UserError(f"{path} has columns without a name", found=f"columns {', '.join(empty)}", hint="name them")
     if len(header) > MOST_COLUMNS:
-        raise UserError(f"{path} has too many columns", found=f"{len(header)}", mend=f"give at most {MOST_COLUMNS}")
+        raise UserError(f"{path} has too many columns", found=f"{len(header)}", hint=f"give at most {MOST_COLUMNS}")
     twice = [name for name, times in Counter(header).items() if times > 1]
     if twice:
         raise UserError(
-            f"{path} has columns of the same name", found=", ".join(dict.fromkeys(twice)), mend="rename them"
+            f"{path} has columns of the same name", found=", ".join(dict.fromkeys(twice)), hint="rename them"
         )
     if all(NUMBER.fullmatch(name) for name in header if name):
         raise UserError(
             f"{path} has no header line",
             found=f"numbers in line 1: {', '.join(header[:5])}",
-            mend="name the columns there",
+            hint="name the columns there",
         )
 
 
@@ -203,5 +203,5 @@ class _Rows:
             found=f"{len(row)} fields in line {line}, {self._width + self.spare} in the header"
             if not self.spare
             else f"{len(row)} fields in line {line}, {self._width + self.spare} in the others",
-            mend="mend that line",
+            hint="correct that line",
         )

@@ -50,7 +50,7 @@ def _wished(form: NumberForm, there: Values, step: float, where: str) -> NumberF
         raise UserError(
             f"{where} holds values that are not on the grid in the schema",
             found=f"{there[off][0]:g} is no multiple of {step:g} from {wholes[0] / 10**digits:g}",
-            mend='give another "step", or "none"',
+            hint='give another "step", or "none"',
         )
     return replace(form, decimals=digits, grid=Grid(size, offset) if size > 1 else None)
 

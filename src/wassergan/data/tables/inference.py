@@ -147,7 +147,7 @@ def infer_columns(
         for note in [] if wish.like else dict.fromkeys(reader.notes):
             report(f"Column {raw.name} of {table.name} {note}.")
     if not columns:
-        raise UserError(f"{table.name} has no column to learn", mend="name kinds in a --schema file")
+        raise UserError(f"{table.name} has no column to learn", hint="name kinds in a --schema file")
     return tuple(columns)
 
 
@@ -219,7 +219,7 @@ class _Inference:
         return UserError(
             f"{self._where} {raw.what}",
             found=raw.type,
-            mend=f'{raw.mend}, or leave it out in a --schema file: {{"columns": {{"{self._name}": "drop"}}}}',
+            hint=f'{raw.hint}, or leave it out in a --schema file: {{"columns": {{"{self._name}": "drop"}}}}',
         )
 
     def _levels_of(self, raw: TypedColumn) -> Column:
@@ -251,7 +251,7 @@ class _Inference:
             raise UserError(
                 f"{self._where} holds whole numbers with more digits than can be learnt as quantities",
                 found=f"{max(map(int, (there.min(), there.max())), key=abs)}",
-                mend='make it a category in a --schema file, or leave it out: "drop"',
+                hint='make it a category in a --schema file, or leave it out: "drop"',
             )
         if len(np.unique(there)) > DISTINCT_SHARE * len(there):
             self._take_key(there, "its whole numbers are so long that they can only be identifiers", whole=True)
@@ -453,7 +453,7 @@ class _Inference:
         raise UserError(
             f"{self._where} holds dates, and what is no date in {most.pattern}",
             found=f"{bad} in {self._table.place(int((values == float(bad)).argmax()))}",
-            mend='mend it, or make the column a "number" in a --schema file',
+            hint='correct it, or make the column a "number" in a --schema file',
         )
 
     def _are_mostly_dates(self, most: Misfit) -> bool:
@@ -505,7 +505,7 @@ class _Inference:
             raise UserError(
                 f"{self._where} holds angles of no known turn",
                 found=f"{there.min():g} to {there.max():g}",
-                mend='say what a turn is, as in {"kind": "angle", "low": 0, "high": 24}',
+                hint='say what a turn is, as in {"kind": "angle", "low": 0, "high": 24}',
             )
         if self._wish.kind is not None or low is not None or high is not None:
             return None
@@ -531,7 +531,7 @@ class _Inference:
         return UserError(
             f"{self._where} has too many levels",
             found=f"{count}, of at most {MOST_LEVELS}",
-            mend='merge rare ones, or leave the column out in a --schema file: {"columns": {"'
+            hint='merge rare ones, or leave the column out in a --schema file: {"columns": {"'
             + self._name
             + '": "drop"}}',
         )
@@ -571,7 +571,7 @@ class _Inference:
         return UserError(
             f"{self._where} follows no pattern that identifiers have",
             found=found,
-            mend='leave it out in a --schema file: {"columns": {"' + self._name + '": "drop"}}',
+            hint='leave it out in a --schema file: {"columns": {"' + self._name + '": "drop"}}',
         )
 
     def _leave_out_text(self, levels: list[str], count: int, token: str, rows: int) -> None:
@@ -606,7 +606,7 @@ class _Inference:
         return UserError(
             f"{self._where} does not hold dates alone",
             found=f"{self._first(raw, bad)} is not in {wanted}",
-            mend='give their format in the schema: {"kind": "date", "format": "%d.%m.%Y"}, or say "invalid": "missing" '
+            hint='give their format in the schema: {"kind": "date", "format": "%d.%m.%Y"}, or say "invalid": "missing" '
             "there to take such values as missing",
         )
 
@@ -616,14 +616,14 @@ class _Inference:
         return UserError(
             f"{self._where} does not hold numbers alone",
             found=self._first(raw, bad),
-            mend="mend the values, or name them under 'missing' in the schema",
+            hint="correct the values, or name them under 'missing' in the schema",
         )
 
     def _no_zone(self, error: NoZoneError) -> UserError:
         return UserError(
             f"{self._where} holds offsets from UTC that are those of no time zone",
             found=str(error).partition(": ")[2].rstrip("."),
-            mend="write its moments in UTC with the offset in a column of its own, or leave it out: "
+            hint="write its moments in UTC with the offset in a column of its own, or leave it out: "
             + self._in_schema('"drop"'),
         )
 
@@ -640,13 +640,13 @@ class _Inference:
             raise UserError(
                 f"{self._where} holds dates, and what is no date in {most.pattern}",
                 found=self._first(raw, bad[0]) + more,
-                mend=f"mend it, or take it as missing with a --schema file: {missing}",
+                hint=f"correct it, or take it as missing with a --schema file: {missing}",
             )
         if most.other and most.together >= MIXED_SHARE * len(levels):
             raise UserError(
                 f"{self._where} holds dates in two formats",
                 found=f"{most.pattern} and {most.other}, such as {self._first(raw, bad[0])}",
-                mend=f"write them all in one, or take those in the second as missing with a --schema file: {missing}",
+                hint=f"write them all in one, or take those in the second as missing with a --schema file: {missing}",
             )
 
     def _refuse_other_units(self, raw: TextColumn, levels: list[str], count: int) -> None:
@@ -657,14 +657,14 @@ class _Inference:
         raise UserError(
             f"{self._where} holds numbers in different units",
             found=f"{self._first(raw, units.first)}, {self._first(raw, units.other)}",
-            mend="put the unit into a column of its own, or leave it out: " + self._in_schema('"drop"'),
+            hint="put the unit into a column of its own, or leave it out: " + self._in_schema('"drop"'),
         )
 
     def _infinite(self, text: str, row: int) -> UserError:
         return UserError(
             f"{self._where} holds infinite values",
             found=f"'{text}', the first in {self._table.place(row)}",
-            mend="mend them, or name them as missing in a --schema file: "
+            hint="correct them, or name them as missing in a --schema file: "
             + self._in_schema(json.dumps({"kind": "number", "missing": [text]})),
         )
 
@@ -676,7 +676,7 @@ class _Inference:
         return UserError(
             f"{self._where} mixes numbers and text",
             found=self._first(raw, text),
-            mend='mend it, name it under "missing", or make the column a category in a --schema file',
+            hint='correct it, name it under "missing", or make the column a category in a --schema file',
         )
 
 

@@ -32,7 +32,7 @@ def rows_like(codec: TableCodec, table: RawTable, schema: Schema | None = None) 
     gone = [column.name for column in codec.columns if column.name not in there]
     if gone:
         raise UserError(
-            f"{table.name} lacks columns of the run's table", found=", ".join(gone), mend="give a table with them"
+            f"{table.name} lacks columns of the run's table", found=", ".join(gone), hint="give a table with them"
         )
     wanted = replace(table, notes=(), columns=tuple(there[column.name] for column in codec.columns))
     found = infer_columns(
@@ -51,7 +51,7 @@ def _wish(column: ColumnCodec, schema: Schema) -> ColumnWish:
 
 
 def _refuse(sentence: str) -> None:
-    raise UserError(sentence.rstrip("."), mend="give a table like the one that was learnt")
+    raise UserError(sentence.rstrip("."), hint="give a table like the one that was learnt")
 
 
 def _numbered(column: ColumnCodec, found: Column, table: str) -> Values:

@@ -34,7 +34,7 @@ def fix(conditions: ColumnConditions, wanted: Mapping[str, Any]) -> ColumnCondit
     lengths = {len(values) for values in many.values()} - {1}
     if len(lengths) > 1 or 0 in lengths:
         found = ", ".join(f"{name}: {len(values)}" for name, values in many.items())
-        raise UserError("Conditions differ in length", found=found, mend="give each one value, or one for each sample")
+        raise UserError("Conditions differ in length", found=found, hint="give each one value, or one for each sample")
     rows = np.zeros((max(lengths, default=1), len(conditions.names)))
     for place, column in enumerate(conditions.codec.columns):
         if column.name in many:
@@ -49,7 +49,7 @@ def read_wanted(table: RawTable) -> dict[str, list[Any]]:
 
 def _entries(column: AnyColumn, table: str) -> list[Any]:
     if isinstance(column, OddColumn):
-        raise UserError(f"Column {column.name} of {table} cannot be a condition", found=column.type, mend=column.mend)
+        raise UserError(f"Column {column.name} of {table} cannot be a condition", found=column.type, hint=column.hint)
     if isinstance(column, TextColumn):
         own: Sequence[Any] = column.values or column.levels
         return [None if code < 0 else own[code] for code in column.codes.tolist()]
@@ -70,7 +70,7 @@ def _value_of(column: ColumnCodec, value: Any) -> float:
     where = f"Condition {column.name}"
     if _is_missing(value, column):
         if not column.coding.missing:
-            raise UserError(f"{where} is never missing in the data", mend="give a value")
+            raise UserError(f"{where} is never missing in the data", hint="give a value")
         return float("nan")
     if isinstance(column.form, LevelForm):
         return _level_of(column.form, value, where)
@@ -149,6 +149,6 @@ def _within(column: ColumnCodec, number: float, shown: str) -> float:
         raise UserError(
             f"Condition {column.name} lies outside the data",
             found=shown,
-            mend=f"the data reach from {' to '.join(column.form.texts(bounds))}",
+            hint=f"the data reach from {' to '.join(column.form.texts(bounds))}",
         )
     return number

@@ -226,7 +226,7 @@ class _Trip:
         raise UserError(
             f"Column {name} of {self._table.name} would not come back as it is",
             found=found,
-            mend=f'mend its values, or say in a --schema file, {reason}: {{"columns": {{"{name}": "{other}"}}}}',
+            hint=f'correct its values, or say in a --schema file, {reason}: {{"columns": {{"{name}": "{other}"}}}}',
         )
 
 

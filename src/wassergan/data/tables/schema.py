@@ -155,7 +155,7 @@ def _wish(wish: Any, name: str) -> ColumnWish:
         raise UserError(
             f"'format' of {name} is for dates",
             found=f"{entries['format']!r}",
-            mend='write {"kind": "date", "format": "%d.%m.%Y"}',
+            hint='write {"kind": "date", "format": "%d.%m.%Y"}',
         )
     if entries.get("format") is not None:
         _check_format(str(entries["format"]), name)

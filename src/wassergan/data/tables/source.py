@@ -67,7 +67,7 @@ def table_source(
         UserError: no rows, a column that cannot be learnt or would not come back as it is, or nothing that varies.
     """
     if table.rows == 0:
-        raise UserError(f"{table.name} holds no rows", mend="give data")
+        raise UserError(f"{table.name} holds no rows", hint="give data")
     identifiers: list[Identifier] = []
     columns = infer_columns(table, schema or Schema(), report=report, identifiers=identifiers)
     _refuse_identifiers(condition, identifiers)
@@ -88,7 +88,7 @@ def table_source(
     )
     if codec.width == 0:
         what = "that is no condition " if condition else ""
-        raise UserError(f"Every column of {table.name} {what}has one level alone", mend="give data that vary")
+        raise UserError(f"Every column of {table.name} {what}has one level alone", hint="give data that vary")
     _say_what_never_varies(table.name, columns, fitted, report)
     rows = np.stack([column.values for column in columns], axis=1)
     context = _context(fitted, rows, condition) if condition else None
@@ -192,7 +192,7 @@ def _require_levels(table: str, conditions: Sequence[Column]) -> None:
             raise UserError(
                 f"The condition {column.name} of {table} is the same in all {len(column.values)} rows",
                 found=f"'{level}'",
-                mend="leave it out: there is nothing to choose",
+                hint="leave it out: there is nothing to choose",
             )
 
 
@@ -246,7 +246,7 @@ def _refuse_identifiers(condition: Sequence[str], identifiers: Sequence[Identifi
             raise UserError(
                 f"Column {each.name} is no condition",
                 found="an identifier, of which nothing is learnt",
-                mend='choose another column, or say what it is in the schema: {"columns": {"'
+                hint='choose another column, or say what it is in the schema: {"columns": {"'
                 + each.name
                 + '": "number"}}',
             )
@@ -276,7 +276,7 @@ def _fitted(column: Column, earlier: Sequence[Column], train: Any) -> ColumnCode
     plain: dict[str, Any] = {name: getattr(column, name) for name in ("name", "kind", "form", "missing", "marked")}
     if np.isnan(values).all() and not np.isnan(column.values).all():
         raise UserError(
-            f"Column {column.name} has values in held-out rows alone", mend="leave it out with a --schema file"
+            f"Column {column.name} has values in held-out rows alone", hint="leave it out with a --schema file"
         )
     if isinstance(column.form, LevelForm):
         return ColumnCodec(coding=CategoryCoding.fit(values, levels=len(column.form.levels), missing=missing), **plain)

@@ -68,7 +68,7 @@ def columns_together(
         a, b = replace(a, name=f"{a.name} (A)"), replace(b, name=f"{b.name} (B)")
     for table in (a, b):
         if table.rows == 0:
-            raise UserError(f"{table.name} holds no rows", mend="give data")
+            raise UserError(f"{table.name} holds no rows", hint="give data")
     schema = _without_bounds(schema or Schema())
     a, b = _matched(_without_index(a, report), _without_index(b, report), schema, columns)
     pair = _Pair(_Table.read(a, schema, columns), _Table.read(b, schema, columns), _joint(a, b, schema))
@@ -77,7 +77,7 @@ def columns_together(
         raise UserError(
             f"No column of {a.name} and {b.name} can be compared",
             found="identifiers and text alone",
-            mend="name columns with --columns, or give their kinds in a --schema file",
+            hint="name columns with --columns, or give their kinds in a --schema file",
         )
     return tuple(found)
 
@@ -107,7 +107,7 @@ def _matched(a: RawTable, b: RawTable, schema: Schema, wanted: Sequence[str]) ->
     schema.check_names([*names[0], *names[1]])
     for table, own in zip((a, b), names, strict=True):
         if repeated := [name for name in dict.fromkeys(own) if own.count(name) > 1]:
-            raise UserError(f"{table.name} has columns of the same name", found=_listed(repeated), mend="rename them")
+            raise UserError(f"{table.name} has columns of the same name", found=_listed(repeated), hint="rename them")
         for name in wanted:
             if name not in own:
                 raise unknown_name(f"column of {table.name}", name, own)
@@ -122,7 +122,7 @@ def _matched(a: RawTable, b: RawTable, schema: Schema, wanted: Sequence[str]) ->
         raise UserError(
             f"{a.name} and {b.name} have different columns",
             found=" and ".join(parts),
-            mend="give tables with the same columns, or name those that both have with --columns",
+            hint="give tables with the same columns, or name those that both have with --columns",
         )
     order = [name for name in names[0] if name in taken[0]]
     return _with_columns(a, order), _with_columns(b, order)
@@ -283,7 +283,7 @@ class _Pair:
         raise UserError(
             f"Column {a.name} is of another kind in {self.b.name} than in {self.a.name}",
             found=f"{_shown(b)} against {_shown(a)}",
-            mend=f"give its kind in a --schema file ({entry}), or leave it out with --columns",
+            hint=f"give its kind in a --schema file ({entry}), or leave it out with --columns",
         )
 
     def _check_forms(self, a: Column, b: Column) -> None:
@@ -305,7 +305,7 @@ class _Pair:
         return UserError(
             f"Column {name} has {what} in {self.b.name} than in {self.a.name}",
             found=f"{words[1]} against {words[0]}",
-            mend="write both in one, or leave it out with --columns",
+            hint="write both in one, or leave it out with --columns",
         )
 
 

@@ -133,7 +133,7 @@ def import_arrow(path: Path) -> None:
     try:
         import pyarrow  # noqa: F401
     except ImportError as error:
-        raise UserError(f"Writing {path} needs pyarrow, which is not installed", mend=EXTRA) from error
+        raise UserError(f"Writing {path} needs pyarrow, which is not installed", hint=EXTRA) from error
 
 
 def arrow_schema(codec: TableCodec) -> Any:

@@ -53,7 +53,7 @@ def zone_named(name: str) -> tzinfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise UserError(
-            "Unknown time zone", found=f"{name!r}", mend="install its data: pip install 'wassergan[tables]'"
+            "Unknown time zone", found=f"{name!r}", hint="install its data: pip install 'wassergan[tables]'"
         ) from error
 
 

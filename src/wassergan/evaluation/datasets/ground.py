@@ -112,7 +112,7 @@ class GroundMetric:
             raise UserError(
                 "The tables have too many rows and levels to be compared as a whole",
                 found=f"{n + m} rows in {self.dim} coordinates, {most.dim} of them for {most.name}",
-                mend="leave that column out with --columns, or compare --by-column",
+                hint="leave that column out with --columns, or compare --by-column",
             )
         sides = []
         for side in ("x", "y"):
@@ -218,7 +218,7 @@ def _points(values: Values, column: CommonColumn, metric: ColumnMetric) -> Value
         raise UserError(
             f"A number of column {column.name} is too large for its scale",
             found=f"{values[~np.isfinite(along)][0]:g} over {metric.scale:g}",
-            mend="choose another --scale",
+            hint="choose another --scale",
         )
     if metric.missing is None:
         return along[:, None]

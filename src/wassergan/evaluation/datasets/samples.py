@@ -100,7 +100,7 @@ class SamplePair:
     def _columns(self, *, loaded: bool) -> Iterator[CommonColumn]:
         sizes = [each.count * each.dim * 8 for each in (self.a, self.b)]
         if loaded and not all(map(fits_in_memory, sizes)):
-            raise UserError("The iqr of data larger than memory is not found", mend="choose --scale std or range")
+            raise UserError("The iqr of data larger than memory is not found", hint="choose --scale std or range")
         whole = sum(sizes) <= LOADED_BYTES
         rows = [np.concatenate(list(each.blocks())) if whole else None for each in (self.a, self.b)]
         for name, *places in zip(self.names, self.a_places.tolist(), self.b_places.tolist(), strict=True):
@@ -120,7 +120,7 @@ class SamplePair:
         if absent.any():
             report(f"Left out {int(absent.sum())} of {absent.size} numbers of a sample: every row of both misses them.")
         if absent.all():
-            raise UserError(f"{self.a.name} and {self.b.name} hold missing values alone", mend="give data")
+            raise UserError(f"{self.a.name} and {self.b.name} hold missing values alone", hint="give data")
         return ~absent
 
 
@@ -147,7 +147,7 @@ def paired_samples(a: Measured, b: Measured, *, columns: Sequence[str] = (), rep
         raise UserError(
             "A and B must have samples of one shape",
             found=f"{a.shape} in {a.name} and {b.shape} in {b.name}, channels first",
-            mend="say what the axes are with --layout",
+            hint="say what the axes are with --layout",
         )
     names = a.names or b.names or tuple(map(str, range(a.shape[0])))
     if bool(a.names) != bool(b.names):
@@ -164,7 +164,7 @@ def _by_name(a: Measured, b: Measured, columns: Sequence[str]) -> SamplePair:
         raise UserError(
             f"{a.name} and {b.name} have different columns",
             found=" and ".join(parts),
-            mend="give data with the same columns, or name those that both have with --columns",
+            hint="give data with the same columns, or name those that both have with --columns",
         )
     names = tuple(columns or a.names)
     return SamplePair(a, b, names, _places(names, a.names, a.name), _places(names, b.names, b.name))

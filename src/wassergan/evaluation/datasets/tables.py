@@ -153,7 +153,7 @@ def common_columns(
     columns = check_names(columns, name="Columns")
     check_function(report, "", name="report")
     if schema is not None and not isinstance(schema, Schema):
-        raise UserError("schema must be a Schema", found=shown(schema), mend="make one with schema_of({...})")
+        raise UserError("schema must be a Schema", found=shown(schema), hint="make one with schema_of({...})")
     tables = [each if isinstance(each, RawTable) else read_table(each, schema=schema, report=report) for each in (a, b)]
     return columns_together(tables[0], tables[1], schema=schema, columns=columns, report=report)
 
@@ -212,5 +212,5 @@ def _numbers_apart(column: CommonColumn, scale: str, weight: float) -> ColumnDis
     own = wasserstein_line(x, y).item() if len(x) and len(y) else None
     scaled = (own or 0.0) / unit + weight * abs(gone[0] - gone[1])
     if not np.isfinite(scaled):
-        raise UserError(f"The numbers of column {column.name} are too large", mend="choose another --scale")
+        raise UserError(f"The numbers of column {column.name} are too large", hint="choose another --scale")
     return ColumnDistance(column.name, column.kind, own, column.unit, scaled, unit, *gone)

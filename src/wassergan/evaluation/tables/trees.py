@@ -99,7 +99,7 @@ def target_named(columns: Sequence[TableColumn], name: str, training: Rows, held
             f"Column {name} cannot be predicted",
             found=f"fewer than {LEAST_OF_LEVEL} rows of a second level, or a second value, among the training or the "
             "held-out rows",
-            mend="name another --target",
+            hint="name another --target",
         )
     return target
 

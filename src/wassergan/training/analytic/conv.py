@@ -1,9 +1,10 @@
 """The gradient of a convolutional critic's loss in closed form: matrix products over patches, no graph.
 
-A stage of `ConvCritic` is z = W ⋆ h + b, y = γ x̂(z) + β with x̂ = (z - mean) r, a = leaky_relu(y). As in `closed_form`,
-deltas δ run backwards from the scores to the input gradient, and the penalty's slope v is pushed forward as tangents u.
-The normalisation is no linear map, so the points between also receive an adjoint p of their values. With J = ∂x̂/∂z
-(symmetric: r (I - 1 1ᵀ/N - x̂ x̂ᵀ/N) over the N values of a sample) and d = γ δ_y, the derivative of dᵀ J(z) u by z is
+A stage of `ConvCritic` is z = W ⋆ h + b, y = γ x̂(z) + β with x̂ = (z - mean) r, a = leaky_relu(y). As in
+`closed_form`, deltas δ run backwards from the scores to the input gradient, and the penalty's slope v is pushed forward
+as tangents u. The normalisation is no linear map, so the points between also receive an adjoint p of their values. With
+J = ∂x̂/∂z (symmetric: r (I - 1 1ᵀ/N - x̂ x̂ᵀ/N) over the N values of a sample) and d = γ δ_y, the derivative of dᵀ J(z)
+u by z is
 
     -(r/N) [ (dᵀJu) x̂ + (uᵀx̂) Jd + (dᵀx̂) Ju ],
 

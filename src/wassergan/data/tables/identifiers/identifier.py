@@ -67,7 +67,7 @@ class Identifier:
         return UserError(
             f"Column {self.name} has too few identifiers",
             found=f"{count} asked for, {max(self.capacity, 0)} that are not in the data",
-            mend=f'draw fewer rows, or leave the column out: {{"columns": {{"{self.name}": "drop"}}}}',
+            hint=f'draw fewer rows, or leave the column out: {{"columns": {{"{self.name}": "drop"}}}}',
         )
 
     def stream(self, seed: int) -> "IdentifierStream":

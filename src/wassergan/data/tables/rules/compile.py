@@ -178,7 +178,7 @@ class _Compiler:
             _ = book.stages
         except ValueError as error:
             raise UserError(
-                "The rules compute columns in a circle", found=str(error), mend="leave one of these rules out"
+                "The rules compute columns in a circle", found=str(error), hint="leave one of these rules out"
             ) from error
         self._check_plans(book)
         self._check_given(book)
@@ -200,7 +200,7 @@ class _Compiler:
                         raise UserError(
                             f"The rule '{rule.text}' calculates with column {name}",
                             found=f"a {self._columns[name].kind}",
-                            mend="name columns of numbers or dates",
+                            hint="name columns of numbers or dates",
                         )
             for test in (*rule.only_if, *([rule.test] if rule.test else [])):
                 known = levels_of(self._columns[test.name])
@@ -215,7 +215,7 @@ class _Compiler:
         there = there[~np.isnan(there)]
         if len(there) == 0:
             raise UserError(
-                f"Column {name} has values in held-out rows alone", mend="leave it out with a --schema file"
+                f"Column {name} has values in held-out rows alone", hint="leave it out with a --schema file"
             )
         low = float(there.min()) if column.low is None else column.low
         high = float(there.max()) if column.high is None else column.high
@@ -224,7 +224,7 @@ class _Compiler:
     def _check(self, rule: Rule) -> None:
         form = form_of(rule)
         if form is not None and not form.factors:
-            raise UserError(f"The rule '{rule.text}' names no column", mend="leave it out")
+            raise UserError(f"The rule '{rule.text}' names no column", hint="leave it out")
         if rule.kind == "computed":
             self._check_computed(rule)
         wrong = broken_rows(rule, self._columns, self._lattices)
@@ -234,7 +234,7 @@ class _Compiler:
             raise UserError(
                 f"The rule '{rule.text}' does not hold in {self._table.name}",
                 found=f"{len(rows)} of {len(wrong)} rows break it, the first in {places}",
-                mend="mend the rows, or leave the rule out",
+                hint="correct the rows, or leave the rule out",
             )
 
     def _check_computed(self, rule: Rule) -> None:
@@ -310,7 +310,7 @@ class _Compiler:
             raise UserError(
                 f"Columns {', '.join(name for name, _ in group.facets)} have too many combinations",
                 found=f"{len(group.table)}, of at most {MOST_TOGETHER}",
-                mend="leave a column out of the rule",
+                hint="leave a column out of the rule",
             )
 
     def _check_plans(self, book: RuleBook) -> None:
@@ -341,14 +341,14 @@ class _Compiler:
 
     def _clash(self, stage: Component, what: str) -> UserError:
         texts = dict.fromkeys(each.text for each in stage.constraints)
-        return UserError(f"The rules {what}", found="; ".join(texts), mend="leave one of them out")
+        return UserError(f"The rules {what}", found="; ".join(texts), hint="leave one of them out")
 
     def _check_given(self, book: RuleBook) -> None:
         for each in book.computed:
             if each.name in self._given and not set(each.tree.names) <= set(self._given):
                 raise UserError(
                     f"Column {each.name} is no condition: the rule '{each.text}' computes it",
-                    mend=f"condition on {' and '.join(each.tree.names)}",
+                    hint=f"condition on {' and '.join(each.tree.names)}",
                 )
 
     def _typical(self, column: Column) -> float:

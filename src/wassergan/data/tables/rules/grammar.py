@@ -287,7 +287,7 @@ class _Parser:
             raise self._wrong(f"no {sign}")
 
     def _wrong(self, found: str) -> UserError:
-        return UserError(f"The rule '{self.text[:80]}' cannot be read", found=found, mend=EXAMPLE)
+        return UserError(f"The rule '{self.text[:80]}' cannot be read", found=found, hint=EXAMPLE)
 
 
 def _is_date(text: str) -> bool:
