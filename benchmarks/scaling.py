@@ -84,7 +84,7 @@ def facts(data, flags, batch):
     if "maps" in named:
         named["maps"] = int(named["maps"])
     settings = TrainSettings(data=str(data), batch_size=batch, threads=1, **named)
-    source = open_data(settings, report=lambda sentence: None)
+    source = open_data(settings, log=lambda sentence: None)
     trainer = build_trainer(resolve_for(settings, source), source)
     norms = [layer for layer in trainer.generator.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
     sizes = {

@@ -2465,7 +2465,7 @@ BUGS = (
     Bug(
         "a photograph and its mask in a shard become two samples in silence",
         "data/readers/shards.py",
-        "    _tell_several(pictures, report)\n",
+        "    _tell_several(pictures, log)\n",
         "",
         "data/readers/test_shards.py::test_samples_with_several_pictures_are_pointed_out",
     ),

@@ -46,7 +46,7 @@ def test_what_a_run_drew_into_its_data_is_passed_over(write: Callable[[Path], No
     for name in ("a.png", "q.PNG", "drawn/0.png"):
         write(folder / "temporary.png")
         (folder / "temporary.png").rename(folder / name)
-    after = open_source(folder, report=said.append)
+    after = open_source(folder, log=said.append)
     assert said == ["Passed over in data: 3 pictures that wassergan drew (a.png, drawn/0.png, q.PNG)."]
     assert after.shape == before.shape
     rows = torch.arange(20)
@@ -68,7 +68,7 @@ def test_pictures_drawn_alone_are_data(tmp_path: Path) -> None:
     for number in range(20):
         save_picture(Image.new("L", (6, 6), number), tmp_path / f"{number}.png")
     said: list[str] = []
-    assert len(open_source(tmp_path, report=said.append)) == 20
+    assert len(open_source(tmp_path, log=said.append)) == 20
     assert said == []
 
 

@@ -66,7 +66,7 @@ def write(path: Path, names: list[str], labels: list[str]) -> Path:
 def test_tables_of_every_kind_are_joined_by_name(folder: Path, tmp_path: Path, suffix: str) -> None:
     said: list[str] = []
     file = write(tmp_path / f"labels.{suffix}", NAMES[::-1], LABELS[::-1])
-    source = open_source(folder, labels=file, condition=["label"], report=said.append)
+    source = open_source(folder, labels=file, condition=["label"], log=said.append)
     assert is_right(source)
     assert any("joined by name" in sentence for sentence in said)
     frame = pandas.DataFrame({"label": LABELS[::-1], "n": NAMES[::-1]})
@@ -77,9 +77,9 @@ def test_tables_of_every_kind_are_joined_by_name(folder: Path, tmp_path: Path, s
 def test_tables_in_the_folder_are_found(folder: Path, name: str) -> None:
     write(folder / name, NAMES[::-1], LABELS[::-1])
     said: list[str] = []
-    assert is_right(open_source(folder, condition=["label"], report=said.append))
+    assert is_right(open_source(folder, condition=["label"], log=said.append))
     assert not any("Passed over" in sentence for sentence in said)
-    open_source(folder, report=said.append)
+    open_source(folder, log=said.append)
     assert f"Passed over in data: 1 of {Path(name).suffix} ({name})." in said
 
 
@@ -128,7 +128,7 @@ def test_names_join_in_any_order_and_dress(data: st.DataObject) -> None:
         "labels",
     )
     try:
-        rows = row_order(table, found, report=lambda sentence: None)
+        rows = row_order(table, found, log=lambda sentence: None)
     except UserError as error:
         # "a" and "b/a", or "a.b" cut at another dot: refused, never guessed.
         assert dress(found[0]) != found[0], error
@@ -151,7 +151,7 @@ def test_a_name_too_few_too_many_or_twice_is_refused(data: st.DataObject) -> Non
         names.insert(data.draw(st.integers(0, len(names))), names[place])
     table = raw_array({"label": np.arange(len(names)) % 2, "f": np.array(names)}, "labels")
     with pytest.raises(UserError) as raised:
-        row_order(table, found, report=lambda sentence: None)
+        row_order(table, found, log=lambda sentence: None)
     expected = {
         "missing": lambda: f"1 file of {len(found)} has no row in labels: {gone}",
         "unknown": lambda: "1 row of labels names no file of the data: 0/other.png",
@@ -186,7 +186,7 @@ def test_tables_that_name_other_files_are_refused(folder: Path) -> None:
 def test_without_names_the_order_is_told_and_must_fit(folder: Path) -> None:
     said: list[str] = []
     by_path = [label for _, label in sorted(zip(NAMES, LABELS, strict=True))]
-    assert is_right(open_source(folder, labels=pandas.DataFrame({"label": by_path}), report=said.append))
+    assert is_right(open_source(folder, labels=pandas.DataFrame({"label": by_path}), log=said.append))
     assert is_right(open_source(folder, labels=by_path))
     assert any("taken in the order of the sorted paths, img0.png, img1.png, img10.png ... img9.png" in s for s in said)
     assert "does not hold one row per sample: 23 rows for 24 samples" in refusal(folder, labels=by_path[1:])

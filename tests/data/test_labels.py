@@ -201,6 +201,6 @@ def test_of_several_columns_those_that_never_vary_are_left_out() -> None:
     pandas = pytest.importorskip("pandas")
     said: list[str] = []
     told = pandas.DataFrame({"kind": ["a", "b"] * 30, "one": ["x"] * 60})
-    source = open_source(vectors_of(), labels=told, report=said.append)
+    source = open_source(vectors_of(), labels=told, log=said.append)
     assert isinstance(source.conditions, ColumnConditions) and source.conditions.names == ("kind",)
     assert any("no conditions: one" in sentence for sentence in said)

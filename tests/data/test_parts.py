@@ -192,14 +192,14 @@ def test_a_repeated_extreme_is_pointed_out_with_its_share(value: float, fixed: b
     else:
         values[rng.random(values.shape) < 1 / 12] = value
     said: list[str] = []
-    array_source(values, report=said.append)
+    array_source(values, log=said.append)
     (sentence,) = [each for each in said if "--missing" in each]
     told = sentence.partition("--missing ")[2].split()[0].rstrip(".")
     assert sentence.startswith(f"{told} stands in 8.") and float(told) == value
     low, high = re.search(r"far from the rest, ([\d.]+) to ([\d.]+)", sentence).groups()  # type: ignore[union-attr]
     assert float(low) < float(high)
     missing: list[str] = []
-    array_source(values, missing=(float(told),), report=missing.append)  # what the sentence says is of use
+    array_source(values, missing=(float(told),), log=missing.append)  # what the sentence says is of use
     assert "are missing" in " ".join(missing) and "No value" not in " ".join(missing)
 
 
@@ -215,7 +215,7 @@ def test_a_repeated_extreme_is_pointed_out_with_its_share(value: float, fixed: b
 )
 def test_limits_zeros_and_outliers_are_not_pointed_out(values: np.ndarray) -> None:
     said: list[str] = []
-    array_source(values, report=said.append)
+    array_source(values, log=said.append)
     assert said == []
 
 
@@ -230,11 +230,11 @@ def test_whole_numbers_beyond_2_53_are_exact_where_their_spread_is_small() -> No
 def test_whole_numbers_of_a_large_spread_are_said_to_lose_steps() -> None:
     said: list[str] = []
     values = np.random.default_rng(0).integers(0, 2**40, (200, 3))
-    source = array_source(values, report=said.append)
+    source = array_source(values, log=said.append)
     assert len(said) == 1 and "come back to the nearest 131072" in said[0]
     assert np.abs(back(source) - values)[source.split.train.numpy()].max() <= 131072 / 2
     said.clear()
-    array_source(np.random.default_rng(0).integers(0, 2**22, (200, 3)), report=said.append)
+    array_source(np.random.default_rng(0).integers(0, 2**22, (200, 3)), log=said.append)
     assert said == []
 
 

@@ -168,7 +168,7 @@ def test_a_floor_of_fewer_samples_says_so() -> None:
 
 def test_equal_seeds_give_equal_tables_and_every_metric_is_announced() -> None:
     told: list[str] = []
-    first = judge(in_one_dimension(), features="pixels", seed=3, told=told.append)
+    first = judge(in_one_dimension(), features="pixels", seed=3, log=told.append)
     assert first == judge(in_one_dimension(), features="pixels", seed=3)
     assert len(told) == 7 and told[0] == "Fréchet distance"
 

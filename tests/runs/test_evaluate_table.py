@@ -264,7 +264,7 @@ def test_look_draws_marginals_and_pairs_with_and_without_the_data(run: Path, tmp
     content["settings"]["data"] = "gone.csv"
     torch.save(content, path)
     said: list[str] = []
-    assert len(look_at(run, tmp_path / "alone", count=80, report=said.append)) == 2
+    assert len(look_at(run, tmp_path / "alone", count=80, log=said.append)) == 2
     assert said[0].startswith("Real samples are left out: There is no gone.csv")
 
 

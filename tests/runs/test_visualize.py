@@ -169,14 +169,14 @@ def test_without_the_data_generated_samples_stand_alone_and_that_is_said(
     moved = tmp_path / "moved.npy"
     shutil.move(points_file, moved)
     try:
-        look_at(run, tmp_path / "look", report=said.append)
+        look_at(run, tmp_path / "look", log=said.append)
         assert drawn["marginals_figure"][0][0][1] is None
         assert len(said) == 1 and said[0].startswith("Real samples are left out: There is no")
         assert said[0].endswith("--data names another place.")
-        look_at(run, tmp_path / "look", data=str(moved), report=said.append)
+        look_at(run, tmp_path / "look", data=str(moved), log=said.append)
         assert drawn["marginals_figure"][1][0][1].shape == (12, 2) and len(said) == 1
         shutil.copy(other, points_file)
-        look_at(run, tmp_path / "look", report=said.append)
+        look_at(run, tmp_path / "look", log=said.append)
         assert "is not the data that the run was trained on" in said[1]
     finally:
         shutil.move(moved, points_file)

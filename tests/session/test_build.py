@@ -139,7 +139,7 @@ def test_who_insists_on_cuda_graphs_is_stopped_where_they_fail(monkeypatch: pyte
     for choice in ("auto", "on"):
         settings = TrainSettings(cuda_graphs=choice, generator_widths=(8,), critic_widths=(8,), batch_size=8)
         resolved = resolve_for(settings, source)
-        trainer = build_trainer(resolved, source, report=told.append)
+        trainer = build_trainer(resolved, source, log=told.append)
         if choice == "on":
             with pytest.raises(WorkError, match=r"cannot be recorded \(not here\)\. Leave --cuda-graphs on out"):
                 trainer.train(steps=9, tick_due=lambda step: False)
@@ -174,7 +174,7 @@ def test_every_setting_of_the_data_reaches_what_opens_them(other: bool, monkeypa
     settings, asked = a_run_with_all_data_settings(), {}  # type: ignore[var-annotated]
     monkeypatch.setattr(building, "open_source", lambda data, **options: asked.update(options, data=data))
     own = open_source(np.random.default_rng(0).normal(size=(60, 2)))
-    building.open_data(settings, report=print, **({"data": "other.npz", "like": own} if other else {}))  # type: ignore[arg-type]
+    building.open_data(settings, log=print, **({"data": "other.npz", "like": own} if other else {}))  # type: ignore[arg-type]
     names = [each.name for each in fields(TrainSettings) if each.metadata.get("group") == "Data"]
     assert len(names) >= 13
     for name in names:
@@ -187,7 +187,7 @@ def test_every_setting_of_the_data_reaches_what_opens_them(other: bool, monkeypa
         "data": "other.npz" if other else "train.npz",
         "like": own if other else None,
         "seed": 7,
-        "report": print,
+        "log": print,
     }
 
 

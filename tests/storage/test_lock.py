@@ -51,7 +51,7 @@ def test_a_second_process_is_told_who_holds_the_folder_and_a_killed_one_s_lock_i
     process.wait()
     process.stdout.close()  # type: ignore[union-attr]
     said: list[str] = []
-    with held(tmp_path, told=said.append) as lock:
+    with held(tmp_path, log=said.append) as lock:
         lock.require_own()
     assert len(said) == 1 and f"the lock of process {process.pid} on" in said[0]
     assert not (tmp_path / LOCK_NAME).exists()

@@ -177,7 +177,7 @@ class Refusing(Tape):
 def test_where_recording_fails_training_goes_on_as_if_nothing_had_been_and_says_so_once(make: MakeTrainer) -> None:
     told: list[str] = []
     eager = make("mlp", "gp", {})
-    fallen = make("mlp", "gp", {}, recorder=Refusing(), told=told.append)
+    fallen = make("mlp", "gp", {}, recorder=Refusing(), log=told.append)
     for trainer in (eager, fallen):
         trainer.train(steps=20, tick_due=lambda step: False)
     same(eager, fallen)
@@ -203,7 +203,7 @@ def test_what_draws_numbers_of_its_own_is_not_recorded(make_trainer: MakeTrainer
     assert why_not_recorded(nn.Sequential(generator, nn.Dropout(0.0)), critic, GradientPenalty(), ALONE) is None
     told: list[str] = []
     tape = Tape()
-    trainer = make_trainer(constraint=OwnPenalty(), recorder=tape, told=told.append)
+    trainer = make_trainer(constraint=OwnPenalty(), recorder=tape, log=told.append)
     trainer.train(steps=8, tick_due=lambda step: False)
     assert told == ["CUDA graphs are off: OwnPenalty may draw random numbers of its own."]
     assert tape.recorded == 0
@@ -217,7 +217,7 @@ def test_cuda_graphs_train_as_eager_steps_do(
 ) -> None:
     device, told = torch.device("cuda"), []  # type: ignore[var-annotated]
     eager = make(network, constraint, options, device=device)
-    graphed = make(network, constraint, options, device=device, recorder=CudaRecorder(device), told=told.append)
+    graphed = make(network, constraint, options, device=device, recorder=CudaRecorder(device), log=told.append)
     for trainer in (eager, graphed):
         trainer.train(steps=24, tick_due=lambda step: False)
     assert not told or constraint == "orthogonal"

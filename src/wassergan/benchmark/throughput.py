@@ -63,7 +63,7 @@ def measure(settings: Sequence[TrainSettings], *, seconds: float, rounds: int = 
         raise UserError("There is nothing to measure", hint="name a preset")
     resolved, trainers = [], []
     for each in settings:
-        source = open_data(each, report=lambda sentence: None)
+        source = open_data(each, log=lambda sentence: None)
         chosen = resolve_for(each, source)
         trainer = build_trainer(chosen, source)
         resolved.append((chosen, torch.get_num_threads()))

@@ -93,7 +93,7 @@ def w1(
     if counts["steps"] is None and seconds is None:
         counts["steps"] = DEFAULT_STEPS
     effort = Effort(steps=counts["steps"], seconds=seconds, test_count=counts["test_count"] or 0)
-    rows = run(pair_names(pairs), names, seed_count, effort, out, device=choose_device(device), told=_tell)
+    rows = run(pair_names(pairs), names, seed_count, effort, out, device=choose_device(device), log=_tell)
     report = markdown(rows, published)
     write_text(out.with_suffix(".md"), report)
     echo(json.dumps([asdict(row) for row in rows]) if as_json else report)

@@ -48,7 +48,7 @@ def evaluate(run: Path, as_json: bool, **flags: Any) -> None:
             failures.append(error)
 
     with open_processes() as processes:
-        evaluate_run(settings, told=_say, found=tell, processes=processes)
+        evaluate_run(settings, log=_say, found=tell, processes=processes)
     written = Path(settings.out or run) / "metrics.json"
     if processes.rank == 0 and written.exists() and written.stat().st_mtime >= started:
         _say(f"Wrote {written}")

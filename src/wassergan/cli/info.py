@@ -74,7 +74,7 @@ def _data_facts(target: str, schema: str | None, sheet: str | None, layout: str)
     from wassergan.modality import modality_of
 
     source = open_source(
-        target, schema=schema, sheet=sheet, layout=layout, report=lambda sentence: echo(sentence, err=True)
+        target, schema=schema, sheet=sheet, layout=layout, log=lambda sentence: echo(sentence, err=True)
     )
     codec = source.codec
     return {

@@ -44,7 +44,7 @@ def look(run: Path, data: str | None, as_json: bool, **flags: Any) -> None:
         checkpoint=settings.checkpoint,
         device=settings.device,
         data=data,
-        report=lambda sentence: echo(sentence, err=True),
+        log=lambda sentence: echo(sentence, err=True),
     )
     if as_json:
         echo(json.dumps({"files": [str(path) for path in files], "seed": settings.seed}))

@@ -20,7 +20,7 @@ from wassergan.evaluation.datasets.tables import ColumnDistance, column_distance
 
 FIRST_SHOWN = 10
 
-Report = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 class Points(Protocol):
@@ -67,7 +67,7 @@ class Asked:
         category_weight: distance of two levels.
         missing_weight: of a missing number from the rest.
         reading: how the data are read.
-        report: told, in a sentence, what was decided on the way.
+        log: receives, in a sentence, what was decided on the way.
     """
 
     columns: tuple[str, ...]
@@ -75,7 +75,7 @@ class Asked:
     category_weight: float
     missing_weight: float
     reading: Reading
-    report: Report
+    log: Log
 
     @classmethod
     def of(
@@ -85,7 +85,7 @@ class Asked:
         category_weight: float,
         missing_weight: float,
         reading: Mapping[str, Any],
-        report: Report,
+        log: Log,
     ) -> "Asked":
         """From flags.
 
@@ -109,7 +109,7 @@ class Asked:
             skip_unreadable=said["skip_unreadable"],
         )
         wanted = tuple(dict.fromkeys(parse_names(columns))) if columns else ()
-        return cls(wanted, scale, category_weight, missing_weight, how, report)
+        return cls(wanted, scale, category_weight, missing_weight, how, log)
 
 
 def opened(a: str, b: str, asked: Asked) -> Pair:
@@ -118,17 +118,15 @@ def opened(a: str, b: str, asked: Asked) -> Pair:
     Raises:
         UserError: one cannot be read, or they do not match.
     """
-    x, y = (open_measured(each, asked.reading, report=asked.report) for each in (a, b))
+    x, y = (open_measured(each, asked.reading, log=asked.log) for each in (a, b))
     if isinstance(x, Measured) and isinstance(y, Measured):
         x, y = _alike(x, y, a, b, asked)
         _refuse_of_tables(asked, x)
-        return _Samples(paired_samples(x, y, columns=asked.columns, report=asked.report), asked)
-    x, y = _tables(x, y, asked.report)
+        return _Samples(paired_samples(x, y, columns=asked.columns, log=asked.log), asked)
+    x, y = _tables(x, y, asked.log)
     if asked.reading.missing or asked.reading.channels:
         raise UserError("--missing and --channels are for arrays", found=f"the table {x.name}", hint="leave them out")
-    return _Tables(
-        columns_together(x, y, schema=asked.reading.schema, columns=asked.columns, report=asked.report), asked
-    )
+    return _Tables(columns_together(x, y, schema=asked.reading.schema, columns=asked.columns, log=asked.log), asked)
 
 
 def _refuse_of_tables(asked: Asked, samples: Measured) -> None:
@@ -140,18 +138,18 @@ def _refuse_of_tables(asked: Asked, samples: Measured) -> None:
         )
 
 
-def _tables(x: Measured | RawTable, y: Measured | RawTable, report: Report) -> tuple[RawTable, RawTable]:
+def _tables(x: Measured | RawTable, y: Measured | RawTable, log: Log) -> tuple[RawTable, RawTable]:
     """Both as tables; an array without names takes those of the table that it is compared with."""
     if isinstance(x, RawTable) and isinstance(y, RawTable):
         return x, y
     if isinstance(x, RawTable) and isinstance(y, Measured):
-        return x, _numbers(y, x, report)
+        return x, _numbers(y, x, log)
     assert isinstance(x, Measured)
     assert isinstance(y, RawTable)
-    return _numbers(x, y, report), y
+    return _numbers(x, y, log), y
 
 
-def _numbers(samples: Measured, table: RawTable, report: Report) -> RawTable:
+def _numbers(samples: Measured, table: RawTable, log: Log) -> RawTable:
     names = [each.name for each in table.columns]
     if len(samples.shape) > 1 or (not samples.names and samples.dim != len(names)):
         raise UserError(
@@ -159,7 +157,7 @@ def _numbers(samples: Measured, table: RawTable, report: Report) -> RawTable:
             found=f"{len(names)} columns in {table.name} and samples of shape {samples.shape} in {samples.name}",
         )
     if not samples.names:
-        report(f"{samples.name} has no names: its numbers are taken for the columns of {table.name}, in their order.")
+        log(f"{samples.name} has no names: its numbers are taken for the columns of {table.name}, in their order.")
     return as_table(samples, samples.names or names)
 
 
@@ -167,8 +165,8 @@ def _alike(x: Measured, y: Measured, a: str, b: str, asked: Asked) -> tuple[Meas
     """Pictures in the size, colours and bits of those that they are compared with: B as A, or A as B if B cannot be."""
 
     def brought(path: str, like: Measured, other: str) -> Measured:
-        asked.report(f"The pictures of {path} are brought to the size and colours of {other}.")
-        found = open_measured(path, asked.reading, like=like, report=asked.report)
+        asked.log(f"The pictures of {path} are brought to the size and colours of {other}.")
+        found = open_measured(path, asked.reading, like=like, log=asked.log)
         assert isinstance(found, Measured)
         return found
 
@@ -253,7 +251,7 @@ class _Samples:
         return self.pair.a.count, self.pair.b.count
 
     def points(self) -> tuple[Points, Points, dict[str, Any]]:
-        return self.pair.points(self.asked.scale or "none", self.asked.report)
+        return self.pair.points(self.asked.scale or "none", self.asked.log)
 
     def by_column(self) -> list[ColumnDistance]:
         return column_distances(list(self.pair.columns()), scale=self.asked.scale or "std")

@@ -21,7 +21,7 @@ KNOWN_GAP, ANY_GAP = 0.1, 3.0  # between the value and the rest, as a share of t
 
 
 def point_out(
-    name: str, looked: Survey, found: Moments, names: Sequence[str], *, base: int, report: Callable[[str], None]
+    name: str, looked: Survey, found: Moments, names: Sequence[str], *, base: int, log: Callable[[str], None]
 ) -> None:
     """Say in a sentence for each such value where it stands, with its share, and what to do if it means "missing".
 
@@ -31,7 +31,7 @@ def point_out(
         found: of the values that vary.
         names: of the groups that moments are of; empty where there is one.
         base: that all moments are less.
-        report: told.
+        log: receives a sentence for each.
     """
     for group in range(found.counts.size):
         where = f" of {names[group]}" if found.counts.size > 1 and names else ""
@@ -40,15 +40,15 @@ def point_out(
             if extreme is not None and _stands_out(extreme, base):
                 low, high = sorted((extreme.following, extreme.other))
                 value = _exactly(extreme.value, base, looked.first.dtype)
-                report(
+                log(
                     f"{value} stands in {_share(extreme.count / total)} of the values{where} in {name}, far from the "
                     f"rest, {_shown(low, base)} to {_shown(high, base)}, and is learnt like them: if it stands for "
                     f"missing values, say --missing {value}."
                 )
-    _point_out_fixed(name, looked, found, base, report)
+    _point_out_fixed(name, looked, found, base, log)
 
 
-def _point_out_fixed(name: str, looked: Survey, found: Moments, base: int, report: Callable[[str], None]) -> None:
+def _point_out_fixed(name: str, looked: Survey, found: Moments, base: int, log: Callable[[str], None]) -> None:
     low, high = (np.broadcast_to(each, looked.fixed.shape) for each in (found.smallest, found.largest))
     varies = np.broadcast_to(found.counts > 0, looked.fixed.shape)
     first = looked.first.astype(np.float64)
@@ -58,7 +58,7 @@ def _point_out_fixed(name: str, looked: Survey, found: Moments, base: int, repor
         gap, width = max(bottom - value, value - top), top - bottom
         if at.sum() >= LEAST_TIMES and _far(value, gap, width):
             told = _exactly(value, 0, looked.first.dtype)
-            report(
+            log(
                 f"{told} stands in {_share(at.mean())} of the values in {name}, at the same places in every "
                 f"sample, far from the rest, {_shown(bottom)} to {_shown(top)}: it comes back there exactly; if it "
                 f"stands for missing values, --missing {told} says so."

@@ -14,19 +14,19 @@ KINDS = (
 )
 
 
-def files_of(data: str, report: Callable[[str], None] = lambda sentence: None) -> list[Path]:
+def files_of(data: str, log: Callable[[str], None] = lambda sentence: None) -> list[Path]:
     """The files that a path or a pattern denotes; none for a folder of pictures.
 
     Args:
         data: a path or a pattern.
-        report: told what a folder of tables or of shards holds besides.
+        log: receives what a folder of tables or of shards holds besides.
 
     Raises:
         UserError: there are none, or one of them is not there.
     """
     path = Path(data)
     if path.is_dir():
-        return _files_in(path, report)
+        return _files_in(path, log)
     files = [path]
     if is_pattern(data) and not path.exists():
         files = matching_files(data)
@@ -39,7 +39,7 @@ def files_of(data: str, report: Callable[[str], None] = lambda sentence: None) -
     return files
 
 
-def _files_in(folder: Path, report: Callable[[str], None]) -> list[Path]:
+def _files_in(folder: Path, log: Callable[[str], None]) -> list[Path]:
     """The tables or the shards in a folder; none where there are pictures beside them."""
     there = sorted(folder.iterdir())
     usable = [path for path in there if not path.name.startswith((".", "_")) and path.is_file()]
@@ -47,7 +47,7 @@ def _files_in(folder: Path, report: Callable[[str], None]) -> list[Path]:
     if not files or holds_any(folder, PICTURE_SUFFIXES):
         return []  # a folder of pictures reports what it skips itself
     if passed := entries_besides(there, files).sentence(str(folder)):
-        report(passed)
+        log(passed)
     return files
 
 

@@ -29,7 +29,7 @@ class Wish:
         codes: values besides NaN that mean missing.
         names: of channels or features; may be empty.
         name: of the data.
-        report: told, in a sentence each, what was found.
+        log: receives, in a sentence each, what was found.
     """
 
     layout: str
@@ -37,7 +37,7 @@ class Wish:
     codes: tuple[int | float, ...] = ()
     names: tuple[str, ...] = ()
     name: str = "array"
-    report: Callable[[str], None] = lambda sentence: None
+    log: Callable[[str], None] = lambda sentence: None
 
 
 def fitted_codec(
@@ -86,7 +86,7 @@ def _standard(looked: Survey, rows: Blocks, training: Blocks, dtype: np.dtype[An
     count = len(looked.first)
     groups = () if found.mean.size == 1 else (wish.names or numbered(wish.layout, count))
     groups = groups if found.mean.size in (1, count) else tuple(f"number {i}" for i in range(found.mean.size))
-    point_out(wish.name, looked, found, groups, base=base, report=wish.report)
+    point_out(wish.name, looked, found, groups, base=base, log=wish.log)
     nothing = found.deviation == 0
     shape = () if found.mean.size == 1 and wish.layout != "N" and axes else found.mean.shape
     mean, deviation, low, high = (
@@ -135,7 +135,7 @@ def _tell_steps(found: Moments, base: int, wish: Wish) -> None:
     reach = np.maximum(found.largest - found.mean, found.mean - found.smallest).max()
     if reach >= STEPS:
         step = 2 ** int(np.ceil(np.log2(reach / STEPS)))
-        wish.report(
+        wish.log(
             f"The whole numbers of {wish.name} reach {reach:.3g} from their mean: those far from it come back to the "
             f"nearest {step}, as model space has 24 bits."
         )
@@ -152,7 +152,7 @@ def _tell_parts(looked: Survey, wish: Wish, *, learnt: bool) -> None:
     total, fixed = looked.fixed.size, int(looked.fixed.sum())
     if fixed:
         which, is_one = _which(looked.fixed, wish)
-        wish.report(
+        wish.log(
             f"{which} of {wish.name} {'has' if is_one else 'have'} the same value in every sample: "
             f"{'it comes' if is_one else 'they come'} back exactly"
             + ("." if learnt else f" and {'takes' if is_one else 'take'} no part in training.")
@@ -164,13 +164,13 @@ def _tell_parts(looked: Survey, wish: Wish, *, learnt: bool) -> None:
         places += [f"{gappy} of the {total} in some, which is learnt"] if gappy else []
         code = looked.coded[0] if looked.coded else float("nan")
         written = "NaN" if code != code else f"{code:.10g}"
-        wish.report(
+        wish.log(
             f"{100 * share:.3g} % of the values of {wish.name} are missing: {' and '.join(places)}; missing values "
             f"come back as {written}."
         )
     unmet = [code for code in wish.codes if not any(abs(code - each) <= 1e-6 * abs(code) for each in looked.coded)]
     if unmet:
-        wish.report(f"No value of {wish.name} is {' or '.join(f'{code:.10g}' for code in unmet)}.")
+        wish.log(f"No value of {wish.name} is {' or '.join(f'{code:.10g}' for code in unmet)}.")
 
 
 def _which(fixed: NDArray[np.bool_], wish: Wish) -> tuple[str, bool]:

@@ -24,7 +24,7 @@ _SHOWN = 3
 Parts = tuple[str, ...]
 
 
-def row_order(table: RawTable, found: Sequence[str], *, report: Callable[[str], None]) -> "Order":
+def row_order(table: RawTable, found: Sequence[str], *, log: Callable[[str], None]) -> "Order":
     """The row of a table for each file: by a column that names files, else by position.
 
     The column is found by what it holds. It may give paths, paths below another folder, or names alone, with or
@@ -33,7 +33,7 @@ def row_order(table: RawTable, found: Sequence[str], *, report: Callable[[str], 
     Args:
         table: of labels.
         found: paths of the files below the folder or in the archives that were searched.
-        report: told by what rows and files were brought together.
+        log: receives by what rows and files were brought together.
 
     Raises:
         UserError: files without a row, rows without a file, a name that occurs twice or matches several files, or,
@@ -42,9 +42,9 @@ def row_order(table: RawTable, found: Sequence[str], *, report: Callable[[str], 
     chosen = _best([_match(column, found) for column in table.columns if _texts(column) is not None])
     if chosen is None or not _names_files(chosen):
         _refuse_strangers(table, found)
-        return _by_position(table, found, report)
+        return _by_position(table, found, log)
     _require_one_to_one(table, chosen, found)
-    report(f"Labels of {table.name} are joined by name: its column {chosen.column} names the files.")
+    log(f"Labels of {table.name} are joined by name: its column {chosen.column} names the files.")
     return Order(np.array([chosen.rows[name][0] for name in chosen.files], np.int64), chosen.column)
 
 
@@ -273,7 +273,7 @@ def _refuse_strangers(table: RawTable, found: Sequence[str]) -> None:
             )
 
 
-def _by_position(table: RawTable, found: Sequence[str], report: Callable[[str], None]) -> Order:
+def _by_position(table: RawTable, found: Sequence[str], log: Callable[[str], None]) -> Order:
     if table.rows != len(found):
         raise UserError(
             f"{table.name} does not hold one row per sample",
@@ -281,7 +281,7 @@ def _by_position(table: RawTable, found: Sequence[str], report: Callable[[str], 
             hint="give one row for each picture, with a column that names its file",
         )
     ends = [found[0], *found[1:_SHOWN]]
-    report(
+    log(
         f"{table.name} names no files: its rows are taken in the order of the sorted paths, {', '.join(ends)} ... "
         f"{found[-1]}."
     )

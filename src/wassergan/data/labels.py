@@ -37,10 +37,10 @@ from wassergan.storage.files import require_regular
 LABEL = "label"
 KINDS = (".npy", ".csv", ".json", ".jsonl", ".parquet", ".feather", ".arrow", "IDX")
 FEW_CLASSES = 20  # different whole numbers in a table of labels that are classes
-Report = Callable[[str], None]
+Log = Callable[[str], None]
 
 
-def label_table(data: Any, source: Source, *, condition: Sequence[str], labels: Any, report: Report) -> RawTable:
+def label_table(data: Any, source: Source, *, condition: Sequence[str], labels: Any, log: Log) -> RawTable:
     """A table with one row per sample, whose columns samples can be conditioned on.
 
     Args:
@@ -50,13 +50,13 @@ def label_table(data: Any, source: Source, *, condition: Sequence[str], labels: 
         condition: names that the user gave.
         labels: None; an array, a list or a frame with one entry per sample; or a `.npy`, IDX, CSV, JSON, Parquet,
             Arrow or Feather file of that. A table may name the samples' files; then its order does not matter.
-        report: told how labels and samples were brought together.
+        log: receives how labels and samples were brought together.
 
     Raises:
         UserError: there are no labels, no such labels, or not exactly one for each sample.
     """
     if source.names is not None:
-        return _with_classes(_of_files(source.names, source.name, condition, labels, report))
+        return _with_classes(_of_files(source.names, source.name, condition, labels, log))
     table = _own(data, source, condition) if labels is None else _told(labels)
     if table.rows != len(source):
         raise UserError(
@@ -84,7 +84,7 @@ def frame_beside(frame: Any, labels: NDArray[Any]) -> Any:
     return table.append_column(LABEL, column)
 
 
-def _of_files(names: Names, name: str, condition: Sequence[str], labels: Any, report: Report) -> RawTable:
+def _of_files(names: Names, name: str, condition: Sequence[str], labels: Any, log: Log) -> RawTable:
     """Labels of pictures that are files: their own, and those of a table."""
     kept = names.kept()
     if kept is None:
@@ -94,18 +94,18 @@ def _of_files(names: Names, name: str, condition: Sequence[str], labels: Any, re
             hint="remove the unreadable ones, or choose a smaller --size",
         )
     if labels is None:
-        table = _beside(names, name, condition, report)
+        table = _beside(names, name, condition, log)
     else:
         told = _told(labels)
-        order = row_order(told, names.found(), report=report)
+        order = row_order(told, names.found(), log=log)
         table = taken(told, order.rows, without=order.column)
         table = _joined(table, _known(names, name, [each for each in condition if not _holds(table, each)]))
     for note in table.notes:
-        report(note)
+        log(note)
     return taken(table, kept)
 
 
-def _beside(names: Names, name: str, condition: Sequence[str], report: Report) -> RawTable:
+def _beside(names: Names, name: str, condition: Sequence[str], log: Log) -> RawTable:
     """Labels that lie with the pictures: what is known of each file, else tables in the folder."""
     known = _known(names, name, condition)
     left = [each for each in condition if not _holds(known, each)]
@@ -121,7 +121,7 @@ def _beside(names: Names, name: str, condition: Sequence[str], report: Report) -
     parts, rows = [], []
     for each in tables:
         part = _told(each.path)
-        order = row_order(part, each.names, report=report)
+        order = row_order(part, each.names, log=log)
         parts.append(taken(part, order.rows, without=order.column))
         rows.extend(each.places)
     table = taken(_stacked(parts), np.argsort(np.array(rows), kind="stable"))

@@ -37,7 +37,7 @@ from wassergan.errors import UserError
 PICTURE_ROWS = 1024
 DIGITS = "digits"
 
-Report = Callable[[str], None]
+Log = Callable[[str], None]
 Pieces = Callable[[], Iterator[NDArray[Any]]]
 
 
@@ -127,7 +127,7 @@ class Reading:
 
 
 def read_table(
-    data: Any, *, sheet: str | None = None, schema: Schema | None = None, report: Report = lambda sentence: None
+    data: Any, *, sheet: str | None = None, schema: Schema | None = None, log: Log = lambda sentence: None
 ) -> RawTable:
     """A table as it stands in a DataFrame or a file.
 
@@ -136,20 +136,20 @@ def read_table(
     """
     if is_frame(data):
         if index := index_words(data):
-            report(f"Left out the index of the DataFrame: {index}. reset_index() makes it a column.")
+            log(f"Left out the index of the DataFrame: {index}. reset_index() makes it a column.")
         return read_frame(data)
     if not isinstance(data, str | Path):
         raise UserError("A table is a DataFrame or a file", found=f"{type(data).__name__}")
-    files = files_of(str(data), report)
+    files = files_of(str(data), log)
     with unchanging(files):
-        table = _table_of(files, Path(data).name, Reading(sheet=sheet, schema=schema), report)
+        table = _table_of(files, Path(data).name, Reading(sheet=sheet, schema=schema), log)
     if table is None:
         raise UserError(f"{data} is no table", hint="give a CSV, Excel, Parquet, Arrow or Feather file")
     return table
 
 
 def open_measured(
-    data: str, how: Reading, *, like: Measured | None = None, report: Report = lambda sentence: None
+    data: str, how: Reading, *, like: Measured | None = None, log: Log = lambda sentence: None
 ) -> Measured | RawTable:
     """Samples of any kind, or a table.
 
@@ -157,37 +157,35 @@ def open_measured(
         data: as for `open_source`.
         how: what the user says about them.
         like: pictures are brought to the size, the colours and the bits of these.
-        report: told, in a sentence, what was decided on the way.
+        log: receives, in a sentence, what was decided on the way.
 
     Raises:
         UserError: the data cannot be read.
     """
     if data == DIGITS:
         return _of_source(digits_source())
-    path, files = Path(data), files_of(data, report)
+    path, files = Path(data), files_of(data, log)
     with unchanging(files):
-        return _of_files(path, files, how, like, report)
+        return _of_files(path, files, how, like, log)
 
 
-def _of_files(
-    path: Path, files: list[Path], how: Reading, like: Measured | None, report: Report
-) -> Measured | RawTable:
+def _of_files(path: Path, files: list[Path], how: Reading, like: Measured | None, log: Log) -> Measured | RawTable:
     if not files or all_are(is_shard, files):
-        return _pictures(path, files, how, like, report)
+        return _pictures(path, files, how, like, log)
     if all_are(is_columnar, files) and how.layout != "table" and how.schema is None:
-        large = large_numbers(files, path.name, report=report)
+        large = large_numbers(files, path.name, log=log)
         if large is not None:
             return _of_blocks(large, path.name, "ND", large.columns, how.missing)
-    table = _table_of(files, path.name, how, report)
-    return _array(files[0], how, report) if table is None else table
+    table = _table_of(files, path.name, how, log)
+    return _array(files[0], how, log) if table is None else table
 
 
-def _table_of(files: Sequence[Path], name: str, how: Reading, report: Report) -> RawTable | None:
+def _table_of(files: Sequence[Path], name: str, how: Reading, log: Log) -> RawTable | None:
     said = how.schema or Schema()
-    return table_in(files, name, sheet=how.sheet, delimiter=said.delimiter, encoding=said.encoding, report=report)
+    return table_in(files, name, sheet=how.sheet, delimiter=said.delimiter, encoding=said.encoding, log=log)
 
 
-def _array(path: Path, how: Reading, report: Report) -> Measured:
+def _array(path: Path, how: Reading, log: Log) -> Measured:
     if path.suffix in (".npy", ".npz"):
         name, array = load_array(path, key=how.key)
     elif is_idx(path):
@@ -196,7 +194,7 @@ def _array(path: Path, how: Reading, report: Report) -> Measured:
         raise UserError(f"The kind of {path} is not known", found=f"suffix '{path.suffix}'", hint=f"give {KINDS}")
     beside: list[tuple[str, ...]] = []
     if ":" in name:
-        report(f"Using the array {name.rpartition(':')[2]} of {path.name}, shape {array.shape}.")
+        log(f"Using the array {name.rpartition(':')[2]} of {path.name}, shape {array.shape}.")
         beside = list(names_beside(path).values())
     refuse_non_numbers(array, name)
     if array.ndim == 0 or array.size == 0:
@@ -232,7 +230,7 @@ def _of_blocks(
     return Measured(name, shape, len(reader), names, pieces, None, str(reader.dtype), missing)
 
 
-def _pictures(path: Path, files: list[Path], how: Reading, like: Measured | None, report: Report) -> Measured:
+def _pictures(path: Path, files: list[Path], how: Reading, like: Measured | None, log: Log) -> Measured:
     from wassergan.data.readers.shards import shard_source
 
     options = ImageOptions(size=how.size, colour=how.colour, skip_unreadable=how.skip_unreadable, heldout=None)
@@ -243,13 +241,9 @@ def _pictures(path: Path, files: list[Path], how: Reading, like: Measured | None
             colour="grey" if like.shape[0] == 1 else "rgb",
             bits=16 if like.dtype == "uint16" else 8,
         )
-    source = (
-        shard_source(files, path.name, options, report=report)
-        if files
-        else image_folder_source(path, options, report=report)
-    )
+    source = shard_source(files, path.name, options, log=log) if files else image_folder_source(path, options, log=log)
     if source.names is not None and (passed := source.names.passed.sentence(source.name)):
-        report(passed)
+        log(passed)
     return _of_source(source)
 
 

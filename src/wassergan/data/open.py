@@ -48,7 +48,7 @@ def open_source(
     heldout: float | None = None,
     seed: int = 0,
     like: Source | None = None,
-    report: Callable[[str], None] = lambda message: None,
+    log: Callable[[str], None] = lambda message: None,
 ) -> Source:
     """Open data for training or measuring.
 
@@ -75,18 +75,18 @@ def open_source(
         heldout: share of the samples held out; a tenth unless given (a fifth of the digits).
         seed: chooses the held-out samples.
         like: pictures are converted to the size, colours and bit depth of these, for comparison.
-        report: told, in a sentence, what was decided on the way; `Source.notes` keeps all of these sentences.
+        log: receives, in a sentence, what was decided on the way; `Source.notes` keeps all of these sentences.
 
     Raises:
         UserError: the data cannot be read or used; the message says how to correct them.
         DataChangedError: a file changed while it was read.
     """
-    notes = _Notes(report)
+    notes = _Notes(log)
     if like is not None and like.has_levels:
         size, colour = (like.shape[1], like.shape[2]), "grey" if like.shape[0] == 1 else "rgb"
     asked = _Asked(
         split={"seed": seed} if heldout is None else {"seed": seed, "heldout": heldout},
-        report=notes,
+        log=notes,
         size=size,
         colour=colour,
         skip_unreadable=skip_unreadable,
@@ -113,14 +113,14 @@ def open_source(
 class _Notes:
     """Tells sentences, and keeps the first of them."""
 
-    def __init__(self, report: Callable[[str], None]) -> None:
+    def __init__(self, log: Callable[[str], None]) -> None:
         self.kept: list[str] = []
-        self._report = report
+        self._log = log
 
     def __call__(self, sentence: str) -> None:
         if len(self.kept) < MOST_NOTES and sentence not in self.kept:
             self.kept.append(sentence)
-        self._report(sentence)
+        self._log(sentence)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +128,7 @@ class _Asked:
     """What the user says of the data, whatever they are: arguments of `open_source`."""
 
     split: Mapping[str, Any]
-    report: Callable[[str], None]
+    log: Callable[[str], None]
     size: tuple[int, int] | None
     colour: str
     skip_unreadable: bool
@@ -147,12 +147,12 @@ class _Asked:
     def of_numbers(self) -> dict[str, Any]:
         """What readers of arrays take."""
         numbers = {"layout": self.layout, "scale": self.scale, "missing": self.missing, "channels": self.channels}
-        return {**numbers, **self.split, "report": self.report}
+        return {**numbers, **self.split, "log": self.log}
 
     @property
     def of_tables(self) -> dict[str, Any]:
         """What readers of tables take."""
-        return {"condition": self.condition, **self.split, "report": self.report}
+        return {"condition": self.condition, **self.split, "log": self.log}
 
 
 def _opened(data: Any, asked: _Asked) -> Source:
@@ -166,7 +166,7 @@ def _opened(data: Any, asked: _Asked) -> Source:
         from wassergan.data.readers.digits import digits_source  # scikit-learn takes a second to import
 
         return digits_source(**asked.split)
-    files = files_of(str(data), asked.report)
+    files = files_of(str(data), asked.log)
     with unchanging(files):
         return _of_files(Path(data), files, asked)
 
@@ -189,8 +189,8 @@ def _with_labels(source: Source, data: Any, asked: _Asked, seed: int) -> Source:
         raise UserError("The conditions of a table are columns of its own", hint="name them with --condition")
     if source.context is not None or not (asked.condition or asked.labels is not None):
         return source
-    table = label_table(data, source, condition=asked.condition, labels=asked.labels, report=asked.report)
-    context, split = context_of(table, condition=asked.condition, split=source.split, seed=seed, report=asked.report)
+    table = label_table(data, source, condition=asked.condition, labels=asked.labels, log=asked.log)
+    context, split = context_of(table, condition=asked.condition, split=source.split, seed=seed, log=asked.log)
     return replace(source if split is source.split else source.holding_out(split), context=context)
 
 
@@ -199,7 +199,7 @@ def _frame(data: Any, asked: _Asked) -> Source:
         raise UserError("missing and channels are for arrays", found="a DataFrame", hint="leave them out")
     likeness = Likeness.of(data)
     if index := index_words(data):
-        asked.report(f"Left out the index of the DataFrame: {index}. reset_index() makes it a column.")
+        asked.log(f"Left out the index of the DataFrame: {index}. reset_index() makes it a column.")
     into = None if likeness.kind == "arrow" else FrameContainer(data, likeness)
     return table_source(read_frame(data), schema=schema_in(asked.schema), into=into, **asked.of_tables)
 
@@ -239,12 +239,12 @@ def _numpy(path: Path, asked: _Asked) -> Source:
 def _member(path: Path, name: str, array: np.ndarray[Any, Any] | FileArray, asked: _Asked) -> Source:
     """One of the arrays of a `.npz`, with names that others hold."""
     used, beside = name.rpartition(":")[2], names_beside(path)
-    asked.report(f"Using the array {used} of {path.name}, shape {array.shape}.")
+    asked.log(f"Using the array {used} of {path.name}, shape {array.shape}.")
     source = array_source(array, name=name, beside=list(beside.values()), **asked.of_numbers)
     named = getattr(source.codec, "channels", ()) or source.columns
     taken = {used, *asked.condition, *(each for each, names in beside.items() if names == tuple(named))}
     if others := [each for each in array_names(path) if each not in taken]:
-        asked.report(f"Passed over in {path.name}: {', '.join(others)} (--key and --condition name arrays).")
+        asked.log(f"Passed over in {path.name}: {', '.join(others)} (--key and --condition name arrays).")
     return source
 
 
@@ -262,8 +262,8 @@ def _pictures(path: Path, files: list[Path], asked: _Asked) -> Source:
         **asked.split,
     )
     if files:
-        return shard_source(files, path.name, options, report=asked.report)
-    return image_folder_source(path, replace(options, used=_label_files(path, asked)), report=asked.report)
+        return shard_source(files, path.name, options, log=asked.log)
+    return image_folder_source(path, replace(options, used=_label_files(path, asked)), log=asked.log)
 
 
 def _label_files(folder: Path, asked: _Asked) -> frozenset[str]:

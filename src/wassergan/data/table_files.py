@@ -33,7 +33,7 @@ def table_in(
     sheet: str | None = None,
     delimiter: str | None = None,
     encoding: str | None = None,
-    report: Callable[[str], None] = lambda sentence: None,
+    log: Callable[[str], None] = lambda sentence: None,
 ) -> RawTable | None:
     """The table in a CSV file, an Excel workbook or Parquet, Arrow or Feather files; None for files of other kinds.
 
@@ -43,13 +43,13 @@ def table_in(
         sheet: of a workbook; the first unless given.
         delimiter: of a CSV file; found out unless given.
         encoding: likewise.
-        report: told, in a sentence, what was left out.
+        log: receives, in a sentence, what was left out.
 
     Raises:
         UserError: a file cannot be read.
     """
     if all_are(is_columnar, files):
-        return whole_table(files, name, report=report)
+        return whole_table(files, name, log=log)
     if len(files) != 1:
         return None
     if is_csv(files[0]):

@@ -500,7 +500,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             labels=None if of_frame else labels,
             heldout=parameters.heldout,
             seed=seed,
-            report=observer.said,
+            log=observer.said,
         )
         if of_frame:
             warn_of_left_out(column_names(data), source, schema or Schema())
@@ -592,7 +592,7 @@ class _InBlocks(nn.Module):
         return torch.cat([self.generator(part) for part in padded.split(self.BLOCK)])[: len(latent)]
 
 
-def _resolved(parameters: TrainSettings, source: Source, seed: int, report: Callable[[str], None]) -> ResolvedSettings:
+def _resolved(parameters: TrainSettings, source: Source, seed: int, log: Callable[[str], None]) -> ResolvedSettings:
     """With what the preset and the data say; the preset's batch is cut to half of the rows where there are few."""
     settings = resolve_for(replace(parameters, data=source.name, seed=seed), source)
     batch = settings.batch_size
@@ -600,5 +600,5 @@ def _resolved(parameters: TrainSettings, source: Source, seed: int, report: Call
         return settings
     pack = settings.pack
     few = max(pack, source.train_count // 2 // pack * pack)
-    report(f"Batches of {few} instead of {batch} samples: there are {source.train_count} training rows.")
+    log(f"Batches of {few} instead of {batch} samples: there are {source.train_count} training rows.")
     return replace(settings, batch_size=few)

@@ -24,7 +24,7 @@ JACKKNIFE = 10  # parts
 NEIGHBOURS = 5
 
 Value = tuple[float, float | None]
-Told = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -103,16 +103,14 @@ class Metric:
     with_spread: bool = False
 
 
-def judge(
-    populations: Populations, *, features: str, seed: int = 0, told: Told = lambda label: None
-) -> list[MetricRow]:
+def judge(populations: Populations, *, features: str, seed: int = 0, log: Log = lambda label: None) -> list[MetricRow]:
     """All metrics: generated against held-out features, and as floor as many training ones against the same.
 
     Args:
         populations: the features.
         features: their name.
         seed: of directions, folds and subsamples.
-        told: the label of what is computed next.
+        log: receives the label of what is computed next.
 
     Raises:
         UserError: too few samples, or different dimensions.
@@ -120,7 +118,7 @@ def judge(
     populations.check()
     rows: list[MetricRow] = []
     for metric in METRICS:
-        told(metric.rows[0][1])
+        log(metric.rows[0][1])
         rows += _measured(metric, populations, features, seed)
     return rows
 

@@ -58,7 +58,7 @@ class Features:
     extract: Callable[[Tensor], Tensor]
     identity: str = ""
 
-    def of(self, chunks: Iterator[Tensor], *, told: Callable[[int], None] = lambda done: None) -> Tensor:
+    def of(self, chunks: Iterator[Tensor], *, log: Callable[[int], None] = lambda done: None) -> Tensor:
         """Features (n, d) float32 on the CPU of samples in chunks of any size.
 
         Raises:
@@ -70,7 +70,7 @@ class Features:
                 with torch.inference_mode():
                     features = self.extract(part)
                 found.append(self._checked(features, len(part)))
-            told(len(chunk))
+            log(len(chunk))
         return torch.cat(found)
 
     def _checked(self, features: Any, count: int) -> Tensor:

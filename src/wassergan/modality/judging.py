@@ -31,7 +31,7 @@ class Evaluation:
         cache: of features.
         device: where features are computed.
         processes: that judge together.
-        told: in a few words, what is done next.
+        log: receives, in a few words, what is done next.
     """
 
     settings: EvaluateSettings
@@ -42,7 +42,7 @@ class Evaluation:
     cache: FeatureCache
     device: torch.device
     processes: Processes
-    told: Callable[[str], None]
+    log: Callable[[str], None]
 
 
 class Judge(ABC):

@@ -70,30 +70,30 @@ class FeatureJudge(Judge):
 
     def collect(self) -> None:
         """Features of all samples; on process 0 they are complete."""
-        told, source = self.evaluation.told, self.evaluation.source
+        log, source = self.evaluation.log, self.evaluation.source
         with self.evaluation.processes.together():
             dim = self._features.of(iter([source.train(torch.arange(1))])).shape[1]
         self._positions = random_positions(max(1, LARGEST_TRAINING_NUMBERS // dim), source.train_count)
-        told("Features of the training samples")
+        log("Features of the training samples")
         training = RealSamples("training", source, source.train_count, source.train)
         self._training = self._of_real(training, self._positions)
-        told("Features of the held-out samples")
+        log("Features of the held-out samples")
         self._heldout = self._of_real(self._unseen, random_positions(LARGEST, self._unseen.count))
-        told("Samples of the generator")
+        log("Samples of the generator")
         count = self.evaluation.settings.count or min(LARGEST, source.train_count)
         self._generated = self._described(count, self._drawn(count))
 
     def measure(self, picture: Picture) -> dict[str, Any]:
         """Metrics with their floors, near copies, channels in their units, and the verdict on all of it."""
-        told, seed = self.evaluation.told, self.evaluation.settings.seed
+        log, seed = self.evaluation.log, self.evaluation.settings.seed
         rng = torch.Generator().manual_seed(seed)
         training = self._training[torch.randperm(len(self._training), generator=rng)[:LARGEST]]
         heldout = self._heldout[torch.randperm(len(self._heldout), generator=rng)]
         populations = Populations(self._generated, training, heldout)
-        rows = judge(populations, features=self._features.name, seed=seed, told=told)
-        told("Near copies of training samples")
+        rows = judge(populations, features=self._features.name, seed=seed, log=told)
+        log("Near copies of training samples")
         memory = memorisation(self._generated, self._training, self._heldout)
-        told("Channels")
+        log("Channels")
         channels = self._channels() if self._modality.has_units else []
         neighbours = self._neighbours(memory, picture) if self._modality.has_neighbours else None
         return {

@@ -59,20 +59,20 @@ class RowJudge(Judge):
         self.evaluation.processes.from_first(self._collect)
 
     def _collect(self) -> None:
-        self.evaluation.told("Rows of the generator")
+        self.evaluation.log("Rows of the generator")
         self._case = self._collected()
 
     def measure(self, picture: Picture) -> dict[str, Any]:
         """Metrics beside both anchors, columns and telling pairs, near copies, and the verdict on all of it."""
-        told, seed, case = self.evaluation.told, self.evaluation.settings.seed, self._case
-        self._judgement = judgement = judge_table(case, seed=seed, told=told)
-        told("Near copies of training rows")
+        told, seed, case = self.evaluation.log, self.evaluation.settings.seed, self._case
+        self._judgement = judgement = judge_table(case, seed=seed, log=told)
+        log("Near copies of training rows")
         most = max(1, LARGEST_TRAINING_NUMBERS // self._codec.width)
         positions = random_positions(most, self.evaluation.source.train_count)
         training = self._coded(case.columns, case.trained[positions.numpy()])
         memory = memorisation(case.generated.vectors, training, case.heldout.vectors)
         copies = _named(judgement, "exact_copies")
-        told("Pictures")
+        log("Pictures")
         return {
             "metrics": [asdict(row) for row in judgement.rows],
             "columns": [asdict(column) for column in judgement.columns],
@@ -128,7 +128,7 @@ class RowJudge(Judge):
         )
         case = Case(columns, made, real, held, apart, target=None, trained=trained)
         case.check()
-        self.evaluation.told("A column to predict")
+        self.evaluation.log("A column to predict")
         return replace(case, target=_target(settings, columns, training, heldout))
 
     def _coded(self, columns: tuple[TableColumn, ...], rows: Rows) -> Tensor:

@@ -21,13 +21,13 @@ from wassergan.storage.run_folder import RunFolder
 from wassergan.training import ALONE, Processes
 from wassergan.utils.version import __version__
 
-Told = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 def evaluate_run(
     settings: EvaluateSettings,
     *,
-    told: Told = lambda sentence: None,
+    log: Log = lambda sentence: None,
     found: Callable[[dict[str, Any]], None] = lambda result: None,
     processes: Processes = ALONE,
 ) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def evaluate_run(
 
     Args:
         settings: as given by the user.
-        told: in a few words, what is done next; on process 0.
+        log: receives, in a few words, what is done next; on process 0.
         found: told the result on process 0 before it is written, so that no full disk loses it.
         processes: all call this; each draws and describes its share of the samples, process 0 judges and writes.
             Tables are judged by process 0 alone.
@@ -50,14 +50,14 @@ def evaluate_run(
         WorkError: a file could not be written.
     """
     started = time.perf_counter()
-    told = told if processes.rank == 0 else _silent
+    log = log if processes.rank == 0 else _silent
     folder = RunFolder(Path(settings.run))
     state = processes.from_first(lambda: load_run(folder, settings.checkpoint))
     modality = modality_of(state.kind)
     with processes.together():
-        results = Results(folder, settings.out, told)
+        results = Results(folder, settings.out, log)
         modality.require_askable(settings)
-        judge = modality.judge(_opened(settings, state, results, told, processes))
+        judge = modality.judge(_opened(settings, state, results, log, processes))
     judge.collect()
 
     def judged() -> dict[str, Any]:
@@ -75,14 +75,14 @@ def _silent(sentence: str) -> None:
 
 
 def _opened(
-    settings: EvaluateSettings, state: CheckpointState, results: Results, told: Told, processes: Processes
+    settings: EvaluateSettings, state: CheckpointState, results: Results, log: Log, processes: Processes
 ) -> Evaluation:
     """The generator, the data of the run, and others if they take the place of the held-out samples."""
     sampler = sampler_of(state, device=settings.device, processes=processes)
-    source = reopened(state, settings.data, report=told)
+    source = reopened(state, settings.data, log=log)
     others = None
     if settings.against:
-        others = others_like(state, source, settings.against, sheet=settings.sheet, report=told)
+        others = others_like(state, source, settings.against, sheet=settings.sheet, log=log)
     return Evaluation(
         settings=settings,
         sampler=sampler,
@@ -92,7 +92,7 @@ def _opened(
         cache=FeatureCache(results.place.evaluation),
         device=choose_device(settings.device, processes),
         processes=processes,
-        told=told,
+        log=log,
     )
 
 

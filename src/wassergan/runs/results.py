@@ -20,14 +20,14 @@ class Results:
     Args:
         run: that is judged.
         out: the folder that is written to; the run's own unless given.
-        told: that the run's folder cannot be written to, and the result is given out alone.
+        log: receives word that the run's folder cannot be written to, and the result is given out alone.
 
     Raises:
         UserError: `out` is no folder, or that of another run.
         WorkError: it cannot be written to.
     """
 
-    def __init__(self, run: RunFolder, out: str | None, told: Callable[[str], None]) -> None:
+    def __init__(self, run: RunFolder, out: str | None, log: Callable[[str], None]) -> None:
         self._run, self.place = run, RunFolder(Path(out)) if out else run
         self._pictures: list[tuple[Path, Callable[[Path], object]]] = []
         if out:
@@ -37,7 +37,7 @@ class Results:
         if not self.kept and out:
             raise WorkError(f"{out} cannot be written to", hint="check its permissions, or name another --out")
         if not self.kept:
-            told(f"{run.path} cannot be written to: the result is printed alone; --out FOLDER keeps it.")
+            log(f"{run.path} cannot be written to: the result is printed alone; --out FOLDER keeps it.")
 
     def _prepare(self) -> None:
         place = self.place

@@ -65,9 +65,9 @@ def train_run(
             return _go_on(place, changes_of(settings), "latest", observers, interrupted, processes)
         with processes.together():
             asked = settings.checked()
-            source = open_data(asked, report=observers.said)
+            source = open_data(asked, log=observers.said)
             resolved = resolve_for(asked, source).located()
-            run = Run(resolved, place, source, build_trainer(resolved, source, processes, report=observers.said))
+            run = Run(resolved, place, source, build_trainer(resolved, source, processes, log=observers.said))
             context_dim = source.context.width if source.context else 0
             require_readable(resolved, source.shape, source.codec, run.trainer.state_dict(), context_dim=context_dim)
             loop = _loop_of(run, processes, observers, interrupted)
@@ -122,7 +122,7 @@ def _locked(place: RunFolder, observer: Observer, processes: Processes) -> Itera
         locks: list[Lock] = []
 
         def lock() -> None:
-            locks.append(stack.enter_context(held(place.path, launch=processes.launch, told=observer.said)))
+            locks.append(stack.enter_context(held(place.path, launch=processes.launch, log=observer.said)))
 
         processes.from_first(lock)
         yield replace(place, lock=locks[0] if locks else None)
@@ -207,13 +207,13 @@ def _reopened(
     """The run as a checkpoint holds it, with changed settings."""
     former = on_this_machine(state.settings, changes, observer)
     settings = with_changes(former, changes)
-    source = open_data(settings, report=observer.said)
+    source = open_data(settings, log=observer.said)
     settings = settings.located()
     source = require_same_data(source, state, settings.data)
     with undamaged("The checkpoint", ANOTHER):
         context_dim = source.context.width if source.context else 0
         require_described(settings, source.shape, source.codec, state.trainer, context_dim=context_dim)
-        trainer = build_trainer(settings, source, processes, report=observer.said)
+        trainer = build_trainer(settings, source, processes, log=observer.said)
         trainer.load_state_dict(state.trainer)
     say_what_differs(former, settings, observer, same_streams=trainer.knows_streams(state.trainer))
     return Run(settings, place, source, trainer, state.best, state.rollbacks)

@@ -13,7 +13,7 @@ from wassergan.session.state import CheckpointState
 from wassergan.storage.files import make_folder, require_writable
 from wassergan.storage.run_folder import RunFolder
 
-Report = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 def look_at(
@@ -25,7 +25,7 @@ def look_at(
     checkpoint: str = "latest",
     device: str = "auto",
     data: str | None = None,
-    report: Report = lambda sentence: None,
+    log: Log = lambda sentence: None,
 ) -> list[Path]:
     """Draw a run's averaged generator in all the ways that suit its data; equal seeds give equal files.
 
@@ -37,7 +37,7 @@ def look_at(
         checkpoint: `latest`, `best` or a step number.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         data: where the data lie, if not where they lay.
-        report: told, in a sentence, if the data are gone and real samples are left out.
+        log: receives, in a sentence, if the data are gone and real samples are left out.
 
     Returns:
         The files.
@@ -50,19 +50,19 @@ def look_at(
     RunFolder(folder).require_folder(out)
     sampler = sampler_of(state, device=device)
     modality = modality_of(sampler.kind)
-    source = _source(state, data, report) if modality.looks_at_data else None
+    source = _source(state, data, log) if modality.looks_at_data else None
     sampler.require_memory(count, seed)
     make_folder(out)
     require_writable(out / "pairs.png")
     return modality.look(sampler, source, out, count=count, seed=seed)
 
 
-def _source(state: CheckpointState, data: str | None, report: Report) -> Source | None:
+def _source(state: CheckpointState, data: str | None, log: Log) -> Source | None:
     """The run's data; without them a sentence says so, unless they were named."""
     try:
-        return reopened(state, data, report=lambda sentence: None)
+        return reopened(state, data, log=lambda sentence: None)
     except UserError as error:
         if data is not None:
             raise
-        report(f"Real samples are left out: {error} --data names another place.")
+        log(f"Real samples are left out: {error} --data names another place.")
         return None

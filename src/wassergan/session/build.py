@@ -40,7 +40,7 @@ CUDA_GRAPHS = ("auto", "on", "off")
 def open_data(
     settings: AnySettings,
     *,
-    report: Callable[[str], None],
+    log: Callable[[str], None],
     data: str | None = None,
     like: Source | None = None,
 ) -> Source:
@@ -48,7 +48,7 @@ def open_data(
 
     Args:
         settings: of the run.
-        report: told, in a sentence, what was decided on the way.
+        log: receives, in a sentence, what was decided on the way.
         data: where the data lie, if not where the settings say.
         like: the run's own source, where `data` are other samples to be compared with it. Pictures are brought to its
             size and colours. Conditions and labels are those of the run's own samples and are not read.
@@ -73,7 +73,7 @@ def open_data(
         heldout=settings.heldout,
         seed=settings.seed,
         like=like,
-        report=report,
+        log=log,
     )
 
 
@@ -120,9 +120,9 @@ def build_trainer(
     source: Source,
     processes: Processes = ALONE,
     *,
-    report: Callable[[str], None] = lambda sentence: None,
+    log: Callable[[str], None] = lambda sentence: None,
 ) -> Trainer:
-    """The trainer that resolved settings describe, on one of some processes; `report` is told what it cannot do."""
+    """The trainer that resolved settings describe, on one of some processes; `log` receives what it cannot do."""
     context_dim = source.context.width if source.context else 0
     _require_memory(settings, source, context_dim)
     generator, critic = networks_of(settings, source.shape, source.codec, context_dim=context_dim)
@@ -144,7 +144,7 @@ def build_trainer(
         execution=Execution(
             _precision(settings, device, generator, critic),
             recorder=_recorder(settings, device),
-            told=_stop if settings.cuda_graphs == "on" else report,
+            log=_stop if settings.cuda_graphs == "on" else log,
         ),
         device=device,
         processes=processes,

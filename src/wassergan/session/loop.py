@@ -100,7 +100,7 @@ class EarlyStopping(LoopCallback):
 
     Args:
         patience: how many; None waits for ever.
-        said: told so, in a sentence.
+        said: receives it, in a sentence.
     """
 
     def __init__(self, patience: int | None, said: Callable[[str], None] = lambda sentence: None) -> None:

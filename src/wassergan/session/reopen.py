@@ -11,13 +11,13 @@ from wassergan.session.fingerprint import require_same_data
 from wassergan.session.state import CheckpointState
 
 
-def reopened(state: CheckpointState, data: str | None, *, report: Callable[[str], None]) -> Source:
+def reopened(state: CheckpointState, data: str | None, *, log: Callable[[str], None]) -> Source:
     """The data that a run was trained on, opened as they were then, with the run's codec.
 
     Args:
         state: of the run.
         data: where they lie now; where they lay unless given.
-        report: told, in a sentence, what was decided on the way.
+        log: receives, in a sentence, what was decided on the way.
 
     Raises:
         UserError: they are gone, cannot be read, or are others.
@@ -25,11 +25,11 @@ def reopened(state: CheckpointState, data: str | None, *, report: Callable[[str]
     path = data or state.settings.data
     if not path:
         raise UserError("The run was trained on data in memory", hint="say where the data lie with --data")
-    return require_same_data(open_data(state.settings, data=path, report=report), state, path)
+    return require_same_data(open_data(state.settings, data=path, log=log), state, path)
 
 
 def others_like(
-    state: CheckpointState, source: Source, data: str, *, sheet: str | None, report: Callable[[str], None]
+    state: CheckpointState, source: Source, data: str, *, sheet: str | None, log: Callable[[str], None]
 ) -> Any:
     """Other real samples, opened as the data of a run were: its key, layout, channels, schema and the like.
 
@@ -38,7 +38,7 @@ def others_like(
         source: its own data.
         data: where the others lie.
         sheet: of a workbook; that of the run unless given.
-        report: told, in a sentence, what was decided on the way.
+        log: receives, in a sentence, what was decided on the way.
 
     Returns:
         What `Modality.others` makes of them.
@@ -49,7 +49,7 @@ def others_like(
     settings = state.settings
 
     def opened() -> Source:
-        return open_data(settings, data=data, like=source, report=report)
+        return open_data(settings, data=data, like=source, log=log)
 
     modality = modality_of(state.kind)
     return modality.others(data, source, opened, sheet=sheet or settings.sheet, schema=settings.schema)

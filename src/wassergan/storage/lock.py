@@ -94,13 +94,13 @@ class Lock:
 
 
 @contextmanager
-def held(folder: Path, *, launch: str = "", told: Callable[[str], None] = lambda sentence: None) -> Iterator[Lock]:
+def held(folder: Path, *, launch: str = "", log: Callable[[str], None] = lambda sentence: None) -> Iterator[Lock]:
     """Hold the lock of a folder. The folder is created if needed, and removed again if it stays empty.
 
     Args:
         folder: the folder; one process at a time may write to it.
         launch: this call of torchrun, if any: a lock left by its own lost processes is taken over at once.
-        told: of a lock that a lost process left behind.
+        log: receives word of a lock that a lost process left behind.
 
     Raises:
         UserError: another process holds it; says who, where, and since when.
@@ -109,7 +109,7 @@ def held(folder: Path, *, launch: str = "", told: Callable[[str], None] = lambda
     made = [each for each in (folder, *folder.parents) if not each.exists()]
     make_folder(folder)
     try:
-        lock = _acquire(folder / LOCK_NAME, launch, told)
+        lock = _acquire(folder / LOCK_NAME, launch, log)
         try:
             yield lock
         finally:
@@ -119,7 +119,7 @@ def held(folder: Path, *, launch: str = "", told: Callable[[str], None] = lambda
             remove_empty_folder(each)
 
 
-def _acquire(path: Path, launch: str, told: Callable[[str], None]) -> Lock:
+def _acquire(path: Path, launch: str, log: Callable[[str], None]) -> Lock:
     deadline = time.monotonic() + RESTART_WAIT_SECONDS
     while True:
         descriptor = _open(path)
@@ -131,7 +131,7 @@ def _acquire(path: Path, launch: str, told: Callable[[str], None]) -> Lock:
                     raise _refusal(path, former)
             elif _is_still(path, descriptor):
                 _require_lock_file(path, descriptor)
-                _require_lost(path, descriptor, launch, told, kernel_says_so=free is True)
+                _require_lost(path, descriptor, launch, log, kernel_says_so=free is True)
                 return Lock(path, descriptor, _sign(descriptor, path, launch))
         except BaseException:
             os.close(descriptor)
@@ -185,7 +185,7 @@ def _require_lock_file(path: Path, descriptor: int) -> None:
 
 
 def _require_lost(
-    path: Path, descriptor: int, launch: str, told: Callable[[str], None], *, kernel_says_so: bool
+    path: Path, descriptor: int, launch: str, log: Callable[[str], None], *, kernel_says_so: bool
 ) -> None:
     """Refuse unless the process that signed the file is lost, by the shared kernel, by torchrun, or by the time."""
     former = _read(path)
@@ -195,7 +195,7 @@ def _require_lost(
     same_launch = bool(launch) and former.launch == launch  # torchrun ends all processes before it restarts any
     if not (same_kernel or same_launch or _now(path) - os.fstat(descriptor).st_mtime > LOST_AFTER_SECONDS):
         raise _refusal(path, former)
-    told(f"Taking over the lock of {former}, which is lost.")
+    log(f"Taking over the lock of {former}, which is lost.")
 
 
 def _machine() -> str:

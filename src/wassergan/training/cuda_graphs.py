@@ -90,7 +90,7 @@ class Replays:
         rng: the penalty's.
         optimizers: of both networks; their rates are read from the device.
         statistics: that the steps add to.
-        told: in a sentence, that nothing can be recorded and why; the turns are then taken as they are. May raise.
+        log: receives, in a sentence, why nothing can be recorded; the turns are then taken as they are. May raise.
     """
 
     def __init__(
@@ -101,9 +101,9 @@ class Replays:
         rng: torch.Generator,
         optimizers: Sequence[FusedAdam],
         statistics: Statistics,
-        told: Callable[[str], None],
+        log: Callable[[str], None],
     ) -> None:
-        self._phase, self._rng, self._statistics, self._told = phase, rng, statistics, told
+        self._phase, self._rng, self._statistics, self._log = phase, rng, statistics, log
         self._recorder: Recorder | None = recorder
         self._optimizers = optimizers
         self._records: dict[tuple[Due, tuple[torch.Size, ...]], _Record] = {}
@@ -154,7 +154,7 @@ class Replays:
         except RuntimeError as error:
             self._statistics.recount(before)
             self._recorder = None
-            self._told(f"CUDA graphs are off: the steps cannot be recorded ({str(error).splitlines()[0][:200]})")
+            self._log(f"CUDA graphs are off: the steps cannot be recorded ({str(error).splitlines()[0][:200]})")
             self._take(record)  # its numbers are drawn already
             self._records.clear()
             for optimizer in self._optimizers:

@@ -98,7 +98,7 @@ class Execution:
     Args:
         precision: `float32`, or `bf16` for the passes through the networks.
         recorder: records the steps and replays them; none to take them one by one.
-        told: in a sentence, why nothing is recorded; may raise.
+        log: receives, in a sentence, why nothing is recorded; may raise.
 
     Raises:
         UserError: an unknown precision.
@@ -106,7 +106,7 @@ class Execution:
 
     precision: str = "float32"
     recorder: Recorder | None = None
-    told: Callable[[str], None] = lambda sentence: None
+    log: Callable[[str], None] = lambda sentence: None
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:

@@ -147,7 +147,7 @@ class StepRunner:
             return None
         reason = why_not_recorded(self.generator, self.critic, self._constraint, self._processes)
         if reason is not None:
-            execution.told(f"CUDA graphs are off: {reason}.")
+            execution.log(f"CUDA graphs are off: {reason}.")
             return None
         return Replays(
             self._steps,
@@ -155,7 +155,7 @@ class StepRunner:
             rng=self._penalty_rng,
             optimizers=self._optimizers,
             statistics=self.statistics,
-            told=execution.told,
+            log=execution.log,
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def test_the_page_says_which_bound_a_row_has() -> None:
 
 def test_rows_hold_what_they_say_and_the_file_resumes(tmp_path: Path) -> None:
     path, told = tmp_path / "w1.json", []  # type: ignore[var-annotated]
-    first = run(["cones"], ["atoms", "gp"], 1, TINY, path, told=told.append)
+    first = run(["cones"], ["atoms", "gp"], 1, TINY, path, log=told.append)
     assert [each.solver for each in first] == ["atoms", "gp"] and told == first
     assert read_rows(path) == first
     for each in first:
@@ -77,9 +77,9 @@ def test_rows_hold_what_they_say_and_the_file_resumes(tmp_path: Path) -> None:
     assert first[0].constant == 1 and first[0].heuristic is None and first[0].estimate == first[0].gap
     assert first[1].constant > 1 and first[1].estimate == first[1].gap != first[1].heuristic
     told.clear()
-    again = run(["cones"], ["atoms", "gp"], 1, TINY, path, told=told.append)
+    again = run(["cones"], ["atoms", "gp"], 1, TINY, path, log=told.append)
     assert again == first and told == []
-    more = run(["cones"], ["atoms"], 2, TINY, path, told=told.append)
+    more = run(["cones"], ["atoms"], 2, TINY, path, log=told.append)
     assert more[0] == first[0] and told == [more[1]] and more[1].seed == 1
     other = run(["cones"], ["atoms"], 1, replace(TINY, steps=4), path)
     assert other[0].effort["steps"] == 4 and len(read_rows(path)) == 4

@@ -108,7 +108,7 @@ def test_constant_features_are_said_by_name_and_come_back() -> None:
     said: list[str] = []
     values = np.random.default_rng(0).normal(size=(30, 5))
     values[:, [1, 4]] = 7.1
-    source = array_source(values, report=said.append)
+    source = array_source(values, log=said.append)
     assert said == [
         "feature 1, feature 4 of array have the same value in every sample: they come back exactly and take no part in "
         "training."
@@ -116,7 +116,7 @@ def test_constant_features_are_said_by_name_and_come_back() -> None:
     assert (source.codec.decode_numpy(torch.randn(9, 5))[:, [1, 4]] == 7.1).all()
     many = np.random.default_rng(0).normal(size=(30, 15))
     many[:, 2:] = 1
-    array_source(many, report=said.append)
+    array_source(many, log=said.append)
     assert "feature 10, feature 11 and 3 more of array" in said[-1]
 
 
@@ -183,7 +183,7 @@ def test_npz_takes_the_key_asked_for_or_the_largest_array(tmp_path: Path) -> Non
     path, said = tmp_path / "a.npz", []  # type: ignore[var-annotated]
     numbers = np.random.default_rng(0)
     np.savez(path, small=numbers.normal(size=(30, 2)), large=numbers.normal(size=(30, 9)), label=np.array("x"))
-    assert open_source(path, report=said.append).shape == (9,)
+    assert open_source(path, log=said.append).shape == (9,)
     assert said[0] == "Using the array large of a.npz, shape (30, 9)."
     assert said[1].startswith("Passed over in a.npz: small, label (")
     assert open_source(path, key="small").shape == (2,)

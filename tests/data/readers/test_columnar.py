@@ -122,7 +122,7 @@ def test_not_finite_values_and_constant_columns_are_named(tmp_path: Path) -> Non
         open_source(tmp_path / "a.parquet")
     parquet.write_table(table(z=[3.0] * 40), tmp_path / "a.parquet")
     said: list[str] = []
-    open_source(tmp_path / "a.parquet", report=said.append)
+    open_source(tmp_path / "a.parquet", log=said.append)
     assert said == [
         "z of a.parquet has the same value in every sample: it comes back exactly and takes no part in training."
     ]
@@ -157,7 +157,7 @@ def test_an_index_that_pandas_wrote_is_left_out(tmp_path: Path) -> None:
     meta = {b"pandas": json.dumps({"index_columns": ["when"], "columns": [], "pandas_version": "2"}).encode()}
     parquet.write_table(content.replace_schema_metadata(meta), tmp_path / "a.parquet")  # type: ignore[attr-defined]
     said: list[str] = []
-    assert open_source(tmp_path / "a.parquet", report=said.append).columns == ("x", "y")
+    assert open_source(tmp_path / "a.parquet", log=said.append).columns == ("x", "y")
     assert said == ["Left out the index of a.parquet: when."]
 
 

@@ -38,7 +38,7 @@ def test_the_first_page_and_frame_is_used_and_that_is_said(tmp_path: Path) -> No
     for number, pixels in enumerate(NOISE):
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
     said: list[str] = []
-    source = open_source(tmp_path, report=said.append)
+    source = open_source(tmp_path, log=said.append)
     assert said == ["4 of 16 pictures have several pages or frames; the first of each is used."]
     firsts = source.values(torch.arange(16)).numpy()[-4:]  # letters come after digits
     assert firsts.max() == 0
@@ -64,7 +64,7 @@ def test_twelve_bits_in_sixteen_keep_every_level(tmp_path: Path, way: str) -> No
     for number, picture in enumerate(levels):
         save16(tmp_path / f"{number:02}", picture, way)
     said: list[str] = []
-    source = open_source(tmp_path, report=said.append)
+    source = open_source(tmp_path, log=said.append)
     assert source.codec.dtype == "uint16" and source.shape == (3 if "rgb" in way else 1, 16, 16)
     read = source.values(torch.arange(12))
     assert (read.numpy() == levels).all()
@@ -81,7 +81,7 @@ def test_eight_bits_among_sixteen_are_widened_and_that_is_said(tmp_path: Path) -
         Image.fromarray(pixels.astype(np.uint16) * 100 + 7).save(tmp_path / f"{number:02}.png")
     Image.fromarray(grey[0]).save(tmp_path / "99.png")
     said: list[str] = []
-    source = open_source(tmp_path, report=said.append)
+    source = open_source(tmp_path, log=said.append)
     assert (source.values(torch.tensor([12])).numpy()[0] == grey[0].astype(int) * 257).all()
     assert said[0] == "1 of 13 pictures have 8 bits; they are taken into the 16 of the others, times 257."
 

@@ -52,7 +52,7 @@ def people() -> list[list[Any]]:
 def test_cells_are_read_in_their_own_types(tmp_path: Path) -> None:
     said: list[str] = []
     path = workbook(tmp_path / "a.xlsx", {"People": people(), "Other": [["x"], [1]]})
-    source = open_source(path, report=said.append)
+    source = open_source(path, log=said.append)
     codec = source.codec
     assert isinstance(codec, TableCodec)
     assert [column.kind for column in codec.columns] == (
@@ -90,7 +90,7 @@ def test_numbers_as_text_formulas_and_empty_ends(tmp_path: Path) -> None:
     rows += [[None, None, None]] * 5
     path = workbook(tmp_path / "a.xlsx", {"s": rows})
     said: list[str] = []
-    source = open_source(path, report=said.append)
+    source = open_source(path, log=said.append)
     assert len(source) == 40
     assert said[0] == "Column n: some cells hold text, such as '0'; all are taken as text."
 
@@ -113,7 +113,7 @@ def test_sheets_that_are_no_tables_are_refused(tmp_path: Path, rows: list[list[A
 def test_errors_count_as_missing_and_are_told(tmp_path: Path) -> None:
     path = workbook(tmp_path / "a.xlsx", {"s": [["x"], *(["#DIV/0!"] if row == 3 else [row % 7] for row in range(40))]})
     said: list[str] = []
-    source = open_source(path, report=said.append)
+    source = open_source(path, log=said.append)
     assert said == ["Column x: 1 cells hold errors such as #DIV/0!, which count as missing."]
     assert np.isnan(source.values(torch.arange(40)).numpy()).sum() == 1
 
@@ -198,7 +198,7 @@ def test_hidden_and_merged_cells_and_the_sheet_are_told(tmp_path: Path) -> None:
     first.merge_cells("C10:C12")
     book.save(tmp_path / "a.xlsx")
     said: list[str] = []
-    source = open_source(tmp_path / "a.xlsx", report=said.append)
+    source = open_source(tmp_path / "a.xlsx", log=said.append)
     assert source.columns == ("x", "y", "kind") and len(source) == 40
     assert said == [
         "a.xlsx has 2 sheets ('old' (hidden), 'Sheet'): 'Sheet' is read; --sheet takes another.",

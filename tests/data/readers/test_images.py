@@ -98,8 +98,8 @@ def test_grey_only_if_every_picture_is_or_if_asked(folder: Path, tmp_path: Path)
 
 def test_sizes_the_pictures_own_if_shared_and_small_else_64_else_as_asked(folder: Path) -> None:
     said: list[str] = []
-    assert open_source(folder, report=said.append).shape == (3, 6, 8) and said == []
-    assert open_source(folder, size=(5, 7), report=said.append).shape == (3, 5, 7)
+    assert open_source(folder, log=said.append).shape == (3, 6, 8) and said == []
+    assert open_source(folder, size=(5, 7), log=said.append).shape == (3, 5, 7)
     assert said == ["Pictures are scaled and centre-cropped to 5x7."]
     flat((1, 2, 3), size=(30, 10)).save(folder / "wide.png")
     assert open_source(folder).shape == (3, 64, 64)
@@ -159,7 +159,7 @@ def test_an_unreadable_picture_is_named(folder: Path, damage: str) -> None:
 def test_unreadable_pictures_are_counted_and_left_out_if_asked(folder: Path, damage: str) -> None:
     said: list[str] = []
     DAMAGE[damage](folder / "good-07b.png")
-    source = open_source(folder, skip_unreadable=True, report=said.append)
+    source = open_source(folder, skip_unreadable=True, log=said.append)
     pictures = source.values(torch.arange(len(source)))
     assert len(pictures) == len(source)
     assert (pictures[..., 2] == 7).all()  # every picture that comes is a good one

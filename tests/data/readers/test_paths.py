@@ -70,7 +70,7 @@ def test_of_very_many_pictures_a_sample_is_opened(tmp_path: Path, monkeypatch: p
     original = Image.open
     monkeypatch.setattr(Image, "open", lambda path, **how: opened.append(path) or original(path, **how))  # type: ignore[func-returns-value]
     said: list[str] = []
-    source = open_source(tmp_path, report=said.append)
+    source = open_source(tmp_path, log=said.append)
     assert len(set(opened[:20])) == 20
     assert len(opened) == 20 + 2 + 16  # two to see that not all are equal, sixteen for the round trip
     assert source.shape == (1, 4, 5) and said == ["Size and colours are those of 20 of the 120 pictures."]

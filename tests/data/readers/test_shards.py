@@ -54,7 +54,7 @@ def test_pictures_come_in_the_order_of_shards_and_members(shards: Path, way: str
         "mixed": shards / "part-{00,11}?.tar",
     }[way]
     said: list[str] = []
-    source = open_source(data, report=said.append)
+    source = open_source(data, log=said.append)
     assert (len(source), source.shape, source.kind) == (30, (3, 6, 8), "image")
     levels = source.values(torch.arange(30))[:, 0, 0, 0].tolist()
     assert levels == [*range(15), *range(100, 115)]
@@ -138,7 +138,7 @@ def test_an_unreadable_member_is_named_or_left_out(shards: Path) -> None:
     with pytest.raises(UserError, match=r"The picture 'bad.png' in .*part-002.tar cannot be read"):
         open_source(shards)
     said: list[str] = []
-    assert len(open_source(shards, skip_unreadable=True, report=said.append)) == 31
+    assert len(open_source(shards, skip_unreadable=True, log=said.append)) == 31
     assert "Skipped 1 unreadable picture of 32, the first: 'bad.png' in" in said[1]
 
 
@@ -269,7 +269,7 @@ def test_labels_of_shards_are_members_fields_and_folders(
     labelled: Path, condition: str, expected: tuple[str, str]
 ) -> None:
     said: list[str] = []
-    source = open_source(labelled, condition=[condition], report=said.append)
+    source = open_source(labelled, condition=[condition], log=said.append)
     assert levels_of(source) == [expected[index % 2] for index in range(10)] * 2
     suffix = {"label": "cls", "kind": "json", "size": "json"}.get(condition, condition)
     assert len(said) == 2 and f"of .{suffix} " not in said[1]
@@ -336,7 +336,7 @@ def test_samples_with_several_pictures_are_pointed_out(tmp_path: Path) -> None:
     photographs = {f"{index}.jpg.png": png(index) for index in range(10)}
     masks = {f"{index}.seg.png": png(100 + index) for index in range(10)}
     said: list[str] = []
-    source = open_source(write(tmp_path / "a.tar", photographs | masks), report=said.append)
+    source = open_source(write(tmp_path / "a.tar", photographs | masks), log=said.append)
     assert len(source) == 20
     told = "Some samples hold several pictures (10 of .jpg.png, 10 of .seg.png): each is a picture of its own."
     assert said == ["Found 20 pictures in 1 tar file.", told]

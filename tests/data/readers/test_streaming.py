@@ -209,7 +209,7 @@ def test_pictures_and_fields_are_streamed_too() -> None:
 
 def test_what_is_done_is_told() -> None:
     said: list[str] = []
-    array_source(numbered(), report=said.append)
+    array_source(numbered(), log=said.append)
     assert said == [
         "array is larger than memory should hold: its 20000 rows are read in 2000 blocks, 273 of them, 2730 rows "
         "(0 MiB), are mixed at a time, and 1365 rows are held out."
@@ -258,7 +258,7 @@ def test_a_file_that_was_cut_is_noticed(tmp_path: Path) -> None:
 def test_what_is_constant_in_the_sample_is_looked_for_in_all_rows() -> None:
     rows, said = numbered(), []  # type: ignore[var-annotated]
     rows[:, 2] = 4
-    source = array_source(rows, report=said.append)
+    source = array_source(rows, log=said.append)
     assert source.codec.parts.fixed.tolist() == [False, False, True]  # type: ignore[attr-defined, union-attr]
     assert any(sentence.startswith(f"Looking through all {ROWS} rows") for sentence in said)
     seen = set(source.sample_rows[:, 0].astype(int)) | set(source.heldout_rows[:, 0].astype(int))  # type: ignore[attr-defined]

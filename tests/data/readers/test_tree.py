@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 def said_of(folder: Path, count: int) -> str:
     said: list[str] = []
-    assert len(open_source(folder, report=said.append)) == count
+    assert len(open_source(folder, log=said.append)) == count
     return " ".join(said)
 
 

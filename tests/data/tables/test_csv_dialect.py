@@ -21,7 +21,7 @@ from wassergan.errors import UserError
 def written_back(path: Path, out: Path) -> tuple[bytes, list[str]]:
     """The rows of a file as they are written again, without training, and what was said."""
     said: list[str] = []
-    source = open_source(path, heldout=0.34, report=said.append)
+    source = open_source(path, heldout=0.34, log=said.append)
     write_table(source.codec, [source.values(torch.arange(len(source))).numpy()], out)  # type: ignore[arg-type]
     content = out.read_bytes()
     assert len(source.codec.columns) > 1  # type: ignore[attr-defined, union-attr]  # a wrong delimiter gives one

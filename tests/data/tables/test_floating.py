@@ -131,7 +131,7 @@ def test_what_no_form_writes_is_said_and_not_refused(tmp_path: Path, levels: lis
     path = tmp_path / "a.csv"
     path.write_text("a,b\n" + "".join(f"{levels[row % len(levels)]},{row % 7}\n" for row in range(60)))
     notes: list[str] = []
-    source = open_source(path, report=notes.append)
+    source = open_source(path, log=notes.append)
     assert isinstance(source.codec, TableCodec)
     assert source.codec.columns[0].kind == "number"
     assert any("Column a of a.csv is written in one way" in note and said in note for note in notes), notes

@@ -39,7 +39,7 @@ def zone_of(name: str) -> ZoneInfo:
 def column_of(texts: list[str], wish: object = None, **columns: list[str]) -> tuple[Column, list[str]]:
     said: list[str] = []
     schema = schema_of({"columns": {"x": wish} if wish else {}})
-    return infer_columns(raw_texts({"x": texts, **columns}, "a.csv"), schema, report=said.append)[0], said
+    return infer_columns(raw_texts({"x": texts, **columns}, "a.csv"), schema, log=said.append)[0], said
 
 
 def written(column: Column) -> list[str]:
@@ -223,7 +223,7 @@ def _typed(numbers: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> Column:
 
     from wassergan.data.tables.arrowfile import raw_of_arrow
 
-    return infer_columns(raw_of_arrow(pyarrow.table({"x": numbers}), "a"), schema_of({}), report=print)[0]
+    return infer_columns(raw_of_arrow(pyarrow.table({"x": numbers}), "a"), schema_of({}), log=print)[0]
 
 
 def test_two_formats_are_named_both() -> None:
@@ -503,7 +503,7 @@ def test_whatever_the_generator_gives_is_written_in_the_form_of_the_column(tmp_p
     noise = torch.randn(2000, codec.width, generator=torch.Generator().manual_seed(0)) * 3
     rows = codec.decode_numpy(noise)
     back = {column.name: column.form.texts(rows[:, at]) for at, column in enumerate(codec.columns)}
-    again = infer_columns(raw_texts(back, "b"), schema_of({}), report=print)
+    again = infer_columns(raw_texts(back, "b"), schema_of({}), log=print)
     for column, other in zip(codec.columns, again, strict=True):
         assert type(column.form) is type(other.form) and other.form.texts(other.values) == back[column.name]
     assert all(text.endswith(".99") and text.startswith("$") for text in back["price"])

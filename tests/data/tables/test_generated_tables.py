@@ -219,7 +219,7 @@ def tables(draw: Any, kinds: dict[str, Any]) -> tuple[int, int, list[tuple[str, 
 def opened(data: Any, columns: list[tuple[str, float, int]], **options: Any) -> Source | None:
     """The source; None where it was refused by right."""
     try:
-        return open_source(data, report=lambda sentence: None, **options)
+        return open_source(data, log=lambda sentence: None, **options)
     except UserError as error:
         may = {name for name, _, _ in columns} & REFUSED or "one level alone" in str(error)
         may = may or "has values in held-out rows alone" in str(error)

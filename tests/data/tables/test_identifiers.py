@@ -37,7 +37,7 @@ def source_of(path: Path, schema: dict[str, object] | None = None):  # type: ign
     from wassergan.data import schema_of
 
     said: list[str] = []
-    source = open_source(path, schema=schema_of(schema or {}), report=said.append)
+    source = open_source(path, schema=schema_of(schema or {}), log=said.append)
     assert isinstance(source.codec, TableCodec)
     return source, said
 

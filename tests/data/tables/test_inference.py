@@ -15,7 +15,7 @@ def column_of(tmp_path: Path, values: list[str], wish: object = None, **more: ob
     path.write_text("x;y\n" + "".join(f"{value};{i % 3}.5\n" for i, value in enumerate(values)), encoding="utf-8")
     said: list[str] = []
     schema = schema_of({"columns": {"x": wish} if wish else {}, "delimiter": ";", **more})
-    return infer_columns(read_csv(path, delimiter=";"), schema, report=said.append)[0], said
+    return infer_columns(read_csv(path, delimiter=";"), schema, log=said.append)[0], said
 
 
 @pytest.mark.parametrize(
@@ -145,8 +145,8 @@ def test_too_many_levels_are_refused_and_100000_are_not(tmp_path: Path) -> None:
         return RawTable("a.csv", (TextColumn("x", [f"v{i}" for i in range(levels)], codes),), 2 * levels)
 
     with pytest.raises(UserError, match=r"Column x of a.csv has too many levels: 1000000, of at most 100000"):
-        infer_columns(table(10**6), Schema(), report=lambda said: None)
-    (column,) = infer_columns(table(100_000), Schema(), report=lambda said: None)
+        infer_columns(table(10**6), Schema(), log=lambda said: None)
+    (column,) = infer_columns(table(100_000), Schema(), log=lambda said: None)
     assert column.kind == "category" and column.values.max() == 99_999
 
 

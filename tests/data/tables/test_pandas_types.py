@@ -168,5 +168,5 @@ def test_an_index_that_holds_something_is_left_out_with_a_word() -> None:
         (pandas.DatetimeIndex(DAYS), ["values such as Timestamp"]),
     ):
         said: list[str] = []
-        open_source(frame.set_axis(index), report=said.append)
+        open_source(frame.set_axis(index), log=said.append)
         assert len(said) == len(told) and all(f"the index of the DataFrame: {word}" in said[0] for word in told)

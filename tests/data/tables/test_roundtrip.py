@@ -48,7 +48,7 @@ def test_changes_are_told_in_a_line(trip: RoundTrip, words: str) -> None:
 def test_a_number_in_another_dress_is_said_rather_than_refused(tmp_path: Path) -> None:
     path = written(tmp_path, [*(f"{row * row / 4}" for row in range(60)), "1e1"])
     notes: list[str] = []
-    trip = open_source(path, report=notes.append).round_trip
+    trip = open_source(path, log=notes.append).round_trip
     assert trip is not None and trip.changed == (Change("x", "'1e1' comes back as '10.0'"),)
     assert any("'1e1' as '10.0'" in note for note in notes)
 

@@ -131,7 +131,7 @@ def test_a_constant_column_is_said_and_written_back(tmp_path: Path) -> None:
     text = "x,c,d\n" + "".join(f"{i % 9},only,7.50\n" for i in range(90))
     (tmp_path / "a.csv").write_text(text)
     said: list[str] = []
-    source = open_source(tmp_path / "a.csv", report=said.append)
+    source = open_source(tmp_path / "a.csv", log=said.append)
     assert said == ["Constant in a.csv, and written back as they are: c, d."]
     write_table(table_codec(source), [rows_of(source)], tmp_path / "b.csv")
     assert (tmp_path / "b.csv").read_text() == text

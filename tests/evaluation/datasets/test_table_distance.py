@@ -232,7 +232,7 @@ def test_both_files_are_read_by_one_decision(tmp_path: Path) -> None:
 def test_identifiers_are_left_out_and_said_unless_they_are_named() -> None:
     a, b = (pd.DataFrame({"id": np.arange(k, k + 50), "v": np.sin(np.arange(50.0))}) for k in (0, 7))
     said: list[str] = []
-    assert table_distance(a, b, report=said.append).value == pytest.approx(0, abs=1e-12)
+    assert table_distance(a, b, log=said.append).value == pytest.approx(0, abs=1e-12)
     assert any("Left out column id" in sentence for sentence in said)
     assert table_distance(a, b, columns=["id"], scale="none").value == pytest.approx(7)
     with pytest.raises(UserError, match="No column of .* can be compared"):
@@ -297,7 +297,7 @@ def test_truth_values_are_the_same_however_they_are_written(one: str, other: str
     )
     for source in (a, pd.DataFrame({"ok": flags})):
         told: list[str] = []
-        same = table_distance(source, b, report=told.append)
+        same = table_distance(source, b, log=told.append)
         assert (same.lower, same.upper) == (0, 0)
         (column,) = table_column_distances(source, b)
         assert column.scaled == 0
@@ -313,7 +313,7 @@ def test_levels_that_only_look_like_truth_values_are_left_alone(tmp_path: Path) 
     mixed = saved(tmp_path, "mixed.csv", grade=["yes", "no", "perhaps"] * 10)
     told: list[str] = []
     assert table_distance(
-        saved(tmp_path, "c.csv", grade=["True", "False"] * 10), mixed, report=told.append
+        saved(tmp_path, "c.csv", grade=["True", "False"] * 10), mixed, log=told.append
     ).value == pytest.approx(1)
     assert any("no level of c.csv, such as" in each for each in told)
 
@@ -322,10 +322,10 @@ def test_levels_without_one_in_common_are_told(tmp_path: Path) -> None:
     a = saved(tmp_path, "a.csv", city=["Aachen", "Bonn"] * 10)
     b = saved(tmp_path, "b.csv", city=["AACHEN", "BONN"] * 10)
     told: list[str] = []
-    assert table_distance(a, b, report=told.append).value == pytest.approx(1)
+    assert table_distance(a, b, log=told.append).value == pytest.approx(1)
     assert told == ["Column city: no level of a.csv, such as 'Aachen', is one of b.csv, such as 'AACHEN'."]
     told.clear()
-    table_distance(a, a, report=told.append)
+    table_distance(a, a, log=told.append)
     assert told == []
 
 

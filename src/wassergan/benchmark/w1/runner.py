@@ -95,7 +95,7 @@ def run(
     path: Path,
     *,
     device: torch.device | str = "cpu",
-    told: Callable[[Row], None] = lambda row: None,
+    log: Callable[[Row], None] = lambda row: None,
 ) -> list[Row]:
     """Run the rows that the file lacks, and write it after every row, so that a run can be interrupted and resumed.
 
@@ -106,7 +106,7 @@ def run(
         effort: of every row; rows of another effort stay in the file, and new ones are added.
         path: JSON, a list of rows.
         device: where to train.
-        told: called after every new row.
+        log: called after every new row.
 
     Returns:
         The requested rows.
@@ -125,7 +125,7 @@ def run(
                     known[key] = run_one(PAIRS[name](), name, solver, seed, effort, device=device)
                     rows.append(known[key])
                     write_rows(path, rows)
-                    told(known[key])
+                    log(known[key])
                 asked.append(known[key])
     return asked
 

@@ -83,7 +83,7 @@ def array_source(
     channels: Sequence[str] = (),
     heldout: float = HELDOUT_SHARE,
     seed: int = 0,
-    report: Callable[[str], None] = lambda message: None,
+    log: Callable[[str], None] = lambda message: None,
     columns: tuple[str, ...] = (),
     beside: Sequence[tuple[str, ...]] = (),
 ) -> Source:
@@ -102,7 +102,7 @@ def array_source(
         channels: names of the channels of fields, or of the features.
         heldout: share held out; 0 to 1.
         seed: chooses the held-out rows.
-        report: told, in a sentence each, what is constant or missing, and how an array larger than 512 MiB is read.
+        log: receives, in a sentence each, what is constant or missing, and how an array larger than 512 MiB is read.
         columns: names of the features.
         beside: names that lie beside the array, which are taken where there is one for each channel.
 
@@ -120,7 +120,7 @@ def array_source(
     count = channels_first(array[:1], layout).shape[1]
     fitting = [each for each in beside if len(each) == count == len(set(each))]
     names = _names(count, layout, tuple(channels) or columns or (fitting[0] if len(fitting) == 1 else ()), name)
-    wish = Wish(layout, scale, (*codes, *missing), names, name, report)
+    wish = Wish(layout, scale, (*codes, *missing), names, name, log)
     if not fits_in_memory(array.nbytes):
         return streamed_source(ArrayBlocks(array, name), wish, heldout=heldout, seed=seed)
     _refuse_too_large(array, name)
@@ -151,7 +151,7 @@ def streamed_source(reader: BlockReader, wish: Wish, *, heldout: float, seed: in
     sample = looked_at.sample
 
     def all_rows() -> Iterator[NDArray[Any]]:
-        wish.report(f"Looking through all {len(reader)} rows of {reader.name} for what is constant or missing.")
+        wish.log(f"Looking through all {len(reader)} rows of {reader.name} for what is constant or missing.")
         return (reader.load([block]) for block in range(len(reader.bounds) - 1))
 
     def pieces() -> Iterator[NDArray[Any]]:
@@ -172,7 +172,7 @@ def streamed_source(reader: BlockReader, wish: Wish, *, heldout: float, seed: in
         heldout_rows=looked_at.heldout,
         sample_rows=looked_at.kept,
     )
-    wish.report(source.told())
+    wish.log(source.told())
     return source
 
 

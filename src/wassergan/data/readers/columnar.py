@@ -55,7 +55,7 @@ def columnar_source(
     condition: Sequence[str] = (),
     heldout: float = HELDOUT_SHARE,
     seed: int = 0,
-    report: Callable[[str], None] = lambda message: None,
+    log: Callable[[str], None] = lambda message: None,
 ) -> Source:
     """All rows of the files, one file after the other: an array (n, D) in the type that holds all columns, or a table.
 
@@ -70,14 +70,14 @@ def columnar_source(
         condition: names of columns under whose values the others are drawn; makes the files a table.
         heldout: share held out; at most 65536 rows of data larger than memory.
         seed: chooses the held-out rows.
-        report: told what was left out, and how rows of large data are mixed.
+        log: receives what was left out, and how rows of large data are mixed.
 
     Raises:
         UserError: pyarrow is missing, a file is damaged, or files differ; and for tables as `table_source`.
     """
     tables = [_opened(path) for path in paths]
     with undamaged(name, "write it again"):  # names that are no text, notes of pandas that are no JSON
-        fields = _fields(tables, name, report)
+        fields = _fields(tables, name, log)
     if channels:
         raise UserError(f"The columns of {name} have names", hint="leave --channels out")
     if layout == "table" or schema is not None or condition or (layout == "auto" and _is_table(tables, fields)):
@@ -85,7 +85,7 @@ def columnar_source(
             raise UserError("--missing is for arrays of numbers", found=f"the table {name}", hint="leave it out")
         with undamaged(name, "write it again"):
             whole = raw_of_arrow(_whole(tables, [each.name for each in fields]), name)
-        return table_source(whole, schema=schema, condition=condition, heldout=heldout, seed=seed, report=report)
+        return table_source(whole, schema=schema, condition=condition, heldout=heldout, seed=seed, log=log)
     if layout not in ("auto", "ND"):
         raise UserError(f"Layout {layout} does not fit {name}", found="a table", hint="leave --layout out")
     columns, dtype = _columns(fields, name)
@@ -93,13 +93,13 @@ def columnar_source(
     if len(reader) == 0:
         raise UserError(f"{name} holds no rows")
     if not fits_in_memory(len(reader) * reader.row_bytes):
-        wish = Wish("ND", scale, tuple(missing), columns, name, report)
+        wish = Wish("ND", scale, tuple(missing), columns, name, log)
         return streamed_source(reader, wish, heldout=heldout, seed=seed)
-    said: dict[str, Any] = {"layout": "ND", "scale": scale, "missing": missing, "columns": columns, "report": report}
+    said: dict[str, Any] = {"layout": "ND", "scale": scale, "missing": missing, "columns": columns, "log": log}
     return array_source(reader.load(range(len(reader.bounds) - 1)), name=name, heldout=heldout, seed=seed, **said)
 
 
-def whole_table(paths: Sequence[Path], name: str, *, report: Callable[[str], None] = lambda message: None) -> RawTable:
+def whole_table(paths: Sequence[Path], name: str, *, log: Callable[[str], None] = lambda message: None) -> RawTable:
     """All rows of Parquet, Arrow or Feather files, in memory.
 
     Raises:
@@ -107,11 +107,11 @@ def whole_table(paths: Sequence[Path], name: str, *, report: Callable[[str], Non
     """
     tables = [_opened(path) for path in paths]
     with undamaged(name, "write it again"):
-        return raw_of_arrow(_whole(tables, [each.name for each in _fields(tables, name, report)]), name)
+        return raw_of_arrow(_whole(tables, [each.name for each in _fields(tables, name, log)]), name)
 
 
 def large_numbers(
-    paths: Sequence[Path], name: str, *, report: Callable[[str], None] = lambda message: None
+    paths: Sequence[Path], name: str, *, log: Callable[[str], None] = lambda message: None
 ) -> "ColumnarBlocks | None":
     """The rows of files of numbers that are larger than memory, block by block; None for all other files.
 
@@ -120,7 +120,7 @@ def large_numbers(
     """
     tables = [_opened(path) for path in paths]
     with undamaged(name, "write it again"):
-        fields = _fields(tables, name, report)
+        fields = _fields(tables, name, log)
     rows = sum(sum(table.group_rows) for table in tables)
     if fits_in_memory(rows * len(fields) * BYTES_IN_MEMORY) or _is_table(tables, fields):
         return None
@@ -428,7 +428,7 @@ def _whole(tables: Sequence[Table], names: Sequence[str]) -> Any:
     return pyarrow.Table.from_batches(batches, schema.with_metadata(tables[0].schema.metadata))
 
 
-def _fields(tables: Sequence[Table], name: str, report: Callable[[str], None]) -> list[Any]:
+def _fields(tables: Sequence[Table], name: str, log: Callable[[str], None]) -> list[Any]:
     """The columns of the files, which must be the same in all, without an index that pandas wrote."""
     first = tables[0].schema
     for table in tables[1:]:
@@ -441,7 +441,7 @@ def _fields(tables: Sequence[Table], name: str, report: Callable[[str], None]) -
     index = [each for each in (first.pandas_metadata or {}).get("index_columns", []) if isinstance(each, str)]
     fields = [each for each in first if each.name not in index]
     if index:
-        report(f"Left out the index of {name}: {', '.join(index)}.")
+        log(f"Left out the index of {name}: {', '.join(index)}.")
     names = tuple(each.name for each in fields)
     if len(set(names)) < len(names):
         raise UserError(f"{name} has columns of the same name", found=", ".join(names), hint="rename them")

@@ -52,7 +52,7 @@ LOOKED_AT = 4096
 PART = 16  # files that a thread reads whole before it gives them on
 RANGE_LOOKED_AT = 512  # pictures of 16 bits whose range is looked at where they are too many to be kept
 
-Report = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 class Pictures(Protocol):
@@ -122,7 +122,7 @@ class ImageFolderReader:
         grey: one channel instead of three.
         bits: of each value, 8 or 16.
         skip_unreadable: leave out pictures that cannot be decoded, and say so.
-        report: told about each that was left out.
+        log: receives word of each that was left out.
 
     Raises:
         UserError: a picture cannot be decoded and is not to be skipped.
@@ -136,10 +136,10 @@ class ImageFolderReader:
         grey: bool,
         bits: int = 8,
         skip_unreadable: bool,
-        report: Report,
+        log: Log,
     ) -> None:
         self.paths = pictures
-        self.size, self._skip, self._report = size, skip_unreadable, report
+        self.size, self._skip, self._log = size, skip_unreadable, log
         self._decode = partial(decode, size=size, grey=grey, bits=bits)
         self._split: Split | SparseSplit | None = None
         self._skipped: set[str] = set()
@@ -218,7 +218,7 @@ class ImageFolderReader:
         if len(good) < len(decoded):
             first = next(path for path, picture in zip(self.paths, decoded, strict=True) if picture is None)
             bad = len(decoded) - len(good)
-            self._report(f"Skipped {_unreadable_of(bad, len(decoded))}, which cannot be decoded, the first: {first}.")
+            self._log(f"Skipped {_unreadable_of(bad, len(decoded))}, which cannot be decoded, the first: {first}.")
             self.paths = self.paths.subset(np.array(good))
         return np.stack([picture for picture in decoded if picture is not None])
 
@@ -248,17 +248,17 @@ class ImageFolderReader:
                 raise unreadable(path, error) from error
             if tell and str(path) not in self._skipped:
                 self._skipped.add(str(path))
-                self._report(f"Skipped {path}, which cannot be decoded.")
+                self._log(f"Skipped {path}, which cannot be decoded.")
             return None
 
 
-def image_folder_source(folder: Path, options: ImageOptions, *, report: Report = lambda message: None) -> Source:
+def image_folder_source(folder: Path, options: ImageOptions, *, log: Log = lambda message: None) -> Source:
     """All pictures under a folder. User units: uint8 or uint16, (n, H, W) grey or (n, H, W, 3).
 
     Args:
         folder: searched with its sub-folders.
         options: sizes, colours, and what is held out.
-        report: told, in a sentence, what was decided or skipped.
+        log: receives, in a sentence, what was decided or skipped.
 
     Raises:
         UserError: no pictures, an unreadable one, too few, all of them equal, or the folder of a run.
@@ -275,8 +275,8 @@ def image_folder_source(folder: Path, options: ImageOptions, *, report: Report =
     if not pictures:
         raise UserError(f"No pictures ({FORMATS_TOLD}) under {folder}", found=_listing(folder))
     if around := run_around(folder):
-        report(f"{folder} lies in the run folder {around}: its pictures are what a run has drawn.")
-    source = picture_source(MarkedFiles(pictures), name, options, report=report)
+        log(f"{folder} lies in the run folder {around}: its pictures are what a run has drawn.")
+    source = picture_source(MarkedFiles(pictures), name, options, log=log)
     return replace(source, names=FileNames(pictures, source.reader.rows, passed))
 
 
@@ -306,7 +306,7 @@ class PictureSource(Source):
         return replace(self, split=split, reader=self.reader.keeping_sides(split))
 
 
-def picture_source(pictures: Pictures, name: str, options: ImageOptions, *, report: Report) -> PictureSource:
+def picture_source(pictures: Pictures, name: str, options: ImageOptions, *, log: Log) -> PictureSource:
     """A source over pictures, wherever they lie.
 
     Raises:
@@ -314,20 +314,20 @@ def picture_source(pictures: Pictures, name: str, options: ImageOptions, *, repo
     """
     if options.colour not in COLOURS:
         raise unknown_name("colour", options.colour, COLOURS)
-    good, headers = _look_at(pictures, options, report)
+    good, headers = _look_at(pictures, options, log)
     size = _size_of(headers, options)
     if {header.size for header in headers} != {size}:
-        report(f"Pictures are scaled and centre-cropped to {size[0]}x{size[1]}.")
+        log(f"Pictures are scaled and centre-cropped to {size[0]}x{size[1]}.")
     grey = options.colour == "grey" or (options.colour == "auto" and all(header.grey for header in headers))
     bits = options.bits or max(header.bits for header in headers)
-    _tell_depth(headers, bits, report)
-    reader = ImageFolderReader(good, size, grey=grey, bits=bits, skip_unreadable=options.skip_unreadable, report=report)
+    _tell_depth(headers, bits, log)
+    reader = ImageFolderReader(good, size, grey=grey, bits=bits, skip_unreadable=options.skip_unreadable, log=log)
     many = not reader.kept and len(reader) > LARGEST_SHUFFLE
     split = (sparse_split if many else split_rows)(len(reader), heldout=options.heldout, seed=options.seed)
     reader = reader.keeping_sides(split)
     if options.heldout is not None and reader.all_equal():
         raise UserError(f"All pictures of {name} are equal", found=f"{len(reader)} of them", hint="give data that vary")
-    codec = _codec("NHW" if grey else "NHWC", bits, reader, report)
+    codec = _codec("NHW" if grey else "NHWC", bits, reader, log)
     watch = Watch(() if reader.kept else reader.paths.marks)
     return PictureSource(name, "image", (1 if grey else 3, *size), reader, codec, split, watch=watch)
 
@@ -339,27 +339,27 @@ def _size_of(headers: Sequence[Header], options: ImageOptions) -> tuple[int, int
     return first if not others and max(first) <= LARGEST_OWN_SIZE else (USUAL_SIZE, USUAL_SIZE)
 
 
-def _tell_depth(headers: Sequence[Header], bits: int, report: Report) -> None:
+def _tell_depth(headers: Sequence[Header], bits: int, log: Log) -> None:
     """Say what is made of 16 bits, and of pages and frames after the first."""
     count = len(headers)
     deep = sum(header.bits == 16 for header in headers)
     cut = sum(header.is_cut for header in headers)
     more = sum(header.has_more for header in headers)
     if bits == 16 and deep < count:
-        report(f"{count - deep} of {count} pictures have 8 bits; they are taken into the 16 of the others, times 257.")
+        log(f"{count - deep} of {count} pictures have 8 bits; they are taken into the 16 of the others, times 257.")
     if bits == 8 and deep:
-        report(f"{deep} of {count} pictures have 16 bits; they are scaled to 8.")
+        log(f"{deep} of {count} pictures have 16 bits; they are scaled to 8.")
     if cut:
-        report(f"Of {cut} of {count} pictures with 16 bits the upper 8 can be read alone.")
+        log(f"Of {cut} of {count} pictures with 16 bits the upper 8 can be read alone.")
     if more:
-        report(f"{more} of {count} pictures have several pages or frames; the first of each is used.")
+        log(f"{more} of {count} pictures have several pages or frames; the first of each is used.")
 
 
-def _codec(layout: str, bits: int, reader: ImageFolderReader, report: Report) -> Codec:
+def _codec(layout: str, bits: int, reader: ImageFolderReader, log: Log) -> Codec:
     if bits == 8:
         return pixel_codec(layout)
     low, high = reader.range()
-    report(
+    log(
         f"Pictures have 16 bits and hold levels from {low} to {high} of {TOP_16}; that range is learnt, and written "
         "with 16 bits again."
     )
@@ -367,16 +367,16 @@ def _codec(layout: str, bits: int, reader: ImageFolderReader, report: Report) ->
     return Codec(layout, "uint16", offset=middle, scale=half, low=-one, high=one, whole=True)
 
 
-def _look_at(pictures: Pictures, options: ImageOptions, report: Report) -> tuple[Pictures, list[Header]]:
+def _look_at(pictures: Pictures, options: ImageOptions, log: Log) -> tuple[Pictures, list[Header]]:
     """Sizes and modes of all pictures, without the unreadable ones; of very many, of a sample."""
     if len(pictures) <= MANY_PICTURES:
-        return _read_headers(pictures, options.skip_unreadable, report)
-    report(f"Size and colours are those of {LOOKED_AT} of the {len(pictures)} pictures.")
+        return _read_headers(pictures, options.skip_unreadable, log)
+    log(f"Size and colours are those of {LOOKED_AT} of the {len(pictures)} pictures.")
     chosen = np.random.default_rng(options.seed).choice(len(pictures), LOOKED_AT, replace=False)
-    return pictures, _read_headers(pictures.subset(np.sort(chosen)), options.skip_unreadable, report)[1]
+    return pictures, _read_headers(pictures.subset(np.sort(chosen)), options.skip_unreadable, log)[1]
 
 
-def _read_headers(pictures: Pictures, skip: bool, report: Report) -> tuple[Pictures, list[Header]]:
+def _read_headers(pictures: Pictures, skip: bool, log: Log) -> tuple[Pictures, list[Header]]:
     good, headers, bad = [], [], []
     with ThreadPoolExecutor(DECODE_THREADS) as threads:
         for row, header in enumerate(threads.map(_header, pictures)):
@@ -388,7 +388,7 @@ def _read_headers(pictures: Pictures, skip: bool, report: Report) -> tuple[Pictu
                 good.append(row)
                 headers.append(header)
     if bad:
-        report(f"Skipped {_unreadable_of(len(bad), len(pictures))}, the first: {pictures[bad[0]]}.")
+        log(f"Skipped {_unreadable_of(len(bad), len(pictures))}, the first: {pictures[bad[0]]}.")
     if not good:
         raise UserError("None of the pictures can be read", found=f"{len(bad)} files, the first {pictures[bad[0]]}")
     return pictures.subset(np.array(good)) if bad else pictures, headers

@@ -33,7 +33,7 @@ _KEEP_NAME = (tarfile.XGLTYPE, tarfile.GNUTYPE_LONGLINK)
 
 
 def shard_source(
-    paths: Sequence[Path], name: str, options: ImageOptions, *, report: Callable[[str], None] = lambda message: None
+    paths: Sequence[Path], name: str, options: ImageOptions, *, log: Callable[[str], None] = lambda message: None
 ) -> Source:
     """The pictures in tar files. User units: uint8 or uint16, (n, H, W) grey or (n, H, W, 3).
 
@@ -43,7 +43,7 @@ def shard_source(
         paths: the shards.
         name: what to call them.
         options: as for a folder of pictures.
-        report: told how many pictures there are, and what was decided or skipped.
+        log: receives how many pictures there are, and what was decided or skipped.
 
     Raises:
         UserError: a shard is damaged or hostile, there are no pictures, or as a folder of pictures raises.
@@ -52,19 +52,19 @@ def shard_source(
     pictures, beside = index_shards(paths, passed)
     if not len(pictures):
         raise UserError(f"No pictures ({FORMATS_TOLD}) in {name}", found=f"{len(paths)} tar files")
-    report(f"Found {len(pictures)} pictures in {len(paths)} tar file{'' if len(paths) == 1 else 's'}.")
-    _tell_several(pictures, report)
-    source = picture_source(pictures, name, options, report=report)
+    log(f"Found {len(pictures)} pictures in {len(paths)} tar file{'' if len(paths) == 1 else 's'}.")
+    _tell_several(pictures, log)
+    source = picture_source(pictures, name, options, log=log)
     return replace(source, names=MemberNames(pictures, beside, source.reader.rows, passed))
 
 
-def _tell_several(pictures: "ShardPictures", report: Callable[[str], None]) -> None:
+def _tell_several(pictures: "ShardPictures", log: Callable[[str], None]) -> None:
     """Say where samples hold several pictures, such as a photograph and a mask: all of them are learnt."""
     keys = np.fromiter((hash(member.key) for member in pictures), np.int64, len(pictures))
     if len(np.unique(keys)) < len(pictures):
         suffixes = Counter(member.suffix for member in pictures)
         kinds = ", ".join(f"{count} of .{suffix}" for suffix, count in sorted(suffixes.items()))
-        report(f"Some samples hold several pictures ({kinds}): each is a picture of its own.")
+        log(f"Some samples hold several pictures ({kinds}): each is a picture of its own.")
 
 
 @dataclass(frozen=True)

@@ -104,14 +104,14 @@ class Column:
 
 
 def infer_columns(
-    table: RawTable, schema: Schema, *, report: Callable[[str], None], identifiers: list[Identifier] | None = None
+    table: RawTable, schema: Schema, *, log: Callable[[str], None], identifiers: list[Identifier] | None = None
 ) -> tuple[Column, ...]:
-    """Columns of numbers; identifiers and free text are left out, and `report` is told.
+    """Columns of numbers; identifiers and free text are left out, and `log` receives it.
 
     Args:
         table: as it stands in the file.
         schema: what the user says about it.
-        report: told what is left out.
+        log: receives what is left out.
         identifiers: takes the columns whose values are written fresh; without it they are left out.
 
     Raises:
@@ -119,7 +119,7 @@ def infer_columns(
     """
     schema.check_names([column.name for column in table.columns])
     for note in table.notes:
-        report(note)
+        log(note)
     columns: list[Column] = []
     decimal: str | None = None
     for raw in table.columns:
@@ -136,16 +136,16 @@ def infer_columns(
         except _IsKey as found:
             if identifiers is not None:
                 identifiers.append(replace(found.identifier, before=len(columns) + len(identifiers)))
-                report(
+                log(
                     f"Column {raw.name} of {table.name} is an identifier ({found}): its values are not learnt, fresh "
                     "ones are written. Give its kind in a --schema file to learn it, or drop it there."
                 )
             else:
-                report(f"Left out column {raw.name} of {table.name}: {found}.")
+                log(f"Left out column {raw.name} of {table.name}: {found}.")
         except _LeftOut as reason:
-            report(f"Left out {f'column {raw.name}' if raw.name else 'the unnamed column'} of {table.name}: {reason}.")
+            log(f"Left out {f'column {raw.name}' if raw.name else 'the unnamed column'} of {table.name}: {reason}.")
         for note in [] if wish.like else dict.fromkeys(reader.notes):
-            report(f"Column {raw.name} of {table.name} {note}.")
+            log(f"Column {raw.name} of {table.name} {note}.")
     if not columns:
         raise UserError(f"{table.name} has no column to learn", hint="name kinds in a --schema file")
     return tuple(columns)

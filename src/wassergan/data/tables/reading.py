@@ -36,7 +36,7 @@ def rows_like(codec: TableCodec, table: RawTable, schema: Schema | None = None) 
         )
     wanted = replace(table, notes=(), columns=tuple(there[column.name] for column in codec.columns))
     found = infer_columns(
-        wanted, Schema({each.name: _wish(each, schema or Schema()) for each in codec.columns}), report=_refuse
+        wanted, Schema({each.name: _wish(each, schema or Schema()) for each in codec.columns}), log=_refuse
     )
     return np.stack([_numbered(*each, table.name) for each in zip(codec.columns, found, strict=True)], axis=1)
 

@@ -49,7 +49,7 @@ def table_source(
     condition: Sequence[str] = (),
     heldout: float = HELDOUT_SHARE,
     seed: int = 0,
-    report: Callable[[str], None] = lambda message: None,
+    log: Callable[[str], None] = lambda message: None,
     into: Container | None = None,
 ) -> Source:
     """A source over a table with columns of any kind.
@@ -60,7 +60,7 @@ def table_source(
         condition: names of columns under whose values the others are drawn.
         heldout: share held out; 0 to 1.
         seed: chooses the held-out rows.
-        report: told what was left out, and which columns are constant.
+        log: receives what was left out, and which columns are constant.
         into: what the table came in, if it is no file of text and no Arrow table.
 
     Raises:
@@ -69,12 +69,12 @@ def table_source(
     if table.rows == 0:
         raise UserError(f"{table.name} holds no rows", hint="give data")
     identifiers: list[Identifier] = []
-    columns = infer_columns(table, schema or Schema(), report=report, identifiers=identifiers)
+    columns = infer_columns(table, schema or Schema(), log=log, identifiers=identifiers)
     _refuse_identifiers(condition, identifiers)
     _check_condition(table.name, condition, [column.name for column in columns])
     given = [column for column in columns if column.name in condition]
     _require_levels(table.name, given)
-    split = _with_classes(split_rows(table.rows, heldout=heldout, seed=seed), given, seed=seed, report=report)
+    split = _with_classes(split_rows(table.rows, heldout=heldout, seed=seed), given, seed=seed, log=log)
     assert isinstance(split, Split)
     book, columns = _ruled(columns, table, schema or Schema(), split.train.numpy(), condition)
     fitted = _fit_all(columns, condition, split.train.numpy(), ruled=book is not None)
@@ -89,7 +89,7 @@ def table_source(
     if codec.width == 0:
         what = "that is no condition " if condition else ""
         raise UserError(f"Every column of {table.name} {what}has one level alone", hint="give data that vary")
-    _say_what_never_varies(table.name, columns, fitted, report)
+    _say_what_never_varies(table.name, columns, fitted, log)
     rows = np.stack([column.values for column in columns], axis=1)
     context = _context(fitted, rows, condition) if condition else None
     fit_margins(codec, rows, context, split.train.numpy())
@@ -108,16 +108,16 @@ def table_source(
 
 
 def _say_what_never_varies(
-    table: str, columns: Sequence[Column], fitted: Sequence[ColumnCodec], report: Callable[[str], None]
+    table: str, columns: Sequence[Column], fitted: Sequence[ColumnCodec], log: Callable[[str], None]
 ) -> None:
     """Columns that are empty, constant, or the same as others."""
     empty = [column.name for column in columns if np.isnan(column.values).all()]
     fixed = [column for column in fitted if column.coding.layout.width == 0 and column.name not in empty]
     constant = [column.name for column in fixed if not column.since]
     if empty:
-        report(f"Empty in {table}, and written back empty: {', '.join(empty)}.")
+        log(f"Empty in {table}, and written back empty: {', '.join(empty)}.")
     if constant:
-        report(f"Constant in {table}, and written back as they are: {', '.join(constant)}.")
+        log(f"Constant in {table}, and written back as they are: {', '.join(constant)}.")
     alike: dict[object, list[str]] = {}
     for column in columns:
         if column.name not in (*empty, *constant):
@@ -125,10 +125,10 @@ def _say_what_never_varies(
             alike.setdefault((levels, column.values.tobytes()), []).append(column.name)
     twins = [names for names in alike.values() if len(names) > 1]
     for names in twins:
-        report(f"Equal in every row of {table}: {', '.join(names)}.")
+        log(f"Equal in every row of {table}: {', '.join(names)}.")
     for each in fixed:
         if each.since and not any({each.name, each.since} <= set(names) for names in twins):
-            report(f"Column {each.name} of {table} is always equally long after {each.since}, and written back so.")
+            log(f"Column {each.name} of {table} is always equally long after {each.since}, and written back so.")
 
 
 def context_of(
@@ -137,7 +137,7 @@ def context_of(
     condition: Sequence[str],
     split: Split | SparseSplit,
     seed: int = 0,
-    report: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> tuple[ColumnContext, Split | SparseSplit]:
     """Conditions that stand in a table of their own, one row per sample.
 
@@ -146,7 +146,7 @@ def context_of(
         condition: names of the columns; all unless given.
         split: of the samples.
         seed: of that split.
-        report: told what was left out.
+        log: receives what was left out.
 
     Returns:
         The conditions, and the split, changed where it held all samples of a class out.
@@ -157,12 +157,12 @@ def context_of(
     if condition:
         _check_condition(table.name, condition, [column.name for column in table.columns])
         table = replace(table, columns=tuple(each for each in table.columns if each.name in condition))
-    columns = infer_columns(table, Schema(), report=report)
-    names = list(condition) or _varying(table.name, columns, report)
+    columns = infer_columns(table, Schema(), log=log)
+    names = list(condition) or _varying(table.name, columns, log)
     _check_condition(table.name, names, [column.name for column in columns])
     given = [column for column in columns if column.name in names]
     _require_levels(table.name, given)
-    split = _with_classes(split, given, seed=seed, report=report)
+    split = _with_classes(split, given, seed=seed, log=log)
     train = split.train_rows(torch.arange(split.train_count))
     fitted = [_fitted(_of_all_rows(column), (), train.numpy()) for column in columns]
     return _context(fitted, np.stack([column.values for column in columns], axis=1), names), split
@@ -174,11 +174,11 @@ def _varies(column: Column) -> bool:
     return bool(np.isnan(values).any() and not np.isnan(values).all()) or bool((values != values[0]).any())
 
 
-def _varying(table: str, columns: Sequence[Column], report: Callable[[str], None]) -> list[str]:
+def _varying(table: str, columns: Sequence[Column], log: Callable[[str], None]) -> list[str]:
     """Names of the columns that can be conditions; the others are told."""
     constant = [column.name for column in columns if not _varies(column)]
     if constant and len(constant) < len(columns):
-        report(f"Constant in {table}, and no conditions: {', '.join(constant)}.")
+        log(f"Constant in {table}, and no conditions: {', '.join(constant)}.")
         return [column.name for column in columns if column.name not in constant]
     return [column.name for column in columns]
 
@@ -197,7 +197,7 @@ def _require_levels(table: str, conditions: Sequence[Column]) -> None:
 
 
 def _with_classes(
-    split: Split | SparseSplit, conditions: Sequence[Column], *, seed: int, report: Callable[[str], None]
+    split: Split | SparseSplit, conditions: Sequence[Column], *, seed: int, log: Callable[[str], None]
 ) -> Split | SparseSplit:
     """The split, with a row of each class that is conditioned on in training."""
     classes = {}
@@ -207,7 +207,7 @@ def _with_classes(
             classes[column.name] = np.where(missing, len(column.form.levels), column.values).astype(np.int64)
     kept = keep_classes(split, classes, seed=seed)
     if kept is not split:
-        report("Some classes have too few samples to hold one out: one stays in training, another sample is held out.")
+        log("Some classes have too few samples to hold one out: one stays in training, another sample is held out.")
     return kept
 
 

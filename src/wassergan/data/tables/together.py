@@ -20,7 +20,7 @@ DAY = 86_400 * SECOND
 NAMES_SHOWN = 10
 GUARD = "\0"  # a column that is always found: tables may have none besides that can be learnt
 
-Report = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def columns_together(
     *,
     schema: Schema | None = None,
     columns: Sequence[str] = (),
-    report: Report = lambda sentence: None,
+    log: Log = lambda sentence: None,
 ) -> tuple[CommonColumn, ...]:
     """The columns of two tables, in the order of the first, each read in one way in both.
 
@@ -59,7 +59,7 @@ def columns_together(
         b: second table, with the same columns in any order.
         schema: what the user says about the columns of both.
         columns: names of those that take part; all unless given. A column that is named is no identifier.
-        report: told, in a sentence, what is left out.
+        log: receives, in a sentence, what is left out.
 
     Raises:
         UserError: no rows, a column that one of them lacks or that is of another kind there, or no column is left.
@@ -70,9 +70,9 @@ def columns_together(
         if table.rows == 0:
             raise UserError(f"{table.name} holds no rows", hint="give data")
     schema = _without_bounds(schema or Schema())
-    a, b = _matched(_without_index(a, report), _without_index(b, report), schema, columns)
+    a, b = _matched(_without_index(a, log), _without_index(b, log), schema, columns)
     pair = _Pair(_Table.read(a, schema, columns), _Table.read(b, schema, columns), _joint(a, b, schema))
-    found = [column for each in a.columns if (column := pair.column(each.name, report)) is not None]
+    found = [column for each in a.columns if (column := pair.column(each.name, log)) is not None]
     if not found:
         raise UserError(
             f"No column of {a.name} and {b.name} can be compared",
@@ -92,12 +92,12 @@ def _without_bounds(schema: Schema) -> Schema:
     return replace(schema, columns={name: plain(wish) for name, wish in schema.columns.items()}, rules=())
 
 
-def _without_index(table: RawTable, report: Report) -> RawTable:
+def _without_index(table: RawTable, log: Log) -> RawTable:
     """Without the unnamed index that pandas writes into a file."""
     gone = [each.name for each in table.columns if each.name.strip() == "" or each.name.lower() == "unnamed: 0"]
     if not gone or not all(map(is_index, gone)) or len(table.columns) == len(gone):
         return table
-    report(f"Left out the unnamed column of {table.name}: it is the index of a DataFrame.")
+    log(f"Left out the unnamed column of {table.name}: it is the index of a DataFrame.")
     return replace(table, columns=tuple(each for each in table.columns if each.name not in gone))
 
 
@@ -150,7 +150,7 @@ class _Table:
     def read(cls, table: RawTable, schema: Schema, wanted: Sequence[str]) -> "_Table":
         raw = {each.name: each for each in table.columns}
         if odd := [each.name for each in table.columns if isinstance(each, OddColumn)]:
-            infer_columns(_with_columns(table, odd[:1]), Schema(), report=lambda sentence: None)  # says what is wrong
+            infer_columns(_with_columns(table, odd[:1]), Schema(), log=lambda sentence: None)  # says what is wrong
         columns, reasons = _inferred(table, schema)
         for name in wanted:
             if name not in columns and schema.columns.get(name, ColumnWish()).kind is None:
@@ -164,7 +164,7 @@ def _inferred(table: RawTable, schema: Schema) -> tuple[dict[str, Column], dict[
     own = {name: wish for name, wish in schema.columns.items() if name in {each.name for each in table.columns}}
     guard = TypedColumn(GUARD, "number", np.zeros(table.rows))
     guarded = replace(table, columns=(*table.columns, guard), notes=())
-    found = infer_columns(guarded, replace(schema, columns=own), report=said.append)
+    found = infer_columns(guarded, replace(schema, columns=own), log=said.append)
     columns = {each.name: each for each in found if each.name != GUARD}
     return columns, {
         each.name: next((one.partition(f" of {table.name}: ")[2].rstrip(".") for one in said
@@ -179,7 +179,7 @@ def _forced(table: RawTable, schema: Schema) -> Column:
     for kind in ("number", "category"):
         try:
             (column,) = infer_columns(
-                table, replace(schema, columns={raw.name: ColumnWish(kind)}), report=lambda sentence: None
+                table, replace(schema, columns={raw.name: ColumnWish(kind)}), log=lambda sentence: None
             )
         except UserError:
             if kind == "category":
@@ -243,20 +243,20 @@ class _Pair:
     b: _Table
     joint: tuple[Mapping[str, Column], int]
 
-    def column(self, name: str, report: Report) -> CommonColumn | None:
+    def column(self, name: str, log: Log) -> CommonColumn | None:
         """A column of both; None where it is left out."""
         for table in (self.a, self.b):
             if name not in table.columns:
-                report(f"Left out column {name}: in {table.name}, {table.reasons.get(name, 'it is an identifier')}.")
+                log(f"Left out column {name}: in {table.name}, {table.reasons.get(name, 'it is an identifier')}.")
                 return None
         own = self.a.columns[name], self.b.columns[name]
         if truths := truths_of(*own):
-            report(f"Column {name}: {_written(own[0])} and {_written(own[1])} are both taken for False and True.")
+            log(f"Column {name}: {_written(own[0])} and {_written(own[1])} are both taken for False and True.")
             return _common(truths[0], *truths)
         found = self._read(name, own)
         if found.kind == "category" and not _share_levels(found):
             words = [f"'{found.levels[int(each[~np.isnan(each)][0])][:40]}'" for each in (found.x, found.y)]
-            report(f"Column {name}: no level of {self.a.name}, such as {words[0]}, is one of {self.b.name}, "
+            log(f"Column {name}: no level of {self.a.name}, such as {words[0]}, is one of {self.b.name}, "
                    f"such as {words[1]}.")  # fmt: skip
         return found
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wassergan.data.measured import Measured, Report
+from wassergan.data.measured import Log, Measured
 from wassergan.data.source import fits_in_memory
 from wassergan.data.tables.together import CommonColumn
 from wassergan.errors import UserError, unknown_name
@@ -76,14 +76,14 @@ class SamplePair:
         """What the names refer to."""
         return "feature" if len(self.a.shape) == 1 else "channel"
 
-    def points(self, scale: str, report: Report) -> tuple[Points, Points, dict[str, Any]]:
+    def points(self, scale: str, log: Log) -> tuple[Points, Points, dict[str, Any]]:
         """Both as vectors, and the ground metric as plain types.
 
         Raises:
             UserError: a value is missing in some rows, or infinite.
         """
         check_scale(scale)
-        kept = self._kept(report)
+        kept = self._kept(log)
         columns = self._columns(loaded=scale == "iqr") if scale != "none" else iter(())
         scales = np.array([scale_of(each.x, each.y, scale)[0] for each in map(_there, columns)])
         if scale == "none":
@@ -110,7 +110,7 @@ class SamplePair:
             )
             yield CommonColumn(name, "number", x, y)
 
-    def _kept(self, report: Report) -> NDArray[np.bool_]:
+    def _kept(self, log: Log) -> NDArray[np.bool_]:
         """Numbers of a sample that are present; those missing in every row of both are left out."""
         gone = [_gone(each, places) for each, places in ((self.a, self.a_places), (self.b, self.b_places))]
         absent = gone[0][1] & gone[1][1]
@@ -118,20 +118,20 @@ class SamplePair:
             if (some & ~absent).any():
                 raise _first_gap(each, places, absent)
         if absent.any():
-            report(f"Left out {int(absent.sum())} of {absent.size} numbers of a sample: every row of both misses them.")
+            log(f"Left out {int(absent.sum())} of {absent.size} numbers of a sample: every row of both misses them.")
         if absent.all():
             raise UserError(f"{self.a.name} and {self.b.name} hold missing values alone", hint="give data")
         return ~absent
 
 
-def paired_samples(a: Measured, b: Measured, *, columns: Sequence[str] = (), report: Report) -> SamplePair:
+def paired_samples(a: Measured, b: Measured, *, columns: Sequence[str] = (), log: Log) -> SamplePair:
     """Two samples whose features or channels are matched by name, or by position if one has no names.
 
     Args:
         a: first.
         b: second.
         columns: names, or numbers from 0 on, of those to compare; all by default.
-        report: told, in a sentence, where names are taken for those that the other has not.
+        log: receives, in a sentence, where names are taken for those that the other has not.
 
     Raises:
         UserError: samples of different size, or a feature or channel that only one of them has.
@@ -151,7 +151,7 @@ def paired_samples(a: Measured, b: Measured, *, columns: Sequence[str] = (), rep
         )
     names = a.names or b.names or tuple(map(str, range(a.shape[0])))
     if bool(a.names) != bool(b.names):
-        report(f"{(b if a.names else a).name} has no names: its numbers are taken in the order of the other's.")
+        log(f"{(b if a.names else a).name} has no names: its numbers are taken in the order of the other's.")
     places = _places(columns or names, names, a.name)
     return SamplePair(a, b, tuple(columns or names), places, places)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from wassergan.data.measured import read_table
 from wassergan.data.tables import RawTable, Schema
-from wassergan.data.tables.together import CommonColumn, Report, columns_together
+from wassergan.data.tables.together import CommonColumn, Log, columns_together
 from wassergan.distances.arguments import (
     as_generator,
     check_budget,
@@ -82,7 +82,7 @@ def table_distance(
     tolerance: float = 0.01,
     budget_seconds: float = 60.0,
     rng: Any = 0,
-    report: Report = lambda sentence: None,
+    log: Log = lambda sentence: None,
 ) -> TableDistance:
     """W1 between the rows of two tables, with its certificate: exact for few rows, else bounds.
 
@@ -99,7 +99,7 @@ def table_distance(
         tolerance: relative width at which bounds of many rows are close enough.
         budget_seconds: time for them.
         rng: of subsamples: a generator or a seed.
-        report: told, in a sentence, what is left out.
+        log: receives, in a sentence, what is left out.
 
     Raises:
         UserError: columns or kinds differ, or a table cannot be read.
@@ -108,7 +108,7 @@ def table_distance(
     category_weight = check_weight("--category-weight", category_weight)
     missing_weight = check_weight("--missing-weight", missing_weight)
     tolerance, budget_seconds, rng = check_tolerance(tolerance), check_budget(budget_seconds), as_generator(rng)
-    common = common_columns(a, b, columns=columns, schema=schema, report=report)
+    common = common_columns(a, b, columns=columns, schema=schema, log=log)
     metric = GroundMetric.of(common, scale=scale, category_weight=category_weight, missing_weight=missing_weight)
     x, y = metric.embed(common)
     if len(x) * len(y) <= EXACT_PAIRS:
@@ -127,7 +127,7 @@ def table_column_distances(
     scale: str = "std",
     category_weight: float = 1.0,
     missing_weight: float = 1.0,
-    report: Report = lambda sentence: None,
+    log: Log = lambda sentence: None,
 ) -> list[ColumnDistance]:
     """The distance of each column of two tables, largest first; arguments as for `table_distance`.
 
@@ -137,7 +137,7 @@ def table_column_distances(
     check_scale(scale)
     category_weight = check_weight("--category-weight", category_weight)
     missing_weight = check_weight("--missing-weight", missing_weight)
-    common = common_columns(a, b, columns=columns, schema=schema, report=report)
+    common = common_columns(a, b, columns=columns, schema=schema, log=log)
     return column_distances(common, scale=scale, category_weight=category_weight, missing_weight=missing_weight)
 
 
@@ -147,15 +147,15 @@ def common_columns(
     *,
     columns: Sequence[str] = (),
     schema: Schema | None = None,
-    report: Report = lambda sentence: None,
+    log: Log = lambda sentence: None,
 ) -> tuple[CommonColumn, ...]:
     """The columns of two tables, read in the same way; arguments as for `table_distance`."""
     columns = check_names(columns, name="Columns")
-    check_function(report, "", name="report")
+    check_function(log, "", name="log")
     if schema is not None and not isinstance(schema, Schema):
         raise UserError("schema must be a Schema", found=shown(schema), hint="make one with schema_of({...})")
-    tables = [each if isinstance(each, RawTable) else read_table(each, schema=schema, report=report) for each in (a, b)]
-    return columns_together(tables[0], tables[1], schema=schema, columns=columns, report=report)
+    tables = [each if isinstance(each, RawTable) else read_table(each, schema=schema, log=log) for each in (a, b)]
+    return columns_together(tables[0], tables[1], schema=schema, columns=columns, log=log)
 
 
 def column_distances(

@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from wassergan.errors import UserError
-from wassergan.evaluation.evaluate import LEAST, METRICS, Metric, MetricRow, Told, floor_spread, sides
+from wassergan.evaluation.evaluate import LEAST, METRICS, Log, Metric, MetricRow, floor_spread, sides
 from wassergan.evaluation.tables.columns import Rows, TableColumn
 from wassergan.evaluation.tables.copies import exact_copies
 from wassergan.evaluation.tables.marginals import invalid_share, marginal_distance, missing_gap
@@ -120,33 +120,33 @@ class Judgement:
     quality: str
 
 
-def judge_table(case: Case, *, seed: int = 0, told: Told = lambda label: None) -> Judgement:
+def judge_table(case: Case, *, seed: int = 0, log: Log = lambda label: None) -> Judgement:
     """All metrics of a table, against the held-out rows unless a note says otherwise.
 
     Args:
         case: what is judged.
         seed: of directions, folds, subsamples and trees.
-        told: the label of what is computed next.
+        log: receives the label of what is computed next.
 
     Raises:
         UserError: too few rows.
     """
     case.check()
-    told("Columns")
+    log("Columns")
     columns = column_facts(case)
     rows = _marginals(case, columns)
-    told("Pairs of columns")
+    log("Pairs of columns")
     matrices = _associations(case)
     rows.append(_association_row(case, matrices))
-    told(CLASSIFIER.capitalize())
+    log(CLASSIFIER.capitalize())
     rows += [_told_apart(case, seed), *([_predicted(case, case.target, seed)] if case.target else [])]
     for metric in METRICS:
         if metric.rows[0][0] in VECTOR_METRICS:
-            told(metric.rows[0][1])
+            log(metric.rows[0][1])
             rows += _vectors(metric, case, seed)
-    told("Exact copies")
+    log("Exact copies")
     rows.append(_copies(case))
-    told("Quality by SDMetrics")
+    log("Quality by SDMetrics")
     score, version = quality_row(case)
     rows += [score] if score else []
     return Judgement(tuple(rows), columns, matrices[1], matrices[0], version)
