@@ -63,19 +63,19 @@ def measured(path: Path, seconds: float, folder: Path) -> dict[str, Any]:
 
 
 def child(data: str, folder: str, seconds: str, started: str) -> None:
-    from wassergan import Observer, train_run
+    from wassergan import Callback, train_run
     from wassergan.config.settings import TrainSettings
     from wassergan.training import Trainer
 
-    class FirstStep(Observer):
+    class FirstStep(Callback):
         seconds = cpu_seconds = 0.0
 
-        def stepped(self, trainer: Trainer) -> None:
+        def on_step_end(self, trainer: Trainer) -> None:
             if not self.seconds:
                 self.seconds, self.cpu_seconds = time.time() - float(started), time.process_time()
 
     first = FirstStep()
-    summary = train_run(TrainSettings(data=data, budget=float(seconds)), Path(folder), observer=first)
+    summary = train_run(TrainSettings(data=data, budget=float(seconds)), Path(folder), callback=first)
     peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     facts = {
         "seconds to first step": first.seconds,

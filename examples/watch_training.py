@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from wassergan import Observer, TrainSettings, train_run
+from wassergan import Callback, TrainSettings, train_run
 
 
-class StandsStill(Observer):
+class StandsStill(Callback):
     """Counts ticks without a better distance to held-out samples; it does not change the training."""
 
     def __init__(self, patience: int) -> None:
         self.patience, self.best, self.waited = patience, float("inf"), 0
 
-    def ticked(self, record):
+    def on_tick(self, record):
         better = record["sliced_w1"] < self.best
         self.waited = 0 if better else self.waited + 1
         self.best = min(self.best, record["sliced_w1"])
@@ -21,7 +21,7 @@ class StandsStill(Observer):
 def main(steps: int = 2000, folder: Path = Path("runs/example-watched")) -> None:
     watcher = StandsStill(patience=3)
     settings = TrainSettings("digits", steps=steps, seed=0, tick_steps=max(1, steps // 10))
-    train_run(settings, folder, observer=watcher, interrupted=lambda: watcher.waited >= watcher.patience)
+    train_run(settings, folder, callback=watcher, interrupted=lambda: watcher.waited >= watcher.patience)
     print(f"best sliced W1: {watcher.best:.4f}; the run can be resumed: wassergan resume {folder} --steps {2 * steps}")
 
 

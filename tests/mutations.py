@@ -613,7 +613,7 @@ BUGS = (
         f"{IN_CONSTRAINTS}::test_one_sided_penalty_is_free_below_slope_one_and_two_sided_is_not",
     ),
     Bug(
-        "the penalty stepped on its own",
+        "the penalty on_step_end on its own",
         STEPS,
         '        total = total + loss.penalty_factor * statistics["penalty"]\n    total.backward()\n',
         '        statistics["penalty"].backward()\n        for each in critic.parameters():\n'
@@ -901,7 +901,7 @@ BUGS = (
         f"{IN_STEPS}::test_statistics_carry_no_graph",
     ),
     Bug(
-        "the schedule stepped per critic step",
+        "the schedule on_step_end per critic step",
         TRAINER,
         "return self._rate_factor(self.step) * self.rate_scale",
         "return self._rate_factor(self.step * self.critic_steps) * self.rate_scale",
@@ -1964,20 +1964,20 @@ BUGS = (
         "pass",
         "runs/test_compare.py::test_other_protocols_are_no_comparison",
     ),
-    # Observers, export, looking
+    # CallbackList, export, looking
     Bug(
-        "an observer that fails to close leaves the others open",
+        "a callback that fails to close leaves the others open",
         "callbacks/callback.py",
         "                errors.append(error)\n",
         "                raise error\n",
         "callbacks/test_callback.py::test_all_are_closed_even_if_one_fails",
     ),
     Bug(
-        "every process tells its observer",
+        "every process tells its callback",
         "runs/train.py",
-        "if observer and processes.rank == 0 else []",
-        "if observer else []",
-        "callbacks/test_callback.py::test_of_several_processes_the_first_alone_tells_its_observer",
+        "if callback and processes.rank == 0 else []",
+        "if callback else []",
+        "callbacks/test_callback.py::test_of_several_processes_the_first_alone_tells_its_callback",
     ),
     Bug(
         "a resumed run shows later steps twice in TensorBoard",
@@ -2966,8 +2966,8 @@ BUGS = (
     Bug(
         "changes of the machine are not told",
         "runs/changes.py",
-        "    if changed:\n        observer.said(f",
-        "    if False:\n        observer.said(f",
+        "    if changed:\n        callback.on_message(f",
+        "    if False:\n        callback.on_message(f",
         "cli/test_resume.py::test_the_machine_and_the_pace_may_change_and_one_line_says_so",
     ),
     Bug(

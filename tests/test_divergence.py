@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from wassergan.callbacks import Observer
+from wassergan.callbacks import Callback
 from wassergan.config.settings import TrainSettings
 from wassergan.data import Source
 from wassergan.errors import UserError
@@ -31,16 +31,16 @@ def settings(points_file: Path) -> TrainSettings:
     )  # fmt: skip
 
 
-class Saboteur(Observer):
+class Saboteur(Callback):
     """Breaks a weight of the critic after some steps, each once, as a spike would."""
 
     def __init__(self, *steps: int) -> None:
         self.steps, self.sentences = list(steps), list[str]()
 
-    def said(self, sentence: str) -> None:
+    def on_message(self, sentence: str) -> None:
         self.sentences.append(sentence)
 
-    def stepped(self, trainer: Trainer) -> None:
+    def on_step_end(self, trainer: Trainer) -> None:
         if trainer.step in self.steps:
             self.steps.remove(trainer.step)
             with torch.no_grad():
@@ -54,8 +54,8 @@ def content(folder: Path) -> dict[str, Any]:
 def test_a_run_that_diverges_goes_back_with_a_quarter_of_the_rates_and_says_so(
     tmp_path: Path, settings: TrainSettings
 ) -> None:
-    observer = Saboteur(10, 14)
-    summary = train_run(settings, tmp_path / "run", observer=observer)
+    callback = Saboteur(10, 14)
+    summary = train_run(settings, tmp_path / "run", callback=callback)
     assert summary["steps"] == 16
     notes = summary["rollbacks"]
     assert [(note["step"], note["diverged"], note["rate_scale"]) for note in notes] == [
@@ -63,7 +63,7 @@ def test_a_run_that_diverges_goes_back_with_a_quarter_of_the_rates_and_says_so(
         (12, 16, 1 / 16),
     ]
     assert all("critic weights" in note["found"] for note in notes)
-    back = [sentence for sentence in observer.sentences if sentence.startswith("Went back")]
+    back = [sentence for sentence in callback.sentences if sentence.startswith("Went back")]
     assert back[0].startswith("Went back from step 12 to step 8, with 0.25 times the first rates (1 of at most 3)")
     log = read_log(tmp_path / "run" / "log.jsonl")
     assert [record["step"] for record in log] == [0, 4, 8, 12, 16]
@@ -76,8 +76,8 @@ def test_a_run_that_diverges_goes_back_with_a_quarter_of_the_rates_and_says_so(
 def test_a_second_divergence_from_the_same_checkpoint_goes_back_one_further(
     tmp_path: Path, settings: TrainSettings
 ) -> None:
-    observer = Saboteur(10, 10)
-    summary = train_run(settings, tmp_path / "run", observer=observer)
+    callback = Saboteur(10, 10)
+    summary = train_run(settings, tmp_path / "run", callback=callback)
     assert [note["step"] for note in summary["rollbacks"]] == [8, 4]
     assert [record["step"] for record in read_log(tmp_path / "run" / "log.jsonl")] == [0, 4, 8, 12, 16]
 
@@ -85,23 +85,23 @@ def test_a_second_divergence_from_the_same_checkpoint_goes_back_one_further(
 def test_it_goes_back_no_more_often_than_allowed_over_resumes_too(tmp_path: Path, settings: TrainSettings) -> None:
     folder = tmp_path / "run"
     with pytest.raises(DivergedError, match="diverged before step 16"):
-        train_run(replace(settings, rollbacks=1), folder, observer=Saboteur(10, 14))
+        train_run(replace(settings, rollbacks=1), folder, callback=Saboteur(10, 14))
     assert len(run_summary(folder)["rollbacks"]) == 1
     with pytest.raises(DivergedError):
-        resume_run(folder, {}, observer=Saboteur(13))
-    assert resume_run(folder, {"rollbacks": 2, "steps": 20}, observer=Saboteur(13))["steps"] == 20
+        resume_run(folder, {}, callback=Saboteur(13))
+    assert resume_run(folder, {"rollbacks": 2, "steps": 20}, callback=Saboteur(13))["steps"] == 20
     assert content(folder)["trainer"]["rate_scale"] == 1 / 16
 
 
 def test_a_run_that_went_back_resumes_bit_for_bit(tmp_path: Path, settings: TrainSettings) -> None:
-    train_run(settings, tmp_path / "whole", observer=Saboteur(10))
+    train_run(settings, tmp_path / "whole", callback=Saboteur(10))
     polls: list[int] = []
 
     def interrupted() -> bool:
         polls.append(1)
         return len(polls) == 16  # after the rollback, between two ticks
 
-    train_run(settings, tmp_path / "cut", observer=Saboteur(10), interrupted=interrupted)
+    train_run(settings, tmp_path / "cut", callback=Saboteur(10), interrupted=interrupted)
     assert content(tmp_path / "cut")["trainer"]["step"] < 16
     resume_run(tmp_path / "cut", {})
     one, other = (content(tmp_path / name)["trainer"] for name in ("cut", "whole"))

@@ -48,7 +48,7 @@ def test_the_bridge_to_mlflow_hands_on_settings_numbers_and_grids(tmp_path: Path
     exec(bridge, names)
     settings = TrainSettings(str(points_file), latent_dim=3, batch_size=8, tick_steps=2, steps=3, tensorboard=False)
     client = FileClient(tmp_path / "client.jsonl")
-    train_run(settings, tmp_path / "run", observer=names["MLflowObserver"](client))
+    train_run(settings, tmp_path / "run", callback=names["MLflowCallback"](client))
     first, *rest = [json.loads(line) for line in client.path.read_text().splitlines()]
     assert first["params"]["constraint"] == "lp" and first["params"]["latent_dim"] == "3"
     log = read_log(tmp_path / "run" / "log.jsonl")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from wassergan.config.settings import TrainSettings
-from wassergan.runs.train import Observer, train_run  # type: ignore[attr-defined]
+from wassergan.runs.train import Callback, train_run  # type: ignore[attr-defined]
 from wassergan.training import Trainer
 
 STEPS, WARM_UP, EVERY = 5000, 1000, 100
@@ -22,11 +22,11 @@ def resident() -> int:
     return 1024 * int(fields["RssAnon"].split()[0])
 
 
-class Watch(Observer):
+class Watch(Callback):
     def __init__(self) -> None:
         self.seen: list[tuple[int, int]] = []
 
-    def stepped(self, trainer: Trainer) -> None:
+    def on_step_end(self, trainer: Trainer) -> None:
         if trainer.step > WARM_UP and trainer.step % EVERY == 0:
             self.seen.append((trainer.step, resident()))
 
@@ -40,7 +40,7 @@ def test_memory_is_flat_over_5000_steps_with_ticks_checkpoints_and_previews(tmp_
         data=str(tmp_path / "points.npy"), steps=STEPS, tick_steps=250, threads=1, batch_size=64, critic_steps=2,
         latent_dim=3, generator_widths=(16,), critic_widths=(16,), tensorboard=False,
     )  # fmt: skip
-    train_run(settings, tmp_path / "run", observer=watch)
+    train_run(settings, tmp_path / "run", callback=watch)
     steps, held = np.array(watch.seen, dtype=float).T
     slope = np.polyfit(steps, held, 1)[0]
     assert slope * (STEPS - WARM_UP) < LARGEST_GROWTH, held / 2**20

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from wassergan.callbacks import Observer
+from wassergan.callbacks import Callback
 from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError
 from wassergan.runs.train import resume_run, train_run
@@ -248,10 +248,10 @@ def test_a_part_that_becomes_a_link_while_the_run_is_trained_ends_it(tmp_path: P
             shutil.move(run / "checkpoints", tmp_path / "moved")
             (run / "checkpoints").symlink_to(victim / "checkpoints")
 
-    observer = Observer()
-    observer.stepped = swap  # type: ignore[method-assign]
+    callback = Callback()
+    callback.on_step_end = swap  # type: ignore[method-assign]
     with pytest.raises(UserError, match="checkpoints is no part of the run: a link"):
-        train_run(replace(settings, keep=1), run, observer=observer)
+        train_run(replace(settings, keep=1), run, callback=callback)
     assert contents(victim) == before
 
 
@@ -395,8 +395,8 @@ def test_a_log_line_never_reaches_a_copy_by_hard_links(tmp_path: Path, settings:
         if trainer.step == 2:
             shutil.copytree(run, copy, copy_function=os.link, ignore=lambda *_: [".lock"])
 
-    observer = Observer()
-    observer.stepped = back_up  # type: ignore[method-assign]
-    train_run(replace(settings, tick_steps=1), run, observer=observer)
+    callback = Callback()
+    callback.on_step_end = back_up  # type: ignore[method-assign]
+    train_run(replace(settings, tick_steps=1), run, callback=callback)
     assert [each["step"] for each in read_log(copy / "log.jsonl")] == [0, 1]
     assert load_checkpoint(copy / "checkpoints" / "latest.pt")["trainer"]["step"] == 1

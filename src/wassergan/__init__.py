@@ -10,7 +10,7 @@ from wassergan.errors import UserError, WorkError
 from wassergan.utils.version import __version__
 
 if TYPE_CHECKING:
-    from wassergan.callbacks import Observer, Observers
+    from wassergan.callbacks import Callback, CallbackList
     from wassergan.config.settings import TrainSettings
     from wassergan.data import Source, open_source
     from wassergan.distances import W1Estimator, exact_w1, sliced_w1, w1_interval
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from wassergan.training import Trainer
 
 __all__ = [
-    "Observer",
-    "Observers",
+    "Callback",
+    "CallbackList",
     "Source",
     "TrainSettings",
     "Trainer",
@@ -52,8 +52,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Observer": "wassergan.callbacks",
-    "Observers": "wassergan.callbacks",
+    "Callback": "wassergan.callbacks",
+    "CallbackList": "wassergan.callbacks",
     "Source": "wassergan.data",
     "TrainSettings": "wassergan.config.settings",
     "Trainer": "wassergan.training",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from wassergan.callbacks import Observer, Observers
+from wassergan.callbacks import Callback, CallbackList
 from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError
 from wassergan.runs.train import resume_run, train_run
@@ -32,22 +32,22 @@ def settings(points_file: Path) -> TrainSettings:
     )
 
 
-class Recorder(Observer):
+class Recorder(Callback):
     """Notes what it is told, with a name, in a list that others may share."""
 
     def __init__(self, notes: list[Any], name: str = "") -> None:
         self.notes, self.name = notes, name
 
-    def started(self, settings: Any, source: Any, folder: Any, trainer: Any) -> None:
+    def on_train_begin(self, settings: Any, source: Any, folder: Any, trainer: Any) -> None:
         self.notes.append((self.name, "started", trainer.step))
 
-    def said(self, sentence: str) -> None:
+    def on_message(self, sentence: str) -> None:
         self.notes.append((self.name, "said", sentence))
 
-    def stepped(self, trainer: Any) -> None:
+    def on_step_end(self, trainer: Any) -> None:
         self.notes.append((self.name, "stepped", trainer.step))
 
-    def ticked(self, record: Mapping[str, Any]) -> None:
+    def on_tick(self, record: Mapping[str, Any]) -> None:
         self.notes.append((self.name, "ticked", record["step"]))
 
     def close(self) -> None:
@@ -60,20 +60,20 @@ STORY = [
 ]
 
 
-def test_an_observer_is_told_in_this_order(tmp_path: Path, settings: TrainSettings) -> None:
+def test_an_callback_is_told_in_this_order(tmp_path: Path, settings: TrainSettings) -> None:
     notes: list[Any] = []
-    train_run(settings, tmp_path / "run", observer=Recorder(notes))
+    train_run(settings, tmp_path / "run", callback=Recorder(notes))
     assert [note[1:] for note in notes if note[1] != "said"] == STORY
     notes.clear()
-    resume_run(tmp_path / "run", {"steps": 5}, observer=Recorder(notes))
+    resume_run(tmp_path / "run", {"steps": 5}, callback=Recorder(notes))
     assert [note[1:] for note in notes if note[1] != "said"] == [
         *[("started", 4), ("stepped", 5), ("ticked", 5), ("closed", None)]
     ]
 
 
-def test_several_observers_are_each_told_everything_and_closed_in_turn(tmp_path: Path, settings: TrainSettings) -> None:
+def test_several_callbacks_are_each_told_everything_and_closed_in_turn(tmp_path: Path, settings: TrainSettings) -> None:
     notes: list[Any] = []
-    train_run(settings, tmp_path / "run", observer=Observers(Recorder(notes, "a"), Recorder(notes, "b")))
+    train_run(settings, tmp_path / "run", callback=CallbackList(Recorder(notes, "a"), Recorder(notes, "b")))
     for name in "ab":
         assert [note[1:] for note in notes if note[0] == name and note[1] != "said"] == STORY
     assert [note[0] for note in notes if note[1] == "ticked"] == ["a", "b"] * 3
@@ -82,7 +82,7 @@ def test_several_observers_are_each_told_everything_and_closed_in_turn(tmp_path:
 
 def test_all_are_closed_even_if_one_fails(tmp_path: Path, settings: TrainSettings) -> None:
     class Failing(Recorder):
-        def ticked(self, record: Mapping[str, Any]) -> None:
+        def on_tick(self, record: Mapping[str, Any]) -> None:
             raise ValueError("no connection")
 
         def close(self) -> None:
@@ -91,8 +91,8 @@ def test_all_are_closed_even_if_one_fails(tmp_path: Path, settings: TrainSetting
 
     notes: list[Any] = []
     with pytest.raises(OSError, match="still none") as told:
-        observers = Observers(Recorder(notes, "a"), Failing(notes, "b"), Recorder(notes, "c"))
-        train_run(settings, tmp_path / "run", observer=observers)
+        callbacks = CallbackList(Recorder(notes, "a"), Failing(notes, "b"), Recorder(notes, "c"))
+        train_run(settings, tmp_path / "run", callback=callbacks)
     assert isinstance(told.value.__context__, ValueError)
     assert [note[0] for note in notes if note[1] == "closed"] == ["c", "b", "a"]
     # The tick was saved before it was told.
@@ -102,30 +102,30 @@ def test_all_are_closed_even_if_one_fails(tmp_path: Path, settings: TrainSetting
 def test_what_never_starts_is_closed_too(tmp_path: Path, settings: TrainSettings) -> None:
     notes: list[Any] = []
     with pytest.raises(UserError):
-        train_run(replace(settings, data="gone.npy"), tmp_path / "run", observer=Recorder(notes))
+        train_run(replace(settings, data="gone.npy"), tmp_path / "run", callback=Recorder(notes))
     with pytest.raises(UserError):
-        resume_run(tmp_path / "run", {}, observer=Recorder(notes))
+        resume_run(tmp_path / "run", {}, callback=Recorder(notes))
     assert [note[1] for note in notes] == ["closed", "closed"]
 
 
-# Drawing preview samples shifts the training randomness: observers may draw what they like.
-def test_a_run_with_observers_is_bit_for_bit_the_run_without(tmp_path: Path, settings: TrainSettings) -> None:
-    class Drawing(Observer):
-        def stepped(self, trainer: Any) -> None:
+# Drawing preview samples shifts the training randomness: callbacks may draw what they like.
+def test_a_run_with_callbacks_is_bit_for_bit_the_run_without(tmp_path: Path, settings: TrainSettings) -> None:
+    class Drawing(Callback):
+        def on_step_end(self, trainer: Any) -> None:
             torch.rand(trainer.step)
             torch.manual_seed(trainer.step)
             np.random.seed(trainer.step)
 
-        def ticked(self, record: Mapping[str, Any]) -> None:
+        def on_tick(self, record: Mapping[str, Any]) -> None:
             torch.rand(7)
 
-    class Sampling(Observer):
-        def stepped(self, trainer: Any) -> None:
+    class Sampling(Callback):
+        def on_step_end(self, trainer: Any) -> None:
             trainer.sample(3)
 
     outside = torch.get_rng_state()
     train_run(settings, tmp_path / "alone")
-    train_run(replace(settings, tensorboard=True), tmp_path / "seen", observer=Observers(Drawing(), Sampling()))
+    train_run(replace(settings, tensorboard=True), tmp_path / "seen", callback=CallbackList(Drawing(), Sampling()))
     torch.set_rng_state(outside)
     alone, seen = (load_checkpoint(tmp_path / name / "checkpoints" / "latest.pt") for name in ("alone", "seen"))
     for part in ("generator", "critic", "average", "generator_optimizer", "critic_optimizer", "batches"):
@@ -134,12 +134,12 @@ def test_a_run_with_observers_is_bit_for_bit_the_run_without(tmp_path: Path, set
         assert torch.equal(alone["trainer"][part], seen["trainer"][part])
 
 
-def test_of_several_processes_the_first_alone_tells_its_observer(
+def test_of_several_processes_the_first_alone_tells_its_callback(
     tmp_path: Path, settings: TrainSettings, spawn: Callable[..., list[Any]]
 ) -> None:
     def train(processes: Processes) -> list[str]:
         notes: list[Any] = []
-        train_run(replace(settings, tensorboard=True), tmp_path / "run", observer=Recorder(notes), processes=processes)
+        train_run(replace(settings, tensorboard=True), tmp_path / "run", callback=Recorder(notes), processes=processes)
         return [note[1] for note in notes if note[1] != "said"]
 
     assert spawn(train) == [[what for what, _ in STORY], []]

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from wassergan.callbacks import BarObserver
+from wassergan.callbacks import ProgressBar
 from wassergan.config.settings import TrainSettings
 from wassergan.storage.run_folder import RunFolder
 from wassergan.training import Trainer
@@ -13,16 +13,16 @@ from wassergan.training import Trainer
 def test_the_bar_shows_how_far_it_is_since_it_was_opened(
     capfd: pytest.CaptureFixture[str], make_trainer: Callable[..., Trainer], end: dict[str, float], shown: str
 ) -> None:
-    trainer, bar = make_trainer(), BarObserver()
-    bar.said("Before.")
+    trainer, bar = make_trainer(), ProgressBar()
+    bar.on_message("Before.")
     trainer.step, trainer.elapsed_seconds = 7, 100.0
-    bar.started(TrainSettings(**end), trainer.source, RunFolder(Path("r")), trainer)  # type: ignore[arg-type]
+    bar.on_train_begin(TrainSettings(**end), trainer.source, RunFolder(Path("r")), trainer)  # type: ignore[arg-type]
     trainer.step, trainer.elapsed_seconds = 12, 130.0
-    bar.stepped(trainer)
-    bar.ticked({"step": 12, "sliced_w1": 0.5, "sliced_w1_floor": 0.25})
-    bar.said("Between.")
+    bar.on_step_end(trainer)
+    bar.on_tick({"step": 12, "sliced_w1": 0.5, "sliced_w1_floor": 0.25})
+    bar.on_message("Between.")
     trainer.step, trainer.elapsed_seconds = 99, 999.0  # later than promised
-    bar.stepped(trainer)
+    bar.on_step_end(trainer)
     bar.close()
     bar.close()
     out, err = capfd.readouterr()
@@ -31,4 +31,4 @@ def test_the_bar_shows_how_far_it_is_since_it_was_opened(
 
 
 def test_a_bar_that_was_never_opened_can_be_closed() -> None:
-    BarObserver().close()
+    ProgressBar().close()

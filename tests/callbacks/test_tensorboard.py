@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wassergan.callbacks import Observer, TensorBoardObserver
+from wassergan.callbacks import Callback, TensorBoardCallback
 from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError
 from wassergan.runs.train import resume_run, train_run
@@ -123,11 +123,11 @@ def test_a_resumed_run_shows_every_step_once(tmp_path: Path, settings: TrainSett
 def test_each_tick_is_on_disk_when_the_next_step_begins(tmp_path: Path, settings: TrainSettings) -> None:
     found: list[list[int]] = []
 
-    class Reader(Observer):
-        def stepped(self, trainer: Any) -> None:
+    class Reader(Callback):
+        def on_step_end(self, trainer: Any) -> None:
             found.append(steps(events(tmp_path / "run")))
 
-    train_run(replace(settings, steps=5), tmp_path / "run", observer=Reader())
+    train_run(replace(settings, steps=5), tmp_path / "run", callback=Reader())
     assert found == [[0]] * 4 + [[0, 4]]
 
 
@@ -154,4 +154,4 @@ def test_asked_for_and_not_installed_is_told_before_anything_is_written(
 
 
 def test_closing_what_never_started_is_nothing() -> None:
-    TensorBoardObserver().close()
+    TensorBoardCallback().close()

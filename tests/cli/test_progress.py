@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from wassergan.cli.progress import TerminalObserver
+from wassergan.cli.progress import TerminalProgress
 from wassergan.config.settings import TrainSettings
 from wassergan.storage.run_folder import RunFolder
 from wassergan.training import Trainer
@@ -33,15 +33,15 @@ def test_on_a_terminal_a_bar_shows_how_far_it_is_and_the_values(
 ) -> None:
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
-    trainer, observer = make_trainer(), TerminalObserver()
+    trainer, callback = make_trainer(), TerminalProgress()
     settings = TrainSettings(data="x", network="mlp", constraint="lp", critic_steps=2, batch_size=8, **end)  # type: ignore[arg-type]
-    observer.started(settings, trainer.source, RunFolder(Path("r")), trainer)  # type: ignore[arg-type]
+    callback.on_train_begin(settings, trainer.source, RunFolder(Path("r")), trainer)  # type: ignore[arg-type]
     trainer.step, trainer.elapsed_seconds = 5, 30.0
-    observer.stepped(trainer)
-    observer.ticked(RECORD)
-    observer.said("Something happened.")
-    observer.close()
-    observer.close()
+    callback.on_step_end(trainer)
+    callback.on_tick(RECORD)
+    callback.on_message("Something happened.")
+    callback.close()
+    callback.close()
     shown = screen.getvalue()
     assert "50%" in shown and f" {unit}" in shown and "Something happened." in shown
     assert "gap 0.250 (held-out 0.125)" in shown and "sliced W1 0.5000 (floor 0.2500)" in shown
@@ -50,5 +50,5 @@ def test_on_a_terminal_a_bar_shows_how_far_it_is_and_the_values(
 def test_elsewhere_one_line_per_tick(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(sys, "stderr", screen)
-    TerminalObserver().ticked(RECORD)
+    TerminalProgress().on_tick(RECORD)
     assert screen.getvalue().count("\n") == 1 and "step       7" in screen.getvalue()

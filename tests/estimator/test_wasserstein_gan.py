@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 import wassergan
-from wassergan import Observer, UserError, WassersteinGAN
+from wassergan import Callback, UserError, WassersteinGAN
 from wassergan.config.settings import TrainSettings
 from wassergan.distances import sliced_w1
 from wassergan.estimator.wasserstein_gan import FURTHER, OWN
@@ -182,7 +182,7 @@ def test_files_hold_tables_whole(tmp_path: Path) -> None:
 
 
 def test_a_random_state_is_saved_as_the_seed_that_it_gave_and_callbacks_are_left_out(tmp_path: Path) -> None:
-    gan = tiny(random_state=np.random.RandomState(3), callbacks=[Observer()]).fit(points())
+    gan = tiny(random_state=np.random.RandomState(3), callbacks=[Callback()]).fit(points())
     gan.save(tmp_path / "gan.pt")
     other = WassersteinGAN.load(tmp_path / "gan.pt")
     assert other.random_state == other.seed_ == gan.seed_ and other.callbacks == ()
@@ -515,22 +515,22 @@ def test_without_patience_the_last_weights_draw(monkeypatch: pytest.MonkeyPatch)
     assert gan.best_step_ == 2 and torch.equal(weights(gan.generator_), weights(at_end.generator_))
 
 
-class Recorder(Observer):
+class Recorder(Callback):
     def __init__(self) -> None:
         self.told: list[Any] = []
 
-    def started(self, settings: Any, source: Any, folder: Any, trainer: Any) -> None:
+    def on_train_begin(self, settings: Any, source: Any, folder: Any, trainer: Any) -> None:
         self.told.append(("started", settings.steps, source.name, trainer.step))
         self.folder = folder.path
         assert self.folder.is_dir() and not folder.grid(0).exists()
 
-    def said(self, sentence: str) -> None:
+    def on_message(self, sentence: str) -> None:
         self.told.append(sentence)
 
-    def stepped(self, trainer: Any) -> None:
+    def on_step_end(self, trainer: Any) -> None:
         self.told.append(trainer.step)
 
-    def ticked(self, record: Mapping[str, Any]) -> None:
+    def on_tick(self, record: Mapping[str, Any]) -> None:
         self.told.append(record)
 
     def close(self) -> None:
@@ -548,17 +548,17 @@ def test_callbacks_are_told_how_a_fit_goes() -> None:
     assert recorder.told[6] == "Batches of 27 instead of 64 samples: there are 54 training rows."
 
 
-def test_observers_write_into_the_folder(tmp_path: Path) -> None:
+def test_callbacks_write_into_the_folder(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
-    from wassergan.callbacks import TensorBoardObserver
+    from wassergan.callbacks import TensorBoardCallback
 
-    tiny(callbacks=[TensorBoardObserver()], folder=tmp_path).fit(points())
+    tiny(callbacks=[TensorBoardCallback()], folder=tmp_path).fit(points())
     assert list((tmp_path / "tensorboard").glob("events.*"))
 
 
 def test_what_a_callback_raises_ends_the_fit_and_leaves_nothing_half_fitted() -> None:
     class Failing(Recorder):
-        def stepped(self, trainer: Any) -> None:
+        def on_step_end(self, trainer: Any) -> None:
             raise RuntimeError("full")
 
     failing = Failing()
@@ -570,13 +570,13 @@ def test_what_a_callback_raises_ends_the_fit_and_leaves_nothing_half_fitted() ->
         gan.sample(1)
 
 
-class Interrupting(Observer):
+class Interrupting(Callback):
     """Presses Ctrl-C in a step, so many times."""
 
     def __init__(self, step: int, times: int = 1) -> None:
         self.step, self.times = step, times
 
-    def stepped(self, trainer: Any) -> None:
+    def on_step_end(self, trainer: Any) -> None:
         if trainer.step == self.step:
             for _ in range(self.times):
                 signal.raise_signal(signal.SIGINT)

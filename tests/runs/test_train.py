@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from wassergan.callbacks import Observer
+from wassergan.callbacks import Callback
 from wassergan.config.settings import TrainSettings
 from wassergan.data import open_source
 from wassergan.errors import UserError, WorkError
@@ -65,10 +65,10 @@ def test_a_resumed_run_ends_where_an_uncut_one_does(
 
 def test_a_resumed_run_starts_at_its_checkpoint_not_from_zero(tmp_path: Path, settings: TrainSettings) -> None:
     steps: list[int] = []
-    observer = Observer()
-    observer.stepped = lambda trainer: steps.append(trainer.step)  # type: ignore[method-assign]
+    callback = Callback()
+    callback.on_step_end = lambda trainer: steps.append(trainer.step)  # type: ignore[method-assign]
     train_run(replace(settings, steps=3), tmp_path / "run")
-    resume_run(tmp_path / "run", {"steps": 5}, observer=observer)
+    resume_run(tmp_path / "run", {"steps": 5}, callback=callback)
     assert steps == [4, 5]
 
 
@@ -176,9 +176,9 @@ def test_resuming_cuts_the_log_to_the_checkpoint_and_goes_on(tmp_path: Path, set
     train_run(replace(settings, steps=6), folder)
     with (folder / "log.jsonl").open("a") as file:
         file.write('{"step": 400}\n{"step": 5')
-    observer = Observer()
-    observer.said = said.append  # type: ignore[assignment, method-assign]
-    resume_run(folder, {"steps": 9}, observer=observer)
+    callback = Callback()
+    callback.on_message = said.append  # type: ignore[assignment, method-assign]
+    resume_run(folder, {"steps": 9}, callback=callback)
     assert [record["step"] for record in read_log(folder / "log.jsonl")] == [0, 4, 6, 8, 9]
     assert said == [
         "Dropped 1 log lines that came after the checkpoint.",
@@ -447,10 +447,10 @@ def test_two_processes_make_the_run_of_one_and_only_the_first_writes_and_speaks(
 
     def train(processes: Processes) -> tuple[dict[str, Any], list[str]]:
         said: list[str] = []
-        observer = Observer()
-        observer.started = lambda *ignored: said.append("started")  # type: ignore[method-assign]
-        observer.ticked = lambda record: said.append("ticked")  # type: ignore[method-assign]
-        return train_run(settings, tmp_path / "two", observer=observer, processes=processes), said
+        callback = Callback()
+        callback.on_train_begin = lambda *ignored: said.append("started")  # type: ignore[method-assign]
+        callback.on_tick = lambda record: said.append("ticked")  # type: ignore[method-assign]
+        return train_run(settings, tmp_path / "two", callback=callback, processes=processes), said
 
     (summary, said), (other_summary, other_said) = spawn(train)
     assert summary == other_summary == run_summary(tmp_path / "two")
@@ -517,15 +517,15 @@ def test_processes_that_were_started_anew_go_on_with_their_own_run(tmp_path: Pat
         if trainer.step == 7:
             raise LostError
 
-    observer, steps = Observer(), []  # type: ignore[var-annotated]
-    observer.stepped = lose  # type: ignore[method-assign]
+    callback, steps = Callback(), []  # type: ignore[var-annotated]
+    callback.on_step_end = lose  # type: ignore[method-assign]
     with pytest.raises(LostError):
-        train_run(settings, folder, observer=observer, processes=launched())
+        train_run(settings, folder, callback=callback, processes=launched())
     (folder / "checkpoints" / ".wassergan-77-0123456789abcdef.tmp.pt").write_text("half a file")
     with (folder / "log.jsonl").open("a") as file:
         file.write('{"step": 8, "sliced')
-    observer.stepped = lambda trainer: steps.append(trainer.step)  # type: ignore[method-assign]
-    train_run(settings, folder, observer=observer, processes=launched())
+    callback.on_step_end = lambda trainer: steps.append(trainer.step)  # type: ignore[method-assign]
+    train_run(settings, folder, callback=callback, processes=launched())
     assert steps == [5, 6, 7, 8, 9, 10, 11, 12]
     train_run(settings, tmp_path / "whole")
     assert_equal_states(trainer_state(folder), trainer_state(tmp_path / "whole"))
@@ -578,9 +578,9 @@ def test_a_torn_log_line_is_dropped_with_a_word(tmp_path: Path, settings: TrainS
     train_run(replace(settings, steps=3), folder)
     with (folder / "log.jsonl").open("a") as file:
         file.write('{"step": 4, "sli')
-    observer = Observer()
-    observer.said = said.append  # type: ignore[assignment, method-assign]
-    resume_run(folder, {"steps": 5}, observer=observer)
+    callback = Callback()
+    callback.on_message = said.append  # type: ignore[assignment, method-assign]
+    resume_run(folder, {"steps": 5}, callback=callback)
     assert said == ["Dropped 1 torn log line: the run was killed as it wrote."]
     assert [json.loads(line)["step"] for line in (folder / "log.jsonl").read_text().splitlines()] == [0, 3, 4, 5]
 

@@ -32,7 +32,7 @@ def run(timing: Timing, wait: Callable[[float], None], first: int, last: int, *,
                 return
             timing.start(step)
         wait(STEP * (3 if step < first + WARM_UP_STEPS else 1))
-        timing.stepped(step + 1)
+        timing.on_step_end(step + 1)
 
 
 @pytest.mark.parametrize("every", [1, 4, 7, 10, 1000])

@@ -1,7 +1,7 @@
-"""Who is told how a run goes: the protocol, and TensorBoard and a bar as two that follow it."""
+"""Callbacks of a run: the protocol, and TensorBoard and a bar as two that follow it."""
 
-from wassergan.callbacks.callback import Observer, Observers
-from wassergan.callbacks.progress_bar import BarObserver
-from wassergan.callbacks.tensorboard import TensorBoardObserver, tensorboard_installed
+from wassergan.callbacks.callback import Callback, CallbackList
+from wassergan.callbacks.progress_bar import ProgressBar
+from wassergan.callbacks.tensorboard import TensorBoardCallback, tensorboard_installed
 
-__all__ = ["BarObserver", "Observer", "Observers", "TensorBoardObserver", "tensorboard_installed"]
+__all__ = ["Callback", "CallbackList", "ProgressBar", "TensorBoardCallback", "tensorboard_installed"]

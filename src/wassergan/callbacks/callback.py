@@ -1,4 +1,4 @@
-"""The protocol by which a run tells how it goes."""
+"""The protocol by which a run is followed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,18 +9,18 @@ from wassergan.storage.run_folder import RunFolder
 from wassergan.training import Trainer
 
 
-class Observer:
-    """Told how a run goes; derive from it and override what is of interest: every method here does nothing.
+class Callback:
+    """Called as a run goes on; derive from it and override what is of interest: every method here does nothing.
 
-    Training does not depend on its observers: they see the live trainer but must not change it, and random numbers
-    that they draw, from torch's or NumPy's global state too, are none of the run's. What an observer raises ends the
-    run; everything up to the last tick is saved. Of several processes, only the observer of process 0 is told anything.
+    Training does not depend on its callbacks: they see the live trainer but must not change it, and random numbers
+    that they draw, from torch's or NumPy's global state too, are none of the run's. What a callback raises ends the
+    run; everything up to the last tick is saved. Of several processes, only that of process 0 is called.
 
-    The order: `said` at any time; `started` once; then `stepped` after every generator step and `ticked` after
-    those that end in a tick; `close` once at the end, whatever happened before.
+    The order: `on_message` at any time; `on_train_begin` once; then `on_step_end` after every generator step and
+    `on_tick` after those that end in a tick; `close` once at the end, whatever happened before.
     """
 
-    def started(self, settings: ResolvedSettings, source: Source, folder: RunFolder, trainer: Trainer) -> None:
+    def on_train_begin(self, settings: ResolvedSettings, source: Source, folder: RunFolder, trainer: Trainer) -> None:
         """Everything is built and training begins at `trainer.step`, which is above 0 when a run is resumed.
 
         Args:
@@ -30,13 +30,13 @@ class Observer:
             trainer: in its state before the first step.
         """
 
-    def said(self, sentence: str) -> None:
+    def on_message(self, sentence: str) -> None:
         """A sentence about a decision or a finding."""
 
-    def stepped(self, trainer: Trainer) -> None:
+    def on_step_end(self, trainer: Trainer) -> None:
         """A generator step is done; be quick, since this is part of the measured speed."""
 
-    def ticked(self, record: Mapping[str, Any]) -> None:
+    def on_tick(self, record: Mapping[str, Any]) -> None:
         """A tick is logged and saved, and its sample grid, if there is one, is at `folder.grid(record["step"])`.
 
         Figures of rows are not drawn at every tick, and that of step 0 only after the first step.
@@ -49,44 +49,44 @@ class Observer:
         """The run is over, was interrupted, failed, or never started."""
 
 
-class Observers(Observer):
-    """Several observers as one, told in the order given; all are closed, even if one of them fails.
+class CallbackList(Callback):
+    """Several callbacks as one, called in the order given; all are closed, even if one of them fails.
 
     Args:
-        observers: any number.
+        callbacks: any number.
     """
 
-    def __init__(self, *observers: Observer) -> None:
-        self._observers = list(observers)
+    def __init__(self, *callbacks: Callback) -> None:
+        self._callbacks = list(callbacks)
 
-    def add(self, observer: Observer) -> None:
-        """Tell one more, after the others."""
-        self._observers.append(observer)
+    def add(self, callback: Callback) -> None:
+        """Call one more, after the others."""
+        self._callbacks.append(callback)
 
-    def started(self, settings: ResolvedSettings, source: Source, folder: RunFolder, trainer: Trainer) -> None:
-        """Tell all."""
-        for each in self._observers:
-            each.started(settings, source, folder, trainer)
+    def on_train_begin(self, settings: ResolvedSettings, source: Source, folder: RunFolder, trainer: Trainer) -> None:
+        """Call all."""
+        for each in self._callbacks:
+            each.on_train_begin(settings, source, folder, trainer)
 
-    def said(self, sentence: str) -> None:
-        """Tell all."""
-        for each in self._observers:
-            each.said(sentence)
+    def on_message(self, sentence: str) -> None:
+        """Call all."""
+        for each in self._callbacks:
+            each.on_message(sentence)
 
-    def stepped(self, trainer: Trainer) -> None:
-        """Tell all."""
-        for each in self._observers:
-            each.stepped(trainer)
+    def on_step_end(self, trainer: Trainer) -> None:
+        """Call all."""
+        for each in self._callbacks:
+            each.on_step_end(trainer)
 
-    def ticked(self, record: Mapping[str, Any]) -> None:
-        """Tell all."""
-        for each in self._observers:
-            each.ticked(record)
+    def on_tick(self, record: Mapping[str, Any]) -> None:
+        """Call all."""
+        for each in self._callbacks:
+            each.on_tick(record)
 
     def close(self) -> None:
         """Close all, the last first; the first of their errors is raised when all are closed."""
         errors: list[Exception] = []
-        for each in reversed(self._observers):
+        for each in reversed(self._callbacks):
             try:
                 each.close()
             except Exception as error:  # an ExitStack would forget the error that ended the run

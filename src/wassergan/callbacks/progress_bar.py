@@ -7,7 +7,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from wassergan.callbacks.callback import Observer
+from wassergan.callbacks.callback import Callback
 from wassergan.config.settings import ResolvedSettings
 from wassergan.data import Source
 from wassergan.errors import printable
@@ -15,30 +15,30 @@ from wassergan.storage.run_folder import RunFolder
 from wassergan.training import Trainer
 
 
-class BarObserver(Observer):
+class ProgressBar(Callback):
     """A progress bar in notebooks and on terminals, and a line for each message."""
 
     def __init__(self) -> None:
         self._bar: Any = None
 
-    def started(self, settings: ResolvedSettings, source: Source, folder: RunFolder, trainer: Trainer) -> None:
+    def on_train_begin(self, settings: ResolvedSettings, source: Source, folder: RunFolder, trainer: Trainer) -> None:
         """Open the bar."""
         self._first, self._by_time = trainer.step, settings.steps is None
         self._started_at = trainer.elapsed_seconds
         total = math.ceil(settings.budget or 0) if self._by_time else settings.steps
         self._bar = tqdm(total=total, unit="s" if self._by_time else "steps")
 
-    def said(self, sentence: str) -> None:
+    def on_message(self, sentence: str) -> None:
         """Beside the bar."""
         tqdm.write(printable(sentence), file=sys.stderr)
 
-    def stepped(self, trainer: Trainer) -> None:
+    def on_step_end(self, trainer: Trainer) -> None:
         """Move the bar."""
         now = int(trainer.elapsed_seconds - self._started_at) if self._by_time else trainer.step - self._first
         if now > self._bar.n:
             self._bar.update(min(now, self._bar.total) - self._bar.n)
 
-    def ticked(self, record: Mapping[str, Any]) -> None:
+    def on_tick(self, record: Mapping[str, Any]) -> None:
         """The distance from the held-out rows, with its floor."""
         self._bar.set_postfix_str(f"sliced W1 {record['sliced_w1']:.4f} (floor {record['sliced_w1_floor']:.4f})")
 

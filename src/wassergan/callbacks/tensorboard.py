@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from wassergan.callbacks.callback import Observer
+from wassergan.callbacks.callback import Callback
 from wassergan.config.settings import ResolvedSettings
 from wassergan.data import Source
 from wassergan.errors import UserError, printable
@@ -35,7 +35,7 @@ def tensorboard_installed() -> bool:
     return find_spec("tensorboard") is not None
 
 
-class TensorBoardObserver(Observer):
+class TensorBoardCallback(Callback):
     """Writes event files into `RUN/tensorboard`, flushed at every tick.
 
     When a run resumes from a checkpoint, the events of later steps are purged: TensorBoard shows each step once.
@@ -52,7 +52,7 @@ class TensorBoardObserver(Observer):
         self._writer: Any = None
         self._awaited: list[int] = []
 
-    def started(self, settings: ResolvedSettings, source: Source, folder: RunFolder, trainer: Trainer) -> None:
+    def on_train_begin(self, settings: ResolvedSettings, source: Source, folder: RunFolder, trainer: Trainer) -> None:
         """Open the writer and write the settings."""
         from torch.utils.tensorboard import SummaryWriter
         from torch.utils.tensorboard.summary import hparams
@@ -71,7 +71,7 @@ class TensorBoardObserver(Observer):
             self._writer.file_writer.add_summary(summary)
         self._writer.flush()
 
-    def ticked(self, record: Mapping[str, Any]) -> None:
+    def on_tick(self, record: Mapping[str, Any]) -> None:
         """Write the tick's values and its sample grid."""
         step = record["step"]
         for name, value in record.items():

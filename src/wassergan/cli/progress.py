@@ -7,33 +7,33 @@ from typing import Any
 
 from tqdm import tqdm
 
-from wassergan.callbacks import Observer
+from wassergan.callbacks import Callback
 from wassergan.cli.echo import say
 from wassergan.config.settings import ResolvedSettings
 from wassergan.errors import printable
 from wassergan.storage.run_folder import RunFolder
 
 
-class TerminalObserver(Observer):
+class TerminalProgress(Callback):
     """Writes to standard error, so that standard output stays free for `--json`."""
 
     def __init__(self) -> None:
         self._bar: Any = None
         self._by_time = False
 
-    def started(self, settings: ResolvedSettings, source: Any, folder: RunFolder, trainer: Any) -> None:
+    def on_train_begin(self, settings: ResolvedSettings, source: Any, folder: RunFolder, trainer: Any) -> None:
         """Say what is trained on what, with which settings, and where it goes."""
         shape = "x".join(map(str, source.shape))
         weights = [sum(p.numel() for p in net.parameters()) for net in (trainer.generator, trainer.critic)]
-        self.said(
+        self.on_message(
             f"{source.name}: {source.train_count} training, {source.heldout_count} held-out samples of shape {shape}."
         )
-        self.said(
+        self.on_message(
             f"Preset {settings.preset}: {settings.network} generator ({weights[0]:,} weights) and critic "
             f"({weights[1]:,}), constraint {settings.constraint}, {settings.critic_steps} critic steps of "
             f"{settings.batch_size} samples, {_place(trainer)}, seed {settings.seed}."
         )
-        self.said(f"Run folder: {folder.path}  (Ctrl-C saves and stops)")
+        self.on_message(f"Run folder: {folder.path}  (Ctrl-C saves and stops)")
         self._by_time = settings.steps is None
         total = math.ceil(settings.budget or 0) if self._by_time else settings.steps
         if sys.stderr.isatty():
@@ -45,21 +45,21 @@ class TerminalObserver(Observer):
                 file=sys.stderr,
             )
 
-    def said(self, sentence: str) -> None:
+    def on_message(self, sentence: str) -> None:
         """One line."""
         if self._bar is not None:
             self._bar.write(printable(sentence), file=sys.stderr)
         else:
             say(sentence)
 
-    def stepped(self, trainer: Any) -> None:
+    def on_step_end(self, trainer: Any) -> None:
         """Move the bar."""
         if self._bar is not None:
             now = int(trainer.elapsed_seconds) if self._by_time else trainer.step
             if now > self._bar.n:
                 self._bar.update(min(now, self._bar.total) - self._bar.n)
 
-    def ticked(self, record: Mapping[str, Any]) -> None:
+    def on_tick(self, record: Mapping[str, Any]) -> None:
         """The tick's values: beside the bar, or as a line."""
         gap = f"{record['critic_gap']:.3f}" if "critic_gap" in record else "-"
         values = (
@@ -72,7 +72,7 @@ class TerminalObserver(Observer):
         if self._bar is not None:
             self._bar.set_description_str(values)
         else:
-            self.said(f"step {record['step']:>7}  {record['elapsed_seconds']:7.1f} s  {values}")
+            self.on_message(f"step {record['step']:>7}  {record['elapsed_seconds']:7.1f} s  {values}")
 
     def close(self) -> None:
         """Leave the terminal tidy."""

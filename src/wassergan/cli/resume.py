@@ -36,11 +36,11 @@ def resume(run: Path, checkpoint: str, as_json: bool, **flags: Any) -> int:
 
     with open_processes() as processes:
         return run_and_tell(
-            lambda observer, interrupted: resume_run(
+            lambda callback, interrupted: resume_run(
                 run,
                 given(flags),
                 checkpoint=checkpoint,
-                observer=observer,
+                callback=callback,
                 interrupted=interrupted,
                 processes=processes,
             ),

@@ -67,8 +67,8 @@ def train(data: str, out: Path | None, as_json: bool, **flags: Any) -> int:
     folder = out or _free_folder(data, settings.preset)
     with open_processes() as processes:
         return run_and_tell(
-            lambda observer, interrupted: train_run(
-                settings, folder, observer=observer, interrupted=interrupted, processes=processes
+            lambda callback, interrupted: train_run(
+                settings, folder, callback=callback, interrupted=interrupted, processes=processes
             ),
             folder,
             processes,
@@ -81,12 +81,12 @@ def run_and_tell(run: Callable[..., dict[str, Any]], folder: Path, processes: "P
 
     Of several processes, the first alone says anything; a signal to any of them is one to all.
     """
-    from wassergan.callbacks import Observer
-    from wassergan.cli.progress import TerminalObserver
+    from wassergan.callbacks import Callback
+    from wassergan.cli.progress import TerminalProgress
 
-    observer = TerminalObserver() if processes.rank == 0 else Observer()
+    callback = TerminalProgress() if processes.rank == 0 else Callback()
     with stop_on_signals() as interrupted:
-        summary = run(observer, interrupted)
+        summary = run(callback, interrupted)
         (stopped_early,) = processes.any_of(interrupted())
     # The others wait for the last word: torchrun ends all when one leaves with a code that is not 0.
     processes.from_first(lambda: _tell(summary, folder, stopped_early=stopped_early, as_json=as_json))

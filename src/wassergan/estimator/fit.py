@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
-from wassergan.callbacks import Observer
+from wassergan.callbacks import Callback
 from wassergan.config.settings import BIT_CHANGING, CHANGEABLE, ResolvedSettings
 from wassergan.data import Source
 from wassergan.errors import UserError
@@ -29,7 +29,7 @@ def fit_source(
     folder: RunFolder,
     former: Fitted | None = None,
     patience: int | None = None,
-    observer: Observer,
+    callback: Callback,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Fitted:
     """Train on a source for so many steps or seconds, or until nothing has improved for some ticks.
@@ -37,10 +37,10 @@ def fit_source(
     Args:
         settings: resolved; `steps` and `budget` count from here on.
         source: the data.
-        folder: told to the observer; nothing is written.
+        folder: told to the callback; nothing is written.
         former: what to go on from, bit for bit on the CPU: N steps and N more are 2N.
         patience: ticks without a smaller sliced W1 after which to stop.
-        observer: told how it goes; not closed.
+        callback: called as it goes on; not closed.
         interrupted: asked after every step.
 
     Raises:
@@ -51,8 +51,8 @@ def fit_source(
         _require_same_settings(former.settings, settings)
         source = require_same_data(source, former.checkpoint, "X")
     trainer = _trainer(settings, source, former)
-    recorder = _FitRecorder(former.onward if former else Course(), observer)
-    stopping = EarlyStopping(patience, observer.said)
+    recorder = _FitRecorder(former.onward if former else Course(), callback)
+    stopping = EarlyStopping(patience, callback.on_message)
     loop = Loop(
         trainer,
         settings,
@@ -62,7 +62,7 @@ def fit_source(
         last_tick=recorder.course.last_tick,
         interrupted=interrupted,
     )
-    observer.started(settings, source, folder, trainer)
+    callback.on_train_begin(settings, source, folder, trainer)
     loop.train(
         steps=settings.steps and trainer.step + settings.steps,
         budget_seconds=settings.budget and trainer.elapsed_seconds + settings.budget,
@@ -88,23 +88,23 @@ def _trainer(settings: ResolvedSettings, source: Source, former: Fitted | None) 
 class _FitRecorder(LoopCallback):
     """Keeps the ticks, the best weights, and the state from which a longer fit goes on; tells the observer."""
 
-    def __init__(self, course: Course, observer: Observer) -> None:
+    def __init__(self, course: Course, callback: Callback) -> None:
         self.course = self.onward = course
-        self._observer = observer
+        self._callback = callback
         self._before_last_tick: dict[str, Any] | None = None
 
     def tick_began(self, trainer: Trainer, *, due: bool) -> None:
         # A longer fit would not have ticked at the end of this one, nor begun new means there.
         self._before_last_tick = None if due else trainer.state_dict()
 
-    def ticked(self, trainer: Trainer, tick: Tick) -> None:
+    def on_tick(self, trainer: Trainer, tick: Tick) -> None:
         self.course = self.course.after(tick, trainer.averaged_generator)
         if tick.due:
             self.onward = self.course
-        self._observer.ticked(tick.record)
+        self._callback.on_tick(tick.record)
 
-    def stepped(self, trainer: Trainer) -> None:
-        self._observer.stepped(trainer)
+    def on_step_end(self, trainer: Trainer) -> None:
+        self._callback.on_step_end(trainer)
 
     def state_to_go_on_from(self, trainer: Trainer) -> dict[str, Any]:
         """Of a trainer that has come to its end."""

@@ -50,7 +50,7 @@ def same_threads() -> Iterator[None]:
 
 @contextmanager
 def run_folder(folder: str | Path | None) -> Iterator[RunFolder]:
-    """Where observers write."""
+    """Where callbacks write."""
     if folder is not None:
         yield RunFolder(Path(folder))
         return

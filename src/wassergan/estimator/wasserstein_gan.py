@@ -19,7 +19,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 from torch import Tensor, nn
 
-from wassergan.callbacks import BarObserver, Observer, Observers
+from wassergan.callbacks import Callback, CallbackList, ProgressBar
 from wassergan.config.parsing import whole_number
 from wassergan.config.settings import ResolvedSettings, TrainSettings
 from wassergan.data import (
@@ -113,8 +113,8 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         precision: `float32`, `bf16` or `auto`.
         threads: CPU threads; by the size of the networks unless given. Only a fit uses them.
         verbose: 0: silent; 1: a progress bar, and what was decided on the way.
-        callbacks: observers (docs/callbacks.md), told how a fit goes.
-        folder: where observers that write do so, as TensorBoard's does; a temporary folder unless given.
+        callbacks: called as a fit goes on (docs/callbacks.md).
+        folder: where callbacks that write do so, as TensorBoard's does; a temporary folder unless given.
 
     Attributes:
         generator_: draws samples in model space; averaged weights, evaluation mode.
@@ -164,7 +164,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         precision: str = "float32",
         threads: int | None = None,
         verbose: int = 0,
-        callbacks: Sequence[Observer] = (),
+        callbacks: Sequence[Callback] = (),
         folder: str | Path | None = None,
     ) -> None:
         self.preset = preset
@@ -221,9 +221,9 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             self._forget()
         data = self._checked_rows(X, reset=former is None)
         labels = None if y is None else checked_labels(y, X)
-        with closing(self._observers()) as observers:
-            source = self._source(data, labels, parameters, seed, observers)
-            settings = _resolved(parameters, source, seed, observers.said)
+        with closing(self._callbacks()) as callbacks:
+            source = self._source(data, labels, parameters, seed, callbacks)
+            settings = _resolved(parameters, source, seed, callbacks.on_message)
             with stop_on_ctrl_c() as interrupted, same_threads(), run_folder(self.folder) as folder:
                 fitted = fit_source(
                     settings,
@@ -231,7 +231,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
                     folder=folder,
                     former=former,
                     patience=patience,
-                    observer=observers,
+                    callback=callbacks,
                     interrupted=interrupted,
                 )
         self._keep(fitted, likeness, seed, restoring=patience is not None, labelled=labels is not None)
@@ -482,7 +482,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         labels: NDArray[Any] | None,
         parameters: TrainSettings,
         seed: int,
-        observer: Observer,
+        callback: Callback,
     ) -> Source:
         schema, of_frame = schema_given(self.schema), is_frame(data)
         if schema is not None and not of_frame:
@@ -500,7 +500,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             labels=None if of_frame else labels,
             heldout=parameters.heldout,
             seed=seed,
-            log=observer.said,
+            log=callback.on_message,
         )
         if of_frame:
             warn_of_left_out(column_names(data), source, schema or Schema())
@@ -519,9 +519,9 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         modality, shape = modality_of(sampler.kind), self._known().checkpoint.shape
         return modality.encode(data, labels, modality.own(codec), conditions, shape)
 
-    def _observers(self) -> Observers:
-        bar = [BarObserver()] if self.verbose else []
-        return Observers(*bar, *self.callbacks)
+    def _callbacks(self) -> CallbackList:
+        bar = [ProgressBar()] if self.verbose else []
+        return CallbackList(*bar, *self.callbacks)
 
     def _saved_parameters(self) -> dict[str, Any]:
         parameters = self.get_params(deep=False)

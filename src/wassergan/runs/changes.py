@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from wassergan.callbacks import Observer
+from wassergan.callbacks import Callback
 from wassergan.config.settings import BIT_CHANGING, CHANGEABLE, ResolvedSettings, TrainSettings
 from wassergan.errors import UserError
 from wassergan.session.build import device_is_here
@@ -60,16 +60,18 @@ def _reason(name: str) -> str:
     return REASONS.get(group, REASONS["Recipe"])
 
 
-def on_this_machine(settings: ResolvedSettings, changes: Mapping[str, Any], observer: Observer) -> ResolvedSettings:
+def on_this_machine(settings: ResolvedSettings, changes: Mapping[str, Any], callback: Callback) -> ResolvedSettings:
     """A device that was asked for elsewhere, and is not here, gives way, unless it is asked for again."""
     if "device" in changes or device_is_here(settings.device):
         return settings
-    observer.said(f"The run was trained on {settings.device}, which is not here; it goes on as --device auto has it.")
+    callback.on_message(
+        f"The run was trained on {settings.device}, which is not here; it goes on as --device auto has it."
+    )
     return replace(settings, device="auto")
 
 
 def say_what_differs(
-    former: ResolvedSettings, settings: ResolvedSettings, observer: Observer, *, same_streams: bool
+    former: ResolvedSettings, settings: ResolvedSettings, callback: Callback, *, same_streams: bool
 ) -> None:
     """In one line, what makes the numbers others than those of a run that was never stopped."""
     had, has = asdict(former), asdict(settings)
@@ -77,4 +79,6 @@ def say_what_differs(
     if not same_streams:
         changed.append("it was on another kind of device, whose random numbers cannot go on here")
     if changed:
-        observer.said(f"From here on the numbers are not those of a run that was never stopped: {'; '.join(changed)}.")
+        callback.on_message(
+            f"From here on the numbers are not those of a run that was never stopped: {'; '.join(changed)}."
+        )

@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from wassergan.callbacks import Observer, Observers, TensorBoardObserver, tensorboard_installed
+from wassergan.callbacks import Callback, CallbackList, TensorBoardCallback, tensorboard_installed
 from wassergan.config.settings import ResolvedSettings
 from wassergan.data import ColumnConditions, Source
 from wassergan.errors import encodable, unknown_name
@@ -43,10 +43,10 @@ class Run:
 
 
 class RunRecorder(LoopCallback):
-    """Logs, saves and draws a run, and tells the observer; on process 0."""
+    """Logs, saves and draws a run, and tells the callback; on process 0."""
 
-    def __init__(self, run: Run, observer: Observer) -> None:
-        self._run, self._observer, self._best = run, observer, run.best
+    def __init__(self, run: Run, callback: Callback) -> None:
+        self._run, self._callback, self._best = run, callback, run.best
         self._modality = modality_of(run.source.kind)
         self._rollbacks = list(run.rollbacks)
         self._fingerprint = fingerprint(run.source)
@@ -54,7 +54,7 @@ class RunRecorder(LoopCallback):
         self._log = RunLog(run.place.log)
         self._first_figure: NDArray[Any] | None = None
 
-    def started(self, trainer: Trainer) -> None:
+    def on_train_begin(self, trainer: Trainer) -> None:
         """Draw what a killed run had not drawn yet, and tell the observer."""
         run = self._run
         modality = self._modality
@@ -65,13 +65,13 @@ class RunRecorder(LoopCallback):
         drawn = not run.settings.previews or not self._picture_due(step) or run.place.grid(step).exists()
         if logged and logged[-1]["step"] == step and not drawn:
             self._draw_samples(trainer)  # killed between the checkpoint and its picture
-        self._observer.started(run.settings, run.source, run.place, trainer)
+        self._callback.on_train_begin(run.settings, run.source, run.place, trainer)
 
     def tick_began(self, trainer: Trainer, *, due: bool) -> None:
         """Refuse to go on with a folder that is no longer this run's."""
         self._run.place.require_own()
 
-    def ticked(self, trainer: Trainer, tick: Tick) -> None:
+    def on_tick(self, trainer: Trainer, tick: Tick) -> None:
         """Log, save and draw."""
         settings, record = self._run.settings, dict(tick.record)
         if self._rollbacks:
@@ -89,7 +89,7 @@ class RunRecorder(LoopCallback):
             self._draw_curves()
             spent = time.perf_counter() - started
             self._curves_due = time.perf_counter() + spent / CURVES_SHARE
-        self._observer.ticked(record)
+        self._callback.on_tick(record)
 
     def save_due(self) -> bool:
         """Whether the last checkpoint is some minutes old."""
@@ -99,9 +99,9 @@ class RunRecorder(LoopCallback):
         """Write a checkpoint between two ticks."""
         self._save(trainer, improved=False)
 
-    def stepped(self, trainer: Trainer) -> None:
+    def on_step_end(self, trainer: Trainer) -> None:
         """Tell the observer."""
-        self._observer.stepped(trainer)
+        self._callback.on_step_end(trainer)
         self._draw_first_figure()
 
     def finished(self, trainer: Trainer) -> None:
@@ -122,7 +122,7 @@ class RunRecorder(LoopCallback):
         # First, so that a killed run does not count afresh, and goes on from where its log ends.
         self._save(trainer, improved=False, drop_later=True)
         self._log.cut_after(step or -1)
-        self._observer.said(
+        self._callback.on_message(
             f"Went back from step {rollback['diverged']} to step {step}, with {trainer.rate_scale:.3g} times the first "
             f"rates ({len(self._rollbacks)} of at most {self._run.settings.rollbacks}): {rollback['found']}."
         )
@@ -173,8 +173,8 @@ class RunRecorder(LoopCallback):
         save_figure(curves_figure(read_log(self._run.place.log)), self._run.place.curves)
 
 
-def recorder_of(run: Run, processes: Processes, observers: Observers) -> RunRecorder | None:
-    """Who records a run, on process 0, and tells the observers; nobody does on the others.
+def recorder_of(run: Run, processes: Processes, callbacks: CallbackList) -> RunRecorder | None:
+    """Who records a run, on process 0, and tells the callbacks; nobody does on the others.
 
     Raises:
         UserError: settings that only matter here are wrong.
@@ -186,10 +186,10 @@ def recorder_of(run: Run, processes: Processes, observers: Observers) -> RunReco
     wanted = run.settings.tensorboard
     if wanted or (wanted is None and tensorboard_installed()):
         if str(run.place.path) == encodable(str(run.place.path)):
-            observers.add(TensorBoardObserver())
+            callbacks.add(TensorBoardCallback())
         else:
-            observers.said("No TensorBoard files are written: it takes no folder whose name is no UTF-8.")
-    return RunRecorder(run, observers)
+            callbacks.on_message("No TensorBoard files are written: it takes no folder whose name is no UTF-8.")
+    return RunRecorder(run, callbacks)
 
 
 def write_run_report(folder: Path, path: Path | None = None, *, evaluated: Path | None = None) -> Path:

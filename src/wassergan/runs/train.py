@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from wassergan.callbacks import Observer, Observers
+from wassergan.callbacks import Callback, CallbackList
 from wassergan.config.settings import ResolvedSettings, TrainSettings
 from wassergan.errors import UserError, WorkError
 from wassergan.evaluation import HeldoutDistance
@@ -36,7 +36,7 @@ def train_run(
     settings: TrainSettings,
     folder: Path,
     *,
-    observer: Observer | None = None,
+    callback: Callback | None = None,
     interrupted: Callable[[], bool] = lambda: False,
     processes: Processes = ALONE,
 ) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def train_run(
     Args:
         settings: as given by the user.
         folder: created; must not hold a run, unless torchrun started the processes of that run anew: then it goes on.
-        observer: told how it goes, on process 0; closed at the end. `Observers` makes one of several.
+        callback: called as it goes on, on process 0; closed at the end. `CallbackList` makes one of several.
         interrupted: asked after every step; the run is saved and can be resumed.
         processes: that train together; all call this, process 0 writes.
 
@@ -57,20 +57,20 @@ def train_run(
         WorkError: training diverged, a file could not be written, or a process was lost.
     """
     place = RunFolder(folder)
-    with closing(_observers(observer, processes)) as observers, ExitStack() as stack:
+    with closing(_callbacks(callback, processes)) as callbacks, ExitStack() as stack:
         # Once before anything is made, and once when nobody else can make anything.
         processes.from_first(lambda: _to_be_continued(place, processes))
-        place = stack.enter_context(_locked(place, observers, processes))
+        place = stack.enter_context(_locked(place, callbacks, processes))
         if processes.from_first(lambda: _to_be_continued(place, processes)):
-            return _go_on(place, changes_of(settings), "latest", observers, interrupted, processes)
+            return _go_on(place, changes_of(settings), "latest", callbacks, interrupted, processes)
         with processes.together():
             asked = settings.checked()
-            source = open_data(asked, log=observers.said)
+            source = open_data(asked, log=callbacks.on_message)
             resolved = resolve_for(asked, source).located()
-            run = Run(resolved, place, source, build_trainer(resolved, source, processes, log=observers.said))
+            run = Run(resolved, place, source, build_trainer(resolved, source, processes, log=callbacks.on_message))
             context_dim = source.context.width if source.context else 0
             require_readable(resolved, source.shape, source.codec, run.trainer.state_dict(), context_dim=context_dim)
-            loop = _loop_of(run, processes, observers, interrupted)
+            loop = _loop_of(run, processes, callbacks, interrupted)
         require_alike(run.settings, run.source, processes)
         # Only now, when nothing in the user's input can fail any more.
         processes.from_first(lambda: _begin(run))
@@ -82,7 +82,7 @@ def resume_run(
     changes: Mapping[str, Any],
     *,
     checkpoint: str = "latest",
-    observer: Observer | None = None,
+    callback: Callback | None = None,
     interrupted: Callable[[], bool] = lambda: False,
     processes: Processes = ALONE,
 ) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def resume_run(
         folder: of the run.
         changes: settings to change; only the length of the run, the place of the data and what is written may be.
         checkpoint: `latest`, `best` or a step number; what was logged and saved later than that is dropped.
-        observer: told how it goes, on process 0; closed at the end. `Observers` makes one of several.
+        callback: called as it goes on, on process 0; closed at the end. `CallbackList` makes one of several.
         interrupted: asked after every step.
         processes: that train together, as many as there are now; all call this, process 0 reads and writes the run.
 
@@ -104,25 +104,25 @@ def resume_run(
         WorkError: training diverged, a file could not be written, or a process was lost.
     """
     place = RunFolder(folder)
-    with closing(_observers(observer, processes)) as observers, ExitStack() as stack:
+    with closing(_callbacks(callback, processes)) as callbacks, ExitStack() as stack:
         processes.from_first(place.require_run)
-        place = stack.enter_context(_locked(place, observers, processes))
-        return _go_on(place, changes, checkpoint, observers, interrupted, processes)
+        place = stack.enter_context(_locked(place, callbacks, processes))
+        return _go_on(place, changes, checkpoint, callbacks, interrupted, processes)
 
 
-def _observers(observer: Observer | None, processes: Processes) -> Observers:
-    """The user's observer, on process 0 alone; more may join it."""
-    return Observers(*([observer] if observer and processes.rank == 0 else []))
+def _callbacks(callback: Callback | None, processes: Processes) -> CallbackList:
+    """The user's callback, on process 0 alone; more may join it."""
+    return CallbackList(*([callback] if callback and processes.rank == 0 else []))
 
 
 @contextmanager
-def _locked(place: RunFolder, observer: Observer, processes: Processes) -> Iterator[RunFolder]:
+def _locked(place: RunFolder, callback: Callback, processes: Processes) -> Iterator[RunFolder]:
     """Process 0 holds the folder's lock inside; all get the folder, with the lock where it is held."""
     with ExitStack() as stack:
         locks: list[Lock] = []
 
         def lock() -> None:
-            locks.append(stack.enter_context(held(place.path, launch=processes.launch, log=observer.said)))
+            locks.append(stack.enter_context(held(place.path, launch=processes.launch, log=callback.on_message)))
 
         processes.from_first(lock)
         yield replace(place, lock=locks[0] if locks else None)
@@ -165,18 +165,18 @@ def _go_on(
     place: RunFolder,
     changes: Mapping[str, Any],
     checkpoint: str,
-    observers: Observers,
+    callbacks: CallbackList,
     interrupted: Callable[[], bool],
     processes: Processes,
 ) -> dict[str, Any]:
     state, unfinished = processes.from_first(lambda: _loaded(place, checkpoint, processes))
     with processes.together():
-        run = _reopened(place, state, changes, processes, observers)
+        run = _reopened(place, state, changes, processes, callbacks)
         if not unfinished:
             _require_something_left(run.settings, run.trainer, place.path)
-        loop = _loop_of(run, processes, observers, interrupted)
+        loop = _loop_of(run, processes, callbacks, interrupted)
     require_alike(run.settings, run.source, processes)
-    processes.from_first(lambda: _cut(run, checkpoint, observers))
+    processes.from_first(lambda: _cut(run, checkpoint, callbacks))
     return _train(run, loop, processes)
 
 
@@ -202,24 +202,24 @@ def _reopened(
     state: CheckpointState,
     changes: Mapping[str, Any],
     processes: Processes,
-    observer: Observer,
+    callback: Callback,
 ) -> Run:
     """The run as a checkpoint holds it, with changed settings."""
-    former = on_this_machine(state.settings, changes, observer)
+    former = on_this_machine(state.settings, changes, callback)
     settings = with_changes(former, changes)
-    source = open_data(settings, log=observer.said)
+    source = open_data(settings, log=callback.on_message)
     settings = settings.located()
     source = require_same_data(source, state, settings.data)
     with undamaged("The checkpoint", ANOTHER):
         context_dim = source.context.width if source.context else 0
         require_described(settings, source.shape, source.codec, state.trainer, context_dim=context_dim)
-        trainer = build_trainer(settings, source, processes, log=observer.said)
+        trainer = build_trainer(settings, source, processes, log=callback.on_message)
         trainer.load_state_dict(state.trainer)
-    say_what_differs(former, settings, observer, same_streams=trainer.knows_streams(state.trainer))
+    say_what_differs(former, settings, callback, same_streams=trainer.knows_streams(state.trainer))
     return Run(settings, place, source, trainer, state.best, state.rollbacks)
 
 
-def _cut(run: Run, checkpoint: str, observer: Observer) -> None:
+def _cut(run: Run, checkpoint: str, callback: Callback) -> None:
     """Drop what was logged and saved after the checkpoint that the run goes on from, and what a kill left behind."""
     run.place.require_own()
     run.place.remove_temporaries()
@@ -230,20 +230,22 @@ def _cut(run: Run, checkpoint: str, observer: Observer) -> None:
     # The tick of step 0 comes again, those of later checkpoints do not.
     later, torn = RunLog(run.place.log).cut_after(run.trainer.step or -1)
     if later:
-        observer.said(f"Dropped {later} log lines that came after the checkpoint.")
+        callback.on_message(f"Dropped {later} log lines that came after the checkpoint.")
     if torn:
-        observer.said(f"Dropped {torn} torn log {'line' if torn == 1 else 'lines'}: the run was killed as it wrote.")
+        callback.on_message(
+            f"Dropped {torn} torn log {'line' if torn == 1 else 'lines'}: the run was killed as it wrote."
+        )
     _note_how(run)
 
 
-def _loop_of(run: Run, processes: Processes, observers: Observers, interrupted: Callable[[], bool]) -> Loop:
+def _loop_of(run: Run, processes: Processes, callbacks: CallbackList, interrupted: Callable[[], bool]) -> Loop:
     """What trains a run; process 0 alone measures and records.
 
     Raises:
         UserError: settings that only matter there are wrong.
     """
     trainer, last_tick = run.trainer, run.trainer.step or -1
-    recorder = recorder_of(run, processes, observers)
+    recorder = recorder_of(run, processes, callbacks)
     logged = [each for each in read_log(run.place.log) if each["step"] <= last_tick] if recorder else []
     return Loop(
         trainer,

@@ -65,16 +65,16 @@ class Tick:
 class LoopCallback:
     """What else happens while a loop trains; every method here does nothing."""
 
-    def started(self, trainer: Trainer) -> None:
+    def on_train_begin(self, trainer: Trainer) -> None:
         """Training begins."""
 
     def tick_began(self, trainer: Trainer, *, due: bool) -> None:
         """A tick is about to be measured, after which the trainer's means start afresh."""
 
-    def ticked(self, trainer: Trainer, tick: Tick) -> None:
+    def on_tick(self, trainer: Trainer, tick: Tick) -> None:
         """A tick was measured."""
 
-    def stepped(self, trainer: Trainer) -> None:
+    def on_step_end(self, trainer: Trainer) -> None:
         """A generator step is done."""
 
     def save_due(self) -> bool:
@@ -149,7 +149,7 @@ class Loop:
 
     def start(self) -> None:
         """Tell the callbacks that training begins."""
-        self._each(lambda callback: callback.started(self._trainer))
+        self._each(lambda callback: callback.on_train_begin(self._trainer))
 
     def train(self, *, steps: int | None, budget_seconds: float | None) -> None:
         """Train until a total number of steps or seconds, an interrupt, or a callback that has enough.
@@ -166,7 +166,7 @@ class Loop:
             enough=self._enough,
             save_due=lambda: any(each.save_due() for each in self._callbacks),
             on_save=lambda trainer: self._each(lambda callback: callback.save(trainer)),
-            on_step=lambda trainer: self._each(lambda callback: callback.stepped(trainer)),
+            on_step=lambda trainer: self._each(lambda callback: callback.on_step_end(trainer)),
             interrupted=self._interrupted,
         )
 
@@ -205,7 +205,7 @@ class Loop:
         record = self._measured(trainer, self._distance)
         self.history = self.history.after(record)
         tick = Tick(record, self.history, improved=self.history.waited == 0, due=due)
-        self._each(lambda callback: callback.ticked(trainer, tick))
+        self._each(lambda callback: callback.on_tick(trainer, tick))
 
     def _measured(self, trainer: Trainer, distance: HeldoutDistance) -> Record:
         record = trainer.read_statistics() | distance(trainer.averaged_generator)

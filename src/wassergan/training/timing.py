@@ -47,7 +47,7 @@ class Timing:
             self._timed = (self._timed[0] + stretch, self._timed[1] + seconds)
         self.start(step)
 
-    def stepped(self, step: int) -> None:
+    def on_step_end(self, step: int) -> None:
         """So many steps were taken; the last step of the warm-up ends its stretch."""
         if step == self._warm_from:
             self.stop(step)

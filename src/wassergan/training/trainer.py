@@ -211,7 +211,7 @@ class Trainer:
             with ambient_randomness(derived_seed(self._seed, "ambient", self.step, self.processes.rank)):
                 self._runner.take(self._inputs.draw(), step=self.step, rate_factor=self._factor())
             self.step += 1
-            self._timing.stepped(self.step)
+            self._timing.on_step_end(self.step)
             on_step(self)
 
     def _has_reached(self, steps: int | None, budget_seconds: float | None) -> bool:

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from wassergan.callbacks import Observer
+from wassergan.callbacks import Callback
 from wassergan.config.settings import TrainSettings
 from wassergan.data import Source, open_source, read_conditions
 from wassergan.data import source as limits
@@ -304,13 +304,13 @@ def test_of_more_than_is_compared_another_status_is_no_change(tmp_path: Path, mo
     assert source.checksum == before
 
 
-class AtStep(Observer):
+class AtStep(Callback):
     """Does something once, after a step."""
 
     def __init__(self, step: int, work: Callable[[], object]) -> None:
         self._step, self._work = step, work
 
-    def stepped(self, trainer: Any) -> None:
+    def on_step_end(self, trainer: Any) -> None:
         if trainer.step == self._step:
             self._work()
 
@@ -357,7 +357,7 @@ def test_a_run_ends_saved_and_goes_on_bit_for_bit(
 
     broken = AtStep(5, lambda: cut_with_its_time(kind, target))
     with pytest.raises(DataChangedError, match=rf"{target.name} changed while it was in use"):
-        train_run(short(data), tmp_path / "run", observer=broken)
+        train_run(short(data), tmp_path / "run", callback=broken)
     saved = state(tmp_path / "run")["step"]
     assert 5 <= saved <= 12 and (saved == 5 or kind == "pictures" or not watched)
     with pytest.raises((UserError, DataChangedError)):

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wassergan.callbacks import Observer
+from wassergan.callbacks import Callback
 from wassergan.config.settings import TrainSettings
 from wassergan.data import open_source
 from wassergan.data.readers.arrays import array_source
@@ -108,13 +108,13 @@ def test_all_of_many_files_are_looked_at_in_turn(tmp_path: Path) -> None:
             watch.require_same()
 
 
-class _AtStep(Observer):
+class _AtStep(Callback):
     """Does something once, after a step."""
 
     def __init__(self, step: int, work: Callable[[], None]) -> None:
         self._step, self._work = step, work
 
-    def stepped(self, trainer: Any) -> None:
+    def on_step_end(self, trainer: Any) -> None:
         if trainer.step == self._step:
             self._work()
 
@@ -132,7 +132,7 @@ def test_a_run_whose_data_change_is_saved_and_goes_on_when_they_are_back(
         data=str(path), steps=9, batch_size=16, generator_widths=(8,), critic_widths=(8,), previews=False
     )
     with pytest.raises(DataChangedError, match="changed while it was in use"):
-        train_run(settings, run, observer=_AtStep(5, lambda: change(path)))
+        train_run(settings, run, callback=_AtStep(5, lambda: change(path)))
     assert load_checkpoint(run / "checkpoints" / "latest.pt")["trainer"]["step"] == 5
     if path.is_dir():
         path.rmdir()
