@@ -50,7 +50,7 @@ class Recorder(Callback):
     def on_tick(self, record: Mapping[str, Any]) -> None:
         self.notes.append((self.name, "ticked", record["step"]))
 
-    def close(self) -> None:
+    def on_close(self) -> None:
         self.notes.append((self.name, "closed", None))
 
 
@@ -86,7 +86,7 @@ def test_all_are_closed_even_if_one_fails(tmp_path: Path, settings: TrainSetting
             raise ValueError("no connection")
 
         def close(self) -> None:
-            super().close()
+            super().on_close()
             raise OSError("still none")
 
     notes: list[Any] = []

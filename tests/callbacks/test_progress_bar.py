@@ -23,12 +23,12 @@ def test_the_bar_shows_how_far_it_is_since_it_was_opened(
     bar.on_message("Between.")
     trainer.step, trainer.elapsed_seconds = 99, 999.0  # later than promised
     bar.on_step_end(trainer)
-    bar.close()
-    bar.close()
+    bar.on_close()
+    bar.on_close()
     out, err = capfd.readouterr()
     assert out == "" and "Before.\n" in err and "Between.\n" in err and "100%" in err
     assert shown in err and "sliced W1 0.5000 (floor 0.2500)" in err
 
 
 def test_a_bar_that_was_never_opened_can_be_closed() -> None:
-    ProgressBar().close()
+    ProgressBar().on_close()

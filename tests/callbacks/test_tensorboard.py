@@ -154,4 +154,4 @@ def test_asked_for_and_not_installed_is_told_before_anything_is_written(
 
 
 def test_closing_what_never_started_is_nothing() -> None:
-    TensorBoardCallback().close()
+    TensorBoardCallback().on_close()

@@ -40,8 +40,8 @@ def test_on_a_terminal_a_bar_shows_how_far_it_is_and_the_values(
     callback.on_step_end(trainer)
     callback.on_tick(RECORD)
     callback.on_message("Something happened.")
-    callback.close()
-    callback.close()
+    callback.on_close()
+    callback.on_close()
     shown = screen.getvalue()
     assert "50%" in shown and f" {unit}" in shown and "Something happened." in shown
     assert "gap 0.250 (held-out 0.125)" in shown and "sliced W1 0.5000 (floor 0.2500)" in shown

@@ -533,7 +533,7 @@ class Recorder(Callback):
     def on_tick(self, record: Mapping[str, Any]) -> None:
         self.told.append(record)
 
-    def close(self) -> None:
+    def on_close(self) -> None:
         self.told.append("closed")
 
 

@@ -1,7 +1,7 @@
 """The protocol by which a run is followed."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from wassergan.config.settings import ResolvedSettings
 from wassergan.data import Source
@@ -17,7 +17,7 @@ class Callback:
     run; everything up to the last tick is saved. Of several processes, only that of process 0 is called.
 
     The order: `on_message` at any time; `on_train_begin` once; then `on_step_end` after every generator step and
-    `on_tick` after those that end in a tick; `close` once at the end, whatever happened before.
+    `on_tick` after those that end in a tick; `on_close` once at the end, whatever happened before.
     """
 
     def on_train_begin(self, settings: ResolvedSettings, source: Source, folder: RunFolder, trainer: Trainer) -> None:
@@ -45,7 +45,7 @@ class Callback:
             record: what was logged: `step`, and floats by name, such as `sliced_w1`.
         """
 
-    def close(self) -> None:
+    def on_close(self) -> None:
         """The run is over, was interrupted, failed, or never started."""
 
 
@@ -58,6 +58,12 @@ class CallbackList(Callback):
 
     def __init__(self, *callbacks: Callback) -> None:
         self._callbacks = list(callbacks)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.on_close()
 
     def add(self, callback: Callback) -> None:
         """Call one more, after the others."""
@@ -83,12 +89,12 @@ class CallbackList(Callback):
         for each in self._callbacks:
             each.on_tick(record)
 
-    def close(self) -> None:
+    def on_close(self) -> None:
         """Close all, the last first; the first of their errors is raised when all are closed."""
         errors: list[Exception] = []
         for each in reversed(self._callbacks):
             try:
-                each.close()
+                each.on_close()
             except Exception as error:  # an ExitStack would forget the error that ended the run
                 errors.append(error)
         if errors:

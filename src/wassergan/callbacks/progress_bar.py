@@ -42,7 +42,7 @@ class ProgressBar(Callback):
         """The distance from the held-out rows, with its floor."""
         self._bar.set_postfix_str(f"sliced W1 {record['sliced_w1']:.4f} (floor {record['sliced_w1_floor']:.4f})")
 
-    def close(self) -> None:
+    def on_close(self) -> None:
         """Leave the bar in its last state."""
         if self._bar is not None:
             self._bar.close()

@@ -81,7 +81,7 @@ class TensorBoardCallback(Callback):
         self._write_grids()
         self._writer.flush()
 
-    def close(self) -> None:
+    def on_close(self) -> None:
         """Close the event file."""
         if self._writer is not None:
             self._write_grids()

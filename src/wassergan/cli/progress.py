@@ -74,7 +74,7 @@ class TerminalProgress(Callback):
         else:
             self.on_message(f"step {record['step']:>7}  {record['elapsed_seconds']:7.1f} s  {values}")
 
-    def close(self) -> None:
+    def on_close(self) -> None:
         """Leave the terminal tidy."""
         if self._bar is not None:
             self._bar.close()

@@ -3,7 +3,6 @@
 import math
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from inspect import signature
@@ -221,7 +220,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             self._forget()
         data = self._checked_rows(X, reset=former is None)
         labels = None if y is None else checked_labels(y, X)
-        with closing(self._callbacks()) as callbacks:
+        with self._callbacks() as callbacks:
             source = self._source(data, labels, parameters, seed, callbacks)
             settings = _resolved(parameters, source, seed, callbacks.on_message)
             with stop_on_ctrl_c() as interrupted, same_threads(), run_folder(self.folder) as folder:

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def train_run(
         WorkError: training diverged, a file could not be written, or a process was lost.
     """
     place = RunFolder(folder)
-    with closing(_callbacks(callback, processes)) as callbacks, ExitStack() as stack:
+    with _callbacks(callback, processes) as callbacks, ExitStack() as stack:
         # Once before anything is made, and once when nobody else can make anything.
         processes.from_first(lambda: _to_be_continued(place, processes))
         place = stack.enter_context(_locked(place, callbacks, processes))
@@ -104,7 +104,7 @@ def resume_run(
         WorkError: training diverged, a file could not be written, or a process was lost.
     """
     place = RunFolder(folder)
-    with closing(_callbacks(callback, processes)) as callbacks, ExitStack() as stack:
+    with _callbacks(callback, processes) as callbacks, ExitStack() as stack:
         processes.from_first(place.require_run)
         place = stack.enter_context(_locked(place, callbacks, processes))
         return _go_on(place, changes, checkpoint, callbacks, interrupted, processes)
