@@ -18,7 +18,7 @@ from wassergan.storage.run_log import read_log
 from wassergan.training import DivergedError, Processes, Trainer
 from wassergan.training.divergence import Recipe, diagnosis
 from wassergan.training.step_runner import StepRunner
-from wassergan.training.turn import Turn
+from wassergan.training.turn import Iteration
 
 pytestmark = pytest.mark.usefixtures("quick_figures")
 
@@ -113,7 +113,7 @@ def both(processes: Processes, settings: TrainSettings, folder: Path) -> Any:
     take = StepRunner.take
     done: list[int] = []
 
-    def sabotaged(runner: StepRunner, turn: Turn, *, step: int, **named: Any) -> None:
+    def sabotaged(runner: StepRunner, turn: Iteration, *, step: int, **named: Any) -> None:
         take(runner, turn, step=step, **named)
         if step == 9 and not done:
             done.append(1)

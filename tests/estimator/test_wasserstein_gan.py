@@ -515,7 +515,7 @@ def test_without_patience_the_last_weights_draw(monkeypatch: pytest.MonkeyPatch)
     assert gan.best_step_ == 2 and torch.equal(weights(gan.generator_), weights(at_end.generator_))
 
 
-class Recorder(Callback):
+class GraphRecorder(Callback):
     def __init__(self) -> None:
         self.told: list[Any] = []
 
@@ -538,7 +538,7 @@ class Recorder(Callback):
 
 
 def test_callbacks_are_told_how_a_fit_goes() -> None:
-    recorder = Recorder()
+    recorder = GraphRecorder()
     gan = tiny(steps=2, batch_size=8, callbacks=[recorder]).fit(points())
     first, last = gan.history_
     assert recorder.told == [("started", 2, "array", 0), first, 1, 2, last, "closed"]
@@ -557,7 +557,7 @@ def test_callbacks_write_into_the_folder(tmp_path: Path) -> None:
 
 
 def test_what_a_callback_raises_ends_the_fit_and_leaves_nothing_half_fitted() -> None:
-    class Failing(Recorder):
+    class Failing(GraphRecorder):
         def on_step_end(self, trainer: Any) -> None:
             raise RuntimeError("full")
 

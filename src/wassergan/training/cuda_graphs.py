@@ -18,7 +18,7 @@ from wassergan.constraints import CONSTRAINTS, Constraint
 from wassergan.training.distributed import Processes
 from wassergan.training.optimizers import FusedAdam
 from wassergan.training.statistics import Statistics
-from wassergan.training.turn import Due, Turn
+from wassergan.training.turn import Due, Iteration
 from wassergan.utils.rng import ReplayedGenerator
 
 WARM_UPS = 3  # turns before recording: libraries choose kernels and allocate workspaces in them
@@ -28,7 +28,7 @@ MOST_RECORDS = 8  # of one trainer: a penalty on every k-th critic step makes up
 class Phase(Protocol):
     """Takes all steps of a turn."""
 
-    def __call__(self, turn: Turn, due: Due, average_weight: float | Tensor, rng: torch.Generator) -> None:
+    def __call__(self, turn: Iteration, due: Due, average_weight: float | Tensor, rng: torch.Generator) -> None:
         """Critic steps, the generator's step, the average.
 
         Args:
@@ -39,7 +39,7 @@ class Phase(Protocol):
         """
 
 
-class Recorder(Protocol):
+class GraphRecorder(Protocol):
     """Runs work that reads and writes tensors of fixed places, and can repeat it."""
 
     def warm_up(self, work: Callable[[], None]) -> None:
@@ -81,7 +81,7 @@ class CudaRecorder:
         return graph.replay
 
 
-class Replays:
+class GraphedIteration:
     """Takes a trainer's turns: some as they are, then by replaying what was recorded of them.
 
     Args:
@@ -96,7 +96,7 @@ class Replays:
     def __init__(
         self,
         phase: Phase,
-        recorder: Recorder,
+        recorder: GraphRecorder,
         *,
         rng: torch.Generator,
         optimizers: Sequence[FusedAdam],
@@ -104,14 +104,14 @@ class Replays:
         log: Callable[[str], None],
     ) -> None:
         self._phase, self._rng, self._statistics, self._log = phase, rng, statistics, log
-        self._recorder: Recorder | None = recorder
+        self._recorder: GraphRecorder | None = recorder
         self._optimizers = optimizers
         self._records: dict[tuple[Due, tuple[torch.Size, ...]], _Record] = {}
         for optimizer in optimizers:
             optimizer.keep_rate_on_device()
         self._average_weight = torch.zeros((), device=rng.device)
 
-    def run(self, turn: Turn, due: Due, average_weight: float) -> None:
+    def run(self, turn: Iteration, due: Due, average_weight: float) -> None:
         """Take a turn; arguments as of `Phase`."""
         if self._recorder is None:
             self._phase(turn, due, average_weight, self._rng)
@@ -173,7 +173,7 @@ class _Record:
         drawn: the penalty's numbers, in places of their own.
     """
 
-    def __init__(self, turn: Turn, due: Due, drawn: ReplayedGenerator) -> None:
+    def __init__(self, turn: Iteration, due: Due, drawn: ReplayedGenerator) -> None:
         self.turn, self.due, self.drawn = turn, due, drawn
         self.warm_ups = 0
         self.replay: Callable[[], None] | None = None

@@ -9,7 +9,7 @@ from wassergan.data import Batch, Source
 from wassergan.training.batches import BatchStream, mapped
 from wassergan.training.options import Batching
 from wassergan.training.sampling import under
-from wassergan.training.turn import Turn
+from wassergan.training.turn import Iteration
 from wassergan.utils.rng import restore_rng, sharded_rng
 from wassergan.utils.shard import WHOLE, BatchShard
 
@@ -45,14 +45,14 @@ class StepInputs:
         self._latent_shape = (batching.batch_size // shard.count, latent_dim)
         self._critic_steps, self._seed, self._device = batching.critic_steps, seed, device
 
-    def draw(self) -> Turn:
+    def draw(self) -> Iteration:
         """The next turn, on the device.
 
         Latents stand under the conditions of the real samples, the generator's under those of the last critic step.
         """
         batches = tuple(self._real() for _ in range(self._critic_steps))
         latents = [self._latent(context) for _, context in batches]
-        return Turn(batches, (*latents, self._latent(batches[-1].context)))
+        return Iteration(batches, (*latents, self._latent(batches[-1].context)))
 
     def error_ahead(self) -> Exception | None:
         """The error with which the next turn cannot be drawn, found out before anything of its steps is done."""

@@ -7,7 +7,7 @@ from numbers import Integral
 import torch
 
 from wassergan.errors import UserError, unknown_name
-from wassergan.training.cuda_graphs import Recorder
+from wassergan.training.cuda_graphs import GraphRecorder
 from wassergan.training.distributed import Processes
 from wassergan.training.optimizers import OptimizerSettings
 from wassergan.training.turn import Due
@@ -105,7 +105,7 @@ class Execution:
     """
 
     precision: str = "float32"
-    recorder: Recorder | None = None
+    recorder: GraphRecorder | None = None
     log: Callable[[str], None] = lambda sentence: None
 
     def __post_init__(self) -> None:

@@ -10,14 +10,14 @@ from wassergan.data import Batch
 from wassergan.objectives import Objective
 from wassergan.training.analytic.conv import ConvForm
 from wassergan.training.analytic.mlp import ClosedForm
-from wassergan.training.cuda_graphs import Replays, why_not_recorded
+from wassergan.training.cuda_graphs import GraphedIteration, why_not_recorded
 from wassergan.training.distributed import Processes
 from wassergan.training.ema import AveragedGenerator
 from wassergan.training.optimizers import FusedAdam
 from wassergan.training.options import Averaging, Batching, Execution, Optimization
 from wassergan.training.statistics import Statistics
 from wassergan.training.steps import critic_step, draw_fakes, generator_step, packed, packed_batch
-from wassergan.training.turn import Due, Turn
+from wassergan.training.turn import Due, Iteration
 from wassergan.utils.rng import restore_rng, sharded_rng
 
 
@@ -81,7 +81,7 @@ class StepRunner:
         """Both learning rates, generator's and critic's, where the first ones are multiplied by a factor."""
         return self._base_rates[0] * factor, self._base_rates[1] * factor
 
-    def take(self, turn: Turn, *, step: int, rate_factor: float) -> None:
+    def take(self, turn: Iteration, *, step: int, rate_factor: float) -> None:
         """Take a turn.
 
         Args:
@@ -98,7 +98,7 @@ class StepRunner:
         else:
             self._replays.run(turn, due, average_weight)
 
-    def _steps(self, turn: Turn, due: Due, average_weight: float | Tensor, rng: torch.Generator) -> None:
+    def _steps(self, turn: Iteration, due: Due, average_weight: float | Tensor, rng: torch.Generator) -> None:
         """What Gulrajani et al. 2017 (arXiv 1704.00028) have in algorithm 1, from line 2 to line 12."""
         *latents, last = turn.latents
         # The fakes of all critic steps come first: the generator stays as it is until its own.
@@ -142,14 +142,14 @@ class StepRunner:
         )
         self.statistics.add(measured)
 
-    def _replayed(self, execution: Execution) -> Replays | None:
+    def _replayed(self, execution: Execution) -> GraphedIteration | None:
         if execution.recorder is None:
             return None
         reason = why_not_recorded(self.generator, self.critic, self._constraint, self._processes)
         if reason is not None:
             execution.log(f"CUDA graphs are off: {reason}.")
             return None
-        return Replays(
+        return GraphedIteration(
             self._steps,
             execution.recorder,
             rng=self._penalty_rng,

@@ -10,7 +10,7 @@ from wassergan.training.batches import mapped
 Due = tuple[bool, ...]  # for each critic step, whether the penalty acts
 
 
-class Turn(NamedTuple):
+class Iteration(NamedTuple):
     """What the critic steps until the generator's next step, and that step, are given.
 
     Attributes:
@@ -27,7 +27,7 @@ class Turn(NamedTuple):
         given = [tensor for batch in self.batches for tensor in batch if tensor is not None]
         return [*given, *self.latents]
 
-    def copied(self) -> "Turn":
+    def copied(self) -> "Iteration":
         """The same numbers in places of their own."""
         batches = tuple(mapped(batch, Tensor.clone) for batch in self.batches)
-        return Turn(batches, tuple(latent.clone() for latent in self.latents))
+        return Iteration(batches, tuple(latent.clone() for latent in self.latents))
