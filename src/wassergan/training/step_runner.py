@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from wassergan.constraints import Constraint
 from wassergan.data import Batch
 from wassergan.objectives import Objective
-from wassergan.training.analytic.conv import ConvForm
-from wassergan.training.analytic.mlp import ClosedForm
+from wassergan.training.analytic.conv import ConvCriticGradients
+from wassergan.training.analytic.mlp import MLPCriticGradients
 from wassergan.training.cuda_graphs import GraphedIteration, why_not_recorded
 from wassergan.training.distributed import Processes
 from wassergan.training.ema import AveragedGenerator
@@ -61,8 +61,8 @@ class StepRunner:
         self._objective, self._constraint, self._processes = objective, constraint, processes
         self._batching, self._pack, self._seed = batching, batching.pack, seed
         self._precision = execution.dtype
-        self._closed_form = ClosedForm.of(critic, constraint) or (
-            None if conditional else ConvForm.of(critic, constraint)
+        self._closed_form = MLPCriticGradients.of(critic, constraint) or (
+            None if conditional else ConvCriticGradients.of(critic, constraint)
         )
         self._generator_optimizer = optimization.generator.build(generator.parameters())
         self._critic_optimizer = optimization.critic.build(critic.parameters())

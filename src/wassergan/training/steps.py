@@ -11,8 +11,8 @@ from wassergan.constraints import Constraint
 from wassergan.data import Batch
 from wassergan.networks import critic_given
 from wassergan.objectives import Objective
-from wassergan.training.analytic.conv import ConvForm
-from wassergan.training.analytic.mlp import ClosedForm, Loss
+from wassergan.training.analytic.conv import ConvCriticGradients
+from wassergan.training.analytic.mlp import Loss, MLPCriticGradients
 from wassergan.training.batches import mapped
 from wassergan.training.distributed import ALONE, Processes
 from wassergan.training.optimizers import Optimizer
@@ -65,7 +65,7 @@ def critic_step(
     rng: torch.Generator,
     precision: torch.dtype,
     penalty_factor: float = 1.0,
-    closed_form: ClosedForm | ConvForm | None = None,
+    closed_form: MLPCriticGradients | ConvCriticGradients | None = None,
     processes: Processes = ALONE,
     context: Tensor | None = None,
 ) -> dict[str, Tensor]:
@@ -120,7 +120,7 @@ def generator_step(
     latent: Tensor,
     objective: Objective,
     precision: torch.dtype,
-    closed_form: ClosedForm | ConvForm | None = None,
+    closed_form: MLPCriticGradients | ConvCriticGradients | None = None,
     processes: Processes = ALONE,
     context: Tensor | None = None,
     pack: int = 1,

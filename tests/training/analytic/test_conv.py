@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from wassergan.constraints import CONSTRAINTS, Constraint, constraint_named
 from wassergan.networks import ConvCritic, MLPCritic
 from wassergan.objectives import OBJECTIVES
-from wassergan.training.analytic.conv import ConvForm
+from wassergan.training.analytic.conv import ConvCriticGradients
 from wassergan.training.analytic.mlp import Loss
 
 
@@ -23,8 +23,8 @@ def critic_of(shape: tuple[int, ...], *, maps: int = 3, norm: str = "layer", std
     return critic
 
 
-def form_of(critic: nn.Module, name: str = "gp") -> ConvForm:
-    form = ConvForm.of(critic, constraint_named(name))
+def form_of(critic: nn.Module, name: str = "gp") -> ConvCriticGradients:
+    form = ConvCriticGradients.of(critic, constraint_named(name))
     assert form is not None
     return form
 
@@ -119,7 +119,7 @@ def test_a_critic_of_slope_zero_has_finite_gradients() -> None:
 
 def no_form(critic: nn.Module, constraint: Constraint) -> bool:
     constraint.prepare(critic)
-    return ConvForm.of(critic, constraint) is None
+    return ConvCriticGradients.of(critic, constraint) is None
 
 
 def test_other_critics_are_left_to_autograd() -> None:

@@ -7,7 +7,7 @@ from torch import nn
 from wassergan.constraints import CONSTRAINTS, Constraint, constraint_named
 from wassergan.networks import ConvCritic, MLPCritic
 from wassergan.objectives import OBJECTIVES
-from wassergan.training.analytic.mlp import ClosedForm, Loss
+from wassergan.training.analytic.mlp import Loss, MLPCriticGradients
 
 
 def loss_of(constraint: Constraint, *, objective: str = "wasserstein", factor: float = 1.0) -> Loss:
@@ -44,7 +44,7 @@ def test_gradients_are_those_of_autograd(
     real, fake = torch.randn(6, *shape).double(), 2 * torch.randn(6, *shape).double() + 1
     constraint = constraint_named(name)
     expected = by_autograd(critic, real, fake, loss_of(constraint, objective=objective, factor=factor))
-    closed = ClosedForm.of(critic, constraint)
+    closed = MLPCriticGradients.of(critic, constraint)
     assert closed is not None
     statistics = closed.backward(real, fake, loss_of(constraint, objective=objective, factor=factor))
     for parameter, gradient in zip(critic.parameters(), expected, strict=True):
@@ -72,7 +72,7 @@ def test_the_generator_s_loss_and_its_gradient_by_the_fakes_are_those_of_autogra
     context = torch.randn(6, context_dim).double() if context_dim else None
     expected = OBJECTIVES[objective].generator_loss(critic(fake, context))
     (by_fake,) = torch.autograd.grad(expected, fake)
-    closed = ClosedForm.of(critic, constraint_named("gp"))
+    closed = MLPCriticGradients.of(critic, constraint_named("gp"))
     assert closed is not None
     loss, gradient = closed.generator_loss(fake.detach(), OBJECTIVES[objective], torch.float32, context)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
@@ -85,7 +85,7 @@ def test_a_critic_of_slope_zero_has_finite_gradients() -> None:
     for parameter in critic.parameters():
         nn.init.zeros_(parameter)
     constraint = constraint_named("gp")
-    closed = ClosedForm.of(critic, constraint)
+    closed = MLPCriticGradients.of(critic, constraint)
     assert closed is not None
     closed.backward(torch.randn(5, 3), torch.randn(5, 3), loss_of(constraint))
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in critic.parameters())
@@ -96,7 +96,7 @@ def test_bfloat16_rounds_and_no_more() -> None:
     critic = MLPCritic((20,), widths=(64, 64))
     real, fake = torch.randn(64, 20), torch.randn(64, 20) + 1
     constraint = constraint_named("gp")
-    closed = ClosedForm.of(critic, constraint)
+    closed = MLPCriticGradients.of(critic, constraint)
     assert closed is not None
     gradients = []
     for precision in (torch.float32, torch.bfloat16):
@@ -111,7 +111,7 @@ def test_bfloat16_rounds_and_no_more() -> None:
 
 def no_form(critic: nn.Module, constraint: Constraint) -> bool:
     constraint.prepare(critic)
-    return ClosedForm.of(critic, constraint) is None
+    return MLPCriticGradients.of(critic, constraint) is None
 
 
 def test_other_critics_are_left_to_autograd() -> None:
@@ -169,7 +169,7 @@ def test_conditions_are_scored_and_not_perturbed(name: str) -> None:
         measured = constraint.penalty(score, real, fake, torch.Generator().manual_seed(5))
         assert measured.item() == pytest.approx(10 * torch.stack(costs).mean().item(), rel=1e-10)
     expected = torch.autograd.grad(total, list(critic.parameters()))
-    closed = ClosedForm.of(critic, constraint)
+    closed = MLPCriticGradients.of(critic, constraint)
     assert closed is not None
     closed.backward(real, fake, loss_of(constraint), context)
     for parameter, gradient in zip(critic.parameters(), expected, strict=True):

@@ -96,14 +96,14 @@ class Pass:
         self.made = nn.functional.leaky_relu(normed, self.slope)
         return self.made
 
-    def back(self, delta: Tensor, rows: slice) -> Tensor:
+    def vjp(self, delta: Tensor, rows: slice) -> Tensor:
         """δ_a to δ_h, for some rows; keeps what the penalty's gradient needs."""
         self.delta_normed = self._through_activation(delta, rows)
         self.delta = self._normalised(self.delta_normed, rows, self.scale)[0]
         self.deltas = self.convolution.deltas(self.delta)
         return self.convolution.transposed(self.deltas)
 
-    def push(self, tangent: Tensor, rows: slice) -> Tensor:
+    def jvp(self, tangent: Tensor, rows: slice) -> Tensor:
         """u_h to u_a, for some rows; sets the curvature's share of their adjoint."""
         self.tangent = self.convolution.given(tangent.view(len(tangent), *self.grid, -1))
         moved = self.convolution.convolve(self.tangent, None)
@@ -143,7 +143,7 @@ class Pass:
         return curve.addcmul_(self.tangent_normed, factor * _dots(scaled, normed))
 
 
-class ConvForm:
+class ConvCriticGradients:
     """Losses and weight gradients of a `ConvCritic` with leaky ReLUs.
 
     Args:
@@ -155,7 +155,7 @@ class ConvForm:
         self._stages, self._head = stages, head
 
     @classmethod
-    def of(cls, critic: nn.Module, constraint: Constraint) -> "ConvForm | None":
+    def of(cls, critic: nn.Module, constraint: Constraint) -> "ConvCriticGradients | None":
         """The closed form of a prepared critic under a constraint, or None where autograd is needed.
 
         On a GPU it is left to cuDNN and autograd, whose kernels need no patches.
@@ -198,7 +198,7 @@ class ConvForm:
         if loss.penalised:
             statistics["penalty"], tangent = _slopes(passes, head, between, loss, real.dtype)
             for each in passes:
-                tangent = each.push(tangent, between)
+                tangent = each.jvp(tangent, between)
             by_head += tangent.sum(0)
 
         # Where nothing is normalised, the values of the points between have no adjoint: their rows are left out.
@@ -265,7 +265,7 @@ def _slopes(passes: list[Pass], head: Tensor, between: slice, loss: Loss, dtype:
 def _descended(passes: list[Pass], delta: Tensor, rows: slice) -> Tensor:
     """A gradient by what the last stage makes of some rows to that by the samples, (n, values of a sample)."""
     for each in passes[::-1]:
-        delta = each.back(delta, rows)
+        delta = each.vjp(delta, rows)
     return delta
 
 

@@ -57,7 +57,7 @@ class Loss:
         return isinstance(self.constraint, SlopePenalty) and self.penalty_factor > 0
 
 
-class ClosedForm:
+class MLPCriticGradients:
     """Losses and weight gradients of a critic that is a chain of linear layers and leaky ReLUs.
 
     Args:
@@ -69,7 +69,7 @@ class ClosedForm:
         self._layers, self._slopes = layers, slopes
 
     @classmethod
-    def of(cls, critic: nn.Module, constraint: Constraint) -> "ClosedForm | None":
+    def of(cls, critic: nn.Module, constraint: Constraint) -> "MLPCriticGradients | None":
         """The closed form of a prepared critic under a constraint, or None where autograd is needed."""
         if not is_plain(critic, MLPCritic) or type(constraint) not in CONSTRAINTS:
             return None
@@ -114,12 +114,12 @@ class ClosedForm:
         by_score = list(loss.objective.critic_loss_slopes(real_scores, fake_scores))
         if loss.penalised:
             by_score.append(torch.ones_like(real_scores))
-        deltas = self._back(torch.cat(by_score).to(points.dtype)[:, None], linear, weights)
+        deltas = self._vjp(torch.cat(by_score).to(points.dtype)[:, None], linear, weights)
         if loss.penalised:
             statistics["penalty"], pushed = slope_penalty(
                 loss, (deltas[0][scored:] @ weights[0][:, :free]).to(real.dtype)
             )
-            self._push(pushed, inputs, linear, weights)
+            self._jvp(pushed, inputs, linear, weights)
 
         for layer, delta, given in zip(self._layers, deltas, inputs, strict=True):
             layer.weight.grad = torch.mm(delta.T, given).to(real.dtype)
@@ -150,7 +150,7 @@ class ClosedForm:
         inputs, linear = self._forward(points, weights, biases)
         scores = torch.addmv(biases[-1], inputs[-1], weights[-1][0]).to(self._layers[0].weight.dtype)
         by_score = objective.generator_loss_slopes(scores).to(points.dtype)
-        gradient = self._back(by_score[:, None], linear, weights)[0] @ weights[0][:, :free]
+        gradient = self._vjp(by_score[:, None], linear, weights)[0] @ weights[0][:, :free]
         return objective.generator_loss(scores), gradient.view_as(fake).to(fake.dtype)
 
     def _forward(
@@ -163,14 +163,14 @@ class ClosedForm:
             inputs.append(nn.functional.leaky_relu(linear[-1], slope))
         return inputs, linear
 
-    def _back(self, delta: Tensor, linear: list[Tensor], weights: list[Tensor]) -> list[Tensor]:
+    def _vjp(self, delta: Tensor, linear: list[Tensor], weights: list[Tensor]) -> list[Tensor]:
         """The gradients by what each layer makes, the last's own included, in the order of the layers."""
         deltas = [delta]
         for weight, before, slope in zip(weights[:0:-1], linear[::-1], self._slopes[::-1], strict=True):
             deltas.append(leaky_relu_backward(torch.mm(deltas[-1], weight), before, slope, False))
         return deltas[::-1]
 
-    def _push(self, pushed: Tensor, inputs: list[Tensor], linear: list[Tensor], weights: list[Tensor]) -> None:
+    def _jvp(self, pushed: Tensor, inputs: list[Tensor], linear: list[Tensor], weights: list[Tensor]) -> None:
         """Put u_l in the place of the inputs of the points between, which nothing needs any more."""
         first = inputs[0].shape[0] - pushed.shape[0]
         inputs[0][first:, : pushed.shape[1]] = pushed
