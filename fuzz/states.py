@@ -379,7 +379,7 @@ class RunStates(RuleBasedStateMachine):
         self.require_others(said)
         return code, said
 
-    def together(self, *calls: list[str]) -> None:
+    def raise_together(self, *calls: list[str]) -> None:
         before = self._before()
         outs = [self.world / f"said-{number}" for number in range(len(calls))]
         children = [self._start(argv, out, Fault(), None) for argv, out in zip(calls, outs, strict=True)]

@@ -32,10 +32,10 @@ from wassergan.networks import Bounded, build_networks
 from wassergan.objectives import objective_named
 from wassergan.training import (
     Averaging,
+    DistributedContext,
     Execution,
     Optimization,
     OptimizerSettings,
-    Processes,
     Trainer,
     open_processes,
 )
@@ -240,7 +240,7 @@ def make_trainer(make_source: Callable[..., Source]) -> Callable[..., Trainer]:
     return make
 
 
-def child(rank: int, count: int, folder: Path, work: Callable[[Processes], Any]) -> None:
+def child(rank: int, count: int, folder: Path, work: Callable[[DistributedContext], Any]) -> None:
     """Join the others as a child of torchrun does, and leave behind what `work` gives, or the error's name and text."""
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(count), "LOCAL_RANK": str(rank)}
     result: Any
@@ -256,7 +256,7 @@ def child(rank: int, count: int, folder: Path, work: Callable[[Processes], Any])
 def spawn(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[Any]]:
     """Call a function in several processes that are joined by Gloo; what each gives, None from those that died."""
 
-    def call(work: Callable[[Processes], Any], *, count: int = 2) -> list[Any]:
+    def call(work: Callable[[DistributedContext], Any], *, count: int = 2) -> list[Any]:
         folder = tmp_path_factory.mktemp("processes")
         context = multiprocessing.get_context("fork")
         children = [context.Process(target=child, args=(rank, count, folder, work)) for rank in range(count)]

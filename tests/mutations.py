@@ -1473,7 +1473,7 @@ BUGS = (
         "described = asdict(TrainSettings()) | {",
         "runs/test_train.py::test_the_folder_holds_what_it_promises",
     ),
-    # Processes
+    # DistributedContext
     Bug(
         "gradients summed instead of averaged over processes",
         DISTRIBUTED,

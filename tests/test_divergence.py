@@ -15,7 +15,7 @@ from wassergan.runs.train import resume_run, train_run
 from wassergan.session.run_content import run_summary
 from wassergan.storage.checkpoint import Checkpoints, load_checkpoint
 from wassergan.storage.run_log import read_log
-from wassergan.training import DivergedError, Processes, Trainer
+from wassergan.training import DistributedContext, DivergedError, Trainer
 from wassergan.training.divergence import Recipe, diagnosis
 from wassergan.training.step_runner import StepRunner
 from wassergan.training.turn import Iteration
@@ -109,7 +109,7 @@ def test_a_run_that_went_back_resumes_bit_for_bit(tmp_path: Path, settings: Trai
         torch.testing.assert_close(one[part], other[part], rtol=0, atol=0)
 
 
-def both(processes: Processes, settings: TrainSettings, folder: Path) -> Any:
+def both(processes: DistributedContext, settings: TrainSettings, folder: Path) -> Any:
     take = StepRunner.take
     done: list[int] = []
 

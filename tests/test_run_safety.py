@@ -18,7 +18,7 @@ from wassergan.storage.checkpoint import Checkpoints, load_checkpoint
 from wassergan.storage.files import is_temporary
 from wassergan.storage.run_folder import MARK_NAME, RunFolder
 from wassergan.storage.run_log import RunLog, read_log
-from wassergan.training import Processes
+from wassergan.training import DistributedContext
 
 pytestmark = pytest.mark.usefixtures("quick_figures")
 TOKEN = "0" * 32
@@ -101,7 +101,7 @@ def test_a_file_of_the_name_of_the_launch_note_opens_no_folder(tmp_path: Path, s
         (tmp_path / "theirs" / "launch.txt").write_text(launch)
         before = contents(tmp_path / "theirs")
         with pytest.raises(UserError, match="holds a run already"):
-            train_run(settings, tmp_path / "theirs", processes=Processes(launch=launch))
+            train_run(settings, tmp_path / "theirs", processes=DistributedContext(launch=launch))
         assert contents(tmp_path / "theirs") == before
 
 

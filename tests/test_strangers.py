@@ -32,7 +32,7 @@ from wassergan.session.build import build_trainer
 from wassergan.session.restore import open_sampler
 from wassergan.storage.run_log import RunLog, read_log
 from wassergan.training import meeting
-from wassergan.training.distributed import Processes
+from wassergan.training.distributed import DistributedContext
 
 SOURCES = Path(__file__).parents[1] / "src" / "wassergan"
 STEERING = "\x1b[2J\x07\x9b31m\r\u202e\u2066\u200f\u2028\x00\x7f\udcff"
@@ -159,7 +159,7 @@ def test_sizes_that_no_machine_has_are_refused_before_anything_is_made(
         build_trainer(replace(small[0], **{setting: value}), small[1])
 
 
-class _Two(Processes):
+class _Two(DistributedContext):
     """Process 0 of two, of which the other gives what is said here."""
 
     other: torch.Tensor

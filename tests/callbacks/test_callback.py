@@ -12,7 +12,7 @@ from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError
 from wassergan.runs.train import resume_run, train_run
 from wassergan.storage.checkpoint import load_checkpoint
-from wassergan.training import Processes
+from wassergan.training import DistributedContext
 
 pytestmark = pytest.mark.usefixtures("quick_figures")
 
@@ -137,7 +137,7 @@ def test_a_run_with_callbacks_is_bit_for_bit_the_run_without(tmp_path: Path, set
 def test_of_several_processes_the_first_alone_tells_its_callback(
     tmp_path: Path, settings: TrainSettings, spawn: Callable[..., list[Any]]
 ) -> None:
-    def train(processes: Processes) -> list[str]:
+    def train(processes: DistributedContext) -> list[str]:
         notes: list[Any] = []
         train_run(replace(settings, tensorboard=True), tmp_path / "run", callback=Recorder(notes), processes=processes)
         return [note[1] for note in notes if note[1] != "said"]

@@ -18,7 +18,7 @@ from wassergan.session.restore import open_sampler
 from wassergan.session.run_content import run_summary
 from wassergan.storage.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
 from wassergan.storage.run_log import read_log
-from wassergan.training import Processes
+from wassergan.training import DistributedContext
 
 pytestmark = pytest.mark.usefixtures("quick_figures")
 
@@ -445,7 +445,7 @@ def test_two_processes_make_the_run_of_one_and_only_the_first_writes_and_speaks(
 ) -> None:
     settings = replace(settings, steps=9)
 
-    def train(processes: Processes) -> tuple[dict[str, Any], list[str]]:
+    def train(processes: DistributedContext) -> tuple[dict[str, Any], list[str]]:
         said: list[str] = []
         callback = Callback()
         callback.on_train_begin = lambda *ignored: said.append("started")  # type: ignore[method-assign]
@@ -476,8 +476,8 @@ def test_a_run_goes_on_with_another_number_of_processes(
 ) -> None:
     folder = tmp_path / "run"
 
-    def call(count: int, work: Callable[[Processes], Any]) -> None:
-        spawn(work, count=count) if count > 1 else work(Processes())
+    def call(count: int, work: Callable[[DistributedContext], Any]) -> None:
+        spawn(work, count=count) if count > 1 else work(DistributedContext())
 
     call(before, lambda processes: train_run(replace(settings, steps=5), folder, processes=processes))
     call(after, lambda processes: resume_run(folder, {"steps": 9}, processes=processes))
@@ -502,8 +502,8 @@ def test_what_is_refused_is_refused_once_for_all_processes(
     assert "reached its end" in told[0][1] and told[1][0] == "ElsewhereError"
 
 
-def launched(launch: str = "a") -> Processes:
-    return Processes(launch=launch)
+def launched(launch: str = "a") -> DistributedContext:
+    return DistributedContext(launch=launch)
 
 
 # A killed worker: torchrun starts the processes anew, and the same command goes on from the checkpoint.
@@ -605,7 +605,7 @@ def test_a_restart_never_touches_a_run_that_its_torchrun_did_not_start(
 ) -> None:
     folder = tmp_path / "run"
     train_run(replace(settings, steps=3), folder, processes=launched(first_launch))
-    for processes in (launched("a"), Processes()):
+    for processes in (launched("a"), DistributedContext()):
         with pytest.raises(UserError, match="holds a run already"):
             train_run(replace(settings, steps=9), folder, processes=processes)
     with pytest.raises(UserError, match="reached its end"):

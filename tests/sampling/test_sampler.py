@@ -15,7 +15,7 @@ from wassergan.errors import UserError, WorkError
 from wassergan.modality import modality_of
 from wassergan.modality.writing import write_samples
 from wassergan.sampling.sampler import Sampler
-from wassergan.training import Processes
+from wassergan.training import DistributedContext
 from wassergan.utils.rng import derived_rng
 
 
@@ -228,7 +228,7 @@ def test_several_processes_write_what_one_writes(
     for processes in ("one", "three"):
         (tmp_path / processes).mkdir()
 
-    def write(processes: Processes) -> list[int]:
+    def write(processes: DistributedContext) -> list[int]:
         done: list[int] = []
         write_samples(
             picture_sampler(), tmp_path / "three" / name, count=count, seed=5, progress=done.append, processes=processes

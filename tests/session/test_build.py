@@ -13,7 +13,7 @@ from wassergan.errors import UserError, WorkError
 from wassergan.modality.recipes import resolve_for
 from wassergan.session import build as building
 from wassergan.session.build import build_trainer, choose_device
-from wassergan.training import Processes, Trainer
+from wassergan.training import DistributedContext, Trainer
 
 
 def built(**given: object) -> Trainer:
@@ -99,18 +99,19 @@ def test_each_process_of_a_machine_has_its_own_gpu(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     # Ranks 2 and 3 of four processes on two machines.
     devices = [
-        choose_device(name, Processes(rank=2 + local, count=4, local_rank=local, local_count=2)) for local in (0, 1)
+        choose_device(name, DistributedContext(rank=2 + local, count=4, local_rank=local, local_count=2))
+        for local in (0, 1)
     ]
     assert devices == [torch.device("cuda:0"), torch.device("cuda:1")]
     with pytest.raises(UserError, match=r"3 processes on a machine need a GPU each: --device cuda, 2 CUDA devices"):
-        choose_device(name, Processes(rank=2, count=3, local_rank=2, local_count=3))
+        choose_device(name, DistributedContext(rank=2, count=3, local_rank=2, local_count=3))
 
 
 def test_one_gpu_cannot_be_named_for_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(UserError, match="--device cuda:1"):
-        choose_device("cuda:1", Processes(count=2, local_count=2))
-    assert choose_device("cpu", Processes(count=2, local_count=2)) == torch.device("cpu")
+        choose_device("cuda:1", DistributedContext(count=2, local_count=2))
+    assert choose_device("cpu", DistributedContext(count=2, local_count=2)) == torch.device("cpu")
 
 
 def test_cuda_graphs_are_for_cuda_devices_and_a_choice_of_three() -> None:

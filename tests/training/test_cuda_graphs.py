@@ -14,7 +14,7 @@ from wassergan.constraints import GradientPenalty
 from wassergan.networks import MLPCritic, MLPGenerator
 from wassergan.training import Trainer, rate_schedule
 from wassergan.training.cuda_graphs import MOST_RECORDS, WARM_UPS, CudaRecorder, why_not_recorded
-from wassergan.training.distributed import ALONE, Processes
+from wassergan.training.distributed import SINGLE_PROCESS, DistributedContext
 
 MakeTrainer = Callable[..., Trainer]
 
@@ -192,15 +192,22 @@ class OwnPenalty(GradientPenalty):
 
 def test_what_draws_numbers_of_its_own_is_not_recorded(make_trainer: MakeTrainer) -> None:
     generator, critic = MLPGenerator(3, (4,), head=nn.Identity(), widths=(5,)), MLPCritic((4,), widths=(5,))
-    assert why_not_recorded(generator, critic, GradientPenalty(), ALONE) is None
-    assert why_not_recorded(generator, critic, GradientPenalty(), Processes(count=2)) == (
+    assert why_not_recorded(generator, critic, GradientPenalty(), SINGLE_PROCESS) is None
+    assert why_not_recorded(generator, critic, GradientPenalty(), DistributedContext(count=2)) == (
         "several processes train together"
     )
-    assert why_not_recorded(generator, critic, OwnPenalty(), ALONE) == "OwnPenalty may draw random numbers of its own"
+    assert (
+        why_not_recorded(generator, critic, OwnPenalty(), SINGLE_PROCESS)
+        == "OwnPenalty may draw random numbers of its own"
+    )
     dropping = nn.Sequential(critic, nn.Dropout(0.5))
     for networks in ((generator, dropping), (dropping, critic)):
-        assert why_not_recorded(*networks, GradientPenalty(), ALONE) == "Dropout draws random numbers of its own"  # type: ignore[call-arg]
-    assert why_not_recorded(nn.Sequential(generator, nn.Dropout(0.0)), critic, GradientPenalty(), ALONE) is None
+        assert (
+            why_not_recorded(*networks, GradientPenalty(), SINGLE_PROCESS) == "Dropout draws random numbers of its own"
+        )  # type: ignore[call-arg]
+    assert (
+        why_not_recorded(nn.Sequential(generator, nn.Dropout(0.0)), critic, GradientPenalty(), SINGLE_PROCESS) is None
+    )
     told: list[str] = []
     tape = Tape()
     trainer = make_trainer(constraint=OwnPenalty(), recorder=tape, log=told.append)

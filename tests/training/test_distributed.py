@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from wassergan.data import Source
 from wassergan.errors import UserError, WorkError
-from wassergan.training import Processes, Trainer, open_processes
-from wassergan.training.distributed import ProcessGroup, WholeBatchNorm
+from wassergan.training import DistributedContext, Trainer, open_processes
+from wassergan.training.distributed import ProcessGroup, SyncBatchNorm
 
 MakeTrainer = Callable[..., Trainer]
 Spawn = Callable[..., list[Any]]
@@ -90,7 +90,7 @@ def test_two_processes_at_half_the_batch_are_one_at_the_whole(
     objective: str,
     critic_norm: str | None,
 ) -> None:
-    def train(processes: Processes) -> tuple[dict[str, np.ndarray], dict[str, float], list[int]]:
+    def train(processes: DistributedContext) -> tuple[dict[str, np.ndarray], dict[str, float], list[int]]:
         source = DoubleSource.of(make_source())
         trainer = make_trainer(
             source=source,
@@ -107,7 +107,7 @@ def test_two_processes_at_half_the_batch_are_one_at_the_whole(
         trainer.train(steps=6, tick_due=lambda step: step == 4, on_tick=lambda t: records.append(t.read_statistics()))
         return weights(trainer), settled(records[0]), source.positions  # type: ignore[attr-defined]
 
-    alone, record, positions = train(Processes())
+    alone, record, positions = train(DistributedContext())
     (first, first_record, first_half), (second, second_record, second_half) = spawn(train)
     assert_close(first, alone, atol=1e-6)
     assert all((first[name] == second[name]).all() for name in first)
@@ -121,14 +121,14 @@ def test_two_processes_at_half_the_batch_are_one_at_the_whole(
 def test_three_processes_are_one_too_and_average_what_they_log(
     spawn: Spawn, float64: None, make_source: Callable[..., Source], make_trainer: MakeTrainer
 ) -> None:
-    def train(processes: Processes) -> dict[str, np.ndarray]:
+    def train(processes: DistributedContext) -> dict[str, np.ndarray]:
         trainer = make_trainer(
             source=DoubleSource.of(make_source()), constraint="gp", batch_size=12, processes=processes
         )
         trainer.train(steps=4, tick_due=NEVER)
         return weights(trainer)
 
-    alone = train(Processes())
+    alone = train(DistributedContext())
     for each in spawn(train, count=3):
         assert_close(each, alone, atol=1e-6)
 
@@ -138,10 +138,10 @@ def test_three_processes_are_one_too_and_average_what_they_log(
 def test_a_state_goes_on_with_another_number_of_processes(
     spawn: Spawn, float64: None, make_source: Callable[..., Source], make_trainer: MakeTrainer, before: int, after: int
 ) -> None:
-    def make(processes: Processes) -> Trainer:
+    def make(processes: DistributedContext) -> Trainer:
         return make_trainer(source=DoubleSource.of(make_source()), constraint="gp", processes=processes)
 
-    def begin(processes: Processes) -> dict[str, Any]:
+    def begin(processes: DistributedContext) -> dict[str, Any]:
         trainer, states = make(processes), []  # type: ignore[var-annotated]
         # Saved on the way, between two ticks, as the time asks for: by one process, for all.
         trainer.train(
@@ -153,23 +153,23 @@ def test_a_state_goes_on_with_another_number_of_processes(
         assert len(states) == 1
         return states[0]
 
-    def go_on(processes: Processes) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    def go_on(processes: DistributedContext) -> tuple[dict[str, np.ndarray], dict[str, float]]:
         trainer, records = make(processes), []  # type: ignore[var-annotated]
         trainer.load_state_dict(state)
         trainer.train(steps=6, tick_due=NEVER, on_tick=lambda t: records.append(settled(t.read_statistics())))
         return weights(trainer), records[0]
 
-    whole = make(Processes())
+    whole = make(DistributedContext())
     whole.train(steps=6, tick_due=NEVER)
-    state = spawn(begin, count=before)[0] if before > 1 else begin(Processes())
+    state = spawn(begin, count=before)[0] if before > 1 else begin(DistributedContext())
     expected = settled(whole.read_statistics())
-    for reached, record in spawn(go_on, count=after) if after > 1 else [go_on(Processes())]:
+    for reached, record in spawn(go_on, count=after) if after > 1 else [go_on(DistributedContext())]:
         assert_close(reached, weights(whole), atol=1e-6)
         assert_close(record, expected, atol=1e-6)  # means over the steps before the cut too
 
 
 def test_every_process_starts_from_the_weights_of_the_first(spawn: Spawn, make_trainer: MakeTrainer) -> None:
-    def train(processes: Processes) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    def train(processes: DistributedContext) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         trainer = make_trainer(constraint="sn", processes=processes)
         if processes.rank == 1:
             with torch.no_grad():
@@ -184,7 +184,7 @@ def test_every_process_starts_from_the_weights_of_the_first(spawn: Spawn, make_t
 
 # Weights that drift apart are found at the next tick.
 def test_weights_that_differ_are_found_at_the_next_tick(spawn: Spawn, make_trainer: MakeTrainer) -> None:
-    def train(processes: Processes) -> list[int]:
+    def train(processes: DistributedContext) -> list[int]:
         ticks: list[int] = []
 
         def nudge(trainer: Trainer) -> None:
@@ -206,7 +206,7 @@ def test_weights_that_differ_are_found_at_the_next_tick(spawn: Spawn, make_train
 
 
 def test_training_that_diverges_is_told_once(spawn: Spawn, make_trainer: MakeTrainer) -> None:
-    def train(processes: Processes) -> None:
+    def train(processes: DistributedContext) -> None:
         make_trainer(constraint="gp", rate=1e30, processes=processes).train(steps=20, tick_due=lambda s: s % 5 == 0)
 
     (kind, message), (other_kind, _) = spawn(train)
@@ -214,7 +214,7 @@ def test_training_that_diverges_is_told_once(spawn: Spawn, make_trainer: MakeTra
 
 
 def test_an_interruption_of_one_stops_all_at_the_same_step_with_a_tick(spawn: Spawn, make_trainer: MakeTrainer) -> None:
-    def train(processes: Processes) -> list[int]:
+    def train(processes: DistributedContext) -> list[int]:
         ticks: list[int] = []
         trainer = make_trainer(processes=processes)
         trainer.train(
@@ -229,7 +229,7 @@ def test_an_interruption_of_one_stops_all_at_the_same_step_with_a_tick(spawn: Sp
 
 
 def test_a_budget_ends_all_at_the_same_step(spawn: Spawn, make_trainer: MakeTrainer) -> None:
-    def train(processes: Processes) -> int:
+    def train(processes: DistributedContext) -> int:
         trainer = make_trainer(processes=processes)
         trainer.elapsed_seconds = 0.5 * processes.rank  # their clocks differ
         trainer.train(budget_seconds=0.9, tick_due=NEVER)
@@ -240,7 +240,7 @@ def test_a_budget_ends_all_at_the_same_step(spawn: Spawn, make_trainer: MakeTrai
 
 
 def test_an_error_of_one_is_raised_by_it_and_ends_the_others(spawn: Spawn, make_trainer: MakeTrainer) -> None:
-    def train(processes: Processes) -> None:
+    def train(processes: DistributedContext) -> None:
         def tick(trainer: Trainer) -> None:
             if processes.rank == 0 and trainer.step == 2:
                 raise WorkError("The disk is full")
@@ -251,8 +251,8 @@ def test_an_error_of_one_is_raised_by_it_and_ends_the_others(spawn: Spawn, make_
 
 
 def test_the_lowest_process_that_failed_speaks(spawn: Spawn) -> None:
-    def fail(processes: Processes) -> None:
-        with processes.together():
+    def fail(processes: DistributedContext) -> None:
+        with processes.raise_together():
             if processes.rank > 0:
                 raise UserError(f"{processes.rank} does not like it")
 
@@ -262,15 +262,15 @@ def test_the_lowest_process_that_failed_speaks(spawn: Spawn) -> None:
 
 
 def test_what_the_first_finds_reaches_all(spawn: Spawn) -> None:
-    def ask(processes: Processes) -> tuple[Any, ...]:
-        found: dict[str, Any] = processes.from_first(lambda: {"rank": processes.rank, "values": torch.arange(3)})
+    def ask(processes: DistributedContext) -> tuple[Any, ...]:
+        found: dict[str, Any] = processes.on_rank_zero(lambda: {"rank": processes.rank, "values": torch.arange(3)})
         return found["rank"], found["values"].tolist(), processes.any_of(processes.rank == 1, False, True)
 
     assert spawn(ask) == [(0, [0, 1, 2], (True, False, True))] * 2
 
 
 def test_a_process_that_is_lost_is_told_by_the_others(spawn: Spawn, make_trainer: MakeTrainer) -> None:
-    def train(processes: Processes) -> None:
+    def train(processes: DistributedContext) -> None:
         def die(trainer: Trainer) -> None:
             if processes.rank == 1 and trainer.step == 3:
                 os._exit(9)
@@ -297,7 +297,7 @@ def test_each_process_draws_its_own_global_random_numbers_and_goes_on_with_them(
 
     drawn: list[float] = []
 
-    def train(processes: Processes) -> list[float]:
+    def train(processes: DistributedContext) -> list[float]:
         def make() -> Trainer:
             with torch.random.fork_rng():
                 torch.manual_seed(0)
@@ -366,8 +366,8 @@ def test_batch_norm_over_one_process_is_torch_s(
     for parameter in ours.parameters():
         parameter.data = torch.randn(parameter.shape, generator=rng)
     theirs = copy.deepcopy(ours)
-    Still().join_batch_norms(ours)
-    assert type(ours[0]) is WholeBatchNorm and ours.state_dict().keys() == theirs.state_dict().keys()
+    Still().convert_sync_batchnorm(ours)
+    assert type(ours[0]) is SyncBatchNorm and ours.state_dict().keys() == theirs.state_dict().keys()
     for training in (True, True, False):
         values = torch.randn(shape, generator=rng) * 3 + 5
         inputs = [values.clone().requires_grad_(True) for _ in range(2)]
@@ -384,7 +384,7 @@ def test_batch_norm_over_one_process_is_torch_s(
 def test_batch_norm_keeps_half_precision_and_takes_its_statistics_in_full(rng: torch.Generator) -> None:
     ours = nn.BatchNorm2d(3)
     values = (torch.randn(8, 3, 4, 4, generator=rng) + 100).bfloat16()
-    Still().join_batch_norms(ours)
+    Still().convert_sync_batchnorm(ours)
     out = ours(values)
     assert out.dtype == torch.bfloat16
     expected = nn.BatchNorm2d(3)(values.float())
@@ -396,11 +396,11 @@ def test_a_batch_norm_of_the_user_s_own_is_refused() -> None:
         pass
 
     with pytest.raises(UserError, match=r"Own \(layer '1'\) would normalise over each process's part of a batch"):
-        Still().join_batch_norms(nn.Sequential(nn.Linear(2, 3), Own(3)))
-    Processes().join_batch_norms(nn.Sequential(Own(3)))
+        Still().convert_sync_batchnorm(nn.Sequential(nn.Linear(2, 3), Own(3)))
+    DistributedContext().convert_sync_batchnorm(nn.Sequential(Own(3)))
 
 
 def test_copies_of_a_network_share_its_processes() -> None:
     processes, network = Still(), nn.Sequential(nn.BatchNorm1d(3))
-    processes.join_batch_norms(network)
+    processes.convert_sync_batchnorm(network)
     assert copy.deepcopy(network)[0].processes is processes  # type: ignore[comparison-overlap]

@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 
 from wassergan.errors import UserError, WorkError
-from wassergan.training import Processes, meeting, open_processes
+from wassergan.training import DistributedContext, meeting, open_processes
 
 Spawn = Callable[..., list[Any]]
 REFUSALS = (
@@ -40,7 +40,7 @@ def refusing(
     monkeypatch.setattr(meeting, "LONGEST_JOIN", timedelta(seconds=1))
 
 
-def work(processes: Processes) -> tuple[float, float]:
+def work(processes: DistributedContext) -> tuple[float, float]:
     mean = processes.average(torch.tensor([1.0 + processes.rank]))
     timeout = dist.distributed_c10d._get_default_group()._get_backend(torch.device("cpu")).options._timeout
     return mean.item(), timeout.total_seconds()

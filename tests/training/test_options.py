@@ -5,7 +5,7 @@ import pytest
 
 from wassergan.errors import UserError
 from wassergan.training import Averaging, Execution, Trainer
-from wassergan.training.distributed import Processes
+from wassergan.training.distributed import DistributedContext
 from wassergan.training.options import Batching
 
 MakeTrainer = Callable[..., Trainer]
@@ -36,10 +36,10 @@ def test_the_penalty_acts_on_every_so_many_critic_steps_over_all(critic_steps: i
 
 @pytest.mark.parametrize(("size", "count", "pack"), [(12, 2, 3), (12, 3, 2), (12, 1, 12), (8, 8, 1)])
 def test_batches_that_are_shared_and_packed_evenly_are_taken(size: int, count: int, pack: int) -> None:
-    Batching(size, pack=pack).require_shards(Processes(count=count))
+    Batching(size, pack=pack).require_shards(DistributedContext(count=count))
 
 
 @pytest.mark.parametrize(("size", "count", "pack"), [(12, 3, 3), (12, 1, 5), (4, 1, 8)])
 def test_shards_that_cannot_be_cut_into_packs_are_refused(size: int, count: int, pack: int) -> None:
     with pytest.raises(UserError, match=rf"{size // count} samples per process in packs of {pack}"):
-        Batching(size, pack=pack).require_shards(Processes(count=count))
+        Batching(size, pack=pack).require_shards(DistributedContext(count=count))

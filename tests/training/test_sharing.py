@@ -10,7 +10,7 @@ import torch
 
 from wassergan.constraints import CONSTRAINTS
 from wassergan.data import Source
-from wassergan.training import Processes, Trainer
+from wassergan.training import DistributedContext, Trainer
 
 MakeTrainer = Callable[..., Trainer]
 NEVER = lambda step: False  # noqa: E731
@@ -39,7 +39,7 @@ def test_one_constraint_object_serves_several_trainers_in_turn(
     def made(constraint: Any, data: Source, rank: int) -> Trainer:
         # Two trainers of different parts of a batch, whose steps are otherwise those of one process.
         return make_trainer(
-            constraint=constraint, source=data, seed=rank, processes=Processes(rank=rank, count=2), **options
+            constraint=constraint, source=data, seed=rank, processes=DistributedContext(rank=rank, count=2), **options
         )
 
     alone = [made(CONSTRAINTS[name](), make_source(), rank) for rank in (0, 1)]
@@ -59,7 +59,7 @@ def test_one_constraint_object_serves_several_trainers_in_turn(
 def test_a_trainer_of_several_processes_leaves_the_penalty_of_one_alone(make_trainer: MakeTrainer, name: str) -> None:
     constraint = CONSTRAINTS[name]()
     first, reference = make_trainer(constraint=constraint), make_trainer(constraint=name)
-    make_trainer(constraint=constraint, processes=Processes(rank=1, count=2))
+    make_trainer(constraint=constraint, processes=DistributedContext(rank=1, count=2))
     first.train(steps=3, tick_due=NEVER)
     reference.train(steps=3, tick_due=NEVER)
     assert equal(weights(first), weights(reference))

@@ -18,7 +18,7 @@ from wassergan.utils.allocator import MMAP_THRESHOLD, TRIM_THRESHOLD, USERS_OWN,
 PAGES = 2**27 // resource.getpagesize()  # in what one turn takes and frees
 
 # In a process of its own: 128 MiB a turn, and afterwards 256 in a piece that is larger than what may lie free.
-ALONE = """
+SINGLE_PROCESS = """
 import json, resource
 import torch
 import wassergan.training  # what lies in the heap as a run begins
@@ -48,7 +48,7 @@ def run_alone(**environment: str) -> dict[str, Any]:
     """Pages mapped in each turn while memory is kept and afterwards, and those that were given back between."""
     inherited = {name: value for name, value in os.environ.items() if name not in USERS_OWN}
     done = subprocess.run(
-        [sys.executable, "-c", ALONE], env=inherited | environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", SINGLE_PROCESS], env=inherited | environment, capture_output=True, text=True, check=True
     )
     found: dict[str, Any] = json.loads(done.stdout)
     return found

@@ -17,7 +17,7 @@ from wassergan.errors import UserError
 if TYPE_CHECKING:
     from wassergan.data.tables.spreadsheets import Formulas
     from wassergan.sampling.sampler import Sampler
-    from wassergan.training import Processes
+    from wassergan.training import DistributedContext
 
 USUAL_COUNT = 64
 
@@ -50,16 +50,16 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
 
     started, formulas, piped = time.perf_counter(), Formulas(prefix=settings.safe_csv), settings.out == "-"
     with open_processes() as processes:
-        with processes.together():
+        with processes.raise_together():
             sampler = open_sampler(run, checkpoint=settings.checkpoint, device=settings.device, processes=processes)
             wanted = _wanted(settings)
             sampler = sampler.under(wanted)
         count = settings.count or (max(map(len, wanted.values())) if settings.given_rows else USUAL_COUNT)
-        with processes.together():
+        with processes.raise_together():
             form = _piped_format(settings, sampler.kind, as_json=as_json)
         out = Path(settings.out) if settings.out else run / modality_of(sampler.kind).usual_file
         if not piped:
-            processes.from_first(lambda: _require_target(run, out))
+            processes.on_rank_zero(lambda: _require_target(run, out))
         _draw(sampler, count, out, form, settings.seed, formulas, processes)
     if processes.rank > 0:
         return
@@ -88,7 +88,13 @@ def _piped_format(settings: SampleSettings, kind: str, *, as_json: bool) -> str:
 
 
 def _draw(
-    sampler: "Sampler", count: int, out: Path, form: str, seed: int, formulas: "Formulas", processes: "Processes"
+    sampler: "Sampler",
+    count: int,
+    out: Path,
+    form: str,
+    seed: int,
+    formulas: "Formulas",
+    processes: "DistributedContext",
 ) -> None:
     """Draw samples into a file, or with a format onto standard output, with a bar where somebody watches."""
     from tqdm import tqdm
@@ -106,7 +112,7 @@ def _draw(
             formulas=formulas,
         )
         if form:
-            processes.from_first(lambda: drawn(form=form))
+            processes.on_rank_zero(lambda: drawn(form=form))
         else:
             drawn(path=out, processes=processes)
 

@@ -14,7 +14,7 @@ from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError
 
 if TYPE_CHECKING:
-    from wassergan.training import Processes
+    from wassergan.training import DistributedContext
 
 INTERRUPTED = 130
 
@@ -76,7 +76,9 @@ def train(data: str, out: Path | None, as_json: bool, **flags: Any) -> int:
         )
 
 
-def run_and_tell(run: Callable[..., dict[str, Any]], folder: Path, processes: "Processes", *, as_json: bool) -> int:
+def run_and_tell(
+    run: Callable[..., dict[str, Any]], folder: Path, processes: "DistributedContext", *, as_json: bool
+) -> int:
     """Run with progress and signals, then say what came out and what to type next; returns the exit code.
 
     Of several processes, the first alone says anything; a signal to any of them is one to all.
@@ -89,7 +91,7 @@ def run_and_tell(run: Callable[..., dict[str, Any]], folder: Path, processes: "P
         summary = run(callback, interrupted)
         (stopped_early,) = processes.any_of(interrupted())
     # The others wait for the last word: torchrun ends all when one leaves with a code that is not 0.
-    processes.from_first(lambda: _tell(summary, folder, stopped_early=stopped_early, as_json=as_json))
+    processes.on_rank_zero(lambda: _tell(summary, folder, stopped_early=stopped_early, as_json=as_json))
     return INTERRUPTED if stopped_early else 0
 
 

@@ -13,7 +13,7 @@ from wassergan.data import Source
 from wassergan.evaluation.feature_cache import FeatureCache
 from wassergan.evaluation.memorisation import Memorisation
 from wassergan.sampling.sampler import Sampler
-from wassergan.training import Processes
+from wassergan.training import DistributedContext
 
 Picture = Callable[[str, Callable[[Path], object]], str]
 
@@ -41,7 +41,7 @@ class Evaluation:
     identify: Callable[[Source], dict[str, Any]]
     cache: FeatureCache
     device: torch.device
-    processes: Processes
+    processes: DistributedContext
     log: Callable[[str], None]
 
 

@@ -71,7 +71,7 @@ class FeatureJudge(Judge):
     def collect(self) -> None:
         """Features of all samples; on process 0 they are complete."""
         log, source = self.evaluation.log, self.evaluation.source
-        with self.evaluation.processes.together():
+        with self.evaluation.processes.raise_together():
             dim = self._features.of(iter([source.train(torch.arange(1))])).shape[1]
         self._positions = random_positions(max(1, LARGEST_TRAINING_NUMBERS // dim), source.train_count)
         log("Features of the training samples")
@@ -125,11 +125,11 @@ class FeatureJudge(Judge):
             return compute()
         origin = self._origin(samples, len(positions))
         find, keep = evaluation.cache.find, evaluation.cache.keep
-        kept = evaluation.processes.from_first(lambda: find(samples.part, origin, len(positions)))
+        kept = evaluation.processes.on_rank_zero(lambda: find(samples.part, origin, len(positions)))
         if kept is not None:
             return kept
         features = compute()
-        evaluation.processes.from_first(lambda: keep(samples.part, origin, features))
+        evaluation.processes.on_rank_zero(lambda: keep(samples.part, origin, features))
         return features
 
     def _origin(self, samples: RealSamples, count: int) -> list[Any]:
@@ -163,7 +163,7 @@ class FeatureJudge(Judge):
             chunks: those of a shard, `SAMPLING_CHUNK` samples each but for the last of all.
         """
         processes, shard = self.evaluation.processes, self.evaluation.processes.shard
-        with processes.together():
+        with processes.raise_together():
             has_any = shard.index * SAMPLING_CHUNK < count
             own = self._features.of(chunks(shard)) if has_any else torch.zeros(0)
         gathered = processes.gather(own)

@@ -56,7 +56,7 @@ class RowJudge(Judge):
 
     def collect(self) -> None:
         """All rows, in the user's units and as vectors; and the column to predict."""
-        self.evaluation.processes.from_first(self._collect)
+        self.evaluation.processes.on_rank_zero(self._collect)
 
     def _collect(self) -> None:
         self.evaluation.log("Rows of the generator")

@@ -115,12 +115,12 @@ class Numbers(Modality[Codec]):
         """One array, one grid, or one picture per sample; conditions stand in a table beside them."""
         codec = self.own(draw.sampler.codec)
         if draw.sampler.conditions is not None:
-            draw.processes.from_first(lambda: write_conditions(draw, path))
+            draw.processes.on_rank_zero(lambda: write_conditions(draw, path))
         match path.suffix:
             case ".npy":
                 write_array(draw, path)
             case ".png":
-                draw.processes.from_first(lambda: self.save_picture(draw.whole(), path, codec))
+                draw.processes.on_rank_zero(lambda: self.save_picture(draw.whole(), path, codec))
                 draw.progress(draw.count)
             case _:
                 write_folder(draw, path, lambda sample, file: self.save_single(sample, file, codec))

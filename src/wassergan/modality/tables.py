@@ -125,9 +125,9 @@ class Tables(Modality[TableCodec]):
         """All rows by process 0."""
         codec = self.own(draw.sampler.codec)
         if table_suffix(path):
-            draw.processes.from_first(lambda: write_rows(draw, path, codec))
+            draw.processes.on_rank_zero(lambda: write_rows(draw, path, codec))
             return
-        draw.processes.from_first(lambda: self.save_picture(draw.whole(), path, codec))
+        draw.processes.on_rank_zero(lambda: self.save_picture(draw.whole(), path, codec))
         draw.progress(draw.count)
 
     def pipe(self, draw: Draw, chunks: Iterator[Rows], file: IO[bytes], *, form: str) -> None:

@@ -11,7 +11,7 @@ from wassergan.modality.modality import Rows
 from wassergan.sampling.sampler import Sampler
 from wassergan.sampling.writers import Draw, Progress
 from wassergan.storage.files import standard_output
-from wassergan.training import ALONE, Processes
+from wassergan.training import SINGLE_PROCESS, DistributedContext
 
 
 def write_samples(
@@ -21,7 +21,7 @@ def write_samples(
     count: int,
     seed: int,
     progress: Progress = lambda done: None,
-    processes: Processes = ALONE,
+    processes: DistributedContext = SINGLE_PROCESS,
     formulas: Formulas | None = None,
 ) -> None:
     """Draw samples and write them; several processes write the same files as one.
@@ -43,7 +43,7 @@ def write_samples(
         WorkError: the file system refuses.
     """
     modality = modality_of(sampler.kind)
-    processes.from_first(lambda: modality.prepare(path, count))
+    processes.on_rank_zero(lambda: modality.prepare(path, count))
     modality.write(Draw(sampler, count, seed, progress, processes, formulas), path)
 
 
@@ -93,7 +93,7 @@ def pipe_samples(
     sys.stdout.flush()
     try:
         with standard_output() as file:
-            draw = Draw(sampler, count, seed, progress, ALONE, formulas)
+            draw = Draw(sampler, count, seed, progress, SINGLE_PROCESS, formulas)
             modality.pipe(draw, _counted(draw.chunks(), progress), file, form=form)
     except OSError as error:
         raise WorkError(

@@ -18,7 +18,7 @@ from wassergan.session.restore import sampler_of
 from wassergan.session.run_content import load_run
 from wassergan.session.state import CheckpointState
 from wassergan.storage.run_folder import RunFolder
-from wassergan.training import ALONE, Processes
+from wassergan.training import SINGLE_PROCESS, DistributedContext
 from wassergan.utils.version import __version__
 
 Log = Callable[[str], None]
@@ -29,7 +29,7 @@ def evaluate_run(
     *,
     log: Log = lambda sentence: None,
     found: Callable[[dict[str, Any]], None] = lambda result: None,
-    processes: Processes = ALONE,
+    processes: DistributedContext = SINGLE_PROCESS,
 ) -> dict[str, Any]:
     """Judge the averaged generator of a run; writes `metrics.json`, its pictures, and the run's page anew.
 
@@ -52,9 +52,9 @@ def evaluate_run(
     started = time.perf_counter()
     log = log if processes.rank == 0 else _silent
     folder = RunFolder(Path(settings.run))
-    state = processes.from_first(lambda: load_run(folder, settings.checkpoint))
+    state = processes.on_rank_zero(lambda: load_run(folder, settings.checkpoint))
     modality = modality_of(state.kind)
-    with processes.together():
+    with processes.raise_together():
         results = Results(folder, settings.out, log)
         modality.require_askable(settings)
         judge = modality.judge(_opened(settings, state, results, log, processes))
@@ -67,7 +67,7 @@ def evaluate_run(
         results.keep(result)
         return result
 
-    return processes.from_first(judged)
+    return processes.on_rank_zero(judged)
 
 
 def _silent(sentence: str) -> None:
@@ -75,7 +75,7 @@ def _silent(sentence: str) -> None:
 
 
 def _opened(
-    settings: EvaluateSettings, state: CheckpointState, results: Results, log: Log, processes: Processes
+    settings: EvaluateSettings, state: CheckpointState, results: Results, log: Log, processes: DistributedContext
 ) -> Evaluation:
     """The generator, the data of the run, and others if they take the place of the held-out samples."""
     sampler = sampler_of(state, device=settings.device, processes=processes)

@@ -21,7 +21,7 @@ from wassergan.session.state import Best, CheckpointState
 from wassergan.storage.checkpoint import Checkpoints
 from wassergan.storage.run_folder import RunFolder
 from wassergan.storage.run_log import RunLog, read_log
-from wassergan.training import Processes, Trainer
+from wassergan.training import DistributedContext, Trainer
 from wassergan.training.tick_schedule import figure_due, tick_due
 
 FIRST_CURVES_SECONDS = 30.0  # the first figure takes a second; a short run draws it at its end
@@ -173,7 +173,7 @@ class RunRecorder(LoopCallback):
         save_figure(curves_figure(read_log(self._run.place.log)), self._run.place.curves)
 
 
-def recorder_of(run: Run, processes: Processes, callbacks: CallbackList) -> RunRecorder | None:
+def recorder_of(run: Run, processes: DistributedContext, callbacks: CallbackList) -> RunRecorder | None:
     """Who records a run, on process 0, and tells the callbacks; nobody does on the others.
 
     Raises:

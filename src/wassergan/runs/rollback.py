@@ -6,13 +6,13 @@ from typing import Any
 from wassergan.runs.recorder import Run
 from wassergan.session.run_content import load_run
 from wassergan.storage.checkpoint import Checkpoints
-from wassergan.training import DivergedError, Processes
+from wassergan.training import DistributedContext, DivergedError
 
 ROLLBACK_FACTOR = 0.25  # on the rates, each time
 
 
 def go_back(
-    run: Run, diverged: DivergedError, rollbacks: Sequence[Mapping[str, Any]], processes: Processes
+    run: Run, diverged: DivergedError, rollbacks: Sequence[Mapping[str, Any]], processes: DistributedContext
 ) -> dict[str, Any]:
     """Put the trainer back to the last checkpoint with lower rates; from where that led nowhere, to one before.
 
@@ -32,7 +32,7 @@ def go_back(
         step = steps[-2] if again else steps[-1]
         return step, load_run(run.place, str(step)).trainer
 
-    step, state = processes.from_first(load)
+    step, state = processes.on_rank_zero(load)
     scale, elapsed = run.trainer.rate_scale, run.trainer.elapsed_seconds
     run.trainer.load_state_dict(state)
     run.trainer.rate_scale = scale * ROLLBACK_FACTOR

@@ -28,7 +28,7 @@ from wassergan.storage.files import make_folder, write_text
 from wassergan.storage.lock import Lock, held
 from wassergan.storage.run_folder import RunFolder
 from wassergan.storage.run_log import RunLog, read_log
-from wassergan.training import ALONE, Processes, Trainer, divergence_in
+from wassergan.training import SINGLE_PROCESS, DistributedContext, Trainer, divergence_in
 from wassergan.utils.environment import environment
 
 
@@ -38,7 +38,7 @@ def train_run(
     *,
     callback: Callback | None = None,
     interrupted: Callable[[], bool] = lambda: False,
-    processes: Processes = ALONE,
+    processes: DistributedContext = SINGLE_PROCESS,
 ) -> dict[str, Any]:
     """Start a run and train it to its end, or until interrupted.
 
@@ -59,11 +59,11 @@ def train_run(
     place = RunFolder(folder)
     with _callbacks(callback, processes) as callbacks, ExitStack() as stack:
         # Once before anything is made, and once when nobody else can make anything.
-        processes.from_first(lambda: _to_be_continued(place, processes))
+        processes.on_rank_zero(lambda: _to_be_continued(place, processes))
         place = stack.enter_context(_locked(place, callbacks, processes))
-        if processes.from_first(lambda: _to_be_continued(place, processes)):
+        if processes.on_rank_zero(lambda: _to_be_continued(place, processes)):
             return _go_on(place, changes_of(settings), "latest", callbacks, interrupted, processes)
-        with processes.together():
+        with processes.raise_together():
             asked = settings.checked()
             source = open_data(asked, log=callbacks.on_message)
             resolved = resolve_for(asked, source).located()
@@ -73,7 +73,7 @@ def train_run(
             loop = _loop_of(run, processes, callbacks, interrupted)
         require_alike(run.settings, run.source, processes)
         # Only now, when nothing in the user's input can fail any more.
-        processes.from_first(lambda: _begin(run))
+        processes.on_rank_zero(lambda: _begin(run))
         return _train(run, loop, processes)
 
 
@@ -84,7 +84,7 @@ def resume_run(
     checkpoint: str = "latest",
     callback: Callback | None = None,
     interrupted: Callable[[], bool] = lambda: False,
-    processes: Processes = ALONE,
+    processes: DistributedContext = SINGLE_PROCESS,
 ) -> dict[str, Any]:
     """Go on with a run from a checkpoint, bit for bit on the CPU with as many processes as before.
 
@@ -105,18 +105,18 @@ def resume_run(
     """
     place = RunFolder(folder)
     with _callbacks(callback, processes) as callbacks, ExitStack() as stack:
-        processes.from_first(place.require_run)
+        processes.on_rank_zero(place.require_run)
         place = stack.enter_context(_locked(place, callbacks, processes))
         return _go_on(place, changes, checkpoint, callbacks, interrupted, processes)
 
 
-def _callbacks(callback: Callback | None, processes: Processes) -> CallbackList:
+def _callbacks(callback: Callback | None, processes: DistributedContext) -> CallbackList:
     """The user's callback, on process 0 alone; more may join it."""
     return CallbackList(*([callback] if callback and processes.rank == 0 else []))
 
 
 @contextmanager
-def _locked(place: RunFolder, callback: Callback, processes: Processes) -> Iterator[RunFolder]:
+def _locked(place: RunFolder, callback: Callback, processes: DistributedContext) -> Iterator[RunFolder]:
     """Process 0 holds the folder's lock inside; all get the folder, with the lock where it is held."""
     with ExitStack() as stack:
         locks: list[Lock] = []
@@ -124,11 +124,11 @@ def _locked(place: RunFolder, callback: Callback, processes: Processes) -> Itera
         def lock() -> None:
             locks.append(stack.enter_context(held(place.path, launch=processes.launch, log=callback.on_message)))
 
-        processes.from_first(lock)
+        processes.on_rank_zero(lock)
         yield replace(place, lock=locks[0] if locks else None)
 
 
-def _to_be_continued(place: RunFolder, processes: Processes) -> bool:
+def _to_be_continued(place: RunFolder, processes: DistributedContext) -> bool:
     """Whether the folder holds this call's own run, whose processes were started anew; refuse any other content."""
     folder = place.path
     if folder.is_dir() and place.holds_run():
@@ -167,20 +167,20 @@ def _go_on(
     checkpoint: str,
     callbacks: CallbackList,
     interrupted: Callable[[], bool],
-    processes: Processes,
+    processes: DistributedContext,
 ) -> dict[str, Any]:
-    state, unfinished = processes.from_first(lambda: _loaded(place, checkpoint, processes))
-    with processes.together():
+    state, unfinished = processes.on_rank_zero(lambda: _loaded(place, checkpoint, processes))
+    with processes.raise_together():
         run = _reopened(place, state, changes, processes, callbacks)
         if not unfinished:
             _require_something_left(run.settings, run.trainer, place.path)
         loop = _loop_of(run, processes, callbacks, interrupted)
     require_alike(run.settings, run.source, processes)
-    processes.from_first(lambda: _cut(run, checkpoint, callbacks))
+    processes.on_rank_zero(lambda: _cut(run, checkpoint, callbacks))
     return _train(run, loop, processes)
 
 
-def _loaded(place: RunFolder, checkpoint: str, processes: Processes) -> tuple[CheckpointState, bool]:
+def _loaded(place: RunFolder, checkpoint: str, processes: DistributedContext) -> tuple[CheckpointState, bool]:
     """A checkpoint, and whether there is something to do even if no step is left: a call to end, a picture to draw."""
     state = load_run(place, checkpoint)
     with undamaged("The checkpoint", ANOTHER):
@@ -201,7 +201,7 @@ def _reopened(
     place: RunFolder,
     state: CheckpointState,
     changes: Mapping[str, Any],
-    processes: Processes,
+    processes: DistributedContext,
     callback: Callback,
 ) -> Run:
     """The run as a checkpoint holds it, with changed settings."""
@@ -238,7 +238,7 @@ def _cut(run: Run, checkpoint: str, callback: Callback) -> None:
     _note_how(run)
 
 
-def _loop_of(run: Run, processes: Processes, callbacks: CallbackList, interrupted: Callable[[], bool]) -> Loop:
+def _loop_of(run: Run, processes: DistributedContext, callbacks: CallbackList, interrupted: Callable[[], bool]) -> Loop:
     """What trains a run; process 0 alone measures and records.
 
     Raises:
@@ -258,9 +258,9 @@ def _loop_of(run: Run, processes: Processes, callbacks: CallbackList, interrupte
     )
 
 
-def _train(run: Run, loop: Loop, processes: Processes) -> dict[str, Any]:
+def _train(run: Run, loop: Loop, processes: DistributedContext) -> dict[str, Any]:
     """Train to the end; on the way go back, as often as the settings allow, from where numbers stop being finite."""
-    processes.from_first(loop.start)
+    processes.on_rank_zero(loop.start)
     rollbacks = list(run.rollbacks)
     while True:
         try:
@@ -273,9 +273,9 @@ def _train(run: Run, loop: Loop, processes: Processes) -> dict[str, Any]:
                 raise
             rollbacks.append(go_back(run, diverged, rollbacks, processes))
             loop.go_back(rollbacks[-1]["step"])
-            processes.from_first(lambda: loop.tell_rollback(rollbacks[-1]))
-    processes.from_first(loop.finish)
-    return processes.from_first(lambda: run_summary(run.place.path))
+            processes.on_rank_zero(lambda: loop.tell_rollback(rollbacks[-1]))
+    processes.on_rank_zero(loop.finish)
+    return processes.on_rank_zero(lambda: run_summary(run.place.path))
 
 
 def _require_something_left(settings: ResolvedSettings, trainer: Trainer, folder: Path) -> None:

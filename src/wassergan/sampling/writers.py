@@ -17,7 +17,7 @@ from wassergan.data.tables.spreadsheets import Formulas
 from wassergan.errors import WorkError
 from wassergan.sampling.sampler import Sampler
 from wassergan.storage.files import array_offset, filling, make_array, replacing
-from wassergan.training import SAMPLING_CHUNK, Processes
+from wassergan.training import SAMPLING_CHUNK, DistributedContext
 
 Progress = Callable[[int], None]
 
@@ -39,7 +39,7 @@ class Draw:
     count: int
     seed: int
     progress: Progress
-    processes: Processes
+    processes: DistributedContext
     formulas: Formulas | None
 
     def whole(self) -> NDArray[Any]:
@@ -63,7 +63,7 @@ def write_array(draw: Draw, path: Path) -> None:
     with _one_file(path, processes) as temporary:
         chunks = draw.own_chunks()
         first = next(chunks, None)  # process 0 always has one: it determines the layout of the file
-        processes.from_first(lambda: _make_array(temporary, draw.count, first))
+        processes.on_rank_zero(lambda: _make_array(temporary, draw.count, first))
         offset = array_offset(temporary)
         # Written, not mapped: every page of a mapping costs a fault and counts as memory of this process.
         with filling(temporary, "rb+") as file:
@@ -81,11 +81,11 @@ def _make_array(path: Path, count: int, first: tuple[int, NDArray[Any]] | None) 
 
 
 @contextmanager
-def _one_file(path: Path, processes: Processes) -> Iterator[Path]:
+def _one_file(path: Path, processes: DistributedContext) -> Iterator[Path]:
     """On all processes, the temporary path of process 0, which renames it when all are done."""
     with ExitStack() as stack:
-        temporary = processes.from_first(lambda: stack.enter_context(replacing(path)))
-        with processes.together():
+        temporary = processes.on_rank_zero(lambda: stack.enter_context(replacing(path)))
+        with processes.raise_together():
             yield temporary
 
 
@@ -103,7 +103,7 @@ def _require_room(folder: Path, needed: int) -> None:
 def write_folder(draw: Draw, path: Path, save: Callable[[NDArray[Any], Path], None]) -> None:
     """One PNG per sample, each saved by `save(sample, path)`; all processes write into the folder."""
     digits = len(str(draw.count - 1))
-    with draw.processes.together():
+    with draw.processes.raise_together():
         for start, chunk in draw.own_chunks():
             for index, sample in enumerate(chunk, start):
                 file = path / f"{index:0{digits}d}.png"

@@ -17,13 +17,13 @@ from wassergan.modality import modality_with
 from wassergan.networks import TableHead, build_networks
 from wassergan.objectives import objective_named
 from wassergan.training import (
-    ALONE,
+    SINGLE_PROCESS,
     Averaging,
     CudaRecorder,
+    DistributedContext,
     Execution,
     Optimization,
     OptimizerSettings,
-    Processes,
     Trainer,
     rate_schedule,
 )
@@ -118,7 +118,7 @@ def latent_numbers(settings: ResolvedSettings, generator: nn.Module) -> int:
 def build_trainer(
     settings: ResolvedSettings,
     source: Source,
-    processes: Processes = ALONE,
+    processes: DistributedContext = SINGLE_PROCESS,
     *,
     log: Callable[[str], None] = lambda sentence: None,
 ) -> Trainer:
@@ -210,7 +210,7 @@ def has_bf16_units(device: torch.device) -> bool:
     return supported()
 
 
-def choose_device(name: str, processes: Processes = ALONE) -> torch.device:
+def choose_device(name: str, processes: DistributedContext = SINGLE_PROCESS) -> torch.device:
     """`auto` is the first CUDA device if there is one; of several processes on a machine, each has its own.
 
     Raises:
@@ -234,7 +234,7 @@ def device_is_here(name: str) -> bool:
     return match is None or int(match[1] or 0) < torch.cuda.device_count()
 
 
-def _own_gpu(name: str, processes: Processes) -> torch.device:
+def _own_gpu(name: str, processes: DistributedContext) -> torch.device:
     if name != "cuda" or torch.cuda.device_count() < processes.local_count:
         raise UserError(
             f"{processes.local_count} processes on a machine need a GPU each",

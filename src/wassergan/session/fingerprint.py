@@ -26,7 +26,7 @@ from wassergan.data import Source, spread_positions
 from wassergan.errors import UserError
 from wassergan.modality import modality_of
 from wassergan.session.state import CheckpointState
-from wassergan.training import Processes
+from wassergan.training import DistributedContext
 
 FINGERPRINT_SAMPLES = 256
 CHUNK = 4096
@@ -113,7 +113,7 @@ def require_same_data(source: Source, state: CheckpointState, data: str) -> Sour
     return source
 
 
-def require_alike(settings: ResolvedSettings, source: Source, processes: Processes) -> None:
+def require_alike(settings: ResolvedSettings, source: Source, processes: DistributedContext) -> None:
     """Refuse to train together on data that differ, or with settings that do; all processes call it.
 
     Of data in memory every sample is compared, of others some; only the place of the data may differ.
@@ -124,7 +124,7 @@ def require_alike(settings: ResolvedSettings, source: Source, processes: Process
     """
     if processes.count == 1:
         return
-    with processes.together():
+    with processes.raise_together():
         parts = _parts(settings, source)
         own = torch.tensor([zlib.crc32(_plain(part).encode()) for part in parts.values()])
     gathered = processes.gather(own)
@@ -139,7 +139,7 @@ def require_alike(settings: ResolvedSettings, source: Source, processes: Process
                     hint="give all processes the same data, and the same settings",
                 )
 
-    processes.from_first(compare)
+    processes.on_rank_zero(compare)
 
 
 def _parts(settings: ResolvedSettings, source: Source) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from wassergan.session.state import CheckpointState
 from wassergan.storage.checkpoint import ANOTHER
 from wassergan.storage.corruption import undamaged
 from wassergan.storage.run_folder import RunFolder
-from wassergan.training import ALONE, Processes
+from wassergan.training import SINGLE_PROCESS, DistributedContext
 
 
 def open_sampler(
-    folder: Path, *, checkpoint: str = "latest", device: str = "auto", processes: Processes = ALONE
+    folder: Path, *, checkpoint: str = "latest", device: str = "auto", processes: DistributedContext = SINGLE_PROCESS
 ) -> Sampler:
     """The averaged generator of a run and the way back to the user's units, without the training data.
 
@@ -28,11 +28,13 @@ def open_sampler(
     Raises:
         UserError: no run, no such checkpoint, or a damaged one.
     """
-    state = processes.from_first(lambda: load_run(RunFolder(folder), checkpoint))  # `latest` may move on between two
+    state = processes.on_rank_zero(lambda: load_run(RunFolder(folder), checkpoint))  # `latest` may move on between two
     return sampler_of(state, device=device, processes=processes)
 
 
-def sampler_of(state: CheckpointState, *, device: str = "auto", processes: Processes = ALONE) -> Sampler:
+def sampler_of(
+    state: CheckpointState, *, device: str = "auto", processes: DistributedContext = SINGLE_PROCESS
+) -> Sampler:
     """The same from the state in a checkpoint.
 
     Raises:
@@ -42,7 +44,7 @@ def sampler_of(state: CheckpointState, *, device: str = "auto", processes: Proce
         return _sampler_of(state, device, processes)
 
 
-def _sampler_of(state: CheckpointState, device: str, processes: Processes) -> Sampler:
+def _sampler_of(state: CheckpointState, device: str, processes: DistributedContext) -> Sampler:
     settings, shape, codec, conditions = state.settings, state.shape, state.codec, state.conditions
     context_dim = conditions.width if conditions else 0
     require_described(settings, shape, codec, state.trainer, context_dim=context_dim)

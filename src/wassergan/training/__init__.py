@@ -1,7 +1,7 @@
 """The training loop and what it leaves on disk."""
 
 from wassergan.training.cuda_graphs import CudaRecorder
-from wassergan.training.distributed import ALONE, Processes, launched, open_processes
+from wassergan.training.distributed import SINGLE_PROCESS, DistributedContext, launched, open_processes
 from wassergan.training.divergence import DivergedError, divergence_in
 from wassergan.training.gaps import match_gaps
 from wassergan.training.optimizers import OptimizerSettings, rate_schedule
@@ -10,15 +10,15 @@ from wassergan.training.sampling import SAMPLING_CHUNK, sample_chunks, under
 from wassergan.training.trainer import Trainer
 
 __all__ = [
-    "ALONE",
     "SAMPLING_CHUNK",
+    "SINGLE_PROCESS",
     "Averaging",
     "CudaRecorder",
+    "DistributedContext",
     "DivergedError",
     "Execution",
     "Optimization",
     "OptimizerSettings",
-    "Processes",
     "Trainer",
     "divergence_in",
     "launched",

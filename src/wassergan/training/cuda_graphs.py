@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from wassergan.constraints import CONSTRAINTS, Constraint
-from wassergan.training.distributed import Processes
+from wassergan.training.distributed import DistributedContext
 from wassergan.training.optimizers import FusedAdam
 from wassergan.training.statistics import Statistics
 from wassergan.training.turn import Due, Iteration
@@ -181,7 +181,7 @@ class _Record:
 
 
 def why_not_recorded(
-    generator: nn.Module, critic: nn.Module, constraint: Constraint, processes: Processes
+    generator: nn.Module, critic: nn.Module, constraint: Constraint, processes: DistributedContext
 ) -> str | None:
     """Why the steps of some networks are not to be recorded, in a few words; None if nothing speaks against it."""
     if processes.count > 1:

@@ -19,7 +19,7 @@ from wassergan.utils.shard import BatchShard
 T = TypeVar("T")
 
 
-class Processes:
+class DistributedContext:
     """The processes of a run; this base is one process alone, for which there is nothing to do.
 
     Every method is called by all processes, in the same order.
@@ -45,7 +45,7 @@ class Processes:
         self.local_rank, self.local_count = local_rank, local_count
         self.launch = launch
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Processes":
+    def __deepcopy__(self, memo: dict[int, Any]) -> "DistributedContext":
         return self  # whoever copies a network does not start processes
 
     @property
@@ -79,7 +79,7 @@ class Processes:
     def broadcast(self, *networks: nn.Module) -> None:
         """Give every process the parameters and buffers of process 0."""
 
-    def join_batch_norms(self, network: nn.Module) -> None:
+    def convert_sync_batchnorm(self, network: nn.Module) -> None:
         """Make batch normalisation take its statistics from the whole batch, in place.
 
         Raises:
@@ -98,7 +98,7 @@ class Processes:
         """
 
     @contextmanager
-    def together(self) -> Iterator[None]:
+    def raise_together(self) -> Iterator[None]:
         """Leave the block when all processes do, and with an error if any of them has one.
 
         Raises:
@@ -106,7 +106,7 @@ class Processes:
         """
         yield
 
-    def from_first(self, work: Callable[[], T]) -> T:
+    def on_rank_zero(self, work: Callable[[], T]) -> T:
         """What `work` gives on process 0; the others do nothing but receive it.
 
         Raises:
@@ -115,10 +115,10 @@ class Processes:
         return work()
 
 
-ALONE = Processes()
+SINGLE_PROCESS = DistributedContext()
 
 
-class ProcessGroup(Processes):
+class ProcessGroup(DistributedContext):
     """Several processes joined by torch.distributed: Gloo for what lies on the CPU, NCCL for what lies on GPUs."""
 
     _agreed: Exception | None = None
@@ -153,14 +153,14 @@ class ProcessGroup(Processes):
                 dist.broadcast(sent, 0)
             tensor.copy_(sent)
 
-    def join_batch_norms(self, network: nn.Module) -> None:
-        """Turn `BatchNorm1d`, `2d` and `3d` into `WholeBatchNorm`; names and values in the state stay."""
+    def convert_sync_batchnorm(self, network: nn.Module) -> None:
+        """Turn `BatchNorm1d`, `2d` and `3d` into `SyncBatchNorm`; names and values in the state stay."""
         for name, module in network.named_modules():
             if type(module) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
-                module.__class__ = WholeBatchNorm
+                module.__class__ = SyncBatchNorm
                 module.processes = self
             elif isinstance(module, nn.modules.batchnorm._BatchNorm) and not isinstance(
-                module, nn.SyncBatchNorm | WholeBatchNorm
+                module, nn.SyncBatchNorm | SyncBatchNorm
             ):
                 raise UserError(
                     f"{type(module).__name__} (layer '{name}') would normalise over each process's part of a batch",
@@ -181,7 +181,7 @@ class ProcessGroup(Processes):
         with telling_who_is_lost():
             dist.all_gather(checksums, checksum)
         different = [str(rank) for rank, other in enumerate(checksums) if not torch.equal(other, checksums[0])]
-        with self.together():
+        with self.raise_together():
             if different:
                 raise WorkError(
                     f"The processes no longer hold the same weights at step {step}",
@@ -191,7 +191,7 @@ class ProcessGroup(Processes):
                 )
 
     @contextmanager
-    def together(self) -> Iterator[None]:
+    def raise_together(self) -> Iterator[None]:
         """One small all-reduce at the end: the lowest rank that failed."""
         failure: Exception | None = None
         try:
@@ -209,10 +209,10 @@ class ProcessGroup(Processes):
         if lowest < self.count:
             raise ElsewhereError(f"Process {int(lowest)} stopped") from failure
 
-    def from_first(self, work: Callable[[], T]) -> T:
+    def on_rank_zero(self, work: Callable[[], T]) -> T:
         """One broadcast of a pickled object, between processes that trust each other."""
         values: list[Any] = [None]
-        with self.together():
+        with self.raise_together():
             if self.rank == 0:
                 values = [work()]
         with telling_who_is_lost():
@@ -221,15 +221,15 @@ class ProcessGroup(Processes):
         return result
 
 
-class WholeBatchNorm(nn.modules.batchnorm._BatchNorm):
+class SyncBatchNorm(nn.modules.batchnorm._BatchNorm):
     """Batch normalisation over the whole batch, of which each process holds a part, on any device.
 
     What one process would compute; its gradient too, where each process's loss is the mean over its own rows and
     gradients are averaged afterwards. Two small all-reduces forward and two backward. Only made by
-    `Processes.join_batch_norms`.
+    `DistributedContext.convert_sync_batchnorm`.
     """
 
-    processes: Processes
+    processes: DistributedContext
 
     def _check_input_dim(self, values: Tensor) -> None:
         pass
@@ -267,7 +267,7 @@ class _Mean(torch.autograd.Function):
     """The mean over processes, differentiable: the loss is the sum of all processes' losses."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, processes: Processes) -> Tensor:
+    def forward(ctx: Any, values: Tensor, processes: DistributedContext) -> Tensor:
         ctx.processes = processes
         return processes.average(values)
 
@@ -276,7 +276,7 @@ class _Mean(torch.autograd.Function):
         return ctx.processes.average(gradient), None
 
 
-def _mean(values: Tensor, processes: Processes) -> Tensor:
+def _mean(values: Tensor, processes: DistributedContext) -> Tensor:
     mean: Tensor = _Mean.apply(values, processes)  # type: ignore[no-untyped-call]
     return mean
 
@@ -287,7 +287,7 @@ def launched() -> bool:
 
 
 @contextmanager
-def open_processes(*, init_method: str = "env://") -> Iterator[Processes]:
+def open_processes(*, init_method: str = "env://") -> Iterator[DistributedContext]:
     """Join the processes that torchrun started, or be alone; leave them at the end.
 
     Args:
@@ -298,12 +298,12 @@ def open_processes(*, init_method: str = "env://") -> Iterator[Processes]:
         WorkError: the others do not come.
     """
     if not launched():
-        yield ALONE
+        yield SINGLE_PROCESS
         return
     rank, count = _environment_number("RANK", 0), _environment_number("WORLD_SIZE", 1)
     if rank >= count:
         raise UserError(f"RANK is {rank} where WORLD_SIZE is {count}", hint="ranks count from 0; start with torchrun")
-    kind = ProcessGroup if count > 1 else Processes
+    kind = ProcessGroup if count > 1 else DistributedContext
     processes = kind(
         rank=rank,
         count=count,

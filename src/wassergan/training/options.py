@@ -8,7 +8,7 @@ import torch
 
 from wassergan.errors import UserError, unknown_name
 from wassergan.training.cuda_graphs import GraphRecorder
-from wassergan.training.distributed import Processes
+from wassergan.training.distributed import DistributedContext
 from wassergan.training.optimizers import OptimizerSettings
 from wassergan.training.turn import Due
 
@@ -39,7 +39,7 @@ class Batching:
         first = step * self.critic_steps
         return tuple(number % self.penalty_every == 0 for number in range(first, first + self.critic_steps))
 
-    def require_shards(self, processes: Processes) -> None:
+    def require_shards(self, processes: DistributedContext) -> None:
         """Refuse a batch that some processes cannot share, or whose shards cannot be cut into packs.
 
         Raises:

@@ -11,7 +11,7 @@ from wassergan.objectives import Objective
 from wassergan.training.analytic.conv import ConvCriticGradients
 from wassergan.training.analytic.mlp import MLPCriticGradients
 from wassergan.training.cuda_graphs import GraphedIteration, why_not_recorded
-from wassergan.training.distributed import Processes
+from wassergan.training.distributed import DistributedContext
 from wassergan.training.ema import AveragedGenerator
 from wassergan.training.optimizers import FusedAdam
 from wassergan.training.options import Averaging, Batching, Execution, Optimization
@@ -53,7 +53,7 @@ class StepRunner:
         optimization: Optimization,
         averaging: Averaging,
         execution: Execution,
-        processes: Processes,
+        processes: DistributedContext,
         seed: int,
         conditional: bool,
     ) -> None:

@@ -14,7 +14,7 @@ from wassergan.objectives import Objective
 from wassergan.training.analytic.conv import ConvCriticGradients
 from wassergan.training.analytic.mlp import Loss, MLPCriticGradients
 from wassergan.training.batches import mapped
-from wassergan.training.distributed import ALONE, Processes
+from wassergan.training.distributed import SINGLE_PROCESS, DistributedContext
 from wassergan.training.optimizers import Optimizer
 
 Backward = Callable[[Tensor, Tensor, Loss, Tensor | None], dict[str, Tensor]]
@@ -66,7 +66,7 @@ def critic_step(
     precision: torch.dtype,
     penalty_factor: float = 1.0,
     closed_form: MLPCriticGradients | ConvCriticGradients | None = None,
-    processes: Processes = ALONE,
+    processes: DistributedContext = SINGLE_PROCESS,
     context: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Update the critic once; return detached statistics on the device: penalty, and the two mean scores.
@@ -121,7 +121,7 @@ def generator_step(
     objective: Objective,
     precision: torch.dtype,
     closed_form: MLPCriticGradients | ConvCriticGradients | None = None,
-    processes: Processes = ALONE,
+    processes: DistributedContext = SINGLE_PROCESS,
     context: Tensor | None = None,
     pack: int = 1,
 ) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from wassergan.data import Source
 from wassergan.errors import UserError
 from wassergan.networks import check_critic, check_generator
 from wassergan.objectives import Objective
-from wassergan.training.distributed import ALONE, Processes
+from wassergan.training.distributed import SINGLE_PROCESS, DistributedContext
 from wassergan.training.divergence import Recipe, require_finite
 from wassergan.training.heldout_probe import HeldoutProbe
 from wassergan.training.inputs import StepInputs
@@ -81,7 +81,7 @@ class Trainer:
         averaging: Averaging = USUAL_AVERAGING,
         execution: Execution = USUAL_EXECUTION,
         device: torch.device | str = "cpu",
-        processes: Processes = ALONE,
+        processes: DistributedContext = SINGLE_PROCESS,
         seed: int = 0,
     ) -> None:
         batching = Batching(batch_size, critic_steps, penalty_every, pack)
@@ -109,7 +109,7 @@ class Trainer:
         check_generator(self.generator, torch.zeros(2, inputs, device=self.device), self.source.shape)
         self.constraint.prepare(self.critic)
         for network in (self.generator, self.critic):
-            self.processes.join_batch_norms(network)
+            self.processes.convert_sync_batchnorm(network)
 
     def _new_runner(
         self, batching: Batching, optimization: Optimization, averaging: Averaging, execution: Execution
@@ -201,7 +201,7 @@ class Trainer:
             ticking = finished or tick_due(self.step)
             if ticking or saving:  # maintenance, left out of the training time
                 self._settle()
-                with self.processes.together():
+                with self.processes.raise_together():
                     (on_tick if ticking else on_save)(self)
                 if finished or self.processes.any_of(ticking and enough())[0]:
                     return self._end(unreadable)
@@ -222,7 +222,7 @@ class Trainer:
 
     def _end(self, error: Exception | None) -> None:
         """Leave training together with all processes, with an error if one of them has one."""
-        with self.processes.together():
+        with self.processes.raise_together():
             if error is not None:
                 raise error
 
@@ -280,7 +280,7 @@ class Trainer:
     def _settle(self) -> None:
         """Bring all processes to one state, whole and sound, that process 0 may hand on; the stretch of steps ends."""
         self._runner.statistics.average(self.processes.average)
-        with self.processes.together():
+        with self.processes.raise_together():
             networks = {"generator weights": self.generator, "critic weights": self.critic}
             recipe = Recipe(*self._runner.rates(self._factor()), self.precision, self.constraint.name)
             require_finite(self.step, self._runner.statistics.peek(), networks, self.source, recipe)

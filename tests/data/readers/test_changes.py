@@ -29,7 +29,7 @@ from wassergan.data.readers.marks import DataChangedError, FileMark, reading_mar
 from wassergan.errors import UserError
 from wassergan.runs.train import resume_run, train_run
 from wassergan.storage.checkpoint import load_checkpoint
-from wassergan.training import Processes, Trainer
+from wassergan.training import DistributedContext, Trainer
 from wassergan.training.batches import BatchStream
 
 ROWS, PICTURES = 400, 60
@@ -396,7 +396,7 @@ def test_processes_stop_at_the_same_step_with_a_tick(
     monkeypatch.setattr(marks.Watch, "require_same", lambda self: None)
     data, target = made("shards", tmp_path / "data")
 
-    def work(processes: Processes) -> tuple[int, list[int], str]:
+    def work(processes: DistributedContext) -> tuple[int, list[int], str]:
         trainer: Trainer = make_trainer(source=open_source(data), processes=processes)
         ticks: list[int] = []
 
