@@ -59,7 +59,7 @@ from wassergan.data.tables.date_finding import most_fit, read_all
 from wassergan.data.tables.formats import form_from_state
 from wassergan.data.tables.rules.book import RuleBook
 from wassergan.data.tables.rules.grammar import parse_rules
-from wassergan.data.tables.schema import ColumnWish
+from wassergan.data.tables.schema import ColumnSpec
 from wassergan.data.tables.text_columns import dates_of, numbers_of
 from wassergan.errors import UserError
 from wassergan.session.restore import sampler_of
@@ -149,7 +149,7 @@ def texts(content: bytes) -> None:
     """Texts of one column, a line each, as numbers and as dates; what is taken is written and read without an error."""
     levels = list(dict.fromkeys(content.decode("utf-8", errors="replace").split("\n")))
     for find in (numbers_of, dates_of):
-        found = find(levels, ColumnWish())
+        found = find(levels, ColumnSpec())
         if found is not None:
             written = found.form.texts(found.values[np.isfinite(found.values)])
             found.form.read(written)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from wassergan import TrainSettings, train_run
-from wassergan.sampling.calibration import match_margins
+from wassergan.sampling.calibration import calibrate_marginals
 from wassergan.storage.run_log import read_log
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -69,7 +69,7 @@ def test_the_worked_example_of_the_estimator_runs(
 ) -> None:
     """With a hundredth of the steps it prints what the guide shows, but for numbers."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("wassergan.modality.tables.match_margins", partial(match_margins, rows=512))
+    monkeypatch.setattr("wassergan.modality.tables.calibrate_marginals", partial(calibrate_marginals, rows=512))
     names: dict[str, Any] = {}
     guide = (DOCS / "estimator.md").read_text(encoding="utf-8")
     for snippet, shown in re.findall(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", guide, flags=re.DOTALL):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from wassergan.data import Likeness, TableCodec, as_array, open_source
+from wassergan.data import Container, TableCodec, as_array, open_source
 from wassergan.data.tables.writing import arrow_table
 from wassergan.errors import UserError
 
@@ -21,18 +21,18 @@ def test_the_likeness_of_data_is_plain_and_comes_back() -> None:
         "arrow": pyarrow.table({"a": [1.0]}),
     }
     for kind, data in expected.items():
-        likeness = Likeness.of(data)
-        assert likeness.kind == kind and Likeness.from_state(likeness.state()) == likeness
-    assert Likeness.of([[1.0]]) == Likeness("array")
-    assert Likeness.of(frame).labels == ("a", 3) and Likeness.of(frame).columns[0]["dtype"] == "float64"
-    assert Likeness.of(torch.ones(1, dtype=torch.bfloat16)).dtypes == ("bfloat16",)
+        container = Container.of(data)
+        assert container.kind == kind and Container.from_state(container.state()) == container
+    assert Container.of([[1.0]]) == Container("array")
+    assert Container.of(frame).labels == ("a", 3) and Container.of(frame).columns[0]["dtype"] == "float64"
+    assert Container.of(torch.ones(1, dtype=torch.bfloat16)).dtypes == ("bfloat16",)
 
 
 def test_labels_that_cannot_come_back_are_refused() -> None:
     with pytest.raises(UserError, match=r"Columns are named by text or whole numbers: \('a', 1\)\. Rename the column"):
-        Likeness.of(pandas.DataFrame({("a", 1): [1.0], ("a", 2): [1.0]}))
+        Container.of(pandas.DataFrame({("a", 1): [1.0], ("a", 2): [1.0]}))
     with pytest.raises(UserError, match=r"The DataFrame has columns of the same name: 1, 1\. Rename them"):
-        Likeness.of(pandas.DataFrame([[1, 2]], columns=[1, "1"]))
+        Container.of(pandas.DataFrame([[1, 2]], columns=[1, "1"]))
 
 
 def test_tensors_of_any_type_become_arrays() -> None:

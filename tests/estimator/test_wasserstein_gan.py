@@ -26,7 +26,7 @@ from wassergan import Callback, UserError, WassersteinGAN
 from wassergan.config.settings import TrainSettings
 from wassergan.distances import sliced_w1
 from wassergan.estimator.wasserstein_gan import FURTHER, OWN
-from wassergan.sampling.calibration import match_margins
+from wassergan.sampling.calibration import calibrate_marginals
 from wassergan.storage.checkpoint import load_checkpoint, save_checkpoint
 from wassergan.utils.rng import derived_rng
 
@@ -37,7 +37,7 @@ TINY: dict[str, Any] = {"latent_dim": 3, "generator_widths": (8,), "critic_width
 @pytest.fixture(autouse=True)
 def quick_shares(monkeypatch: pytest.MonkeyPatch) -> None:
     """Set the shares of a table's options right from few rows: what that does is tested elsewhere."""
-    monkeypatch.setattr("wassergan.modality.tables.match_margins", partial(match_margins, rows=512))
+    monkeypatch.setattr("wassergan.modality.tables.calibrate_marginals", partial(calibrate_marginals, rows=512))
 
 
 def tiny(**parameters: Any) -> WassersteinGAN:

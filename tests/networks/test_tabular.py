@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wassergan.networks import DrawingGenerator, TableHead, build_networks
+from wassergan.networks import TableHead, TabularGenerator, build_networks
 from wassergan.utils.column_layout import ColumnLayout
 
 HALF = 0.5**0.5
@@ -124,7 +124,7 @@ def test_nothing_gives_nothing() -> None:
 
 def test_a_head_that_draws_is_put_over_a_generator_without_one() -> None:
     drawing = generator()
-    assert isinstance(drawing, DrawingGenerator) and isinstance(drawing.body.head, nn.Identity)
+    assert isinstance(drawing, TabularGenerator) and isinstance(drawing.body.head, nn.Identity)
     assert (
         not list(drawing.head.parameters())
         and not drawing.state_dict().keys() - dict(drawing.named_parameters()).keys()

@@ -7,8 +7,8 @@ from wassergan.data.tables import Stratum
 from wassergan.data.tables.codec import ColumnCodec
 from wassergan.data.tables.encodings import CategoryCoding
 from wassergan.data.tables.formats import LevelForm
-from wassergan.networks import DrawingGenerator, TableHead
-from wassergan.sampling.calibration import match_margins, match_shares, match_spread
+from wassergan.networks import TableHead, TabularGenerator
+from wassergan.sampling.calibration import calibrate_marginals, match_shares, match_spread
 from wassergan.training import sample_chunks
 from wassergan.utils.column_layout import ColumnLayout
 
@@ -17,12 +17,12 @@ FIELDS = [ColumnLayout(4), ColumnLayout(3, 1, (-0.5, 0.0, 0.5)), ColumnLayout(2,
 WANTED = [0.9, 0.07, 0.02, 0.01, 0.5, 0.3, 0.2, 0.0, 0.4, 0.6, 0.06, 0.24, 0.3]
 
 
-def generator() -> DrawingGenerator:
+def generator() -> TabularGenerator:
     body = nn.Linear(5, 13)
     with torch.no_grad():
         body.weight.copy_(torch.randn(13, 5, generator=torch.Generator().manual_seed(0)))
         body.bias.zero_()
-    return DrawingGenerator(body, TableHead(FIELDS)).eval()
+    return TabularGenerator(body, TableHead(FIELDS)).eval()
 
 
 def test_options_are_drawn_with_the_shares_that_are_wanted_and_channels_are_left_alone() -> None:
@@ -45,7 +45,7 @@ def test_options_that_the_latent_vector_all_but_decides_get_their_shares_too() -
         body.weight.zero_()
         body.weight[:, 0] = 4 * order
         body.bias.copy_(-2 * order**2)
-    made = DrawingGenerator(body, TableHead([ColumnLayout(4)])).eval()
+    made = TabularGenerator(body, TableHead([ColumnLayout(4)])).eval()
     wanted = torch.tensor([0.5, 0.3, 0.15, 0.05])
     match_shares(made, wanted, latent_dim=9)
     rows = torch.cat(list(sample_chunks(made, 2**17, latent_dim=9, seed=0)))
@@ -113,7 +113,7 @@ def test_bending_anew_starts_straight_and_no_checkpoint_keeps_it() -> None:
 def test_a_channel_that_always_says_the_same_stays_finite() -> None:
     body = nn.Linear(5, 13)
     nn.init.zeros_(body.weight)
-    made = DrawingGenerator(body, TableHead(FIELDS)).eval()
+    made = TabularGenerator(body, TableHead(FIELDS)).eval()
     latent_dim = 5 + made.head.noise_dim
     match_spread(made, torch.stack(SPREAD), latent_dim=latent_dim, rows=3000)
     rows = torch.cat(list(sample_chunks(made, 1000, latent_dim=latent_dim, seed=0)))
@@ -134,7 +134,7 @@ def test_rows_of_a_stratum_get_its_margins_and_others_those_of_all_rows() -> Non
     with torch.no_grad():
         body.weight.copy_(torch.randn(5, 8, generator=torch.Generator().manual_seed(0)))
         body.bias.zero_()
-    made = DrawingGenerator(body, TableHead([ColumnLayout(4), ColumnLayout(0, places=(0.0,))])).eval()
+    made = TabularGenerator(body, TableHead([ColumnLayout(4), ColumnLayout(0, places=(0.0,))])).eval()
     latent_dim, everywhere, up, down = 3 + 4, [0.4, 0.3, 0.2, 0.1], torch.linspace(0, 1, 9), torch.linspace(-1, 0, 9)
     strata = [
         Stratum((0, 3), (0.7, 0.1, 0.1, 0.1, 0.0), (tuple(up.tolist()),)),
@@ -142,7 +142,7 @@ def test_rows_of_a_stratum_get_its_margins_and_others_those_of_all_rows() -> Non
         Stratum((2, 3), (0.25, 0.25, 0.25, 0.25, 0.0), (tuple(down.tolist()),)),  # that no row of the pool has
     ]
     codec = TableCodec([], shares=[*everywhere, 0.0], spread=[torch.linspace(-1, 1, 9).tolist()], strata=strata)
-    match_margins(made, codec, latent_dim=latent_dim, conditions=conditions)
+    calibrate_marginals(made, codec, latent_dim=latent_dim, conditions=conditions)
     drawn = torch.cat(list(sample_chunks(made, 60_000, latent_dim=latent_dim, seed=0, conditions=conditions)))
     asked = conditions.rows(0, 60_000, seed=0)
 
@@ -158,15 +158,15 @@ def test_rows_of_a_stratum_get_its_margins_and_others_those_of_all_rows() -> Non
         torch.testing.assert_close(found, wanted, atol=0.03, rtol=0)
     assert not (of(1, 0)[:, 0] > 0).any()  # an option that no row of the stratum has
     # Rows that belong to no stratum are drawn as a generator without strata draws them.
-    plain = DrawingGenerator(body, TableHead([ColumnLayout(4), ColumnLayout(0, places=(0.0,))])).eval()
+    plain = TabularGenerator(body, TableHead([ColumnLayout(4), ColumnLayout(0, places=(0.0,))])).eval()
     alike = TableCodec([], shares=codec.shares, spread=codec.spread)
-    match_margins(plain, alike, latent_dim=latent_dim, conditions=conditions)
+    calibrate_marginals(plain, alike, latent_dim=latent_dim, conditions=conditions)
     general = torch.cat(list(sample_chunks(plain, 60_000, latent_dim=latent_dim, seed=0, conditions=conditions)))
     outside = torch.from_numpy((asked == [0, 1]).all(1) | (asked == [2, 1]).all(1))
     assert torch.equal(drawn[outside], general[outside]) and not torch.equal(drawn[~outside], general[~outside])
     # Anew from the start, and nothing of it is kept.
     shifts = made.head.calibration.shift.clone()
-    match_margins(made, codec, latent_dim=latent_dim, conditions=conditions)
+    calibrate_marginals(made, codec, latent_dim=latent_dim, conditions=conditions)
     assert torch.equal(made.head.calibration.shift, shifts) and set(made.state_dict()) == {"body.weight", "body.bias"}
 
 
@@ -175,7 +175,7 @@ def test_angles_are_turned_until_they_have_the_quantiles_that_are_wanted() -> No
     with torch.no_grad():
         body.weight.copy_(torch.eye(2))
         body.bias.copy_(torch.tensor([0.8, 0.0]))  # most arrows to the right
-    made = DrawingGenerator(body, TableHead([ColumnLayout(0, places=(0.0,), circle=True)])).eval()
+    made = TabularGenerator(body, TableHead([ColumnLayout(0, places=(0.0,), circle=True)])).eval()
     match_spread(made, torch.linspace(-1, 1, 101)[None], latent_dim=2)
     rows = torch.cat(list(sample_chunks(made, 40_000, latent_dim=2, seed=0)))
     torch.testing.assert_close(rows.norm(dim=1), torch.full((40_000,), 3**-0.5))

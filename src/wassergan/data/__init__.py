@@ -1,7 +1,7 @@
 """Data sources: from a path, an array or the bundled digits to samples in model space."""
 
 from wassergan.data.codec import AnyCodec, Codec, channels_first
-from wassergan.data.container import Likeness, as_array
+from wassergan.data.container import Container, as_array
 from wassergan.data.context import Conditions, Context
 from wassergan.data.labels import LABEL, frame_beside
 from wassergan.data.open import open_source
@@ -16,13 +16,13 @@ from wassergan.data.tables import (
     codec_from_state,
     column_facts,
     encode_table,
-    fix,
+    fix_conditions,
     is_frame,
     proposed_rules,
     raw_array,
+    read_condition_request,
     read_frame,
     read_schema,
-    read_wanted,
     schema_of,
     table_suffix,
     write_table,
@@ -36,8 +36,8 @@ __all__ = [
     "Codec",
     "ColumnConditions",
     "Conditions",
+    "Container",
     "Context",
-    "Likeness",
     "Schema",
     "Source",
     "TableCodec",
@@ -46,18 +46,18 @@ __all__ = [
     "codec_from_state",
     "column_facts",
     "encode_table",
-    "fix",
+    "fix_conditions",
     "frame_beside",
     "is_frame",
     "open_source",
     "proposed_rules",
     "random_positions",
     "raw_array",
+    "read_condition_request",
     "read_conditions",
     "read_frame",
     "read_rows",
     "read_schema",
-    "read_wanted",
     "schema_of",
     "spread_positions",
     "table_suffix",

@@ -18,7 +18,7 @@ KINDS = ("array", "masked", "tensor", "pandas", "polars", "arrow")
 
 
 @dataclass(frozen=True)
-class Likeness:
+class Container:
     """The kind of object that samples came in.
 
     Args:
@@ -36,7 +36,7 @@ class Likeness:
     title: str | None = None
 
     @classmethod
-    def of(cls, data: Any) -> "Likeness":
+    def of(cls, data: Any) -> "Container":
         """The likeness of some data; anything that is no tensor and no DataFrame counts as an array.
 
         Raises:
@@ -115,13 +115,13 @@ class Likeness:
         return asdict(self)
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> "Likeness":
+    def from_state(cls, state: Mapping[str, Any]) -> "Container":
         """The inverse of `state`; a ValueError if the kind is unknown."""
-        likeness = cls(**state)
-        types = [getattr(torch, str(each), None) for each in likeness.dtypes] if likeness.kind == "tensor" else []
-        if likeness.kind not in KINDS or not all(isinstance(each, torch.dtype) for each in types):
-            raise ValueError(f"samples of kind {likeness.kind!r}")
-        return likeness
+        container = cls(**state)
+        types = [getattr(torch, str(each), None) for each in container.dtypes] if container.kind == "tensor" else []
+        if container.kind not in KINDS or not all(isinstance(each, torch.dtype) for each in types):
+            raise ValueError(f"samples of kind {container.kind!r}")
+        return container
 
 
 def column_names(frame: Any) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wassergan.data.container import Likeness
+from wassergan.data.container import Container
 from wassergan.data.tables import RawTable, TableCodec, read_frame
 from wassergan.data.tables.containers import Rows, Seen
 
@@ -21,15 +21,15 @@ class FrameContainer:
     """
 
     frame: Any
-    likeness: Likeness
+    container: Container
 
     def before(self, rows: NDArray[np.int64]) -> Seen:
         """Some of its rows."""
-        return _seen(self.frame.iloc[rows] if self.likeness.kind == "pandas" else self.frame[rows.tolist()])
+        return _seen(self.frame.iloc[rows] if self.container.kind == "pandas" else self.frame[rows.tolist()])
 
     def after(self, codec: TableCodec, rows: Rows) -> tuple[Seen, RawTable]:
         """Rows as a DataFrame of the same kind."""
-        restored = self.likeness.rows(rows, codec)
+        restored = self.container.rows(rows, codec)
         return _seen(restored), read_frame(restored)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from wassergan.data.arraytrip import round_trip
-from wassergan.data.container import Likeness, as_array, index_words
+from wassergan.data.container import Container, as_array, index_words
 from wassergan.data.files import KINDS, all_are, files_of
 from wassergan.data.frames import FrameContainer
 from wassergan.data.labels import label_table
@@ -197,10 +197,10 @@ def _with_labels(source: Source, data: Any, asked: _Asked, seed: int) -> Source:
 def _frame(data: Any, asked: _Asked) -> Source:
     if asked.missing or asked.channels:
         raise UserError("missing and channels are for arrays", found="a DataFrame", hint="leave them out")
-    likeness = Likeness.of(data)
+    container = Container.of(data)
     if index := index_words(data):
         asked.log(f"Left out the index of the DataFrame: {index}. reset_index() makes it a column.")
-    into = None if likeness.kind == "arrow" else FrameContainer(data, likeness)
+    into = None if container.kind == "arrow" else FrameContainer(data, container)
     return table_source(read_frame(data), schema=schema_in(asked.schema), into=into, **asked.of_tables)
 
 

@@ -16,10 +16,10 @@ from wassergan.data.tables import (
     TableCodec,
     is_csv,
     is_frame,
+    read_condition_request,
     read_csv,
     read_frame,
     read_schema,
-    read_wanted,
     rows_like,
 )
 from wassergan.errors import UserError
@@ -58,7 +58,7 @@ def table_in(
 
 
 def read_conditions(path: str | Path) -> dict[str, list[Any]]:
-    """What a CSV, Excel, Parquet, Arrow or Feather file asks for, row after row: column to values, as `fix` takes them.
+    """What a CSV, Excel, Parquet, Arrow or Feather file asks for, row after row: column to values, for `fix`.
 
     Raises:
         UserError: no such file, or of another kind, or damaged.
@@ -71,7 +71,7 @@ def read_conditions(path: str | Path) -> dict[str, list[Any]]:
         table = table_in([path], path.name)
         if table is None:
             raise UserError(f"{path} is no table of conditions", hint="give a CSV, Parquet, Arrow or Feather file")
-        return read_wanted(table)
+        return read_condition_request(table)
 
 
 def read_rows(

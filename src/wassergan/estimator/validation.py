@@ -19,9 +19,9 @@ from wassergan.data import (
     Source,
     as_array,
     is_frame,
+    read_condition_request,
     read_frame,
     read_schema,
-    read_wanted,
     schema_of,
 )
 from wassergan.errors import UserError
@@ -83,7 +83,7 @@ def wanted(given: Any, count: int, conditions: ColumnConditions | None) -> dict[
             "The estimator was fitted without conditions", hint="name some with condition=[...], or fit(X, y)"
         )
     if is_frame(given):
-        asked: Mapping[str, Any] = read_wanted(read_frame(given))
+        asked: Mapping[str, Any] = read_condition_request(read_frame(given))
     elif isinstance(given, Mapping):
         asked = given
     elif isinstance(given, list) and given and all(isinstance(row, Mapping) for row in given):

@@ -23,7 +23,7 @@ from wassergan.config.parsing import whole_number
 from wassergan.config.settings import ResolvedSettings, TrainSettings
 from wassergan.data import (
     LABEL,
-    Likeness,
+    Container,
     Schema,
     Source,
     as_array,
@@ -75,7 +75,7 @@ FEATURES = ("n_features_in_", "feature_names_in_")
 NETWORKS = ("generator_", "critic_", "_drawing")  # built where they are asked for, from plain data
 LEARNT = (
     *("seed_", "settings_", "notes_", "n_steps_", "history_", "best_step_", "best_sliced_w1_"),
-    *("_fitted", "_likeness", "_restoring", "_labelled"),
+    *("_fitted", "_container", "_restoring", "_labelled"),
 )
 
 
@@ -215,7 +215,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         parameters = self._train_settings(labelled=y is not None)
         patience = None if self.patience is None else checked("patience", self.patience, like="steps")
         seed = self._new_seed() if former is None else self._same_seed(former)
-        likeness = Likeness.of(X)
+        container = Container.of(X)
         if former is None:
             self._forget()
         data = self._checked_rows(X, reset=former is None)
@@ -233,7 +233,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
                     callback=callbacks,
                     interrupted=interrupted,
                 )
-        self._keep(fitted, likeness, seed, restoring=patience is not None, labelled=labels is not None)
+        self._keep(fitted, container, seed, restoring=patience is not None, labelled=labels is not None)
         if interrupted():
             raise KeyboardInterrupt
         return self
@@ -329,7 +329,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         features = {name: plain(name, value) for name, value in vars(self).items() if name in FEATURES}
         own = {"parameters": parameters, "features": features, "seed": self.seed_}
         own |= {"restoring": self._restoring, "labelled": self._labelled}
-        save_checkpoint(Path(path), {**state, "estimator": {**own, "likeness": self._likeness.state()}})
+        save_checkpoint(Path(path), {**state, "estimator": {**own, "likeness": self._container.state()}})
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -364,7 +364,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         assert isinstance(own["restoring"], bool) and isinstance(own["labelled"], bool)
         estimator._keep(
             fitted,
-            Likeness.from_state(own["likeness"]),
+            Container.from_state(own["likeness"]),
             whole_number(str(own["seed"])),
             restoring=own["restoring"],
             labelled=own["labelled"],
@@ -411,10 +411,10 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         fitted: Fitted = self._fitted
         return fitted
 
-    def _keep(self, fitted: Fitted, likeness: Likeness, seed: int, *, restoring: bool, labelled: bool) -> None:
+    def _keep(self, fitted: Fitted, container: Container, seed: int, *, restoring: bool, labelled: bool) -> None:
         for name in NETWORKS:
             self.__dict__.pop(name, None)
-        self._fitted, self._likeness, self.seed_ = fitted, likeness, seed
+        self._fitted, self._container, self.seed_ = fitted, container, seed
         self._restoring, self._labelled = restoring, labelled
         self.settings_, self.n_steps_ = fitted.settings, fitted.step
         self.notes_ = fitted.checkpoint.notes
@@ -508,7 +508,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
     def _restored(self, samples: NDArray[Any], sampler: Sampler, seed: int) -> Any:
         """Samples as what was fitted, without the labels."""
         modality, without = modality_of(sampler.kind), (LABEL,) if self._labelled else ()
-        return modality.restore(samples, modality.own(sampler.codec), self._likeness, without=without, seed=seed)
+        return modality.restore(samples, modality.own(sampler.codec), self._container, without=without, seed=seed)
 
     def _model_space(self, data: Any, labels: NDArray[Any] | None, sampler: Sampler) -> tuple[Tensor, Tensor | None]:
         """Rows like those that were fitted, and their conditions if there are any, as vectors."""

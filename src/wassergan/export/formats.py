@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrize
 
 from wassergan.errors import UserError
-from wassergan.networks import DrawingGenerator
+from wassergan.networks import TabularGenerator
 from wassergan.storage.files import fill, scratch_folder
 
 KEY = "wassergan"  # the key of the description, in every format
@@ -38,7 +38,7 @@ def folded(generator: nn.Module) -> nn.Module:
 class _Rows(nn.Module):
     """A generator that draws rows in one chunk: a graph has no loop over parts of a batch."""
 
-    def __init__(self, generator: DrawingGenerator) -> None:
+    def __init__(self, generator: TabularGenerator) -> None:
         super().__init__()
         self.generator = generator
 
@@ -73,7 +73,7 @@ def _as_graph(generator: nn.Module) -> nn.Module:
         for name, child in list(module.named_children()):
             if isinstance(child, _BatchNorm):
                 setattr(module, name, _Affine(child))
-    return _Rows(plain).eval() if isinstance(plain, DrawingGenerator) else plain
+    return _Rows(plain).eval() if isinstance(plain, TabularGenerator) else plain
 
 
 def write_safetensors(generator: nn.Module, path: Path, *, latent_dim: int, description: str) -> None:

@@ -120,7 +120,7 @@ class Modality(ABC, Generic[C]):
 
     @abstractmethod
     def restore(self, samples: Rows, codec: C, container: Any, *, without: tuple[str, ...] = (), seed: int = 0) -> Any:
-        """Samples as the kind of object that the data came in; arguments as of `Likeness.rows`."""
+        """Samples as the kind of object that the data came in; arguments as of `Container.rows`."""
 
     @abstractmethod
     def prepare(self, path: Path, count: int) -> None:

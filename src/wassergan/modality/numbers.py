@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wassergan.config.verbs import EvaluateSettings
-from wassergan.data import LABEL, Codec, ColumnConditions, Likeness, Source, encode_table, raw_array
+from wassergan.data import LABEL, Codec, ColumnConditions, Container, Source, encode_table, raw_array
 from wassergan.data.codec import as_tensor, to_channels_first
 from wassergan.data.masked import unmasked
 from wassergan.errors import UserError
@@ -79,7 +79,7 @@ class Numbers(Modality[Codec]):
         return codec.encode(rows), encode_table(conditions.codec, raw_array({LABEL: labels}, "y"))
 
     def restore(
-        self, samples: Rows, codec: Codec, container: Likeness, *, without: tuple[str, ...] = (), seed: int = 0
+        self, samples: Rows, codec: Codec, container: Container, *, without: tuple[str, ...] = (), seed: int = 0
     ) -> Any:
         """An array, a masked array or a tensor."""
         return container.numbers(samples, codec)

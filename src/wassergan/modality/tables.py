@@ -12,7 +12,7 @@ from wassergan.config.verbs import EvaluateSettings
 from wassergan.data import (
     TABLE_SUFFIXES,
     ColumnConditions,
-    Likeness,
+    Container,
     Source,
     TableCodec,
     column_facts,
@@ -31,8 +31,8 @@ from wassergan.modality import described_tables
 from wassergan.modality.judging import Evaluation, Judge
 from wassergan.modality.modality import Modality, Rows
 from wassergan.modality.numbers import prepare_picture
-from wassergan.networks import DrawingGenerator, TableHead
-from wassergan.sampling.calibration import match_margins
+from wassergan.networks import TableHead, TabularGenerator
+from wassergan.sampling.calibration import calibrate_marginals
 from wassergan.sampling.sampler import Sampler
 from wassergan.sampling.writers import Draw, write_rows
 from wassergan.storage.files import make_folder, require_writable
@@ -78,8 +78,8 @@ class Tables(Modality[TableCodec]):
         self, generator: nn.Module, codec: TableCodec, *, latent_dim: int, conditions: ColumnConditions | None = None
     ) -> None:
         """The shares of options, and how numbers spread."""
-        if isinstance(generator, DrawingGenerator):
-            match_margins(generator, codec, latent_dim=latent_dim, conditions=conditions)
+        if isinstance(generator, TabularGenerator):
+            calibrate_marginals(generator, codec, latent_dim=latent_dim, conditions=conditions)
 
     def encode(
         self,
@@ -102,7 +102,7 @@ class Tables(Modality[TableCodec]):
         return {"table": column_facts(codec, rows), **({"proposed_rules": proposed} if proposed else {})}
 
     def restore(
-        self, samples: Rows, codec: TableCodec, container: Likeness, *, without: tuple[str, ...] = (), seed: int = 0
+        self, samples: Rows, codec: TableCodec, container: Container, *, without: tuple[str, ...] = (), seed: int = 0
     ) -> Any:
         """A DataFrame, or an Arrow table."""
         return container.rows(samples, codec, without=without, seed=seed)

@@ -13,7 +13,7 @@ from wassergan.networks.heads import Bounded, Partial
 from wassergan.networks.mlp import MLPCritic, MLPGenerator
 from wassergan.networks.residual import ResidualGenerator
 from wassergan.networks.resnet import ResNetCritic, ResNetGenerator
-from wassergan.networks.tabular import DrawingGenerator, TableHead
+from wassergan.networks.tabular import TableHead, TabularGenerator
 
 __all__ = [
     "NETWORKS",
@@ -21,7 +21,6 @@ __all__ = [
     "ConvCritic",
     "ConvGenerator",
     "Critic",
-    "DrawingGenerator",
     "MLPCritic",
     "MLPGenerator",
     "Partial",
@@ -29,6 +28,7 @@ __all__ = [
     "ResNetGenerator",
     "ResidualGenerator",
     "TableHead",
+    "TabularGenerator",
     "build_networks",
     "check_critic",
     "check_generator",
@@ -97,4 +97,4 @@ def build_networks(
                 critic = ResNetCritic(scored, maps=maps, norm=critic_norm, context_dim=told)
             case _:
                 raise unknown_name("network", kind, NETWORKS)
-    return generator if drawing is None else DrawingGenerator(generator, drawing), critic
+    return generator if drawing is None else TabularGenerator(generator, drawing), critic

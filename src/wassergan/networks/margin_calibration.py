@@ -32,7 +32,7 @@ class MarginCalibration(nn.Module):
             for name in (f"knots_{number}", f"targets_{number}"):
                 self.register_buffer(name, self.get_buffer(name)[:1].repeat(1 + count, 1), persistent=False)
 
-    def bend(self, number: int, knots: Tensor, targets: Tensor, *, stratum: int = 0) -> None:
+    def set_quantile_map(self, number: int, knots: Tensor, targets: Tensor, *, stratum: int = 0) -> None:
         """Map a column's channel from now on, piece by piece along straight lines.
 
         Args:
@@ -52,13 +52,13 @@ class MarginCalibration(nn.Module):
         """Whether a column's channel is mapped."""
         return number in self._bent
 
-    def bend_of(self, number: int) -> tuple[Tensor, Tensor] | None:
+    def quantile_map(self, number: int) -> tuple[Tensor, Tensor] | None:
         """Knots and targets of rows that belong to no stratum, if the column's channel is bent."""
         if number not in self._bent:
             return None
         return self.get_buffer(f"knots_{number}")[0].clone(), self.get_buffer(f"targets_{number}")[0].clone()
 
-    def straighten(self, stratum: int = 0) -> None:
+    def reset_quantile_map(self, stratum: int = 0) -> None:
         """Draw straight again; of all rows, without strata, for 0."""
         if stratum == 0:
             self._bent.clear()

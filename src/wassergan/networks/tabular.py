@@ -145,7 +145,7 @@ def half_turns(points: Tensor) -> Tensor:
     return torch.atan2(points[:, 1:], points[:, :1]) / math.pi
 
 
-class DrawingGenerator(nn.Module):
+class TabularGenerator(nn.Module):
     """A generator whose head draws options: the last numbers of a latent vector are the head's noise.
 
     In evaluation mode rows are computed in chunks of a fixed size: matrix products of another size round differently,

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from wassergan.data import ColumnConditions, Conditions, TableCodec
 from wassergan.data.tables import Stratum
-from wassergan.networks import DrawingGenerator
+from wassergan.networks import TabularGenerator
 from wassergan.networks.tabular import SCALE
 from wassergan.training.sampling import sample_chunks
 
@@ -22,8 +22,8 @@ FEWEST_ROWS = 200  # whose channel tells the value; quantiles of fewer are mostl
 SEED = 2**62 + 1  # a seed that nobody draws samples with
 
 
-def match_margins(
-    generator: DrawingGenerator,
+def calibrate_marginals(
+    generator: TabularGenerator,
     codec: TableCodec,
     *,
     latent_dim: int,
@@ -62,7 +62,7 @@ def match_margins(
 
 
 def match_shares(
-    generator: DrawingGenerator,
+    generator: TabularGenerator,
     shares: Tensor,
     *,
     latent_dim: int,
@@ -128,7 +128,7 @@ def _moments(chunks: Iterable[Tensor], places: Sequence[slice]) -> tuple[Tensor,
 class _Expected(nn.Module):
     """Maps latent vectors to the expected options of a generator."""
 
-    def __init__(self, generator: DrawingGenerator) -> None:
+    def __init__(self, generator: TabularGenerator) -> None:
         super().__init__()
         self._generator = generator
 
@@ -137,7 +137,7 @@ class _Expected(nn.Module):
 
 
 def match_spread(
-    generator: DrawingGenerator,
+    generator: TabularGenerator,
     spread: Tensor,
     *,
     latent_dim: int,
@@ -159,8 +159,8 @@ def match_spread(
         stratum: the stratum of all these rows; 0 for none.
     """
     head = generator.head
-    general = {number: head.calibration.bend_of(number) for number in head.channels}
-    head.calibration.straighten(stratum)
+    general = {number: head.calibration.quantile_map(number) for number in head.channels}
+    head.calibration.reset_quantile_map(stratum)
     if len(spread) == 0:
         return
     chunks = sample_chunks(generator, rows, latent_dim=latent_dim, seed=SEED, conditions=conditions)
@@ -169,7 +169,7 @@ def match_spread(
         told = places[~places.isnan()]
         bend = _knots(told, wanted) if len(told) >= FEWEST_ROWS else general[number] if stratum else None
         if bend is not None:
-            head.calibration.bend(number, *bend, stratum=stratum)
+            head.calibration.set_quantile_map(number, *bend, stratum=stratum)
 
 
 def _knots(told: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wassergan.data import AnyCodec, ColumnConditions, fix
+from wassergan.data import AnyCodec, ColumnConditions, fix_conditions
 from wassergan.data.readers.limits import largest_bytes
 from wassergan.errors import UserError
 from wassergan.training import SAMPLING_CHUNK, sample_chunks, under
@@ -52,7 +52,7 @@ class Sampler:
             return self.codec.decode_numpy(self.generator(inputs))
 
     def under(self, wanted: Mapping[str, Any]) -> "Sampler":
-        """A sampler whose samples are drawn under the requested conditions; see `wassergan.data.fix`.
+        """A sampler whose samples are drawn under the requested conditions; see `wassergan.data.fix_conditions`.
 
         Raises:
             UserError: the run has no conditions, or not these.
@@ -65,7 +65,7 @@ class Sampler:
                 found=f"asked for {', '.join(wanted)}",
                 hint=f"train with --condition {' '.join(wanted)}",
             )
-        fixed = fix(self.conditions, wanted)
+        fixed = fix_conditions(self.conditions, wanted)
         if self.codec.rules is not None:
             fixed = fixed.under_rules(self.codec.rules)
         return replace(self, conditions=fixed)

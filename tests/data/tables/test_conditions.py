@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from wassergan.data import ColumnConditions, TableCodec, fix, open_source, read_conditions
+from wassergan.data import ColumnConditions, TableCodec, fix_conditions, open_source, read_conditions
 from wassergan.data.source import Source
 from wassergan.errors import UserError
 
@@ -72,21 +72,21 @@ def test_drawn_conditions_have_the_law_of_the_training_rows_and_do_not_hang_on_t
 
 def test_what_is_left_open_goes_with_what_is_given(table: Path) -> None:
     conditions = conditions_of(open_source(table, condition=["town", "age", "language"]))
-    rows = fix(conditions, {"town": "B"}).rows(0, 500, seed=0)
+    rows = fix_conditions(conditions, {"town": "B"}).rows(0, 500, seed=0)
     assert (rows[:, 0] == 1).all() and (rows[:, 1] >= 60).all()
     assert len(np.unique(rows[:, 1])) > 10 and len(np.unique(rows[:, 2])) == 1  # rows of B are never missing
-    rare = fix(conditions, {"town": "C"}).rows(0, 50, seed=0)
+    rare = fix_conditions(conditions, {"town": "C"}).rows(0, 50, seed=0)
     assert set(rare[:, 1]) <= {65.0, 85.0}  # rows 5, 105 and 205: i % 40 is 5, 25 and 5
-    old = fix(conditions, {"age": 97}).rows(0, 500, seed=0)
+    old = fix_conditions(conditions, {"age": 97}).rows(0, 500, seed=0)
     assert (old[:, 1] == 97).all() and (old[:, 0] == 1).all()
     # No row of A is that old: the nearest lend what is open, and what was asked for stays.
-    odd = fix(conditions, {"age": 97, "town": "A"}).rows(0, 50, seed=0)
+    odd = fix_conditions(conditions, {"age": 97, "town": "A"}).rows(0, 50, seed=0)
     assert (odd[:, 1] == 97).all() and (odd[:, 0] == 0).all()
 
 
 def test_rows_that_are_asked_for_come_in_turn(table: Path) -> None:
     conditions = conditions_of(open_source(table, condition=["town", "age"]))
-    asked = fix(conditions, {"town": ["A", "B", "C"], "age": 30})
+    asked = fix_conditions(conditions, {"town": ["A", "B", "C"], "age": 30})
     assert asked.rows(1, 4, seed=0)[:, 0].tolist() == [1, 2, 0, 1]
     assert (asked.rows(0, 7, seed=0)[:, 1] == 30).all()
 
@@ -109,22 +109,22 @@ def test_rows_that_are_asked_for_come_in_turn(table: Path) -> None:
 )
 def test_values_are_read_as_their_column_writes_them(table: Path, name: str, value: Any, expected: float) -> None:
     conditions = conditions_of(open_source(table, condition=[name]))
-    np.testing.assert_equal(fix(conditions, {name: value}).rows(0, 1, seed=0)[0, 0], expected)
+    np.testing.assert_equal(fix_conditions(conditions, {name: value}).rows(0, 1, seed=0)[0, 0], expected)
 
 
 def test_the_words_of_pandas_for_nothing_are_missing_values(table: Path) -> None:
     pandas = pytest.importorskip("pandas")
     conditions = conditions_of(open_source(table, condition=["language", "born"]))
-    assert np.isnan(fix(conditions, {"language": pandas.NA}).rows(0, 1, seed=0)[0, 0])
+    assert np.isnan(fix_conditions(conditions, {"language": pandas.NA}).rows(0, 1, seed=0)[0, 0])
     with pytest.raises(UserError, match="Condition born is never missing in the data"):
-        fix(conditions, {"born": pandas.NaT})
+        fix_conditions(conditions, {"born": pandas.NaT})
 
 
 def test_what_a_held_out_row_has_may_be_asked_for(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("x,y\n" + "".join(f"{i * i},{i % 5}\n" for i in range(100)))
     for seed in range(20):  # in some split the largest is held out
         conditions = conditions_of(open_source(tmp_path / "a.csv", condition=["x"], seed=seed))
-        assert fix(conditions, {"x": [0, 99 * 99]}).rows(0, 2, seed=0)[:, 0].tolist() == [0, 9801]
+        assert fix_conditions(conditions, {"x": [0, 99 * 99]}).rows(0, 2, seed=0)[:, 0].tolist() == [0, 9801]
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_what_a_held_out_row_has_may_be_asked_for(tmp_path: Path) -> None:
 def test_what_cannot_be_asked_for_is_said(table: Path, wanted: dict[str, Any], message: str) -> None:
     conditions = conditions_of(open_source(table, condition=["town", "age", "weight", "born"]))
     with pytest.raises(UserError) as raised:
-        fix(conditions, wanted)
+        fix_conditions(conditions, wanted)
     for part in message.split(", but found: "):
         assert part.split(". To mend it: ")[0] in str(raised.value)
 
@@ -158,7 +158,7 @@ def test_a_file_of_conditions_is_read_like_a_table(table: Path, tmp_path: Path) 
     frame = pandas.DataFrame({"age": [30, 70], "town": ["A", "B"], "born": pandas.to_datetime(["2020-01-03"] * 2)})
     frame.to_parquet(tmp_path / "wanted.parquet")
     conditions = conditions_of(open_source(table, condition=["town", "age", "born"]))
-    rows = fix(conditions, read_conditions(tmp_path / "wanted.parquet")).rows(0, 2, seed=0)
+    rows = fix_conditions(conditions, read_conditions(tmp_path / "wanted.parquet")).rows(0, 2, seed=0)
     assert rows.tolist() == [[0, 30, 18264], [1, 70, 18264]]
     with pytest.raises(UserError, match="There is no"):
         read_conditions(tmp_path / "none.csv")

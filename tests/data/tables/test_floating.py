@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from wassergan.data import TableCodec, open_source
 from wassergan.data.tables.floating import Floating, floatings
 from wassergan.data.tables.formats import NumberForm, form_from_state
-from wassergan.data.tables.schema import ColumnWish
+from wassergan.data.tables.schema import ColumnSpec
 from wassergan.data.tables.text_columns import numbers_of
 from wassergan.errors import UserError
 
@@ -75,7 +75,7 @@ PRINTED = {
 @pytest.mark.parametrize("name", PRINTED)
 def test_what_programs_print_is_one_form(name: str) -> None:
     levels = list(dict.fromkeys(PRINTED[name]))
-    found = numbers_of(levels, ColumnWish(), evidence="," if name.startswith("comma") else "")
+    found = numbers_of(levels, ColumnSpec(), evidence="," if name.startswith("comma") else "")
     assert found is not None and found.notes == ()
     assert found.form.texts(found.values) == levels
     exact = [float(Decimal(text.rstrip("%").replace(",", "."))) for text in levels]
@@ -91,7 +91,7 @@ def test_what_programs_print_is_one_form(name: str) -> None:
 )
 def test_significant_digits_are_one_class(values: list[float], digits: int, letter: str, negative: bool) -> None:
     levels = list(dict.fromkeys(f"{-x if negative else x:.{digits}{letter}}" for x in values))
-    found = numbers_of(levels, ColumnWish())
+    found = numbers_of(levels, ColumnSpec())
     assert found is not None
     assert found.values.tolist() == [float(text) for text in levels]
     assert found.form.texts(found.values) == levels or found.notes
@@ -111,7 +111,7 @@ def test_digits_are_those_of_c(value: float, digits: int) -> None:
 
 def test_generated_numbers_have_the_digits_of_the_column() -> None:
     levels = [f"{x:.3g}" for x in spread()]
-    found = numbers_of(list(dict.fromkeys(levels)), ColumnWish())
+    found = numbers_of(list(dict.fromkeys(levels)), ColumnSpec())
     assert found is not None and isinstance(found.form, NumberForm)
     drawn = found.form.fitted(np.array([1234.567, 0.123456, np.nan]), 0.0, 1e6)
     assert drawn[:2].tolist() == [1230.0, 0.123] and np.isnan(drawn[2])
@@ -175,7 +175,7 @@ def test_numbers_that_were_rounded_to_decimals_have_decimals_and_no_significant_
 ) -> None:
     numbers = np.random.default_rng(seed).lognormal(middle, spread, count)
     texts = list(dict.fromkeys(str(np.round(each, places)) for each in numbers if each < 1000))
-    found = numbers_of(texts, ColumnWish())
+    found = numbers_of(texts, ColumnSpec())
     assert found is not None and isinstance(found.form, NumberForm)
     fresh = found.form.fitted(np.random.default_rng(seed + 1).lognormal(middle, spread, 100), 0.0, 1000.0)
     assert all(len(text.partition(".")[2]) <= places for text in found.form.texts(fresh))
@@ -185,7 +185,7 @@ def test_a_few_zeros_at_the_end_by_accident_make_no_significant_digits() -> None
     # All of 7 numbers above 10 end in a zero at the third decimal; 60 below 1 never go beyond it.
     small = [str(round(0.1 + 0.0131 * i, 3)) for i in range(60)]
     texts = list(dict.fromkeys([*small, "1.234", "3.217", *(f"1{i}.2{i}" for i in range(1, 8))]))
-    found = numbers_of(texts, ColumnWish())
+    found = numbers_of(texts, ColumnSpec())
     assert found is not None and isinstance(found.form, NumberForm)
     assert found.form.texts(np.array([0.123, 0.04])) == ["0.123", "0.04"]
     assert found.form.fitted(np.array([0.12345]), 0.0, 20.0) == pytest.approx([0.123])

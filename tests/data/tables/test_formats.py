@@ -20,7 +20,7 @@ from wassergan.data.tables.formats import DateForm, NumberForm, form_from_state
 from wassergan.data.tables.grids import with_number_grid
 from wassergan.data.tables.inference import Column, infer_columns
 from wassergan.data.tables.number_texts import Dress
-from wassergan.data.tables.schema import ColumnWish, schema_of
+from wassergan.data.tables.schema import ColumnSpec, schema_of
 from wassergan.data.tables.source import table_source
 from wassergan.data.tables.steps import Grid, shared_months, shared_step
 from wassergan.data.tables.text_columns import are_codes, passes_luhn
@@ -474,7 +474,7 @@ def test_the_schema_tells_the_step() -> None:
         column_of(texts, {"kind": "number", "step": 0.3})
     hundreds = NumberForm(0, whole=True), np.array([100.0, 300.0, 700.0, 1200.0])
     with pytest.raises(UserError, match=r"leave no value on its grid: 110 to 190, steps of 100"):
-        with_number_grid(*hundreds, ColumnWish("number", low=110, high=190), "column x")
+        with_number_grid(*hundreds, ColumnSpec("number", low=110, high=190), "column x")
 
 
 def test_forms_survive_a_checkpoint() -> None:

@@ -18,7 +18,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wassergan.data import Likeness, TableCodec, open_source, write_table
+from wassergan.data import Container, TableCodec, open_source, write_table
 from wassergan.data.source import Source
 from wassergan.errors import UserError
 
@@ -378,8 +378,8 @@ def test_frames_of_pandas(table: tuple[int, int, list[tuple[str, float, int]]]) 
     if source is None:
         return
     codec, rows, drawn = rows_of(source)
-    likeness = Likeness.from_state(Likeness.of(frame).state())
-    back, again = likeness.rows(rows, codec), likeness.rows(drawn, codec)
+    container = Container.from_state(Container.of(frame).state())
+    back, again = container.rows(rows, codec), container.rows(drawn, codec)
     for column in codec.columns:
         label = int(column.name) if column.name == "9" else column.name
         if column.name in restyled(source, columns):
@@ -401,8 +401,8 @@ def test_frames_of_polars(table: tuple[int, int, list[tuple[str, float, int]]]) 
     if source is None:
         return
     codec, rows, drawn = rows_of(source)
-    likeness = Likeness.from_state(Likeness.of(frame).state())
-    back, again = likeness.rows(rows, codec), likeness.rows(drawn, codec)
+    container = Container.from_state(Container.of(frame).state())
+    back, again = container.rows(rows, codec), container.rows(drawn, codec)
     for column in codec.columns:
         if column.name in restyled(source, columns):
             assert equal_numbers(back[column.name].to_list(), frame[column.name].to_list())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from wassergan.data import Likeness, TableCodec, open_source
+from wassergan.data import Container, TableCodec, open_source
 from wassergan.errors import UserError
 
 pandas = pytest.importorskip("pandas")
@@ -103,15 +103,15 @@ def test_columns_come_back_in_their_own_type(name: str) -> None:
     frame = frame_with(COLUMNS[name]())
     source = open_source(frame)
     assert isinstance(source.codec, TableCodec) and source.codec.columns[-1].name == "c"
-    likeness = Likeness.from_state(Likeness.of(frame).state())
+    container = Container.from_state(Container.of(frame).state())
     rows = source.values(torch.arange(ROWS)).numpy()
-    back = likeness.rows(rows, TableCodec.from_state(source.codec.state()))
+    back = container.rows(rows, TableCodec.from_state(source.codec.state()))
     pandas.testing.assert_frame_equal(back, frame, check_exact=True)
     if frame["c"].dtype == object:
         assert list(map(type, back["c"])) == list(map(type, frame["c"]))
     # Whatever is drawn has the same type.
     drawn = source.codec.decode_numpy(torch.randn(50, source.codec.width, generator=torch.Generator().manual_seed(0)))
-    assert likeness.rows(drawn, source.codec)["c"].dtype == frame["c"].dtype
+    assert container.rows(drawn, source.codec)["c"].dtype == frame["c"].dtype
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_what_no_table_can_have_is_refused_or_left_out(column: Callable[[], Any]
     source = open_source(frame, schema=schema_of({"columns": {"c": "drop"}}))
     assert source.columns == ("x",)
     rows = source.values(torch.arange(ROWS)).numpy()
-    back = Likeness.of(frame).rows(rows, source.codec)  # type: ignore[arg-type]
+    back = Container.of(frame).rows(rows, source.codec)  # type: ignore[arg-type]
     pandas.testing.assert_frame_equal(back, frame[["x"]])
 
 
@@ -145,7 +145,7 @@ def test_labels_of_numpy_and_the_name_of_all_columns_come_back() -> None:
     frame = pandas.DataFrame({0: WHOLE % 3, 1: WHOLE})
     frame.columns = labels
     source = open_source(frame)
-    back = Likeness.of(frame).rows(source.values(torch.arange(ROWS)).numpy(), source.codec)  # type: ignore[arg-type]
+    back = Container.of(frame).rows(source.values(torch.arange(ROWS)).numpy(), source.codec)  # type: ignore[arg-type]
     pandas.testing.assert_frame_equal(back, frame)
 
 

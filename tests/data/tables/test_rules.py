@@ -10,7 +10,7 @@ import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from wassergan.data import TableCodec, codec_from_state, fix, open_source, schema_of
+from wassergan.data import TableCodec, codec_from_state, fix_conditions, open_source, schema_of
 from wassergan.data.tables import write_table
 from wassergan.data.tables.rules.grammar import parse_rules
 from wassergan.data.tables.rules.integers import Contradiction, Inequality, plan_of
@@ -205,8 +205,8 @@ def test_a_condition_that_rules_exclude_is_refused(tmp_path: Path) -> None:
     law = source.context.conditions(torch.arange(len(source)))
     for wanted in ({"low": "30", "high": "20"}, {"country": "US", "cur": "EUR"}, {"price": "200", "class": "eco"}):
         with pytest.raises(UserError, match="The rules exclude what is asked for: "):
-            fix(law, wanted).under_rules(source.codec.rules)  # type: ignore[arg-type]
-    fixed = fix(law, {"country": "US", "low": "40"}).under_rules(source.codec.rules)  # type: ignore[arg-type]
+            fix_conditions(law, wanted).under_rules(source.codec.rules)  # type: ignore[arg-type]
+    fixed = fix_conditions(law, {"country": "US", "low": "40"}).under_rules(source.codec.rules)  # type: ignore[arg-type]
     rows = fixed.rows(0, 500, seed=0)
     place = {name: number for number, name in enumerate(law.names)}  # type: ignore[attr-defined]
     assert (rows[:, place["low"]] == 40).all() and (rows[:, place["high"]] > 40).all()

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from wassergan.data import open_source
-from wassergan.data.tables.schema import ColumnWish, read_schema, schema_of
+from wassergan.data.tables.schema import ColumnSpec, read_schema, schema_of
 from wassergan.errors import UserError
 
 
@@ -17,7 +17,7 @@ def test_a_schema_file_says_what_columns_are(tmp_path: Path) -> None:
     }
     (tmp_path / "s.json").write_text(json.dumps(content))
     schema = read_schema(tmp_path / "s.json")
-    assert schema.columns == {"a": ColumnWish("category"), "b": ColumnWish("number", 0, 9.5, None, ("-",))}
+    assert schema.columns == {"a": ColumnSpec("category"), "b": ColumnSpec("number", 0, 9.5, None, ("-",))}
     assert (schema.missing, schema.delimiter, schema.encoding) == (("?",), ";", "latin-1")
 
 

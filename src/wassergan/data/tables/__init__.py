@@ -14,7 +14,7 @@ from wassergan.data.tables.columns import (
 from wassergan.data.tables.conditions import ColumnConditions
 from wassergan.data.tables.csvfile import is_csv, read_csv
 from wassergan.data.tables.reading import encode_table, rows_like
-from wassergan.data.tables.requests import fix, read_wanted
+from wassergan.data.tables.requests import fix_conditions, read_condition_request
 from wassergan.data.tables.rules.proposals import proposed_rules
 from wassergan.data.tables.schema import Schema, read_schema, schema_of
 from wassergan.data.tables.source import column_facts, context_of, table_source
@@ -37,17 +37,17 @@ __all__ = [
     "column_facts",
     "context_of",
     "encode_table",
-    "fix",
+    "fix_conditions",
     "is_csv",
     "is_frame",
     "proposed_rules",
     "raw_array",
     "raw_of_arrow",
     "raw_texts",
+    "read_condition_request",
     "read_csv",
     "read_frame",
     "read_schema",
-    "read_wanted",
     "rows_like",
     "schema_of",
     "table_source",

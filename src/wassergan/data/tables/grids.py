@@ -6,14 +6,14 @@ import numpy as np
 
 from wassergan.data.tables.date_texts import DAY
 from wassergan.data.tables.formats import DateForm, NumberForm, Values, whole_bounds
-from wassergan.data.tables.schema import ColumnWish
+from wassergan.data.tables.schema import ColumnSpec
 from wassergan.data.tables.steps import Grid, as_wholes, shared_months, shared_step
 from wassergan.errors import UserError
 
 MOST_STEP_DECIMALS = 12
 
 
-def with_number_grid(form: NumberForm, values: Values, wish: ColumnWish, where: str) -> NumberForm:
+def with_number_grid(form: NumberForm, values: Values, wish: ColumnSpec, where: str) -> NumberForm:
     """The form with the grid of its values, NaN where missing.
 
     Raises:
@@ -55,7 +55,7 @@ def _wished(form: NumberForm, there: Values, step: float, where: str) -> NumberF
     return replace(form, decimals=digits, grid=Grid(size, offset) if size > 1 else None)
 
 
-def with_date_grid(form: DateForm, values: Values, wish: ColumnWish) -> DateForm:
+def with_date_grid(form: DateForm, values: Values, wish: ColumnSpec) -> DateForm:
     """The form with the grid of its values, NaN where missing."""
     there = values[~np.isnan(values)]
     if len(there) == 0:

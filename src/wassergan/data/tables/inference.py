@@ -17,7 +17,7 @@ from wassergan.data.tables.formats import MICROSECONDS, DateForm, LevelForm, Num
 from wassergan.data.tables.grids import with_date_grid, with_number_grid
 from wassergan.data.tables.identifiers.identifier import Identifier
 from wassergan.data.tables.identifiers.recognise import identifier_of, is_index, key_of_numbers, key_of_texts
-from wassergan.data.tables.schema import ColumnWish, Schema
+from wassergan.data.tables.schema import ColumnSpec, Schema
 from wassergan.data.tables.text_columns import (
     Found,
     are_codes,
@@ -123,7 +123,7 @@ def infer_columns(
     columns: list[Column] = []
     decimal: str | None = None
     for raw in table.columns:
-        wish = schema.columns.get(raw.name, ColumnWish())
+        wish = schema.columns.get(raw.name, ColumnSpec())
         if wish.kind == "drop":
             continue
         if decimal is None and isinstance(raw, TextColumn):
@@ -166,7 +166,7 @@ class _IsKey(Exception):  # noqa: N818  # not an error
 class _Inference:
     """What one column holds."""
 
-    def __init__(self, table: RawTable, name: str, wish: ColumnWish, schema: Schema, decimal: str) -> None:
+    def __init__(self, table: RawTable, name: str, wish: ColumnSpec, schema: Schema, decimal: str) -> None:
         self._table, self._name, self._wish, self._decimal = table, name, wish, decimal
         self.notes: list[str] = []
         self._kind = "number" if wish.kind == "angle" else wish.kind

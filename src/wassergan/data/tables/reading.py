@@ -13,7 +13,7 @@ from wassergan.data.tables.columns import RawTable
 from wassergan.data.tables.encodings import NumberCoding
 from wassergan.data.tables.formats import DateForm, LevelForm, Values
 from wassergan.data.tables.inference import MISSING_TEXTS, Column, infer_columns
-from wassergan.data.tables.schema import ColumnWish, Schema
+from wassergan.data.tables.schema import ColumnSpec, Schema
 from wassergan.errors import UserError
 
 
@@ -41,13 +41,13 @@ def rows_like(codec: TableCodec, table: RawTable, schema: Schema | None = None) 
     return np.stack([_numbered(*each, table.name) for each in zip(codec.columns, found, strict=True)], axis=1)
 
 
-def _wish(column: ColumnCodec, schema: Schema) -> ColumnWish:
-    said = schema.columns.get(column.name, ColumnWish())
+def _wish(column: ColumnCodec, schema: Schema) -> ColumnSpec:
+    said = schema.columns.get(column.name, ColumnSpec())
     own = said.missing if said.missing is not None else schema.missing
     if own is None and column.missing and column.missing not in MISSING_TEXTS:
         own = (column.missing,)
     like = None if isinstance(column.form, LevelForm) else column.form
-    return ColumnWish(column.kind, missing=own, invalid=said.invalid, step="none", like=like)
+    return ColumnSpec(column.kind, missing=own, invalid=said.invalid, step="none", like=like)
 
 
 def _refuse(sentence: str) -> None:

@@ -14,7 +14,7 @@ from wassergan.data.tables.formats import DateForm, LevelForm, NumberForm, Value
 from wassergan.errors import UserError, unknown_name
 
 
-def fix(conditions: ColumnConditions, wanted: Mapping[str, Any]) -> ColumnConditions:
+def fix_conditions(conditions: ColumnConditions, wanted: Mapping[str, Any]) -> ColumnConditions:
     """The conditions, where some columns are as a user asks.
 
     Args:
@@ -42,8 +42,8 @@ def fix(conditions: ColumnConditions, wanted: Mapping[str, Any]) -> ColumnCondit
     return conditions.fixed(rows, tuple(name not in many for name in conditions.names))
 
 
-def read_wanted(table: RawTable) -> dict[str, list[Any]]:
-    """What a table asks for, row after row, as `fix` takes it."""
+def read_condition_request(table: RawTable) -> dict[str, list[Any]]:
+    """What a table asks for, row after row, as `fix_conditions` takes it."""
     return {column.name: _entries(column, table.name) for column in table.columns}
 
 

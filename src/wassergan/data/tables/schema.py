@@ -21,7 +21,7 @@ COLUMN_ENTRIES = ("kind", "low", "high", "format", "missing", "invalid", "step",
 
 
 @dataclass(frozen=True)
-class ColumnWish:
+class ColumnSpec:
     """What a user says about a column.
 
     Args:
@@ -70,7 +70,7 @@ class Schema:
         rules: that rows obey; `wassergan.data.tables.rules.grammar` says how they are written.
     """
 
-    columns: Mapping[str, ColumnWish] = field(default_factory=dict)
+    columns: Mapping[str, ColumnSpec] = field(default_factory=dict)
     missing: tuple[str, ...] | None = None
     delimiter: str | None = None
     encoding: str | None = None
@@ -141,7 +141,7 @@ def _rules(texts: Any, name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(texts))
 
 
-def _wish(wish: Any, name: str) -> ColumnWish:
+def _wish(wish: Any, name: str) -> ColumnSpec:
     entries = _entries({"kind": wish} if isinstance(wish, str) else wish, COLUMN_ENTRIES, name)
     kind, low, high = (entries.get(each) for each in ("kind", "low", "high"))
     if kind is not None and kind not in KINDS:
@@ -167,7 +167,7 @@ def _wish(wish: Any, name: str) -> ColumnWish:
     dress = {each: _dress(entries.get(each), each, kind, name) for each in DRESS}
     if dress["decimal"] is not None and dress["decimal"] == dress["thousands"]:
         raise UserError(f"'decimal' and 'thousands' of {name} are the same", found=f"{dress['decimal']!r}")
-    return ColumnWish(
+    return ColumnSpec(
         kind or ("number" if any(each is not None for each in dress.values()) else None),
         low,
         high,

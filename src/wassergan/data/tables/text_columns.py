@@ -22,7 +22,7 @@ from wassergan.data.tables.number_texts import (
     sure_decimal,
     undressed,
 )
-from wassergan.data.tables.schema import ColumnWish
+from wassergan.data.tables.schema import ColumnSpec
 from wassergan.data.tables.steps import LARGEST_EXACT
 
 EVIDENCE_LEVELS = 2000
@@ -57,7 +57,7 @@ def decimal_of(table: RawTable) -> str:
     return signs.pop() if len(signs) == 1 else ""
 
 
-def numbers_of(levels: Sequence[str], wish: ColumnWish, *, evidence: str = "", delimiter: str = "") -> Found | None:
+def numbers_of(levels: Sequence[str], wish: ColumnSpec, *, evidence: str = "", delimiter: str = "") -> Found | None:
     """Texts as numbers in one dress; None if they are not.
 
     Args:
@@ -255,7 +255,7 @@ def numeric_levels(levels: Sequence[str]) -> "np.ndarray[tuple[int], np.dtype[np
     return alike if undressed(some) is not None else plain
 
 
-def dates_of(levels: Sequence[str], wish: ColumnWish, *, order: Sequence[str] = ()) -> Found | None:
+def dates_of(levels: Sequence[str], wish: ColumnSpec, *, order: Sequence[str] = ()) -> Found | None:
     """Texts as dates in one format; None if they are not."""
     reading = find_dates(levels, order=order) if wish.format is None else read_all(levels, wish.format)
     return None if reading is None else _date_form(reading, is_wished=wish.format is not None)

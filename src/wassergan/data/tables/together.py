@@ -11,7 +11,7 @@ from wassergan.data.tables.columns import AnyColumn, OddColumn, RawTable, TextCo
 from wassergan.data.tables.formats import DateForm, LevelForm, NumberForm, Values
 from wassergan.data.tables.identifiers.recognise import is_index
 from wassergan.data.tables.inference import Column, infer_columns
-from wassergan.data.tables.schema import ColumnWish, Schema
+from wassergan.data.tables.schema import ColumnSpec, Schema
 from wassergan.data.tables.truths import truths_of
 from wassergan.errors import UserError, unknown_name
 
@@ -85,7 +85,7 @@ def columns_together(
 def _without_bounds(schema: Schema) -> Schema:
     """Kinds and forms alone: bounds and steps say what may be generated."""
 
-    def plain(wish: ColumnWish) -> ColumnWish:
+    def plain(wish: ColumnSpec) -> ColumnSpec:
         kind = "number" if wish.kind == "angle" else wish.kind
         return replace(wish, kind=kind, low=None, high=None, step=None)
 
@@ -153,7 +153,7 @@ class _Table:
             infer_columns(_with_columns(table, odd[:1]), Schema(), log=lambda sentence: None)  # says what is wrong
         columns, reasons = _inferred(table, schema)
         for name in wanted:
-            if name not in columns and schema.columns.get(name, ColumnWish()).kind is None:
+            if name not in columns and schema.columns.get(name, ColumnSpec()).kind is None:
                 columns[name] = _forced(_with_columns(table, [name]), schema)
         return cls(table.name, raw, columns, reasons)
 
@@ -179,7 +179,7 @@ def _forced(table: RawTable, schema: Schema) -> Column:
     for kind in ("number", "category"):
         try:
             (column,) = infer_columns(
-                table, replace(schema, columns={raw.name: ColumnWish(kind)}), log=lambda sentence: None
+                table, replace(schema, columns={raw.name: ColumnSpec(kind)}), log=lambda sentence: None
             )
         except UserError:
             if kind == "category":
