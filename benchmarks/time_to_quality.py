@@ -28,7 +28,7 @@ SCORES_PER_RUN = 60
 
 
 @dataclass
-class Course:
+class FitHistory:
     """Scores over training time."""
 
     seconds: list[float]
@@ -97,9 +97,9 @@ class OurDefault:
 
 def follow(
     model: TextbookLoop | OurDefault, heldout: Tensor, seconds: float, enough: Callable[[float], bool]
-) -> Course:
+) -> FitHistory:
     """Train for some seconds or until a score is enough, scoring at even distances with the clock stopped."""
-    course, spent, due = Course([], []), 0.0, 0.0
+    course, spent, due = FitHistory([], []), 0.0, 0.0
     while spent < seconds:
         started = time.perf_counter()
         model.step()

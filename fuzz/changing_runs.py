@@ -259,7 +259,7 @@ def main() -> None:
     torch.set_num_threads(1)
     lower_limits()
     # Figures and pages take most of the time of short runs, and never look at the data.
-    recorder.RunRecorder._draw_curves = lambda keeper: None
+    recorder.RunRecorder._draw_curves = lambda recorder: None
     recorder.write_run_report = lambda folder: (folder / "report.html").touch()
     numbers = random.Random(options.seed)
     changes = [each for each in CHANGES if each.__name__ in options.changes.split(",")]

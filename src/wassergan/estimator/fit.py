@@ -8,7 +8,7 @@ from wassergan.callbacks import Callback
 from wassergan.config.settings import BIT_CHANGING, CHANGEABLE, ResolvedSettings
 from wassergan.data import Source
 from wassergan.errors import UserError
-from wassergan.estimator.state import Course, Fitted, on_cpu
+from wassergan.estimator.state import FitHistory, FitState, on_cpu
 from wassergan.evaluation import HeldoutDistance
 from wassergan.session.build import build_trainer
 from wassergan.session.contents import require_readable
@@ -27,11 +27,11 @@ def fit_source(
     source: Source,
     *,
     folder: RunFolder,
-    former: Fitted | None = None,
+    former: FitState | None = None,
     patience: int | None = None,
     callback: Callback,
     interrupted: Callable[[], bool] = lambda: False,
-) -> Fitted:
+) -> FitState:
     """Train on a source for so many steps or seconds, or until nothing has improved for some ticks.
 
     Args:
@@ -51,7 +51,7 @@ def fit_source(
         _require_same_settings(former.settings, settings)
         source = require_same_data(source, former.checkpoint, "X")
     trainer = _trainer(settings, source, former)
-    recorder = _FitRecorder(former.onward if former else Course(), callback)
+    recorder = _FitRecorder(former.onward if former else FitHistory(), callback)
     stopping = EarlyStopping(patience, callback.on_message)
     loop = Loop(
         trainer,
@@ -73,10 +73,10 @@ def fit_source(
     if stopping.stopped:  # another fit waits anew
         onward = replace(onward, history=replace(onward.history, waited=0))
     checkpoint = CheckpointState.of(settings, source, state, fingerprint=fingerprint(source))
-    return Fitted(checkpoint, recorder.course, onward)
+    return FitState(checkpoint, recorder.course, onward)
 
 
-def _trainer(settings: ResolvedSettings, source: Source, former: Fitted | None) -> Trainer:
+def _trainer(settings: ResolvedSettings, source: Source, former: FitState | None) -> Trainer:
     trainer = build_trainer(settings, source)
     context_dim = source.context.width if source.context else 0
     require_readable(settings, source.shape, source.codec, trainer.state_dict(), context_dim=context_dim)
@@ -88,7 +88,7 @@ def _trainer(settings: ResolvedSettings, source: Source, former: Fitted | None) 
 class _FitRecorder(LoopCallback):
     """Keeps the ticks, the best weights, and the state from which a longer fit goes on; tells the observer."""
 
-    def __init__(self, course: Course, callback: Callback) -> None:
+    def __init__(self, course: FitHistory, callback: Callback) -> None:
         self.course = self.onward = course
         self._callback = callback
         self._before_last_tick: dict[str, Any] | None = None

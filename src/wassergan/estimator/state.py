@@ -13,7 +13,7 @@ from wassergan.session.state import Best, CheckpointState
 
 
 @dataclass(frozen=True)
-class Course:
+class FitHistory:
     """What the ticks of a fit have shown.
 
     Args:
@@ -31,10 +31,10 @@ class Course:
         """The step of the last tick; -1 before the first."""
         return self.records[-1]["step"] if self.records else -1
 
-    def after(self, tick: Tick, generator: nn.Module) -> "Course":
+    def after(self, tick: Tick, generator: nn.Module) -> "FitHistory":
         """The course with one more tick, taken of an averaged generator."""
         weights = on_cpu(generator.state_dict()) if tick.improved else self.best_weights
-        return Course((*self.records, tick.record), tick.history, weights)
+        return FitHistory((*self.records, tick.record), tick.history, weights)
 
     def state(self) -> dict[str, Any]:
         """Tensors and plain types, for a file."""
@@ -47,14 +47,14 @@ class Course:
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> "Course":
+    def from_state(cls, state: Mapping[str, Any]) -> "FitHistory":
         """The inverse of `state`."""
         best = Best(state["best_sliced_w1"], state["best_step"])
         return cls(tuple(state["history"]), History(best, state["waited"]), state["best_weights"])
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FitState:
     """What a fit leaves behind: plain data, from which networks are built and another fit goes on.
 
     Args:
@@ -64,8 +64,8 @@ class Fitted:
     """
 
     checkpoint: CheckpointState
-    course: Course
-    onward: Course
+    course: FitHistory
+    onward: FitHistory
 
     @property
     def step(self) -> int:
@@ -98,9 +98,9 @@ class Fitted:
         return {**self.checkpoint.content_of_fit(), "course": self.course.state(), "onward": self.onward.state()}
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> "Fitted":
+    def from_state(cls, state: Mapping[str, Any]) -> "FitState":
         """The inverse of `state`."""
-        courses = {name: Course.from_state(state[name]) for name in ("course", "onward")}
+        courses = {name: FitHistory.from_state(state[name]) for name in ("course", "onward")}
         return cls(CheckpointState.from_fit(state), **courses)
 
 

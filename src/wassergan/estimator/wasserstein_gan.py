@@ -35,7 +35,7 @@ from wassergan.data.container import column_names
 from wassergan.distances import sliced_w1
 from wassergan.errors import UserError, unknown_name
 from wassergan.estimator.fit import fit_source
-from wassergan.estimator.state import Fitted
+from wassergan.estimator.state import FitState
 from wassergan.estimator.surroundings import run_folder, same_threads, stop_on_ctrl_c
 from wassergan.estimator.validation import (
     checked,
@@ -359,7 +359,9 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         estimator = cls(**own["parameters"])
         for name, value in own["features"].items():
             setattr(estimator, name, _feature(value))
-        fitted = Fitted.from_state({name: each for name, each in content.items() if name not in ("format", "version")})
+        fitted = FitState.from_state(
+            {name: each for name, each in content.items() if name not in ("format", "version")}
+        )
         fitted.require_sound()
         assert isinstance(own["restoring"], bool) and isinstance(own["labelled"], bool)
         estimator._keep(
@@ -403,15 +405,15 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             return drawing
         return replace(drawing, generator=_InBlocks(drawing.generator).eval())
 
-    def _known(self) -> Fitted:
+    def _known(self) -> FitState:
         if not self.__sklearn_is_fitted__():
             raise NotFittedError(
                 "This WassersteinGAN is not fitted yet: call fit(X), or WassersteinGAN.load(path) a saved one."
             )
-        fitted: Fitted = self._fitted
+        fitted: FitState = self._fitted
         return fitted
 
-    def _keep(self, fitted: Fitted, container: Container, seed: int, *, restoring: bool, labelled: bool) -> None:
+    def _keep(self, fitted: FitState, container: Container, seed: int, *, restoring: bool, labelled: bool) -> None:
         for name in NETWORKS:
             self.__dict__.pop(name, None)
         self._fitted, self._container, self.seed_ = fitted, container, seed
@@ -450,7 +452,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         seed: int = checked("random_state", self.random_state, like="seed")
         return seed
 
-    def _same_seed(self, former: Fitted) -> int:
+    def _same_seed(self, former: FitState) -> int:
         """A number must be the one that the former fit had; what gives another in each fit does not matter."""
         drawn = self.random_state is None or isinstance(self.random_state, np.random.RandomState)
         return former.settings.seed if drawn else self._new_seed()
