@@ -45,8 +45,8 @@ from wassergan.evaluation.tables import (
     Judgement,
     Samples,
     columns_of,
+    evaluate_rows,
     independent,
-    judge_table,
     known,
     target_named,
 )
@@ -113,7 +113,7 @@ def judged(codec: TableCodec, target: str, made: Numbers, train: Numbers, held: 
     kept.append(independent(kept[1], seed=seed))
     samples = [Samples(rows, codec.encode(torch.from_numpy(known(columns, rows[:LARGEST_VECTORS])))) for rows in kept]
     predicted = target_named(columns, target, kept[1], kept[2])
-    return judge_table(Case(columns, *samples, target=predicted, trained=train), seed=seed)
+    return evaluate_rows(Case(columns, *samples, target=predicted, trained=train), seed=seed)
 
 
 def scores(judgement: Judgement, which: str) -> dict[str, Any]:

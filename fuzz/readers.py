@@ -65,7 +65,7 @@ from wassergan.errors import UserError
 from wassergan.session.restore import sampler_of
 from wassergan.session.state import CheckpointState
 from wassergan.storage.checkpoint import ANOTHER, load_checkpoint, save_checkpoint
-from wassergan.storage.corruption import undamaged
+from wassergan.storage.corruption import corruption_errors
 from wassergan.storage.lock import held
 from wassergan.storage.run_folder import RunFolder
 from wassergan.storage.run_log import RunLog, read_log
@@ -179,7 +179,7 @@ def rule_book(content: bytes) -> None:
     """What a checkpoint holds of rules."""
     with contextlib.suppress(ValueError, RecursionError):
         state = json.loads(content)
-        with undamaged("the rules"):
+        with corruption_errors("the rules"):
             RuleBook.from_state(state)
 
 
@@ -301,7 +301,7 @@ def _storages() -> tuple[bytes, str]:
 
 
 def _drawing(path: Path) -> None:
-    with undamaged("The checkpoint", ANOTHER):
+    with corruption_errors("The checkpoint", ANOTHER):
         # The seeds hold what drawing needs, and nothing of the data.
         state = CheckpointState.from_content({"best": {}, "fingerprint": {}, **load_checkpoint(path)})
     sampler_of(state, device="cpu")

@@ -9,7 +9,7 @@ from scipy.stats import fisher_exact, wasserstein_distance
 from wassergan.data import open_source
 from wassergan.errors import UserError
 from wassergan.evaluation import evaluate as module
-from wassergan.evaluation.evaluate import MetricRow, Populations, judge
+from wassergan.evaluation.evaluate import MetricRow, Populations, evaluate
 from wassergan.evaluation.memorisation import Memorisation, memorisation
 from wassergan.evaluation.neighbours import neighbour_metrics
 from wassergan.evaluation.verdict import Verdict, verdict
@@ -29,7 +29,7 @@ def digits() -> tuple[torch.Tensor, torch.Tensor]:
 def judged(generated: torch.Tensor, training: torch.Tensor, heldout: torch.Tensor) -> tuple[Verdict, Memorisation]:
     memory = memorisation(generated, training, heldout)
     order = torch.randperm(len(training), generator=torch.Generator().manual_seed(1))
-    table = judge(Populations(generated, training[order], heldout), features="pixels")
+    table = evaluate(Populations(generated, training[order], heldout), features="pixels")
     return verdict(table, memory), memory
 
 
@@ -45,9 +45,9 @@ def test_no_clock_decides_what_a_judge_says(count: int, request: pytest.FixtureR
     rng = torch.Generator().manual_seed(0)
     real = [torch.randn(count, 3, generator=rng) for _ in range(2)]
     sides = Populations(1.3 * torch.randn(count, 3, generator=rng) + 0.2, *real)
-    expected = judge(sides, features="pixels")
+    expected = evaluate(sides, features="pixels")
     request.getfixturevalue("late_clock")
-    assert judge(sides, features="pixels") == expected
+    assert evaluate(sides, features="pixels") == expected
     rows = {row.name: row for row in expected}
     assert rows["w1_lower"].value == pytest.approx(rows["w1_upper"].value, rel=module.INTERVAL_TOLERANCE)
 
@@ -132,7 +132,7 @@ def in_one_dimension() -> Populations:
 
 
 def table(populations: Populations, **options: int) -> dict[str, MetricRow]:
-    return {row.name: row for row in judge(populations, features="pixels", **options)}  # type: ignore[arg-type]
+    return {row.name: row for row in evaluate(populations, features="pixels", **options)}  # type: ignore[arg-type]
 
 
 def test_every_metric_has_its_floor_of_as_many_training_samples() -> None:
@@ -168,17 +168,17 @@ def test_a_floor_of_fewer_samples_says_so() -> None:
 
 def test_equal_seeds_give_equal_tables_and_every_metric_is_announced() -> None:
     told: list[str] = []
-    first = judge(in_one_dimension(), features="pixels", seed=3, log=told.append)
-    assert first == judge(in_one_dimension(), features="pixels", seed=3)
+    first = evaluate(in_one_dimension(), features="pixels", seed=3, log=told.append)
+    assert first == evaluate(in_one_dimension(), features="pixels", seed=3)
     assert len(told) == 7 and told[0] == "Fréchet distance"
 
 
 def test_too_few_samples_and_other_shapes_are_refused() -> None:
     ten, nine, wide = torch.zeros(10, 2), torch.zeros(9, 2), torch.zeros(10, 3)
     with pytest.raises(UserError, match="Judging needs 10 held-out samples: 9"):
-        judge(Populations(ten, ten, nine), features="pixels")
+        evaluate(Populations(ten, ten, nine), features="pixels")
     with pytest.raises(UserError, match=r"Features differ in shape: \(2,\), \(3,\), \(2,\)"):
-        judge(Populations(ten, wide, ten), features="pixels")
+        evaluate(Populations(ten, wide, ten), features="pixels")
     with pytest.raises(UserError, match="A sample to compare is empty: 0, 10, 10 rows"):
         memorisation(ten[:0], ten, ten)
     with pytest.raises(UserError, match=r"Features differ in shape: \(2,\), \(3,\), \(2,\)"):

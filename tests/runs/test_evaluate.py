@@ -14,7 +14,7 @@ from wassergan.config.verbs import EvaluateSettings
 from wassergan.data import open_source, random_positions
 from wassergan.errors import UserError
 from wassergan.evaluation.frechet import frechet_distance, moments_of
-from wassergan.modality.judging_features import RealSamples
+from wassergan.modality.feature_evaluator import RealSamples
 from wassergan.runs.evaluate import evaluate_run
 from wassergan.session.restore import open_sampler
 
@@ -98,7 +98,7 @@ def test_a_run_whose_generator_returns_training_rows_is_flagged(
     run, data = pictures
     source = open_source(data, heldout=0.3)
     monkeypatch.setattr(
-        "wassergan.modality.judging_features.sample_chunks",
+        "wassergan.modality.feature_evaluator.sample_chunks",
         lambda *args, **options: iter([source.train(torch.arange(30))]),
     )
     result = judged(run, count=30)
@@ -188,7 +188,7 @@ def test_a_run_on_an_array_in_memory_needs_its_data_named(pictures: tuple[Path, 
 
 def test_rows_of_large_data_come_from_all_over(monkeypatch: pytest.MonkeyPatch, pictures: tuple[Path, Path]) -> None:
     run, _ = pictures
-    monkeypatch.setattr("wassergan.modality.judging_features.LARGEST_TRAINING_NUMBERS", 20 * 105)
+    monkeypatch.setattr("wassergan.modality.feature_evaluator.LARGEST_TRAINING_NUMBERS", 20 * 105)
     result = judged(run, count=30)
     assert result["protocol"]["training"] == 20
     listed = {pair["training"] for pair in result["memorisation"]["closest"]}

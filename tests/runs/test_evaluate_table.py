@@ -15,7 +15,7 @@ from wassergan.config.settings import TrainSettings
 from wassergan.config.verbs import EvaluateSettings
 from wassergan.data import TableCodec, open_source, read_rows
 from wassergan.errors import UserError
-from wassergan.evaluation.tables import Case, Samples, TableColumn, quality
+from wassergan.evaluation.tables import EvaluationData, Samples, TableColumn, quality
 from wassergan.evaluation.tables import evaluate as judge_tables
 from wassergan.evaluation.tables.trees import Inputs
 from wassergan.export import codec_of, export_run, open_export
@@ -226,7 +226,7 @@ def test_sdmetrics_is_asked_if_it_is_installed(monkeypatch: pytest.MonkeyPatch) 
         return 0.5 + len(asked) / 10
 
     made, real, held, apart = (Samples(np.zeros((n, 1)), torch.zeros(n, 1)) for n in (50, 240, 160, 230))
-    case = Case((TableColumn("a", "number"),), made, real, held, apart, target=None, trained=real.rows)
+    case = EvaluationData((TableColumn("a", "number"),), made, real, held, apart, target=None, trained=real.rows)
     monkeypatch.setattr(judge_tables, "quality_version", lambda: "9.9")
     monkeypatch.setattr(judge_tables, "quality_score", score)
     row, told = judge_tables.quality_row(case)

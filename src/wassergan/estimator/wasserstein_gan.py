@@ -54,7 +54,7 @@ from wassergan.session.build import constraint_of, networks_of
 from wassergan.session.contents import require_described
 from wassergan.session.restore import sampler_of
 from wassergan.storage.checkpoint import load_checkpoint, save_checkpoint
-from wassergan.storage.corruption import undamaged
+from wassergan.storage.corruption import corruption_errors
 from wassergan.training import sample_chunks
 
 LARGEST_SEED = 2**63
@@ -346,7 +346,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
                 f"The file {path} is a checkpoint of a run, no saved WassersteinGAN",
                 hint="open it with wassergan.open_sampler, or fit an estimator and save it",
             )
-        with undamaged(f"The estimator in {path}", "save it again"):
+        with corruption_errors(f"The estimator in {path}", "save it again"):
             return cls._from(content, str(path))
 
     @classmethod

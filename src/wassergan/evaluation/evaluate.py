@@ -103,7 +103,9 @@ class Metric:
     with_spread: bool = False
 
 
-def judge(populations: Populations, *, features: str, seed: int = 0, log: Log = lambda label: None) -> list[MetricRow]:
+def evaluate(
+    populations: Populations, *, features: str, seed: int = 0, log: Log = lambda label: None
+) -> list[MetricRow]:
     """All metrics: generated against held-out features, and as floor as many training ones against the same.
 
     Args:

@@ -15,7 +15,7 @@ from wassergan.sampling.sampler import Sampler
 from wassergan.session.build import networks_of
 from wassergan.session.restore import sampler_of
 from wassergan.session.run_content import load_run
-from wassergan.storage.corruption import undamaged
+from wassergan.storage.corruption import corruption_errors
 from wassergan.storage.files import make_folder, replacing, require_regular, require_writable
 from wassergan.storage.run_folder import RunFolder
 
@@ -89,7 +89,7 @@ def open_export(path: Path) -> Sampler:
         raise UserError(f"{path} is damaged or no safetensors file", found=str(error)) from error
     if text is None:
         raise UserError(f"{path} was not written by wassergan export", hint="export the run again")
-    with undamaged(path, "export the run again"):
+    with corruption_errors(path, "export the run again"):
         return _sampler_of(json.loads(text), weights)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from wassergan.config.verbs import EvaluateSettings
 from wassergan.data import AnyCodec, ColumnConditions, Source
 from wassergan.errors import UserError
-from wassergan.modality.judging import Evaluation, Judge
+from wassergan.modality.evaluator import Evaluation, Evaluator
 from wassergan.sampling.sampler import Sampler
 from wassergan.sampling.writers import Draw
 
@@ -161,14 +161,14 @@ class Modality(ABC, Generic[C]):
             schema: what the user said about the run's table.
 
         Returns:
-            What `judge` finds in `Evaluation.others`.
+            What `evaluate` finds in `Evaluation.others`.
 
         Raises:
             UserError: they cannot be held against the run's samples.
         """
 
     @abstractmethod
-    def judge(self, evaluation: Evaluation) -> Judge:
+    def evaluator(self, evaluation: Evaluation) -> Evaluator:
         """What judges a generator of such samples.
 
         Raises:

@@ -15,7 +15,7 @@ from wassergan.data.codec import as_tensor, to_channels_first
 from wassergan.data.masked import unmasked
 from wassergan.errors import UserError
 from wassergan.modality import described_numbers
-from wassergan.modality.judging import Evaluation, Judge
+from wassergan.modality.evaluator import Evaluation, Evaluator
 from wassergan.modality.modality import Modality, Rows
 from wassergan.networks import Bounded, Partial
 from wassergan.sampling.writers import Draw, conditions_path, write_array, write_conditions, write_folder
@@ -169,11 +169,11 @@ class Numbers(Modality[Codec]):
         shapes = {codec.without_masks(source.shape), other.without_masks(found.shape)}
         return len(shapes) == 1 and other.whole == codec.whole and {codec.dtype, other.dtype} != {"uint8", "uint16"}
 
-    def judge(self, evaluation: Evaluation) -> Judge:
+    def evaluator(self, evaluation: Evaluation) -> Evaluator:
         """By vectors of features, and channel by channel."""
-        from wassergan.modality.judging_features import FeatureJudge
+        from wassergan.modality.feature_evaluator import FeatureEvaluator
 
-        return FeatureJudge(evaluation, self)
+        return FeatureEvaluator(evaluation, self)
 
     def heldout_samples(self, source: Source, count: int) -> Rows:
         """As the codec gives them back."""

@@ -28,7 +28,7 @@ from wassergan.data import (
 from wassergan.data.tables.encodings import CategoryCoding
 from wassergan.errors import UserError
 from wassergan.modality import described_tables
-from wassergan.modality.judging import Evaluation, Judge
+from wassergan.modality.evaluator import Evaluation, Evaluator
 from wassergan.modality.modality import Modality, Rows
 from wassergan.modality.numbers import prepare_picture
 from wassergan.networks import TableHead, TabularGenerator
@@ -158,11 +158,11 @@ class Tables(Modality[TableCodec]):
         """Rows in the columns and numbers of the run, levels that it does not know behind its own."""
         return read_rows(path, self.own(source.codec), sheet=sheet, schema=schema)
 
-    def judge(self, evaluation: Evaluation) -> Judge:
+    def evaluator(self, evaluation: Evaluation) -> Evaluator:
         """On their own columns, beside two anchors."""
-        from wassergan.modality.judging_rows import RowJudge
+        from wassergan.modality.row_evaluator import RowEvaluator
 
-        return RowJudge(evaluation, self.own(evaluation.source.codec))
+        return RowEvaluator(evaluation, self.own(evaluation.source.codec))
 
     def heldout_samples(self, source: Source, count: int) -> Rows:
         """With the conditions."""

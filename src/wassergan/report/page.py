@@ -14,7 +14,7 @@ from plotly.offline import get_plotlyjs
 from wassergan.errors import UserError, printable
 from wassergan.evaluation.verdict import FAILED, UNDECIDED, tick_verdict
 from wassergan.report.charts import charts_of
-from wassergan.storage.corruption import undamaged
+from wassergan.storage.corruption import corruption_errors
 from wassergan.storage.files import LARGEST_TEXT, read_bytes, read_text, write_text
 
 MOST_GRIDS, GRID_BYTES = 48, 4 * 2**20  # of the sample grids over training that the page holds
@@ -47,7 +47,9 @@ def write_report(
     """
     if not log:
         raise UserError(f"The run {folder} has no tick to report", hint="train it for some steps first")
-    with undamaged(f"The run {folder}", "remove the damaged file of log.jsonl, metrics.json and environment.json"):
+    with corruption_errors(
+        f"The run {folder}", "remove the damaged file of log.jsonl, metrics.json and environment.json"
+    ):
         try:
             page = _page(summary, log, folder, evaluated or folder)
         except jinja2.TemplateError as error:

@@ -9,7 +9,7 @@ from wassergan.config.data import absolute
 from wassergan.config.verbs import EvaluateSettings
 from wassergan.evaluation.feature_cache import FeatureCache
 from wassergan.modality import modality_of
-from wassergan.modality.judging import Evaluation, Judge
+from wassergan.modality.evaluator import Evaluation, Evaluator
 from wassergan.runs.results import Results
 from wassergan.session.build import choose_device
 from wassergan.session.fingerprint import fingerprint
@@ -57,12 +57,12 @@ def evaluate_run(
     with processes.raise_together():
         results = Results(folder, settings.out, log)
         modality.require_askable(settings)
-        judge = modality.judge(_opened(settings, state, results, log, processes))
-    judge.collect()
+        evaluator = modality.evaluator(_opened(settings, state, results, log, processes))
+    evaluator.collect()
 
     def judged() -> dict[str, Any]:
-        measured = judge.measure(results.picture)
-        result = {"protocol": _protocol(settings, state, judge, started), **measured}
+        measured = evaluator.measure(results.picture)
+        result = {"protocol": _protocol(settings, state, evaluator, started), **measured}
         found(result)
         results.keep(result)
         return result
@@ -96,15 +96,17 @@ def _opened(
     )
 
 
-def _protocol(settings: EvaluateSettings, state: CheckpointState, judge: Judge, started: float) -> dict[str, Any]:
+def _protocol(
+    settings: EvaluateSettings, state: CheckpointState, evaluator: Evaluator, started: float
+) -> dict[str, Any]:
     """What was judged, and how: enough to do it again."""
     return {
-        **judge.protocol(),
+        **evaluator.protocol(),
         "seed": settings.seed,
         "checkpoint": settings.checkpoint,
         "step": state.step,
         "weights": "average",
-        "data": judge.evaluation.source.name,
+        "data": evaluator.evaluation.source.name,
         "against": absolute(settings.against),
         "seconds": round(time.perf_counter() - started, 3),
         "wassergan": __version__,

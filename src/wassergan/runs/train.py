@@ -23,7 +23,7 @@ from wassergan.session.loop import History, Loop
 from wassergan.session.run_content import load_run, run_summary
 from wassergan.session.state import Best, CheckpointState, step_in
 from wassergan.storage.checkpoint import ANOTHER, Checkpoints
-from wassergan.storage.corruption import undamaged
+from wassergan.storage.corruption import corruption_errors
 from wassergan.storage.files import make_folder, write_text
 from wassergan.storage.lock import Lock, held
 from wassergan.storage.run_folder import RunFolder
@@ -183,7 +183,7 @@ def _go_on(
 def _loaded(place: RunFolder, checkpoint: str, processes: DistributedContext) -> tuple[CheckpointState, bool]:
     """A checkpoint, and whether there is something to do even if no step is left: a call to end, a picture to draw."""
     state = load_run(place, checkpoint)
-    with undamaged("The checkpoint", ANOTHER):
+    with corruption_errors("The checkpoint", ANOTHER):
         grid = place.grid(state.step)
         drawn = place.report.exists() and (grid.exists() or not state.settings.previews)
         checkpoints = Checkpoints(place.checkpoints)
@@ -210,7 +210,7 @@ def _reopened(
     source = open_data(settings, log=callback.on_message)
     settings = settings.located()
     source = require_same_data(source, state, settings.data)
-    with undamaged("The checkpoint", ANOTHER):
+    with corruption_errors("The checkpoint", ANOTHER):
         context_dim = source.context.width if source.context else 0
         require_described(settings, source.shape, source.codec, state.trainer, context_dim=context_dim)
         trainer = build_trainer(settings, source, processes, log=callback.on_message)

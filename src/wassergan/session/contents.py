@@ -15,7 +15,7 @@ from wassergan.modality.tables import columns_fault
 from wassergan.session.build import constraint_of, networks_of
 from wassergan.session.state import CheckpointState
 from wassergan.storage.checkpoint import ANOTHER
-from wassergan.storage.corruption import undamaged
+from wassergan.storage.corruption import corruption_errors
 
 NETWORKS = ("average", "generator", "critic")
 LARGEST_COUNT = 2**53
@@ -28,7 +28,7 @@ def checked(content: Mapping[str, Any]) -> CheckpointState:
     Raises:
         UserError: as `require_sound` does.
     """
-    with undamaged("The checkpoint", ANOTHER):
+    with corruption_errors("The checkpoint", ANOTHER):
         state = CheckpointState.from_content(content)
     require_sound(state)
     return state
@@ -40,7 +40,7 @@ def require_sound(state: CheckpointState) -> None:
     Raises:
         UserError: names the first thing that is missing, out of range, or of another shape or type.
     """
-    with undamaged("The checkpoint", ANOTHER):
+    with corruption_errors("The checkpoint", ANOTHER):
         modality = MODALITIES.get(state.kind)
         if modality is None or len(state.shape) != modality.axes or not all(map(_is_count, state.shape)):
             raise _foreign(f"samples of kind {state.kind!r} and shape {state.shape!r}"[:200])

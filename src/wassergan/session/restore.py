@@ -9,7 +9,7 @@ from wassergan.session.contents import require_described
 from wassergan.session.run_content import load_run
 from wassergan.session.state import CheckpointState
 from wassergan.storage.checkpoint import ANOTHER
-from wassergan.storage.corruption import undamaged
+from wassergan.storage.corruption import corruption_errors
 from wassergan.storage.run_folder import RunFolder
 from wassergan.training import SINGLE_PROCESS, DistributedContext
 
@@ -40,7 +40,7 @@ def sampler_of(
     Raises:
         UserError: it holds other things than `train` writes.
     """
-    with undamaged("The checkpoint", ANOTHER):
+    with corruption_errors("The checkpoint", ANOTHER):
         return _sampler_of(state, device, processes)
 
 

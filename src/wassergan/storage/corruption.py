@@ -13,7 +13,7 @@ _SYMPTOMS = (
 
 
 @contextmanager
-def undamaged(name: object, hint: str = "") -> Iterator[None]:
+def corruption_errors(name: object, hint: str = "") -> Iterator[None]:
     """Context for building something from a file's content: errors inside are attributed to the content.
 
     Raises:

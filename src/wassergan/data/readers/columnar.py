@@ -26,7 +26,7 @@ from wassergan.data.source import Source, fits_in_memory
 from wassergan.data.split import HELDOUT_SHARE
 from wassergan.data.tables import RawTable, Schema, raw_of_arrow, table_source
 from wassergan.errors import UserError
-from wassergan.storage.corruption import undamaged
+from wassergan.storage.corruption import corruption_errors
 
 SUFFIXES = (".parquet", ".arrow", ".feather")
 STREAM_ROWS = 65536  # rows that are decoded at a time
@@ -76,14 +76,14 @@ def columnar_source(
         UserError: pyarrow is missing, a file is damaged, or files differ; and for tables as `table_source`.
     """
     tables = [_opened(path) for path in paths]
-    with undamaged(name, "write it again"):  # names that are no text, notes of pandas that are no JSON
+    with corruption_errors(name, "write it again"):  # names that are no text, notes of pandas that are no JSON
         fields = _fields(tables, name, log)
     if channels:
         raise UserError(f"The columns of {name} have names", hint="leave --channels out")
     if layout == "table" or schema is not None or condition or (layout == "auto" and _is_table(tables, fields)):
         if missing:
             raise UserError("--missing is for arrays of numbers", found=f"the table {name}", hint="leave it out")
-        with undamaged(name, "write it again"):
+        with corruption_errors(name, "write it again"):
             whole = raw_of_arrow(_whole(tables, [each.name for each in fields]), name)
         return table_source(whole, schema=schema, condition=condition, heldout=heldout, seed=seed, log=log)
     if layout not in ("auto", "ND"):
@@ -106,7 +106,7 @@ def whole_table(paths: Sequence[Path], name: str, *, log: Callable[[str], None] 
         UserError: a file is damaged, or files differ in their columns.
     """
     tables = [_opened(path) for path in paths]
-    with undamaged(name, "write it again"):
+    with corruption_errors(name, "write it again"):
         return raw_of_arrow(_whole(tables, [each.name for each in _fields(tables, name, log)]), name)
 
 
@@ -119,7 +119,7 @@ def large_numbers(
         UserError: pyarrow is missing, a file is damaged, or files differ.
     """
     tables = [_opened(path) for path in paths]
-    with undamaged(name, "write it again"):
+    with corruption_errors(name, "write it again"):
         fields = _fields(tables, name, log)
     rows = sum(sum(table.group_rows) for table in tables)
     if fits_in_memory(rows * len(fields) * BYTES_IN_MEMORY) or _is_table(tables, fields):

@@ -1,14 +1,14 @@
 """Evaluation of table rows: by column, by pair, and by trees trained on them, with two anchors."""
 
 from wassergan.evaluation.tables.columns import TableColumn, columns_of, independent, known
-from wassergan.evaluation.tables.evaluate import Case, Judgement, Samples, TableRow, judge_table
+from wassergan.evaluation.tables.evaluate import EvaluationData, EvaluationResult, Samples, TableRow, evaluate_rows
 from wassergan.evaluation.tables.pairs import Bins, associations, telling_pairs
 from wassergan.evaluation.tables.trees import Target, default_target, target_named
 
 __all__ = [
     "Bins",
-    "Case",
-    "Judgement",
+    "EvaluationData",
+    "EvaluationResult",
     "Samples",
     "TableColumn",
     "TableRow",
@@ -16,8 +16,8 @@ __all__ = [
     "associations",
     "columns_of",
     "default_target",
+    "evaluate_rows",
     "independent",
-    "judge_table",
     "known",
     "target_named",
     "telling_pairs",

@@ -46,7 +46,7 @@ class Samples:
 
 
 @dataclass(frozen=True)
-class Case:
+class EvaluationData:
     """What is judged.
 
     Args:
@@ -102,7 +102,7 @@ class ColumnFacts:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class EvaluationResult:
     """What was found.
 
     Attributes:
@@ -120,7 +120,7 @@ class Judgement:
     quality: str
 
 
-def judge_table(case: Case, *, seed: int = 0, log: Log = lambda label: None) -> Judgement:
+def evaluate_rows(case: EvaluationData, *, seed: int = 0, log: Log = lambda label: None) -> EvaluationResult:
     """All metrics of a table, against the held-out rows unless a note says otherwise.
 
     Args:
@@ -149,10 +149,10 @@ def judge_table(case: Case, *, seed: int = 0, log: Log = lambda label: None) -> 
     log("Quality by SDMetrics")
     score, version = quality_row(case)
     rows += [score] if score else []
-    return Judgement(tuple(rows), columns, matrices[1], matrices[0], version)
+    return EvaluationResult(tuple(rows), columns, matrices[1], matrices[0], version)
 
 
-def column_facts(case: Case) -> tuple[ColumnFacts, ...]:
+def column_facts(case: EvaluationData) -> tuple[ColumnFacts, ...]:
     """Every column, generated and training rows against the held-out ones."""
     found = []
     for place, column in enumerate(case.columns):
@@ -170,7 +170,7 @@ def column_facts(case: Case) -> tuple[ColumnFacts, ...]:
     return tuple(found)
 
 
-def _marginals(case: Case, columns: tuple[ColumnFacts, ...]) -> list[TableRow]:
+def _marginals(case: EvaluationData, columns: tuple[ColumnFacts, ...]) -> list[TableRow]:
     rows = []
     for name, label, levels in (
         ("category_tv", "Total variation of a category, largest", True),
@@ -192,7 +192,7 @@ def _marginals(case: Case, columns: tuple[ColumnFacts, ...]) -> list[TableRow]:
     return [*rows, _row(case, "invalid", "Invalid rows, share", "lower", invalid, note + "real: held-out rows")]
 
 
-def _associations(case: Case) -> tuple[Matrix, Matrix, Matrix, Matrix]:
+def _associations(case: EvaluationData) -> tuple[Matrix, Matrix, Matrix, Matrix]:
     """Of generated, held-out, training and independent rows."""
     columns = case.columns[:MOST_COLUMNS]
     bins = Bins.fit(columns, case.training.rows[:, : len(columns)])
@@ -201,7 +201,7 @@ def _associations(case: Case) -> tuple[Matrix, Matrix, Matrix, Matrix]:
     return made, held, real, apart
 
 
-def _association_row(case: Case, matrices: tuple[Matrix, Matrix, Matrix, Matrix]) -> TableRow:
+def _association_row(case: EvaluationData, matrices: tuple[Matrix, Matrix, Matrix, Matrix]) -> TableRow:
     made, held, *others = matrices
     gaps = (association_gap(made, held), association_gap(others[0], held), association_gap(others[1], held))
     cut = f"; first {MOST_COLUMNS} columns" if len(case.columns) > MOST_COLUMNS else ""
@@ -209,7 +209,7 @@ def _association_row(case: Case, matrices: tuple[Matrix, Matrix, Matrix, Matrix]
     return _row(case, "association_gap", "Association of columns, gap", "lower", gaps, note)
 
 
-def _told_apart(case: Case, seed: int) -> TableRow:
+def _told_apart(case: EvaluationData, seed: int) -> TableRow:
     held = case.heldout.rows
     found = [
         told_apart(case.columns, held, each.rows, seed=seed)
@@ -223,7 +223,7 @@ def _told_apart(case: Case, seed: int) -> TableRow:
     return replace(row, generated=count, reference=count)
 
 
-def _predicted(case: Case, target: Target, seed: int) -> TableRow:
+def _predicted(case: EvaluationData, target: Target, seed: int) -> TableRow:
     learnt = (case.generated, case.training, case.independent)
     real, held = case.training.rows, case.heldout.rows
     scores = _three(predicted(case.columns, target, each.rows, real, held, seed=seed) for each in learnt)
@@ -232,7 +232,7 @@ def _predicted(case: Case, target: Target, seed: int) -> TableRow:
     return _row(case, "tstr", label, "higher", scores, note)
 
 
-def _vectors(metric: Metric, case: Case, seed: int) -> list[TableRow]:
+def _vectors(metric: Metric, case: EvaluationData, seed: int) -> list[TableRow]:
     """A metric of vectors, three times."""
     samples = (each.vectors for each in (case.generated, case.training, case.independent))
     real, fake, *others = sides(metric, case.heldout.vectors, *samples)
@@ -247,14 +247,14 @@ def _vectors(metric: Metric, case: Case, seed: int) -> list[TableRow]:
     return found
 
 
-def _copies(case: Case) -> TableRow:
+def _copies(case: EvaluationData) -> TableRow:
     shares = _three(exact_copies(each.rows, case.trained) for each in (case.generated, case.heldout, case.independent))
     note = "of training rows that are unique; real: held-out rows that equal one"
     label = "Exact copies of unique training rows, share"
     return _row(case, "exact_copies", label, "near_floor", shares, note)
 
 
-def quality_row(case: Case) -> tuple[TableRow | None, str]:
+def quality_row(case: EvaluationData) -> tuple[TableRow | None, str]:
     """SDMetrics' score with both anchors and its version; or None and the reason."""
     version = quality_version()
     if version is None:
@@ -276,7 +276,9 @@ def _three(values: Iterable[float]) -> tuple[float, float, float]:
     return value, floor, apart
 
 
-def _row(case: Case, name: str, label: str, better: str, values: tuple[float, float, float], note: str) -> TableRow:
+def _row(
+    case: EvaluationData, name: str, label: str, better: str, values: tuple[float, float, float], note: str
+) -> TableRow:
     value, floor, apart = values
     counts = (len(case.generated.rows), len(case.heldout.rows))
     return TableRow(name, label, value, None, floor, None, better, "columns", *counts, note, apart, None)

@@ -45,8 +45,8 @@ class Evaluation:
     log: Callable[[str], None]
 
 
-class Judge(ABC):
-    """Judges the samples of one generator; made by `Modality.judge`, and asked in the order of its methods.
+class Evaluator(ABC):
+    """Evaluates the samples of one generator; made by `Modality.evaluator`, and asked in the order of its methods.
 
     Args:
         evaluation: what is judged.

@@ -14,22 +14,22 @@ from wassergan.data import TableCodec, random_positions
 from wassergan.evaluation.evaluate import LARGEST as LARGEST_VECTORS
 from wassergan.evaluation.memorisation import Memorisation, memorisation
 from wassergan.evaluation.tables import (
-    Case,
-    Judgement,
+    EvaluationData,
+    EvaluationResult,
     Samples,
     TableColumn,
     TableRow,
     Target,
     columns_of,
     default_target,
+    evaluate_rows,
     independent,
-    judge_table,
     known,
     target_named,
     telling_pairs,
 )
 from wassergan.evaluation.verdict import verdict
-from wassergan.modality.judging import Evaluation, Judge, Picture, copies_found
+from wassergan.modality.evaluator import Evaluation, Evaluator, Picture, copies_found
 
 LARGEST = 20_000  # rows of each sample
 LARGEST_TRAINING_NUMBERS = 45_000_000  # of training vectors that generated ones are looked up in: 180 MB
@@ -42,7 +42,7 @@ PRIVACY = (
 Rows = NDArray[np.float64]
 
 
-class RowJudge(Judge):
+class RowEvaluator(Evaluator):
     """Generated, training, held-out and independent rows, which process 0 judges alone.
 
     Args:
@@ -65,18 +65,18 @@ class RowJudge(Judge):
     def measure(self, picture: Picture) -> dict[str, Any]:
         """Metrics beside both anchors, columns and telling pairs, near copies, and the verdict on all of it."""
         told, seed, case = self.evaluation.log, self.evaluation.settings.seed, self._case
-        self._judgement = judgement = judge_table(case, seed=seed, log=told)
+        self._evaluated = evaluated = evaluate_rows(case, seed=seed, log=told)
         log("Near copies of training rows")
         most = max(1, LARGEST_TRAINING_NUMBERS // self._codec.width)
         positions = random_positions(most, self.evaluation.source.train_count)
         training = self._coded(case.columns, case.trained[positions.numpy()])
         memory = memorisation(case.generated.vectors, training, case.heldout.vectors)
-        copies = _named(judgement, "exact_copies")
+        copies = _named(evaluated, "exact_copies")
         log("Pictures")
         return {
-            "metrics": [asdict(row) for row in judgement.rows],
-            "columns": [asdict(column) for column in judgement.columns],
-            "pairs": _pairs(case, judgement, picture),
+            "metrics": [asdict(row) for row in evaluated.rows],
+            "columns": [asdict(column) for column in evaluated.columns],
+            "pairs": _pairs(case, evaluated, picture),
             "pictures": {"marginals": _marginals(case, picture)},
             "memorisation": copies_found(
                 memory,
@@ -86,7 +86,7 @@ class RowJudge(Judge):
                 picture=None,
                 privacy=PRIVACY,
             ),
-            "verdict": _verdict(judgement, memory, case.target),
+            "verdict": _verdict(evaluated, memory, case.target),
         }
 
     def protocol(self) -> dict[str, Any]:
@@ -109,10 +109,10 @@ class RowJudge(Judge):
             "target": case.target.name if case.target else None,
             "target_note": how if case.target else "no column that real rows predict",
             "independent": "training rows, every column shuffled by itself",
-            "sdmetrics": self._judgement.quality,
+            "sdmetrics": self._evaluated.quality,
         }
 
-    def _collected(self) -> Case:
+    def _collected(self) -> EvaluationData:
         settings, source = self.evaluation.settings, self.evaluation.source
         columns, numbers = columns_of(self._codec), np.random.default_rng(settings.seed)
         trained = source.values(source.split.train_rows(torch.arange(source.train_count))).numpy()
@@ -126,7 +126,7 @@ class RowJudge(Judge):
             Samples(rows, self._coded(columns, rows[:LARGEST_VECTORS]))
             for rows in (generated, training, heldout, shuffled)
         )
-        case = Case(columns, made, real, held, apart, target=None, trained=trained)
+        case = EvaluationData(columns, made, real, held, apart, target=None, trained=trained)
         case.check()
         self.evaluation.log("A column to predict")
         return replace(case, target=_target(settings, columns, training, heldout))
@@ -143,7 +143,7 @@ def _target(
     return default_target(columns, training, heldout, seed=settings.seed)
 
 
-def _marginals(case: Case, picture: Picture) -> str:
+def _marginals(case: EvaluationData, picture: Picture) -> str:
     from wassergan.plots import save_figure, table_figure
 
     levels = {column.name: column.levels for column in case.columns}
@@ -151,13 +151,13 @@ def _marginals(case: Case, picture: Picture) -> str:
     return picture("marginals.png", lambda path: save_figure(figure, path))
 
 
-def _pairs(case: Case, judgement: Judgement, picture: Picture) -> list[dict[str, Any]]:
+def _pairs(case: EvaluationData, evaluated: EvaluationResult, picture: Picture) -> list[dict[str, Any]]:
     """The pairs of columns that tell most, each with its association and its picture."""
     from wassergan.plots import PairColumn, save_figure, table_pairs_figure
 
     columns = [PairColumn(column.name, column.levels) for column in case.columns]
     found = []
-    pairs = telling_pairs(judgement.association_real, judgement.association_generated, count=PAIRS_SHOWN)
+    pairs = telling_pairs(evaluated.association_real, evaluated.association_generated, count=PAIRS_SHOWN)
     for number, (i, j) in enumerate(pairs, 1):
         figure = table_pairs_figure(columns, [(i, j)], case.generated.rows, case.heldout.rows)
 
@@ -166,19 +166,19 @@ def _pairs(case: Case, judgement: Judgement, picture: Picture) -> list[dict[str,
 
         facts = {
             "columns": [columns[i].name, columns[j].name],
-            "real": float(judgement.association_real[i, j]),
-            "generated": float(judgement.association_generated[i, j]),
+            "real": float(evaluated.association_real[i, j]),
+            "generated": float(evaluated.association_generated[i, j]),
             "picture": picture(f"pair-{number}.png", draw),
         }
         found.append(facts)
     return found
 
 
-def _verdict(judgement: Judgement, memory: Memorisation, target: Target | None) -> dict[str, Any]:
-    found = verdict(judgement.rows, memory)
+def _verdict(evaluated: EvaluationResult, memory: Memorisation, target: Target | None) -> dict[str, Any]:
+    found = verdict(evaluated.rows, memory)
     sentence = found.sentence
     if target is not None:
-        row = _named(judgement, "tstr")
+        row = _named(evaluated, "tstr")
         sentence += (
             f" Trees that learn from generated rows predict {target.name} with {target.score} {row.value:.3f}; "
             f"from real rows {row.floor:.3f}, from independent columns {row.independent:.3f}."
@@ -186,5 +186,5 @@ def _verdict(judgement: Judgement, memory: Memorisation, target: Target | None) 
     return replace(found, sentence=sentence).as_dict()
 
 
-def _named(judgement: Judgement, name: str) -> TableRow:
-    return next(row for row in judgement.rows if row.name == name)
+def _named(evaluated: EvaluationResult, name: str) -> TableRow:
+    return next(row for row in evaluated.rows if row.name == name)

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from wassergan.data import Codec, Source, channels_first, random_positions
 from wassergan.evaluation.channels import ChannelRow, channel_rows
-from wassergan.evaluation.evaluate import LARGEST, LEAST, Populations, judge
+from wassergan.evaluation.evaluate import LARGEST, LEAST, Populations, evaluate
 from wassergan.evaluation.features import Samples, features_named
 from wassergan.evaluation.memorisation import Memorisation, memorisation
 from wassergan.evaluation.nearest import nearest
 from wassergan.evaluation.verdict import verdict, with_channels
-from wassergan.modality.judging import Evaluation, Judge, Picture, copies_found
+from wassergan.modality.evaluator import Evaluation, Evaluator, Picture, copies_found
 from wassergan.modality.missing import without_missing
 from wassergan.modality.modality import Modality, Rows
 from wassergan.sampling.sampler import Sampler
@@ -52,7 +52,7 @@ class RealSamples:
         return map(self.read, positions.split(SAMPLING_CHUNK)[shard.index :: shard.count])
 
 
-class FeatureJudge(Judge):
+class FeatureEvaluator(Evaluator):
     """Features of generated, training and held-out samples, which all processes compute together.
 
     Args:
@@ -90,7 +90,7 @@ class FeatureJudge(Judge):
         training = self._training[torch.randperm(len(self._training), generator=rng)[:LARGEST]]
         heldout = self._heldout[torch.randperm(len(self._heldout), generator=rng)]
         populations = Populations(self._generated, training, heldout)
-        rows = judge(populations, features=self._features.name, seed=seed, log=told)
+        rows = evaluate(populations, features=self._features.name, seed=seed, log=told)
         log("Near copies of training samples")
         memory = memorisation(self._generated, self._training, self._heldout)
         log("Channels")
