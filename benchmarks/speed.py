@@ -23,10 +23,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from wassergan.constraints import constraint_named
+from wassergan.constraints import get_constraint
 from wassergan.data.readers.arrays import array_source
 from wassergan.networks import build_networks
-from wassergan.objectives import objective_named
+from wassergan.objectives import get_objective
 from wassergan.session.build import has_bf16_units
 from wassergan.training import Execution, Optimization, OptimizerSettings, Trainer
 
@@ -141,8 +141,8 @@ class Ours:
             generator,
             critic,
             source,
-            objective=objective_named("wasserstein"),
-            constraint=constraint_named(case.constraint),
+            objective=get_objective("wasserstein"),
+            constraint=get_constraint(case.constraint),
             latent_dim=case.latent_dim,
             batch_size=case.batch_size,
             critic_steps=case.critic_steps,

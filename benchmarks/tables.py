@@ -46,9 +46,9 @@ from wassergan.evaluation.tables import (
     Samples,
     columns_of,
     evaluate_rows,
+    get_target,
     independent,
     known,
-    target_named,
 )
 from wassergan.session.restore import open_sampler
 
@@ -112,7 +112,7 @@ def judged(codec: TableCodec, target: str, made: Numbers, train: Numbers, held: 
     kept = [rows[numbers.permutation(len(rows))] for rows in (made, train, held)]
     kept.append(independent(kept[1], seed=seed))
     samples = [Samples(rows, codec.encode(torch.from_numpy(known(columns, rows[:LARGEST_VECTORS])))) for rows in kept]
-    predicted = target_named(columns, target, kept[1], kept[2])
+    predicted = get_target(columns, target, kept[1], kept[2])
     return evaluate_rows(Case(columns, *samples, target=predicted, trained=train), seed=seed)
 
 

@@ -24,12 +24,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from wassergan.cli.main import main
-from wassergan.constraints import Constraint, constraint_named
+from wassergan.constraints import Constraint, get_constraint
 from wassergan.data import Source
 from wassergan.data.readers.arrays import array_source
 from wassergan.errors import UserError, WorkError
 from wassergan.networks import Bounded, build_networks
-from wassergan.objectives import objective_named
+from wassergan.objectives import get_objective
 from wassergan.training import (
     Averaging,
     DistributedContext,
@@ -199,7 +199,7 @@ def make_trainer(make_source: Callable[..., Source]) -> Callable[..., Trainer]:
     ) -> Trainer:
         source = source or make_source()
         if isinstance(constraint, str):
-            constraint = constraint_named(constraint)
+            constraint = get_constraint(constraint)
         if networks is None:
             networks = build_networks(
                 network,
@@ -220,7 +220,7 @@ def make_trainer(make_source: Callable[..., Source]) -> Callable[..., Trainer]:
         return Trainer(
             *networks,
             source,
-            objective=objective_named(objective),
+            objective=get_objective(objective),
             constraint=constraint,
             latent_dim=latent_dim,
             batch_size=batch_size,

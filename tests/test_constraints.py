@@ -14,7 +14,7 @@ from wassergan.constraints import (
     GradientPenalty,
     LipschitzPenalty,
     SpectralNormalisation,
-    constraint_named,
+    get_constraint,
     input_slopes,
     points_between,
 )
@@ -224,7 +224,7 @@ def test_penalty_leaves_a_caller_s_autocast_as_it_was() -> None:
 def test_batch_norm_is_refused_under_a_penalty_and_named(name: str, layer: nn.Module) -> None:
     critic = nn.Sequential(nn.Linear(6, 5), layer, nn.Linear(5, 1))
     with pytest.raises(UserError, match=rf"{type(layer).__name__} \(layer '1'\) in the critic (couples|rescales)"):
-        constraint_named(name).prepare(critic)
+        get_constraint(name).prepare(critic)
 
 
 @pytest.mark.parametrize("layer", [nn.LayerNorm(5), nn.GroupNorm(1, 5), nn.InstanceNorm1d(5)])
@@ -259,7 +259,7 @@ def test_clipping_bounds_every_parameter_and_leaves_running_statistics_alone() -
 @pytest.mark.parametrize("name", CONSTRAINTS)
 def test_contract_penalty_is_a_finite_scalar_and_projecting_twice_changes_no_unbounded_weight(name: str) -> None:
     critic, (real, fake) = smooth_critic(), batches((2, 3))
-    constraint = constraint_named(name)
+    constraint = get_constraint(name)
     constraint.prepare(critic)
     penalty = constraint.penalty(critic, real, fake, generator_of(0))
     assert penalty.shape == () and penalty.isfinite() and penalty.dtype == real.dtype
@@ -274,13 +274,13 @@ def test_contract_penalty_is_a_finite_scalar_and_projecting_twice_changes_no_unb
 def test_penalty_draws_from_the_given_generator_alone(name: str) -> None:
     critic, (real, fake) = smooth_critic(), batches((2, 3))
     outside = torch.get_rng_state()
-    first, again, other = (constraint_named(name).penalty(critic, real, fake, generator_of(seed)) for seed in (0, 0, 1))
+    first, again, other = (get_constraint(name).penalty(critic, real, fake, generator_of(seed)) for seed in (0, 0, 1))
     assert first == again and first != other
     assert torch.equal(outside, torch.get_rng_state())
 
 
 def test_weights_reach_the_constraint_that_uses_them() -> None:
-    clip, penalty = constraint_named("clip", clip=0.3), constraint_named("gp", penalty_weight=3.0)
+    clip, penalty = get_constraint("clip", clip=0.3), get_constraint("gp", penalty_weight=3.0)
     assert isinstance(clip, Clipping) and clip.limit == 0.3
     assert isinstance(penalty, GradientPenalty) and penalty.weight == 3.0
 
@@ -297,4 +297,4 @@ def test_unknown_constraint_names_the_nearest() -> None:
     with pytest.raises(
         UserError, match=r"Unknown constraint: 'clp'. Did you mean 'clip'\? Known: clip, gp, lp, sn, orthogonal, none"
     ):
-        constraint_named("clp")
+        get_constraint("clp")

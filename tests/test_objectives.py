@@ -11,11 +11,11 @@ from wassergan.objectives import (
     critic_gap,
     critic_loss,
     generator_loss,
+    get_objective,
     hinge_critic_loss,
     minimax_critic_loss,
     minimax_generator_loss,
     nonsaturating_generator_loss,
-    objective_named,
 )
 
 SCORES = st.lists(st.floats(-30, 30), min_size=1, max_size=9)
@@ -66,7 +66,7 @@ def test_hinge_counts_only_scores_within_the_margin(real: list[float], fake: lis
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_losses_are_finite_and_differentiable_for_extreme_scores(name: str) -> None:
     real, fake = tensor([-1e4, 0, 1e4]).requires_grad_(), tensor([1e4, 0, -1e4]).requires_grad_()
-    objective = objective_named(name)
+    objective = get_objective(name)
     (objective.critic_loss(real, fake) + objective.generator_loss(fake)).backward()
     assert real.grad is not None and real.grad.isfinite().all()
     assert fake.grad is not None and fake.grad.isfinite().all()
@@ -74,13 +74,13 @@ def test_losses_are_finite_and_differentiable_for_extreme_scores(name: str) -> N
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_a_critic_is_rewarded_for_scoring_real_above_fake(name: str) -> None:
-    loss = objective_named(name).critic_loss
+    loss = get_objective(name).critic_loss
     assert loss(tensor([0.5]), tensor([-0.5])) < loss(tensor([-0.5]), tensor([0.5]))
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_losses_do_not_depend_on_batch_size(name: str) -> None:
-    real, fake, objective = tensor([0.3, -0.7]), tensor([0.2, 0.9]), objective_named(name)
+    real, fake, objective = tensor([0.3, -0.7]), tensor([0.2, 0.9]), get_objective(name)
     once, thrice = objective.critic_loss(real, fake), objective.critic_loss(real.repeat(3), fake.repeat(3))
     torch.testing.assert_close(once, thrice)
     torch.testing.assert_close(objective.generator_loss(fake), objective.generator_loss(fake.repeat(3)))
@@ -92,4 +92,4 @@ def test_only_the_wasserstein_objective_needs_a_constraint() -> None:
 
 def test_unknown_objective_names_the_nearest() -> None:
     with pytest.raises(UserError, match=r"Unknown objective: 'wassertein'. Did you mean 'wasserstein'\?"):
-        objective_named("wassertein")
+        get_objective("wassertein")

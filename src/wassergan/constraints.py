@@ -34,7 +34,7 @@ __all__ = [
     "SlopePenalty",
     "SpectralNormalisation",
     "Unconstrained",
-    "constraint_named",
+    "get_constraint",
     "input_slopes",
     "points_between",
     "refuse_layers",
@@ -321,7 +321,7 @@ CONSTRAINTS: dict[str, type[Constraint]] = {
 }
 
 
-def constraint_named(name: str, *, clip: float = 0.01, penalty_weight: float = 10.0) -> Constraint:
+def get_constraint(name: str, *, clip: float = 0.01, penalty_weight: float = 10.0) -> Constraint:
     """Build a constraint from its name: `clip`, `gp`, `lp`, `sn`, `orthogonal` or `none`.
 
     Args:

@@ -21,6 +21,7 @@ __all__ = [
     "critic_loss_slopes",
     "generator_loss",
     "generator_loss_slopes",
+    "get_objective",
     "hinge_critic_loss",
     "hinge_critic_loss_slopes",
     "minimax_critic_loss",
@@ -29,7 +30,6 @@ __all__ = [
     "minimax_generator_loss_slopes",
     "nonsaturating_generator_loss",
     "nonsaturating_generator_loss_slopes",
-    "objective_named",
 ]
 
 
@@ -155,7 +155,7 @@ OBJECTIVES: dict[str, Objective] = {
 }
 
 
-def objective_named(name: str) -> Objective:
+def get_objective(name: str) -> Objective:
     """Look up an objective: `wasserstein`, `minimax`, `nonsaturating` or `hinge`.
 
     Raises:

@@ -67,7 +67,7 @@ SOUND: dict[str, dict[str, Any]] = {
     "kl_divergence": {"p": LAW, "q": LAW},
     "js_divergence": {"p": LAW, "q": LAW},
     "CTransform": {"atoms": torch.zeros(3, 2)},
-    "family_named": {"name": "atoms"},
+    "get_family": {"name": "atoms"},
 }
 ARGUMENTS = [(name, each) for name in SOUND for each in inspect.signature(getattr(distances, name)).parameters]
 

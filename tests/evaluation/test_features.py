@@ -11,7 +11,7 @@ from torch import nn
 from wassergan.data.codec import pixel_codec
 from wassergan.errors import UserError, WorkError
 from wassergan.evaluation import inception
-from wassergan.evaluation.features import Features, Samples, features_named
+from wassergan.evaluation.features import Features, Samples, get_features
 
 CPU = torch.device("cpu")
 
@@ -40,14 +40,14 @@ def saved(path: Path, module: nn.Module) -> Path:
 
 
 def test_pixels_are_the_values_themselves() -> None:
-    found = features_named("pixels", pictures(), device=CPU).of(iter([batch(5)]))
+    found = get_features("pixels", pictures(), device=CPU).of(iter([batch(5)]))
     assert torch.equal(found, batch(5).reshape(5, -1))
     rows = torch.arange(6.0).reshape(2, 3)
-    assert torch.equal(features_named("pixels", pictures((3,), "vector"), device=CPU).of(iter([rows])), rows)
+    assert torch.equal(get_features("pixels", pictures((3,), "vector"), device=CPU).of(iter([rows])), rows)
 
 
 def test_large_pictures_are_averaged_down() -> None:
-    features = features_named("pixels", pictures((1, 128, 96)), device=CPU)
+    features = get_features("pixels", pictures((1, 128, 96)), device=CPU)
     assert features.name == "pixels-64x48" and "64x48" in features.note
     picture = batch(1, (1, 128, 96))
     expected = picture.reshape(64, 2, 48, 2).mean(dim=(1, 3)).flatten()
@@ -57,7 +57,7 @@ def test_large_pictures_are_averaged_down() -> None:
 @pytest.mark.parametrize("name", ["pixels", "random-conv"])
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 5, 7), (4, 1, 9), (1, 28, 28)])
 def test_the_sizes_of_batches_do_not_matter(name: str, shape: tuple[int, ...]) -> None:
-    features = features_named(name, pictures(shape, "field"), device=CPU)
+    features = get_features(name, pictures(shape, "field"), device=CPU)
     samples = batch(23, shape)
     whole, pieces = features.of(iter([samples])), features.of(iter(samples.split(4)))
     torch.testing.assert_close(whole, pieces, rtol=1e-5, atol=1e-5)
@@ -66,12 +66,12 @@ def test_the_sizes_of_batches_do_not_matter(name: str, shape: tuple[int, ...]) -
 
 def test_random_convolutions_are_always_the_same_and_tell_pictures_apart() -> None:
     outside = torch.get_rng_state()
-    first, second = (features_named("random-conv", pictures(), device=CPU).of(iter([batch(4)])) for _ in range(2))
+    first, second = (get_features("random-conv", pictures(), device=CPU).of(iter([batch(4)])) for _ in range(2))
     assert torch.equal(first, second) and torch.equal(outside, torch.get_rng_state())
     assert first.shape == (4, 4 * (32 + 64 + 128))
     assert torch.cdist(first, first).fill_diagonal_(torch.inf).min() > 0
     # Pinned: numbers published with these features stay comparable.
-    ones = features_named("random-conv", pictures(), device=CPU).of(iter([torch.ones(1, 3, 8, 6)]))
+    ones = get_features("random-conv", pictures(), device=CPU).of(iter([torch.ones(1, 3, 8, 6)]))
     assert ones[0].double().mean().item() == pytest.approx(ONES_MEAN, rel=1e-4)
 
 
@@ -80,18 +80,18 @@ ONES_MEAN = 0.32065387
 
 @pytest.mark.parametrize("name", ["means.pt", "means.pt2"])
 def test_a_module_of_the_user_s_is_called_on_model_space(tmp_path: Path, name: str) -> None:
-    features = features_named(str(saved(tmp_path / name, Means())), pictures(), device=CPU)
+    features = get_features(str(saved(tmp_path / name, Means())), pictures(), device=CPU)
     torch.testing.assert_close(features.of(iter(batch(11).split(3))), batch(11).mean(dim=(2, 3)))
     assert features.name == name and features.identity and features.identity in features.note
 
 
 def test_what_is_wrong_with_a_module_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"There is no .*gone.pt. Give a TorchScript"):
-        features_named(str(tmp_path / "gone.pt"), pictures(), device=CPU)
+        get_features(str(tmp_path / "gone.pt"), pictures(), device=CPU)
     (tmp_path / "damaged.pt").write_bytes(b"PK nothing")
     with pytest.raises(UserError, match=r"damaged.pt cannot be loaded as a module: .* Save it with torch.jit.save"):
-        features_named(str(tmp_path / "damaged.pt"), pictures(), device=CPU)
-    linear = features_named(str(saved(tmp_path / "m.pt", nn.Linear(6, 2))), pictures((5,), "vector"), device=CPU)
+        get_features(str(tmp_path / "damaged.pt"), pictures(), device=CPU)
+    linear = get_features(str(saved(tmp_path / "m.pt", nn.Linear(6, 2))), pictures((5,), "vector"), device=CPU)
     with pytest.raises(UserError, match=r"m.pt does not take these samples: \(4, 5\) float32: .* Export it"):
         linear.of(iter([batch(4, (5,))]))
 
@@ -117,7 +117,7 @@ def test_what_is_no_vector_per_sample_is_refused() -> None:
 )
 def test_unsuitable_features_are_refused(name: str, samples: Samples, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        features_named(name, samples, device=CPU)
+        get_features(name, samples, device=CPU)
 
 
 def repeated(name: str, shape: torch.Size) -> float:
@@ -149,7 +149,7 @@ def inception_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_inception_features_are_those_of_the_package_on_bytes(inception_weights: Path) -> None:
-    features = features_named(f"inception:{inception_weights}", pictures((1, 9, 9)), device=CPU)
+    features = get_features(f"inception:{inception_weights}", pictures((1, 9, 9)), device=CPU)
     levels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 1, 9, 9), dtype=np.uint8))
     found = features.of(iter([levels.float() / 127.5 - 1]))
     theirs = inception._extractor_class()("theirs", ["2048"], feature_extractor_weights_path=str(inception_weights))
@@ -168,16 +168,16 @@ def test_what_is_wrong_with_inception_weights_is_said(inception_weights: Path, t
         return f"inception:{path}"
 
     with pytest.raises(UserError, match="There is no .*gone.pth"):
-        features_named(name(tmp_path / "gone.pth"), pictures(), device=CPU)
+        get_features(name(tmp_path / "gone.pth"), pictures(), device=CPU)
     torch.save(Means(), tmp_path / "code.pth")
     with pytest.raises(UserError, match="code.pth is no file of weights alone"):
-        features_named(name(tmp_path / "code.pth"), pictures(), device=CPU)
+        get_features(name(tmp_path / "code.pth"), pictures(), device=CPU)
     torch.save(torch.zeros(3), tmp_path / "tensor.pth")
     with pytest.raises(UserError, match="tensor.pth is no state dict: Tensor"):
-        features_named(name(tmp_path / "tensor.pth"), pictures(), device=CPU)
+        get_features(name(tmp_path / "tensor.pth"), pictures(), device=CPU)
     torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pth")
     with pytest.raises(UserError, match="other.pth does not hold the weights of this network: Error"):
-        features_named(name(tmp_path / "other.pth"), pictures(), device=CPU)
+        get_features(name(tmp_path / "other.pth"), pictures(), device=CPU)
 
 
 def test_weights_that_cannot_be_fetched_are_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +186,7 @@ def test_weights_that_cannot_be_fetched_are_no_traceback(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(inception, "_extractor_class", lambda: refused)
     with pytest.raises(WorkError, match=r"could not be fetched: no route to host. Get them .* inception:WEIGHTS.pth"):
-        features_named("inception", pictures(), device=CPU)
+        get_features("inception", pictures(), device=CPU)
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,4 +195,4 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         UserError, match=r"torch-fidelity, which is not installed. Pip install 'wassergan\[inception\]'"
     ):
-        features_named("inception", pictures(), device=CPU)
+        get_features("inception", pictures(), device=CPU)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wassergan.constraints import OrthogonalWeights, constraint_named
+from wassergan.constraints import OrthogonalWeights, get_constraint
 from wassergan.errors import UserError
 from wassergan.lipschitz import Averaged, Concatenated, GroupSort, MaxMin, certify
 from wassergan.networks import ConvCritic, MLPCritic, ResNetCritic
@@ -175,18 +175,18 @@ def test_the_constraint_refuses_what_it_cannot_hold_and_leaves_such_a_critic_as_
 ) -> None:
     critic = nn.Sequential(nn.Linear(6, 5), layer, nn.Linear(5, 1))
     with pytest.raises(UserError, match=message):
-        constraint_named("orthogonal").prepare(critic)
+        get_constraint("orthogonal").prepare(critic)
 
 
 def test_the_constraint_refuses_a_critic_without_linear_layers() -> None:
     with pytest.raises(UserError, match="found no linear layer"):
-        constraint_named("orthogonal").prepare(nn.Sequential(nn.Flatten(), GroupSort(2)))
+        get_constraint("orthogonal").prepare(nn.Sequential(nn.Flatten(), GroupSort(2)))
 
 
 def test_preparing_twice_changes_nothing_and_the_state_goes_round() -> None:
     critic, _ = orthogonal("mlp")
     other, _ = orthogonal("mlp")
-    constraint = constraint_named("orthogonal")
+    constraint = get_constraint("orthogonal")
     points = normal(5, 6)
     before = critic(points)
     constraint.prepare(critic)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wassergan.constraints import CONSTRAINTS, constraint_named
+from wassergan.constraints import CONSTRAINTS, get_constraint
 from wassergan.data import Source, open_source
 from wassergan.errors import UserError
 from wassergan.networks import critic_given
@@ -145,7 +145,7 @@ def test_the_penalty_of_a_pack_is_that_of_the_packed_critic(make_trainer: Callab
     critic = nn.Linear(4, 1)
     critic.weight.data = torch.cat([weight, weight])[None]
     real, fake = torch.randn(6, 2), torch.randn(6, 2)
-    penalty = constraint_named("gp", penalty_weight=1.0).penalty(
+    penalty = get_constraint("gp", penalty_weight=1.0).penalty(
         critic, packed(real, 2), packed(fake, 2), torch.Generator().manual_seed(0)
     )
     assert penalty.item() == pytest.approx((50**0.5 - 1) ** 2, rel=1e-5)

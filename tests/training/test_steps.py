@@ -5,10 +5,10 @@ import torch
 from torch import Tensor, nn
 
 from wassergan.constraints import Clipping, Constraint, GradientPenalty, Unconstrained
-from wassergan.objectives import Objective, objective_named
+from wassergan.objectives import Objective, get_objective
 from wassergan.training.steps import critic_step, draw_fakes, frozen, generator_step, score_both
 
-WASSERSTEIN = objective_named("wasserstein")
+WASSERSTEIN = get_objective("wasserstein")
 
 
 class Line(nn.Module):
@@ -78,7 +78,7 @@ def test_scores_are_raw_with_real_above_fake_and_the_penalty_is_apart(slope: flo
 def test_a_critic_step_widens_the_gap_on_a_separable_toy(name: str) -> None:
     critic, generator = Line(0.1), Line(-1.0)
     optimizer = CountingOptimizer(critic.parameters(), lr=0.05)
-    told = [one_critic_step(generator, critic, optimizer, objective=objective_named(name)) for _ in range(5)]
+    told = [one_critic_step(generator, critic, optimizer, objective=get_objective(name)) for _ in range(5)]
     gaps = [each["real_mean"] - each["fake_mean"] for each in told]
     assert all(later > earlier for earlier, later in zip(gaps, gaps[1:], strict=False))
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wassergan.constraints import Clipping, GradientPenalty, LipschitzPenalty, constraint_named
+from wassergan.constraints import Clipping, GradientPenalty, LipschitzPenalty, get_constraint
 from wassergan.data import Source
 from wassergan.data.readers.arrays import array_source
 from wassergan.errors import UserError, WorkError
 from wassergan.networks import MLPGenerator
-from wassergan.objectives import objective_named
+from wassergan.objectives import get_objective
 from wassergan.training import Trainer, rate_schedule, sample_chunks, step_runner
 from wassergan.training.optimizers import FusedAdam
 
@@ -549,8 +549,8 @@ def test_held_out_gap_and_slopes_are_those_of_a_known_critic() -> None:
         generator,
         critic,
         source,
-        objective=objective_named("wasserstein"),
-        constraint=constraint_named("gp"),
+        objective=get_objective("wasserstein"),
+        constraint=get_constraint("gp"),
         latent_dim=3,
         batch_size=8,
     )

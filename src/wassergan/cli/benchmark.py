@@ -84,12 +84,12 @@ def w1(
     seed_count = positive_int(seeds)
 
     from wassergan.benchmark.w1 import Effort, markdown, pair_names, run
-    from wassergan.distances import DEFAULT_STEPS, family_named
+    from wassergan.distances import DEFAULT_STEPS, get_family
     from wassergan.session.build import choose_device
     from wassergan.storage.files import write_text
 
     for name in names:
-        family_named(name)
+        get_family(name)
     if counts["steps"] is None and seconds is None:
         counts["steps"] = DEFAULT_STEPS
     effort = Effort(steps=counts["steps"], seconds=seconds, test_count=counts["test_count"] or 0)

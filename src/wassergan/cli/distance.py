@@ -169,11 +169,11 @@ class _Measure:
         self._refuse_flags_of_others()
 
         from wassergan.distances.arguments import check_confidence, check_diameter, check_method
-        from wassergan.distances.critic_families import families_named
+        from wassergan.distances.critic_families import get_families
 
         check_confidence(self.confidence)
         check_diameter(self.diameter, check_method(self.bound) if self.method == "critic" else "finite-sample")
-        families_named(self.names)
+        get_families(self.names)
 
     def _refuse_flags_of_others(self) -> None:
         if self.population and self.method not in ("auto", "interval", "critic"):

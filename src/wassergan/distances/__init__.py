@@ -1,7 +1,7 @@
 """Distances between distributions and samples, each with its guarantee."""
 
 from wassergan.distances.critic_estimator import DEFAULT_STEPS, Fit, W1Estimate, W1Estimator
-from wassergan.distances.critic_families import CERTIFIED, FAMILIES, family_named
+from wassergan.distances.critic_families import CERTIFIED, FAMILIES, get_family
 from wassergan.distances.ctransform import CTransform
 from wassergan.distances.divergences import js_divergence, kl_divergence, on_common_support, total_variation
 from wassergan.distances.energy import energy_distance
@@ -27,7 +27,7 @@ __all__ = [
     "energy_distance",
     "exact_transport",
     "exact_w1",
-    "family_named",
+    "get_family",
     "js_divergence",
     "kl_divergence",
     "max_sliced_w1",

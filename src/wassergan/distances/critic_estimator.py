@@ -25,7 +25,7 @@ from wassergan.distances.arguments import (
     check_method,
 )
 from wassergan.distances.checks import Array, as_points, same_dimension
-from wassergan.distances.critic_families import CERTIFIED, Family, families_named
+from wassergan.distances.critic_families import CERTIFIED, Family, get_families
 from wassergan.distances.ctransform import CTransform
 from wassergan.distances.orders import keyed, shuffled
 from wassergan.distances.population import RESTS_ON, critic_lower_bound
@@ -168,7 +168,7 @@ class W1Estimator:
         diameter: float | None = None,
         method: str = FINITE_SAMPLE,
     ) -> None:
-        self._families = families_named(families)
+        self._families = get_families(families)
         if not self._families:
             raise UserError("An estimate needs at least one family of critics")
         steps = None if steps is None else check_count(steps, name="The number of steps")

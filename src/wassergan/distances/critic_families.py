@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from wassergan.constraints import Constraint, constraint_named
+from wassergan.constraints import Constraint, get_constraint
 from wassergan.distances.arguments import check_names, shown
 from wassergan.distances.clusters import soft_means
 from wassergan.distances.ctransform import CTransform
@@ -147,7 +147,7 @@ FAMILIES: dict[str, Family] = {
         Family(
             "atoms",
             _fixed_cones,
-            lambda: constraint_named("none"),
+            lambda: get_constraint("none"),
             ATOM_RATE,
             ATOM_TEMPERATURE,
             more_starts=_more_fixed_cones,
@@ -155,7 +155,7 @@ FAMILIES: dict[str, Family] = {
         Family(
             "learned-atoms",
             _learned_cones,
-            lambda: constraint_named("none"),
+            lambda: get_constraint("none"),
             ATOM_RATE,
             ATOM_TEMPERATURE,
             more_starts=_more_learned_cones,
@@ -163,16 +163,16 @@ FAMILIES: dict[str, Family] = {
         Family(
             "orthogonal",
             _mlp(lambda dim: ORTHOGONAL_WIDTHS, "maxmin"),
-            lambda: constraint_named("orthogonal"),
+            lambda: get_constraint("orthogonal"),
             ORTHOGONAL_RATE,
         ),
         *(
             Family(name, _mlp(_benchmark_widths, "leaky_relu"), make, NETWORK_RATE, heuristic=True)
             for name, make in (
-                ("gp", lambda: constraint_named("gp")),
-                ("lp", lambda: constraint_named("lp")),
-                ("sn", lambda: constraint_named("sn")),
-                ("clip", lambda: constraint_named("clip")),
+                ("gp", lambda: get_constraint("gp")),
+                ("lp", lambda: get_constraint("lp")),
+                ("sn", lambda: get_constraint("sn")),
+                ("clip", lambda: get_constraint("clip")),
             )
         ),
     )
@@ -180,17 +180,17 @@ FAMILIES: dict[str, Family] = {
 CERTIFIED = tuple(family.name for family in FAMILIES.values() if not family.heuristic)
 
 
-def families_named(names: Iterable[str] | str) -> list[Family]:
+def get_families(names: Iterable[str] | str) -> list[Family]:
     """Look up some families, each once: names, or one comma-separated string.
 
     Raises:
         UserError: no names, or an unknown one.
     """
-    found = {family.name: family for family in map(family_named, check_names(names, name="Families of critics"))}
+    found = {family.name: family for family in map(get_family, check_names(names, name="Families of critics"))}
     return list(found.values())
 
 
-def family_named(name: str) -> Family:
+def get_family(name: str) -> Family:
     """Look up a family.
 
     Raises:

@@ -25,7 +25,7 @@ from wassergan.distances.cells import Cells, c_transform
 from wassergan.distances.checks import Array
 from wassergan.distances.column_generation import Bounds, Pace, refine
 from wassergan.distances.critic_estimator import W1Estimator, scores_of
-from wassergan.distances.critic_families import families_named
+from wassergan.distances.critic_families import get_families
 from wassergan.distances.orders import keyed, shuffled
 from wassergan.distances.population import RESTS_ON, check_diameter_holds, critic_lower_bound, upper_margin
 from wassergan.distances.problem import Problem, check_pair, coincide, pose
@@ -130,7 +130,7 @@ def w1_interval(
         check_method(method),
     )
     diameter = check_diameter(diameter, FINITE_SAMPLE)
-    families = [family.name for family in families_named(families)]
+    families = [family.name for family in get_families(families)]
     normalize, population = check_flag(normalize, name="normalize"), check_flag(population, name="population")
     check_function(interrupted, name="interrupted")
     left, right, a, b = check_pair(x, y, x_weights, y_weights, normalize)

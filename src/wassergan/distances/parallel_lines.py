@@ -12,7 +12,7 @@ from torch.nn.utils.parametrizations import orthogonal
 
 from wassergan.distances.divergences import js_divergence, kl_divergence, on_common_support, total_variation
 from wassergan.distances.exact import exact_w1
-from wassergan.objectives import Objective, objective_named
+from wassergan.objectives import Objective, get_objective
 
 OBJECTIVES = ("minimax", "wasserstein")
 _STEP = 1e-4  # of the central differences that give the derivatives of TV and JS
@@ -113,7 +113,7 @@ def train_on_lines(
         rate: learning rate of θ: how far a gradient of 1 moves it.
         points: points per line.
     """
-    objective = objective_named(name)
+    objective = get_objective(name)
     critic = _critic(objective, rng)
     optimizer = torch.optim.Adam(critic.parameters(), lr=1e-2, betas=(0.0, 0.9))
     theta, thetas, gradients = start, [], []

@@ -85,7 +85,7 @@ class Features:
         return vectors
 
 
-def features_named(name: str, samples: Samples, *, device: torch.device) -> Features:
+def get_features(name: str, samples: Samples, *, device: torch.device) -> Features:
     """Features by name, or from a file.
 
     Args:

@@ -13,7 +13,7 @@ from torch import Tensor
 from wassergan.data import Codec, Source, channels_first, random_positions
 from wassergan.evaluation.channels import ChannelRow, channel_rows
 from wassergan.evaluation.evaluate import LARGEST, LEAST, Populations, evaluate
-from wassergan.evaluation.features import Samples, features_named
+from wassergan.evaluation.features import Samples, get_features
 from wassergan.evaluation.memorisation import Memorisation, memorisation
 from wassergan.evaluation.nearest import nearest
 from wassergan.evaluation.verdict import verdict, with_channels
@@ -65,7 +65,7 @@ class FeatureEvaluator(Evaluator):
         self._modality = modality
         self._codec = modality.own(evaluation.source.codec)
         samples = Samples(modality.name, evaluation.source.shape, are_pictures=modality.are_pictures)
-        self._features = features_named(evaluation.settings.features, samples, device=evaluation.device)
+        self._features = get_features(evaluation.settings.features, samples, device=evaluation.device)
         self._unseen = _unseen(evaluation, self._codec)
 
     def collect(self) -> None:

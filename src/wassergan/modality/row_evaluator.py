@@ -23,9 +23,9 @@ from wassergan.evaluation.tables import (
     columns_of,
     default_target,
     evaluate_rows,
+    get_target,
     independent,
     known,
-    target_named,
     telling_pairs,
 )
 from wassergan.evaluation.verdict import verdict
@@ -139,7 +139,7 @@ def _target(
     settings: EvaluateSettings, columns: tuple[TableColumn, ...], training: Rows, heldout: Rows
 ) -> Target | None:
     if settings.target is not None:
-        return target_named(columns, settings.target, training, heldout)
+        return get_target(columns, settings.target, training, heldout)
     return default_target(columns, training, heldout, seed=settings.seed)
 
 

@@ -8,7 +8,7 @@ from wassergan.lipschitz import MaxMin
 ACTIVATIONS = ("leaky_relu", "silu", "maxmin")
 
 
-def activation_named(name: str) -> nn.Module:
+def get_activation(name: str) -> nn.Module:
     """A fresh activation: `leaky_relu` (slope 0.2), `silu` (smooth, so that slopes have no jumps) or `maxmin`.
 
     Raises:

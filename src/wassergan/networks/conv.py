@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from wassergan.errors import UserError, unknown_name
-from wassergan.networks.activations import activation_named
+from wassergan.networks.activations import get_activation
 
 SMALLEST_GRID = 4  # the grid on which the generator starts and the critic ends has a side of 4 to 7
 NORMS = ("none", "layer", "batch")
@@ -95,7 +95,7 @@ class ConvCritic(nn.Module):
             layers.append(nn.Conv2d(channels, wider, 4, stride=2, padding=1))
             if stage:
                 layers.append(norm_layer(norm, wider))
-            layers.append(activation_named(activation))
+            layers.append(get_activation(activation))
             channels, height, width = wider, height // 2, width // 2
         self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * height * width, 1))
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from wassergan.errors import unknown_name
-from wassergan.networks.activations import activation_named
+from wassergan.networks.activations import get_activation
 
 NORMS = ("none", "layer")
 
@@ -25,7 +25,7 @@ def hidden_layers(inputs: int, widths: Sequence[int], *, norm: str, activation_n
         layers.append(nn.Linear(before, after))
         if norm == "layer":
             layers.append(nn.LayerNorm(after))
-        layers.append(activation_named(activation_name))
+        layers.append(get_activation(activation_name))
     return layers
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from wassergan.errors import unknown_name
-from wassergan.networks.activations import activation_named
+from wassergan.networks.activations import get_activation
 from wassergan.networks.mlp import NORMS
 
 
@@ -17,7 +17,7 @@ class ResidualLayer(nn.Module):
         super().__init__()
         self.linear = nn.Linear(before, after)
         self.norm = nn.LayerNorm(after) if norm == "layer" else nn.Identity()
-        self.activation = activation_named(activation)
+        self.activation = get_activation(activation)
         self._adds = before == after
 
     def forward(self, values: Tensor) -> Tensor:

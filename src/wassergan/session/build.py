@@ -9,13 +9,13 @@ import torch
 from torch import nn
 
 from wassergan.config.settings import AnySettings, ResolvedSettings
-from wassergan.constraints import Constraint, constraint_named
+from wassergan.constraints import Constraint, get_constraint
 from wassergan.data import AnyCodec, Source, open_source
 from wassergan.data.readers.limits import largest_bytes
 from wassergan.errors import UserError, WasserganError, WorkError, unknown_name
 from wassergan.modality import modality_with
 from wassergan.networks import TableHead, build_networks
-from wassergan.objectives import objective_named
+from wassergan.objectives import get_objective
 from wassergan.training import (
     SINGLE_PROCESS,
     Averaging,
@@ -106,7 +106,7 @@ def networks_of(
 
 def constraint_of(settings: ResolvedSettings) -> Constraint:
     """What keeps the critic of resolved settings Lipschitz."""
-    return constraint_named(settings.constraint, clip=settings.clip, penalty_weight=settings.penalty_weight)
+    return get_constraint(settings.constraint, clip=settings.clip, penalty_weight=settings.penalty_weight)
 
 
 def latent_numbers(settings: ResolvedSettings, generator: nn.Module) -> int:
@@ -132,7 +132,7 @@ def build_trainer(
         generator,
         critic,
         source,
-        objective=objective_named(settings.objective),
+        objective=get_objective(settings.objective),
         constraint=constraint_of(settings),
         latent_dim=latent_numbers(settings, generator),
         batch_size=settings.batch_size,

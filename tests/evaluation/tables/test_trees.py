@@ -4,7 +4,7 @@ import pytest
 from wassergan.errors import UserError
 from wassergan.evaluation.tables import trees
 from wassergan.evaluation.tables.columns import TableColumn, independent
-from wassergan.evaluation.tables.trees import Inputs, default_target, predicted, target_named, told_apart
+from wassergan.evaluation.tables.trees import Inputs, default_target, get_target, predicted, told_apart
 
 NAN = float("nan")
 
@@ -34,7 +34,7 @@ TRAIN, HELD = rows(800, 0), rows(400, 1)
 def test_what_is_told_by_other_columns_is_predicted_and_shuffled_columns_are_not(
     name: str, score: str, chance: float
 ) -> None:
-    target = target_named(COLUMNS, name, TRAIN, HELD)
+    target = get_target(COLUMNS, name, TRAIN, HELD)
     assert target.score == score
     assert predicted(COLUMNS, target, TRAIN, TRAIN, HELD, seed=0) > 0.99
     shuffled = predicted(COLUMNS, target, independent(TRAIN, seed=2), TRAIN, HELD, seed=0)
@@ -42,24 +42,24 @@ def test_what_is_told_by_other_columns_is_predicted_and_shuffled_columns_are_not
 
 
 def test_the_labels_turned_round_are_an_area_below_one_half() -> None:
-    target = target_named(COLUMNS, "two", TRAIN, HELD)
+    target = get_target(COLUMNS, "two", TRAIN, HELD)
     wrong = TRAIN.copy()
     wrong[:, 1] = 1 - wrong[:, 1]
     assert predicted(COLUMNS, target, wrong, TRAIN, HELD, seed=0) < 0.01
 
 
 def test_a_generator_with_one_level_alone_predicts_by_chance() -> None:
-    target = target_named(COLUMNS, "two", TRAIN, HELD)
+    target = get_target(COLUMNS, "two", TRAIN, HELD)
     one = TRAIN.copy()
     one[:, 1] = 1
     assert predicted(COLUMNS, target, one, TRAIN, HELD, seed=0) == 0.5
-    number = target_named(COLUMNS, "double", TRAIN, HELD)
+    number = get_target(COLUMNS, "double", TRAIN, HELD)
     one[:, 3] = HELD[:, 3].mean()
     assert predicted(COLUMNS, number, one, TRAIN, HELD, seed=0) == pytest.approx(0, abs=1e-12)
 
 
 def test_rows_without_the_target_take_no_part() -> None:
-    target = target_named(COLUMNS, "two", TRAIN, HELD)
+    target = get_target(COLUMNS, "two", TRAIN, HELD)
     gone = HELD.copy()
     gone[::2, 1] = NAN
     assert predicted(COLUMNS, target, TRAIN, TRAIN, gone, seed=0) > 0.99
@@ -75,18 +75,18 @@ def test_the_last_column_that_can_be_predicted_is_the_default() -> None:
 
 def test_targets_that_cannot_be_are_refused() -> None:
     with pytest.raises(UserError, match="Unknown column to predict: 'tow'. Did you mean 'two'"):
-        target_named(COLUMNS, "tow", TRAIN, HELD)
+        get_target(COLUMNS, "tow", TRAIN, HELD)
     rare = HELD.copy()
     rare[9:, 1] = 0
     with pytest.raises(UserError, match="Column two cannot be predicted: fewer than 10 rows of a second level"):
-        target_named(COLUMNS, "two", TRAIN, rare)
+        get_target(COLUMNS, "two", TRAIN, rare)
     with pytest.raises(UserError, match="A column can only be predicted from others: a table of one column"):
-        target_named(COLUMNS[:1], "x", TRAIN[:, :1], HELD[:, :1])
+        get_target(COLUMNS[:1], "x", TRAIN[:, :1], HELD[:, :1])
 
 
 def test_a_number_of_two_values_is_told_apart_like_levels() -> None:
     columns = (COLUMNS[0], TableColumn("flag", "number", (), 0, 0, 1))
-    target = target_named(columns, "flag", TRAIN[:, :2], HELD[:, :2])
+    target = get_target(columns, "flag", TRAIN[:, :2], HELD[:, :2])
     assert target.score == "AUC" and target.classes is not None and target.classes.tolist() == [0, 1]
 
 
@@ -109,12 +109,12 @@ def test_trees_see_more_levels_than_scikit_learn_takes() -> None:
     seen = Inputs.fit(columns, (0, 1), table)(table)
     assert np.isnan(seen[0, 0]) and seen[3, 0] == trees.MOST_LEVELS and np.nanmax(seen[:, 0]) <= trees.MOST_LEVELS
     assert len(np.unique(seen[~np.isnan(seen[:, 0]), 0])) == trees.MOST_LEVELS + 1
-    target = target_named(columns, "sign", table, table)
+    target = get_target(columns, "sign", table, table)
     assert predicted(columns, target, table, table, table, seed=0) > 0.95
 
 
 def test_levels_that_are_not_predicted_count_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trees, "MOST_CLASSES", 2)
-    target = target_named(COLUMNS, "four", TRAIN, HELD)
+    target = get_target(COLUMNS, "four", TRAIN, HELD)
     assert target.classes is not None and len(target.classes) == 2 and target.score == "macro AUC"
     assert predicted(COLUMNS, target, TRAIN, TRAIN, HELD, seed=0) > 0.99

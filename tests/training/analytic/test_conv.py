@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wassergan.constraints import CONSTRAINTS, Constraint, constraint_named
+from wassergan.constraints import CONSTRAINTS, Constraint, get_constraint
 from wassergan.networks import ConvCritic, MLPCritic
 from wassergan.objectives import OBJECTIVES
 from wassergan.training.analytic.conv import ConvCriticGradients
@@ -12,7 +12,7 @@ from wassergan.training.analytic.mlp import Loss
 
 
 def loss_of(name: str, *, objective: str = "wasserstein", factor: float = 1.0, dtype: Any = torch.float32) -> Loss:
-    return Loss(OBJECTIVES[objective], constraint_named(name), factor, torch.Generator().manual_seed(5), dtype)
+    return Loss(OBJECTIVES[objective], get_constraint(name), factor, torch.Generator().manual_seed(5), dtype)
 
 
 def critic_of(shape: tuple[int, ...], *, maps: int = 3, norm: str = "layer", std: float = 0.5) -> ConvCritic:
@@ -24,7 +24,7 @@ def critic_of(shape: tuple[int, ...], *, maps: int = 3, norm: str = "layer", std
 
 
 def form_of(critic: nn.Module, name: str = "gp") -> ConvCriticGradients:
-    form = ConvCriticGradients.of(critic, constraint_named(name))
+    form = ConvCriticGradients.of(critic, get_constraint(name))
     assert form is not None
     return form
 
@@ -65,7 +65,7 @@ def test_gradients_are_those_of_autograd(
     penalised = name in ("gp", "lp") and factor > 0
     assert ("penalty" in statistics) == penalised
     if penalised:
-        penalty = constraint_named(name).penalty(critic, real, fake, torch.Generator().manual_seed(5))
+        penalty = get_constraint(name).penalty(critic, real, fake, torch.Generator().manual_seed(5))
         assert statistics["penalty"].item() == pytest.approx(penalty.item(), rel=1e-10)
 
 
@@ -127,13 +127,13 @@ def test_other_critics_are_left_to_autograd() -> None:
         def forward(self, samples: Tensor) -> Tensor:
             return super().forward(samples) ** 2
 
-    gp, shape = constraint_named("gp"), (1, 8, 8)
+    gp, shape = get_constraint("gp"), (1, 8, 8)
     assert no_form(ConvCritic(shape, maps=2, activation="silu"), gp)
     assert no_form(ConvCritic(shape, maps=2, activation="maxmin"), gp)
-    assert no_form(ConvCritic((1, 16, 16), maps=2, norm="batch"), constraint_named("clip"))
+    assert no_form(ConvCritic((1, 16, 16), maps=2, norm="batch"), get_constraint("clip"))
     assert no_form(Own(shape, maps=2), gp)
     assert no_form(MLPCritic((4,)), gp)
-    covered = {n for n in CONSTRAINTS if not no_form(ConvCritic(shape, maps=2, norm="none"), constraint_named(n))}
+    covered = {n for n in CONSTRAINTS if not no_form(ConvCritic(shape, maps=2, norm="none"), get_constraint(n))}
     assert covered == {"gp", "lp", "clip", "none"}
     hooked: Any = ConvCritic((1, 16, 16), maps=2)
     hooked.body[3].register_forward_hook(lambda *_: None)

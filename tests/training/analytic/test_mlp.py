@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from wassergan.constraints import CONSTRAINTS, Constraint, constraint_named
+from wassergan.constraints import CONSTRAINTS, Constraint, get_constraint
 from wassergan.networks import ConvCritic, MLPCritic
 from wassergan.objectives import OBJECTIVES
 from wassergan.training.analytic.mlp import Loss, MLPCriticGradients
@@ -42,7 +42,7 @@ def test_gradients_are_those_of_autograd(
     for parameter in critic.parameters():
         nn.init.normal_(parameter, std=0.7)  # slopes on both sides of 1
     real, fake = torch.randn(6, *shape).double(), 2 * torch.randn(6, *shape).double() + 1
-    constraint = constraint_named(name)
+    constraint = get_constraint(name)
     expected = by_autograd(critic, real, fake, loss_of(constraint, objective=objective, factor=factor))
     closed = MLPCriticGradients.of(critic, constraint)
     assert closed is not None
@@ -72,7 +72,7 @@ def test_the_generator_s_loss_and_its_gradient_by_the_fakes_are_those_of_autogra
     context = torch.randn(6, context_dim).double() if context_dim else None
     expected = OBJECTIVES[objective].generator_loss(critic(fake, context))
     (by_fake,) = torch.autograd.grad(expected, fake)
-    closed = MLPCriticGradients.of(critic, constraint_named("gp"))
+    closed = MLPCriticGradients.of(critic, get_constraint("gp"))
     assert closed is not None
     loss, gradient = closed.generator_loss(fake.detach(), OBJECTIVES[objective], torch.float32, context)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
@@ -84,7 +84,7 @@ def test_a_critic_of_slope_zero_has_finite_gradients() -> None:
     critic = MLPCritic((3,), widths=(4,))
     for parameter in critic.parameters():
         nn.init.zeros_(parameter)
-    constraint = constraint_named("gp")
+    constraint = get_constraint("gp")
     closed = MLPCriticGradients.of(critic, constraint)
     assert closed is not None
     closed.backward(torch.randn(5, 3), torch.randn(5, 3), loss_of(constraint))
@@ -95,7 +95,7 @@ def test_bfloat16_rounds_and_no_more() -> None:
     torch.manual_seed(0)
     critic = MLPCritic((20,), widths=(64, 64))
     real, fake = torch.randn(64, 20), torch.randn(64, 20) + 1
-    constraint = constraint_named("gp")
+    constraint = get_constraint("gp")
     closed = MLPCriticGradients.of(critic, constraint)
     assert closed is not None
     gradients = []
@@ -119,29 +119,29 @@ def test_other_critics_are_left_to_autograd() -> None:
         def forward(self, samples: torch.Tensor) -> torch.Tensor:
             return super().forward(samples) ** 2
 
-    gp = constraint_named("gp")
+    gp = get_constraint("gp")
     assert no_form(ConvCritic((1, 8, 8), maps=2), gp)
     assert no_form(MLPCritic((4,), activation="silu"), gp)
     assert no_form(MLPCritic((4,), activation="maxmin"), gp)
     assert no_form(Own((4,)), gp)
     assert no_form(nn.Linear(4, 1), gp)
-    covered = {name for name in CONSTRAINTS if not no_form(MLPCritic((4,), widths=(8, 8)), constraint_named(name))}
+    covered = {name for name in CONSTRAINTS if not no_form(MLPCritic((4,), widths=(8, 8)), get_constraint(name))}
     assert covered == {"gp", "lp", "clip", "none"}
 
 
 def test_hooks_and_frozen_weights_are_left_to_autograd() -> None:
     hooked: Any = MLPCritic((4,), widths=(8,))
     hooked.body[0].register_forward_hook(lambda *_: None)
-    assert no_form(hooked, constraint_named("gp"))
+    assert no_form(hooked, get_constraint("gp"))
     watched = MLPCritic((4,), widths=(8,))
     watched.register_forward_hook(lambda *_: None)
-    assert no_form(watched, constraint_named("gp"))
+    assert no_form(watched, get_constraint("gp"))
     frozen = MLPCritic((4,), widths=(8,))
     frozen.body[0].weight.requires_grad_(False)
-    assert no_form(frozen, constraint_named("gp"))
+    assert no_form(frozen, get_constraint("gp"))
     unbiased: Any = MLPCritic((4,), widths=(8,))
     unbiased.body[0] = nn.Linear(4, 8, bias=False)
-    assert no_form(unbiased, constraint_named("gp"))
+    assert no_form(unbiased, get_constraint("gp"))
 
 
 @pytest.mark.parametrize("name", ["gp", "lp", "clip"])
@@ -151,7 +151,7 @@ def test_conditions_are_scored_and_not_perturbed(name: str) -> None:
     for parameter in critic.parameters():
         nn.init.normal_(parameter, std=0.7)
     real, fake, context = (torch.randn(6, width).double() for width in (4, 4, 3))
-    constraint = constraint_named(name)
+    constraint = get_constraint(name)
 
     def score(points: torch.Tensor) -> torch.Tensor:
         return critic(points, context[: len(points)])

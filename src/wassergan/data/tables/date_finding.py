@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wassergan.data.tables.date_texts import DAY, MONTHS, SECOND, USUAL_PIVOT, WEEKDAYS, DateFormat, date_format
-from wassergan.data.tables.zones import fixed_zone, offset_at, zone_named, zone_of
+from wassergan.data.tables.zones import fixed_zone, get_zone, offset_at, zone_of
 from wassergan.errors import UserError
 
 Whole = NDArray[np.int64]
@@ -456,7 +456,7 @@ def _three(sizes: Sequence[int]) -> list[tuple[str, ...]]:
 def zone_is_known(zone: str) -> bool:
     """Whether offsets of a zone can be told here."""
     try:
-        zone_named(zone)
+        get_zone(zone)
     except UserError:
         return False
     return True

@@ -12,7 +12,7 @@ from wassergan.data.tables.date_texts import DAY, SECOND, USUAL_PIVOT, DateForma
 from wassergan.data.tables.floating import Floating
 from wassergan.data.tables.number_texts import Dress
 from wassergan.data.tables.steps import Grid, Whole, as_decimal, as_wholes, grid_from_state
-from wassergan.data.tables.zones import offset_at, zone_named
+from wassergan.data.tables.zones import get_zone, offset_at
 
 Values = NDArray[np.float64]
 EPOCH = datetime(1970, 1, 1)
@@ -281,7 +281,7 @@ class DateForm:
 
     def moment_of(self, moment: datetime) -> float:
         """The value of a moment; what clocks show where it says no zone."""
-        zone: tzinfo | None = zone_named(self.zone) if self.zone else None
+        zone: tzinfo | None = get_zone(self.zone) if self.zone else None
         if moment.tzinfo is None and zone is not None:
             moment = moment.replace(tzinfo=zone)
         if moment.tzinfo is not None:
@@ -319,5 +319,5 @@ def form_from_state(state: Mapping[str, Any]) -> NumberForm | LevelForm | DateFo
     if isinstance(form, DateForm):
         date_format(form.format)
         if form.zone:
-            zone_named(form.zone)
+            get_zone(form.zone)
     return form

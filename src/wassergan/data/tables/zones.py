@@ -33,7 +33,7 @@ _FIXED = re.compile(r"([+-])(\d{2}):(\d{2})(?::(\d{2}))?")
 
 
 @lru_cache(maxsize=1024)
-def zone_named(name: str) -> tzinfo:
+def get_zone(name: str) -> tzinfo:
     """A zone of the IANA database, or a fixed offset such as `+02:00`.
 
     Raises:
@@ -59,7 +59,7 @@ def zone_named(name: str) -> tzinfo:
 
 def offset_at(zone: str, moment: int) -> int:
     """Seconds that clocks in a zone are ahead of UTC; the moment in microseconds since 1970."""
-    there = (EPOCH + moment * MICROSECOND).astimezone(zone_named(zone)).utcoffset()
+    there = (EPOCH + moment * MICROSECOND).astimezone(get_zone(zone)).utcoffset()
     assert there is not None
     return round(there.total_seconds())
 

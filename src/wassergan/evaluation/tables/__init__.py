@@ -3,7 +3,7 @@
 from wassergan.evaluation.tables.columns import TableColumn, columns_of, independent, known
 from wassergan.evaluation.tables.evaluate import EvaluationData, EvaluationResult, Samples, TableRow, evaluate_rows
 from wassergan.evaluation.tables.pairs import Bins, associations, telling_pairs
-from wassergan.evaluation.tables.trees import Target, default_target, target_named
+from wassergan.evaluation.tables.trees import Target, default_target, get_target
 
 __all__ = [
     "Bins",
@@ -17,8 +17,8 @@ __all__ = [
     "columns_of",
     "default_target",
     "evaluate_rows",
+    "get_target",
     "independent",
     "known",
-    "target_named",
     "telling_pairs",
 ]

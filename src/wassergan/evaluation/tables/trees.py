@@ -82,7 +82,7 @@ class Target:
     score: str
 
 
-def target_named(columns: Sequence[TableColumn], name: str, training: Rows, heldout: Rows) -> Target:
+def get_target(columns: Sequence[TableColumn], name: str, training: Rows, heldout: Rows) -> Target:
     """The column to predict.
 
     Raises:
