@@ -197,7 +197,7 @@ def trial(
     _judged(run)
     _exported(run, folder, formats)
     if all_verbs:
-        resume_run(run, {"steps": 4, "batch_size": made.settings.get("pack", 1), "generator_rate": 1e-4})
+        resume_run(run, {"steps": 4, "batch_size": made.settings.get("pack", 1), "generator_lr": 1e-4})
         look_at(run, folder / "look", count=16)
         write_run_report(run)
         compare_runs([run, run])

@@ -903,8 +903,8 @@ BUGS = (
     Bug(
         "the schedule on_step_end per critic step",
         TRAINER,
-        "return self._rate_factor(self.step) * self.rate_scale",
-        "return self._rate_factor(self.step * self.critic_steps) * self.rate_scale",
+        "return self._lr_factor(self.step) * self.lr_scale",
+        "return self._lr_factor(self.step * self.critic_steps) * self.lr_scale",
         f"{IN_TRAINER}::test_rates_follow_the_generator_step_and_survive_a_resume",
     ),
     Bug(
@@ -2058,10 +2058,10 @@ BUGS = (
     ),
     # Recorded turns
     Bug(
-        "a replayed turn whose rates stay those of the recording",
+        "a replayed turn whose lrs stay those of the recording",
         "training/optimizers.py",
-        "lr=self.rate if self._rate_on_device is None else self._rate_on_device,",
-        "lr=self.rate,",
+        "lr=self.lr if self._lr_on_device is None else self._lr_on_device,",
+        "lr=self.lr,",
         "training/test_cuda_graphs.py::test_replayed_steps_are_the_eager_ones_to_the_last_bit",
     ),
     Bug(
@@ -2272,10 +2272,10 @@ BUGS = (
         "storage/test_lock.py::test_a_run_whose_lock_was_taken_over_writes_nothing_more",
     ),
     Bug(
-        "a rollback with the old rates",
+        "a rollback with the old lrs",
         "runs/rollback.py",
-        "run.trainer.rate_scale = scale * ROLLBACK_FACTOR",
-        "run.trainer.rate_scale = scale",
+        "run.trainer.lr_scale = scale * ROLLBACK_FACTOR",
+        "run.trainer.lr_scale = scale",
         "test_divergence.py::test_a_run_that_diverges_goes_back_with_a_quarter_of_the_rates_and_says_so",
     ),
     Bug(

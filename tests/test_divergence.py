@@ -58,7 +58,7 @@ def test_a_run_that_diverges_goes_back_with_a_quarter_of_the_rates_and_says_so(
     summary = train_run(settings, tmp_path / "run", callback=callback)
     assert summary["steps"] == 16
     notes = summary["rollbacks"]
-    assert [(note["step"], note["diverged"], note["rate_scale"]) for note in notes] == [
+    assert [(note["step"], note["diverged"], note["lr_scale"]) for note in notes] == [
         (8, 12, 1 / 4),
         (12, 16, 1 / 16),
     ]
@@ -68,8 +68,8 @@ def test_a_run_that_diverges_goes_back_with_a_quarter_of_the_rates_and_says_so(
     log = read_log(tmp_path / "run" / "log.jsonl")
     assert [record["step"] for record in log] == [0, 4, 8, 12, 16]
     assert [record.get("rollbacks", 0) for record in log] == [0, 0, 0, 1, 2]
-    first = log[0]["critic_rate"]
-    assert [record["critic_rate"] / first for record in log] == pytest.approx([1, 1, 1, 1 / 4, 1 / 16])
+    first = log[0]["critic_lr"]
+    assert [record["critic_lr"] / first for record in log] == pytest.approx([1, 1, 1, 1 / 4, 1 / 16])
     assert all(weight.isfinite().all() for weight in content(tmp_path / "run")["trainer"]["critic"].values())
 
 
@@ -90,7 +90,7 @@ def test_it_goes_back_no_more_often_than_allowed_over_resumes_too(tmp_path: Path
     with pytest.raises(DivergedError):
         resume_run(folder, {}, callback=Saboteur(13))
     assert resume_run(folder, {"rollbacks": 2, "steps": 20}, callback=Saboteur(13))["steps"] == 20
-    assert content(folder)["trainer"]["rate_scale"] == 1 / 16
+    assert content(folder)["trainer"]["lr_scale"] == 1 / 16
 
 
 def test_a_run_that_went_back_resumes_bit_for_bit(tmp_path: Path, settings: TrainSettings) -> None:
@@ -105,7 +105,7 @@ def test_a_run_that_went_back_resumes_bit_for_bit(tmp_path: Path, settings: Trai
     assert content(tmp_path / "cut")["trainer"]["step"] < 16
     resume_run(tmp_path / "cut", {})
     one, other = (content(tmp_path / name)["trainer"] for name in ("cut", "whole"))
-    for part in ("generator", "critic", "average", "generator_optimizer", "critic_optimizer", "batches", "rate_scale"):
+    for part in ("generator", "critic", "average", "generator_optimizer", "critic_optimizer", "batches", "lr_scale"):
         torch.testing.assert_close(one[part], other[part], rtol=0, atol=0)
 
 
@@ -134,11 +134,11 @@ def test_two_processes_go_back_together(
 
 
 def test_a_huge_rate_stops_with_a_diagnosis_and_what_to_try(tmp_path: Path, settings: TrainSettings) -> None:
-    wild = replace(settings, critic_rate=1e30, generator_rate=1e30, on_divergence="stop")
+    wild = replace(settings, critic_lr=1e30, generator_lr=1e30, on_divergence="stop")
     with pytest.raises(DivergedError) as caught:
         train_run(wild, tmp_path / "run")
     assert "rates 1e+30 (critic), 1e+30 (generator)" in str(caught.value)
-    assert "--critic-rate 1e+29 --generator-rate 1e+29" in str(caught.value)
+    assert "--critic-lr 1e+29 --generator-lr 1e+29" in str(caught.value)
     assert "--on-divergence rollback" in str(caught.value)
     with pytest.raises(DivergedError):
         train_run(replace(wild, on_divergence="rollback"), tmp_path / "again")
@@ -159,7 +159,7 @@ def test_a_poisoned_sample_is_found_and_no_rollback_is_wasted_on_it(
     monkeypatch.setattr(Source, "train", poisoned)
     with pytest.raises(DivergedError, match="training sample 17 of array holds values that are not finite") as caught:
         make_trainer(source=source).train(steps=40)
-    assert caught.value.by_data and "--critic-rate" not in str(caught.value)
+    assert caught.value.by_data and "--critic-lr" not in str(caught.value)
 
 
 def test_an_outlier_reduced_precision_and_a_loose_constraint_are_named(
@@ -175,7 +175,7 @@ def test_an_outlier_reduced_precision_and_a_loose_constraint_are_named(
 
     recipe = Recipe(1e-3, 2e-3, "bf16", "clip")
     plain = str(diagnosis(7, ["penalty"], source, replace(recipe, precision="float32", constraint="lp")))
-    assert "--critic-rate 0.0002 --generator-rate 0.0001" in plain
+    assert "--critic-lr 0.0002 --generator-lr 0.0001" in plain
     assert not any(word in plain for word in ("float32", "--constraint", "deviations"))
     monkeypatch.setattr(Source, "train", extreme)
     told = str(diagnosis(7, ["penalty"], source, recipe))

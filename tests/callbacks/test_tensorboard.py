@@ -65,7 +65,7 @@ def test_every_logged_number_is_a_scalar_at_its_step(tmp_path: Path, settings: T
         "critic_gap": "critic",
         "slope_mean": "critic",
         "penalty": "critic",
-        "critic_rate": "critic",
+        "critic_lr": "critic",
         "sliced_w1_floor": "distance",
         "w1_upper": "distance",
         "generator_loss": "generator",

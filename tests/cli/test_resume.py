@@ -82,8 +82,8 @@ DIFFER = "From here on the numbers are not those of a run that was never stopped
         ("--threads", "1", "--threads None is now 1"),
         ("--precision", "bf16", "--precision float32 is now bf16"),
         ("--batch-size", "4", "--batch-size 8 is now 4"),
-        ("--critic-rate", "0.01", "--critic-rate 0.001 is now 0.01"),
-        ("--generator-rate", "0.02", "--generator-rate 0.001 is now 0.02"),
+        ("--critic-lr", "0.01", "--critic-lr 0.001 is now 0.01"),
+        ("--generator-lr", "0.02", "--generator-lr 0.001 is now 0.02"),
         ("--device", "cpu", "--device auto is now cpu"),
     ],
 )
@@ -101,7 +101,7 @@ def test_the_machine_and_the_pace_may_change_and_one_line_says_so(
 
 
 def test_rates_and_batches_that_change_are_those_that_train(cli: Callable[..., Any], run_folder: Path) -> None:
-    assert cli("resume", run_folder, "--steps", "6", "--critic-rate", "0.25", "--batch-size", "4").code == 0
+    assert cli("resume", run_folder, "--steps", "6", "--critic-lr", "0.25", "--batch-size", "4").code == 0
     state = load_checkpoint(run_folder / "checkpoints" / "latest.pt")["trainer"]
     assert state["critic_optimizer"]["param_groups"][0]["lr"] == 0.25
     assert state["batches"]["served"] == 2 * (4 * 8 + 2 * 4)  # two critic steps each

@@ -244,7 +244,7 @@ def test_a_folder_with_a_run_is_kept_and_the_way_to_resume_is_told(
 def test_diverging_training_is_failed_work(
     cli: Callable[..., Any], tmp_path: Path, tiny: tuple[str, ...], points_file: Path
 ) -> None:
-    flags = ("--critic-rate", "1e30", "--generator-rate", "1e30", "--tick-steps", "2")
+    flags = ("--critic-lr", "1e30", "--generator-lr", "1e30", "--tick-steps", "2")
     said = cli("train", points_file, "--out", tmp_path / "run", "--steps", "9", *tiny, *flags)
     assert said.code == 1
     assert "wassergan: Training diverged before step" in said.err and "last checkpoint" in said.err

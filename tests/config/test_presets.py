@@ -20,7 +20,7 @@ def values(settings: ResolvedSettings, *names: str) -> tuple[Any, ...]:
 def test_wgan_is_algorithm_1_of_its_paper() -> None:
     # Arjovsky et al. 2017: α = 0.00005, c = 0.01, m = 64, n_critic = 5, RMSProp.
     settings = resolved("wgan")
-    assert values(settings, "constraint", "clip", "optimizer", "generator_rate", "critic_rate") == (
+    assert values(settings, "constraint", "clip", "optimizer", "generator_lr", "critic_lr") == (
         "clip",
         0.01,
         "rmsprop",
@@ -39,7 +39,7 @@ def test_wgan_gp_is_algorithm_1_of_its_paper() -> None:
     # Gulrajani et al. 2017: λ = 10, n_critic = 5, α = 0.0001, β1 = 0, β2 = 0.9, batch 64, layer normalisation.
     settings = resolved("wgan-gp")
     assert values(settings, "constraint", "penalty_weight", "critic_steps", "batch_size") == ("gp", 10.0, 5, 64)
-    assert values(settings, "optimizer", "generator_rate", "critic_rate", "beta1", "beta2") == (
+    assert values(settings, "optimizer", "generator_lr", "critic_lr", "beta1", "beta2") == (
         "adam",
         1e-4,
         1e-4,
@@ -57,7 +57,7 @@ def test_sn_wgan_is_spectral_norm_with_the_wasserstein_objective() -> None:
         "wasserstein",
         "conv",
     )
-    assert values(settings, "generator_rate", "critic_rate") == (2e-4, 2e-4)
+    assert values(settings, "generator_lr", "critic_lr") == (2e-4, 2e-4)
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -97,7 +97,7 @@ def test_every_setting_has_a_help_text_and_a_group() -> None:
 @pytest.mark.parametrize(
     "values",
     [
-        {"steps": np.int64(7), "critic_rate": np.float32(0.5), "data": Path("a.npy")},
+        {"steps": np.int64(7), "critic_lr": np.float32(0.5), "data": Path("a.npy")},
         {"generator_widths": [np.int32(3), 4], "size": (5, 6), "budget": 1e-5, "clip": 1},
         {"condition": ["a,b", "c"], "channels": ("a,b", "c"), "missing": (-9999, 1e20), "seed": 2**63 - 1},
         {},
@@ -120,7 +120,7 @@ def test_settings_in_python_become_plain_types_that_a_file_gives_back(values: di
     [
         {"steps": 0}, {"steps": True}, {"steps": "3"}, {"steps": 2.5}, {"critic_steps": -3}, {"seed": 2**80},
         {"seed": -1},
-        {"clip": float("nan")}, {"generator_rate": float("inf")}, {"previews": 1}, {"previews": "yes"}, {"data": 3},
+        {"clip": float("nan")}, {"generator_lr": float("inf")}, {"previews": 1}, {"previews": "yes"}, {"data": 3},
         {"generator_widths": (0,)}, {"generator_widths": (8,) * 1001}, {"generator_widths": 8.5}, {"condition": "a"},
         {"condition": (3,)}, {"network": b"mlp"}, {"heldout": 1}, {"budget": -1.0}, {"keep": 10**5000},
         {"threads": [1, 2]},

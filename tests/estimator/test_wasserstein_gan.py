@@ -428,7 +428,7 @@ def test_steps_and_budgets_count_from_where_the_last_fit_stopped() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"critic_rate": 0.5}, r"only be resumed with its own settings: critic_rate was 0\.001, is 0\.5\. Set them ba"),
+        ({"critic_lr": 0.5}, r"only be resumed with its own settings: critic_rate was 0\.001, is 0\.5\. Set them ba"),
         ({"random_state": 7}, r"seed was 0, is 7"),
         ({"heldout": 0.3}, r"heldout was None, is 0\.3"),
     ],
@@ -687,7 +687,7 @@ def test_labels_are_a_condition_and_no_part_of_the_rows(data: Any, labels: Any, 
 def test_rows_go_with_their_labels_and_the_score_notices() -> None:
     labels = np.arange(300) % 2
     rows = points(300, 2) * 0.3 + 4 * labels[:, None].astype(np.float32)
-    gan = tiny(steps=150, critic_steps=3, generator_rate=5e-3, critic_rate=5e-3).fit(rows, labels)
+    gan = tiny(steps=150, critic_steps=3, generator_lr=5e-3, critic_lr=5e-3).fit(rows, labels)
     low, high = (gan.sample(200, given=label).mean() for label in (0, 1))
     assert high - low > 1
     assert gan.score(rows, labels) > gan.score(rows, 1 - labels)

@@ -151,7 +151,7 @@ def test_the_folder_holds_what_it_promises(tmp_path: Path, settings: TrainSettin
 def test_the_summary_tells_the_final_from_the_best(tmp_path: Path, settings: TrainSettings) -> None:
     folder = tmp_path / "run"
     # Rates so high that the generator gets worse than its start.
-    summary = train_run(replace(settings, steps=9, generator_rate=0.5), folder)
+    summary = train_run(replace(settings, steps=9, generator_lr=0.5), folder)
     log = read_log(folder / "log.jsonl")
     values = [record["sliced_w1"] for record in log]
     assert min(values) != values[-1]
@@ -164,7 +164,7 @@ def test_the_summary_tells_the_final_from_the_best(tmp_path: Path, settings: Tra
 
 def test_the_best_score_survives_a_resume(tmp_path: Path, settings: TrainSettings) -> None:
     folder = tmp_path / "run"
-    first = train_run(replace(settings, steps=9, generator_rate=0.5), folder)
+    first = train_run(replace(settings, steps=9, generator_lr=0.5), folder)
     second = resume_run(folder, {"steps": 10})
     assert second["best_sliced_w1"] <= first["best_sliced_w1"]
     if second["best_step"] <= 9:
@@ -318,7 +318,7 @@ def test_a_write_failure_during_a_run_leaves_the_last_good_checkpoint(
 def test_divergence_leaves_the_last_good_checkpoint(tmp_path: Path, settings: TrainSettings) -> None:
     folder = tmp_path / "run"
     with pytest.raises(WorkError, match=r"Training diverged before step \d+"):
-        train_run(replace(settings, steps=12, critic_rate=1e30, generator_rate=1e30), folder)
+        train_run(replace(settings, steps=12, critic_lr=1e30, generator_lr=1e30), folder)
     for which in ("latest", "best"):
         state = trainer_state(folder, which)
         assert all(value.isfinite().all() for value in (state["generator"] | state["critic"]).values())

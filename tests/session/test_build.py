@@ -51,11 +51,11 @@ def test_threads_follow_the_setting_then_the_environment_then_the_size_of_a_step
 
 def test_the_trainer_is_what_the_settings_say() -> None:
     trainer = built(
-        constraint="gp", penalty_weight=3.0, critic_steps=4, latent_dim=5, optimizer="rmsprop", critic_rate=0.25
+        constraint="gp", penalty_weight=3.0, critic_steps=4, latent_dim=5, optimizer="rmsprop", critic_lr=0.25
     )
     assert (trainer.constraint.name, trainer.constraint.weight) == ("gp", 3.0)  # type: ignore[attr-defined]
     assert (trainer.critic_steps, trainer.batch_size, trainer.latent_dim) == (4, 8, 5)
-    assert trainer._runner._critic_optimizer.rate == 0.25
+    assert trainer._runner._critic_optimizer.lr == 0.25
     assert trainer._runner._critic_optimizer.betas == (0.0, 0.99)
 
 

@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from wassergan.constraints import GradientPenalty
 from wassergan.networks import MLPCritic, MLPGenerator
-from wassergan.training import Trainer, rate_schedule
+from wassergan.training import Trainer, lr_schedule
 from wassergan.training.cuda_graphs import MOST_RECORDS, WARM_UPS, CudaRecorder, why_not_recorded
 from wassergan.training.distributed import SINGLE_PROCESS, DistributedContext
 
@@ -98,7 +98,7 @@ def make(make_trainer: MakeTrainer) -> MakeTrainer:
             network=network,
             constraint=constraint,
             **{"critic_steps": 3} | options | more,
-            rate_factor=rate_schedule("inverse_sqrt", horizon_steps=4),
+            lr_factor=lr_schedule("inverse_sqrt", horizon_steps=4),
             average_half_life_samples=100,
             average_ramp=0.5,
         )

@@ -207,7 +207,7 @@ def test_weights_that_differ_are_found_at_the_next_tick(spawn: Spawn, make_train
 
 def test_training_that_diverges_is_told_once(spawn: Spawn, make_trainer: MakeTrainer) -> None:
     def train(processes: DistributedContext) -> None:
-        make_trainer(constraint="gp", rate=1e30, processes=processes).train(steps=20, tick_due=lambda s: s % 5 == 0)
+        make_trainer(constraint="gp", lr=1e30, processes=processes).train(steps=20, tick_due=lambda s: s % 5 == 0)
 
     (kind, message), (other_kind, _) = spawn(train)
     assert (kind, other_kind) == ("DivergedError", "ElsewhereError") and message.startswith("Training diverged")

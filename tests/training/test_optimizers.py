@@ -5,15 +5,15 @@ from hypothesis import strategies as st
 from torch import nn
 
 from wassergan.errors import UserError
-from wassergan.training import OptimizerSettings, rate_schedule
+from wassergan.training import OptimizerSettings, lr_schedule
 from wassergan.training.optimizers import FusedAdam
 
 
 def test_adam_and_rmsprop_get_their_settings() -> None:
     weights = [nn.Parameter(torch.zeros(2))]
-    adam = OptimizerSettings("adam", rate=0.1, beta1=0.5, beta2=0.7).build(weights)
-    assert (adam.rate, adam.betas) == (0.1, (0.5, 0.7))
-    assert OptimizerSettings("rmsprop", rate=0.2).build(weights).rate == 0.2
+    adam = OptimizerSettings("adam", lr=0.1, beta1=0.5, beta2=0.7).build(weights)
+    assert (adam.lr, adam.betas) == (0.1, (0.5, 0.7))
+    assert OptimizerSettings("rmsprop", lr=0.2).build(weights).lr == 0.2
 
 
 def test_states_are_those_of_pytorch_s_adam() -> None:
@@ -21,7 +21,7 @@ def test_states_are_those_of_pytorch_s_adam() -> None:
     theirs = [nn.Parameter(torch.randn(3, generator=rng)), nn.Parameter(torch.randn(2, 2, generator=rng))]
     ours = [nn.Parameter(each.detach().clone()) for each in theirs]
     reference = torch.optim.Adam(theirs, lr=0.1, betas=(0.5, 0.9))
-    optimizer = OptimizerSettings("adam", rate=7.0).build(ours)
+    optimizer = OptimizerSettings("adam", lr=7.0).build(ours)
     for step in range(6):
         if step == 3:  # from here on ours goes on from their state
             optimizer.load_state_dict(reference.state_dict())
@@ -52,7 +52,7 @@ def test_states_of_other_parameters_are_refused() -> None:
 
 def test_parameters_without_a_gradient_stay_and_do_not_count() -> None:
     weights = [nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2))]
-    optimizer = OptimizerSettings("adam", rate=0.1).build(weights)
+    optimizer = OptimizerSettings("adam", lr=0.1).build(weights)
     optimizer.step()
     weights[1].grad = torch.tensor([2.0, -3.0])
     optimizer.step()
@@ -66,7 +66,7 @@ def test_updates_are_those_of_pytorch_s_own_optimiser(name: str, saved_at: int |
     rng = torch.Generator().manual_seed(0)
     start = [torch.randn(3, 2, generator=rng).double(), torch.randn(4, generator=rng).double()]
     ours, theirs = ([nn.Parameter(each.clone()) for each in start] for _ in range(2))
-    settings = OptimizerSettings(name, rate=0.05, beta1=0.5, beta2=0.9)
+    settings = OptimizerSettings(name, lr=0.05, beta1=0.5, beta2=0.9)
     optimizer = settings.build(ours)
     reference: torch.optim.Optimizer = torch.optim.RMSprop(theirs, lr=0.05, foreach=False)
     if name == "adam":
@@ -88,7 +88,7 @@ def test_updates_are_those_of_pytorch_s_own_optimiser(name: str, saved_at: int |
 
 def test_the_first_adam_step_moves_by_the_rate() -> None:
     weight = nn.Parameter(torch.tensor([1.0, -1.0]))
-    optimizer = OptimizerSettings("adam", rate=0.1).build([weight])
+    optimizer = OptimizerSettings("adam", lr=0.1).build([weight])
     (weight * torch.tensor([3.0, -0.2])).sum().backward()
     optimizer.step()
     torch.testing.assert_close(weight.detach(), torch.tensor([0.9, -0.9]), rtol=1e-4, atol=1e-4)
@@ -98,12 +98,12 @@ def test_unknown_optimizers_and_schedules_name_the_nearest() -> None:
     with pytest.raises(UserError, match=r"Unknown optimizer: 'adamw'. Did you mean 'adam'\? Known: adam, rmsprop"):
         OptimizerSettings("adamw").build([])
     with pytest.raises(UserError, match=r"Unknown schedule: 'liner'. Did you mean 'linear'\?"):
-        rate_schedule("liner", horizon_steps=5)
+        lr_schedule("liner", horizon_steps=5)
 
 
 @given(step=st.integers(0, 10_000), horizon=st.integers(1, 5_000))
 def test_schedules_have_their_closed_forms(step: int, horizon: int) -> None:
-    assert rate_schedule("constant", horizon_steps=horizon)(step) == 1
+    assert lr_schedule("constant", horizon_steps=horizon)(step) == 1
     expected = 1.0 if step <= horizon else (horizon / step) ** 0.5
-    assert rate_schedule("inverse_sqrt", horizon_steps=horizon)(step) == pytest.approx(expected)
-    assert rate_schedule("linear", horizon_steps=horizon)(step) == pytest.approx(max(0, (horizon - step) / horizon))
+    assert lr_schedule("inverse_sqrt", horizon_steps=horizon)(step) == pytest.approx(expected)
+    assert lr_schedule("linear", horizon_steps=horizon)(step) == pytest.approx(max(0, (horizon - step) / horizon))

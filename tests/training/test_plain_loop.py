@@ -38,9 +38,9 @@ def test_losses_are_those_of_a_plain_loop_on_the_same_batches_and_noise(
     if network == "winograd":  # usually from many channels on
         network = "conv"
         monkeypatch.setattr("wassergan.training.analytic.convolutions.MANY_CHANNELS", 1)
-    optimizer, rate = ("rmsprop", 5e-5) if constraint == "clip" else ("adam", 1e-4)  # as published
+    optimizer, lr = ("rmsprop", 5e-5) if constraint == "clip" else ("adam", 1e-4)  # as published
     trainer = make_trainer(
-        network=network, constraint=constraint, critic_steps=CRITIC_STEPS, optimizer=optimizer, rate=rate
+        network=network, constraint=constraint, critic_steps=CRITIC_STEPS, optimizer=optimizer, lr=lr
     )
     generator, critic = copy.deepcopy(trainer.generator), copy.deepcopy(trainer.critic)
     told: list[dict[str, Tensor]] = []
@@ -52,8 +52,8 @@ def test_losses_are_those_of_a_plain_loop_on_the_same_batches_and_noise(
 
     def plain(network: nn.Module) -> torch.optim.Optimizer:
         if optimizer == "rmsprop":
-            return torch.optim.RMSprop(network.parameters(), lr=rate)
-        return torch.optim.Adam(network.parameters(), lr=rate, betas=(0.0, 0.9))
+            return torch.optim.RMSprop(network.parameters(), lr=lr)
+        return torch.optim.Adam(network.parameters(), lr=lr, betas=(0.0, 0.9))
 
     critic_optimizer, generator_optimizer = plain(critic), plain(generator)
     reals, latents, mixes, ours = (iter(each) for each in (seen["real"], seen["latent"], seen["mix"], told))

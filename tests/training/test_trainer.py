@@ -14,7 +14,7 @@ from wassergan.data.readers.arrays import array_source
 from wassergan.errors import UserError, WorkError
 from wassergan.networks import MLPGenerator
 from wassergan.objectives import get_objective
-from wassergan.training import Trainer, rate_schedule, sample_chunks, step_runner
+from wassergan.training import Trainer, lr_schedule, sample_chunks, step_runner
 from wassergan.training.optimizers import FusedAdam
 
 MakeTrainer = Callable[..., Trainer]
@@ -137,7 +137,7 @@ def test_every_step_has_fresh_noise(make_trainer: MakeTrainer) -> None:
 def test_the_generator_always_meets_a_clipped_critic(
     make_trainer: MakeTrainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trainer = make_trainer(constraint=Clipping(0.01), rate=10.0)
+    trainer = make_trainer(constraint=Clipping(0.01), lr=10.0)
     largest: list[float] = []
     step = step_runner.generator_step  # type: ignore[attr-defined]
 
@@ -153,22 +153,22 @@ def test_the_generator_always_meets_a_clipped_critic(
 # Loop: learning-rate schedule stepped per critic step; lost on resume.
 def test_rates_follow_the_generator_step_and_survive_a_resume(make_trainer: MakeTrainer) -> None:
     def make() -> Trainer:
-        return make_trainer(rate=1e-2, rate_factor=rate_schedule("linear", horizon_steps=10), critic_steps=5)
+        return make_trainer(lr=1e-2, lr_factor=lr_schedule("linear", horizon_steps=10), critic_steps=5)
 
-    def rates(trainer: Trainer, steps: int) -> list[float]:
+    def lrs(trainer: Trainer, steps: int) -> list[float]:
         seen: list[float] = []
 
         def note() -> None:
-            seen.append(trainer._runner._generator_optimizer.rate)
-            seen.append(trainer._runner._critic_optimizer.rate)
+            seen.append(trainer._runner._generator_optimizer.lr)
+            seen.append(trainer._runner._critic_optimizer.lr)
 
         after_each_step(trainer._runner._critic_optimizer, note)
         trainer.train(steps=steps, tick_due=NEVER)
         return seen
 
     trainer = make()
-    first = rates(trainer, 3)
-    rest = rates(resumed(trainer, make), 6)
+    first = lrs(trainer, 3)
+    rest = lrs(resumed(trainer, make), 6)
     expected = [1e-2 * (1 - step / 10) for step in range(6) for _ in range(10)]
     assert first + rest == pytest.approx(expected)
 
@@ -210,7 +210,7 @@ def test_bfloat16_follows_float32_for_every_constraint_and_network(
     norm = "none" if constraint in ("sn", "orthogonal") else None
     gaps = []
     for precision in ("float32", "bf16"):
-        trainer = make_trainer(network=network, constraint=constraint, critic_norm=norm, precision=precision, rate=1e-4)
+        trainer = make_trainer(network=network, constraint=constraint, critic_norm=norm, precision=precision, lr=1e-4)
         trainer.train(steps=6, tick_due=NEVER)
         assert all(parameter.dtype == torch.float32 for parameter in trainer.critic.parameters())
         record = trainer.read_statistics()
@@ -253,7 +253,7 @@ def test_2n_steps_are_n_steps_and_a_resume_and_n_steps_bit_for_bit(
             network=network,
             constraint=constraint,
             objective=objective,
-            rate_factor=rate_schedule("inverse_sqrt", horizon_steps=3),
+            lr_factor=lr_schedule("inverse_sqrt", horizon_steps=3),
             average_half_life_samples=100,
             average_ramp=0.5,
         )
@@ -466,7 +466,7 @@ def test_too_few_samples_are_refused(make_source: Callable[..., Source], make_tr
 
 # A non-finite loss stops the run.
 def test_divergence_stops_before_the_next_tick_and_names_what_broke(make_trainer: MakeTrainer) -> None:
-    trainer, ticks = make_trainer(constraint="gp", rate=1e30), []  # type: ignore[var-annotated]
+    trainer, ticks = make_trainer(constraint="gp", lr=1e30), []  # type: ignore[var-annotated]
     with pytest.raises(
         WorkError, match=r"Training diverged before step \d+: .*(critic_gap|penalty|weights).*not? .*finite|stopped"
     ):
@@ -526,7 +526,7 @@ def test_the_record_holds_the_named_values_with_the_penalty_apart(make_trainer: 
             "real_mean",
             "fake_mean",
         ),
-        *("slope_mean", "slope_max", "generator_loss", "generator_rate", "critic_rate", "steps_per_second"),
+        *("slope_mean", "slope_max", "generator_loss", "generator_lr", "critic_lr", "steps_per_second"),
         "samples_per_second",
     }
     assert all(isinstance(value, int | float) for value in record.values())
@@ -561,7 +561,7 @@ def test_held_out_gap_and_slopes_are_those_of_a_known_critic() -> None:
 
 
 def test_training_separates_real_from_fake_with_a_positive_gap(make_trainer: MakeTrainer) -> None:
-    trainer = make_trainer(constraint="lp", critic_steps=10, rate=1e-2)
+    trainer = make_trainer(constraint="lp", critic_steps=10, lr=1e-2)
     trainer.train(steps=15, tick_due=NEVER)
     record = trainer.read_statistics()
     assert record["critic_gap"] > 0 and record["critic_gap_heldout"] > 0

@@ -28,7 +28,7 @@ def resume(run: Path, checkpoint: str, as_json: bool, **flags: Any) -> int:
 
     --steps and --budget count from the start of the run. --data, --labels and --schema name where files lie now that
     were moved; --keep, --tick-steps, --previews and the like say what is written. --device, --threads, --precision,
-    --batch-size, --critic-rate and --generator-rate may change too, and then a line says that the numbers do.
+    --batch-size, --critic-lr and --generator-lr may change too, and then a line says that the numbers do.
     Other settings must be those of the run: a difference is printed and refused.
     """
     from wassergan.runs.train import resume_run

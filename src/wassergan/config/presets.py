@@ -57,8 +57,8 @@ def _wgan(shape: tuple[int, ...], count: int) -> Values:
         "constraint": "clip",
         "latent_dim": 100,
         "optimizer": "rmsprop",
-        "generator_rate": 5e-5,
-        "critic_rate": 5e-5,
+        "generator_lr": 5e-5,
+        "critic_lr": 5e-5,
     }
 
 
@@ -69,8 +69,8 @@ def _wgan_gp(shape: tuple[int, ...], count: int) -> Values:
         "constraint": "gp",
         "generator_widths": (512, 512, 512),
         "critic_widths": (512, 512, 512),
-        "generator_rate": 1e-4,
-        "critic_rate": 1e-4,
+        "generator_lr": 1e-4,
+        "critic_lr": 1e-4,
     }
 
 
@@ -82,8 +82,8 @@ def _sn_wgan(shape: tuple[int, ...], count: int) -> Values:
         "critic_norm": "none",
         "generator_widths": (512, 512, 512),
         "critic_widths": (512, 512, 512),
-        "generator_rate": 2e-4,
-        "critic_rate": 2e-4,
+        "generator_lr": 2e-4,
+        "critic_lr": 2e-4,
     }
 
 
@@ -100,8 +100,8 @@ def _default(shape: tuple[int, ...], count: int) -> Values:
             "critic_widths": (128, 128, 128),
             "batch_size": 128 if count >= 256 else 64,
             "critic_steps": 3,
-            "generator_rate": 1e-3,
-            "critic_rate": 1e-3,
+            "generator_lr": 1e-3,
+            "critic_lr": 1e-3,
         }
     if math.prod(shape) <= LARGEST_SMALL_SAMPLE:
         return {
@@ -113,15 +113,15 @@ def _default(shape: tuple[int, ...], count: int) -> Values:
             "generator_widths": (256, 256),
             "critic_widths": (256, 256),
             "generator_norm": "layer",
-            "generator_rate": 1e-3,
-            "critic_rate": 3e-3,
+            "generator_lr": 1e-3,
+            "critic_lr": 3e-3,
         }
     if len(shape) == 3 and math.prod(shape) > LARGEST_MLP_SAMPLE:
         return {
             **common,
             "network": "conv",
-            "generator_rate": 5e-4,
-            "critic_rate": 1e-3,
+            "generator_lr": 5e-4,
+            "critic_lr": 1e-3,
         }
     return {
         **common,
@@ -129,8 +129,8 @@ def _default(shape: tuple[int, ...], count: int) -> Values:
         "latent_dim": 64,
         "generator_widths": (512, 512),
         "critic_widths": (256, 256),
-        "generator_rate": 7e-4,
-        "critic_rate": 2e-3,
+        "generator_lr": 7e-4,
+        "critic_lr": 2e-3,
     }
 
 

@@ -57,8 +57,8 @@ class RecipeChoices:
     batch_size: int | None = setting(None, "Samples per step.", parse=positive_int, group="Recipe")
     critic_steps: int | None = setting(None, "Critic steps per generator step.", parse=positive_int, group="Recipe")
     optimizer: str | None = setting(None, "Optimiser of both networks.", group="Recipe", values="adam|rmsprop")
-    generator_rate: float | None = setting(None, "Learning rate.", parse=positive_float, group="Recipe")
-    critic_rate: float | None = setting(None, "Learning rate.", parse=positive_float, group="Recipe")
+    generator_lr: float | None = setting(None, "Learning rate.", parse=positive_float, group="Recipe")
+    critic_lr: float | None = setting(None, "Learning rate.", parse=positive_float, group="Recipe")
     beta1: float | None = setting(None, "Adam's first-moment decay.", parse=fraction, group="Recipe")
     beta2: float | None = setting(None, "Adam's second-moment decay.", parse=fraction, group="Recipe")
     schedule: str | None = setting(
@@ -107,8 +107,8 @@ class Recipe:
     batch_size: int
     critic_steps: int
     optimizer: str
-    generator_rate: float
-    critic_rate: float
+    generator_lr: float
+    critic_lr: float
     beta1: float
     beta2: float
     schedule: str

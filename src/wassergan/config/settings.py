@@ -13,7 +13,7 @@ from wassergan.errors import UserError, unknown_name
 
 # Settings that a resumed run may change: how long it goes on, where its files lie now, and what it writes; and those of
 # the machine and of the pace, after which the numbers are other ones than those of a run that was never stopped.
-BIT_CHANGING = ("device", "threads", "precision", "batch_size", "generator_rate", "critic_rate")
+BIT_CHANGING = ("device", "threads", "precision", "batch_size", "generator_lr", "critic_lr")
 CHANGEABLE = (
     *("steps", "budget", "data", "labels", "schema", "tick_steps", "w1_every", "keep", "previews", "tensorboard"),
     *("on_divergence", "rollbacks", "cuda_graphs", *BIT_CHANGING),

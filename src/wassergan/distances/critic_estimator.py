@@ -477,7 +477,7 @@ def _fitted(
     constraint = family.constraint()
     constraint.prepare(critic)
     trained = [parameter for parameter in critic.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.Adam(trained, lr=pace * family.rate)
+    optimizer = torch.optim.Adam(trained, lr=pace * family.lr)
     best, best_state, curve = -math.inf, copy.deepcopy(critic.state_dict()), []
     started, step, looked = time.perf_counter(), 0, 0
     while True:
@@ -498,7 +498,7 @@ def _fitted(
             return _Trained(critic, best, step, time.perf_counter() - started, curve)
 
         for group in optimizer.param_groups:
-            group["lr"] = pace * family.rate * 0.5 * (1 + math.cos(math.pi * progress))
+            group["lr"] = pace * family.lr * 0.5 * (1 + math.cos(math.pi * progress))
         if isinstance(critic, CTransform):
             critic.temperature = pace * family.temperature * max(0.0, 1 - progress / WARM_SHARE)
         real, fake = next(batches)

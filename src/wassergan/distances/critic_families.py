@@ -55,7 +55,7 @@ class Family:
     name: str
     starts: Callable[[Tensor, Tensor, torch.Generator], list[nn.Module]]
     constraint: Callable[[], Constraint]
-    rate: float
+    lr: float
     temperature: float = 0.0
     more_starts: Callable[[nn.Module, Tensor, Tensor, torch.Generator], list[nn.Module]] = _no_more
     heuristic: bool = False

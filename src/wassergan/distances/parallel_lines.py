@@ -97,7 +97,7 @@ def train_on_lines(
     steps: int = 50,
     critic_steps: int = 10,
     warm_up: int = 300,
-    rate: float = 0.02,
+    lr: float = 0.02,
     points: int = 64,
 ) -> Training:
     """Train the one-parameter generator against a critic that is kept near its optimum.
@@ -128,7 +128,7 @@ def train_on_lines(
         (slope,) = torch.autograd.grad(objective.generator_loss(critic(line(moving, points))), moving)
         thetas.append(theta)
         gradients.append(slope.item())
-        theta -= rate * slope.item()
+        theta -= lr * slope.item()
     return Training(name, thetas, gradients)
 
 

@@ -61,7 +61,7 @@ LARGEST_SEED = 2**63
 # Parameters that are settings of `wassergan train` of the same name, and those that `settings` may name beside them.
 OWN = (
     *("preset", "steps", "budget", "constraint", "network", "latent_dim", "generator_widths", "critic_widths"),
-    *("batch_size", "critic_steps", "penalty_weight", "generator_rate", "critic_rate"),
+    *("batch_size", "critic_steps", "penalty_weight", "generator_lr", "critic_lr"),
     *("heldout", "tick_steps", "device", "precision", "threads"),
 )
 FURTHER = (
@@ -150,8 +150,8 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         batch_size: int | None = None,
         critic_steps: int | None = None,
         penalty_weight: float | None = None,
-        generator_rate: float | None = None,
-        critic_rate: float | None = None,
+        generator_lr: float | None = None,
+        critic_lr: float | None = None,
         settings: Mapping[str, Any] | None = None,
         condition: Sequence[str] | str | None = None,
         schema: Mapping[str, Any] | str | Path | None = None,
@@ -177,8 +177,8 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         self.batch_size = batch_size
         self.critic_steps = critic_steps
         self.penalty_weight = penalty_weight
-        self.generator_rate = generator_rate
-        self.critic_rate = critic_rate
+        self.generator_lr = generator_lr
+        self.critic_lr = critic_lr
         self.settings = settings
         self.condition = condition
         self.schema = schema

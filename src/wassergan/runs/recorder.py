@@ -123,7 +123,7 @@ class RunRecorder(LoopCallback):
         self._save(trainer, improved=False, drop_later=True)
         self._log.cut_after(step or -1)
         self._callback.on_message(
-            f"Went back from step {rollback['diverged']} to step {step}, with {trainer.rate_scale:.3g} times the first "
+            f"Went back from step {rollback['diverged']} to step {step}, with {trainer.lr_scale:.3g} times the first "
             f"rates ({len(self._rollbacks)} of at most {self._run.settings.rollbacks}): {rollback['found']}."
         )
 

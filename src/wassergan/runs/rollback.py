@@ -17,7 +17,7 @@ def go_back(
     """Put the trainer back to the last checkpoint with lower rates; from where that led nowhere, to one before.
 
     Returns:
-        What is noted of it: `step`, the step `diverged`, what was `found` there, and the `rate_scale` from now on.
+        What is noted of it: `step`, the step `diverged`, what was `found` there, and the `lr_scale` from now on.
 
     Raises:
         DivergedError: there is no checkpoint to go back to.
@@ -33,8 +33,8 @@ def go_back(
         return step, load_run(run.place, str(step)).trainer
 
     step, state = processes.on_rank_zero(load)
-    scale, elapsed = run.trainer.rate_scale, run.trainer.elapsed_seconds
+    scale, elapsed = run.trainer.lr_scale, run.trainer.elapsed_seconds
     run.trainer.load_state_dict(state)
-    run.trainer.rate_scale = scale * ROLLBACK_FACTOR
+    run.trainer.lr_scale = scale * ROLLBACK_FACTOR
     run.trainer.elapsed_seconds = elapsed  # a budget is of the user's time
-    return {"step": step, "diverged": diverged.step, "found": diverged.found, "rate_scale": run.trainer.rate_scale}
+    return {"step": step, "diverged": diverged.step, "found": diverged.found, "lr_scale": run.trainer.lr_scale}

@@ -25,7 +25,7 @@ from wassergan.training import (
     Optimization,
     OptimizerSettings,
     Trainer,
-    rate_schedule,
+    lr_schedule,
 )
 
 SMALL_WEIGHTS = 500_000  # up to here bf16 gains little (docs/lab-notes.md)
@@ -245,13 +245,13 @@ def _own_gpu(name: str, processes: DistributedContext) -> torch.device:
 
 
 def _optimization(settings: ResolvedSettings) -> Optimization:
-    def optimizer(rate: float) -> OptimizerSettings:
-        return OptimizerSettings(settings.optimizer, rate=rate, beta1=settings.beta1, beta2=settings.beta2)
+    def optimizer(lr: float) -> OptimizerSettings:
+        return OptimizerSettings(settings.optimizer, lr=lr, beta1=settings.beta1, beta2=settings.beta2)
 
     return Optimization(
-        optimizer(settings.generator_rate),
-        optimizer(settings.critic_rate),
-        rate_factor=rate_schedule(settings.schedule, horizon_steps=settings.schedule_steps),
+        optimizer(settings.generator_lr),
+        optimizer(settings.critic_lr),
+        lr_factor=lr_schedule(settings.schedule, horizon_steps=settings.schedule_steps),
     )
 
 

@@ -74,7 +74,7 @@ def _require_counts(held: CheckpointState) -> None:
         "timed seconds": (_is_length, seconds),
         "seconds": (_is_length, state["seconds"]),
         "elapsed seconds": (_is_length, state["elapsed_seconds"]),
-        "rate scale": (_is_length, state.get("rate_scale", 1.0)),
+        "rate scale": (_is_length, state.get("lr_scale", 1.0)),
         "best step": (_is_count, best.step),
         "best distance": (lambda value: value == float("inf") or _is_length(value), best.sliced_w1),
         "counts": (lambda value: all(map(_is_count, value)), state["statistics"]["counts"].values()),
@@ -100,7 +100,7 @@ def _is_rollback(value: Any) -> bool:
     return (
         isinstance(value, dict)
         and all(_is_count(value[name]) for name in ("step", "diverged"))
-        and _is_length(value["rate_scale"])
+        and _is_length(value["lr_scale"])
         and isinstance(value["found"], str)
     )
 
@@ -113,9 +113,9 @@ def _require_moments(part: str, held: Mapping[str, Any], weights: Mapping[str, A
         mean, square, step = (each[name] for name in ("exp_avg", "exp_avg_sq", "step"))
         if mean.shape not in shapes or square.shape != mean.shape or step.shape != () or not _is_count(number):
             raise _foreign(f"moments of shape {tuple(mean.shape)} in the {part}")
-    rates = (group["lr"], *group["betas"])
-    if len(states) > len(weights) or not all(map(_is_length, rates)) or len(rates) != 3:
-        raise _foreign(f"{len(states)} moments and rates of {rates} in the {part}"[:200])
+    lrs = (group["lr"], *group["betas"])
+    if len(states) > len(weights) or not all(map(_is_length, lrs)) or len(lrs) != 3:
+        raise _foreign(f"{len(states)} moments and rates of {lrs} in the {part}"[:200])
 
 
 def require_described(

@@ -4,7 +4,7 @@ from wassergan.training.cuda_graphs import CudaRecorder
 from wassergan.training.distributed import SINGLE_PROCESS, DistributedContext, launched, open_processes
 from wassergan.training.divergence import DivergedError, divergence_in
 from wassergan.training.gaps import match_gaps
-from wassergan.training.optimizers import OptimizerSettings, rate_schedule
+from wassergan.training.optimizers import OptimizerSettings, lr_schedule
 from wassergan.training.options import Averaging, Execution, Optimization
 from wassergan.training.sampling import SAMPLING_CHUNK, sample_chunks, under
 from wassergan.training.trainer import Trainer
@@ -22,9 +22,9 @@ __all__ = [
     "Trainer",
     "divergence_in",
     "launched",
+    "lr_schedule",
     "match_gaps",
     "open_processes",
-    "rate_schedule",
     "sample_chunks",
     "under",
 ]

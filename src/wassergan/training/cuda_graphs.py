@@ -108,7 +108,7 @@ class GraphedIteration:
         self._optimizers = optimizers
         self._records: dict[tuple[Due, tuple[torch.Size, ...]], _Record] = {}
         for optimizer in optimizers:
-            optimizer.keep_rate_on_device()
+            optimizer.keep_lr_on_device()
         self._average_weight = torch.zeros((), device=rng.device)
 
     def run(self, turn: Iteration, due: Due, average_weight: float) -> None:
@@ -117,7 +117,7 @@ class GraphedIteration:
             self._phase(turn, due, average_weight, self._rng)
             return
         for optimizer in self._optimizers:
-            optimizer.send_rate()
+            optimizer.send_lr()
         key = (due, tuple(tensor.shape for tensor in turn.tensors))
         if key not in self._records and len(self._records) == MOST_RECORDS:
             self._phase(turn, due, average_weight, self._rng)
@@ -158,7 +158,7 @@ class GraphedIteration:
             self._take(record)  # its numbers are drawn already
             self._records.clear()
             for optimizer in self._optimizers:
-                optimizer.keep_rate_on_host()
+                optimizer.keep_lr_on_host()
         else:
             now = self._statistics.counts
             record.counts = {name: count - before.get(name, 0) for name, count in now.items()}

@@ -41,8 +41,8 @@ class Recipe:
         constraint: name of the critic's constraint.
     """
 
-    generator_rate: float
-    critic_rate: float
+    generator_lr: float
+    critic_lr: float
     precision: str
     constraint: str
 
@@ -81,9 +81,9 @@ def diagnosis(step: int, broken: Sequence[str], source: Source, recipe: Recipe) 
             hint="remove that sample or fill its values",
             by_data=True,
         )
-    rates = f"rates {recipe.critic_rate:.3g} (critic), {recipe.generator_rate:.3g} (generator)"
+    lrs = f"rates {recipe.critic_lr:.3g} (critic), {recipe.generator_lr:.3g} (generator)"
     tries = [
-        f"--critic-rate {LOWER * recipe.critic_rate:.2g} --generator-rate {LOWER * recipe.generator_rate:.2g}",
+        f"--critic-lr {LOWER * recipe.critic_lr:.2g} --generator-lr {LOWER * recipe.generator_lr:.2g}",
         "--on-divergence rollback, which lowers them by itself",
     ]
     if recipe.precision != "float32":
@@ -94,7 +94,7 @@ def diagnosis(step: int, broken: Sequence[str], source: Source, recipe: Recipe) 
         found += f"; the data reach {largest:.3g} deviations from their mean"
         tries.append("data without such outliers, or their logarithm")
     return DivergedError(
-        step, found=f"{found}; {rates}", hint=f"the last checkpoint is sound. Try {'; or '.join(tries)}", by_data=False
+        step, found=f"{found}; {lrs}", hint=f"the last checkpoint is sound. Try {'; or '.join(tries)}", by_data=False
     )
 
 

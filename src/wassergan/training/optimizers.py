@@ -43,30 +43,30 @@ class FusedAdam:
     """
 
     def __init__(
-        self, parameters: Iterable[nn.Parameter], *, rate: float, betas: tuple[float, float], first_step: int = 0
+        self, parameters: Iterable[nn.Parameter], *, lr: float, betas: tuple[float, float], first_step: int = 0
     ) -> None:
-        self.rate, self.betas = rate, betas
+        self.lr, self.betas = lr, betas
         self._parameters = list(parameters)
         self._means = [torch.zeros_like(each) for each in self._parameters]
         self._squares = [torch.zeros_like(each) for each in self._parameters]
         self._count([torch.tensor(float(first_step), device=each.device) for each in self._parameters])
-        self._rate_on_device: Tensor | None = None
+        self._lr_on_device: Tensor | None = None
 
-    def keep_rate_on_device(self) -> None:
-        """Read the rate from a scalar on the device, as a step does that is recorded; `send_rate` sets it."""
+    def keep_lr_on_device(self) -> None:
+        """Read the rate from a scalar on the device, as a step does that is recorded; `send_lr` sets it."""
         device = self._parameters[0].device
         # CUDA's kernel takes a float32 rate; the CPU's rounds like a number in Python only if it is not rounded before.
         kind = torch.float64 if device.type == "cpu" else torch.float32
-        self._rate_on_device = torch.zeros((), device=device, dtype=kind)
+        self._lr_on_device = torch.zeros((), device=device, dtype=kind)
 
-    def keep_rate_on_host(self) -> None:
-        """Read `rate` again."""
-        self._rate_on_device = None
+    def keep_lr_on_host(self) -> None:
+        """Read `lr` again."""
+        self._lr_on_device = None
 
-    def send_rate(self) -> None:
-        """Bring `rate` to the device."""
-        assert self._rate_on_device is not None
-        self._rate_on_device.fill_(self.rate)
+    def send_lr(self) -> None:
+        """Bring `lr` to the device."""
+        assert self._lr_on_device is not None
+        self._lr_on_device.fill_(self.lr)
 
     def state_dict(self) -> dict[str, Any]:
         """Moments, steps and settings, as `torch.optim.Adam` has them."""
@@ -75,7 +75,7 @@ class FusedAdam:
         return {
             "state": {number: dict(zip(names, each, strict=True)) for number, each in enumerate(moments)},
             "param_groups": [
-                {"lr": self.rate, "betas": self.betas, "eps": EPSILON, "params": list(range(len(self._parameters)))}
+                {"lr": self.lr, "betas": self.betas, "eps": EPSILON, "params": list(range(len(self._parameters)))}
             ],
         }
 
@@ -95,7 +95,7 @@ class FusedAdam:
                 if states[number][name].shape != place.shape:
                     raise ValueError("the state is of parameters of other shapes")
                 place.copy_(states[number][name])
-        self.rate, self.betas = group["lr"], tuple(group["betas"])
+        self.lr, self.betas = group["lr"], tuple(group["betas"])
         self._count([states[number]["step"].to(steps) for number, steps in enumerate(self._steps)])
 
     def _count(self, steps: list[Tensor]) -> None:
@@ -123,7 +123,7 @@ class FusedAdam:
             [],
             [self._steps[number] for number in moving],
             amsgrad=False,
-            lr=self.rate if self._rate_on_device is None else self._rate_on_device,  # type: ignore[arg-type]  # both are overloads
+            lr=self.lr if self._lr_on_device is None else self._lr_on_device,  # type: ignore[arg-type]  # both are overloads
             beta1=self.betas[0],
             beta2=self.betas[1],
             weight_decay=0.0,
@@ -151,7 +151,7 @@ class OptimizerSettings:
     """
 
     name: str = "adam"
-    rate: float = 1e-3
+    lr: float = 1e-3
     beta1: float = 0.0
     beta2: float = 0.9
 
@@ -163,15 +163,15 @@ class OptimizerSettings:
         """
         match self.name:
             case "adam":
-                return FusedAdam(parameters, rate=self.rate, betas=(self.beta1, self.beta2))
+                return FusedAdam(parameters, lr=self.lr, betas=(self.beta1, self.beta2))
             case "rmsprop":
                 # RMSprop is Adam without a first moment and without correction of the second's start: with β₁ = 0 the
                 # first moment is the gradient, and with β₂^t = 0 nothing is corrected. One fused pass, not five.
-                return FusedAdam(parameters, rate=self.rate, betas=(0.0, RMSPROP_DECAY), first_step=FAR_STEP)
+                return FusedAdam(parameters, lr=self.lr, betas=(0.0, RMSPROP_DECAY), first_step=FAR_STEP)
         raise unknown_name("optimizer", self.name, OPTIMIZERS)
 
 
-def rate_schedule(name: str, *, horizon_steps: int) -> Callable[[int], float]:
+def lr_schedule(name: str, *, horizon_steps: int) -> Callable[[int], float]:
     """Factor on the learning rates as a function of the generator step alone, never of the run's planned length.
 
     A run that is cut and resumed, or given more steps, therefore follows the same rates.

@@ -67,7 +67,7 @@ class Optimization:
 
     generator: OptimizerSettings = ADAM
     critic: OptimizerSettings = ADAM
-    rate_factor: Callable[[int], float] = lambda step: 1.0
+    lr_factor: Callable[[int], float] = lambda step: 1.0
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class StepRunner:
         )
         self._generator_optimizer = optimization.generator.build(generator.parameters())
         self._critic_optimizer = optimization.critic.build(critic.parameters())
-        self._base_rates = (optimization.generator.rate, optimization.critic.rate)
+        self._base_lrs = (optimization.generator.lr, optimization.critic.lr)
         self.average = AveragedGenerator(generator, half_life_samples=averaging.half_life_samples, ramp=averaging.ramp)
         device = next(critic.parameters()).device
         self._penalty_rng = sharded_rng(seed, "penalty", device=device, shard=processes.shard)
@@ -77,11 +77,11 @@ class StepRunner:
     def _optimizers(self) -> tuple[FusedAdam, FusedAdam]:
         return self._generator_optimizer, self._critic_optimizer
 
-    def rates(self, factor: float) -> tuple[float, float]:
+    def lrs(self, factor: float) -> tuple[float, float]:
         """Both learning rates, generator's and critic's, where the first ones are multiplied by a factor."""
-        return self._base_rates[0] * factor, self._base_rates[1] * factor
+        return self._base_lrs[0] * factor, self._base_lrs[1] * factor
 
-    def take(self, turn: Iteration, *, step: int, rate_factor: float) -> None:
+    def take(self, turn: Iteration, *, step: int, lr_factor: float) -> None:
         """Take a turn.
 
         Args:
@@ -89,8 +89,8 @@ class StepRunner:
             step: generator steps before it.
             rate_factor: on both rates.
         """
-        for optimizer, rate in zip(self._optimizers, self.rates(rate_factor), strict=True):
-            optimizer.rate = rate
+        for optimizer, lr in zip(self._optimizers, self.lrs(lr_factor), strict=True):
+            optimizer.lr = lr
         due = self._batching.penalties_due(step)
         average_weight = self.average.weight(self._batching.batch_size, (step + 1) * self._batching.batch_size)
         if self._replays is None:

@@ -90,7 +90,7 @@ class Trainer:
         self.device, self.processes, self._seed = torch.device(device), processes, seed
         self.source, self.objective, self.constraint = source, objective, constraint
         self.latent_dim, self.batch_size, self.critic_steps = latent_dim, batch_size, critic_steps
-        self.precision, self._rate_factor = execution.precision, optimization.rate_factor
+        self.precision, self._lr_factor = execution.precision, optimization.lr_factor
         # Transposed convolutions take a sixth less time with channels last; other weights have no such format.
         self.generator = generator.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.critic = critic.to(self.device)
@@ -100,7 +100,7 @@ class Trainer:
         self._runner = self._new_runner(batching, optimization, averaging, execution)
         self._timing = Timing()
         self.step = 0
-        self.rate_scale = 1.0  # on both rates, for good: lowered when a run goes back after it diverged
+        self.lr_scale = 1.0  # on both rates, for good: lowered when a run goes back after it diverged
 
     def _prepare_networks(self) -> None:
         """Refuse networks that cannot work; parametrise what the constraint asks for."""
@@ -209,7 +209,7 @@ class Trainer:
 
             # Training: critic steps on fresh real batches, one generator step, the average.
             with ambient_randomness(derived_seed(self._seed, "ambient", self.step, self.processes.rank)):
-                self._runner.take(self._inputs.draw(), step=self.step, rate_factor=self._factor())
+                self._runner.take(self._inputs.draw(), step=self.step, lr_factor=self._factor())
             self.step += 1
             self._timing.on_step_end(self.step)
             on_step(self)
@@ -237,10 +237,10 @@ class Trainer:
         if "real_mean" in record:
             record["critic_gap"] = record["real_mean"] - record["fake_mean"]
         record |= self._probe.measure(self.generator, self.critic)
-        generator_rate, critic_rate = self._runner.rates(self._factor())
+        generator_lr, critic_lr = self._runner.lrs(self._factor())
         record |= {
-            "generator_rate": generator_rate,
-            "critic_rate": critic_rate,
+            "generator_lr": generator_lr,
+            "critic_lr": critic_lr,
             "steps_per_second": self.steps_per_second,
             "samples_per_second": self.step * self.critic_steps * self.batch_size / max(self.seconds, 1e-9),
         }
@@ -259,7 +259,7 @@ class Trainer:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that changes during training."""
-        own = {"step": self.step, "rate_scale": self.rate_scale}
+        own = {"step": self.step, "lr_scale": self.lr_scale}
         return self._runner.state_dict() | self._inputs.state_dict() | self._timing.state_dict() | own
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -267,7 +267,7 @@ class Trainer:
         for part in (self._runner, self._inputs, self._timing):
             part.load_state_dict(state)
         self.step = state["step"]
-        self.rate_scale = state.get("rate_scale", 1.0)  # older checkpoints know none
+        self.lr_scale = state.get("lr_scale", 1.0)  # older checkpoints know none
 
     def knows_streams(self, state: dict[str, Any]) -> bool:
         """Whether the random streams of a state go on here; those of another kind of device cannot."""
@@ -275,14 +275,14 @@ class Trainer:
 
     def _factor(self) -> float:
         """On both first rates, at this step."""
-        return self._rate_factor(self.step) * self.rate_scale
+        return self._lr_factor(self.step) * self.lr_scale
 
     def _settle(self) -> None:
         """Bring all processes to one state, whole and sound, that process 0 may hand on; the stretch of steps ends."""
         self._runner.statistics.average(self.processes.average)
         with self.processes.raise_together():
             networks = {"generator weights": self.generator, "critic weights": self.critic}
-            recipe = Recipe(*self._runner.rates(self._factor()), self.precision, self.constraint.name)
+            recipe = Recipe(*self._runner.lrs(self._factor()), self.precision, self.constraint.name)
             require_finite(self.step, self._runner.statistics.peek(), networks, self.source, recipe)
         self.processes.require_equal(self.step, self.generator, self.critic, self.averaged_generator)
         self._timing.stop(self.step)
