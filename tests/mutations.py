@@ -573,8 +573,8 @@ BUGS = (
     Bug(
         "sum instead of mean over the batch",
         CONSTRAINTS,
-        "self.cost(slopes).mean()",
-        "self.cost(slopes).sum()",
+        "self.cost(norms).mean()",
+        "self.cost(norms).sum()",
         f"{IN_CONSTRAINTS}::test_penalty_of_a_linear_critic_has_its_closed_form_for_every_batch_size_and_rank",
     ),
     Bug(
@@ -601,15 +601,15 @@ BUGS = (
     Bug(
         "the one-sided penalty counts slopes under one",
         CONSTRAINTS,
-        "(slopes - 1).clamp_min(0).square()",
-        "(slopes - 1).square()",
+        "(norms - 1).clamp_min(0).square()",
+        "(norms - 1).square()",
         f"{IN_CONSTRAINTS}::test_one_sided_penalty_is_free_below_slope_one_and_two_sided_is_not",
     ),
     Bug(
-        "the two-sided penalty forgives slopes under one",
+        "the two-sided penalty forgives norms under one",
         CONSTRAINTS,
-        "return (slopes - 1).square()",
-        "return (slopes - 1).clamp_min(0).square()",
+        "return (norms - 1).square()",
+        "return (norms - 1).clamp_min(0).square()",
         f"{IN_CONSTRAINTS}::test_one_sided_penalty_is_free_below_slope_one_and_two_sided_is_not",
     ),
     Bug(
@@ -715,8 +715,8 @@ BUGS = (
     Bug(
         "the slope not logged as it truly is",
         PROBE,
-        "input_slopes(critic_given(critic, context), points_between(real, fake, rng))",
-        "input_slopes(critic_given(critic, context), points_between(real, fake, rng)).clamp_max(1)",
+        "input_gradient_norms(critic_given(critic, context), points_between(real, fake, rng))",
+        "input_gradient_norms(critic_given(critic, context), points_between(real, fake, rng)).clamp_max(1)",
         f"{IN_TRAINER}::test_held_out_gap_and_slopes_are_those_of_a_known_critic",
     ),
     # Conditions

@@ -15,7 +15,7 @@ from wassergan.constraints import (
     LipschitzPenalty,
     SpectralNormalisation,
     get_constraint,
-    input_slopes,
+    input_gradient_norms,
     points_between,
 )
 from wassergan.errors import UserError
@@ -147,7 +147,7 @@ def test_penalty_gradient_in_the_weights_agrees_with_finite_differences(kind: ty
 
 def test_slopes_agree_with_finite_differences() -> None:
     critic, (points, _) = smooth_critic(), batches((2, 3))
-    slopes = input_slopes(critic, points)
+    slopes = input_gradient_norms(critic, points)
     flat, step = points.flatten(1), 1e-6
     with torch.no_grad():
         partial = [
@@ -160,7 +160,7 @@ def test_slopes_agree_with_finite_differences() -> None:
 def test_measuring_slopes_works_without_grad_and_leaves_no_gradients() -> None:
     critic, (points, _) = smooth_critic(), batches((2, 3))
     with torch.no_grad():
-        slopes = input_slopes(critic, points)
+        slopes = input_gradient_norms(critic, points)
     assert not slopes.requires_grad
     assert points.grad is None and all(parameter.grad is None for parameter in critic.parameters())
 
@@ -203,7 +203,7 @@ def test_penalty_of_half_precision_batches_is_float32_and_within_one_percent(kin
         # The same mixing weights: float32 and float64 draw different ones, so the points are fixed by hand.
         rng = generator_of(0)
         points = points_between(real, fake, rng).float()
-        slopes = input_slopes(critic, points, differentiable=True)
+        slopes = input_gradient_norms(critic, points, differentiable=True)
         penalty = kind().weight * kind().cost(slopes).mean()  # type: ignore[attr-defined]
         mixed = kind().penalty(critic, real.bfloat16(), fake.bfloat16(), generator_of(0))
     assert slopes.dtype == torch.float32 and mixed.dtype == torch.float32

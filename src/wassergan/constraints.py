@@ -28,14 +28,14 @@ __all__ = [
     "LARGEST_ORTHOGONAL",
     "Clipping",
     "Constraint",
+    "GradientNormPenalty",
     "GradientPenalty",
     "LipschitzPenalty",
     "OrthogonalWeights",
-    "SlopePenalty",
     "SpectralNormalisation",
     "Unconstrained",
     "get_constraint",
-    "input_slopes",
+    "input_gradient_norms",
     "points_between",
     "refuse_layers",
 ]
@@ -44,7 +44,7 @@ Critic = Callable[[Tensor], Tensor]  # a module, or one with its other inputs fi
 LARGEST_ORTHOGONAL = 1.001  # includes the float32 rounding of some dozen layers
 
 
-def input_slopes(critic: Critic, points: Tensor, *, differentiable: bool = False) -> Tensor:
+def input_gradient_norms(critic: Critic, points: Tensor, *, differentiable: bool = False) -> Tensor:
     """Gradient norms ‖∇f(x_i)‖₂ of a critic at n points, one Euclidean norm per sample over all its axes.
 
     The norm is differentiable at 0 (its gradient is 0 there) and is computed in at least float32. The passes through
@@ -64,8 +64,8 @@ def input_slopes(critic: Critic, points: Tensor, *, differentiable: bool = False
         # f(x_i) depends on x_i alone, so the gradient of the sum holds each sample's own gradient.
         (gradients,) = torch.autograd.grad(scores.sum(), points, create_graph=differentiable)
         with torch.autocast(points.device.type, enabled=False):
-            slopes: Tensor = torch.linalg.vector_norm(_full_precision(gradients).flatten(1), dim=1)
-        return slopes
+            norms: Tensor = torch.linalg.vector_norm(_full_precision(gradients).flatten(1), dim=1)
+        return norms
 
 
 def points_between(real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
@@ -149,7 +149,7 @@ class Clipping(Constraint):
         torch._foreach_clamp_max_(parameters, self.limit)
 
 
-class SlopePenalty(Constraint, ABC):
+class GradientNormPenalty(Constraint, ABC):
     """weight · E[cost(‖∇f(x̂)‖)] with x̂ on segments between real and fake samples."""
 
     lipschitz = True
@@ -164,26 +164,26 @@ class SlopePenalty(Constraint, ABC):
         refuse_layers(
             critic,
             nn.modules.batchnorm._BatchNorm,
-            why=f"couples the samples of a batch, so '{self.name}' cannot measure each sample's slope",
+            why=f"couples the samples of a batch, so '{self.name}' cannot measure each sample's gradient norm",
             hint="use layer or group normalisation, or none",
         )
 
     def penalty(self, critic: Critic, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
         """One gradient norm per sample, in at least float32; the cost is averaged over the batch."""
         points = points_between(real.detach(), fake.detach(), rng)
-        slopes = input_slopes(critic, points, differentiable=True)
-        return self.weight * self.cost(slopes).mean()
+        norms = input_gradient_norms(critic, points, differentiable=True)
+        return self.weight * self.cost(norms).mean()
 
     @abstractmethod
-    def cost(self, slopes: Tensor) -> Tensor:
+    def cost(self, norms: Tensor) -> Tensor:
         """The cost of each gradient norm, (n,) to (n,)."""
 
     @abstractmethod
-    def cost_slope(self, slopes: Tensor) -> Tensor:
+    def cost_derivative(self, norms: Tensor) -> Tensor:
         """The derivative of the cost by each gradient norm, (n,) to (n,)."""
 
 
-class GradientPenalty(SlopePenalty):
+class GradientPenalty(GradientNormPenalty):
     """Two-sided penalty: weight · E(‖∇f(x̂)‖ - 1)².
 
     Encourages gradient norm 1 on segments between samples; guarantees nothing. Source: Gulrajani et al. 2017,
@@ -192,16 +192,16 @@ class GradientPenalty(SlopePenalty):
 
     name = "gp"
 
-    def cost(self, slopes: Tensor) -> Tensor:
+    def cost(self, norms: Tensor) -> Tensor:
         """(slope - 1)²: gradient norms under 1 are penalised too."""
-        return (slopes - 1).square()
+        return (norms - 1).square()
 
-    def cost_slope(self, slopes: Tensor) -> Tensor:
-        """2 (slope - 1)."""
-        return 2 * (slopes - 1)
+    def cost_derivative(self, norms: Tensor) -> Tensor:
+        """2 (norm - 1)."""
+        return 2 * (norms - 1)
 
 
-class LipschitzPenalty(SlopePenalty):
+class LipschitzPenalty(GradientNormPenalty):
     """One-sided penalty: weight · E max(0, ‖∇f(x̂)‖ - 1)².
 
     Encourages gradient norms of at most 1 on segments between samples; guarantees nothing. Source: Petzka, Fischer,
@@ -210,13 +210,13 @@ class LipschitzPenalty(SlopePenalty):
 
     name = "lp"
 
-    def cost(self, slopes: Tensor) -> Tensor:
+    def cost(self, norms: Tensor) -> Tensor:
         """max(0, slope - 1)²: gradient norms under 1 are not penalised."""
-        return (slopes - 1).clamp_min(0).square()
+        return (norms - 1).clamp_min(0).square()
 
-    def cost_slope(self, slopes: Tensor) -> Tensor:
-        """2 max(0, slope - 1)."""
-        return 2 * (slopes - 1).clamp_min(0)
+    def cost_derivative(self, norms: Tensor) -> Tensor:
+        """2 max(0, norm - 1)."""
+        return 2 * (norms - 1).clamp_min(0)
 
 
 class SpectralNormalisation(Constraint):
@@ -337,6 +337,6 @@ def get_constraint(name: str, *, clip: float = 0.01, penalty_weight: float = 10.
     kind = CONSTRAINTS[name]
     if issubclass(kind, Clipping):
         return kind(clip)
-    if issubclass(kind, SlopePenalty):
+    if issubclass(kind, GradientNormPenalty):
         return kind(penalty_weight)
     return kind()

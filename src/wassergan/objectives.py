@@ -18,18 +18,18 @@ __all__ = [
     "Objective",
     "critic_gap",
     "critic_loss",
-    "critic_loss_slopes",
+    "critic_loss_derivatives",
     "generator_loss",
-    "generator_loss_slopes",
+    "generator_loss_derivatives",
     "get_objective",
     "hinge_critic_loss",
-    "hinge_critic_loss_slopes",
+    "hinge_critic_loss_derivatives",
     "minimax_critic_loss",
-    "minimax_critic_loss_slopes",
+    "minimax_critic_loss_derivatives",
     "minimax_generator_loss",
-    "minimax_generator_loss_slopes",
+    "minimax_generator_loss_derivatives",
     "nonsaturating_generator_loss",
-    "nonsaturating_generator_loss_slopes",
+    "nonsaturating_generator_loss_derivatives",
 ]
 
 
@@ -78,33 +78,33 @@ def hinge_critic_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
     return relu(1 - real_scores).mean() + relu(1 + fake_scores).mean()
 
 
-def critic_loss_slopes(real_scores: Tensor, fake_scores: Tensor) -> tuple[Tensor, Tensor]:
+def critic_loss_derivatives(real_scores: Tensor, fake_scores: Tensor) -> tuple[Tensor, Tensor]:
     """The derivatives of `critic_loss` by each score: -1/n and 1/m."""
     return torch.full_like(real_scores, -1 / real_scores.numel()), torch.full_like(fake_scores, 1 / fake_scores.numel())
 
 
-def minimax_critic_loss_slopes(real_scores: Tensor, fake_scores: Tensor) -> tuple[Tensor, Tensor]:
+def minimax_critic_loss_derivatives(real_scores: Tensor, fake_scores: Tensor) -> tuple[Tensor, Tensor]:
     """The derivatives of `minimax_critic_loss` by each score: -σ(-f)/n and σ(f)/m."""
     return -sigmoid(-real_scores) / real_scores.numel(), sigmoid(fake_scores) / fake_scores.numel()
 
 
-def hinge_critic_loss_slopes(real_scores: Tensor, fake_scores: Tensor) -> tuple[Tensor, Tensor]:
+def hinge_critic_loss_derivatives(real_scores: Tensor, fake_scores: Tensor) -> tuple[Tensor, Tensor]:
     """The derivatives of `hinge_critic_loss` by each score: -1/n and 1/m where the hinge is open, else 0."""
     real, fake = (1 - real_scores > 0).to(real_scores.dtype), (1 + fake_scores > 0).to(fake_scores.dtype)
     return -real / real.numel(), fake / fake.numel()
 
 
-def generator_loss_slopes(fake_scores: Tensor) -> Tensor:
+def generator_loss_derivatives(fake_scores: Tensor) -> Tensor:
     """The derivatives of `generator_loss` by each score: -1/n."""
     return torch.full_like(fake_scores, -1 / fake_scores.numel())
 
 
-def minimax_generator_loss_slopes(fake_scores: Tensor) -> Tensor:
+def minimax_generator_loss_derivatives(fake_scores: Tensor) -> Tensor:
     """The derivatives of `minimax_generator_loss` by each score: -σ(f)/n."""
     return -sigmoid(fake_scores) / fake_scores.numel()
 
 
-def nonsaturating_generator_loss_slopes(fake_scores: Tensor) -> Tensor:
+def nonsaturating_generator_loss_derivatives(fake_scores: Tensor) -> Tensor:
     """The derivatives of `nonsaturating_generator_loss` by each score: -σ(-f)/n."""
     return -sigmoid(-fake_scores) / fake_scores.numel()
 
@@ -124,9 +124,9 @@ class Objective:
 
     name: str
     critic_loss: Callable[[Tensor, Tensor], Tensor]
-    critic_loss_slopes: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    critic_loss_derivatives: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
     generator_loss: Callable[[Tensor], Tensor]
-    generator_loss_slopes: Callable[[Tensor], Tensor]
+    generator_loss_derivatives: Callable[[Tensor], Tensor]
     needs_lipschitz: bool = False
 
 
@@ -134,23 +134,30 @@ OBJECTIVES: dict[str, Objective] = {
     objective.name: objective
     for objective in (
         Objective(
-            "wasserstein", critic_loss, critic_loss_slopes, generator_loss, generator_loss_slopes, needs_lipschitz=True
+            "wasserstein",
+            critic_loss,
+            critic_loss_derivatives,
+            generator_loss,
+            generator_loss_derivatives,
+            needs_lipschitz=True,
         ),
         Objective(
             "minimax",
             minimax_critic_loss,
-            minimax_critic_loss_slopes,
+            minimax_critic_loss_derivatives,
             minimax_generator_loss,
-            minimax_generator_loss_slopes,
+            minimax_generator_loss_derivatives,
         ),
         Objective(
             "nonsaturating",
             minimax_critic_loss,
-            minimax_critic_loss_slopes,
+            minimax_critic_loss_derivatives,
             nonsaturating_generator_loss,
-            nonsaturating_generator_loss_slopes,
+            nonsaturating_generator_loss_derivatives,
         ),
-        Objective("hinge", hinge_critic_loss, hinge_critic_loss_slopes, generator_loss, generator_loss_slopes),
+        Objective(
+            "hinge", hinge_critic_loss, hinge_critic_loss_derivatives, generator_loss, generator_loss_derivatives
+        ),
     )
 }
 

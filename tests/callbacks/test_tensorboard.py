@@ -63,7 +63,7 @@ def test_every_logged_number_is_a_scalar_at_its_step(tmp_path: Path, settings: T
     headings = {tag.split("/")[1]: tag.split("/")[0] for tag in reader.Tags()["scalars"]}
     expected = {
         "critic_gap": "critic",
-        "slope_mean": "critic",
+        "gradient_norm_mean": "critic",
         "penalty": "critic",
         "critic_lr": "critic",
         "sliced_w1_floor": "distance",

@@ -21,7 +21,7 @@ def test_quick_mode_gives_valid_bounds_a_table_and_resumes(
     assert len(rows) == 9 and {row["pair"] for row in rows} == {"funnels-2-4", "funnels-16-16", "cones"}
     for row in rows:
         assert row["valid"] and row["constant"] <= 1.0001
-        assert row["slope_max"] <= row["constant"] * (1 + 1e-9)
+        assert row["gradient_norm_max"] <= row["constant"] * (1 + 1e-9)
         assert 0 < row["lower"] <= row["w1"]
     assert said.err.count(" W1 ") == 9 and "NOT VALID" not in said.err
     report = (tmp_path / "w1.md").read_text()

@@ -15,7 +15,7 @@ RECORD = {
     "elapsed_seconds": 1.5,
     "critic_gap": 0.25,
     "critic_gap_heldout": 0.125,
-    "slope_mean": 1.0,
+    "gradient_norm_mean": 1.0,
     "sliced_w1": 0.5,
     "sliced_w1_floor": 0.25,
     "steps_per_second": 10.0,

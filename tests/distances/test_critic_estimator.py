@@ -53,19 +53,19 @@ def test_contract_of_every_family(estimate: W1Estimate, name: str) -> None:
     assert fit.lower <= max(0, fit.value)
     assert fit.lower_asymptotic <= max(0, fit.value)
     assert fit.lower <= 1.5
-    assert 0 < fit.slope_max <= fit.certificate.constant * (1 + 1e-9)
+    assert 0 < fit.gradient_norm_max <= fit.certificate.constant * (1 + 1e-9)
     assert fit.steps >= 40 and fit.parameters > 0 and len(fit.curve) >= 2
     # The best look is the one that stays.
     assert fit.validation == pytest.approx(max(look.validation for look in fit.curve))
     assert (fit.heuristic is not None) == FAMILIES[name].heuristic
     if fit.heuristic is not None:
-        assert fit.heuristic == pytest.approx(fit.gap / fit.slope_max)
+        assert fit.heuristic == pytest.approx(fit.gap / fit.gradient_norm_max)
     else:
         assert fit.certificate.constant <= 1.0001
 
 
 def test_penalty_critics_have_certificates_far_above_their_slopes_so_they_are_not_chosen(estimate: W1Estimate) -> None:
-    assert estimate.fits["gp"].certificate.constant > 1.5 * estimate.fits["gp"].slope_max
+    assert estimate.fits["gp"].certificate.constant > 1.5 * estimate.fits["gp"].gradient_norm_max
     assert estimate.fits["gp"].validation < estimate.best.validation
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wassergan.constraints import SpectralNormalisation, input_slopes
+from wassergan.constraints import SpectralNormalisation, input_gradient_norms
 from wassergan.lipschitz import SpectralNorm, advance_spectral_norms, spectrally_normalise
 from wassergan.networks import ConvCritic, MLPCritic, ResNetCritic
 
@@ -135,5 +135,5 @@ def test_true_slope_of_a_normalised_convolution_can_reach_the_root_of_its_kernel
     spectrally_normalise(critic)
     assert largest_singular_value(weights(critic)["0"]) == pytest.approx(1, abs=1e-6)
     # A constant direction passes the kernel of nine thirds with factor 3, but for the border.
-    slope = input_slopes(critic, torch.zeros(1, 1, 20, 20)).item()
+    slope = input_gradient_norms(critic, torch.zeros(1, 1, 20, 20)).item()
     assert 2.7 < slope <= 3.0

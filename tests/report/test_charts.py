@@ -1,10 +1,13 @@
 from wassergan.report.charts import charts_of
 
 TICKS = [
-    {"step": 0, "seconds": 0.0, "sliced_w1": 1.0, "sliced_w1_floor": 0.5, "slope_mean": 0.1, "slope_max": 0.2},
-    {"step": 50, "seconds": 1.5, "sliced_w1": 0.6, "sliced_w1_floor": 0.5, "slope_mean": 0.9, "slope_max": 1.1,
+    {"step": 0, "seconds": 0.0, "sliced_w1": 1.0, "sliced_w1_floor": 0.5,
+     "gradient_norm_mean": 0.1, "gradient_norm_max": 0.2},
+    {"step": 50, "seconds": 1.5, "sliced_w1": 0.6, "sliced_w1_floor": 0.5,
+     "gradient_norm_mean": 0.9, "gradient_norm_max": 1.1,
      "critic_gap": 0.7, "critic_gap_heldout": 0.4, "w1_lower": 2.0, "w1_upper": 2.5, "w1_floor": 1.9},
-    {"step": 100, "seconds": 3.0, "sliced_w1": 0.55, "sliced_w1_floor": 0.5, "slope_mean": 0.8, "slope_max": 1.0,
+    {"step": 100, "seconds": 3.0, "sliced_w1": 0.55, "sliced_w1_floor": 0.5,
+     "gradient_norm_mean": 0.8, "gradient_norm_max": 1.0,
      "critic_gap": 0.6, "critic_gap_heldout": 0.3},
 ]  # fmt: skip
 

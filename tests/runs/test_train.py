@@ -126,7 +126,15 @@ def test_the_folder_holds_what_it_promises(tmp_path: Path, settings: TrainSettin
     assert [record["step"] for record in log] == [0, 4, 8, 9]
     for record in log[1:]:
         assert {
-            *("critic_gap", "critic_gap_heldout", "penalty", "slope_mean", "slope_max", "real_mean", "fake_mean"),
+            *(
+                "critic_gap",
+                "critic_gap_heldout",
+                "penalty",
+                "gradient_norm_mean",
+                "gradient_norm_max",
+                "real_mean",
+                "fake_mean",
+            ),
             *("generator_loss", "sliced_w1", "sliced_w1_floor", "samples_per_second"),
         } <= record.keys()
     stored = json.loads((folder / "settings.json").read_text())

@@ -38,8 +38,8 @@ def test_the_gap_and_norm_of_a_linear_critic_over_packs(
     rows = samples[torch.arange(max(held // pack, 1) * pack) % held].view(-1, 3 * pack)
     expected = ((rows - generator.sample.repeat(pack)) @ weight).mean().item()
     assert measured["critic_gap_heldout"] == pytest.approx(expected, abs=1e-5)
-    assert measured["slope_mean"] == pytest.approx(weight.norm().item(), rel=1e-5)
-    assert measured["slope_max"] == pytest.approx(weight.norm().item(), rel=1e-5)
+    assert measured["gradient_norm_mean"] == pytest.approx(weight.norm().item(), rel=1e-5)
+    assert measured["gradient_norm_max"] == pytest.approx(weight.norm().item(), rel=1e-5)
     assert generator.training and critic.training
     assert probe.measure(generator, critic) == measured
     assert probe.packs(2).samples.shape == (2, 3 * pack)

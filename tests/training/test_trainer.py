@@ -327,7 +327,15 @@ def test_statistics_go_on_over_a_resume(make_trainer: MakeTrainer) -> None:
     rest = resumed(half, make_trainer)
     rest.train(steps=6, tick_due=NEVER)
     one, other = whole.read_statistics(), rest.read_statistics()
-    for name in ("critic_gap", "penalty", "generator_loss", "real_mean", "critic_gap_heldout", "slope_max", "step"):
+    for name in (
+        "critic_gap",
+        "penalty",
+        "generator_loss",
+        "real_mean",
+        "critic_gap_heldout",
+        "gradient_norm_max",
+        "step",
+    ):
         assert one[name] == other[name], name
 
 
@@ -526,13 +534,13 @@ def test_the_record_holds_the_named_values_with_the_penalty_apart(make_trainer: 
             "real_mean",
             "fake_mean",
         ),
-        *("slope_mean", "slope_max", "generator_loss", "generator_lr", "critic_lr", "steps_per_second"),
+        *("gradient_norm_mean", "gradient_norm_max", "generator_loss", "generator_lr", "critic_lr", "steps_per_second"),
         "samples_per_second",
     }
     assert all(isinstance(value, int | float) for value in record.values())
     assert record["critic_gap"] == pytest.approx(record["real_mean"] - record["fake_mean"], abs=1e-6)
     assert record["penalty"] > 0
-    assert 0 < record["slope_mean"] <= record["slope_max"]
+    assert 0 < record["gradient_norm_mean"] <= record["gradient_norm_max"]
     assert record["samples_per_second"] == pytest.approx(3 * 2 * 8 / record["seconds"])
 
 
@@ -557,7 +565,7 @@ def test_held_out_gap_and_slopes_are_those_of_a_known_critic() -> None:
     record = trainer.read_statistics()
     expected = (source.heldout(torch.arange(10)) @ torch.tensor([3.0, 4.0])).mean().item()
     assert record["critic_gap_heldout"] == pytest.approx(expected, rel=1e-5)
-    assert record["slope_mean"] == pytest.approx(5.0) and record["slope_max"] == pytest.approx(5.0)
+    assert record["gradient_norm_mean"] == pytest.approx(5.0) and record["gradient_norm_max"] == pytest.approx(5.0)
 
 
 def test_training_separates_real_from_fake_with_a_positive_gap(make_trainer: MakeTrainer) -> None:

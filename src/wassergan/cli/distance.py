@@ -300,7 +300,16 @@ def _critic(x: "Tensor", y: "Tensor", rng: "Generator", measure: _Measure) -> di
 
 
 def _of_fit(fit: "Fit") -> dict[str, Any]:
-    names = ("validation", "gap", "value", "standard_error", "lower", "lower_asymptotic", "slope_max", "heuristic")
+    names = (
+        "validation",
+        "gap",
+        "value",
+        "standard_error",
+        "lower",
+        "lower_asymptotic",
+        "gradient_norm_max",
+        "heuristic",
+    )
     return {
         "constant": fit.certificate.constant,
         **{name: getattr(fit, name) for name in (*names, "steps")},
@@ -325,7 +334,7 @@ def _told(facts: dict[str, Any]) -> str:
             guess = "" if fit["heuristic"] is None else f", heuristic {fit['heuristic']:.6g} (no bound)"
             lines.append(
                 f"{name}: value {fit['value']:.6g} ± {fit['standard_error']:.2g}, constant {fit['constant']:.6g}, "
-                f"largest slope seen {fit['slope_max']:.4g}, {fit['steps']} steps{guess}"
+                f"largest gradient norm seen {fit['gradient_norm_max']:.4g}, {fit['steps']} steps{guess}"
             )
         return "\n".join([*lines, size])
     if facts["method"] == "exact":

@@ -64,7 +64,7 @@ class TerminalProgress(Callback):
         gap = f"{record['critic_gap']:.3f}" if "critic_gap" in record else "-"
         values = (
             f"gap {gap} (held-out {record['critic_gap_heldout']:.3f})  "
-            f"slope {record['slope_mean']:.2f}  "
+            f"gradient norm {record['gradient_norm_mean']:.2f}  "
             f"sliced W1 {record['sliced_w1']:.4f} (floor {record['sliced_w1_floor']:.4f})  "
             + (f"W1 {record['w1_lower']:.3f} to {record['w1_upper']:.3f}  " if "w1_lower" in record else "")
             + f"{record['steps_per_second']:.1f} steps/s"

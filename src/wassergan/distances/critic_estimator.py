@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from wassergan.constraints import input_slopes, points_between
+from wassergan.constraints import input_gradient_norms, points_between
 from wassergan.distances.arguments import (
     ASYMPTOTIC,
     FINITE_SAMPLE,
@@ -49,7 +49,7 @@ POOL = 2**19  # fresh points of a sampler that one fit uses repeatedly
 TEST_SAMPLES = 2**16
 POOL_NUMBERS, TEST_NUMBERS = 2**26, 2**25  # the most numbers held, which shortens both for large samples
 FEWEST = 20
-SLOPE_SAMPLES = 4096
+GRADIENT_NORM_SAMPLES = 4096
 _ROWS = 2**13
 
 
@@ -84,8 +84,8 @@ class Fit:
         standard_error: of `value`.
         lower: lower confidence bound of W1, see `critic_lower_bound`.
         lower_asymptotic: the same by Welch's t, for comparison: it holds as samples grow, not at every size.
-        slope_max: the largest gradient norm observed on segments between test samples, at most K.
-        heuristic: gap / slope_max; a guess without any guarantee, None for certified families.
+        gradient_norm_max: the largest gradient norm observed on segments between test samples, at most K.
+        heuristic: gap / gradient_norm_max; a guess without any guarantee, None for certified families.
         steps: of training, including trials.
         seconds: of training, including trials.
         parameters: number of trained parameters.
@@ -101,7 +101,7 @@ class Fit:
     standard_error: float
     lower: float
     lower_asymptotic: float
-    slope_max: float
+    gradient_norm_max: float
     heuristic: float | None
     steps: int
     seconds: float
@@ -269,9 +269,9 @@ class W1Estimator:
         asymptotic = bound(method=ASYMPTOTIC)
         finite = bound(diameter=self._diameter, tuning=(tuning_real, tuning_fake), rng=rng)
         lower = asymptotic if self._method == ASYMPTOTIC else finite
-        count = min(SLOPE_SAMPLES, len(real), len(fake))
+        count = min(GRADIENT_NORM_SAMPLES, len(real), len(fake))
         between = points_between(real[:count].double(), fake[:count].double(), rng)
-        slope = input_slopes(critic, between).max().item()
+        slope = input_gradient_norms(critic, between).max().item()
         return Fit(
             family.name,
             critic,

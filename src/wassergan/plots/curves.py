@@ -17,14 +17,14 @@ def curves_figure(log: Sequence[Mapping[str, Any]]) -> Figure:
     bounded = [record for record in log if "w1_lower" in record]
     panels = 4 if bounded else 3
     figure = Figure(figsize=(13 / 3 * panels, 3.8), layout="constrained")
-    gap, slope, sliced, *interval = figure.subplots(1, panels)
+    gap, norm, sliced, *interval = figure.subplots(1, panels)
     _line(gap, log, "critic_gap", "training samples", color=REAL)
     _line(gap, log, "critic_gap_heldout", "held-out samples", color=GENERATED)
     gap.axhline(0, color="0.7", linewidth=0.8)
     gap.set(title="Critic gap  E f(real) - E f(fake)", ylabel="score units (no distance)")
-    _line(slope, log, "slope_mean", "mean", color=REAL)
-    _line(slope, log, "slope_max", "largest seen", color=GENERATED)
-    slope.set(title="Critic slope between samples", ylabel="score per unit of input", ylim=(0, None))
+    _line(norm, log, "gradient_norm_mean", "mean", color=REAL)
+    _line(norm, log, "gradient_norm_max", "largest seen", color=GENERATED)
+    norm.set(title="Critic's gradient norm between samples", ylabel="score per unit of input", ylim=(0, None))
     _line(sliced, log, "sliced_w1", "generated against held-out", color=GENERATED)
     floor = [record["sliced_w1_floor"] for record in log if "sliced_w1_floor" in record]
     if floor:
@@ -39,7 +39,7 @@ def curves_figure(log: Sequence[Mapping[str, Any]]) -> Figure:
         axes.plot(steps, upper, color=GENERATED, linewidth=1, marker=".")
         axes.axhline(bounded[-1]["w1_floor"], color=REAL, linestyle="--", label="floor: training against held-out")
         axes.set(title="W1 of the samples, certain bounds", ylabel="model units")
-    for axes in (gap, slope, sliced, *interval):
+    for axes in (gap, norm, sliced, *interval):
         axes.set_xlabel("generator steps")
         axes.spines[["top", "right"]].set_visible(False)
         if axes.get_legend_handles_labels()[0]:

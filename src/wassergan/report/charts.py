@@ -105,10 +105,10 @@ def _charts(log: Log) -> Iterator[Chart]:
     )
     yield Chart(
         "slope",
-        "Critic slope between samples",
+        "Critic's gradient norm between samples",
         "score per unit of input",
         "At most 1 for a critic that is 1-Lipschitz; penalties only encourage that.",
-        _series(log, ("slope_mean", "mean", REAL), ("slope_max", "largest seen", GENERATED)),
+        _series(log, ("gradient_norm_mean", "mean", REAL), ("gradient_norm_max", "largest seen", GENERATED)),
     )
     yield Chart(
         "losses",

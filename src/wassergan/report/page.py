@@ -139,7 +139,11 @@ def _rows(summary: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> list[
         ),
         *_bounds(log),
         ("Critic gap, held-out", summary["critic_gap_heldout"], "score units; no distance"),
-        ("Critic slope, mean and largest seen", summary["slope_mean"], f"largest {summary['slope_max']:.4g}"),
+        (
+            "Critic's gradient norm, mean and largest seen",
+            summary["gradient_norm_mean"],
+            f"largest {summary['gradient_norm_max']:.4g}",
+        ),
         ("Generator steps", summary["steps"], f"{len(log)} ticks logged"),
         ("Training time", summary["seconds"], f"seconds; {summary['steps_per_second']:.4g} steps per second"),
     ]

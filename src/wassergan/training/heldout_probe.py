@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from wassergan.constraints import input_slopes, points_between
+from wassergan.constraints import input_gradient_norms, points_between
 from wassergan.data import Batch, Source
 from wassergan.networks import critic_given, evaluating
 from wassergan.objectives import critic_gap
@@ -35,7 +35,8 @@ class HeldoutProbe:
         return packed_batch(self._samples(count * self._pack), self._pack)
 
     def measure(self, generator: nn.Module, critic: nn.Module) -> dict[str, float]:
-        """`critic_gap_heldout`, `slope_mean` and `slope_max`, in score units; changes neither network."""
+        """`critic_gap_heldout`, `gradient_norm_mean` and `gradient_norm_max`, in score units; changes neither
+        network."""
         rng = derived_rng(self._seed, "measurement", device=self._device)
         held_out = self._samples(max(len(self._heldout.samples) // self._pack, 1) * self._pack)
         real, context = packed_batch(held_out, self._pack)
@@ -44,11 +45,11 @@ class HeldoutProbe:
             fake = packed(generator(under(held_out.context, latent)), self._pack)
             real_scores, fake_scores = score_both(critic, real, fake, context)
         with evaluating(critic):
-            slopes = input_slopes(critic_given(critic, context), points_between(real, fake, rng))
+            norms = input_gradient_norms(critic_given(critic, context), points_between(real, fake, rng))
         return {
             "critic_gap_heldout": critic_gap(real_scores, fake_scores).item(),
-            "slope_mean": slopes.mean().item(),
-            "slope_max": slopes.max().item(),
+            "gradient_norm_mean": norms.mean().item(),
+            "gradient_norm_max": norms.max().item(),
         }
 
     def _samples(self, count: int) -> Batch:

@@ -230,8 +230,8 @@ class Trainer:
         """The tick's record: means of the steps since the last tick, and measurements on held-out samples.
 
         Scores of the live critic, in score units: `critic_gap` is the raw E f(real) - E f(fake), the penalty
-        apart; `critic_gap_heldout` the same on held-out samples; `slope_mean` and `slope_max` the critic's slopes
-        on segments between held-out and fake samples.
+        apart; `critic_gap_heldout` the same on held-out samples; `gradient_norm_mean` and `gradient_norm_max` the
+        critic's gradient norms on segments between held-out and fake samples.
         """
         record = self._runner.statistics.read()
         if "real_mean" in record:

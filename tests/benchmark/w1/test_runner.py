@@ -45,7 +45,7 @@ def row(**more: object) -> Row:
         validation=1.8,
         cosine=0.9,
         l2=0.2,
-        slope_max=1.0,
+        gradient_norm_max=1.0,
         steps=3,
         seconds=1.0,
         parameters=5,

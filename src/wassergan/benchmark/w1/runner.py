@@ -53,7 +53,7 @@ class Row:
         validation: the value by which families are chosen.
         cosine: mean over P (over Q for shells, where f* has its tips on P) of the cosine between ∇f and ∇f*.
         l2: mean over P of ‖∇f - ∇f*‖².
-        slope_max: the largest observed gradient norm.
+        gradient_norm_max: the largest observed gradient norm.
         steps: taken, including trials.
         seconds: of training.
         parameters: trained numbers.
@@ -79,7 +79,7 @@ class Row:
     validation: float
     cosine: float
     l2: float
-    slope_max: float
+    gradient_norm_max: float
     steps: int
     seconds: float
     parameters: int
@@ -167,7 +167,7 @@ def run_one(
         fit.validation,
         cosine,
         l2,
-        fit.slope_max,
+        fit.gradient_norm_max,
         fit.steps,
         fit.seconds,
         fit.parameters,

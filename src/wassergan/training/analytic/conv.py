@@ -21,7 +21,7 @@ from wassergan.constraints import Constraint, points_between
 from wassergan.networks import ConvCritic
 from wassergan.objectives import Objective
 from wassergan.training.analytic.convolutions import KERNEL, PADDING, STRIDE, convolution_of
-from wassergan.training.analytic.mlp import CONSTRAINTS, Loss, is_plain, slope_penalty
+from wassergan.training.analytic.mlp import CONSTRAINTS, Loss, gradient_norm_penalty, is_plain
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ class ConvCriticGradients:
         scores = torch.mv(values[:scored], head).to(real.dtype) + self._head.bias
         real_scores, fake_scores = scores[:count], scores[count:]
         statistics = {"real_mean": real_scores.mean(), "fake_mean": fake_scores.mean()}
-        by_score = torch.cat(loss.objective.critic_loss_slopes(real_scores, fake_scores))
+        by_score = torch.cat(loss.objective.critic_loss_derivatives(real_scores, fake_scores))
         by_head = torch.mv(values[:scored].T, by_score.to(dtype))
 
         between = slice(scored, len(values))
@@ -238,7 +238,7 @@ class ConvCriticGradients:
         dtype = torch.bfloat16 if precision == torch.bfloat16 else self._head.weight.dtype
         passes, values, head = self._forward(fake.permute(0, 2, 3, 1).to(dtype))
         scores = torch.mv(values, head).to(self._head.weight.dtype) + self._head.bias
-        delta = objective.generator_loss_slopes(scores).to(dtype)[:, None] * head
+        delta = objective.generator_loss_derivatives(scores).to(dtype)[:, None] * head
         gradient = _descended(passes, delta, slice(0, len(fake)))
         return objective.generator_loss(scores), gradient.view(len(fake), *passes[0].grid, -1).permute(0, 3, 1, 2).to(
             fake.dtype
@@ -258,7 +258,7 @@ class ConvCriticGradients:
 def _slopes(passes: list[Pass], head: Tensor, between: slice, loss: Loss, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """The penalty, and the gradient of its share of the loss by the input gradients, (n, values of a sample)."""
     delta = _descended(passes, head.expand(between.stop - between.start, -1), between)
-    penalty, pushed = slope_penalty(loss, delta.to(dtype))
+    penalty, pushed = gradient_norm_penalty(loss, delta.to(dtype))
     return penalty, pushed.to(head.dtype)
 
 

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from wassergan.constraints import (
     Clipping,
     Constraint,
+    GradientNormPenalty,
     GradientPenalty,
     LipschitzPenalty,
-    SlopePenalty,
     Unconstrained,
     points_between,
 )
@@ -53,8 +53,8 @@ class Loss:
 
     @property
     def penalised(self) -> bool:
-        """Whether a slope penalty takes part."""
-        return isinstance(self.constraint, SlopePenalty) and self.penalty_factor > 0
+        """Whether a penalty on gradient norms takes part."""
+        return isinstance(self.constraint, GradientNormPenalty) and self.penalty_factor > 0
 
 
 class MLPCriticGradients:
@@ -110,13 +110,13 @@ class MLPCriticGradients:
         statistics = {"real_mean": real_mean, "fake_mean": fake_mean}
 
         # Backwards: deltas[l] is the gradient by linear[l] of the loss of real and fake scores, and of the score itself
-        # of the points between, at which the penalty needs the slope.
-        by_score = list(loss.objective.critic_loss_slopes(real_scores, fake_scores))
+        # of the points between, at which the penalty needs the gradient norm.
+        by_score = list(loss.objective.critic_loss_derivatives(real_scores, fake_scores))
         if loss.penalised:
             by_score.append(torch.ones_like(real_scores))
         deltas = self._vjp(torch.cat(by_score).to(points.dtype)[:, None], linear, weights)
         if loss.penalised:
-            statistics["penalty"], pushed = slope_penalty(
+            statistics["penalty"], pushed = gradient_norm_penalty(
                 loss, (deltas[0][scored:] @ weights[0][:, :free]).to(real.dtype)
             )
             self._jvp(pushed, inputs, linear, weights)
@@ -149,7 +149,7 @@ class MLPCriticGradients:
             weights, biases = ([each.bfloat16() for each in some] for some in (weights, biases))
         inputs, linear = self._forward(points, weights, biases)
         scores = torch.addmv(biases[-1], inputs[-1], weights[-1][0]).to(self._layers[0].weight.dtype)
-        by_score = objective.generator_loss_slopes(scores).to(points.dtype)
+        by_score = objective.generator_loss_derivatives(scores).to(points.dtype)
         gradient = self._vjp(by_score[:, None], linear, weights)[0] @ weights[0][:, :free]
         return objective.generator_loss(scores), gradient.view_as(fake).to(fake.dtype)
 
@@ -187,12 +187,12 @@ def is_plain(layer: nn.Module, kind: type[M]) -> TypeGuard[M]:
     return type(layer) is kind and trained and not hooked
 
 
-def slope_penalty(loss: Loss, gradients: Tensor) -> tuple[Tensor, Tensor]:
+def gradient_norm_penalty(loss: Loss, gradients: Tensor) -> tuple[Tensor, Tensor]:
     """The penalty on the critic's input gradients (n, d), and the gradient of its share of the loss by them."""
     constraint = loss.constraint
-    assert isinstance(constraint, SlopePenalty)
-    slopes = torch.linalg.vector_norm(gradients, dim=1)
-    by_slope = constraint.cost_slope(slopes).mul_(loss.penalty_factor * constraint.weight / slopes.shape[0])
-    # Where the slope is 0 the norm's gradient is taken as 0, as autograd does.
-    share = by_slope / slopes.masked_fill(slopes == 0, torch.inf)
-    return constraint.weight * constraint.cost(slopes).mean(), share[:, None] * gradients
+    assert isinstance(constraint, GradientNormPenalty)
+    norms = torch.linalg.vector_norm(gradients, dim=1)
+    by_norm = constraint.cost_derivative(norms).mul_(loss.penalty_factor * constraint.weight / norms.shape[0])
+    # Where the gradient norm is 0 the norm's gradient is taken as 0, as autograd does.
+    share = by_norm / norms.masked_fill(norms == 0, torch.inf)
+    return constraint.weight * constraint.cost(norms).mean(), share[:, None] * gradients
