@@ -1,4 +1,4 @@
-"""Rows of Adult under conditions: is what was asked for there, and has the rest its conditional law?
+"""Rows of Adult under conditions: is what was asked for there, and has the rest its conditional distribution?
 
     python benchmarks/conditions.py --budget 3m --seeds 0,1,2
 

@@ -529,7 +529,7 @@ BUGS = (
         f"{IN_CONSTRAINTS}::test_mixing_weight_is_constant_within_a_sample_differs_across_samples_and_is_uniform",
     ),
     Bug(
-        "mixing weights from a normal law",
+        "mixing weights from a normal weights_along",
         RNG,
         "torch.rand((rows,)",
         "torch.randn((rows,)",

@@ -88,7 +88,7 @@ def test_one_sided_penalty_is_free_below_slope_one_and_two_sided_is_not() -> Non
     assert GradientPenalty(1.0).penalty(critic, real, fake, generator_of(0)).item() == pytest.approx(0.25)
 
 
-# Penalty: one mixing weight per batch, per pixel, or drawn from a normal law.
+# Penalty: one mixing weight per batch, per pixel, or drawn from a normal distribution.
 @pytest.mark.parametrize("shape", [(5,), (3, 4), (3, 4, 2)])
 def test_mixing_weight_is_constant_within_a_sample_differs_across_samples_and_is_uniform(
     shape: tuple[int, ...],

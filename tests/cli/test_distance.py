@@ -44,7 +44,7 @@ def test_auto_says_why(files, capsys, monkeypatch):
     assert "Method: exact, since 90 x 60 pairs are few enough." in asked(files, capsys)[2]
     monkeypatch.setattr("wassergan.cli.distance.EXACT_PAIRS", 10)
     assert "Method: interval, since 90 x 60 pairs are too many" in asked(files, capsys)[2]
-    assert "Method: interval, since the laws behind" in asked(files, capsys, "--population")[2]
+    assert "Method: interval, since the distributions behind" in asked(files, capsys, "--population")[2]
 
 
 def test_sliced_is_no_bound(files, capsys):
@@ -70,7 +70,7 @@ def test_the_seed_chooses_the_directions(files, capsys):
         (["--method", "interval"], ["How far apart are these two samples?", "W1 in [", "stopped by tolerance"]),
         (
             ["--population", "--confidence", "0.8"],
-            ["the laws that the samples", "with confidence 0.8", "Rests on: ", "at every sample size"],
+            ["the distributions that the samples", "with confidence 0.8", "Rests on: ", "at every sample size"],
         ),
         (["--population", "--bound", "asymptotic"], ["as the sample size grows", "Welch's t, asymptotic"]),
     ],
@@ -91,7 +91,7 @@ def test_the_answer_in_words(files, capsys, flags, words):
             ["--population", "--method", "exact"],
             "--population is answered by intervals and critics alone: --method exact",
         ),
-        (["--families", "atoms"], "--families and --diameter serve bounds on the laws"),
+        (["--families", "atoms"], "--families and --diameter serve bounds on the distributions"),
         (["--method", "critic", "--families", "atom"], "Unknown family of critics: 'atom'. Did you mean 'atoms'?"),
         (["--projections", "0", "--method", "sliced"], "The number of directions must be at least 1"),
         (["--projections", "-3"], "The number of directions must be at least 1"),
@@ -99,8 +99,8 @@ def test_the_answer_in_words(files, capsys, flags, words):
         (["--confidence", "nan", "--method", "sliced"], "The confidence must lie between 0 and 1: nan"),
         (["--tolerance", "nan", "--method", "exact"], "The tolerance must be finite and not negative"),
         (["--method", "critic", "--diameter", "-1"], "The diameter must be positive and finite: -1"),
-        (["--diameter", "0"], "--families and --diameter serve bounds on the laws"),
-        (["--bound", "asymptotic"], "--bound serves bounds on the laws"),
+        (["--diameter", "0"], "--families and --diameter serve bounds on the distributions"),
+        (["--bound", "asymptotic"], "--bound serves bounds on the distributions"),
         (["--method", "critic", "--bound", "welch"], "Unknown method of bounds: 'welch'"),
         (["--method", "critic", "--bound", "asymptotic", "--diameter", "9"], "serves finite-sample bounds alone"),
         (["--population", "--seed", str(2**70)], "A seed is a number of 64 bits"),
@@ -133,7 +133,7 @@ def test_critics_bound_the_laws_from_below(files, capsys):
     code, out, _ = asked(files, capsys, *flags, "--json")
     facts = json.loads(out)
     assert code == 0
-    # Normal laws of one covariance with means (1, 1, 1) apart: W1 = √3.
+    # Normal distributions of one covariance with means (1, 1, 1) apart: W1 = √3.
     assert 0 < facts["lower"] <= facts["estimate"]
     assert facts["lower"] <= np.sqrt(3)
     assert (facts["family"], facts["confidence"], facts["upper"]) == ("atoms", 0.9, None)
@@ -142,7 +142,7 @@ def test_critics_bound_the_laws_from_below(files, capsys):
     assert facts["fits"]["gp"]["heuristic"] is not None
     assert facts["fits"]["atoms"]["curve"]
     code, out, _ = asked(files, capsys, *flags)
-    assert "W1 of the laws ≥ " in out and "with confidence 0.9 (family atoms" in out
+    assert "W1 of the distributions ≥ " in out and "with confidence 0.9 (family atoms" in out
     assert "heuristic" in out.split("gp: value")[1] and "(no bound)" in out
 
 
@@ -150,7 +150,7 @@ def test_critics_may_compete_for_the_interval_of_the_laws(files, capsys):
     code, out, _ = asked(files, capsys, "--population", "--families", "atoms", "--budget", "2s", "--json")
     facts = json.loads(out)
     assert code == 0
-    assert facts["question"].startswith("How far apart are the laws")
+    assert facts["question"].startswith("How far apart are the distributions")
     assert 0 <= facts["lower"] <= np.sqrt(3)
 
 

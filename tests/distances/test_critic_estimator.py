@@ -28,7 +28,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def shifted(count: int = 3000, *, by: float = 1.5, dim: int = 3, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Normal laws at distance `by`: W1 = by."""
+    """Normal distributions at distance `by`: W1 = by."""
     rng = seeded(seed)
     real, fake = (torch.randn(count, dim, generator=rng, dtype=torch.float64) for _ in range(2))
     return real + torch.tensor([by] + [0.0] * (dim - 1)), fake
@@ -74,7 +74,7 @@ def test_the_margin_is_that_of_the_held_out_scores() -> None:
     estimator = W1Estimator(families=["orthogonal"], steps=5, confidence=0.9, method="asymptotic")
     estimate = estimator.estimate(real, fake, rng=seeded())
     fit = estimate.best
-    # The test split is 35 % of 500: 175 a side; Welch's margin is near that of a normal law.
+    # The test split is 35 % of 500: 175 a side; Welch's margin is near that of a normal distribution.
     assert fit.value - fit.lower == pytest.approx(1.2816 * fit.standard_error, rel=0.02)
     assert fit.lower == fit.lower_asymptotic
     assert estimate.method == "asymptotic" and "asymptotic" in estimate.rests_on
@@ -240,7 +240,7 @@ def test_an_interval_for_the_laws_takes_the_best_of_potentials_and_critics() -> 
     # W1 of N(0, 16) and N(0, 1) on the line: 3 √(2/π).
     assert with_critics.lower <= 3 * math.sqrt(2 / math.pi)
     assert with_critics.lower > without.lower
-    with pytest.raises(UserError, match="Critics serve only bounds on the laws"):
+    with pytest.raises(UserError, match="Critics serve only bounds on the distributions"):
         w1_interval(x, y, rng=seeded(), families=["orthogonal"])
 
 

@@ -117,7 +117,7 @@ def test_splitting_a_weight_changes_nothing(x, y, data):
 
 @given(clouds(dim=2), clouds(dim=2), clouds(dim=2), st.floats(0.05, 0.95))
 def test_mixing_is_convex_and_a_common_part_cancels(x, y, z, share):
-    # W1(sP + (1-s)R, sQ + (1-s)R) = s W1(P, Q): the dual sees only the difference of the laws.
+    # W1(sP + (1-s)R, sQ + (1-s)R) = s W1(P, Q): the dual sees only the difference of the distributions.
     def mixed(points):
         weights = np.r_[np.full(len(points), share / len(points)), np.full(len(z), (1 - share) / len(z))]
         return np.vstack([points, z]), weights

@@ -131,7 +131,7 @@ def test_what_the_numbers_mean_is_said():
     assert "two samples" in samples.question
     assert samples.confidence is None
     assert "certain" in samples.lower_means
-    assert "laws" in laws.question
+    assert "distributions" in laws.question
     assert laws.confidence == 0.95
     assert "every sample size" in laws.rests_on and "samples as they are" in samples.rests_on
     assert "confidence 0.95" in laws.lower_means
@@ -140,7 +140,7 @@ def test_what_the_numbers_mean_is_said():
 
 
 def test_the_lower_bound_on_the_laws_holds_as_often_as_it_says():
-    # Translated uniform laws on a square: W1 = ‖t‖ = 0.5, known without sampling.
+    # Translated uniform distributions on a square: W1 = ‖t‖ = 0.5, known without sampling.
     held = []
     for seed in range(60):
         r = np.random.default_rng(seed)
@@ -151,7 +151,7 @@ def test_the_lower_bound_on_the_laws_holds_as_often_as_it_says():
 
 
 def test_one_law_against_itself_is_not_told_apart():
-    # The plug-in is far from 0 in 10 dimensions; the bound on the laws must not be.
+    # The plug-in is far from 0 in 10 dimensions; the bound on the distributions must not be.
     r = np.random.default_rng(0)
     x, y = r.normal(size=(2, 300, 10))
     laws = w1_interval(x, y, rng=rng(), population=True)
@@ -181,7 +181,7 @@ def test_a_diameter_that_the_points_refute_is_refused():
 
 @pytest.mark.parametrize(("n", "m"), [(40, 4000), (4000, 40), (8, 8)])
 def test_rare_flags_do_not_break_the_bound_on_the_laws(n, m):
-    # One law: any bound above 0 is wrong. Welch's t was in 63 % of draws at 99.9 % and these sizes.
+    # One distribution: any bound above 0 is wrong. Welch's t was in 63 % of draws at 99.9 % and these sizes.
     above = 0
     for seed in range(30):
         r = np.random.default_rng(seed)
@@ -226,10 +226,10 @@ def test_the_asymptotic_method_says_so():
         ({"budget_seconds": 0.0}, "budget must be positive: 0.0 seconds"),
         ({"population": True, "x_weights": np.full(9, 1 / 9)}, "needs independent draws: weights"),
         ({"population": True}, "needs at least four points a side: 9 and 3"),
-        ({"diameter": 1.0}, "diameter serves only bounds on the laws"),
+        ({"diameter": 1.0}, "diameter serves only bounds on the distributions"),
         ({"population": True, "diameter": 0.0}, "diameter must be positive and finite: 0.0"),
         ({"confidence": 5.0}, "confidence must lie between 0 and 1: 5.0"),
-        ({"method": "asymptotic"}, "Methods serve only bounds on the laws"),
+        ({"method": "asymptotic"}, "Methods serve only bounds on the distributions"),
         ({"method": "none"}, "Unknown method of bounds: 'none'"),
         ({"families": "atom"}, "Unknown family of critics: 'atom'"),
         ({"budget_seconds": np.nan}, "budget must be positive: nan seconds"),

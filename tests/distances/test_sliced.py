@@ -44,7 +44,7 @@ def test_directions_are_unit_and_uniform(dim):
         u = random_directions(dim, 6000, rng=rng(), orthogonal=orthogonal)
         assert u.dtype == torch.float64
         assert u.norm(dim=1).numpy() == pytest.approx(1, abs=1e-12)
-        # Under the uniform law the mean is 0 and the covariance 1/dim.
+        # Under the uniform distribution the mean is 0 and the covariance 1/dim.
         assert u.mean(0).abs().max() < 4 / 6000**0.5
         assert (u.T @ u / 6000 - torch.eye(dim) / dim).abs().max() < 4 / 6000**0.5
 

@@ -38,7 +38,7 @@ def test_in_two_dimensions_the_trace_of_the_root_is_that_of_its_determinant() ->
 
 
 def test_singular_covariances_have_their_closed_form() -> None:
-    # Both laws lie on lines: W2² of N(0, u uᵀ) and N(0, v vᵀ) is |u|² + |v|² - 2 |u·v|.
+    # Both distributions lie on lines: W2² of N(0, u uᵀ) and N(0, v vᵀ) is |u|² + |v|² - 2 |u·v|.
     numbers = np.random.default_rng(1)
     u, v = numbers.normal(size=30), numbers.normal(size=30)
     expected = u @ u + v @ v - 2 * abs(u @ v)

@@ -35,7 +35,7 @@ def test_the_metrics_are_those_of_their_definitions(seed: int, k: int, shift: fl
 
 
 def test_real_is_the_first_argument() -> None:
-    # Fakes that sit on one mode of two: all of them are good, half of the real law is missing.
+    # Fakes that sit on one mode of two: all of them are good, half of the real distribution is missing.
     numbers = np.random.default_rng(0)
     real = torch.from_numpy(np.concatenate([numbers.normal(size=(40, 2)), numbers.normal(size=(40, 2)) + 100]))
     fake = torch.from_numpy(numbers.normal(size=(80, 2)) * 0.5)

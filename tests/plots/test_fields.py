@@ -24,17 +24,21 @@ def test_all_maps_share_one_scale() -> None:
 
 
 def test_moments_are_those_at_each_point_with_one_scale_per_moment() -> None:
-    laws = {"held out": fields(50, mean=280, seed=0), "generated": 2 * fields(80, mean=140, seed=1)}
-    shown = images(moments_figure([Maps("", laws, 270, 310)]))
-    for image, (law, moment) in zip(shown, [(law, m) for law in laws.values() for m in (np.mean, np.std)], strict=True):
-        np.testing.assert_allclose(image.get_array(), np.apply_along_axis(moment, 0, law))
+    distributions = {"held out": fields(50, mean=280, seed=0), "generated": 2 * fields(80, mean=140, seed=1)}
+    shown = images(moments_figure([Maps("", distributions, 270, 310)]))
+    for image, (weights_along, moment) in zip(
+        shown, [(weights_along, m) for weights_along in distributions.values() for m in (np.mean, np.std)], strict=True
+    ):
+        np.testing.assert_allclose(image.get_array(), np.apply_along_axis(moment, 0, weights_along))
     assert shown[0].get_clim() == shown[2].get_clim() and shown[1].get_clim() == shown[3].get_clim()
-    assert shown[1].get_clim()[1] == max(law.std(axis=0).max() for law in laws.values())
+    assert shown[1].get_clim()[1] == max(weights_along.std(axis=0).max() for weights_along in distributions.values())
 
 
 def test_each_channel_has_its_rows_its_name_and_its_scale() -> None:
-    laws = [{"real": fields(2, mean=mean, seed=0), "generated": fields(2, mean=mean, seed=1)} for mean in (280, 0)]
-    channels = [Maps("t2m", laws[0], 270, 290), Maps("$q$", laws[1], -9, 9)]
+    distributions = [
+        {"real": fields(2, mean=mean, seed=0), "generated": fields(2, mean=mean, seed=1)} for mean in (280, 0)
+    ]
+    channels = [Maps("t2m", distributions[0], 270, 290), Maps("$q$", distributions[1], -9, 9)]
     figure = fields_figure(channels)
     shown = images(figure)
     assert [image.get_clim() for image in shown] == [(270, 290)] * 4 + [(-9, 9)] * 4

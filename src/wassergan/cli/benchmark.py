@@ -30,7 +30,7 @@ def benchmark() -> None:
     default="quick",
     show_default=True,
     metavar="quick|funnels|other|all|NAME,...",
-    help="Pairs of laws with known W1.",
+    help="Pairs of distributions with known W1.",
 )
 @click.option(
     "--solvers",
@@ -65,7 +65,7 @@ def w1(
     published: Path | None,
     as_json: bool,
 ) -> None:
-    """Critics on pairs of laws whose W1 is known: deviation, validity, direction, time.
+    """Critics on pairs of distributions whose W1 is known: deviation, validity, direction, time.
 
     \b
     Examples:

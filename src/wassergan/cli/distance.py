@@ -35,14 +35,14 @@ EXACT_PAIRS = 25_000_000
     "--budget", default="60s", show_default=True, metavar="TIME", help="Time at which to stop (interval, critic)."
 )
 @click.option("--projections", type=int, default=256, show_default=True, help="Number of directions (sliced).")
-@click.option("--population", is_flag=True, help="Ask for the laws behind the samples (interval).")
-@click.option("--confidence", type=float, default=0.95, show_default=True, help="Of each bound on the laws.")
+@click.option("--population", is_flag=True, help="Ask for the distributions behind the samples (interval).")
+@click.option("--confidence", type=float, default=0.95, show_default=True, help="Of each bound on the distributions.")
 @click.option(
     "--bound",
     default="finite-sample",
     show_default=True,
     metavar="finite-sample|asymptotic",
-    help="How laws are bounded from below (critic, interval --population): for all laws at every sample size, or by "
+    help="How distributions are bounded from below (critic, interval --population): all of them at every size, or by "
     "Welch's t, asymptotic: only as samples grow.",
 )
 @click.option(
@@ -54,7 +54,7 @@ EXACT_PAIRS = 25_000_000
 @click.option(
     "--diameter",
     type=float,
-    help="Of the set that both laws live on, if known: bounds their distance from above too (interval --population).",
+    help="Of the set that both distributions live on, if known: bounds W1 from above too (interval --population).",
 )
 @click.option("--columns", metavar="NAME,...", help="Compare these columns, features or channels alone.")
 @click.option(
@@ -106,7 +106,7 @@ def distance(
     level of its own.
     exact: the distance of the samples and its certificate. interval: bounds that hold, refined until they are
     close enough or the time is up. sliced: the mean over random directions, another and smaller distance.
-    critic: a lower bound on the distance of the laws, by critics whose Lipschitz constant is certified.
+    critic: a lower bound on the distance of the distributions, by critics whose Lipschitz constant is certified.
     """
     measure = _Measure(**{each.name: flags.pop(each.name) for each in fields(_Measure)})
     measure.check()
@@ -182,9 +182,9 @@ class _Measure:
             return
         hint = "add --population or --method critic"
         if self.families or self.diameter is not None:
-            raise UserError("--families and --diameter serve bounds on the laws", hint=hint)
+            raise UserError("--families and --diameter serve bounds on the distributions", hint=hint)
         if self.bound != "finite-sample":
-            raise UserError("--bound serves bounds on the laws", hint=hint)
+            raise UserError("--bound serves bounds on the distributions", hint=hint)
 
 
 def _measured(x: "Points", y: "Points", measure: _Measure) -> dict[str, Any]:
@@ -223,7 +223,7 @@ def _columns_told(found: "list[ColumnDistance]", counts: tuple[int, int], *, as_
 
 def _chosen(n: int, m: int, population: bool) -> tuple[str, str]:
     if population:
-        return "interval", "Method: interval, since the laws behind the samples are asked for."
+        return "interval", "Method: interval, since the distributions behind the samples are asked for."
     if n * m <= EXACT_PAIRS:
         return "exact", f"Method: exact, since {n} x {m} pairs are few enough."
     return "interval", f"Method: interval, since {n} x {m} pairs are too many for an exact answer in short time."
@@ -294,7 +294,7 @@ def _critic(x: "Tensor", y: "Tensor", rng: "Generator", measure: _Measure) -> di
         "bound": result.method,
         "family": result.best.family,
         "rests_on": result.rests_on,
-        "means": "a lower bound on the distance of the laws behind the samples",
+        "means": "a lower bound on the distance of the distributions behind the samples",
         "fits": fits,
     }
 
@@ -325,7 +325,7 @@ def _told(facts: dict[str, Any]) -> str:
         return f"Sliced W1 = {facts['estimate']:.6g}{spread}\nThis is {facts['means']}.\n{size}"
     if facts["method"] == "critic":
         lines = [
-            f"W1 of the laws ≥ {facts['lower']:.6g} with confidence {facts['confidence']:g}"
+            f"W1 of the distributions ≥ {facts['lower']:.6g} with confidence {facts['confidence']:g}"
             f"{', asymptotic' if facts['bound'] == 'asymptotic' else ''} (family {facts['family']}, held-out value "
             f"{facts['estimate']:.6g}).",
             f"Rests on: {facts['rests_on']}.",

@@ -27,7 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "export": ("wassergan.cli.export", "Write a run's generator for other programs."),
     "report": ("wassergan.cli.report", "Write the page of a run."),
     "distance": ("wassergan.cli.distance", "Measure how far apart two data sets are."),
-    "benchmark": ("wassergan.cli.benchmark", "Hold critics to laws whose distance is known."),
+    "benchmark": ("wassergan.cli.benchmark", "Hold critics to distributions whose distance is known."),
     "demo": ("wassergan.cli.demo", "Show a textbook example."),
     "info": ("wassergan.cli.info", "Say what a run or a data source holds."),
     "env": ("wassergan.cli.env", "Say what this installation runs on."),

@@ -32,7 +32,7 @@ class Context(Protocol):
         """Vectors of the rows (k,), (k, width) float32."""
 
     def conditions(self, indices: Tensor) -> Conditions:
-        """The law of the conditions, as some rows (k,) show it."""
+        """The distribution of the conditions, as some rows (k,) show it."""
 
     def facts(self) -> tuple[NDArray[float64], list[str]]:
         """Of all rows (n, columns) in the user's units; the names of columns and levels."""

@@ -59,10 +59,10 @@ def as_weights(array: Array | None, count: int, *, like: Tensor, name: str, norm
     weights = as_tensor(array, name=name).to(like.device)
     if weights.shape != (count,):
         raise UserError(f"{name} must have shape ({count},)", found=f"shape {tuple(weights.shape)}")
-    return as_law(weights, name=name, normalize=normalize)
+    return as_distribution(weights, name=name, normalize=normalize)
 
 
-def as_law(weights: Tensor, *, name: str, normalize: bool) -> Tensor:
+def as_distribution(weights: Tensor, *, name: str, normalize: bool) -> Tensor:
     """Probabilities along the last axis in float64: finite, not negative, not all zero, with sum one.
 
     A sum within rounding of one is divided out, so that two distributions have exactly the same mass.

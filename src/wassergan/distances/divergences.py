@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from wassergan.distances.arguments import check_flag, check_number, shown
-from wassergan.distances.checks import Array, as_law, as_tensor, check_finite
+from wassergan.distances.checks import Array, as_distribution, as_tensor, check_finite
 from wassergan.errors import UserError
 
 AnyArray = TypeVar("AnyArray", Tensor, npt.NDArray[np.floating])
@@ -32,7 +32,7 @@ def total_variation(p: AnyArray, q: AnyArray, *, normalize: bool = False) -> Any
     Raises:
         UserError: a weight is negative or not finite, or a sum is zero or (without `normalize`) not one.
     """
-    a, b = _laws(p, q, normalize)
+    a, b = _distributions(p, q, normalize)
     return _like(0.5 * (a - b).abs().sum(-1), p)
 
 
@@ -54,7 +54,7 @@ def kl_divergence(p: AnyArray, q: AnyArray, *, base: float = math.e, normalize: 
     Raises:
         UserError: see `total_variation`; or a base that is not above one.
     """
-    a, b = _laws(p, q, normalize)
+    a, b = _distributions(p, q, normalize)
     return _like(_kl(a, b) / _log_of(base), p)
 
 
@@ -65,7 +65,7 @@ def js_divergence(p: AnyArray, q: AnyArray, *, base: float = math.e, normalize: 
 
     Arguments, result and errors are those of `kl_divergence`.
     """
-    a, b = _laws(p, q, normalize)
+    a, b = _distributions(p, q, normalize)
     mixture = 0.5 * (a + b)
     return _like((0.5 * (_kl(a, mixture) + _kl(b, mixture))).clamp(max=math.log(2)) / _log_of(base), p)
 
@@ -110,7 +110,7 @@ def on_common_support(x: Array, p: AnyArray, y: Array, q: AnyArray) -> tuple[Any
     return merged[0], merged[1]
 
 
-def _laws(p: Array, q: Array, normalize: bool) -> tuple[Tensor, Tensor]:
+def _distributions(p: Array, q: Array, normalize: bool) -> tuple[Tensor, Tensor]:
     normalize = check_flag(normalize, name="normalize")
     a, b = as_tensor(p, name="p"), as_tensor(q, name="q")
     if a.device != b.device:
@@ -119,9 +119,9 @@ def _laws(p: Array, q: Array, normalize: bool) -> tuple[Tensor, Tensor]:
         raise UserError(
             "p and q must hold one probability per point of one support",
             found=f"shapes {tuple(a.shape)} and {tuple(b.shape)}",
-            hint="use on_common_support for laws on different points",
+            hint="use on_common_support for distributions on different points",
         )
-    return as_law(a, name="p", normalize=normalize), as_law(b, name="q", normalize=normalize)
+    return as_distribution(a, name="p", normalize=normalize), as_distribution(b, name="q", normalize=normalize)
 
 
 def _kl(p: Tensor, q: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ from wassergan.distances.problem import Problem, check_pair, coincide, pose
 from wassergan.errors import UserError
 
 _SAMPLES = "How far apart are these two samples?"
-_LAWS = "How far apart are the laws that the samples were drawn from?"
+_DISTRIBUTIONS = "How far apart are the distributions that the samples were drawn from?"
 
 
 @dataclass(frozen=True)
@@ -135,15 +135,17 @@ def w1_interval(
     check_function(interrupted, name="interrupted")
     left, right, a, b = check_pair(x, y, x_weights, y_weights, normalize)
     if population and (x_weights is not None or y_weights is not None):
-        raise UserError("A bound on the laws needs independent draws", found="weights")
+        raise UserError("A bound on the distributions needs independent draws", found="weights")
     if population and min(len(left), len(right)) < 4:
-        raise UserError("A bound on the laws needs at least four points a side", found=f"{len(left)} and {len(right)}")
+        raise UserError(
+            "A bound on the distributions needs at least four points a side", found=f"{len(left)} and {len(right)}"
+        )
     if not population and diameter is not None:
-        raise UserError("A diameter serves only bounds on the laws", hint="pass population=True")
+        raise UserError("A diameter serves only bounds on the distributions", hint="pass population=True")
     if not population and families:
-        raise UserError("Critics serve only bounds on the laws", hint="pass population=True")
+        raise UserError("Critics serve only bounds on the distributions", hint="pass population=True")
     if not population and method != FINITE_SAMPLE:
-        raise UserError("Methods serve only bounds on the laws", hint="pass population=True")
+        raise UserError("Methods serve only bounds on the distributions", hint="pass population=True")
     left, right = left.detach().cpu(), right.detach().cpu()
     pace = Pace(start + budget_seconds, interrupted)
     lower = 0.0
@@ -157,7 +159,7 @@ def w1_interval(
     middle = 0.5 * (sample_lower + upper)
     if diameter is not None:
         upper = min(diameter, upper + upper_margin(len(left), len(right), diameter=diameter, confidence=confidence))
-    words = _words_laws(confidence, diameter, method) if population else _words_samples()
+    words = _words_distributions(confidence, diameter, method) if population else _words_samples()
     return Interval(
         lower if population else sample_lower,
         upper,
@@ -273,22 +275,22 @@ def _words_samples() -> tuple[str, str, str, str, str]:
     )
 
 
-def _words_laws(confidence: float, diameter: float | None, method: str) -> tuple[str, str, str, str, str]:
+def _words_distributions(confidence: float, diameter: float | None, method: str) -> tuple[str, str, str, str, str]:
     how = "at any sample size" if method == FINITE_SAMPLE else "only as the sample size grows, for finite variances"
     upper = (
-        "the distance of the samples is at most this; on average over draws it is above that of the laws, in "
+        "the distance of the samples is at most this; on average over draws it is above that of the distributions, in "
         "high dimension far above, so this is no confidence bound"
     )
     if diameter is not None:
         upper = (
-            f"the distance of the laws is at most this with confidence {confidence:g}, at any sample size, if the "
+            f"the distributions' distance is at most this with confidence {confidence:g}, at any sample size, if the "
             "given diameter is right; lower and upper bound hold together with twice the risk of one"
         )
     return (
-        _LAWS,
-        f"the distance of the laws is at least this with confidence {confidence:g}, {how}",
+        _DISTRIBUTIONS,
+        f"the distance of the distributions is at least this with confidence {confidence:g}, {how}",
         upper,
-        "the distance of the samples, biased upwards as an estimate for the laws",
+        "the distance of the samples, biased upwards as an estimate for the distributions",
         RESTS_ON[method]
         + ("" if diameter is None else "; the upper bound, and the lower one too, on the given diameter"),
     )

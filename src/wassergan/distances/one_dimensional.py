@@ -11,7 +11,7 @@ from torch import Tensor
 
 from wassergan.distances.arguments import check_count, check_flag, check_number, shown
 from wassergan.distances.arrays import Array, paired
-from wassergan.distances.checks import as_law, as_tensor, check_finite
+from wassergan.distances.checks import as_distribution, as_tensor, check_finite
 from wassergan.distances.masses import cumulative
 from wassergan.errors import UserError
 
@@ -224,7 +224,7 @@ def _along(values: Tensor, axis: int | None) -> Tensor:
 def _weights(weights: Array | None, points: Tensor, name: str, normalize: bool, axis: int | None) -> Tensor:
     if weights is None:
         return torch.full_like(points, 1.0 / points.shape[-1])
-    return as_law(_given(weights, points, name, axis), name=name, normalize=normalize).expand_as(points)
+    return as_distribution(_given(weights, points, name, axis), name=name, normalize=normalize).expand_as(points)
 
 
 def _raw(weights: Array | None, points: Tensor, name: str, axis: int | None) -> Tensor:
@@ -235,8 +235,10 @@ def _raw(weights: Array | None, points: Tensor, name: str, axis: int | None) -> 
 
 
 def _given(weights: Array, points: Tensor, name: str, axis: int | None) -> Tensor:
-    law = as_tensor(weights, name=name).to(points.device)
-    law = law if law.ndim == 1 else _along(law, axis)
-    if law.shape not in (points.shape, points.shape[-1:]):
-        raise UserError(f"{name} must have one weight per point", found=f"{tuple(law.shape)} for {tuple(points.shape)}")
-    return law
+    shares = as_tensor(weights, name=name).to(points.device)
+    shares = shares if shares.ndim == 1 else _along(shares, axis)
+    if shares.shape not in (points.shape, points.shape[-1:]):
+        raise UserError(
+            f"{name} must have one weight per point", found=f"{tuple(shares.shape)} for {tuple(points.shape)}"
+        )
+    return shares

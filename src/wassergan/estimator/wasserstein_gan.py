@@ -194,7 +194,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         self.folder = folder
 
     def fit(self, X: Any, y: Any = None, *, resume: bool = False) -> Self:  # noqa: N803  # scikit-learn's name
-        """Learn the law of some rows.
+        """Learn the distribution of some rows.
 
         Ctrl-C ends the fit after the current step and is raised then: the estimator is fitted as far as it came, and
         can go on with `resume=True`.

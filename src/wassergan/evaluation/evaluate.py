@@ -233,7 +233,7 @@ METRICS = (
             ("w1_upper", "W1 of the samples, upper bound", "lower"),
         ),
         _interval,
-        "certain; above W1 of the laws, as all samples are",
+        "certain; above W1 of the distributions, as all samples are",
         largest=INTERVAL_LARGEST,
         paired=True,
     ),

@@ -76,14 +76,19 @@ def _draw_maps(found: dict[str, Rows], codec: Codec, name: str, out: Path) -> li
     """Some fields and the moments of all of them, by channel; `name` is what the only one is called."""
     from wassergan.plots import LARGEST_PANELS, Maps, fields_figure, moments_figure, save_figure
 
-    by_law = {label: field_channels(each, codec) for label, each in found.items()}
-    first = next(iter(by_law.values()))[:LARGEST_PANELS]
+    by_distribution = {label: field_channels(each, codec) for label, each in found.items()}
+    first = next(iter(by_distribution.values()))[:LARGEST_PANELS]
     whole = [
-        Maps(channel.name or name, {label: each[index].values for label, each in by_law.items()}, *_ends(channel))
+        Maps(
+            channel.name or name,
+            {label: each[index].values for label, each in by_distribution.items()},
+            *_ends(channel),
+        )
         for index, channel in enumerate(first)
     ]
     shown = [
-        replace(each, laws={label: maps[_spread(len(maps))] for label, maps in each.laws.items()}) for each in whole
+        replace(each, distributions={label: maps[_spread(len(maps))] for label, maps in each.distributions.items()})
+        for each in whole
     ]
     save_figure(fields_figure(shown), out / "fields.png")
     named = len(first) > 1 or codec.channels

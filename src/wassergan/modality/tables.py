@@ -186,9 +186,9 @@ class Tables(Modality[TableCodec]):
         shown = min(len(columns), MOST_COLUMNS)
         if shown == 1:
             return [out / "marginals.png"]
-        laws = [samples[:, :shown], (samples if real is None else real)[:, :shown]]
-        bins = Bins.fit(columns[:shown], laws[1])
-        pairs = telling_pairs(associations(bins, laws[1]), associations(bins, laws[0]), count=PAIRS)
+        distributions = [samples[:, :shown], (samples if real is None else real)[:, :shown]]
+        bins = Bins.fit(columns[:shown], distributions[1])
+        pairs = telling_pairs(associations(bins, distributions[1]), associations(bins, distributions[0]), count=PAIRS)
         save_figure(table_pairs_figure(names, pairs, samples, real), out / "pairs.png")
         return [out / "marginals.png", out / "pairs.png"]
 

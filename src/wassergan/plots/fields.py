@@ -25,13 +25,13 @@ class Maps:
 
     Args:
         name: of the channel, for its colour bar.
-        laws: label to (n, H, W) in the data's own units, n at least 2; NaN where a value is missing.
+        distributions: label to (n, H, W) in the data's own units, n at least 2; NaN where a value is missing.
         low: value of the first colour; lower values get the same colour.
         high: of the last.
     """
 
     name: str
-    laws: Mapping[str, Fields]
+    distributions: Mapping[str, Fields]
     low: float
     high: float
 
@@ -42,7 +42,7 @@ def fields_figure(channels: Sequence[Maps]) -> Figure:
     Args:
         channels: each with the same labels, n alike for all.
     """
-    rows = [(each, label, fields) for each in channels for label, fields in each.laws.items()]
+    rows = [(each, label, fields) for each in channels for label, fields in each.distributions.items()]
     columns = max(len(fields) for _, _, fields in rows)
     height, width = rows[0][2].shape[1:]
     size = (_WIDTH * columns + 1.2, _WIDTH * height / width * len(rows) + 0.3)
@@ -53,7 +53,7 @@ def fields_figure(channels: Sequence[Maps]) -> Figure:
             shown = axes.imshow(field, vmin=channel.low, vmax=channel.high, cmap=_map(), interpolation="nearest")
             axes.set(xticks=[], yticks=[])
         line[0].set_ylabel(label)
-        if label == list(channel.laws)[-1]:
+        if label == list(channel.distributions)[-1]:
             own = [axes for axes, row in zip(grid, rows, strict=True) if row[0] is channel]
             figure.colorbar(shown, ax=np.stack(own), label=plain_text(channel.name), extend="both")
     return figure
@@ -61,8 +61,8 @@ def fields_figure(channels: Sequence[Maps]) -> Figure:
 
 def moments_figure(channels: Sequence[Maps]) -> Figure:
     """Mean and standard deviation at every point: per channel one row per distribution, one colour scale for both."""
-    rows = [(each, label) for each in channels for label in each.laws]
-    height, width = next(iter(channels[0].laws.values())).shape[1:]
+    rows = [(each, label) for each in channels for label in each.distributions]
+    height, width = next(iter(channels[0].distributions.values())).shape[1:]
     panel = 2 * _WIDTH
     figure = Figure(figsize=(2 * panel + 2, panel * height / width * len(rows) + 0.5), layout="compressed")
     grid = figure.subplots(len(rows), 2, squeeze=False)
@@ -71,7 +71,7 @@ def moments_figure(channels: Sequence[Maps]) -> Figure:
         for column, (title, moment) in enumerate(_MOMENTS):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # of points that are missing in every field
-                maps = [moment(fields, axis=0) for fields in channel.laws.values()]
+                maps = [moment(fields, axis=0) for fields in channel.distributions.values()]
             heading = f"{channel.name}, {title}" if channel.name else title
             _column(figure, grid[own, column], maps, plain_text(heading))
     for axes, (_, label) in zip(grid[:, 0], rows, strict=True):

@@ -49,30 +49,30 @@ def table_pairs_figure(
     for cell, (i, j) in zip(cells, pairs, strict=False):
         if columns[i].levels and not columns[j].levels:
             i, j = j, i  # a number first
-        laws = [rows[:LARGEST_SHOWN, [i, j]] for rows in ((samples,) if real is None else (real, samples))]
-        _draw_pair(cell, columns[i], columns[j], laws)
+        distributions = [rows[:LARGEST_SHOWN, [i, j]] for rows in ((samples,) if real is None else (real, samples))]
+        _draw_pair(cell, columns[i], columns[j], distributions)
     return figure
 
 
-def _draw_pair(cell: SubFigure, first: PairColumn, second: PairColumn, laws: list[Rows]) -> None:
+def _draw_pair(cell: SubFigure, first: PairColumn, second: PairColumn, distributions: list[Rows]) -> None:
     title = f"{plain_text(first.name)} and {plain_text(second.name)}"
     cell.suptitle(textwrap.shorten(title, 2 * _TITLE, placeholder=" …"), fontsize=10)
-    titles = ["generated"] if len(laws) == 1 else ["real", "generated"]
-    panels = list(cell.subplots(1, len(laws), squeeze=False).flat)
+    titles = ["generated"] if len(distributions) == 1 else ["real", "generated"]
+    panels = list(cell.subplots(1, len(distributions), squeeze=False).flat)
     if first.levels:
-        _shares(cell, panels, first, second, laws)
+        _shares(cell, panels, first, second, distributions)
     elif second.levels:
-        _boxes(panels, second, laws)
+        _boxes(panels, second, distributions)
     else:
-        _maps(panels, laws)
+        _maps(panels, distributions)
     for axes, name in zip(panels, titles, strict=True):
         axes.set_title(axes.get_title() or name, fontsize=8)
         axes.tick_params(labelsize=7)
 
 
-def _maps(panels: Sequence[Axes], laws: Sequence[Rows]) -> None:
+def _maps(panels: Sequence[Axes], distributions: Sequence[Rows]) -> None:
     """Shares of the cells of a grid, on one scale of their roots, which shows rare ones too."""
-    there = [rows[~np.isnan(rows).any(1)] for rows in laws]
+    there = [rows[~np.isnan(rows).any(1)] for rows in distributions]
     edges = [_edges(np.concatenate([rows[:, side] for rows in there])) for side in (0, 1)]
     roots = []
     for rows in there:
@@ -88,10 +88,10 @@ def _edges(values: Rows) -> Rows:
     return np.linspace(low, high if high > low else low + 1, CELLS + 1)
 
 
-def _boxes(panels: Sequence[Axes], column: PairColumn, laws: Sequence[Rows]) -> None:
+def _boxes(panels: Sequence[Axes], column: PairColumn, distributions: Sequence[Rows]) -> None:
     """Quartiles of a number for each level, and its 5 % and 95 % quantiles."""
-    chosen = _frequent(column, laws[0][:, 1])
-    for axes, rows, colour in zip(panels, laws, [REAL, GENERATED][-len(panels) :], strict=True):
+    chosen = _frequent(column, distributions[0][:, 1])
+    for axes, rows, colour in zip(panels, distributions, [REAL, GENERATED][-len(panels) :], strict=True):
         groups = [_there(rows[rows[:, 1] == level, 0]) for level in chosen]
         boxes = axes.boxplot(
             groups, orientation="horizontal", whis=(5, 95), showfliers=False, patch_artist=True, widths=0.6
@@ -114,11 +114,11 @@ def _there(values: Rows) -> Rows:
 
 
 def _shares(
-    cell: SubFigure, panels: Sequence[Axes], first: PairColumn, second: PairColumn, laws: Sequence[Rows]
+    cell: SubFigure, panels: Sequence[Axes], first: PairColumn, second: PairColumn, distributions: Sequence[Rows]
 ) -> None:
     """Shares of the pairs of levels in per cent, and the differences of generated rows."""
-    across, down = _frequent(first, laws[0][:, 0]), _frequent(second, laws[0][:, 1])
-    tables = [100 * _table(rows, across, down) for rows in laws]
+    across, down = _frequent(first, distributions[0][:, 0]), _frequent(second, distributions[0][:, 1])
+    tables = [100 * _table(rows, across, down) for rows in distributions]
     rest = [any(table.take(-1, axis=side).any() for table in tables) for side in (0, 1)]
     tables = [table[: len(across) + rest[0], : len(down) + rest[1]] for table in tables]
     shown = [tables[0]] if len(tables) == 1 else [tables[0], tables[1] - tables[0]]

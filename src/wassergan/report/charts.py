@@ -91,7 +91,7 @@ def _charts(log: Log) -> Iterator[Chart]:
         "interval",
         "W1 of the samples, certain bounds",
         "model units",
-        "Both ends hold for these samples. W1 of the laws behind them is lower; hence the floor, from real samples.",
+        "Both ends hold for these samples. W1 of their distributions is lower; hence the floor, from real samples.",
         _series(log, ("w1_lower", "lower bound", GENERATED), ("w1_upper", "upper bound", GENERATED), band=True)
         + _series(log, ("w1_floor", "floor: training against held-out", REAL), dash=True),
     )

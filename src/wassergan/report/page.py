@@ -156,7 +156,11 @@ def _bounds(log: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any, str]]:
         return []
     return [
         ("W1 of the samples, lower bound", last["w1_lower"], f"certain; model units; step {last['step']}"),
-        ("W1 of the samples, upper bound", last["w1_upper"], "certain; above W1 of the laws, as all samples are"),
+        (
+            "W1 of the samples, upper bound",
+            last["w1_upper"],
+            "certain; above W1 of the distributions, as all samples are",
+        ),
         ("Its floor: training against held-out", last["w1_floor"], "as many samples; upper bound"),
     ]
 

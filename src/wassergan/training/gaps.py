@@ -22,7 +22,7 @@ def match_gaps(generator: nn.Module, rates: Tensor, *, latent_dim: int, conditio
         generator: in evaluation mode; nothing is done unless its head is a `Partial` with masks.
         rates: (M, ...) share of the samples in which each position is missing.
         latent_dim: numbers in a latent vector.
-        conditions: the law of what samples are drawn under, if they are.
+        conditions: the distribution of what samples are drawn under, if they are.
     """
     head = next((module for module in generator.modules() if isinstance(module, Partial)), None)
     if head is None or head.masks == 0:

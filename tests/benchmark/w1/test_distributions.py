@@ -29,7 +29,8 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 @pytest.mark.parametrize("name", ["cones", "shells-128-1", "squares-64-35", "translation-16"])
 def test_the_potential_attains_the_closed_form_exactly(name: str) -> None:
-    # Here every optimal path has the same length, or both laws are one law moved: paired draws carry no noise.
+    # Here every optimal path has the same length, or both distributions are one distribution moved: paired draws carry
+    # no noise.
     pair = PAIRS[name]()
     real, fake = (draw(300, rng=seeded(1)) for draw in (pair.real, pair.fake))
     gap = (pair.potential(real).mean() - pair.potential(fake).mean()).item()
@@ -114,7 +115,7 @@ def test_squares_at_the_published_size() -> None:
         (lambda: Squares(size=4, side=5), "The square must fit the picture: side 5 in 4"),
         (lambda: Translation(torch.zeros(2)), "The shift must not be 0"),
         (lambda: Gaussians(torch.ones(2), torch.ones(2), torch.eye(2)), "The means must differ"),
-        (lambda: LineNormals(0, 1, 0, 1), "The two laws must differ"),
+        (lambda: LineNormals(0, 1, 0, 1), "The two distributions must differ"),
         (lambda: LineNormals(0, 0, 0, 1), "Scales must be positive"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Conditions: their law, what is asked for, and how the rest is completed."""
+"""Conditions: their distribution, what is asked for, and how the rest is completed."""
 
 from datetime import date
 from pathlib import Path

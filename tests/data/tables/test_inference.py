@@ -175,7 +175,7 @@ def even(low: float, high: float, count: int = 1000) -> list[str]:
         (even(-3, 3), None),  # nothing near the ends
         (even(-3.2, 3.2), None),  # beyond them
         (even(0, 100), None),
-        # A normal law that happens to end there: ±π are its quantiles of 0.08 and 99.92 per cent.
+        # A normal distribution that happens to end there: ±π are its quantiles of 0.08 and 99.92 per cent.
         ([f"{x:.4f}" for x in np.random.default_rng(0).normal(size=9000) if abs(x) < np.pi], None),
         (even(-np.pi, np.pi, 100), None),  # too few to tell
     ],

@@ -202,13 +202,13 @@ def test_a_condition_that_rules_exclude_is_refused(tmp_path: Path) -> None:
         condition=["low", "high", "country", "cur", "price", "class"],
     )
     assert source.context is not None
-    law = source.context.conditions(torch.arange(len(source)))
+    weights_along = source.context.conditions(torch.arange(len(source)))
     for wanted in ({"low": "30", "high": "20"}, {"country": "US", "cur": "EUR"}, {"price": "200", "class": "eco"}):
         with pytest.raises(UserError, match="The rules exclude what is asked for: "):
-            fix_conditions(law, wanted).under_rules(source.codec.rules)  # type: ignore[arg-type]
-    fixed = fix_conditions(law, {"country": "US", "low": "40"}).under_rules(source.codec.rules)  # type: ignore[arg-type]
+            fix_conditions(weights_along, wanted).under_rules(source.codec.rules)  # type: ignore[arg-type]
+    fixed = fix_conditions(weights_along, {"country": "US", "low": "40"}).under_rules(source.codec.rules)  # type: ignore[arg-type]
     rows = fixed.rows(0, 500, seed=0)
-    place = {name: number for number, name in enumerate(law.names)}  # type: ignore[attr-defined]
+    place = {name: number for number, name in enumerate(weights_along.names)}  # type: ignore[attr-defined]
     assert (rows[:, place["low"]] == 40).all() and (rows[:, place["high"]] > 40).all()
     levels = source.context.codec.columns[place["cur"]].names  # type: ignore[attr-defined]
     assert {levels[int(each)] for each in rows[:, place["cur"]]} == {"USD"}

@@ -272,7 +272,7 @@ class LineNormals(Pair):
         self._real, self._fake = (real_mean, real_scale), (fake_mean, fake_scale)
         self._drift, self._spread = real_mean - fake_mean, real_scale - fake_scale
         if self._drift == 0 and self._spread == 0:
-            raise UserError("The two laws must differ")
+            raise UserError("The two distributions must differ")
         self.name = "line-normals"
 
     def real(self, count: int, *, rng: torch.Generator) -> Tensor:

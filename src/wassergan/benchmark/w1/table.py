@@ -33,7 +33,7 @@ cones, whose P is the tips). Cells are means ± standard deviations over seeds. 
 clock, so another machine takes other numbers of steps; the last table has both.
 
 `learned-atoms` are minima of cones, as the funnels' own potentials are: there it is the class that holds the truth, \
-and the laws of other shapes are what tells how good it is."""
+and the distributions of other shapes are what tells how good it is."""
 _PUBLISHED = """\
 Korotin, Kolesov, Burnaev 2022 (arXiv 2206.07767), from the paper's results files: one seed, other parameters of the \
 same family of pairs, a truth by Monte Carlo on 4096 samples. Their numbers are estimates; only orthogonal weights, \
@@ -64,11 +64,16 @@ def markdown(rows: Sequence[Row], published: Path | None = None) -> str:
         groups.setdefault((row.pair, row.solver), []).append(row)
     funnels = {key: group for key, group in groups.items() if funnel_shape(key[0])}
     others = {key: group for key, group in groups.items() if not funnel_shape(key[0])}
-    parts = ["# Certified lower bounds of W1 on laws whose W1 is known", _commands(rows), _about(rows), _choices(rows)]
+    parts = [
+        "# Certified lower bounds of W1 on distributions whose W1 is known",
+        _commands(rows),
+        _about(rows),
+        _choices(rows),
+    ]
     if funnels:
         parts += ["## Funnels", _summary(funnels, values), _by_dimension(funnels), *_by_pair(funnels, values)]
     if others:
-        parts += ["## Laws of other shapes", _summary(others, None), *_by_pair(others, None)]
+        parts += ["## Distributions of other shapes", _summary(others, None), *_by_pair(others, None)]
     if values is not None:
         parts += ["## Published", _PUBLISHED, _published(values)]
     parts += ["## Every pair and family", _details(groups)]

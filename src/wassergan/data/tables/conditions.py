@@ -45,13 +45,13 @@ class ColumnContext:
         return self.rows, self.codec.words()
 
     def conditions(self, indices: Tensor) -> "ColumnConditions":
-        """The law of the conditions, as some rows (k,) show it."""
+        """The distribution of the conditions, as some rows (k,) show it."""
         return ColumnConditions(self.codec, self.rows[indices.numpy()])
 
 
 @dataclass(frozen=True)
 class ColumnConditions:
-    """ColumnConditions to draw samples under: a law, of which some columns may be fixed.
+    """ColumnConditions to draw samples under: a distribution, of which some columns may be fixed.
 
     Args:
         codec: of the columns.
@@ -144,11 +144,11 @@ class ColumnConditions:
         return self.codec.encode(torch.from_numpy(self.rows(start, count, seed=seed)))
 
     def fixed(self, wanted: Values, left_open: tuple[bool, ...]) -> "ColumnConditions":
-        """The same law, where some columns are asked for."""
+        """The same distribution, where some columns are asked for."""
         return replace(self, wanted=wanted, left_open=left_open)
 
     def within(self, options: Sequence[int]) -> "ColumnConditions | None":
-        """The law among rows in whose vectors all these places are positive; None where the pool has no such row."""
+        """What rows hold in whose vectors all these places are positive; None where the pool has no such row."""
         alike = (self._pool_vectors[:, list(options)] > 0).all(1)
         return replace(self, pool=self.pool[alike]) if alike.any() else None
 

@@ -11,7 +11,7 @@ from wassergan.data.tables.formats import Values
 
 SUMMED_ROWS = 2**14
 LOOKED_AT_ROWS, QUANTILES = 2**16, 257  # of each channel
-STRATUM_ROWS, STRATUM_SHARE = 500, 0.01  # of the training rows, at least: fewer tell a law badly
+STRATUM_ROWS, STRATUM_SHARE = 500, 0.01  # of the training rows, at least: fewer tell a distribution badly
 
 
 def fit_margins(codec: TableCodec, rows: Values, context: ColumnContext | None, train: NDArray[np.int64]) -> None:

@@ -18,7 +18,7 @@ def fix_conditions(conditions: ColumnConditions, wanted: Mapping[str, Any]) -> C
     """The conditions, where some columns are as a user asks.
 
     Args:
-        conditions: the law of all of them.
+        conditions: the distribution of all of them.
         wanted: column → a value, or one for each sample in turn: numbers, the text or the value of a level, dates as
             text in the format of the column or as `datetime`; None, or the column's own text for it, where missing.
 
