@@ -113,7 +113,7 @@ BUGS = (
     Bug(
         "TensorBoard in a folder that is no UTF-8",
         "runs/recorder.py",
-        "if str(run.place.path) == encodable(str(run.place.path)):",
+        "if str(run.folder.path) == encodable(str(run.folder.path)):",
         "if True:",
         "cli/test_surroundings.py::test_a_run_and_its_data_bear_names_that_are_no_utf8",
     ),
@@ -1076,7 +1076,7 @@ BUGS = (
     Bug(
         "states of other optimisers taken",
         "training/optimizers.py",
-        "if states[number][name].shape != place.shape:",
+        "if states[number][name].shape != slot.shape:",
         "if False:",
         "training/test_optimizers.py::test_states_of_other_parameters_are_refused",
     ),
@@ -1412,7 +1412,7 @@ BUGS = (
     Bug(
         "pictures that were left out as unreadable tell data apart",
         "session/fingerprint.py",
-        "found if kept is None else [found[place] for place in kept.tolist()]",
+        "found if kept is None else [found[index] for index in kept.tolist()]",
         "found",
         f"{IN_FINGERPRINT}::test_a_file_that_could_not_be_read_may_be_removed",
     ),
@@ -1454,7 +1454,7 @@ BUGS = (
     Bug(
         "a run overwritten",
         "runs/train.py",
-        "    if place.holds_run():\n",
+        "    if run_folder.holds_run():\n",
         "    if False:\n",
         "runs/test_train.py::test_a_folder_that_holds_something_is_never_written_to",
     ),
@@ -1597,8 +1597,8 @@ BUGS = (
     Bug(
         "a restart goes on with anybody's run",
         "runs/train.py",
-        "    if place.launched_by(processes.launch):\n",
-        "    if processes.launch and place.holds_run():\n",
+        "    if run_folder.launched_by(processes.launch):\n",
+        "    if processes.launch and run_folder.holds_run():\n",
         "runs/test_train.py::test_a_restart_never_touches_a_run_that_its_torchrun_did_not_start",
     ),
     # Data
@@ -2117,7 +2117,7 @@ BUGS = (
     Bug(
         "columns that are shuffled together",
         "evaluation/tables/columns.py",
-        "np.stack([numbers.permutation(rows[:, place]) for place in range(rows.shape[1])], axis=1)",
+        "np.stack([numbers.permutation(rows[:, index]) for index in range(rows.shape[1])], axis=1)",
         "numbers.permutation(rows)",
         "evaluation/tables/test_marginals.py::test_independent_rows_keep_every_marginal_and_no_pair",
     ),
@@ -2131,8 +2131,8 @@ BUGS = (
     Bug(
         "trees that see the column that they predict",
         "evaluation/tables/trees.py",
-        "for place in range(len(columns)) if place != target.place]",
-        "for place in range(len(columns))]",
+        "for index in range(len(columns)) if index != target.index]",
+        "for index in range(len(columns))]",
         "evaluation/tables/test_trees.py::test_the_last_column_that_can_be_predicted_is_the_default",
     ),
     Bug(
@@ -2267,7 +2267,7 @@ BUGS = (
     Bug(
         "a lock that was lost goes unnoticed",
         "runs/recorder.py",
-        'no longer this run\'s."""\n        self._run.place.require_own()',
+        'no longer this run\'s."""\n        self._run.folder.require_own()',
         'no longer this run\'s."""',
         "storage/test_lock.py::test_a_run_whose_lock_was_taken_over_writes_nothing_more",
     ),

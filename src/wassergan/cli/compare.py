@@ -51,9 +51,9 @@ def _require_target(run: Path, out: Path) -> None:
     from wassergan.storage.files import require_writable
     from wassergan.storage.run_folder import RunFolder
 
-    place, picture = RunFolder(run), out if out.suffix else out / "curves.png"
-    place.require_folder(picture.parent)
-    place.require_target(out if out.suffix or str(out) == "-" else picture)
+    run_folder, picture = RunFolder(run), out if out.suffix else out / "curves.png"
+    run_folder.require_folder(picture.parent)
+    run_folder.require_target(out if out.suffix or str(out) == "-" else picture)
     require_writable(picture)
 
 

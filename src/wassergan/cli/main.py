@@ -108,9 +108,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _require_texts(argv: Sequence[str]) -> None:
-    for place, text in enumerate(argv, 1):
+    for index, text in enumerate(argv, 1):
         if "\0" in text:
-            raise UserError(f"Argument {place} holds a null character", found=shortened(repr(text), 80))
+            raise UserError(f"Argument {index} holds a null character", found=shortened(repr(text), 80))
 
 
 def _require_current_folder() -> None:

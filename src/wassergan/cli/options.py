@@ -63,10 +63,10 @@ def _repeated(args: list[str], several: Collection[str]) -> list[str]:
     """`--flag a b` as `--flag a --flag b`, up to the next flag."""
     repeated: list[str] = []
     flag = ""
-    for place, arg in enumerate(args):
+    for index, arg in enumerate(args):
         if arg in several:
             flag = arg
-            if place + 1 == len(args) or args[place + 1].startswith("-"):
+            if index + 1 == len(args) or args[index + 1].startswith("-"):
                 repeated.append(arg)  # without a value: for click to complain about
         elif arg.startswith("-"):
             flag = ""

@@ -113,9 +113,9 @@ def _refuse(
     source: Source, rows: torch.Tensor, bad: NDArray[np.bool_], old: NDArray[Any], new: NDArray[Any], what: str
 ) -> None:
     if bad.any():
-        place = tuple(int(each) for each in np.argwhere(bad)[0])
+        index = tuple(int(each) for each in np.argwhere(bad)[0])
         raise UserError(
             f"{source.name} {what} on the way to model space and back",
-            found=f"{old[place]} as {new[place]} in row {int(rows[place[0]])}, at {place[1:]} channels first",
+            found=f"{old[index]} as {new[index]} in row {int(rows[index[0]])}, at {index[1:]} channels first",
             hint="give the values as float64 or rescale them",
         )

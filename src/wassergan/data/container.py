@@ -100,14 +100,14 @@ class Container:
         """Labels and types that Arrow cannot express, such as text in a column of objects."""
         import pandas
 
-        place = {str(label): at for at, label in enumerate(self.labels)}
+        index = {str(label): at for at, label in enumerate(self.labels)}
         states = self.columns or tuple({"how": "dtype", "dtype": each} for each in self.dtypes)  # before there were
         columns = [
-            restored(array.combine_chunks(), states[place[name]])
+            restored(array.combine_chunks(), states[index[name]])
             for name, array in zip(table.column_names, table.columns, strict=True)
         ]
         frame = pandas.concat(columns, axis=1)
-        frame.columns = pandas.Index([self.labels[place[name]] for name in table.column_names], name=self.title)
+        frame.columns = pandas.Index([self.labels[index[name]] for name in table.column_names], name=self.title)
         return frame
 
     def state(self) -> dict[str, Any]:

@@ -39,6 +39,6 @@ def without_drawn(pictures: PathIndex, passed: PassedOver) -> PathIndex:
         drawn = np.array(list(threads.map(is_drawn, pictures)), dtype=bool)
     if drawn.all() or not drawn.any():
         return pictures
-    for place in np.flatnonzero(drawn):
-        passed.add(DRAWN, pictures.relative(int(place)))
+    for index in np.flatnonzero(drawn):
+        passed.add(DRAWN, pictures.relative(int(index)))
     return pictures.only(np.flatnonzero(~drawn))

@@ -36,7 +36,7 @@ class FrameContainer:
 def _seen(frame: Any) -> Seen:
     if not hasattr(frame, "iloc"):
         return Seen({each.name: each.dtype for each in frame}, {each.name: _of_polars(each) for each in frame})
-    columns = {str(label): frame.iloc[:, place] for place, label in enumerate(frame.columns)}
+    columns = {str(label): frame.iloc[:, index] for index, label in enumerate(frame.columns)}
     return Seen(
         {name: each.dtype for name, each in columns.items()}, {name: _of_pandas(each) for name, each in columns.items()}
     )

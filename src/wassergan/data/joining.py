@@ -128,9 +128,9 @@ def _match(column: AnyColumn, found: Sequence[str]) -> "_Match | None":
     for words in _words(rows, files):
         named = [words(each) for each in rows]
         places: dict[Parts, list[int]] = {}
-        for place, name in enumerate(named):
+        for index, name in enumerate(named):
             if name:
-                places.setdefault(name, []).append(place)
+                places.setdefault(name, []).append(index)
         match = _Match(column.name, [words(each, of_file=True) for each in files], places, texts)
         if match.is_whole:
             return match
@@ -189,7 +189,7 @@ def _shared(paths: Sequence[Parts]) -> int:
     if not paths:
         return 0
     first, last = min(paths), max(paths)
-    return next((place for place, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+    return next((index for index, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
 
 
 def _texts(column: AnyColumn) -> list[str] | None:
@@ -233,7 +233,7 @@ def _require_one_to_one(table: RawTable, match: _Match, found: Sequence[str]) ->
         rows = next(iter(twice.values()))
         raise UserError(
             f"{_counted(len(twice), 'file')} {'is' if len(twice) == 1 else 'are'} named more than once in {where}",
-            found=f"{match.texts[rows[0]]} in {table.place(rows[0])} and {table.place(rows[1])}",
+            found=f"{match.texts[rows[0]]} in {table.row_name(rows[0])} and {table.row_name(rows[1])}",
             hint="leave one row for each file",
         )
     without = [path for path, name in zip(found, match.files, strict=True) if name not in match.rows]
@@ -254,7 +254,7 @@ def _require_one_to_one(table: RawTable, match: _Match, found: Sequence[str]) ->
         rows = sorted(strangers)
         raise UserError(
             f"{_counted(len(rows), 'row')} of {table.name} {'names' if len(rows) == 1 else 'name'} no file of the data",
-            found=f"{_shown([match.texts[row] or 'nothing' for row in rows])} in {table.place(rows[0])}",
+            found=f"{_shown([match.texts[row] or 'nothing' for row in rows])} in {table.row_name(rows[0])}",
             hint=f"take them out of {where}",
         )
 

@@ -151,8 +151,8 @@ def _stacked(tables: Sequence[RawTable]) -> RawTable:
     if not others:
         return first
     columns = []
-    for place, column in enumerate(first.columns):
-        alike = [table.columns[place] if place < len(table.columns) else None for table in tables]
+    for index, column in enumerate(first.columns):
+        alike = [table.columns[index] if index < len(table.columns) else None for table in tables]
         if any(each is None or type(each) is not type(column) or each.name != column.name for each in alike):
             raise UserError(
                 f"The tables {first.name} of several folders have other columns",

@@ -88,10 +88,10 @@ class Measured:
 
     def bad(self, where: NDArray[np.bool_], first: int, what: str) -> UserError:
         """What to say of values that cannot be compared: the file, the row and the feature or channel."""
-        row, *place = np.argwhere(where)[0].tolist()
-        name = self.names[place[0]] if self.names else f"number {place[0]}"
+        row, *index = np.argwhere(where)[0].tolist()
+        name = self.names[index[0]] if self.names else f"number {index[0]}"
         word = "feature" if len(self.shape) == 1 else "channel"
-        at = f", position {tuple(place[1:])}" if place[1:] else ""
+        at = f", position {tuple(index[1:])}" if index[1:] else ""
         return UserError(
             f"{self.name} holds {what}",
             found=f"the first in row {first + row}, {word} {name}{at}",
@@ -259,5 +259,5 @@ def _of_source(source: Source) -> Measured:
 def as_table(samples: Measured, names: Sequence[str]) -> RawTable:
     """Rows of numbers as a table with columns of some names."""
     values = np.concatenate(list(samples.blocks()))
-    columns = tuple(TypedColumn(name, "number", values[:, place].copy()) for place, name in enumerate(names))
+    columns = tuple(TypedColumn(name, "number", values[:, index].copy()) for index, name in enumerate(names))
     return RawTable(samples.name, columns, samples.count)

@@ -70,7 +70,7 @@ class FileNames:
 
     def found(self) -> list[str]:
         """Paths below the folder, of all that were found."""
-        return [self.pictures.relative(place) for place in range(self.pictures.total)]
+        return [self.pictures.relative(index) for index in range(self.pictures.total)]
 
     def kept(self) -> NDArray[np.int64] | None:
         """Indices of the rows of the source; None if another picture may replace one."""
@@ -104,12 +104,12 @@ class FileNames:
             return []
         places: dict[str, list[int]] = {above: [] for above in owners}
         strays = []
-        for place, name in enumerate(found):
+        for index, name in enumerate(found):
             owner = next((each for each in _aboves(name) if each in owners), None)
             if owner is None:
                 strays.append(name)
             else:
-                places[owner].append(place)
+                places[owner].append(index)
         if strays:
             raise UserError(
                 f"{len(strays)} of {len(found)} pictures lie beside no table of labels",
@@ -117,7 +117,7 @@ class FileNames:
                 hint="give one for all with --labels",
             )
         return [
-            TableBeside(path, places[above], [found[place].removeprefix(f"{above}/") for place in places[above]])
+            TableBeside(path, places[above], [found[index].removeprefix(f"{above}/") for index in places[above]])
             for above, path in owners.items()
         ]
 

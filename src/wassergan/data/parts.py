@@ -72,10 +72,10 @@ class Parts:
         gone = is_missing(values, self.codes)
         unknown = gone & ~(self.gappy | self.absent)
         if unknown.any():
-            place = tuple(int(each) for each in unknown.nonzero()[0][1:])
+            index = tuple(int(each) for each in unknown.nonzero()[0][1:])
             raise UserError(
                 "A value is missing where none of the samples that were looked at misses any",
-                found=f"at {place} of a sample, channels first",
+                found=f"at {index} of a sample, channels first",
                 hint="fill it, or start a run on data that show where values may be missing",
             )
         return gone

@@ -93,16 +93,16 @@ def _of_whole(value: Any, path: Path) -> list[Mapping[str, Any]]:
         value = list(value.items())
     if not isinstance(value, list):
         raise UserError(f"{path} holds no labels", found=_kind(value), hint='write {"labels": [[name, label], ...]}')
-    return _with_vectors([_record(entry, place, path) for place, entry in enumerate(value)])
+    return _with_vectors([_record(entry, index, path) for index, entry in enumerate(value)])
 
 
-def _record(entry: Any, place: int, path: Path) -> Mapping[str, Any]:
+def _record(entry: Any, index: int, path: Path) -> Mapping[str, Any]:
     if isinstance(entry, dict):
         return entry
     if isinstance(entry, list | tuple) and len(entry) == 2 and isinstance(entry[0], str):
         return {FILE: entry[0], **(entry[1] if isinstance(entry[1], dict) else {LABEL: entry[1]})}
     raise UserError(
-        f"Entry {place} of {path} is no label", found=f"{entry!r}"[:80], hint='write ["name.png", label], or an object'
+        f"Entry {index} of {path} is no label", found=f"{entry!r}"[:80], hint='write ["name.png", label], or an object'
     )
 
 
@@ -124,7 +124,7 @@ def _with_vectors(records: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _numbered(vector: list[float]) -> dict[str, float]:
-    return {f"{LABEL}_{place}": value for place, value in enumerate(vector)}
+    return {f"{LABEL}_{index}": value for index, value in enumerate(vector)}
 
 
 def _column(name: str, values: Sequence[Any]) -> AnyColumn:

@@ -144,7 +144,7 @@ class Source:
     def sizes(self) -> NDArray[np.int64]:
         """Bytes of the files that are read from, or of their parts that are pictures."""
         marks = self.watch.marks
-        return np.array([marks[place].size for place in range(len(marks))], np.int64)
+        return np.array([marks[index].size for index in range(len(marks))], np.int64)
 
     def pieces(self) -> Iterator[NDArray[Any]]:
         """All rows in their order, in the user's units, or the files that they are read from."""

@@ -89,8 +89,8 @@ class SparseSplit:
 
     def holds_out(self, row: int) -> bool:
         """Whether a row is held out."""
-        place = int(torch.searchsorted(self._sorted, row))
-        return place < len(self._sorted) and int(self._sorted[place]) == row
+        index = int(torch.searchsorted(self._sorted, row))
+        return index < len(self._sorted) and int(self._sorted[index]) == row
 
     def holding_out(self, rows: Tensor) -> "SparseSplit":
         """The same rows, of which as many others (k,) are held out."""
@@ -145,7 +145,7 @@ def keep_classes(
         for lost in np.flatnonzero((left[name] == 0) & (np.bincount(each) > 0)):
             if left[name][lost]:
                 continue  # it came back beside another
-            place = int(np.flatnonzero(each[heldout] == lost)[0])
+            index = int(np.flatnonzero(each[heldout] == lost)[0])
             spare = np.ones(len(each), bool)
             spare[heldout] = False
             for other, of in classes.items():
@@ -158,9 +158,9 @@ def keep_classes(
                 )
             row = numbers.choice(np.flatnonzero(spare))
             for other, of in classes.items():
-                left[other][of[heldout[place]]] += 1
+                left[other][of[heldout[index]]] += 1
                 left[other][of[row]] -= 1
-            heldout[place], swapped = row, True
+            heldout[index], swapped = row, True
     return split.holding_out(torch.from_numpy(heldout)) if swapped else split
 
 

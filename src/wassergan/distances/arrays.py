@@ -192,10 +192,10 @@ def _checked(array: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
 
 def _numbers(array: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
     """An array of Python objects that are all numbers: as integers if all are, else as float64."""
-    for place, value in np.ndenumerate(array):
+    for index, value in np.ndenumerate(array):
         if not isinstance(value, int | float | np.integer | np.floating | np.bool_):
             missing = value is None or type(value).__name__ in ("NAType", "NaTType")
-            found = f"{'a missing value' if missing else repr(value)} at {list(place)}"
+            found = f"{'a missing value' if missing else repr(value)} at {list(index)}"
             raise UserError(f"{name} must hold numbers", found=found)
     values = list(array.flat)
     if values and all(isinstance(value, int | np.integer | np.bool_) for value in values):

@@ -153,15 +153,15 @@ def _scan(rows: Tensor, y: Cells, g: Tensor, columns: Tensor, keep: int, dtype: 
     minima, members = coarse.group_minima()
     lowest, groups = minima.topk(min(keep + 1, minima.shape[1]), dim=1, largest=False)
     candidates = members[groups[:, :keep]].flatten(1)  # (rows, groups · members)
-    rough, place = coarse.values(candidates).topk(min(keep + 1, candidates.shape[1]), dim=1, largest=False)
-    candidates = candidates.gather(1, place[:, :keep])
+    rough, index = coarse.values(candidates).topk(min(keep + 1, candidates.shape[1]), dim=1, largest=False)
+    candidates = candidates.gather(1, index[:, :keep])
     exact = _distances_to(rows, y.points, columns[candidates]) - offsets[candidates]
-    best, place = exact.sort(dim=1)
+    best, index = exact.sort(dim=1)
     values = best[:, 0]
     for left_out in (lowest, rough):
         if left_out.shape[1] > keep:
             values = torch.minimum(values, left_out[:, keep].double() - coarse.error)
-    return _Scan(values, best[:, 0] - values, columns[candidates.gather(1, place)])
+    return _Scan(values, best[:, 0] - values, columns[candidates.gather(1, index)])
 
 
 def _distances_to(rows: Tensor, points: Tensor, index: Tensor) -> Tensor:

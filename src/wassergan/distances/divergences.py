@@ -96,9 +96,9 @@ def on_common_support(x: Array, p: AnyArray, y: Array, q: AnyArray) -> tuple[Any
             "x and y must have the same dimension",
             found=f"{points[0].shape[1]} and {points[1].shape[1]} columns",
         )
-    union, place = torch.unique(torch.cat([r.double() for r in points]), dim=0, return_inverse=True)
+    union, position = torch.unique(torch.cat([r.double() for r in points]), dim=0, return_inverse=True)
     merged = []
-    for name, weights, index in [("p", p, place[: len(points[0])]), ("q", q, place[len(points[0]) :])]:
+    for name, weights, index in [("p", p, position[: len(points[0])]), ("q", q, position[len(points[0]) :])]:
         mass = as_tensor(weights, name=name)
         if mass.shape != index.shape:
             raise UserError(

@@ -61,8 +61,8 @@ def _moves(*tensors: Tensor) -> bool:
 def _difference(x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """P - Q as points (k, d) and nonzero masses (k,): where both distributions agree, nothing is left to round."""
     used_x, used_y = a > 0, b > 0
-    points, place = torch.unique(torch.cat([x[used_x], y[used_y]]), dim=0, return_inverse=True)
-    here, there = place[: int(used_x.sum())].cpu(), place[int(used_x.sum()) :].cpu()
+    points, index = torch.unique(torch.cat([x[used_x], y[used_y]]), dim=0, return_inverse=True)
+    here, there = index[: int(used_x.sum())].cpu(), index[int(used_x.sum()) :].cpu()
     mass = grouped(here, a[used_x].cpu(), len(points)) - grouped(there, b[used_y].cpu(), len(points))
     # Each mass has the rounding errors of one division and one sum.
     size = grouped(here, a[used_x].cpu(), len(points))

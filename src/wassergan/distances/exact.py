@@ -332,26 +332,26 @@ def _unfolded(problem: Problem, flow: Flow, a: Tensor, b: Tensor) -> Plan:
 def _shared_out(
     side: Side, here: Tensor, there: Tensor, mass: Tensor, weights: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    members = side.place.argsort(stable=True)
-    members = members[side.place[members] >= 0]
+    members = side.index.argsort(stable=True)
+    members = members[side.index[members] >= 0]
     arcs = here.argsort(stable=True)
     if len(members) == len(side):
         return members[here], there, mass
     arc, member, share = monotone_coupling(mass[arcs], weights[members])
     # Running sums of arcs and of weights may differ by rounding at the boundary between two merged points.
-    kept = (share > 0) & (here[arcs][arc] == side.place[members][member])
+    kept = (share > 0) & (here[arcs][arc] == side.index[members][member])
     return members[member[kept]], there[arcs][arc[kept]], share[kept]
 
 
 def _everywhere(problem: Problem, best: Bounds | _Certified, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Potentials at all of the caller's points: those without weight take the c-transform."""
-    f, g = best.f[problem.x.place], best.g[problem.y.place]
+    f, g = best.f[problem.x.index], best.g[problem.y.index]
     x_points, y_points = problem.inside(x.detach().cpu()), problem.inside(y.detach().cpu())
-    for place, own, points, others, potentials in (
-        (problem.x.place, f, x_points, problem.y.cells.points, best.g),
-        (problem.y.place, g, y_points, x_points, f),
+    for index, own, points, others, potentials in (
+        (problem.x.index, f, x_points, problem.y.cells.points, best.g),
+        (problem.y.index, g, y_points, x_points, f),
     ):
-        absent = place < 0
+        absent = index < 0
         if absent.any():
             own[absent] = _lowest(points[absent], others, potentials)
     return f, g

@@ -18,15 +18,15 @@ def cumulative(mass: Tensor) -> Tensor:
     return high.cumsum(-1) + low.cumsum(-1)
 
 
-def grouped(place: Tensor, mass: Tensor, groups: int) -> Tensor:
+def grouped(index: Tensor, mass: Tensor, groups: int) -> Tensor:
     """The mass of each group, shape (groups,), rounded once; the total is at most 2.
 
     Args:
-        place: the group of each mass, shape (n,).
+        index: the group of each mass, shape (n,).
         mass: shape (n,).
         groups: their number.
     """
     if len(mass) and mass.min() == mass.max() == 1 / len(mass):
-        return torch.bincount(place, minlength=groups).double() / len(mass)
-    high, low = (torch.zeros(groups, dtype=torch.float64).index_add_(0, place, part) for part in _parts(mass))
+        return torch.bincount(index, minlength=groups).double() / len(mass)
+    high, low = (torch.zeros(groups, dtype=torch.float64).index_add_(0, index, part) for part in _parts(mass))
     return high + low

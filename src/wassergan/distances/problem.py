@@ -28,7 +28,7 @@ class Side:
 
     cells: Cells
     mass: Tensor
-    place: Tensor
+    index: Tensor
 
     def __len__(self) -> int:
         return len(self.mass)
@@ -148,13 +148,13 @@ def pose(x: Tensor, y: Tensor, a: Tensor, b: Tensor, *, rng: torch.Generator | N
 def _distinct(points: Tensor, mass: Tensor, centre: Tensor, scale: float) -> tuple[Tensor, Tensor, Tensor]:
     used = mass > 0
     distinct, where = torch.unique((points[used] - centre) / scale, dim=0, return_inverse=True)
-    place = torch.full((len(points),), -1)
-    place[used] = where
-    return distinct, grouped(where, mass[used], len(distinct)), place
+    index = torch.full((len(points),), -1)
+    index[used] = where
+    return distinct, grouped(where, mass[used], len(distinct)), index
 
 
-def _side(points: Tensor, mass: Tensor, place: Tensor, order: Tensor) -> Side:
+def _side(points: Tensor, mass: Tensor, index: Tensor, order: Tensor) -> Side:
     rank = torch.empty_like(order)
     rank[order] = torch.arange(len(order))
     # A point without weight keeps -1: the appended entry is what index -1 reads.
-    return Side(Cells(points[order]), mass[order], torch.cat([rank, rank.new_tensor([-1])])[place])
+    return Side(Cells(points[order]), mass[order], torch.cat([rank, rank.new_tensor([-1])])[index])

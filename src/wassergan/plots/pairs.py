@@ -148,8 +148,8 @@ def _table(rows: Rows, across: NDArray[np.int64], down: NDArray[np.int64]) -> Ro
 
 def _places(values: Rows, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
     places = np.full(len(values), len(chosen))
-    for place, level in enumerate(chosen):
-        places[values == level] = place
+    for index, level in enumerate(chosen):
+        places[values == level] = index
     return places
 
 

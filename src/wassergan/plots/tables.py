@@ -42,12 +42,12 @@ def table_figure(
         hspace=0.5 / (PANEL[1] - 0.5),
     )
     drawn = [("generated", GENERATED, samples)] + ([] if real is None else [("real", REAL, real)])
-    for place, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
-        if place >= len(shown):
+    for index, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+        if index >= len(shown):
             axes.set_axis_off()
             continue
-        name, levels = shown[place]
-        values = [(label, colour, table[:, place]) for label, colour, table in drawn]
+        name, levels = shown[index]
+        values = [(label, colour, table[:, index]) for label, colour, table in drawn]
         if levels:
             _shares(axes, levels, values)
         else:

@@ -89,7 +89,7 @@ def _opened(
         source=source,
         others=others,
         identify=fingerprint,
-        cache=FeatureCache(results.place.evaluation),
+        cache=FeatureCache(results.folder.evaluation),
         device=choose_device(settings.device, processes),
         processes=processes,
         log=log,

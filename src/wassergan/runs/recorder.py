@@ -35,7 +35,7 @@ class Run:
     """A run as it is trained; `best` and `rollbacks` are those of before this process."""
 
     settings: ResolvedSettings
-    place: RunFolder
+    folder: RunFolder
     source: Source
     trainer: Trainer
     best: Best = field(default_factory=Best)
@@ -50,8 +50,8 @@ class RunRecorder(LoopCallback):
         self._modality = modality_of(run.source.kind)
         self._rollbacks = list(run.rollbacks)
         self._fingerprint = fingerprint(run.source)
-        self._checkpoints = Checkpoints(run.place.checkpoints, keep=run.settings.keep)
-        self._log = RunLog(run.place.log)
+        self._checkpoints = Checkpoints(run.folder.checkpoints, keep=run.settings.keep)
+        self._log = RunLog(run.folder.log)
         self._first_figure: NDArray[Any] | None = None
 
     def on_train_begin(self, trainer: Trainer) -> None:
@@ -59,17 +59,17 @@ class RunRecorder(LoopCallback):
         run = self._run
         modality = self._modality
         self._real = modality.training_samples(run.source, modality.preview_count) if modality.is_figure else None
-        logged = read_log(run.place.log)
+        logged = read_log(run.folder.log)
         self._saved_at, self._curves_due = time.perf_counter(), time.perf_counter() + FIRST_CURVES_SECONDS
         step = trainer.step
-        drawn = not run.settings.previews or not self._picture_due(step) or run.place.grid(step).exists()
+        drawn = not run.settings.previews or not self._picture_due(step) or run.folder.grid(step).exists()
         if logged and logged[-1]["step"] == step and not drawn:
             self._draw_samples(trainer)  # killed between the checkpoint and its picture
-        self._callback.on_train_begin(run.settings, run.source, run.place, trainer)
+        self._callback.on_train_begin(run.settings, run.source, run.folder, trainer)
 
     def tick_began(self, trainer: Trainer, *, due: bool) -> None:
         """Refuse to go on with a folder that is no longer this run's."""
-        self._run.place.require_own()
+        self._run.folder.require_own()
 
     def on_tick(self, trainer: Trainer, tick: Tick) -> None:
         """Log, save and draw."""
@@ -108,15 +108,15 @@ class RunRecorder(LoopCallback):
         """Draw what is left to draw, and write the page."""
         self._draw_first_figure()
         self._checkpoints.trim()  # a full disk may have come between the last save and this
-        if self._run.settings.previews and not self._run.place.grid(trainer.step).exists():
+        if self._run.settings.previews and not self._run.folder.grid(trainer.step).exists():
             self._draw_samples(trainer)
         self._draw_curves()
-        write_run_report(self._run.place.path)
+        write_run_report(self._run.folder.path)
 
     def went_back(self, trainer: Trainer, history: History, rollback: dict[str, Any]) -> None:
         """Save the state that was gone back to, and cut the log after it."""
         step = rollback["step"]
-        self._run.place.require_own()
+        self._run.folder.require_own()
         self._rollbacks.append(rollback)
         self._best = history.best
         # First, so that a killed run does not count afresh, and goes on from where its log ends.
@@ -128,7 +128,7 @@ class RunRecorder(LoopCallback):
         )
 
     def _save(self, trainer: Trainer, *, improved: bool, drop_later: bool = False) -> None:
-        self._run.place.require_own()
+        self._run.folder.require_own()
         state = CheckpointState.of(
             self._run.settings,
             self._run.source,
@@ -152,7 +152,7 @@ class RunRecorder(LoopCallback):
     def _draw_first_figure(self) -> None:
         """The figure of step 0, once a step was taken: what draws it takes seconds to import."""
         if self._first_figure is not None:
-            self._run.place.require_own()
+            self._run.folder.require_own()
             self._picture(self._first_figure, 0)
             self._first_figure = None
 
@@ -165,12 +165,12 @@ class RunRecorder(LoopCallback):
 
     def _picture(self, samples: NDArray[Any], step: int) -> None:
         codec = self._modality.own(self._run.source.codec)
-        self._modality.save_picture(samples, self._run.place.grid(step), codec, real=self._real)
+        self._modality.save_picture(samples, self._run.folder.grid(step), codec, real=self._real)
 
     def _draw_curves(self) -> None:
         from wassergan.plots import curves_figure, save_figure  # matplotlib takes half a second to import
 
-        save_figure(curves_figure(read_log(self._run.place.log)), self._run.place.curves)
+        save_figure(curves_figure(read_log(self._run.folder.log)), self._run.folder.curves)
 
 
 def recorder_of(run: Run, processes: DistributedContext, callbacks: CallbackList) -> RunRecorder | None:
@@ -185,7 +185,7 @@ def recorder_of(run: Run, processes: DistributedContext, callbacks: CallbackList
         return None
     wanted = run.settings.tensorboard
     if wanted or (wanted is None and tensorboard_installed()):
-        if str(run.place.path) == encodable(str(run.place.path)):
+        if str(run.folder.path) == encodable(str(run.folder.path)):
             callbacks.add(TensorBoardCallback())
         else:
             callbacks.on_message("No TensorBoard files are written: it takes no folder whose name is no UTF-8.")
@@ -203,9 +203,9 @@ def write_run_report(folder: Path, path: Path | None = None, *, evaluated: Path 
     Raises:
         UserError: there is no run, or no tick yet.
     """
-    place = RunFolder(folder)
-    path = place.require_target(path or place.report)
-    write_report(run_summary(folder), read_log(place.log), folder, path, evaluated=evaluated)
+    run_folder = RunFolder(folder)
+    path = run_folder.require_target(path or run_folder.report)
+    write_report(run_summary(folder), read_log(run_folder.log), folder, path, evaluated=evaluated)
     return path
 
 

@@ -28,11 +28,11 @@ class Results:
     """
 
     def __init__(self, run: RunFolder, out: str | None, log: Callable[[str], None]) -> None:
-        self._run, self.place = run, RunFolder(Path(out)) if out else run
+        self._run, self.folder = run, RunFolder(Path(out)) if out else run
         self._pictures: list[tuple[Path, Callable[[Path], object]]] = []
         if out:
             self._prepare()
-        folders = (self.place.path, self.place.evaluation)
+        folders = (self.folder.path, self.folder.evaluation)
         self.kept = all(can_write(folder) for folder in folders)
         if not self.kept and out:
             raise WorkError(f"{out} cannot be written to", hint="check its permissions, or name another --out")
@@ -40,19 +40,19 @@ class Results:
             log(f"{run.path} cannot be written to: the result is printed alone; --out FOLDER keeps it.")
 
     def _prepare(self) -> None:
-        place = self.place
-        if str(place.path) == "-":
+        run_folder = self.folder
+        if str(run_folder.path) == "-":
             raise UserError("Results are written into a folder", found="-", hint="--json prints them")
-        make_folder(place.path)
-        if place.holds_run() and not place.path.samefile(self._run.path):
-            raise UserError(f"{place.path} holds another run", hint="name another folder with --out")
-        place.require_here()
+        make_folder(run_folder.path)
+        if run_folder.holds_run() and not run_folder.path.samefile(self._run.path):
+            raise UserError(f"{run_folder.path} holds another run", hint="name another folder with --out")
+        run_folder.require_here()
 
     def picture(self, name: str, draw: Callable[[Path], object]) -> str:
         """Note a picture that is to be drawn; its path below the folder."""
-        path = self.place.evaluation / name
+        path = self.folder.evaluation / name
         self._pictures.append((path, draw))
-        return path.relative_to(self.place.path).as_posix()
+        return path.relative_to(self.folder.path).as_posix()
 
     def keep(self, result: dict[str, Any]) -> None:
         """Write the pictures, then what `metrics.json` holds, then the run's page.
@@ -63,19 +63,19 @@ class Results:
         if not self.kept:
             return
         former = self._former_pairs()
-        self.place.require_here()
+        self.folder.require_here()
         for path, draw in self._pictures:
             make_folder(path.parent)
             draw(path)
-        write_text(self.place.metrics, json.dumps(result, indent=1, allow_nan=False) + "\n")
+        write_text(self.folder.metrics, json.dumps(result, indent=1, allow_nan=False) + "\n")
         for name in former - {str(pair["picture"]) for pair in result.get("pairs", ())}:
-            remove(self.place.path / name)
-        write_run_report(self._run.path, self.place.report, evaluated=self.place.path)
+            remove(self.folder.path / name)
+        write_run_report(self._run.path, self.folder.report, evaluated=self.folder.path)
 
     def _former_pairs(self) -> set[str]:
         """Pictures of pairs that an earlier evaluation drew, as it says itself."""
         try:
-            pairs = json.loads(read_text(self.place.metrics, follow=False))["pairs"]
+            pairs = json.loads(read_text(self.folder.metrics, follow=False))["pairs"]
             return {pair["picture"] for pair in pairs if _PAIR.fullmatch(pair["picture"])}
         except (OSError, ValueError, KeyError, TypeError, RecursionError, UserError):
             return set()

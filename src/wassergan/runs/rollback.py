@@ -22,7 +22,7 @@ def go_back(
     Raises:
         DivergedError: there is no checkpoint to go back to.
     """
-    checkpoints = Checkpoints(run.place.checkpoints)
+    checkpoints = Checkpoints(run.folder.checkpoints)
 
     def load() -> tuple[int, Any]:
         steps = checkpoints.steps()
@@ -30,7 +30,7 @@ def go_back(
             raise diverged
         again = rollbacks and rollbacks[-1]["step"] == steps[-1] and len(steps) > 1
         step = steps[-2] if again else steps[-1]
-        return step, load_run(run.place, str(step)).trainer
+        return step, load_run(run.folder, str(step)).trainer
 
     step, state = processes.on_rank_zero(load)
     scale, elapsed = run.trainer.lr_scale, run.trainer.elapsed_seconds

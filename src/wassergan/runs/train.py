@@ -56,18 +56,20 @@ def train_run(
         UserError: wrong settings or data, or a folder that holds something else.
         WorkError: training diverged, a file could not be written, or a process was lost.
     """
-    place = RunFolder(folder)
+    run_folder = RunFolder(folder)
     with _callbacks(callback, processes) as callbacks, ExitStack() as stack:
         # Once before anything is made, and once when nobody else can make anything.
-        processes.on_rank_zero(lambda: _to_be_continued(place, processes))
-        place = stack.enter_context(_locked(place, callbacks, processes))
-        if processes.on_rank_zero(lambda: _to_be_continued(place, processes)):
-            return _go_on(place, changes_of(settings), "latest", callbacks, interrupted, processes)
+        processes.on_rank_zero(lambda: _to_be_continued(run_folder, processes))
+        run_folder = stack.enter_context(_locked(run_folder, callbacks, processes))
+        if processes.on_rank_zero(lambda: _to_be_continued(run_folder, processes)):
+            return _go_on(run_folder, changes_of(settings), "latest", callbacks, interrupted, processes)
         with processes.raise_together():
             asked = settings.checked()
             source = open_data(asked, log=callbacks.on_message)
             resolved = resolve_for(asked, source).located()
-            run = Run(resolved, place, source, build_trainer(resolved, source, processes, log=callbacks.on_message))
+            run = Run(
+                resolved, run_folder, source, build_trainer(resolved, source, processes, log=callbacks.on_message)
+            )
             context_dim = source.context.width if source.context else 0
             require_readable(resolved, source.shape, source.codec, run.trainer.state_dict(), context_dim=context_dim)
             loop = _loop_of(run, processes, callbacks, interrupted)
@@ -103,11 +105,11 @@ def resume_run(
         UserError: no run, a damaged checkpoint, other settings or other data, or nothing left to do.
         WorkError: training diverged, a file could not be written, or a process was lost.
     """
-    place = RunFolder(folder)
+    run_folder = RunFolder(folder)
     with _callbacks(callback, processes) as callbacks, ExitStack() as stack:
-        processes.on_rank_zero(place.require_run)
-        place = stack.enter_context(_locked(place, callbacks, processes))
-        return _go_on(place, changes, checkpoint, callbacks, interrupted, processes)
+        processes.on_rank_zero(run_folder.require_run)
+        run_folder = stack.enter_context(_locked(run_folder, callbacks, processes))
+        return _go_on(run_folder, changes, checkpoint, callbacks, interrupted, processes)
 
 
 def _callbacks(callback: Callback | None, processes: DistributedContext) -> CallbackList:
@@ -116,28 +118,28 @@ def _callbacks(callback: Callback | None, processes: DistributedContext) -> Call
 
 
 @contextmanager
-def _locked(place: RunFolder, callback: Callback, processes: DistributedContext) -> Iterator[RunFolder]:
+def _locked(run_folder: RunFolder, callback: Callback, processes: DistributedContext) -> Iterator[RunFolder]:
     """Process 0 holds the folder's lock inside; all get the folder, with the lock where it is held."""
     with ExitStack() as stack:
         locks: list[Lock] = []
 
         def lock() -> None:
-            locks.append(stack.enter_context(held(place.path, launch=processes.launch, log=callback.on_message)))
+            locks.append(stack.enter_context(held(run_folder.path, launch=processes.launch, log=callback.on_message)))
 
         processes.on_rank_zero(lock)
-        yield replace(place, lock=locks[0] if locks else None)
+        yield replace(run_folder, lock=locks[0] if locks else None)
 
 
-def _to_be_continued(place: RunFolder, processes: DistributedContext) -> bool:
+def _to_be_continued(run_folder: RunFolder, processes: DistributedContext) -> bool:
     """Whether the folder holds this call's own run, whose processes were started anew; refuse any other content."""
-    folder = place.path
-    if folder.is_dir() and place.holds_run():
-        place.require_here()
-    if place.launched_by(processes.launch):
-        return place.latest.exists()  # if lost before the first checkpoint: begin again
-    if not folder.exists() or (folder.is_dir() and place.holds_only_a_start()):
+    folder = run_folder.path
+    if folder.is_dir() and run_folder.holds_run():
+        run_folder.require_here()
+    if run_folder.launched_by(processes.launch):
+        return run_folder.latest.exists()  # if lost before the first checkpoint: begin again
+    if not folder.exists() or (folder.is_dir() and run_folder.holds_only_a_start()):
         return False
-    if place.holds_run():
+    if run_folder.holds_run():
         raise UserError(
             f"The folder {folder} holds a run already",
             hint=f"resume it (wassergan resume {folder}), or name another folder with --out",
@@ -146,50 +148,50 @@ def _to_be_continued(place: RunFolder, processes: DistributedContext) -> bool:
 
 
 def _begin(run: Run) -> None:
-    _require_room(run.place.path, run.trainer, run.settings.keep)
-    run.place.forget_start()
+    _require_room(run.folder.path, run.trainer, run.settings.keep)
+    run.folder.forget_start()
     _note_how(run)
-    make_folder(run.place.samples)
+    make_folder(run.folder.samples)
 
 
 def _note_how(run: Run) -> None:
     """What the run is trained with from now on: settings, environment, and the call of torchrun."""
-    mark = run.place.make_mark()
-    run.place.note_launch(run.trainer.processes.launch)
-    write_text(run.place.environment, json.dumps(environment(), indent=2) + "\n")
+    mark = run.folder.make_mark()
+    run.folder.note_launch(run.trainer.processes.launch)
+    write_text(run.folder.environment, json.dumps(environment(), indent=2) + "\n")
     described = asdict(run.settings) | {"notes": list(run.source.notes), "mark": mark}
-    write_text(run.place.settings, json.dumps(described, indent=2) + "\n")
+    write_text(run.folder.settings, json.dumps(described, indent=2) + "\n")
 
 
 def _go_on(
-    place: RunFolder,
+    run_folder: RunFolder,
     changes: Mapping[str, Any],
     checkpoint: str,
     callbacks: CallbackList,
     interrupted: Callable[[], bool],
     processes: DistributedContext,
 ) -> dict[str, Any]:
-    state, unfinished = processes.on_rank_zero(lambda: _loaded(place, checkpoint, processes))
+    state, unfinished = processes.on_rank_zero(lambda: _loaded(run_folder, checkpoint, processes))
     with processes.raise_together():
-        run = _reopened(place, state, changes, processes, callbacks)
+        run = _reopened(run_folder, state, changes, processes, callbacks)
         if not unfinished:
-            _require_something_left(run.settings, run.trainer, place.path)
+            _require_something_left(run.settings, run.trainer, run_folder.path)
         loop = _loop_of(run, processes, callbacks, interrupted)
     require_alike(run.settings, run.source, processes)
     processes.on_rank_zero(lambda: _cut(run, checkpoint, callbacks))
     return _train(run, loop, processes)
 
 
-def _loaded(place: RunFolder, checkpoint: str, processes: DistributedContext) -> tuple[CheckpointState, bool]:
+def _loaded(run_folder: RunFolder, checkpoint: str, processes: DistributedContext) -> tuple[CheckpointState, bool]:
     """A checkpoint, and whether there is something to do even if no step is left: a call to end, a picture to draw."""
-    state = load_run(place, checkpoint)
+    state = load_run(run_folder, checkpoint)
     with corruption_errors("The checkpoint", ANOTHER):
-        grid = place.grid(state.step)
-        drawn = place.report.exists() and (grid.exists() or not state.settings.previews)
-        checkpoints = Checkpoints(place.checkpoints)
+        grid = run_folder.grid(state.step)
+        drawn = run_folder.report.exists() and (grid.exists() or not state.settings.previews)
+        checkpoints = Checkpoints(run_folder.checkpoints)
         if checkpoints.best_is_newer(checkpoint, best_step=state.best.step) and _is_later(checkpoints.best, state.step):
             state = replace(state, best=Best())  # it is of a step that is dropped, and the one before it is gone
-    return state, place.launched_by(processes.launch) or not drawn
+    return state, run_folder.launched_by(processes.launch) or not drawn
 
 
 def _is_later(path: Path, step: int) -> bool:
@@ -198,7 +200,7 @@ def _is_later(path: Path, step: int) -> bool:
 
 
 def _reopened(
-    place: RunFolder,
+    run_folder: RunFolder,
     state: CheckpointState,
     changes: Mapping[str, Any],
     processes: DistributedContext,
@@ -216,19 +218,19 @@ def _reopened(
         trainer = build_trainer(settings, source, processes, log=callback.on_message)
         trainer.load_state_dict(state.trainer)
     say_what_differs(former, settings, callback, same_streams=trainer.knows_streams(state.trainer))
-    return Run(settings, place, source, trainer, state.best, state.rollbacks)
+    return Run(settings, run_folder, source, trainer, state.best, state.rollbacks)
 
 
 def _cut(run: Run, checkpoint: str, callback: Callback) -> None:
     """Drop what was logged and saved after the checkpoint that the run goes on from, and what a kill left behind."""
-    run.place.require_own()
-    run.place.remove_temporaries()
-    checkpoints, step = Checkpoints(run.place.checkpoints), run.trainer.step
+    run.folder.require_own()
+    run.folder.remove_temporaries()
+    checkpoints, step = Checkpoints(run.folder.checkpoints), run.trainer.step
     checkpoints.go_on_from(
         checkpoint, step=step, best_step=run.best.step, best_is_later=lambda: _is_later(checkpoints.best, step)
     )
     # The tick of step 0 comes again, those of later checkpoints do not.
-    later, torn = RunLog(run.place.log).cut_after(run.trainer.step or -1)
+    later, torn = RunLog(run.folder.log).cut_after(run.trainer.step or -1)
     if later:
         callback.on_message(f"Dropped {later} log lines that came after the checkpoint.")
     if torn:
@@ -246,7 +248,7 @@ def _loop_of(run: Run, processes: DistributedContext, callbacks: CallbackList, i
     """
     trainer, last_tick = run.trainer, run.trainer.step or -1
     recorder = recorder_of(run, processes, callbacks)
-    logged = [each for each in read_log(run.place.log) if each["step"] <= last_tick] if recorder else []
+    logged = [each for each in read_log(run.folder.log) if each["step"] <= last_tick] if recorder else []
     return Loop(
         trainer,
         run.settings,
@@ -275,7 +277,7 @@ def _train(run: Run, loop: Loop, processes: DistributedContext) -> dict[str, Any
             loop.go_back(rollbacks[-1]["step"])
             processes.on_rank_zero(lambda: loop.tell_rollback(rollbacks[-1]))
     processes.on_rank_zero(loop.finish)
-    return processes.on_rank_zero(lambda: run_summary(run.place.path))
+    return processes.on_rank_zero(lambda: run_summary(run.folder.path))
 
 
 def _require_something_left(settings: ResolvedSettings, trainer: Trainer, folder: Path) -> None:

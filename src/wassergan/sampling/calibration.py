@@ -100,9 +100,9 @@ def match_shares(
         mean, hessians = _moments(chunks, head.options if number >= rounds // 2 else [])
         drawn = mean.to(shift).clamp_min(0)
         step = ((wanted + spare) / (drawn + spare)).log()
-        for place, hessian in hessians:
-            damping = torch.diag(DAMPING * (drawn[place] + spare))
-            step[place] = torch.linalg.solve(hessian.to(step) + damping, (wanted - drawn)[place])
+        for index, hessian in hessians:
+            damping = torch.diag(DAMPING * (drawn[index] + spare))
+            step[index] = torch.linalg.solve(hessian.to(step) + damping, (wanted - drawn)[index])
         shift += torch.where(head.is_option, step.clamp(-LARGEST_STEP, LARGEST_STEP), 0.0)
     shift[head.is_option & (wanted == 0)] = NEVER
 
@@ -110,18 +110,18 @@ def match_shares(
 def _moments(chunks: Iterable[Tensor], places: Sequence[slice]) -> tuple[Tensor, list[tuple[slice, Tensor]]]:
     """The mean E p of expected rows, and diag(E p) - E p pᵀ at the given entries, from a part of the chunks."""
     parts: list[Tensor] = []
-    hessians = [torch.zeros(place.stop - place.start, place.stop - place.start) for place in places]
+    hessians = [torch.zeros(index.stop - index.start, index.stop - index.start) for index in places]
     rows = seen = 0
     for number, chunk in enumerate(chunks):
         parts.append(chunk.sum(0, dtype=torch.float64) / SCALE)
         rows += len(chunk)
         if number % HESSIAN_EVERY == 0:
             seen += len(chunk)
-            for hessian, place in zip(hessians, places, strict=True):
-                chances = chunk[:, place] / SCALE
+            for hessian, index in zip(hessians, places, strict=True):
+                chances = chunk[:, index] / SCALE
                 hessian += torch.diag(chances.sum(0)) - chances.T @ chances
     return torch.stack(parts).sum(0) / rows, [
-        (place, each / seen) for place, each in zip(places, hessians, strict=True)
+        (index, each / seen) for index, each in zip(places, hessians, strict=True)
     ]
 
 

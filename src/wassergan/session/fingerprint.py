@@ -172,7 +172,7 @@ def _names(source: Source) -> list[str]:
     names += source.codec.words()
     if source.names is not None:
         found, kept = source.names.found(), source.names.kept()
-        names += found if kept is None else [found[place] for place in kept.tolist()]
+        names += found if kept is None else [found[index] for index in kept.tolist()]
     return names
 
 

@@ -27,10 +27,10 @@ def run_summary(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: there is no run.
     """
-    place = RunFolder(folder)
-    state = load_run(place)
+    run_folder = RunFolder(folder)
+    state = load_run(run_folder)
     settings = asdict(state.settings)
-    log = read_log(place.log)
+    log = read_log(run_folder.log)
     last = log[-1] if log else {}
     return {
         "run": str(folder),

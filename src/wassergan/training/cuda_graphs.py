@@ -125,8 +125,8 @@ class GraphedIteration:
         if key not in self._records:
             self._records[key] = _Record(turn.copied(), due, ReplayedGenerator(self._rng))
         record = self._records[key]
-        for place, tensor in zip(record.turn.tensors, turn.tensors, strict=True):
-            place.copy_(tensor, non_blocking=True)
+        for slot, tensor in zip(record.turn.tensors, turn.tensors, strict=True):
+            slot.copy_(tensor, non_blocking=True)
         record.drawn.draw()
         self._average_weight.fill_(average_weight)
         if record.replay is not None:

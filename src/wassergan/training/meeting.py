@@ -78,15 +78,15 @@ def _store(init_method: str, rank: int, count: int) -> Store:
     return store
 
 
-def _join_once(place: Store, rank: int, count: int) -> dict[int, str]:
+def _join_once(store: Store, rank: int, count: int) -> dict[int, str]:
     """Join; which processes could not, and why: the same on all of them, and then none has joined."""
-    _tell_all(place, "here", rank, count, "", LONGEST_WAIT)
+    _tell_all(store, "here", rank, count, "", LONGEST_WAIT)
     failure = ""
     try:
         wait_for_threads()
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
-            store=PrefixStore("group", place),
+            store=PrefixStore("group", store),
             rank=rank,
             world_size=count,
             timeout=LONGEST_JOIN,
@@ -94,7 +94,7 @@ def _join_once(place: Store, rank: int, count: int) -> dict[int, str]:
     except RuntimeError as error:
         failure = str(error) or type(error).__name__
     longest = 2 * LONGEST_JOIN + timedelta(seconds=LONGEST_WAIT_FOR_THREADS_SECONDS)
-    told = _tell_all(place, "joined", rank, count, failure, longest)
+    told = _tell_all(store, "joined", rank, count, failure, longest)
     failures = {other: why for other, why in enumerate(told) if why}
     if not failures:
         distributed_c10d._set_pg_timeout(LONGEST_WAIT)
@@ -106,17 +106,17 @@ def _join_once(place: Store, rank: int, count: int) -> dict[int, str]:
     return failures
 
 
-def _tell_all(place: Store, topic: str, rank: int, count: int, text: str, longest: timedelta) -> list[str]:
+def _tell_all(store: Store, topic: str, rank: int, count: int, text: str, longest: timedelta) -> list[str]:
     """What each process says on a topic, in their order; waits where signals are heard."""
-    place.set(f"{topic} {rank}", f"={text}"[:1000])
+    store.set(f"{topic} {rank}", f"={text}"[:1000])
     deadline = time.monotonic() + longest.total_seconds()
     keys = [f"{topic} {each}" for each in range(count)]
-    while not place.check(keys):
+    while not store.check(keys):
         if time.monotonic() > deadline:
-            missing = [str(each) for each, key in enumerate(keys) if not place.check([key])]
+            missing = [str(each) for each, key in enumerate(keys) if not store.check([key])]
             raise RuntimeError(f"process {', '.join(missing[:9])} of {count} did not come to join")
         time.sleep(LOOK_SECONDS)
-    return [place.get(key).decode(errors="replace")[1:] for key in keys]
+    return [store.get(key).decode(errors="replace")[1:] for key in keys]
 
 
 def insisting(work: Callable[[], T]) -> T:

@@ -91,10 +91,10 @@ class FusedAdam:
         if list(group["params"]) != list(range(len(self._parameters))) or len(states) != len(self._parameters):
             raise ValueError("the state is of another number of parameters")
         for number, (mean, square) in enumerate(zip(self._means, self._squares, strict=True)):
-            for place, name in ((mean, "exp_avg"), (square, "exp_avg_sq")):
-                if states[number][name].shape != place.shape:
+            for slot, name in ((mean, "exp_avg"), (square, "exp_avg_sq")):
+                if states[number][name].shape != slot.shape:
                     raise ValueError("the state is of parameters of other shapes")
-                place.copy_(states[number][name])
+                slot.copy_(states[number][name])
         self.lr, self.betas = group["lr"], tuple(group["betas"])
         self._count([states[number]["step"].to(steps) for number, steps in enumerate(self._steps)])
 

@@ -29,7 +29,7 @@ class ArrowBlock:
     unpacked: int
     is_compressed: bool
     is_dictionary: bool
-    place: int
+    offset: int
     length: int
     is_swapped: bool
 
@@ -73,7 +73,7 @@ def batch_parts(file: IO[bytes], block: ArrowBlock) -> tuple[list[tuple[int, int
         ValueError: damaged.
     """
     try:
-        batch = _batch(file, block.place, block.length)
+        batch = _batch(file, block.offset, block.length)
         nodes = [struct.unpack_from("<qq", batch.data, at) for at in batch.vector(1, _NODE_BYTES)]
         return nodes, _buffers(batch)
     except struct.error as error:
@@ -137,21 +137,21 @@ class _Table:
         return self.at + there if there else None
 
     def table(self, number: int) -> "_Table":
-        place = self._place(number)
-        if place is None:
+        offset = self._place(number)
+        if offset is None:
             raise ValueError("a batch without its header")
-        return _Table(self.data, place)
+        return _Table(self.data, offset)
 
     def vector(self, number: int, width: int) -> range:
         """Where its entries begin."""
-        place = self._place(number)
-        if place is None:
+        offset = self._place(number)
+        if offset is None:
             return range(0)
-        (count,) = struct.unpack_from("<I", self.data, place)
+        (count,) = struct.unpack_from("<I", self.data, offset)
         if count * width > len(self.data):
             raise ValueError("more entries than there is room for")
-        return range(place + 4, place + 4 + count * width, width)
+        return range(offset + 4, offset + 4 + count * width, width)
 
     def _place(self, number: int) -> int | None:
-        place = self.field(number)
-        return None if place is None else place + int(struct.unpack_from("<I", self.data, place)[0])
+        offset = self.field(number)
+        return None if offset is None else offset + int(struct.unpack_from("<I", self.data, offset)[0])

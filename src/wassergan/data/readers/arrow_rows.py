@@ -42,20 +42,20 @@ class RowsOfBatch:
             return None
         nodes, buffers = batch_parts(file, block)
         found: dict[str, _Column] = {}
-        place = 0
+        offset = 0
         for number, field in enumerate(schema):
             if field.name in names and not _is_number(field.type):
                 return None
             held = _buffers_of(field.type)
-            if held is None or number >= len(nodes) or place + held > len(buffers):
+            if held is None or number >= len(nodes) or offset + held > len(buffers):
                 break
             if field.name in names:
-                body = block.place + block.length
-                bitmap, values = ((body + at, size) for at, size in buffers[place : place + 2])
+                body = block.offset + block.length
+                bitmap, values = ((body + at, size) for at, size in buffers[offset : offset + 2])
                 if nodes[number][0] != block.rows or values[1] < block.rows * field.type.bit_width // _BITS:
                     return None
                 found[field.name] = _Column(field.type, nodes[number][1] != 0, bitmap, values)
-            place += held
+            offset += held
         return cls(file, names, [found[name] for name in names]) if found.keys() >= set(names) else None
 
     def read(self, first: int, count: int) -> Any:

@@ -129,10 +129,10 @@ class BlockReader(ABC):
 
     def _refuse_where(self, bad: NDArray[np.bool_], numbers: Sequence[int] | NDArray[np.int64], what: str) -> None:
         if bad.any():
-            place = np.argwhere(bad)[0].tolist()
+            index = np.argwhere(bad)[0].tolist()
             raise UserError(
                 f"{self.name} holds {what}",
-                found=f"the first {self._place(int(numbers[place[0]]), place[1:])}",
+                found=f"the first {self._place(int(numbers[index[0]]), index[1:])}",
                 hint="remove those rows or fill the values",
             )
 

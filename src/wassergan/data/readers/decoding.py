@@ -203,12 +203,12 @@ def _content(picture: Picture) -> bytes:
 
 def _without_texts(content: bytes) -> bytes:
     """A PNG file without its texts, which Pillow refuses to unpack where they are long."""
-    parts, place = [_PNG_START], len(_PNG_START)
-    while place + 12 <= len(content):
-        (length,) = struct.unpack_from(">I", content, place)
-        if content[place + 4 : place + 8] not in _PNG_TEXTS:
-            parts.append(content[place : place + 12 + length])
-        place += 12 + length
+    parts, offset = [_PNG_START], len(_PNG_START)
+    while offset + 12 <= len(content):
+        (length,) = struct.unpack_from(">I", content, offset)
+        if content[offset + 4 : offset + 8] not in _PNG_TEXTS:
+            parts.append(content[offset : offset + 12 + length])
+        offset += 12 + length
     return b"".join(parts)
 
 

@@ -81,7 +81,7 @@ def read_excel(path: Path, *, sheet: str | None = None) -> RawTable:
         listed = ", ".join(f"'{each}'{'' if each in shown else ' (hidden)'}" for each in names[:SHEETS_SHOWN])
         more = ", ..." if len(names) > SHEETS_SHOWN else ""
         notes.insert(0, f"{name} has {len(names)} sheets ({listed}{more}): '{chosen}' is read; --sheet takes another.")
-    arrays = [_array(column, [row[place] for row in rows], notes) for place, column in enumerate(header)]
+    arrays = [_array(column, [row[index] for row in rows], notes) for index, column in enumerate(header)]
     table = raw_of_arrow(pyarrow.table(arrays, names=header), name)
     return RawTable(name, table.columns, table.rows, {}, table.arrow_schema, 2, table.arrow, tuple(notes))
 

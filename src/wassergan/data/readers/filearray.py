@@ -110,8 +110,8 @@ class FileArray:
             key = np.arange(first, end, step)
         found = np.empty((len(key), *self.shape[1:]), self.dtype)
         with _Reading(self.mark) as reading:
-            for place, first, end in _runs(np.asarray(key)):
-                self._fill(reading, first, found[place : place + end - first])
+            for index, first, end in _runs(np.asarray(key)):
+                self._fill(reading, first, found[index : index + end - first])
         return found
 
     def rows(self, first: int, end: int) -> NDArray[Any]:

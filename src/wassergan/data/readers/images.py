@@ -61,7 +61,7 @@ class Pictures(Protocol):
     def __len__(self) -> int:
         """How many."""
 
-    def __getitem__(self, place: int, /) -> Picture:
+    def __getitem__(self, index: int, /) -> Picture:
         """One of them."""
 
     def __iter__(self) -> Iterator[Picture]:
@@ -186,7 +186,7 @@ class ImageFolderReader:
                 yield from contents
 
     def _contents(self, places: range) -> list[NDArray[np.uint8]]:
-        return [self._content(self.paths[place]) for place in places]
+        return [self._content(self.paths[index]) for index in places]
 
     def _content(self, picture: Picture) -> NDArray[np.uint8]:
         try:

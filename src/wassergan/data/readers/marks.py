@@ -171,7 +171,7 @@ class Marks(Protocol):
     def __len__(self) -> int:
         """How many."""
 
-    def __getitem__(self, place: int, /) -> FileMark:
+    def __getitem__(self, index: int, /) -> FileMark:
         """One of them."""
 
 
@@ -197,8 +197,8 @@ class Watch:
             DataChangedError: one of them is no longer the same.
         """
         total = len(self.marks)
-        for place in range(self._turn, self._turn + min(LOOKED_AT, total)):
-            self.marks[place % total].require()
+        for index in range(self._turn, self._turn + min(LOOKED_AT, total)):
+            self.marks[index % total].require()
         self._turn = (self._turn + LOOKED_AT) % max(1, total)
         if is_same := self._touched == _looks.touched:
             return is_same
@@ -212,8 +212,8 @@ class Watch:
             DataChangedError: one of them is no longer the same.
         """
         found = []
-        for place in range(len(self.marks)):
-            mark = self.marks[place]
+        for index in range(len(self.marks)):
+            mark = self.marks[index]
             if not mark.require():
                 found.append((mark, facts_of(mark.path)[-1]))
         self._touched = _looks.touched

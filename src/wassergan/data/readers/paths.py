@@ -41,15 +41,15 @@ class PathIndex(Sequence[Path]):
         return len(self._ends if self._chosen is None else self._chosen)
 
     @overload
-    def __getitem__(self, place: int) -> Path: ...
+    def __getitem__(self, index: int) -> Path: ...
     @overload
-    def __getitem__(self, place: slice) -> "PathIndex": ...
-    def __getitem__(self, place: int | slice) -> "Path | PathIndex":
-        if isinstance(place, slice):
-            return self.subset(np.arange(len(self))[place])
-        if not 0 <= place < len(self):
-            raise IndexError(place)
-        return self._folder / self.relative(int(place if self._chosen is None else self._chosen[place]))
+    def __getitem__(self, index: slice) -> "PathIndex": ...
+    def __getitem__(self, index: int | slice) -> "Path | PathIndex":
+        if isinstance(index, slice):
+            return self.subset(np.arange(len(self))[index])
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self._folder / self.relative(int(index if self._chosen is None else self._chosen[index]))
 
     @property
     def places(self) -> NDArray[np.int64]:
@@ -61,10 +61,10 @@ class PathIndex(Sequence[Path]):
         """The folder that all paths are under."""
         return self._folder
 
-    def relative(self, place: int) -> str:
+    def relative(self, index: int) -> str:
         """The path of one of all names below the folder."""
-        start = int(self._ends[place - 1]) if place else 0
-        return os.fsdecode(self._names[start : int(self._ends[place])])
+        start = int(self._ends[index - 1]) if index else 0
+        return os.fsdecode(self._names[start : int(self._ends[index])])
 
     @property
     def total(self) -> int:
@@ -73,7 +73,7 @@ class PathIndex(Sequence[Path]):
 
     def only(self, places: NDArray[np.int64]) -> "PathIndex":
         """An index of the paths at some places (k,), as if no others had been found."""
-        names = [os.fsencode(self.relative(int(self.places[place]))) for place in places]
+        names = [os.fsencode(self.relative(int(self.places[index]))) for index in places]
         return PathIndex(self._folder, b"".join(names), np.cumsum([len(name) for name in names], dtype=np.int64))
 
     def subset(self, places: NDArray[np.int64]) -> "PathIndex":
@@ -95,18 +95,18 @@ class MarkedFiles:
         self._facts = np.zeros((paths.total, 5), np.uint64) if facts is None else facts
         if facts is None:
             folder = os.fspath(paths.root)
-            for place in paths.places.tolist():  # by names: a Path takes as long to make as its file to look at
-                self._facts[place] = facts_of(os.path.join(folder, paths.relative(place)))  # noqa: PTH118
+            for index in paths.places.tolist():  # by names: a Path takes as long to make as its file to look at
+                self._facts[index] = facts_of(os.path.join(folder, paths.relative(index)))  # noqa: PTH118
 
     def __len__(self) -> int:
         return len(self._paths)
 
-    def __getitem__(self, place: int, /) -> FileMark:
-        facts = self._facts[self._paths.places[place]]
-        return FileMark(self._paths[place], tuple(facts[:4].tolist()), facts[4:])
+    def __getitem__(self, index: int, /) -> FileMark:
+        facts = self._facts[self._paths.places[index]]
+        return FileMark(self._paths[index], tuple(facts[:4].tolist()), facts[4:])
 
     def __iter__(self) -> Iterator[FileMark]:
-        return (self[place] for place in range(len(self)))
+        return (self[index] for index in range(len(self)))
 
     @property
     def places(self) -> NDArray[np.int64]:

@@ -139,15 +139,15 @@ class ShardPictures:
     def __len__(self) -> int:
         return len(self._chosen)
 
-    def __getitem__(self, place: int, /) -> ShardMember:
-        row = int(self._chosen[place])
+    def __getitem__(self, position: int, /) -> ShardMember:
+        row = int(self._chosen[position])
         start = int(self._ends[row - 1]) if row else 0
         name = self._names[start : int(self._ends[row])].decode("utf-8", "surrogateescape")
         shard, offset, size = self._places[row].tolist()
         return ShardMember(self.marks[shard], name, offset, size)
 
     def __iter__(self) -> Iterator[ShardMember]:
-        return (self[place] for place in range(len(self)))
+        return (self[offset] for offset in range(len(self)))
 
     @property
     def places(self) -> NDArray[np.int64]:
@@ -344,22 +344,22 @@ def _members(mark: FileMark) -> Iterator[tuple[str, int, int, bool]]:
     try:
         with reading_marked(mark) as file:
             total = os.fstat(file.fileno()).st_size
-            place, name, length = 0, "", None
-            while block := os.pread(file.fileno(), tarfile.BLOCKSIZE, place):
+            offset, name, length = 0, "", None
+            while block := os.pread(file.fileno(), tarfile.BLOCKSIZE, offset):
                 if not block.strip(b"\0"):
                     return
                 kind, own_name, size = _header(block)
-                start = place + tarfile.BLOCKSIZE
+                start = offset + tarfile.BLOCKSIZE
                 extends = kind in (tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME)
                 size = size if extends or length is None else length
                 if size < 0 or start + size > total or (extends and size > LONGEST_EXTENSION_BYTES):
-                    raise UserError(f"{path} is damaged or cut short", found=f"the header at byte {place}")
+                    raise UserError(f"{path} is damaged or cut short", found=f"the header at byte {offset}")
                 if extends:
                     name, length = _extension(kind, os.pread(file.fileno(), size, start), name, length)
                 elif kind not in _KEEP_NAME:
                     yield name or own_name, start, size, kind in _PICTURES
                     name, length = "", None
-                place = start + -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+                offset = start + -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
     except (OSError, tarfile.TarError, ValueError) as error:
         if isinstance(error, UserError):
             raise

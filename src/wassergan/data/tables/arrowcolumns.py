@@ -63,8 +63,8 @@ def _decimal_floats(array: Any) -> Values:
     if array.type == "double":
         return _floats(array)
     narrow = np.float16 if array.type == "halffloat" else np.float32
-    found, place = np.unique(array.to_numpy(zero_copy_only=False).astype(narrow), return_inverse=True)
-    return np.array([float(str(each)) for each in found], np.float64)[place]
+    found, index = np.unique(array.to_numpy(zero_copy_only=False).astype(narrow), return_inverse=True)
+    return np.array([float(str(each)) for each in found], np.float64)[index]
 
 
 def _nan_is_missing(array: Any) -> bool:
@@ -149,7 +149,7 @@ def _dictionary(name: str, array: Any) -> AnyColumn:
     except ArrowException:
         return OddColumn(name, str(array.type))
     texts = {value: None if value is None else str(value) for value in values}
-    place = {text: at for at, text in enumerate(dict.fromkeys(text for text in texts.values() if text is not None))}
-    number = np.array([*(-1 if texts[value] is None else place[str(value)] for value in values), -1], np.int32)
+    index = {text: at for at, text in enumerate(dict.fromkeys(text for text in texts.values() if text is not None))}
+    number = np.array([*(-1 if texts[value] is None else index[str(value)] for value in values), -1], np.int32)
     own = tuple(value for value in texts if value is not None) if plain else ()
-    return TextColumn(name, list(place), number[_codes(array)], own, declared=True)
+    return TextColumn(name, list(index), number[_codes(array)], own, declared=True)

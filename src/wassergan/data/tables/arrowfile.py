@@ -55,14 +55,14 @@ def pandas_table(frame: Any) -> tuple[Any, list[dict[str, Any]]]:
     import pyarrow
 
     arrays, fields, states = [], [], []
-    for place, label in enumerate(checked_labels(frame)):
-        array, state = carried(frame.iloc[:, place])
+    for index, label in enumerate(checked_labels(frame)):
+        array, state = carried(frame.iloc[:, index])
         arrays.append(array)
         fields.append(
             pyarrow.field(str(label), array.type, metadata={ODD: json.dumps(state)} if "odd" in state else {})
         )
         states.append(state)
-    typed = [place for place, state in enumerate(states) if state["how"] == "dtype"]
+    typed = [index for index, state in enumerate(states) if state["how"] == "dtype"]
     known = pyarrow.Schema.from_pandas(
         frame.iloc[:0, typed], preserve_index=False
     )  # for pandas to read what is written

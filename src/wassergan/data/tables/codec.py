@@ -165,7 +165,7 @@ class TableCodec:
 
     @cached_property
     def _place(self) -> dict[str, int]:
-        return {column.name: place for place, column in enumerate(self.columns)}
+        return {column.name: index for index, column in enumerate(self.columns)}
 
     def encode(self, values: Tensor) -> Tensor:
         """(n, columns) to (n, width) float32."""
@@ -184,7 +184,7 @@ class TableCodec:
         return found
 
     def _by_name(self, rows: Values) -> dict[str, Values]:
-        return {column.name: rows[:, place] for place, column in enumerate(self.columns)}
+        return {column.name: rows[:, index] for index, column in enumerate(self.columns)}
 
     def decode(self, samples: Tensor, given: Values | None = None, *, start: int = 0, seed: int = 0) -> Tensor:
         """(n, width) in model space to (n, columns), within bounds, rounded to each column's decimals.
@@ -208,12 +208,12 @@ class TableCodec:
         if given is not None:
             rows[:, [self._place[name] for name in self.given]] = given
         for column in self._drawn:
-            place, width = self._place[column.name], column.coding.layout.width
+            index, width = self._place[column.name], column.coding.layout.width
             values = column.coding.decode(vectors[:, start : start + width])
             start += width
             if column.since:
                 values = (values + rows[:, self._place[column.since]]).clip(column.low, column.high)
-            rows[:, place] = _rounded(values, column)
+            rows[:, index] = _rounded(values, column)
         return rows
 
     def _ruled(self, vectors: NDArray[np.float32], given: Values | None, drawn: Values) -> Values:

@@ -104,7 +104,7 @@ class RawTable:
     notes: tuple[str, ...] = ()
     lines: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
 
-    def place(self, row: int) -> str:
+    def row_name(self, row: int) -> str:
         """How a reader finds a row."""
         if self.lines is not None:
             return f"line {self.lines[row]}"

@@ -129,9 +129,9 @@ class ColumnConditions:
     def _whole(self, rows: Values, rules: RuleBook) -> dict[str, Values]:
         """Rows of conditions with something usual in all other columns."""
         columns = {name: np.full(len(rows), rules.typical[name]) for name in rules.order}
-        for place, name in enumerate(self.names):
+        for index, name in enumerate(self.names):
             if name in self._asked or rows is not self.wanted:
-                columns[name] = rows[:, place].copy()
+                columns[name] = rows[:, index].copy()
         return columns
 
     def _settled(self, rows: Values, drawn: Values) -> Values:

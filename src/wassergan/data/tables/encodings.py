@@ -134,8 +134,8 @@ class NumberCoding:
         if layout.options:
             out[np.arange(len(values)), option] = ONE_HOT_SCALE
         if layout.channel:
-            place = np.where(gone, 0.0, self._place(filled))
-            out[:, layout.options :] = _on_circle(place) if self.circle else place[:, None]
+            index = np.where(gone, 0.0, self._place(filled))
+            out[:, layout.options :] = _on_circle(index) if self.circle else index[:, None]
         return out
 
     def decode(self, block: NDArray[np.float32]) -> Values:
@@ -264,9 +264,9 @@ class CategoryCoding:
             out[rows, option] = ONE_HOT_SCALE
         rare = rows[~gone & (option == layout.open_option)]
         cells = self._middle[self._rank[level[rare]]] if self.bounds else np.empty(0, np.int64)
-        for place in range(self.digits):
-            digit = cells // self.radix ** (self.digits - 1 - place) % self.radix
-            out[rare, layout.options + place * self.radix + digit] = ONE_HOT_SCALE
+        for index in range(self.digits):
+            digit = cells // self.radix ** (self.digits - 1 - index) % self.radix
+            out[rare, layout.options + index * self.radix + digit] = ONE_HOT_SCALE
         return out
 
     def decode(self, block: NDArray[np.float32]) -> Values:

@@ -183,7 +183,7 @@ class _Inference:
         """A column whose file says what it holds."""
         if np.isinf(raw.values).any():
             row = int(np.isinf(raw.values).argmax())
-            raise UserError(f"{self._where} holds infinite values", found=f"the first in {self._table.place(row)}")
+            raise UserError(f"{self._where} holds infinite values", found=f"the first in {self._table.row_name(row)}")
         there = raw.values[~np.isnan(raw.values)]
         if len(there) == 0:
             return self._empty(raw.values, "NaN" if raw.nan else "")
@@ -432,7 +432,7 @@ class _Inference:
     def _whole_dates(self, values: Values) -> Column | None:
         """Whole numbers of a type that are dates: 20240519."""
         gone = np.isnan(values)
-        numbers, place = np.unique(values[~gone], return_inverse=True)
+        numbers, index = np.unique(values[~gone], return_inverse=True)
         if not (numbers[0] >= WHOLE_DATES[0] and numbers[-1] < WHOLE_DATES[1]):
             return None
         texts = [str(int(number)) for number in numbers]
@@ -442,7 +442,7 @@ class _Inference:
             return None
         self.notes.extend(found.notes)
         dates = np.full(len(values), np.nan)
-        dates[~gone] = found.values[place]
+        dates[~gone] = found.values[index]
         return self._date(dates, replace(found.form, whole=True), "")
 
     def _refuse_other_whole_dates(self, texts: list[str], values: Values) -> None:
@@ -452,7 +452,7 @@ class _Inference:
         bad = texts[int((~most.fits).argmax())]
         raise UserError(
             f"{self._where} holds dates, and what is no date in {most.pattern}",
-            found=f"{bad} in {self._table.place(int((values == float(bad)).argmax()))}",
+            found=f"{bad} in {self._table.row_name(int((values == float(bad)).argmax()))}",
             hint='correct it, or make the column a "number" in a --schema file',
         )
 
@@ -465,8 +465,8 @@ class _Inference:
         numbers, form = found.values, found.form
         assert isinstance(form, NumberForm)
         if not np.isfinite(numbers).all():
-            place = int((~np.isfinite(numbers[codes]) & (codes >= 0)).argmax())
-            raise self._infinite(levels[codes[place]], place)
+            index = int((~np.isfinite(numbers[codes]) & (codes >= 0)).argmax())
+            raise self._infinite(levels[codes[index]], index)
         whole = form.whole
         if whole and not required and form.dress.is_plain:
             self._take_whole_texts(levels, codes, token)
@@ -488,7 +488,7 @@ class _Inference:
             row = int(outside.argmax())
             raise UserError(
                 f"{self._where} holds values outside the bounds in the schema",
-                found=f"{values[row]:g} in {self._table.place(row)}",
+                found=f"{values[row]:g} in {self._table.row_name(row)}",
             )
         form = with_number_grid(form, values, self._wish, self._where)
         return Column(self._name, "number", values, form, low, high, token, self._turn(values))
@@ -590,7 +590,7 @@ class _Inference:
 
     def _first(self, raw: TextColumn, level: str) -> str:
         """Where a text stands first."""
-        return f"'{level[:40]}' in {self._table.place(int((raw.codes == raw.levels.index(level)).argmax()))}"
+        return f"'{level[:40]}' in {self._table.row_name(int((raw.codes == raw.levels.index(level)).argmax()))}"
 
     def _in_schema(self, entry: str) -> str:
         return f'{{"columns": {{{json.dumps(self._name, ensure_ascii=False)}: {entry}}}}}'
@@ -663,7 +663,7 @@ class _Inference:
     def _infinite(self, text: str, row: int) -> UserError:
         return UserError(
             f"{self._where} holds infinite values",
-            found=f"'{text}', the first in {self._table.place(row)}",
+            found=f"'{text}', the first in {self._table.row_name(row)}",
             hint="correct them, or name them as missing in a --schema file: "
             + self._in_schema(json.dumps({"kind": "number", "missing": [text]})),
         )

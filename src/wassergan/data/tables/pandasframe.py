@@ -136,8 +136,8 @@ def _levels(array: Any, state: Mapping[str, Any]) -> tuple[Any, np.ndarray[Any, 
     else:
         categories = pandas.Index(restored(kept[0], inner), name=None)
         categories.name = None  # that of Arrow's column
-    place = {text: at for at, text in enumerate(state["texts"])}
-    here = [place[str(level)] for level in array.dictionary.to_pylist()]
+    index = {text: at for at, text in enumerate(state["texts"])}
+    here = [index[str(level)] for level in array.dictionary.to_pylist()]
     codes = array.indices.fill_null(len(here)).to_numpy(zero_copy_only=False).astype(np.int64)
     return categories, np.array([*here, -1], np.int64)[codes]
 

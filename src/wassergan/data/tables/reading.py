@@ -88,10 +88,10 @@ def encode_table(codec: TableCodec, table: RawTable) -> Tensor:
     """
     rows = rows_like(codec, table)
     unknown = {}
-    for place, column in enumerate(codec.columns):
-        unknown[column.name] = _is_unknown(column, rows[:, place])
+    for index, column in enumerate(codec.columns):
+        unknown[column.name] = _is_unknown(column, rows[:, index])
         filler = column.coding.low if isinstance(column.coding, NumberCoding) else 0.0
-        rows[unknown[column.name], place] = filler
+        rows[unknown[column.name], index] = filler
     for column in codec.columns if codec.rules is None else ():
         if column.since:  # what it counts from is not known either
             unknown[column.name] = unknown[column.name] | unknown[column.since]

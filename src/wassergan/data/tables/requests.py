@@ -36,9 +36,9 @@ def fix_conditions(conditions: ColumnConditions, wanted: Mapping[str, Any]) -> C
         found = ", ".join(f"{name}: {len(values)}" for name, values in many.items())
         raise UserError("Conditions differ in length", found=found, hint="give each one value, or one for each sample")
     rows = np.zeros((max(lengths, default=1), len(conditions.names)))
-    for place, column in enumerate(conditions.codec.columns):
+    for index, column in enumerate(conditions.codec.columns):
         if column.name in many:
-            rows[:, place] = [_value_of(column, value) for value in many[column.name]]
+            rows[:, index] = [_value_of(column, value) for value in many[column.name]]
     return conditions.fixed(rows, tuple(name not in many for name in conditions.names))
 
 

@@ -82,15 +82,15 @@ class _Trip:
     def check_texts(self, rows: Rows) -> None:
         """Every text of a column of text is what its form writes."""
         raw = {column.name: column for column in self._table.columns}
-        for place, column in enumerate(self._codec.columns):
+        for index, column in enumerate(self._codec.columns):
             before = raw[column.name]
             if not isinstance(before, TextColumn) or before.declared:
                 continue
-            there = np.flatnonzero((before.codes >= 0) & ~np.isnan(rows[:, place]))
+            there = np.flatnonzero((before.codes >= 0) & ~np.isnan(rows[:, index]))
             codes, first = np.unique(before.codes[there], return_index=True)
             step = max(1, len(codes) // MOST_TEXTS)
             numbers = there[first[::step]]
-            texts = column.form.texts(rows[numbers, place])
+            texts = column.form.texts(rows[numbers, index])
             for number, code, text in zip(numbers.tolist(), codes[::step].tolist(), texts, strict=True):
                 if before.levels[code] != text:
                     self._differs(column, number, before.levels[code], text)
@@ -100,8 +100,8 @@ class _Trip:
         before = self._into.before(some)
         after, _ = self._written(rows[some])
         self._same_columns(before, after)
-        for place, column in enumerate(self._codec.columns):
-            self._same_column(column, before, after, np.isnan(rows[some, place]), some)
+        for index, column in enumerate(self._codec.columns):
+            self._same_column(column, before, after, np.isnan(rows[some, index]), some)
 
     def check_coded(self, rows: Rows, some: NDArray[np.int64]) -> None:
         """Rows by way of model space, and vectors that no row has."""
@@ -130,11 +130,11 @@ class _Trip:
             self._refuse(" and ".join(names) or "?", f"{type(error).__name__}: {reason}")
 
     def _can_be_written(self, column: ColumnCodec, rows: Rows) -> bool:
-        place = self._place(column.name)
+        index = self._place(column.name)
         schema = self._codec.arrow_schema
         alone = TableCodec([column], dialect=self._codec.dialect, arrow_schema=schema)
         try:
-            self._into.after(alone, rows[:, [place]])
+            self._into.after(alone, rows[:, [index]])
         except Exception:
             return False
         return True
@@ -166,23 +166,23 @@ class _Trip:
         self, rows: Rows, back: Rows, vectors: torch.Tensor, given: Rows | None, some: NDArray[np.int64]
     ) -> None:
         lower, upper = (self._codec.decode_numpy(vectors + shift, given) for shift in (-LEAST_PLACE, LEAST_PLACE))
-        for place, column in enumerate(self._codec.columns):
-            was, will = rows[:, place], back[:, place]
+        for index, column in enumerate(self._codec.columns):
+            was, will = rows[:, index], back[:, index]
             slack = np.zeros(len(was))
             if not isinstance(column.form, LevelForm) and not np.isnan(was).all():
-                slack = 2 * np.abs(upper[:, place] - lower[:, place]) + LEAST_SHARE * (np.nanmax(was) - np.nanmin(was))
+                slack = 2 * np.abs(upper[:, index] - lower[:, index]) + LEAST_SHARE * (np.nanmax(was) - np.nanmin(was))
             far = (np.isnan(was) != np.isnan(will)) | (np.abs(was - will) > np.nan_to_num(slack))
             if far.any():
                 each = int(far.argmax())
                 old, new = (
                     "nothing" if np.isnan(value[each]) else self._text(column, value[each]) for value in (was, will)
                 )
-                self._refuse(column.name, f"{old} in {self._table.place(int(some[each]))} would come back as {new}")
+                self._refuse(column.name, f"{old} in {self._table.row_name(int(some[each]))} would come back as {new}")
 
     def _read_alike(self, rows: Rows, table: RawTable) -> None:
         again = rows_like(self._codec, table)
-        for place, column in enumerate(self._codec.columns):
-            was, will = rows[:, place], again[:, place]
+        for index, column in enumerate(self._codec.columns):
+            was, will = rows[:, index], again[:, index]
             slack = self._resolution(column) * np.abs(was)
             far = np.flatnonzero((np.isnan(was) != np.isnan(will)) | (np.abs(was - will) > np.nan_to_num(slack)))
             for each in far.tolist():
@@ -212,7 +212,7 @@ class _Trip:
             self._note(column, f"{_shown(old)} comes back as {_shown(new)}")
             return
         self._refuse(
-            column.name, f"{_shown(old)} in {self._table.place(row)} would be written {_shown(new)}", column.kind
+            column.name, f"{_shown(old)} in {self._table.row_name(row)} would be written {_shown(new)}", column.kind
         )
 
     def _note(self, column: ColumnCodec, what: str) -> None:

@@ -212,9 +212,9 @@ def _with_classes(
 
 
 def _context(fitted: Sequence[ColumnCodec], rows: Values, names: Sequence[str]) -> ColumnContext:
-    places = {column.name: place for place, column in enumerate(fitted)}
+    places = {column.name: index for index, column in enumerate(fitted)}
     chosen = [places[name] for name in names]
-    return ColumnContext(TableCodec([fitted[place] for place in chosen]), rows[:, chosen])
+    return ColumnContext(TableCodec([fitted[index] for index in chosen]), rows[:, chosen])
 
 
 def _of_all_rows(column: Column) -> Column:
@@ -263,10 +263,10 @@ def _check_condition(table: str, condition: Sequence[str], names: Sequence[str])
 def _fit_all(columns: Sequence[Column], condition: Sequence[str], train: Any, *, ruled: bool) -> list[ColumnCodec]:
     """The coding of each column; dates may count from earlier ones where no rules tie columns together."""
     fitted = []
-    for place, column in enumerate(columns):
+    for index, column in enumerate(columns):
         is_given = column.name in condition
         # What is given may not count from what is drawn.
-        earlier = () if ruled else [each for each in columns[:place] if not is_given or each.name in condition]
+        earlier = () if ruled else [each for each in columns[:index] if not is_given or each.name in condition]
         fitted.append(_fitted(_of_all_rows(column) if is_given else column, earlier, train))
     return fitted
 
@@ -312,8 +312,8 @@ def _spread(values: Values) -> float:
 def column_facts(codec: TableCodec, rows: Values) -> list[dict[str, Any]]:
     """What each column of a table holds, and how it is coded: for `wassergan info`."""
     facts = []
-    for place, column in enumerate(codec.columns):
-        values = rows[:, place]
+    for index, column in enumerate(codec.columns):
+        values = rows[:, index]
         there = values[~np.isnan(values)]
         facts.append(
             {

@@ -217,7 +217,7 @@ def _joint(a: RawTable, b: RawTable, schema: Schema) -> tuple[Mapping[str, Colum
 def _stacked(a: AnyColumn, b: AnyColumn, alike: bool) -> AnyColumn | None:
     """One column below the other, where both are of the same type."""
     if isinstance(a, TextColumn) and isinstance(b, TextColumn) and alike:
-        numbers = {level: place for place, level in enumerate(a.levels)}
+        numbers = {level: index for index, level in enumerate(a.levels)}
         own = [numbers.setdefault(level, len(numbers)) for level in b.levels]
         codes = np.array([*own, -1], np.int32)[b.codes]
         return TextColumn(a.name, list(numbers), np.concatenate([a.codes, codes]), declared=a.declared and b.declared)

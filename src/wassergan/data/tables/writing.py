@@ -71,7 +71,7 @@ def write_table(
         streams = identifier_streams(codec, seed)
         for rows in chunks:
             texts: list[Any] = [
-                formulas.column(column, _texts(column, rows[:, place])) for place, column in enumerate(codec.columns)
+                formulas.column(column, _texts(column, rows[:, index])) for index, column in enumerate(codec.columns)
             ]
             for identifier, stream in streams:
                 fresh = stream.take(len(rows))
@@ -160,7 +160,7 @@ def arrow_table(
 
     schema = arrow_schema(codec)
     arrays = [
-        array_of(column, rows[:, place], schema.field(column.name).type) for place, column in enumerate(codec.columns)
+        array_of(column, rows[:, index], schema.field(column.name).type) for index, column in enumerate(codec.columns)
     ]
     for identifier, stream in identifier_streams(codec, 0) if streams is None else streams:
         fresh = _fresh(stream.take(len(rows)), schema.field(identifier.name).type)

@@ -228,9 +228,9 @@ def _points(values: Values, column: CommonColumn, metric: ColumnMetric) -> Value
 def _corners(values: Values, gone: NDArray[np.bool_], column: CommonColumn, metric: ColumnMetric) -> Values:
     """Levels as corners of a regular simplex whose edges are the weight; for two levels, the ends of an edge."""
     there = np.unique(np.concatenate([each[~np.isnan(each)] for each in (column.x, column.y)]))
-    place = np.where(gone, len(there), np.searchsorted(there, np.where(gone, 0, values)))
+    index = np.where(gone, len(there), np.searchsorted(there, np.where(gone, 0, values)))
     if metric.dim < 2:
-        return (place * metric.weight).astype(np.float64)[:, None][:, : metric.dim]
+        return (index * metric.weight).astype(np.float64)[:, None][:, : metric.dim]
     corners = np.zeros((len(values), metric.dim))
-    corners[np.arange(len(values)), place.astype(np.int64)] = metric.weight / math.sqrt(2)
+    corners[np.arange(len(values)), index.astype(np.int64)] = metric.weight / math.sqrt(2)
     return corners

@@ -105,8 +105,8 @@ class SamplePair:
         rows = [np.concatenate(list(each.blocks())) if whole else None for each in (self.a, self.b)]
         for name, *places in zip(self.names, self.a_places.tolist(), self.b_places.tolist(), strict=True):
             x, y = (
-                np.concatenate([block[:, place].ravel() for block in ([one] if one is not None else each.blocks())])
-                for each, one, place in zip((self.a, self.b), rows, places, strict=True)
+                np.concatenate([block[:, index].ravel() for block in ([one] if one is not None else each.blocks())])
+                for each, one, index in zip((self.a, self.b), rows, places, strict=True)
             )
             yield CommonColumn(name, "number", x, y)
 

@@ -75,8 +75,8 @@ def _column(column: Any) -> TableColumn:
 def known(columns: tuple[TableColumn, ...], rows: Rows) -> Rows:
     """Rows that their codec can encode: unknown levels become missing, or the first level."""
     rows = rows.copy()
-    for place, column in enumerate(columns):
-        values = rows[:, place]
+    for index, column in enumerate(columns):
+        values = rows[:, index]
         if column.levels:
             values[column.level_codes(values) > len(column.levels)] = np.nan
         if not column.missing:
@@ -87,4 +87,4 @@ def known(columns: tuple[TableColumn, ...], rows: Rows) -> Rows:
 def independent(rows: Rows, *, seed: int) -> Rows:
     """Every column of the rows shuffled separately: all marginals, and no dependence between columns."""
     numbers = np.random.default_rng(seed)
-    return np.stack([numbers.permutation(rows[:, place]) for place in range(rows.shape[1])], axis=1)
+    return np.stack([numbers.permutation(rows[:, index]) for index in range(rows.shape[1])], axis=1)

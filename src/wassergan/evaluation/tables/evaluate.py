@@ -155,8 +155,8 @@ def evaluate_rows(case: EvaluationData, *, seed: int = 0, log: Log = lambda labe
 def column_facts(case: EvaluationData) -> tuple[ColumnFacts, ...]:
     """Every column, generated and training rows against the held-out ones."""
     found = []
-    for place, column in enumerate(case.columns):
-        made, real, held = (each.rows[:, place] for each in (case.generated, case.training, case.heldout))
+    for index, column in enumerate(case.columns):
+        made, real, held = (each.rows[:, index] for each in (case.generated, case.training, case.heldout))
         facts = ColumnFacts(
             name=column.name,
             kind=column.kind,

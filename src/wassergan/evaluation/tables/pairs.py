@@ -31,8 +31,8 @@ class Bins:
     def fit(cls, columns: Sequence[TableColumn], rows: Rows) -> "Bins":
         """Eight quantiles of numbers; the nineteen most frequent levels, and one class for all others."""
         edges, frequent = [], []
-        for place, column in enumerate(columns):
-            values = rows[:, place]
+        for index, column in enumerate(columns):
+            values = rows[:, index]
             there = values[~np.isnan(values)]
             quantiles = np.quantile(there, np.linspace(0, 1, BINS + 1)[1:-1]) if len(there) else np.empty(0)
             edges.append(np.unique(quantiles))
@@ -49,16 +49,16 @@ class Bins:
     def codes(self, rows: Rows) -> Codes:
         """Classes (n, columns) of rows."""
         found = np.empty(rows.shape, np.int64)
-        for place, column in enumerate(self.columns):
-            values = rows[:, place]
+        for index, column in enumerate(self.columns):
+            values = rows[:, index]
             if column.levels:
-                classes = np.full(len(column.levels) + 2, len(self.frequent[place]))
-                classes[self.frequent[place]] = np.arange(len(self.frequent[place]))
-                classes[-2:] = len(self.frequent[place]) + 1
-                found[:, place] = classes[column.level_codes(values)]
+                classes = np.full(len(column.levels) + 2, len(self.frequent[index]))
+                classes[self.frequent[index]] = np.arange(len(self.frequent[index]))
+                classes[-2:] = len(self.frequent[index]) + 1
+                found[:, index] = classes[column.level_codes(values)]
             else:
-                found[:, place] = np.searchsorted(self.edges[place], values, side="left")
-                found[np.isnan(values), place] = len(self.edges[place]) + 1
+                found[:, index] = np.searchsorted(self.edges[index], values, side="left")
+                found[np.isnan(values), index] = len(self.edges[index]) + 1
         return found
 
 

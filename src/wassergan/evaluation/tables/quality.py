@@ -56,8 +56,8 @@ def _frame(columns: Sequence[TableColumn], rows: Rows) -> Any:
     import pandas
 
     found = {}
-    for place, column in enumerate(columns):
-        values: Any = rows[:, place]
+    for index, column in enumerate(columns):
+        values: Any = rows[:, index]
         if column.levels:
             values = np.array([*column.levels, None, "no such level"], object)[column.level_codes(values)]
         found[column.name] = values

@@ -37,17 +37,17 @@ class Inputs:
     def fit(cls, columns: Sequence[TableColumn], places: Sequence[int], rows: Rows) -> "Inputs":
         """Distinguish the most frequent levels of the given rows."""
         kept: list[Codes | None] = []
-        for place in places:
-            levels = len(columns[place].levels)
-            counts = np.bincount(columns[place].level_codes(rows[:, place]), minlength=levels + 2)[:levels]
+        for index in places:
+            levels = len(columns[index].levels)
+            counts = np.bincount(columns[index].level_codes(rows[:, index]), minlength=levels + 2)[:levels]
             kept.append(np.argsort(-counts, kind="stable")[:MOST_LEVELS] if levels else None)
         return cls(tuple(columns), tuple(places), tuple(kept))
 
     def __call__(self, rows: Rows) -> Rows:
         """(n, all columns) to (n, columns that are seen); other levels are one more, NaN stays."""
         seen = np.empty((len(rows), len(self.places)))
-        for number, (place, kept) in enumerate(zip(self.places, self.kept, strict=True)):
-            values, column = rows[:, place], self.columns[place]
+        for number, (index, kept) in enumerate(zip(self.places, self.kept, strict=True)):
+            values, column = rows[:, index], self.columns[index]
             if kept is None:
                 seen[:, number] = values
                 continue
@@ -76,7 +76,7 @@ class Target:
         score: the score of the prediction: `AUC`, `macro AUC` or `R²`.
     """
 
-    place: int
+    index: int
     name: str
     classes: Rows | None
     score: str
@@ -113,8 +113,8 @@ def default_target(columns: Sequence[TableColumn], training: Rows, heldout: Rows
         heldout: real rows to be predicted.
         seed: of the trees.
     """
-    for place in reversed(range(len(columns))) if len(columns) > 1 else ():
-        target = _target(columns, place, training, heldout)
+    for index in reversed(range(len(columns))) if len(columns) > 1 else ():
+        target = _target(columns, index, training, heldout)
         if target is not None:
             found = predicted(columns, target, training[:TRIED], training[:TRIED], heldout, seed=seed)
             if found > (PREDICTED_R2 if target.classes is None else PREDICTED_AUC):
@@ -122,19 +122,19 @@ def default_target(columns: Sequence[TableColumn], training: Rows, heldout: Rows
     return None
 
 
-def _target(columns: Sequence[TableColumn], place: int, training: Rows, heldout: Rows) -> Target | None:
-    column = columns[place]
-    there = [rows[:, place][~np.isnan(rows[:, place])] for rows in (training, heldout)]
+def _target(columns: Sequence[TableColumn], index: int, training: Rows, heldout: Rows) -> Target | None:
+    column = columns[index]
+    there = [rows[:, index][~np.isnan(rows[:, index])] for rows in (training, heldout)]
     values, counts = np.unique(there[0], return_counts=True)
     if not column.levels and len(values) > 2:
         varied = min(len(each) for each in there) >= LEAST_OF_LEVEL and len(np.unique(there[1])) > 1
-        return Target(place, column.name, None, "R²") if varied else None
+        return Target(index, column.name, None, "R²") if varied else None
     often = np.argsort(-counts, kind="stable")[:MOST_CLASSES]
     enough = [int((there[1] == values[i]).sum()) >= LEAST_OF_LEVEL and counts[i] >= LEAST_OF_LEVEL for i in often]
     classes = np.sort(values[often[enough]])
     if len(classes) < 2:
         return None
-    return Target(place, column.name, classes, "AUC" if len(values) == 2 else "macro AUC")
+    return Target(index, column.name, classes, "AUC" if len(values) == 2 else "macro AUC")
 
 
 def predicted(
@@ -156,12 +156,12 @@ def predicted(
     """
     from sklearn.metrics import r2_score
 
-    others = [place for place in range(len(columns)) if place != target.place]
+    others = [index for index in range(len(columns)) if index != target.index]
     inputs = Inputs.fit(columns, others, reference)
     many = target.classes is not None and len(target.classes) > MANY_CLASSES
-    learnt, tested = (each[~np.isnan(each[:, target.place])] for each in (rows, heldout))
+    learnt, tested = (each[~np.isnan(each[:, target.index])] for each in (rows, heldout))
     learnt = learnt[: MANY_LARGEST if many else LARGEST]
-    wanted, truth = learnt[:, target.place], tested[:, target.place]
+    wanted, truth = learnt[:, target.index], tested[:, target.index]
     if target.classes is None:
         if len(np.unique(wanted)) < 2:
             guess = np.full(len(truth), wanted.mean() if len(wanted) else 0.0)
@@ -186,8 +186,8 @@ def _area(inputs: Inputs, classes: Rows, learnt: tuple[Rows, Rows], tested: tupl
 
 def _numbered(values: Rows, classes: Rows) -> Codes:
     """Numbers of classes, their count where a value is none of them."""
-    place = np.searchsorted(classes, values).clip(max=len(classes) - 1)
-    return np.where(classes[place] == values, place, len(classes))
+    index = np.searchsorted(classes, values).clip(max=len(classes) - 1)
+    return np.where(classes[index] == values, index, len(classes))
 
 
 def told_apart(columns: Sequence[TableColumn], real: Rows, fake: Rows, *, seed: int) -> TwoSampleTest:

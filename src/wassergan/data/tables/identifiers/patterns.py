@@ -121,14 +121,14 @@ class Coded:
         """The texts with numbers (n,) in 0..size-1; of places that are not counted, what the key and the number say."""
         out = np.empty((len(numbers), len(self.places)), "U1")
         rest = numbers.copy()
-        for place in range(len(self.places) - 1, -1, -1):
-            characters = np.array(list(self.places[place]))
-            if place >= self._core:
+        for index in range(len(self.places) - 1, -1, -1):
+            characters = np.array(list(self.places[index]))
+            if index >= self._core:
                 rest, digit = np.divmod(rest, len(characters))
             else:
-                drawn = mixed(numbers.astype(np.uint64) ^ key_numbers("place", place, *key, count=1))
+                drawn = mixed(numbers.astype(np.uint64) ^ key_numbers("place", index, *key, count=1))
                 digit = (drawn % np.uint64(len(characters))).astype(np.int64)
-            out[:, place] = characters[digit]
+            out[:, index] = characters[digit]
         texts: list[str] = np.ascontiguousarray(out).view(f"U{len(self.places)}")[:, 0].tolist()
         return texts
 
@@ -238,7 +238,7 @@ def _numbered(texts: Sequence[str]) -> Numbered | None:
 def _common_prefix(texts: Sequence[str]) -> str:
     low, high = min(texts), max(texts)
     same = next(
-        (place for place, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high))
+        (index for index, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high))
     )
     return low[:same]
 

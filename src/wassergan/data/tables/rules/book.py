@@ -202,8 +202,8 @@ class RuleBook:
         found: dict[str, tuple[Link, ...]] = {}
         for each in self.stages:
             if isinstance(each, Component):
-                for place, name in enumerate(each.names):
-                    links = [link for link in self.links.get(name, ()) if link.base in each.names[:place]]
+                for index, name in enumerate(each.names):
+                    links = [link for link in self.links.get(name, ()) if link.base in each.names[:index]]
                     chosen = [link for link in links if link.above] or links
                     if chosen and name not in self.fixed:
                         found[name] = tuple(chosen)
@@ -291,13 +291,13 @@ class RuleBook:
         """Set what groups tell; which columns are missing by one, and where."""
         gone: dict[str, Mask] = {}
         kept = self.given if fixed is None else fixed
-        for place, (group, number) in enumerate(zip(self.groups, numbers, strict=True)):
+        for index, (group, number) in enumerate(zip(self.groups, numbers, strict=True)):
             free = self._free(group, columns, kept)
-            chosen = group.chosen(number, columns, kept, free, chances[:, place])
+            chosen = group.chosen(number, columns, kept, free, chances[:, index])
             lost = np.isnan(chosen)
             if lost.any():
                 chosen[lost] = group.chosen(
-                    number[lost], _part(columns, lost), (), free[:1] | True, chances[lost, place]
+                    number[lost], _part(columns, lost), (), free[:1] | True, chances[lost, index]
                 )
             rows = group.rows[chosen.astype(np.int64)]
             for (name, missing), told in zip(group.facets, rows.T, strict=True):
@@ -320,7 +320,7 @@ class RuleBook:
         stages = [each for each in stages if any(constraint.number >= 0 for constraint in each.constraints)]
         if not tests & named or not stages:
             return everything
-        told = {name: group.rows[:, place] for place, (name, missing) in enumerate(group.facets)}
+        told = {name: group.rows[:, index] for index, (name, missing) in enumerate(group.facets)}
         gone = {name for name, missing in group.facets if missing}
         told = {name: np.where(values > 0, np.nan, 0.0) if name in gone else values for name, values in told.items()}
         active = np.stack([self._meets(tests, told, len(group.table)) for tests in self.conditions], axis=1)

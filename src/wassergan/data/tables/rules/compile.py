@@ -230,7 +230,7 @@ class _Compiler:
         wrong = broken_rows(rule, self._columns, self._lattices)
         if wrong.any():
             rows = np.flatnonzero(wrong)
-            places = ", ".join(self._table.place(int(row)) for row in rows[:SHOWN])
+            places = ", ".join(self._table.row_name(int(row)) for row in rows[:SHOWN])
             raise UserError(
                 f"The rule '{rule.text}' does not hold in {self._table.name}",
                 found=f"{len(rows)} of {len(wrong)} rows break it, the first in {places}",
@@ -333,8 +333,8 @@ class _Compiler:
     def _check_size(self, stage: Component) -> None:
         for whole in stage.wholes:
             largest = abs(whole.constant)
-            for place, factor in whole.factors.items():
-                lattice = stage.lattices[stage.names[place]]
+            for index, factor in whole.factors.items():
+                lattice = stage.lattices[stage.names[index]]
                 largest += abs(factor) * (max(abs(lattice.low), abs(lattice.high)) + 1)
             if largest > LARGEST:
                 raise self._clash(stage, "lead to numbers that are too large to be exact")

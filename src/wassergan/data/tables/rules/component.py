@@ -99,14 +99,14 @@ class Component:
         held = [
             (constraint, whole)
             for constraint, whole in zip(self.constraints, self.wholes, strict=True)
-            if (constraint.number < 0 or active[constraint.number]) and all(there[place] for place in whole.factors)
+            if (constraint.number < 0 or active[constraint.number]) and all(there[index] for index in whole.factors)
         ]
-        given = [place for place, name in enumerate(self.names) if name in fixed and there[place]]
-        others = [place for place, name in enumerate(self.names) if name not in fixed and there[place]]
+        given = [index for index, name in enumerate(self.names) if name in fixed and there[index]]
+        others = [index for index, name in enumerate(self.names) if name not in fixed and there[index]]
         bounds = []
-        for place in others if bounded else []:
-            lattice = self.lattices[self.names[place]]
-            bounds += [Inequality({place: 1}, -lattice.low), Inequality({place: -1}, lattice.high)]
+        for index in others if bounded else []:
+            lattice = self.lattices[self.names[index]]
+            bounds += [Inequality({index: 1}, -lattice.low), Inequality({index: -1}, lattice.high)]
         try:
             return plan_of(
                 [*given, *others],
@@ -132,8 +132,8 @@ class Component:
             rows = np.flatnonzero(kind.ravel() == number)
             numbers[rows] = self._settled(numbers[rows], fixed, pattern[: active.shape[1]], pattern[active.shape[1] :])
         return {
-            name: np.where(there[:, place], self.lattices[name].values(numbers[:, place]), np.nan)
-            for place, name in enumerate(self.names)
+            name: np.where(there[:, index], self.lattices[name].values(numbers[:, index]), np.nan)
+            for index, name in enumerate(self.names)
             if name not in fixed
         }
 

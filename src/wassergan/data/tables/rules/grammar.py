@@ -96,14 +96,14 @@ class _Parser:
         if len(text) > LONGEST:
             raise self._wrong(f"more than {LONGEST} characters")
         self._tokens: list[tuple[str, str]] = []
-        place = 0
-        while text[place:].strip():
-            match = _TOKEN.match(text, place)
+        offset = 0
+        while text[offset:].strip():
+            match = _TOKEN.match(text, offset)
             if match is None:
-                raise self._wrong(f"'{text[place:].strip()[:20]}'")
+                raise self._wrong(f"'{text[offset:].strip()[:20]}'")
             kind = match.lastgroup or ""
             self._tokens.append((kind, match[kind]))
-            place = match.end()
+            offset = match.end()
         self._at = 0
 
     def rules(self) -> list[Rule]:
@@ -269,8 +269,8 @@ class _Parser:
             raise self._wrong("no column" if self._at >= len(self._tokens) else f"'{self._tokens[self._at][1]}'")
         return self._next()[1]
 
-    def _is_name(self, place: int) -> bool:
-        kind, text = self._tokens[place]
+    def _is_name(self, offset: int) -> bool:
+        kind, text = self._tokens[offset]
         return kind == "quoted" or (kind == "name" and text not in _WORDS)
 
     def _peek(self) -> tuple[str, str]:

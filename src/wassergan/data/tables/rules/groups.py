@@ -63,7 +63,7 @@ class Group:
             free: (n, K) or (1, K), which combinations there may be.
             chance: (n,) in [0, 1).
         """
-        places = [place for place, (name, _) in enumerate(self.facets) if name in fixed]
+        places = [index for index, (name, _) in enumerate(self.facets) if name in fixed]
         rows, told = _plain(self.rows)[:, places], _plain(_told(self.facets, columns))[:, places]
         known = np.nan_to_num(number).astype(np.int64)
         free = np.broadcast_to(free, (len(number), len(rows)))

@@ -37,8 +37,8 @@ class Inequality:
     def at(self, numbers: Whole) -> Whole:
         """Its left side for rows (n, variables)."""
         total = np.full(len(numbers), self.constant, np.int64)
-        for place, factor in self.factors.items():
-            total += factor * numbers[:, place]
+        for index, factor in self.factors.items():
+            total += factor * numbers[:, index]
         return total
 
 
@@ -52,7 +52,7 @@ class Step:
         bounds: on it and on those before it.
     """
 
-    place: int
+    index: int
     equal: Inequality | None = None
     bounds: list[Inequality] = field(default_factory=list)
 
@@ -83,16 +83,16 @@ class Plan:
     def settle(self, numbers: Whole) -> None:
         """Set what is not given to the nearest numbers that obey, in place."""
         for step in self.steps:
-            numbers[:, step.place] = self._settled(step, numbers)
+            numbers[:, step.index] = self._settled(step, numbers)
 
     def _settled(self, step: Step, numbers: Whole) -> Whole:
-        own = numbers[:, step.place].copy()
-        numbers[:, step.place] = 0
+        own = numbers[:, step.index].copy()
+        numbers[:, step.index] = 0
         if step.equal is not None:
             return -step.equal.at(numbers)
         low, high = np.full(len(own), -FAR), np.full(len(own), FAR)
         for each in step.bounds:
-            factor, rest = each.factors[step.place], each.at(numbers)
+            factor, rest = each.factors[step.index], each.at(numbers)
             if factor > 0:  # x ≥ -rest / factor, rounded up
                 low = np.maximum(low, -(rest // factor))
             else:
@@ -116,56 +116,56 @@ def plan_of(
         Contradiction: nothing obeys.
         TooMany: there would be too many inequalities.
     """
-    rank = {place: number for number, place in enumerate(order)}
+    rank = {index: number for number, index in enumerate(order)}
     left, equal = _tidied(inequalities), list(equations)
     steps: list[Step] = []
-    for place in reversed(order[given:]):
-        step = Step(place)
-        mine = [each for each in equal if each.factors.get(place) in (1, -1)]
+    for index in reversed(order[given:]):
+        step = Step(index)
+        mine = [each for each in equal if each.factors.get(index) in (1, -1)]
         if mine:
             chosen = min(mine, key=lambda each: len(each.factors))
-            step.equal = _times(chosen, chosen.factors[place])
-            equal = [_without(each, place, step.equal) for each in equal if each is not chosen]
-            left = _tidied([_without(each, place, step.equal) for each in left])
+            step.equal = _times(chosen, chosen.factors[index])
+            equal = [_without(each, index, step.equal) for each in equal if each is not chosen]
+            left = _tidied([_without(each, index, step.equal) for each in left])
             equal = [each for each in equal if not _is_settled(each)]
         else:
-            if any(place in each.factors for each in equal):
+            if any(index in each.factors for each in equal):
                 raise TooMany
-            step.bounds = [each for each in left if place in each.factors]
-            left = _tidied([*(each for each in left if place not in each.factors), *_shadow(step.bounds, place)])
+            step.bounds = [each for each in left if index in each.factors]
+            left = _tidied([*(each for each in left if index not in each.factors), *_shadow(step.bounds, index)])
         steps.append(step)
-        assert all(rank[other] < rank[place] for each in left for other in each.factors)
+        assert all(rank[other] < rank[index] for each in left for other in each.factors)
     return Plan(tuple(reversed(steps)), tuple(left), tuple(equal))
 
 
-def _shadow(bounds: Sequence[Inequality], place: int) -> list[Inequality]:
-    lower = [each for each in bounds if each.factors[place] > 0]
-    upper = [each for each in bounds if each.factors[place] < 0]
+def _shadow(bounds: Sequence[Inequality], index: int) -> list[Inequality]:
+    lower = [each for each in bounds if each.factors[index] > 0]
+    upper = [each for each in bounds if each.factors[index] < 0]
     if len(lower) * len(upper) > MOST:
         raise TooMany
     found = []
     for low in lower:
         for high in upper:
-            a, b = low.factors[place], -high.factors[place]
+            a, b = low.factors[index], -high.factors[index]
             sum_of = _plus(_times(low, b), _times(high, a))
             found.append(Inequality(sum_of.factors, sum_of.constant - (a - 1) * (b - 1)))
     return found
 
 
-def _without(each: Inequality, place: int, equal: Inequality) -> Inequality:
+def _without(each: Inequality, index: int, equal: Inequality) -> Inequality:
     """With a variable replaced by what an equation, in which its factor is 1, says that it is."""
-    factor = each.factors.get(place, 0)
+    factor = each.factors.get(index, 0)
     return _plus(each, _times(equal, -factor)) if factor else each
 
 
 def _times(each: Inequality, factor: int) -> Inequality:
-    return Inequality({place: factor * value for place, value in each.factors.items()}, factor * each.constant)
+    return Inequality({index: factor * value for index, value in each.factors.items()}, factor * each.constant)
 
 
 def _plus(one: Inequality, other: Inequality) -> Inequality:
     places = dict.fromkeys((*one.factors, *other.factors))
-    total = {place: one.factors.get(place, 0) + other.factors.get(place, 0) for place in places}
-    return Inequality({place: value for place, value in total.items() if value}, one.constant + other.constant)
+    total = {index: one.factors.get(index, 0) + other.factors.get(index, 0) for index in places}
+    return Inequality({index: value for index, value in total.items() if value}, one.constant + other.constant)
 
 
 def _is_settled(each: Inequality) -> bool:
@@ -183,16 +183,16 @@ def _tidied(inequalities: Sequence[Inequality]) -> list[Inequality]:
                 raise Contradiction
             continue
         divisor = gcd(*each.factors.values())
-        key = tuple(sorted((place, value // divisor) for place, value in each.factors.items()))
+        key = tuple(sorted((index, value // divisor) for index, value in each.factors.items()))
         constant = each.constant // divisor
         closest[key] = min(closest.get(key, constant), constant)
     low = {key[0][0]: -constant for key, constant in closest.items() if len(key) == 1 and key[0][1] == 1}
     high = {key[0][0]: constant for key, constant in closest.items() if len(key) == 1 and key[0][1] == -1}
-    if any(low[place] > high[place] for place in low.keys() & high.keys()):
+    if any(low[index] > high[index] for index in low.keys() & high.keys()):
         raise Contradiction
     kept = []
     for key, constant in closest.items():
-        least = sum(value * (low if value > 0 else high).get(place, -FAR if value > 0 else FAR) for place, value in key)
+        least = sum(value * (low if value > 0 else high).get(index, -FAR if value > 0 else FAR) for index, value in key)
         if len(key) == 1 or least + constant < 0:
             kept.append(Inequality(dict(key), constant))
     if len(kept) > MOST:

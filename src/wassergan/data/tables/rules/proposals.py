@@ -27,7 +27,7 @@ def proposed_rules(codec: TableCodec, rows: Values) -> list[dict[str, Any]]:
         codec: of the table.
         rows: (n, columns), all of them.
     """
-    columns = {column.name: rows[:, place] for place, column in enumerate(codec.columns)}
+    columns = {column.name: rows[:, index] for index, column in enumerate(codec.columns)}
     kinds = {column.name: column for column in codec.columns}
     amounts = [each.name for each in codec.columns if not isinstance(each.form, LevelForm)][:MOST_COLUMNS]
     levels = [each.name for each in codec.columns if isinstance(each.form, LevelForm)][:MOST_COLUMNS]
@@ -126,7 +126,7 @@ def _together(names: list[str], columns: Mapping[str, Values]) -> Found:
         pairs, counts = np.unique(
             np.nan_to_num(np.stack([columns[one], columns[other]], 1), nan=-1), axis=0, return_counts=True
         )
-        wide = [len(np.unique(pairs[:, place])) for place in (0, 1)]
+        wide = [len(np.unique(pairs[:, index])) for index in (0, 1)]
         # One tells the other, by enough rows of each.
         if min(wide) >= 2 and len(pairs) == max(wide) and counts.sum() >= max(FEWEST_ROWS, 10 * len(pairs)):
             yield (one, other), f"{_name(one)}, {_name(other)}", int(counts.sum())
