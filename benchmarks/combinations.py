@@ -34,7 +34,7 @@ from wassergan.runs.compare import compare_runs
 from wassergan.runs.evaluate import evaluate_run
 from wassergan.runs.recorder import write_run_report
 from wassergan.runs.train import resume_run, train_run
-from wassergan.runs.visualize import look_at
+from wassergan.runs.visualize import visualize_run
 from wassergan.session.restore import open_sampler
 from wassergan.session.run_content import run_summary
 
@@ -198,7 +198,7 @@ def trial(
     _exported(run, folder, formats)
     if all_verbs:
         resume_run(run, {"steps": 4, "batch_size": made.settings.get("pack", 1), "generator_lr": 1e-4})
-        look_at(run, folder / "look", count=16)
+        visualize_run(run, folder / "visualize", count=16)
         write_run_report(run)
         compare_runs([run, run])
     return "trained"

@@ -33,7 +33,7 @@ VERBS = {
     "report": ["report", "RUN"],
     "export": ["export", "RUN", "--format", "safetensors"],
     "evaluate": ["evaluate", "RUN", "--count", "200"],
-    "look": ["look", "RUN", "--count", "200"],
+    "visualize": ["visualize", "RUN", "--count", "200"],
 }
 
 

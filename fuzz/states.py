@@ -70,7 +70,7 @@ FOREIGN = (
 # What verbs write together; those of one call are all old or all new.
 SETS = {
     "evaluate": ("metrics.json", "evaluation", "report.html"),
-    "look": ("look",),
+    "visualize": ("visualize",),
     "sample": ("drawn",),
     "compare": ("compared",),
 }
@@ -96,7 +96,7 @@ def prepare(folder: Path, kinds: list[str]) -> None:
         run = folder / kind
         call("train", str(folder / "data" / KINDS[kind]), "--out", str(run), *FLAGS, "--steps", str(START))
         for name, verb in READERS.items():
-            if kind == kinds[0] or name in ("evaluate", "look"):  # what comes first pays for imports and fonts
+            if kind == kinds[0] or name in ("evaluate", "visualize"):  # what comes first pays for imports and fonts
                 call(*verb, run=run)
         for name in (*(part for each in SETS.values() for part in each), "samples.png", "generator.safetensors"):
             path = run / name
@@ -114,7 +114,7 @@ READERS = {
     "sample one": ("sample", "RUN", "--count", "9"),
     "report": ("report", "RUN"),
     "export": ("export", "RUN", "--format", "safetensors"),
-    "look": ("look", "RUN", "--count", "50"),
+    "visualize": ("visualize", "RUN", "--count", "50"),
     "compare": ("compare", "RUN", "OTHER", "--out", "RUN/compared"),
     "info": ("info", "RUN", "--json"),
 }
@@ -479,7 +479,11 @@ class RunStates(RuleBasedStateMachine):
         elif self._step() is None:  # lost before its first checkpoint
             for name in self.foreign:  # a start is begun again where nothing else is
                 (self.run / name).unlink()
-            for name in {Path(name).parent for name in self.foreign} & {Path("evaluation"), Path("look"), Path("old")}:
+            for name in {Path(name).parent for name in self.foreign} & {
+                Path("evaluation"),
+                Path("visualize"),
+                Path("old"),
+            }:
                 (self.run / name).rmdir()
             self.foreign = {}
             code, said = self.verb(self._training(END), Fault())

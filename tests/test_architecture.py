@@ -138,7 +138,7 @@ print("heavy:", *sorted(set("{HEAVY}".split()) & set(sys.modules)))
 
 
 @pytest.mark.parametrize(
-    "verb", ["train", "resume", "sample", "evaluate", "compare", "look", "export", "report", "info", "env"]
+    "verb", ["train", "resume", "sample", "evaluate", "compare", "visualize", "export", "report", "info", "env"]
 )
 def test_help_of_a_verb_imports_nothing_heavy(verb: str) -> None:
     script = f"""

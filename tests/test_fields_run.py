@@ -47,8 +47,8 @@ def test_a_run_samples_resumes_looks_and_judges(run: Path, cli: Callable[..., An
     cli("sample", run, "--count", "20", "--out", run / "s.npy")
     assert (np.load(run / "s.npy")[:, 1][:, LAND] == np.float32(0.1)).all()
     assert cli("resume", run, "--steps", "5").code == 0
-    assert cli("look", run, "--count", "10").code == 0
-    assert (run / "look" / "fields.png").exists()
+    assert cli("visualize", run, "--count", "10").code == 0
+    assert (run / "visualization" / "fields.png").exists()
     assert cli("evaluate", run, "--count", "20").code == 0
     channels = json.loads((run / "metrics.json").read_text())["channels"]
     assert [row["name"] for row in channels] == ["t", "q"]

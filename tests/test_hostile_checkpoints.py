@@ -17,7 +17,7 @@ from wassergan.session.restore import open_sampler
 from wassergan.storage.checkpoint import load_checkpoint
 
 LIMIT_MIB = 200
-VERBS = ("sample", "resume", "evaluate", "look", "export", "report", "info", "compare")
+VERBS = ("sample", "resume", "evaluate", "visualize", "export", "report", "info", "compare")
 
 Spoil = Callable[[dict[str, Any]], None]
 
@@ -148,7 +148,7 @@ def arguments(verb: str, run: Path, other: Path, out: Path) -> list[str]:
         "sample": ["--out", str(out / "s.npy")],
         "resume": ["--steps", "9"],
         "export": ["--out", str(out / "e.safetensors")],
-        "look": ["--out", str(out / "look")],
+        "visualize": ["--out", str(out / "visualize")],
         "report": ["--out", str(out / "r.html")],
         "compare": [str(other)],
     }
@@ -177,7 +177,7 @@ def test_every_verb_refuses_hostile_checkpoints_and_takes_no_memory_for_them(
         (complaint,) = [line for line in text.splitlines() if line.startswith("wassergan: ")]
         assert "checkpoint" in complaint or "The file" in complaint, (name, verb, complaint)
     made = {path.name for path in tmp_path.iterdir()} - {run.name for run in runs.values()}
-    assert not made & {"s.npy", "e.safetensors", "look", "r.html"}
+    assert not made & {"s.npy", "e.safetensors", "visualize", "r.html"}
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -166,7 +166,7 @@ def test_a_lost_start_whose_log_is_longer_than_a_start_s_is_left_alone(tmp_path:
         shutil.rmtree(tmp_path / "run")
 
 
-SUBFOLDERS = ("checkpoints", "samples", "tensorboard", "evaluation", "look")
+SUBFOLDERS = ("checkpoints", "samples", "tensorboard", "evaluation", "visualization")
 FILES = ("settings.json", "environment.json", "log.jsonl", "metrics.json", "report.html", "curves.png", MARK_NAME)
 PARTS = (
     *SUBFOLDERS,
@@ -187,7 +187,7 @@ def verbs(run: Path, out: Path) -> list[list[object]]:
         ["resume", run, "--steps", 9],
         ["sample", run],
         ["evaluate", run],
-        ["look", run],
+        ["visualize", run],
         ["report", run],
         ["report", run, "--out", out / "page.html"],
         ["export", run, "--format", "pt2"],
@@ -203,7 +203,7 @@ def run_to_link(tmp_path_factory: pytest.TempPathFactory, points_file: Path) -> 
         data=str(points_file), steps=3, latent_dim=3, generator_widths=(8,), critic_widths=(8,), batch_size=8
     )
     train_run(settings, folder)
-    for name in ("evaluation", "look"):
+    for name in ("evaluation", "visualization"):
         (folder / name).mkdir()
     (folder / "metrics.json").write_text("{}")
     return folder

@@ -58,7 +58,7 @@ def test_a_number_that_is_none_is_one_sentence(
     assert not os.listdir(tmp_path)  # noqa: PTH208
 
 
-@pytest.mark.parametrize("verb", ["resume", "sample", "evaluate", "look", "export"])
+@pytest.mark.parametrize("verb", ["resume", "sample", "evaluate", "visualize", "export"])
 @pytest.mark.parametrize("name", [DIGITS, "٣", "", "../checkpoints/latest", "step-000000005", ".", "a" * 300, "9" * 25])
 def test_a_checkpoint_is_named_by_step_or_by_its_two_names(
     refused: Callable[..., str], finished_run: Path, tmp_path: Path, verb: str, name: str
@@ -92,7 +92,7 @@ def test_more_samples_than_can_be_counted_in_bytes_are_refused(
 ) -> None:
     done = cli("sample", finished_run, "--count", count, "--out", tmp_path / "a.npy")
     assert done.code == 1 and "No room for the samples" in done.err and "Traceback" not in done.err
-    assert cli("look", finished_run, "--count", count, "--out", tmp_path / "figures").code == 2
+    assert cli("visualize", finished_run, "--count", count, "--out", tmp_path / "figures").code == 2
     assert not os.listdir(tmp_path)  # noqa: PTH208
 
 

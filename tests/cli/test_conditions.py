@@ -105,7 +105,7 @@ def test_a_run_with_labels_is_judged_and_looked_at(tmp_path: Path, cli: CLI, ref
     assert cli("train", "digits", "--condition", "label", *flags).code == 0
     judged = json.loads(cli("evaluate", tmp_path / "run", "--count", 200, "--json").out)
     assert judged["protocol"]["generated"] == 200
-    assert cli("look", tmp_path / "run", "--out", tmp_path / "look").code == 0
+    assert cli("visualize", tmp_path / "run", "--out", tmp_path / "visualize").code == 0
     assert (tmp_path / "look" / "interpolation.png").exists()
     told = refused("export", tmp_path / "run", "--format", "safetensors")
     assert "knows no generators with conditions yet" in told

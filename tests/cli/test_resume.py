@@ -146,8 +146,8 @@ def test_a_run_of_a_gpu_goes_on_and_is_drawn_from_without_one(
     content["trainer"]["latent_rng"] = content["trainer"]["penalty_rng"] = torch.zeros(16, dtype=torch.uint8)  # CUDA's
     (run_folder / "checkpoints" / "latest.pt").unlink()
     save_checkpoint(run_folder / "checkpoints" / "latest.pt", content)
-    for verb in ("sample", "look", "export"):
-        out = {"sample": "s.npy", "look": "look", "export": "g.safetensors"}[verb]
+    for verb in ("sample", "visualize", "export"):
+        out = {"sample": "s.npy", "visualize": "visualize", "export": "g.safetensors"}[verb]
         assert cli(verb, run_folder, "--out", tmp_path / out).code == 0
     assert "There is no device cuda:1" in refused("resume", run_folder, "--steps", "6", "--device", "cuda:1")
     done = cli("resume", run_folder, "--steps", "6")

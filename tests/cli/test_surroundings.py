@@ -50,7 +50,7 @@ def test_a_run_and_its_data_bear_names_that_are_no_utf8(
     done = cli("compare", folder, folder, "--out", tmp_path / f"{NAME} table")
     assert done.code == 0
     assert "caf\\udce9" in (tmp_path / f"{NAME} table" / "comparison.txt").read_text(encoding="utf-8")
-    for verb in ("look", "report", "info"):
+    for verb in ("visualize", "report", "info"):
         assert cli(verb, folder).code == 0
     for suffix in (".npy", ".png"):
         assert cli("sample", folder, "--out", tmp_path / f"{NAME}out{suffix}").code == 0

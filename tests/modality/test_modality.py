@@ -23,7 +23,7 @@ from wassergan.modality.vectors import Vectors
 from wassergan.modality.writing import write_samples
 from wassergan.runs.evaluate import evaluate_run
 from wassergan.runs.train import train_run
-from wassergan.runs.visualize import look_at
+from wassergan.runs.visualize import visualize_run
 from wassergan.session import build
 from wassergan.session.restore import open_sampler
 
@@ -157,7 +157,10 @@ def test_a_new_class_passes_through_every_verb(tmp_path: Path, monkeypatch: pyte
     result = evaluate_run(EvaluateSettings(run=str(run), count=20, against=str(tmp_path / "b.npy")))
     assert result["protocol"]["heldout"] == 40 and len(result["channels"]) == 3
     assert json.loads((run / "metrics.json").read_text()) == result
-    assert [path.name for path in look_at(run, tmp_path / "look", count=20)] == ["marginals.png", "pairs.png"]
+    assert [path.name for path in visualize_run(run, tmp_path / "visualize", count=20)] == [
+        "marginals.png",
+        "pairs.png",
+    ]
     export_run(run, tmp_path / "g.safetensors")
     exported = open_export(tmp_path / "g.safetensors")
     assert exported.kind == "series" and isinstance(exported.codec, Codec)

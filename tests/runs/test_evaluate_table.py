@@ -22,7 +22,7 @@ from wassergan.export import codec_of, export_run, open_export
 from wassergan.runs.evaluate import evaluate_run
 from wassergan.runs.recorder import write_run_report
 from wassergan.runs.train import train_run
-from wassergan.runs.visualize import look_at
+from wassergan.runs.visualize import visualize_run
 from wassergan.session.restore import open_sampler
 
 HOSTILE = "<script>alert(1)</script>"
@@ -254,17 +254,17 @@ def test_sdmetrics_itself_finds_real_rows_better_than_independent_ones(trained: 
 
 @pytest.mark.slow
 def test_look_draws_marginals_and_pairs_with_and_without_the_data(run: Path, tmp_path: Path) -> None:
-    files = look_at(run, tmp_path / "look", count=80)
+    files = visualize_run(run, tmp_path / "visualize", count=80)
     assert [path.name for path in files] == ["marginals.png", "pairs.png"]
-    assert sorted(files) == sorted((tmp_path / "look").iterdir())
-    again = look_at(run, tmp_path / "again", count=80)
+    assert sorted(files) == sorted((tmp_path / "visualize").iterdir())
+    again = visualize_run(run, tmp_path / "again", count=80)
     assert [path.read_bytes() for path in files] == [path.read_bytes() for path in again]
     path = run / "checkpoints" / "latest.pt"
     content = torch.load(path, weights_only=True)
     content["settings"]["data"] = "gone.csv"
     torch.save(content, path)
     said: list[str] = []
-    assert len(look_at(run, tmp_path / "alone", count=80, log=said.append)) == 2
+    assert len(visualize_run(run, tmp_path / "alone", count=80, log=said.append)) == 2
     assert said[0].startswith("Real samples are left out: There is no gone.csv")
 
 

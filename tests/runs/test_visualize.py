@@ -17,7 +17,7 @@ from wassergan.cli.main import main
 from wassergan.data import open_source
 from wassergan.errors import UserError
 from wassergan.modality.walks import FACTORS, FRAMES, STOPS, STRIP_COLUMNS, spherical_path
-from wassergan.runs.visualize import look_at
+from wassergan.runs.visualize import visualize_run
 from wassergan.session.restore import open_sampler
 
 
@@ -48,9 +48,9 @@ def test_between_orthogonal_ends_of_one_norm_it_is_spherical_interpolation(share
 
 
 def test_walks_and_truncation_of_pictures_without_the_data(picture_run: Path, tmp_path: Path) -> None:
-    files = look_at(picture_run, tmp_path / "look", seed=3)
+    files = visualize_run(picture_run, tmp_path / "visualize", seed=3)
     assert [path.name for path in files] == ["interpolation.webp", "interpolation.png", "truncation.png"]
-    assert sorted(files) == sorted((tmp_path / "look").iterdir())
+    assert sorted(files) == sorted((tmp_path / "visualize").iterdir())
     with Image.open(files[0]) as animation:
         assert animation.n_frames == STOPS * FRAMES  # type: ignore[attr-defined]
         first = np.asarray(animation.convert("RGB"))
@@ -74,7 +74,7 @@ def test_equal_seeds_give_equal_files_and_others_others(picture_run: Path, finis
     for run, kind in ((picture_run, "pictures"), (finished_run, "rows")):
         contents = []
         for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-            files = look_at(run, tmp_path / kind / name, seed=seed)
+            files = visualize_run(run, tmp_path / kind / name, seed=seed)
             contents.append([path.read_bytes() for path in files])
         assert contents[0] == contents[1]
         assert all(one != other for one, other in zip(contents[0], contents[2], strict=True))
@@ -100,7 +100,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Drawn:
 def test_rows_are_drawn_beside_the_held_out_ones(
     finished_run: Path, points_file: Path, tmp_path: Path, drawn: Drawn
 ) -> None:
-    files = look_at(finished_run, tmp_path / "look", count=30, seed=2)
+    files = visualize_run(finished_run, tmp_path / "visualize", count=30, seed=2)
     assert [path.name for path in files] == ["marginals.png", "pairs.png"]
     source = open_source(str(points_file))
     heldout = np.load(points_file)[source.split.heldout[source.heldout_positions(30)]]
@@ -117,13 +117,13 @@ def test_columns_of_a_table_have_their_names(tmp_path: Path, tiny: tuple[str, ..
 
     parquet.write_table(table({"mass": np.arange(50.0), "charge": np.arange(50.0) % 7}), tmp_path / "t.parquet")
     main(["train", str(tmp_path / "t.parquet"), "--out", str(tmp_path / "run"), "--steps", "1", *tiny])
-    look_at(tmp_path / "run", tmp_path / "look")
+    visualize_run(tmp_path / "run", tmp_path / "visualize")
     assert list(drawn["pairs_figure"][0][1]["names"]) == ["mass", "charge"]
 
 
 def test_single_numbers_have_a_marginal_and_no_pairs(tmp_path: Path, tiny: tuple[str, ...], drawn: Drawn) -> None:
     run = train(tmp_path, np.random.default_rng(0).normal(size=50), tiny)
-    assert [path.name for path in look_at(run, tmp_path / "look", count=9)] == ["marginals.png"]
+    assert [path.name for path in visualize_run(run, tmp_path / "visualize", count=9)] == ["marginals.png"]
     ((samples, real), _) = drawn["marginals_figure"][0]
     assert samples.shape == (9, 1) and real.shape == (5, 1)
 
@@ -135,7 +135,7 @@ def test_fields_share_the_range_of_the_held_out_ones(
     kelvin = 280 + 10 * np.random.default_rng(0).normal(size=(60, 5, 6)).astype("f4")
     values = {"NHW": kelvin, "NHWC": np.stack([kelvin, -kelvin], 3), "NCHW": np.stack([kelvin, -kelvin], 1)}[layout]
     run = train(tmp_path, values, (*tiny, "--layout", layout))
-    files = look_at(run, tmp_path / "look", count=20)
+    files = visualize_run(run, tmp_path / "visualize", count=20)
     assert [path.name for path in files[:2]] == ["fields.png", "moments.png"] and len(files) == 5
     source = open_source(values, layout=layout)
     heldout = kelvin[source.split.heldout[source.heldout_positions(20)]]
@@ -162,21 +162,21 @@ def test_without_the_data_generated_samples_stand_alone_and_that_is_said(
     other = tmp_path / "other.npy"
     np.save(other, np.random.default_rng(9).normal(size=(120, 2)).astype("f4"))
     with pytest.raises(UserError, match="other.npy is not the data that the run was trained on"):
-        look_at(run, tmp_path / "look", data=str(other))
+        visualize_run(run, tmp_path / "visualize", data=str(other))
     with pytest.raises(UserError, match="There is no"):
-        look_at(run, tmp_path / "look", data=str(tmp_path / "gone.npy"))
-    assert not (tmp_path / "look").exists()
+        visualize_run(run, tmp_path / "visualize", data=str(tmp_path / "gone.npy"))
+    assert not (tmp_path / "visualize").exists()
     moved = tmp_path / "moved.npy"
     shutil.move(points_file, moved)
     try:
-        look_at(run, tmp_path / "look", log=said.append)
+        visualize_run(run, tmp_path / "visualize", log=said.append)
         assert drawn["marginals_figure"][0][0][1] is None
         assert len(said) == 1 and said[0].startswith("Real samples are left out: There is no")
         assert said[0].endswith("--data names another place.")
-        look_at(run, tmp_path / "look", data=str(moved), log=said.append)
+        visualize_run(run, tmp_path / "visualize", data=str(moved), log=said.append)
         assert drawn["marginals_figure"][1][0][1].shape == (12, 2) and len(said) == 1
         shutil.copy(other, points_file)
-        look_at(run, tmp_path / "look", log=said.append)
+        visualize_run(run, tmp_path / "visualize", log=said.append)
         assert "is not the data that the run was trained on" in said[1]
     finally:
         shutil.move(moved, points_file)
@@ -184,12 +184,12 @@ def test_without_the_data_generated_samples_stand_alone_and_that_is_said(
 
 @pytest.mark.usefixtures("quick_figures")
 def test_the_command_names_its_files(cli: Callable[..., Any], finished_run: Path, tmp_path: Path) -> None:
-    said = cli("look", finished_run, "--out", tmp_path / "deep" / "look", "--count", "20")
+    said = cli("visualize", finished_run, "--out", tmp_path / "deep" / "visualize", "--count", "20")
     assert said.out == "".join(f"Wrote {tmp_path / 'deep' / 'look' / name}.png\n" for name in ("marginals", "pairs"))
-    said = cli("look", finished_run, "--seed", "4", "--json")
+    said = cli("visualize", finished_run, "--seed", "4", "--json")
     files = [finished_run / "look" / f"{name}.png" for name in ("marginals", "pairs")]
     assert json.loads(said.out) == {"files": [str(path) for path in files], "seed": 4}
-    shutil.rmtree(finished_run / "look")
+    shutil.rmtree(finished_run / "visualize")
 
 
 @pytest.mark.parametrize(
@@ -204,6 +204,6 @@ def test_the_command_names_its_files(cli: Callable[..., Any], finished_run: Path
 def test_wrong_requests(
     refused: Callable[..., str], finished_run: Path, tmp_path: Path, flags: list[str], message: str
 ) -> None:
-    assert refused("look", finished_run, "--out", tmp_path / "look", *flags).startswith(message)
-    assert not (tmp_path / "look").exists()
-    assert refused("look", tmp_path).startswith(f"There is no run in {tmp_path}")
+    assert refused("visualize", finished_run, "--out", tmp_path / "visualize", *flags).startswith(message)
+    assert not (tmp_path / "visualize").exists()
+    assert refused("visualize", tmp_path).startswith(f"There is no run in {tmp_path}")

@@ -23,7 +23,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "sample": ("wassergan.cli.sample", "Draw samples from a run."),
     "evaluate": ("wassergan.cli.evaluate", "Judge a run's samples against held-out ones."),
     "compare": ("wassergan.cli.compare", "Put runs side by side."),
-    "look": ("wassergan.cli.look", "Draw what a run has learnt."),
+    "visualize": ("wassergan.cli.visualize", "Draw what a run has learnt."),
     "export": ("wassergan.cli.export", "Write a run's generator for other programs."),
     "report": ("wassergan.cli.report", "Write the page of a run."),
     "distance": ("wassergan.cli.distance", "Measure how far apart two data sets are."),

@@ -1,4 +1,4 @@
-"""Settings of the verbs beside `train`: sample, evaluate, export, look."""
+"""Settings of the verbs beside `train`: sample, evaluate, export, visualize."""
 
 from dataclasses import dataclass
 
@@ -118,12 +118,14 @@ class ExportSettings:
 
 
 @dataclass(frozen=True)
-class LookSettings:
-    """Settings of `look`."""
+class VisualizeSettings:
+    """Settings of `visualize`."""
 
     run: str = ""
-    out: str | None = setting(None, "Where to write [look in the run folder].", group="Look", values="FOLDER")
-    count: int = setting(2000, "Generated rows or fields to compare.", parse=positive_int, group="Look")
-    seed: int = setting(0, "Of the latents.", parse=whole_number, group="Look")
-    checkpoint: str = setting("latest", "Which weights.", group="Look", values="latest|best|STEP")
-    device: str = setting("auto", "Where to draw.", group="Look", values="auto|cpu|cuda|cuda:N")
+    out: str | None = setting(
+        None, "Where to write [visualization in the run folder].", group="Visualize", values="FOLDER"
+    )
+    count: int = setting(2000, "Generated rows or fields to compare.", parse=positive_int, group="Visualize")
+    seed: int = setting(0, "Of the latents.", parse=whole_number, group="Visualize")
+    checkpoint: str = setting("latest", "Which weights.", group="Visualize", values="latest|best|STEP")
+    device: str = setting("auto", "Where to draw.", group="Visualize", values="auto|cpu|cuda|cuda:N")

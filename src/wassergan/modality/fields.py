@@ -41,7 +41,7 @@ class Fields(Numbers):
 
         return panels(field_channels(samples, codec), columns=columns)
 
-    def look(self, sampler: Sampler, source: Source | None, out: Path, *, count: int, seed: int) -> list[Path]:
+    def visualize(self, sampler: Sampler, source: Source | None, out: Path, *, count: int, seed: int) -> list[Path]:
         """Maps and moments beside those of held-out fields; walks through the latent space."""
         from wassergan.modality.walks import draw_walks
 

@@ -41,7 +41,7 @@ class Modality(ABC, Generic[C]):
         are_pictures: values are grey or colour levels, as networks that were trained on pictures expect.
         has_units: channels have units of their own, and are judged one by one.
         has_neighbours: samples that are near each other look alike in a picture.
-        looks_at_data: `look` draws real samples beside the generated ones.
+        looks_at_data: `visualize` draws real samples beside the generated ones.
     """
 
     name: ClassVar[str]
@@ -59,7 +59,7 @@ class Modality(ABC, Generic[C]):
     are_pictures: ClassVar[bool] = False
     has_units: ClassVar[bool] = True
     has_neighbours: ClassVar[bool] = True
-    looks_at_data: ClassVar[bool] = True
+    visualizes_data: ClassVar[bool] = True
 
     def own(self, codec: AnyCodec) -> C:
         """A codec as one of this modality.
@@ -200,7 +200,7 @@ class Modality(ABC, Generic[C]):
         """Up to `count` training samples from all over the data, in the user's units."""
 
     @abstractmethod
-    def look(self, sampler: Sampler, source: Source | None, out: Path, *, count: int, seed: int) -> list[Path]:
+    def visualize(self, sampler: Sampler, source: Source | None, out: Path, *, count: int, seed: int) -> list[Path]:
         """Draw what a generator has learnt, in all the ways that suit its samples.
 
         Args:

@@ -21,7 +21,7 @@ class Pictures(Numbers):
     is_figure = False
     are_pictures = True
     has_units = False
-    looks_at_data = False
+    visualizes_data = False
 
     def save_picture(
         self, samples: Rows, path: Path, codec: Codec, *, real: Rows | None = None, columns: int | None = None
@@ -55,7 +55,7 @@ class Pictures(Numbers):
         else:
             super().save_single(sample, path, codec)
 
-    def look(self, sampler: Sampler, source: Source | None, out: Path, *, count: int, seed: int) -> list[Path]:
+    def visualize(self, sampler: Sampler, source: Source | None, out: Path, *, count: int, seed: int) -> list[Path]:
         """Walks through the latent space."""
         from wassergan.modality.walks import draw_walks
 

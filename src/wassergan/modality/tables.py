@@ -172,7 +172,7 @@ class Tables(Modality[TableCodec]):
         """With the conditions."""
         return source.values(source.split.train_rows(source.split.sample_positions(count))).numpy()
 
-    def look(self, sampler: Sampler, source: Source | None, out: Path, *, count: int, seed: int) -> list[Path]:
+    def visualize(self, sampler: Sampler, source: Source | None, out: Path, *, count: int, seed: int) -> list[Path]:
         """Marginals, and the pairs that have most to do with each other or are most off."""
         from wassergan.evaluation.tables import Bins, associations, columns_of, telling_pairs
         from wassergan.evaluation.tables.pairs import MOST_COLUMNS

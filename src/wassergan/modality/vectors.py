@@ -35,7 +35,7 @@ class Vectors(Numbers):
         drawn, held = vector_rows(samples, codec), None if real is None else vector_rows(real, codec)
         save_figure(vector_figure(drawn, held, names=codec.named(drawn.shape[1])), path)
 
-    def look(self, sampler: Sampler, source: Source | None, out: Path, *, count: int, seed: int) -> list[Path]:
+    def visualize(self, sampler: Sampler, source: Source | None, out: Path, *, count: int, seed: int) -> list[Path]:
         """Marginals, and pairs of features, beside those of held-out rows."""
         from wassergan.plots import marginals_figure, pairs_figure, save_figure
 

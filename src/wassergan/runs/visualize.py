@@ -16,7 +16,7 @@ from wassergan.storage.run_folder import RunFolder
 Log = Callable[[str], None]
 
 
-def look_at(
+def visualize_run(
     folder: Path,
     out: Path,
     *,
@@ -50,11 +50,11 @@ def look_at(
     RunFolder(folder).require_folder(out)
     sampler = sampler_of(state, device=device)
     modality = modality_of(sampler.kind)
-    source = _source(state, data, log) if modality.looks_at_data else None
+    source = _source(state, data, log) if modality.visualizes_data else None
     sampler.require_memory(count, seed)
     make_folder(out)
     require_writable(out / "pairs.png")
-    return modality.look(sampler, source, out, count=count, seed=seed)
+    return modality.visualize(sampler, source, out, count=count, seed=seed)
 
 
 def _source(state: CheckpointState, data: str | None, log: Log) -> Source | None:

@@ -61,7 +61,7 @@ class RunFolder:
         Raises:
             UserError: names the part. Nothing is read or written outside the run's own folder.
         """
-        for folder in (self.checkpoints, self.samples, self.tensorboard, self.evaluation, self.looks):
+        for folder in (self.checkpoints, self.samples, self.tensorboard, self.evaluation, self.visualization):
             if _is_a(folder, "a folder"):
                 with os.scandir(folder) as entries:
                     for entry in entries:
@@ -191,9 +191,9 @@ class RunFolder:
         return self.path / "evaluation"
 
     @property
-    def looks(self) -> Path:
-        """The figures of `look`."""
-        return self.path / "look"
+    def visualization(self) -> Path:
+        """The figures of `visualize`."""
+        return self.path / "visualization"
 
     @property
     def checkpoints(self) -> Path:
@@ -263,7 +263,7 @@ class RunFolder:
         """Remove half-written files of a killed process; `evaluate` and others may be writing at the same time."""
         for folder in (self.checkpoints, self.samples):
             remove_temporaries(folder)
-        for folder in (self.path, self.evaluation, self.looks):
+        for folder in (self.path, self.evaluation, self.visualization):
             remove_lost_temporaries(folder)
 
     def require_run(self) -> None:

@@ -1,4 +1,4 @@
-"""`wassergan look`."""
+"""`wassergan visualize`."""
 
 import json
 from pathlib import Path
@@ -8,15 +8,15 @@ import click
 
 from wassergan.cli.echo import echo
 from wassergan.cli.options import GroupedCommand, given, options_of
-from wassergan.config.verbs import LookSettings
+from wassergan.config.verbs import VisualizeSettings
 
 
 @click.command(cls=GroupedCommand)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--data", help="Where the data lie now, if they moved.")
-@options_of(LookSettings)
+@options_of(VisualizeSettings)
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON on standard output.")
-def look(run: Path, data: str | None, as_json: bool, **flags: Any) -> None:
+def visualize(run: Path, data: str | None, as_json: bool, **flags: Any) -> None:
     """Draw what the averaged generator of the run in folder RUN has learnt.
 
     \b
@@ -28,17 +28,18 @@ def look(run: Path, data: str | None, as_json: bool, **flags: Any) -> None:
 
     \b
     Examples:
-      wassergan look runs/digits
-      wassergan look runs/points --count 10000 --out figures/
-      wassergan look runs/fields --data /new/place/fields.npz --seed 3
+      wassergan visualize runs/digits
+      wassergan visualize runs/points --count 10000 --out figures/
+      wassergan visualize runs/fields --data /new/place/fields.npz --seed 3
     """
-    settings = LookSettings(run=str(run), **given(flags))
+    settings = VisualizeSettings(run=str(run), **given(flags))
 
-    from wassergan.runs.visualize import look_at
+    from wassergan.runs.visualize import visualize_run
+    from wassergan.storage.run_folder import RunFolder
 
-    files = look_at(
+    files = visualize_run(
         run,
-        Path(settings.out) if settings.out else run / "look",
+        Path(settings.out) if settings.out else RunFolder(run).visualization,
         count=settings.count,
         seed=settings.seed,
         checkpoint=settings.checkpoint,
