@@ -29,7 +29,13 @@ import torch
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
-RENAMED: dict[str, str] = {}  # keys of checkpoints, logs and metrics: old name to new
+RENAMED = {  # keys of checkpoints, logs and metrics: old name to new
+    "critic_rate": "critic_lr",
+    "generator_rate": "generator_lr",
+    "rate_scale": "lr_scale",
+    "slope_mean": "gradient_norm_mean",
+    "slope_max": "gradient_norm_max",
+}
 CLOCKED = {
     *("seconds", "elapsed_seconds", "timed", "steps_per_second", "samples_per_second", "mark", "data", "run", "out"),
     *("started", "time", "made", "version", "wall_seconds", "fit_seconds", "draw_seconds"),

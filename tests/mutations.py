@@ -2966,8 +2966,8 @@ BUGS = (
     Bug(
         "changes of the machine are not told",
         "runs/changes.py",
-        "    if changed:\n        callback.on_message(f",
-        "    if False:\n        callback.on_message(f",
+        "    if changed:\n        callback.on_message(\n",
+        "    if False:\n        callback.on_message(\n",
         "cli/test_resume.py::test_the_machine_and_the_pace_may_change_and_one_line_says_so",
     ),
     Bug(

@@ -137,7 +137,7 @@ def test_a_start_that_was_lost_after_its_mark_is_begun_again(tmp_path: Path, set
     "name",
     [
         *("thesis.txt", "samples/mine.png", "tensorboard/notes.txt", "tensorboard/plugins/x", "checkpoints/mine.pt"),
-        *("samples/step-000000000.png/deep.txt", "checkpoints/latest.pt", "look/x.png"),
+        *("samples/step-000000000.png/deep.txt", "checkpoints/latest.pt", "visualization/x.png"),
     ],
 )
 def test_a_lost_start_that_somebody_put_something_into_is_left_alone(
@@ -177,7 +177,7 @@ PARTS = (
         "checkpoints/best.pt",
         "evaluation/neighbours.png",
     ),
-    *("tensorboard/events.out.tfevents.9", "look/pairs.png"),
+    *("tensorboard/events.out.tfevents.9", "visualization/pairs.png"),
 )
 
 

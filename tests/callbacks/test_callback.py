@@ -60,7 +60,7 @@ STORY = [
 ]
 
 
-def test_an_callback_is_told_in_this_order(tmp_path: Path, settings: TrainSettings) -> None:
+def test_a_callback_is_told_in_this_order(tmp_path: Path, settings: TrainSettings) -> None:
     notes: list[Any] = []
     train_run(settings, tmp_path / "run", callback=Recorder(notes))
     assert [note[1:] for note in notes if note[1] != "said"] == STORY
@@ -85,7 +85,7 @@ def test_all_are_closed_even_if_one_fails(tmp_path: Path, settings: TrainSetting
         def on_tick(self, record: Mapping[str, Any]) -> None:
             raise ValueError("no connection")
 
-        def close(self) -> None:
+        def on_close(self) -> None:
             super().on_close()
             raise OSError("still none")
 

@@ -63,7 +63,7 @@ def test_a_number_that_is_none_is_one_sentence(
 def test_a_checkpoint_is_named_by_step_or_by_its_two_names(
     refused: Callable[..., str], finished_run: Path, tmp_path: Path, verb: str, name: str
 ) -> None:
-    out = () if verb in ("resume", "evaluate") else ("--out", tmp_path / ("out" if verb == "look" else "out.npy"))
+    out = () if verb in ("resume", "evaluate") else ("--out", tmp_path / ("out" if verb == "visualize" else "out.npy"))
     if verb == "export":
         out = ("--out", tmp_path / "out.onnx")
     message = refused(verb, finished_run, "--checkpoint", name, *out)

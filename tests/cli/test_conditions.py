@@ -106,7 +106,7 @@ def test_a_run_with_labels_is_judged_and_looked_at(tmp_path: Path, cli: CLI, ref
     judged = json.loads(cli("evaluate", tmp_path / "run", "--count", 200, "--json").out)
     assert judged["protocol"]["generated"] == 200
     assert cli("visualize", tmp_path / "run", "--out", tmp_path / "visualize").code == 0
-    assert (tmp_path / "look" / "interpolation.png").exists()
+    assert (tmp_path / "visualize" / "interpolation.png").exists()
     told = refused("export", tmp_path / "run", "--format", "safetensors")
     assert "knows no generators with conditions yet" in told
 

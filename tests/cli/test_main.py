@@ -101,3 +101,9 @@ def test_a_path_through_a_file_is_one_sentence(cli: Callable[..., Any], tmp_path
     said = cli("train", points_file, "--out", tmp_path / "file" / "run", "--steps", "1", "--batch-size", "8")
     assert said.code in (1, 2) and said.err.splitlines()[-1].startswith("wassergan: ")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_verb_under_its_former_name_still_answers_with_a_word(cli: Callable[..., Any]) -> None:
+    said = cli("look", "--help")
+    assert said.code == 0 and "Usage: wassergan visualize" in said.out
+    assert said.err == "`wassergan look` is now called `wassergan visualize`.\n"

@@ -146,7 +146,7 @@ def test_what_was_learnt_is_there_after_a_fit() -> None:
 def test_it_works_in_a_pipeline_and_a_grid_search() -> None:
     rows = 1000 + 50 * points(90)
     pipeline = make_pipeline(StandardScaler(), tiny())
-    search = GridSearchCV(pipeline, {"wassersteingan__generator_rate": [1e-3, 1e-1]}, cv=2, error_score="raise")
+    search = GridSearchCV(pipeline, {"wassersteingan__generator_lr": [1e-3, 1e-1]}, cv=2, error_score="raise")
     search.fit(rows)
     scores = search.cv_results_["mean_test_score"]
     assert len(set(scores)) == 2 and search.best_score_ == max(scores) < 0
@@ -428,7 +428,7 @@ def test_steps_and_budgets_count_from_where_the_last_fit_stopped() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"critic_lr": 0.5}, r"only be resumed with its own settings: critic_rate was 0\.001, is 0\.5\. Set them ba"),
+        ({"critic_lr": 0.5}, r"only be resumed with its own settings: critic_lr was 0\.001, is 0\.5\. Set them ba"),
         ({"random_state": 7}, r"seed was 0, is 7"),
         ({"heldout": 0.3}, r"heldout was None, is 0\.3"),
     ],

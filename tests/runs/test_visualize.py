@@ -141,17 +141,17 @@ def test_fields_share_the_range_of_the_held_out_ones(
     heldout = kelvin[source.split.heldout[source.heldout_positions(20)]]
     (channels,), _ = drawn["moments_figure"][0]
     assert [channel.name for channel in channels] == ([""] if layout == "NHW" else ["channel 0", "channel 1"])
-    laws = channels[0].laws
+    laws = channels[0].distributions
     assert list(laws) == ["held out", "generated"]
     if len(channels) == 2:
-        np.testing.assert_allclose(channels[1].laws["held out"], -heldout, rtol=1e-4)
+        np.testing.assert_allclose(channels[1].distributions["held out"], -heldout, rtol=1e-4)
     np.testing.assert_allclose(laws["held out"], heldout, rtol=1e-4)
     assert laws["generated"].shape == (20, 5, 6)
     (shown,), _ = drawn["fields_figure"][0]
     assert (shown[0].low, shown[0].high) == pytest.approx((heldout.min(), heldout.max()), rel=1e-4)
     assert shown[0].name == ("data.npy" if layout == "NHW" else "channel 0")
     # First and last are among the five shown.
-    np.testing.assert_allclose(shown[0].laws["held out"][[0, 4]], heldout[[0, 5]], rtol=1e-4)
+    np.testing.assert_allclose(shown[0].distributions["held out"][[0, 4]], heldout[[0, 5]], rtol=1e-4)
 
 
 def test_without_the_data_generated_samples_stand_alone_and_that_is_said(
@@ -185,11 +185,11 @@ def test_without_the_data_generated_samples_stand_alone_and_that_is_said(
 @pytest.mark.usefixtures("quick_figures")
 def test_the_command_names_its_files(cli: Callable[..., Any], finished_run: Path, tmp_path: Path) -> None:
     said = cli("visualize", finished_run, "--out", tmp_path / "deep" / "visualize", "--count", "20")
-    assert said.out == "".join(f"Wrote {tmp_path / 'deep' / 'look' / name}.png\n" for name in ("marginals", "pairs"))
+    assert said.out == "".join(f"Wrote {tmp_path / 'deep' / 'visualize' / name}.png\n" for name in ("marginals", "pairs"))
     said = cli("visualize", finished_run, "--seed", "4", "--json")
-    files = [finished_run / "look" / f"{name}.png" for name in ("marginals", "pairs")]
+    files = [finished_run / "visualization" / f"{name}.png" for name in ("marginals", "pairs")]
     assert json.loads(said.out) == {"files": [str(path) for path in files], "seed": 4}
-    shutil.rmtree(finished_run / "visualize")
+    shutil.rmtree(finished_run / "visualization")
 
 
 @pytest.mark.parametrize(

@@ -202,9 +202,8 @@ def test_what_draws_numbers_of_its_own_is_not_recorded(make_trainer: MakeTrainer
     )
     dropping = nn.Sequential(critic, nn.Dropout(0.5))
     for networks in ((generator, dropping), (dropping, critic)):
-        assert (
-            why_not_recorded(*networks, GradientPenalty(), SINGLE_PROCESS) == "Dropout draws random numbers of its own"
-        )  # type: ignore[call-arg]
+        reason = why_not_recorded(*networks, GradientPenalty(), SINGLE_PROCESS)  # type: ignore[call-arg]
+        assert reason == "Dropout draws random numbers of its own"
     assert (
         why_not_recorded(nn.Sequential(generator, nn.Dropout(0.0)), critic, GradientPenalty(), SINGLE_PROCESS) is None
     )

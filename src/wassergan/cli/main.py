@@ -34,6 +34,7 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 
 
+RENAMED = {"look": "visualize"}  # verbs under their former names, which still answer, with a word
 SHARED = ("train", "resume", "sample", "evaluate")  # verbs that several processes do together
 
 
@@ -53,6 +54,15 @@ class LazyGroup(click.Group):
         if cmd_name not in SHARED and _beside_the_first():
             raise click.exceptions.Exit(OK)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The verb that is called, under its former name too."""
+        if args and args[0] in RENAMED:
+            echo(f"`wassergan {args[0]}` is now called `wassergan {RENAMED[args[0]]}`.", err=True)
+            args = [RENAMED[args[0]], *args[1:]]
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the verbs without importing them."""

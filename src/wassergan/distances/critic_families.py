@@ -46,7 +46,7 @@ class Family:
         starts: maps real and fake samples (n, d), (m, d) and a generator to fresh critics; each gets a short trial, and
             the best is trained.
         constraint: the name of its training constraint.
-        rate: Adam's learning rate at the start; it decays to 0.
+        lr: Adam's learning rate at the start; it decays to 0.
         temperature: of the soft minimum at the start.
         more_starts: maps the best start so far, real and fake samples and a generator to further starts.
         heuristic: it has no useful certificate, so its gap over the largest observed gradient norm is reported as well.

@@ -110,7 +110,7 @@ def train_on_lines(
         steps: generator steps, by gradient descent.
         critic_steps: critic steps before each of them.
         warm_up: critic steps before the first.
-        rate: learning rate of θ: how far a gradient of 1 moves it.
+        lr: learning rate of θ: how far a gradient of 1 moves it.
         points: points per line.
     """
     objective = get_objective(name)

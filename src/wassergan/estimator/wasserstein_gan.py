@@ -96,8 +96,8 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         batch_size: samples per step; where the preset's is more than half of the training rows, half of them.
         critic_steps: critic steps per generator step.
         penalty_weight: of gp and lp.
-        generator_rate: learning rate.
-        critic_rate: learning rate.
+        generator_lr: learning rate.
+        critic_lr: learning rate.
         settings: any other setting of the recipe by name, such as `{"schedule": "linear"}`.
         condition: names of the columns of a DataFrame under whose values the others are drawn.
         schema: what the columns of a DataFrame are, where that is not to be inferred: a mapping, or a JSON file

@@ -64,8 +64,8 @@ class RowEvaluator(Evaluator):
 
     def measure(self, picture: Picture) -> dict[str, Any]:
         """Metrics beside both anchors, columns and telling pairs, near copies, and the verdict on all of it."""
-        told, seed, case = self.evaluation.log, self.evaluation.settings.seed, self._case
-        self._evaluated = evaluated = evaluate_rows(case, seed=seed, log=told)
+        log, seed, case = self.evaluation.log, self.evaluation.settings.seed, self._case
+        self._evaluated = evaluated = evaluate_rows(case, seed=seed, log=log)
         log("Near copies of training rows")
         most = max(1, LARGEST_TRAINING_NUMBERS // self._codec.width)
         positions = random_positions(most, self.evaluation.source.train_count)

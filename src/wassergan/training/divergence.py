@@ -35,8 +35,8 @@ class Recipe:
     """What of a training bears on its stability.
 
     Args:
-        generator_rate: learning rate now.
-        critic_rate: learning rate now.
+        generator_lr: learning rate now.
+        critic_lr: learning rate now.
         precision: `float32` or `bf16`.
         constraint: name of the critic's constraint.
     """

@@ -35,8 +35,7 @@ class HeldoutProbe:
         return packed_batch(self._samples(count * self._pack), self._pack)
 
     def measure(self, generator: nn.Module, critic: nn.Module) -> dict[str, float]:
-        """`critic_gap_heldout`, `gradient_norm_mean` and `gradient_norm_max`, in score units; changes neither
-        network."""
+        """`critic_gap_heldout`, `gradient_norm_mean`, `gradient_norm_max`, in score units; changes neither network."""
         rng = derived_rng(self._seed, "measurement", device=self._device)
         held_out = self._samples(max(len(self._heldout.samples) // self._pack, 1) * self._pack)
         real, context = packed_batch(held_out, self._pack)

@@ -1,4 +1,4 @@
-"""Optimisers and rate schedules by name."""
+"""Optimisers and learning-rate schedules by name."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class FusedAdam:
 
     Args:
         parameters: to update, float, dense.
-        rate: learning rate.
+        lr: learning rate.
         betas: decay of both moments.
         first_step: steps to count as done.
     """
@@ -145,7 +145,7 @@ class OptimizerSettings:
 
     Args:
         name: `adam` or `rmsprop`.
-        rate: learning rate, positive.
+        lr: learning rate, positive.
         beta1: Adam's first-moment decay.
         beta2: Adam's second-moment decay.
     """

@@ -62,7 +62,7 @@ class Optimization:
     Args:
         generator: its optimiser.
         critic: its optimiser.
-        rate_factor: factor on both rates, by generator step.
+        lr_factor: factor on both rates, by generator step.
     """
 
     generator: OptimizerSettings = ADAM

@@ -87,7 +87,7 @@ class StepRunner:
         Args:
             turn: what its steps are given.
             step: generator steps before it.
-            rate_factor: on both rates.
+            lr_factor: on both rates.
         """
         for optimizer, lr in zip(self._optimizers, self.lrs(lr_factor), strict=True):
             optimizer.lr = lr

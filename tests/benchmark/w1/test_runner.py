@@ -158,7 +158,7 @@ def test_the_worst_pair_the_means_and_the_dimensions_are_over_pairs() -> None:
         row(pair="cones", lower_deviation=-30.0),
     ]
     text = markdown(rows)
-    funnels, others = text.split("## Laws of other shapes")
+    funnels, others = text.split("## Distributions of other shapes")
     assert "| atoms | 3 | 3 | 3 of 3 | 4.0 | 10.0 | 9.0 | 0.700 |" in funnels
     assert "| atoms | 1 | 1 | 1 of 1 | 30.0 | 10.0 | 30.0 | 0.900 |" in others
     assert "| family | D = 2 | D = 64 |" in text and "| atoms | 1.5 | 9.0 |" in text
