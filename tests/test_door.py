@@ -14,8 +14,11 @@ PACKAGE = Path(wassergan.__file__).parent  # the one that is imported: bugs are 
 DOORS = {"storage/files.py"}
 # Module, function and what is mentioned there; each with its reason.
 ALLOWED = {
-    ("callbacks/tensorboard.py", "on_train_begin", "torch.utils.tensorboard.SummaryWriter"): "makes a name of its own in a "
-    "folder of the run that was looked at before, and takes no stream",
+    (
+        "callbacks/tensorboard.py",
+        "on_train_begin",
+        "torch.utils.tensorboard.SummaryWriter",
+    ): "makes a name of its own in a folder of the run that was looked at before, and takes no stream",
     ("report/page.py", "_asset", ".read_text"): "a part of this package, which may be packed",
     ("runs/recorder.py", "_save", ".save"): "of the run's checkpoints, which go through the door",
     ("session/loop.py", "train", ".save"): "the same",

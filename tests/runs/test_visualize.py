@@ -185,7 +185,9 @@ def test_without_the_data_generated_samples_stand_alone_and_that_is_said(
 @pytest.mark.usefixtures("quick_figures")
 def test_the_command_names_its_files(cli: Callable[..., Any], finished_run: Path, tmp_path: Path) -> None:
     said = cli("visualize", finished_run, "--out", tmp_path / "deep" / "visualize", "--count", "20")
-    assert said.out == "".join(f"Wrote {tmp_path / 'deep' / 'visualize' / name}.png\n" for name in ("marginals", "pairs"))
+    assert said.out == "".join(
+        f"Wrote {tmp_path / 'deep' / 'visualize' / name}.png\n" for name in ("marginals", "pairs")
+    )
     said = cli("visualize", finished_run, "--seed", "4", "--json")
     files = [finished_run / "visualization" / f"{name}.png" for name in ("marginals", "pairs")]
     assert json.loads(said.out) == {"files": [str(path) for path in files], "seed": 4}
