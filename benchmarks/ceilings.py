@@ -1,17 +1,18 @@
 """How much memory every verb takes for files that promise, or unpack to, far more than they are.
 
-    python benchmarks/ceilings.py [--only PATTERN] [--folder FOLDER]
+    python benchmarks/ceilings.py [--only PATTERN] [--keep] [--folder FOLDER]
 
 Each file is small on disk, or a hole of 4 GiB. Each verb that reads files of its kind gets it in a process of its own,
 a fork of one that has imported everything, under a limit of 100 MiB (WASSERGAN_LARGEST_MIB). It must end with code 0 or
 2 and one sentence, and its resident memory may grow by 200 MiB at most. Writes docs/results/ceilings.json and .md;
-exits with 1 if a file took more, or ended otherwise.
+exits with 1 if a file took more, or ended otherwise. With `--keep` only the lines of these files change.
 """
 
 # ruff: noqa: E402, E501  # a trial is a line
 
 import argparse
 import contextlib
+import fcntl
 import gzip
 import io
 import json
@@ -89,6 +90,11 @@ class Trial:
     write: Write
     calls: tuple[tuple[str, ...], ...]
 
+    @property
+    def title(self) -> str:
+        """The name with the suffix, once."""
+        return self.name if not self.suffix or self.suffix in self.name else f"{self.name} ({self.suffix})"
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -141,13 +147,13 @@ IN_RUN = (
 # --- what many have in common
 
 
-def hole(start: bytes = b"") -> Write:
+def hole(start: bytes = b"", *, size: int = HOLE) -> Write:
     """A file that begins like that and has nothing behind it, for 4 GiB."""
 
     def write(path: Path) -> None:
         with path.open("wb") as file:
             file.write(start)
-            file.truncate(HOLE)
+            file.truncate(size)
 
     return write
 
@@ -238,6 +244,20 @@ def tar_of(name: str, made: Callable[[], bytes], count: int = 12) -> Write:
     return write
 
 
+def tar_header(kind: bytes, size: int) -> bytes:
+    """512 bytes that announce a member of a kind."""
+    member = tarfile.TarInfo("a.png")
+    member.type, member.size = kind, size
+    return member.tobuf(tarfile.GNU_FORMAT)
+
+
+def pax(name: bytes, size: int) -> bytes:
+    """A note of the next member, so long."""
+    body = b" " + name + b"=" + b"x" * size + b"\n"
+    body = str(len(body) + 7).encode() + body
+    return tar_header(b"x", len(body)) + body + bytes(-len(body) % 512)
+
+
 def saved(form: str, size: tuple[int, int], mode: str = "RGB", **options: Any) -> Callable[[], bytes]:
     def made() -> bytes:
         file = io.BytesIO()
@@ -323,7 +343,7 @@ def xlsx(part: str, start: bytes, repeated_part: bytes, mib: int, end: bytes) ->
             for name in plain.namelist():
                 if name != part:
                     archive.writestr(name, plain.read(name))
-            with archive.open(part, "w") as member:
+            with archive.open(part, "w", force_zip64=True) as member:
                 member.write(start)
                 for _ in range(mib):
                     member.write(repeated_part * (MIB // len(repeated_part)))
@@ -332,9 +352,44 @@ def xlsx(part: str, start: bytes, repeated_part: bytes, mib: int, end: bytes) ->
     return write
 
 
+DIMENSION = b'<dimension ref="A1:B2"/>'
 SHEET = b'<?xml version="1.0"?><worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>'
 STRINGS = b'<?xml version="1.0"?><sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
 STYLES = b'<?xml version="1.0"?><styleSheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><cellXfs>'
+
+
+SIZED = SHEET.replace(b"<sheetData>", DIMENSION + b"<sheetData>")
+ALL = SHEET.replace(b"<sheetData>", b'<dimension ref="A1:XFD1048576"/><sheetData>')
+ROWS = b'<row r="1"><c><v>1</v></c></row><row r="2"><c><v>1</v></c></row></sheetData><mergeCells>'
+
+
+TEXTS = (
+    b'<Override PartName="/xl/sharedStrings.xml" '
+    b'ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"/></Types>'
+)
+
+
+def workbook(parts: dict[str, bytes]) -> Write:
+    """A workbook some of whose parts are these."""
+
+    def write(path: Path) -> None:
+        book = openpyxl.Workbook()
+        book.active.append(["a", "b"])
+        file = io.BytesIO()
+        book.save(file)
+        with zipfile.ZipFile(file) as plain, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in {*plain.namelist(), *parts}:
+                whole = parts.get(name) or plain.read(name)
+                if name == "[Content_Types].xml" and "xl/sharedStrings.xml" in parts:
+                    whole = whole.replace(b"</Types>", TEXTS)
+                archive.writestr(name, whole)
+
+    return write
+
+
+def sheet_of(row: bytes, numbers: Sequence[int], start: bytes = SIZED) -> Write:
+    body = b"".join(row % number for number in numbers)
+    return workbook({"xl/worksheets/sheet1.xml": start + body + b"</sheetData></worksheet>"})
 
 
 def unique_rows(mib: int) -> bytes:
@@ -351,7 +406,8 @@ def run_with(**parts: Callable[[Path], None]) -> Callable[[Path, Path], None]:
     def write(path: Path, sound: Path) -> None:
         for each in sound.rglob("*"):
             target = path / each.relative_to(sound)
-            target.mkdir(parents=True, exist_ok=True) if each.is_dir() else target.write_bytes(each.read_bytes())
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.mkdir(exist_ok=True) if each.is_dir() else target.write_bytes(each.read_bytes())
         for name, make in parts.items():
             target = path / name.replace("__", "/").replace("_dot_", ".")
             target.unlink(missing_ok=True)
@@ -412,6 +468,40 @@ def sparse(whole: Any) -> None:
         whole["trainer"]["average"][name] = torch.sparse_coo_tensor(
             torch.zeros(2, 1).long(), torch.ones(1), (10**6,) * 2
         )
+
+
+def wide(whole: Any) -> None:
+    whole["settings"]["generator_widths"] = (10**9,)
+
+
+def container(whole: Any) -> None:
+    for name, value in whole["estimator"]["likeness"].items():
+        if isinstance(value, torch.Tensor):
+            whole["estimator"]["likeness"][name] = value.new_zeros(1).expand(10**5, 10**5)
+
+
+def estimator(change: Callable[[Any], None]) -> Write:
+    def write(path: Path) -> None:
+        from wassergan.storage.checkpoint import load_checkpoint
+
+        whole = load_checkpoint(SOUND["estimator"])
+        change(whole)
+        torch.save(whole, path)
+
+    return write
+
+
+def load_estimator(path: str) -> int:
+    """Open a saved estimator and draw from it, with the exit code and the sentence of a verb."""
+    from wassergan.errors import UserError
+    from wassergan.estimator import WassersteinGAN
+
+    try:
+        WassersteinGAN.load(path).sample(3)
+    except UserError as error:
+        print(f"wassergan: {error}")
+        return 2
+    return 0
 
 
 SOUND: dict[str, Path] = {}
@@ -545,6 +635,74 @@ def trials() -> list[Trial]:
             xlsx("xl/styles.xml", STYLES, b"<xf/>", 48, b"</cellXfs></styleSheet>"),
             AS_DATA[:2],
         ),
+        Trial(
+            "cells, 30 MiB, its size told",
+            ".xlsx",
+            xlsx(
+                "xl/worksheets/sheet1.xml", SIZED, b'<row><c t="n"><v>1</v></c></row>', 30, b"</sheetData></worksheet>"
+            ),
+            AS_DATA,
+        ),
+        Trial(
+            "one row, 96 MiB, its size told",
+            ".xlsx",
+            xlsx("xl/worksheets/sheet1.xml", SIZED + b"<row>", b"<c/>", 96, b"</row></sheetData></worksheet>"),
+            AS_DATA[:2],
+        ),
+        Trial(
+            "one row behind comments, 24 MiB",
+            ".xlsx",
+            xlsx(
+                "xl/worksheets/sheet1.xml",
+                SIZED + b"<row>",
+                b"<c/>" * 200 + b"<!--<row >-->",
+                24,
+                b"</row></sheetData></worksheet>",
+            ),
+            AS_DATA[:2],
+        ),
+        Trial(
+            "merged cells, 40 MiB",
+            ".xlsx",
+            xlsx(
+                "xl/worksheets/sheet1.xml", SIZED + ROWS, b'<mergeCell ref="A1:A2"/>', 40, b"</mergeCells></worksheet>"
+            ),
+            AS_DATA[:2],
+        ),
+        Trial("rows far apart", ".xlsx", sheet_of(b'<row r="%d"><c><v>1</v></c></row>', (1, 2, 10**6, 2**31)), AS_DATA),
+        Trial(
+            "cells far apart", ".xlsx", sheet_of(b'<row r="%d"><c r="XFD1"><v>1</v></c></row>', range(1, 999)), AS_DATA
+        ),
+        Trial(
+            "a dimension of all cells", ".xlsx", sheet_of(b'<row r="%d"><c><v>1</v></c></row>', (1, 2), ALL), AS_DATA
+        ),
+        Trial(
+            "one shared text of 30 kB, 10^5 times",
+            ".xlsx",
+            workbook(
+                {
+                    "xl/worksheets/sheet1.xml": SIZED
+                    + b'<row><c t="s"><v>0</v></c></row>' * 10**5
+                    + b"</sheetData></worksheet>",
+                    "xl/sharedStrings.xml": STRINGS + b"<si><t>" + b"x" * 30_000 + b"</t></si></sst>",
+                }
+            ),
+            AS_DATA[:3],
+        ),
+        Trial(
+            "entities that unfold",
+            ".xlsx",
+            workbook(
+                {
+                    "xl/worksheets/sheet1.xml": b"<!DOCTYPE a [<!ENTITY e '"
+                    + b"<c/>" * 20_000
+                    + b"'>]>"
+                    + SIZED
+                    + (b"<row>" + b"&e;" * 90 + b"</row></sheetData></worksheet>")
+                }
+            ),
+            AS_DATA[:2],
+        ),
         Trial("a sheet of 4 GB", ".xlsx", xlsx("xl/worksheets/sheet1.xml", SHEET, b"<row/>", 4000, b""), AS_DATA[:2]),
         # labels and schemas
         Trial("empty lists, 8 MiB", ".json", json_of(b"[],", 8), AS_LABELS + AS_SCHEMA),
@@ -560,7 +718,32 @@ def trials() -> list[Trial]:
             for where, make in (("a folder", folder_of), ("a shard", tar_of))
             for what, name, whole in PICTURES
         ),
+        Trial("a tar name of 4 GiB", ".tar", hole(tar_header(b"L", 2**32 - 1)), AS_DATA),
+        Trial("a tar note of 4 GiB", ".tar", hole(tar_header(b"x", 2**32 - 1)), AS_DATA),
+        Trial("a global tar note of 4 GiB", ".tar", hole(tar_header(b"g", 2**32 - 1)), AS_DATA),
+        Trial("a sparse tar member", ".tar", content(lambda: tar_header(b"S", 512) + bytes(2048)), AS_DATA),
+        Trial("a tar member of 4 GiB", ".tar", hole(tar_header(b"0", 2**32 - 1)), AS_DATA),
+        Trial(
+            "10^6 empty tar members", ".tar", content(lambda: tar_header(b"0", 0) * 300_000 + bytes(1024)), AS_DATA[:3]
+        ),
+        Trial(
+            "a tar name of 60 MiB", ".tar", content(lambda: tar_header(b"L", 60 * MIB) + bytes(60 * MIB)), AS_DATA[:3]
+        ),
+        Trial(
+            "300 tar notes of 1 MiB",
+            ".tar",
+            content(lambda: b"".join(pax(b"a%d" % number, MIB) + tar_header(b"0", 0) for number in range(60))),
+            AS_DATA[:3],
+        ),
         Trial("tar headers that overlap", ".tar", hole(tarfile.TarInfo("a.png").tobuf()), AS_DATA[:2]),
+    ]
+    made += [
+        Trial(f"an estimator: {change.__name__}", ".pt", estimator(change), (("load", "FILE"),))
+        for change in (huge, layers, pack, lists, stride, meta, sparse, wide, container)
+    ]
+    made += [
+        Trial("an estimator of 4 GiB", ".pt", hole(b"PK\3\4"), (("load", "FILE"),)),
+        Trial("an estimator of 4 GiB without a head", ".pt", hole(), (("load", "FILE"),)),
     ]
     sound = SOUND["run"]
 
@@ -569,6 +752,11 @@ def trials() -> list[Trial]:
 
     made += [
         run("a log of 170 MB", log_dot_jsonl=long_log(170)),
+        run("a log of one object of 60 MiB", log_dot_jsonl=json_of(b'"a":1,', 60, b"{", b'"step":1}\n')),
+        run("a log of 170 MB of short lines", log_dot_jsonl=json_of(b'{"step":1}\n', 170, b"", b"")),
+        run("metrics, a hole of 1 GB", metrics_dot_json=hole(b'{"protocol":', size=10**9)),
+        run("environment, a hole of 1 GB", environment_dot_json=hole(b'{"python":"', size=10**9)),
+        run("environment, 4 GiB", environment_dot_json=hole()),
         run("a log of one line, 4 GiB", log_dot_jsonl=hole(b'{"step": 1')),
         run("a log of braces", log_dot_jsonl=json_of(b"[", 60, b"", b"")),
         run("metrics of lists, 15 MiB", metrics_dot_json=json_of(b"[],", 15, b'{"a":[', b"0]}")),
@@ -641,7 +829,7 @@ def grown(call: Sequence[str]) -> tuple[int, float, float, str]:
                 resource.setrlimit(resource.RLIMIT_DATA, (held + 16 * 2**30, held + 16 * 2**30))
                 signal.alarm(SECONDS)
                 before = resident("VmRSS")
-                code = wassergan_main(list(call))
+                code = load_estimator(call[1]) if call[0] == "load" else wassergan_main(list(call))
                 peak = resident("VmHWM")
                 sys.stdout.flush()
                 sys.stderr.flush()
@@ -679,7 +867,7 @@ def outcomes(trial: Trial, folder: Path) -> Iterator[Outcome]:
         told = [words.get(word, word.replace("OUT", str(out))) for word in call]
         code, mib, seconds, said = grown(told)
         said = said.replace(str(folder), "FOLDER")
-        yield Outcome(trial.name + trial.suffix, " ".join(call[:4]), round(size, 2), code, mib, seconds, said)
+        yield Outcome(trial.title, " ".join(call[:4]), round(size, 2), code, mib, seconds, said)
         remove(out)
     remove(path)
 
@@ -700,12 +888,18 @@ def make_sound(folder: Path) -> None:
     if wassergan_main(["train", str(SOUND["points"]), "--steps", "5", "--out", str(SOUND["run"]), *TINY]) != 0:
         raise SystemExit("the sound run did not come to its end")
     wassergan_main(["evaluate", str(SOUND["run"])])
+    from wassergan.estimator import WassersteinGAN
+
+    SOUND["estimator"] = folder / "estimator.pt"
+    estimator = WassersteinGAN(steps=5, batch_size=8, latent_dim=2, generator_widths=(8,), critic_widths=(8,))
+    estimator.fit(np.load(SOUND["points"])).save(SOUND["estimator"])
 
 
 def main() -> None:
     """Every trial."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="trials whose name, with the suffix, matches")
+    parser.add_argument("--keep", action="store_true", help="leave what the results hold of other files")
     parser.add_argument("--folder", type=Path, help="where the files are made")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
@@ -713,24 +907,45 @@ def main() -> None:
         make_sound(folder)
         found: list[Outcome] = []
         for trial in trials():
-            if not re.search(options.only, trial.name + trial.suffix):
+            if not re.search(options.only, trial.title):
                 continue
             for outcome in outcomes(trial, folder):
                 found.append(outcome)
+                if options.keep:
+                    write_results([outcome], keep=True)
                 mark = "      " if outcome.held else "BROKE "
                 print(
                     f"{mark}{outcome.grown_mib:8.1f} MiB {outcome.seconds:6.1f} s  {outcome.code:3d}  {outcome.name}: {outcome.call}: {outcome.said[:140]}",
                     flush=True,
                 )
-    if not options.only:
+    if not (options.only or options.keep):
         write_results(found)
     sys.exit(any(not each.held for each in found))
 
 
-def write_results(found: Sequence[Outcome]) -> None:
+def write_results(found: Sequence[Outcome], *, keep: bool = False) -> None:
     """The table, one line for each file: the worst of its calls."""
     folder = Path(__file__).parents[1] / "docs" / "results"
-    (folder / "ceilings.json").write_text(json.dumps([asdict(each) for each in found], indent=1) + "\n")
+    known = {each.title: number for number, each in enumerate(trials())}
+    with (folder / "ceilings.json").open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # another part of the trials may run beside
+        file.seek(0)
+        text = file.read()
+        former = [Outcome(**each) for each in json.loads(text)] if keep and text else []
+        new = {(each.name, each.call) for each in found}
+        found = [*[each for each in former if (each.name, each.call) not in new], *found]
+        found = [each for each in found if each.name in known]
+        found.sort(key=lambda each: (known[each.name], each.call))
+        file.truncate(0)
+        file.write(json.dumps([asdict(each) for each in found], indent=1) + "\n")
+        file.flush()
+        write_table(
+            found, folder / "ceilings.md", [name for name in known if name not in {each.name for each in found}]
+        )
+
+
+def write_table(found: Sequence[Outcome], path: Path, absent: Sequence[str]) -> None:
+    """One line for each file, and the names of those that were not tried."""
     names = list(dict.fromkeys(each.name for each in found))
     lines = [
         "# Memory for hostile files",
@@ -747,7 +962,9 @@ def write_results(found: Sequence[Outcome]) -> None:
         lines.append(
             f"| {name} | {calls[0].file_mib} | {len(calls)} | {max(each.grown_mib for each in calls)} | {codes} | {'yes' if all(each.held for each in calls) else 'no'} |"
         )
-    (folder / "ceilings.md").write_text("\n".join(lines) + "\n")
+    if absent:
+        lines += ["", f"Not tried ({len(absent)}): {', '.join(absent)}."]
+    path.write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

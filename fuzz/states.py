@@ -2,8 +2,8 @@
 
     python fuzz/states.py [EXAMPLES] [--steps N] [--seed S] [--write] [--folder FOLDER]
 
-Rules train and resume (from any checkpoint, to any step), sample, evaluate, report, export, visualize, compare; a process is
-killed as it changes files, calls are refused, disks fill up and fail, clocks jump, signals come; two resume at once, or
+Rules train and resume (from any checkpoint, to any step), sample, evaluate, report, export, visualize, compare; a
+process is killed as it changes files, calls are refused, disks fill up and fail, clocks jump, signals come; two resume at once, or
 another holds the lock; the folder is moved, parts of it are linked elsewhere, cut short, changed, made read-only, and
 files of others are put into it. After every step:
 
@@ -64,7 +64,14 @@ CODES = {0, 1, 2, 3, 130}
 STATE = ("settings.json", "environment.json", "log.jsonl", ".wassergan")
 PARTS = ("checkpoints", "samples", "log.jsonl", "settings.json", "checkpoints/latest.pt", "report.html", "curves.png")
 FOREIGN = (
-    *("notes.txt", "samples/mine.png", "checkpoints/mine.pt", "evaluation/mine.png", "visualization/mine.png", "log.jsonl~"),
+    *(
+        "notes.txt",
+        "samples/mine.png",
+        "checkpoints/mine.pt",
+        "evaluation/mine.png",
+        "visualization/mine.png",
+        "log.jsonl~",
+    ),
     *("tensorboard/mine", ".hidden", "checkpoints/.mine.tmp", "old/settings.json"),
 )
 # What verbs write together; those of one call are all old or all new.

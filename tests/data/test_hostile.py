@@ -257,3 +257,26 @@ def test_a_page_embeds_nothing_from_outside_its_run(tmp_path: Path) -> None:
     for outside in ("../secret.png", "../secret.txt", str(tmp_path / "secret.png"), "key.txt", "link.png"):
         assert _copies({"memorisation": {"picture": outside}}, run) is None
     assert _copies({"memorisation": {"picture": "evaluation/near.png"}}, run)
+
+
+@pytest.mark.parametrize("place", ["a folder", "a shard"])
+def test_the_file_of_a_picture_is_bounded_wherever_it_lies(tmp_path: Path, place: str) -> None:
+    # A private chunk of 3 MiB behind 64 pixels: of such files four threads hold a copy or two each.
+    file = io.BytesIO()
+    Image.new("L", (8, 8)).save(file, "PNG")
+    chunk = b"prVt" + bytes(3 * MIB)
+    long = struct.pack(">I", 3 * MIB) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    content = file.getvalue()[:-12] + long + file.getvalue()[-12:]
+    path = tmp_path / ("pictures" if place == "a folder" else "a.tar")
+    if place == "a folder":
+        path.mkdir()
+        for number in range(9):
+            (path / f"{number}.png").write_bytes(content)
+    else:
+        with tarfile.open(path, "w") as archive:
+            for number in range(9):
+                member = tarfile.TarInfo(f"{number}.png")
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+    with pytest.raises(UserError, match=r"its file has 3,145,\d+ bytes, allowed are 2,097,152; if you trust it, set"):
+        open_source(path)

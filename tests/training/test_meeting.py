@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 
 from wassergan.errors import UserError, WorkError
-from wassergan.training import DistributedContext, meeting, open_processes
+from wassergan.training import DistributedContext, meeting, open_processes, patience
 
 Spawn = Callable[..., list[Any]]
 REFUSALS = (
@@ -40,10 +40,18 @@ def refusing(
     monkeypatch.setattr(meeting, "LONGEST_JOIN", timedelta(seconds=1))
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
 def work(processes: DistributedContext) -> tuple[float, float]:
     mean = processes.average(torch.tensor([1.0 + processes.rank]))
     timeout = dist.distributed_c10d._get_default_group()._get_backend(torch.device("cpu")).options._timeout
-    return mean.item(), timeout.total_seconds()
+    store = dist.distributed_c10d._get_default_store().timeout  # type: ignore[attr-defined]
+    return mean.item(), min(timeout, store).total_seconds()
 
 
 @pytest.mark.parametrize(
@@ -66,26 +74,93 @@ def test_joining_that_is_refused_for_good_is_told_by_all(spawn: Spawn, monkeypat
 
 
 def test_whoever_does_not_come_is_named(spawn: Spawn, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(meeting, "LONGEST_WAIT", timedelta(seconds=1))
+    monkeypatch.setenv(patience.VARIABLE, "1")
     tell_all = meeting._tell_all
     monkeypatch.setattr(
         meeting, "_tell_all", lambda place, topic, rank, count, *rest: tell_all(place, topic, rank, 3, *rest)
     )
-    assert all("process 2 of 3 did not come to join" in text for _, text in spawn(work))
+    assert all("Of 3 processes process 2 did not come to join within 1 seconds" in text for _, text in spawn(work))
 
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_signal_is_heard_by_who_waits_for_another(monkeypatch: pytest.MonkeyPatch, rank: int) -> None:
-    monkeypatch.setattr(meeting, "LONGEST_WAIT", timedelta(seconds=20))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        place = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    monkeypatch.setenv(patience.VARIABLE, "20")
+    place = f"tcp://127.0.0.1:{free_port()}"
     before = set(threading.enumerate())
     threading.Timer(0.5, signal.raise_signal, [signal.SIGINT]).start()
     with pytest.raises(KeyboardInterrupt):
         meeting.meet(rank, 2, init_method=place)
-    # The wait itself goes on: it was not waited for.
-    assert meeting.WAITING in {thread.name for thread in set(threading.enumerate()) - before}
+    # The wait of process 0 itself goes on: it was not waited for. The other waits without a thread.
+    waiting = meeting.WAITING in {thread.name for thread in set(threading.enumerate()) - before}
+    assert waiting == (rank == 0)
+
+
+@pytest.mark.parametrize(
+    ("rank", "waits", "end"),
+    [
+        (0, "Process 0 of 2 waits at PLACE for the others", "Not all 2 processes came to PLACE within 1 seconds"),
+        (1, "Process 1 of 2 waits for process 0 at PLACE", "Process 0 did not come to PLACE within 1 seconds"),
+    ],
+)
+def test_who_waits_for_another_says_so_and_gives_up(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], rank: int, waits: str, end: str
+) -> None:
+    # Its process 0 was killed before it opened the place: torch.distributed alone would wait for an hour.
+    monkeypatch.setenv(patience.VARIABLE, "1")
+    monkeypatch.setattr(patience, "TELL_AFTER_SECONDS", 0.2)
+    told: list[str] = []
+    place = f"127.0.0.1:{free_port()}"
+    with pytest.raises(WorkError) as caught:
+        meeting.meet(rank, 2, init_method=f"tcp://{place}", log=told.append)
+    limit = ", for 1 seconds at most (WASSERGAN_MEETING_SECONDS sets it)."
+    assert told == [waits.replace("PLACE", place) + limit]
+    assert caught.value.what == end.replace("PLACE", place)
+    assert capfd.readouterr() == ("", "")  # nothing of C++
+
+
+def test_a_place_that_opens_late_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "TELL_AFTER_SECONDS", 0.0)
+    told: list[str] = []
+    port = free_port()
+    doors: list[socket.socket] = []
+    threading.Timer(0.5, lambda: doors.append(socket.create_server(("127.0.0.1", port)))).start()
+    patience.wait_for_place("127.0.0.1", port, "It waits", patience.Patience(60, told.append))
+    assert len(told) == 1 and doors
+    doors[0].close()
+
+
+@pytest.mark.parametrize(
+    ("host", "port"), [("no.such.host.invalid", 4000), ("a" * 300, 4000), ("\udcff", 4000), ("127.0.0.1", 1)]
+)
+def test_a_place_that_cannot_be_is_told(host: str, port: int) -> None:
+    with pytest.raises(WorkError, match="did not come"):
+        patience.wait_for_place(host, port, "", patience.Patience(0.2))
+
+
+@pytest.mark.parametrize("value", ["", "x", "0", "-1", "1.5", "9" * 5000, "٣", "1e3"])
+def test_a_limit_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    for name, given in {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, given)
+    monkeypatch.setenv(patience.VARIABLE, value)
+    with pytest.raises(UserError, match="WASSERGAN_MEETING_SECONDS must be"), open_processes():
+        pass
+
+
+@pytest.mark.parametrize("name", ["MASTER_ADDR", "MASTER_PORT"])
+@pytest.mark.parametrize("value", [None, "", "x", "-1", "65536", "9" * 5000, "٣"])
+def test_an_environment_that_names_no_place_is_told(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str | None
+) -> None:
+    for each, given in {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(each, given)
+    if value is None:
+        monkeypatch.delenv(name)
+    elif name == "MASTER_PORT" or not value:
+        monkeypatch.setenv(name, value)
+    else:
+        return
+    with pytest.raises(UserError, match=f"{name} is (missing|wrong)"), open_processes():
+        pass
 
 
 def test_what_fails_in_a_thread_fails_outside() -> None:

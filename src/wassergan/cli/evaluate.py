@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from wassergan.cli.echo import echo
+from wassergan.cli.echo import echo, say
 from wassergan.cli.options import GroupedCommand, given, options_of
 from wassergan.config.verbs import EvaluateSettings
 
@@ -47,7 +47,7 @@ def evaluate(run: Path, as_json: bool, **flags: Any) -> None:
         except OSError as error:
             failures.append(error)
 
-    with open_processes() as processes:
+    with open_processes(log=say) as processes:
         evaluate_run(settings, log=_say, found=tell, processes=processes)
     written = Path(settings.out or run) / "metrics.json"
     if processes.rank == 0 and written.exists() and written.stat().st_mtime >= started:

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from wassergan.cli.echo import say
 from wassergan.cli.options import GroupedCommand, given, options_of
 from wassergan.cli.train import run_and_tell
 from wassergan.config.settings import TrainSettings
@@ -34,7 +35,7 @@ def resume(run: Path, checkpoint: str, as_json: bool, **flags: Any) -> int:
     from wassergan.runs.train import resume_run
     from wassergan.training import open_processes
 
-    with open_processes() as processes:
+    with open_processes(log=say) as processes:
         return run_and_tell(
             lambda callback, interrupted: resume_run(
                 run,

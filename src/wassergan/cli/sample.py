@@ -49,7 +49,7 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
     from wassergan.training import open_processes
 
     started, formulas, piped = time.perf_counter(), Formulas(prefix=settings.safe_csv), settings.out == "-"
-    with open_processes() as processes:
+    with open_processes(log=say) as processes:
         with processes.raise_together():
             sampler = open_sampler(run, checkpoint=settings.checkpoint, device=settings.device, processes=processes)
             wanted = _wanted(settings)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wassergan.cli.echo import echo
+from wassergan.cli.echo import echo, say
 from wassergan.cli.interrupts import stop_on_signals
 from wassergan.cli.options import GroupedCommand, GroupedOption, given, options_of
 from wassergan.config.settings import TrainSettings
@@ -65,7 +65,7 @@ def train(data: str, out: Path | None, as_json: bool, **flags: Any) -> int:
             hint="name a run folder that all of them see: started anew, they must find their run again",
         )
     folder = out or _free_folder(data, settings.preset)
-    with open_processes() as processes:
+    with open_processes(log=say) as processes:
         return run_and_tell(
             lambda callback, interrupted: train_run(
                 settings, folder, callback=callback, interrupted=interrupted, processes=processes

@@ -1,7 +1,7 @@
 """Settings of `train`: as the user gave them, and resolved; flags, JSON, help and documentation come from them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
@@ -18,6 +18,8 @@ CHANGEABLE = (
     *("steps", "budget", "data", "labels", "schema", "tick_steps", "w1_every", "keep", "previews", "tensorboard"),
     *("on_divergence", "rollbacks", "cuda_graphs", *BIT_CHANGING),
 )
+
+FORMER_NAMES = {"critic_rate": "critic_lr", "generator_rate": "generator_lr"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class TrainSettings(DataSettings, RunSettings, RecipeChoices, Origin):
             UserError: a name that is no setting, or a value that its flag would not take.
         """
         known = {each.name for each in fields(cls)}
+        require_present_names(values)
         for name in values:
             if name not in known:
                 raise unknown_name("setting", name, sorted(known))
@@ -63,6 +66,20 @@ class TrainSettings(DataSettings, RunSettings, RecipeChoices, Origin):
         """A copy in which what was None is taken from `defaults`."""
         missing = {name: value for name, value in defaults.items() if getattr(self, name) is None}
         return replace(self, **missing)
+
+
+def require_present_names(values: Collection[str]) -> None:
+    """Refuse settings under names that they had before.
+
+    Raises:
+        UserError: names them all, with their names now.
+    """
+    if former := [name for name in FORMER_NAMES if name in values]:
+        raise UserError(
+            "These settings are those of an earlier version of wassergan",
+            found=", ".join(f"{name} is {FORMER_NAMES[name]} now" for name in former),
+            hint="train anew, or go on with the version that wrote them",
+        )
 
 
 @dataclass(frozen=True)

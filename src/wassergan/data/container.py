@@ -37,7 +37,7 @@ class Container:
 
     @classmethod
     def of(cls, data: Any) -> "Container":
-        """The likeness of some data; anything that is no tensor and no DataFrame counts as an array.
+        """The container of some data; anything that is no tensor and no DataFrame counts as an array.
 
         Raises:
             UserError: columns of a DataFrame with labels that are neither text nor whole numbers, or that repeat.

@@ -17,7 +17,7 @@ class FrameContainer:
 
     Args:
         frame: of pandas or polars.
-        likeness: how samples become such a frame.
+        container: how samples become such a frame.
     """
 
     frame: Any

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from wassergan.callbacks import Callback, CallbackList, ProgressBar
 from wassergan.config.parsing import whole_number
-from wassergan.config.settings import ResolvedSettings, TrainSettings
+from wassergan.config.settings import ResolvedSettings, TrainSettings, require_present_names
 from wassergan.data import (
     LABEL,
     Container,
@@ -71,6 +71,9 @@ FURTHER = (
 )
 # scikit-learn 1.6 renamed the argument: missing values are learnt, infinite ones are refused.
 FINITE = "ensure_all_finite" if "ensure_all_finite" in signature(check_array).parameters else "force_all_finite"
+# Entries of a file, the estimator's own and those of a checkpoint, that every version since conditions writes.
+SAVED = ("parameters", "features", "seed", "restoring", "labelled", "container")
+STATE = ("settings", "shape", "kind", "codec", "conditions", "fingerprint", "trainer", "course", "onward")
 FEATURES = ("n_features_in_", "feature_names_in_")
 NETWORKS = ("generator_", "critic_", "_drawing")  # built where they are asked for, from plain data
 LEARNT = (
@@ -329,7 +332,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         features = {name: plain(name, value) for name, value in vars(self).items() if name in FEATURES}
         own = {"parameters": parameters, "features": features, "seed": self.seed_}
         own |= {"restoring": self._restoring, "labelled": self._labelled}
-        save_checkpoint(Path(path), {**state, "estimator": {**own, "likeness": self._container.state()}})
+        save_checkpoint(Path(path), {**state, "estimator": {**own, "container": self._container.state()}})
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -346,16 +349,24 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
                 f"The file {path} is a checkpoint of a run, no saved WassersteinGAN",
                 hint="open it with wassergan.open_sampler, or fit an estimator and save it",
             )
-        with corruption_errors(f"The estimator in {path}", "save it again"):
+        with corruption_errors(f"The estimator in {path}", "fit and save it again"):
             return cls._from(content, str(path))
 
     @classmethod
     def _from(cls, content: dict[str, Any], path: str) -> Self:
         own, known = content.pop("estimator"), cls._get_param_names()
+        require_present_names(own["parameters"])
         for kind, names in (("parameter", known), ("feature", FEATURES)):
             for name in own[f"{kind}s"]:
                 if name not in names:
                     raise unknown_name(f"{kind} in {path}", str(name), names)
+        missing = [name for name in SAVED if name not in own] + [name for name in STATE if name not in content]
+        if missing:
+            raise UserError(
+                f"The estimator in {path} was saved by another version of wassergan",
+                found=f"it has no {', '.join(missing)}",
+                hint="fit and save it again, or open it with the version that saved it",
+            )
         estimator = cls(**own["parameters"])
         for name, value in own["features"].items():
             setattr(estimator, name, _feature(value))
@@ -366,7 +377,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         assert isinstance(own["restoring"], bool) and isinstance(own["labelled"], bool)
         estimator._keep(
             fitted,
-            Container.from_state(own["likeness"]),
+            Container.from_state(own["container"]),
             whole_number(str(own["seed"])),
             restoring=own["restoring"],
             labelled=own["labelled"],

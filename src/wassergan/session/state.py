@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from wassergan.config.settings import ResolvedSettings
+from wassergan.config.settings import ResolvedSettings, require_present_names
 from wassergan.data import AnyCodec, ColumnConditions, Source, codec_from_state
 from wassergan.errors import UserError
 from wassergan.storage.checkpoint import ANOTHER, load_checkpoint
@@ -174,6 +174,7 @@ def step_in(path: Path) -> int | None:
 
 
 def _settings(values: Mapping[str, Any]) -> ResolvedSettings:
+    require_present_names(values)  # no other checkpoint of the run has others
     try:
         return ResolvedSettings.from_mapping(values)
     except UserError as error:

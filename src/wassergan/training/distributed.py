@@ -287,14 +287,17 @@ def launched() -> bool:
 
 
 @contextmanager
-def open_processes(*, init_method: str = "env://") -> Iterator[DistributedContext]:
+def open_processes(
+    *, init_method: str = "env://", log: Callable[[str], None] = lambda sentence: None
+) -> Iterator[DistributedContext]:
     """Join the processes that torchrun started, or be alone; leave them at the end.
 
     Args:
         init_method: where they meet, as torch.distributed has it; torchrun's own place unless given.
+        log: receives, once, for whom this process waits, where it takes long.
 
     Raises:
-        UserError: the environment holds no rank among processes.
+        UserError: the environment holds no rank among processes, or no place where they meet.
         WorkError: the others do not come.
     """
     if not launched():
@@ -317,7 +320,8 @@ def open_processes(*, init_method: str = "env://") -> Iterator[DistributedContex
     # torchrun may keep the store over a restart: without a place of its own, a process could meet there the address of
     # one that is dead, and wait. Only on one machine is the number of restarts the same for all.
     restarts = _environment_number("TORCHELASTIC_RESTART_COUNT", 0)
-    meet(rank, count, init_method=init_method, attempt=f"{restarts}" if processes.local_count == count else "")
+    attempt = f"{restarts}" if processes.local_count == count else ""
+    meet(rank, count, init_method=init_method, attempt=attempt, log=log)
     yield processes
     # After an error the others may never come: then the end of the process closes what is open.
     part()

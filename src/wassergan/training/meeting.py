@@ -1,5 +1,6 @@
 """How the processes of a run come together, whatever the system refuses them for a moment."""
 
+import os
 import re
 import threading
 import time
@@ -15,15 +16,17 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from wassergan.errors import WorkError
+from wassergan.training.patience import LOOK_SECONDS, Patience, place_of, usual_patience, wait_for_place
 
-LONGEST_WAIT = timedelta(hours=1)  # for the others: process 0 measures, draws and saves meanwhile
+LONGEST_WAIT = timedelta(hours=1)  # for the others, once joined: process 0 measures, draws and saves meanwhile
 LONGEST_JOIN = timedelta(minutes=1)  # once all have come: what takes milliseconds
 TRIES = 5
 LAST_TENSOR_SECONDS = 0.2
 NO_THREAD = "Resource temporarily unavailable"
 THREADS_OF_A_GROUP = 16
 LONGEST_WAIT_FOR_THREADS_SECONDS = 60.0
-LOOK_SECONDS = 0.05
+LONGEST_SETTLING_SECONDS = 2 * LONGEST_JOIN.total_seconds() + LONGEST_WAIT_FOR_THREADS_SECONDS  # of one try to join
+LEAST_STORE_SECONDS = 5.0
 WAITING = "wassergan waits for other processes"
 PASSING = (
     NO_THREAD,
@@ -38,7 +41,14 @@ PASSING = (
 T = TypeVar("T")
 
 
-def meet(rank: int, count: int, *, init_method: str, attempt: str = "") -> None:
+def meet(
+    rank: int,
+    count: int,
+    *,
+    init_method: str,
+    attempt: str = "",
+    log: Callable[[str], None] = lambda sentence: None,
+) -> None:
     """Join the processes of a run to the group of torch.distributed; all of them call it.
 
     They meet in a store before they join, so that joining takes moments, and tell each other there whether it went
@@ -49,18 +59,23 @@ def meet(rank: int, count: int, *, init_method: str, attempt: str = "") -> None:
         count: of all processes.
         init_method: where the store is, as torch.distributed has it.
         attempt: a name of this start, the same for all, where the store outlives the processes that were before.
+        log: receives, once, for whom this process waits, where it takes long.
 
     Raises:
+        UserError: the environment does not say where they meet, or how long the others are to be waited for.
         WorkError: the others do not come, or the system goes on refusing.
     """
+    position, patience = place_of(init_method), Patience(usual_patience(), log)
     wait_for_threads()  # a store that was made half-way keeps its port
     with telling_who_is_lost():
-        store = insisting(lambda: hearing_signals(lambda: _store(init_method, rank, count)))
+        store = _open_store(init_method, position, rank, count, patience)
         store = PrefixStore(f"attempt {attempt}", store) if attempt else store
         for each in range(TRIES):
-            failures = _join_once(PrefixStore(f"try {each}", store), rank, count)
+            failures = _join_once(PrefixStore(f"try {each}", store), rank, count, patience)
             if not failures:
+                store.set_timeout(LONGEST_WAIT)
                 return
+            patience = Patience(LONGEST_SETTLING_SECONDS)  # all were here
         raise RuntimeError("; ".join(f"process {each}: {why[:90]}" for each, why in failures.items()))
 
 
@@ -73,14 +88,32 @@ def part() -> None:
     dist.destroy_process_group()
 
 
-def _store(init_method: str, rank: int, count: int) -> Store:
-    store: Store = next(rendezvous(init_method, rank, count, timeout=LONGEST_WAIT))[0]
-    return store
+def _open_store(init_method: str, position: tuple[str, int] | None, rank: int, count: int, patience: Patience) -> Store:
+    """The store in which they meet; process 0 keeps it unless torchrun does."""
+    address = f" at {position[0]}:{position[1]}" if position else ""
+    is_kept = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+    if position and not is_kept:
+        wait_for_place(*position, f"Process {rank} of {count} waits for process 0", patience)
+
+    def open_it() -> Store:
+        longest = timedelta(seconds=max(patience.left, LEAST_STORE_SECONDS))
+        store: Store = next(rendezvous(init_method, rank, count, timeout=longest))[0]
+        return store
+
+    def tell() -> None:
+        patience.tell(f"Process {rank} of {count} waits{address} for the others")
+
+    try:
+        return insisting(lambda: hearing_signals(open_it, meanwhile=tell))
+    except dist.DistStoreError as error:  # 1 of 2 came
+        raise patience.ended(
+            f"Not all {count} processes came{address.replace(' at', ' to')}", _reason(error)
+        ) from error
 
 
-def _join_once(store: Store, rank: int, count: int) -> dict[int, str]:
+def _join_once(store: Store, rank: int, count: int, patience: Patience) -> dict[int, str]:
     """Join; which processes could not, and why: the same on all of them, and then none has joined."""
-    _tell_all(store, "here", rank, count, "", LONGEST_WAIT)
+    _tell_all(store, "here", rank, count, "", patience)
     failure = ""
     try:
         wait_for_threads()
@@ -93,8 +126,7 @@ def _join_once(store: Store, rank: int, count: int) -> dict[int, str]:
         )
     except RuntimeError as error:
         failure = str(error) or type(error).__name__
-    longest = 2 * LONGEST_JOIN + timedelta(seconds=LONGEST_WAIT_FOR_THREADS_SECONDS)
-    told = _tell_all(store, "joined", rank, count, failure, longest)
+    told = _tell_all(store, "joined", rank, count, failure, Patience(LONGEST_SETTLING_SECONDS))
     failures = {other: why for other, why in enumerate(told) if why}
     if not failures:
         distributed_c10d._set_pg_timeout(LONGEST_WAIT)
@@ -106,15 +138,17 @@ def _join_once(store: Store, rank: int, count: int) -> dict[int, str]:
     return failures
 
 
-def _tell_all(store: Store, topic: str, rank: int, count: int, text: str, longest: timedelta) -> list[str]:
+def _tell_all(store: Store, topic: str, rank: int, count: int, text: str, patience: Patience) -> list[str]:
     """What each process says on a topic, in their order; waits where signals are heard."""
     store.set(f"{topic} {rank}", f"={text}"[:1000])
-    deadline = time.monotonic() + longest.total_seconds()
     keys = [f"{topic} {each}" for each in range(count)]
     while not store.check(keys):
-        if time.monotonic() > deadline:
-            missing = [str(each) for each, key in enumerate(keys) if not store.check([key])]
-            raise RuntimeError(f"process {', '.join(missing[:9])} of {count} did not come to join")
+        missing = [str(each) for each, key in enumerate(keys) if not store.check([key])]
+        who = f"process{'es' * (len(missing) > 1)} {', '.join(missing[:9])}"
+        if missing:
+            patience.tell(f"Process {rank} of {count} waits for {who}")
+        if missing and not patience.left:
+            raise patience.ended(f"Of {count} processes {who} did not come to join")
         time.sleep(LOOK_SECONDS)
     return [store.get(key).decode(errors="replace")[1:] for key in keys]
 
@@ -131,7 +165,7 @@ def insisting(work: Callable[[], T]) -> T:
     return work()
 
 
-def hearing_signals(work: Callable[[], T]) -> T:
+def hearing_signals(work: Callable[[], T], *, meanwhile: Callable[[], None] = lambda: None) -> T:
     """What `work` gives, in a thread of its own: where it waits for others in C++, no signal would be heard."""
     found: list[T] = []
     failures: list[BaseException] = []
@@ -146,6 +180,7 @@ def hearing_signals(work: Callable[[], T]) -> T:
     thread.start()
     while thread.is_alive():
         thread.join(LOOK_SECONDS)
+        meanwhile()
     if failures:
         raise failures[0]
     return found[0]

@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from wassergan.data import TableCodec, open_source, read_conditions, read_rows, write_table
+from wassergan.data.readers.excel import read_excel
+from wassergan.data.readers.excel_sheet import BYTES_PER_ROW, TIMES_OF_XML, survey_of
 from wassergan.errors import UserError
 
 openpyxl = pytest.importorskip("openpyxl")
@@ -232,3 +234,106 @@ def test_formats_of_numbers_leave_numbers(tmp_path: Path, form: str) -> None:
     codec = open_source(tmp_path / "a.xlsx").codec
     assert isinstance(codec, TableCodec) and codec.columns[0].kind == "number"
     assert read_rows(tmp_path / "a.xlsx", codec)[:3, 0].tolist() == [0.0, 0.25, 1.0]
+
+
+TEXTS = (
+    b'<Override PartName="/xl/sharedStrings.xml" '
+    b'ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"/></Types>'
+)
+
+
+def with_sheet(path: Path, sheet: bytes, **others: bytes) -> Path:
+    """A workbook whose first sheet is this XML."""
+    plain = workbook(path.with_name("plain.xlsx"), {"Sheet": people()})
+    parts = {
+        "xl/worksheets/sheet1.xml": sheet,
+        "xl/sharedStrings.xml": b"<sst " + SPACE + b"/>",
+        **{f"xl/{name}.xml": text for name, text in others.items()},
+    }
+    with zipfile.ZipFile(plain) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in {*source.namelist(), *parts}:
+            content = parts.get(name) or source.read(name)
+            archive.writestr(name, content.replace(b"</Types>", TEXTS) if name == "[Content_Types].xml" else content)
+    return path
+
+
+SPACE = b'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+BEGIN = b"<worksheet " + SPACE + b'><dimension ref="A1:A9"/><sheetData>'
+END = b"</sheetData></worksheet>"
+ROW = b"<row><c><v>%d</v></c></row>"
+NAMES = b'<row><c t="str"><v>a</v></c></row>'
+
+
+def test_a_sheet_is_measured_before_it_is_parsed(tmp_path: Path) -> None:
+    part = "xl/worksheets/sheet1.xml"
+    rows = b"".join(ROW % number for number in range(90_000))
+    found = survey_of(with_sheet(tmp_path / "a.xlsx", BEGIN + NAMES + rows + END), part)
+    # Ends of rows may be told a row too late; what is held is little.
+    assert (found.rows, found.has_marks) == (90_001, False)
+    assert found.held_bytes - 90_001 * BYTES_PER_ROW < TIMES_OF_XML * 400
+    long = b"<row>" + b"<c/>" * 100_000 + b"</row>"
+    for sheet, held in (
+        (BEGIN + NAMES + long + rows + END, 400_000),  # one long row
+        (BEGIN + NAMES + rows + END + b"<mergeCells>" + b"<m/>" * 100_000, 400_000),  # behind the rows
+        (BEGIN.replace(b"<dimension", b"<z/>" * 100_000 + b"<dimension") + rows + END, 400_000),  # before them
+        (
+            BEGIN.replace(b'<dimension ref="A1:A9"/>', b"") + rows + END,
+            len(rows),
+        ),  # whose size is looked for to its end
+        (BEGIN + b"<!--" + b"<row >" * 9 + b"-->" + rows + END, len(rows)),
+    ):
+        assert survey_of(with_sheet(tmp_path / "b.xlsx", sheet), part).held_bytes > TIMES_OF_XML * held
+    formula = BEGIN + NAMES + rows + b"<row><c><f>A1</f><v>1</v></c></row>" + END
+    assert survey_of(with_sheet(tmp_path / "c.xlsx", formula), part).has_marks
+
+
+@pytest.mark.parametrize(
+    ("sheet", "others"),
+    [
+        (BEGIN + NAMES + b"<row>" + b"<c/>" * 400_000 + b"</row>" + ROW % 1 + END, {}),
+        (BEGIN.replace(b'<dimension ref="A1:A9"/>', b"") + NAMES + ROW % 1 * 40_000 + END, {}),
+        (
+            BEGIN + b'<row><c t="s"><v>0</v></c></row>' * 2000 + END,
+            {"sharedStrings": b"<sst " + SPACE + b"><si><t>" + b"x" * 30_000 + b"</t></si></sst>"},
+        ),
+        (BEGIN + NAMES + ROW % 1 * 500_000 + END, {}),
+    ],
+    ids=["a long row", "no size", "one text often", "many rows"],
+)
+def test_workbooks_that_unfold_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sheet: bytes, others: dict[str, bytes]
+) -> None:
+    path = with_sheet(tmp_path / "a.xlsx", sheet, **others)
+    assert path.stat().st_size < 100_000
+    monkeypatch.setenv("WASSERGAN_LARGEST_MIB", "30")
+    with pytest.raises(UserError, match="would fill too much memory"):
+        read_excel(path)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"<!DOCTYPE a [<!ENTITY e '<c/>'>]>",
+        '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE a>'.encode("utf-16"),
+        b'<?xml version="1.0" encoding="cp037"?>',
+    ],
+)
+def test_a_workbook_that_defines_its_own_entities_is_refused(tmp_path: Path, start: bytes) -> None:
+    with pytest.raises(UserError, match="is no plain workbook"):
+        read_excel(with_sheet(tmp_path / "a.xlsx", start + BEGIN + NAMES + ROW % 1 + END))
+    with pytest.raises(UserError, match="is no plain workbook"):
+        read_excel(with_sheet(tmp_path / "a.xlsx", BEGIN + NAMES + ROW % 1 + END, styles=start))
+
+
+def test_an_error_for_a_name_and_rows_of_several_lengths(tmp_path: Path) -> None:
+    wrong = b'<row><c t="e"><v>#REF!</v></c></row>'
+    with pytest.raises(UserError, match="has an error for a name"):
+        read_excel(with_sheet(tmp_path / "a.xlsx", BEGIN + wrong + ROW % 1 + END))
+    names = b'<row><c t="str"><v>a</v></c><c t="str"><v>b</v></c></row>'
+    sheet = BEGIN + names + ROW % 1 + b'<row><c r="B3"><v>2</v></c></row>' + b"<row/>" + ROW % 3 + END
+    table = read_excel(with_sheet(tmp_path / "a.xlsx", sheet))
+    assert table.arrow["a"].to_pylist() == [1, None, None, 3]
+    assert table.arrow["b"].to_pylist() == [None, 2, None, None]
+    beyond = BEGIN + names + b'<row><c r="C2" t="e"><v>#N/A</v></c></row>' + END
+    with pytest.raises(UserError, match="has a cell beside its columns: an error in row 2"):
+        read_excel(with_sheet(tmp_path / "a.xlsx", beyond))

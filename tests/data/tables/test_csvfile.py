@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from wassergan.data import open_source
+from wassergan.data.tables import RawTable, csvfile
 from wassergan.data.tables.csvfile import read_csv
 from wassergan.errors import UserError
 
@@ -88,3 +89,25 @@ def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(UserError, match=r"a.csv.gz is a damaged gzip file"):
             read_csv(path)
+
+
+@pytest.mark.parametrize("line", ["\n", "\r\n", "#\n"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_lines_without_data_are_bounded_by_the_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, packed: bool
+) -> None:
+    monkeypatch.setattr(csvfile, "MOST_EMPTY_LINES", 100)
+    monkeypatch.setattr(csvfile, "MOST_EMPTY_LINES_PER_ROW", 2)
+    path = tmp_path / ("a.csv.gz" if packed else "a.csv")
+
+    def read(text: str) -> RawTable:
+        path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+        return read_csv(path)
+
+    start = "# a comment\na,b\n" if "#" in line else "a,b\n"
+    assert read(start + line * 100 + "1,2\n").rows == 1
+    assert read(start + ("1,2\n" + line * 2) * 400).rows == 400
+    with pytest.raises(UserError, match="too many lines without data: 101 empty ones and comments up to line 10"):
+        read(start + line * 101 + "1,2\n")
+    with pytest.raises(UserError, match="too many lines without data: 103 .* among 1 rows"):
+        read(start + "1,2\n" + line * 500)

@@ -22,6 +22,7 @@ from wassergan.data.readers.arrow_rows import RowsOfBatch
 from wassergan.data.readers.blocks import BlockReader, buffer_bytes
 from wassergan.data.readers.limits import require_room
 from wassergan.data.readers.marks import FileMark, reading_marked
+from wassergan.data.readers.parquet_pages import survey_pages
 from wassergan.data.source import Source, fits_in_memory
 from wassergan.data.split import HELDOUT_SHARE
 from wassergan.data.tables import RawTable, Schema, raw_of_arrow, table_source
@@ -31,6 +32,7 @@ from wassergan.storage.corruption import corruption_errors
 SUFFIXES = (".parquet", ".arrow", ".feather")
 STREAM_ROWS = 65536  # rows that are decoded at a time
 STREAM_BYTES = 16 * 2**20
+DECODED_BYTES = 8 * 2**20  # of texts that share their beginnings, and of values of one width, at a time
 COPIED_ROWS = 4096  # columns become rows in pieces that fit the processor's cache
 MOST_BLOCKS = 2**22
 BYTES_IN_MEMORY = 8  # of a value of a table, at least
@@ -229,6 +231,7 @@ class ParquetTable:
         with reading_marked(self.mark) as file:
             self._metadata = parquet.read_metadata(file)
             _require_modest(path, self._metadata, os.fstat(file.fileno()).st_size)
+            self._pages = survey_pages(file, self._metadata, path)
         self.schema = self._metadata.schema.to_arrow_schema()
         self.group_rows = [self._metadata.row_group(i).num_rows for i in range(self._metadata.num_row_groups)]
 
@@ -243,13 +246,32 @@ class ParquetTable:
                 metadata=self._metadata,
                 buffer_size=2**20,
                 pre_buffer=False,
-                read_dictionary=[each.name for each in self.schema if _is_text(each.type)],
+                read_dictionary=self._in_dictionary(group),
             ) as file,
         ):
+            step = min(step, self._longest_step(group, columns))
             for batch in file.iter_batches(step, row_groups=[group], columns=list(columns), use_threads=True):
                 if start < len(batch):
                     yield self._unpacked(batch.slice(start))
                 start = max(0, start - len(batch))
+
+    def _in_dictionary(self, group: int) -> list[str]:
+        """Columns of texts that need not be written out while they are read."""
+        names = [
+            self._metadata.schema.column(at).path for at, pages in enumerate(self._pages[group]) if pages.in_dictionary
+        ]
+        return [each.name for each in self.schema if _is_text(each.type) and each.name in names]
+
+    def _longest_step(self, group: int, columns: Sequence[str]) -> int:
+        """Rows that may be decoded at a time, however long their texts become."""
+        width, longest, short = 1, 0, self._in_dictionary(group)
+        for at, pages in enumerate(self._pages[group]):
+            column = self._metadata.schema.column(at)
+            name = column.path.partition(".")[0]
+            if name in columns:
+                width += max(column.length or 0, BYTES_IN_MEMORY)
+                longest += 0 if name in short else pages.longest
+        return max(1, min(DECODED_BYTES // width, DECODED_BYTES // longest if longest else STREAM_ROWS))
 
     def _unpacked(self, batch: Any) -> Any:
         """A batch whose texts are written out; one that stands there once may be meant a million times."""
@@ -283,7 +305,8 @@ def _require_modest(path: Path, metadata: Any, size: int) -> None:
 def _is_text(kind: Any) -> bool:
     from pyarrow import types
 
-    return bool(types.is_string(kind) or types.is_binary(kind))
+    small, large = types.is_string(kind) or types.is_binary(kind), types.is_large_string(kind)
+    return bool(small or large or types.is_large_binary(kind) or types.is_string_view(kind))
 
 
 class ArrowTable:

@@ -14,7 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from wassergan.data.readers.limits import LEAST_LARGEST_PIXELS, largest_pixels, require_pixels, require_room
+from wassergan.data.readers.limits import (
+    LEAST_LARGEST_PIXELS,
+    largest_pixels,
+    require_picture_file,
+    require_pixels,
+    require_room,
+)
 from wassergan.data.readers.marks import FileMark, reading_marked
 from wassergan.errors import UserError
 
@@ -142,6 +148,8 @@ def _opened(picture: Picture, *, whole: bool) -> Iterator[tuple[Image.Image, str
         # Others tell of odd metadata, which are not used.
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
+        picture = FileMark.of(picture) if isinstance(picture, Path) else picture
+        require_picture_file(picture.size)
         with _bytes_of(picture, whole=whole) as file:
             found, raw = _open_file(picture, file)
             try:

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
+from sys import getsizeof
 from typing import Any
 
-from wassergan.data.readers.excel_sheet import Marks, marks_of
+from wassergan.data.readers.excel_sheet import Marks, marks_of, require_plain, survey_of
 from wassergan.data.readers.limits import require_room
 from wassergan.data.tables import RawTable, raw_of_arrow
 from wassergan.data.tables.inference import MISSING_MARKS, MISSING_TEXTS
@@ -18,12 +19,13 @@ from wassergan.storage.files import reading
 
 SUFFIXES = (".xlsx", ".xlsm")
 MOST_ROWS, MOST_COLUMNS = 2**20, 2**14  # of a sheet
-BYTES_PER_CELL = 64
+BYTES_PER_CELL, BYTES_PER_GAP = 64, 16  # of a value and of none: in a list, and in an array
 SHEETS_SHOWN = 10
-TIMES_OF_TEXTS, TIMES_OF_OTHERS = 12, 100
+SHEETS, MOST_PARTS = "xl/worksheets/", 10_000
+TIMES_OF_TEXTS, TIMES_OF_OTHERS = 20, 100
 LOOSE = 1000  # empty rows one after the other, from where on nothing follows
 EXTRA = "install it: pip install 'wassergan[excel]'"
-Cell = tuple[Any, bool]  # what stands there, and whether it says that an error occurred
+WRONG = object()  # stands where a cell says that an error occurred
 
 
 def is_excel(path: Path) -> bool:
@@ -47,7 +49,11 @@ def read_excel(path: Path, *, sheet: str | None = None) -> RawTable:
         import pyarrow
     except ImportError as error:
         raise UserError(f"Reading {path} needs {error.name}, which is not installed", hint=EXTRA) from error
-    require_room(_unpacked(path), path)
+    parts = _parts(path)
+    require_room(sum(size * _times(name) for name, size in parts.items()), path)
+    require_plain(path)
+    surveys = {name: survey_of(path, name) for name in parts if name.startswith(SHEETS)}
+    require_room(max((each.held_bytes for each in surveys.values()), default=0), path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of styles and extensions that do not matter here
@@ -62,10 +68,14 @@ def read_excel(path: Path, *, sheet: str | None = None) -> RawTable:
                     raise UserError(f"{path} holds no sheet of cells", hint="give a workbook with a table")
                 shown = [each.title for each in book.worksheets if each.sheet_state == "visible"]
                 chosen = sheet or (shown or names)[0]
-                marks = marks_of(path, book[chosen]._worksheet_path)
+                part = book[chosen]._worksheet_path.lstrip("/")
+                survey = surveys[part] if part in surveys else survey_of(path, part)
+                if survey.rows > MOST_ROWS:
+                    raise _too_many_rows(path)
+                marks = marks_of(path, part) if survey.has_marks else Marks()
                 if marks.uncalculated:
                     raise _no_value(path, chosen, marks)
-                header, rows = _read(book[chosen], path)
+                header, columns = _read(book[chosen], path)
     except UserError:
         raise
     except Exception as error:  # its reader raises whatever a damaged file leads it to
@@ -81,7 +91,7 @@ def read_excel(path: Path, *, sheet: str | None = None) -> RawTable:
         listed = ", ".join(f"'{each}'{'' if each in shown else ' (hidden)'}" for each in names[:SHEETS_SHOWN])
         more = ", ..." if len(names) > SHEETS_SHOWN else ""
         notes.insert(0, f"{name} has {len(names)} sheets ({listed}{more}): '{chosen}' is read; --sheet takes another.")
-    arrays = [_array(column, [row[index] for row in rows], notes) for index, column in enumerate(header)]
+    arrays = [_array(column, values, notes) for column, values in zip(header, columns, strict=True)]
     table = raw_of_arrow(pyarrow.table(arrays, names=header), name)
     return RawTable(name, table.columns, table.rows, {}, table.arrow_schema, 2, table.arrow, tuple(notes))
 
@@ -94,62 +104,89 @@ def _no_value(path: Path, sheet: str, marks: Marks) -> UserError:
     )
 
 
-def _unpacked(path: Path) -> int:
-    """Bytes that the parts of a workbook say they have; no reader gets more out of them."""
+def _parts(path: Path) -> dict[str, int]:
+    """The parts of a workbook, and the bytes that they say they have; no reader gets more out of them."""
     try:
         with reading(path) as file, zipfile.ZipFile(file) as archive:
-            return sum(each.file_size * _times(each.filename) for each in archive.infolist())
+            members = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise UserError(
             f"{path} cannot be read as an Excel workbook", found=str(error)[:200], hint="save it again as .xlsx"
         ) from error
+    if len(members) > MOST_PARTS:
+        raise UserError(
+            f"{path} has too many parts", found=f"{len(members)}, at most {MOST_PARTS}", hint="save it again"
+        )
+    sizes: dict[str, int] = {}
+    for each in members:  # of equal names the last is read, but nobody needs them
+        sizes[each.filename] = sizes.get(each.filename, 0) + each.file_size
+    return sizes
 
 
 def _times(part: str) -> int:
     """How many times its size the reader makes of a part: sheets are read row by row, all else becomes objects."""
-    if part.startswith(("xl/worksheets/", "xl/media/")):
+    if part.startswith((SHEETS, "xl/media/")):
         return 1
     return TIMES_OF_TEXTS if part.startswith("xl/sharedStrings") else TIMES_OF_OTHERS
 
 
-def _read(sheet: Any, path: Path) -> tuple[list[str], list[list[Cell]]]:
+def _too_many_rows(path: Path) -> UserError:
+    return UserError(f"{path} has too many rows", found=f"more than {MOST_ROWS}", hint="give a CSV file")
+
+
+def _read(sheet: Any, path: Path) -> tuple[list[str], list[list[Any]]]:
+    """The names of the columns, and their values."""
     if hasattr(sheet, "reset_dimensions"):
         sheet.reset_dimensions()  # what a file says of its size need not be so
     cells = _rows(sheet, path)
     header = _header(next(cells, []), path)
-    rows: list[list[Cell]] = []
-    empty = 0
+    columns: list[list[Any]] = [[] for _ in header]
+    held = empty = count = 0
     for row in cells:
-        if len(rows) * len(header) * BYTES_PER_CELL > 2**20:
-            require_room(len(rows) * len(header) * BYTES_PER_CELL, path)
-        beyond = [value for value, _ in row[len(header) :] if value is not None]
+        beyond = [value for value in row[len(header) :] if value is not None]
         if beyond:
+            shown = "an error" if beyond[0] is WRONG else f"{beyond[0]!r}"[:60]
             raise UserError(
                 f"{path} has a cell beside its columns",
-                found=f"{beyond[0]!r}"[:60] + f" in row {len(rows) + 2}",
+                found=f"{shown} in row {count + 2}",
                 hint="name its column in the first row, or clear it",
             )
-        empty = 0 if any(value is not None for value, _ in row) else empty + 1
+        empty = 0 if any(value is not None for value in row) else empty + 1
         if empty > LOOSE:
             break
-        rows.append([*row[: len(header)], *[(None, False)] * (len(header) - len(row))])
-    rows = rows[: len(rows) - min(empty, len(rows))] if empty else rows
-    if not rows:
+        row = [*row[: len(header)], *[None] * (len(header) - len(row))]
+        held += sum(map(_bytes_of, row))
+        require_room(held, path)
+        count += 1
+        for column, value in zip(columns, row, strict=True):
+            column.append(value)
+    if count <= empty:
         raise UserError(f"{path} holds no rows", found="a header alone", hint="give data")
-    return header, rows
+    kept = count - min(empty, count)
+    return header, [column[:kept] for column in columns] if empty else columns
 
 
-def _rows(sheet: Any, path: Path) -> Iterator[list[Cell]]:
-    for number, row in enumerate(islice(sheet.iter_rows(max_col=MOST_COLUMNS), MOST_ROWS + 1)):
+def _bytes_of(value: Any) -> int:
+    if value is None:
+        return BYTES_PER_GAP
+    return BYTES_PER_CELL + (getsizeof(value) if isinstance(value, str) else 0)
+
+
+def _rows(sheet: Any, path: Path) -> Iterator[list[Any]]:
+    for number, row in enumerate(islice(sheet.iter_rows(), MOST_ROWS + 1)):
         if number == MOST_ROWS:
-            raise UserError(f"{path} has too many rows", found=f"more than {MOST_ROWS}", hint="give a CSV file")
-        yield [(cell.value, getattr(cell, "data_type", "") == "e") for cell in row]
+            raise _too_many_rows(path)
+        yield [WRONG if getattr(cell, "data_type", "") == "e" else cell.value for cell in row]
 
 
-def _header(row: Sequence[Cell], path: Path) -> list[str]:
-    names = ["" if value is None else str(value).strip() for value, _ in row]
+def _header(row: Sequence[Any], path: Path) -> list[str]:
+    if WRONG in row:
+        raise UserError(f"{path} has an error for a name", found="in its first row", hint="name the columns there")
+    names = ["" if value is None else str(value).strip() for value in row]
     while names and not names[-1]:
         names.pop()
+    if len(names) > MOST_COLUMNS:
+        raise UserError(f"{path} has too many columns", found=f"more than {MOST_COLUMNS}", hint="give fewer")
     if not names:
         raise UserError(f"{path} has no header", found="an empty first row", hint="name the columns there")
     empty = [str(number) for number, name in enumerate(names, 1) if not name]
@@ -162,12 +199,12 @@ def _header(row: Sequence[Cell], path: Path) -> list[str]:
     return names
 
 
-def _array(name: str, cells: Sequence[Cell], notes: list[str]) -> Any:
+def _array(name: str, cells: Sequence[Any], notes: list[str]) -> Any:
     """A column in the type that all its cells have; where some are text, all are."""
     import pyarrow
 
-    values = [None if wrong else value for value, wrong in cells]
-    errors = sum(wrong for _, wrong in cells)
+    values = [None if value is WRONG else value for value in cells]
+    errors = sum(value is WRONG for value in cells)
     if errors:
         notes.append(f"Column {name}: {errors} cells hold errors such as #DIV/0!, which count as missing.")
     kinds = {type(value) for value in values if value is not None}

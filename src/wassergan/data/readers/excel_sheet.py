@@ -7,12 +7,23 @@ from pathlib import Path
 from typing import IO
 from xml.etree import ElementTree
 
+from wassergan.data.readers.limits import largest_bytes
+from wassergan.errors import UserError
 from wassergan.storage.files import reading
 
 CHUNK = 2**20
-LONGEST_SIGN = 16
+LONGEST_SIGN = 64
 # Most sheets have none of these, and need not be read a second time.
-_SIGNS = re.compile(rb"<(?:\w+:)?f[ />]|hidden=[\"'](?:1|true)|<(?:\w+:)?mergeCell ")
+_SIGNS = re.compile(rb"<(?:\w+:)?f[\s/>]|hidden\s*=\s*[\"'](?:1|true)|<(?:\w+:)?mergeCell\s")
+_ROW = re.compile(rb"<(?:\w+:)?row[\s/>]")
+_SIZE = re.compile(rb"<(?:\w+:)?dimension[\s/>]")
+UNSURE = b"<!"  # comments and the like may hold what looks like a row
+PROGRAMS = (b"<!DOCTYPE", b"<\0!\0D\0O\0C\0")  # the second in UTF-16
+LONGEST_PROGRAM = 12
+_ENCODING = re.compile(rb"encoding\s*=\s*[\"']([^\"']*)")
+PLAIN_ENCODINGS = (b"utf-8", b"utf-16", b"us-ascii", b"iso-8859-1")
+TIMES_OF_XML = 40  # how many times its bytes an element takes that is parsed, at most
+BYTES_PER_ROW = 120  # what is left of one that was read
 SHOWN = 3
 
 
@@ -51,6 +62,88 @@ class Marks:
         return found
 
 
+@dataclass(frozen=True)
+class Survey:
+    """What the file of a sheet is made of, before anything is parsed.
+
+    Args:
+        rows: how many begin.
+        held_bytes: what the parser holds at a time, at most: a row, all outside of rows, what is left of rows; all of a
+            sheet that does not tell its size at the start, which is looked for to its end.
+        has_marks: whether there may be something beside the values.
+    """
+
+    rows: int
+    held_bytes: int
+    has_marks: bool
+
+
+def survey_of(path: Path, part: str) -> Survey:
+    """What a sheet is made of, as far as that is no more than is allowed.
+
+    Args:
+        path: of the workbook.
+        part: of the archive that holds the sheet.
+    """
+    rows, longest, total, begun, first = 0, 0, 0, 0, -1
+    unsure, has_size, has_marks = False, False, False
+
+    def held() -> int:
+        whole = unsure or first < 0 or not has_size
+        return TIMES_OF_XML * (total if whole else first + longest + total - begun) + BYTES_PER_ROW * rows
+
+    with reading(path) as book, zipfile.ZipFile(book) as archive, archive.open(part) as file:
+        kept = b""
+        while (chunk := file.read(CHUNK)) and held() <= largest_bytes():
+            text = kept + chunk
+            # What begins within the last bytes may go on in the next chunk, where it is found.
+            end = len(text) - LONGEST_SIGN
+            offset = total - len(kept)
+            has_marks = has_marks or bool(_SIGNS.search(text))
+            unsure = unsure or UNSURE in text
+            has_size = has_size or (first < 0 and bool(_SIZE.search(text)))
+            for found in _ROW.finditer(text):
+                if found.start() >= end:
+                    break
+                index = offset + found.start()
+                rows += 1
+                if first < 0:
+                    first = index
+                else:
+                    longest = max(longest, index - begun)
+                begun = index
+            total += len(chunk)
+            kept = text[max(end, 0) :]
+        rows += len(_ROW.findall(kept))
+    return Survey(rows, held(), has_marks)
+
+
+def require_plain(path: Path) -> None:
+    """Refuse a workbook whose parts define their own entities, which may unfold into anything.
+
+    Raises:
+        UserError: names the part.
+    """
+    with reading(path) as book, zipfile.ZipFile(book) as archive:
+        for each in archive.infolist():
+            if each.filename.startswith("xl/media/"):
+                continue
+            with archive.open(each) as file:
+                start = file.read(CHUNK)
+                named = _ENCODING.search(start[:200]) if start.startswith(b"<?xml") else None
+                strange = named is not None and named[1].lower() not in PLAIN_ENCODINGS
+                kept = b""
+                while start and not strange:
+                    strange = any(each in kept + start for each in PROGRAMS)
+                    kept, start = start[-LONGEST_PROGRAM:], file.read(CHUNK)
+            if strange:
+                raise UserError(
+                    f"{path} is no plain workbook",
+                    found=f"{each.filename[:80]} has a document type or an encoding of its own",
+                    hint="open and save it in a spreadsheet program",
+                )
+
+
 def marks_of(path: Path, part: str) -> Marks:
     """What a sheet says beside its values.
 
@@ -58,22 +151,8 @@ def marks_of(path: Path, part: str) -> Marks:
         path: of the workbook.
         part: of the archive that holds the sheet.
     """
-    with reading(path) as book, zipfile.ZipFile(book) as archive:
-        name = part.lstrip("/")
-        with archive.open(name) as file:
-            if not _has_signs(file):
-                return Marks()
-        with archive.open(name) as file:
-            return _marks(file)
-
-
-def _has_signs(file: IO[bytes]) -> bool:
-    kept = b""
-    while chunk := file.read(CHUNK):
-        if _SIGNS.search(kept + chunk):
-            return True
-        kept = chunk[-LONGEST_SIGN:]
-    return False
+    with reading(path) as book, zipfile.ZipFile(book) as archive, archive.open(part) as file:
+        return _marks(file)
 
 
 def _marks(file: IO[bytes]) -> Marks:

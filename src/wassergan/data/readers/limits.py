@@ -9,6 +9,7 @@ VARIABLE = "WASSERGAN_LARGEST_MIB"
 SHARE_OF_MEMORY = 2  # half of it
 USUAL_MEMORY_BYTES = 8 * 2**30  # where the system does not tell
 LEAST_LARGEST_PIXELS = 89_478_485  # what Pillow allows by default: 341 MiB of RGBA
+FILES_AT_A_TIME = 8  # of pictures: four threads hold a copy or two of theirs
 BYTES_PER_PIXEL = 48  # of pictures that four threads decode, each with some copies
 
 
@@ -59,6 +60,19 @@ def require_pixels(width: int, height: int) -> None:
         raise ValueError(
             f"it has {width}x{height} pixels, allowed are {largest_pixels():,}; if you trust it, set {VARIABLE} "
             f"to {-(-needed // 2**20)}"
+        )
+
+
+def require_picture_file(size: int) -> None:
+    """Refuse to read the file of a picture that is too large, whatever its pixels take.
+
+    Raises:
+        ValueError: as `require_pixels`.
+    """
+    if size * FILES_AT_A_TIME > largest_bytes():
+        raise ValueError(
+            f"its file has {size:,} bytes, allowed are {largest_bytes() // FILES_AT_A_TIME:,}; if you trust it, set "
+            f"{VARIABLE} to {-(-size * FILES_AT_A_TIME // 2**20)}"
         )
 
 

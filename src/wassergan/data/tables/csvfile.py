@@ -23,6 +23,7 @@ CHUNK_ROWS, CHUNK_CELLS = 2**16, 2**19
 # What a table takes until its columns are coded: a text that no other cell has, a cell, a row.
 BYTES_PER_TEXT, BYTES_PER_CELL, BYTES_PER_ROW = 150, 24, 24
 MOST_COLUMNS = 2**14
+MOST_EMPTY_LINES, MOST_EMPTY_LINES_PER_ROW = 2**20, 8
 Reader = Any  # what csv.reader returns has no public name
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
@@ -148,6 +149,7 @@ class _Rows:
     def __init__(self, reader: Reader, lines: Lines, width: int, path: Path, dialect: Dialect) -> None:
         self._reader, self._lines, self._width, self._path, self._dialect = reader, lines, width, path, dialect
         self.count, self.comments, self.spare, self._held = 0, 0, 0, 0
+        self._empty = 0  # lines, and comments
         self.numbers: list[NDArray[np.int64]] = []
         self._is_first = True
 
@@ -172,6 +174,7 @@ class _Rows:
     def _chunk(self) -> list[list[str]]:
         rows: list[list[str]] = []
         numbers: list[int] = []
+        most_empty = MOST_EMPTY_LINES + MOST_EMPTY_LINES_PER_ROW * self.count
         while len(rows) < max(1, min(CHUNK_ROWS, CHUNK_CELLS // self._width)):
             line = self._lines.number + 1
             row = next(self._reader, None)
@@ -181,6 +184,14 @@ class _Rows:
             if (len(row) == self._width and not self.spare) or (row := self._odd(row, line)) is not None:
                 rows.append(row)
             else:
+                self._empty += 1
+                if self._empty > most_empty + MOST_EMPTY_LINES_PER_ROW * len(rows):
+                    raise UserError(
+                        f"{self._path} has too many lines without data",
+                        found=f"{self._empty} empty ones and comments up to line {line}, among "
+                        f"{self.count + len(rows)} rows",
+                        hint="leave them out",
+                    )
                 continue
             numbers.append(line)
             self._is_first = False

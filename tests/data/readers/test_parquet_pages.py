@@ -1,0 +1,139 @@
+"""Pages of Parquet files, and the summary that need not be true of them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from wassergan.data.readers import limits
+from wassergan.data.readers.columnar import ParquetTable, whole_table
+from wassergan.data.readers.parquet_pages import survey_pages
+from wassergan.errors import UserError
+
+FIXED = pyarrow.binary(1).id
+
+
+def surveyed(path: Path) -> Any:
+    with path.open("rb") as file:
+        return survey_pages(file, parquet.read_metadata(path), path)
+
+
+def varint(number: int) -> bytes:
+    """A signed number as Thrift's compact protocol has it."""
+    number, found = 2 * number, b""
+    while True:
+        found += bytes([number & 127 | (128 if number > 127 else 0)])
+        number >>= 7
+        if not number:
+            return found
+
+
+def belittled(path: Path) -> None:
+    """Let the summary of a file say that everything in it takes one byte unpacked."""
+    group = parquet.read_metadata(path).row_group(0)
+    content = path.read_bytes()
+    start = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    summary = content[start:]
+    for size in {group.total_byte_size, *(group.column(at).total_uncompressed_size for at in range(group.num_columns))}:
+        said = varint(size)
+        assert len(said) > 2 and said in summary
+        summary = summary.replace(said, b"\x82" + b"\x80" * (len(said) - 2) + b"\x00")
+    path.write_bytes(content[:start] + summary)
+    assert parquet.read_metadata(path).row_group(0).total_byte_size == 1
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("codec", ["none", "snappy", "gzip", "lz4", "zstd", "brotli"])
+@pytest.mark.parametrize("encoding", [None, "PLAIN", "DELTA_LENGTH_BYTE_ARRAY", "DELTA_BYTE_ARRAY"])
+def test_texts_of_every_encoding_are_read(tmp_path: Path, version: str, codec: str, encoding: str | None) -> None:
+    texts = [f"text {number // 3}" for number in range(3000)]
+    options = {"column_encoding": {"a": encoding, "b": "PLAIN"}} if encoding else {}
+    parquet.write_table(
+        pyarrow.table({"a": texts, "b": np.arange(3000)}),
+        tmp_path / "a.parquet",
+        compression=codec,
+        data_page_version=version,
+        use_dictionary=encoding is None,
+        data_page_size=2000,
+        row_group_size=1100,
+        **options,
+    )
+    table = whole_table([tmp_path / "a.parquet"], "a")
+    assert table.arrow["a"].to_pylist() == texts and table.arrow["b"].to_pylist() == [*range(3000)]
+    groups = surveyed(tmp_path / "a.parquet")
+    assert len(groups) == 3
+    for text, _ in groups:
+        assert text.in_dictionary == (encoding in (None, "PLAIN"))
+        assert 800 < text.held <= 1100 * (4 + len("text 999"))  # all texts of a group, with their lengths
+        assert bool(text.longest) == (encoding in (None, "DELTA_BYTE_ARRAY"))
+
+
+@pytest.mark.parametrize("codec", ["snappy", "gzip", "zstd", "brotli", "lz4"])
+@pytest.mark.parametrize("kind", ["text", "numbers"])
+def test_a_page_that_is_larger_than_the_summary_says_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str, kind: str
+) -> None:
+    monkeypatch.setenv(limits.VARIABLE, "4")
+    path = tmp_path / "a.parquet"
+    values = {"a": ["x" * 2**23]} if kind == "text" else {"a": np.zeros(2**20)}
+    parquet.write_table(
+        pyarrow.table(values),
+        path,
+        compression=codec,
+        use_dictionary=False,
+        max_rows_per_page=2**21,
+        data_page_size=2**30,
+    )
+    belittled(path)
+    with pytest.raises(UserError, match="would fill too much memory"):
+        ParquetTable(path)
+
+
+def test_texts_that_share_their_beginnings_are_read_a_few_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.parquet"
+    parquet.write_table(
+        pyarrow.table({"a": ["x" * 2**19] * 200}), path, use_dictionary=False, column_encoding="DELTA_BYTE_ARRAY"
+    )
+    assert path.stat().st_size < 2**16
+    table = ParquetTable(path)
+    assert max(len(batch) for batch in table.batches(0, ["a"], 65536)) <= 16
+    assert sum(len(batch) for batch in table.batches(0, ["a"], 65536)) == 200
+    monkeypatch.setenv(limits.VARIABLE, "16")
+    with pytest.raises(UserError, match="would fill too much memory"):
+        whole_table([path], "a")
+
+
+@pytest.mark.parametrize("kind", [pyarrow.large_string(), pyarrow.large_binary(), pyarrow.binary(2**18)])
+def test_one_long_value_that_is_meant_often_is_never_written_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Any
+) -> None:
+    monkeypatch.setenv(limits.VARIABLE, "16")
+    path, value = tmp_path / "a.parquet", b"x" * 2**18
+    text = value.decode() if kind == pyarrow.large_string() else value
+    parquet.write_table(pyarrow.table({"a": pyarrow.array([text] * 200, kind)}), path)
+    assert path.stat().st_size < 2**20
+    with pytest.raises(UserError, match="would fill too much memory"):
+        whole_table([path], "a")
+    if kind.id == FIXED:
+        assert max(len(batch) for batch in ParquetTable(path).batches(0, ["a"], 65536)) <= 32
+
+
+def test_a_page_without_a_head_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pyarrow.table({"a": ["x", "y"]}), path, compression="none", use_dictionary=False)
+    sound = path.read_bytes()
+    place = parquet.read_metadata(path).row_group(0).column(0).data_page_offset
+    for spoilt in (
+        b"\x1f" * 20,
+        b"\xff" * 20,
+        b"\x1b\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+        b"\x15\x00\x15\x01\x15\x01\x00",
+    ):
+        path.write_bytes(sound[:place] + spoilt + sound[place + len(spoilt) :])
+        with pytest.raises(UserError, match="cannot be read as a Parquet file: a page at byte"):
+            ParquetTable(path)
