@@ -53,9 +53,9 @@ class Case:
     batch_size: int = 64
 
 
-ADAM = OptimizerSettings("adam", rate=1e-4, beta1=0.0, beta2=0.9)
+ADAM = OptimizerSettings("adam", lr=1e-4, beta1=0.0, beta2=0.9)
 CASES = {
-    "clip-mlp": Case("mlp", (784,), "clip", OptimizerSettings("rmsprop", rate=5e-5), steps=12, latent_dim=100),
+    "clip-mlp": Case("mlp", (784,), "clip", OptimizerSettings("rmsprop", lr=5e-5), steps=12, latent_dim=100),
     "penalty-conv": Case("conv", (3, 32, 32), "gp", ADAM, steps=4),
     "tiny-digits": Case("mlp", (64,), "gp", ADAM, steps=200, widths=((128, 128), (128, 128)), latent_dim=16),
 }
@@ -80,8 +80,8 @@ def networks(case: Case) -> tuple[nn.Module, nn.Module]:
 
 def plain_optimizer(settings: OptimizerSettings, network: nn.Module) -> torch.optim.Optimizer:
     if settings.name == "rmsprop":
-        return torch.optim.RMSprop(network.parameters(), lr=settings.rate)
-    return torch.optim.Adam(network.parameters(), lr=settings.rate, betas=(settings.beta1, settings.beta2))
+        return torch.optim.RMSprop(network.parameters(), lr=settings.lr)
+    return torch.optim.Adam(network.parameters(), lr=settings.lr, betas=(settings.beta1, settings.beta2))
 
 
 class Plain:

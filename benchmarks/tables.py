@@ -41,8 +41,8 @@ from results import earlier_rows, write_results
 
 from wassergan.data import TableCodec, read_rows
 from wassergan.evaluation.tables import (
-    Case,
-    Judgement,
+    EvaluationData,
+    EvaluationResult,
     Samples,
     columns_of,
     evaluate_rows,
@@ -104,7 +104,9 @@ TASKS = {
 }
 
 
-def judged(codec: TableCodec, target: str, made: Numbers, train: Numbers, held: Numbers, *, seed: int) -> Judgement:
+def judged(
+    codec: TableCodec, target: str, made: Numbers, train: Numbers, held: Numbers, *, seed: int
+) -> EvaluationResult:
     """Metrics of made rows; what may be in a column is what all training rows say."""
     numbers = np.random.default_rng(seed)
     bounds = zip(columns_of(codec), np.nanmin(train, axis=0), np.nanmax(train, axis=0), strict=True)
@@ -113,12 +115,12 @@ def judged(codec: TableCodec, target: str, made: Numbers, train: Numbers, held: 
     kept.append(independent(kept[1], seed=seed))
     samples = [Samples(rows, codec.encode(torch.from_numpy(known(columns, rows[:LARGEST_VECTORS])))) for rows in kept]
     predicted = get_target(columns, target, kept[1], kept[2])
-    return evaluate_rows(Case(columns, *samples, target=predicted, trained=train), seed=seed)
+    return evaluate_rows(EvaluationData(columns, *samples, target=predicted, trained=train), seed=seed)
 
 
-def scores(judgement: Judgement, which: str) -> dict[str, Any]:
+def scores(evaluated: EvaluationResult, which: str) -> dict[str, Any]:
     """`value`, `floor` (real rows) or `independent` of every metric."""
-    return {row.name: getattr(row, which) for row in judgement.rows}
+    return {row.name: getattr(row, which) for row in evaluated.rows}
 
 
 def wassergan(*arguments: str) -> str:
@@ -159,7 +161,7 @@ def one_seed(task: Task, seed: int, options: argparse.Namespace, folder: Path) -
     assert isinstance(codec, TableCodec)
     real, unseen = read_rows(train, codec), read_rows(held, codec)
 
-    def row(system: str, which: str, judgement: Judgement, **facts: Any) -> dict[str, Any]:
+    def row(system: str, which: str, evaluated: EvaluationResult, **facts: Any) -> dict[str, Any]:
         found = {
             "sample": system,
             "seed": seed,
@@ -167,7 +169,7 @@ def one_seed(task: Task, seed: int, options: argparse.Namespace, folder: Path) -
             "rounds": 0,
             "threads": 0,
             **facts,
-            **scores(judgement, which),
+            **scores(evaluated, which),
         }
         print({name: round(value, 4) if isinstance(value, float) else value for name, value in found.items()})
         return found

@@ -3,9 +3,9 @@
     python fuzz/states.py [EXAMPLES] [--steps N] [--seed S] [--write] [--folder FOLDER]
 
 Rules train and resume (from any checkpoint, to any step), sample, evaluate, report, export, visualize, compare; a
-process is killed as it changes files, calls are refused, disks fill up and fail, clocks jump, signals come; two resume at once, or
-another holds the lock; the folder is moved, parts of it are linked elsewhere, cut short, changed, made read-only, and
-files of others are put into it. After every step:
+process is killed as it changes files, calls are refused, disks fill up and fail, clocks jump, signals come; two resume
+at once, or another holds the lock; the folder is moved, parts of it are linked elsewhere, cut short, changed, made
+read-only, and files of others are put into it. After every step:
 
 - nothing outside the run changed, and no file of others in it;
 - the verb ended in 0, 1, 2, 3 or 130, an error in one sentence, without a traceback or escape characters;

@@ -42,14 +42,14 @@ def test_what_is_told_is_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n1,2\n3\n", r"a.csv is ragged: 1 fields in line 3, 2 in the header\. Mend that line\."),
+        ("a,b\n1,2\n3\n", r"a.csv is ragged: 1 fields in line 3, 2 in the header\. Correct that line\."),
         ("a,b\n1,2\n3,4,5\n", r"a.csv is ragged: 3 fields in line 3, 2 in the header"),
         ("a,b,a\n1,2,3\n", r"a.csv has columns of the same name: a\. Rename them\."),
         ("a,,b\n1,2,3\n", r"a.csv has columns without a name: columns 2\."),
         ("1,2.5\n3,4\n", r"a.csv has no header line: numbers in line 1: 1, 2\.5"),
         ("", r"a.csv is empty\. Give a header line and rows\."),
         ("a,b\n", r"a.csv holds no rows: a header alone\."),
-        ('a,b\n1,"2\n', r"a.csv cannot be read as CSV: .*Mend its quotes"),
+        ('a,b\n1,"2\n', r"a.csv cannot be read as CSV: .*Correct its quotes"),
     ],
 )
 def test_malformed_files_are_refused_in_a_sentence(tmp_path: Path, text: str, message: str) -> None:

@@ -146,7 +146,7 @@ def test_infinite_texts_are_refused_with_their_line(tmp_path: Path, text: str, r
     path = tmp_path / "a.csv"
     path.write_text("a,b\n" + "".join(f"{level},{row % 7}\n" for row, level in enumerate(levels)))
     with pytest.raises(
-        UserError, match=f"Column a of a.csv holds infinite values: '{text}', the first in line 9. Mend"
+        UserError, match=f"Column a of a.csv holds infinite values: '{text}', the first in line 9. Correct"
     ):
         open_source(path)
     (tmp_path / "s.json").write_text(f'{{"columns": {{"a": {{"kind": "number", "missing": ["{text}"]}}}}}}')

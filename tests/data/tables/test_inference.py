@@ -110,7 +110,7 @@ def test_identifiers_and_free_text_are_left_out_with_a_word(tmp_path: Path, valu
 def test_a_row_with_a_mistake_is_named(tmp_path: Path) -> None:
     values = [str(i * i) for i in range(200)]
     values[77] = "oops"
-    with pytest.raises(UserError, match=r"Column x of a.csv mixes numbers and text: 'oops' in line 79\. Mend it"):
+    with pytest.raises(UserError, match=r"Column x of a.csv mixes numbers and text: 'oops' in line 79\. Correct it"):
         column_of(tmp_path, values)
     values[77] = "-inf"
     with pytest.raises(UserError, match=r"Column x of a.csv holds infinite values: '-inf', the first in line 79"):
