@@ -53,7 +53,7 @@ class Rule:
 
     Args:
         text: as the user wrote it.
-        kind: `order`, `computed`, `raise_together`, `set` or `missing`.
+        kind: `order`, `computed`, `together`, `set` or `missing`.
         left: of an order, the smaller side; of a computed column, the column.
         right: the other side.
         strict: the two sides of an order are not equal.
