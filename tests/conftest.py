@@ -194,7 +194,7 @@ def make_trainer(make_source: Callable[..., Source]) -> Callable[..., Trainer]:
         average_ramp: float = 0.05,
         precision: str = "float32",
         recorder: Any = None,
-        told: Callable[[str], None] = lambda sentence: None,
+        log: Callable[[str], None] = lambda sentence: None,
         **options: Any,
     ) -> Trainer:
         source = source or make_source()
@@ -232,7 +232,7 @@ def make_trainer(make_source: Callable[..., Source]) -> Callable[..., Trainer]:
                 lr_factor=lr_factor,
             ),
             averaging=Averaging(average_half_life_samples, average_ramp),
-            execution=Execution(precision, recorder, told),
+            execution=Execution(precision, recorder, log),
             seed=seed,
             **options,
         )

@@ -54,6 +54,27 @@ OBEYED = "data/tables/test_rules.py::test_no_row_breaks_any_rules_however_they_a
 
 BUGS = (
     Bug(
+        "a write between opening and the checksums is not noticed where its time was set back",
+        "session/fingerprint.py",
+        "    source.watch.require_untouched()",
+        "    # source.watch.require_untouched()",
+        "data/readers/test_changes.py::test_a_write_that_is_hidden_between_opening_and_the_checksums_is_noticed",
+    ),
+    Bug(
+        "a write while files are read is not noticed where its time was set back",
+        "data/readers/marks.py",
+        "        if not mark.require(hint=MEANWHILE):",
+        "        if mark.require(hint=MEANWHILE) is None:",
+        "data/readers/test_changes.py::test_a_write_that_is_hidden_while_files_are_read_counts_as_a_change",
+    ),
+    Bug(
+        "the last tick of a long log is lost",
+        "storage/run_log.py",
+        "        if line is not None:\n            latest.append(line)",
+        "        if line is None:\n            latest.append(b'')",
+        "storage/test_run_log.py::test_the_last_tick_of_many_is_kept_whatever_follows_it",
+    ),
+    Bug(
         "a slip in --confidence is found out after the work",
         "cli/distance.py",
         "    measure.check()\n",

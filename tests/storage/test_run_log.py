@@ -32,6 +32,17 @@ def test_cutting_drops_later_ticks_and_lines_that_are_no_ticks(tmp_path: Path) -
     assert not list(tmp_path.glob(".*"))
 
 
+def test_the_last_tick_of_many_is_kept_whatever_follows_it(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    for count in (1, 10_000, 10_001, 20_002, 40_003):
+        with path.open("w") as file:
+            file.writelines(f'{{"step": {step}}}\n' for step in range(count))
+            file.write("[1]\n" + "x" * 70_000 + '\n{"st')
+        steps = [record["step"] for record in read_log(path)]
+        gaps = {after - before for before, after in zip(steps[:-1], steps[1:-1], strict=False)}
+        assert steps[0] == 0 and steps[-1] == count - 1 and len(steps) <= 10_001 and len(gaps) <= 1
+
+
 def test_a_refusal_of_the_file_system_is_told(tmp_path: Path) -> None:
     with pytest.raises(WorkError, match=r"Could not write .*log.jsonl: No such file or directory"):
         RunLog(tmp_path / "gone" / "log.jsonl").append({"step": 0})

@@ -101,7 +101,14 @@ def open_source(
         condition=tuple(condition),
         labels=labels,
     )
-    source = _opened(data, asked)
+    try:
+        source = _opened(data, asked)
+    except PermissionError as error:
+        raise UserError(
+            f"{error.filename or data} may not be read",
+            found=error.strerror,
+            hint="change its permissions, as with chmod u+r, or give a copy",
+        ) from error
     if source.round_trip is None and isinstance(data, str | Path | Tensor | np.ndarray):
         source = replace(source, round_trip=round_trip(source))
     source = _with_labels(source, data, asked, seed)

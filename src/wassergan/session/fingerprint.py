@@ -40,7 +40,7 @@ def fingerprint(source: Source) -> dict[str, Any]:
         DataChangedError: a file is no longer the one that was opened.
     """
     conditions = source.conditions
-    return {
+    found = {
         "train_count": source.train_count,
         "heldout_count": source.heldout_count,
         "shape": list(source.shape),
@@ -53,6 +53,8 @@ def fingerprint(source: Source) -> dict[str, Any]:
         "names_checksum": _of_texts(_names(source)),
         "labels_checksum": _labels(source),
     }
+    source.watch.require_untouched()  # what was read before and what the checksums are of must be the same
+    return found
 
 
 # What a reader is told of an entry that differs.

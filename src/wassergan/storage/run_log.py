@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from wassergan.errors import WorkError
 from wassergan.storage.files import appending, filling, reading, replacing
 
 LONGEST_LINE_BYTES, MOST_VALUES = 2**16, 256
-MOST_TICKS = 10_000
+MOST_TICKS, LATEST_LINES = 10_000, 64
 
 
 class RunLog:
@@ -67,33 +68,44 @@ class RunLog:
 def read_log(path: Path) -> list[dict[str, Any]]:
     """The ticks of a log, oldest first; torn lines are skipped. An absent log has no ticks.
 
-    If there are more than `MOST_TICKS`, they are thinned evenly and the last is kept, so memory does not grow with the
-    file.
+    Of more than `MOST_TICKS` lines, evenly spaced ones and the last tick are kept, and only those are parsed: neither
+    memory nor, by much, time grows with the file.
     """
     if not path.exists():
         return []
-    kept: list[dict[str, Any]] = []
-    every, last = 1, None
-    for number, record in enumerate(each for each in _records(path) if each is not None):
-        last = record
-        if number % every == 0:
-            kept.append(record)
-        if len(kept) > MOST_TICKS:
-            kept, every = kept[::2], 2 * every
-    return kept if last is None or kept[-1] is last else [*kept, last]
+    kept: list[tuple[int, dict[str, Any]]] = []  # with the number of the line
+    every, number, latest = 1, -1, deque[bytes](maxlen=LATEST_LINES)
+    for number, line in enumerate(_lines(path)):
+        if line is not None:
+            latest.append(line)
+        if number % every == 0 and (record := _parsed(line)) is not None:
+            kept.append((number, record))
+        if number >= MOST_TICKS * every:
+            every *= 2
+            kept = [each for each in kept if each[0] % every == 0]
+    ticks = [record for _, record in kept]
+    last = next((record for line in reversed(latest) if (record := _parsed(line)) is not None), None)
+    return ticks if last is None or (ticks and ticks[-1] == last) else [*ticks, last]
 
 
 def _records(path: Path) -> Iterator[dict[str, Any] | None]:
-    """One tick per line, or None for a line that is not a tick; a line that is too long is never held in memory."""
+    """One tick per line, or None for a line that is not a tick."""
+    return map(_parsed, _lines(path))
+
+
+def _lines(path: Path) -> Iterator[bytes | None]:
+    """The lines; None for one that is too long, which is never held in memory."""
     with reading(path, follow=False) as file:
         while line := file.readline(LONGEST_LINE_BYTES):
             too_long = len(line) == LONGEST_LINE_BYTES and not line.endswith(b"\n")
-            yield None if too_long else _parsed(line)
+            yield None if too_long else line
             while too_long and (rest := file.readline(LONGEST_LINE_BYTES)):
                 too_long = not rest.endswith(b"\n")
 
 
-def _parsed(line: bytes) -> dict[str, Any] | None:
+def _parsed(line: bytes | None) -> dict[str, Any] | None:
+    if line is None:
+        return None
     try:
         record = json.loads(line.decode(errors="replace"))
     except (ValueError, RecursionError):

@@ -28,6 +28,7 @@ from wassergan.data.readers import arrow_rows, columnar, images, marks
 from wassergan.data.readers.marks import DataChangedError, FileMark, reading_marked, unchanging
 from wassergan.errors import UserError
 from wassergan.runs.train import resume_run, train_run
+from wassergan.session.fingerprint import fingerprint
 from wassergan.storage.checkpoint import load_checkpoint
 from wassergan.training import DistributedContext, Trainer
 from wassergan.training.batches import BatchStream
@@ -549,6 +550,45 @@ def test_an_error_of_a_file_that_changed_is_the_change_s_fault(tmp_path: Path) -
         raise UserError("b is damaged")
     with pytest.raises(DataChangedError, match="No such file"), unchanging([tmp_path / "gone"]):
         pass
+
+
+def test_a_write_that_is_hidden_while_files_are_read_counts_as_a_change(tmp_path: Path) -> None:
+    _, target = made("npy", tmp_path / "data")
+    with pytest.raises(DataChangedError, match="its status changed, which may hide other values"), unchanging([target]):
+        rewritten_with_its_time("npy", target)
+
+
+@pytest.mark.parametrize("kind", ["npy", "parquet", "shard", "pictures"])
+def test_a_write_that_is_hidden_between_opening_and_the_checksums_is_noticed(tmp_path: Path, kind: str) -> None:
+    data, target = made(kind, tmp_path / "data")
+    fingerprint(open_source(str(data)))
+    source = open_source(str(data))
+    rewritten_with_its_time(kind, target)
+    with pytest.raises(DataChangedError, match="its status changed, which may hide other values"):
+        fingerprint(source)
+
+
+def test_data_that_may_not_be_read_are_the_users_to_mend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Callable[..., Any]
+) -> None:
+    for kind in KINDS:
+        data, target = made(kind, tmp_path / kind)
+        monkeypatch.setattr(os, "open", refusing(target, os.open))
+        done = cli("train", data, "--out", tmp_path / "run")
+        assert done.code == 2 and str(target) in done.err and "Permission denied" in done.err, (kind, done)
+        assert not (tmp_path / "run").exists()
+        monkeypatch.undo()
+
+
+def refusing(path: Path, opens: Callable[..., int]) -> Callable[..., int]:
+    """As the system refuses what one has no permission for; root has it for all, so it cannot be asked."""
+
+    def opening(name: Any, *rest: Any, **named: Any) -> int:
+        if str(name) == str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return opens(name, *rest, **named)
+
+    return opening
 
 
 def test_a_file_that_may_not_be_read_did_not_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from wassergan.data.readers.marks import FileMark, reading_marked
 from wassergan.errors import UserError
-from wassergan.storage.files import reading
 
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 LONGEST_HEADER = 10_000  # bytes; NumPy parses no longer one, but reads up to 4 GiB before it says so
@@ -43,16 +42,26 @@ class FileArray:
         dtype: of its numbers.
         offset: of its first byte in the file.
         is_fortran: whether the first axis varies fastest.
+        mark: of the file, from before its header was read; as it is now unless given.
 
     Raises:
         UserError: the file holds less than that.
     """
 
-    def __init__(self, path: Path, shape: tuple[int, ...], dtype: Any, *, offset: int, is_fortran: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        shape: tuple[int, ...],
+        dtype: Any,
+        *,
+        offset: int,
+        is_fortran: bool,
+        mark: FileMark | None = None,
+    ) -> None:
         self.path, self.shape, self.dtype = path, shape, dtype
         self.ndim, self.size = len(shape), prod(shape)
         self.nbytes = self.size * dtype.itemsize
-        self.mark = FileMark.of(path)
+        self.mark = mark or FileMark.of(path)
         self._offset, self._is_fortran = offset, is_fortran
         held = path.stat().st_size - offset
         if min(shape, default=0) < 0 or self.nbytes > held:
@@ -70,7 +79,8 @@ class FileArray:
             UserError: it holds less than its header says.
             ValueError: it is no such file.
         """
-        with reading(path) as file:
+        mark = FileMark.of(path)
+        with reading_marked(mark) as file:
             if file.read(1) == b"\x80":  # as all pickles begin
                 raise ValueError("Object arrays cannot be loaded when allow_pickle=False")
             file.seek(0)
@@ -78,7 +88,7 @@ class FileArray:
             offset = file.tell()
         if dtype.hasobject:
             raise ValueError("Object arrays cannot be loaded when allow_pickle=False")
-        return cls(path, shape, dtype, offset=offset, is_fortran=is_fortran)
+        return cls(path, shape, dtype, offset=offset, is_fortran=is_fortran, mark=mark)
 
     @classmethod
     def under(cls, array: Any) -> "FileArray | None":

@@ -21,6 +21,7 @@ from wassergan.storage.files import reading
 LOOKED_AT = 16  # files at a time: a look costs about two microseconds
 LATER = "put the former file back and resume the run, or start a new one"
 MEANWHILE = "wait until nothing writes to it, and start again"
+TOUCHED = "its status changed, which may hide other values"
 _64_BITS = 2**64 - 1
 
 
@@ -147,6 +148,9 @@ def _caused_by(error: Exception) -> Iterator[None]:
 def unchanging(paths: Iterable[Path]) -> Iterator[None]:
     """Inside, files are read, in one go or in several; afterwards they must be what they were before.
 
+    Their values are not known yet, so even a change of the status alone counts: it may hide a write whose time was set
+    back.
+
     Raises:
         DataChangedError: one of them changed meanwhile; that explains any error inside.
     """
@@ -162,7 +166,8 @@ def unchanging(paths: Iterable[Path]) -> Iterator[None]:
 
 def _require_all(marks: Sequence[FileMark]) -> None:
     for mark in marks:
-        mark.require(hint=MEANWHILE)
+        if not mark.require(hint=MEANWHILE):
+            raise mark.changed(TOUCHED, MEANWHILE)
 
 
 class Marks(Protocol):
@@ -204,6 +209,15 @@ class Watch:
             return is_same
         self._touched = _looks.touched
         return not total
+
+    def require_untouched(self) -> None:
+        """Require of all files that not even their status changed since they were marked, right after all was read.
+
+        Raises:
+            DataChangedError: that of one did.
+        """
+        for mark, _ in self.touched():
+            raise mark.changed(TOUCHED, MEANWHILE)
 
     def touched(self) -> list[tuple[FileMark, int]]:
         """The files whose status is another, and its time.
