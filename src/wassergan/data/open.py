@@ -106,7 +106,7 @@ def open_source(
     except PermissionError as error:
         raise UserError(
             f"{error.filename or data} may not be read",
-            found=error.strerror,
+            found=error.strerror or str(error),
             hint="change its permissions, as with chmod u+r, or give a copy",
         ) from error
     if source.round_trip is None and isinstance(data, str | Path | Tensor | np.ndarray):
