@@ -48,7 +48,7 @@ class Energy:
 
     def rounding(self, value: float) -> float:
         """Of a difference of sums of distances."""
-        return 64 * float(np.finfo(np.float64).eps) * (len(self._rows) ** 0.5 + 64) * self._size
+        return 64 * float(np.finfo(np.float64).eps) * float(len(self._rows) ** 0.5 + 64) * self._size
 
 
 class ExactTransport:

@@ -78,7 +78,8 @@ def _signed(labels: Labels, n: int) -> NDArray[Any]:
     """N where labelled and 0 elsewhere, minus n: running sums are n m (F - G), exact in integers."""
     total = labels.shape[1]
     kind = np.int32 if total * n < 2**31 else np.int64
-    return labels.astype(kind) * kind(total) - kind(n)
+    signed: NDArray[Any] = np.where(labels, np.array(total - n, kind), np.array(-n, kind))
+    return signed
 
 
 class Lines:
@@ -109,12 +110,12 @@ class Lines:
             np.cumsum(running, axis=1, out=running)
             np.abs(running, out=running)
             found[:, line] = running.astype(np.float64) @ self.gaps[line]
-        return found / (n * (total - n))
+        return np.asarray(found / (n * (total - n)), np.float64)
 
     def rounding(self, value: float) -> float:
         """Of a sum of nonnegative terms, and of the projected values themselves."""
         eps = float(np.finfo(np.float64).eps)
-        return 4 * eps * ((self.order.shape[1] + 64) * value + 64 * self._size)
+        return float(4 * eps * ((self.order.shape[1] + 64) * value + 64 * self._size))
 
 
 class MeanOfLines(Lines):
