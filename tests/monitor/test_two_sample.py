@@ -110,12 +110,12 @@ def laws() -> list[Callable[[np.random.Generator, int], Any]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("statistic", "law"),
-    [("w1", 0), ("w1", 1), ("w1", 2), *((each, weights_along) for each in STATISTICS[1:] for weights_along in (2, 3))],
+    ("statistic", "case"),
+    [("w1", 0), ("w1", 1), ("w1", 2), *((each, case) for each in STATISTICS[1:] for case in (2, 3))],
 )
-def test_false_alarms_come_at_most_as_often_as_stated(statistic: str, weights_along: int) -> None:
+def test_false_alarms_come_at_most_as_often_as_stated(statistic: str, case: int) -> None:
     """200 pairs of samples of one distribution: a binomial test at one in a million, at two levels."""
-    rng, draw = np.random.default_rng(weights_along), laws()[weights_along]
+    rng, draw = np.random.default_rng(case), laws()[case]
     found = [
         two_sample_test(
             draw(rng, 6), draw(rng, 9), statistic=statistic, permutations=19, projections=4, seed=seed
