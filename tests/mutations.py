@@ -3092,8 +3092,8 @@ BUGS = (
     Bug(
         "paths hold from one folder alone",
         "runs/train.py",
-        "resolve_for(asked, source).located()",
-        "resolve_for(asked, source)",
+        "resolve_for(asked, source, log=callbacks.on_message).located()",
+        "resolve_for(asked, source, log=callbacks.on_message)",
         "cli/test_resume.py::test_files_are_found_from_another_folder_and_may_move",
     ),
     Bug(

@@ -31,6 +31,7 @@ _COMMON: Values = {
     "schedule_steps": 10_000,
     "average_half_life": 0.0,
     "average_ramp": 0.05,
+    "precision": "float32",
 }
 
 
@@ -39,6 +40,7 @@ _COMMON: Values = {
 LARGEST_NARROW_VECTOR = 16
 LARGEST_SMALL_SAMPLE = 256
 LARGEST_MLP_SAMPLE = 4096
+DEFAULT_BUDGET = 300.0  # seconds, for those who give neither steps nor a budget
 
 
 @dataclass(frozen=True)
@@ -177,5 +179,5 @@ def resolve(
         {"critic_norm": "none" if resolved.constraint in ("sn", "orthogonal") else "layer"}
     )
     if resolved.steps is None and resolved.budget is None:
-        resolved = resolved.with_defaults({"budget": 300.0})
+        resolved = resolved.with_defaults({"budget": DEFAULT_BUDGET})
     return ResolvedSettings.of(resolved)

@@ -22,10 +22,11 @@ class RunSettings:
         0, "Seed of the weights, the held-out rows and all other randomness.", parse=whole_number, group="Run"
     )
     device: str = setting("auto", "Where to train.", group="Run", values="auto|cpu|cuda|cuda:N")
-    precision: str = setting(
-        "float32",
-        "Precision of the network passes; losses, norms and weights stay in float32. auto: bf16 for networks with "
-        "more than half a million weights where the hardware has matrix units for it.",
+    precision: str | None = setting(
+        None,
+        "Precision of the network passes; losses, norms and weights stay in float32. auto: bf16 for convolutions, and "
+        "for others with more than half a million weights, where the hardware has matrix units for it. The default "
+        "recipe for pictures takes auto, others float32.",
         group="Run",
         values="auto|float32|bf16",
     )

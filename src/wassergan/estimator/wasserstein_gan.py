@@ -112,7 +112,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         random_state: of the weights, the held-out rows and all randomness: a whole number, None for another one in
             each fit, or NumPy's `RandomState`.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        precision: `float32`, `bf16` or `auto`.
+        precision: `float32`, `bf16` or `auto`; None is left to the recipe.
         threads: CPU threads; by the size of the networks unless given. Only a fit uses them.
         verbose: 0: silent; 1: a progress bar, and what was decided on the way.
         callbacks: called as a fit goes on (docs/callbacks.md).
@@ -163,7 +163,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         heldout: float | None = None,
         random_state: int | np.random.RandomState | None = 0,
         device: str = "auto",
-        precision: str = "float32",
+        precision: str | None = None,
         threads: int | None = None,
         verbose: int = 0,
         callbacks: Sequence[Callback] = (),
@@ -606,7 +606,7 @@ class _InBlocks(nn.Module):
 
 def _resolved(parameters: TrainSettings, source: Source, seed: int, log: Callable[[str], None]) -> ResolvedSettings:
     """With what the preset and the data say; the preset's batch is cut to half of the rows where there are few."""
-    settings = resolve_for(replace(parameters, data=source.name, seed=seed), source)
+    settings = resolve_for(replace(parameters, data=source.name, seed=seed), source, log=log)
     batch = settings.batch_size
     if parameters.batch_size is not None or 2 * batch <= source.train_count:
         return settings

@@ -8,6 +8,7 @@ from typing import IO, Any, ClassVar, Generic, TypeVar
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from wassergan.config.settings import TrainSettings
 from wassergan.config.verbs import EvaluateSettings
 from wassergan.data import AnyCodec, ColumnConditions, Source
 from wassergan.errors import UserError
@@ -81,9 +82,22 @@ class Modality(ABC, Generic[C]):
     def head(self, codec: C) -> nn.Module:
         """The last module of a generator: raw numbers to samples that the data could have."""
 
-    def recipe(self, codec: C, train_count: int) -> Mapping[str, Any] | None:
-        """Settings of the preset `default`; None for those that go by the shape of a sample."""
+    def recipe(
+        self, codec: C, *, shape: tuple[int, ...], train_count: int, asked: TrainSettings
+    ) -> Mapping[str, Any] | None:
+        """Settings of the preset `default`; None for those that go by the shape of a sample.
+
+        Args:
+            codec: of the data.
+            shape: of a sample in model space.
+            train_count: training samples.
+            asked: what the user says, which may not fit our own recipe.
+        """
         return None
+
+    def recipe_reason(self, shape: tuple[int, ...], asked: TrainSettings) -> str:
+        """Why that recipe, in a sentence; empty where there is nothing to say."""
+        return ""
 
     def calibrate(
         self, generator: nn.Module, codec: C, *, latent_dim: int, conditions: ColumnConditions | None = None

@@ -1,14 +1,17 @@
 """Pictures: whole grey or colour levels on a grid."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from wassergan.config.settings import TrainSettings
 from wassergan.data import Codec, Source
 from wassergan.modality.missing import without_missing
 from wassergan.modality.modality import Rows
 from wassergan.modality.numbers import Numbers
+from wassergan.modality.picture_recipe import REASON, recipe, suits
 from wassergan.sampling.sampler import Sampler
 
 
@@ -22,6 +25,16 @@ class Pictures(Numbers):
     are_pictures = True
     has_units = False
     visualizes_data = False
+
+    def recipe(
+        self, codec: Codec, *, shape: tuple[int, ...], train_count: int, asked: TrainSettings
+    ) -> Mapping[str, Any] | None:
+        """Convolutions, from 12 x 12 pixels on."""
+        return recipe(train_count, asked) if suits(shape, asked) else None
+
+    def recipe_reason(self, shape: tuple[int, ...], asked: TrainSettings) -> str:
+        """What was measured."""
+        return REASON if suits(shape, asked) else ""
 
     def save_picture(
         self, samples: Rows, path: Path, codec: Codec, *, real: Rows | None = None, columns: int | None = None

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from wassergan.config.settings import TrainSettings
 from wassergan.config.verbs import EvaluateSettings
 from wassergan.data import (
     TABLE_SUFFIXES,
@@ -70,7 +71,9 @@ class Tables(Modality[TableCodec]):
         """Draws the options of every column."""
         return TableHead(codec.column_layouts)
 
-    def recipe(self, codec: TableCodec, train_count: int) -> Mapping[str, Any]:
+    def recipe(
+        self, codec: TableCodec, *, shape: tuple[int, ...], train_count: int, asked: TrainSettings
+    ) -> Mapping[str, Any]:
         """Our own."""
         return recipe(train_count, sum(layout.channel for layout in codec.column_layouts))
 

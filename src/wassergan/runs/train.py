@@ -66,7 +66,7 @@ def train_run(
         with processes.raise_together():
             asked = settings.checked()
             source = open_data(asked, log=callbacks.on_message)
-            resolved = resolve_for(asked, source).located()
+            resolved = resolve_for(asked, source, log=callbacks.on_message).located()
             run = Run(
                 resolved, run_folder, source, build_trainer(resolved, source, processes, log=callbacks.on_message)
             )

@@ -28,7 +28,8 @@ from wassergan.training import (
     lr_schedule,
 )
 
-SMALL_WEIGHTS = 500_000  # up to here bf16 gains little (docs/lab-notes.md)
+CONVOLUTIONAL = ("conv", "resnet")  # whose weights serve at every pixel: 16 maps take 0.6 of the time with AMX
+SMALL_WEIGHTS = 500_000  # of fully connected layers: up to here bf16 gains little (docs/lab-notes.md)
 ONE_THREAD_PRODUCTS = 64 * SMALL_WEIGHTS  # weights times samples: up to here a second thread gains little
 LEAST_MOST_THREADS = 64  # on a machine of few cores
 STATES_PER_WEIGHT = 6  # weight, gradient, two moments, average, and a copy to save
@@ -256,14 +257,14 @@ def _optimization(settings: ResolvedSettings) -> Optimization:
 
 
 def _precision(settings: ResolvedSettings, device: torch.device, *networks: nn.Module) -> str:
-    """What `auto` stands for: bf16 for networks of some size where it has units, else float32.
+    """What `auto` stands for: bf16 for convolutions, and for others of some size, where it has units; else float32.
 
     A rule of hardware and sizes, not a measurement, so that equal seeds on equal machines give equal weights. Small
-    networks lose more time on conversions than they win; orthogonal weights are certified in full precision.
+    products lose more time on conversions than they win; orthogonal weights are certified in full precision.
     """
     if settings.precision != "auto":
-        return settings.precision
-    large = weight_count(*networks) > SMALL_WEIGHTS
+        return settings.precision or "float32"
+    large = settings.network in CONVOLUTIONAL or weight_count(*networks) > SMALL_WEIGHTS
     return "bf16" if large and settings.constraint != "orthogonal" and has_bf16_units(device) else "float32"
 
 

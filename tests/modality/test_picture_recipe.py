@@ -1,0 +1,105 @@
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wassergan.config.settings import TrainSettings
+from wassergan.data import open_source
+from wassergan.modality.recipes import resolve_for
+from wassergan.runs.train import resume_run, train_run
+from wassergan.session import build
+from wassergan.session.restore import open_sampler
+from wassergan.storage.run_folder import RunFolder
+
+SIDES = st.one_of(st.sampled_from([8, 12, 17, 20, 33, 50]), st.integers(8, 64))
+
+
+def pictures(count: int, *shape: int) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(0).integers(0, 256, (count, *shape), np.uint8)
+
+
+def resolved(shape: tuple[int, ...], **asked: Any) -> Any:
+    return resolve_for(TrainSettings(**asked), open_source(pictures(40, *shape)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "network"),
+    [((8, 8), "mlp"), ((11, 30), "mlp"), ((12, 12), "conv"), ((28, 28), "conv"), ((33, 50, 3), "conv")],
+)
+def test_pictures_of_12_pixels_and_more_are_convolved(shape: tuple[int, ...], network: str) -> None:
+    found = resolved(shape)
+    assert found.network == network
+    assert (found.precision, found.critic_steps) == (("auto", 1) if network == "conv" else ("float32", 5))
+
+
+def test_what_the_user_says_wins_over_the_recipe_for_pictures() -> None:
+    found = resolved((28, 28), critic_steps=3, maps=8, precision="float32", critic_lr=1e-3)
+    assert (found.network, found.critic_steps, found.maps, found.precision) == ("conv", 3, 8, "float32")
+    assert found.critic_lr == 1e-3
+    # High rates and a single critic step were measured for convolutions alone.
+    for asked in ({"network": "mlp"}, {"generator_widths": (8,)}, {"critic_widths": (8,)}):
+        other = resolved((28, 28), **asked)
+        assert (other.network, other.critic_steps, other.critic_lr) == ("mlp", 5, 2e-3)
+    assert resolved((28, 28), network="conv", critic_widths=(8,)).critic_steps == 1
+    assert resolved((28, 28), preset="wgan-gp").critic_steps == 5
+
+
+@pytest.mark.parametrize(("count", "pack", "batch"), [(400, 1, 64), (400, 3, 63), (40, 1, 18), (40, 5, 15), (14, 1, 6)])
+def test_a_batch_takes_at_most_half_of_few_pictures(count: int, pack: int, batch: int) -> None:
+    source = open_source(pictures(count, 12, 12))
+    found = resolve_for(TrainSettings(pack=pack), source).batch_size
+    assert found == batch and 2 * found <= source.train_count
+
+
+def test_the_log_says_why_pictures_are_convolved_and_only_then() -> None:
+    told: list[str] = []
+    for shape, asked in (((8, 8), {}), ((28, 28), {"network": "mlp"}), ((28, 28), {"preset": "wgan"})):
+        resolve_for(TrainSettings(**asked), open_source(pictures(40, *shape)), log=told.append)
+    assert told == []
+    resolve_for(TrainSettings(), open_source(pictures(40, 28, 28)), log=told.append)
+    assert len(told) == 1 and told[0].startswith("Recipe for pictures: small convolutions")
+
+
+@pytest.mark.parametrize("units", [True, False])
+def test_convolutions_of_any_size_take_bfloat16_where_there_are_matrix_units(
+    monkeypatch: pytest.MonkeyPatch, units: bool
+) -> None:
+    monkeypatch.setattr(build, "has_bf16_units", lambda device: units)
+    source = open_source(pictures(40, 12, 12))
+    for asked, found in (({}, "bf16" if units else "float32"), ({"precision": "float32"}, "float32")):
+        trainer = build.build_trainer(resolve_for(TrainSettings(batch_size=4, **asked), source), source)
+        assert build.weight_count(trainer.generator, trainer.critic) < build.SMALL_WEIGHTS
+        assert trainer.precision == found
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick_figures")
+@settings(max_examples=4)
+@given(height=SIDES, width=SIDES, channels=st.integers(1, 5), count=st.sampled_from([20, 45, 130]))
+def test_every_shape_trains_draws_and_resumes_bit_for_bit(
+    tmp_path_factory: pytest.TempPathFactory, height: int, width: int, channels: int, count: int
+) -> None:
+    folder = tmp_path_factory.mktemp("shapes")
+    shape = (height, width) if channels == 1 else (height, width, channels)
+    np.save(folder / "data.npy", pictures(count, *shape))
+    asked: dict[str, Any] = {"data": str(folder / "data.npy"), "previews": False, "batch_size": 8, "threads": 1}
+    asked["layout"] = "NHW" if channels == 1 else "NHWC"
+    train_run(TrainSettings(steps=2, **asked), folder / "whole")
+    train_run(TrainSettings(steps=1, **asked), folder / "halves")
+    resume_run(folder / "halves", {"steps": 2})
+    whole, halves = (open_sampler(folder / name).draw(9, seed=1) for name in ("whole", "halves"))
+    assert whole.shape == (9, *shape) and whole.dtype == np.uint8
+    assert (whole == halves).all()
+    assert math.isfinite(float(whole.mean())) and RunFolder(folder / "whole").holds_run()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick_figures")
+def test_twenty_pictures_train_with_the_recipe_as_it_is(tmp_path: Path) -> None:
+    np.save(tmp_path / "data.npy", pictures(20, 20, 20))
+    summary = train_run(TrainSettings(data=str(tmp_path / "data.npy"), steps=2, previews=False), tmp_path / "run")
+    assert summary["steps"] == 2
