@@ -1,6 +1,7 @@
 """A training that is killed again and again, and must end as if nothing had been.
 
-    python benchmarks/kills.py [--kills 200] [--group-kills 8] [--stops 20] [--seed 0] [--folder FOLDER]
+    python benchmarks/kills.py [--kills 200] [--group-kills 8] [--stops 20] [--verbs evaluate,...] [--seed 0]
+                               [--folder FOLDER]
 
 One run on small pictures is never disturbed. Others are killed at random moments and resumed until they end, as many of
 them as so many kills take: at a random one of their calls that flush, rename, link or delete a file (before or after
@@ -8,9 +9,12 @@ the call; two in five), at a random byte of a file that is being written, within
 in five each). After every kill the checkpoints must load and the log may at most end in a torn line; at the end
 weights, optimisers, random states, log (but for its times), pictures and files must be those of the undisturbed run.
 Then the same with two processes of torchrun, of which one or all are killed; and runs that SIGTERM, SIGINT or two of
-them stop at random moments, also while they measure, with the seconds that they took to save. Attempts are forks of a
-process that has imported everything. Writes docs/results/kills.json and .md, which keep what an earlier call found of
-parts that this one leaves out (0 of a kind); exits with 1 if anything was lost.
+them stop at random moments, also while they measure, with the seconds that they took to save. Last, the verbs that
+write files beside a run (`--verbs`) are killed at every one of their calls that change files: then the files are those
+of the call before, or all of the killed one, which the next call brings to its end where a journal asks for it, or the
+next call says that they are not whole; all else in the folder is as it was. Attempts are forks of a process that has
+imported everything. Writes docs/results/kills.json and .md, which keep what an earlier call found of parts that this
+one leaves out (0 of a kind); exits with 1 if anything was lost.
 """
 
 import argparse
@@ -19,6 +23,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -315,11 +320,94 @@ def stop_and_resume(folder: Path, flags: list[str], stops: int, rng: random.Rand
     return seen, seconds
 
 
+def kill_verbs(root: Path, wanted: list[str]) -> list[dict[str, Any]]:
+    """Kill verbs that write beside a run at every one of their calls that change files."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
+    import states
+
+    kinds = ["pictures", "table"]
+    with states.world(root, kinds):
+        verbs = [each for each in states.SETS if not wanted or each in wanted]
+        return [kill_verb(states, kind, verb) for kind in kinds for verb in verbs]
+
+
+def kill_verb(states: Any, kind: str, verb: str) -> dict[str, Any]:
+    """A row: what was left by kills at every call of a verb on a run of one kind of data."""
+    from faults import Fault
+
+    seen, lost = Counter[str](), list[str]()
+    machine = states.RunStates()
+    machine.kind, parts, folder = kind, states.SETS[verb], machine.world / "runs"
+    base = folder / "base"
+    other = machine.world / "outside" / "other"
+    shutil.copytree(states.FOLDER / f"{kind}-{states.END}", other)
+    shutil.copytree(states.FOLDER / f"{kind}-{states.START}", base)
+    if verb != "sample":  # which asks for a new name
+        base.rename(folder / "run")
+        _call(machine, states, folder / "run", verb, 1)
+        (folder / "run").rename(base)
+    old = machine._set(parts, base)
+    for name in ("checkpoints", "samples", "log.jsonl"):  # an older run with other results of the same verb
+        shutil.rmtree(base / name) if (base / name).is_dir() else (base / name).unlink()
+        source = states.FOLDER / f"{kind}-{states.MIDDLE}" / name
+        shutil.copytree(source, base / name) if source.is_dir() else shutil.copy2(source, base / name)
+    whole = Path(shutil.copytree(base, folder / "run"))  # where all the others will lie: some say where that is
+    _call(machine, states, whole, verb, 2)
+    new = machine._set(parts, whole)
+    shutil.rmtree(whole)
+    beside = _beside(states, base, parts)
+    for number in range(1, states.calls[kind, verb]["change"] + 1):
+        run = machine.run = Path(shutil.copytree(base, folder / "run"))
+        code = _call(machine, states, run, verb, 2, Fault("kill", number))
+        seen["kills"] += code == -signal.SIGKILL
+        seen["put into place by the next call"] += bool(list(run.rglob(".wassergan-*.moves")))
+        left = machine._finished(parts)
+        changed = {name for name in left.keys() | old.keys() if left.get(name) != old.get(name)}
+        again = _call(machine, states, run, verb, 2)
+        said = "was stopped" in machine.last
+        if left in (old, new):
+            seen["all old" if left == old else "all new"] += 1
+        elif said:
+            seen["said by the next call"] += 1
+        else:
+            lost.append(f"{verb} killed at {number}: of two calls, {sorted(changed)}")
+        if not said and (again or machine._set(parts, run) != new) and not (verb == "sample" and left == new):
+            lost.append(f"{verb} killed at {number}: the next call ended in {again}: {machine.last[-200:]}")
+        if _beside(states, run, parts) != beside:
+            lost.append(f"{verb} killed at {number}: changed something else")
+        shutil.rmtree(run)
+    shutil.rmtree(machine.world)
+    row = {"what": f"{verb}, {kind}", "detail": dict(seen), "lost": lost}
+    print(row | {"lost": lost[:3]}, flush=True)
+    return row
+
+
+def _call(machine: Any, states: Any, run: Path, verb: str, number: int, fault: Any = None) -> int:
+    """A verb on a run, in a fork; its exit code. What it says lies in `machine.last`."""
+    from faults import Fault
+
+    machine.run, out = run, machine.world / "said"
+    code = ended(machine._start(machine._named(verb, number), out, fault or Fault(), None))
+    machine.last = machine._said(out)
+    return code
+
+
+def _beside(states: Any, run: Path, parts: tuple[str, ...]) -> dict[str, str]:
+    """All of a run's folder but the set, what a killed process had in hand, and the page, which is drawn anew."""
+    own = (*parts, "report.html")
+    return {
+        name: digest
+        for name, digest in states.content_of(run).items()
+        if not name.startswith(own) and ".wassergan-" not in name
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--group-kills", type=int, default=8)
     parser.add_argument("--stops", type=int, default=20)
+    parser.add_argument("--verbs", default="", help="verbs that write beside a run; `none`, or all unless named")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=None, help="where the runs are made")
     options = parser.parse_args()
@@ -363,6 +451,8 @@ def main() -> None:
             }
             rows.append({"what": "signals", "detail": detail, "lost": []})
             print(rows[-1], flush=True)
+        if options.verbs != "none":
+            rows += kill_verbs(root, [name for name in options.verbs.split(",") if name])
     from results import FOLDER, write_results
 
     for row in rows:
@@ -373,6 +463,7 @@ def main() -> None:
         done = {row["what"] for row in rows}
         rows += [row for row in json.loads(earlier.read_text())["rows"] if row["what"] not in done]
     counts = f"--kills {options.kills} --group-kills {options.group_kills} --stops {options.stops}"
+    counts += f" --verbs '{options.verbs}'" if options.verbs else ""
     command = f"python benchmarks/kills.py {counts} --seed {options.seed}"
     write_results("kills", "Killed and resumed", rows, summary={}, command=command)
     sys.exit(any(row["lost"] != "nothing" for row in rows))

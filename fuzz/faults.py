@@ -2,7 +2,8 @@
 
 Files are watched by an audit hook, which sees every name that Python opens, removes, renames, links or makes, however
 it is called; what a file's own calls do (flush, write, read) is watched at those calls. Only files below the watched
-folder count, so that a fault meets what the command does to a run and not what Python does to start.
+folder count, so that a fault meets what the command does to a run and not what Python does to start. `counted` counts
+the same events of an undisturbed call, so that the place of a fault can be drawn from those that there are.
 """
 
 import builtins
@@ -13,7 +14,9 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
@@ -25,6 +28,17 @@ ERRORS = ("EIO", "EDQUOT", "ENOSPC", "EROFS", "EACCES")
 YEAR_SECONDS = 365.25 * 86400
 KILLED = -signal.SIGKILL
 TORN = -signal.SIGXFSZ
+# What each kind of fault counts.
+EVENTS = {
+    "kill": "change",
+    "refuse": "change",
+    "signal": "change",
+    "jump": "change",
+    "hide": "open",
+    "read": "read",
+    "write": "write",
+}
+Meet = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
@@ -34,9 +48,10 @@ class Fault:
     Args:
         kind: `none`; `kill` before the n-th change; `torn`: die as a file grows past n bytes; `full`: no file may
             grow past n bytes; `refuse` the n-th change; `hide`: refuse the n-th opening for reading; `write`, `read`:
-            fail the n-th transfer; `signal` at the n-th change; `clock`: off by n years.
+            fail the n-th transfer; `signal` at the n-th change; `clock`: off by n years from the start; `jump`: by
+            `detail` years from the n-th change on.
         number: n.
-        detail: the error's or the signal's name.
+        detail: the error's or the signal's name, or years.
     """
 
     kind: str = "none"
@@ -50,108 +65,142 @@ class Fault:
             signal.signal(signal.SIGXFSZ, signal.SIG_DFL if self.kind == "torn" else signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (self.number, self.number))
         elif self.kind == "clock":
-            _turn_clock(self.number * YEAR_SECONDS)
-        elif self.kind in ("write", "read"):
-            _watch_transfers(self.kind, _Counter(self, fired), str(folder))
+            turn_clock(self.number * YEAR_SECONDS)
         elif self.kind != "none":
-            _watch_names(str(folder), "hide" if self.kind == "hide" else "change", _Counter(self, fired))
+            watch(folder, _Numbered(self, fired), transfers=self.kind in ("read", "write"))
 
 
-class _Counter:
+class _Numbered:
     """Counts events, and does what is to be done at the n-th."""
 
     def __init__(self, fault: Fault, fired: int) -> None:
         self._fault, self._fired, self._seen = fault, fired, 0
 
-    def __call__(self, what: str) -> None:
+    def __call__(self, event: str, what: str) -> None:
+        fault = self._fault
+        if event != EVENTS[fault.kind]:
+            return
         self._seen += 1
-        if self._seen != self._fault.number:
+        if self._seen != fault.number:
             return
         os.write(self._fired, what.encode(errors="replace"))
-        match self._fault.kind:
+        match fault.kind:
             case "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
             case "signal":
-                os.kill(os.getpid(), getattr(signal, self._fault.detail))
+                os.kill(os.getpid(), getattr(signal, fault.detail))
+            case "jump":
+                turn_clock(float(fault.detail) * YEAR_SECONDS)
             case _:
-                number = getattr(errno, self._fault.detail)
+                number = getattr(errno, fault.detail)
                 raise OSError(number, os.strerror(number))
 
 
-def _watch_names(folder: str, which: str, meet: Callable[[str], None]) -> None:
-    def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event == "open":
-            path, _, flags = arguments
-            changes = bool(flags & WRITING)
-        elif event in CHANGES:
-            path, changes = arguments[0], True
-        else:
-            return
-        if changes == (which == "change") and isinstance(path, str | os.PathLike):
-            name = os.fspath(path)
-            if isinstance(name, str) and name.startswith(folder):
-                meet(f"{event} {name}")
+@contextmanager
+def counted(folder: Path) -> Iterator[Counter[str]]:
+    """Inside, count the events of this very process that faults could meet."""
+    seen: Counter[str] = Counter()
 
-    sys.addaudithook(hook)
-    if which == "change":
-        for name in ("fsync", "ftruncate", "pwrite"):
-            setattr(os, name, _counted(getattr(os, name), meet, name))
+    def meet(event: str, what: str) -> None:
+        seen[event] += 1
+
+    kept = [(owner, name, getattr(owner, name)) for owner, name in _PATCHED]
+    watch(folder, meet, transfers=True)
+    try:
+        yield seen
+    finally:
+        _watched.clear()
+        for owner, name, call in kept:
+            setattr(owner, name, call)
 
 
-def _counted(call: Callable[..., Any], meet: Callable[[str], None], name: str) -> Callable[..., Any]:
-    def counted(*arguments: Any, **options: Any) -> Any:
-        meet(name)
-        return call(*arguments, **options)
-
-    return counted
+_PATCHED = ((io, "open"), (builtins, "open"), *((os, name) for name in ("write", "pwrite", "fsync", "ftruncate")))
+_watched: dict[str, Meet] = {}
+_hooked: list[bool] = []
 
 
-def _watch_transfers(kind: str, meet: Callable[[str], None], folder: str) -> None:
-    """Every file that Python opens below the folder reads or writes through one that counts."""
+def watch(folder: Path, meet: Meet, *, transfers: bool) -> None:
+    """From now on have `meet` told each event below a folder: its kind (`change`, `open`, ...), and what it is."""
+    _watched.clear()
+    _watched[f"{folder}"] = meet
+    if not _hooked:  # a hook cannot be removed
+        sys.addaudithook(_hook)
+        _hooked.append(True)
+    for name in ("fsync", "ftruncate", "pwrite"):
+        setattr(os, name, _telling(getattr(os, name), "change", name))
+    if transfers:
+        for name in ("write", "pwrite"):
+            setattr(os, name, _telling(getattr(os, name), "write", name))
+        io.open = builtins.open = _opening(io.open)  # type: ignore[assignment]
 
-    class Watched(io.FileIO):
-        def readinto(self, buffer: Any) -> Any:
-            if kind == "read":
-                meet("read")
-            return super().readinto(buffer)
 
-        def readall(self) -> Any:
-            if kind == "read":
-                meet("read")
-            return super().readall()
+def _tell(event: str, name: str, what: str) -> None:
+    for folder, meet in _watched.items():
+        if name.startswith(folder):
+            meet(event, f"{what} {name}")
 
-        def write(self, content: Any) -> Any:
-            if kind == "write":
-                meet("write")
-            return super().write(content)
 
-    plain = io.open
+def _hook(event: str, arguments: tuple[Any, ...]) -> None:
+    if not _watched or (event != "open" and event not in CHANGES):
+        return
+    path = arguments[0]
+    if isinstance(path, int):
+        path = _name_of(path)
+    if isinstance(path, str | os.PathLike):
+        name = os.fspath(path)
+        changes = event != "open" or bool(arguments[2] & WRITING)
+        if isinstance(name, str):
+            _tell("change" if changes else "open", name, event)
+
+
+def _name_of(descriptor: int) -> str:
+    try:
+        return str(Path(f"/proc/self/fd/{descriptor}").readlink())
+    except OSError:
+        return ""
+
+
+def _telling(call: Callable[..., Any], event: str, name: str) -> Callable[..., Any]:
+    def told(descriptor: int, *arguments: Any, **options: Any) -> Any:
+        _tell(event, _name_of(descriptor), name)
+        return call(descriptor, *arguments, **options)
+
+    return told
+
+
+class _Watched(io.FileIO):
+    """A file whose transfers are told."""
+
+    def readinto(self, buffer: Any) -> Any:
+        _tell("read", _name_of(self.fileno()), "read")
+        return super().readinto(buffer)
+
+    def readall(self) -> Any:
+        _tell("read", _name_of(self.fileno()), "read")
+        return super().readall()
+
+    def write(self, content: Any) -> Any:
+        _tell("write", _name_of(self.fileno()), "write")
+        return super().write(content)
+
+
+def _opening(plain: Callable[..., Any]) -> Callable[..., Any]:
+    """`open`, but binary files below a watched folder read and write through one that tells."""
 
     def opened(file: Any, mode: str = "r", buffering: int = -1, *rest: Any, **options: Any) -> Any:
-        name = str(Path(f"/proc/self/fd/{file}").readlink()) if isinstance(file, int) else os.fspath(file)
-        if "b" not in mode or not str(name).startswith(folder):
+        name = _name_of(file) if isinstance(file, int) else os.fspath(file)
+        if "b" not in mode or not any(str(name).startswith(folder) for folder in _watched):
             return plain(file, mode, buffering, *rest, **options)
-        raw = Watched(file, mode.replace("b", ""))
+        raw = _Watched(file, mode.replace("b", ""))
         if buffering == 0:
             return raw
         return (io.BufferedRandom if "+" in mode else io.BufferedReader if "r" in mode else io.BufferedWriter)(raw)
 
-    io.open = builtins.open = opened  # type: ignore[assignment]
-    if kind == "write":
-        for name in ("write", "pwrite"):
-            setattr(os, name, _counted_write(getattr(os, name), meet, folder))
+    return opened
 
 
-def _counted_write(call: Callable[..., Any], meet: Callable[[str], None], folder: str) -> Callable[..., Any]:
-    def counted(descriptor: int, *arguments: Any) -> Any:
-        if str(Path(f"/proc/self/fd/{descriptor}").readlink()).startswith(folder):
-            meet("write")
-        return call(descriptor, *arguments)
-
-    return counted
-
-
-def _turn_clock(seconds: float) -> None:
+def turn_clock(seconds: float) -> None:
+    """From now on the clock that tells the time of day is off by so much."""
     from wassergan.storage import lock
 
     true_time = time.time

@@ -13,6 +13,7 @@ from wassergan.data.codec import Codec, pixel_codec
 from wassergan.data.readers.arrays import array_source
 from wassergan.errors import UserError, WorkError
 from wassergan.modality import modality_of
+from wassergan.modality.pictures import Pictures
 from wassergan.modality.writing import write_samples
 from wassergan.sampling.sampler import Sampler
 from wassergan.training import DistributedContext
@@ -190,6 +191,28 @@ def test_a_folder_holds_one_picture_per_sample_in_its_own_size(
     assert [path.name for path in files] == [f"{index:02}.png" for index in range(11)] and done == [11]
     for path, sample in zip(files, sampler.draw(11, seed=2), strict=True):
         assert (np.asarray(Image.open(path)) == sample).all()
+
+
+def test_a_folder_that_was_not_filled_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    single, asked = Pictures.save_single, iter([False, False])
+
+    def stopped(*arguments: Any) -> None:
+        if next(asked, True):
+            raise KeyboardInterrupt
+        single(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Pictures, "save_single", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            write_samples(picture_sampler(), tmp_path / "some", count=4, seed=0)
+    names = sorted(path.name for path in (tmp_path / "some").iterdir())
+    assert names == ["0.png", "1.png", "unfinished.txt"]
+    with pytest.raises(UserError, match=r"holds some samples of a call that was stopped.*unfinished\.txt"):
+        write_samples(picture_sampler(), tmp_path / "some", count=4, seed=0)
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / ".wassergan-999999999-0123456789abcdef.tmp.txt").touch()  # stopped before the note was there
+    write_samples(picture_sampler(), tmp_path / "all", count=4, seed=0)
+    assert sorted(path.name for path in (tmp_path / "all").iterdir()) == [f"{index}.png" for index in range(4)]
 
 
 def test_fields_in_a_folder_are_pictures_in_false_colours(tmp_path: Path) -> None:

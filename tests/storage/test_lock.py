@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError, WorkError
 from wassergan.runs.train import resume_run, train_run
+from wassergan.storage import files
 from wassergan.storage import lock as locking
 from wassergan.storage.lock import LOCK_NAME, Holder, held
 
@@ -136,6 +138,54 @@ def test_a_full_disk_leaves_no_lock_behind(tmp_path: Path, monkeypatch: pytest.M
         with held(tmp_path / "run"):
             pass
     assert not (tmp_path / "run").exists()
+
+
+def test_a_lock_that_cannot_be_read_is_not_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    holder = {"host": "h", "machine": "m", "process": 1, "since": "s"}
+    (tmp_path / LOCK_NAME).write_text(json.dumps(holder))
+
+    def failing(*ignored: object) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(locking.os, "pread", failing)
+    with pytest.raises(WorkError, match=r"The lock .* cannot be read: Input/output error"), held(tmp_path):
+        pass
+    assert json.loads((tmp_path / LOCK_NAME).read_text()) == holder
+    (tmp_path / LOCK_NAME).unlink()
+    with pytest.raises(WorkError, match="cannot be read"), held(tmp_path):
+        pass
+    assert not list(tmp_path.iterdir())  # its own goes again
+
+
+def interrupted_once(call: Callable[..., object]) -> Callable[..., object]:
+    asked = iter([True])
+
+    def interrupted(*arguments: object) -> object:
+        if next(asked, False):
+            raise KeyboardInterrupt
+        return call(*arguments)
+
+    return interrupted
+
+
+@pytest.mark.parametrize("name", ["pwrite", "ftruncate", "remove"])
+def test_a_signal_as_it_is_taken_or_given_back_leaves_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    owner = locking if name == "remove" else locking.os
+    monkeypatch.setattr(owner, name, interrupted_once(getattr(owner, name)))
+    with pytest.raises(KeyboardInterrupt), held(tmp_path):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_signal_as_the_time_is_asked_leaves_no_probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    holder = {"host": "h", "machine": "m", "process": 1, "since": "s"}
+    (tmp_path / LOCK_NAME).write_text(json.dumps(holder))
+    monkeypatch.setattr(files, "remove", interrupted_once(files.remove))
+    with pytest.raises(KeyboardInterrupt), held(tmp_path):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [LOCK_NAME]
 
 
 def test_a_lock_torn_while_it_was_signed_is_nobody_s(tmp_path: Path) -> None:

@@ -162,6 +162,7 @@ def speed(
 
     from wassergan.benchmark.throughput import markdown, measure
     from wassergan.storage.files import write_text
+    from wassergan.storage.together import together
 
     rows = list(
         measure(
@@ -175,8 +176,10 @@ def speed(
     )
     records, table = json.dumps([asdict(row) for row in rows], indent=1), markdown(rows)
     if out is not None:
-        write_text(out, records + "\n")
-        write_text(out.with_suffix(".md"), table)
+        text = out.with_suffix(".md")
+        with together(out.parent, ours={out.name, text.name}.__contains__):
+            write_text(out, records + "\n")
+            write_text(text, table)
     echo(records if as_json else table)
 
 

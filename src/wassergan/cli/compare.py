@@ -59,17 +59,17 @@ def _require_target(run: Path, out: Path) -> None:
 
 def _write(result: dict[str, object], text: str, runs: tuple[Path, ...], out: Path) -> None:
     from wassergan.plots import overlaid_figure, save_figure
-    from wassergan.storage.files import make_folder, remove, write_text
+    from wassergan.storage.files import make_folder, write_text
     from wassergan.storage.run_folder import RunFolder
     from wassergan.storage.run_log import read_log
+    from wassergan.storage.together import together
 
     picture = out if out.suffix else out / "curves.png"
     make_folder(picture.parent)
     figure = overlaid_figure({str(run): read_log(RunFolder(run).log) for run in runs})
     tables = {} if out.suffix else {"comparison.txt": text, "comparison.json": json.dumps(result, indent=1)}
-    for name in tables:  # first, so that a kill leaves no table of another call beside a new figure
-        remove(out / name)
-    save_figure(figure, picture)
-    for name, content in tables.items():
-        write_text(out / name, content + "\n")
+    with together(picture.parent, ours={picture.name, *tables}.__contains__):
+        save_figure(figure, picture)
+        for name, content in tables.items():
+            write_text(out / name, content + "\n")
     echo(f"Wrote {out}", err=True)

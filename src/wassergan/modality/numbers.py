@@ -18,8 +18,8 @@ from wassergan.modality import described_numbers
 from wassergan.modality.evaluator import Evaluation, Evaluator
 from wassergan.modality.modality import Modality, Rows
 from wassergan.networks import Bounded, Partial
-from wassergan.sampling.writers import Draw, conditions_path, write_array, write_conditions, write_folder
-from wassergan.storage.files import make_folder, require_target, require_writable
+from wassergan.sampling.writers import UNFINISHED, Draw, conditions_path, write_array, write_conditions, write_folder
+from wassergan.storage.files import make_folder, remove_lost_temporaries, require_target, require_writable
 from wassergan.training import match_gaps
 
 LARGEST_GRID = 10_000
@@ -106,6 +106,13 @@ class Numbers(Modality[Codec]):
         """Refuse a folder that pictures cannot be written into, and make it."""
         if path.exists() and not path.is_dir():
             raise UserError(f"{path} is a file", hint="name a new folder, or a file that ends in .npy or .png")
+        if (path / UNFINISHED).exists():
+            raise UserError(
+                f"The folder {path} holds some samples of a call that was stopped, or is not done yet",
+                found=f"the note {UNFINISHED} in it",
+                hint="remove the folder, or name a new one",
+            )
+        remove_lost_temporaries(path)  # of a call that was stopped as it began
         if path.is_dir() and any(path.iterdir()):
             raise UserError(f"The folder {path} is not empty", hint="name a new one")
         make_folder(path)

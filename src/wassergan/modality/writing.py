@@ -9,7 +9,7 @@ from wassergan.errors import UserError, WorkError
 from wassergan.modality import modality_of
 from wassergan.modality.modality import Rows
 from wassergan.sampling.sampler import Sampler
-from wassergan.sampling.writers import Draw, Progress
+from wassergan.sampling.writers import Draw, Progress, at_once
 from wassergan.storage.files import standard_output
 from wassergan.training import SINGLE_PROCESS, DistributedContext
 
@@ -44,7 +44,8 @@ def write_samples(
     """
     modality = modality_of(sampler.kind)
     processes.on_rank_zero(lambda: modality.prepare(path, count))
-    modality.write(Draw(sampler, count, seed, progress, processes, formulas), path)
+    with at_once(path, processes):
+        modality.write(Draw(sampler, count, seed, progress, processes, formulas), path)
 
 
 def piped_format(name: str | None, kind: str) -> str:

@@ -15,7 +15,7 @@ from wassergan.errors import UserError, printable
 from wassergan.evaluation.verdict import FAILED, UNDECIDED, tick_verdict
 from wassergan.report.charts import charts_of
 from wassergan.storage.corruption import corruption_errors
-from wassergan.storage.files import LARGEST_TEXT, read_bytes, read_text, write_text
+from wassergan.storage.files import LARGEST_TEXT, content_of, read_bytes, read_text, write_text
 
 MOST_GRIDS, GRID_BYTES = 48, 4 * 2**20  # of the sample grids over training that the page holds
 LARGEST_GRID_BYTES = 32 * 2**20
@@ -114,6 +114,7 @@ def _asset(name: str) -> str:
 
 def _json(path: Path) -> Any:
     """The content of a file of the run; None if it was not written."""
+    path = content_of(path)
     if not path.exists():
         return None
     if not path.is_file() or path.stat().st_size > LARGEST_JSON_BYTES:
@@ -204,7 +205,8 @@ def _picture(folder: Path, name: str | None) -> str | None:
     path = folder / str(name)
     # A run folder may be untrusted: no other file of this machine may get onto a page that is passed on.
     inside = path.resolve().is_relative_to(folder.resolve()) and path.suffix == ".png"
-    return _embedded(path) if inside and path.exists() else None
+    held = content_of(path)
+    return _embedded(held) if inside and held.exists() else None
 
 
 def _embedded(picture: Path) -> str | None:

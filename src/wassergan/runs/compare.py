@@ -54,6 +54,7 @@ def compare_runs(folders: Sequence[Path]) -> dict[str, Any]:
 
 
 def _evaluation(folder: Path) -> dict[str, Any] | None:
+    RunFolder(folder).finish_results()
     path = RunFolder(folder).metrics
     if not path.exists():
         return None

@@ -205,6 +205,7 @@ def write_run_report(folder: Path, path: Path | None = None, *, evaluated: Path 
     """
     run_folder = RunFolder(folder)
     path = run_folder.require_target(path or run_folder.report)
+    RunFolder(evaluated or folder).finish_results()
     write_report(run_summary(folder), read_log(run_folder.log), folder, path, evaluated=evaluated)
     return path
 

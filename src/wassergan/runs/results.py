@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from wassergan.errors import UserError, WorkError
+from wassergan.errors import UserError, WasserganError, WorkError
 from wassergan.runs.recorder import write_run_report
-from wassergan.storage.files import can_write, make_folder, read_text, remove, write_text
-from wassergan.storage.run_folder import RunFolder
+from wassergan.storage.files import can_write, make_folder, read_text, write_text
+from wassergan.storage.run_folder import RunFolder, is_result
+from wassergan.storage.together import together
 
 _PAIR = re.compile(r"evaluation/pair-\d+\.png")
 
@@ -55,22 +56,30 @@ class Results:
         return path.relative_to(self.folder.path).as_posix()
 
     def keep(self, result: dict[str, Any]) -> None:
-        """Write the pictures, then what `metrics.json` holds, then the run's page.
+        """Write the pictures, what `metrics.json` holds, and the run's page; all take their places at once.
 
         Raises:
             WorkError: the file system refuses.
+            UserError: the run's page cannot be written; all else was.
         """
         if not self.kept:
             return
         former = self._former_pairs()
         self.folder.require_here()
-        for path, draw in self._pictures:
-            make_folder(path.parent)
-            draw(path)
-        write_text(self.folder.metrics, json.dumps(result, indent=1, allow_nan=False) + "\n")
-        for name in former - {str(pair["picture"]) for pair in result.get("pairs", ())}:
-            remove(self.folder.path / name)
-        write_run_report(self._run.path, self.folder.report, evaluated=self.folder.path)
+        failed = None
+        with together(self.folder.path, ours=is_result) as group:
+            for path, draw in self._pictures:
+                make_folder(path.parent)
+                draw(path)
+            write_text(self.folder.metrics, json.dumps(result, indent=1, allow_nan=False) + "\n")
+            for name in former - {str(pair["picture"]) for pair in result.get("pairs", ())}:
+                group.remove(self.folder.path / name)
+            try:
+                write_run_report(self._run.path, self.folder.report, evaluated=self.folder.path)
+            except WasserganError as error:  # of a damaged log: the numbers are kept without their page
+                failed = error
+        if failed is not None:
+            raise failed
 
     def _former_pairs(self) -> set[str]:
         """Pictures of pairs that an earlier evaluation drew, as it says itself."""

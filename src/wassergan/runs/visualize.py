@@ -12,6 +12,13 @@ from wassergan.session.run_content import load_run
 from wassergan.session.state import CheckpointState
 from wassergan.storage.files import make_folder, require_writable
 from wassergan.storage.run_folder import RunFolder
+from wassergan.storage.together import together
+
+# All that may be drawn, of any class of data.
+FILES = {
+    *("interpolation.webp", "interpolation.png", "truncation.png", "fields.png", "moments.png"),
+    *("marginals.png", "pairs.png"),
+}
 
 Log = Callable[[str], None]
 
@@ -54,7 +61,8 @@ def visualize_run(
     sampler.require_memory(count, seed)
     make_folder(out)
     require_writable(out / "pairs.png")
-    return modality.visualize(sampler, source, out, count=count, seed=seed)
+    with together(out, ours=FILES.__contains__):
+        return modality.visualize(sampler, source, out, count=count, seed=seed)
 
 
 def _source(state: CheckpointState, data: str | None, log: Log) -> Source | None:

@@ -16,9 +16,11 @@ from wassergan.data import TableCodec, write_table
 from wassergan.data.tables.spreadsheets import Formulas
 from wassergan.errors import WorkError
 from wassergan.sampling.sampler import Sampler
-from wassergan.storage.files import array_offset, filling, make_array, replacing
+from wassergan.storage.files import array_offset, filling, make_array, remove, replacing, write_text
+from wassergan.storage.together import together
 from wassergan.training import SAMPLING_CHUNK, DistributedContext
 
+UNFINISHED = "unfinished.txt"  # lies in a folder until all samples do
 Progress = Callable[[int], None]
 
 
@@ -71,6 +73,28 @@ def write_array(draw: Draw, path: Path) -> None:
                 file.seek(offset + start * chunk[0].nbytes)
                 file.write(np.ascontiguousarray(chunk).data)
                 draw.progress(start + len(chunk))
+
+
+@contextmanager
+def at_once(path: Path, processes: DistributedContext) -> Iterator[None]:
+    """Put samples and their conditions into place together; a folder of samples is marked until it is complete.
+
+    The files are put into place by the first process; if that fails, all processes fail.
+    """
+    if not path.suffix:
+        unfinished = path / UNFINISHED
+        note = "wassergan sample is writing into this folder, or was stopped: it does not hold all samples.\n"
+        processes.on_rank_zero(lambda: write_text(unfinished, note))
+        yield
+        processes.on_rank_zero(lambda: remove(unfinished))
+        return
+    with ExitStack() as stack:
+        names = {path.name, conditions_path(path).name}
+        processes.on_rank_zero(
+            lambda: stack.enter_context(together(path.parent, ours=names.__contains__)) and None  # nothing to send
+        )
+        yield
+        processes.on_rank_zero(stack.close)
 
 
 def _make_array(path: Path, count: int, first: tuple[int, NDArray[Any]] | None) -> None:

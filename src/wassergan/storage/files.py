@@ -11,8 +11,11 @@ import re
 import stat
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from importlib import import_module
+from importlib.util import find_spec
 from io import BufferedReader
 from pathlib import Path
 from secrets import token_hex
@@ -41,6 +44,11 @@ _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _CLOEXEC, _NONBLOCK = getattr(os, "O_CLOEXEC", 0), getattr(os, "O_NONBLOCK", 0)
 _BINARY = getattr(os, "O_BINARY", 0)
 _unfinished: set[Path] = set()
+_held: ContextVar[dict[Path, Path] | None] = ContextVar(
+    "held", default=None
+)  # targets, and what is to take their place
+fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None
+LONGEST_WAIT_SECONDS = 10.0  # for another process that moves files
 
 
 def kind_of(path: Path, *, follow: bool = False) -> str:
@@ -220,7 +228,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success flush it to disk and rename it to `path`.
 
     On any error the temporary file is removed and `path` keeps its former content. A link at `path` is refused, and so
-    is anything else that is not a regular file.
+    is anything else that is not a regular file. Within `holding` it is not moved yet.
 
     Raises:
         UserError: `path` is not a regular file.
@@ -233,9 +241,13 @@ def replacing(path: Path) -> Iterator[Path]:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         require_target(path)
-        temporary.replace(path)
-        _unfinished.discard(temporary)
-        _flush_folder(path.parent)
+        held = _held.get()
+        if held is None:
+            temporary.replace(path)
+            _unfinished.discard(temporary)
+            _flush_folder(path.parent)
+        else:
+            held[path], temporary = temporary, held.get(path)
     except OSError as error:
         raise WorkError(
             f"Could not write {path}",
@@ -245,6 +257,73 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         if temporary in _unfinished:
             _discard(temporary)
+
+
+@contextmanager
+def holding(held: dict[Path, Path]) -> Iterator[None]:
+    """Inside, what `replacing` writes stays under its temporary name, which `held` tells of each target.
+
+    Whoever asks moves the files, or removes them. `content_of` finds them meanwhile.
+    """
+    token = _held.set(held)
+    try:
+        yield
+    finally:
+        _held.reset(token)
+
+
+def content_of(path: Path) -> Path:
+    """Where the content of a file lies: at its path, unless `holding` holds it."""
+    return (_held.get() or {}).get(path, path)
+
+
+def keep_at_exit(temporaries: Iterable[Path]) -> None:
+    """A journal names them: from now on a second signal removes them no more."""
+    _unfinished.difference_update(temporaries)
+
+
+def discard(temporary: Path) -> None:
+    """Remove what `holding` held."""
+    _discard(temporary)
+
+
+def move(temporary: Path, path: Path) -> None:
+    """Move what was held to its place; if it is no longer there, another process did.
+
+    Raises:
+        OSError: the file system refuses.
+    """
+    require_target(path)
+    with suppress(FileNotFoundError):
+        require_regular(temporary, follow=False).replace(path)
+        _unfinished.discard(temporary)
+
+
+def flush_folders(folders: Iterable[Path]) -> None:
+    """Make names that were made, moved and removed durable."""
+    for folder in sorted(set(folders)):
+        _flush_folder(folder)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Inside, no other process is in here for this folder; where the system cannot tell, or one hangs, go on."""
+    deadline, descriptor = time.monotonic() + LONGEST_WAIT_SECONDS, None
+    try:
+        with suppress(OSError):  # Windows opens no folders
+            descriptor = os.open(folder, os.O_RDONLY | _CLOEXEC)
+        while fcntl is not None and descriptor is not None and time.monotonic() < deadline:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.01)
+            except OSError:  # a file system that knows no locks
+                break
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -400,6 +479,15 @@ def remove(path: Path) -> None:
     """Remove one of our files if it exists; anything but a regular file stays."""
     if kind_of(path) == "a file":
         path.unlink(missing_ok=True)
+
+
+def remove_surely(path: Path) -> None:
+    """The same, also if a signal comes meanwhile, which is heard afterwards."""
+    try:
+        remove(path)
+    except KeyboardInterrupt:
+        remove(path)
+        raise
 
 
 def remove_empty_folder(path: Path) -> None:

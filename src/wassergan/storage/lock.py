@@ -20,7 +20,17 @@ from secrets import token_hex
 from typing import Any
 
 from wassergan.errors import UserError, WorkError
-from wassergan.storage.files import exclusive, lock_file, make_folder, read_text, remove, remove_empty_folder, renew
+from wassergan.storage.files import (
+    exclusive,
+    lock_file,
+    make_folder,
+    read_bytes,
+    read_text,
+    remove,
+    remove_empty_folder,
+    remove_surely,
+    renew,
+)
 
 # Absent on some systems: there only the renewed time decides.
 fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None
@@ -80,12 +90,20 @@ class Lock:
             )
 
     def release(self) -> None:
-        """Release the lock and remove its file."""
+        """Release the lock and remove its file; a signal meanwhile waits for that, a second one does not."""
         self._released.set()
+        try:
+            self._give_back()
+        except KeyboardInterrupt:
+            self._give_back()
+            raise
+        finally:
+            os.close(self._descriptor)
+
+    def _give_back(self) -> None:
         self._renewing.join()
         if _read(self._path) == self._holder:
             remove(self._path)
-        os.close(self._descriptor)
 
     def _renew(self) -> None:
         while not self._released.wait(RENEW_SECONDS):
@@ -122,7 +140,7 @@ def held(folder: Path, *, launch: str = "", log: Callable[[str], None] = lambda 
 def _acquire(path: Path, launch: str, log: Callable[[str], None]) -> Lock:
     deadline = time.monotonic() + RESTART_WAIT_SECONDS
     while True:
-        descriptor = _open(path)
+        descriptor, own = _open(path), False
         try:
             free = _kernel_lock(descriptor)
             if free is False:
@@ -130,10 +148,17 @@ def _acquire(path: Path, launch: str, log: Callable[[str], None]) -> Lock:
                 if not (launch and former and former.launch == launch and time.monotonic() < deadline):
                     raise _refusal(path, former)
             elif _is_still(path, descriptor):
-                _require_lock_file(path, descriptor)
-                _require_lost(path, descriptor, launch, log, kernel_says_so=free is True)
+                # Empty and locked by nobody: made just now, or by one who died before it signed.
+                status = os.fstat(descriptor)
+                own = free is True and status.st_size == 0 and status.st_nlink == 1
+                content = _content(path, descriptor)
+                _require_lock_file(path, descriptor, content)
+                _require_lost(path, descriptor, content, launch, log, kernel_says_so=free is True)
+                own = True
                 return Lock(path, descriptor, _sign(descriptor, path, launch))
         except BaseException:
+            if own:  # a signal, or a full disk
+                remove_surely(path)
             os.close(descriptor)
             raise
         os.close(descriptor)
@@ -172,9 +197,22 @@ def _is_still(path: Path, descriptor: int) -> bool:
         return False
 
 
-def _require_lock_file(path: Path, descriptor: int) -> None:
+def _content(path: Path, descriptor: int) -> bytes:
+    """The content of the lock's file.
+
+    Raises:
+        WorkError: it cannot be read, so that its holder is unknown.
+    """
+    try:
+        return os.pread(descriptor, _LONGEST_LOCK + 1, 0)
+    except OSError as error:
+        raise WorkError(
+            f"The lock {path} cannot be read", found=error.strerror or str(error), hint="check the disk, and try again"
+        ) from error
+
+
+def _require_lock_file(path: Path, descriptor: int, content: bytes) -> None:
     """Refuse a file that is not a lock. Complete, torn and unsigned locks begin alike and have the same name."""
-    content = os.pread(descriptor, _LONGEST_LOCK + 1, 0)
     begun = content[: len(_LOCK_START)] == _LOCK_START[: len(content)]
     if not begun or len(content) > _LONGEST_LOCK or os.fstat(descriptor).st_nlink > 1:
         raise UserError(
@@ -185,10 +223,10 @@ def _require_lock_file(path: Path, descriptor: int) -> None:
 
 
 def _require_lost(
-    path: Path, descriptor: int, launch: str, log: Callable[[str], None], *, kernel_says_so: bool
+    path: Path, descriptor: int, content: bytes, launch: str, log: Callable[[str], None], *, kernel_says_so: bool
 ) -> None:
     """Refuse unless the process that signed the file is lost, by the shared kernel, by torchrun, or by the time."""
-    former = _read(path)
+    former = _holder(content)
     if former is None:
         return
     same_kernel = kernel_says_so and former.machine == _machine()
@@ -212,7 +250,7 @@ def _now(path: Path) -> float:
         try:
             return os.fstat(descriptor).st_mtime
         finally:
-            remove(probe)
+            remove_surely(probe)
 
 
 def _sign(descriptor: int, path: Path, launch: str) -> Holder:
@@ -222,7 +260,6 @@ def _sign(descriptor: int, path: Path, launch: str) -> Holder:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, (json.dumps(asdict(holder)) + "\n").encode(), 0)
     except OSError as error:
-        remove(path)
         raise WorkError(
             f"Could not write {path}",
             found=error.strerror or str(error),
@@ -232,9 +269,18 @@ def _sign(descriptor: int, path: Path, launch: str) -> Holder:
 
 
 def _read(path: Path) -> Holder | None:
+    """Who signed the lock, as far as it can be read."""
     try:
-        return Holder(**json.loads(read_text(path, follow=False, at_most=_LONGEST_LOCK)))
-    except (OSError, ValueError, TypeError, RecursionError):  # gone, or its holder died while it signed
+        return _holder(read_bytes(path, follow=False, at_most=_LONGEST_LOCK))
+    except (OSError, UserError):
+        return None
+
+
+def _holder(content: bytes) -> Holder | None:
+    """Who signed a lock; None where its holder died while it signed."""
+    try:
+        return Holder(**json.loads(content))
+    except (ValueError, TypeError, RecursionError):
         return None
 
 

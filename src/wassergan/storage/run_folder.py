@@ -20,6 +20,7 @@ from wassergan.storage.files import (
 )
 from wassergan.storage.lock import LOCK_NAME, Lock
 from wassergan.storage.run_log import read_log
+from wassergan.storage.together import finish
 
 FIRST_CHECKPOINT = "step-000000000.pt"  # renamed before `best`, and `best` before `latest`
 MARK_NAME = ".wassergan"  # created first; the settings repeat its content
@@ -27,6 +28,7 @@ _MARK = re.compile(r"wassergan run ([0-9a-f]{32})\n")
 _MARK_BEGINS, _LONGEST_MARK = "wassergan run ", 47
 _BEGUN_MARK = re.compile(_MARK_BEGINS + r"[0-9a-f]{0,32}\n?")
 _GRID, _EVENTS = re.compile(r"step-\d{9}\.png"), "events.out.tfevents."
+_RESULT = re.compile(r"metrics\.json|report\.html|evaluation/(neighbours|marginals|pair-\d+)\.png")
 _LARGEST_LOST_LOG = 2**16  # bytes of the one line that a failed start may have logged
 
 
@@ -259,8 +261,17 @@ class RunFolder:
         for path in (self.log, self._launch, *_files(self.checkpoints), *_files(self.tensorboard)):
             remove(path)
 
+    def finish_results(self) -> None:
+        """Put what a killed `evaluate` had ready into its place: its files are all of one call.
+
+        Raises:
+            WorkError: the file system refuses; names the files.
+        """
+        finish(self.path, is_result)
+
     def remove_temporaries(self) -> None:
         """Remove half-written files of a killed process; `evaluate` and others may be writing at the same time."""
+        self.finish_results()
         for folder in (self.checkpoints, self.samples):
             remove_temporaries(folder)
         for folder in (self.path, self.evaluation, self.visualization):
@@ -275,6 +286,11 @@ class RunFolder:
     def grid(self, step: int) -> Path:
         """The sample grid of a step."""
         return self.samples / f"step-{step:09d}.png"
+
+
+def is_result(name: str) -> bool:
+    """Whether `evaluate` writes files of that name into a run's folder."""
+    return bool(_RESULT.fullmatch(name))
 
 
 def _is_a(path: Path, wanted: str) -> bool:
