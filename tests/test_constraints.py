@@ -14,13 +14,14 @@ from wassergan.constraints import (
     GradientPenalty,
     LipschitzPenalty,
     SpectralNormalisation,
+    ZeroCentredPenalty,
     get_constraint,
     input_gradient_norms,
     points_between,
 )
 from wassergan.errors import UserError
 
-PENALTIES = (GradientPenalty, LipschitzPenalty)
+PENALTIES = (GradientPenalty, LipschitzPenalty, ZeroCentredPenalty)
 
 
 class LinearCritic(nn.Module):
@@ -86,6 +87,22 @@ def test_one_sided_penalty_is_free_below_slope_one_and_two_sided_is_not() -> Non
     critic, (real, fake) = linear_critic((3,), 0.5), batches((3,))
     assert LipschitzPenalty(1.0).penalty(critic, real, fake, generator_of(0)).item() == 0
     assert GradientPenalty(1.0).penalty(critic, real, fake, generator_of(0)).item() == pytest.approx(0.25)
+
+
+# R1 + R2 at points between, on one side alone, with a root, or without the half.
+@given(count=st.integers(1, 6), weight=st.floats(0.1, 20), seed=st.integers(0, 99))
+def test_zero_centred_penalties_of_a_quadratic_critic_have_their_closed_form(
+    count: int, weight: float, seed: int
+) -> None:
+    matrix = torch.randn(6, 6, generator=generator_of(seed), dtype=torch.float64)
+    real, fake = batches((2, 3), count=count, seed=seed)
+    penalty = ZeroCentredPenalty(weight).penalty(
+        lambda x: (x.flatten(1) @ matrix).square().sum(1) / 2, real, fake, generator_of(0)
+    )
+    # ∇ (‖x M‖² / 2) = x M Mᵀ.
+    gradients = [each.flatten(1) @ matrix @ matrix.T for each in (real, fake)]
+    expected = weight / 2 * sum(each.square().sum(1).mean().item() for each in gradients)
+    assert penalty.item() == pytest.approx(expected, rel=1e-9)
 
 
 # Penalty: one mixing weight per batch, per pixel, or drawn from a normal distribution.
@@ -190,7 +207,8 @@ def test_constant_critic_gives_a_finite_penalty_and_finite_gradients(
 def test_penalty_takes_a_last_batch_of_7_and_1_or_4_channels(kind: type[Constraint], channels: int, count: int) -> None:
     real, fake = batches((channels, 3, 2), count=count)
     critic = linear_critic((channels, 3, 2), 3.0)
-    assert kind(1.0).penalty(critic, real, fake, generator_of(0)).item() == pytest.approx(4.0)  # type: ignore[call-arg]
+    expected = 9.0 if kind is ZeroCentredPenalty else 4.0  # 3², (3 - 1)²
+    assert kind(1.0).penalty(critic, real, fake, generator_of(0)).item() == pytest.approx(expected)  # type: ignore[call-arg]
 
 
 # Penalty: half precision around the penalty turns NaN.
@@ -202,7 +220,8 @@ def test_penalty_of_half_precision_batches_is_float32_and_within_one_percent(kin
     with torch.autocast("cpu", dtype=torch.bfloat16):
         # The same mixing weights: float32 and float64 draw different ones, so the points are fixed by hand.
         rng = generator_of(0)
-        points = points_between(real, fake, rng).float()
+        zero_centred = kind is ZeroCentredPenalty
+        points = (torch.cat([real, fake]) if zero_centred else points_between(real, fake, rng)).float()
         slopes = input_gradient_norms(critic, points, differentiable=True)
         penalty = kind().weight * kind().cost(slopes).mean()  # type: ignore[attr-defined]
         mixed = kind().penalty(critic, real.bfloat16(), fake.bfloat16(), generator_of(0))
@@ -219,7 +238,7 @@ def test_penalty_leaves_a_caller_s_autocast_as_it_was() -> None:
 
 
 # Critic: BatchNorm in a critic with a gradient penalty.
-@pytest.mark.parametrize("name", ["gp", "lp", "sn"])
+@pytest.mark.parametrize("name", ["gp", "lp", "r1r2", "sn"])
 @pytest.mark.parametrize("layer", [nn.BatchNorm1d(5), nn.SyncBatchNorm(5)])
 def test_batch_norm_is_refused_under_a_penalty_and_named(name: str, layer: nn.Module) -> None:
     critic = nn.Sequential(nn.Linear(6, 5), layer, nn.Linear(5, 1))
@@ -295,6 +314,7 @@ def test_limits_and_weights_must_be_positive(value: float) -> None:
 
 def test_unknown_constraint_names_the_nearest() -> None:
     with pytest.raises(
-        UserError, match=r"Unknown constraint: 'clp'. Did you mean 'clip'\? Known: clip, gp, lp, sn, orthogonal, none"
+        UserError,
+        match=r"Unknown constraint: 'clp'. Did you mean 'clip'\? Known: clip, gp, lp, r1r2, sn, orthogonal, none",
     ):
         get_constraint("clp")

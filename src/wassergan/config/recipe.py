@@ -16,10 +16,10 @@ class RecipeChoices:
 
     objective: str | None = setting(None, "Losses.", group="Recipe", values="wasserstein|minimax|nonsaturating|hinge")
     constraint: str | None = setting(
-        None, "Lipschitz constraint of the critic.", group="Recipe", values="clip|gp|lp|sn|orthogonal|none"
+        None, "Lipschitz constraint of the critic.", group="Recipe", values="clip|gp|lp|r1r2|sn|orthogonal|none"
     )
     clip: float | None = setting(None, "Limit of weight clipping.", parse=positive_float, group="Recipe")
-    penalty_weight: float | None = setting(None, "Weight of gp and lp.", parse=positive_float, group="Recipe")
+    penalty_weight: float | None = setting(None, "Weight of gp, lp and r1r2.", parse=positive_float, group="Recipe")
     penalty_every: int | None = setting(
         None,
         "Apply the penalty every N critic steps, with N times its weight.",

@@ -91,7 +91,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         preset: named settings to start from: `default`, `wgan`, `wgan-gp` or `sn-wgan`.
         steps: generator steps of a fit.
         budget: time of a fit, in seconds or like `"20s"`, `"10m"`; five minutes if `steps` is not given either.
-        constraint: what keeps the critic Lipschitz: `clip`, `gp`, `lp`, `sn` or `orthogonal`.
+        constraint: what keeps the critic Lipschitz: `clip`, `gp`, `lp`, `r1r2`, `sn` or `orthogonal`.
         network: `mlp`, `conv`, `resnet` or `residual`.
         latent_dim: numbers in a latent vector.
         generator_widths: hidden widths of a fully connected generator.

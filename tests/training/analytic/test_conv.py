@@ -32,20 +32,23 @@ def form_of(critic: nn.Module, name: str = "gp") -> ConvCriticGradients:
 def by_autograd(critic: nn.Module, real: Tensor, fake: Tensor, loss: Loss) -> list[Tensor]:
     """The gradient written out with nothing but autograd: one point, one slope at a time."""
     total = loss.objective.critic_loss(critic(real), critic(fake))
-    if loss.penalty_factor > 0 and loss.constraint.name in ("gp", "lp"):
+    if loss.penalty_factor > 0 and loss.constraint.name in ("gp", "lp", "r1r2"):
         mix = torch.rand(len(real), 1, 1, 1, generator=loss.rng, dtype=real.dtype)
         costs = []
-        for point in mix * real + (1 - mix) * fake:
+        zero_centred = loss.constraint.name == "r1r2"
+        for point in torch.cat([real, fake]) if zero_centred else mix * real + (1 - mix) * fake:
             point = point[None].detach().requires_grad_(True)
             (slope,) = torch.autograd.grad(critic(point).sum(), point, create_graph=True)
-            excess = slope.norm() - 1
+            excess = slope.norm() - (0 if zero_centred else 1)
             costs.append(excess.clamp_min(0) ** 2 if loss.constraint.name == "lp" else excess**2)
         total = total + loss.penalty_factor * 10 * torch.stack(costs).mean()
     return list(torch.autograd.grad(total, list(critic.parameters())))
 
 
 # All ways of convolving: Winograd's from 64 maps on, the library's from eight on, and patches below.
-@pytest.mark.parametrize(("name", "factor"), [("gp", 1.0), ("lp", 2.5), ("gp", 0.0), ("clip", 1.0), ("none", 1.0)])
+@pytest.mark.parametrize(
+    ("name", "factor"), [("gp", 1.0), ("lp", 2.5), ("gp", 0.0), ("r1r2", 2.5), ("clip", 1.0), ("none", 1.0)]
+)
 @pytest.mark.parametrize("norm", ["layer", "none"])
 @pytest.mark.parametrize(
     ("shape", "maps"), [((3, 16, 12), 3), ((2, 9, 13), 3), ((1, 17, 14), 8), ((1, 4, 5), 2), ((1, 16, 8), 64)]
@@ -62,7 +65,7 @@ def test_gradients_are_those_of_autograd(
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-9, atol=1e-9)
     assert statistics["real_mean"].item() == pytest.approx(critic(real).mean().item())
     assert statistics["fake_mean"].item() == pytest.approx(critic(fake).mean().item())
-    penalised = name in ("gp", "lp") and factor > 0
+    penalised = name in ("gp", "lp", "r1r2") and factor > 0
     assert ("penalty" in statistics) == penalised
     if penalised:
         penalty = get_constraint(name).penalty(critic, real, fake, torch.Generator().manual_seed(5))
@@ -134,7 +137,7 @@ def test_other_critics_are_left_to_autograd() -> None:
     assert no_form(Own(shape, maps=2), gp)
     assert no_form(MLPCritic((4,)), gp)
     covered = {n for n in CONSTRAINTS if not no_form(ConvCritic(shape, maps=2, norm="none"), get_constraint(n))}
-    assert covered == {"gp", "lp", "clip", "none"}
+    assert covered == {"gp", "lp", "r1r2", "clip", "none"}
     hooked: Any = ConvCritic((1, 16, 16), maps=2)
     hooked.body[3].register_forward_hook(lambda *_: None)
     assert no_form(hooked, gp)

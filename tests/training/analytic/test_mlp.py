@@ -17,19 +17,20 @@ def loss_of(constraint: Constraint, *, objective: str = "wasserstein", factor: f
 def by_autograd(critic: nn.Module, real: torch.Tensor, fake: torch.Tensor, loss: Loss) -> list[torch.Tensor]:
     """The gradient written out with nothing but autograd: one point, one slope at a time."""
     total = loss.objective.critic_loss(critic(real), critic(fake))
-    if loss.penalty_factor > 0 and loss.constraint.name in ("gp", "lp"):
+    if loss.penalty_factor > 0 and loss.constraint.name in ("gp", "lp", "r1r2"):
         mix = torch.rand(len(real), *[1] * (real.dim() - 1), generator=loss.rng, dtype=real.dtype)
         costs = []
-        for point in mix * real + (1 - mix) * fake:
+        zero_centred = loss.constraint.name == "r1r2"
+        for point in torch.cat([real, fake]) if zero_centred else mix * real + (1 - mix) * fake:
             point = point[None].detach().requires_grad_(True)
             (slope,) = torch.autograd.grad(critic(point).sum(), point, create_graph=True)
-            excess = slope.norm() - 1
+            excess = slope.norm() - (0 if zero_centred else 1)
             costs.append(excess.clamp_min(0) ** 2 if loss.constraint.name == "lp" else excess**2)
         total = total + loss.penalty_factor * 10 * torch.stack(costs).mean()
     return list(torch.autograd.grad(total, list(critic.parameters())))
 
 
-@pytest.mark.parametrize("name", ["gp", "lp", "clip", "none"])
+@pytest.mark.parametrize("name", ["gp", "lp", "r1r2", "clip", "none"])
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("widths", [(), (7,), (9, 5, 6)])
 @pytest.mark.parametrize("shape", [(1,), (4,), (2, 3, 3)])
@@ -52,7 +53,7 @@ def test_gradients_are_those_of_autograd(
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-10, atol=1e-12)
     assert statistics["real_mean"].item() == pytest.approx(critic(real).mean().item())
     assert statistics["fake_mean"].item() == pytest.approx(critic(fake).mean().item())
-    penalised = name in ("gp", "lp") and factor > 0
+    penalised = name in ("gp", "lp", "r1r2") and factor > 0
     assert ("penalty" in statistics) == penalised
     if penalised:
         assert statistics["penalty"].item() == pytest.approx(
@@ -126,7 +127,7 @@ def test_other_critics_are_left_to_autograd() -> None:
     assert no_form(Own((4,)), gp)
     assert no_form(nn.Linear(4, 1), gp)
     covered = {name for name in CONSTRAINTS if not no_form(MLPCritic((4,), widths=(8, 8)), get_constraint(name))}
-    assert covered == {"gp", "lp", "clip", "none"}
+    assert covered == {"gp", "lp", "r1r2", "clip", "none"}
 
 
 def test_hooks_and_frozen_weights_are_left_to_autograd() -> None:
@@ -144,7 +145,7 @@ def test_hooks_and_frozen_weights_are_left_to_autograd() -> None:
     assert no_form(unbiased, get_constraint("gp"))
 
 
-@pytest.mark.parametrize("name", ["gp", "lp", "clip"])
+@pytest.mark.parametrize("name", ["gp", "lp", "r1r2", "clip"])
 def test_conditions_are_scored_and_not_perturbed(name: str) -> None:
     torch.manual_seed(0)
     critic = MLPCritic((4,), widths=(9, 5), context_dim=3).double()
@@ -160,10 +161,12 @@ def test_conditions_are_scored_and_not_perturbed(name: str) -> None:
     if name != "clip":
         mix = torch.rand(6, 1, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
         costs = []
-        for point, given in zip(mix * real + (1 - mix) * fake, context, strict=True):
+        zero_centred = name == "r1r2"
+        points = torch.cat([real, fake]) if zero_centred else mix * real + (1 - mix) * fake
+        for point, given in zip(points, context.repeat(2, 1), strict=False):
             point = point[None].detach().requires_grad_(True)
             (slope,) = torch.autograd.grad(critic(point, given[None]).sum(), point, create_graph=True)
-            excess = slope.norm() - 1
+            excess = slope.norm() - (0 if zero_centred else 1)
             costs.append(excess.clamp_min(0) ** 2 if name == "lp" else excess**2)
         total = total + 10 * torch.stack(costs).mean()
         measured = constraint.penalty(score, real, fake, torch.Generator().manual_seed(5))

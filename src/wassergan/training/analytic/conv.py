@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from wassergan.constraints import Constraint, points_between
+from wassergan.constraints import Constraint
 from wassergan.networks import ConvCritic
 from wassergan.objectives import Objective
 from wassergan.training.analytic.convolutions import KERNEL, PADDING, STRIDE, convolution_of
@@ -183,7 +183,7 @@ class ConvCriticGradients:
         assert context is None
         batches = [real, fake]
         if loss.penalised:
-            batches.append(points_between(real, fake, loss.rng))
+            batches.extend(loss.points(real, fake))
         dtype = torch.bfloat16 if loss.precision == torch.bfloat16 else real.dtype
         values = torch.cat([each.permute(0, 2, 3, 1).to(dtype) for each in batches])
         count, scored = len(real), len(real) + len(fake)

@@ -21,12 +21,13 @@ from wassergan.constraints import (
     GradientPenalty,
     LipschitzPenalty,
     Unconstrained,
-    points_between,
+    ZeroCentredPenalty,
 )
 from wassergan.networks import MLPCritic
 from wassergan.objectives import Objective
 
-CONSTRAINTS = (GradientPenalty, LipschitzPenalty, Clipping, Unconstrained)  # a subclass may do other things
+# A subclass may do other things.
+CONSTRAINTS = (GradientPenalty, LipschitzPenalty, ZeroCentredPenalty, Clipping, Unconstrained)
 M = TypeVar("M", bound=nn.Module)
 # The overloads themselves, and `mm` for `@`: some lookups less at each call.
 leaky_relu_backward = torch.ops.aten.leaky_relu_backward.default
@@ -55,6 +56,11 @@ class Loss:
     def penalised(self) -> bool:
         """Whether a penalty on gradient norms takes part."""
         return isinstance(self.constraint, GradientNormPenalty) and self.penalty_factor > 0
+
+    def points(self, real: Tensor, fake: Tensor) -> tuple[Tensor, ...]:
+        """Where the penalty takes gradient norms: batches like the two."""
+        assert isinstance(self.constraint, GradientNormPenalty)
+        return self.constraint.points(real, fake, self.rng)
 
 
 class MLPCriticGradients:
@@ -92,7 +98,7 @@ class MLPCriticGradients:
         """
         batches = [real, fake]
         if loss.penalised:
-            batches.append(points_between(real, fake, loss.rng))
+            batches.extend(loss.points(real, fake))
         weights: list[Tensor] = [layer.weight for layer in self._layers]
         biases: list[Tensor] = [layer.bias for layer in self._layers]
         count, scored = real.shape[0], real.shape[0] + fake.shape[0]
@@ -113,7 +119,7 @@ class MLPCriticGradients:
         # of the points between, at which the penalty needs the gradient norm.
         by_score = list(loss.objective.critic_loss_derivatives(real_scores, fake_scores))
         if loss.penalised:
-            by_score.append(torch.ones_like(real_scores))
+            by_score.append(real_scores.new_ones(len(points) - scored))
         deltas = self._vjp(torch.cat(by_score).to(points.dtype)[:, None], linear, weights)
         if loss.penalised:
             statistics["penalty"], pushed = gradient_norm_penalty(
