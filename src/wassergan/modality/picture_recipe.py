@@ -37,6 +37,6 @@ def recipe(train_count: int, asked: TrainSettings) -> dict[str, Any]:
         "generator_lr": 1e-3,
         "critic_lr": 4e-3,
         "average_half_life": 500_000.0,
-        "average_ramp": 0.02,
+        "average_ramp": 0.05,
         "precision": "auto",
     }
