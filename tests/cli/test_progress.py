@@ -44,7 +44,40 @@ def test_on_a_terminal_a_bar_shows_how_far_it_is_and_the_values(
     callback.on_close()
     shown = screen.getvalue()
     assert "50%" in shown and f" {unit}" in shown and "Something happened." in shown
-    assert "gap 0.250 (held-out 0.125)" in shown and "sliced W1 0.5000 (floor 0.2500)" in shown
+    assert "error 2 x that of real data" in shown and "gap" not in shown
+
+
+def test_the_gap_is_shown_above_the_bar_to_those_who_ask(
+    monkeypatch: pytest.MonkeyPatch, make_trainer: Callable[..., Trainer]
+) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    trainer, callback = make_trainer(), TerminalProgress(verbose=True)
+    settings = TrainSettings(data="x", network="mlp", constraint="lp", critic_steps=2, batch_size=8, steps=10)
+    callback.on_train_begin(settings, trainer.source, RunFolder(Path("r")), trainer)  # type: ignore[arg-type]
+    callback.on_tick(RECORD)
+    callback.on_close()
+    assert "gap 0.250 (held-out 0.125)" in screen.getvalue() and "error 2 x" in screen.getvalue()
+
+
+# The longest values that a tick may hold, late in a long run.
+@pytest.mark.parametrize("end", [{"steps": 10_000_000}, {"budget": 864_000.0}])
+def test_at_100_columns_the_bar_keeps_20_characters(
+    monkeypatch: pytest.MonkeyPatch, make_trainer: Callable[..., Trainer], end: dict[str, float]
+) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    trainer, callback = make_trainer(), TerminalProgress()
+    settings = TrainSettings(data="x", network="mlp", constraint="lp", critic_steps=2, batch_size=8, **end)  # type: ignore[arg-type]
+    callback.on_train_begin(settings, trainer.source, RunFolder(Path("r")), trainer)  # type: ignore[arg-type]
+    callback._bar.ncols = 100
+    trainer.step, trainer.elapsed_seconds = 1_000_000, 86_400.0
+    callback.on_step_end(trainer)
+    for sliced_w1 in (1e-9, 0.123456, 12_345.6, 1e30):
+        callback.on_tick(RECORD | {"sliced_w1": sliced_w1})
+        line = str(callback._bar)
+        assert len(line) <= 100 and len(line.split("|")[1]) >= 20, line
+    callback.on_close()
 
 
 def test_elsewhere_one_line_per_tick(monkeypatch: pytest.MonkeyPatch) -> None:

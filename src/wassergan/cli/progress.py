@@ -15,9 +15,14 @@ from wassergan.storage.run_folder import RunFolder
 
 
 class TerminalProgress(Callback):
-    """Writes to standard error, so that standard output stays free for `--json`."""
+    """Writes to standard error, so that standard output stays free for `--json`.
 
-    def __init__(self) -> None:
+    Args:
+        verbose: all values of a tick stand in a line of their own on a terminal too.
+    """
+
+    def __init__(self, *, verbose: bool = False) -> None:
+        self._verbose = verbose
         self._bar: Any = None
         self._by_time = False
 
@@ -60,7 +65,7 @@ class TerminalProgress(Callback):
                 self._bar.update(min(now, self._bar.total) - self._bar.n)
 
     def on_tick(self, record: Mapping[str, Any]) -> None:
-        """The tick's values: beside the bar, or as a line."""
+        """How near samples are, beside the bar; all values in a line where there is none, or for those who ask."""
         gap = f"{record['critic_gap']:.3f}" if "critic_gap" in record else "-"
         values = (
             f"gap {gap} (held-out {record['critic_gap_heldout']:.3f})  "
@@ -70,8 +75,8 @@ class TerminalProgress(Callback):
             + f"{record['steps_per_second']:.1f} steps/s"
         )
         if self._bar is not None:
-            self._bar.set_description_str(values)
-        else:
+            self._bar.set_description_str(_nearness(record))
+        if self._bar is None or self._verbose:
             self.on_message(f"step {record['step']:>7}  {record['elapsed_seconds']:7.1f} s  {values}")
 
     def on_close(self) -> None:
@@ -79,6 +84,12 @@ class TerminalProgress(Callback):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _nearness(record: Mapping[str, Any]) -> str:
+    """The distance from held-out samples in units of that between real ones; short, so that the bar keeps its room."""
+    ratio = record["sliced_w1"] / max(record["sliced_w1_floor"], 1e-12)
+    return f"error {min(ratio, 9999):.2g} x that of real data"
 
 
 def _place(trainer: Any) -> str:

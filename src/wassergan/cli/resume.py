@@ -16,8 +16,9 @@ from wassergan.config.settings import TrainSettings
 @click.option("--data", help="Where the data lie now, if they moved.")
 @options_of(TrainSettings)
 @click.option("--checkpoint", default="latest", metavar="latest|best|STEP", help="Where to go on from [latest].")
+@click.option("-v", "--verbose", is_flag=True, help="Print gap and gradient norms at every tick, beside a bar too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output.")
-def resume(run: Path, checkpoint: str, as_json: bool, **flags: Any) -> int:
+def resume(run: Path, checkpoint: str, verbose: bool, as_json: bool, **flags: Any) -> int:
     """Go on with the run in folder RUN from its latest checkpoint (or another), bit for bit on the CPU.
 
     \b
@@ -48,4 +49,5 @@ def resume(run: Path, checkpoint: str, as_json: bool, **flags: Any) -> int:
             run,
             processes,
             as_json=as_json,
+            verbose=verbose,
         )

@@ -30,8 +30,9 @@ INTERRUPTED = 130
     help="Run folder, new or empty [runs/DATA-PRESET-N].",
 )
 @options_of(TrainSettings)
+@click.option("-v", "--verbose", is_flag=True, help="Print gap and gradient norms at every tick, beside a bar too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output.")
-def train(data: str, out: Path | None, as_json: bool, **flags: Any) -> int:
+def train(data: str, out: Path | None, verbose: bool, as_json: bool, **flags: Any) -> int:
     """Train a generator on DATA.
 
     DATA is `digits`; a folder of pictures, or .tar shards of them; a .npy, .npz or IDX (.gz) file; a table in a .csv
@@ -73,11 +74,12 @@ def train(data: str, out: Path | None, as_json: bool, **flags: Any) -> int:
             folder,
             processes,
             as_json=as_json,
+            verbose=verbose,
         )
 
 
 def run_and_tell(
-    run: Callable[..., dict[str, Any]], folder: Path, processes: "DistributedContext", *, as_json: bool
+    run: Callable[..., dict[str, Any]], folder: Path, processes: "DistributedContext", *, as_json: bool, verbose: bool
 ) -> int:
     """Run with progress and signals, then say what came out and what to type next; returns the exit code.
 
@@ -86,7 +88,7 @@ def run_and_tell(
     from wassergan.callbacks import Callback
     from wassergan.cli.progress import TerminalProgress
 
-    callback = TerminalProgress() if processes.rank == 0 else Callback()
+    callback = TerminalProgress(verbose=verbose) if processes.rank == 0 else Callback()
     with stop_on_signals() as interrupted:
         summary = run(callback, interrupted)
         (stopped_early,) = processes.any_of(interrupted())
