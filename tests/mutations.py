@@ -672,15 +672,15 @@ BUGS = (
     Bug(
         "sum instead of mean over the batch",
         CONSTRAINTS,
-        "self.cost(norms).mean()",
-        "self.cost(norms).sum()",
+        "differentiable=True)).mean()",
+        "differentiable=True)).sum()",
         f"{IN_CONSTRAINTS}::test_penalty_of_a_linear_critic_has_its_closed_form_for_every_batch_size_and_rank",
     ),
     Bug(
         "a half on the penalty alone",
         CONSTRAINTS,
-        "return self.weight * self.cost",
-        "return 0.5 * self.weight * self.cost",
+        "return self.weight * torch.stack",
+        "return 0.5 * self.weight * torch.stack",
         f"{IN_CONSTRAINTS}::test_penalty_of_a_linear_critic_has_its_closed_form_for_every_batch_size_and_rank",
     ),
     Bug(
@@ -1737,9 +1737,9 @@ BUGS = (
     Bug(
         "a constraint's object keeps something of the trainer that it served last",
         CONSTRAINTS,
-        "        points = points_between(real.detach(), fake.detach(), rng)\n",
+        "        batches = self.points(real.detach(), fake.detach(), rng)\n",
         '        rng = self.__dict__.setdefault("rng", rng)\n'
-        "        points = points_between(real.detach(), fake.detach(), rng)\n",
+        "        batches = self.points(real.detach(), fake.detach(), rng)\n",
         "training/test_sharing.py::test_one_constraint_object_serves_several_trainers_in_turn",
     ),
     Bug(
@@ -3237,6 +3237,48 @@ BUGS = (
         "(path.name == LOCK_NAME or self._is_lost_mark(path))",
         "path.name == LOCK_NAME",
         "storage/test_run_folder.py::test_a_run_that_was_killed_as_it_marked_its_folder_begins_again",
+    ),
+    Bug(
+        "pictures of few pixels are convolved",
+        "modality/picture_recipe.py",
+        "min(shape[1:]) >= SMALLEST_SIDE",
+        "min(shape[1:]) >= 4",
+        "modality/test_picture_recipe.py::test_pictures_of_12_pixels_and_more_are_convolved",
+    ),
+    Bug(
+        "rates for convolutions are given to a network that the user named",
+        "modality/picture_recipe.py",
+        'asked.network == "conv" or (asked.network is None and not wants_widths)',
+        "True",
+        "modality/test_picture_recipe.py::test_what_the_user_says_wins_over_the_recipe_for_pictures",
+    ),
+    Bug(
+        "batches are larger than half of few pictures",
+        "modality/picture_recipe.py",
+        "min(BATCH, train_count // 2) // pack",
+        "min(BATCH, train_count) // pack",
+        "modality/test_picture_recipe.py::test_a_batch_takes_at_most_half_of_few_pictures",
+    ),
+    Bug(
+        "small convolutions are left in float32",
+        "session/build.py",
+        "settings.network in CONVOLUTIONAL or weight_count",
+        "weight_count",
+        "modality/test_picture_recipe.py::test_convolutions_of_any_size_take_bfloat16_where_there_are_matrix_units",
+    ),
+    Bug(
+        "R2 is left out",
+        "constraints.py",
+        "return _full_precision(real), _full_precision(fake)",
+        "return (_full_precision(real),)",
+        "test_constraints.py::test_zero_centred_penalties_of_a_quadratic_critic_have_their_closed_form",
+    ),
+    Bug(
+        "the values of a tick crowd out the bar",
+        "cli/progress.py",
+        "self._bar.set_description_str(_nearness(record))",
+        "self._bar.set_description_str(values)",
+        "cli/test_progress.py::test_at_100_columns_the_bar_keeps_20_characters",
     ),
     Bug(
         "whatever has the name of a temporary counts as a lost mark",
