@@ -19,7 +19,7 @@ ALLOWED = {
         "on_train_begin",
         "torch.utils.tensorboard.SummaryWriter",
     ): "makes a name of its own in a folder of the run that was looked at before, and takes no stream",
-    ("report/page.py", "_asset", ".read_text"): "a part of this package, which may be packed",
+    ("report/assets.py", "asset", ".read_text"): "a part of this package, which may be packed",
     ("runs/recorder.py", "_save", ".save"): "of the run's checkpoints, which go through the door",
     ("session/loop.py", "train", ".save"): "the same",
     ("data/tables/number_texts.py", "wear", ".open"): "a field: whether numbers end with a point",

@@ -27,6 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "export": ("wassergan.cli.export", "Write a run's generator for other programs."),
     "report": ("wassergan.cli.report", "Write the page of a run."),
     "distance": ("wassergan.cli.distance", "Measure how far apart two data sets are."),
+    "watch": ("wassergan.cli.watch", "Say whether new data differ from a reference."),
     "benchmark": ("wassergan.cli.benchmark", "Hold critics to distributions whose distance is known."),
     "demo": ("wassergan.cli.demo", "Show a textbook example."),
     "info": ("wassergan.cli.info", "Say what a run or a data source holds."),
@@ -85,7 +86,8 @@ def cli() -> None:
       wassergan train digits --budget 20s --out runs/digits
       wassergan sample runs/digits --count 64 --out digits.png
 
-    Exit codes: 0 done, 1 the work failed, 2 the input was wrong, 130 interrupted with everything saved.
+    Exit codes: 0 done, 1 the work failed, 2 the input was wrong, 3 an alarm of `watch`,
+    130 interrupted with everything saved.
     """
 
 

@@ -3,16 +3,15 @@
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import jinja2
 from plotly.offline import get_plotlyjs
 
-from wassergan.errors import UserError, printable
+from wassergan.errors import UserError
 from wassergan.evaluation.verdict import FAILED, UNDECIDED, tick_verdict
+from wassergan.report.assets import asset, template
 from wassergan.report.charts import charts_of
 from wassergan.storage.corruption import corruption_errors
 from wassergan.storage.files import LARGEST_TEXT, content_of, read_bytes, read_text, write_text
@@ -77,8 +76,8 @@ def _page(summary: Mapping[str, Any], log: Sequence[dict[str, Any]], folder: Pat
         arrows=_ARROWS,
         shown=_shown,
         plotly=get_plotlyjs(),
-        style=_asset("page.css"),
-        script=_asset("page.js"),
+        style=asset("page.css"),
+        script=asset("page.js"),
     )
 
 
@@ -95,21 +94,8 @@ def _distance(summary: Mapping[str, Any]) -> tuple[float, float]:
     return summary["sliced_w1"], summary["sliced_w1_floor"]
 
 
-@cache
 def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True, finalize=_safe, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(_asset("page.html"))
-
-
-def _safe(value: Any) -> Any:
-    """The value for a template, with untrusted text escaped."""
-    return printable(value) if type(value) is str else value
-
-
-def _asset(name: str) -> str:
-    return files("wassergan.report").joinpath(name).read_text(encoding="utf-8")
+    return template("page.html")
 
 
 def _json(path: Path) -> Any:

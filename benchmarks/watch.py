@@ -1,0 +1,269 @@
+"""How well monitors keep their word: false alarms, power beside MMD and trees, and real streams.
+
+    python benchmarks/watch.py [alarms] [power] [streams] [--trials N] [--data FOLDER]
+
+Writes docs/results/watch.json and watch.md.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from wassergan.monitor import EvidenceProcess, W1Monitor, two_sample_test
+from wassergan.monitor.joint import joint_test
+from wassergan.monitor.permutation import generator, random_labels
+
+RESULTS = Path(__file__).parents[1] / "docs" / "results"
+ALPHA = 0.05
+Draw = Callable[[np.random.Generator, int], Any]
+
+
+def mixed(rng: np.random.Generator, rows: int) -> np.ndarray:
+    """Numbers, heavy tails, counts and flags that depend on each other."""
+    z = rng.normal(size=(rows, 2))
+    return np.stack([z[:, 0], np.exp(z[:, 0] + z[:, 1]), rng.poisson(2, rows), rng.random(rows) < 0.03], axis=1)
+
+
+LAWS: dict[str, Draw] = {
+    "normal": lambda rng, n: rng.normal(size=(n, 3)),
+    "heavy tails": lambda rng, n: rng.standard_t(1.5, (n, 2)),
+    "rare flag": lambda rng, n: (rng.random((n, 1)) < 0.01).astype(float),
+    "mixed": mixed,
+}
+
+
+def alarms(trials: int) -> list[dict[str, Any]]:
+    """Batches of the distribution of the reference: how often the joint test and any column alarm."""
+    rows = []
+    for law, draw in LAWS.items():
+        for reference, size in ((500, 20), (500, 200), (50_000, 20), (50_000, 500)):
+            joint = column = 0
+            for trial in range(trials):
+                rng = np.random.default_rng([trial, size, reference])
+                monitor = W1Monitor(
+                    draw(rng, reference), permutations=99, rows=200, projections=4, alpha=ALPHA, seed=trial
+                )
+                found = monitor.check(draw(rng, size))
+                joint, column = joint + found.alarm, column + bool(found.moved)
+            tests = [float(stats.binomtest(k, trials, ALPHA, alternative="greater").pvalue) for k in (joint, column)]
+            rows.append(
+                {
+                    "law": law,
+                    "reference": reference,
+                    "batch": size,
+                    "trials": trials,
+                    "joint": joint / trials,
+                    "columns": column / trials,
+                    "binomial": tests,
+                }
+            )
+            print(rows[-1], flush=True)
+    return rows
+
+
+def base(rng: np.random.Generator, rows: int) -> np.ndarray:
+    """Four numbers, two of them correlated, a category of three levels as corners, a missing mark."""
+    z = rng.normal(size=(rows, 4))
+    z[:, 1] = 0.6 * z[:, 0] + 0.8 * z[:, 1]
+    category = np.eye(3)[rng.choice(3, rows, p=[0.6, 0.3, 0.1])] / 2**0.5
+    return np.concatenate([z, category, (rng.random((rows, 1)) < 0.05).astype(float)], axis=1)
+
+
+def shifted(kind: str, rng: np.random.Generator, rows: int) -> np.ndarray:
+    """The base with one planted change."""
+    found = base(rng, rows)
+    if kind == "mean":
+        found[:, 2] += 0.3
+    elif kind == "spread":
+        found[:, 2] *= 1.4
+    elif kind == "tail":
+        found[:, 2] = rng.standard_t(2, rows)
+    elif kind == "category":
+        found[:, 4:7] = np.eye(3)[rng.choice(3, rows, p=[0.48, 0.3, 0.22])] / 2**0.5
+    elif kind == "correlation":
+        found[:, 1] = -0.2 * found[:, 0] + 0.96**0.5 * rng.normal(size=rows)
+    elif kind == "mode":
+        found[rng.random(rows) < 0.06, :4] += [2.0, -2.0, 2.0, 0.0]
+    elif kind == "missingness":
+        found[:, 7] = rng.random(rows) < 0.12
+    elif kind == "rotation":
+        found[:, :2] = found[:, :2] @ np.array([[np.cos(0.5), -np.sin(0.5)], [np.sin(0.5), np.cos(0.5)]])
+    elif kind == "label swap":
+        found[:, [4, 6]] = np.where(rng.random((rows, 1)) < 0.25, found[:, [6, 4]], found[:, [4, 6]])
+    elif kind == "copula":
+        found[:, 3] = np.abs(found[:, 3]) * np.where(
+            rng.random(rows) < 0.8, np.sign(found[:, 2]), -np.sign(found[:, 2])
+        )
+    return found
+
+
+SHIFTS = (
+    "mean",
+    "spread",
+    "tail",
+    "category",
+    "correlation",
+    "mode",
+    "missingness",
+    "rotation",
+    "label swap",
+    "copula",
+)
+
+
+def mmd(rows: np.ndarray, n: int, permutations: int, seed: int) -> float:
+    """Kernel two-sample test: Gaussian kernel, median distance (Gretton et al. 2012)."""
+    apart = np.linalg.norm(rows[:, None] - rows[None], axis=2)
+    kernel = np.exp(-((apart / np.median(apart[apart > 0])) ** 2) / 2)
+
+    def of(labels: np.ndarray) -> np.ndarray:
+        masses = np.where(labels, 1 / n, -1 / (len(rows) - n))
+        return np.einsum("bi,bi->b", masses @ kernel, masses)
+
+    own = of((np.arange(len(rows)) < n)[None])[0]
+    others = np.concatenate([of(each) for each in random_labels(n, len(rows) - n, permutations, generator(seed))])
+    return float((1 + (others >= own - 1e-12).sum()) / (1 + permutations))
+
+
+def trees(rows: np.ndarray, n: int, seed: int) -> float:
+    """Classifier two-sample test: boosted trees on one half, a rank test of their scores on the other."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    labels, order = np.arange(len(rows)) < n, generator(seed).permutation(len(rows))
+    train, test = order[: len(rows) // 2], order[len(rows) // 2 :]
+    fitted = HistGradientBoostingClassifier(random_state=0, max_iter=50).fit(rows[train], labels[train])
+    scores = fitted.predict_proba(rows[test])[:, 1]
+    return float(stats.mannwhitneyu(scores[labels[test]], scores[~labels[test]], alternative="greater").pvalue)
+
+
+def power(trials: int, size: int = 150) -> list[dict[str, Any]]:
+    """How often each of ten changes is found, by each test, at the same level on the same samples."""
+    rows = []
+    for kind in ("none", *SHIFTS):
+        found = {"monitor": 0, "sliced W1": 0, "mmd": 0, "trees": 0}
+        for trial in range(trials):
+            rng = np.random.default_rng([7, trial])
+            x, y = base(rng, size), shifted(kind, rng, size)
+            pooled = np.concatenate([y, x])
+            found["monitor"] += (
+                joint_test(pooled, size, permutations=99, projections=16, seed=(trial,)).p_value <= ALPHA
+            )
+            test = two_sample_test(y, x, statistic="sliced", permutations=99, projections=16, seed=trial)
+            found["sliced W1"] += test.p_value <= ALPHA
+            found["mmd"] += mmd(pooled, size, 99, trial) <= ALPHA
+            found["trees"] += trees(pooled, size, trial) <= ALPHA
+        rows.append({"shift": kind, "rows": size, "trials": trials, **{k: v / trials for k, v in found.items()}})
+        print(rows[-1], flush=True)
+    return rows
+
+
+# Of each stream: the length of a row, the length of its parts, and rows before the first test.
+STREAMS = {
+    "nyc_taxi.csv": ("1D", "3h", 28),
+    "machine_temperature_system_failure.csv": ("1D", "3h", 7),
+    "occupancy_6005.csv": ("6h", "1h", 12),
+}
+
+
+def streams(data: Path) -> list[dict[str, Any]]:
+    """Three sensors, a day (or six hours) a row, each new one against all earlier ones of its season.
+
+    Readings within a day depend on each other; days are the rows that a test may exchange. Seasons are weekdays and
+    weekends for taxis, four times of day for the traffic sensor.
+    """
+    windows, rows = json.loads((data / "anomaly_windows.json").read_text(encoding="utf-8")), []
+    for name, (period, part, first) in STREAMS.items():
+        table = pd.read_csv(data / name, parse_dates=["timestamp"]).set_index("timestamp")["value"]
+        units = [(at, _row(unit, part)) for at, unit in table.groupby(table.index.floor(period)) if len(unit) > 3]
+        spans = [tuple(map(pd.Timestamp, each)) for each in windows[name]]
+        seen: dict[str, list[np.ndarray]] = {}
+        process, flagged, inside, outside, quiet, tested = EvidenceProcess(0.01), set(), 0, 0, 0, 0
+        for k, (at, row) in enumerate(units):
+            season = (
+                str(at.hour) if name.startswith("occ") else str(at.dayofweek >= 5) if name.startswith("nyc") else ""
+            )
+            pool = seen.setdefault(season, [])
+            if k >= first and len(pool) >= 3:
+                width = max(map(len, [row, *pool]))
+                both = [np.resize(each, width) for each in [row, *pool]]
+                p_value = two_sample_test(both[:1], both[1:], statistic="energy", permutations=499, seed=k).p_value
+                process.update(p_value)
+                hit = [i for i, (low, high) in enumerate(spans) if at <= high and at + pd.Timedelta(period) > low]
+                tested, quiet = tested + 1, quiet + (not hit)
+                if p_value <= ALPHA:
+                    flagged.update(hit)
+                    inside, outside = inside + bool(hit), outside + (not hit)
+            pool.append(row)
+        start = units[first][0]
+        after = {i for i, (_, high) in enumerate(spans) if high >= start}
+        low, high = (float(each) for each in stats.binomtest(outside, quiet).proportion_ci(0.95))
+        rows.append(
+            {
+                "stream": name,
+                "rows tested": tested,
+                "windows": len(after),
+                "windows flagged": len(flagged & after),
+                "alarms inside": inside,
+                "alarms outside": outside,
+                "rate outside": outside / quiet,
+                "95 % interval": [low, high],
+                "stream alarm at": process.evidence().alarm_at,
+            }
+        )
+        print(rows[-1], flush=True)
+    return rows
+
+
+def _row(unit: pd.Series, part: str) -> np.ndarray:
+    """Means of the parts of a unit, largest and smallest value."""
+    means = unit.groupby(unit.index.floor(part)).mean()
+    return np.array([*means, unit.max(), unit.min()], float)
+
+
+def written(results: dict[str, Any]) -> str:
+    """The results as Markdown."""
+    lines = ["# Monitors", "", "Made by `python benchmarks/watch.py`."]
+    for name, rows in results.items():
+        heads = list(rows[0])
+        lines += ["", f"## {name}", "", f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+        for row in rows:
+            cells = [
+                f"{value:.3g}"
+                if isinstance(value, float)
+                else ", ".join(f"{v:.2g}" for v in value)
+                if isinstance(value, list)
+                else str(value)
+                for value in row.values()
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def main() -> None:
+    """Run the parts that are named, all by default."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", default=["alarms", "power", "streams"])
+    parser.add_argument("--trials", type=int, default=2000)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data/streams"))
+    asked = parser.parse_args()
+    path = RESULTS / "watch.json"
+    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for part in asked.parts:
+        start = time.perf_counter()
+        results[part] = (
+            streams(asked.data) if part == "streams" else {"alarms": alarms, "power": power}[part](asked.trials)
+        )
+        print(f"{part}: {time.perf_counter() - start:.0f} s")
+        path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        (RESULTS / "watch.md").write_text(written(results), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

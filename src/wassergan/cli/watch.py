@@ -1,0 +1,171 @@
+"""`wassergan watch`: has new data the distribution of a reference?"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wassergan.cli.echo import echo
+from wassergan.errors import UserError
+
+if TYPE_CHECKING:
+    from wassergan.data.measured import Reading
+    from wassergan.monitor import BatchReport, W1Monitor
+    from wassergan.monitor.state import MonitorState
+
+ALARM = 3
+
+
+@click.command()
+@click.argument("reference")
+@click.argument("new", nargs=-1, required=True)
+@click.option("--alpha", type=float, default=0.01, show_default=True, help="Probability of a false alarm.")
+@click.option(
+    "--alarm",
+    default="auto",
+    show_default=True,
+    metavar="auto|batch|stream",
+    help="When to end in exit code 3: a batch's own p-value is at most alpha, or the evidence of the whole stream "
+    "reaches 1 / alpha. auto: batch for one batch without --state, else stream.",
+)
+@click.option("--state", metavar="FOLDER", help="Go on from the batches seen before, and remember these.")
+@click.option("--page", metavar="FILE", help="Write one page with the timeline, columns and moved rows.")
+@click.option("--permutations", type=int, default=999, show_default=True, help="Of each test.")
+@click.option("--rows", type=int, default=1000, show_default=True, help="Of each side in the joint distance and test.")
+@click.option("--confidence", type=float, default=0.95, show_default=True, help="Of each lower bound.")
+@click.option(
+    "--correction", default="holm", show_default=True, metavar="holm|benjamini-hochberg", help="Of columns' p-values."
+)
+@click.option("--columns", metavar="NAME,...", help="Watch these columns alone.")
+@click.option("--scale", default="iqr", show_default=True, metavar="iqr|std|range|none", help="Unit of numbers.")
+@click.option("--features", default="random-conv", show_default=True, metavar="NAME", help="Of pictures.")
+@click.option("--key", help="Which array of a .npz.")
+@click.option("--sheet", help="Which sheet of an Excel workbook; the first unless given.")
+@click.option("--layout", default="auto", show_default=True, metavar="auto|N|ND|NHW|NHWC|NCHW", help="Axes of arrays.")
+@click.option("--missing", metavar="X,...", help="Arrays: numbers that stand for missing values.")
+@click.option("--channels", metavar="NAME,...", help="Arrays: names of the channels or features.")
+@click.option("--schema", metavar="FILE", help="Tables: a JSON file that says what the columns are.")
+@click.option("--size", metavar="N|HxW", help="Pictures: scale and centre-crop to this size.")
+@click.option("--colour", default="auto", show_default=True, metavar="auto|grey|rgb", help="Pictures: colours.")
+@click.option("--skip-unreadable", is_flag=True, help="Pictures: go on without those that cannot be read.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of permutations, directions and drawn rows.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON for each batch.")
+def watch(
+    reference: str,
+    new: tuple[str, ...],
+    alarm: str,
+    state: str | None,
+    page: str | None,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Compare each of NEW with REFERENCE: has the distribution changed, by how much, where, and how sure is that?
+
+    \b
+    Examples:
+      wassergan watch reference.csv today.csv
+      wassergan watch reference.parquet monday.parquet tuesday.parquet --page drift.html
+      wassergan watch reference.csv today.csv --state drift --json    # a cron job: goes on every day
+
+    Each batch gets W1 with its certificate, the distance that chance alone explains, a p-value that is exact at every
+    sample size, a lower bound on the distance of the distributions, and the columns that moved, in their own units.
+    Exit code 3 on alarm. Over several batches the alarm holds for the whole stream: without a change it is ever raised
+    with probability at most alpha.
+    """
+    _check_alarm(alarm)
+    from wassergan.storage.files import require_writable
+
+    target = None if page is None else require_writable(Path(page))
+    with _state(state) as saved:
+        monitor = _monitor(reference, flags)
+        if saved is not None:
+            saved.load(monitor)
+        reports = list(_checked(monitor, new, saved, as_json=as_json))
+        if target is not None:
+            _write_page(target, reference, monitor, reports, saved)
+        by_batch = alarm == "batch" or (alarm == "auto" and len(new) == 1 and state is None)
+        raised = any(each.alarm for each in reports) if by_batch else monitor.evidence.alarm_at is not None
+    if raised:
+        raise click.exceptions.Exit(ALARM)
+
+
+def _check_alarm(alarm: str) -> None:
+    from wassergan.errors import unknown_name
+
+    if alarm not in ("auto", "batch", "stream"):
+        raise unknown_name("alarm", alarm, ("auto", "batch", "stream"))
+
+
+@contextmanager
+def _state(folder: str | None) -> Iterator["MonitorState | None"]:
+    """The state in a folder, whose lock is held meanwhile."""
+    if folder is None:
+        yield None
+        return
+    from wassergan.monitor.state import MonitorState
+    from wassergan.storage.lock import held
+
+    with held(Path(folder)):
+        yield MonitorState(Path(folder))
+
+
+def _monitor(reference: str, flags: dict[str, Any]) -> "W1Monitor":
+    from wassergan.config.parsing import parse_names
+    from wassergan.monitor import W1Monitor
+
+    settings = {
+        name: flags[name]
+        for name in ("alpha", "permutations", "rows", "confidence", "correction", "scale", "features", "seed")
+    }
+    columns = parse_names(flags["columns"]) if flags["columns"] else ()
+    return W1Monitor(
+        reference,
+        columns=columns,
+        reading=_reading(flags),
+        log=lambda sentence: echo(sentence, err=True),
+        **settings,
+    )
+
+
+def _reading(flags: dict[str, Any]) -> "Reading":
+    from wassergan.config.parsing import parse_names, parse_numbers, parse_size
+    from wassergan.data import read_schema
+    from wassergan.data.measured import Reading
+
+    return Reading(
+        key=flags["key"],
+        sheet=flags["sheet"],
+        layout=flags["layout"],
+        missing=parse_numbers(flags["missing"]) if flags["missing"] else (),
+        channels=parse_names(flags["channels"]) if flags["channels"] else (),
+        schema=read_schema(Path(flags["schema"])) if flags["schema"] else None,
+        size=parse_size(flags["size"]) if flags["size"] else None,
+        colour=flags["colour"],
+        skip_unreadable=flags["skip_unreadable"],
+    )
+
+
+def _checked(
+    monitor: "W1Monitor", new: tuple[str, ...], saved: "MonitorState | None", *, as_json: bool
+) -> Iterator["BatchReport"]:
+    for name in new:
+        report = monitor.check(name)
+        if saved is not None:
+            saved.save(monitor, report)
+        echo(json.dumps(report.facts()) if as_json else report.words())
+        yield report
+
+
+def _write_page(
+    path: Path, reference: str, monitor: "W1Monitor", reports: list["BatchReport"], saved: "MonitorState | None"
+) -> None:
+    from wassergan.monitor.state import summary_of
+    from wassergan.report.watch import write_watch_page
+
+    history = saved.history if saved is not None else [summary_of(each) for each in reports]
+    if not reports:
+        raise UserError("A page needs a batch")
+    write_watch_page(path, Path(reference).name, monitor.alpha, history, reports[-1].facts())

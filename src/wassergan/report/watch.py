@@ -1,0 +1,106 @@
+"""The page of a monitor: timeline, columns, rows that moved farthest. Self-contained; loads nothing."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from wassergan.report.assets import asset, template
+from wassergan.storage.files import write_text
+
+MOST_BATCHES = 400  # of the timeline, the latest
+WIDTH, HEIGHT, MARGIN = 720, 200, 34
+_SMALLEST_P = 1e-6
+
+
+def write_watch_page(
+    path: Path, reference: str, alpha: float, history: Sequence[Mapping[str, Any]], last: Mapping[str, Any]
+) -> None:
+    """Write the page.
+
+    Args:
+        path: the HTML file.
+        reference: its name.
+        alpha: level of the alarms.
+        history: summaries of all batches, the earliest first; one or more.
+        last: the report of the last batch, in plain types.
+
+    Raises:
+        WorkError: the file system refuses.
+    """
+    shown = list(history)[-MOST_BATCHES:]
+    page = template("watch.html").render(
+        reference=reference,
+        alpha=alpha,
+        batches=shown[::-1],
+        count=len(history),
+        last=last,
+        verdict=_verdict(last),
+        level="failed" if last["evidence"]["alarm_at"] or last["alarm"] else "good",
+        charts=[
+            _chart("W1 and what chance explains", "unit of the metric", shown, ("w1", "real"), ("floor", "generated")),
+            _chart("Evidence of a change", "log10 of the e-value", shown, ("e", "generated"), limit=-math.log10(alpha)),
+            _chart("p-value of each batch", "log10", shown, ("p", "real"), limit=math.log10(alpha)),
+        ],
+        style=asset("page.css"),
+        shown=_shown,
+    )
+    write_text(path, page)
+
+
+def _verdict(last: Mapping[str, Any]) -> str:
+    evidence = last["evidence"]
+    own = "differs from" if last["alarm"] else "shows no difference from"
+    text = f"{last['name']} {own} the reference (p {last['p_value']:.2g})."
+    if evidence["alarm_at"]:
+        return f"The stream has changed: alarm at batch {evidence['alarm_at']}. {text}"
+    return f"No alarm in {evidence['batches']} batches. {text}"
+
+
+def _value(batch: Mapping[str, Any], name: str) -> float:
+    if name == "e":
+        return math.log10(max(1.0, float(batch["e_value"])))
+    if name == "p":
+        return math.log10(max(_SMALLEST_P, float(batch["p_value"])))
+    return float(batch[name])
+
+
+def _chart(
+    title: str, unit: str, batches: Sequence[Mapping[str, Any]], *lines: tuple[str, str], limit: float | None = None
+) -> dict[str, Any]:
+    """A chart as plain shapes, so that the page needs no script."""
+    values = {name: [_value(each, name) for each in batches] for name, _ in lines}
+    ends = [value for line in values.values() for value in line] + ([limit] if limit is not None else [])
+    low, high = min(0.0, *ends), max(0.0, *ends)
+    high = high if high > low else low + 1
+
+    def height(value: float) -> float:
+        return HEIGHT - MARGIN / 2 - (value - low) / (high - low) * (HEIGHT - MARGIN)
+
+    def across(index: int) -> float:
+        return MARGIN + 14 + (WIDTH - MARGIN - 24) * (index + 0.5) / len(batches)
+
+    return {
+        "title": title,
+        "unit": unit,
+        "low": f"{low:.3g}",
+        "high": f"{high:.3g}",
+        "limit": None if limit is None else round(height(limit), 1),
+        "lines": [
+            {
+                "tone": tone,
+                "label": {"w1": "W1 of the batch", "floor": "by chance", "e": "evidence", "p": "p-value"}[name],
+                "path": " ".join(f"{across(k):.1f},{height(v):.1f}" for k, v in enumerate(values[name])),
+                "points": [
+                    (round(across(k), 1), round(height(v), 1), f"{batches[k]['name']}: {v:.4g}")
+                    for k, v in enumerate(values[name])
+                ],
+            }
+            for name, tone in lines
+        ],
+        "summary": "; ".join(f"{name} from {line[0]:.4g} to {line[-1]:.4g}" for name, line in values.items()),
+    }
+
+
+def _shown(value: Any) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
