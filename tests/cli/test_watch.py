@@ -39,6 +39,7 @@ def test_one_batch_ends_in_3_on_alarm(files: Path, capsys: pytest.CaptureFixture
 def test_a_stream_goes_on_in_its_state(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     state, page = files / "state", files / "page.html"
     call = ["watch", str(files / "reference.csv"), *QUICK, "--state", str(state), "--json"]
+    call += ["--permutations", "999"]
     codes = [main([*call, str(files / f"{name}.csv")]) for name in ("same", "also", "older", "older")]
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [each["number"] for each in lines] == [1, 2, 3, 4] and lines[2]["alarm"] and not lines[0]["alarm"]

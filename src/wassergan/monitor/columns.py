@@ -256,8 +256,9 @@ def _level_drift(column: CommonColumn, draws: _Subsets, gone: list[float]) -> Co
     used = np.flatnonzero(counts.sum(axis=0))
     counts = counts[:, used]
     p_value, variation, floor = _shares_p_value(counts, draws)
-    shares = counts / counts.sum(axis=1, keepdims=True)
-    most = int(np.abs(shares[1] - shares[0]).argmax())
+    sizes = counts.sum(axis=1)
+    shares = counts / sizes[:, None]
+    most = int(np.abs(counts[1] * sizes[0] - counts[0] * sizes[1]).argmax())  # whole numbers: ties are exact
     direction = f"{names[used[most]]} {shares[0, most]:.3g} -> {shares[1, most]:.3g}" if variation > 0 else "unchanged"
     return ColumnDrift(
         column.name,

@@ -98,7 +98,7 @@ class _Tables:
     def __init__(self, table: RawTable, columns: tuple[str, ...], scale: str, reading: Reading, log: Log) -> None:
         self._table, self._reading, self._log = table, reading, log
         self.count = table.rows
-        own = columns_together(table, table, schema=reading.schema, columns=columns, log=log)
+        own = columns_together(table, replace(table, name="itself"), schema=reading.schema, columns=columns, log=log)
         self.embedding: Embedding | None = Embedding.of(own, scale)
         self._names = tuple(each.name for each in own)
 
