@@ -253,6 +253,9 @@ def test_a_state_goes_on_bit_for_bit_and_belongs_to_its_reference(tmp_path: Path
             again.load(W1Monitor(other, **QUICK))
     with pytest.raises(UserError, match="another seed"):
         again.load(W1Monitor(reference, **QUICK, seed=4))
+    for entry, value in (("pool", np.zeros((5, 1))), ("points", np.full_like(second.state_dict()["points"], np.nan))):
+        with pytest.raises(UserError, match="state is damaged"):
+            W1Monitor(reference, **QUICK).load_state_dict({**second.state_dict(), entry: value})
     (tmp_path / "state.pt").write_bytes((tmp_path / "state.pt").read_bytes()[:-300])
     with pytest.raises(UserError, match="no state of a monitor"):
         again.load(second)

@@ -287,6 +287,9 @@ class W1Monitor:
             raise UserError("The state is of another reference", found=found, hint=hint)
         if state["seed"] != self.seed:
             raise UserError("The state is of another seed", found=f"{state['seed']}, now {self.seed}", hint=hint)
+        width = None if own is None else len(own.owner())
+        if not all(_are_points(state[name], width) for name in ("points", "pool")):
+            raise UserError("The state is damaged", found="points that no monitor writes", hint="start a new state")
         self._evidence.load_state_dict(state["evidence"])
         self.batches, self._points, self._pool = state["batches"], state["points"], state["pool"]
 
@@ -347,6 +350,14 @@ class SeasonalMonitor:
             raise UserError("The state has other seasons", found=", ".join(map(str, state)), hint="start a new state")
         for season, each in self._monitors.items():
             each.load_state_dict(state[season])
+
+
+def _are_points(values: Any, width: int | None) -> bool:
+    """Whether these are rows of finite numbers, of a width if one is known, or None before the first batch."""
+    if values is None:
+        return True
+    rows = isinstance(values, np.ndarray) and values.ndim == 2 and values.dtype == np.float64 and len(values) > 0
+    return bool(rows and width in (None, values.shape[1]) and np.isfinite(values).all())
 
 
 def _check_alpha(alpha: Any) -> float:

@@ -56,14 +56,14 @@ class MonitorState:
             content = load_tensors(self.path)
             if content["format"] != FORMAT:
                 raise UserError(f"{self.path} has another format", found=str(content["format"]))
-            state, history = _arrays(content["monitor"]), json.loads(content["history"])
+            history = json.loads(content["history"])
+            monitor.load_state_dict(_arrays(content["monitor"]))
         except UserError:
             raise
         except Exception as error:  # a damaged file may raise anything
             raise UserError(
                 f"{self.path} is no state of a monitor", found=type(error).__name__, hint="remove it to start anew"
             ) from error
-        monitor.load_state_dict(state)
         self.history = history
         return True
 
