@@ -4,7 +4,8 @@ from wassergan.monitor.batch_report import BatchReport, MovedRow
 from wassergan.monitor.columns import ColumnDrift
 from wassergan.monitor.correction import corrected
 from wassergan.monitor.evidence import Evidence, EvidenceProcess
-from wassergan.monitor.monitor import SeasonalMonitor, W1Monitor
+from wassergan.monitor.monitor import W1Monitor
+from wassergan.monitor.seasonal import SeasonalMonitor
 from wassergan.monitor.two_sample import STATISTICS, TwoSampleResult, two_sample_test
 
 __all__ = [

@@ -10,7 +10,7 @@ from wassergan.data.measured import Reading
 from wassergan.data.tables import Schema
 from wassergan.distances.arguments import check_confidence, check_count, check_names, check_number, shown
 from wassergan.distances.exact import Transport, exact_w1
-from wassergan.errors import UserError, unknown_name
+from wassergan.errors import UserError
 from wassergan.evaluation.datasets.ground import check_scale
 from wassergan.monitor.batch_report import ROWS_SHOWN, BatchReport, MovedRow
 from wassergan.monitor.columns import MOST_TESTED, column_drifts
@@ -292,64 +292,6 @@ class W1Monitor:
             raise UserError("The state is damaged", found="points that no monitor writes", hint="start a new state")
         self._evidence.load_state_dict(state["evidence"])
         self.batches, self._points, self._pool = state["batches"], state["points"], state["pool"]
-
-
-class SeasonalMonitor:
-    """One monitor for each season, such as an hour or a weekday: a batch is compared with the reference of its season.
-
-    The evidence of all seasons goes into one alarm: their p-values are of different rows, so they are independent.
-    """
-
-    def __init__(self, references: Mapping[str, Any], **settings: Any) -> None:
-        """Read a reference for each season.
-
-        Args:
-            references: by season.
-            settings: of each monitor, see `W1Monitor`.
-
-        Raises:
-            UserError: there is none, or one cannot be read.
-        """
-        if not references:
-            raise UserError("A seasonal monitor needs a reference for each season", found="none")
-        self._monitors = {
-            str(season): W1Monitor(each, **{**settings, "place": place})
-            for place, (season, each) in enumerate(references.items())
-        }
-        first, *others = self._monitors.values()
-        self.alpha = first.alpha
-        for each in others:
-            each.share_evidence(first)
-
-    @property
-    def evidence(self) -> Evidence:
-        """Of the stream so far."""
-        return next(iter(self._monitors.values())).evidence
-
-    def check(self, batch: Any, *, season: str) -> BatchReport:
-        """Compare a batch with the reference of its season; see `W1Monitor.check`.
-
-        Raises:
-            UserError: an unknown season, or as there.
-        """
-        if season not in self._monitors:
-            raise unknown_name("season", str(season), self._monitors)
-        return self._monitors[season].check(batch, season=season)
-
-    def state_dict(self) -> dict[str, Any]:
-        """What goes on from batch to batch."""
-        return {season: each.state_dict() for season, each in self._monitors.items()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a saved state.
-
-        Raises:
-            UserError: the state is of other seasons, or of another reference, seed or alpha.
-        """
-        if list(state) != list(self._monitors):
-            raise UserError("The state has other seasons", found=", ".join(map(str, state)), hint="start a new state")
-        for season, each in self._monitors.items():
-            each.load_state_dict(state[season])
 
 
 def _are_points(values: Any, width: int | None) -> bool:
