@@ -187,7 +187,7 @@ def streams(data: Path) -> list[dict[str, Any]]:
         process, flagged, inside, outside, quiet, tested = EvidenceProcess(0.01), set(), 0, 0, 0, 0
         for k, (at, row) in enumerate(units):
             season = (
-                str(at.hour) if name.startswith("occ") else str(at.dayofweek >= 5) if name.startswith("nyc") else ""
+                str(at.hour) if name.startswith("occ") else str(at.day_of_week >= 5) if name.startswith("nyc") else ""
             )
             pool = seen.setdefault(season, [])
             if k >= first and len(pool) >= 3:
