@@ -82,7 +82,7 @@ def places(words: Sequence[str], folder: Path) -> list[str]:
             return [points, "--out", out, *TINY]
         case "resume":
             return [run, "--steps", "5"]
-        case "sample" | "look" | "export" | "report" | "evaluate":
+        case "sample" | "visualize" | "export" | "report" | "evaluate":
             end = {"export": ".safetensors", "sample": ".npy", "report": ".html"}.get(words[0], "")
             return [run, "--out", out + end]
         case "compare":
@@ -93,7 +93,9 @@ def places(words: Sequence[str], folder: Path) -> list[str]:
             return ["--out", out]
         case "info":
             return [points]
-    return []
+        case "benchmark" | "env":
+            return []
+    raise LookupError(f"no sound arguments are known of {words[0]}: its values would never be reached")
 
 
 def calls(pairs: int, rng: random.Random, folder: Path) -> Iterator[list[str]]:

@@ -16,7 +16,10 @@ from wassergan.errors import UserError
 from wassergan.evaluation.frechet import frechet_distance, moments_of
 from wassergan.modality.feature_evaluator import RealSamples
 from wassergan.runs.evaluate import evaluate_run
+from wassergan.runs.train import resume_run
+from wassergan.session import run_content
 from wassergan.session.restore import open_sampler
+from wassergan.storage.run_folder import RunFolder
 
 PROTOCOL = {
     *("features", "feature_dim", "generated", "training", "heldout", "seed", "step", "weights", "against", "seconds"),
@@ -78,6 +81,26 @@ def test_samples_are_judged_as_they_are_handed_out(pictures: tuple[Path, Path]) 
     for pair in result["memorisation"]["closest"]:
         distances = (training - generated[pair["generated"]].double()).norm(dim=1)
         assert distances.argmin() == pair["training"] and distances.min().item() == pytest.approx(pair["distance"])
+
+
+def test_a_run_that_goes_on_meanwhile_is_judged_at_the_step_that_is_named(
+    pictures: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = pictures
+    alone = judged(run, count=30, checkpoint="2")
+    load, loads = run_content.load_checkpoint, []
+
+    def then_goes_on(path: Path) -> dict[str, Any]:
+        content = load(path)
+        loads.append(path)
+        if len(loads) == 1:
+            resume_run(run, {"steps": 4})
+        return content
+
+    monkeypatch.setattr(run_content, "load_checkpoint", then_goes_on)
+    beside = judged(run, count=30)
+    assert run_content.load_run(RunFolder(run)).step == 4
+    assert beside["protocol"]["step"] == 2 and values(beside) == values(alone)
 
 
 def test_equal_seeds_give_equal_results_and_other_seeds_others(pictures: tuple[Path, Path]) -> None:

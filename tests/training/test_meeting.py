@@ -1,6 +1,7 @@
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -132,7 +133,16 @@ def test_a_place_that_opens_late_is_found(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(
     ("host", "port"), [("no.such.host.invalid", 4000), ("a" * 300, 4000), ("\udcff", 4000), ("127.0.0.1", 1)]
 )
-def test_a_place_that_cannot_be_is_told(host: str, port: int) -> None:
+def test_a_place_that_cannot_be_is_told(monkeypatch: pytest.MonkeyPatch, host: str, port: int) -> None:
+    pauses: list[float] = []
+    sleep = time.sleep
+
+    def counted(seconds: float) -> None:
+        pauses.append(seconds)
+        assert len(pauses) < 50  # else it would look without an end, and so would this test
+        sleep(seconds)
+
+    monkeypatch.setattr("wassergan.training.patience.time.sleep", counted)
     with pytest.raises(WorkError, match="did not come"):
         patience.wait_for_place(host, port, "", patience.Patience(0.2))
 
