@@ -2072,7 +2072,7 @@ BUGS = (
     # The page
     Bug(
         "names from the data run on the page",
-        "report/page.py",
+        "report/assets.py",
         "autoescape=True",
         "autoescape=False",
         "report/test_page.py::test_names_from_the_data_are_shown_and_not_run",
@@ -2426,7 +2426,7 @@ BUGS = (
     ),
     Bug(
         "names of columns that the page runs",
-        "report/page.py",
+        "report/assets.py",
         "autoescape=True",
         "autoescape=False",
         "report/test_page.py::test_a_table_s_page_has_both_anchors_its_columns_and_plain_words_on_privacy",
