@@ -65,6 +65,10 @@ def test_corrections_are_those_of_scipy_and_of_the_definition(p_values: list[flo
         assert near or {k for k, p in enumerate(holm) if p <= level} == rejected
 
 
+def test_holm_steps_down_by_hand() -> None:
+    assert corrected([0.03, 0.01, 0.02, 0.9]) == pytest.approx([0.06, 0.04, 0.06, 0.9])
+
+
 def column(x: Any, y: Any, kind: str = "number", levels: tuple[str, ...] = ()) -> CommonColumn:
     return CommonColumn("c", kind, np.asarray(x, float), np.asarray(y, float), "", levels)
 
