@@ -9,11 +9,12 @@ from wassergan.modality import modality_of
 def main(steps: int = 2000, folder: Path = Path("runs/example-digits")) -> None:
     summary = train_run(TrainSettings("digits", steps=steps, seed=0), folder)
     print(
-        f"after {summary['steps']} steps: sliced W1 {summary['sliced_w1']:.4f}, floor {summary['sliced_w1_floor']:.4f}"
+        f"after {summary['steps']} steps: patch-sliced W1 {summary['patch_sliced_w1']:.4f}, "
+        f"floor {summary['patch_sliced_w1_floor']:.4f}"
     )
 
     summary = resume_run(folder, {"steps": 2 * steps})
-    print(f"after {summary['steps']} steps: sliced W1 {summary['sliced_w1']:.4f}")
+    print(f"after {summary['steps']} steps: patch-sliced W1 {summary['patch_sliced_w1']:.4f}")
 
     sampler = open_sampler(folder)  # needs only the run folder, not the data
     samples = sampler.draw(64, seed=1)

@@ -65,8 +65,8 @@ def test_a_ring_of_eight_gaussians_keeps_all_its_modes(tmp_path: Path, constrain
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_every_preset_improves_its_held_out_sliced_w1_on_digits(tmp_path: Path, preset: str) -> None:
+def test_every_preset_improves_its_held_out_distance_on_digits(tmp_path: Path, preset: str) -> None:
     settings = replace(TrainSettings(data="digits"), preset=preset, steps=STEPS[preset], previews=False)
     train_run(settings, tmp_path / "run")
     log = read_log(tmp_path / "run" / "log.jsonl")
-    assert log[-1]["sliced_w1"] < 0.8 * log[0]["sliced_w1"]
+    assert log[-1]["patch_sliced_w1"] < 0.8 * log[0]["patch_sliced_w1"]

@@ -39,7 +39,7 @@ def events(folder: Path) -> Any:
     return reader
 
 
-def steps(reader: Any, tag: str = "distance/sliced_w1") -> list[int]:
+def steps(reader: Any, tag: str = "distance/patch_sliced_w1") -> list[int]:
     return [event.step for event in reader.Scalars(tag)]
 
 
@@ -66,7 +66,8 @@ def test_every_logged_number_is_a_scalar_at_its_step(tmp_path: Path, settings: T
         "gradient_norm_mean": "critic",
         "penalty": "critic",
         "critic_lr": "critic",
-        "sliced_w1_floor": "distance",
+        "patch_sliced_w1_floor": "distance",
+        "patch_sliced_w1_8": "distance",
         "w1_upper": "distance",
         "generator_loss": "generator",
         "seconds": "time",
@@ -115,8 +116,8 @@ def test_a_resumed_run_shows_every_step_once(tmp_path: Path, settings: TrainSett
     expected = [record["step"] for record in read_log(folder / "log.jsonl")]
     reader = events(folder)
     assert steps(reader) == [image.step for image in reader.Images("samples")] == expected
-    values = {record["step"]: np.float32(record["sliced_w1"]) for record in read_log(folder / "log.jsonl")}
-    assert {event.step: event.value for event in reader.Scalars("distance/sliced_w1")} == values
+    values = {record["step"]: np.float32(record["patch_sliced_w1"]) for record in read_log(folder / "log.jsonl")}
+    assert {event.step: event.value for event in reader.Scalars("distance/patch_sliced_w1")} == values
 
 
 @pytest.mark.usefixtures("quick_figures")

@@ -135,7 +135,7 @@ def test_what_was_learnt_is_there_after_a_fit() -> None:
     assert gan.n_steps_ == 30 and gan.n_features_in_ == 3 and gan.seed_ == 0
     assert [record["step"] for record in gan.history_] == [0, 10, 20, 30]
     best = min(gan.history_, key=lambda record: record["sliced_w1"])
-    assert (gan.best_step_, gan.best_sliced_w1_) == (best["step"], best["sliced_w1"])
+    assert (gan.best_step_, gan.best_distance_) == (best["step"], best["sliced_w1"])
     assert gan.settings_.constraint == "lp" and gan.settings_.latent_dim == 3
     assert gan.generator_(torch.zeros(2, 3)).shape == (2, 3) and gan.critic_(torch.zeros(2, 3)).shape == (2,)
     assert not gan.generator_.training and not hasattr(gan, "feature_names_in_")
@@ -479,7 +479,7 @@ def test_patience_ends_a_fit_and_restores_the_best_weights(monkeypatch: pytest.M
     at_end = tiny(steps=10, tick_steps=2).fit(points())
     scripted(monkeypatch, [5, 4, 1, 3, 2, 2])  # at steps 0, 2, 4, 6, 8, 10
     gan = tiny(steps=100, tick_steps=2, patience=3).fit(points())
-    assert gan.n_steps_ == 10 and gan.best_step_ == 4 and gan.best_sliced_w1_ == 1
+    assert gan.n_steps_ == 10 and gan.best_step_ == 4 and gan.best_distance_ == 1
     assert [record["step"] for record in gan.history_] == [0, 2, 4, 6, 8, 10]
     assert torch.equal(weights(gan.generator_), weights(at_best.generator_))
     assert torch.equal(weights(gan.critic_), weights(at_end.critic_))

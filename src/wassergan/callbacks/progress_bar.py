@@ -13,6 +13,7 @@ from wassergan.data import Source
 from wassergan.errors import printable
 from wassergan.storage.run_folder import RunFolder
 from wassergan.training import Trainer
+from wassergan.utils.tick_distance import distance_in_short
 
 
 class ProgressBar(Callback):
@@ -40,7 +41,7 @@ class ProgressBar(Callback):
 
     def on_tick(self, record: Mapping[str, Any]) -> None:
         """The distance from the held-out rows, with its floor."""
-        self._bar.set_postfix_str(f"sliced W1 {record['sliced_w1']:.4f} (floor {record['sliced_w1_floor']:.4f})")
+        self._bar.set_postfix_str(distance_in_short(record))
 
     def on_close(self) -> None:
         """Leave the bar in its last state."""

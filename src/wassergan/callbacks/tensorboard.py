@@ -16,10 +16,12 @@ from wassergan.errors import UserError, printable
 from wassergan.storage.files import reading
 from wassergan.storage.run_folder import RunFolder
 from wassergan.training import Trainer
+from wassergan.utils.tick_distance import distance_for
 
 # The heading under which a logged value is shown, by the beginning of its name; the rest are of the critic.
 _HEADINGS = {
     "sliced_w1": "distance",
+    "patch_sliced_w1": "distance",
     "w1_": "distance",
     "generator_": "generator",
     "seconds": "time",
@@ -27,7 +29,6 @@ _HEADINGS = {
     "steps_per_second": "time",
     "samples_per_second": "time",
 }
-_SCORE = "sliced_w1"  # the column by which the HPARAMS page can sort runs
 
 
 def tensorboard_installed() -> bool:
@@ -66,8 +67,8 @@ class TensorBoardCallback(Callback):
         given = {name: value for name, value in asdict(settings).items() if value is not None}
         self._writer.add_text("settings", _table(given), trainer.step)
         plain = {name: v if type(v) in (int, float) else _text(v) for name, v in given.items()}
-        # `add_hparams` would create a separate run for them.
-        for summary in hparams(plain, {f"distance/{_SCORE}": 0.0}):
+        # The distance is the column to sort runs by; `add_hparams` would create a separate run for them.
+        for summary in hparams(plain, {f"distance/{distance_for(source.shape)}": 0.0}):
             self._writer.file_writer.add_summary(summary)
         self._writer.flush()
 

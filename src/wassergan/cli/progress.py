@@ -12,6 +12,7 @@ from wassergan.cli.echo import say
 from wassergan.config.settings import ResolvedSettings
 from wassergan.errors import printable
 from wassergan.storage.run_folder import RunFolder
+from wassergan.utils.tick_distance import distance_in_short
 
 
 class TerminalProgress(Callback):
@@ -70,7 +71,7 @@ class TerminalProgress(Callback):
         values = (
             f"gap {gap} (held-out {record['critic_gap_heldout']:.3f})  "
             f"gradient norm {record['gradient_norm_mean']:.2f}  "
-            f"sliced W1 {record['sliced_w1']:.4f} (floor {record['sliced_w1_floor']:.4f})  "
+            f"{distance_in_short(record)}  "
             + (f"W1 {record['w1_lower']:.3f} to {record['w1_upper']:.3f}  " if "w1_lower" in record else "")
             + f"{record['steps_per_second']:.1f} steps/s"
         )

@@ -12,6 +12,7 @@ from wassergan.cli.interrupts import stop_on_signals
 from wassergan.cli.options import GroupedCommand, GroupedOption, given, options_of
 from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError
+from wassergan.utils.tick_distance import distance_in_short
 
 if TYPE_CHECKING:
     from wassergan.training import DistributedContext
@@ -104,8 +105,7 @@ def _tell(summary: dict[str, Any], folder: Path, *, stopped_early: bool, as_json
         echo(f"Interrupted at step {summary['steps']}; saved. Go on with: wassergan resume {folder}", err=True)
     elif not as_json:
         echo(
-            f"Done: {summary['steps']} steps, sliced W1 {summary['sliced_w1']:.4f} against held-out samples "
-            f"(floor {summary['sliced_w1_floor']:.4f}).\n"
+            f"Done: {summary['steps']} steps, {distance_in_short(summary)} against held-out samples.\n"
             f"Report:  {folder / 'report.html'}\n"
             f"Curves:  {folder / 'curves.png'}\n"
             f"Draw:    wassergan sample {folder} {_sample_flags(summary)}"

@@ -8,6 +8,7 @@ from wassergan.distances.energy import energy_distance
 from wassergan.distances.exact import Plan, Transport, exact_transport, exact_w1
 from wassergan.distances.interval import Interval, w1_interval
 from wassergan.distances.one_dimensional import wasserstein_line
+from wassergan.distances.patches import PatchEstimate, PatchReference, patch_sliced_w1
 from wassergan.distances.population import critic_lower_bound
 from wassergan.distances.sliced import SlicedEstimate, max_sliced_w1, random_directions, sliced_w1, sliced_w1_estimate
 
@@ -18,6 +19,8 @@ __all__ = [
     "CTransform",
     "Fit",
     "Interval",
+    "PatchEstimate",
+    "PatchReference",
     "Plan",
     "SlicedEstimate",
     "Transport",
@@ -32,6 +35,7 @@ __all__ = [
     "kl_divergence",
     "max_sliced_w1",
     "on_common_support",
+    "patch_sliced_w1",
     "random_directions",
     "sliced_w1",
     "sliced_w1_estimate",

@@ -39,7 +39,7 @@ def fit_source(
         source: the data.
         folder: told to the callback; nothing is written.
         former: what to go on from, bit for bit on the CPU: N steps and N more are 2N.
-        patience: ticks without a smaller sliced W1 after which to stop.
+        patience: ticks without a smaller distance from the held-out rows after which to stop.
         callback: called as it goes on; not closed.
         interrupted: asked after every step.
 

@@ -1,7 +1,7 @@
 """What a fit leaves behind."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from wassergan.config.settings import ResolvedSettings
 from wassergan.session.contents import require_sound
 from wassergan.session.loop import History, Record, Tick
 from wassergan.session.state import Best, CheckpointState
+from wassergan.utils.tick_distance import LABELS
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,7 @@ class FitHistory:
         """Tensors and plain types, for a file."""
         return {
             "history": self.records,
-            "best_sliced_w1": self.history.best.sliced_w1,
-            "best_step": self.history.best.step,
+            "best": asdict(self.history.best),
             "best_weights": self.best_weights,
             "waited": self.history.waited,
         }
@@ -49,8 +49,8 @@ class FitHistory:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "FitHistory":
         """The inverse of `state`."""
-        best = Best(state["best_sliced_w1"], state["best_step"])
-        return cls(tuple(state["history"]), History(best, state["waited"]), state["best_weights"])
+        history = History(Best.of(state["best"]), state["waited"])
+        return cls(tuple(state["history"]), history, state["best_weights"])
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class FitState:
             counts = (best.step, waited)
             assert all(isinstance(each, int) and each >= 0 for each in counts), counts
             assert all(isinstance(each, dict) and isinstance(each["step"], int) for each in course.records)
-            assert isinstance(best.sliced_w1, int | float)
+            assert isinstance(best.distance, int | float) and best.metric in LABELS
             if course.best_weights is not None:
                 require_sound(self.checkpoint.with_average(course.best_weights))
 

@@ -77,7 +77,7 @@ STATE = ("settings", "shape", "kind", "codec", "conditions", "fingerprint", "tra
 FEATURES = ("n_features_in_", "feature_names_in_")
 NETWORKS = ("generator_", "critic_", "_drawing")  # built where they are asked for, from plain data
 LEARNT = (
-    *("seed_", "settings_", "notes_", "n_steps_", "history_", "best_step_", "best_sliced_w1_"),
+    *("seed_", "settings_", "notes_", "n_steps_", "history_", "best_step_", "best_distance_"),
     *("_fitted", "_container", "_restoring", "_labelled"),
 )
 
@@ -105,7 +105,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         condition: names of the columns of a DataFrame under whose values the others are drawn.
         schema: what the columns of a DataFrame are, where that is not to be inferred: a mapping, or a JSON file
             (docs/tables.md).
-        patience: stop after so many ticks without a smaller sliced W1 from the held-out rows, and draw samples with
+        patience: stop after so many ticks without a smaller distance from the held-out rows, and draw samples with
             the weights of the best tick; None trains to the end and draws with the last ones.
         tick_steps: longest distance between two ticks.
         heldout: share of the rows that are never trained on.
@@ -123,8 +123,8 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         critic_: as it was after the last step.
         history_: a record of each tick, as in a run's `log.jsonl`.
         n_steps_: generator steps so far.
-        best_step_: of the tick with the smallest sliced W1 from the held-out rows.
-        best_sliced_w1_: that distance, in model units.
+        best_step_: of the tick with the smallest distance from the held-out rows.
+        best_distance_: that distance: sliced W1 in model units; for arrays with two axes or more, patch-sliced W1.
         seed_: that the random state gave.
         settings_: resolved.
         notes_: what was decided and passed over as the rows were read, in sentences.
@@ -433,7 +433,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         self.notes_ = fitted.checkpoint.notes
         self.history_ = [dict(record) for record in fitted.course.records]
         best = fitted.course.history.best
-        self.best_step_, self.best_sliced_w1_ = best.step, best.sliced_w1
+        self.best_step_, self.best_distance_ = best.step, best.distance
 
     def _forget(self) -> None:
         for name in (*FEATURES, *NETWORKS, *LEARNT):

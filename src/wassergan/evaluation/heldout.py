@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from wassergan.data import Batch, Source
 from wassergan.distances import sliced_w1
 from wassergan.distances.interval import interval_by_work
+from wassergan.distances.patches import PatchReference
 from wassergan.training import sample_chunks
+from wassergan.utils.tick_distance import PATCHES, VECTORS, distance_for
 
 LARGEST_SAMPLE = 2000
 PROJECTIONS = 256
@@ -16,12 +18,13 @@ INTERVAL_TOLERANCE, INTERVAL_WORK = 0.01, 1e11
 
 
 class HeldoutDistance:
-    """Sliced W1 between generated and held-out samples in model space, with its floor.
+    """The distance between generated and held-out samples in model space, with its floor.
 
-    Samples drawn under conditions are compared together with them, as concatenated vectors: samples that do not fit
-    their conditions are far from the data.
+    Pictures and fields are compared by the patches of their scales (`distances.patch_sliced_w1`), other samples by the
+    sliced W1 of whole vectors. Samples drawn under conditions are compared together with them, as concatenated vectors:
+    samples that do not fit their conditions are far from the data.
 
-    The floor is the sliced W1 of as many training samples against the same held-out ones: the score of a generator that
+    The floor is the distance of as many training samples against the same held-out ones: the score of a generator that
     drew from the data themselves. Latents and directions are fixed, so ticks can be compared; it uses its own random
     streams, so that training is not affected.
 
@@ -35,14 +38,26 @@ class HeldoutDistance:
     def __init__(self, source: Source, *, latent_dim: int, samples: int = LARGEST_SAMPLE, seed: int = 0) -> None:
         self._latent_dim, self._samples, self._seed = latent_dim, samples, seed
         self._conditions = source.conditions
-        self._heldout = _vectors(source.heldout_batch(source.heldout_positions(LARGEST_SAMPLE, seed=seed)))
-        self._real = _vectors(source.train_batch_sample(samples))
-        self.floor = self._distance(self._real)
+        heldout = source.heldout_batch(source.heldout_positions(LARGEST_SAMPLE, seed=seed))
+        real = source.train_batch_sample(samples)
+        self._heldout, self._real = _vectors(heldout), _vectors(real)
+        self._patches: PatchReference | None = None
+        if distance_for(source.shape) == PATCHES:
+            rng = torch.Generator().manual_seed(seed)
+            self._samples = len(real.samples)
+            self._patches = PatchReference(heldout.samples, rng=rng, context=heldout.context, name="held-out samples")
+        floors = self._distances(real, name="training samples")
+        self.floor = floors[distance_for(source.shape)]
+        self._floors = {f"{name}_floor": value for name, value in floors.items()}
         self._interval_floor: float | None = None  # costs as much as the bounds themselves: once it is asked for
 
     def __call__(self, generator: nn.Module) -> dict[str, float]:
-        """`sliced_w1` of a generator and the `sliced_w1_floor`, both in model units."""
-        return {"sliced_w1": self._distance(self._generated(generator, self._samples)), "sliced_w1_floor": self.floor}
+        """The distance of a generator, and the floor: `sliced_w1` and `sliced_w1_floor`, in model units.
+
+        For pictures and fields `patch_sliced_w1`, the mean over the scales, and each scale by the longer side of its
+        level, such as `patch_sliced_w1_28`; in standard deviations of the held-out values at that scale.
+        """
+        return self._distances(self._generated(generator, self._samples), name="generated samples") | self._floors
 
     def interval(self, generator: nn.Module, *, interrupted: Callable[[], bool] = lambda: False) -> dict[str, float]:
         """Guaranteed bounds on W1 of equally many generated and held-out samples: `w1_lower`, `w1_upper`; model units.
@@ -51,7 +66,7 @@ class HeldoutDistance:
         in high dimension far above, so the floor shows how low a good generator gets. After an interruption, the bounds
         are those reached so far, which are as certain but wider.
         """
-        lower, upper = self._bounds(self._generated(generator, len(self._heldout)), interrupted)
+        lower, upper = self._bounds(_vectors(self._generated(generator, len(self._heldout))), interrupted)
         return {"w1_lower": lower, "w1_upper": upper, "w1_floor": self._upper_of_real(interrupted)}
 
     def _upper_of_real(self, interrupted: Callable[[], bool]) -> float:
@@ -74,16 +89,19 @@ class HeldoutDistance:
             interrupted=interrupted,
         )
 
-    def _generated(self, generator: nn.Module, count: int) -> Tensor:
+    def _generated(self, generator: nn.Module, count: int) -> Batch:
         chunks = sample_chunks(
             generator, count, latent_dim=self._latent_dim, seed=self._seed, conditions=self._conditions
         )
         context = None if self._conditions is None else self._conditions.vectors(0, count, seed=self._seed)
-        return _vectors(Batch(torch.cat(list(chunks)), context))
+        return Batch(torch.cat(list(chunks)), context)
 
-    def _distance(self, samples: Tensor) -> float:
+    def _distances(self, batch: Batch, *, name: str) -> dict[str, float]:
+        if self._patches is not None:
+            found = self._patches.distance(batch.samples, context=batch.context, name=name)
+            return {PATCHES: found.value, **{f"{PATCHES}_{side}": value for side, value in found.scales.items()}}
         rng = torch.Generator().manual_seed(self._seed)
-        return sliced_w1(samples, self._heldout, projections=PROJECTIONS, rng=rng).item()
+        return {VECTORS: sliced_w1(_vectors(batch), self._heldout, projections=PROJECTIONS, rng=rng).item()}
 
 
 def _vectors(batch: Batch) -> Tensor:

@@ -11,9 +11,10 @@ from typing import Any
 from wassergan.evaluation.channels import ChannelRow, far_sentence
 from wassergan.evaluation.evaluate import MetricRow
 from wassergan.evaluation.memorisation import Memorisation
+from wassergan.utils.tick_distance import LABELS, PATCHES, VECTORS, distance_name, distance_of
 
-FAR = 4.0  # times the floor of sliced W1
-NEAR = 1.5
+FAR = 4.0  # times the floor of the distance
+NEAR = {PATCHES: 2.0, VECTORS: 1.5}  # the floor of patches varies by a third from one draw of the data to the next
 TOLD_APART = 0.75  # AUC
 EXPOSED = 0.95  # AUC at which a classifier is hardly ever wrong
 POOR = 0.5  # share of the floor's recall and coverage
@@ -22,6 +23,9 @@ CROWDED = 0.8  # of the floor of the distance to the next sample of its own
 LEARNABLE = 100  # samples per side from which trees, whose leaves hold 20, learn to separate blurred from sharp
 SURE = 3.0  # standard errors; differences within them are chance
 HITS = 5.0  # expected if the data themselves were evaluated; finding nearly none is then not chance
+
+# What the distance of a tick does not see.
+_BLIND = {PATCHES: "whole samples from ones that are put together wrongly", VECTORS: "sharp samples from blurred ones"}
 
 GOOD, DOUBTFUL, FAILED, UNDECIDED = "good", "doubtful", "failed", "undecided"
 
@@ -51,8 +55,9 @@ def verdict(rows: Sequence[MetricRow], memory: Memorisation) -> Verdict:
 
     Memorised: as the check says. Collapsed: recall and coverage both below half their floors while samples lie
     closer together than real ones do (noise covers nothing either, but is no collapse). Disjoint: precision or coverage
-    is less than a twentieth of its floor. Exposed: the AUC of the classifier is above 0.95. Far: sliced W1 is above
-    four times its floor. A difference that sampling error may explain is neither a failure nor a success.
+    is less than a twentieth of its floor. Exposed: the AUC of the classifier is above 0.95. Far: patch-sliced W1 of
+    pictures and fields, else sliced W1, is above four times its floor. A difference that sampling error may explain is
+    neither a failure nor a success.
 
     Args:
         rows: metrics, each with its floor.
@@ -86,20 +91,21 @@ def with_channels(judged: Verdict, rows: Sequence[ChannelRow]) -> Verdict:
     return Verdict(f"{judged.sentence} {sentence}", flags, FAILED)
 
 
-def tick_verdict(sliced_w1: float, floor: float, *, run: str) -> Verdict:
-    """The verdict from sliced W1 alone, before a run is evaluated: that it is far, or nothing.
+def tick_verdict(record: Mapping[str, Any], *, run: str) -> Verdict:
+    """The verdict from the distance of a tick alone, before a run is evaluated: that it is far, or nothing.
 
     Args:
-        sliced_w1: generated against held-out samples.
-        floor: training against held-out samples, in the same unit.
+        record: of a tick, or a summary that ends with it.
         run: the run's folder, for the command that reports more.
     """
-    ratio = _ratio(sliced_w1, floor)
-    measured = f"sliced W1 is {ratio:.3g} times its floor"
+    label, value, floor = distance_of(record)
+    ratio = _ratio(value, floor)
+    name = f"{label[0].lower()}{label[1:]}"
+    measured = f"{name} is {ratio:.3g} times its floor"
     if ratio > FAR:
         return Verdict(f"The generated distribution is far from the data: {measured}.", ("far",), FAILED)
     return Verdict(
-        f"Not judged yet: {measured}, but sliced W1 alone does not tell sharp samples from blurred ones. "
+        f"Not judged yet: {measured}, but {name} alone does not tell {_BLIND[distance_name(record)]}. "
         f"wassergan evaluate {run} does.",
         (),
         UNDECIDED,
@@ -110,20 +116,20 @@ def samples_needed(rows: Mapping[str, MetricRow]) -> int:
     """The samples needed on each side to separate a good generator from a poor one, from the errors of the floors.
 
     Args:
-        rows: metrics by name; the spread of sliced W1's floor shrinks like one over the root of the number.
+        rows: metrics by name; the spread of the distance's floor shrinks like one over the root of the number.
     """
-    distance, recall = rows["sliced_w1"], rows["recall"]
+    distance, recall = rows[distance_name(rows)], rows["recall"]
     needed = [float(LEARNABLE)]
     if recall.floor:
         needed.append((SURE * 0.5 / (POOR * recall.floor)) ** 2)
     if distance.floor and distance.floor_spread:
-        tolerated = (NEAR - 1) * distance.floor / 2
+        tolerated = (NEAR[distance_name(rows)] - 1) * distance.floor / 2
         needed.append(_count(distance) * (distance.floor_spread / tolerated) ** 2)
     return math.ceil(max(needed))
 
 
 def _failures(rows: Mapping[str, MetricRow], memory: Memorisation) -> dict[str, bool]:
-    distance = rows["sliced_w1"]
+    distance = rows[distance_name(rows)]
     spare = 2 * (distance.floor_spread or 0.0)
     lacking = all(_significant(rows[name]) and _of_floor(rows[name]) < POOR for name in ("recall", "coverage"))
     return {
@@ -165,18 +171,19 @@ def _doubts(rows: Mapping[str, MetricRow]) -> list[str]:
 
 
 def _closeness(rows: Mapping[str, MetricRow]) -> str:
-    if _of_floor(rows["sliced_w1"]) <= NEAR and not _doubts(rows):
+    name = distance_name(rows)
+    if _of_floor(rows[name]) <= NEAR[name] and not _doubts(rows):
         return f"about as close to the held-out samples as training samples are: {_distance(rows)}"
     return f"near the data ({_distance(rows)})"
 
 
 def _too_few(rows: Mapping[str, MetricRow], needed: int) -> str:
-    distance = rows["sliced_w1"]
+    distance = rows[distance_name(rows)]
     spread = 100 * (distance.floor_spread or 0.0) / (_floor(distance) or 1.0)
     return (
-        f"Too few samples to judge: {_fewest(rows)} a side, where about {needed} would tell; the floor of sliced W1 "
-        f"itself varies by {spread:.0f} % from one draw of the data to the next ({_distance(rows)}). Hold out more "
-        "with --heldout, or name more data with --against."
+        f"Too few samples to judge: {_fewest(rows)} a side, where about {needed} would tell; the floor of "
+        f"{_in_sentence(distance_name(rows))} itself varies by {spread:.0f} % from one draw of the data to the next "
+        f"({_distance(rows)}). Hold out more with --heldout, or name more data with --against."
     )
 
 
@@ -201,7 +208,7 @@ def _significant(row: MetricRow) -> bool:
 
 
 def _fewest(rows: Mapping[str, MetricRow]) -> int:
-    return min(_count(rows[name]) for name in ("sliced_w1", "recall", "c2st_auc"))
+    return min(_count(rows[name]) for name in (distance_name(rows), "recall", "c2st_auc"))
 
 
 def _count(row: MetricRow) -> int:
@@ -224,7 +231,12 @@ def _ratio(value: float, floor: float) -> float:
 
 
 def _distance(rows: Mapping[str, MetricRow]) -> str:
-    return f"sliced W1 is {_of_floor(rows['sliced_w1']):.3g} times its floor"
+    name = distance_name(rows)
+    return f"{_in_sentence(name)} is {_of_floor(rows[name]):.3g} times its floor"
+
+
+def _in_sentence(name: str) -> str:
+    return f"{LABELS[name][0].lower()}{LABELS[name][1:]}"
 
 
 def _recall(rows: Mapping[str, MetricRow]) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from wassergan.data import Codec, Source, channels_first, random_positions
 from wassergan.evaluation.channels import ChannelRow, channel_rows
-from wassergan.evaluation.evaluate import LARGEST, LEAST, Populations, evaluate
+from wassergan.evaluation.evaluate import LARGEST, LEAST, MetricRow, Populations, evaluate
 from wassergan.evaluation.features import Samples, get_features
 from wassergan.evaluation.memorisation import Memorisation, memorisation
 from wassergan.evaluation.nearest import nearest
@@ -90,7 +90,7 @@ class FeatureEvaluator(Evaluator):
         training = self._training[torch.randperm(len(self._training), generator=rng)[:LARGEST]]
         heldout = self._heldout[torch.randperm(len(self._heldout), generator=rng)]
         populations = Populations(self._generated, training, heldout)
-        rows = evaluate(populations, features=self._features.name, seed=seed, log=log)
+        rows = [*self._further_rows(), *evaluate(populations, features=self._features.name, seed=seed, log=log)]
         log("Near copies of training samples")
         memory = memorisation(self._generated, self._training, self._heldout)
         log("Channels")
@@ -113,6 +113,10 @@ class FeatureEvaluator(Evaluator):
             "training": len(self._training),
             "heldout": len(self._heldout),
         }
+
+    def _further_rows(self) -> list[MetricRow]:
+        """Metrics that need the samples themselves, not features of them."""
+        return []
 
     def _of_real(self, samples: RealSamples, positions: Tensor) -> Tensor:
         """Features of real samples; those that take longer to compute than to load are kept for the next evaluation."""

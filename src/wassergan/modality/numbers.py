@@ -177,10 +177,11 @@ class Numbers(Modality[Codec]):
         return len(shapes) == 1 and other.whole == codec.whole and {codec.dtype, other.dtype} != {"uint8", "uint16"}
 
     def evaluator(self, evaluation: Evaluation) -> Evaluator:
-        """By vectors of features, and channel by channel."""
+        """By vectors of features, and channel by channel; grids also as pictures."""
         from wassergan.modality.feature_evaluator import FeatureEvaluator
+        from wassergan.modality.grid_evaluator import GridEvaluator
 
-        return FeatureEvaluator(evaluation, self)
+        return GridEvaluator(evaluation, self) if self.axes == 3 else FeatureEvaluator(evaluation, self)
 
     def heldout_samples(self, source: Source, count: int) -> Rows:
         """As the codec gives them back."""

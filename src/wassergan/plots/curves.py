@@ -7,13 +7,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from wassergan.plots.common import GENERATED, REAL
+from wassergan.utils.tick_distance import LABELS, UNITS, logged_distance, scale_names
 
 _LINES_LABELS = {"minimax": "objective of 2014", "wasserstein": "Wasserstein objective"}
 _LINES_COLOURS = {"minimax": "tab:blue", "wasserstein": "tab:orange"}
 
 
 def curves_figure(log: Sequence[Mapping[str, Any]]) -> Figure:
-    """Gap with held-out gap, gradient norm, sliced W1 with its floor and, if logged, W1 bounds, by generator step."""
+    """Gaps, gradient norm, distance with its floor and, if logged, W1 bounds, by generator step."""
     bounded = [record for record in log if "w1_lower" in record]
     panels = 4 if bounded else 3
     figure = Figure(figsize=(13 / 3 * panels, 3.8), layout="constrained")
@@ -25,14 +26,17 @@ def curves_figure(log: Sequence[Mapping[str, Any]]) -> Figure:
     _line(norm, log, "gradient_norm_mean", "mean", color=REAL)
     _line(norm, log, "gradient_norm_max", "largest seen", color=GENERATED)
     norm.set(title="Critic's gradient norm between samples", ylabel="score per unit of input", ylim=(0, None))
-    _line(sliced, log, "sliced_w1", "generated against held-out", color=GENERATED)
-    floor = [record["sliced_w1_floor"] for record in log if "sliced_w1_floor" in record]
+    name, scales = logged_distance(log), scale_names(log)
+    _line(sliced, log, name, "mean over scales" if scales else "generated against held-out", color=GENERATED)
+    for index, (scale, side) in enumerate(scales.items()):
+        _line(sliced, log, scale, f"scale {side}", color=GENERATED, alpha=0.6 - 0.1 * min(index, 4))
+    floor = [record[f"{name}_floor"] for record in log if f"{name}_floor" in record]
     if floor:
         sliced.axhline(floor[-1], color=REAL, linestyle="--", label="floor: training against held-out")
-    values = [record["sliced_w1"] for record in log if record.get("sliced_w1", 0) > 0]
+    values = [record[each] for record in log for each in (name, *scales) if record.get(each, 0) > 0]
     if values and max(values) > 5 * min(values):
         sliced.set_yscale("log")
-    sliced.set(title="Sliced W1 of the averaged generator", ylabel="model units")
+    sliced.set(title=f"{LABELS[name]} of the averaged generator", ylabel=UNITS[name])
     for axes in interval:
         steps, lower, upper = ([record[name] for record in bounded] for name in ("step", "w1_lower", "w1_upper"))
         axes.fill_between(steps, lower, upper, color=GENERATED, alpha=0.4, label="generated against held-out")
@@ -48,7 +52,7 @@ def curves_figure(log: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def overlaid_figure(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
-    """Sliced W1 and held-out critic gap of several runs, against generator steps and against training time.
+    """Distance and held-out critic gap of several runs, against generator steps and against training time.
 
     Args:
         logs: the ticks of each run, by the run's name.
@@ -58,14 +62,17 @@ def overlaid_figure(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
     by_step, by_time, gaps = panels
     for index, (name, log) in enumerate(logs.items()):
         colour = f"C{index % 10}"
-        _line(by_step, log, "sliced_w1", name, color=colour)
-        _line(by_time, log, "sliced_w1", name, color=colour, over="elapsed_seconds")
+        distance = logged_distance(log)
+        _line(by_step, log, distance, name, color=colour)
+        _line(by_time, log, distance, name, color=colour, over="elapsed_seconds")
         _line(gaps, log, "critic_gap_heldout", name, color=colour)
-        floor = [record["sliced_w1_floor"] for record in log if "sliced_w1_floor" in record]
+        floor = [record[f"{distance}_floor"] for record in log if f"{distance}_floor" in record]
         for axes in (by_step, by_time) if floor else ():
             axes.axhline(floor[-1], color=colour, linestyle="--", linewidth=0.8)
+    names = dict.fromkeys(logged_distance(log) for log in logs.values())
+    title, unit = (" or ".join(words[name] for name in names) for words in (LABELS, UNITS))
     for axes in (by_step, by_time):
-        axes.set(title="Sliced W1 (floors dashed)", ylabel="model units", yscale="log")
+        axes.set(title=f"{title} (floors dashed)", ylabel=unit, yscale="log")
     gaps.set(title="Critic gap on held-out samples", ylabel="score units (no distance)")
     for axes, label in zip(panels, ("generator steps", "seconds of training", "generator steps"), strict=True):
         axes.set_xlabel(label)
@@ -75,11 +82,20 @@ def overlaid_figure(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
 
 
 def _line(
-    axes: Axes, log: Sequence[Mapping[str, Any]], name: str, label: str, *, color: str, over: str = "step"
+    axes: Axes,
+    log: Sequence[Mapping[str, Any]],
+    name: str,
+    label: str,
+    *,
+    color: str,
+    over: str = "step",
+    alpha: float = 1.0,
 ) -> None:
     points = [(record[over], record[name]) for record in log if name in record and over in record]
     if points:
-        axes.plot(*zip(*points, strict=True), label=label, color=color, marker="." if len(points) < 3 else None)
+        axes.plot(
+            *zip(*points, strict=True), label=label, color=color, alpha=alpha, marker="." if len(points) < 3 else None
+        )
 
 
 def lines_figure(distances: Sequence[Mapping[str, float]], trainings: Sequence[Mapping[str, Any]]) -> Figure:

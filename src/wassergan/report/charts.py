@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from wassergan.utils.tick_distance import LABELS, UNITS, logged_distance, scale_names
+
 Log = Sequence[Mapping[str, Any]]
 
 # Two hues that can be distinguished in both themes and by colour-blind readers; the page's style sheet holds their
@@ -76,15 +78,18 @@ def charts_of(log: Log) -> list[Chart]:
 
 
 def _charts(log: Log) -> Iterator[Chart]:
-    sliced = _series(log, ("sliced_w1", "generated against held-out", GENERATED))
+    name = logged_distance(log)
+    scales = [(each, f"scale {side}", GENERATED) for each, side in scale_names(log).items()]
+    label = "mean over scales, generated against held-out" if scales else "generated against held-out"
+    sliced = _series(log, (name, label, GENERATED), *scales)
     values = [value for series in sliced for value in series.values]
     yield Chart(
         "sliced",
-        "Sliced W1 of the averaged generator",
-        "model units",
+        f"{LABELS[name]} of the averaged generator",
+        UNITS[name],
         "How far generated samples are from held-out ones. The dashed floor is what as many training samples score: "
         "nearer than that no honest generator comes.",
-        sliced + _series(log, ("sliced_w1_floor", "floor: training against held-out", REAL), dash=True),
+        sliced + _series(log, (f"{name}_floor", "floor: training against held-out", REAL), dash=True),
         logarithmic=bool(values) and min(values) > 0 and max(values) > LOGARITHMIC_FROM * min(values),
     )
     yield Chart(

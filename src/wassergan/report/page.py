@@ -15,6 +15,7 @@ from wassergan.report.assets import asset, template
 from wassergan.report.charts import charts_of
 from wassergan.storage.corruption import corruption_errors
 from wassergan.storage.files import LARGEST_TEXT, content_of, read_bytes, read_text, write_text
+from wassergan.utils.tick_distance import UNITS, distance_name, distance_of
 
 MOST_GRIDS, GRID_BYTES = 48, 4 * 2**20  # of the sample grids over training that the page holds
 LARGEST_GRID_BYTES = 32 * 2**20
@@ -84,14 +85,10 @@ def _page(summary: Mapping[str, Any], log: Sequence[dict[str, Any]], folder: Pat
 def _verdict(metrics: Any, summary: Mapping[str, Any]) -> Mapping[str, Any]:
     """The verdict of the evaluation; before there is one, that of the ticks."""
     if not metrics:
-        return tick_verdict(*_distance(summary), run=summary["run"]).as_dict()
+        return tick_verdict(summary, run=summary["run"]).as_dict()
     found = metrics["verdict"]
     # Evaluations of earlier releases have no level.
     return {"level": FAILED if found["flags"] else UNDECIDED, **found}
-
-
-def _distance(summary: Mapping[str, Any]) -> tuple[float, float]:
-    return summary["sliced_w1"], summary["sliced_w1_floor"]
 
 
 def _template() -> jinja2.Template:
@@ -115,13 +112,14 @@ def _json(path: Path) -> Any:
 
 
 def _rows(summary: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any, str]]:
-    value, floor = _distance(summary)
+    label, value, floor = distance_of(summary)
+    name = distance_name(summary)
     return [
-        ("Sliced W1, generated against held-out", value, "model units; averaged generator, last step"),
+        (f"{label}, generated against held-out", value, f"{UNITS[name]}; averaged generator, last step"),
         ("Floor: training against held-out", floor, "what the data themselves score"),
         (
-            "Best sliced W1 of the run",
-            summary["best_sliced_w1"],
+            f"Best {label[0].lower()}{label[1:]} of the run",
+            summary.get(f"best_{name}"),
             f"at step {summary['best_step']}; not the final one",
         ),
         *_bounds(log),

@@ -9,9 +9,10 @@ from wassergan.errors import UserError
 from wassergan.session.run_content import run_summary
 from wassergan.storage.files import read_text
 from wassergan.storage.run_folder import RunFolder
+from wassergan.utils.tick_distance import LABELS
 
 # What a summary holds of runs that were not evaluated, and what is better.
-SUMMARY_METRICS = {"sliced_w1": "lower"}
+SUMMARY_METRICS = dict.fromkeys(LABELS, "lower")
 SPEED = ("steps", "seconds")
 # Settings that say nothing of the recipe.
 INCIDENTAL = ("tick_steps", "keep", "previews", "w1_every")
@@ -87,9 +88,11 @@ def _summary_rows(summaries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     rows = []
     for name, better in SUMMARY_METRICS.items():
         values, floors = ([summary.get(key) for summary in summaries] for key in (name, f"{name}_floor"))
+        if all(value is None for value in values):
+            continue
         errors = [None] * len(values)
         best = _best(values, floors, better)
-        rows.append(_row(name, "Sliced W1 at the last tick", better, values, errors, floors, best))
+        rows.append(_row(name, f"{LABELS[name]} at the last tick", better, values, errors, floors, best))
     return rows
 
 

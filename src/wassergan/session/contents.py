@@ -16,6 +16,7 @@ from wassergan.session.build import constraint_of, networks_of
 from wassergan.session.state import CheckpointState
 from wassergan.storage.checkpoint import ANOTHER
 from wassergan.storage.corruption import corruption_errors
+from wassergan.utils.tick_distance import LABELS
 
 NETWORKS = ("average", "generator", "critic")
 LARGEST_COUNT = 2**53
@@ -76,7 +77,8 @@ def _require_counts(held: CheckpointState) -> None:
         "elapsed seconds": (_is_length, state["elapsed_seconds"]),
         "rate scale": (_is_length, state.get("lr_scale", 1.0)),
         "best step": (_is_count, best.step),
-        "best distance": (lambda value: value == float("inf") or _is_length(value), best.sliced_w1),
+        "best distance": (lambda value: value == float("inf") or _is_length(value), best.distance),
+        "best metric": (lambda value: value in tuple(LABELS), best.metric),
         "counts": (lambda value: all(map(_is_count, value)), state["statistics"]["counts"].values()),
         "sums": (lambda value: all(map(_is_number, value)), state["statistics"]["sums"].values()),
         "random states": (lambda value: all(map(_is_random_state, value)), (state["latent_rng"], state["penalty_rng"])),

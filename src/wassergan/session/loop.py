@@ -9,6 +9,7 @@ from wassergan.evaluation import HeldoutDistance
 from wassergan.session.state import Best
 from wassergan.training import Trainer
 from wassergan.training.tick_schedule import tick_due
+from wassergan.utils.tick_distance import distance_name
 
 Record = Mapping[str, Any]
 
@@ -18,7 +19,7 @@ class History:
     """What the ticks so far have come to; its size does not grow with their number.
 
     Args:
-        best: the tick with the smallest sliced W1 from the held-out samples.
+        best: the tick with the smallest distance from the held-out samples.
         waited: ticks since then.
         bounded_at: the last step at which W1 was bounded.
     """
@@ -35,8 +36,9 @@ class History:
     def after(self, record: Record) -> "History":
         """The history with one more tick."""
         bounded_at = record["step"] if "w1_lower" in record else self.bounded_at
-        if record["sliced_w1"] < self.best.sliced_w1:
-            return History(Best(record["sliced_w1"], record["step"]), bounded_at=bounded_at)
+        if self.best.beaten_by(record):
+            name = distance_name(record)
+            return History(Best(record[name], record["step"], name), bounded_at=bounded_at)
         return History(self.best, self.waited + 1, bounded_at)
 
     def back_to(self, step: int) -> "History":

@@ -42,7 +42,7 @@ def run_summary(folder: Path) -> dict[str, Any]:
         "steps": state.step,
         "seconds": state.seconds,
         **{name: value for name, value in last.items() if name not in ("step", "seconds", "rollbacks")},
-        "best_sliced_w1": state.best.sliced_w1,
+        f"best_{state.best.metric}": state.best.distance,
         "best_step": state.best.step,
         "rollbacks": list(state.rollbacks),
         "notes": list(state.notes),

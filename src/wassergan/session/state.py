@@ -9,16 +9,30 @@ from wassergan.config.settings import ResolvedSettings, require_present_names
 from wassergan.data import AnyCodec, ColumnConditions, Source, codec_from_state
 from wassergan.errors import UserError
 from wassergan.storage.checkpoint import ANOTHER, load_checkpoint
+from wassergan.utils.tick_distance import VECTORS, distance_name
 
 OF_RUNS = ("best", "rollbacks")  # entries of a run's checkpoint alone: a fit keeps a history of its own
 
 
 @dataclass(frozen=True)
 class Best:
-    """The tick with the smallest distance to held-out samples so far."""
+    """The tick with the smallest distance from held-out samples so far; `metric` is the distance's key in the log."""
 
-    sliced_w1: float = float("inf")
+    distance: float = float("inf")
     step: int = 0
+    metric: str = VECTORS
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> Self:
+        """As a checkpoint holds it; older ones held sliced W1 of vectors, whatever the data."""
+        if VECTORS in content:
+            return cls(content[VECTORS], content["step"])
+        return cls(**content)
+
+    def beaten_by(self, record: Mapping[str, Any]) -> bool:
+        """Whether a tick is nearer to the held-out samples; distances of different kinds do not compare."""
+        name = distance_name(record)
+        return bool(name != self.metric or record[name] < self.distance)
 
 
 @dataclass(frozen=True)
@@ -91,7 +105,7 @@ class CheckpointState:
             fingerprint=content["fingerprint"],
             trainer=content["trainer"],
             notes=tuple(content.get("notes", ())),
-            best=Best(**content["best"]),
+            best=Best.of(content["best"]),
             rollbacks=tuple(content.get("rollbacks", ())),
         )
 

@@ -1,0 +1,1 @@
+"""Judging pictures and fields as pictures: by their patches and by small convolutional networks."""
