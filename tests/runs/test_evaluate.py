@@ -60,7 +60,9 @@ def test_what_is_written_is_what_the_page_reads(pictures: tuple[Path, Path]) -> 
     assert result["protocol"].keys() >= PROTOCOL and result["protocol"]["weights"] == "average"
     counts = [result["protocol"][name] for name in ("generated", "training", "heldout", "feature_dim", "step", "seed")]
     assert counts == [30, 42, 18, 105, 2, 5]
-    assert all(row.keys() == ROW and row["features"] == "pixels" for row in result["metrics"])
+    assert all(row.keys() == ROW for row in result["metrics"])
+    assert {row["features"] for row in result["metrics"]} == {"pixels", "patches"}
+    assert result["metrics"][0]["name"] == "patch_sliced_w1" and result["metrics"][0]["floor_spread"] > 0
     assert result["memorisation"].keys() >= MEMORISATION
     assert result["verdict"].keys() == {"sentence", "flags", "level"}
     with Image.open(run / result["memorisation"]["picture"]) as picture:

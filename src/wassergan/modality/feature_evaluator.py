@@ -90,7 +90,8 @@ class FeatureEvaluator(Evaluator):
         training = self._training[torch.randperm(len(self._training), generator=rng)[:LARGEST]]
         heldout = self._heldout[torch.randperm(len(self._heldout), generator=rng)]
         populations = Populations(self._generated, training, heldout)
-        rows = [*self._further_rows(), *evaluate(populations, features=self._features.name, seed=seed, log=log)]
+        rows = evaluate(populations, features=self._features.name, seed=seed, log=log)
+        rows = [*self._further_rows(), *rows]
         log("Near copies of training samples")
         memory = memorisation(self._generated, self._training, self._heldout)
         log("Channels")
