@@ -1721,6 +1721,48 @@ BUGS = (
     ),
     # Metrics
     Bug(
+        "patches scaled by the moments of their own set: a wrong contrast is not seen",
+        "distances/patches.py",
+        "self.scale(values).unfold",
+        "((values - values.mean((0, 2, 3), keepdim=True)) / values.std((0, 2, 3), keepdim=True)).unfold",
+        "distances/test_patches.py::test_it_is_scipy_s_w1_of_the_same_patches_along_the_same_directions",
+    ),
+    Bug(
+        "only the smooth part of pictures compared",
+        "distances/pyramid.py",
+        "levels.append(pictures - _along(smaller, _expanding(height), _expanding(width)))",
+        "levels.append(_along(smaller, _expanding(height), _expanding(width)))",
+        "distances/test_pyramid.py::test_levels_are_scipy_s_and_add_up_to_the_picture",
+    ),
+    Bug(
+        "labels left out where patches are compared",
+        "distances/patches.py",
+        "patches = torch.cat([patches, context[owners[some]]], 1)",
+        "patches = torch.cat([patches, torch.zeros_like(context[owners[some]])], 1)",
+        "distances/test_patches.py::test_labels_that_do_not_go_with_the_pictures_are_seen",
+    ),
+    Bug(
+        "a best in another unit never beaten",
+        "session/state.py",
+        "name != self.metric or record[name] < self.distance",
+        "record[name] < self.distance",
+        "session/test_loop.py::test_a_best_in_another_unit_is_beaten_by_the_next_tick",
+    ),
+    Bug(
+        "a two-sample network tested on what it was trained on",
+        "evaluation/pictures/twosample.py",
+        "unseen = [each[own == half]",
+        "unseen = [each[own != half]",
+        "evaluation/test_pictures.py::test_fresh_pictures_cannot_be_told_apart_and_blurred_or_noisy_ones_can",
+    ),
+    Bug(
+        "a classifier tested on the samples that taught it",
+        "evaluation/pictures/labels.py",
+        "(in_chunks(net, real).argmax(1) == named)",
+        "(in_chunks(net, batch.samples[usable]).argmax(1) == labels[usable])",
+        "evaluation/test_pictures.py::test_samples_that_do_not_fit_their_labels_teach_nothing",
+    ),
+    Bug(
         "the best of a run reported as the final",
         "session/run_content.py",
         "last = log[-1] if log else {}",

@@ -219,9 +219,8 @@ class _Level:
         """
         owners = torch.arange(into.shape[1]) % count
         mine = ((owners >= start) & (owners < start + len(values))).nonzero().flatten()
-        views = (
-            self.scale(values).unfold(2, self.patch[0], 1).unfold(3, self.patch[1], 1)
-        )  # (k, C, rows, columns, ., .)
+        # (k, C, rows, columns, height and width of a patch)
+        views = self.scale(values).unfold(2, self.patch[0], 1).unfold(3, self.patch[1], 1)
         for some in mine.split(max(1, _NUMBERS_AT_ONCE // self.directions.shape[1])):
             rows, columns = self.positions[some].unbind(1)
             patches = views[owners[some] - start, :, rows, columns].flatten(1)

@@ -121,11 +121,12 @@ def evaluate(
     rows: list[MetricRow] = []
     for metric in METRICS:
         log(metric.rows[0][1])
-        rows += _measured(metric, populations, features, seed)
+        rows += measured(metric, populations, features, seed)
     return rows
 
 
-def _measured(metric: Metric, populations: Populations, features: str, seed: int) -> list[MetricRow]:
+def measured(metric: Metric, populations: Populations, features: str, seed: int) -> list[MetricRow]:
+    """The rows of one metric."""
     real, fake, training = sides(metric, populations.heldout, populations.generated, populations.training)
     values, floors = metric.measure(real, fake, seed), metric.measure(real, training, seed)
     short = f"; floor of {len(training)} training samples" if len(training) < len(fake) else ""
