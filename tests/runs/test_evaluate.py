@@ -61,7 +61,7 @@ def test_what_is_written_is_what_the_page_reads(pictures: tuple[Path, Path]) -> 
     counts = [result["protocol"][name] for name in ("generated", "training", "heldout", "feature_dim", "step", "seed")]
     assert counts == [30, 42, 18, 105, 2, 5]
     assert all(row.keys() == ROW for row in result["metrics"])
-    assert {row["features"] for row in result["metrics"]} == {"pixels", "patches"}
+    assert {row["features"] for row in result["metrics"]} == {"pixels", "patches", "pictures", "learnt features"}
     assert result["metrics"][0]["name"] == "patch_sliced_w1" and result["metrics"][0]["floor_spread"] > 0
     assert result["memorisation"].keys() >= MEMORISATION
     assert result["verdict"].keys() == {"sentence", "flags", "level"}

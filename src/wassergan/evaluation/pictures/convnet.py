@@ -12,6 +12,7 @@ MAPS = (16, 32, 64)
 FEATURES = MAPS[-1]
 SIDE = 32  # about as many positions along an axis come out of the first layer; larger pictures are strided
 BATCH, RATE, DECAY = 64, 2e-3, 1e-3
+ROUNDS = 30  # that a small set is gone through at most
 _CHUNK = 256
 
 Layer = TypeVar("Layer", bound=nn.Module)
@@ -63,11 +64,12 @@ def train(net: nn.Module, loss: Callable[[Tensor], Tensor], count: int, *, steps
         net: the network.
         loss: of the indices of a batch.
         count: of samples that batches are drawn from, in random order and each as often as the others.
-        steps: how many.
+        steps: how many; fewer for few samples.
         rng: of the batches.
     """
     optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY)
     size = min(BATCH, count)
+    steps = min(steps, ROUNDS * -(-count // BATCH))
     order = torch.cat([torch.randperm(count, generator=rng) for _ in range(-(-steps * size // count))])
     net.train()
     for step in range(steps):

@@ -58,7 +58,7 @@ def label_rows(populations: PicturePopulations, *, seed: int) -> list[MetricRow]
             features="pictures",
             generated=count,
             reference=len(real),
-            note=f"a network of three convolutions, {STEPS} steps, {number} classes; floor: from training ones",
+            note=f"a network of three convolutions, at most {STEPS} steps, {number} classes; floor: from training ones",
         )
     ]
 

@@ -14,7 +14,7 @@ from wassergan.evaluation.twosample import TwoSampleTest
 
 STEPS = 250  # of each network
 NAME = "conv_c2st_auc"
-NOTE = f"a network of three convolutions, {STEPS} steps, two halves by turns; 0.5 means nobody can tell; DeLong error"
+NOTE = f"a network of three convolutions, at most {STEPS} steps, halves by turns; 0.5: nobody can tell; DeLong error"
 
 
 def convolutional_two_sample(real: Tensor, fake: Tensor, *, seed: int, steps: int = STEPS) -> TwoSampleTest:
