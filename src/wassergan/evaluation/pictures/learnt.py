@@ -10,7 +10,7 @@ from torch.nn import functional
 from wassergan.evaluation.feature_cache import FeatureCache
 from wassergan.evaluation.pictures.convnet import ConvNet, in_chunks, train, trained_classifier
 
-STEPS = 300
+STEPS = 200
 TEMPERATURE = 0.2
 SHIFT = 8  # pictures are moved by up to an eighth of each axis
 TURNS = 4
@@ -73,7 +73,9 @@ def _with(net: ConvNet, vector: Tensor) -> ConvNet:
 def _own_loss(net: ConvNet, pictures: Tensor, rng: torch.Generator) -> Tensor:
     """Which turn, and which of the others is the same picture."""
     turns = torch.randint(TURNS, (len(pictures),), generator=rng)
-    turned = torch.stack([_turned(each, int(turn)) for each, turn in zip(pictures, turns, strict=True)])
+    turned = torch.empty_like(pictures)
+    for turn in range(TURNS):
+        turned[turns == turn] = _turned(pictures[turns == turn], turn)
     named = functional.cross_entropy(net(turned)[:, :TURNS], turns)
     both = torch.cat([_altered(pictures, net.deviation, rng) for _ in range(2)])  # type: ignore[arg-type]
     vectors = functional.normalize(net(both)[:, TURNS:], dim=1)
@@ -83,23 +85,25 @@ def _own_loss(net: ConvNet, pictures: Tensor, rng: torch.Generator) -> Tensor:
     return named + functional.cross_entropy(alike, partner)
 
 
-def _turned(picture: Tensor, turn: int) -> Tensor:
-    if picture.shape[1] == picture.shape[2]:
-        return picture.rot90(turn, (1, 2))
-    return picture.flip([axis for axis, bit in ((1, 1), (2, 2)) if turn & bit])
+def _turned(pictures: Tensor, turn: int) -> Tensor:
+    if pictures.shape[2] == pictures.shape[3]:
+        return pictures.rot90(turn, (2, 3))
+    return pictures.flip([axis for axis, bit in ((2, 1), (3, 2)) if turn & bit])
 
 
 def _altered(pictures: Tensor, deviation: Tensor, rng: torch.Generator) -> Tensor:
     """Each picture moved, its contrast changed, with a little noise."""
-    moved = []
-    for picture in pictures:
-        height, width = picture.shape[1:]
-        most = (height // SHIFT, width // SHIFT)
-        offset = [int(torch.randint(-own, own + 1, (), generator=rng)) for own in most]
-        rows, columns = (
-            (torch.arange(size) + by).clamp(0, size - 1) for size, by in zip((height, width), offset, strict=True)
-        )
-        moved.append(picture[:, rows][:, :, columns])
+    count, channels, height, width = pictures.shape
+    rows, columns = (_moved(size, count, rng) for size in (height, width))
+    samples, maps = torch.arange(count).view(-1, 1, 1, 1), torch.arange(channels).view(1, -1, 1, 1)
+    moved = pictures[samples, maps, rows[:, None, :, None], columns[:, None, None, :]]
     contrast = 1 + 0.2 * (2 * torch.rand(len(pictures), 1, 1, 1, generator=rng) - 1)
     noise = 0.05 * deviation * torch.randn(pictures.shape, generator=rng)
-    return contrast * torch.stack(moved) + noise
+    return contrast * moved + noise
+
+
+def _moved(size: int, count: int, rng: torch.Generator) -> Tensor:
+    """Indices along an axis of so many pictures, each moved by its own offset; edges are repeated."""
+    most = size // SHIFT
+    offsets = torch.randint(-most, most + 1, (count, 1), generator=rng)
+    return (torch.arange(size) + offsets).clamp(0, size - 1)
