@@ -6,7 +6,6 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils import skip_init
 
 MAPS = (16, 32, 64)
 FEATURES = MAPS[-1]
@@ -15,7 +14,7 @@ BATCH, RATE, DECAY = 64, 2e-3, 1e-3
 ROUNDS = 30  # that a small set is gone through at most
 _CHUNK = 256
 
-Layer = TypeVar("Layer", bound=nn.Module)
+Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
 
 
 class ConvNet(nn.Module):
@@ -26,6 +25,9 @@ class ConvNet(nn.Module):
         outputs: of the linear layer.
         rng: of the weights.
     """
+
+    mean: Tensor
+    deviation: Tensor
 
     def __init__(self, sample: Tensor, outputs: int, *, rng: torch.Generator) -> None:
         super().__init__()
@@ -38,13 +40,13 @@ class ConvNet(nn.Module):
         layers: list[nn.Module] = []
         for maps, (kernel, step) in zip(MAPS, sizes, strict=True):
             layers += [
-                _drawn(skip_init(nn.Conv2d, channels, maps, kernel, stride=step, padding=kernel // 2), rng),
+                _drawn(nn.Conv2d(channels, maps, kernel, stride=step, padding=kernel // 2, device="meta"), rng),
                 nn.BatchNorm2d(maps),
                 nn.LeakyReLU(0.1),
             ]
             channels = maps
         self.trunk = nn.Sequential(*layers)
-        self.head = _drawn(skip_init(nn.Linear, FEATURES, outputs), rng)
+        self.head = _drawn(nn.Linear(FEATURES, outputs, device="meta"), rng)
 
     def features(self, pictures: Tensor) -> Tensor:
         """(n, C, H, W) to (n, 64)."""
@@ -77,7 +79,7 @@ def train(net: nn.Module, loss: Callable[[Tensor], Tensor], count: int, *, steps
             group["lr"] = RATE * (1 - step / steps)
         optimizer.zero_grad(set_to_none=True)
         with torch.enable_grad():
-            loss(order[step * size : (step + 1) * size]).backward()  # type: ignore[no-untyped-call]
+            loss(order[step * size : (step + 1) * size]).backward()
         optimizer.step()
     net.eval()
 
@@ -102,10 +104,10 @@ def in_chunks(map_: Callable[[Tensor], Tensor], pictures: Tensor) -> Tensor:
 
 
 def _drawn(layer: Layer, rng: torch.Generator) -> Layer:
-    """Weights by He's rule from a stream of their own: no global random numbers."""
-    weight: Tensor = layer.weight  # type: ignore[assignment]
-    bias: Tensor = layer.bias  # type: ignore[assignment]
+    """A layer without values gets weights by He's rule from a stream of their own: no global random numbers."""
+    layer = layer.to_empty(device="cpu")
+    assert layer.bias is not None
     with torch.no_grad():
-        weight.copy_(torch.randn(weight.shape, generator=rng) * (2 / weight[0].numel()) ** 0.5)
-        bias.zero_()
+        layer.weight.copy_(torch.randn(layer.weight.shape, generator=rng) * (2 / layer.weight[0].numel()) ** 0.5)
+        layer.bias.zero_()
     return layer

@@ -77,7 +77,7 @@ def _own_loss(net: ConvNet, pictures: Tensor, rng: torch.Generator) -> Tensor:
     for turn in range(TURNS):
         turned[turns == turn] = _turned(pictures[turns == turn], turn)
     named = functional.cross_entropy(net(turned)[:, :TURNS], turns)
-    both = torch.cat([_altered(pictures, net.deviation, rng) for _ in range(2)])  # type: ignore[arg-type]
+    both = torch.cat([_altered(pictures, net.deviation, rng) for _ in range(2)])
     vectors = functional.normalize(net(both)[:, TURNS:], dim=1)
     alike = vectors @ vectors.T / TEMPERATURE
     alike = alike.masked_fill(torch.eye(len(both), dtype=torch.bool), -torch.inf)
