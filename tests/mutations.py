@@ -1766,7 +1766,7 @@ BUGS = (
         "the best of a run reported as the final",
         "session/run_content.py",
         "last = log[-1] if log else {}",
-        'last = min(log, key=lambda record: record["patch_sliced_w1"]) if log else {}',
+        'last = min(log, key=lambda record: record["sliced_w1"]) if log else {}',
         "runs/test_train.py::test_the_summary_tells_the_final_from_the_best",
     ),
     Bug(

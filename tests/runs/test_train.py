@@ -135,7 +135,7 @@ def test_the_folder_holds_what_it_promises(tmp_path: Path, settings: TrainSettin
                 "real_mean",
                 "fake_mean",
             ),
-            *("generator_loss", "patch_sliced_w1", "patch_sliced_w1_floor", "samples_per_second"),
+            *("generator_loss", "sliced_w1", "sliced_w1_floor", "samples_per_second"),
         } <= record.keys()
     stored = json.loads((folder / "settings.json").read_text())
     # No two labels can be swapped: the run stores its resolved settings.
@@ -151,7 +151,7 @@ def test_the_folder_holds_what_it_promises(tmp_path: Path, settings: TrainSettin
         "seconds",
         "steps_per_second",
         "samples_per_second",
-        "patch_sliced_w1",
+        "sliced_w1",
     } <= summary.keys()
 
 
@@ -161,10 +161,10 @@ def test_the_summary_tells_the_final_from_the_best(tmp_path: Path, settings: Tra
     # Rates so high that the generator gets worse than its start.
     summary = train_run(replace(settings, steps=9, generator_lr=0.5), folder)
     log = read_log(folder / "log.jsonl")
-    values = [record["patch_sliced_w1"] for record in log]
+    values = [record["sliced_w1"] for record in log]
     assert min(values) != values[-1]
-    assert summary["patch_sliced_w1"] == values[-1]
-    assert summary["best_patch_sliced_w1"] == min(values)
+    assert summary["sliced_w1"] == values[-1]
+    assert summary["best_sliced_w1"] == min(values)
     assert summary["best_step"] == log[values.index(min(values))]["step"]
     assert load_checkpoint(folder / "checkpoints" / "best.pt")["trainer"]["step"] == summary["best_step"]
     assert load_checkpoint(folder / "checkpoints" / "latest.pt")["trainer"]["step"] == 9
@@ -174,7 +174,7 @@ def test_the_best_score_survives_a_resume(tmp_path: Path, settings: TrainSetting
     folder = tmp_path / "run"
     first = train_run(replace(settings, steps=9, generator_lr=0.5), folder)
     second = resume_run(folder, {"steps": 10})
-    assert second["best_patch_sliced_w1"] <= first["best_patch_sliced_w1"]
+    assert second["best_sliced_w1"] <= first["best_sliced_w1"]
     if second["best_step"] <= 9:
         assert load_checkpoint(folder / "checkpoints" / "best.pt")["trainer"]["step"] == first["best_step"]
 
