@@ -1,6 +1,7 @@
 """The targets of fuzz/readers.py, on their seeds, on what once broke them, and on some mutations."""
 
 import importlib.util
+import os
 import random
 import sys
 from collections.abc import Iterator
@@ -21,9 +22,11 @@ def readers() -> Iterator[ModuleType]:
     spec = importlib.util.spec_from_file_location("fuzz_readers", FUZZ / "readers.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    argv, sys.argv = sys.argv, ["readers.py"]
-    spec.loader.exec_module(module)
-    sys.argv = argv
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sys, "argv", ["readers.py"])
+        for name, value in (("OMP_NUM_THREADS", "1"), (limits.VARIABLE, "64")):  # the script sets them for good
+            patched.setenv(name, os.environ.get(name, value))
+        spec.loader.exec_module(module)
     yield module
     module.shutil.rmtree(module.FOLDER)
 

@@ -57,7 +57,9 @@ def test_a_batch_takes_at_most_half_of_few_pictures(count: int, pack: int, batch
 
 def test_the_log_says_why_pictures_are_convolved_and_only_then() -> None:
     told: list[str] = []
-    for shape, asked in (((8, 8), {}), ((28, 28), {"network": "mlp"}), ((28, 28), {"preset": "wgan"})):
+    cases: list[tuple[tuple[int, int], dict[str, Any]]]
+    cases = [((8, 8), {}), ((28, 28), {"network": "mlp"}), ((28, 28), {"preset": "wgan"})]
+    for shape, asked in cases:
         resolve_for(TrainSettings(**asked), open_source(pictures(40, *shape)), log=told.append)
     assert told == []
     resolve_for(TrainSettings(), open_source(pictures(40, 28, 28)), log=told.append)
@@ -70,7 +72,9 @@ def test_convolutions_of_any_size_take_bfloat16_where_there_are_matrix_units(
 ) -> None:
     monkeypatch.setattr(build, "has_bf16_units", lambda device: units)
     source = open_source(pictures(40, 12, 12))
-    for asked, found in (({}, "bf16" if units else "float32"), ({"precision": "float32"}, "float32")):
+    cases: list[tuple[dict[str, Any], str]]
+    cases = [({}, "bf16" if units else "float32"), ({"precision": "float32"}, "float32")]
+    for asked, found in cases:
         trainer = build.build_trainer(resolve_for(TrainSettings(batch_size=4, **asked), source), source)
         assert build.weight_count(trainer.generator, trainer.critic) < build.SMALL_WEIGHTS
         assert trainer.precision == found

@@ -19,6 +19,7 @@ from wassergan.runs.evaluate import evaluate_run
 from wassergan.runs.train import resume_run
 from wassergan.session import run_content
 from wassergan.session.restore import open_sampler
+from wassergan.storage.checkpoint import load_checkpoint
 from wassergan.storage.run_folder import RunFolder
 
 PROTOCOL = {
@@ -90,7 +91,8 @@ def test_a_run_that_goes_on_meanwhile_is_judged_at_the_step_that_is_named(
 ) -> None:
     run, _ = pictures
     alone = judged(run, count=30, checkpoint="2")
-    load, loads = run_content.load_checkpoint, []
+    loads: list[Path] = []
+    load = load_checkpoint
 
     def then_goes_on(path: Path) -> dict[str, Any]:
         content = load(path)
@@ -135,7 +137,7 @@ def test_features_of_the_data_are_computed_once(pictures: tuple[Path, Path], mon
     run, _ = pictures
     first = judged(run, count=20, features="random-conv")
     kept = sorted(path.name for path in (run / "evaluation").glob("features-*.npy"))
-    assert [name.split("-")[1] for name in kept] == ["heldout", "training"]
+    assert [name.split("-")[1] for name in kept] == ["heldout", "network", "training"]  # a network that learns features
     read: list[int] = []
     monkeypatch.setattr(RealSamples, "chunks", lambda *given: read.append(1) or iter([]))  # type: ignore[func-returns-value]
     again = judged(run, count=20, features="random-conv")

@@ -62,7 +62,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and not path.name.startswith(".wassergan-")
+        if path.is_file() and not path.name.startswith((".wassergan-", "features-"))  # caches are made as needed
     }
 
 
@@ -87,7 +87,7 @@ def test_an_evaluation_that_dies_is_whole_for_whoever_reads_it(
     assert changed >= {"metrics.json", "report.html", "evaluation/neighbours.png"} and not hidden(run)
 
 
-def test_look_and_compare_that_die_are_finished_by_the_next_call(
+def test_figures_and_a_comparison_that_die_are_finished_by_the_next_call(
     run: Path, died: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
     journal = died(run / "visualization", "visualize", run)

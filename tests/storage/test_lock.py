@@ -147,7 +147,7 @@ def test_a_lock_that_cannot_be_read_is_not_taken_over(tmp_path: Path, monkeypatc
     def failing(*ignored: object) -> bytes:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(locking.os, "pread", failing)
+    monkeypatch.setattr(os, "pread", failing)
     with pytest.raises(WorkError, match=r"The lock .* cannot be read: Input/output error"), held(tmp_path):
         pass
     assert json.loads((tmp_path / LOCK_NAME).read_text()) == holder
@@ -172,7 +172,7 @@ def interrupted_once(call: Callable[..., object]) -> Callable[..., object]:
 def test_a_signal_as_it_is_taken_or_given_back_leaves_no_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    owner = locking if name == "remove" else locking.os
+    owner: Any = locking if name == "remove" else os
     monkeypatch.setattr(owner, name, interrupted_once(getattr(owner, name)))
     with pytest.raises(KeyboardInterrupt), held(tmp_path):
         pass

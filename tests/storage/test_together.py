@@ -133,7 +133,7 @@ def test_a_call_that_was_killed_before_its_moves_is_finished_by_the_next(folder:
         files.move = None  # type: ignore[assignment]
         from wassergan.storage import together as module
 
-        module.move = lambda source, path: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
+        module.move = lambda source, path: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment, attr-defined]
         write_all(folder, "new")
 
     assert in_child(work) == -signal.SIGKILL

@@ -51,10 +51,10 @@ def read_excel(path: Path, *, sheet: str | None = None) -> RawTable:
         raise UserError(f"Reading {path} needs {error.name}, which is not installed", hint=EXTRA) from error
     parts = _parts(path)
     require_room(sum(size * _times(name) for name, size in parts.items()), path)
-    require_plain(path)
-    surveys = {name: survey_of(path, name) for name in parts if name.startswith(SHEETS)}
-    require_room(max((each.held_bytes for each in surveys.values()), default=0), path)
     try:
+        require_plain(path)
+        surveys = {name: survey_of(path, name) for name in parts if name.startswith(SHEETS)}
+        require_room(max((each.held_bytes for each in surveys.values()), default=0), path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of styles and extensions that do not matter here
             with (
