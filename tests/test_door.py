@@ -20,6 +20,7 @@ ALLOWED = {
         "torch.utils.tensorboard.SummaryWriter",
     ): "makes a name of its own in a folder of the run that was looked at before, and takes no stream",
     ("report/assets.py", "asset", ".read_text"): "a part of this package, which may be packed",
+    ("cli/watch.py", "_checked", ".save"): "of the monitor's state, which goes through the door",
     ("runs/recorder.py", "_save", ".save"): "of the run's checkpoints, which go through the door",
     ("session/loop.py", "train", ".save"): "the same",
     ("data/tables/number_texts.py", "wear", ".open"): "a field: whether numbers end with a point",

@@ -174,7 +174,7 @@ def test_pictures_come_back_from_png_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "mend"),
+    ("values", "hint"),
     [
         (np.ones((30, 2), dtype=complex), "real and imaginary parts"),
         (np.zeros(30, dtype="datetime64[s]"), "days since a date"),

@@ -82,7 +82,8 @@ def _compared(
     names, noun = codec.named(old.shape[1]), "feature" if codec.layout in ("N", "ND") else "channel"
     changes = []
     step = _steps(codec, old)
-    distance = np.where(off, np.abs(old.astype(np.longdouble) - new.astype(np.longdouble)), 0)
+    with np.errstate(invalid="ignore"):  # numbers that their own type does not hold
+        distance = np.where(off, np.abs(old.astype(np.longdouble) - new.astype(np.longdouble)), 0)
     _refuse(source, rows, distance > step, old, new, "comes back as another value")
     worst = distance.reshape(*distance.shape[:2], -1).max((0, 2)).astype(float)
     for index, name in enumerate(names):

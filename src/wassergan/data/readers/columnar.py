@@ -22,7 +22,7 @@ from wassergan.data.readers.arrow_rows import RowsOfBatch
 from wassergan.data.readers.blocks import BlockReader, buffer_bytes
 from wassergan.data.readers.limits import require_room
 from wassergan.data.readers.marks import FileMark, reading_marked
-from wassergan.data.readers.parquet_pages import survey_pages
+from wassergan.data.readers.parquet_pages import Chunk, chunks_of, survey_pages
 from wassergan.data.source import Source, fits_in_memory
 from wassergan.data.split import HELDOUT_SHARE
 from wassergan.data.tables import RawTable, Schema, raw_of_arrow, table_source
@@ -230,8 +230,9 @@ class ParquetTable:
         self.path, self.mark = path, FileMark.of(path)
         with reading_marked(self.mark) as file:
             self._metadata = parquet.read_metadata(file)
-            _require_modest(path, self._metadata, os.fstat(file.fileno()).st_size)
-            self._pages = survey_pages(file, self._metadata, path)
+            chunks = chunks_of(file, self._metadata, path)
+            _require_modest(path, self._metadata, chunks, os.fstat(file.fileno()).st_size)
+            self._pages = survey_pages(file, chunks, path)
         self.schema = self._metadata.schema.to_arrow_schema()
         self.group_rows = [self._metadata.row_group(i).num_rows for i in range(self._metadata.num_row_groups)]
 
@@ -290,16 +291,16 @@ class ParquetTable:
         return pyarrow.record_batch(columns, pyarrow.schema(fields, batch.schema.metadata))
 
 
-def _require_modest(path: Path, metadata: Any, size: int) -> None:
+def _require_modest(path: Path, metadata: Any, chunks: list[list[Chunk]], size: int) -> None:
     """Refuse what takes little room in a file, and far too much outside of it."""
     if metadata.num_columns > MOST_COLUMNS:
         raise UserError(f"{path} has too many columns", found=f"{metadata.num_columns}", hint=f"give {MOST_COLUMNS}")
     nested = [at for at in range(metadata.num_columns) if metadata.schema.column(at).max_repetition_level]
-    for number in range(metadata.num_row_groups):
+    for number, columns in enumerate(chunks):
         group = metadata.row_group(number)
         if group.total_byte_size > MOST_PACKED * size:
             require_room(group.total_byte_size, path)
-        require_room(sum(group.column(at).num_values for at in nested) * BYTES_IN_MEMORY, path)
+        require_room(sum(columns[at].values for at in nested) * BYTES_IN_MEMORY, path)
 
 
 def _is_text(kind: Any) -> bool:

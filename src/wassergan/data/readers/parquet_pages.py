@@ -1,5 +1,6 @@
 """What the pages of a Parquet file say of themselves: the file's summary of them need not be true."""
 
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,8 @@ from wassergan.data.readers.limits import largest_bytes, require_room
 from wassergan.errors import UserError
 
 # How many times its size a page may unpack to, by codec; the others know no bound.
-MOST_UNPACKED = {"UNCOMPRESSED": 1, "SNAPPY": 24, "LZ4": 256, "GZIP": 1040}
+MOST_UNPACKED = {0: 1, 1: 24, 5: 256, 7: 256, 2: 1040}  # none, Snappy, LZ4 (framed and raw), gzip
+TEXT, FOOTER = 6, 8  # the physical type of texts; the bytes behind the summary: its length, and a mark
 SHARED_BEGINNINGS = 7  # DELTA_BYTE_ARRAY, the encoding of texts by what they have in common with the one before
 WITH_DICTIONARY = {0, 2, 8}  # encodings that Arrow can read into a dictionary: plain ones, and those of one
 DATA, DICTIONARY, DATA_2 = 0, 2, 3
@@ -27,6 +29,17 @@ class Page(NamedTuple):
     encoding: int
 
 
+class Chunk(NamedTuple):
+    """A column of a row group, as the summary has it: type and codec by number, sizes in bytes."""
+
+    kind: int
+    codec: int
+    values: int
+    packed: int
+    data: int
+    dictionary: int
+
+
 class Pages(NamedTuple):
     """The pages of a column within a row group.
 
@@ -42,7 +55,65 @@ class Pages(NamedTuple):
     in_dictionary: bool
 
 
-def survey_pages(file: IO[bytes], metadata: Any, path: Path) -> list[list[Pages]]:
+def chunks_of(file: IO[bytes], metadata: Any, path: Path) -> list[list[Chunk]]:
+    """The columns of each row group, read from the summary itself.
+
+    Asking Arrow for a column of a damaged summary may end the process: its own errors are not caught there.
+
+    Raises:
+        UserError: the summary is damaged, or describes other columns than Arrow made of it.
+    """
+    try:
+        file.seek(-FOOTER, os.SEEK_END)
+        length = int.from_bytes(file.read(4), "little")
+        file.seek(-FOOTER - length, os.SEEK_END)
+        found = _groups(io.BytesIO(file.read(length)))
+    except (EOFError, IndexError, RecursionError, ValueError, OverflowError, OSError) as error:
+        raise _damaged(path, "its summary cannot be read") from error
+    if [len(each) for each in found] != [metadata.num_columns] * metadata.num_row_groups:
+        raise _damaged(path, "a row group lacks columns")
+    return found
+
+
+def _groups(summary: IO[bytes]) -> list[list[Chunk]]:
+    groups = []
+    for field, form in _fields(summary):
+        if (field, form) == (4, LIST):
+            groups = [_columns(summary) for _ in _elements(summary)]
+        else:
+            _skip(summary, form)
+    return groups
+
+
+def _columns(summary: IO[bytes]) -> list[Chunk]:
+    columns = []
+    for field, form in _fields(summary):
+        if (field, form) == (1, LIST):
+            columns = [_chunk(summary) for _ in _elements(summary)]
+        else:
+            _skip(summary, form)
+    return columns
+
+
+def _chunk(summary: IO[bytes]) -> Chunk:
+    chunk = None
+    for field, form in _fields(summary):
+        if (field, form) == (3, STRUCT):
+            found = {1: -1, 4: -1, 5: 0, 7: 0, 9: 0, 11: 0}  # numbers of the fields, in the order of `Chunk`
+            for inner, inner_form in _fields(summary):
+                if inner in found and inner_form in (4, 5, 6):
+                    found[inner] = _signed(summary)
+                else:
+                    _skip(summary, inner_form)
+            chunk = Chunk(*found.values())
+        else:
+            _skip(summary, form)
+    if chunk is None:
+        raise EOFError
+    return chunk
+
+
+def survey_pages(file: IO[bytes], chunks: list[list[Chunk]], path: Path) -> list[list[Pages]]:
     """The pages of all columns, row group by row group.
 
     Columns of numbers that cannot unpack to more than is allowed are not looked at, and stand there with their bound.
@@ -51,14 +122,12 @@ def survey_pages(file: IO[bytes], metadata: Any, path: Path) -> list[list[Pages]
         UserError: a page is damaged, or those of a row group would fill too much memory.
     """
     size, found = os.fstat(file.fileno()).st_size, []
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        chunks = [group.column(at) for at in range(metadata.num_columns)]
-        bounds = [_bound(chunk, size) for chunk in chunks]
+    for group in chunks:
+        bounds = [_bound(chunk, size) for chunk in group]
         is_modest = None not in bounds and sum(filter(None, bounds)) <= largest_bytes()
         columns = []
-        for chunk, bound in zip(chunks, bounds, strict=True):
-            if is_modest and bound is not None and chunk.physical_type != "BYTE_ARRAY":
+        for chunk, bound in zip(group, bounds, strict=True):
+            if is_modest and bound is not None and chunk.kind != TEXT:
                 columns.append(Pages(bound, 0, in_dictionary=False))
             else:
                 columns.append(_survey(file, chunk, size, path))
@@ -67,12 +136,12 @@ def survey_pages(file: IO[bytes], metadata: Any, path: Path) -> list[list[Pages]
     return found
 
 
-def _bound(chunk: Any, size: int) -> int | None:
-    times = MOST_UNPACKED.get(chunk.compression)
-    return None if times is None else times * min(max(chunk.total_compressed_size, 0), size)
+def _bound(chunk: Chunk, size: int) -> int | None:
+    times = MOST_UNPACKED.get(chunk.codec)
+    return None if times is None else times * min(max(chunk.packed, 0), size)
 
 
-def _survey(file: IO[bytes], chunk: Any, size: int, path: Path) -> Pages:
+def _survey(file: IO[bytes], chunk: Chunk, size: int, path: Path) -> Pages:
     dictionary = largest = 0
     encodings: set[int] = set()
     for page in _pages(file, chunk, size, path):
@@ -85,12 +154,10 @@ def _survey(file: IO[bytes], chunk: Any, size: int, path: Path) -> Pages:
     return Pages(dictionary + largest, longest, in_dictionary=encodings <= WITH_DICTIONARY)
 
 
-def _pages(file: IO[bytes], chunk: Any, size: int, path: Path) -> Iterator[Page]:
+def _pages(file: IO[bytes], chunk: Chunk, size: int, path: Path) -> Iterator[Page]:
     """Until as many values were met as the column says, or its bytes end."""
-    index = chunk.data_page_offset
-    if chunk.has_dictionary_page and 0 < (chunk.dictionary_page_offset or 0) < index:
-        index = chunk.dictionary_page_offset
-    end, left = min(index + chunk.total_compressed_size, size), chunk.num_values
+    index = chunk.dictionary if 0 < chunk.dictionary < chunk.data else chunk.data
+    end, left = min(index + chunk.packed, size), chunk.values
     while left > 0 and 0 <= index < end:
         file.seek(index)
         try:
@@ -160,14 +227,23 @@ def _skip(file: IO[bytes], form: int, depth: int = 0) -> None:
         case 8:
             file.seek(_unsigned(file), os.SEEK_CUR)
         case 9 | 10:
-            head = _byte(file)
-            for _ in range(min(head >> 4 if head >> 4 < 15 else _unsigned(file), MOST_FIELDS)):
-                _skip(file, BYTE if head & 15 in (TRUE, FALSE) else head & 15, depth + 1)
+            for inner in _elements(file):
+                _skip(file, inner, depth + 1)
         case 12:
             for _, inner in _fields(file):
                 _skip(file, inner, depth + 1)
         case _:  # maps, of which there are none in a page's head, and what is none of them
             raise EOFError
+
+
+def _elements(file: IO[bytes]) -> Iterator[int]:
+    """The form of each element of a list; each has a byte at least, so the end of the file bounds their number."""
+    head = _byte(file)
+    count, form = head >> 4, head & 15
+    count = _unsigned(file) if count == 15 else count
+    while count > 0:
+        yield BYTE if form in (TRUE, FALSE) else form
+        count -= 1
 
 
 def _byte(file: IO[bytes]) -> int:
