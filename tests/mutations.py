@@ -1400,8 +1400,8 @@ BUGS = (
     Bug(
         "the pages of a Parquet file are believed to be as large as its summary says",
         "data/readers/columnar.py",
-        "self._pages = survey_pages(file, self._metadata, path)",
-        "self._pages = survey_pages(file, self._metadata, path) if False else []",
+        "self._pages = survey_pages(file, chunks, path)",
+        "self._pages = survey_pages(file, chunks, path) if False else []",
         "data/readers/test_parquet_pages.py::test_a_page_that_is_larger_than_the_summary_says_is_refused",
     ),
     Bug(
