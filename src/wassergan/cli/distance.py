@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wassergan.cli.echo import echo
+from wassergan.cli.reading import reading_options
 from wassergan.config.parsing import parse_budget
 from wassergan.errors import UserError, unknown_name
 
@@ -67,15 +68,7 @@ EXACT_PAIRS = 25_000_000
     "--missing-weight", type=float, default=1.0, show_default=True, help="Of a missing number from the rest (tables)."
 )
 @click.option("--by-column", is_flag=True, help="W1 of each column by itself, the farthest first.")
-@click.option("--key", help="Which array of a .npz.")
-@click.option("--sheet", help="Which sheet of an Excel workbook; the first unless given.")
-@click.option("--layout", default="auto", show_default=True, metavar="auto|N|ND|NHW|NHWC|NCHW", help="Axes of arrays.")
-@click.option("--missing", metavar="X,...", help="Arrays: numbers that stand for missing values.")
-@click.option("--channels", metavar="NAME,...", help="Arrays: names of the channels or features.")
-@click.option("--schema", metavar="FILE", help="Tables: a JSON file that says what the columns of both are.")
-@click.option("--size", metavar="N|HxW", help="Pictures: scale and centre-crop to this size.")
-@click.option("--colour", default="auto", show_default=True, metavar="auto|grey|rgb", help="Pictures: colours.")
-@click.option("--skip-unreadable", is_flag=True, help="Pictures: go on without those that cannot be read.")
+@reading_options
 @click.option("--seed", type=int, default=0, show_default=True, help="Of projections, subsamples and splits.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def distance(

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from wassergan.config.parsing import parse_names, parse_numbers, parse_size
-from wassergan.data import read_schema
+from wassergan.cli.reading import reading_of
+from wassergan.config.parsing import parse_names
 from wassergan.data.measured import Measured, Reading, as_table, open_measured
 from wassergan.data.tables import RawTable
 from wassergan.data.tables.together import CommonColumn, columns_together
@@ -96,20 +95,8 @@ class Asked:
             check_scale(scale)
         check_weight("--category-weight", category_weight)
         check_weight("--missing-weight", missing_weight)
-        said = dict(reading)
-        how = Reading(
-            key=said["key"],
-            sheet=said["sheet"],
-            layout=said["layout"],
-            missing=parse_numbers(said["missing"]) if said["missing"] else (),
-            channels=parse_names(said["channels"]) if said["channels"] else (),
-            schema=read_schema(Path(said["schema"])) if said["schema"] else None,
-            size=parse_size(said["size"]) if said["size"] else None,
-            colour=said["colour"],
-            skip_unreadable=said["skip_unreadable"],
-        )
         wanted = tuple(dict.fromkeys(parse_names(columns))) if columns else ()
-        return cls(wanted, scale, category_weight, missing_weight, how, log)
+        return cls(wanted, scale, category_weight, missing_weight, reading_of(reading), log)
 
 
 def opened(a: str, b: str, asked: Asked) -> Pair:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wassergan.cli.echo import echo
+from wassergan.cli.reading import reading_of, reading_options
 from wassergan.errors import UserError
 
 if TYPE_CHECKING:
-    from wassergan.data.measured import Reading
     from wassergan.monitor import BatchReport, W1Monitor
     from wassergan.monitor.state import MonitorState
 
@@ -42,15 +42,7 @@ ALARM = 3
 @click.option("--columns", metavar="NAME,...", help="Watch these columns alone.")
 @click.option("--scale", default="iqr", show_default=True, metavar="iqr|std|range|none", help="Unit of numbers.")
 @click.option("--features", default="random-conv", show_default=True, metavar="NAME", help="Of pictures.")
-@click.option("--key", help="Which array of a .npz.")
-@click.option("--sheet", help="Which sheet of an Excel workbook; the first unless given.")
-@click.option("--layout", default="auto", show_default=True, metavar="auto|N|ND|NHW|NHWC|NCHW", help="Axes of arrays.")
-@click.option("--missing", metavar="X,...", help="Arrays: numbers that stand for missing values.")
-@click.option("--channels", metavar="NAME,...", help="Arrays: names of the channels or features.")
-@click.option("--schema", metavar="FILE", help="Tables: a JSON file that says what the columns are.")
-@click.option("--size", metavar="N|HxW", help="Pictures: scale and centre-crop to this size.")
-@click.option("--colour", default="auto", show_default=True, metavar="auto|grey|rgb", help="Pictures: colours.")
-@click.option("--skip-unreadable", is_flag=True, help="Pictures: go on without those that cannot be read.")
+@reading_options
 @click.option("--seed", type=int, default=0, show_default=True, help="Of permutations, directions and drawn rows.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON for each batch.")
 def watch(
@@ -124,27 +116,9 @@ def _monitor(reference: str, flags: dict[str, Any]) -> "W1Monitor":
     return W1Monitor(
         reference,
         columns=columns,
-        reading=_reading(flags),
+        reading=reading_of(flags),
         log=lambda sentence: echo(sentence, err=True),
         **settings,
-    )
-
-
-def _reading(flags: dict[str, Any]) -> "Reading":
-    from wassergan.config.parsing import parse_names, parse_numbers, parse_size
-    from wassergan.data import read_schema
-    from wassergan.data.measured import Reading
-
-    return Reading(
-        key=flags["key"],
-        sheet=flags["sheet"],
-        layout=flags["layout"],
-        missing=parse_numbers(flags["missing"]) if flags["missing"] else (),
-        channels=parse_names(flags["channels"]) if flags["channels"] else (),
-        schema=read_schema(Path(flags["schema"])) if flags["schema"] else None,
-        size=parse_size(flags["size"]) if flags["size"] else None,
-        colour=flags["colour"],
-        skip_unreadable=flags["skip_unreadable"],
     )
 
 

@@ -2,9 +2,9 @@
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, TypeVar
 
 from wassergan.data.readers.limits import largest_bytes, require_room
 from wassergan.errors import UserError
@@ -17,6 +17,7 @@ WITH_DICTIONARY = {0, 2, 8}  # encodings that Arrow can read into a dictionary: 
 DATA, DICTIONARY, DATA_2 = 0, 2, 3
 STOP, TRUE, FALSE, BYTE, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = 0, 1, 2, 3, 7, 8, 9, 10, 11, 12
 MOST_FIELDS, DEEPEST = 10_000, 8
+T = TypeVar("T")
 
 
 class Page(NamedTuple):
@@ -67,7 +68,7 @@ def chunks_of(file: IO[bytes], metadata: Any, path: Path) -> list[list[Chunk]]:
         file.seek(-FOOTER, os.SEEK_END)
         length = int.from_bytes(file.read(4), "little")
         file.seek(-FOOTER - length, os.SEEK_END)
-        found = _groups(io.BytesIO(file.read(length)))
+        found = _list_in(io.BytesIO(file.read(length)), 4, _columns)  # the row groups
     except (EOFError, IndexError, RecursionError, ValueError, OverflowError, OSError) as error:
         raise _damaged(path, "its summary cannot be read") from error
     if [len(each) for each in found] != [metadata.num_columns] * metadata.num_row_groups:
@@ -75,24 +76,19 @@ def chunks_of(file: IO[bytes], metadata: Any, path: Path) -> list[list[Chunk]]:
     return found
 
 
-def _groups(summary: IO[bytes]) -> list[list[Chunk]]:
-    groups = []
-    for field, form in _fields(summary):
-        if (field, form) == (4, LIST):
-            groups = [_columns(summary) for _ in _elements(summary)]
+def _list_in(file: IO[bytes], number: int, read: Callable[[IO[bytes]], T]) -> list[T]:
+    """The structs of the list that is a field of a struct, each read by a function."""
+    found: list[T] = []
+    for field, form in _fields(file):
+        if (field, form) == (number, LIST):
+            found = [read(file) for _ in _elements(file)]
         else:
-            _skip(summary, form)
-    return groups
+            _skip(file, form)
+    return found
 
 
 def _columns(summary: IO[bytes]) -> list[Chunk]:
-    columns = []
-    for field, form in _fields(summary):
-        if (field, form) == (1, LIST):
-            columns = [_chunk(summary) for _ in _elements(summary)]
-        else:
-            _skip(summary, form)
-    return columns
+    return _list_in(summary, 1, _chunk)
 
 
 def _chunk(summary: IO[bytes]) -> Chunk:
