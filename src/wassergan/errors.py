@@ -1,8 +1,10 @@
 """Errors that say what was wrong, what was found, and how to correct it, in text that is safe to show."""
 
+import os
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from traceback import format_exception
 
 # C0 (but for tab and the end of a line), C1, characters that change the direction of text, end lines or have no width,
 # and the stand-ins for bytes that are not UTF-8.
@@ -10,6 +12,7 @@ _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
 
+FULL_TRACEBACK = "WASSERGAN_TRACEBACK"  # environment variable: notebooks show whole tracebacks
 LONGEST_ADVICE = 3000  # lists of names are part of it
 
 
@@ -67,6 +70,15 @@ class WasserganError(Exception):
             message += f" {_ended(shortened(hint[0].upper() + hint[1:], LONGEST_ADVICE))}"
         super().__init__(printable(message).replace("\n", "\\n"))
         self.what, self.found, self.hint = what, found, hint
+
+    def _render_traceback_(self) -> list[str]:
+        """What notebooks show of the error: one sentence. IPython asks for this method.
+
+        The lines of code that led there are shown as usual if the environment variable WASSERGAN_TRACEBACK is set.
+        """
+        if os.environ.get(FULL_TRACEBACK):
+            return format_exception(self)
+        return [f"{type(self).__name__}: {self}"]
 
 
 def _ended(sentence: str) -> str:

@@ -2,17 +2,17 @@
 
 import re
 
-from wassergan.errors import UserError
+from wassergan.errors import UserError, shortened
 
 MOST_LAYERS = 1000
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def parse_budget(text: str) -> float:
-    """Seconds of a duration such as `20s`, `10m`, `2h` or `1.5h`; a bare number is in seconds.
+    """Seconds of a duration such as `20s`, `10m`, `2h` or `1.5h`.
 
     Raises:
-        UserError: not a positive duration.
+        UserError: not a positive duration, or a number whose unit nobody can know.
 
     >>> parse_budget("10m")
     600.0
@@ -21,6 +21,9 @@ def parse_budget(text: str) -> float:
     seconds = float(match[1]) * _UNITS[match[2] or "s"] if match else 0.0
     if not 0 < seconds < float("inf"):
         raise UserError("A budget is a positive duration", found=_quoted(text), hint="write it like 20s, 10m or 2h")
+    if match and not match[2]:
+        number = shortened(match[1], 20)
+        raise UserError("A budget needs a unit", found=_quoted(text), hint=f"write {number}s, {number}m or {number}h")
     return seconds
 
 

@@ -51,7 +51,9 @@ def held_to_rule(each: "Field[Any]", value: Any) -> Any:
         if isinstance(value, list | tuple):
             mark = "x" if rule["parse"] is parse_size else ","
             return rule["parse"](mark.join(_digits(part) for part in value)) if value else ()
-        return rule["parse"](_digits(value, exponent=rule["parse"] is not parse_budget))
+        if rule["parse"] is parse_budget:
+            return parse_budget(f"{_digits(value, exponent=False)}s")
+        return rule["parse"](_digits(value))
     except UserError as error:
         raise UserError(f"{each.name}: {error.what}", found=error.found, hint=error.hint) from error
 

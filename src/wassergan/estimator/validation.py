@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_consistent_length, column_or_1d
 from torch import Tensor
 
+from wassergan.config.parsing import parse_budget
 from wassergan.config.settings import TrainSettings
 from wassergan.data import (
     LABEL,
@@ -37,6 +39,8 @@ def checked(name: str, value: Any, *, like: str = "") -> Any:
     text = (
         ",".join(map(str, value)) if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else value
     )
+    if parse is parse_budget and isinstance(value, Real) and type(value) is not bool:
+        text = f"{value}s"  # a number of Python is in seconds
     try:
         return parse(str(text))
     except UserError as error:

@@ -2,6 +2,7 @@
 
 import math
 import secrets
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -199,8 +200,8 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
     def fit(self, X: Any, y: Any = None, *, resume: bool = False) -> Self:  # noqa: N803  # scikit-learn's name
         """Learn the distribution of some rows.
 
-        Ctrl-C ends the fit after the current step and is raised then: the estimator is fitted as far as it came, and
-        can go on with `resume=True`.
+        Ctrl-C ends the fit after the current step, with a warning: the estimator is fitted as far as it came, and can
+        go on with `resume=True`. A second Ctrl-C stops at once and leaves nothing fitted.
 
         Args:
             X: a DataFrame of pandas or polars, or an Arrow table; or an array, tensor or nested lists of numbers,
@@ -238,7 +239,12 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
                 )
         self._keep(fitted, container, seed, restoring=patience is not None, labelled=labels is not None)
         if interrupted():
-            raise KeyboardInterrupt
+            warnings.warn(
+                f"Interrupted after {self.n_steps_} steps, and fitted as far as that: fit the same rows with "
+                "resume=True to go on.",
+                UserWarning,
+                stacklevel=2,
+            )
         return self
 
     def sample(self, n: int, *, given: Any = None, seed: int | None = None) -> Any:

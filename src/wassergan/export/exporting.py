@@ -1,6 +1,7 @@
 """From a run folder to an exported file, and from a file of weights back to a sampler."""
 
 import json
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from wassergan.session.build import networks_of
 from wassergan.session.restore import sampler_of
 from wassergan.session.run_content import load_run
 from wassergan.storage.corruption import corruption_errors
-from wassergan.storage.files import make_folder, replacing, require_regular, require_writable
+from wassergan.storage.files import as_path, make_folder, replacing, require_regular, require_writable
 from wassergan.storage.run_folder import RunFolder
 
 
@@ -39,7 +40,13 @@ def chosen_format(name: str | None, path: Path | None) -> str:
     return chosen
 
 
-def export_run(folder: Path, path: Path, *, format_name: str | None = None, checkpoint: str = "latest") -> int:
+def export_run(
+    folder: str | PathLike[str],
+    path: str | PathLike[str],
+    *,
+    format_name: str | None = None,
+    checkpoint: str = "latest",
+) -> int:
     """Write the averaged generator of a run, in evaluation mode, with its description.
 
     Args:
@@ -55,12 +62,13 @@ def export_run(folder: Path, path: Path, *, format_name: str | None = None, chec
         UserError: no run, no such checkpoint or format, or a package that is not installed.
         WorkError: the file system refuses.
     """
+    run, path = RunFolder(as_path(folder)), as_path(path)
     chosen = FORMATS[chosen_format(format_name, path)]
     chosen.require_packages()
-    RunFolder(folder).require_folder(path.parent)
-    RunFolder(folder).require_target(path)
+    run.require_folder(path.parent)
+    run.require_target(path)
     require_writable(path)
-    state = load_run(RunFolder(folder), checkpoint)
+    state = load_run(run, checkpoint)
     sampler = sampler_of(state, device="cpu")
     description = json.dumps(describe(state, sampler))
     make_folder(path.parent)
@@ -69,7 +77,7 @@ def export_run(folder: Path, path: Path, *, format_name: str | None = None, chec
     return state.step
 
 
-def open_export(path: Path) -> Sampler:
+def open_export(path: str | PathLike[str]) -> Sampler:
     """Draw from a `.safetensors` file as from its run: equal seeds give equal samples.
 
     Raises:
@@ -79,6 +87,7 @@ def open_export(path: Path) -> Sampler:
     from safetensors import SafetensorError, safe_open
     from safetensors.torch import load_file
 
+    path = as_path(path)
     if not require_regular(path).exists():
         raise UserError(f"There is no file {path}")
     try:

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from wassergan.session.run_content import load_run, run_summary
 from wassergan.session.state import Best, CheckpointState, step_in
 from wassergan.storage.checkpoint import ANOTHER, Checkpoints
 from wassergan.storage.corruption import corruption_errors
-from wassergan.storage.files import make_folder, write_text
+from wassergan.storage.files import as_path, make_folder, write_text
 from wassergan.storage.lock import Lock, held
 from wassergan.storage.run_folder import RunFolder
 from wassergan.storage.run_log import RunLog, read_log
@@ -34,7 +35,7 @@ from wassergan.utils.environment import environment
 
 def train_run(
     settings: TrainSettings,
-    folder: Path,
+    folder: str | PathLike[str],
     *,
     callback: Callback | None = None,
     interrupted: Callable[[], bool] = lambda: False,
@@ -56,7 +57,7 @@ def train_run(
         UserError: wrong settings or data, or a folder that holds something else.
         WorkError: training diverged, a file could not be written, or a process was lost.
     """
-    run_folder = RunFolder(folder)
+    run_folder = RunFolder(as_path(folder))
     with _callbacks(callback, processes) as callbacks, ExitStack() as stack:
         # Once before anything is made, and once when nobody else can make anything.
         processes.on_rank_zero(lambda: _to_be_continued(run_folder, processes))
@@ -80,7 +81,7 @@ def train_run(
 
 
 def resume_run(
-    folder: Path,
+    folder: str | PathLike[str],
     changes: Mapping[str, Any],
     *,
     checkpoint: str = "latest",
@@ -105,7 +106,7 @@ def resume_run(
         UserError: no run, a damaged checkpoint, other settings or other data, or nothing left to do.
         WorkError: training diverged, a file could not be written, or a process was lost.
     """
-    run_folder = RunFolder(folder)
+    run_folder = RunFolder(as_path(folder))
     with _callbacks(callback, processes) as callbacks, ExitStack() as stack:
         processes.on_rank_zero(run_folder.require_run)
         run_folder = stack.enter_context(_locked(run_folder, callbacks, processes))

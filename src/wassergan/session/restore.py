@@ -1,6 +1,6 @@
 """From what a run keeps to the generator that it trained, without the training data."""
 
-from pathlib import Path
+from os import PathLike
 
 from wassergan.modality import modality_of
 from wassergan.sampling.sampler import Sampler
@@ -10,12 +10,17 @@ from wassergan.session.run_content import load_run
 from wassergan.session.state import CheckpointState
 from wassergan.storage.checkpoint import ANOTHER
 from wassergan.storage.corruption import corruption_errors
+from wassergan.storage.files import as_path
 from wassergan.storage.run_folder import RunFolder
 from wassergan.training import SINGLE_PROCESS, DistributedContext
 
 
 def open_sampler(
-    folder: Path, *, checkpoint: str = "latest", device: str = "auto", processes: DistributedContext = SINGLE_PROCESS
+    folder: str | PathLike[str],
+    *,
+    checkpoint: str = "latest",
+    device: str = "auto",
+    processes: DistributedContext = SINGLE_PROCESS,
 ) -> Sampler:
     """The averaged generator of a run and the way back to the user's units, without the training data.
 
@@ -28,7 +33,8 @@ def open_sampler(
     Raises:
         UserError: no run, no such checkpoint, or a damaged one.
     """
-    state = processes.on_rank_zero(lambda: load_run(RunFolder(folder), checkpoint))  # `latest` may move on between two
+    run = RunFolder(as_path(folder))
+    state = processes.on_rank_zero(lambda: load_run(run, checkpoint))  # `latest` may move on between two
     return sampler_of(state, device=device, processes=processes)
 
 

@@ -1,12 +1,13 @@
 """What a run folder says of its run: the content of a checkpoint, and a summary."""
 
 from dataclasses import asdict
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
 from wassergan.session.contents import checked
 from wassergan.session.state import CheckpointState
 from wassergan.storage.checkpoint import Checkpoints, load_checkpoint
+from wassergan.storage.files import as_path
 from wassergan.storage.run_folder import RunFolder
 from wassergan.storage.run_log import read_log
 
@@ -21,13 +22,13 @@ def load_run(folder: RunFolder, which: str = "latest") -> CheckpointState:
     return checked(load_checkpoint(Checkpoints(folder.checkpoints).path(which)))
 
 
-def run_summary(folder: Path) -> dict[str, Any]:
+def run_summary(folder: str | PathLike[str]) -> dict[str, Any]:
     """What a run is and how far it came: settings, the last tick's values, the best, and notes on the data.
 
     Raises:
         UserError: there is no run.
     """
-    run_folder = RunFolder(folder)
+    run_folder = RunFolder(as_path(folder))
     state = load_run(run_folder)
     settings = asdict(state.settings)
     log = read_log(run_folder.log)

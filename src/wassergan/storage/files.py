@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from importlib import import_module
 from importlib.util import find_spec
 from io import BufferedReader
+from os import PathLike
 from pathlib import Path
 from secrets import token_hex
 from shutil import copyfileobj
@@ -49,6 +50,17 @@ _held: ContextVar[dict[Path, Path] | None] = ContextVar(
 )  # targets, and what is to take their place
 fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None
 LONGEST_WAIT_SECONDS = 10.0  # for another process that moves files
+
+
+def as_path(path: str | PathLike[str]) -> Path:
+    """A path that a user gives as text or as a path.
+
+    Raises:
+        UserError: it is neither.
+    """
+    if not isinstance(path, str | PathLike):
+        raise UserError("A path is text or a pathlib.Path", found=type(path).__name__)
+    return Path(path)
 
 
 def kind_of(path: Path, *, follow: bool = False) -> str:
