@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,7 @@ def checked(name: str, value: Any, *, like: str = "") -> Any:
     text = (
         ",".join(map(str, value)) if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else value
     )
-    if parse is parse_budget and isinstance(value, Real) and type(value) is not bool:
+    if parse is parse_budget and isinstance(value, int | float | np.number) and not isinstance(value, bool):
         text = f"{value}s"  # a number of Python is in seconds
     try:
         return parse(str(text))
