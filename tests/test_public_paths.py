@@ -31,8 +31,8 @@ def test_these_functions_take_paths() -> None:
 def test_text_is_a_path(tmp_path: Path) -> None:
     data, run, weights = str(tmp_path / "x.npy"), str(tmp_path / "run"), str(tmp_path / "g.safetensors")
     np.save(data, np.random.default_rng(0).normal(size=(200, 3)).astype("float32"))
-    tiny: dict[str, Any] = {"generator_widths": (8,), "critic_widths": (8,), "batch_size": 8, "tensorboard": False, "threads": 1}
-    assert wassergan.train_run(TrainSettings(data=data, steps=2, **tiny), run)["steps"] == 2
+    tiny: dict[str, Any] = {"generator_widths": (8,), "critic_widths": (8,), "batch_size": 8, "threads": 1}
+    assert wassergan.train_run(TrainSettings(data=data, steps=2, tensorboard=False, **tiny), run)["steps"] == 2
     assert wassergan.resume_run(run, {"steps": 3})["steps"] == 3
     assert wassergan.run_summary(run)["steps"] == 3
     drawn = wassergan.open_sampler(run).draw(4, seed=0)
