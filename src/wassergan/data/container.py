@@ -12,7 +12,7 @@ from wassergan.data.codec import Codec
 from wassergan.data.tables import TableCodec, is_frame
 from wassergan.data.tables.arrowfile import checked_labels, pandas_table
 from wassergan.data.tables.pandasframe import restored
-from wassergan.data.tables.writing import arrow_table, identifier_streams
+from wassergan.data.tables.writing import Fresh, arrow_table
 
 KINDS = ("array", "masked", "tensor", "pandas", "polars", "arrow")
 
@@ -68,16 +68,18 @@ class Container:
             case _:
                 return samples
 
-    def rows(self, samples: NDArray[Any], codec: TableCodec, *, without: Sequence[str] = (), seed: int = 0) -> Any:
+    def rows(
+        self, samples: NDArray[Any], codec: TableCodec, *, without: Sequence[str] = (), identifiers: Fresh | None = None
+    ) -> Any:
         """Rows of a table as a DataFrame of this kind, or an Arrow table.
 
         Args:
             samples: in the user's units, as `TableCodec.decode_numpy` gives them.
             codec: that decoded them.
             without: columns that were not part of the data.
-            seed: of the samples' identifiers.
+            identifiers: streams of fresh ones, of which earlier samples took theirs; as of seed 0 unless given.
         """
-        table = arrow_table(codec, samples, identifier_streams(codec, seed))
+        table = arrow_table(codec, samples, identifiers)
         table = table.drop_columns([name for name in without if name in table.column_names])
         match self.kind:
             case "pandas":

@@ -33,6 +33,7 @@ from wassergan.data import (
     open_source,
 )
 from wassergan.data.container import column_names
+from wassergan.data.tables.writing import Fresh
 from wassergan.distances import sliced_w1
 from wassergan.errors import UserError, unknown_name
 from wassergan.estimator.fit import fit_source
@@ -274,7 +275,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             sampler = sampler.under(wanted(given, count, sampler.conditions))
         sampler.require_identifiers(count)
         drawn = sampler.draw(count, seed=seed)
-        return self._restored(drawn, sampler, seed)
+        return self._restored(drawn, sampler, _fresh_identifiers(sampler, seed))
 
     def sample_chunks(self, n: int, *, seed: int | None = None) -> Iterator[Any]:
         """The rows of `sample(n, seed=seed)`, one part after the other, so that any number of them needs little memory.
@@ -288,16 +289,16 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
 
         Raises:
             NotFittedError: nothing was fitted.
-            UserError: not a positive n, not a seed, or a table with identifiers, which are fresh only within a part.
+            UserError: not a positive n, not a seed, or a table that has too few fresh identifiers.
         """
         self._known()
         count = checked("n", n, like="steps")
         seed = self._new_seed() if seed is None else checked("seed", seed)
         sampler = self._sampler
-        if getattr(sampler.codec, "identifiers", ()):
-            raise UserError("A table with identifiers cannot be drawn in parts", hint="use sample, with a smaller n")
+        sampler.require_identifiers(count)
+        identifiers = _fresh_identifiers(sampler, seed)
         for drawn in sampler.chunks(count, seed=seed):
-            yield self._restored(drawn, sampler, seed)
+            yield self._restored(drawn, sampler, identifiers)
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: N803
         """Minus the sliced W1 between X and as many generated rows, in model space: higher is better, 0 the best.
@@ -524,10 +525,11 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             warn_of_left_out(column_names(data), source, schema or Schema())
         return source
 
-    def _restored(self, samples: NDArray[Any], sampler: Sampler, seed: int) -> Any:
+    def _restored(self, samples: NDArray[Any], sampler: Sampler, identifiers: Fresh) -> Any:
         """Samples as what was fitted, without the labels."""
         modality, without = modality_of(sampler.kind), (LABEL,) if self._labelled else ()
-        return modality.restore(samples, modality.own(sampler.codec), self._container, without=without, seed=seed)
+        codec = modality.own(sampler.codec)
+        return modality.restore(samples, codec, self._container, without=without, identifiers=identifiers)
 
     def _model_space(self, data: Any, labels: NDArray[Any] | None, sampler: Sampler) -> tuple[Tensor, Tensor | None]:
         """Rows like those that were fitted, and their conditions if there are any, as vectors."""
@@ -560,6 +562,11 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
     def __getstate__(self) -> dict[str, Any]:
         """Plain data alone: networks are built anew, for not all of them can be pickled."""
         return {name: value for name, value in super().__getstate__().items() if name not in NETWORKS}
+
+
+def _fresh_identifiers(sampler: Sampler, seed: int) -> Fresh:
+    """Streams of identifiers for a sample, from its first row on; nothing where there are none."""
+    return [(each, each.stream(seed)) for each in sampler.codec.identifiers]
 
 
 def _feature(value: Any) -> Any:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from wassergan.config.settings import TrainSettings
 from wassergan.config.verbs import EvaluateSettings
 from wassergan.data import AnyCodec, ColumnConditions, Source
+from wassergan.data.tables.writing import Fresh
 from wassergan.errors import UserError
 from wassergan.modality.evaluator import Evaluation, Evaluator
 from wassergan.sampling.sampler import Sampler
@@ -133,7 +134,15 @@ class Modality(ABC, Generic[C]):
     # Writing
 
     @abstractmethod
-    def restore(self, samples: Rows, codec: C, container: Any, *, without: tuple[str, ...] = (), seed: int = 0) -> Any:
+    def restore(
+        self,
+        samples: Rows,
+        codec: C,
+        container: Any,
+        *,
+        without: tuple[str, ...] = (),
+        identifiers: Fresh | None = None,
+    ) -> Any:
         """Samples as the kind of object that the data came in; arguments as of `Container.rows`."""
 
     @abstractmethod

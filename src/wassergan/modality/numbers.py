@@ -13,6 +13,7 @@ from wassergan.config.verbs import EvaluateSettings
 from wassergan.data import LABEL, Codec, ColumnConditions, Container, Source, encode_table, raw_array
 from wassergan.data.codec import as_tensor, to_channels_first
 from wassergan.data.masked import unmasked
+from wassergan.data.tables.writing import Fresh
 from wassergan.errors import UserError
 from wassergan.modality import described_numbers
 from wassergan.modality.evaluator import Evaluation, Evaluator
@@ -79,7 +80,13 @@ class Numbers(Modality[Codec]):
         return codec.encode(rows), encode_table(conditions.codec, raw_array({LABEL: labels}, "y"))
 
     def restore(
-        self, samples: Rows, codec: Codec, container: Container, *, without: tuple[str, ...] = (), seed: int = 0
+        self,
+        samples: Rows,
+        codec: Codec,
+        container: Container,
+        *,
+        without: tuple[str, ...] = (),
+        identifiers: Fresh | None = None,
     ) -> Any:
         """An array, a masked array or a tensor."""
         return container.numbers(samples, codec)

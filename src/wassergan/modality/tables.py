@@ -27,6 +27,7 @@ from wassergan.data import (
     write_table,
 )
 from wassergan.data.tables.encodings import CategoryCoding
+from wassergan.data.tables.writing import Fresh
 from wassergan.errors import UserError
 from wassergan.modality import described_tables
 from wassergan.modality.evaluator import Evaluation, Evaluator
@@ -105,10 +106,16 @@ class Tables(Modality[TableCodec]):
         return {"table": column_facts(codec, rows), **({"proposed_rules": proposed} if proposed else {})}
 
     def restore(
-        self, samples: Rows, codec: TableCodec, container: Container, *, without: tuple[str, ...] = (), seed: int = 0
+        self,
+        samples: Rows,
+        codec: TableCodec,
+        container: Container,
+        *,
+        without: tuple[str, ...] = (),
+        identifiers: Fresh | None = None,
     ) -> Any:
         """A DataFrame, or an Arrow table."""
-        return container.rows(samples, codec, without=without, seed=seed)
+        return container.rows(samples, codec, without=without, identifiers=identifiers)
 
     def prepare(self, path: Path, count: int) -> None:
         """A file of rows, or a figure as `.png`."""

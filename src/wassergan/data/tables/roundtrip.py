@@ -171,6 +171,7 @@ class _Trip:
             slack = np.zeros(len(was))
             if not isinstance(column.form, LevelForm) and not np.isnan(was).all():
                 slack = 2 * np.abs(upper[:, index] - lower[:, index]) + LEAST_SHARE * (np.nanmax(was) - np.nanmin(was))
+            slack = slack + self._halves(column, was, will)
             far = (np.isnan(was) != np.isnan(will)) | (np.abs(was - will) > np.nan_to_num(slack))
             if far.any():
                 each = int(far.argmax())
@@ -178,6 +179,18 @@ class _Trip:
                     "nothing" if np.isnan(value[each]) else self._text(column, value[each]) for value in (was, will)
                 )
                 self._refuse(column.name, f"{old} in {self._table.row_name(int(some[each]))} would come back as {new}")
+
+    def _halves(self, column: ColumnCodec, was: Rows, will: Rows) -> Rows:
+        """One step where a computed column is half way between two values, which not all rows round in one way."""
+        rules = self._codec.rules
+        if rules is None or column.name not in {each.name for each in rules.computed}:
+            return np.zeros(len(was))
+        step = rules.lattices[column.name].step / 10.0 ** rules.lattices[column.name].decimals
+        apart = np.flatnonzero((was != will) & (np.abs(was - will) <= step * (1 + LEAST_SHARE)))
+        for each in apart[:1]:
+            old, new = (self._text(column, values[each]) for values in (was, will))
+            self._note(column, f"rows round halves in several ways: {old} comes back as {new}")
+        return np.where((was != will) & ~np.isnan(was), step * (1 + LEAST_SHARE), 0.0)
 
     def _read_alike(self, rows: Rows, table: RawTable) -> None:
         again = rows_like(self._codec, table)

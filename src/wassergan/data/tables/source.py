@@ -22,6 +22,7 @@ from wassergan.data.tables.margins import fit_margins
 from wassergan.data.tables.roundtrip import round_trip
 from wassergan.data.tables.rules.book import RuleBook
 from wassergan.data.tables.rules.compile import book_of
+from wassergan.data.tables.rules.grammar import parse_rules
 from wassergan.data.tables.schema import Schema
 from wassergan.errors import UserError, unknown_name
 
@@ -76,6 +77,7 @@ def table_source(
     _require_levels(table.name, given)
     split = _with_classes(split_rows(table.rows, heldout=heldout, seed=seed), given, seed=seed, log=log)
     assert isinstance(split, Split)
+    _require_learnt(schema or Schema(), table, [column.name for column in columns], identifiers)
     book, columns = _ruled(columns, table, schema or Schema(), split.train.numpy(), condition)
     fitted = _fit_all(columns, condition, split.train.numpy(), ruled=book is not None)
     codec = TableCodec(
@@ -238,6 +240,20 @@ def _ruled(
     asked = [_of_all_rows(column) if column.name in condition else column for column in columns]
     book, found = book_of(schema.rules, asked, table, train=train, given=condition)
     return book, tuple(replace(column, form=each.form) for column, each in zip(columns, found, strict=True))
+
+
+def _require_learnt(schema: Schema, table: RawTable, names: Sequence[str], identifiers: Sequence[Identifier]) -> None:
+    """Refuse rules about columns of the table of which nothing is learnt; names that no column has come later."""
+    fresh, there = {each.name for each in identifiers}, {column.name for column in table.columns}
+    for rule in parse_rules(schema.rules):
+        for name in rule.columns:
+            if name not in names and name in fresh | there:
+                raise UserError(
+                    f"The rule '{rule.text}' is about column {name}",
+                    found="an identifier, of which nothing is learnt" if name in fresh else "it is left out",
+                    hint="leave the rule out, or, if these are quantities of at most 15 digits, say so: "
+                    f'{{"columns": {{"{name}": "number"}}}}',
+                )
 
 
 def _refuse_identifiers(condition: Sequence[str], identifiers: Sequence[Identifier]) -> None:

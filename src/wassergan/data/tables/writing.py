@@ -21,6 +21,7 @@ from wassergan.errors import UserError
 from wassergan.storage.files import filling
 
 Rows = NDArray[np.float64]
+Fresh = Sequence[tuple[Identifier, IdentifierStream]]
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".feather", ".arrow")
 
 
@@ -146,9 +147,7 @@ def arrow_schema(codec: TableCodec) -> Any:
     return pyarrow.schema([whole.field(column.name) for column in codec.written], whole.metadata)
 
 
-def arrow_table(
-    codec: TableCodec, rows: Rows, streams: Sequence[tuple[Identifier, IdentifierStream]] | None = None
-) -> Any:
+def arrow_table(codec: TableCodec, rows: Rows, streams: Fresh | None = None) -> Any:
     """Rows (n, columns) as an Arrow table.
 
     Args:

@@ -1,7 +1,7 @@
 """The rules of a table, as they are kept: in a checkpoint, and in every row that is drawn."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from wassergan.data.tables.rules.component import Component, Constraint
 from wassergan.data.tables.rules.expression import Expression, Linear, Values, linear_of
 from wassergan.data.tables.rules.grammar import Rule, Test, parse_rules
 from wassergan.data.tables.rules.groups import Group, Mask
-from wassergan.data.tables.rules.lattice import Lattice
+from wassergan.data.tables.rules.lattice import HALVES, Lattice
 from wassergan.utils.column_layout import ColumnLayout
 
 Columns = Mapping[str, Values]
@@ -56,6 +56,7 @@ class Computed:
     tree: Expression
     text: str
     number: int = -1
+    halves: str = HALVES[0]
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class RuleBook:
         known: a row that obeys everything: where a computed column leaves its bounds, its inputs move towards it.
         nullable: columns that may be missing.
         rounded: texts of rules whose columns are rounded.
+        halves: text of such a rule → how a number half way between two is rounded.
     """
 
     texts: tuple[str, ...]
@@ -87,6 +89,7 @@ class RuleBook:
     known: Mapping[str, float]
     nullable: tuple[str, ...] = ()
     rounded: tuple[str, ...] = ()
+    halves: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
@@ -120,7 +123,8 @@ class RuleBook:
         for rule in self.rules:
             if rule.kind == "computed" and (rule.text in self.rounded or form_of(rule) is None):
                 assert rule.left is not None and rule.right is not None
-                found.append(Computed(rule.left.name, rule.right, rule.text, self._number_of(rule)))
+                halves = self.halves.get(rule.text, HALVES[0])
+                found.append(Computed(rule.left.name, rule.right, rule.text, self._number_of(rule), halves))
         return tuple(found)
 
     @cached_property
@@ -158,14 +162,17 @@ class RuleBook:
         rest = [name for name in self.order if name in there and name not in first]
         order = list(first)
         after = {name: {other for other in targets.get(name, ()) if other in rest} for name in rest}
+        divided = any(name in self.given or name in self.fixed for name in targets)
         below = {name: {link.base for link in self.links.get(name, ()) if link.above} for name in rest}
         while rest:
             loose = [name for name in rest if not after[name] & set(rest)]
             if not loose:
                 raise ValueError(", ".join(rest))
             free = [name for name in loose if not below[name] & set(rest)] or loose
-            order.append(free[0])
-            rest.remove(free[0])
+            # A sum that is given is divided up: what its last part is left must be on that column's lattice.
+            chosen = max(free, key=lambda name: self.lattices[name].factor) if divided else free[0]
+            order.append(chosen)
+            rest.remove(chosen)
         return Component(tuple(order), {name: self.lattices[name] for name in order}, tuple(part))
 
     def _targets(self, part: Sequence[Constraint]) -> dict[str, set[str]]:
@@ -325,7 +332,7 @@ class RuleBook:
         told = {name: np.where(values > 0, np.nan, 0.0) if name in gone else values for name, values in told.items()}
         active = np.stack([self._meets(tests, told, len(group.table)) for tests in self.conditions], axis=1)
         count = len(next(iter(columns.values())))
-        free = np.ones((count, len(group.table)), bool)
+        free, within = np.ones((count, len(group.table)), bool), np.ones((count, len(group.table)), bool)
         for pattern in np.unique(active, axis=0):
             alike = (active == pattern).all(1)
             for stage in stages:
@@ -333,9 +340,11 @@ class RuleBook:
                     name: np.where(np.isnan(columns[name]) & (name not in kept), 0.0, columns[name])
                     for name in stage.names
                 }
-                wrong = stage.excluded(filled, kept, np.broadcast_to(pattern, (count, len(pattern))))
-                free[np.ix_(wrong, alike)] = False
-        return free
+                met = np.broadcast_to(pattern, (count, len(pattern)))
+                free[np.ix_(stage.excluded(filled, kept, met), alike)] = False
+                within[np.ix_(stage.excluded(filled, kept, met, bounded=True), alike)] = False
+        within &= free
+        return np.where(within.any(1, keepdims=True), within, free)
 
     def _meets(self, tests: Sequence[Test], columns: Columns, count: int) -> Mask:
         met = np.ones(count, bool)
@@ -442,7 +451,7 @@ class RuleBook:
         lattice = self.lattices[stage.name]
         raw = computed_value(stage.tree, stage.name, columns, self.lattices)
         broken = ~np.isfinite(raw)
-        wholes = lattice.wholes(np.where(broken, np.nan, raw))
+        wholes = lattice.wholes(np.where(broken, np.nan, raw), stage.halves)
         value = np.where(broken, raw, lattice.values(wholes))
         return value, broken & (stage.name not in self.nullable) | (
             ~broken & ((wholes < lattice.low) | (wholes > lattice.high))
@@ -480,6 +489,7 @@ class RuleBook:
             "slots": slots,
             "typical": dict(self.typical),
             "known": dict(self.known),
+            "halves": dict(self.halves),
         }
 
     @classmethod
@@ -497,8 +507,11 @@ class RuleBook:
             slots=tuple(slots),
             typical=state["typical"],
             known=state["known"],
+            halves=state.get("halves", {}),  # of runs from before there were any
         )
         names = [name for slot in book.slots for name in slot.names]
+        if not set(book.halves.values()) <= set(HALVES):
+            raise ValueError("halves that are rounded in no known way")
         if not set(names) <= set(book.order) or any(slot.group >= len(book.groups) for slot in book.slots):
             raise ValueError("rules about columns that are not there")
         _ = book.stages

@@ -17,7 +17,8 @@ from wassergan.data.tables.rules.expression import Linear, Values
 from wassergan.data.tables.rules.grammar import Rule, Test, parse_rules
 from wassergan.data.tables.rules.groups import Group, Mask
 from wassergan.data.tables.rules.integers import Contradiction, TooMany
-from wassergan.data.tables.rules.lattice import MOST_DECIMALS, Lattice, lattice_of
+from wassergan.data.tables.rules.lattice import HALVES, MOST_DECIMALS, Lattice, lattice_of
+from wassergan.data.tables.rules.lattice import LARGEST as LARGEST_WHOLE
 from wassergan.errors import UserError, unknown_name
 
 MOST_TOGETHER = 100_000  # combinations of levels
@@ -145,6 +146,7 @@ class _Compiler:
         arithmetic = {name for rule in rules for side in (rule.left, rule.right) if side for name in side.names}
         self._lattices = {name: self._lattice(name) for name in self._columns if name in arithmetic}
         self._rounded: list[str] = []
+        self._halves: dict[str, str] = {}
         for rule in rules:
             self._check(rule)
 
@@ -173,6 +175,7 @@ class _Compiler:
             {},
             tuple(name for name, column in self._columns.items() if np.isnan(column.values).any()),
             tuple(self._rounded),
+            self._halves,
         )
         try:
             _ = book.stages
@@ -227,6 +230,8 @@ class _Compiler:
             raise UserError(f"The rule '{rule.text}' names no column", hint="leave it out")
         if rule.kind == "computed":
             self._check_computed(rule)
+        for name in [name for name in rule.columns if name in self._lattices]:
+            self._check_digits(rule, name)
         wrong = broken_rows(rule, self._columns, self._lattices)
         if wrong.any():
             rows = np.flatnonzero(wrong)
@@ -241,19 +246,48 @@ class _Compiler:
         """Decide whether a column is computed exactly or rounded; one that is exact gets the decimals that it needs."""
         assert rule.left is not None
         form, name = form_of(rule), rule.left.name
-        if form is None:
-            self._rounded.append(rule.text)
+        if form is not None and _is_exact(form, name, self._lattices):
             return
-        if _is_exact(form, name, self._lattices):
+        if form is not None and self._taken(rule, self._finer(form, name)):
             return
-        finer = self._finer(form, name)
-        if finer is not None:
-            trial = {**self._lattices, name: finer}
-            if not broken_rows(rule, self._columns, trial).any():
-                self._lattices[name] = finer
-                self._columns[name] = _with_lattice(self._columns[name], finer)
-                return
+        # To its last decimal, if the data allow it; else to a step that its values share.
+        own = self._lattices[name]
+        if own.step != 1:
+            ends = (float(own.values(np.array([each]))[0]) for each in (own.low, own.high))
+            self._taken(rule, replace(own, step=1, offset=0).between(*ends))
         self._rounded.append(rule.text)
+        self._halves[rule.text] = self._best_halves(rule)
+
+    def _taken(self, rule: Rule, lattice: Lattice | None) -> bool:
+        """Whether a computed column has another lattice from now on, because the rule holds on it, too."""
+        assert rule.left is not None
+        name = rule.left.name
+        if lattice is None or broken_rows(rule, self._columns, {**self._lattices, name: lattice}).any():
+            return False
+        self._lattices[name] = lattice
+        self._columns[name] = _with_lattice(self._columns[name], lattice)
+        return True
+
+    def _best_halves(self, rule: Rule) -> str:
+        """How most of the rows round what is half way between two values."""
+        assert rule.left is not None and rule.right is not None
+        lattice, own = self._lattices[rule.left.name], self._columns[rule.left.name].values
+        values = {name: self._columns[name].values for name in rule.right.names}
+        value = computed_value(rule.right, rule.left.name, values, self._lattices)
+        there = np.isfinite(value) & ~np.isnan(own)
+        near = lattice.wholes(own[there])
+        return min(HALVES, key=lambda halves: int((lattice.wholes(value[there], halves) != near).sum()))
+
+    def _check_digits(self, rule: Rule, name: str) -> None:
+        """Refuse numbers of which float64 does not hold all digits."""
+        lattice, values = self._lattices[name], self._columns[name].values
+        largest = np.abs(values[~np.isnan(values)]).max(initial=0.0) * 10.0**lattice.decimals
+        if largest > LARGEST_WHOLE and not lattice.rough:
+            raise UserError(
+                f"The rule '{rule.text}' cannot be kept exactly",
+                found=f"column {name} holds numbers of more than 15 digits",
+                hint="subtract what they have in common, or leave the rule out",
+            )
 
     def _finer(self, form: Linear, name: str) -> Lattice | None:
         """The lattice of a computed column with all numbers that a sum may give."""
@@ -341,7 +375,9 @@ class _Compiler:
 
     def _clash(self, stage: Component, what: str) -> UserError:
         texts = dict.fromkeys(each.text for each in stage.constraints)
-        return UserError(f"The rules {what}", found="; ".join(texts), hint="leave one of them out")
+        given = [name for name in stage.names if name in self._given]
+        under = f" under the {'conditions' if len(given) > 1 else 'condition'} {', '.join(given)}" if given else ""
+        return UserError(f"The rules {what}{under}", found="; ".join(texts), hint="leave one of them out")
 
     def _check_given(self, book: RuleBook) -> None:
         for each in book.computed:

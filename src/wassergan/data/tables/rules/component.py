@@ -156,8 +156,10 @@ class Component:
             numbers[~loose] = some
         return numbers
 
-    def excluded(self, columns: Mapping[str, Values], fixed: Sequence[str], active: Mask) -> Mask:
-        """Which rows cannot obey, whatever is not fixed."""
+    def excluded(
+        self, columns: Mapping[str, Values], fixed: Sequence[str], active: Mask, *, bounded: bool = False
+    ) -> Mask:
+        """Which rows cannot obey, whatever is not fixed; where `bounded`, within the bounds of the columns."""
         there = ~np.stack([np.isnan(columns[name]) for name in self.names], axis=1)
         numbers = np.stack([self.lattices[name].wholes(columns[name]) for name in self.names], axis=1)
         kinds, kind = np.unique(np.concatenate([active, there], axis=1), axis=0, return_inverse=True)
@@ -166,7 +168,7 @@ class Component:
             rows = np.flatnonzero(kind.ravel() == number)
             try:
                 plan = self.plan(
-                    fixed, pattern[: active.shape[1]].tolist(), pattern[active.shape[1] :].tolist(), bounded=False
+                    fixed, pattern[: active.shape[1]].tolist(), pattern[active.shape[1] :].tolist(), bounded=bounded
                 )
                 wrong[rows] = plan.excluded(numbers[rows])
             except Contradiction:

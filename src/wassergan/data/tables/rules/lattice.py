@@ -1,6 +1,6 @@
 """The numbers of a column as whole numbers: multiples of its last decimal or of a date's unit, on its step."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -15,6 +15,48 @@ DAY = 86_400_000_000  # microseconds
 DIGITS = 9  # of numbers without fixed decimals: so many are kept
 MOST_DECIMALS = 12
 LARGEST = 2**53
+SLACK = 1e-6  # of a step, between a bound and a value that equals it
+HALF = 1e-12  # relative: what a few operations in float64 are off
+
+
+def _near_half(places: Values) -> NDArray[np.bool_]:
+    """Where numbers lie between two whole ones, to what float64 tells."""
+    return np.abs(places - np.floor(places) - 0.5) <= HALF * np.maximum(np.abs(places), 1.0)
+
+
+def _up(places: Values, lattice: "Lattice") -> Values:
+    return np.where(_near_half(places), np.floor(places) + 1, np.rint(places))
+
+
+def _down(places: Values, lattice: "Lattice") -> Values:
+    return np.where(_near_half(places), np.floor(places), np.rint(places))
+
+
+def _away(places: Values, lattice: "Lattice") -> Values:
+    return np.sign(places) * _up(np.abs(places), lattice)
+
+
+def _even(places: Values, lattice: "Lattice") -> Values:
+    floors = np.floor(places)
+    return np.where(_near_half(places), floors + floors % 2, np.rint(places))
+
+
+def _scaled(places: Values, lattice: "Lattice") -> Values:
+    rounded: Values = np.rint(places)
+    return rounded
+
+
+def _binary(places: Values, lattice: "Lattice") -> Values:
+    if lattice.step != 1 or lattice.offset != 0:
+        return np.rint(places)
+    values = (places / 10.0**lattice.decimals).tolist()
+    return np.rint(np.array([round(value, lattice.decimals) for value in values]) * 10.0**lattice.decimals)
+
+
+# What programs make of a number half way between two: NumPy multiplies and rounds, Python looks at the binary number,
+# spreadsheets round away from zero, databases too or to even ones.
+_ROUNDED = {"scaled": _scaled, "even": _even, "away": _away, "binary": _binary, "up": _up, "down": _down}
+HALVES = tuple(_ROUNDED)
 
 
 @dataclass(frozen=True)
@@ -54,11 +96,18 @@ class Lattice:
         """Of k = 0, in numbers or days."""
         return self.worth * Fraction(self.offset, 10**self.decimals)
 
-    def wholes(self, values: Values) -> Whole:
-        """The nearest k of values (n,); 0 where they are missing."""
-        scaled = np.rint(np.where(np.isnan(values), 0.0, values) * 10.0**self.decimals).clip(-LARGEST, LARGEST)
-        near: Whole = (scaled.astype(np.int64) - self.offset + self.step // 2) // self.step
-        return near
+    def wholes(self, values: Values, halves: str = "scaled") -> Whole:
+        """The nearest k of values (n,), halves rounded by one of `HALVES`; 0 where they are missing."""
+        scaled = (np.where(np.isnan(values), 0.0, values) * 10.0**self.decimals).clip(-LARGEST, LARGEST)
+        return _ROUNDED[halves]((scaled - self.offset) / self.step, self).astype(np.int64)
+
+    def between(self, low: float, high: float) -> "Lattice":
+        """The same with bounds: the first and the last value from `low` to `high`; if there is none, the nearest."""
+        places = (np.array([low, high]) * 10.0**self.decimals).clip(-LARGEST, LARGEST) - self.offset
+        first, last = np.ceil(places[0] / self.step - SLACK), np.floor(places[1] / self.step + SLACK)
+        if first > last:
+            first = last = np.rint(places[0] / self.step)
+        return replace(self, low=int(first), high=int(last))
 
     def values(self, wholes: Whole) -> Values:
         """The values with k (n,): each the float64 next to the decimal number."""
@@ -81,5 +130,4 @@ def lattice_of(form: NumberForm | DateForm, values: Values, low: float, high: fl
         plain = Lattice(int(np.clip(DIGITS - np.ceil(np.log10(largest)), 0, MOST_DECIMALS)), rough=True)
     else:
         plain = Lattice(form.decimals, step, offset)
-    ends = plain.wholes(np.array([low, high]))
-    return Lattice(**{**plain.state(), "low": int(ends[0]), "high": int(ends[1])})
+    return plain.between(low, high)
