@@ -13,9 +13,10 @@ from wassergan.cli.echo import echo
 @click.argument("target")
 @click.option("--schema", metavar="FILE", help="Tables: a JSON file that says what the columns are.")
 @click.option("--sheet", metavar="NAME", help="Excel: which sheet; the first unless given.")
+@click.option("--weight", metavar="COLUMN", help="Tables: the column that holds the weights of the rows.")
 @click.option("--layout", default="auto", metavar="auto|table|...", help="As for `train`.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def info(target: str, schema: str | None, sheet: str | None, layout: str, as_json: bool) -> None:
+def info(target: str, schema: str | None, sheet: str | None, weight: str | None, layout: str, as_json: bool) -> None:
     """Say what a run folder, or a data source that `train` reads, holds.
 
     \b
@@ -31,7 +32,7 @@ def info(target: str, schema: str | None, sheet: str | None, layout: str, as_jso
     if Path(target).is_dir() and RunFolder(Path(target)).holds_run():
         facts = run_summary(Path(target))
     else:
-        facts = _data_facts(target, schema, sheet, layout)
+        facts = _data_facts(target, schema, sheet, weight, layout)
     if as_json:
         echo(json.dumps(facts))
         return
@@ -69,12 +70,12 @@ def _aligned(rows: list[list[str]]) -> list[str]:
     return ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _data_facts(target: str, schema: str | None, sheet: str | None, layout: str) -> dict[str, Any]:
+def _data_facts(target: str, schema: str | None, sheet: str | None, weight: str | None, layout: str) -> dict[str, Any]:
     from wassergan.data import open_source
     from wassergan.modality import modality_of
 
     source = open_source(
-        target, schema=schema, sheet=sheet, layout=layout, log=lambda sentence: echo(sentence, err=True)
+        target, schema=schema, sheet=sheet, weight=weight, layout=layout, log=lambda sentence: echo(sentence, err=True)
     )
     codec = source.codec
     return {

@@ -70,6 +70,12 @@ class DataSettings(Origin):
         group="Data",
         values="FILE",
     )
+    weight: str | None = setting(
+        None,
+        "Tables: a column with weights of the rows, such as survey weights; it is no column of the samples.",
+        group="Data",
+        values="COLUMN",
+    )
     heldout: float | None = setting(
         None,
         "Fraction of the samples that are never trained on (0.1; 0.2 for the digits).",

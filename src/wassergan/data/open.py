@@ -45,6 +45,8 @@ def open_source(
     schema: str | Path | Schema | None = None,
     condition: Sequence[str] = (),
     labels: Any = None,
+    weight: str | None = None,
+    sample_weight: Any = None,
     heldout: float | None = None,
     seed: int = 0,
     like: Source | None = None,
@@ -72,6 +74,9 @@ def open_source(
         condition: conditions of the samples: names of a table's columns, `label` of the digits, `folder` of pictures
             in folders, other arrays of a `.npz`, columns of `labels`.
         labels: conditions of pictures and arrays: a file, array, list or frame with one row per sample.
+        weight: the column of a table that holds the weights of its rows, such as survey weights: rows are drawn and
+            counted in proportion to them. It is no column of the samples.
+        sample_weight: one weight per sample, where no column holds them.
         heldout: share of the samples held out; a tenth unless given (a fifth of the digits).
         seed: chooses the held-out samples.
         like: pictures are converted to the size, colours and bit depth of these, for comparison.
@@ -100,7 +105,11 @@ def open_source(
         schema=schema,
         condition=tuple(condition),
         labels=labels,
+        weight=weight,
+        sample_weight=sample_weight,
     )
+    if weight is not None and sample_weight is not None:
+        raise UserError("Weights are given twice", found=f"the column {weight}, and sample_weight", hint="give one")
     try:
         source = _opened(data, asked)
     except PermissionError as error:
@@ -111,6 +120,10 @@ def open_source(
         ) from error
     if source.round_trip is None and isinstance(data, str | Path | Tensor | np.ndarray):
         source = replace(source, round_trip=round_trip(source))
+    if source.codec.layout != "table" and weight is not None:
+        raise UserError("Weights are a column of a table", found=f"{source.name}", hint="leave --weight out")
+    if source.codec.layout != "table" and sample_weight is not None:
+        source = source.weighted(sample_weight)
     source = _with_labels(source, data, asked, seed)
     if source.names is not None and (passed := source.names.passed.sentence(source.name)):
         notes(passed)
@@ -149,6 +162,8 @@ class _Asked:
     schema: str | Path | Schema | None
     condition: tuple[str, ...]
     labels: Any
+    weight: str | None
+    sample_weight: Any
 
     @property
     def of_numbers(self) -> dict[str, Any]:
@@ -159,7 +174,8 @@ class _Asked:
     @property
     def of_tables(self) -> dict[str, Any]:
         """What readers of tables take."""
-        return {"condition": self.condition, **self.split, "log": self.log}
+        weights = {"weight": self.weight, "weights": self.sample_weight}
+        return {"condition": self.condition, **weights, **self.split, "log": self.log}
 
 
 def _opened(data: Any, asked: _Asked) -> Source:
@@ -184,6 +200,8 @@ def _refuse_what_says_nothing(data: Any, asked: _Asked) -> None:
     is_either = is_columnar(path) or path.is_dir()
     if asked.schema and not (is_either or is_csv(path) or is_excel(path)):
         raise UserError("A schema is for tables", found=f"{data}", hint="leave --schema out")
+    if asked.weight is not None and not (is_either or is_csv(path) or is_excel(path) or is_pattern(str(data))):
+        raise UserError("Weights are a column of a table", found=f"{data}", hint="leave --weight out")
     of_arrays = is_either or path.suffix in (".npy", ".npz") or is_idx(path) or is_pattern(str(data))
     for flag, said in (("--missing", asked.missing), ("--channels", asked.channels)):
         if said and not of_arrays:
@@ -216,7 +234,8 @@ def _of_files(path: Path, files: list[Path], asked: _Asked) -> Source:
         return _pictures(path, files, asked)
     if all_are(is_columnar, files):
         schema = schema_in(asked.schema) if asked.schema else None
-        return columnar_source(files, path.name, schema=schema, condition=asked.condition, **asked.of_numbers)
+        said = {"condition": asked.condition, "weight": asked.weight, "weights": asked.sample_weight}
+        return columnar_source(files, path.name, schema=schema, **said, **asked.of_numbers)
     if len(files) > 1:
         raise UserError(
             f"The files of {path} cannot be read together",

@@ -17,6 +17,8 @@ from wassergan.data.naming import Names
 from wassergan.data.readers.marks import Watch
 from wassergan.data.roundtrip import RoundTrip
 from wassergan.data.split import SparseSplit, Split, random_positions
+from wassergan.data.weights import Weights, are_equal, checked_weights, proportional_positions
+from wassergan.errors import UserError
 
 RESIDENT_LIMIT_BYTES = 512 * 2**20
 LARGEST_SHUFFLE = 2**20  # row numbers that are shuffled at once when data are streamed
@@ -77,6 +79,7 @@ class Source:
         round_trip: how samples come back, where that was tried.
         names: the names of the rows and the labels beside them, if they are files.
         watch: watches the files that rows are read from repeatedly.
+        weights: (rows,) in proportion to which rows are drawn and counted; None where all count alike.
         notes: sentences about what was decided and skipped when the data were opened; a run keeps them.
     """
 
@@ -91,6 +94,7 @@ class Source:
     round_trip: RoundTrip | None = field(default=None, repr=False)
     names: Names | None = field(default=None, repr=False)
     watch: Watch = field(default_factory=Watch, repr=False)
+    weights: Weights | None = field(default=None, repr=False)
     notes: Sequence[str] = field(default=(), repr=False)
 
     def __len__(self) -> int:
@@ -135,6 +139,38 @@ class Source:
     def holding_out(self, split: Split | SparseSplit) -> Self:
         """The same rows, split in another way."""
         return replace(self, split=split)
+
+    def weighted(self, values: Any) -> Self:
+        """The same rows, drawn and counted in proportion to weights (rows,); those of weight 0 take no part.
+
+        Raises:
+            UserError: as of `checked_weights`, or too few rows with a weight.
+        """
+        weights = checked_weights(values, count=len(self), name="sample_weight")
+        if are_equal(weights):
+            return self
+        if not isinstance(self.split, Split):
+            raise UserError(
+                "Rows that are streamed cannot have weights",
+                hint="give data that fit in memory, or draw rows from them",
+            )
+        return replace(self, split=self.split.among(torch.from_numpy(weights > 0)), weights=weights)
+
+    @cached_property
+    def train_weights(self) -> Weights | None:
+        """Of the training rows, (train_count,); None where all count alike."""
+        return self._weights_of(self.split.train_rows(torch.arange(self.train_count)))
+
+    @cached_property
+    def heldout_weights(self) -> Weights | None:
+        """Of the held-out rows, (heldout_count,); None where all count alike."""
+        return self._weights_of(self.split.heldout)
+
+    def _weights_of(self, rows: Tensor) -> Weights | None:
+        if self.weights is None or not len(rows):
+            return None
+        weights: Weights = self.weights[rows.numpy()]
+        return None if are_equal(weights) else weights
 
     @property
     def is_compared_whole(self) -> bool:
@@ -198,13 +234,24 @@ class Source:
 
     def train_sample(self, count: int) -> Tensor:
         """Up to `count` training samples, the same at every call, (k, *shape) float32 in model space."""
-        return self.train(self.split.sample_positions(count))
+        return self.train(self.train_positions(count))
+
+    def train_positions(self, count: int) -> Tensor:
+        """Positions of training samples, always the same, from all over: up to `count`; with weights just as many.
+
+        With weights they come in proportion to these, some several times.
+        """
+        return (
+            _drawn(self.train_weights, count, 0)
+            if self.train_weights is not None
+            else (self.split.sample_positions(count))
+        )
 
     def train_batch_sample(self, count: int) -> Batch:
         """Up to `count` training samples to look at, with their conditions if they have any."""
         if self.context is None:
             return Batch(self.train_sample(count), None)
-        return self.train_batch(self.split.sample_positions(count))
+        return self.train_batch(self.train_positions(count))
 
     def train_batch(self, positions: Tensor) -> Batch:
         """Training samples, and their conditions if they have any."""
@@ -216,7 +263,7 @@ class Source:
         """The distribution of the conditions in training rows from all over the data; None if there are none."""
         if self.context is None:
             return None
-        return self.context.conditions(self.split.train_rows(self.split.sample_positions(KEPT_CONDITIONS)))
+        return self.context.conditions(self.split.train_rows(self.train_positions(KEPT_CONDITIONS)))
 
     def heldout_batch(self, positions: Tensor) -> Batch:
         """Held-out samples, and their conditions if they have any."""
@@ -224,7 +271,12 @@ class Source:
         return Batch(self.heldout(positions), context)
 
     def heldout_positions(self, count: int, *, seed: int = 0) -> Tensor:
-        """Up to `count` positions of held-out samples in random order, from all over the data, by seed."""
+        """Up to `count` positions of held-out samples in random order, from all over the data, by seed.
+
+        With weights just as many, in proportion to these, some several times.
+        """
+        if self.heldout_weights is not None:
+            return _drawn(self.heldout_weights, count, seed)
         return random_positions(count, self.heldout_count, seed=seed)
 
     def heldout(self, positions: Tensor) -> Tensor:
@@ -237,3 +289,7 @@ class Source:
 
     def _encode(self, rows: Tensor) -> Tensor:
         return self.codec.encode(self.reader.read(rows))
+
+
+def _drawn(weights: Weights, count: int, seed: int) -> Tensor:
+    return proportional_positions(weights, count, rng=torch.Generator().manual_seed(seed % 2**63))

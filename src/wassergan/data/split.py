@@ -54,9 +54,23 @@ class Split:
 
     def holding_out(self, rows: Tensor) -> "Split":
         """The same rows, of which as many others (k,) are held out."""
-        is_train = torch.ones(self.train_count + len(self.heldout), dtype=torch.bool)
-        is_train[rows] = False
-        return Split(train=is_train.nonzero().flatten(), heldout=rows.sort().values)
+        both = torch.cat([self.train, self.heldout]).sort().values
+        return Split(train=both[~torch.isin(both, rows)], heldout=rows.sort().values)
+
+    def among(self, taking_part: Tensor) -> "Split":
+        """The same without the rows that do not take part; `taking_part` says it of each row of the data.
+
+        Raises:
+            UserError: one side is empty then.
+        """
+        train, heldout = (rows[taking_part[rows]] for rows in (self.train, self.heldout))
+        if not len(train) or not len(heldout):
+            raise UserError(
+                "Too few rows with a weight above 0 to hold some out",
+                found=f"{len(train)} to train on, {len(heldout)} held out",
+                hint="give more rows a weight, or another --heldout share",
+            )
+        return Split(train, heldout)
 
 
 class SparseSplit:
@@ -97,19 +111,22 @@ class SparseSplit:
         return SparseSplit(self._count, rows)
 
 
-def split_rows(count: int, *, heldout: float | None, seed: int) -> Split:
+def split_rows(count: int, *, heldout: float | None, seed: int, taking_part: NDArray[np.bool_] | None = None) -> Split:
     """Hold out a share of the rows, chosen by seed.
 
     Args:
         count: number of rows.
         heldout: share in (0, 1); None where nothing is trained, and no row is held out.
         seed: the same seed holds out the same rows.
+        taking_part: (count,) which rows are on either side; all unless given.
 
     Raises:
         UserError: the share is out of range, or leaves one side empty.
     """
-    held = 0 if heldout is None else heldout_count(count, heldout)
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    if taking_part is not None:
+        order = order[torch.from_numpy(taking_part)[order]]
+    held = 0 if heldout is None else heldout_count(len(order), heldout)
     return Split(train=order[held:].sort().values, heldout=order[:held].sort().values)
 
 
@@ -138,15 +155,19 @@ def keep_classes(
         UserError: there is no row that could be held out.
     """
     heldout = split.heldout.numpy().copy()
-    left = {name: np.bincount(each) - np.bincount(each[heldout], minlength=each.max() + 1)
-            for name, each in classes.items()}  # fmt: skip
+    if not classes:
+        return split
+    train = split.train_rows(torch.arange(split.train_count)).numpy()
+    left = {name: np.bincount(each[train], minlength=each.max() + 1) for name, each in classes.items()}
     numbers, swapped = np.random.default_rng(seed), False
     for name, each in classes.items():
-        for lost in np.flatnonzero((left[name] == 0) & (np.bincount(each) > 0)):
+        held = np.bincount(each[heldout], minlength=each.max() + 1)
+        for lost in np.flatnonzero((left[name] == 0) & (held > 0)):
             if left[name][lost]:
                 continue  # it came back beside another
             index = int(np.flatnonzero(each[heldout] == lost)[0])
-            spare = np.ones(len(each), bool)
+            spare = np.zeros(len(each), bool)
+            spare[train] = True
             spare[heldout] = False
             for other, of in classes.items():
                 spare &= left[other][of] > 1

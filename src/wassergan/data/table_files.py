@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wassergan.data.files import all_are, files_of
 from wassergan.data.readers.columnar import is_columnar, whole_table
@@ -22,6 +23,8 @@ from wassergan.data.tables import (
     read_schema,
     rows_like,
 )
+from wassergan.data.tables.weighting import weights_in
+from wassergan.data.weights import Weights
 from wassergan.errors import UserError
 from wassergan.storage.files import require_regular
 
@@ -89,15 +92,37 @@ def read_rows(
         UserError: no such data, no table, or other columns.
     """
     said = schema_in(schema)
+    return rows_like(codec, _table_like(data, codec, sheet, said), said)
+
+
+def read_weighted_rows(
+    data: Any, codec: TableCodec, *, weight: str, sheet: str | None = None, schema: str | Path | Schema | None = None
+) -> tuple[NDArray[np.float64], Weights | None]:
+    """`read_rows`, and the weights of these rows where there is a column of that name; rows of weight 0 are left out.
+
+    Raises:
+        UserError: as `read_rows`, or the column holds no weights.
+    """
+    said = schema_in(schema)
+    table = _table_like(data, codec, sheet, said)
+    rows = rows_like(codec, table, said)
+    if weight not in (column.name for column in table.columns):
+        return rows, None
+    weights = weights_in(table, weight, said)
+    return rows[weights > 0], weights[weights > 0]
+
+
+def _table_like(data: Any, codec: TableCodec, sheet: str | None, said: Schema) -> RawTable:
+    """A table, read as the one that a codec was fitted to."""
     if is_frame(data):
-        return rows_like(codec, read_frame(data), said)
+        return read_frame(data)
     files = files_of(str(data))
     encoding = said.encoding or codec.dialect.get("encoding")
     with unchanging(files):
         table = table_in(files, Path(data).name, sheet=sheet, delimiter=said.delimiter, encoding=encoding)
         if table is None:
             raise UserError(f"{data} is no table", hint="give a CSV, Parquet, Arrow or Feather file")
-        return rows_like(codec, table, said)
+        return table
 
 
 def schema_in(schema: str | Path | Schema | None) -> Schema:

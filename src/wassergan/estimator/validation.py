@@ -25,7 +25,8 @@ from wassergan.data import (
     read_schema,
     schema_of,
 )
-from wassergan.errors import UserError
+from wassergan.data.container import column_names
+from wassergan.errors import UserError, unknown_name
 
 
 def checked(name: str, value: Any, *, like: str = "") -> Any:
@@ -68,6 +69,25 @@ def checked_labels(y: Any, rows: Any) -> NDArray[Any]:
                 raise UserError("Unknown label type", found=type(label).__name__, hint="give text or numbers alone")
         labels = np.asarray(labels.tolist())
     return labels
+
+
+def weights_apart(rows: Any, weights: Any) -> tuple[Any, Any]:
+    """Rows and their weights, which may be a column of a DataFrame: then the rows are those without it.
+
+    Raises:
+        UserError: there is no such column.
+    """
+    if not isinstance(weights, str):
+        return rows, weights
+    if not is_frame(rows):
+        raise UserError("Arrays have no column of weights", found=f"{weights!r}", hint="give the weights themselves")
+    names = column_names(rows)
+    if weights not in names:
+        raise unknown_name("column with weights", weights, names)
+    rest = [name for name in names if name != weights]
+    if hasattr(rows, "iloc"):
+        return rows.drop(columns=[weights]), rows[weights].to_numpy()
+    return rows.select(rest), rows[weights].to_numpy()
 
 
 def wanted(given: Any, count: int, conditions: ColumnConditions | None) -> dict[str, Any]:

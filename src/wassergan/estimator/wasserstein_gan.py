@@ -34,6 +34,7 @@ from wassergan.data import (
 )
 from wassergan.data.container import column_names
 from wassergan.data.tables.writing import Fresh
+from wassergan.data.weights import checked_weights, proportional_positions
 from wassergan.distances import sliced_w1
 from wassergan.errors import UserError, unknown_name
 from wassergan.estimator.fit import fit_source
@@ -47,6 +48,7 @@ from wassergan.estimator.validation import (
     schema_given,
     wanted,
     warn_of_left_out,
+    weights_apart,
 )
 from wassergan.evaluation.heldout import PROJECTIONS
 from wassergan.modality import modality_of
@@ -198,7 +200,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         self.callbacks = callbacks
         self.folder = folder
 
-    def fit(self, X: Any, y: Any = None, *, resume: bool = False) -> Self:  # noqa: N803  # scikit-learn's name
+    def fit(self, X: Any, y: Any = None, *, sample_weight: Any = None, resume: bool = False) -> Self:  # noqa: N803  # scikit-learn's name
         """Learn the distribution of some rows.
 
         Ctrl-C ends the fit after the current step, with a warning: the estimator is fitted as far as it came, and can
@@ -208,8 +210,10 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             X: a DataFrame of pandas or polars, or an Arrow table; or an array, tensor or nested lists of numbers,
                 (n, D), (n, H, W), (n, H, W, C) or (n, C, H, W).
             y: labels (n,), numbers or text, under which rows are drawn: a condition of the name `label`.
+            sample_weight: weights of the rows (n,), such as survey weights, or the name of a DataFrame's column that
+                holds them and is not learnt: rows are drawn and counted in proportion; those of weight 0 take no part.
             resume: go on from where the last fit stopped, for `steps` or `budget` more. N steps and N more are 2N
-                steps, bit for bit on the CPU. Wants the same X, y and settings.
+                steps, bit for bit on the CPU. Wants the same X, y, weights and settings.
 
         Raises:
             UserError: wrong parameters or data; it is a ValueError.
@@ -220,13 +224,14 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         parameters = self._train_settings(labelled=y is not None)
         patience = None if self.patience is None else checked("patience", self.patience, like="steps")
         seed = self._new_seed() if former is None else self._same_seed(former)
+        X, sample_weight = weights_apart(X, sample_weight)  # noqa: N806
         container = Container.of(X)
         if former is None:
             self._forget()
         data = self._checked_rows(X, reset=former is None)
         labels = None if y is None else checked_labels(y, X)
         with self._callbacks() as callbacks:
-            source = self._source(data, labels, parameters, seed, callbacks)
+            source = self._source(data, labels, sample_weight, parameters, seed, callbacks)
             settings = _resolved(parameters, source, seed, callbacks.on_message)
             with stop_on_ctrl_c() as interrupted, same_threads(), run_folder(self.folder) as folder:
                 fitted = fit_source(
@@ -300,7 +305,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         for drawn in sampler.chunks(count, seed=seed):
             yield self._restored(drawn, sampler, identifiers)
 
-    def score(self, X: Any, y: Any = None) -> float:  # noqa: N803
+    def score(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> float:  # noqa: N803
         """Minus the sliced W1 between X and as many generated rows, in model space: higher is better, 0 the best.
 
         Latents and directions are fixed, so the score of an estimator and some rows is always the same number. Under
@@ -309,15 +314,21 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         Args:
             X: rows like those that were fitted.
             y: their labels, if it was fitted with labels; else ignored.
+            sample_weight: their weights, as for `fit`: as many rows are drawn from X in proportion to these.
 
         Raises:
             NotFittedError: nothing was fitted.
             UserError: rows of another kind or shape, or no labels; it is a ValueError.
         """
         self._known()
+        X, sample_weight = weights_apart(X, sample_weight)  # noqa: N806
         labels = checked_labels(y, X) if self._labelled and y is not None else None
         sampler = self._sampler
         real, context = self._model_space(self._checked_rows(X, reset=False), labels, sampler)
+        if sample_weight is not None:
+            weights = checked_weights(sample_weight, count=len(real), name="sample_weight")
+            chosen = proportional_positions(weights, len(real), rng=torch.Generator().manual_seed(0))
+            real, context = real[chosen], None if context is None else context[chosen]
         conditions = None if context is None else VectorConditions(context)
         chunks = sample_chunks(
             sampler.generator, len(real), latent_dim=sampler.latent_dim, seed=0, conditions=conditions
@@ -499,6 +510,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         self,
         data: Any,
         labels: NDArray[Any] | None,
+        sample_weight: Any,
         parameters: TrainSettings,
         seed: int,
         callback: Callback,
@@ -517,6 +529,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             schema=schema,
             condition=parameters.condition or (),
             labels=None if of_frame else labels,
+            sample_weight=sample_weight,
             heldout=parameters.heldout,
             seed=seed,
             log=callback.on_message,

@@ -172,7 +172,14 @@ class Modality(ABC, Generic[C]):
 
     @abstractmethod
     def others(
-        self, path: str, source: Source, opened: Callable[[], Source], *, sheet: str | None, schema: str | None
+        self,
+        path: str,
+        source: Source,
+        opened: Callable[[], Source],
+        *,
+        sheet: str | None,
+        schema: str | None,
+        weight: str | None,
     ) -> Any:
         """Real samples that take the place of the held-out ones of a run.
 
@@ -182,6 +189,7 @@ class Modality(ABC, Generic[C]):
             opened: opens them as those were, and like those.
             sheet: of a workbook.
             schema: what the user said about the run's table.
+            weight: the column of the run's table that held the weights of its rows.
 
         Returns:
             What `evaluate` finds in `Evaluation.others`.

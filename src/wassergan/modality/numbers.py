@@ -165,7 +165,14 @@ class Numbers(Modality[Codec]):
             raise UserError("Sheets are for tables", found=f"--sheet {settings.sheet}", hint="leave it out")
 
     def others(
-        self, path: str, source: Source, opened: Callable[[], Source], *, sheet: str | None, schema: str | None
+        self,
+        path: str,
+        source: Source,
+        opened: Callable[[], Source],
+        *,
+        sheet: str | None,
+        schema: str | None,
+        weight: str | None,
     ) -> Source:
         """A source of samples that have the shape and the type of the run's."""
         found = opened()

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from wassergan.config.verbs import EvaluateSettings
 from wassergan.data import TableCodec, random_positions
+from wassergan.data.weights import effective_count, proportional_positions
 from wassergan.evaluation.evaluate import LARGEST as LARGEST_VECTORS
 from wassergan.evaluation.memorisation import Memorisation, memorisation
 from wassergan.evaluation.tables import (
@@ -70,7 +71,10 @@ class RowEvaluator(Evaluator):
         most = max(1, LARGEST_TRAINING_NUMBERS // self._codec.width)
         positions = random_positions(most, self.evaluation.source.train_count)
         training = self._coded(case.columns, case.trained[positions.numpy()])
-        memory = memorisation(case.generated.vectors, training, case.heldout.vectors)
+        heldout = case.heldout.vectors
+        if case.heldout.weights is not None:  # of which some come several times
+            heldout = self._coded(case.columns, case.heldout.rows[:LARGEST_VECTORS])
+        memory = memorisation(case.generated.vectors, training, heldout)
         copies = _named(evaluated, "exact_copies")
         log("Pictures")
         return {
@@ -104,6 +108,7 @@ class RowEvaluator(Evaluator):
             "generated": len(case.generated.rows),
             "training": len(case.training.rows),
             "heldout": len(case.heldout.rows),
+            "effective_heldout": _effective(case.heldout),
             "largest": LARGEST,
             "trained": len(case.trained),
             "target": case.target.name if case.target else None,
@@ -116,23 +121,39 @@ class RowEvaluator(Evaluator):
         settings, source = self.evaluation.settings, self.evaluation.source
         columns, numbers = columns_of(self._codec), np.random.default_rng(settings.seed)
         trained = source.values(source.split.train_rows(torch.arange(source.train_count))).numpy()
-        training = trained[numbers.permutation(len(trained))[:LARGEST]]
-        others = self.evaluation.others
-        heldout = source.values(source.split.heldout).numpy() if others is None else others
-        heldout = heldout[numbers.permutation(len(heldout))[:LARGEST]]
+        real = self._some(columns, trained, source.train_weights, numbers)
+        if self.evaluation.others is None:
+            heldout, weights = source.values(source.split.heldout).numpy(), source.heldout_weights
+        else:
+            heldout, weights = self.evaluation.others
+        held = self._some(columns, heldout, weights, numbers)
         generated = self.evaluation.sampler.draw(settings.count or min(LARGEST, len(trained)), seed=settings.seed)
-        shuffled = independent(training, seed=settings.seed)
-        made, real, held, apart = (
-            Samples(rows, self._coded(columns, rows[:LARGEST_VECTORS]))
-            for rows in (generated, training, heldout, shuffled)
-        )
+        shuffled = independent(real.even, seed=settings.seed)
+        made, apart = (Samples(rows, self._coded(columns, rows[:LARGEST_VECTORS])) for rows in (generated, shuffled))
         case = EvaluationData(columns, made, real, held, apart, target=None, trained=trained)
         case.check()
         self.evaluation.log("A column to predict")
-        return replace(case, target=_target(settings, columns, training, heldout))
+        return replace(case, target=_target(settings, columns, real.rows, held.rows))
+
+    def _some(
+        self, columns: tuple[TableColumn, ...], rows: Rows, weights: Rows | None, numbers: np.random.Generator
+    ) -> Samples:
+        """Up to `LARGEST` real rows by chance, with their weights if they have any."""
+        chosen = numbers.permutation(len(rows))[:LARGEST]
+        rows = rows[chosen]
+        if weights is None:
+            return Samples(rows, self._coded(columns, rows[:LARGEST_VECTORS]))
+        weights, rng = weights[chosen], torch.Generator().manual_seed(self.evaluation.settings.seed % 2**63)
+        drawn = rows[proportional_positions(weights, len(rows), rng=rng).numpy()]
+        return Samples(rows, self._coded(columns, drawn[:LARGEST_VECTORS]), weights, drawn)
 
     def _coded(self, columns: tuple[TableColumn, ...], rows: Rows) -> Tensor:
         return self._codec.encode(torch.from_numpy(known(columns, rows)))
+
+
+def _effective(sample: Samples) -> int:
+    """How many rows of equal weight a sample tells as much as."""
+    return len(sample.rows) if sample.weights is None else round(effective_count(sample.weights))
 
 
 def _target(
@@ -147,7 +168,7 @@ def _marginals(case: EvaluationData, picture: Picture) -> str:
     from wassergan.plots import save_figure, table_figure
 
     levels = {column.name: column.levels for column in case.columns}
-    figure = table_figure(levels, case.generated.rows, case.heldout.rows)
+    figure = table_figure(levels, case.generated.rows, case.heldout.even)
     return picture("marginals.png", lambda path: save_figure(figure, path))
 
 
@@ -159,7 +180,7 @@ def _pairs(case: EvaluationData, evaluated: EvaluationResult, picture: Picture) 
     found = []
     pairs = telling_pairs(evaluated.association_real, evaluated.association_generated, count=PAIRS_SHOWN)
     for number, (i, j) in enumerate(pairs, 1):
-        figure = table_pairs_figure(columns, [(i, j)], case.generated.rows, case.heldout.rows)
+        figure = table_pairs_figure(columns, [(i, j)], case.generated.rows, case.heldout.even)
 
         def draw(path: Path, figure: Any = figure) -> None:
             save_figure(figure, path)

@@ -26,6 +26,7 @@ from wassergan.data import (
     table_suffix,
     write_table,
 )
+from wassergan.data.table_files import read_weighted_rows
 from wassergan.data.tables.encodings import CategoryCoding
 from wassergan.data.tables.writing import Fresh
 from wassergan.errors import UserError
@@ -163,10 +164,20 @@ class Tables(Modality[TableCodec]):
             raise UserError("--sheet is for a workbook given to --against", hint="give one, or leave --sheet out")
 
     def others(
-        self, path: str, source: Source, opened: Callable[[], Source], *, sheet: str | None, schema: str | None
-    ) -> Rows:
-        """Rows in the columns and numbers of the run, levels that it does not know behind its own."""
-        return read_rows(path, self.own(source.codec), sheet=sheet, schema=schema)
+        self,
+        path: str,
+        source: Source,
+        opened: Callable[[], Source],
+        *,
+        sheet: str | None,
+        schema: str | None,
+        weight: str | None,
+    ) -> tuple[Rows, Rows | None]:
+        """Rows in the columns and numbers of the run, levels that it does not know last; and their weights."""
+        codec = self.own(source.codec)
+        if weight is None:
+            return read_rows(path, codec, sheet=sheet, schema=schema), None
+        return read_weighted_rows(path, codec, weight=weight, sheet=sheet, schema=schema)
 
     def evaluator(self, evaluation: Evaluation) -> Evaluator:
         """On their own columns, beside two anchors."""
@@ -180,7 +191,7 @@ class Tables(Modality[TableCodec]):
 
     def training_samples(self, source: Source, count: int) -> Rows:
         """With the conditions."""
-        return source.values(source.split.train_rows(source.split.sample_positions(count))).numpy()
+        return source.values(source.split.train_rows(source.train_positions(count))).numpy()
 
     def visualize(self, sampler: Sampler, source: Source | None, out: Path, *, count: int, seed: int) -> list[Path]:
         """Marginals, and the pairs that have most to do with each other or are most off."""

@@ -71,6 +71,7 @@ def open_data(
         schema=settings.schema,
         condition=() if like is not None else settings.condition or (),
         labels=None if like is not None else settings.labels,
+        weight=None if like is not None else settings.weight,
         heldout=settings.heldout,
         seed=settings.seed,
         like=like,

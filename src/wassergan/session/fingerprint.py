@@ -52,6 +52,7 @@ def fingerprint(source: Source) -> dict[str, Any]:
         "blocks_checksum": _checksum(source.blocks.bounds) if source.blocks else 0,
         "names_checksum": _of_texts(_names(source)),
         "labels_checksum": _labels(source),
+        "weights_checksum": 0 if source.weights is None else zlib.crc32(source.weights.tobytes()),
     }
     source.watch.require_untouched()  # what was read before and what the checksums are of must be the same
     return found
@@ -62,6 +63,7 @@ _TOLD = {
     **dict.fromkeys(("train_count", "heldout_count"), "another number of samples"),
     **dict.fromkeys(("checksum", "train_checksum", "rows_checksum"), "other values"),
     **dict.fromkeys(("conditions_checksum", "labels_checksum"), "other labels"),
+    "weights_checksum": "other weights",
     "shape": "another shape",
     "dtype": "another type",
     "names_checksum": "other names of files, columns or levels",

@@ -52,4 +52,6 @@ def others_like(
         return open_data(settings, data=data, like=source, log=log)
 
     modality = modality_of(state.kind)
-    return modality.others(data, source, opened, sheet=sheet or settings.sheet, schema=settings.schema)
+    return modality.others(
+        data, source, opened, sheet=sheet or settings.sheet, schema=settings.schema, weight=settings.weight
+    )

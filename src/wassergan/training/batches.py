@@ -20,7 +20,7 @@ HOST = torch.device("cpu")
 
 
 class BatchStream:
-    """Every training row once per epoch, in an order that the seed and the epoch fix.
+    """Every training row once per epoch, or in proportion to its weight, in an order that seed and epoch fix.
 
     Batches are always full: the last one of an epoch is completed from the next epoch's order, so no row is
     skipped. A batch is positions first, which follow from the seed and the number of samples served alone, then the

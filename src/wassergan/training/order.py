@@ -8,13 +8,14 @@ from torch import Tensor
 
 from wassergan.data import Source
 from wassergan.data.source import Blocks
+from wassergan.data.weights import Weights, proportional_positions
 from wassergan.utils.rng import derived_rng
 
 KEPT = 2  # orders of windows or epochs: a batch may touch the end of one and the start of the next
 
 
 class Order(Protocol):
-    """Every position 0..count-1 once per epoch."""
+    """Every position 0..count-1 once per epoch; with weights, in proportion to these."""
 
     def positions(self, epoch: int, start: int, stop: int) -> Tensor:
         """What stands at places start..stop-1 of an epoch's order, (stop - start,) int64."""
@@ -24,7 +25,9 @@ class Order(Protocol):
 
 
 def order_of(source: Source, *, seed: int) -> Order:
-    """The order that suits the way in which a source is read."""
+    """The order that suits the way in which a source is read, and the weights of its rows."""
+    if source.train_weights is not None:
+        return WeightedDraw(source.train_weights, seed)
     blocks = source.blocks
     return FullShuffle(source.train_count, seed) if blocks is None else WindowShuffle(blocks, seed)
 
@@ -46,6 +49,33 @@ class FullShuffle:
 
     def _new_epoch(self, epoch: int) -> Tensor:
         return torch.randperm(self._count, generator=derived_rng(self._seed, "order", epoch))
+
+
+class WeightedDraw:
+    """As many positions as there are rows, in proportion to weights: some several times in an epoch, others in few.
+
+    Keeps two numbers per row.
+
+    Args:
+        weights: of the rows, (n,).
+        seed: fixes the draw of every epoch.
+    """
+
+    def __init__(self, weights: Weights, seed: int) -> None:
+        self._weights, self._seed = weights, seed
+        self._epoch = lru_cache(KEPT)(self._new_epoch)
+
+    def positions(self, epoch: int, start: int, stop: int) -> Tensor:
+        """What stands at places start..stop-1 of an epoch's order, (stop - start,) int64."""
+        return self._epoch(epoch)[start:stop]
+
+    def windows(self, epoch: int, start: int, stop: int) -> list[tuple[int, ...]]:
+        """None: rows are read one by one."""
+        return []
+
+    def _new_epoch(self, epoch: int) -> Tensor:
+        rng = derived_rng(self._seed, "order", epoch)
+        return proportional_positions(self._weights, len(self._weights), rng=rng)
 
 
 class WindowShuffle:

@@ -55,6 +55,8 @@ def columnar_source(
     channels: Sequence[str] = (),
     schema: Schema | None = None,
     condition: Sequence[str] = (),
+    weight: str | None = None,
+    weights: Any = None,
     heldout: float = HELDOUT_SHARE,
     seed: int = 0,
     log: Callable[[str], None] = lambda message: None,
@@ -70,6 +72,8 @@ def columnar_source(
         channels: no names: columns have their own.
         schema: what the user says about the columns; makes the files a table.
         condition: names of columns under whose values the others are drawn; makes the files a table.
+        weight: name of a column of weights; makes the files a table.
+        weights: one per row; likewise.
         heldout: share held out; at most 65536 rows of data larger than memory.
         seed: chooses the held-out rows.
         log: receives what was left out, and how rows of large data are mixed.
@@ -82,12 +86,20 @@ def columnar_source(
         fields = _fields(tables, name, log)
     if channels:
         raise UserError(f"The columns of {name} have names", hint="leave --channels out")
-    if layout == "table" or schema is not None or condition or (layout == "auto" and _is_table(tables, fields)):
+    is_weighted = weight is not None or weights is not None
+    if (
+        layout == "table"
+        or schema is not None
+        or condition
+        or is_weighted
+        or (layout == "auto" and _is_table(tables, fields))
+    ):
         if missing:
             raise UserError("--missing is for arrays of numbers", found=f"the table {name}", hint="leave it out")
         with corruption_errors(name, "write it again"):
             whole = raw_of_arrow(_whole(tables, [each.name for each in fields]), name)
-        return table_source(whole, schema=schema, condition=condition, heldout=heldout, seed=seed, log=log)
+        said: dict[str, Any] = {"condition": condition, "weight": weight, "weights": weights, "log": log}
+        return table_source(whole, schema=schema, heldout=heldout, seed=seed, **said)
     if layout not in ("auto", "ND"):
         raise UserError(f"Layout {layout} does not fit {name}", found="a table", hint="leave --layout out")
     columns, dtype = _columns(fields, name)
@@ -97,7 +109,7 @@ def columnar_source(
     if not fits_in_memory(len(reader) * reader.row_bytes):
         wish = Wish("ND", scale, tuple(missing), columns, name, log)
         return streamed_source(reader, wish, heldout=heldout, seed=seed)
-    said: dict[str, Any] = {"layout": "ND", "scale": scale, "missing": missing, "columns": columns, "log": log}
+    said = {"layout": "ND", "scale": scale, "missing": missing, "columns": columns, "log": log}
     return array_source(reader.load(range(len(reader.bounds) - 1)), name=name, heldout=heldout, seed=seed, **said)
 
 

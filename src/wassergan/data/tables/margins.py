@@ -8,13 +8,20 @@ from wassergan.data.tables.codec import MOST_STRATA, Stratum, TableCodec
 from wassergan.data.tables.conditions import ColumnContext
 from wassergan.data.tables.encodings import NumberCoding
 from wassergan.data.tables.formats import Values
+from wassergan.data.weights import Weights, are_equal, proportional_positions
 
 SUMMED_ROWS = 2**14
 LOOKED_AT_ROWS, QUANTILES = 2**16, 257  # of each channel
 STRATUM_ROWS, STRATUM_SHARE = 500, 0.01  # of the training rows, at least: fewer tell a distribution badly
 
 
-def fit_margins(codec: TableCodec, rows: Values, context: ColumnContext | None, train: NDArray[np.int64]) -> None:
+def fit_margins(
+    codec: TableCodec,
+    rows: Values,
+    context: ColumnContext | None,
+    train: NDArray[np.int64],
+    weights: Weights | None = None,
+) -> None:
     """Note the margins of training rows in a codec, those under frequent conditions too.
 
     Args:
@@ -22,14 +29,18 @@ def fit_margins(codec: TableCodec, rows: Values, context: ColumnContext | None, 
         rows: (n, columns), all of them.
         context: their conditions, if they have any.
         train: (k,) numbers of the training rows.
+        weights: (N,) of all rows, with which they count; None for one each.
     """
     trained = rows[train]
-    codec.shares, codec.spread = _shares(codec, trained), _spreads(codec, trained)
+    counted = np.ones(len(trained)) if weights is None else weights[train]
+    codec.shares, codec.spread = _shares(codec, trained, counted), _spreads(codec, trained, counted)
     if context is not None:
-        codec.strata = _strata(codec, context.codec, context.rows[train], trained)
+        codec.strata = _strata(codec, context.codec, context.rows[train], trained, counted)
 
 
-def _strata(codec: TableCodec, context: TableCodec, conditions: Values, rows: Values) -> tuple[Stratum, ...]:
+def _strata(
+    codec: TableCodec, context: TableCodec, conditions: Values, rows: Values, counted: Weights
+) -> tuple[Stratum, ...]:
     """Margins of the rows under each frequent combination of those conditions that are options alone."""
     is_option = np.concatenate([np.full(each.width, each.options == each.width) for each in context.column_layouts])
     taken = (context.encode(torch.from_numpy(conditions)).numpy() > 0) & is_option
@@ -40,24 +51,28 @@ def _strata(codec: TableCodec, context: TableCodec, conditions: Values, rows: Va
         return ()
     found = []
     for each in frequent:
-        alike = rows[kind.ravel() == each]
+        here = kind.ravel() == each
         options = tuple(np.flatnonzero(kinds[each]).tolist())
-        found.append(Stratum(options, _shares(codec, alike), _spreads(codec, alike)))
+        own = codec, rows[here], counted[here]
+        found.append(Stratum(options, _shares(*own), _spreads(*own)))
     return tuple(found)
 
 
-def _shares(codec: TableCodec, rows: Values) -> tuple[float, ...]:
+def _shares(codec: TableCodec, rows: Values, counted: Weights) -> tuple[float, ...]:
     total = np.zeros(codec.width)
     for start in range(0, len(rows), SUMMED_ROWS):
         block = codec.encode(torch.from_numpy(rows[start : start + SUMMED_ROWS])).numpy()
-        total += (block > 0).sum(0)
+        total += counted[start : start + SUMMED_ROWS] @ (block > 0)
     is_channel = ~np.array([is_entry for layout in codec.column_layouts for is_entry in layout.is_entry])
-    return tuple(np.where(is_channel, 0.0, total / len(rows)).tolist())
+    return tuple(np.where(is_channel, 0.0, total / counted.sum()).tolist())
 
 
-def _spreads(codec: TableCodec, rows: Values) -> tuple[tuple[float, ...], ...]:
+def _spreads(codec: TableCodec, rows: Values, counted: Weights) -> tuple[tuple[float, ...], ...]:
     """Quantiles of each channel where it tells the value."""
-    some = rows[np.linspace(0, len(rows) - 1, min(LOOKED_AT_ROWS, len(rows))).astype(np.int64)]
+    if are_equal(counted):
+        some = rows[np.linspace(0, len(rows) - 1, min(LOOKED_AT_ROWS, len(rows))).astype(np.int64)]
+    else:
+        some = rows[proportional_positions(counted, LOOKED_AT_ROWS, rng=torch.Generator().manual_seed(0)).numpy()]
     vectors, start, found = codec.encode(torch.from_numpy(some)).numpy(), 0, []
     for coding in codec.codings:
         layout = coding.layout

@@ -24,6 +24,8 @@ from wassergan.data.tables.rules.book import RuleBook
 from wassergan.data.tables.rules.compile import book_of
 from wassergan.data.tables.rules.grammar import parse_rules
 from wassergan.data.tables.schema import Schema
+from wassergan.data.tables.weighting import say_what_weights_do, weights_in, without
+from wassergan.data.weights import Weights, are_equal, checked_weights
 from wassergan.errors import UserError, unknown_name
 
 CLOSER = 0.1  # a date counts from an earlier one if their difference spreads this much less
@@ -52,6 +54,8 @@ def table_source(
     seed: int = 0,
     log: Callable[[str], None] = lambda message: None,
     into: Container | None = None,
+    weight: str | None = None,
+    weights: Any = None,
 ) -> Source:
     """A source over a table with columns of any kind.
 
@@ -63,22 +67,27 @@ def table_source(
         seed: chooses the held-out rows.
         log: receives what was left out, and which columns are constant.
         into: what the table came in, if it is no file of text and no Arrow table.
+        weight: name of a column that holds the weights of the rows; it is not learnt.
+        weights: (rows,) the weights themselves, if no column holds them.
 
     Raises:
         UserError: no rows, a column that cannot be learnt or would not come back as it is, or nothing that varies.
     """
     if table.rows == 0:
         raise UserError(f"{table.name} holds no rows", hint="give data")
+    schema, counted = _weighted(table, schema or Schema(), condition, weight, weights, log)
     identifiers: list[Identifier] = []
-    columns = infer_columns(table, schema or Schema(), log=log, identifiers=identifiers)
+    columns = infer_columns(table, schema, log=log, identifiers=identifiers)
     _refuse_identifiers(condition, identifiers)
     _check_condition(table.name, condition, [column.name for column in columns])
     given = [column for column in columns if column.name in condition]
     _require_levels(table.name, given)
-    split = _with_classes(split_rows(table.rows, heldout=heldout, seed=seed), given, seed=seed, log=log)
+    taking_part = None if counted is None else counted > 0
+    apart = split_rows(table.rows, heldout=heldout, seed=seed, taking_part=taking_part)
+    split = _with_classes(apart, given, seed=seed, log=log)
     assert isinstance(split, Split)
-    _require_learnt(schema or Schema(), table, [column.name for column in columns], identifiers)
-    book, columns = _ruled(columns, table, schema or Schema(), split.train.numpy(), condition)
+    _require_learnt(schema, table, [column.name for column in columns], identifiers)
+    book, columns = _ruled(columns, table, schema, split.train.numpy(), condition, counted)
     fitted = _fit_all(columns, condition, split.train.numpy(), ruled=book is not None)
     codec = TableCodec(
         fitted,
@@ -94,7 +103,7 @@ def table_source(
     _say_what_never_varies(table.name, columns, fitted, log)
     rows = np.stack([column.values for column in columns], axis=1)
     context = _context(fitted, rows, condition) if condition else None
-    fit_margins(codec, rows, context, split.train.numpy())
+    fit_margins(codec, rows, context, split.train.numpy(), counted)
     into = into or (ArrowContainer(table) if table.arrow is not None else CsvContainer(table))
     return Source(
         table.name,
@@ -105,8 +114,30 @@ def table_source(
         split,
         columns=tuple(column.name for column in codec.written),
         context=context,
-        round_trip=round_trip(table, codec, rows, split.train.numpy(), schema=schema or Schema(), into=into),
+        round_trip=round_trip(table, codec, rows, split.train.numpy(), schema=schema, into=into),
+        weights=counted,
     )
+
+
+def _weighted(
+    table: RawTable,
+    schema: Schema,
+    condition: Sequence[str],
+    weight: str | None,
+    weights: Any,
+    log: Callable[[str], None],
+) -> tuple[Schema, Weights | None]:
+    """What is left of a schema, and the weights of the rows; None where all count alike."""
+    counted, name = None, weight or "sample_weight"
+    if weight is not None:
+        counted = weights_in(table, weight, schema)
+        schema = without(schema, weight, condition)
+    elif weights is not None:
+        counted = checked_weights(weights, count=table.rows, name=name, row_name=table.row_name)
+    if counted is None or are_equal(counted):
+        return schema, None
+    say_what_weights_do(name, counted, log)
+    return schema, counted
 
 
 def _say_what_never_varies(
@@ -232,13 +263,18 @@ def _of_all_rows(column: Column) -> Column:
 
 
 def _ruled(
-    columns: tuple[Column, ...], table: RawTable, schema: Schema, train: Any, condition: Sequence[str]
+    columns: tuple[Column, ...],
+    table: RawTable,
+    schema: Schema,
+    train: Any,
+    condition: Sequence[str],
+    weights: Weights | None,
 ) -> tuple[RuleBook | None, tuple[Column, ...]]:
     """The rules of the schema, and the columns as they need them."""
     if not schema.rules:
         return None, columns
     asked = [_of_all_rows(column) if column.name in condition else column for column in columns]
-    book, found = book_of(schema.rules, asked, table, train=train, given=condition)
+    book, found = book_of(schema.rules, asked, table, train=train, given=condition, weights=weights)
     return book, tuple(replace(column, form=each.form) for column, each in zip(columns, found, strict=True))
 
 

@@ -10,6 +10,7 @@ from wassergan.data import TableCodec
 
 Rows = NDArray[np.float64]
 Codes = NDArray[np.int64]
+Weights = NDArray[np.float64]
 
 ROUNDING = 1e-9  # relative error of a decimal in float64
 

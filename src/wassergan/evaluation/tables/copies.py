@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from wassergan.evaluation.tables.columns import Rows
+from wassergan.evaluation.tables.columns import Rows, Weights
 
 
-def exact_copies(rows: Rows, training: Rows) -> float:
+def exact_copies(rows: Rows, training: Rows, weights: Weights | None = None) -> float:
     """The share of rows that equal a training row that is unique among the training rows.
 
     A frequent row is no secret, and any good generator draws it; a unique row may identify a person.
@@ -15,11 +15,12 @@ def exact_copies(rows: Rows, training: Rows) -> float:
     Args:
         rows: (n, columns), NaN where missing, which equals itself here.
         training: (m, columns).
+        weights: with which the rows count; None for one each.
     """
     counts: dict[bytes, int] = {}
     for row in _plain(training):
         counts[row] = counts.get(row, 0) + 1
-    return float(np.mean([counts.get(row) == 1 for row in _plain(rows)]))
+    return float(np.average([counts.get(row) == 1 for row in _plain(rows)], weights=weights))
 
 
 def _plain(rows: Rows) -> Sequence[bytes]:

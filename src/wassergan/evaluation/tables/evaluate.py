@@ -8,7 +8,7 @@ from torch import Tensor
 
 from wassergan.errors import UserError
 from wassergan.evaluation.evaluate import LEAST, METRICS, Log, Metric, MetricRow, floor_spread, sides
-from wassergan.evaluation.tables.columns import Rows, TableColumn
+from wassergan.evaluation.tables.columns import Rows, TableColumn, Weights
 from wassergan.evaluation.tables.copies import exact_copies
 from wassergan.evaluation.tables.marginals import invalid_share, marginal_distance, missing_gap
 from wassergan.evaluation.tables.pairs import MOST_COLUMNS, Bins, Matrix, association_gap, associations
@@ -38,11 +38,22 @@ class TableRow(MetricRow):
 class Samples:
     """Rows of one sample, in arbitrary order: in the user's units, (n, columns), and as vectors, (k, d).
 
-    The vectors are those of the first k rows.
+    The vectors are those of the first k rows; with weights, of rows in proportion to these.
+
+    Attributes:
+        weights: with which the rows count; None for one each.
+        drawn: rows in proportion to the weights, for what knows no weights; None for the rows themselves.
     """
 
     rows: Rows
     vectors: Tensor
+    weights: Weights | None = None
+    drawn: Rows | None = None
+
+    @property
+    def even(self) -> Rows:
+        """Rows that count alike, and are distributed as these are with their weights."""
+        return self.rows if self.drawn is None else self.drawn
 
 
 @dataclass(frozen=True)
@@ -157,13 +168,14 @@ def column_facts(case: EvaluationData) -> tuple[ColumnFacts, ...]:
     found = []
     for index, column in enumerate(case.columns):
         made, real, held = (each.rows[:, index] for each in (case.generated, case.training, case.heldout))
+        counted = case.heldout.weights
         facts = ColumnFacts(
             name=column.name,
             kind=column.kind,
-            distance=marginal_distance(column, made, held),
-            floor=marginal_distance(column, real, held),
+            distance=marginal_distance(column, made, held, (None, counted)),
+            floor=marginal_distance(column, real, held, (case.training.weights, counted)),
             missing=float(np.isnan(made).mean()),
-            missing_real=float(np.isnan(held).mean()),
+            missing_real=float(np.average(np.isnan(held), weights=counted)),
             invalid=float(column.invalid(made).mean()),
         )
         found.append(facts)
@@ -183,11 +195,13 @@ def _marginals(case: EvaluationData, columns: tuple[ColumnFacts, ...]) -> list[T
             note = f"column {worst.name}; mean over columns {np.mean([facts.distance for facts in chosen]):.3g}"
             rows.append(_row(case, name, label, "lower", (worst.distance, floor, floor), note))
     made, real, held = (each.rows for each in (case.generated, case.training, case.heldout))
-    floor = missing_gap(real, held)
+    counted = case.heldout.weights
+    floor = missing_gap(real, held, (case.training.weights, counted))
     note = "largest difference of a column's share; a share of 1"
-    values = (missing_gap(made, held), floor, floor)
+    values = (missing_gap(made, held, (None, counted)), floor, floor)
     rows.append(_row(case, "missing_gap", "Missing values, gap of shares", "lower", values, note))
-    invalid = _three(invalid_share(case.columns, each) for each in (made, held, case.independent.rows))
+    shown = (case.generated, case.heldout, case.independent)
+    invalid = _three(invalid_share(case.columns, each.rows, each.weights) for each in shown)
     note = "a number out of the training rows' range or with more decimals, no such level, missing where none is; "
     return [*rows, _row(case, "invalid", "Invalid rows, share", "lower", invalid, note + "real: held-out rows")]
 
@@ -197,7 +211,7 @@ def _associations(case: EvaluationData) -> tuple[Matrix, Matrix, Matrix, Matrix]
     columns = case.columns[:MOST_COLUMNS]
     bins = Bins.fit(columns, case.training.rows[:, : len(columns)])
     samples = (case.generated, case.heldout, case.training, case.independent)
-    made, held, real, apart = (associations(bins, each.rows[:, : len(columns)]) for each in samples)
+    made, held, real, apart = (associations(bins, each.rows[:, : len(columns)], each.weights) for each in samples)
     return made, held, real, apart
 
 
@@ -210,9 +224,9 @@ def _association_row(case: EvaluationData, matrices: tuple[Matrix, Matrix, Matri
 
 
 def _told_apart(case: EvaluationData, seed: int) -> TableRow:
-    held = case.heldout.rows
+    held = case.heldout
     found = [
-        told_apart(case.columns, held, each.rows, seed=seed)
+        told_apart(case.columns, held.rows, each.rows, seed=seed, weights=(held.weights, each.weights))
         for each in (case.generated, case.training, case.independent)
     ]
     note = f"{CLASSIFIER} on the columns themselves, {FOLDS} folds, as many of each; 0.5 means nobody can tell"
@@ -225,8 +239,11 @@ def _told_apart(case: EvaluationData, seed: int) -> TableRow:
 
 def _predicted(case: EvaluationData, target: Target, seed: int) -> TableRow:
     learnt = (case.generated, case.training, case.independent)
-    real, held = case.training.rows, case.heldout.rows
-    scores = _three(predicted(case.columns, target, each.rows, real, held, seed=seed) for each in learnt)
+    real, held = case.training.rows, case.heldout
+    scores = _three(
+        predicted(case.columns, target, each.rows, real, held.rows, seed=seed, weights=(each.weights, held.weights))
+        for each in learnt
+    )
     label = f"Train on generated, test on real: {target.score} of {target.name}"
     note = f"{CLASSIFIER} predict {target.name} of held-out rows"
     return _row(case, "tstr", label, "higher", scores, note)
@@ -248,7 +265,8 @@ def _vectors(metric: Metric, case: EvaluationData, seed: int) -> list[TableRow]:
 
 
 def _copies(case: EvaluationData) -> TableRow:
-    shares = _three(exact_copies(each.rows, case.trained) for each in (case.generated, case.heldout, case.independent))
+    shown = (case.generated, case.heldout, case.independent)
+    shares = _three(exact_copies(each.rows, case.trained, each.weights) for each in shown)
     note = "of training rows that are unique; real: held-out rows that equal one"
     label = "Exact copies of unique training rows, share"
     return _row(case, "exact_copies", label, "near_floor", shares, note)
@@ -259,10 +277,10 @@ def quality_row(case: EvaluationData) -> tuple[TableRow | None, str]:
     version = quality_version()
     if version is None:
         return None, "SDMetrics is not installed"
-    real = case.training.rows
+    real = case.training.even
     try:
         scores = _three(
-            quality_score(case.columns, real, each.rows) for each in (case.generated, case.heldout, case.independent)
+            quality_score(case.columns, real, each.even) for each in (case.generated, case.heldout, case.independent)
         )
     except ImportError as error:
         return None, f"SDMetrics {version} cannot be used: {error}"

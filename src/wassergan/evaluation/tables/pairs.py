@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wassergan.evaluation.tables.columns import Codes, Rows, TableColumn
+from wassergan.data.weights import effective_count
+from wassergan.evaluation.tables.columns import Codes, Rows, TableColumn, Weights
 
 MOST_COLUMNS = 40  # 780 pairs
 BINS = 8  # of numbers
@@ -62,7 +63,7 @@ class Bins:
         return found
 
 
-def associations(bins: Bins, rows: Rows) -> Matrix:
+def associations(bins: Bins, rows: Rows, weights: Weights | None = None) -> Matrix:
     """Cramér's V of every pair of columns, corrected for bias: 0 for independent ones, 1 if each determines the other.
 
     V² = φ² / (min(r, c) - 1) from the table of counts, with φ² minus its mean under independence and sizes r, c
@@ -71,21 +72,25 @@ def associations(bins: Bins, rows: Rows) -> Matrix:
     Args:
         bins: of the columns.
         rows: (n, columns), n ≥ 2.
+        weights: with which the rows count; None for one each. The correction is for as many rows of equal weight as
+            tell as much.
 
     Returns:
         (columns, columns), symmetric, 0 on the diagonal.
     """
     codes, sizes = bins.codes(rows), bins.sizes
     found = np.zeros((len(sizes), len(sizes)))
+    if weights is not None:
+        weights = weights * (effective_count(weights) / weights.sum())
     for i in range(len(sizes)):
         for j in range(i):
             pair = codes[:, i] * sizes[j] + codes[:, j]
-            counts = np.bincount(pair, minlength=sizes[i] * sizes[j]).reshape(sizes[i], sizes[j])
+            counts = np.bincount(pair, weights, minlength=sizes[i] * sizes[j]).reshape(sizes[i], sizes[j])
             found[i, j] = found[j, i] = cramers_v(counts)
     return found
 
 
-def cramers_v(counts: Codes) -> float:
+def cramers_v(counts: Codes | Matrix) -> float:
     """Cramér's V, corrected for bias, of a table of counts (r, c); 0 if a side has only one class."""
     counts = counts[counts.sum(1) > 0][:, counts.sum(0) > 0]
     total, (rows, columns) = counts.sum(), counts.shape

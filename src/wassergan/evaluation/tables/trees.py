@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from wassergan.errors import UserError, unknown_name
-from wassergan.evaluation.tables.columns import Codes, Rows, TableColumn
+from wassergan.evaluation.tables.columns import Codes, Rows, TableColumn, Weights
 from wassergan.evaluation.twosample import FOLDS, TwoSampleTest
 
 LARGEST = 20_000  # rows that trees are trained on, on each side
@@ -138,7 +138,14 @@ def _target(columns: Sequence[TableColumn], index: int, training: Rows, heldout:
 
 
 def predicted(
-    columns: Sequence[TableColumn], target: Target, rows: Rows, reference: Rows, heldout: Rows, *, seed: int
+    columns: Sequence[TableColumn],
+    target: Target,
+    rows: Rows,
+    reference: Rows,
+    heldout: Rows,
+    *,
+    seed: int,
+    weights: tuple[Weights | None, Weights | None] = (None, None),
 ) -> float:
     """How well trees trained on rows predict a column of held-out rows from all other columns.
 
@@ -153,33 +160,47 @@ def predicted(
         reference: real rows, which determine the rare levels.
         heldout: (m, columns), real.
         seed: of the trees.
+        weights: with which the rows to learn from and the held-out ones count; None for one each.
     """
     from sklearn.metrics import r2_score
 
     others = [index for index in range(len(columns)) if index != target.index]
     inputs = Inputs.fit(columns, others, reference)
     many = target.classes is not None and len(target.classes) > MANY_CLASSES
-    learnt, tested = (each[~np.isnan(each[:, target.index])] for each in (rows, heldout))
-    learnt = learnt[: MANY_LARGEST if many else LARGEST]
+    there = [~np.isnan(each[:, target.index]) for each in (rows, heldout)]
+    counted = [each if each is None else each[here] for each, here in zip(weights, there, strict=True)]
+    learnt, tested = rows[there[0]], heldout[there[1]]
+    most = MANY_LARGEST if many else LARGEST
+    learnt, counted[0] = learnt[:most], None if counted[0] is None else counted[0][:most]
     wanted, truth = learnt[:, target.index], tested[:, target.index]
     if target.classes is None:
         if len(np.unique(wanted)) < 2:
-            guess = np.full(len(truth), wanted.mean() if len(wanted) else 0.0)
+            guess = np.full(len(truth), np.average(wanted, weights=counted[0]) if len(wanted) else 0.0)
         else:
-            guess = inputs.trees(classes=False, seed=seed).fit(inputs(learnt), wanted).predict(inputs(tested))
-        return float(r2_score(truth, guess))
-    return _area(inputs, target.classes, (inputs(learnt), wanted), (inputs(tested), truth), seed)
+            trees = inputs.trees(classes=False, seed=seed).fit(inputs(learnt), wanted, sample_weight=counted[0])
+            guess = trees.predict(inputs(tested))
+        return float(r2_score(truth, guess, sample_weight=counted[1]))
+    return _area(
+        inputs, target.classes, (inputs(learnt), wanted, counted[0]), (inputs(tested), truth, counted[1]), seed
+    )
 
 
-def _area(inputs: Inputs, classes: Rows, learnt: tuple[Rows, Rows], tested: tuple[Rows, Rows], seed: int) -> float:
+Counted = tuple[Rows, Rows, Weights | None]
+
+
+def _area(inputs: Inputs, classes: Rows, learnt: Counted, tested: Counted, seed: int) -> float:
     from sklearn.metrics import roc_auc_score
 
     wanted, truth = _numbered(learnt[1], classes), _numbered(tested[1], classes)
     chances = np.zeros((len(truth), len(classes) + 1))
     if len(np.unique(wanted)) > 1:
-        trees = inputs.trees(classes=True, seed=seed).fit(learnt[0], wanted)
+        trees = inputs.trees(classes=True, seed=seed).fit(learnt[0], wanted, sample_weight=learnt[2])
         chances[:, trees.classes_] = trees.predict_proba(tested[0])
-    areas = [roc_auc_score(truth == each, chances[:, each]) for each in range(len(classes)) if (truth == each).any()]
+    areas = [
+        roc_auc_score(truth == each, chances[:, each], sample_weight=tested[2])
+        for each in range(len(classes))
+        if (truth == each).any()
+    ]
     # The two areas of two levels are one number.
     return float(np.mean(areas[-1:] if len(classes) == 2 and not (truth == 2).any() else areas))
 
@@ -190,7 +211,14 @@ def _numbered(values: Rows, classes: Rows) -> Codes:
     return np.where(classes[index] == values, index, len(classes))
 
 
-def told_apart(columns: Sequence[TableColumn], real: Rows, fake: Rows, *, seed: int) -> TwoSampleTest:
+def told_apart(
+    columns: Sequence[TableColumn],
+    real: Rows,
+    fake: Rows,
+    *,
+    seed: int,
+    weights: tuple[Weights | None, Weights | None] = (None, None),
+) -> TwoSampleTest:
     """How well trees separate generated from real rows that they were not trained on; equally many of each are used.
 
     The trees see the columns themselves, categories as such. Source: Lopez-Paz and Oquab 2017, arXiv 1610.06545.
@@ -200,6 +228,7 @@ def told_apart(columns: Sequence[TableColumn], real: Rows, fake: Rows, *, seed: 
         real: (n, columns).
         fake: (m, columns).
         seed: of the folds.
+        weights: with which the rows of each side count, as much as the other side in all; None for one each.
 
     Raises:
         UserError: fewer than five rows on a side.
@@ -213,8 +242,16 @@ def told_apart(columns: Sequence[TableColumn], real: Rows, fake: Rows, *, seed: 
     both = np.concatenate([real[:count], fake[:count]])
     inputs = Inputs.fit(columns, range(len(columns)), both)
     seen, labels = inputs(both), np.repeat([0, 1], count)
-    areas: list[float] = []
+    counted = np.concatenate([_mean_one(each, count) for each in weights])
+    is_weighted, areas = any(each is not None for each in weights), list[float]()
     for train, test in StratifiedKFold(FOLDS, shuffle=True, random_state=seed % 2**32).split(seen, labels):
-        trees = inputs.trees(classes=True, seed=seed).fit(seen[train], labels[train])
-        areas.append(float(roc_auc_score(labels[test], trees.predict_proba(seen[test])[:, 1])))
+        own, others = (counted[train], counted[test]) if is_weighted else (None, None)
+        trees = inputs.trees(classes=True, seed=seed).fit(seen[train], labels[train], sample_weight=own)
+        scores = trees.predict_proba(seen[test])[:, 1]
+        areas.append(float(roc_auc_score(labels[test], scores, sample_weight=others)))
     return TwoSampleTest(float(np.mean(areas)), float(np.std(areas, ddof=1) / FOLDS**0.5))
+
+
+def _mean_one(weights: Weights | None, count: int) -> Weights:
+    """Weights of the first rows, one each in the mean."""
+    return np.ones(count) if weights is None else weights[:count] / weights[:count].mean()

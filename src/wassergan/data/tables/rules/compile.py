@@ -30,7 +30,13 @@ Train = NDArray[np.int64]
 
 
 def book_of(
-    texts: Sequence[str], columns: Sequence[Column], table: RawTable, *, train: Train, given: Sequence[str]
+    texts: Sequence[str],
+    columns: Sequence[Column],
+    table: RawTable,
+    *,
+    train: Train,
+    given: Sequence[str],
+    weights: Values | None = None,
 ) -> tuple[RuleBook, tuple[Column, ...]]:
     """The book of a table's rules, and its columns, of which computed ones may have more decimals than they showed.
 
@@ -40,11 +46,12 @@ def book_of(
         table: where they stand.
         train: numbers of the training rows.
         given: names of conditions.
+        weights: of all rows; None for one each.
 
     Raises:
         UserError: a rule cannot be read, names no column or one of another kind, does not hold, or cannot be kept.
     """
-    return _Compiler(parse_rules(texts), tuple(texts), columns, table, train, tuple(given)).book()
+    return _Compiler(parse_rules(texts), tuple(texts), columns, table, train, tuple(given), weights).book()
 
 
 def broken_rows(rule: Rule, columns: Mapping[str, Column], lattices: Mapping[str, Lattice]) -> Mask:
@@ -139,7 +146,9 @@ class _Compiler:
         table: RawTable,
         train: Train,
         given: tuple[str, ...],
+        weights: Values | None,
     ) -> None:
+        self._weights = weights
         self._rules, self._texts, self._table, self._train, self._given = rules, texts, table, train, given
         self._columns = {column.name: column for column in columns}
         self._check_columns()
@@ -157,7 +166,7 @@ class _Compiler:
             for test in (*rule.only_if, *([rule.test] if rule.test else []))
         }
         values = {name: column.values for name, column in self._columns.items()}
-        groups = tuple(Group.fit(facets, values, self._train) for facets in self._facets())
+        groups = tuple(Group.fit(facets, values, self._train, self._weights) for facets in self._facets())
         for group in groups:
             self._check_group(group)
         book = RuleBook(

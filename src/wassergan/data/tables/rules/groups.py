@@ -31,14 +31,19 @@ class Group:
 
     @classmethod
     def fit(
-        cls, facets: Sequence[tuple[str, bool]], columns: Mapping[str, Values], train: NDArray[np.int64]
+        cls,
+        facets: Sequence[tuple[str, bool]],
+        columns: Mapping[str, Values],
+        train: NDArray[np.int64],
+        weights: Values | None = None,
     ) -> "Group":
-        """The combinations of all rows, with their shares among the training rows."""
+        """The combinations of all rows, with their shares among the training rows, or of the weights of these."""
         told = _told(facets, columns)
         found, which = np.unique(_plain(told), axis=0, return_inverse=True)
-        counts = np.bincount(which.ravel()[train], minlength=len(found))
+        counted = np.ones(len(train)) if weights is None else weights[train]
+        counts = np.bincount(which.ravel()[train], counted, minlength=len(found))
         table = np.where(found == np.inf, np.nan, found)
-        return cls(tuple(facets), tuple(map(tuple, table.tolist())), tuple((counts / len(train)).tolist()))
+        return cls(tuple(facets), tuple(map(tuple, table.tolist())), tuple((counts / counted.sum()).tolist()))
 
     @cached_property
     def rows(self) -> Values:
