@@ -50,6 +50,7 @@ RNG, IN_RNG = "utils/rng.py", "utils/test_rng.py"
 IN_CHANGES, IN_FINGERPRINT = "data/readers/test_changes.py", "session/test_fingerprint.py"
 IN_IDENTIFIERS = "data/tables/test_identifiers.py"
 FRESH = f"{IN_IDENTIFIERS}::test_fresh_identifiers_are_unique_unknown_and_do_not_depend_on_chunks"
+IN_WEIGHTS = "data/test_weights.py"
 GENERATED_RULES = "data/tables/test_generated_rules.py"
 OBEYED = "data/tables/test_rules.py::test_no_row_breaks_any_rules_however_they_are_combined"
 
@@ -316,6 +317,70 @@ BUGS = (
         "            yield self._restored(drawn, sampler, identifiers)",
         "            yield self._restored(drawn, sampler, _fresh_identifiers(sampler, seed))",
         "estimator/test_wasserstein_gan.py::test_identifiers_of_a_dataframe_come_back_fresh_in_their_place_and_type",
+    ),
+    # Weights of rows
+    Bug(
+        "batches without regard to weights",
+        "training/order.py",
+        "    if source.train_weights is not None:\n",
+        "    if source.train_weights is None and source.blocks is not None and source.train_weights is not None:\n",
+        f"{IN_WEIGHTS}::test_the_column_of_weights_is_no_column_of_the_samples_and_batches_are_in_proportion",
+    ),
+    Bug(
+        "frequencies of rows, not of their weights",
+        "data/tables/margins.py",
+        "        total += counted[start : start + SUMMED_ROWS] @ (block > 0)\n",
+        "        total += counted.mean() * (block > 0).sum(0)\n",
+        f"{IN_WEIGHTS}::test_the_column_of_weights_is_no_column_of_the_samples_and_batches_are_in_proportion",
+    ),
+    Bug(
+        "quantiles of rows, not of their weights",
+        "data/tables/margins.py",
+        "    if are_equal(counted):\n",
+        "    if len(counted):\n",
+        f"{IN_WEIGHTS}::test_numbers_spread_as_the_weights_say",
+    ),
+    Bug(
+        "combinations of rules are drawn by rows, not by weights",
+        "data/tables/rules/groups.py",
+        "        counted = np.ones(len(train)) if weights is None else weights[train]\n",
+        "        counted = np.ones(len(train))\n",
+        f"{IN_WEIGHTS}::test_conditions_and_rules_are_drawn_by_weight",
+    ),
+    Bug(
+        "rows of weight 0 are trained on",
+        "data/split.py",
+        "        order = order[torch.from_numpy(taking_part)[order]]\n",
+        "        order = order[torch.from_numpy(taking_part | True)[order]]\n",
+        f"{IN_WEIGHTS}::test_the_column_of_weights_is_no_column_of_the_samples_and_batches_are_in_proportion",
+    ),
+    Bug(
+        "negative weights",
+        "data/weights.py",
+        '        (np.nan_to_num(weights) < 0, "negative"),\n',
+        "",
+        f"{IN_WEIGHTS}::test_a_column_that_holds_no_weights_is_refused",
+    ),
+    Bug(
+        "other weights are the same data",
+        "session/fingerprint.py",
+        "0 if source.weights is None else zlib.crc32(source.weights.tobytes())",
+        "0 if source.weights is None else 1",
+        f"{IN_WEIGHTS}::test_equal_weights_are_none",
+    ),
+    Bug(
+        "metrics of real rows without their weights",
+        "evaluation/tables/marginals.py",
+        "    total = np.concatenate([[0.0], np.cumsum(weights[order])])\n",
+        "    total = np.concatenate([[0.0], np.cumsum(np.ones(len(order)))])\n",
+        "evaluation/tables/test_weighted_metrics.py::test_a_row_of_weight_k_counts_as_k_rows",
+    ),
+    Bug(
+        "a classifier tells real rows by what their weights set right",
+        "evaluation/tables/trees.py",
+        "roc_auc_score(labels[test], scores, sample_weight=others)",
+        "roc_auc_score(labels[test], scores)",
+        "evaluation/tables/test_weighted_metrics.py::test_nobody_tells_rows_with_weight_from_rows_that_were_drawn_by_it",
     ),
     # Forms of text
     Bug(
@@ -2442,8 +2507,8 @@ BUGS = (
     Bug(
         "missing values are left out of a category's shares",
         "evaluation/tables/marginals.py",
-        "column.level_codes(each), minlength=count)",
-        "column.level_codes(each[~np.isnan(each)]), minlength=count)",
+        "    counts = np.bincount(codes, weights, minlength=count)\n",
+        "    counts = np.bincount(codes[codes != count - 2], minlength=count)\n",
         "evaluation/tables/test_marginals.py::test_total_variation_of_shifted_shares",
     ),
     Bug(
@@ -2470,14 +2535,14 @@ BUGS = (
     Bug(
         "trees that are scored on the rows they learnt from",
         "evaluation/tables/trees.py",
-        "(inputs(tested), truth), seed)",
-        "(inputs(learnt), wanted), seed)",
+        "(inputs(tested), truth, counted[1])",
+        "(inputs(learnt), wanted, counted[0])",
         "evaluation/tables/test_trees.py::test_the_labels_turned_round_are_an_area_below_one_half",
     ),
     Bug(
         "trees that tell rows apart are tested on what they know",
         "evaluation/tables/trees.py",
-        "fit(seen[train], labels[train])",
+        "fit(seen[train], labels[train], sample_weight=own)",
         "fit(seen, labels)",
         "evaluation/tables/test_trees.py::test_equal_laws_are_not_told_apart_and_disjoint_ones_always",
     ),

@@ -860,3 +860,24 @@ def test_polars_and_tqdm_are_not_imported_with_the_package() -> None:
         pytest.skip("another test imported polars")
     tiny().fit(people()).sample(1)
     assert "polars" not in sys.modules
+
+
+def test_rows_with_weights_are_drawn_by_them() -> None:
+    frame = pd.DataFrame(
+        {"group": ["a"] * 240 + ["b"] * 60, "x": np.linspace(0, 1, 300), "w": [1.0] * 240 + [9.0] * 60}
+    )
+    bare = frame.drop(columns="w")
+    by_name, by_value = tiny().fit(frame, sample_weight="w"), tiny().fit(bare, sample_weight=frame["w"])
+    made = by_name.sample(3000)
+    assert by_value.sample(3000).equals(made) and list(made.columns) == ["group", "x"] and by_name.n_features_in_ == 2
+    assert (made["group"] == "b").mean() == pytest.approx(540 / 780, abs=0.05)
+    assert tiny().fit(bare, sample_weight=np.full(300, 4.0)).sample(50).equals(tiny().fit(bare).sample(50))
+    assert by_name.score(frame, sample_weight="w") > by_name.score(bare)
+    with pytest.raises(UserError, match="there were other weights"):
+        by_name.fit(bare, resume=True)
+    points = np.random.default_rng(0).normal(size=(200, 2))
+    heavy = tiny().fit(points, sample_weight=np.where(points[:, 0] > 0, 50.0, 1.0))
+    assert not np.array_equal(heavy.sample(9), tiny().fit(points).sample(9))
+    for weights in (np.full(200, -1.0), np.full(200, np.nan), np.zeros(200), np.ones(199), "w"):
+        with pytest.raises(ValueError, match="weight"):
+            tiny().fit(points, sample_weight=weights)
