@@ -43,7 +43,8 @@ def checked_weights(
             )
     if not weights.any():
         raise UserError(f"{name} holds no weight above 0", hint="give the rows that are to be learnt from a weight")
-    return weights / weights.max()
+    scaled: Weights = weights / weights.max()
+    return scaled
 
 
 def _numbers(values: Any, name: str) -> Weights:
