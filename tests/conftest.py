@@ -62,6 +62,33 @@ TINY = (
 )
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Deal the tests to the workers so that each begins with slow ones: all would wait for a long test begun last.
+
+    xdist cuts the list into one piece per worker (`--dist worksteal`), and steals from the end of a piece. Tests of a
+    file stay together, as they share what a fixture of the file makes.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers > 1:
+        items[:] = dealt(items, workers)
+
+
+def dealt(items: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:
+    """The tests in an order of which each worker's piece is slow tests, whole files of them, and then others."""
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("slow"):
+            files.setdefault(item.path, []).append(item)
+    quick = iter([item for item in items if not item.get_closest_marker("slow")])
+    order: list[pytest.Item] = []
+    for worker in range(workers):
+        slow = list(itertools.chain.from_iterable(list(files.values())[worker::workers]))
+        share = (len(items) - len(order)) // (workers - worker)
+        order += [*slow, *itertools.islice(quick, max(0, share - len(slow)))]
+    return order + list(quick)
+
+
 def pytest_collection_finish() -> None:
     """Leave what was imported out of every later collection: each of a million objects takes longer than a tiny run."""
     gc.collect()
@@ -143,12 +170,13 @@ def refused(cli: Callable[..., Said]) -> Callable[..., str]:
 
 @pytest.fixture
 def quick_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw figures as one pixel: rendering takes longer than a tiny run. What they show is tested with plots."""
+    """Draw figures as one pixel and curves not at all: it takes longer than a tiny run. Plots have their own tests."""
 
     def savefig(self: Figure, path: Path, **options: Any) -> None:
         Image.new("RGB", (1, 1)).save(path)
 
     monkeypatch.setattr(Figure, "savefig", savefig)
+    monkeypatch.setattr("wassergan.plots.curves_figure", lambda log: Figure())
 
 
 def pixels(shape: Sequence[int], *, seed: int = 0) -> np.ndarray:
