@@ -8,6 +8,7 @@ import pytest
 from wassergan.cli.main import main
 
 
+@pytest.mark.slow
 def test_quick_mode_gives_valid_bounds_a_table_and_resumes(
     cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

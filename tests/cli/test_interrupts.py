@@ -67,6 +67,7 @@ def test_under_torchrun_the_second_signal_means_no_more_than_the_first(monkeypat
         assert asked()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_exits_130_and_the_run_goes_on(
     tmp_path: Path, points_file: Path, tiny: tuple[str, ...], number: signal.Signals

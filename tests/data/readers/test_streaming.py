@@ -305,6 +305,7 @@ def peak_mib_above_a_small_array(path: Path, *, limit: int, draws: int) -> float
     return float(subprocess.run(argv, check=True, capture_output=True, text=True).stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["npy", "parquet"])
 def test_an_epoch_of_a_large_file_stays_within_the_limit(tmp_path: Path, kind: str) -> None:
     rows = np.random.default_rng(0).normal(size=(1_000_000, 25)).astype(np.float32)  # 95 MiB
