@@ -85,7 +85,8 @@ def points_between(real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
     if real.shape != fake.shape:
         raise UserError("Real and fake batches differ in shape", found=f"{tuple(real.shape)} and {tuple(fake.shape)}")
     real, fake = _full_precision(real), _full_precision(fake)
-    return torch.lerp(fake, real, uniform_rows(rng, real))
+    # Not `lerp`: a weight that is broadcast is taken number by number there, at ten times the cost.
+    return (real - fake).mul_(uniform_rows(rng, real)).add_(fake)
 
 
 def _full_precision(values: Tensor) -> Tensor:

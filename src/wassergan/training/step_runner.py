@@ -9,6 +9,7 @@ from wassergan.constraints import Constraint
 from wassergan.data import Batch
 from wassergan.objectives import Objective
 from wassergan.training.analytic.conv import ConvCriticGradients
+from wassergan.training.analytic.generator import ConvGeneratorPasses
 from wassergan.training.analytic.mlp import MLPCriticGradients
 from wassergan.training.cuda_graphs import GraphedIteration, why_not_recorded
 from wassergan.training.distributed import DistributedContext
@@ -64,6 +65,7 @@ class StepRunner:
         self._closed_form = MLPCriticGradients.of(critic, constraint) or (
             None if conditional else ConvCriticGradients.of(critic, constraint)
         )
+        self._passes = ConvGeneratorPasses.of(generator)
         self._generator_optimizer = optimization.generator.build(generator.parameters())
         self._critic_optimizer = optimization.critic.build(critic.parameters())
         self._base_lrs = (optimization.generator.lr, optimization.critic.lr)
@@ -102,7 +104,13 @@ class StepRunner:
         """What Gulrajani et al. 2017 (arXiv 1704.00028) have in algorithm 1, from line 2 to line 12."""
         *latents, last = turn.latents
         # The fakes of all critic steps come first: the generator stays as it is until its own.
-        fakes = draw_fakes(self.generator, latents, dtype=turn.batches[0].samples.dtype, precision=self._precision)
+        fakes = draw_fakes(
+            self.generator,
+            latents,
+            dtype=turn.batches[0].samples.dtype,
+            precision=self._precision,
+            passes=self._passes,
+        )
         for real, fake, penalty_acts in zip(turn.batches, fakes, due, strict=True):
             self._critic_step(real, fake, penalty_acts=penalty_acts, rng=rng)
         self._generator_step(last, turn.batches[-1])
@@ -136,6 +144,7 @@ class StepRunner:
             objective=self._objective,
             precision=self._precision,
             closed_form=self._closed_form,
+            passes=self._passes,
             processes=self._processes,
             context=None if real.context is None else packed(real.context, self._pack),
             pack=self._pack,

@@ -12,6 +12,7 @@ from wassergan.data import Batch
 from wassergan.networks import critic_given
 from wassergan.objectives import Objective
 from wassergan.training.analytic.conv import ConvCriticGradients
+from wassergan.training.analytic.generator import ConvGeneratorPasses
 from wassergan.training.analytic.mlp import Loss, MLPCriticGradients
 from wassergan.training.batches import mapped
 from wassergan.training.distributed import SINGLE_PROCESS, DistributedContext
@@ -35,7 +36,12 @@ def packed_batch(batch: Batch, pack: int) -> Batch:
 
 
 def draw_fakes(
-    generator: nn.Module, latents: Sequence[Tensor], *, dtype: torch.dtype, precision: torch.dtype
+    generator: nn.Module,
+    latents: Sequence[Tensor],
+    *,
+    dtype: torch.dtype,
+    precision: torch.dtype,
+    passes: ConvGeneratorPasses | None = None,
 ) -> tuple[Tensor, ...]:
     """Fakes for some critic steps, without a graph: one pass, or one for each where the generator couples samples.
 
@@ -44,13 +50,13 @@ def draw_fakes(
         latents: one (n, latent_dim) per critic step, fresh, conditions before them.
         dtype: of the fakes.
         precision: float32, or bfloat16 for the forward pass.
+        passes: of this generator, if it has a closed form.
     """
     with torch.no_grad(), reduced(latents[0].device, precision):
+        draw = partial(passes.forward, precision=precision) if passes else generator
         if couples_samples(generator):
-            return tuple(generator(latent).to(dtype) for latent in latents)
-        fakes: tuple[Tensor, ...] = (
-            generator(torch.cat(tuple(latents))).to(dtype).split([len(each) for each in latents])
-        )
+            return tuple(draw(latent).to(dtype) for latent in latents)
+        fakes: tuple[Tensor, ...] = draw(torch.cat(tuple(latents))).to(dtype).split([len(each) for each in latents])
         return fakes
 
 
@@ -121,6 +127,7 @@ def generator_step(
     objective: Objective,
     precision: torch.dtype,
     closed_form: MLPCriticGradients | ConvCriticGradients | None = None,
+    passes: ConvGeneratorPasses | None = None,
     processes: DistributedContext = SINGLE_PROCESS,
     context: Tensor | None = None,
     pack: int = 1,
@@ -135,22 +142,31 @@ def generator_step(
         objective: the losses.
         precision: float32, or bfloat16 for the forward passes.
         closed_form: of the critic, if there is one; else autograd passes through it.
+        passes: of the generator, if it has a closed form; else autograd passes through it.
         processes: gradients are averaged over them.
         context: (n / pack, k), what the critic is told of the conditions.
         pack: samples that the critic scores together.
     """
     optimizer.zero_grad(set_to_none=True)
+    with reduced(latent.device, precision):
+        # Of a generator with a closed form the fakes are leaves of the graph; what they receive goes on from there.
+        made = passes.forward(latent, precision).requires_grad_(True) if passes else generator(latent)
+        fake = packed(made, pack)
     if closed_form:
-        with reduced(latent.device, precision):
-            fake = packed(generator(latent), pack)
         loss, by_fake = closed_form.generator_loss(fake.detach(), objective, precision, context)
-        # The same gradient; given one, `backward` imports a second's worth of modules for shapes that are unknown.
-        (fake * by_fake).sum().backward()
+        if passes:
+            passes.backward(by_fake.reshape(made.shape))
+        else:
+            # The same gradient; given one, `backward` imports a second's worth of modules for shapes that are unknown.
+            (fake * by_fake).sum().backward()
     else:
         with frozen(critic), reduced(latent.device, precision):
-            scores = critic_given(critic, context)(packed(generator(latent), pack))
+            scores = critic_given(critic, context)(fake)
         loss = objective.generator_loss(scores.to(latent.dtype))
         loss.backward()
+        if passes:
+            assert made.grad is not None
+            passes.backward(made.grad)
     processes.average_gradients(generator)
     optimizer.step()
     return {"generator_loss": loss.detach()}

@@ -2,11 +2,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from wassergan.training.analytic.banded import Banded
 from wassergan.training.analytic.convolutions import Convolution, Direct, Patches, convolution_of
 from wassergan.training.analytic.winograd import Winograd
 
-Kind = type[Direct] | type[Patches] | type[Winograd]
-KINDS = [Direct, Patches, Winograd]
+Kind = type[Direct] | type[Patches] | type[Winograd] | type[Banded]
+KINDS = [Direct, Patches, Winograd, Banded]
 GRIDS = [(8, 8), (7, 9), (5, 4), (14, 16), (3, 2)]
 
 
@@ -75,7 +76,9 @@ def test_many_channels_on_even_tiles_take_nine_products() -> None:
 
     assert kind(64, 128, (16, 16)) is kind(128, 256, (8, 8)) is kind(64, 64, (8, 8), torch.float64) is Winograd
     assert kind(63, 128, (16, 16)) is kind(64, 63, (16, 16)) is kind(64, 128, (14, 14)) is Direct
-    assert kind(64, 128, (16, 16), torch.bfloat16) is kind(3, 64, (14, 14), torch.bfloat16) is Patches
+    assert kind(64, 128, (16, 16), torch.bfloat16) is kind(8, 64, (14, 14), torch.bfloat16) is Patches
+    assert kind(3, 64, (14, 14), torch.bfloat16) is kind(1, 64, (16, 16)) is Banded
+    assert kind(3, 64, (14, 14)) is Direct
 
 
 def test_rounding_is_that_of_a_few_more_additions() -> None:

@@ -9,12 +9,13 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from wassergan.training.analytic.banded import Banded
 from wassergan.training.analytic.winograd import Winograd
 
 KERNEL, STRIDE, PADDING = (4, 4), (2, 2), (1, 1)
 FEW_CHANNELS = 8
-CHUNK = 16  # samples whose patches are laid out at once in float32; 4 to 96 were tried, 64 maps at 32x32
-CHUNK_NUMBERS = 2**20  # in the windows that are laid out at once
+SMALL_SIDE = 4  # of what a convolution makes: up to it oneDNN's transposed convolutions are the faster ones in float32
+CHUNK_NUMBERS = 2**21  # in the windows or patches that are laid out at once
 MANY_CHANNELS = 64  # from here on nine products and their sums take less time than sixteen
 FEW_PRODUCTS = 0.6  # of those of the definition
 
@@ -31,8 +32,11 @@ class Convolution(Protocol):
     def deltas(self, delta: Tensor) -> Tensor:
         """Deltas (n, values), as `transposed` and `by_kernel` take them."""
 
+    def pixels(self, deltas: Tensor) -> Tensor:
+        """The gradient by the inputs, (n, H, W, in); not always contiguous."""
+
     def transposed(self, deltas: Tensor) -> Tensor:
-        """The gradient by the inputs, (n, values of the input)."""
+        """The same, (n, values of the input)."""
 
     def by_kernel(self, given: Tensor, deltas: Tensor) -> Tensor:
         """The gradient by the kernel, (out, 16 · in) in at least float32: of the first inputs, as many as deltas."""
@@ -48,7 +52,8 @@ class Direct:
 
     def __init__(self, kernel: Tensor, grid: tuple[int, int]) -> None:
         self._kernel, self._grid = kernel, grid
-        self._onto_few = kernel.shape[1] // 16 < FEW_CHANNELS
+        self._is_small = min(grid) // 2 <= SMALL_SIDE
+        self._banded = Banded(kernel, grid) if kernel.shape[1] // 16 < FEW_CHANNELS else None
 
     def given(self, values: Tensor) -> Tensor:
         """As they are."""
@@ -63,23 +68,49 @@ class Direct:
         """As they are."""
         return delta
 
-    def transposed(self, deltas: Tensor) -> Tensor:
-        """By oneDNN, but by one product and sums onto a few channels, where its kernels work on eight at a time."""
-        grid = self._grid
-        if self._onto_few:
-            return _transposed_by_sums(deltas, self._kernel, grid)
-        pictures = deltas.view(len(deltas), grid[0] // 2, grid[1] // 2, -1).permute(0, 3, 1, 2)
+    def pixels(self, deltas: Tensor) -> Tensor:
+        """In one product, but by oneDNN where many of its windows would hang over the edge."""
+        if self._banded is not None:
+            return self._banded.pixels(deltas)
+        if not self._is_small:
+            return _pixels_by_windows(deltas, self._kernel, self._grid)
+        padding = (self._grid[0] % 2, self._grid[1] % 2)
         found = nn.functional.conv_transpose2d(
-            pictures, self._weight(), None, STRIDE, PADDING, output_padding=(grid[0] % 2, grid[1] % 2)
+            self._maps(deltas), self._weight(), None, STRIDE, PADDING, output_padding=padding
         )
-        return found.permute(0, 2, 3, 1).reshape(len(deltas), -1)
+        return found.permute(0, 2, 3, 1)
+
+    def transposed(self, deltas: Tensor) -> Tensor:
+        """The same."""
+        return self.pixels(deltas).reshape(len(deltas), -1)
 
     def by_kernel(self, given: Tensor, deltas: Tensor) -> Tensor:
-        """Over patches of a few samples at a time, which stay in the cache."""
+        """By oneDNN, or over patches of a few samples at a time, which stay in the cache."""
+        inputs = given[: len(deltas)]
+        if not self._is_small:
+            _, found, _ = torch.ops.aten.convolution_backward(
+                self._maps(deltas),
+                inputs.permute(0, 3, 1, 2),
+                self._weight(),
+                None,
+                STRIDE,
+                PADDING,
+                (1, 1),
+                False,
+                (0, 0),
+                1,
+                [False, True, False],
+            )
+            return found.permute(0, 2, 3, 1).reshape(self._kernel.shape)  # type: ignore[no-any-return]
+        some = max(1, CHUNK_NUMBERS // (self._kernel.shape[1] * max(1, deltas[0].numel() // len(self._kernel))))
         total = self._kernel.new_zeros(self._kernel.shape)
-        for some, delta in zip(given[: len(deltas)].split(CHUNK), deltas.split(CHUNK), strict=True):
-            total.addmm_(delta.view(-1, len(total)).T, _patches(some))
+        for chunk, delta in zip(inputs.split(some), deltas.split(some), strict=True):
+            total.addmm_(delta.view(-1, len(total)).T, _patches(chunk))
         return total
+
+    def _maps(self, deltas: Tensor) -> Tensor:
+        """(n, out, rows, columns)."""
+        return deltas.view(len(deltas), self._grid[0] // 2, self._grid[1] // 2, -1).permute(0, 3, 1, 2)
 
     def _weight(self) -> Tensor:
         return self._kernel.view(len(self._kernel), *KERNEL, -1).permute(0, 3, 1, 2)
@@ -101,11 +132,9 @@ class Patches(Direct):
         made = given @ self._kernel.T if bias is None else torch.addmm(bias, given, self._kernel.T)
         return made.view(-1, (self._grid[0] // 2) * (self._grid[1] // 2) * len(self._kernel))
 
-    def transposed(self, deltas: Tensor) -> Tensor:
-        """Two products, which would be narrow onto a few channels."""
-        if self._onto_few:
-            return super().transposed(deltas)
-        return _transposed_by_windows(deltas, self._kernel, self._grid)
+    def pixels(self, deltas: Tensor) -> Tensor:
+        """One product, which would be narrow onto a few channels."""
+        return _pixels_by_windows(deltas, self._kernel, self._grid)
 
     def by_kernel(self, given: Tensor, deltas: Tensor) -> Tensor:
         """One product, whose sums are rounded once."""
@@ -118,6 +147,9 @@ def convolution_of(kernel: Tensor, grid: tuple[int, int]) -> Convolution:
 
     In bfloat16 the sums of Winograd's transforms would be rounded before the products.
     """
+    channels = kernel.shape[1] // 16
+    if channels == 1 or (channels < FEW_CHANNELS and kernel.dtype == torch.bfloat16):
+        return Banded(kernel, grid)
     if kernel.dtype == torch.bfloat16:
         return Patches(kernel, grid)
     many = min(len(kernel), kernel.shape[1] // 16) >= MANY_CHANNELS
@@ -136,47 +168,24 @@ def _patches(values: Tensor) -> Tensor:
     return padded.as_strided(shape, strides).reshape(-1, 16 * into)
 
 
-def _transposed_by_sums(deltas: Tensor, kernel: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Deltas (n, values) to the gradient by the inputs, (n, values of the input), a few samples at a time.
-
-    Every delta makes a patch, which is 2×2 blocks of 2×2 pixels; blocks are summed, shifted against each other by one.
-    """
-    (height, width), (rows, columns) = grid, (grid[0] // 2, grid[1] // 2)
-    out, into = len(kernel), kernel.shape[1] // 16
-    made = deltas.new_empty(len(deltas), height, width, into)
-    dtype = torch.promote_types(deltas.dtype, torch.float32)
-    sums = deltas.new_empty(CHUNK, rows + 1, 2, columns + 1, 2 * into, dtype=dtype)
-    for chunk, pixels in zip(deltas.split(CHUNK), made.split(CHUNK), strict=True):
-        patches = (chunk.view(-1, out) @ kernel).to(sums.dtype).view(len(chunk), rows, columns, 4, 4 * into)
-        blocks = sums[: len(chunk)].zero_()
-        for down in (0, 1):
-            for right in (0, 1):
-                part = patches[..., 2 * down : 2 * down + 2, 2 * into * right : 2 * into * (right + 1)]
-                blocks[:, down : down + rows, :, right : right + columns] += part.transpose(2, 3)
-        whole = blocks.view(len(chunk), 2 * rows + 2, 2 * columns + 2, into)
-        pixels.copy_(whole[:, 1 : height + 1, 1 : width + 1])
-    return made.view(len(made), -1)
-
-
-def _transposed_by_windows(deltas: Tensor, kernel: Tensor, grid: tuple[int, int]) -> Tensor:
-    """The same in two products, a few samples at a time.
+def _pixels_by_windows(deltas: Tensor, kernel: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Deltas (n, values) to the gradient by the inputs, (n, H, W, in), in one product.
 
     Seen as blocks of 2×2 pixels that begin in the padding, along each side block i is met by the last two taps of delta
-    i - 1 and the first two of delta i: windows of 2×2 deltas times the kernel, for each row of pixels in the blocks.
+    i - 1 and the first two of delta i: windows of 2×2 deltas times the kernel.
     """
     (height, width), (rows, columns) = grid, (grid[0] // 2, grid[1] // 2)
     out, into = len(kernel), kernel.shape[1] // 16
-    taps = kernel.view(out, 2, 2, 2, 2 * into).flip(1, 3).permute(2, 1, 3, 0, 4).reshape(2, 4 * out, 2 * into)
+    halves = kernel.view(out, 2, 2, 2, 2, into).unbind(1)  # the last taps first; `flip` goes number by number
+    turned = torch.stack([halves[1][:, :, 1], halves[1][:, :, 0], halves[0][:, :, 1], halves[0][:, :, 0]])
+    taps = turned.view(4 * out, 4 * into)
     some = max(1, min(len(deltas), CHUNK_NUMBERS // ((rows + 1) * (columns + 1) * 4 * out)))
     padded = deltas.new_zeros(some, rows + 2, columns + 2, out)
     sample, row, column, _ = padded.stride()
-    made = deltas.new_empty(len(deltas), height, width, into)
-    for chunk, pixels in zip(deltas.split(some), made.split(some), strict=True):
+    made = deltas.new_empty(len(deltas), rows + 1, 2, columns + 1, 2 * into)
+    for chunk, blocks in zip(deltas.split(some), made.split(some), strict=True):
         padded[: len(chunk), 1:-1, 1:-1] = chunk.view(-1, rows, columns, out)
         shape = (len(chunk), rows + 1, columns + 1, 2, 2 * out)
         windows = padded.as_strided(shape, (sample, row, column, row, 1)).reshape(-1, 4 * out)
-        for first in (0, 1):  # of the pixels' rows: those of the blocks' second row, of their first
-            lines = (windows @ taps[1 - first]).view(len(chunk), rows + 1, -1, into)
-            filled = pixels[:, first::2]
-            filled.copy_(lines[:, first : first + filled.shape[1], 1 : width + 1])
-    return made.view(len(made), -1)
+        blocks.copy_((windows @ taps).view(len(chunk), rows + 1, columns + 1, 2, 2 * into).transpose(2, 3))
+    return made.view(len(made), 2 * rows + 2, 2 * columns + 2, into)[:, 1 : height + 1, 1 : width + 1]

@@ -102,8 +102,8 @@ class Winograd:
             torch.add(found[0], found[2], out=found[1])
         return made.view(PRODUCTS**2, -1, self._out)
 
-    def transposed(self, deltas: Tensor) -> Tensor:
-        """Bᵀ [(G g) ⊙ deltas], (n, values of the input)."""
+    def pixels(self, deltas: Tensor) -> Tensor:
+        """Bᵀ [(G g) ⊙ deltas], (n, H, W, in)."""
         tiles, (rows, columns) = self._tiles[0] * self._tiles[1], self._blocks
         count = deltas.shape[1] // tiles
         some = self._at_once(count)
@@ -119,7 +119,12 @@ class Winograd:
             _untile(by_row, blocks, 1)
             pixels = blocks.view(-1, 2 * rows, 2 * columns, self._into)
             made[start : start + some] = pixels[:, 1 : 1 + self._grid[0], 1 : 1 + self._grid[1]]
-        return made.view(count, -1)
+        return made
+
+    def transposed(self, deltas: Tensor) -> Tensor:
+        """The same, (n, values of the input)."""
+        pixels = self.pixels(deltas)
+        return pixels.view(len(pixels), -1)
 
     def by_kernel(self, given: Tensor, deltas: Tensor) -> Tensor:
         """Gᵀ [given ⊙ deltas], (out, 16 · in): of the first samples if there are fewer deltas."""
