@@ -53,11 +53,18 @@ def draw_fakes(
         passes: of this generator, if it has a closed form.
     """
     with torch.no_grad(), reduced(latents[0].device, precision):
-        draw = partial(passes.forward, precision=precision) if passes else generator
+        draw = partial(_passed, passes, precision=precision) if passes else generator
         if couples_samples(generator):
             return tuple(draw(latent).to(dtype) for latent in latents)
         fakes: tuple[Tensor, ...] = draw(torch.cat(tuple(latents))).to(dtype).split([len(each) for each in latents])
         return fakes
+
+
+def _passed(passes: ConvGeneratorPasses, latent: Tensor, *, precision: torch.dtype) -> Tensor:
+    """Fakes, of whose making nothing is kept."""
+    fakes = passes.forward(latent, precision)
+    passes.forget()
+    return fakes
 
 
 def critic_step(

@@ -60,6 +60,20 @@ def test_both_passes_are_those_of_autograd(norm: str, shape: tuple[int, ...], he
         torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-12)
 
 
+def test_nothing_of_a_pass_is_kept_once_it_is_done() -> None:
+    """Activations of large pictures take more memory than all weights."""
+    passes = passes_of(generator_of((1, 28, 28), norm="layer"))
+    parts = (passes, *passes._norms, *passes._stages)
+    before = [set(vars(part)) for part in parts]
+    made = passes.forward(torch.randn(4, 5).double(), torch.float32)
+    assert [set(vars(part)) for part in parts] != before
+    passes.forget()
+    assert [set(vars(part)) for part in parts] == before
+    made = passes.forward(torch.randn(4, 5).double(), torch.float32)
+    passes.backward(torch.ones_like(made))
+    assert [set(vars(part)) for part in parts] == before
+
+
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (1, 14, 14)])
 def test_gradients_lie_in_memory_as_their_weights_do(shape: tuple[int, ...]) -> None:
     """A fused optimiser walks through both as they lie."""

@@ -14,6 +14,8 @@ from wassergan.networks import Bounded, ConvGenerator
 from wassergan.training.analytic.convolutions import KERNEL, PADDING, STRIDE, Convolution, convolution_of
 from wassergan.training.analytic.mlp import is_plain
 
+KEPT = ("_given", "_made", "_moments", "_scale", "_shift", "_convolution", "_latent", "_hidden", "_squashed")
+
 
 class Norm(Protocol):
     """A normalisation of values (n, h, w, C), and the ReLU behind it."""
@@ -176,9 +178,9 @@ class ConvGeneratorPasses:
         widest, height, width = self._generator.start
         project = self._generator.project
         self._latent = latent.to(dtype)
-        self._weight = project.weight.view(widest, height * width, -1).transpose(0, 1).flatten(0, 1).to(dtype)
+        weight = project.weight.view(widest, height * width, -1).transpose(0, 1).flatten(0, 1).to(dtype)
         bias = project.bias.view(widest, -1).T.flatten().to(dtype)
-        hidden = torch.addmm(bias, self._latent, self._weight.T).view(-1, height, width, widest)
+        hidden = torch.addmm(bias, self._latent, weight.T).view(-1, height, width, widest)
         for norm, stage, grid in zip(self._norms, self._stages, self._grids[:-1], strict=True):
             hidden = stage.forward(_cropped(norm.forward(hidden), grid))
         self._hidden = _cropped(hidden, self._grids[-1]).permute(0, 3, 1, 2)
@@ -186,7 +188,7 @@ class ConvGeneratorPasses:
 
     @torch.no_grad()
     def backward(self, by_fake: Tensor) -> None:
-        """Put the gradients into the weights' `grad`.
+        """Put the gradients into the weights' `grad`, and forget what was kept.
 
         Args:
             by_fake: the gradient by the fakes of the last `forward`.
@@ -202,6 +204,13 @@ class ConvGeneratorPasses:
         by_weight = (rows.T @ self._latent).view(height * width, widest, -1).transpose(0, 1)
         set_gradient(project.weight, by_weight.reshape(project.weight.shape))
         set_gradient(project.bias, rows.sum(0, dtype=project.bias.dtype).view(-1, widest).T.reshape(-1))
+        self.forget()
+
+    def forget(self) -> None:
+        """Let go of what the last `forward` keeps, if no `backward` follows."""
+        for each in (self, *self._norms, *self._stages):
+            for name in KEPT:
+                vars(each).pop(name, None)
 
     def _head(self, hidden: Tensor) -> Tensor:
         head = self._generator.head
