@@ -14,7 +14,7 @@ from wassergan.networks import Bounded, ConvGenerator
 from wassergan.training.analytic.convolutions import KERNEL, PADDING, STRIDE, Convolution, convolution_of
 from wassergan.training.analytic.mlp import is_plain
 
-KEPT = ("_given", "_made", "_moments", "_scale", "_shift", "_convolution", "_latent", "_hidden", "_squashed")
+KEPT = ("_given", "_made", "_moments", "_scale", "_shift", "_convolution", "_shape", "_latent", "_hidden", "_squashed")
 
 
 class Norm(Protocol):
