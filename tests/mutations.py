@@ -3488,6 +3488,27 @@ BUGS = (
         "storage/test_run_folder.py::test_a_run_that_was_killed_as_it_marked_its_folder_begins_again",
     ),
     Bug(
+        "averaged weights keep the batch statistics of the live ones",
+        "training/trainer.py",
+        "        self._calibrate_average()\n",
+        "",
+        "training/test_batch_norms.py::test_a_tick_finds_averaged_weights_with_their_own_statistics",
+    ),
+    Bug(
+        "live weights lose their running statistics",
+        "training/ema.py",
+        "return self._half_life_samples > 0 and self._ramp > 0",
+        "return True",
+        "training/test_batch_norms.py::test_live_weights_keep_their_running_statistics",
+    ),
+    Bug(
+        "a layer used twice is calibrated by its last use alone",
+        "training/batch_norms.py",
+        "lerp_(values.mean(1), 1 / uses[layer])",
+        "lerp_(values.mean(1), 1)",
+        "training/test_batch_norms.py::test_a_layer_used_twice_has_the_mean_of_both_uses",
+    ),
+    Bug(
         "pictures of few pixels are convolved",
         "modality/picture_recipe.py",
         "min(shape[1:]) >= SMALLEST_SIDE",

@@ -146,7 +146,7 @@ class ProcessGroup(DistributedContext):
 
     @torch.no_grad()
     def broadcast(self, *networks: nn.Module) -> None:
-        """One broadcast per tensor: only at the start."""
+        """One broadcast per tensor: at the start, and of the average at ticks."""
         for tensor in _tensors(*networks):
             sent = tensor.clone(memory_format=torch.contiguous_format)
             with telling_who_is_lost():

@@ -27,6 +27,11 @@ class AveragedGenerator:
         self._live: list[Tensor] = list(generator.parameters())
         self._buffers = list(zip(self.module.buffers(), generator.buffers(), strict=True))
 
+    @property
+    def lags(self) -> bool:
+        """Whether the weights differ from the live ones."""
+        return self._half_life_samples > 0 and self._ramp > 0
+
     def weight(self, batch_size: int, samples_seen: int) -> float:
         """Share of the live weights in the next average."""
         half_life = min(self._half_life_samples, self._ramp * samples_seen)

@@ -11,6 +11,7 @@ from wassergan.data import Source
 from wassergan.errors import UserError
 from wassergan.networks import check_critic, check_generator
 from wassergan.objectives import Objective
+from wassergan.training.batch_norms import batch_norms, calibrate_batch_norms
 from wassergan.training.distributed import SINGLE_PROCESS, DistributedContext
 from wassergan.training.divergence import Recipe, require_finite
 from wassergan.training.heldout_probe import HeldoutProbe
@@ -280,12 +281,26 @@ class Trainer:
     def _settle(self) -> None:
         """Bring all processes to one state, whole and sound, that process 0 may hand on; the stretch of steps ends."""
         self._runner.statistics.average(self.processes.average)
+        self._calibrate_average()
         with self.processes.raise_together():
             networks = {"generator weights": self.generator, "critic weights": self.critic}
             recipe = Recipe(*self._runner.lrs(self._factor()), self.precision, self.constraint.name)
             require_finite(self.step, self._runner.statistics.peek(), networks, self.source, recipe)
         self.processes.require_equal(self.step, self.generator, self.critic, self.averaged_generator)
         self._timing.stop(self.step)
+
+    def _calibrate_average(self) -> None:
+        """Give averaged weights the batch statistics that belong to them; the live weights have theirs."""
+        if self._runner.average.lags and batch_norms(self.averaged_generator):
+            with self.processes.raise_together():
+                calibrate_batch_norms(
+                    self.averaged_generator,
+                    self.source.shape,
+                    latent_dim=self.latent_dim,
+                    seed=self._seed,
+                    conditions=self.source.conditions,
+                )
+            self.processes.broadcast(self.averaged_generator)  # devices of different kinds round differently
 
 
 def _require_lipschitz(objective: Objective, constraint: Constraint) -> None:
