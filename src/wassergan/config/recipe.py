@@ -34,6 +34,9 @@ class RecipeChoices:
         None, "Hidden widths of its critic.", parse=parse_widths, group="Recipe", values="W,W,..."
     )
     maps: int | None = setting(None, "Feature maps of conv and resnet.", parse=positive_int, group="Recipe")
+    generator_maps: int | None = setting(
+        None, "Feature maps of the generator, if not as many as the critic's.", parse=positive_int, group="Recipe"
+    )
     activation: str | None = setting(None, "Activation of an mlp.", group="Recipe", values="leaky_relu|silu|maxmin")
     critic_activation: str | None = setting(
         None,
@@ -98,6 +101,7 @@ class Recipe:
     generator_widths: tuple[int, ...]
     critic_widths: tuple[int, ...]
     maps: int
+    generator_maps: int
     activation: str
     critic_activation: str
     generator_norm: str

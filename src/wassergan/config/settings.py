@@ -88,12 +88,13 @@ class ResolvedSettings(DataSettings, RunSettings, Recipe, Origin):
 
     @classmethod
     def of(cls, settings: TrainSettings) -> Self:
-        """Settings of which the recipe is complete; of an older run, the critic's activation may be open.
+        """Settings of which the recipe is complete, but for what older runs do not know and follows from the rest.
 
         Raises:
             UserError: names what is open.
         """
-        settings = settings.with_defaults({"critic_activation": settings.usual_critic_activation})
+        usual = {"critic_activation": settings.usual_critic_activation, "generator_maps": settings.maps}
+        settings = settings.with_defaults(usual)
         for each in fields(Recipe):
             if getattr(settings, each.name) is None:
                 raise UserError(f"The setting {each.name} is open")

@@ -55,6 +55,7 @@ def build_networks(
     seed: int,
     context_dim: int = 0,
     pack: int = 1,
+    generator_maps: int | None = None,
 ) -> tuple[nn.Module, nn.Module]:
     """A generator and a critic for samples of a shape; the same seed gives the same weights.
 
@@ -73,6 +74,7 @@ def build_networks(
         seed: of the initial weights; the global random state is not changed.
         context_dim: numbers that encode the condition of a sample; they come before the latent vector.
         pack: samples that the critic scores together (see `training.packed`).
+        generator_maps: the same for the generator alone, before its last layer; None for as many.
 
     Raises:
         UserError: an unknown name, or a shape that the network does not support.
@@ -80,6 +82,7 @@ def build_networks(
     drawing, head = (head, nn.Identity()) if isinstance(head, TableHead) else (None, head)
     inputs, scored, told = latent_dim + context_dim, (pack * shape[0], *shape[1:]), pack * context_dim
     made: dict[str, Any] = {"head": head, "norm": generator_norm}
+    made_maps = generator_maps or maps
     generator: nn.Module
     critic: nn.Module
     with torch.random.fork_rng(devices=[]):
@@ -90,10 +93,10 @@ def build_networks(
                 generator = fully_connected(inputs, shape, widths=generator_widths, activation=activation, **made)
                 critic = MLPCritic(scored, widths=critic_widths, activation=critic_activation, context_dim=told)
             case "conv":
-                generator = ConvGenerator(inputs, shape, maps=maps, **made)
+                generator = ConvGenerator(inputs, shape, maps=made_maps, **made)
                 critic = ConvCritic(scored, maps=maps, norm=critic_norm, activation=critic_activation, context_dim=told)
             case "resnet":
-                generator = ResNetGenerator(inputs, shape, maps=maps, **made)
+                generator = ResNetGenerator(inputs, shape, maps=made_maps, **made)
                 critic = ResNetCritic(scored, maps=maps, norm=critic_norm, context_dim=told)
             case _:
                 raise unknown_name("network", kind, NETWORKS)

@@ -96,6 +96,7 @@ def networks_of(
             generator_widths=settings.generator_widths,
             critic_widths=settings.critic_widths,
             maps=settings.maps,
+            generator_maps=settings.generator_maps,
             activation=settings.activation,
             critic_activation=settings.critic_activation,
             generator_norm=settings.generator_norm,
