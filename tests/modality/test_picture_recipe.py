@@ -48,6 +48,19 @@ def test_what_the_user_says_wins_over_the_recipe_for_pictures() -> None:
     assert resolved((28, 28), preset="wgan-gp").critic_steps == 5
 
 
+def test_the_generator_is_wider_than_a_penalised_critic_without_normalisation() -> None:
+    found = resolved((28, 28))
+    assert (found.maps, found.generator_maps, found.critic_norm, found.generator_norm) == (16, 32, "none", "batch")
+    asked = resolved((28, 28), maps=8)
+    assert (asked.maps, asked.generator_maps) == (8, 16)
+    assert resolved((28, 28), maps=8, generator_maps=5).generator_maps == 5
+    assert resolved((28, 28), critic_norm="layer").critic_norm == "layer"
+    # A clipped critic needs its normalisation: its weights alone make scores that hardly differ.
+    assert resolved((28, 28), constraint="clip").critic_norm == "layer"
+    # The presets of papers have one number of maps.
+    assert resolved((28, 28), preset="wgan-gp").generator_maps == resolved((28, 28), preset="wgan-gp").maps == 64
+
+
 @pytest.mark.parametrize(("count", "pack", "batch"), [(400, 1, 64), (400, 3, 63), (40, 1, 18), (40, 5, 15), (14, 1, 6)])
 def test_a_batch_takes_at_most_half_of_few_pictures(count: int, pack: int, batch: int) -> None:
     source = open_source(pictures(count, 12, 12))

@@ -146,3 +146,27 @@ def test_the_critic_may_have_an_activation_of_its_own(kind: str) -> None:
     assert any(isinstance(module, MaxMin) for module in critic.modules())
     assert not any(isinstance(module, nn.LeakyReLU) for module in critic.modules())
     assert not any(isinstance(module, MaxMin) for module in generator.modules())
+
+
+@pytest.mark.parametrize("kind", ["conv", "resnet"])
+def test_maps_of_the_generator_are_its_own(kind: str) -> None:
+    def sizes(**maps: int) -> list[int]:
+        networks = build_networks(
+            kind,
+            (1, 16, 16),
+            head=nn.Tanh(),
+            latent_dim=6,
+            generator_widths=(),
+            critic_widths=(),
+            activation="leaky_relu",
+            critic_activation="leaky_relu",
+            generator_norm="batch",
+            critic_norm="none",
+            seed=0,
+            **maps,
+        )
+        return [sum(parameter.numel() for parameter in network.parameters()) for network in networks]
+
+    (narrow, critic), (wide, wide_critic) = sizes(maps=4), sizes(maps=8)
+    assert sizes(maps=4, generator_maps=8) == [wide, critic]
+    assert sizes(maps=8, generator_maps=4) == [narrow, wide_critic]

@@ -6,7 +6,9 @@ from wassergan.config.settings import TrainSettings
 
 SMALLEST_SIDE = 12  # 8 x 8 digits are better served by fully connected networks
 MAPS, BATCH = 16, 64
-REASON = "Recipe for pictures: small convolutions, one critic step, as measured on Fashion-MNIST."
+PENALISED = ("lp", "gp", "r1r2")  # whose critics learn more kinds of pictures without normalisation
+WIDER = 2  # maps of the generator for one of the critic: a wide generator costs little, a wide critic much
+REASON = "Recipe for pictures: small convolutions, a wider generator, one critic step, as measured on Fashion-MNIST."
 
 
 def suits(shape: tuple[int, ...], asked: TrainSettings) -> bool:
@@ -26,11 +28,13 @@ def recipe(train_count: int, asked: TrainSettings) -> dict[str, Any]:
         train_count: training samples; of few of them a batch takes at most half.
         asked: what the user says.
     """
-    pack = asked.pack or 1
-    return {
+    pack, maps = asked.pack or 1, asked.maps or MAPS
+    norm = {"critic_norm": "none"} if (asked.constraint or "lp") in PENALISED else {}
+    return norm | {
         "network": "conv",
         "constraint": "lp",
-        "maps": MAPS,
+        "maps": maps,
+        "generator_maps": WIDER * maps,
         "latent_dim": 64,
         "batch_size": max(pack, min(BATCH, train_count // 2) // pack * pack),
         "critic_steps": 1,
