@@ -10,8 +10,8 @@ from wassergan.data import Conditions
 from wassergan.training.sampling import under
 from wassergan.utils.rng import derived_rng
 
-MOST_ROWS, FEWEST_ROWS = 2048, 64
-NUMBERS = 2**23  # in all samples that are drawn together
+MOST_ROWS, FEWEST_ROWS = 1024, 64
+NUMBERS = 2**22  # in all samples that are drawn together
 
 
 def batch_norms(network: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
