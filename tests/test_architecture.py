@@ -265,6 +265,37 @@ def test_the_library_does_not_print() -> None:
     assert not printing
 
 
+# `torchrun` is another program; its flags are written as it has them.
+FLAG = re.compile(r"(?<![\w-])(?<!torchrun )--[a-z]")
+
+
+def flags_in_texts(path: Path) -> Iterator[str]:
+    """Flags of the command line that stand in the literal texts of a module, comments aside."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and FLAG.search(node.value):
+            yield f"{path.name}:{node.lineno} {FLAG.split(node.value)[0][-40:]!r}"
+
+
+def test_only_the_command_line_knows_flags() -> None:
+    """Below it, texts name parameters (`errors.parameter`, which spells both); docstrings are texts too."""
+    assert not [each for path in FILES if part_of(path) not in ("cli", "errors") for each in flags_in_texts(path)]
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ('hint = "use --network mlp"', 1),
+        ('hint = f"use {name}: --size"', 1),
+        ('def f():\n    """Takes --size."""', 1),
+        ("hint = f\"use {parameter('network')}\"", 0),
+        ('words = "a -- b, x--y and torchrun --max-restarts"', 0),
+    ],
+)
+def test_flags_in_texts_are_found(line: str, found: int, tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(line, encoding="utf-8")
+    assert len(list(flags_in_texts(tmp_path / "a.py"))) == found
+
+
 # What a checkpoint holds is read by name from a typed state; the trainer's own entries belong to trainer and guard.
 ENTRIES = {"settings", "shape", "kind", "codec", "conditions", "fingerprint", "notes", "best", "rollbacks", "trainer"}
 TOLD_APART = {"trainer", "fingerprint", "rollbacks"}  # no other mapping has them

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from wassergan.errors import UserError, unknown_name
+from wassergan.errors import UserError, parameter, unknown_name
 from wassergan.lipschitz import (
     Orthogonal,
     SpectralNorm,
@@ -272,7 +272,7 @@ class SpectralNormalisation(Constraint):
                 nn.modules.instancenorm._InstanceNorm,
             ),
             why="rescales what it is given, so spectral normalisation of the weights bounds nothing",
-            hint="take the normalisation out of the critic (--critic-norm none)",
+            hint=f"take the normalisation out of the critic ({parameter('critic_norm', 'none')})",
         )
         self.parametrise(critic)
         if not any(isinstance(module, SpectralNorm) for module in critic.modules()):
@@ -322,7 +322,8 @@ class OrthogonalWeights(Constraint):
             raise UserError(
                 "The critic is not 1-Lipschitz with orthogonal weights",
                 found=f"a constant of {constant:.4g}",
-                hint="use an activation with slopes of at most 1 (--critic-activation maxmin or leaky_relu)",
+                hint=f"use an activation with slopes of at most 1 ({parameter('critic_activation', 'maxmin')} or "
+                "leaky_relu)",
             )
 
     def parametrise(self, critic: nn.Module) -> None:

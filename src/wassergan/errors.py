@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from traceback import format_exception
 
@@ -14,6 +15,64 @@ _UNSAFE = re.compile(
 
 FULL_TRACEBACK = "WASSERGAN_TRACEBACK"  # environment variable: notebooks show whole tracebacks
 LONGEST_ADVICE = 3000  # lists of names are part of it
+
+# Of the process and not of a thread: pictures and blocks are read in threads of their own.
+_front = {"flags": False}
+
+
+@contextmanager
+def written_as_flags() -> Iterator[None]:
+    """While the command line runs: what `parameter` names is written as a flag."""
+    before, _front["flags"] = _front["flags"], True
+    try:
+        yield
+    finally:
+        _front["flags"] = before
+
+
+def parameter(name: str, value: object = None, *, text: str | None = None) -> str:
+    """A parameter as the reader gives it: a keyword in Python, a flag while the command line runs.
+
+    Args:
+        name: of the parameter in Python.
+        value: which to give; a switch is True or False; None names the parameter alone.
+        text: the value as the command line takes it, where that is another text than `str` makes of it.
+
+    >>> parameter("network", "mlp"), parameter("labels")
+    ('network="mlp"', '`labels`')
+    >>> with written_as_flags():
+    ...     parameter("batch_size", 64), parameter("tensorboard", False)
+    ('--batch-size 64', '--no-tensorboard')
+    """
+    keyword = f"`{name}`" if value is None else f"{name}={_literal(value)}"
+    return worded(command_line=flag(name, value if text is None else text), python=keyword)
+
+
+def worded(*, command_line: str, python: str) -> str:
+    """The one of two wordings that its reader can follow: while the command line runs, or in Python.
+
+    >>> worded(command_line="compare --by-column", python="call column_distances")
+    'call column_distances'
+    """
+    return command_line if _front["flags"] else python
+
+
+def flag(name: str, value: object = None) -> str:
+    """A parameter as the command line takes it, whoever reads it: for lines to be copied to a terminal.
+
+    >>> flag("seeds", 3), flag("by_column", True)
+    ('--seeds 3', '--by-column')
+    """
+    dashed = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{dashed}" if value else f"--no-{dashed}"
+    return f"--{dashed}" if value is None else f"--{dashed} {value}"
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_literal, value))}{',' * (len(value) == 1)})"
+    return f'"{value}"' if isinstance(value, str) and '"' not in value else repr(value)
 
 
 def printable(text: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from wassergan.callbacks.callback import Callback
 from wassergan.config.settings import ResolvedSettings
 from wassergan.data import Source
-from wassergan.errors import UserError, printable
+from wassergan.errors import UserError, parameter, printable
 from wassergan.storage.files import reading
 from wassergan.storage.run_folder import RunFolder
 from wassergan.training import Trainer
@@ -48,7 +48,8 @@ class TensorBoardCallback(Callback):
     def __init__(self) -> None:
         if not tensorboard_installed():
             raise UserError(
-                "TensorBoard is not installed", hint="pip install 'wassergan[tensorboard]', or train --no-tensorboard"
+                "TensorBoard is not installed",
+                hint=f"pip install 'wassergan[tensorboard]', or train with {parameter('tensorboard', False)}",
             )
         self._writer: Any = None
         self._awaited: list[int] = []

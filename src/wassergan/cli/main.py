@@ -10,7 +10,7 @@ import click
 
 from wassergan.cli.echo import echo, open_closed_streams
 from wassergan.cli.interrupts import terminating_like_ctrl_c
-from wassergan.errors import ElsewhereError, UserError, WorkError, shortened, unknown_name
+from wassergan.errors import ElsewhereError, UserError, WorkError, shortened, unknown_name, written_as_flags
 from wassergan.utils.version import __version__
 
 OK, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _require_texts(sys.argv[1:] if argv is None else argv)
         _require_current_folder()
-        with terminating_like_ctrl_c():
+        with written_as_flags(), terminating_like_ctrl_c():
             code = cli.main(args=None if argv is None else list(argv), prog_name="wassergan", standalone_mode=False)
     except click.ClickException as error:
         return _complain(shortened(error.format_message()), WRONG_INPUT)

@@ -1,12 +1,13 @@
 """Click options from a settings class, grouped as the class groups them."""
 
+import re
 from collections.abc import Callable, Collection
 from dataclasses import Field, fields
 from typing import Any, TypeVar
 
 import click
 
-from wassergan.errors import UserError
+from wassergan.errors import UserError, flag
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -95,7 +96,7 @@ def _option(each: "Field[Any]") -> Callable[[F], F]:
     if meta["flag"]:
         names = flag if each.default is False else f"{flag}/--no-{flag[2:]}"
         return click.option(
-            names, cls=GroupedOption, group=meta["group"], default=None, is_flag=True, help=meta["text"]
+            names, cls=GroupedOption, group=meta["group"], default=None, is_flag=True, help=_with_flags(meta["text"])
         )
     metavar = meta["values"] or {"parse_budget": "TIME", "positive_int": "N", "whole_number": "N"}.get(
         meta["parse"].__name__, "X" if meta["parse"] is not str else "TEXT"
@@ -109,8 +110,13 @@ def _option(each: "Field[Any]") -> Callable[[F], F]:
         default=None,
         type=ParsedText(meta["parse"], metavar),
         metavar=metavar,
-        help=meta["text"] + shown,
+        help=_with_flags(meta["text"]) + shown,
     )
+
+
+def _with_flags(text: str) -> str:
+    """A help text in which the names of other settings are flags."""
+    return re.sub(r"\{([a-z_]+)\}", lambda found: flag(found[1]), text)
 
 
 def _none_of_none(context: click.Context, parameter: click.Parameter, values: tuple[Any, ...]) -> Any:

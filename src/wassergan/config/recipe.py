@@ -40,7 +40,7 @@ class RecipeChoices:
     activation: str | None = setting(None, "Activation of an mlp.", group="Recipe", values="leaky_relu|silu|maxmin")
     critic_activation: str | None = setting(
         None,
-        "Activation of an mlp or conv critic (maxmin with orthogonal; else --activation or, in a conv, leaky_relu).",
+        "Activation of an mlp or conv critic (maxmin with orthogonal; else {activation} or, in a conv, leaky_relu).",
         group="Recipe",
         values="leaky_relu|silu|maxmin",
     )

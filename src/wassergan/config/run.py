@@ -13,7 +13,7 @@ class RunSettings:
     steps: int | None = setting(None, "Total number of generator steps.", parse=positive_int, group="Run")
     budget: float | None = setting(
         None,
-        "Total time, such as 20s, 10m, 2h (5m if neither this nor --steps is given).",
+        "Total time, such as 20s, 10m, 2h (5m if neither this nor {steps} is given).",
         parse=parse_budget,
         group="Run",
         values="TIME",

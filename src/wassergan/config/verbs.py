@@ -26,7 +26,7 @@ class SampleSettings:
         values="csv|csv.gz|tsv|tsv.gz|npy",
     )
     count: int | None = setting(
-        None, "How many samples; as many as --given-rows holds, else 64.", parse=positive_int, group="Sampling"
+        None, "How many samples; as many as {given_rows} holds, else 64.", parse=positive_int, group="Sampling"
     )
     given: tuple[str, ...] | None = setting(
         None,
@@ -67,7 +67,7 @@ class EvaluateSettings:
     )
     sheet: str | None = setting(
         None,
-        "Which sheet of an Excel workbook given to --against; the one that the run was trained on unless given.",
+        "Which sheet of an Excel workbook given to {against}; the one that the run was trained on unless given.",
         group="Evaluation",
         values="NAME",
     )
@@ -111,7 +111,7 @@ class ExportSettings:
 
     run: str = ""
     format: str | None = setting(
-        None, "What to write; the suffix of --out unless given.", group="Export", values="safetensors|onnx|pt2"
+        None, "What to write; the suffix of {out} unless given.", group="Export", values="safetensors|onnx|pt2"
     )
     out: str | None = setting(None, "The file [generator.FORMAT in the run folder].", group="Export", values="FILE")
     checkpoint: str = setting("latest", "Which weights.", group="Export", values="latest|best|STEP")

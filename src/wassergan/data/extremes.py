@@ -1,5 +1,6 @@
 """Values that repeat far outside the range of the rest: they may mean missing."""
 
+from ast import literal_eval
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from wassergan.data.moments import Extreme, Moments
 from wassergan.data.survey import Survey
+from wassergan.errors import parameter
 
 # Fill values of NetCDF, GRIB, CMIP, HDF-EOS, R, Fortran codes and people's own.
 KNOWN = {
@@ -43,7 +45,7 @@ def point_out(
                 log(
                     f"{value} stands in {_share(extreme.count / total)} of the values{where} in {name}, far from the "
                     f"rest, {_shown(low, base)} to {_shown(high, base)}, and is learnt like them: if it stands for "
-                    f"missing values, say --missing {value}."
+                    f"missing values, say {_as_missing(value)}."
                 )
     _point_out_fixed(name, looked, found, base, log)
 
@@ -61,7 +63,7 @@ def _point_out_fixed(name: str, looked: Survey, found: Moments, base: int, log: 
             log(
                 f"{told} stands in {_share(at.mean())} of the values in {name}, at the same places in every "
                 f"sample, far from the rest, {_shown(bottom)} to {_shown(top)}: it comes back there exactly; if it "
-                f"stands for missing values, --missing {told} says so."
+                f"stands for missing values, {_as_missing(told)} says so."
             )
 
 
@@ -75,8 +77,12 @@ def _far(value: float, gap: float, width: float) -> bool:
     return width > 0 and gap > (KNOWN_GAP if known else ANY_GAP) * width
 
 
+def _as_missing(text: str) -> str:
+    return parameter("missing", (literal_eval(text),), text=text)
+
+
 def _exactly(value: float, base: int, dtype: np.dtype[Any]) -> str:
-    """As --missing takes it: the shortest text that is this value and no other of the data's type."""
+    """The shortest text that is this value and no other of the data's type."""
     if dtype.kind != "f" or (value.is_integer() and abs(value) < 2**53):
         return _shown(value, base)
     return str(dtype.type(value))

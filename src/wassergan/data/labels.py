@@ -31,7 +31,7 @@ from wassergan.data.tables import (
     read_csv,
     read_frame,
 )
-from wassergan.errors import UserError, unknown_name
+from wassergan.errors import UserError, parameter, unknown_name
 from wassergan.storage.files import require_regular
 
 LABEL = "label"
@@ -90,8 +90,8 @@ def _of_files(names: Names, name: str, condition: Sequence[str], labels: Any, lo
     if kept is None:
         raise UserError(
             "Labels cannot follow pictures that may turn out unreadable while training",
-            found=f"--skip-unreadable with more pictures than are kept in memory in {name}",
-            hint="remove the unreadable ones, or choose a smaller --size",
+            found=f"{parameter('skip_unreadable', True)} with more pictures than are kept in memory in {name}",
+            hint=f"remove the unreadable ones, or choose a smaller {parameter('size')}",
         )
     if labels is None:
         table = _beside(names, name, condition, log)
@@ -116,7 +116,7 @@ def _beside(names: Names, name: str, condition: Sequence[str], log: Log) -> RawT
         raise UserError(
             f"{name} holds no labels to condition on",
             found=", ".join(left),
-            hint=f"condition on {FOLDER}, or give a file with one row for each picture: --labels",
+            hint=f"condition on {FOLDER}, or give a file with one row for each picture: {parameter('labels')}",
         )
     parts, rows = [], []
     for each in tables:
@@ -211,7 +211,9 @@ def _own(data: Any, source: Source, condition: Sequence[str]) -> RawTable:
         with unchanging([Path(data)]):
             arrays = {name: _flat(load_array(Path(data), key=name)[1], name) for name in condition}
         return raw_array(arrays, f"{Path(data).name}:{','.join(condition)}")
-    raise UserError(f"{source.name} holds no labels to condition on", hint="give a file with one row each: --labels")
+    raise UserError(
+        f"{source.name} holds no labels to condition on", hint=f"give a file with one row each: {parameter('labels')}"
+    )
 
 
 def _told(labels: Any) -> RawTable:

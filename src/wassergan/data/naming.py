@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wassergan.data.readers.paths import PathIndex
 from wassergan.data.readers.tree import PassedOver, files_under
-from wassergan.errors import UserError, encodable
+from wassergan.errors import UserError, encodable, parameter
 
 FOLDER = "folder"
 # Hugging Face's `imagefolder` writes metadata, StyleGAN's `dataset_tool` dataset.json.
@@ -97,7 +97,7 @@ class FileNames:
                 raise UserError(
                     f"Several tables of labels lie in {root / above}",
                     found=f"{owners[above].name} and {PurePosixPath(name).name}",
-                    hint="say which with --labels",
+                    hint=f"say which with {parameter('labels')}",
                 )
             owners[above] = root / name
         if not owners:
@@ -114,7 +114,7 @@ class FileNames:
             raise UserError(
                 f"{len(strays)} of {len(found)} pictures lie beside no table of labels",
                 found=f"{strays[0]}, while there is {', '.join(str(each) for each in list(owners.values())[:3])}",
-                hint="give one for all with --labels",
+                hint=f"give one for all with {parameter('labels')}",
             )
         return [
             TableBeside(path, places[above], [found[index].removeprefix(f"{above}/") for index in places[above]])

@@ -24,7 +24,7 @@ from wassergan.data.readers.paths import is_pattern, is_shard
 from wassergan.data.source import Source
 from wassergan.data.table_files import schema_in, table_in
 from wassergan.data.tables import Schema, context_of, is_csv, is_frame, read_frame, table_source
-from wassergan.errors import UserError
+from wassergan.errors import UserError, parameter
 from wassergan.storage.files import require_readable
 
 MOST_NOTES = 200
@@ -203,7 +203,7 @@ def _refuse_what_says_nothing(data: Any, asked: _Asked) -> None:
     if asked.weight is not None and not (is_either or is_csv(path) or is_excel(path) or is_pattern(str(data))):
         raise UserError("Weights are a column of a table", found=f"{data}", hint="leave --weight out")
     of_arrays = is_either or path.suffix in (".npy", ".npz") or is_idx(path) or is_pattern(str(data))
-    for flag, said in (("--missing", asked.missing), ("--channels", asked.channels)):
+    for flag, said in ((parameter("missing"), asked.missing), (parameter("channels"), asked.channels)):
         if said and not of_arrays:
             raise UserError(f"{flag} is for arrays of numbers", found=f"{data}", hint="leave it out")
 
@@ -211,7 +211,9 @@ def _refuse_what_says_nothing(data: Any, asked: _Asked) -> None:
 def _with_labels(source: Source, data: Any, asked: _Asked, seed: int) -> Source:
     """The source, with conditions that lie beside its samples, if some are asked for."""
     if source.codec.conditions_are_columns and asked.labels is not None:
-        raise UserError("The conditions of a table are columns of its own", hint="name them with --condition")
+        raise UserError(
+            "The conditions of a table are columns of its own", hint=f"name them with {parameter('condition')}"
+        )
     if source.context is not None or not (asked.condition or asked.labels is not None):
         return source
     table = label_table(data, source, condition=asked.condition, labels=asked.labels, log=asked.log)
@@ -270,13 +272,20 @@ def _member(path: Path, name: str, array: np.ndarray[Any, Any] | FileArray, aske
     named = getattr(source.codec, "channels", ()) or source.columns
     taken = {used, *asked.condition, *(each for each, names in beside.items() if names == tuple(named))}
     if others := [each for each in array_names(path) if each not in taken]:
-        asked.log(f"Passed over in {path.name}: {', '.join(others)} (--key and --condition name arrays).")
+        asked.log(
+            f"Passed over in {path.name}: {', '.join(others)} "
+            f"({parameter('key')} and {parameter('condition')} name arrays)."
+        )
     return source
 
 
 def _pictures(path: Path, files: list[Path], asked: _Asked) -> Source:
     if asked.missing or asked.channels:
-        raise UserError("--missing and --channels are for arrays", found=f"pictures in {path}", hint="leave them out")
+        raise UserError(
+            f"{parameter('missing')} and {parameter('channels')} are for arrays",
+            found=f"pictures in {path}",
+            hint="leave them out",
+        )
     from wassergan.data.readers.images import ImageOptions, image_folder_source
     from wassergan.data.readers.shards import shard_source
 

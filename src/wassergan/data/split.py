@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wassergan.errors import UserError
+from wassergan.errors import UserError, parameter
 
 HELDOUT_SHARE = 0.1
 LARGEST_HELDOUT = 2**16  # of data whose row numbers are not listed
@@ -198,6 +198,6 @@ def heldout_count(count: int, share: float) -> int:
         raise UserError(
             "Too few samples to hold some out",
             found=f"{count} samples, of which {share:g} would be {held}",
-            hint="give more samples, or another --heldout share",
+            hint=f"give more samples, or another {parameter('heldout')} share",
         )
     return held

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from wassergan.errors import UserError, unknown_name
+from wassergan.errors import UserError, parameter, unknown_name
 from wassergan.storage.files import reading
 
 LARGEST_PIXELS = 3072  # numbers of a 32×32 picture with colours; larger pictures are averaged down
@@ -121,7 +121,9 @@ def _pixels(samples: Samples, device: torch.device, argument: str) -> Features:
 
 def _random_conv(samples: Samples, device: torch.device, argument: str) -> Features:
     if samples.are_flat:
-        raise UserError("Random convolutions describe pictures and fields", hint="use --features pixels")
+        raise UserError(
+            "Random convolutions describe pictures and fields", hint=f"use {parameter('features', 'pixels')}"
+        )
     layers = [(weight.to(device), bias.to(device)) for weight, bias in random_layers(samples.shape[0])]
     return Features(
         "random-conv",
@@ -206,7 +208,7 @@ def _inception(samples: Samples, device: torch.device, argument: str) -> Feature
         raise UserError(
             "The Inception network sees pictures in grey or RGB",
             found=f"{samples.name} samples of shape {samples.shape}",
-            hint="use --features pixels, random-conv or a module of your own",
+            hint=f"use {parameter('features', 'pixels')}, random-conv or a module of your own",
         )
     extract, digest = inception_features(Path(argument) if argument else None, device)
     return Features("inception", f"Inception pool features (2048), weights sha256 {digest}", extract, identity=digest)

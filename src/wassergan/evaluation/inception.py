@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wassergan.errors import UserError, WorkError
+from wassergan.errors import UserError, WorkError, parameter
 from wassergan.storage.files import load_tensors
 
 PACKAGE, LAYER = "torch_fidelity", "2048"
@@ -38,7 +38,7 @@ def inception_features(weights: Path | None, device: torch.device) -> tuple[Call
         raise WorkError(
             "The Inception weights could not be fetched",
             found=str(error),
-            hint="get them on a connected machine and give the file: --features inception:WEIGHTS.pth",
+            hint=f"get them on a connected machine and give the file: {parameter('features', 'inception:WEIGHTS.pth')}",
         ) from error
     except RuntimeError as error:  # names or shapes of the weights
         raise UserError(

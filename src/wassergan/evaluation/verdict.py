@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from wassergan.errors import parameter
 from wassergan.evaluation.channels import ChannelRow, far_sentence
 from wassergan.evaluation.evaluate import MetricRow
 from wassergan.evaluation.memorisation import Memorisation
@@ -183,7 +184,8 @@ def _too_few(rows: Mapping[str, MetricRow], needed: int) -> str:
     return (
         f"Too few samples to judge: {_fewest(rows)} a side, where about {needed} would tell; the floor of "
         f"{_in_sentence(distance_name(rows))} itself varies by {spread:.0f} % from one draw of the data to the next "
-        f"({_distance(rows)}). Hold out more with --heldout, or name more data with --against."
+        f"({_distance(rows)}). Hold out more with {parameter('heldout')}, or name more data with "
+        f"{parameter('against')}."
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from wassergan.data import AnyCodec
-from wassergan.errors import UserError
+from wassergan.errors import UserError, flag
 from wassergan.modality import modality_of
 from wassergan.sampling.sampler import Sampler
 from wassergan.session.state import CheckpointState
@@ -30,7 +30,7 @@ def describe(state: CheckpointState, sampler: Sampler) -> dict[str, Any]:
         raise UserError(
             "wassergan export knows no generators with conditions yet",
             found=", ".join(sampler.conditions.names),
-            hint="draw from the run with wassergan sample --given",
+            hint=f"draw from the run with wassergan sample {flag('given')}",
         )
     settings = asdict(state.settings)
     data = _name(settings["data"])

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from wassergan.config.settings import ResolvedSettings
-from wassergan.errors import UserError, unknown_name
+from wassergan.errors import UserError, flag, unknown_name, worded
 from wassergan.export.description import VERSION, codec_of, describe
 from wassergan.export.formats import FORMATS, KEY, folded
 from wassergan.modality import modality_of
@@ -29,7 +29,13 @@ def chosen_format(name: str | None, path: Path | None) -> str:
     """
     suffix = path.suffix.removeprefix(".") if path else ""
     if not name and not suffix:
-        raise UserError("Which format is not said", hint=f"give --format {'|'.join(FORMATS)}")
+        raise UserError(
+            "Which format is not said",
+            hint=worded(
+                command_line=f"give {flag('format', '|'.join(FORMATS))}",
+                python=f"give `format_name`: {', '.join(FORMATS)}",
+            ),
+        )
     chosen = name or suffix
     if chosen not in FORMATS:
         raise unknown_name("format", chosen, FORMATS)

@@ -14,7 +14,7 @@ from wassergan.data import LABEL, Codec, ColumnConditions, Container, Source, en
 from wassergan.data.codec import as_tensor, to_channels_first
 from wassergan.data.masked import unmasked
 from wassergan.data.tables.writing import Fresh
-from wassergan.errors import UserError
+from wassergan.errors import UserError, parameter
 from wassergan.modality import described_numbers
 from wassergan.modality.evaluator import Evaluation, Evaluator
 from wassergan.modality.modality import Modality, Rows
@@ -159,10 +159,12 @@ class Numbers(Modality[Codec]):
         """There are no columns to predict, and no sheets."""
         if settings.target is not None:
             raise UserError(
-                "A column to predict is for tables", found=f"--target {settings.target}", hint="leave it out"
+                "A column to predict is for tables",
+                found=parameter("target", settings.target),
+                hint="leave it out",
             )
         if settings.sheet is not None:
-            raise UserError("Sheets are for tables", found=f"--sheet {settings.sheet}", hint="leave it out")
+            raise UserError("Sheets are for tables", found=parameter("sheet", settings.sheet), hint="leave it out")
 
     def others(
         self,

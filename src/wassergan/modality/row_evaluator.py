@@ -12,6 +12,7 @@ from torch import Tensor
 from wassergan.config.verbs import EvaluateSettings
 from wassergan.data import TableCodec, random_positions
 from wassergan.data.weights import effective_count, proportional_positions
+from wassergan.errors import parameter
 from wassergan.evaluation.evaluate import LARGEST as LARGEST_VECTORS
 from wassergan.evaluation.memorisation import Memorisation, memorisation
 from wassergan.evaluation.tables import (
@@ -97,7 +98,11 @@ class RowEvaluator(Evaluator):
         """How many rows of each kind, the anchors, and the column that is predicted."""
         case, given = self._case, self._codec.given
         unseen = f"; without the conditions {', '.join(given)}" if given else ""
-        how = "named by --target" if self.evaluation.settings.target else "the last column that real rows predict"
+        how = (
+            f"named by {parameter('target')}"
+            if self.evaluation.settings.target
+            else "the last column that real rows predict"
+        )
         return {
             "kind": "table",
             "features": "columns",

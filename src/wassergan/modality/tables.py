@@ -29,7 +29,7 @@ from wassergan.data import (
 from wassergan.data.table_files import read_weighted_rows
 from wassergan.data.tables.encodings import CategoryCoding
 from wassergan.data.tables.writing import Fresh
-from wassergan.errors import UserError
+from wassergan.errors import UserError, parameter
 from wassergan.modality import described_tables
 from wassergan.modality.evaluator import Evaluation, Evaluator
 from wassergan.modality.modality import Modality, Rows
@@ -158,10 +158,15 @@ class Tables(Modality[TableCodec]):
         """Features are the columns themselves; a sheet is one of other data."""
         if settings.features != EvaluateSettings().features:
             raise UserError(
-                "Tables are judged on their own columns", found=f"--features {settings.features}", hint="leave it out"
+                "Tables are judged on their own columns",
+                found=parameter("features", settings.features),
+                hint="leave it out",
             )
         if settings.sheet is not None and settings.against is None:
-            raise UserError("--sheet is for a workbook given to --against", hint="give one, or leave --sheet out")
+            raise UserError(
+                f"{parameter('sheet')} is for a workbook given to {parameter('against')}",
+                hint=f"give one, or leave {parameter('sheet')} out",
+            )
 
     def others(
         self,

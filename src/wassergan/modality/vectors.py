@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wassergan.data import Codec, Source
-from wassergan.errors import UserError
+from wassergan.errors import UserError, flag, worded
 from wassergan.modality.missing import without_missing
 from wassergan.modality.modality import Rows
 from wassergan.modality.numbers import Numbers
@@ -24,7 +24,13 @@ class Vectors(Numbers):
 
     def prepare_folder(self, path: Path) -> None:
         """Vectors have no pictures."""
-        raise UserError("Vectors are no pictures", hint="give --out a name that ends in .npy or .png")
+        raise UserError(
+            "Vectors are no pictures",
+            hint=worded(
+                command_line=f"give {flag('out')} a name that ends in .npy or .png",
+                python="name a file that ends in .npy or .png",
+            ),
+        )
 
     def save_picture(
         self, samples: Rows, path: Path, codec: Codec, *, real: Rows | None = None, columns: int | None = None

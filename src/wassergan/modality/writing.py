@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from wassergan.data.tables.spreadsheets import Formulas
-from wassergan.errors import UserError, WorkError
+from wassergan.errors import UserError, WorkError, flag
 from wassergan.modality import modality_of
 from wassergan.modality.modality import Rows
 from wassergan.sampling.sampler import Sampler
@@ -89,7 +89,9 @@ def pipe_samples(
     """
     modality = modality_of(sampler.kind)
     if not modality.is_text and sys.stdout.isatty():
-        raise UserError("An array is no text for a terminal", hint="send it to a file or a program: ... --out - | ...")
+        raise UserError(
+            "An array is no text for a terminal", hint=f"send it to a file or a program: ... {flag('out', '-')} | ..."
+        )
     sampler.require_identifiers(count)
     sys.stdout.flush()
     try:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from wassergan.errors import UserError, unknown_name
+from wassergan.errors import UserError, parameter, unknown_name
 from wassergan.networks.activations import get_activation
 
 SMALLEST_GRID = 4  # the grid on which the generator starts and the critic ends has a side of 4 to 7
@@ -20,7 +20,7 @@ def image_shape(shape: tuple[int, ...], network: str) -> tuple[int, int, int]:
         raise UserError(
             f"Network '{network}' needs pictures or fields of at least {SMALLEST_GRID}x{SMALLEST_GRID}",
             found=f"samples of shape {shape}",
-            hint="use --network mlp",
+            hint=f"use {parameter('network', 'mlp')}",
         )
     channels, height, width = shape
     return channels, height, width

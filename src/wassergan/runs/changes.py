@@ -6,7 +6,7 @@ from typing import Any
 
 from wassergan.callbacks import Callback
 from wassergan.config.settings import BIT_CHANGING, CHANGEABLE, ResolvedSettings, TrainSettings
-from wassergan.errors import UserError
+from wassergan.errors import UserError, parameter
 from wassergan.session.build import device_is_here
 
 # Why the others may not.
@@ -65,7 +65,8 @@ def on_this_machine(settings: ResolvedSettings, changes: Mapping[str, Any], call
     if "device" in changes or device_is_here(settings.device):
         return settings
     callback.on_message(
-        f"The run was trained on {settings.device}, which is not here; it goes on as --device auto has it."
+        f"The run was trained on {settings.device}, which is not here; it goes on as "
+        f"{parameter('device', 'auto')} has it."
     )
     return replace(settings, device="auto")
 

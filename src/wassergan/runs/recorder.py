@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from wassergan.callbacks import Callback, CallbackList, TensorBoardCallback, tensorboard_installed
 from wassergan.config.settings import ResolvedSettings
 from wassergan.data import ColumnConditions, Source
-from wassergan.errors import encodable, unknown_name
+from wassergan.errors import encodable, parameter, unknown_name
 from wassergan.modality import modality_of
 from wassergan.report import write_report
 from wassergan.sampling.sampler import Sampler
@@ -180,7 +180,7 @@ def recorder_of(run: Run, processes: DistributedContext, callbacks: CallbackList
         UserError: settings that only matter here are wrong.
     """
     if run.settings.on_divergence not in ON_DIVERGENCE:
-        raise unknown_name("--on-divergence", run.settings.on_divergence, ON_DIVERGENCE)
+        raise unknown_name(parameter("on_divergence"), run.settings.on_divergence, ON_DIVERGENCE)
     if processes.rank > 0:
         return None
     wanted = run.settings.tensorboard

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from wassergan.errors import UserError, WasserganError, WorkError
+from wassergan.errors import UserError, WasserganError, WorkError, flag, parameter, worded
 from wassergan.runs.recorder import write_run_report
 from wassergan.storage.files import can_write, make_folder, read_text, write_text
 from wassergan.storage.run_folder import RunFolder, is_result
@@ -36,17 +36,23 @@ class Results:
         folders = (self.folder.path, self.folder.evaluation)
         self.kept = all(can_write(folder) for folder in folders)
         if not self.kept and out:
-            raise WorkError(f"{out} cannot be written to", hint="check its permissions, or name another --out")
+            raise WorkError(
+                f"{out} cannot be written to", hint=f"check its permissions, or name another {parameter('out')}"
+            )
         if not self.kept:
-            log(f"{run.path} cannot be written to: the result is printed alone; --out FOLDER keeps it.")
+            log(f"{run.path} cannot be written to: the result is printed alone; {parameter('out', 'FOLDER')} keeps it.")
 
     def _prepare(self) -> None:
         run_folder = self.folder
         if str(run_folder.path) == "-":
-            raise UserError("Results are written into a folder", found="-", hint="--json prints them")
+            raise UserError(
+                "Results are written into a folder",
+                found="-",
+                hint=worded(command_line=f"{flag('json')} prints them", python="name one, or none"),
+            )
         make_folder(run_folder.path)
         if run_folder.holds_run() and not run_folder.path.samefile(self._run.path):
-            raise UserError(f"{run_folder.path} holds another run", hint="name another folder with --out")
+            raise UserError(f"{run_folder.path} holds another run", hint=f"name another folder with {parameter('out')}")
         run_folder.require_here()
 
     def picture(self, name: str, draw: Callable[[Path], object]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from wassergan.callbacks import Callback, CallbackList
 from wassergan.config.settings import ResolvedSettings, TrainSettings
-from wassergan.errors import UserError, WorkError
+from wassergan.errors import UserError, WorkError, flag, parameter, worded
 from wassergan.evaluation import HeldoutDistance
 from wassergan.modality.recipes import resolve_for
 from wassergan.runs.changes import changes_of, on_this_machine, say_what_differs, with_changes
@@ -23,7 +23,7 @@ from wassergan.session.fingerprint import require_alike, require_same_data
 from wassergan.session.loop import History, Loop
 from wassergan.session.run_content import load_run, run_summary
 from wassergan.session.state import Best, CheckpointState, step_in
-from wassergan.storage.checkpoint import ANOTHER, Checkpoints
+from wassergan.storage.checkpoint import Checkpoints, another_checkpoint
 from wassergan.storage.corruption import corruption_errors
 from wassergan.storage.files import as_path, make_folder, write_text
 from wassergan.storage.lock import Lock, held
@@ -143,9 +143,9 @@ def _to_be_continued(run_folder: RunFolder, processes: DistributedContext) -> bo
     if run_folder.holds_run():
         raise UserError(
             f"The folder {folder} holds a run already",
-            hint=f"resume it (wassergan resume {folder}), or name another folder with --out",
+            hint=f"resume it (wassergan resume {folder}), or name another folder{_with_out()}",
         )
-    raise UserError(f"{folder} exists and is not an empty folder", hint="name another one with --out")
+    raise UserError(f"{folder} exists and is not an empty folder", hint=f"name another one{_with_out()}")
 
 
 def _begin(run: Run) -> None:
@@ -186,7 +186,7 @@ def _go_on(
 def _loaded(run_folder: RunFolder, checkpoint: str, processes: DistributedContext) -> tuple[CheckpointState, bool]:
     """A checkpoint, and whether there is something to do even if no step is left: a call to end, a picture to draw."""
     state = load_run(run_folder, checkpoint)
-    with corruption_errors("The checkpoint", ANOTHER):
+    with corruption_errors("The checkpoint", another_checkpoint()):
         grid = run_folder.grid(state.step)
         drawn = run_folder.report.exists() and (grid.exists() or not state.settings.previews)
         checkpoints = Checkpoints(run_folder.checkpoints)
@@ -213,7 +213,7 @@ def _reopened(
     source = open_data(settings, log=callback.on_message)
     settings = settings.located()
     source = require_same_data(source, state, settings.data)
-    with corruption_errors("The checkpoint", ANOTHER):
+    with corruption_errors("The checkpoint", another_checkpoint()):
         context_dim = source.context.width if source.context else 0
         require_described(settings, source.shape, source.codec, state.trainer, context_dim=context_dim)
         trainer = build_trainer(settings, source, processes, log=callback.on_message)
@@ -281,15 +281,24 @@ def _train(run: Run, loop: Loop, processes: DistributedContext) -> dict[str, Any
     return processes.on_rank_zero(lambda: run_summary(run.folder.path))
 
 
+def _with_out() -> str:
+    return worded(command_line=f" with {flag('out')}", python="")
+
+
 def _require_something_left(settings: ResolvedSettings, trainer: Trainer, folder: Path) -> None:
     steps_done = settings.steps is not None and trainer.step >= settings.steps
     budget_done = settings.budget is not None and trainer.elapsed_seconds >= settings.budget
     if steps_done or budget_done:
-        end = f"--steps {2 * trainer.step}" if steps_done else f"--budget {2 * trainer.elapsed_seconds:.0f}s"
+        name, more = ("steps", 2 * trainer.step) if steps_done else ("budget", round(2 * trainer.elapsed_seconds))
+        unit = "" if steps_done else "s"
         raise UserError(
             "The run has reached its end",
             found=f"step {trainer.step} after {trainer.elapsed_seconds:.0f} s",
-            hint=f"ask for more, for example: wassergan resume {folder} {end}",
+            hint="ask for more, for example: "
+            + worded(
+                command_line=f"wassergan resume {folder} {flag(name, more)}{unit}",
+                python=f"resume_run({str(folder)!r}, {{"{name}": {more}}})",
+            ),
         )
 
 
@@ -305,5 +314,6 @@ def _require_room(folder: Path, trainer: Trainer, keep: int) -> None:
         raise UserError(
             f"No room for checkpoints in {folder}",
             found=f"about {needed / 2**20:.0f} MiB needed, {free / 2**20:.0f} MiB free",
-            hint="free some space, choose another --out, or a smaller --keep",
+            hint=f"free some space, choose another {worded(command_line=flag('out'), python='folder')}, or a smaller "
+            + parameter("keep"),
         )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wassergan.data import Source
-from wassergan.errors import UserError
+from wassergan.errors import UserError, parameter
 from wassergan.modality import modality_of
 from wassergan.session.reopen import reopened
 from wassergan.session.restore import sampler_of
@@ -72,5 +72,5 @@ def _source(state: CheckpointState, data: str | None, log: Log) -> Source | None
     except UserError as error:
         if data is not None:
             raise
-        log(f"Real samples are left out: {error} --data names another place.")
+        log(f"Real samples are left out: {error} {parameter('data')} names another place.")
         return None

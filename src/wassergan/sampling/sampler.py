@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from wassergan.data import AnyCodec, ColumnConditions, fix_conditions
 from wassergan.data.readers.limits import largest_bytes
-from wassergan.errors import UserError
+from wassergan.errors import UserError, flag, parameter
 from wassergan.training import SAMPLING_CHUNK, sample_chunks, under
 from wassergan.utils.shard import WHOLE, BatchShard
 
@@ -63,7 +63,7 @@ class Sampler:
             raise UserError(
                 "The run was trained without conditions",
                 found=f"asked for {', '.join(wanted)}",
-                hint=f"train with --condition {' '.join(wanted)}",
+                hint=f"train with {parameter('condition', tuple(wanted), text=' '.join(wanted))}",
             )
         fixed = fix_conditions(self.conditions, wanted)
         if self.codec.rules is not None:
@@ -104,5 +104,5 @@ class Sampler:
                 f"{count:,} samples do not fit in memory",
                 found=f"{needed / 2**30:,.1f} GiB are needed, {there / 2**30:,.1f} GiB are there",
                 hint="draw fewer, or one part after the other: Sampler.chunks, WassersteinGAN.sample_chunks, or "
-                "wassergan sample --out with a file of rows or .npy",
+                f"wassergan sample {flag('out')} with a file of rows or .npy",
             )

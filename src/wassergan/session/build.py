@@ -12,7 +12,7 @@ from wassergan.config.settings import AnySettings, ResolvedSettings
 from wassergan.constraints import Constraint, get_constraint
 from wassergan.data import AnyCodec, Source, open_source
 from wassergan.data.readers.limits import largest_bytes
-from wassergan.errors import UserError, WasserganError, WorkError, unknown_name
+from wassergan.errors import UserError, WasserganError, WorkError, parameter, unknown_name
 from wassergan.modality import modality_with
 from wassergan.networks import TableHead, build_networks
 from wassergan.objectives import get_objective
@@ -32,6 +32,7 @@ CONVOLUTIONAL = ("conv", "resnet")  # whose weights serve at every pixel: 16 map
 SMALL_WEIGHTS = 500_000  # of fully connected layers: up to here bf16 gains little (docs/lab-notes.md)
 ONE_THREAD_PRODUCTS = 64 * SMALL_WEIGHTS  # weights times samples: up to here a second thread gains little
 LEAST_MOST_THREADS = 64  # on a machine of few cores
+SIZES = ("latent_dim", "generator_widths", "critic_widths", "maps", "batch_size")  # of networks and batches
 STATES_PER_WEIGHT = 6  # weight, gradient, two moments, average, and a copy to save
 ALL_THREADS = torch.get_num_threads()  # torch's own choice, which knows of affinity
 
@@ -165,7 +166,7 @@ def _require_memory(settings: ResolvedSettings, source: Source, context_dim: int
         raise UserError(
             "The batch cannot be cut into packs",
             found=f"{settings.batch_size} samples in packs of {settings.pack}",
-            hint="choose a --batch-size that --pack divides",
+            hint=f"choose a {parameter('batch_size')} that {parameter('pack')} divides",
         )
     try:
         networks = networks_of(settings, source.shape, source.codec, context_dim=context_dim, device="meta")
@@ -183,8 +184,7 @@ def _require_memory(settings: ResolvedSettings, source: Source, context_dim: int
         raise UserError(
             "The networks or their batches do not fit in memory",
             found=f"{needed / 2**30:,.0f} GiB or more are needed, {2 * largest_bytes() / 2**30:,.0f} GiB are there",
-            hint="give a smaller --latent-dim, --generator-widths, --critic-widths, --maps, --batch-size or "
-            "--critic-steps",
+            hint=f"give a smaller {', '.join(map(parameter, SIZES))} or {parameter('critic_steps')}",
         )
 
 
@@ -197,12 +197,16 @@ def _recorder(settings: ResolvedSettings, device: torch.device) -> CudaRecorder 
     if settings.cuda_graphs not in CUDA_GRAPHS:
         raise unknown_name("choice of CUDA graphs", settings.cuda_graphs, CUDA_GRAPHS)
     if settings.cuda_graphs == "on" and device.type != "cuda":
-        raise UserError("CUDA graphs need a CUDA device", found=f"{device}", hint="leave --cuda-graphs out")
+        raise UserError(
+            "CUDA graphs need a CUDA device", found=f"{device}", hint=f"leave {parameter('cuda_graphs')} out"
+        )
     return CudaRecorder(device) if device.type == "cuda" and settings.cuda_graphs != "off" else None
 
 
 def _stop(sentence: str) -> None:
-    raise WorkError(sentence.removesuffix("."), hint="leave --cuda-graphs on out: steps are then taken one by one")
+    raise WorkError(
+        sentence.removesuffix("."), hint=f"leave {parameter('cuda_graphs', 'on')} out: steps are then taken one by one"
+    )
 
 
 def has_bf16_units(device: torch.device) -> bool:
@@ -241,8 +245,9 @@ def _own_gpu(name: str, processes: DistributedContext) -> torch.device:
     if name != "cuda" or torch.cuda.device_count() < processes.local_count:
         raise UserError(
             f"{processes.local_count} processes on a machine need a GPU each",
-            found=f"--device {name}, {torch.cuda.device_count()} CUDA devices",
-            hint="use --device cuda and start as many processes as there are GPUs, or use --device cpu",
+            found=f"{parameter('device', name)}, {torch.cuda.device_count()} CUDA devices",
+            hint=f"use {parameter('device', 'cuda')} and start as many processes as there are GPUs, or use "
+            + parameter("device", "cpu"),
         )
     return torch.device("cuda", processes.local_rank)
 
@@ -288,7 +293,9 @@ def _set_threads(threads: int | None, products: int) -> None:
     if threads is not None:
         most = max(LEAST_MOST_THREADS, 4 * (os.cpu_count() or 1))
         if threads > most:
-            raise UserError("Too many --threads", found=f"{threads}", hint=f"give at most {most} on this machine")
+            raise UserError(
+                f"Too many {parameter('threads')}", found=f"{threads}", hint=f"give at most {most} on this machine"
+            )
         torch.set_num_threads(threads)
     elif "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1 if products <= ONE_THREAD_PRODUCTS else ALL_THREADS)

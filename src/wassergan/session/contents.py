@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from wassergan.config.settings import ResolvedSettings
 from wassergan.data import AnyCodec
-from wassergan.errors import UserError
+from wassergan.errors import UserError, parameter
 from wassergan.modality import MODALITIES, modality_with
 from wassergan.modality.tables import columns_fault
 from wassergan.session.build import constraint_of, networks_of
 from wassergan.session.state import CheckpointState
-from wassergan.storage.checkpoint import ANOTHER
+from wassergan.storage.checkpoint import another_checkpoint
 from wassergan.storage.corruption import corruption_errors
 from wassergan.utils.tick_distance import LABELS
 
@@ -29,7 +29,7 @@ def checked(content: Mapping[str, Any]) -> CheckpointState:
     Raises:
         UserError: as `require_sound` does.
     """
-    with corruption_errors("The checkpoint", ANOTHER):
+    with corruption_errors("The checkpoint", another_checkpoint()):
         state = CheckpointState.from_content(content)
     require_sound(state)
     return state
@@ -41,7 +41,7 @@ def require_sound(state: CheckpointState) -> None:
     Raises:
         UserError: names the first thing that is missing, out of range, or of another shape or type.
     """
-    with corruption_errors("The checkpoint", ANOTHER):
+    with corruption_errors("The checkpoint", another_checkpoint()):
         modality = MODALITIES.get(state.kind)
         if modality is None or len(state.shape) != modality.axes or not all(map(_is_count, state.shape)):
             raise _foreign(f"samples of kind {state.kind!r} and shape {state.shape!r}"[:200])
@@ -173,7 +173,9 @@ def require_readable(
         require_described(settings, shape, codec, state, context_dim=context_dim)
     except UserError as error:
         raise UserError(
-            "Checkpoints of this run could not be read again", found=str(error), hint="take a larger network, or --maps"
+            "Checkpoints of this run could not be read again",
+            found=str(error),
+            hint=f"take a larger network, or {parameter('maps')}",
         ) from error
 
 
@@ -213,5 +215,5 @@ def _foreign(found: str) -> UserError:
     return UserError(
         "The checkpoint does not hold what its settings describe",
         found=found,
-        hint=ANOTHER,
+        hint=another_checkpoint(),
     )

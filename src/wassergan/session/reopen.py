@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from wassergan.data import Source
-from wassergan.errors import UserError
+from wassergan.errors import UserError, parameter
 from wassergan.modality import modality_of
 from wassergan.session.build import open_data
 from wassergan.session.fingerprint import require_same_data
@@ -24,7 +24,9 @@ def reopened(state: CheckpointState, data: str | None, *, log: Callable[[str], N
     """
     path = data or state.settings.data
     if not path:
-        raise UserError("The run was trained on data in memory", hint="say where the data lie with --data")
+        raise UserError(
+            "The run was trained on data in memory", hint=f"say where the data lie with {parameter('data')}"
+        )
     return require_same_data(open_data(state.settings, data=path, log=log), state, path)
 
 

@@ -8,7 +8,7 @@ from wassergan.session.build import choose_device, latent_numbers, networks_of
 from wassergan.session.contents import require_described
 from wassergan.session.run_content import load_run
 from wassergan.session.state import CheckpointState
-from wassergan.storage.checkpoint import ANOTHER
+from wassergan.storage.checkpoint import another_checkpoint
 from wassergan.storage.corruption import corruption_errors
 from wassergan.storage.files import as_path
 from wassergan.storage.run_folder import RunFolder
@@ -46,7 +46,7 @@ def sampler_of(
     Raises:
         UserError: it holds other things than `train` writes.
     """
-    with corruption_errors("The checkpoint", ANOTHER):
+    with corruption_errors("The checkpoint", another_checkpoint()):
         return _sampler_of(state, device, processes)
 
 

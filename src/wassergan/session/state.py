@@ -8,7 +8,7 @@ from typing import Any, Self
 from wassergan.config.settings import ResolvedSettings, require_present_names
 from wassergan.data import AnyCodec, ColumnConditions, Source, codec_from_state
 from wassergan.errors import UserError
-from wassergan.storage.checkpoint import ANOTHER, load_checkpoint
+from wassergan.storage.checkpoint import another_checkpoint, load_checkpoint
 from wassergan.utils.tick_distance import VECTORS, distance_name
 
 OF_RUNS = ("best", "rollbacks")  # entries of a run's checkpoint alone: a fit keeps a history of its own
@@ -192,4 +192,6 @@ def _settings(values: Mapping[str, Any]) -> ResolvedSettings:
     try:
         return ResolvedSettings.from_mapping(values)
     except UserError as error:
-        raise UserError("The checkpoint holds settings that no run has", found=str(error), hint=ANOTHER) from error
+        raise UserError(
+            "The checkpoint holds settings that no run has", found=str(error), hint=another_checkpoint()
+        ) from error

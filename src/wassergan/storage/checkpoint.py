@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wassergan.errors import UserError
+from wassergan.errors import UserError, parameter
 from wassergan.storage.archive import DamagedError, is_dense, read_archive
 from wassergan.storage.files import link_or_copy, make_folder, remove, replacing, require_regular, save_tensors
 
@@ -17,7 +17,11 @@ FORMAT = "wassergan checkpoint"
 VERSION = 1
 _NUMBERED = re.compile(r"step-(\d+)\.pt")
 MOST_DIGITS = 20  # digits of a step number
-ANOTHER = "use another checkpoint of the run (--checkpoint best, or a step number)"
+
+
+def another_checkpoint() -> str:
+    """What to do about a damaged one."""
+    return f"use another checkpoint of the run ({parameter('checkpoint', 'best')}, or a step number)"
 
 
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
@@ -66,13 +70,13 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             hint="only open checkpoints of wassergan",
         ) from error
     except DamagedError as error:
-        raise UserError(f"The checkpoint {path} is damaged", found=str(error), hint=ANOTHER) from error
+        raise UserError(f"The checkpoint {path} is damaged", found=str(error), hint=another_checkpoint()) from error
     except Exception as error:  # damaged bytes surface as whatever the parsers raise
-        raise UserError(f"The checkpoint {path} is damaged or no checkpoint", hint=ANOTHER) from error
+        raise UserError(f"The checkpoint {path} is damaged or no checkpoint", hint=another_checkpoint()) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise UserError(f"The file {path} is not a checkpoint of wassergan", hint=ANOTHER)
+        raise UserError(f"The file {path} is not a checkpoint of wassergan", hint=another_checkpoint())
     if not isinstance(content.get("version"), int):
-        raise UserError(f"The checkpoint {path} is damaged", found="no version", hint=ANOTHER)
+        raise UserError(f"The checkpoint {path} is damaged", found="no version", hint=another_checkpoint())
     if content["version"] > VERSION:
         raise UserError(
             f"The checkpoint {path} comes from a newer wassergan",

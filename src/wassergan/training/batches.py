@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from wassergan.data import Batch, Source
-from wassergan.errors import UserError
+from wassergan.errors import UserError, parameter
 from wassergan.training.order import order_of
 from wassergan.utils.shard import WHOLE, BatchShard
 
@@ -45,7 +45,7 @@ class BatchStream:
             raise UserError(
                 "Too few samples to train on",
                 found=f"{source.train_count} training samples for batches of {batch_size}",
-                hint=f"give at least {2 * batch_size}, or a smaller --batch-size",
+                hint=f"give at least {2 * batch_size}, or a smaller {parameter('batch_size')}",
             )
         self._source, self._batch_size, self._seed, self._shard = source, batch_size, seed, shard
         self._served = 0

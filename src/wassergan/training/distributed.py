@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from wassergan.errors import ElsewhereError, UserError, WorkError
+from wassergan.errors import ElsewhereError, UserError, WorkError, parameter
 from wassergan.training.meeting import meet, part, telling_who_is_lost
 from wassergan.utils.shard import BatchShard
 
@@ -62,7 +62,8 @@ class DistributedContext:
         if batch_size % self.count:
             raise UserError(
                 f"A batch of {batch_size} cannot be shared alike by {self.count} processes",
-                hint=f"give a --batch-size that {self.count} divides: it is that of all processes together",
+                hint=f"give a {parameter('batch_size')} that {self.count} divides: it is that of all "
+                "processes together",
             )
 
     def average(self, values: Tensor) -> Tensor:

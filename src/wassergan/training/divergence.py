@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from wassergan.data import Source
-from wassergan.errors import WorkError
+from wassergan.errors import WorkError, parameter
 
 SCANNED_SAMPLES = 2**18
 SCANNED_AT_A_TIME = 4096
@@ -83,19 +83,24 @@ def diagnosis(step: int, broken: Sequence[str], source: Source, recipe: Recipe) 
         )
     lrs = f"rates {recipe.critic_lr:.3g} (critic), {recipe.generator_lr:.3g} (generator)"
     tries = [
-        f"--critic-lr {LOWER * recipe.critic_lr:.2g} --generator-lr {LOWER * recipe.generator_lr:.2g}",
-        "--on-divergence rollback, which lowers them by itself",
+        f"{_lower('critic_lr', recipe.critic_lr)} {_lower('generator_lr', recipe.generator_lr)}",
+        f"{parameter('on_divergence', 'rollback')}, which lowers them by itself",
     ]
     if recipe.precision != "float32":
-        tries.append("--precision float32")
+        tries.append(parameter("precision", "float32"))
     if recipe.constraint in ("none", "clip"):
-        tries.append("--constraint lp")
+        tries.append(parameter("constraint", "lp"))
     if largest > EXTREME_DEVIATIONS:
         found += f"; the data reach {largest:.3g} deviations from their mean"
         tries.append("data without such outliers, or their logarithm")
     return DivergedError(
         step, found=f"{found}; {lrs}", hint=f"the last checkpoint is sound. Try {'; or '.join(tries)}", by_data=False
     )
+
+
+def _lower(name: str, lr: float) -> str:
+    text = f"{LOWER * lr:.2g}"
+    return parameter(name, float(text), text=text)
 
 
 def divergence_in(error: BaseException) -> DivergedError | None:

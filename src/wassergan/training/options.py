@@ -6,7 +6,7 @@ from numbers import Integral
 
 import torch
 
-from wassergan.errors import UserError, unknown_name
+from wassergan.errors import UserError, parameter, unknown_name
 from wassergan.training.cuda_graphs import GraphRecorder
 from wassergan.training.distributed import DistributedContext
 from wassergan.training.optimizers import OptimizerSettings
@@ -51,7 +51,7 @@ class Batching:
             raise UserError(
                 "The batch cannot be cut into packs",
                 found=f"{rows} samples per process in packs of {self.pack}",
-                hint="choose a --batch-size that --pack divides",
+                hint=f"choose a {parameter('batch_size')} that {parameter('pack')} divides",
             )
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from wassergan.constraints import Constraint
 from wassergan.data import Source
-from wassergan.errors import UserError
+from wassergan.errors import UserError, parameter
 from wassergan.networks import check_critic, check_generator
 from wassergan.objectives import Objective
 from wassergan.training.batch_norms import batch_norms, calibrate_batch_norms
@@ -307,5 +307,5 @@ def _require_lipschitz(objective: Objective, constraint: Constraint) -> None:
     if objective.needs_lipschitz and not constraint.lipschitz:
         raise UserError(
             f"The {objective.name} objective needs a Lipschitz critic: unconstrained, it has no maximum",
-            hint="use --constraint lp, gp, sn, orthogonal or clip",
+            hint=f"use {parameter('constraint', 'lp')}, gp, sn, orthogonal or clip",
         )

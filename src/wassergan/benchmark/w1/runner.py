@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from wassergan.benchmark.w1.pair import Pair
 from wassergan.benchmark.w1.registry import PAIRS
 from wassergan.distances import FAMILIES, W1Estimator
-from wassergan.errors import UserError
+from wassergan.errors import UserError, flag, worded
 from wassergan.storage.files import read_text, write_text
 
 GRADIENT_SAMPLES = 4096
@@ -196,7 +196,10 @@ def read_rows(path: Path) -> list[Row]:
     try:
         return [Row(**row) for row in json.loads(read_text(path))]
     except (ValueError, TypeError) as error:
-        raise UserError(f"{path} holds no rows of this benchmark", hint="give another --out") from error
+        raise UserError(
+            f"{path} holds no rows of this benchmark",
+            hint=worded(command_line=f"give another {flag('out')}", python="name another file"),
+        ) from error
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:

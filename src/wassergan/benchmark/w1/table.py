@@ -17,6 +17,7 @@ from wassergan.benchmark.w1.published import (
 from wassergan.benchmark.w1.registry import GROUPS, PAIRS
 from wassergan.benchmark.w1.runner import Effort, Row
 from wassergan.distances import FAMILIES
+from wassergan.errors import flag
 
 # The results of `W1Estimator` with these families: the fit with the best validation value. The first set has no family
 # that contains the exact solution of the funnels.
@@ -145,15 +146,15 @@ def _commands(rows: Sequence[Row]) -> str:
 
 def _call(effort: Effort, seeds: int, families: Sequence[str], pairs: Sequence[str]) -> str:
     group = next((name for name, members in GROUPS.items() if set(members) == set(pairs)), None)
-    words = ["wassergan benchmark w1", f"--pairs {group or ','.join(pairs)}", f"--solvers {','.join(families)}"]
-    words.append(f"--seeds {seeds}")
+    words = ["wassergan benchmark w1", flag("pairs", group or ",".join(pairs)), flag("solvers", ",".join(families))]
+    words.append(flag("seeds", seeds))
     if effort.steps is not None:
-        words.append(f"--steps {effort.steps}")
+        words.append(flag("steps", effort.steps))
     if effort.seconds is not None:
-        words.append(f"--budget {effort.seconds:g}s")
+        words.append(flag("budget", f"{effort.seconds:g}s"))
     if effort.test_count != Effort().test_count:
-        words.append(f"--test-count {effort.test_count}")
-    return " ".join([*words, "--out w1.json"])
+        words.append(flag("test_count", effort.test_count))
+    return " ".join([*words, flag("out", "w1.json")])
 
 
 def _summary(groups: Groups, values: Values | None) -> str:

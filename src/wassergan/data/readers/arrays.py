@@ -21,7 +21,7 @@ from wassergan.data.readers.marks import Marks, Watch
 from wassergan.data.readers.streaming import StreamedSource, probe
 from wassergan.data.source import Source, fits_in_memory
 from wassergan.data.split import HELDOUT_SHARE, split_rows
-from wassergan.errors import UserError, WasserganError, unknown_name
+from wassergan.errors import UserError, WasserganError, parameter, unknown_name
 from wassergan.storage.files import reading
 
 BLOCK_BYTES = 64 * 2**20
@@ -315,8 +315,9 @@ def layout_of(array: NDArray[Any] | FileArray, layout: str, name: str) -> str:
         raise UserError(
             f"{name} may be one picture, or many samples",
             found=f"shape {array.shape}",
-            hint=f"say --layout NHW if it holds {len(array)} samples of {array.shape[1]}x{array.shape[2]}; one picture "
-            "is too little to learn from: give many, (n, height, width, colours)",
+            hint=f"say {parameter('layout', 'NHW')} if it holds {len(array)} samples of "
+            f"{array.shape[1]}x{array.shape[2]}; one picture is too little to learn from: give "
+            "many, (n, height, width, colours)",
         )
     if array.ndim <= 3:
         return ("N", "ND", "NHW")[array.ndim - 1]
@@ -327,7 +328,7 @@ def layout_of(array: NDArray[Any] | FileArray, layout: str, name: str) -> str:
     raise UserError(
         f"The axes of {name} are not clear",
         found=f"shape {array.shape}",
-        hint=f"say --layout {' or '.join(LAYOUTS)}",
+        hint=f"say {parameter('layout')} {' or '.join(LAYOUTS)}",
     )
 
 

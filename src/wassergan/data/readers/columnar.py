@@ -26,7 +26,7 @@ from wassergan.data.readers.parquet_pages import Chunk, chunks_of, survey_pages
 from wassergan.data.source import Source, fits_in_memory
 from wassergan.data.split import HELDOUT_SHARE
 from wassergan.data.tables import RawTable, Schema, raw_of_arrow, table_source
-from wassergan.errors import UserError
+from wassergan.errors import UserError, parameter
 from wassergan.storage.corruption import corruption_errors
 
 SUFFIXES = (".parquet", ".arrow", ".feather")
@@ -95,13 +95,17 @@ def columnar_source(
         or (layout == "auto" and _is_table(tables, fields))
     ):
         if missing:
-            raise UserError("--missing is for arrays of numbers", found=f"the table {name}", hint="leave it out")
+            raise UserError(
+                f"{parameter('missing')} is for arrays of numbers", found=f"the table {name}", hint="leave it out"
+            )
         with corruption_errors(name, "write it again"):
             whole = raw_of_arrow(_whole(tables, [each.name for each in fields]), name)
         said: dict[str, Any] = {"condition": condition, "weight": weight, "weights": weights, "log": log}
         return table_source(whole, schema=schema, heldout=heldout, seed=seed, **said)
     if layout not in ("auto", "ND"):
-        raise UserError(f"Layout {layout} does not fit {name}", found="a table", hint="leave --layout out")
+        raise UserError(
+            f"Layout {layout} does not fit {name}", found="a table", hint=f"leave {parameter('layout')} out"
+        )
     columns, dtype = _columns(fields, name)
     reader = ColumnarBlocks(name, tables, columns, dtype)
     if len(reader) == 0:
@@ -494,7 +498,7 @@ def _columns(fields: Sequence[Any], name: str) -> tuple[tuple[str, ...], np.dtyp
         raise UserError(
             f"{name} has columns that are not numbers" if others else f"{name} has no columns",
             found=", ".join(others[:10]) + (" ..." if len(others) > 10 else ""),
-            hint="leave them out, or read a table (--layout table)",
+            hint=f"leave them out, or read a table ({parameter('layout', 'table')})",
         )
     dtype = np.result_type(*(each.type.to_pandas_dtype() for each in fields))
     # Eight bits would be taken for grey levels.

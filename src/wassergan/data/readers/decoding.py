@@ -22,7 +22,7 @@ from wassergan.data.readers.limits import (
     require_room,
 )
 from wassergan.data.readers.marks import FileMark, reading_marked
-from wassergan.errors import UserError
+from wassergan.errors import UserError, parameter
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")
 FORMATS_TOLD = "PNG, JPEG, WebP, BMP, TIFF or GIF"
@@ -122,7 +122,7 @@ def unreadable(picture: Picture, error: Exception) -> UserError:
     return UserError(
         f"The picture {picture} cannot be read",
         found=str(error),
-        hint="remove it, or go on without it: --skip-unreadable",
+        hint=f"remove it, or go on without it: {parameter('skip_unreadable', True)}",
     )
 
 

@@ -14,7 +14,7 @@ from wassergan.data.readers.excel_sheet import Marks, marks_of, require_plain, s
 from wassergan.data.readers.limits import require_room
 from wassergan.data.tables import RawTable, raw_of_arrow
 from wassergan.data.tables.inference import MISSING_MARKS, MISSING_TEXTS
-from wassergan.errors import UserError, unknown_name
+from wassergan.errors import UserError, parameter, unknown_name
 from wassergan.storage.files import reading
 
 SUFFIXES = (".xlsx", ".xlsm")
@@ -90,7 +90,10 @@ def read_excel(path: Path, *, sheet: str | None = None) -> RawTable:
     if sheet is None and len(names) > 1:
         listed = ", ".join(f"'{each}'{'' if each in shown else ' (hidden)'}" for each in names[:SHEETS_SHOWN])
         more = ", ..." if len(names) > SHEETS_SHOWN else ""
-        notes.insert(0, f"{name} has {len(names)} sheets ({listed}{more}): '{chosen}' is read; --sheet takes another.")
+        notes.insert(
+            0,
+            f"{name} has {len(names)} sheets ({listed}{more}): '{chosen}' is read; {parameter('sheet')} takes another.",
+        )
     arrays = [_array(column, values, notes) for column, values in zip(header, columns, strict=True)]
     table = raw_of_arrow(pyarrow.table(arrays, names=header), name)
     return RawTable(name, table.columns, table.rows, {}, table.arrow_schema, 2, table.arrow, tuple(notes))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from wassergan.data.readers.gzipped import unpacked
 from wassergan.data.readers.limits import largest_bytes, require_room
-from wassergan.errors import UserError
+from wassergan.errors import UserError, parameter
 from wassergan.storage.files import reading
 
 LONGEST_LINE = 2**22  # letters
@@ -112,7 +112,7 @@ def damage_told(path: Path) -> Iterator[None]:
         raise EncodingError(
             f"{path} is not in the expected encoding",
             found=wrong or str(error),
-            hint='save it as UTF-8, or name its encoding in a --schema file: {"encoding": "latin-1"}',
+            hint=f'save it as UTF-8, or name its encoding in a {parameter("schema")} file: {{"encoding": "latin-1"}}',
         ) from error
     except csv.Error as error:
         raise UserError(f"{path} cannot be read as CSV", found=str(error), hint="correct its quotes") from error

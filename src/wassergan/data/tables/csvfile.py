@@ -15,7 +15,7 @@ from wassergan.data.readers.limits import require_room
 from wassergan.data.tables.columns import RawTable, TextColumn
 from wassergan.data.tables.csv_dialect import NUMBER, Dialect, dialect_of
 from wassergan.data.tables.csv_lines import FALLBACK, EncodingError, Lines, open_lines, start_of
-from wassergan.errors import UserError
+from wassergan.errors import UserError, parameter
 
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 LOOKED_AT_BYTES = 2**16
@@ -60,7 +60,10 @@ def read_csv(path: Path, *, delimiter: str | None = None, encoding: str | None =
         except UserError:
             raise error from None
     note = f"{path.name} is not UTF-8: it is read as {FALLBACK}, and written so"
-    return replace(table, notes=(f'{note}. A --schema file can name another: {{"encoding": "latin-1"}}.', *table.notes))
+    return replace(
+        table,
+        notes=(f'{note}. A {parameter("schema")} file can name another: {{"encoding": "latin-1"}}.', *table.notes),
+    )
 
 
 def _read(path: Path, start: bytes, delimiter: str | None, encoding: str) -> RawTable:

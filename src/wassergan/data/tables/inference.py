@@ -27,7 +27,7 @@ from wassergan.data.tables.text_columns import (
     numbers_of,
     numeric_levels,
 )
-from wassergan.errors import UserError
+from wassergan.errors import UserError, parameter
 
 MISSING_TEXTS = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "null", "NULL", "None", "<NA>", "NaT")
 # So are these where all else is numbers or dates.
@@ -138,7 +138,7 @@ def infer_columns(
                 identifiers.append(replace(found.identifier, before=len(columns) + len(identifiers)))
                 log(
                     f"Column {raw.name} of {table.name} is an identifier ({found}): its values are not learnt, fresh "
-                    "ones are written. Give its kind in a --schema file to learn it, or drop it there."
+                    f"ones are written. Give its kind in a {parameter('schema')} file to learn it, or drop it there."
                 )
             else:
                 log(f"Left out column {raw.name} of {table.name}: {found}.")
@@ -147,7 +147,7 @@ def infer_columns(
         for note in [] if wish.like else dict.fromkeys(reader.notes):
             log(f"Column {raw.name} of {table.name} {note}.")
     if not columns:
-        raise UserError(f"{table.name} has no column to learn", hint="name kinds in a --schema file")
+        raise UserError(f"{table.name} has no column to learn", hint=f"name kinds in a {parameter('schema')} file")
     return tuple(columns)
 
 
@@ -219,7 +219,8 @@ class _Inference:
         return UserError(
             f"{self._where} {raw.what}",
             found=raw.type,
-            hint=f'{raw.hint}, or leave it out in a --schema file: {{"columns": {{"{self._name}": "drop"}}}}',
+            hint=f"{raw.hint}, or leave it out in a {parameter('schema')} file: "
+            f'{{"columns": {{"{self._name}": "drop"}}}}',
         )
 
     def _levels_of(self, raw: TypedColumn) -> Column:
@@ -251,7 +252,7 @@ class _Inference:
             raise UserError(
                 f"{self._where} holds whole numbers with more digits than can be learnt as quantities",
                 found=f"{max(map(int, (there.min(), there.max())), key=abs)}",
-                hint='make it a category in a --schema file, or leave it out: "drop"',
+                hint=f'make it a category in a {parameter("schema")} file, or leave it out: "drop"',
             )
         if len(np.unique(there)) > DISTINCT_SHARE * len(there):
             self._take_key(there, "its whole numbers are so long that they can only be identifiers", whole=True)
@@ -453,7 +454,7 @@ class _Inference:
         raise UserError(
             f"{self._where} holds dates, and what is no date in {most.pattern}",
             found=f"{bad} in {self._table.row_name(int((values == float(bad)).argmax()))}",
-            hint='correct it, or make the column a "number" in a --schema file',
+            hint=f'correct it, or make the column a "number" in a {parameter("schema")} file',
         )
 
     def _are_mostly_dates(self, most: Misfit) -> bool:
@@ -531,7 +532,7 @@ class _Inference:
         return UserError(
             f"{self._where} has too many levels",
             found=f"{count}, of at most {MOST_LEVELS}",
-            hint='merge rare ones, or leave the column out in a --schema file: {"columns": {"'
+            hint=f'merge rare ones, or leave the column out in a {parameter("schema")} file: {{"columns": {{"'
             + self._name
             + '": "drop"}}',
         )
@@ -571,7 +572,7 @@ class _Inference:
         return UserError(
             f"{self._where} follows no pattern that identifiers have",
             found=found,
-            hint='leave it out in a --schema file: {"columns": {"' + self._name + '": "drop"}}',
+            hint=f'leave it out in a {parameter("schema")} file: {{"columns": {{"' + self._name + '": "drop"}}',
         )
 
     def _leave_out_text(self, levels: list[str], count: int, token: str, rows: int) -> None:
@@ -640,13 +641,14 @@ class _Inference:
             raise UserError(
                 f"{self._where} holds dates, and what is no date in {most.pattern}",
                 found=self._first(raw, bad[0]) + more,
-                hint=f"correct it, or take it as missing with a --schema file: {missing}",
+                hint=f"correct it, or take it as missing with a {parameter('schema')} file: {missing}",
             )
         if most.other and most.together >= MIXED_SHARE * len(levels):
             raise UserError(
                 f"{self._where} holds dates in two formats",
                 found=f"{most.pattern} and {most.other}, such as {self._first(raw, bad[0])}",
-                hint=f"write them all in one, or take those in the second as missing with a --schema file: {missing}",
+                hint=f"write them all in one, or take those in the second as missing with a "
+                f"{parameter('schema')} file: {missing}",
             )
 
     def _refuse_other_units(self, raw: TextColumn, levels: list[str], count: int) -> None:
@@ -664,7 +666,7 @@ class _Inference:
         return UserError(
             f"{self._where} holds infinite values",
             found=f"'{text}', the first in {self._table.row_name(row)}",
-            hint="correct them, or name them as missing in a --schema file: "
+            hint=f"correct them, or name them as missing in a {parameter('schema')} file: "
             + self._in_schema(json.dumps({"kind": "number", "missing": [text]})),
         )
 
@@ -676,7 +678,7 @@ class _Inference:
         return UserError(
             f"{self._where} mixes numbers and text",
             found=self._first(raw, text),
-            hint='correct it, name it under "missing", or make the column a category in a --schema file',
+            hint=f'correct it, name it under "missing", or make the column a category in a {parameter("schema")} file',
         )
 
 

@@ -21,7 +21,7 @@ from wassergan.data.tables.formats import LevelForm, NumberForm
 from wassergan.data.tables.reading import rows_like
 from wassergan.data.tables.schema import Schema
 from wassergan.data.tables.writing import arrow_schema
-from wassergan.errors import UserError
+from wassergan.errors import UserError, parameter
 
 ROWS = 2000  # from all over the table
 LEVELS = 300  # rows for different levels of each column
@@ -239,7 +239,8 @@ class _Trip:
         raise UserError(
             f"Column {name} of {self._table.name} would not come back as it is",
             found=found,
-            hint=f'correct its values, or say in a --schema file, {reason}: {{"columns": {{"{name}": "{other}"}}}}',
+            hint=f"correct its values, or say in a {parameter('schema')} file, {reason}: "
+            f'{{"columns": {{"{name}": "{other}"}}}}',
         )
 
 

@@ -26,7 +26,7 @@ from wassergan.data.tables.rules.grammar import parse_rules
 from wassergan.data.tables.schema import Schema
 from wassergan.data.tables.weighting import say_what_weights_do, weights_in, without
 from wassergan.data.weights import Weights, are_equal, checked_weights
-from wassergan.errors import UserError, unknown_name
+from wassergan.errors import UserError, parameter, unknown_name
 
 CLOSER = 0.1  # a date counts from an earlier one if their difference spreads this much less
 
@@ -328,7 +328,8 @@ def _fitted(column: Column, earlier: Sequence[Column], train: Any) -> ColumnCode
     plain: dict[str, Any] = {name: getattr(column, name) for name in ("name", "kind", "form", "missing", "marked")}
     if np.isnan(values).all() and not np.isnan(column.values).all():
         raise UserError(
-            f"Column {column.name} has values in held-out rows alone", hint="leave it out with a --schema file"
+            f"Column {column.name} has values in held-out rows alone",
+            hint=f"leave it out with a {parameter('schema')} file",
         )
     if isinstance(column.form, LevelForm):
         return ColumnCodec(coding=CategoryCoding.fit(values, levels=len(column.form.levels), missing=missing), **plain)

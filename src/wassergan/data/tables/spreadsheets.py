@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from wassergan.data.tables.codec import ColumnCodec
 from wassergan.data.tables.formats import LevelForm
+from wassergan.errors import parameter
 
 PREFIX = "'"
 _BLANK = r"[\s\x00-\x20\u00ad\u200b-\u200f\u202a-\u202e\u2060\ufeff]*"  # seen by nobody, and skipped by some programs
@@ -71,5 +72,9 @@ class Formulas:
         if not self.count:
             return ""
         many = "1 cell begins" if self.count == 1 else f"{self.count} cells begin"
-        done = "each now has an apostrophe before it" if self._prefix else "--safe-csv puts an apostrophe before it"
+        done = (
+            "each now has an apostrophe before it"
+            if self._prefix
+            else f"{parameter('safe_csv', True)} puts an apostrophe before it"
+        )
         return f"{many} as a formula does, such as {self.example!r}; spreadsheet programs may run it: {done}."

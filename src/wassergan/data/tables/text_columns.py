@@ -24,6 +24,7 @@ from wassergan.data.tables.number_texts import (
 )
 from wassergan.data.tables.schema import ColumnSpec
 from wassergan.data.tables.steps import LARGEST_EXACT
+from wassergan.errors import parameter
 
 EVIDENCE_LEVELS = 2000
 CHANGES_SHOWN = 3
@@ -164,7 +165,7 @@ def _decided(dress: Dress, levels: Sequence[str], plain: Sequence[str]) -> str:
     at = next((at for at, text in enumerate(levels) if any(sign in text for sign in DECIMALS)), 0)
     other = f'{{"decimal": "{"," if dress.decimal == "." else "."}"}}'
     read = f"is read with '{levels[at].strip()}' as {plain[at]}"
-    return f"{read}; if it means something else, say {other} in a --schema file"
+    return f"{read}; if it means something else, say {other} in a {parameter('schema')} file"
 
 
 def _changes(written: Sequence[str], levels: Sequence[str]) -> tuple[str, ...]:
@@ -273,6 +274,6 @@ def _date_form(reading: Reading, *, is_wished: bool) -> Found:
     if reading.rivals and not is_wished:
         notes = (
             f"is read as {reading.pattern}, and {reading.rivals[0]} fits as well: if that is meant, say "
-            f'{{"kind": "date", "format": "{reading.rivals[0]}"}} in a --schema file',
+            f'{{"kind": "date", "format": "{reading.rivals[0]}"}} in a {parameter("schema")} file',
         )
     return Found(form, (micros // unit).astype(np.float64), notes)

@@ -13,7 +13,7 @@ from wassergan.data.tables.identifiers.recognise import is_index
 from wassergan.data.tables.inference import Column, infer_columns
 from wassergan.data.tables.schema import ColumnSpec, Schema
 from wassergan.data.tables.truths import truths_of
-from wassergan.errors import UserError, unknown_name
+from wassergan.errors import UserError, parameter, unknown_name
 
 SECOND = 1_000_000  # microseconds
 DAY = 86_400 * SECOND
@@ -77,7 +77,7 @@ def columns_together(
         raise UserError(
             f"No column of {a.name} and {b.name} can be compared",
             found="identifiers and text alone",
-            hint="name columns with --columns, or give their kinds in a --schema file",
+            hint=f"name columns with {parameter('columns')}, or give their kinds in a {parameter('schema')} file",
         )
     return tuple(found)
 
@@ -113,7 +113,7 @@ def _matched(a: RawTable, b: RawTable, schema: Schema, wanted: Sequence[str]) ->
                 raise unknown_name(f"column of {table.name}", name, own)
     dropped = {name for name, wish in schema.columns.items() if wish.kind == "drop"}
     if both := [name for name in wanted if name in dropped]:
-        raise UserError("A column is named by --columns and dropped by the schema", found=_listed(both))
+        raise UserError(f"A column is named by {parameter('columns')} and dropped by the schema", found=_listed(both))
     taken = [set(wanted) or set(own) - dropped for own in names]
     alone = [[name for name in own if name in mine - others]
              for own, mine, others in zip(names, taken, reversed(taken), strict=True)]  # fmt: skip
@@ -122,7 +122,7 @@ def _matched(a: RawTable, b: RawTable, schema: Schema, wanted: Sequence[str]) ->
         raise UserError(
             f"{a.name} and {b.name} have different columns",
             found=" and ".join(parts),
-            hint="give tables with the same columns, or name those that both have with --columns",
+            hint=f"give tables with the same columns, or name those that both have with {parameter('columns')}",
         )
     order = [name for name in names[0] if name in taken[0]]
     return _with_columns(a, order), _with_columns(b, order)
@@ -283,7 +283,8 @@ class _Pair:
         raise UserError(
             f"Column {a.name} is of another kind in {self.b.name} than in {self.a.name}",
             found=f"{_shown(b)} against {_shown(a)}",
-            hint=f"give its kind in a --schema file ({entry}), or leave it out with --columns",
+            hint=f"give its kind in a {parameter('schema')} file ({entry}), or leave it "
+            f"out with {parameter('columns')}",
         )
 
     def _check_forms(self, a: Column, b: Column) -> None:
@@ -305,7 +306,7 @@ class _Pair:
         return UserError(
             f"Column {name} has {what} in {self.b.name} than in {self.a.name}",
             found=f"{words[1]} against {words[0]}",
-            hint="write both in one, or leave it out with --columns",
+            hint=f"write both in one, or leave it out with {parameter('columns')}",
         )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wassergan.data.tables.together import CommonColumn
 from wassergan.distances.arguments import check_number, shown
-from wassergan.errors import UserError, unknown_name
+from wassergan.errors import UserError, flag, parameter, unknown_name, worded
 
 SCALES = ("std", "iqr", "range", "none")
 LARGEST_BYTES = 2**32
@@ -91,8 +91,8 @@ class GroundMetric:
             UserError: an unknown scale, or a weight that is not a finite number above 0.
         """
         check_scale(scale)
-        category_weight = check_weight("--category-weight", category_weight)
-        missing_weight = check_weight("--missing-weight", missing_weight)
+        category_weight = check_weight(parameter("category_weight"), category_weight)
+        missing_weight = check_weight(parameter("missing_weight"), missing_weight)
         return cls(tuple(_metric(each, scale, category_weight, missing_weight) for each in columns))
 
     @property
@@ -112,7 +112,8 @@ class GroundMetric:
             raise UserError(
                 "The tables have too many rows and levels to be compared as a whole",
                 found=f"{n + m} rows in {self.dim} coordinates, {most.dim} of them for {most.name}",
-                hint="leave that column out with --columns, or compare --by-column",
+                hint=f"leave that column out with {parameter('columns')}, or "
+                + worded(command_line=f"compare {flag('by_column')}", python="call column_distances"),
             )
         sides = []
         for side in ("x", "y"):
@@ -125,8 +126,8 @@ class GroundMetric:
         """A description, one line per column."""
         lines = ["Ground metric: Euclidean over columns.", *(f"  {each.words()}" for each in self.columns)]
         if len(lines) > COLUMNS_SHOWN:
-            more = f"  ... and {len(lines) - COLUMNS_SHOWN} more columns (--json lists all)"
-            return [*lines[:COLUMNS_SHOWN], more]
+            whole = worded(command_line=f" ({flag('json')} lists all)", python="")
+            return [*lines[:COLUMNS_SHOWN], f"  ... and {len(lines) - COLUMNS_SHOWN} more columns{whole}"]
         return lines
 
     def facts(self) -> dict[str, Any]:
@@ -218,7 +219,7 @@ def _points(values: Values, column: CommonColumn, metric: ColumnMetric) -> Value
         raise UserError(
             f"A number of column {column.name} is too large for its scale",
             found=f"{values[~np.isfinite(along)][0]:g} over {metric.scale:g}",
-            hint="choose another --scale",
+            hint=f"choose another {parameter('scale')}",
         )
     if metric.missing is None:
         return along[:, None]

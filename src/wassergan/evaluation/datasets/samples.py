@@ -12,7 +12,7 @@ from torch import Tensor
 from wassergan.data.measured import Log, Measured
 from wassergan.data.source import fits_in_memory
 from wassergan.data.tables.together import CommonColumn
-from wassergan.errors import UserError, unknown_name
+from wassergan.errors import UserError, parameter, unknown_name
 from wassergan.evaluation.datasets.ground import Values, check_scale, scale_of
 
 LOADED_BYTES = 2**31
@@ -100,7 +100,9 @@ class SamplePair:
     def _columns(self, *, loaded: bool) -> Iterator[CommonColumn]:
         sizes = [each.count * each.dim * 8 for each in (self.a, self.b)]
         if loaded and not all(map(fits_in_memory, sizes)):
-            raise UserError("The iqr of data larger than memory is not found", hint="choose --scale std or range")
+            raise UserError(
+                "The iqr of data larger than memory is not found", hint=f"choose {parameter('scale', 'std')} or range"
+            )
         whole = sum(sizes) <= LOADED_BYTES
         rows = [np.concatenate(list(each.blocks())) if whole else None for each in (self.a, self.b)]
         for name, *places in zip(self.names, self.a_places.tolist(), self.b_places.tolist(), strict=True):
@@ -147,7 +149,7 @@ def paired_samples(a: Measured, b: Measured, *, columns: Sequence[str] = (), log
         raise UserError(
             "A and B must have samples of one shape",
             found=f"{a.shape} in {a.name} and {b.shape} in {b.name}, channels first",
-            hint="say what the axes are with --layout",
+            hint=f"say what the axes are with {parameter('layout')}",
         )
     names = a.names or b.names or tuple(map(str, range(a.shape[0])))
     if bool(a.names) != bool(b.names):
@@ -164,7 +166,7 @@ def _by_name(a: Measured, b: Measured, columns: Sequence[str]) -> SamplePair:
         raise UserError(
             f"{a.name} and {b.name} have different columns",
             found=" and ".join(parts),
-            hint="give data with the same columns, or name those that both have with --columns",
+            hint=f"give data with the same columns, or name those that both have with {parameter('columns')}",
         )
     names = tuple(columns or a.names)
     return SamplePair(a, b, names, _places(names, a.names, a.name), _places(names, b.names, b.name))

@@ -20,7 +20,7 @@ from wassergan.distances.arguments import (
 from wassergan.distances.exact import exact_w1
 from wassergan.distances.interval import w1_interval
 from wassergan.distances.one_dimensional import wasserstein_line
-from wassergan.errors import UserError
+from wassergan.errors import UserError, parameter
 from wassergan.evaluation.datasets.ground import GroundMetric, Values, check_scale, check_weight, scale_of
 
 EXACT_PAIRS = 25_000_000  # up to here the exact distance takes seconds
@@ -105,8 +105,8 @@ def table_distance(
         UserError: columns or kinds differ, or a table cannot be read.
     """
     check_scale(scale)
-    category_weight = check_weight("--category-weight", category_weight)
-    missing_weight = check_weight("--missing-weight", missing_weight)
+    category_weight = check_weight(parameter("category_weight"), category_weight)
+    missing_weight = check_weight(parameter("missing_weight"), missing_weight)
     tolerance, budget_seconds, rng = check_tolerance(tolerance), check_budget(budget_seconds), as_generator(rng)
     common = common_columns(a, b, columns=columns, schema=schema, log=log)
     metric = GroundMetric.of(common, scale=scale, category_weight=category_weight, missing_weight=missing_weight)
@@ -135,8 +135,8 @@ def table_column_distances(
         UserError: as `table_distance`.
     """
     check_scale(scale)
-    category_weight = check_weight("--category-weight", category_weight)
-    missing_weight = check_weight("--missing-weight", missing_weight)
+    category_weight = check_weight(parameter("category_weight"), category_weight)
+    missing_weight = check_weight(parameter("missing_weight"), missing_weight)
     common = common_columns(a, b, columns=columns, schema=schema, log=log)
     return column_distances(common, scale=scale, category_weight=category_weight, missing_weight=missing_weight)
 
@@ -177,8 +177,8 @@ def column_distances(
         UserError: an unknown scale, or a weight that is not a finite number above 0.
     """
     check_scale(scale)
-    category_weight = check_weight("--category-weight", category_weight)
-    missing_weight = check_weight("--missing-weight", missing_weight)
+    category_weight = check_weight(parameter("category_weight"), category_weight)
+    missing_weight = check_weight(parameter("missing_weight"), missing_weight)
     found = [
         _levels_apart(each, category_weight) if each.kind == "category" else _numbers_apart(each, scale, missing_weight)
         for each in columns
@@ -212,5 +212,7 @@ def _numbers_apart(column: CommonColumn, scale: str, weight: float) -> ColumnDis
     own = wasserstein_line(x, y).item() if len(x) and len(y) else None
     scaled = (own or 0.0) / unit + weight * abs(gone[0] - gone[1])
     if not np.isfinite(scaled):
-        raise UserError(f"The numbers of column {column.name} are too large", hint="choose another --scale")
+        raise UserError(
+            f"The numbers of column {column.name} are too large", hint=f"choose another {parameter('scale')}"
+        )
     return ColumnDistance(column.name, column.kind, own, column.unit, scaled, unit, *gone)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from wassergan.errors import UserError, unknown_name
+from wassergan.errors import UserError, parameter, unknown_name
 from wassergan.evaluation.tables.columns import Codes, Rows, TableColumn, Weights
 from wassergan.evaluation.twosample import FOLDS, TwoSampleTest
 
@@ -99,7 +99,7 @@ def get_target(columns: Sequence[TableColumn], name: str, training: Rows, heldou
             f"Column {name} cannot be predicted",
             found=f"fewer than {LEAST_OF_LEVEL} rows of a second level, or a second value, among the training or the "
             "held-out rows",
-            hint="name another --target",
+            hint=f"name another {parameter('target')}",
         )
     return target
 

@@ -19,7 +19,7 @@ from wassergan.data.tables.rules.groups import Group, Mask
 from wassergan.data.tables.rules.integers import Contradiction, TooMany
 from wassergan.data.tables.rules.lattice import HALVES, MOST_DECIMALS, Lattice, lattice_of
 from wassergan.data.tables.rules.lattice import LARGEST as LARGEST_WHOLE
-from wassergan.errors import UserError, unknown_name
+from wassergan.errors import UserError, parameter, unknown_name
 
 MOST_TOGETHER = 100_000  # combinations of levels
 LARGEST_FACTOR = 10**6
@@ -227,7 +227,8 @@ class _Compiler:
         there = there[~np.isnan(there)]
         if len(there) == 0:
             raise UserError(
-                f"Column {name} has values in held-out rows alone", hint="leave it out with a --schema file"
+                f"Column {name} has values in held-out rows alone",
+                hint=f"leave it out with a {parameter('schema')} file",
             )
         low = float(there.min()) if column.low is None else column.low
         high = float(there.max()) if column.high is None else column.high
