@@ -138,8 +138,8 @@ def test_a_huge_rate_stops_with_a_diagnosis_and_what_to_try(tmp_path: Path, sett
     with pytest.raises(DivergedError) as caught:
         train_run(wild, tmp_path / "run")
     assert "rates 1e+30 (critic), 1e+30 (generator)" in str(caught.value)
-    assert "--critic-lr 1e+29 --generator-lr 1e+29" in str(caught.value)
-    assert "--on-divergence rollback" in str(caught.value)
+    assert "critic_lr=1e+29 generator_lr=1e+29" in str(caught.value)
+    assert 'on_divergence="rollback"' in str(caught.value)
     with pytest.raises(DivergedError):
         train_run(replace(wild, on_divergence="rollback"), tmp_path / "again")
     assert len(run_summary(tmp_path / "again")["rollbacks"]) == 3
@@ -175,16 +175,16 @@ def test_an_outlier_reduced_precision_and_a_loose_constraint_are_named(
 
     recipe = Recipe(1e-3, 2e-3, "bf16", "clip")
     plain = str(diagnosis(7, ["penalty"], source, replace(recipe, precision="float32", constraint="lp")))
-    assert "--critic-lr 0.0002 --generator-lr 0.0001" in plain
-    assert not any(word in plain for word in ("float32", "--constraint", "deviations"))
+    assert "critic_lr=0.0002 generator_lr=0.0001" in plain
+    assert not any(word in plain for word in ("float32", "constraint=", "deviations"))
     monkeypatch.setattr(Source, "train", extreme)
     told = str(diagnosis(7, ["penalty"], source, recipe))
-    for part in ("before step 7: penalty", "1e+30 deviations", "--precision float32", "--constraint lp", "outliers"):
+    for part in ("before step 7: penalty", "1e+30 deviations", 'precision="float32"', 'constraint="lp"', "outliers"):
         assert part in told
 
 
 def test_an_unknown_answer_is_refused_before_anything_is_made(tmp_path: Path, settings: TrainSettings) -> None:
-    with pytest.raises(UserError, match="Unknown --on-divergence: 'roll'.*Known: stop, rollback"):
+    with pytest.raises(UserError, match="Unknown `on_divergence`: 'roll'.*Known: stop, rollback"):
         train_run(replace(settings, on_divergence="roll"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -155,7 +155,7 @@ def small(tmp_path: Path) -> tuple[ResolvedSettings, Any]:
 def test_sizes_that_no_machine_has_are_refused_before_anything_is_made(
     small: tuple[ResolvedSettings, Any], setting: str, value: Any
 ) -> None:
-    with pytest.raises(UserError, match=r"Too many --threads|do not fit in memory|cannot be built|does not hold"):
+    with pytest.raises(UserError, match=r"Too many `threads`|do not fit in memory|cannot be built|does not hold"):
         build_trainer(replace(small[0], **{setting: value}), small[1])
 
 

@@ -148,7 +148,7 @@ def test_asked_for_and_not_installed_is_told_before_anything_is_written(
     tmp_path: Path, settings: TrainSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("wassergan.callbacks.tensorboard.find_spec", lambda name: None)
-    message = r"TensorBoard is not installed. Pip install 'wassergan\[tensorboard\]', or train --no-tensorboard"
+    message = r"TensorBoard is not installed. Pip install 'wassergan\[tensorboard\]', or train with tensorboard=False"
     with pytest.raises(UserError, match=message):
         train_run(replace(settings, steps=3, tensorboard=True), tmp_path / "run")
     assert not (tmp_path / "run").exists()

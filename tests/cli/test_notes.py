@@ -69,5 +69,5 @@ def test_names_of_channels_are_no_array_that_is_passed_over(tmp_path: Path) -> N
     source = open_source(tmp_path / "f.npz")
     assert isinstance(source.codec, Codec) and source.codec.channels == ("t", "q")
     assert [note for note in source.notes if "Passed over" in note] == [
-        "Passed over in f.npz: other (--key and --condition name arrays)."
+        "Passed over in f.npz: other (`key` and `condition` name arrays)."
     ]

@@ -110,7 +110,7 @@ def test_what_is_no_vector_per_sample_is_refused() -> None:
     [
         ("pixel", pictures(), r"Unknown features: 'pixel'. Did you mean 'pixels'\? Known: pixels, random-conv"),
         ("pixels:7", pictures(), "Unknown features: 'pixels:7'"),
-        ("random-conv", pictures((4,), "vector"), "Random convolutions describe pictures and fields. Use --features"),
+        ("random-conv", pictures((4,), "vector"), "Random convolutions describe pictures and fields. Use features="),
         ("inception", pictures((4,), "vector"), r"sees pictures in grey or RGB: vector samples of shape \(4,\)"),
         ("inception", pictures((2, 8, 8)), r"sees pictures in grey or RGB: image samples of shape \(2, 8, 8\)"),
     ],

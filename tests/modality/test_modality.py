@@ -122,10 +122,10 @@ def test_an_unknown_class_of_data_is_named() -> None:
 
 def test_settings_for_other_classes_are_refused() -> None:
     for name, asked, message in (
-        ("vector", {"target": "a"}, "A column to predict is for tables: --target a"),
-        ("field", {"sheet": "b"}, "Sheets are for tables: --sheet b"),
+        ("vector", {"target": "a"}, 'A column to predict is for tables: target="a"'),
+        ("field", {"sheet": "b"}, 'Sheets are for tables: sheet="b"'),
         ("table", {"features": "pixels2"}, "Tables are judged on their own columns"),
-        ("table", {"sheet": "b"}, "--sheet is for a workbook given to --against"),
+        ("table", {"sheet": "b"}, "`sheet` is for a workbook given to `against`"),
     ):
         with pytest.raises(UserError, match=message):
             modality_of(name).require_askable(EvaluateSettings(**asked))  # type: ignore[arg-type]

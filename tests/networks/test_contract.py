@@ -121,7 +121,7 @@ def test_same_seed_same_weights_other_seed_other_weights_and_the_global_state_st
 @pytest.mark.parametrize("kind", ["conv", "resnet"])
 @pytest.mark.parametrize("shape", [(1, 3, 8), (2,)])
 def test_convolutions_refuse_samples_too_small_for_them(kind: str, shape: tuple[int, ...]) -> None:
-    with pytest.raises(UserError, match=rf"Network '{kind}' needs pictures or fields of at least 4x4.*--network mlp"):
+    with pytest.raises(UserError, match=rf"Network '{kind}' needs pictures or fields of at least 4x4.*network=\"mlp\""):
         build(kind, shape)
 
 

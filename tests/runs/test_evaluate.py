@@ -210,7 +210,7 @@ def test_a_run_on_an_array_in_memory_needs_its_data_named(pictures: tuple[Path, 
     content = torch.load(path, weights_only=True)
     content["settings"]["data"] = ""
     torch.save(content, path)
-    with pytest.raises(UserError, match="trained on data in memory. Say where the data lie with --data"):
+    with pytest.raises(UserError, match="trained on data in memory. Say where the data lie with `data`"):
         judged(run)
 
 

@@ -131,7 +131,7 @@ def test_another_table_is_read_in_the_numbers_of_the_run(run: Path, tmp_path: Pa
     assert codec.columns[3].form.texts(rows[:2, 3]) == ["2020-01-03", "2020-01-04"]
     assert codec.columns[4].form.texts(rows[:2, 4]) == ["yes", "no"]
     result = judged(run, against=str(tmp_path / "other.csv"), target="old", count=100)
-    assert result["protocol"]["heldout"] == 60 and result["protocol"]["target_note"] == "named by --target"
+    assert result["protocol"]["heldout"] == 60 and result["protocol"]["target_note"] == "named by `target`"
     assert rows_of(result)["invalid"]["floor"] == 1  # bakers in one half, a score out of range in the other
 
 
@@ -193,7 +193,7 @@ def test_a_run_on_a_frame_needs_its_data_named(run: Path) -> None:
     content = torch.load(path, weights_only=True)
     content["settings"]["data"] = ""
     torch.save(content, path)
-    with pytest.raises(UserError, match="trained on data in memory. Say where the data lie with --data"):
+    with pytest.raises(UserError, match="trained on data in memory. Say where the data lie with `data`"):
         judged(run)
 
 

@@ -172,7 +172,7 @@ def test_without_the_data_generated_samples_stand_alone_and_that_is_said(
         visualize_run(run, tmp_path / "visualize", log=said.append)
         assert drawn["marginals_figure"][0][0][1] is None
         assert len(said) == 1 and said[0].startswith("Real samples are left out: There is no")
-        assert said[0].endswith("--data names another place.")
+        assert said[0].endswith("`data` names another place.")
         visualize_run(run, tmp_path / "visualize", data=str(moved), log=said.append)
         assert drawn["marginals_figure"][1][0][1].shape == (12, 2) and len(said) == 1
         shutil.copy(other, points_file)

@@ -240,7 +240,7 @@ def test_wrong_targets_are_refused(tmp_path: Path, name: str, count: int, messag
 
 def test_vectors_are_no_folder_of_pictures(tmp_path: Path, make_source: Callable[..., object]) -> None:
     vectors = sampler_of((2,), array_source(np.random.default_rng(0).normal(size=(30, 2))).codec, "vector")  # type: ignore[arg-type]
-    with pytest.raises(UserError, match=r"Vectors are no pictures\. Give --out a name that ends in .npy or .png"):
+    with pytest.raises(UserError, match=r"Vectors are no pictures\. Name a file that ends in .npy or .png"):
         write_samples(vectors, tmp_path / "many", count=3, seed=0)
 
 

@@ -103,19 +103,19 @@ def test_each_process_of_a_machine_has_its_own_gpu(monkeypatch: pytest.MonkeyPat
         for local in (0, 1)
     ]
     assert devices == [torch.device("cuda:0"), torch.device("cuda:1")]
-    with pytest.raises(UserError, match=r"3 processes on a machine need a GPU each: --device cuda, 2 CUDA devices"):
+    with pytest.raises(UserError, match=r"3 processes on a machine need a GPU each: device=\"cuda\", 2 CUDA devices"):
         choose_device(name, DistributedContext(rank=2, count=3, local_rank=2, local_count=3))
 
 
 def test_one_gpu_cannot_be_named_for_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(UserError, match="--device cuda:1"):
+    with pytest.raises(UserError, match='device="cuda:1"'):
         choose_device("cuda:1", DistributedContext(count=2, local_count=2))
     assert choose_device("cpu", DistributedContext(count=2, local_count=2)) == torch.device("cpu")
 
 
 def test_cuda_graphs_are_for_cuda_devices_and_a_choice_of_three() -> None:
-    with pytest.raises(UserError, match=r"CUDA graphs need a CUDA device: cpu\. Leave --cuda-graphs out"):
+    with pytest.raises(UserError, match=r"CUDA graphs need a CUDA device: cpu\. Leave `cuda_graphs` out"):
         built(device="cpu", cuda_graphs="on")
     with pytest.raises(UserError, match=r"Unknown choice of CUDA graphs: 'yes'.*Known: auto, on, off"):
         built(cuda_graphs="yes")
@@ -142,7 +142,7 @@ def test_who_insists_on_cuda_graphs_is_stopped_where_they_fail(monkeypatch: pyte
         resolved = resolve_for(settings, source)
         trainer = build_trainer(resolved, source, log=told.append)
         if choice == "on":
-            with pytest.raises(WorkError, match=r"cannot be recorded \(not here\)\. Leave --cuda-graphs on out"):
+            with pytest.raises(WorkError, match=r"cannot be recorded \(not here\)\. Leave cuda_graphs=\"on\" out"):
                 trainer.train(steps=9, tick_due=lambda step: False)
         else:
             trainer.train(steps=9, tick_due=lambda step: False)

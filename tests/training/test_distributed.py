@@ -321,7 +321,7 @@ def test_each_process_draws_its_own_global_random_numbers_and_goes_on_with_them(
 def test_a_batch_that_the_processes_cannot_share_is_refused(make_trainer: MakeTrainer) -> None:
     with pytest.raises(
         UserError,
-        match=r"A batch of 8 cannot be shared alike by 3 processes\. Give a --batch-size that 3 divides",
+        match=r"A batch of 8 cannot be shared alike by 3 processes\. Give a `batch_size` that 3 divides",
     ):
         make_trainer(batch_size=8, processes=ProcessGroup(rank=1, count=3))
 

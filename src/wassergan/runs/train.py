@@ -297,7 +297,7 @@ def _require_something_left(settings: ResolvedSettings, trainer: Trainer, folder
             hint="ask for more, for example: "
             + worded(
                 command_line=f"wassergan resume {folder} {flag(name, more)}{unit}",
-                python=f"resume_run({str(folder)!r}, {{"{name}": {more}}})",
+                python=f"resume_run({str(folder)!r}, {{{name!r}: {more}}})",
             ),
         )
 

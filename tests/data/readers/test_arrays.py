@@ -42,7 +42,7 @@ def test_layout_is_told_from_the_shape(shape: tuple[int, ...], layout: str, samp
 @pytest.mark.parametrize("shape", [(30, 3, 9, 3), (30, 9, 9, 9), (30, 2, 2, 2, 2)])
 def test_unclear_layouts_are_refused_until_stated(shape: tuple[int, ...]) -> None:
     values = np.random.default_rng(0).normal(size=shape)
-    with pytest.raises(UserError, match=r"axes of array are not clear: shape .* Say --layout"):
+    with pytest.raises(UserError, match=r"axes of array are not clear: shape .* Say `layout`"):
         array_source(values)
     if len(shape) == 4:
         assert array_source(values, layout="NHWC").shape == (shape[3], *shape[1:3])

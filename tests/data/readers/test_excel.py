@@ -61,7 +61,7 @@ def test_cells_are_read_in_their_own_types(tmp_path: Path) -> None:
         ["number", "number", "date", "date", "boolean", "category", "number", "date", "category"]
     )
     assert said == [
-        "a.xlsx has 2 sheets ('People', 'Other'): 'People' is read; --sheet takes another.",
+        "a.xlsx has 2 sheets ('People', 'Other'): 'People' is read; `sheet` takes another.",
         "Column score: text such as 'n/a' counts as missing.",
         "Empty in a.xlsx, and written back empty: all empty.",
     ]
@@ -203,7 +203,7 @@ def test_hidden_and_merged_cells_and_the_sheet_are_told(tmp_path: Path) -> None:
     source = open_source(tmp_path / "a.xlsx", log=said.append)
     assert source.columns == ("x", "y", "kind") and len(source) == 40
     assert said == [
-        "a.xlsx has 2 sheets ('old' (hidden), 'Sheet'): 'Sheet' is read; --sheet takes another.",
+        "a.xlsx has 2 sheets ('old' (hidden), 'Sheet'): 'Sheet' is read; `sheet` takes another.",
         "a.xlsx: 2 hidden rows are read like the others.",
         "a.xlsx: 1 hidden column read like the others.",
         "a.xlsx: Merged cells (C10:C12) have their value in the first one alone, the others count as empty: unmerge "

@@ -150,7 +150,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 def test_an_unreadable_picture_is_named(folder: Path, damage: str) -> None:
     bad = folder / "good-07b.png"
     DAMAGE[damage](bad)
-    with pytest.raises(UserError, match=r"The picture .*good-07b.png cannot be read: .*--skip-unreadable"):
+    with pytest.raises(UserError, match=r"The picture .*good-07b.png cannot be read: .*skip_unreadable=True"):
         source = open_source(folder)
         source.values(torch.arange(len(source)))
 

@@ -73,5 +73,5 @@ def test_wishes_for_columns_that_are_not_there_are_refused(tmp_path: Path) -> No
 
 def test_a_schema_for_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "s.json").write_text("{}")
-    with pytest.raises(UserError, match=r"A schema is for tables: digits\. Leave --schema out"):
+    with pytest.raises(UserError, match=r"A schema is for tables: digits\. Leave `schema` out"):
         open_source("digits", schema=tmp_path / "s.json")
