@@ -52,7 +52,7 @@ HEAVY = (
         "wassergan.runs.train",
         "wassergan.runs.evaluate",
         "wassergan.runs.visualize",
-        "wassergan.export",
+        "wassergan.runs.export",
         "wassergan.runs.compare",
     ),
     *("wassergan.plots", "wassergan.report.page", "wassergan.cli.distance"),

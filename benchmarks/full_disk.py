@@ -130,7 +130,7 @@ def main() -> None:
     options = parser.parse_args()
     for each in (
         *("wassergan.plots", "wassergan.runs.train", "wassergan.runs.evaluate", "wassergan.runs.visualize"),
-        *("wassergan.data.readers.digits", "wassergan.export"),
+        *("wassergan.data.readers.digits", "wassergan.runs.export"),
     ):  # what every child would import
         import_module(each)
     rows: list[dict[str, Any]] = []

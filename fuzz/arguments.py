@@ -28,11 +28,11 @@ import click
 import numpy as np
 
 import wassergan.cli.distance
-import wassergan.export
 import wassergan.plots
 import wassergan.report.page
 import wassergan.runs.compare
 import wassergan.runs.evaluate
+import wassergan.runs.export
 import wassergan.runs.train
 import wassergan.runs.visualize  # noqa: F401  # what the verbs load when they are called
 from wassergan.cli.main import VERBS, main

@@ -44,14 +44,13 @@ if FUZZED:
     # Zip files are the input of two readers, and of others only how it comes.
     archives = ["zipfile"] if sys.argv[1] in ("npz_archive", "checkpoint_file") else []
     with atheris.instrument_imports(include=["wassergan", "gzip", *archives]):
-        for each in ("wassergan.data", "wassergan.export", "wassergan.storage.lock", "wassergan.runs.train"):
+        for each in ("wassergan.data", "wassergan.runs.export", "wassergan.storage.lock", "wassergan.runs.train"):
             import_module(each)
 
 import numpy as np
 import torch
 
-from wassergan import open_export
-from wassergan.config.settings import TrainSettings
+from wassergan import TrainSettings, open_export
 from wassergan.data import open_source
 from wassergan.data.readers import images
 from wassergan.data.tables import schema_of
@@ -64,7 +63,7 @@ from wassergan.data.tables.text_columns import dates_of, numbers_of
 from wassergan.errors import UserError
 from wassergan.session.restore import sampler_of
 from wassergan.session.state import CheckpointState
-from wassergan.storage.checkpoint import ANOTHER, load_checkpoint, save_checkpoint
+from wassergan.storage.checkpoint import another_checkpoint, load_checkpoint, save_checkpoint
 from wassergan.storage.corruption import corruption_errors
 from wassergan.storage.lock import held
 from wassergan.storage.run_folder import RunFolder
@@ -301,7 +300,7 @@ def _storages() -> tuple[bytes, str]:
 
 
 def _drawing(path: Path) -> None:
-    with corruption_errors("The checkpoint", ANOTHER):
+    with corruption_errors("The checkpoint", another_checkpoint()):
         # The seeds hold what drawing needs, and nothing of the data.
         state = CheckpointState.from_content({"best": {}, "fingerprint": {}, **load_checkpoint(path)})
     sampler_of(state, device="cpu")

@@ -904,7 +904,7 @@ def stand_in() -> None:
 def world(folder: Path | None, kinds: list[str]) -> Iterator[None]:
     for each in (
         *("wassergan.plots", "wassergan.runs.train", "wassergan.runs.evaluate", "wassergan.runs.visualize"),
-        *("wassergan.runs.compare", "wassergan.export"),
+        *("wassergan.runs.compare", "wassergan.runs.export"),
     ):
         import_module(each)
     stand_in()

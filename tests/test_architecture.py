@@ -77,6 +77,13 @@ def test_every_part_stands_on_one_floor_and_every_floor_has_parts() -> None:
     assert all(FLOORS)
 
 
+def test_the_house_has_few_rooms_floors_and_arrows() -> None:
+    """What a stranger meets at the root; an arrow is a part that imports another, in however many files."""
+    arrows = {(part_of(path), other) for path in FILES for other in parts_imported(path) - {part_of(path)}}
+    assert len(FLOOR_OF) - 1 <= 23 and len(FLOORS) <= 10  # `__main__` is no room
+    assert len(arrows) <= 130
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_point_down(path: Path) -> None:
     part = part_of(path)

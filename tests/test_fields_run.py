@@ -13,8 +13,8 @@ from wassergan import open_sampler
 from wassergan.cli.main import main
 from wassergan.data import Codec
 from wassergan.estimator.wasserstein_gan import WassersteinGAN
-from wassergan.export import export_run, open_export
-from wassergan.export.description import codec_of, describe
+from wassergan.runs.export import export_run, open_export
+from wassergan.runs.export.description import codec_of, describe
 from wassergan.session.run_content import load_run
 from wassergan.storage.checkpoint import save_checkpoint
 from wassergan.storage.run_folder import RunFolder

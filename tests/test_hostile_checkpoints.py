@@ -121,7 +121,8 @@ MEASURED = """
 import resource, sys
 from pathlib import Path
 from wassergan.cli.main import main
-import wassergan.runs.train, wassergan.runs.evaluate, wassergan.runs.visualize, wassergan.export, wassergan.runs.compare
+import wassergan.runs.train, wassergan.runs.evaluate, wassergan.runs.visualize
+import wassergan.runs.export, wassergan.runs.compare
 import wassergan.plots, matplotlib.figure, matplotlib.backends.backend_agg
 import json
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from wassergan.distances import W1Estimator, exact_w1, sliced_w1, w1_interval
     from wassergan.estimator.wasserstein_gan import WassersteinGAN
     from wassergan.evaluation.datasets import table_column_distances, table_distance
-    from wassergan.export import export_run, open_export
     from wassergan.lipschitz import certify
     from wassergan.runs.evaluate import evaluate_run
+    from wassergan.runs.export import export_run, open_export
     from wassergan.runs.train import resume_run, train_run
     from wassergan.session.restore import open_sampler
     from wassergan.session.run_content import run_summary
@@ -62,8 +62,8 @@ _HOMES = {
     "certify": "wassergan.lipschitz",
     "evaluate_run": "wassergan.runs.evaluate",
     "exact_w1": "wassergan.distances",
-    "export_run": "wassergan.export",
-    "open_export": "wassergan.export",
+    "export_run": "wassergan.runs.export",
+    "open_export": "wassergan.runs.export",
     "open_sampler": "wassergan.session.restore",
     "open_source": "wassergan.data",
     "resume_run": "wassergan.runs.train",

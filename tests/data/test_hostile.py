@@ -22,8 +22,8 @@ from pyarrow import parquet
 from wassergan.data import open_source
 from wassergan.data.readers import limits
 from wassergan.errors import UserError
-from wassergan.export import open_export
 from wassergan.report.page import _copies
+from wassergan.runs.export import open_export
 from wassergan.session.restore import open_sampler
 from wassergan.storage.checkpoint import load_checkpoint
 

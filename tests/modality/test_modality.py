@@ -17,11 +17,11 @@ from wassergan.config.verbs import EvaluateSettings
 from wassergan.data import Codec, TableCodec, open_source
 from wassergan.data.readers.arrays import array_source
 from wassergan.errors import UserError
-from wassergan.export import export_run, open_export
 from wassergan.modality import MODALITIES, modality_of, modality_with
 from wassergan.modality.vectors import Vectors
 from wassergan.modality.writing import write_samples
 from wassergan.runs.evaluate import evaluate_run
+from wassergan.runs.export import export_run, open_export
 from wassergan.runs.train import train_run
 from wassergan.runs.visualize import visualize_run
 from wassergan.session import build

@@ -18,8 +18,8 @@ from wassergan.errors import UserError
 from wassergan.evaluation.tables import EvaluationData, Samples, TableColumn, quality
 from wassergan.evaluation.tables import evaluate as judge_tables
 from wassergan.evaluation.tables.trees import Inputs
-from wassergan.export import codec_of, export_run, open_export
 from wassergan.runs.evaluate import evaluate_run
+from wassergan.runs.export import codec_of, export_run, open_export
 from wassergan.runs.recorder import write_run_report
 from wassergan.runs.train import train_run
 from wassergan.runs.visualize import visualize_run

@@ -29,7 +29,7 @@ def export(run: Path, as_json: bool, **flags: Any) -> None:
     """
     settings = ExportSettings(run=str(run), **given(flags))
 
-    from wassergan.export import chosen_format, export_run
+    from wassergan.runs.export import chosen_format, export_run
 
     named = Path(settings.out) if settings.out else None
     chosen = chosen_format(settings.format, named)

@@ -24,6 +24,7 @@ from wassergan.config.parsing import whole_number
 from wassergan.config.settings import ResolvedSettings, TrainSettings, require_present_names
 from wassergan.data import (
     LABEL,
+    Batch,
     Container,
     Schema,
     Source,
@@ -50,7 +51,7 @@ from wassergan.estimator.validation import (
     warn_of_left_out,
     weights_apart,
 )
-from wassergan.evaluation.heldout import PROJECTIONS
+from wassergan.evaluation.heldout import sliced_distance
 from wassergan.modality import modality_of
 from wassergan.modality.recipes import resolve_for
 from wassergan.sampling.sampler import Sampler
@@ -333,10 +334,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         chunks = sample_chunks(
             sampler.generator, len(real), latent_dim=sampler.latent_dim, seed=0, conditions=conditions
         )
-        both = [real.flatten(1), torch.cat(list(chunks)).flatten(1)]
-        if context is not None:
-            both = [torch.cat([rows, context], 1) for rows in both]
-        return -sliced_w1(*both, projections=PROJECTIONS, rng=torch.Generator().manual_seed(0)).item()
+        return -sliced_distance(Batch(real, context), Batch(torch.cat(list(chunks)), context), seed=0)
 
     def save(self, path: str | Path) -> None:
         """Write everything into one file, atomically; callbacks and a `RandomState` are no part of it.

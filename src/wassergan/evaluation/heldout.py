@@ -100,8 +100,16 @@ class HeldoutDistance:
         if self._patches is not None:
             found = self._patches.distance(batch.samples, context=batch.context, name=name)
             return {PATCHES: found.value, **{f"{PATCHES}_{side}": value for side, value in found.scales.items()}}
-        rng = torch.Generator().manual_seed(self._seed)
-        return {VECTORS: sliced_w1(_vectors(batch), self._heldout, projections=PROJECTIONS, rng=rng).item()}
+        return {VECTORS: _sliced(_vectors(batch), self._heldout, seed=self._seed)}
+
+
+def sliced_distance(a: Batch, b: Batch, *, seed: int) -> float:
+    """Sliced W1 of two samples together with their conditions, in model units, along fixed directions."""
+    return _sliced(_vectors(a), _vectors(b), seed=seed)
+
+
+def _sliced(a: Tensor, b: Tensor, *, seed: int) -> float:
+    return sliced_w1(a, b, projections=PROJECTIONS, rng=torch.Generator().manual_seed(seed)).item()
 
 
 def _vectors(batch: Batch) -> Tensor:

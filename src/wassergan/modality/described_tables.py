@@ -56,7 +56,7 @@ def usage_of(codec: TableCodec, *, latent_dim: int) -> list[str]:
         "from the start of 1970",
         *_ruled_usage(codec),
         *[f"{each.name} is an identifier: it is written fresh, {each.told()}" for each in codec.identifiers],
-        "with this library: wassergan.export.codec_of(description).decode(rows)",
+        "with this library: wassergan.runs.export.codec_of(description).decode(rows)",
     ]
 
 

@@ -1,3 +1,3 @@
-"""What is done with run folders: train, resume, evaluate, compare, visualize."""
+"""What is done with run folders: train, resume, evaluate, compare, visualize, export."""
 
 __all__: list[str] = []

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
+
+from torch import nn
 
 from wassergan.config.settings import ResolvedSettings
-from wassergan.evaluation import HeldoutDistance
 from wassergan.session.state import Best
 from wassergan.training import Trainer
 from wassergan.training.tick_schedule import tick_due
@@ -62,6 +63,18 @@ class Tick:
     history: History
     improved: bool
     due: bool
+
+
+class Distance(Protocol):
+    """The distance of a generator from held-out samples, as `evaluation.HeldoutDistance` measures it."""
+
+    def __call__(self, generator: nn.Module) -> dict[str, float]:
+        """The distances by name, with their floors."""
+        ...
+
+    def interval(self, generator: nn.Module, *, interrupted: Callable[[], bool]) -> dict[str, float]:
+        """Guaranteed bounds."""
+        ...
 
 
 class LoopCallback:
@@ -138,7 +151,7 @@ class Loop:
         trainer: Trainer,
         settings: ResolvedSettings,
         *,
-        distance: HeldoutDistance | None,
+        distance: Distance | None,
         callbacks: Sequence[LoopCallback] = (),
         history: History,
         last_tick: int,
@@ -209,7 +222,7 @@ class Loop:
         tick = Tick(record, self.history, improved=self.history.waited == 0, due=due)
         self._each(lambda callback: callback.on_tick(trainer, tick))
 
-    def _measured(self, trainer: Trainer, distance: HeldoutDistance) -> Record:
+    def _measured(self, trainer: Trainer, distance: Distance) -> Record:
         record = trainer.read_statistics() | distance(trainer.averaged_generator)
         every, bounded_at = self._settings.w1_every, self.history.bounded_at
         if every and (bounded_at is None or trainer.step - bounded_at >= every):

@@ -14,10 +14,10 @@ from wassergan.cli.main import main
 from wassergan.config.settings import TrainSettings
 from wassergan.data.readers.arrays import array_source
 from wassergan.errors import UserError, WorkError
-from wassergan.export import FORMATS, export_run, open_export
-from wassergan.export.description import describe
-from wassergan.export.formats import folded
 from wassergan.lipschitz.spectral import SpectralNorm
+from wassergan.runs.export import FORMATS, export_run, open_export
+from wassergan.runs.export.description import describe
+from wassergan.runs.export.formats import folded
 from wassergan.sampling.sampler import Sampler
 from wassergan.session.restore import open_sampler
 from wassergan.session.state import CheckpointState
@@ -222,7 +222,7 @@ def test_an_error_half_way_leaves_the_former_file(
 def test_a_missing_package_is_named_with_what_to_install(
     finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, missing: str
 ) -> None:
-    monkeypatch.setattr("wassergan.export.formats.find_spec", lambda name: None)
+    monkeypatch.setattr("wassergan.runs.export.formats.find_spec", lambda name: None)
     message = rf"not installed: {missing}\. Pip install 'wassergan\[export\]'"
     with pytest.raises(UserError, match=message):
         export_run(finished_run, tmp_path / f"g.{name}")

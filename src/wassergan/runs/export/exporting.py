@@ -9,9 +9,9 @@ from torch import Tensor
 
 from wassergan.config.settings import ResolvedSettings
 from wassergan.errors import UserError, flag, unknown_name, worded
-from wassergan.export.description import VERSION, codec_of, describe
-from wassergan.export.formats import FORMATS, KEY, folded
 from wassergan.modality import modality_of
+from wassergan.runs.export.description import VERSION, codec_of, describe
+from wassergan.runs.export.formats import FORMATS, KEY, folded
 from wassergan.sampling.sampler import Sampler
 from wassergan.session.build import networks_of
 from wassergan.session.restore import sampler_of
