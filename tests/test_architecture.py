@@ -277,16 +277,28 @@ def test_the_library_does_not_print() -> None:
 FLAG = re.compile(r"(?<![\w-])(?<!torchrun )--[a-z]")
 
 
-def flags_in_texts(path: Path) -> Iterator[str]:
-    """Flags of the command line that stand in the literal texts of a module, comments aside."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and FLAG.search(node.value):
-            yield f"{path.name}:{node.lineno} {FLAG.split(node.value)[0][-40:]!r}"
+def literal_text(node: ast.AST) -> str:
+    """The text of a literal or of one that is put together, with `x` for what is filled in."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.JoinedStr(values=parts):
+            return "".join(literal_text(part) or "x" for part in parts)
+        case ast.BinOp(left=left, op=ast.Add()):
+            return f"{literal_text(left)}x"
+    return ""
+
+
+def flags_in_texts(path: Path) -> set[int]:
+    """Lines in whose literal texts flags of the command line stand; comments are none."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return {getattr(node, "lineno", 0) for node in nodes if FLAG.search(literal_text(node))}
 
 
 def test_only_the_command_line_knows_flags() -> None:
     """Below it, texts name parameters (`errors.parameter`, which spells both); docstrings are texts too."""
-    assert not [each for path in FILES if part_of(path) not in ("cli", "errors") for each in flags_in_texts(path)]
+    found = {path: flags_in_texts(path) for path in FILES if part_of(path) not in ("cli", "errors")}
+    assert not {str(path): lines for path, lines in found.items() if lines}
 
 
 @pytest.mark.parametrize(
@@ -295,13 +307,50 @@ def test_only_the_command_line_knows_flags() -> None:
         ('hint = "use --network mlp"', 1),
         ('hint = f"use {name}: --size"', 1),
         ('def f():\n    """Takes --size."""', 1),
+        ('hint = f"use --{name}"', 1),
+        ('hint = "use --" + name', 1),
+        ('style = "--"', 0),
         ("hint = f\"use {parameter('network')}\"", 0),
-        ('words = "a -- b, x--y and torchrun --max-restarts"', 0),
+        ('words = "a -- b, x--y and torchrun --max-restarts |---|"', 0),
     ],
 )
 def test_flags_in_texts_are_found(line: str, found: int, tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(line, encoding="utf-8")
-    assert len(list(flags_in_texts(tmp_path / "a.py"))) == found
+    assert len(flags_in_texts(tmp_path / "a.py")) == found
+
+
+MODALITIES = {"image", "field", "vector", "table"}
+
+
+def branches_on_modality(path: Path) -> Iterator[str]:
+    """Comparisons of a kind with the name of a modality, and codecs told apart by their class."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Compare) and re.search(r"\bkind$", ast.unparse(node.left)):
+            values = {
+                each.value for side in node.comparators for each in ast.walk(side) if isinstance(each, ast.Constant)
+            }
+            if values & MODALITIES:
+                yield ast.unparse(node)
+        if isinstance(node, ast.Call) and re.match(r"isinstance\(.*Codec\b", ast.unparse(node)):
+            yield ast.unparse(node)
+
+
+def test_what_differs_between_modalities_is_in_their_classes() -> None:
+    assert not {str(path): found for path in FILES if (found := list(branches_on_modality(path)))}
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ('ok = state.kind == "table"', 1),
+        ('ok = kind not in ("image", "field")', 1),
+        ("ok = isinstance(source.codec, TableCodec)", 1),
+        ('ok = column.kind == "category" or layout == "table"', 0),
+    ],
+)
+def test_branches_on_modality_are_found(line: str, found: int, tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(line, encoding="utf-8")
+    assert len(list(branches_on_modality(tmp_path / "a.py"))) == found
 
 
 # What a checkpoint holds is read by name from a typed state; the trainer's own entries belong to trainer and guard.

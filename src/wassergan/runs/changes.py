@@ -6,7 +6,7 @@ from typing import Any
 
 from wassergan.callbacks import Callback
 from wassergan.config.settings import BIT_CHANGING, CHANGEABLE, ResolvedSettings, TrainSettings
-from wassergan.errors import UserError, parameter
+from wassergan.errors import UserError, parameter, worded
 from wassergan.session.build import device_is_here
 
 # Why the others may not.
@@ -38,20 +38,17 @@ def with_changes(settings: ResolvedSettings, changes: Mapping[str, Any]) -> Reso
             f"{name}: the run has {had}, asked for {asked} ({_reason(name)})"
             for name, (had, asked) in different.items()
         ]
+        those = worded(command_line="those flags", python="those")
         raise UserError(
             "A run can only be resumed with its own settings",
             found="; ".join(lines),
-            hint=f"leave those flags out (only {', '.join(map(_flag, CHANGEABLE))} may change), or start a new run",
+            hint=f"leave {those} out (only {', '.join(map(parameter, CHANGEABLE))} may change), or start a new run",
         )
     changed = {name: value for name, value in changes.items() if name in CHANGEABLE}
     # A new end replaces the old one: whoever asks for more steps does not want the old budget to cut them off.
     if "steps" in changed or "budget" in changed:
         changed = {"steps": None, "budget": None, **changed}
     return ResolvedSettings.from_mapping({**asdict(settings), **changed})
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
 
 
 def _reason(name: str) -> str:
@@ -76,7 +73,7 @@ def say_what_differs(
 ) -> None:
     """In one line, what makes the numbers others than those of a run that was never stopped."""
     had, has = asdict(former), asdict(settings)
-    changed = [f"{_flag(name)} {had[name]} is now {has[name]}" for name in BIT_CHANGING if had[name] != has[name]]
+    changed = [f"{parameter(name)} {had[name]} is now {has[name]}" for name in BIT_CHANGING if had[name] != has[name]]
     if not same_streams:
         changed.append("it was on another kind of device, whose random numbers cannot go on here")
     if changed:
