@@ -48,7 +48,7 @@ def test_after_going_back_every_tick_is_better_than_a_best_that_is_gone(
     first = distances.index(min(distances)) + 1
     assert (history.best.distance, history.best.step) == (min(distances), first)
     back = history.back_to(step)
-    bounds = [index for index in range(3, len(distances) + 1, 3)]
+    bounds = list(range(3, len(distances) + 1, 3))
     assert back.bounded_at == (bounds[-1] if bounds and bounds[-1] <= step else None)
     later = back.after({"step": step + 1, "sliced_w1": new})
     kept = first <= step
