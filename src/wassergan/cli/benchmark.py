@@ -21,7 +21,7 @@ PRESETS = ("default", "wgan", "wgan-gp", "sn-wgan")
 
 @click.group()
 def benchmark() -> None:
-    """Measurements against known answers."""
+    """Measurements with known answers, and of speed."""
 
 
 @benchmark.command()
@@ -42,16 +42,16 @@ def benchmark() -> None:
 @click.option("--seeds", default="1", show_default=True, metavar="K", help="Runs of each, seeds 0 to K-1.")
 @click.option("--steps", metavar="N", help="Critic steps of each run [2000 unless --budget is given].")
 @click.option("--budget", metavar="TIME", help="Time of each run, such as 30s; the earlier end counts.")
-@click.option("--test-count", default="131072", show_default=True, metavar="N", help="Fresh test points a side.")
+@click.option("--test-count", default="131072", show_default=True, metavar="N", help="Fresh test points per side.")
 @click.option("--device", default="cpu", show_default=True, help="Where to train: cpu, cuda or cuda:N.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     default=Path("w1.json"),
     show_default=True,
-    help="JSON of all runs; runs that it holds already are not repeated. The table goes beside it.",
+    help="JSON of all runs; runs that it already holds are not repeated. The table is written beside it.",
 )
-@click.option("--published", type=click.Path(path_type=Path), help="CSV of published results to put beside.")
+@click.option("--published", type=click.Path(path_type=Path), help="CSV of published results to show beside them.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON.")
 def w1(
     pairs: str,
@@ -101,7 +101,7 @@ def w1(
 
 @benchmark.command()
 @click.argument("runs", type=click.Path(path_type=Path))
-@click.option("--published", type=click.Path(path_type=Path), help="CSV of published results to put beside.")
+@click.option("--published", type=click.Path(path_type=Path), help="CSV of published results to show beside them.")
 @click.option("--out", type=click.Path(path_type=Path), help="Markdown file to write instead of printing.")
 def table(runs: Path, published: Path | None, out: Path | None) -> None:
     """The report of all runs in a JSON that `benchmark w1` wrote, with the commands that make them.

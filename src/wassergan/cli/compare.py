@@ -15,11 +15,11 @@ from wassergan.errors import UserError
     "--out",
     type=click.Path(path_type=Path),
     metavar="FOLDER|PNG",
-    help="Draw the curves of all runs over each other; into a folder, with the table beside them.",
+    help="Plot the curves of all runs in one figure; into a folder, with the table beside it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def compare(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
-    """Put the runs in some folders side by side: metrics, the settings in which they differ, the best marked.
+    """Compare runs side by side: their metrics, with the best marked, and the settings in which they differ.
 
     \b
     Examples:

@@ -16,12 +16,12 @@ SHOWN = (-1.0, -0.5, -0.1, 0.0, 0.1, 0.5, 1.0)
 
 @click.group()
 def demo() -> None:
-    """Textbook examples, computed before your eyes."""
+    """Textbook examples, computed on the spot."""
 
 
 @demo.command()
 @click.option("--out", type=click.Path(path_type=Path), help="The figure, a .png, .svg or .pdf file [lines.png].")
-@click.option("--seed", type=int, default=0, show_default=True, help="First weights of the critics.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the critics' initial weights.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def lines(out: Path | None, seed: int, as_json: bool) -> None:
     """Two parallel lines at distance θ: TV, KL, JS and W1, their slopes, and what a generator learns from them.

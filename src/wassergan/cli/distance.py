@@ -36,8 +36,12 @@ EXACT_PAIRS = 25_000_000
     "--budget", default="60s", show_default=True, metavar="TIME", help="Time at which to stop (interval, critic)."
 )
 @click.option("--projections", type=int, default=256, show_default=True, help="Number of directions (sliced).")
-@click.option("--population", is_flag=True, help="Ask for the distributions behind the samples (interval).")
-@click.option("--confidence", type=float, default=0.95, show_default=True, help="Of each bound on the distributions.")
+@click.option(
+    "--population", is_flag=True, help="Bound the distance of the distributions behind the samples (interval)."
+)
+@click.option(
+    "--confidence", type=float, default=0.95, show_default=True, help="Confidence of each bound on the distributions."
+)
 @click.option(
     "--bound",
     default="finite-sample",
@@ -55,21 +59,26 @@ EXACT_PAIRS = 25_000_000
 @click.option(
     "--diameter",
     type=float,
-    help="Of the set that both distributions live on, if known: bounds W1 from above too (interval --population).",
+    help="Diameter of the set that holds both distributions, if known: bounds W1 from above too (interval "
+    "--population).",
 )
 @click.option("--columns", metavar="NAME,...", help="Compare these columns, features or channels alone.")
 @click.option(
     "--scale",
     metavar="std|iqr|range|none",
-    help="What numbers and dates are divided by, of each column of A.  [std of tables, none of arrays]",
+    help="Scale of each column of A by which its numbers and dates are divided.  [std of tables, none of arrays]",
 )
 @click.option("--category-weight", type=float, default=1.0, show_default=True, help="Distance of two levels (tables).")
 @click.option(
-    "--missing-weight", type=float, default=1.0, show_default=True, help="Of a missing number from the rest (tables)."
+    "--missing-weight",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Distance of a missing number from any other (tables).",
 )
 @click.option("--by-column", is_flag=True, help="W1 of each column by itself, the farthest first.")
 @reading_options
-@click.option("--seed", type=int, default=0, show_default=True, help="Of projections, subsamples and splits.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of projections, subsamples and splits.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def distance(
     a: str,
@@ -82,7 +91,7 @@ def distance(
     as_json: bool,
     **flags: Any,
 ) -> None:
-    """Wasserstein distance between data sources A and B, with its guarantee.
+    """Wasserstein distance between the data sources A and B, with its guarantee.
 
     \b
     Examples:

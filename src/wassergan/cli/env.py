@@ -10,7 +10,7 @@ from wassergan.cli.echo import echo
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def env(as_json: bool) -> None:
-    """Say what this installation runs on: versions, processors, accelerators. Paste it into bug reports.
+    """Describe this installation: versions, processors, accelerators. Paste the output into bug reports.
 
     \b
     Example:

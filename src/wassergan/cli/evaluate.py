@@ -15,9 +15,9 @@ from wassergan.config.verbs import EvaluateSettings
 @click.command(cls=GroupedCommand)
 @click.argument("run", type=click.Path(path_type=Path))
 @options_of(EvaluateSettings)
-@click.option("--json", "as_json", is_flag=True, help="Print what metrics.json holds on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print the content of metrics.json on standard output.")
 def evaluate(run: Path, as_json: bool, **flags: Any) -> None:
-    """Judge the averaged generator of the run in folder RUN against samples that it was never trained on.
+    """Evaluate the averaged generator of the run in folder RUN against samples that it was never trained on.
 
     \b
     Examples:
@@ -29,9 +29,10 @@ def evaluate(run: Path, as_json: bool, **flags: Any) -> None:
       wassergan evaluate /archive/run --out judged/
       wassergan evaluate runs/people --target income --against people_2021.csv
 
-    Every metric stands beside its floor: what as many training samples score against the same held-out ones. Tables
-    have a second anchor: rows whose columns were drawn independently. Writes metrics.json into the run folder, for
-    pictures evaluation/neighbours.png, for tables evaluation/marginals.png and pair-N.png, and its report.html anew.
+    Every metric is shown beside its floor: the score of as many training samples against the same held-out ones.
+    Tables have a second anchor: rows whose columns were drawn independently. Writes metrics.json into the run folder,
+    for pictures evaluation/neighbours.png, for tables evaluation/marginals.png and pair-N.png, and its report.html
+    anew.
     """
     from wassergan.cli.tables import evaluation_table
     from wassergan.runs.evaluate import evaluate_run

@@ -11,13 +11,13 @@ from wassergan.cli.echo import echo
 
 @click.command()
 @click.argument("target")
-@click.option("--schema", metavar="FILE", help="Tables: a JSON file that says what the columns are.")
-@click.option("--sheet", metavar="NAME", help="Excel: which sheet; the first unless given.")
+@click.option("--schema", metavar="FILE", help="Tables: a JSON file that describes the columns.")
+@click.option("--sheet", metavar="NAME", help="Sheet of an Excel workbook; the first unless given.")
 @click.option("--weight", metavar="COLUMN", help="Tables: the column that holds the weights of the rows.")
 @click.option("--layout", default="auto", metavar="auto|table|...", help="As for `train`.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(target: str, schema: str | None, sheet: str | None, weight: str | None, layout: str, as_json: bool) -> None:
-    """Say what a run folder, or a data source that `train` reads, holds.
+    """Describe a run folder, or a data source that `train` can read.
 
     \b
     Examples:

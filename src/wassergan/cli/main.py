@@ -19,19 +19,19 @@ OK, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 # The line stands here so that `wassergan --help` imports none of the verbs.
 VERBS: dict[str, tuple[str, str]] = {
     "train": ("wassergan.cli.train", "Train a generator on pictures, arrays or tables."),
-    "resume": ("wassergan.cli.resume", "Go on with a run."),
+    "resume": ("wassergan.cli.resume", "Resume a run."),
     "sample": ("wassergan.cli.sample", "Draw samples from a run."),
-    "evaluate": ("wassergan.cli.evaluate", "Judge a run's samples against held-out ones."),
-    "compare": ("wassergan.cli.compare", "Put runs side by side."),
-    "visualize": ("wassergan.cli.visualize", "Draw what a run has learnt."),
+    "evaluate": ("wassergan.cli.evaluate", "Evaluate a run's samples against held-out ones."),
+    "compare": ("wassergan.cli.compare", "Compare runs side by side."),
+    "visualize": ("wassergan.cli.visualize", "Plot what a run has learnt."),
     "export": ("wassergan.cli.export", "Write a run's generator for other programs."),
-    "report": ("wassergan.cli.report", "Write the page of a run."),
+    "report": ("wassergan.cli.report", "Write the HTML report of a run."),
     "distance": ("wassergan.cli.distance", "Measure how far apart two data sets are."),
-    "watch": ("wassergan.cli.watch", "Say whether new data differ from a reference."),
-    "benchmark": ("wassergan.cli.benchmark", "Hold critics to distributions whose distance is known."),
+    "watch": ("wassergan.cli.watch", "Test whether new data differ from a reference."),
+    "benchmark": ("wassergan.cli.benchmark", "Test critics on distributions with a known distance."),
     "demo": ("wassergan.cli.demo", "Show a textbook example."),
-    "info": ("wassergan.cli.info", "Say what a run or a data source holds."),
-    "env": ("wassergan.cli.env", "Say what this installation runs on."),
+    "info": ("wassergan.cli.info", "Describe a run or a data source."),
+    "env": ("wassergan.cli.env", "Describe this installation."),
 }
 
 
@@ -79,7 +79,7 @@ def _beside_the_first() -> bool:
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="wassergan")
 def cli() -> None:
-    """Wasserstein GANs for pictures, arrays and tables, and Wasserstein distances that carry their guarantee.
+    """Wasserstein GANs for pictures, arrays and tables, and Wasserstein distances with guarantees.
 
     \b
     Examples:

@@ -10,17 +10,17 @@ if TYPE_CHECKING:
     from wassergan.data.measured import Reading
 
 _FLAGS = (
-    click.option("--key", help="Which array of a .npz."),
-    click.option("--sheet", help="Which sheet of an Excel workbook; the first unless given."),
+    click.option("--key", help="Name of the array in a .npz."),
+    click.option("--sheet", help="Sheet of an Excel workbook; the first unless given."),
     click.option(
         "--layout", default="auto", show_default=True, metavar="auto|N|ND|NHW|NHWC|NCHW", help="Axes of arrays."
     ),
     click.option("--missing", metavar="X,...", help="Arrays: numbers that stand for missing values."),
     click.option("--channels", metavar="NAME,...", help="Arrays: names of the channels or features."),
-    click.option("--schema", metavar="FILE", help="Tables: a JSON file that says what the columns are."),
+    click.option("--schema", metavar="FILE", help="Tables: a JSON file that describes the columns."),
     click.option("--size", metavar="N|HxW", help="Pictures: scale and centre-crop to this size."),
     click.option("--colour", default="auto", show_default=True, metavar="auto|grey|rgb", help="Pictures: colours."),
-    click.option("--skip-unreadable", is_flag=True, help="Pictures: go on without those that cannot be read."),
+    click.option("--skip-unreadable", is_flag=True, help="Pictures: skip those that cannot be read."),
 )
 
 

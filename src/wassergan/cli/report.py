@@ -11,7 +11,7 @@ from wassergan.cli.echo import echo
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="The HTML file [report.html in the run folder].")
 def report(run: Path, out: Path | None) -> None:
-    """Write the page of the run in folder RUN: one HTML file that opens from disk.
+    """Write the report of the run in folder RUN: one HTML file that opens from disk.
 
     \b
     Example:

@@ -13,13 +13,18 @@ from wassergan.config.settings import TrainSettings
 
 @click.command(cls=GroupedCommand)
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--data", help="Where the data lie now, if they moved.")
+@click.option("--data", help="Where the data are now, if they were moved.")
 @options_of(TrainSettings)
-@click.option("--checkpoint", default="latest", metavar="latest|best|STEP", help="Where to go on from [latest].")
-@click.option("-v", "--verbose", is_flag=True, help="Print gap and gradient norms at every tick, beside a bar too.")
+@click.option("--checkpoint", default="latest", metavar="latest|best|STEP", help="Where to resume from [latest].")
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="Print gap and gradient norms at every tick, also where a progress bar is shown.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output.")
 def resume(run: Path, checkpoint: str, verbose: bool, as_json: bool, **flags: Any) -> int:
-    """Go on with the run in folder RUN from its latest checkpoint (or another), bit for bit on the CPU.
+    """Resume the run in folder RUN from its latest checkpoint (or another), bit for bit on the CPU.
 
     \b
     Examples:

@@ -31,7 +31,12 @@ INTERRUPTED = 130
     help="Run folder, new or empty [runs/DATA-PRESET-N].",
 )
 @options_of(TrainSettings)
-@click.option("-v", "--verbose", is_flag=True, help="Print gap and gradient norms at every tick, beside a bar too.")
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="Print gap and gradient norms at every tick, also where a progress bar is shown.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output.")
 def train(data: str, out: Path | None, verbose: bool, as_json: bool, **flags: Any) -> int:
     """Train a generator on DATA.

@@ -13,11 +13,11 @@ from wassergan.config.verbs import VisualizeSettings
 
 @click.command(cls=GroupedCommand)
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--data", help="Where the data lie now, if they moved.")
+@click.option("--data", help="Where the data are now, if they were moved.")
 @options_of(VisualizeSettings)
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON on standard output.")
 def visualize(run: Path, data: str | None, as_json: bool, **flags: Any) -> None:
-    """Draw what the averaged generator of the run in folder RUN has learnt.
+    """Plot what the averaged generator of the run in folder RUN has learnt.
 
     \b
     Pictures, fields:  interpolation.webp (walks through the latent space), interpolation.png (from one latent to

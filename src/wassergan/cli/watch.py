@@ -31,19 +31,33 @@ ALARM = 3
     help="When to end in exit code 3: a batch's own p-value is at most alpha, or the evidence of the whole stream "
     "reaches 1 / alpha. auto: batch for one batch without --state, else stream.",
 )
-@click.option("--state", metavar="FOLDER", help="Go on from the batches seen before, and remember these.")
+@click.option("--state", metavar="FOLDER", help="Continue from the batches seen before, and remember these.")
 @click.option("--page", metavar="FILE", help="Write one page with the timeline, columns and moved rows.")
-@click.option("--permutations", type=int, default=999, show_default=True, help="Of each test.")
-@click.option("--rows", type=int, default=1000, show_default=True, help="Of each side in the joint distance and test.")
-@click.option("--confidence", type=float, default=0.95, show_default=True, help="Of each lower bound.")
+@click.option("--permutations", type=int, default=999, show_default=True, help="Permutations of each test.")
 @click.option(
-    "--correction", default="holm", show_default=True, metavar="holm|benjamini-hochberg", help="Of columns' p-values."
+    "--rows", type=int, default=1000, show_default=True, help="Rows of each side in the joint distance and test."
+)
+@click.option("--confidence", type=float, default=0.95, show_default=True, help="Confidence of each lower bound.")
+@click.option(
+    "--correction",
+    default="holm",
+    show_default=True,
+    metavar="holm|benjamini-hochberg",
+    help="Correction of the columns' p-values for multiple tests.",
 )
 @click.option("--columns", metavar="NAME,...", help="Watch these columns alone.")
-@click.option("--scale", default="iqr", show_default=True, metavar="iqr|std|range|none", help="Unit of numbers.")
-@click.option("--features", default="random-conv", show_default=True, metavar="NAME", help="Of pictures.")
+@click.option(
+    "--scale",
+    default="iqr",
+    show_default=True,
+    metavar="iqr|std|range|none",
+    help="Scale by which numbers are divided.",
+)
+@click.option(
+    "--features", default="random-conv", show_default=True, metavar="NAME", help="Features of pictures to compare."
+)
 @reading_options
-@click.option("--seed", type=int, default=0, show_default=True, help="Of permutations, directions and drawn rows.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of permutations, directions and drawn rows.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON for each batch.")
 def watch(
     reference: str,
@@ -54,18 +68,18 @@ def watch(
     as_json: bool,
     **flags: Any,
 ) -> None:
-    """Compare each of NEW with REFERENCE: has the distribution changed, by how much, where, and how sure is that?
+    """Compare each of NEW with REFERENCE: has the distribution changed, by how much, where, and how certain is that?
 
     \b
     Examples:
       wassergan watch reference.csv today.csv
       wassergan watch reference.parquet monday.parquet tuesday.parquet --page drift.html
-      wassergan watch reference.csv today.csv --state drift --json    # a cron job: goes on every day
+      wassergan watch reference.csv today.csv --state drift --json    # a cron job: continues every day
 
-    Each batch gets W1 with its certificate, the distance that chance alone explains, a p-value that is exact at every
-    sample size, a lower bound on the distance of the distributions, and the columns that moved, in their own units.
-    Exit code 3 on alarm. Over several batches the alarm holds for the whole stream: without a change it is ever raised
-    with probability at most alpha.
+    For each batch, reports W1 with its certificate, the distance that chance alone explains, a p-value that is exact
+    at every sample size, a lower bound on the distance of the distributions, and the columns that moved, in their own
+    units. Exit code 3 on alarm. Over several batches the alarm holds for the whole stream: without a change it is ever
+    raised with probability at most alpha.
     """
     _check_alarm(alarm)
     from wassergan.storage.files import require_writable

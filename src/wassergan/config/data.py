@@ -25,8 +25,8 @@ class DataSettings(Origin):
     )
     colour: str = setting("auto", "Pictures: colours.", group="Data", values="auto|grey|rgb")
     skip_unreadable: bool = setting(False, "Pictures: count and skip unreadable ones.", group="Data", flag=True)
-    key: str | None = setting(None, "Which array of a .npz.", group="Data")
-    sheet: str | None = setting(None, "Which sheet of an Excel workbook; the first unless given.", group="Data")
+    key: str | None = setting(None, "Name of the array in a .npz.", group="Data")
+    sheet: str | None = setting(None, "Sheet of an Excel workbook; the first unless given.", group="Data")
     layout: str = setting(
         "auto",
         "Axes of an array; table: read Parquet, Arrow or Feather files of numbers as tables.",

@@ -14,11 +14,13 @@ class RecipeChoices:
         "default", "Named settings to start from.", group="Recipe", values="default|wgan|wgan-gp|sn-wgan"
     )
 
-    objective: str | None = setting(None, "Losses.", group="Recipe", values="wasserstein|minimax|nonsaturating|hinge")
+    objective: str | None = setting(
+        None, "Loss functions.", group="Recipe", values="wasserstein|minimax|nonsaturating|hinge"
+    )
     constraint: str | None = setting(
         None, "Lipschitz constraint of the critic.", group="Recipe", values="clip|gp|lp|r1r2|sn|orthogonal|none"
     )
-    clip: float | None = setting(None, "Limit of weight clipping.", parse=positive_float, group="Recipe")
+    clip: float | None = setting(None, "Bound of weight clipping.", parse=positive_float, group="Recipe")
     penalty_weight: float | None = setting(None, "Weight of gp, lp and r1r2.", parse=positive_float, group="Recipe")
     penalty_every: int | None = setting(
         None,
@@ -56,7 +58,7 @@ class RecipeChoices:
     pack: int | None = setting(
         None, "Samples that the critic scores together (PacGAN).", parse=positive_int, group="Recipe"
     )
-    latent_dim: int | None = setting(None, "Numbers in a latent vector.", parse=positive_int, group="Recipe")
+    latent_dim: int | None = setting(None, "Dimension of the latent vectors.", parse=positive_int, group="Recipe")
     batch_size: int | None = setting(None, "Samples per step.", parse=positive_int, group="Recipe")
     critic_steps: int | None = setting(None, "Critic steps per generator step.", parse=positive_int, group="Recipe")
     optimizer: str | None = setting(None, "Optimiser of both networks.", group="Recipe", values="adam|rmsprop")

@@ -21,7 +21,7 @@ class RunSettings:
     seed: int = setting(
         0, "Seed of the weights, the held-out rows and all other randomness.", parse=whole_number, group="Run"
     )
-    device: str = setting("auto", "Where to train.", group="Run", values="auto|cpu|cuda|cuda:N")
+    device: str = setting("auto", "Device to train on.", group="Run", values="auto|cpu|cuda|cuda:N")
     precision: str | None = setting(
         None,
         "Precision of the network passes; losses, norms and weights stay in float32. auto: bf16 for convolutions, and "

@@ -21,26 +21,29 @@ class SampleSettings:
     )
     format: str | None = setting(
         None,
-        "Of standard output: csv, csv.gz, tsv or tsv.gz of tables, npy of all else; the first unless given.",
+        "Format of standard output: csv, csv.gz, tsv or tsv.gz for tables, npy for all else; the first unless given.",
         group="Sampling",
         values="csv|csv.gz|tsv|tsv.gz|npy",
     )
     count: int | None = setting(
-        None, "How many samples; as many as {given_rows} holds, else 64.", parse=positive_int, group="Sampling"
+        None,
+        "Number of samples; by default the number of rows of {given_rows}, else 64.",
+        parse=positive_int,
+        group="Sampling",
     )
     given: tuple[str, ...] | None = setting(
         None,
-        "Conditions that samples are drawn under, such as sex=Female age=40; others are drawn as they go with these.",
+        "Conditions to draw samples under, such as sex=Female age=40; the others are drawn from rows that match these.",
         group="Sampling",
         values="NAME=VALUE...",
         several=True,
     )
     given_rows: str | None = setting(
-        None, "The same from a table: each row for one sample, in turn.", group="Sampling", values="FILE"
+        None, "Conditions from a table: one row for each sample, in turn.", group="Sampling", values="FILE"
     )
     seed: int = setting(
         0,
-        "Of the samples; a smaller count gives the first of a larger.",
+        "Seed of the samples; a smaller count gives the first samples of a larger one.",
         parse=whole_number,
         group="Sampling",
     )
@@ -50,8 +53,8 @@ class SampleSettings:
         group="Sampling",
         flag=True,
     )
-    checkpoint: str = setting("latest", "Which weights.", group="Sampling", values="latest|best|STEP")
-    device: str = setting("auto", "Where to draw.", group="Sampling", values="auto|cpu|cuda|cuda:N")
+    checkpoint: str = setting("latest", "Which checkpoint to use.", group="Sampling", values="latest|best|STEP")
+    device: str = setting("auto", "Device to draw on.", group="Sampling", values="auto|cpu|cuda|cuda:N")
 
 
 @dataclass(frozen=True)
@@ -61,13 +64,13 @@ class EvaluateSettings:
     run: str = ""
     against: str | None = setting(
         None,
-        "Judge against these data instead of the run's held-out samples; anything that `train` reads.",
+        "Compare with these data instead of the run's held-out samples; anything that `train` reads.",
         group="Evaluation",
         values="DATA",
     )
     sheet: str | None = setting(
         None,
-        "Which sheet of an Excel workbook given to {against}; the one that the run was trained on unless given.",
+        "Sheet of an Excel workbook given to {against}; the one that the run was trained on unless given.",
         group="Evaluation",
         values="NAME",
     )
@@ -91,9 +94,9 @@ class EvaluateSettings:
         group="Evaluation",
         values="COLUMN",
     )
-    checkpoint: str = setting("latest", "Which weights.", group="Evaluation", values="latest|best|STEP")
+    checkpoint: str = setting("latest", "Which checkpoint to use.", group="Evaluation", values="latest|best|STEP")
     data: str | None = setting(
-        None, "Where the run's data lie now, if they were moved.", group="Evaluation", values="DATA"
+        None, "Where the run's data are now, if they were moved.", group="Evaluation", values="DATA"
     )
     out: str | None = setting(
         None,
@@ -101,8 +104,12 @@ class EvaluateSettings:
         group="Evaluation",
         values="FOLDER",
     )
-    seed: int = setting(0, "Of the samples, directions, folds and subsamples.", parse=whole_number, group="Evaluation")
-    device: str = setting("auto", "Where to draw and describe.", group="Evaluation", values="auto|cpu|cuda|cuda:N")
+    seed: int = setting(
+        0, "Seed of the samples, directions, folds and subsamples.", parse=whole_number, group="Evaluation"
+    )
+    device: str = setting(
+        "auto", "Device to draw and compute features on.", group="Evaluation", values="auto|cpu|cuda|cuda:N"
+    )
 
 
 @dataclass(frozen=True)
@@ -114,7 +121,7 @@ class ExportSettings:
         None, "What to write; the suffix of {out} unless given.", group="Export", values="safetensors|onnx|pt2"
     )
     out: str | None = setting(None, "The file [generator.FORMAT in the run folder].", group="Export", values="FILE")
-    checkpoint: str = setting("latest", "Which weights.", group="Export", values="latest|best|STEP")
+    checkpoint: str = setting("latest", "Which checkpoint to use.", group="Export", values="latest|best|STEP")
 
 
 @dataclass(frozen=True)
@@ -126,6 +133,6 @@ class VisualizeSettings:
         None, "Where to write [visualization in the run folder].", group="Visualize", values="FOLDER"
     )
     count: int = setting(2000, "Generated rows or fields to compare.", parse=positive_int, group="Visualize")
-    seed: int = setting(0, "Of the latents.", parse=whole_number, group="Visualize")
-    checkpoint: str = setting("latest", "Which weights.", group="Visualize", values="latest|best|STEP")
-    device: str = setting("auto", "Where to draw.", group="Visualize", values="auto|cpu|cuda|cuda:N")
+    seed: int = setting(0, "Seed of the latents.", parse=whole_number, group="Visualize")
+    checkpoint: str = setting("latest", "Which checkpoint to use.", group="Visualize", values="latest|best|STEP")
+    device: str = setting("auto", "Device to draw on.", group="Visualize", values="auto|cpu|cuda|cuda:N")
