@@ -159,7 +159,7 @@ def test_a_poisoned_sample_is_found_and_no_rollback_is_wasted_on_it(
     monkeypatch.setattr(Source, "train", poisoned)
     with pytest.raises(DivergedError, match="training sample 17 of array holds values that are not finite") as caught:
         make_trainer(source=source).train(steps=40)
-    assert caught.value.by_data and "--critic-lr" not in str(caught.value)
+    assert caught.value.by_data and "critic_lr" not in str(caught.value)
 
 
 def test_an_outlier_reduced_precision_and_a_loose_constraint_are_named(

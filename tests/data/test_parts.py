@@ -193,8 +193,8 @@ def test_a_repeated_extreme_is_pointed_out_with_its_share(value: float, fixed: b
         values[rng.random(values.shape) < 1 / 12] = value
     said: list[str] = []
     array_source(values, log=said.append)
-    (sentence,) = [each for each in said if "--missing" in each]
-    told = sentence.partition("--missing ")[2].split()[0].rstrip(".")
+    (sentence,) = [each for each in said if "missing=(" in each]
+    told = sentence.partition("missing=(")[2].partition(",)")[0]
     assert sentence.startswith(f"{told} stands in 8.") and float(told) == value
     low, high = re.search(r"far from the rest, ([\d.]+) to ([\d.]+)", sentence).groups()  # type: ignore[union-attr]
     assert float(low) < float(high)

@@ -251,7 +251,7 @@ def test_too_few_samples_are_no_praise_and_static_fails_all_the_same(digits: Dig
     few = heldout[:30]
     found, _ = judged(heldout[400:], training, few)
     assert (found.flags, found.level) == ((), "undecided")
-    assert "Too few samples to judge: 30 a side, where about" in found.sentence and "--against" in found.sentence
+    assert "Too few samples to judge: 30 a side, where about" in found.sentence and "`against`" in found.sentence
     static = torch.rand(400, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
     assert judged(static, training, few)[0].level == "failed"
 

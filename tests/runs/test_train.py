@@ -218,7 +218,7 @@ def test_other_settings_are_refused_with_the_difference(tmp_path: Path, settings
         resume_run(folder, {"constraint": "gp", "seed": 4, "steps": 9})
     message = str(told.value)
     assert "constraint: the run has lp, asked for gp" in message and "seed: the run has 0, asked for 4" in message
-    assert "steps:" not in message and "--steps" in message
+    assert "steps:" not in message and "`steps`" in message
     resume_run(folder, {"constraint": "lp", "steps": 4})
 
 

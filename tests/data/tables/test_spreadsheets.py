@@ -74,7 +74,7 @@ def test_counts_and_example_speak_of_every_cell() -> None:
     formulas = Formulas()
     assert formulas.cells(["=b", "c", "=b", "=a"]) == ["=b", "c", "=b", "=a"]
     assert formulas.count == 3 and "'=a'" in formulas.told() and "3 cells" in formulas.told()
-    assert "--safe-csv" in formulas.told()
+    assert "safe_csv=True" in formulas.told()
     assert Formulas().told() == ""
 
 

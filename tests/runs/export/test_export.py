@@ -130,7 +130,7 @@ def test_every_format_holds_the_same_description(finished_run: Path, tmp_path: P
 
 
 def snippets() -> list[str]:
-    text = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "docs" / "export.md").read_text(encoding="utf-8")
     return [part.split("```")[0] for part in text.split("```python\n")[1:]]
 
 
