@@ -185,7 +185,9 @@ def test_weights_that_cannot_be_fetched_are_no_traceback(monkeypatch: pytest.Mon
         raise OSError("no route to host")
 
     monkeypatch.setattr(inception, "_extractor_class", lambda: refused)
-    with pytest.raises(WorkError, match=r"could not be fetched: no route to host. Get them .* inception:WEIGHTS.pth"):
+    with pytest.raises(
+        WorkError, match=r"could not be fetched: no route to host. Get them .* features=.inception:WEIGHTS.pth"
+    ):
         get_features("inception", pictures(), device=CPU)
 
 

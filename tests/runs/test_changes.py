@@ -38,7 +38,9 @@ def another(settings: ResolvedSettings, name: str) -> object:
         return OTHER.get(name, "another")
     if isinstance(value, bool):
         return not value
-    return f"{value}-" if isinstance(value, str) else value * 2 if isinstance(value, int | float) else (7, 7)
+    if isinstance(value, int | float):
+        return (value or 1) * 2
+    return f"{value}-" if isinstance(value, str) else (7, 7)
 
 
 def test_every_setting_may_change_or_is_refused_with_a_reason(settings: ResolvedSettings) -> None:

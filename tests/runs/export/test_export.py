@@ -264,7 +264,7 @@ def test_the_command_names_what_it_wrote(cli: Callable[..., Any], finished_run: 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "Which format is not said. Give `format_name`: safetensors, onnx, pt2."),
+        ([], "Which format is not said. Give --format safetensors|onnx|pt2."),
         (["--format", "onxn"], "Unknown format: 'onxn'. Did you mean 'onnx'? Known: safetensors, onnx, pt2."),
         (["--out", "g.txt"], "Unknown format: 'txt'. Known: safetensors, onnx, pt2."),
         (["--format", "pt2", "--out", "g.onnx"], "A file of format pt2 ends in .pt2: 'g.onnx'. Rename it"),
