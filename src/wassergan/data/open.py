@@ -121,7 +121,9 @@ def open_source(
     if source.round_trip is None and isinstance(data, str | Path | Tensor | np.ndarray):
         source = replace(source, round_trip=round_trip(source))
     if source.codec.layout != "table" and weight is not None:
-        raise UserError("Weights are a column of a table", found=f"{source.name}", hint="leave --weight out")
+        raise UserError(
+            "Weights are a column of a table", found=f"{source.name}", hint=f"leave {parameter('weight')} out"
+        )
     if source.codec.layout != "table" and sample_weight is not None:
         source = source.weighted(sample_weight)
     source = _with_labels(source, data, asked, seed)
@@ -199,9 +201,9 @@ def _refuse_what_says_nothing(data: Any, asked: _Asked) -> None:
     path = Path(data)
     is_either = is_columnar(path) or path.is_dir()
     if asked.schema and not (is_either or is_csv(path) or is_excel(path)):
-        raise UserError("A schema is for tables", found=f"{data}", hint="leave --schema out")
+        raise UserError("A schema is for tables", found=f"{data}", hint=f"leave {parameter('schema')} out")
     if asked.weight is not None and not (is_either or is_csv(path) or is_excel(path) or is_pattern(str(data))):
-        raise UserError("Weights are a column of a table", found=f"{data}", hint="leave --weight out")
+        raise UserError("Weights are a column of a table", found=f"{data}", hint=f"leave {parameter('weight')} out")
     of_arrays = is_either or path.suffix in (".npy", ".npz") or is_idx(path) or is_pattern(str(data))
     for flag, said in ((parameter("missing"), asked.missing), (parameter("channels"), asked.channels)):
         if said and not of_arrays:

@@ -68,7 +68,7 @@ class Split:
             raise UserError(
                 "Too few rows with a weight above 0 to hold some out",
                 found=f"{len(train)} to train on, {len(heldout)} held out",
-                hint="give more rows a weight, or another --heldout share",
+                hint=f"give more rows a weight, or another {parameter('heldout')} share",
             )
         return Split(train, heldout)
 

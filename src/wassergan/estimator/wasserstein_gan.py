@@ -36,7 +36,6 @@ from wassergan.data import (
 from wassergan.data.container import column_names
 from wassergan.data.tables.writing import Fresh
 from wassergan.data.weights import checked_weights, proportional_positions
-from wassergan.distances import sliced_w1
 from wassergan.errors import UserError, unknown_name
 from wassergan.estimator.fit import fit_source
 from wassergan.estimator.state import FitState

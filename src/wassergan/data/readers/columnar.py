@@ -85,7 +85,7 @@ def columnar_source(
     with corruption_errors(name, "write it again"):  # names that are no text, notes of pandas that are no JSON
         fields = _fields(tables, name, log)
     if channels:
-        raise UserError(f"The columns of {name} have names", hint="leave --channels out")
+        raise UserError(f"The columns of {name} have names", hint=f"leave {parameter('channels')} out")
     is_weighted = weight is not None or weights is not None
     if (
         layout == "table"
