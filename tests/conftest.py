@@ -11,7 +11,8 @@ import warnings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from wassergan.constraints import Constraint, get_constraint
 from wassergan.data import Source
 from wassergan.data.readers.arrays import array_source
 from wassergan.errors import UserError, WorkError
+from wassergan.evaluation.pictures.twosample import convolutional_two_sample
 from wassergan.networks import Bounded, build_networks
 from wassergan.objectives import get_objective
 from wassergan.training import (
@@ -177,6 +179,30 @@ def quick_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Figure, "savefig", savefig)
     monkeypatch.setattr("wassergan.plots.curves_figure", lambda log: Figure())
+
+
+@contextmanager
+def hurried_judges() -> Iterator[None]:
+    """Train the networks that judge pictures for a few steps: what they find is tested with them, and takes minutes."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("learnt", "labels"):
+            patch.setattr(f"wassergan.evaluation.pictures.{name}.STEPS", 5)
+        patch.setitem(convolutional_two_sample.__kwdefaults__, "steps", 5)
+        yield
+
+
+@pytest.fixture
+def quick_judges() -> Iterator[None]:
+    """Judge pictures in seconds, where a test looks at no number of a network's."""
+    with hurried_judges():
+        yield
+
+
+@pytest.fixture(scope="module")
+def quick_judges_of_module() -> Iterator[None]:
+    """The same for fixtures of a module."""
+    with hurried_judges():
+        yield
 
 
 def pixels(shape: Sequence[int], *, seed: int = 0) -> np.ndarray:

@@ -100,6 +100,7 @@ def test_digits_are_drawn_by_label_and_their_labels_written_beside_them(tmp_path
     assert {row["label"] for row in rows_in(tmp_path / "digits.conditions.csv")} == {"7"}
 
 
+@pytest.mark.usefixtures("quick_judges")
 def test_a_run_with_labels_is_judged_and_looked_at(tmp_path: Path, cli: CLI, refused: Callable[..., str]) -> None:
     flags = ("--steps", 2, "--generator-widths", 8, "--critic-widths", 8, "--no-previews", "--out", tmp_path / "run")
     assert cli("train", "digits", "--condition", "label", *flags).code == 0

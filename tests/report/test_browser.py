@@ -200,7 +200,12 @@ def test_hostile_names_do_not_run(
 
 
 @pytest.fixture(scope="module", params=["digits", "fashion_mnist"])
-def real_page(request: pytest.FixtureRequest, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def real_page(
+    request: pytest.FixtureRequest,
+    shared_data: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    quick_judges_of_module: None,
+) -> Path:
     """The page of a run on real pictures, judged by the command line."""
     folder = tmp_path_factory.mktemp("real") / request.param
     data: Path | str = "digits"
