@@ -1,14 +1,18 @@
 """Every flag and argument of every verb under hostile values: each call ends in one sentence, and in no other way.
 
-    python fuzz/arguments.py [--only VERB] [--pairs N] [--seed S] [--counts FILE]
+    python fuzz/arguments.py [--only VERB] [--pairs N] [--whole N] [--seed S] [--counts FILE]
 
-Each call is a fork of a process that has imported everything, with 1 GiB of address space more than that holds, and an
-alarm. It must end with code 0, 1 or 2 and, unless it is 0, with one line that begins with `wassergan: `, has no control
-character and at most 1500 letters; nothing of it may be a traceback. `--pairs` draws so many calls with two hostile
-flags each. Prints what broke and how many calls there were; exits with 1 if one broke.
+Each call is made up to the point where its work begins, in this very process: most values are refused before. Of those
+that are taken, `--whole` draws so many to be done whole, the extreme ones first: in a fork of this process, with 1 GiB
+of address space more than that holds, for 20 seconds. A call must end with code 0, 1 or 2 and, unless it is 0, with one
+line that begins with `wassergan: `, has no control character and at most 1500 letters; nothing of it may be a
+traceback. `--pairs` draws so many calls with two hostile flags each. Prints what broke and how many calls there were;
+exits with 1 if one broke.
 """
 
 import argparse
+import contextlib
+import io
 import json
 import os
 import random
@@ -17,6 +21,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from importlib import import_module
@@ -37,7 +42,25 @@ import wassergan.runs.train
 import wassergan.runs.visualize  # noqa: F401  # what the verbs load when they are called
 from wassergan.cli.main import VERBS, main
 
-ROOM, SECONDS, LONGEST = 2**30, 60, 1500
+# Where the work of a verb begins.
+WORK = {
+    "wassergan.runs.train": ("train_run", "resume_run"),
+    "wassergan.session.restore": ("open_sampler",),
+    "wassergan.runs.evaluate": ("evaluate_run",),
+    "wassergan.runs.compare": ("compare_runs",),
+    "wassergan.runs.visualize": ("visualize_run",),
+    "wassergan.runs.recorder": ("write_run_report",),
+    "wassergan.runs.export": ("export_run",),
+    "wassergan.cli.pairs": ("opened",),
+    "wassergan.monitor": ("W1Monitor",),
+    "wassergan.benchmark.w1": ("run", "read_rows"),
+    "wassergan.benchmark.throughput": ("measure",),
+    "wassergan.distances.parallel_lines": ("train_on_lines", "distances_between_lines"),
+    "wassergan.session.run_content": ("run_summary",),
+    "wassergan.data": ("open_source",),
+    "wassergan.utils.environment": ("environment",),
+}
+ROOM, SECONDS, LONGEST, INTERRUPTED = 2**30, 20, 1500, 130
 DIGITS = "9" * 5000
 VALUES = (
     *(
@@ -57,6 +80,7 @@ VALUES = (
     *("\0", "٣", "-0", "0", "-1", str(2**31), str(2**63 - 1), str(2**63), str(2**64), "0x10", "1_000", "a" * 300),
     *("../passwd", ".", "..", "~", "%s%n", "$(touch x)", "--help", "-"),
 )
+EXTREME = (DIGITS, "nan", "inf", "-inf", "1e400", *map(str, (2**31, 2**63 - 1, 2**63, 2**64)), "0", "-1")
 TINY = [
     *("--latent-dim", "2", "--generator-widths", "8", "--critic-widths", "8", "--batch-size", "8"),
     *("--critic-steps", "1", "--no-tensorboard", "--no-previews", "--threads", "1", "--steps", "2"),
@@ -89,6 +113,8 @@ def places(words: Sequence[str], folder: Path) -> list[str]:
             return [run, str(folder / "other"), "--out", out]
         case "distance":
             return [points, points]
+        case "watch":
+            return [points, points, "--permutations", "9", "--rows", "8"]
         case "demo":
             return ["--out", out]
         case "info":
@@ -139,15 +165,67 @@ def ended(call: Sequence[str], folder: Path) -> tuple[int, str]:
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         told.seek(0)
         said = told.read().decode(errors="replace")
-    for path in (here, *folder.glob("out*")):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    clean(folder)
     return code, said
+
+
+class _Taken(BaseException):
+    """A call has come to its work."""
+
+
+@contextlib.contextmanager
+def without_work() -> Iterator[None]:
+    """Inside, a verb ends where its work would begin."""
+
+    def begins(*ignored: object, **also: object) -> None:
+        raise _Taken
+
+    with contextlib.ExitStack() as stack:
+        for module, names in WORK.items():
+            owner = import_module(module)
+            for name in names:
+                stack.callback(setattr, owner, name, getattr(owner, name))
+                setattr(owner, name, begins)
+        yield
+
+
+def parsed(call: Sequence[str], folder: Path) -> tuple[int | None, str]:
+    """A call up to its work, in a folder of its own: how it ended, None for not yet, and what it printed."""
+    here, told = folder / "here", io.StringIO()
+    here.mkdir()
+    before = Path.cwd()
+    os.chdir(here)
+    code: int | None = None
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(told):
+            code = main(list(call))
+    except _Taken:
+        pass
+    except BaseException as error:
+        code = 70
+        told.write(f"Traceback: {error!r}")
+    finally:
+        os.chdir(before)
+    clean(folder)
+    return code, told.getvalue()
+
+
+def clean(folder: Path) -> None:
+    """Remove what a call may have left."""
+    for path in (folder / "here", *folder.glob("out*")):
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def extreme_first(taken: list[list[str]], rng: random.Random) -> list[list[str]]:
+    """In a random order, but those with an extreme number before all others."""
+    rng.shuffle(taken)
+    return sorted(taken, key=lambda call: call[-1] not in EXTREME)
 
 
 def broken(code: int, said: str) -> str:
     """What is wrong with an end; empty for nothing."""
-    if code == -signal.SIGALRM:
-        return "took too long"
+    if code in (-signal.SIGALRM, INTERRUPTED):  # much work was asked for, which is no fault
+        return ""
     if code not in (0, 1, 2):
         return f"ended with {code}"
     if "Traceback" in said or ".cc:" in said or ".cpp:" in said:
@@ -173,26 +251,44 @@ def run() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="calls whose verb is this")
     parser.add_argument("--pairs", type=int, default=200)
+    parser.add_argument("--whole", type=int, default=10**9, help="calls that are done whole, all unless given")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin none after these")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--counts", type=Path, help="where the figures go, as JSON")
     asked = parser.parse_args()
     counts: Counter[str] = Counter()
+
+    def judge(call: Sequence[str], code: int, said: str, how: str) -> None:
+        counts[how] += 1
+        counts[f"{how}, code {code}"] += 1
+        wrong = broken(code, said)
+        if wrong:
+            counts["broken"] += 1
+            shown = [part if len(part) < 60 else f"{part[:40]}... ({len(part)})" for part in call]
+            print(f"BROKE: {shown!r} {wrong}: {said[-300:]!r}".replace(str(folder), ""), flush=True)
+
+    begun = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder, rng = Path(name), random.Random(asked.seed)
         prepare(folder)
         sound = {path: path.read_bytes() for path in folder.rglob("*.pt")}
-        for call in calls(asked.pairs, random.Random(asked.seed), folder):
-            if asked.only not in ("", call[0]):
-                continue
-            code, said = ended(call, folder)
-            counts["calls"] += 1
-            counts[f"code {code}"] += 1
-            wrong = broken(code, said)
-            if wrong:
-                counts["broken"] += 1
-                shown = [part if len(part) < 60 else f"{part[:40]}... ({len(part)})" for part in call]
-                print(f"BROKE: {shown!r} {wrong}: {said[-300:]!r}".replace(str(folder), ""), flush=True)
-            if call[0] == "resume" and code == 0:
+        taken = []
+        with without_work():
+            for call in calls(asked.pairs, rng, folder):
+                if asked.only not in ("", call[0]):
+                    continue
+                code, said = parsed(call, folder)
+                if code is None:
+                    taken.append(call)
+                    counts["taken"] += 1
+                else:
+                    judge(call, code, said, "parsed")
+        print(json.dumps(counts), flush=True)
+        for call in extreme_first(taken, rng)[: asked.whole]:
+            if time.monotonic() - begun > asked.seconds:
+                break
+            judge(call, *ended(call, folder), "whole")
+            if call[0] == "resume":
                 shutil.rmtree(folder / "run")
                 shutil.copytree(folder / "other", folder / "run")
         if any(not path.exists() for path in sound):

@@ -44,7 +44,7 @@ if FUZZED:
     # Zip files are the input of two readers, and of others only how it comes.
     archives = ["zipfile"] if sys.argv[1] in ("npz_archive", "checkpoint_file") else []
     with atheris.instrument_imports(include=["wassergan", "gzip", *archives]):
-        for each in ("wassergan.data", "wassergan.runs.export", "wassergan.storage.lock", "wassergan.runs.train"):
+        for each in ("wassergan.data", "wassergan.runs.export", "wassergan.monitor", "wassergan.runs.train"):
             import_module(each)
 
 import numpy as np
@@ -61,6 +61,9 @@ from wassergan.data.tables.rules.grammar import parse_rules
 from wassergan.data.tables.schema import ColumnSpec
 from wassergan.data.tables.text_columns import dates_of, numbers_of
 from wassergan.errors import UserError
+from wassergan.monitor import W1Monitor
+from wassergan.monitor.state import MonitorState
+from wassergan.report.watch import write_watch_page
 from wassergan.session.restore import sampler_of
 from wassergan.session.state import CheckpointState
 from wassergan.storage.checkpoint import another_checkpoint, load_checkpoint, save_checkpoint
@@ -288,10 +291,10 @@ def shard(content: bytes) -> None:
 
 
 @cache
-def _storages() -> tuple[bytes, str]:
-    """The seed's archive without its pickle, and the pickle's name: few storages, as each costs time."""
+def _archive_without_pickle(path: Path) -> tuple[bytes, str]:
+    """A seed's archive without its pickle, and the pickle's name: few storages, as each costs time."""
     packed = io.BytesIO()
-    with zipfile.ZipFile(CORPUS / "checkpoint_file" / "opened") as seed, zipfile.ZipFile(packed, "w") as archive:
+    with zipfile.ZipFile(path) as seed, zipfile.ZipFile(packed, "w") as archive:
         pickled = next(name for name in seed.namelist() if name.endswith("data.pkl"))
         for member in seed.infolist():
             if member.filename != pickled:
@@ -309,7 +312,7 @@ def _drawing(path: Path) -> None:
 @target
 def checkpoint(content: bytes) -> None:
     """The pickled part of a checkpoint, with the storages of the seed beside it."""
-    storages, pickled = _storages()
+    storages, pickled = _archive_without_pickle(CORPUS / "checkpoint_file" / "opened")
     packed = io.BytesIO(storages)
     with zipfile.ZipFile(packed, "a") as archive:
         archive.writestr(pickled, content)
@@ -350,6 +353,40 @@ def lock(content: bytes) -> None:
     with held(folder):
         pass
     assert not RunFolder(folder).holds_run()
+
+
+@target
+def monitor_state(content: bytes) -> None:
+    """The pickled part of a monitor's state, with the storages of the seed beside it; what is taken goes on."""
+    folder = FOLDER / "monitor"
+    folder.mkdir(exist_ok=True)
+    packed, pickled = _archive_without_pickle(CORPUS / "monitor_state_file" / "two")
+    state = io.BytesIO(packed)
+    with zipfile.ZipFile(state, "a") as archive:
+        archive.writestr(pickled, content)
+    _watching(folder, state.getvalue())
+
+
+@target
+def monitor_state_file(content: bytes) -> None:
+    folder = FOLDER / "monitor"
+    folder.mkdir(exist_ok=True)
+    _watching(folder, content)
+
+
+def _watching(folder: Path, content: bytes) -> None:
+    (folder / "state.pt").write_bytes(content)
+    state, monitor = MonitorState(folder), _monitor()
+    state.load(monitor)
+    report = monitor.check(np.arange(12.0).reshape(6, 2))
+    state.save(monitor, report)
+    write_watch_page(folder / "page.html", "a", monitor.alpha, state.history, report.facts())
+    again = MonitorState(folder)
+    assert again.load(_monitor()) and again.history == state.history
+
+
+def _monitor() -> W1Monitor:
+    return W1Monitor(np.arange(24.0).reshape(12, 2) % 7, permutations=9, rows=4, projections=2, alpha=0.2)
 
 
 def survives(name: str, content: bytes) -> bool:
@@ -405,6 +442,7 @@ def seeds() -> dict[str, dict[str, bytes]]:
                 archive.addfile(member, io.BytesIO(pictures[kind]))
 
     whole, opened_part, pickled, exported, described = _run_files()
+    watched, watched_pickle = _monitor_files()
     workbook = _bytes(lambda file: _write_excel(frame, file))
     with zipfile.ZipFile(io.BytesIO(workbook)) as archive:
         cells = archive.read("xl/worksheets/sheet1.xml")
@@ -469,6 +507,8 @@ def seeds() -> dict[str, dict[str, bytes]]:
         "shard": {"three": _bytes(tar)},
         "checkpoint": {"opened": pickled},
         "checkpoint_file": {"run": whole, "opened": opened_part},
+        "monitor_state": {"two": watched_pickle},
+        "monitor_state_file": {"two": watched},
         "export": {"run": exported},
         "settings": {"run": described},
         "log": {"two": b'{"step": 0, "sliced_w1": 0.5}\n{"step": 4, "sliced_w1": 0.25}\n'},
@@ -501,6 +541,18 @@ def _write_excel(table: Any, file: io.BytesIO) -> None:
         moment = datetime.datetime(2020, 1, 1 + number, 7)
         sheet.append([*row.values(), moment, number % 2 == 0, moment.time()])
     book.save(file)
+
+
+def _monitor_files() -> tuple[bytes, bytes]:
+    """The state of a monitor after two batches, and its pickle."""
+    folder = FOLDER / "seed"
+    folder.mkdir()
+    monitor, state = _monitor(), MonitorState(folder)
+    for batch in (0.0, 3.0):
+        state.save(monitor, monitor.check(np.arange(12.0).reshape(6, 2) + batch))
+    with zipfile.ZipFile(state.path) as archive:
+        pickled = next(archive.read(name) for name in archive.namelist() if name.endswith("data.pkl"))
+    return state.path.read_bytes(), pickled
 
 
 def _run_files() -> tuple[bytes, ...]:

@@ -75,3 +75,16 @@ def test_the_worked_example_of_the_estimator_runs(
     for snippet, shown in re.findall(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", guide, flags=re.DOTALL):
         exec(re.sub(r"steps=(\d+)\d\d", r"steps=\1", snippet), names)
         assert words(capsys.readouterr().out) == words(shown)
+
+
+def test_the_tests_that_the_page_of_reliability_names_exist() -> None:
+    tests, file, found = Path(__file__).parent, "", 0
+    for quoted in re.findall(r"`([^`\n]+)`", (DOCS / "reliability.md").read_text(encoding="utf-8")):
+        path, _, name = quoted.removeprefix("tests/").partition("::")
+        if not (re.fullmatch(r"([\w/]+/)?test_\w+\.py", path) or (name and not path)):
+            continue
+        file, found = path or file, found + 1
+        assert (tests / file).is_file(), quoted
+        text = (tests / file).read_text(encoding="utf-8")
+        assert not name or f"def {name}(" in text, quoted
+    assert found > 40

@@ -5,12 +5,14 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from wassergan.callbacks import Callback
+from wassergan.cli.main import VERBS
 from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError
 from wassergan.runs.train import resume_run, train_run
@@ -279,6 +281,49 @@ def test_no_verb_writes_over_a_part_of_a_run(finished_run: Path, tmp_path: Path,
         with pytest.raises(UserError, match="is a part of a run"):
             RunFolder(run).require_target(path)
     RunFolder(run).require_target(run / "page.html")
+
+
+PLACES = ("--out", "--page", "--state")
+
+
+def flags_that_name_places() -> list[tuple[tuple[str, ...], str]]:
+    found = []
+    for verb, (module, _) in VERBS.items():
+        command = getattr(import_module(module), verb)
+        for name, each in getattr(command, "commands", {verb: command}).items():
+            words = (verb,) if name == verb else (verb, name)
+            found += [(words, flag) for parameter in each.params for flag in parameter.opts if flag in PLACES]
+    return found
+
+
+@pytest.mark.parametrize(("words", "flag"), flags_that_name_places())
+def test_no_flag_of_any_verb_writes_over_a_part_of_a_run(
+    refused: Callable[..., str],
+    finished_run: Path,
+    points_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    flag: str,
+) -> None:
+    for name in ("read_rows", "run"):
+        monkeypatch.setattr(f"wassergan.benchmark.w1.{name}", lambda *args, **options: ["a row"])
+    monkeypatch.setattr("wassergan.benchmark.w1.markdown", lambda *args: "a table")
+    monkeypatch.setattr("wassergan.benchmark.throughput.measure", lambda *args, **options: [])
+    run = tmp_path / "run"
+    shutil.copytree(finished_run, run)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    arguments = {
+        "train": [points_file],
+        "watch": [points_file, points_file, "--permutations", "9", "--rows", "8"],
+        "compare": [run, run],
+        "table": [tmp_path / "rows.json"],
+        **{name: [] for name in ("lines", "w1", "speed")},
+    }.get(words[-1], [run])
+    itself = [""] if words[-1] in ("train", "sample", "watch") else []  # others add results to their run
+    for name in (*itself, "settings.json", "log.jsonl", "checkpoints/latest.pt", "checkpoints"):
+        refused(*words, *arguments, flag, run / name)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
 # --- going on from an earlier checkpoint, killed at any of its file calls

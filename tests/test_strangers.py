@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import tracemalloc
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,22 +17,24 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 from wassergan import WassersteinGAN
-from wassergan.cli.echo import echo
+from wassergan.cli.echo import echo, say_warning
 from wassergan.config.settings import ResolvedSettings, TrainSettings
 from wassergan.data import open_source
 from wassergan.errors import UserError, WorkError, printable
 from wassergan.evaluation.feature_cache import FeatureCache
 from wassergan.modality.recipes import resolve_for
 from wassergan.modality.writing import write_samples
+from wassergan.plots.common import plain_text, save_figure
 from wassergan.report.page import _json, _template, write_report
 from wassergan.runs.train import train_run
 from wassergan.session import fingerprint as fingerprints
 from wassergan.session.build import build_trainer
 from wassergan.session.restore import open_sampler
 from wassergan.storage.run_log import RunLog, read_log
-from wassergan.training import meeting
+from wassergan.training import meeting, require_same_call
 from wassergan.training.distributed import DistributedContext
 
 SOURCES = Path(__file__).parents[1] / "src" / "wassergan"
@@ -196,6 +199,32 @@ def test_processes_that_differ_do_not_train_together(
         fingerprints.require_alike(settings, source, two)
 
 
+@pytest.mark.parametrize(
+    ("verb", "flags", "alike"),
+    [
+        ("sample", {"count": 9, "seed": 0, "out": "b.npy", "device": "cuda:1"}, True),
+        ("sample", {"count": 9, "seed": 1, "out": "a.npy", "device": "cuda:0"}, False),
+        ("sample", {"count": 8, "seed": 0, "out": "a.npy", "device": "cuda:0"}, False),
+        ("evaluate", {"count": 9, "seed": 0, "out": "a.npy", "device": "cuda:0"}, False),
+    ],
+)
+def test_processes_that_were_called_otherwise_do_nothing_together(
+    verb: str, flags: dict[str, Any], alike: bool
+) -> None:
+    said: list[torch.Tensor] = []
+    two = _Two()
+    two.gather = lambda values: said.append(values) or [values, values]  # type: ignore[method-assign,func-returns-value]
+    require_same_call(two, verb, flags)
+    two = _Two()
+    (two.other,) = said
+    own = {"count": 9, "seed": 0, "out": "a.npy", "device": "cuda:0"}
+    if alike:
+        require_same_call(two, "sample", own)
+        return
+    with pytest.raises(UserError, match="Process 1 was called with another verb or other flags than process 0"):
+        require_same_call(two, "sample", own)
+
+
 def test_a_refused_thread_is_waited_for_and_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     tries = []
     start = threading.Thread.start
@@ -246,3 +275,43 @@ def test_more_samples_than_the_disk_holds_are_refused(tmp_path: Path, name: str)
     with pytest.raises(WorkError, match="No room for the samples"):
         write_samples(open_sampler(tmp_path / "run"), tmp_path / name, count=10**13, seed=0)
     assert not list(tmp_path.glob("*a.*tmp*")) and not (tmp_path / name).exists()
+
+
+def test_a_name_takes_one_line_and_none_of_another(cli: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    rows = "".join(f"{n % 7},{n % 5},{'xy'[n % 2]}\n" for n in range(60))
+    path.write_text(f'"a\nwassergan: all is well","\x1b[2J","c\n\nDone: 1"\n{rows}')
+    for said in (cli("info", path), cli("distance", path, path, "--by-column")):
+        lines = [*said.out.splitlines(), *said.err.splitlines()]
+        assert said.code == 0 and not [line for line in lines if line.startswith(("wassergan: ", "Done: "))]
+        assert "a\\nwassergan: all is well" in said.out and "\x1b" not in said.out
+
+
+def test_what_libraries_warn_of_is_one_escaped_line(capsys: pytest.CaptureFixture[str]) -> None:
+    say_warning(UserWarning("Glyph 27 (\x1b) missing\nwassergan: x"), UserWarning, "a.py", 7)
+    assert capsys.readouterr() == ("", "Warning: Glyph 27 (\\x1b) missing\\nwassergan: x\n")
+
+
+def test_names_in_figures_are_escaped_and_warn_of_nothing(tmp_path: Path) -> None:
+    figure = Figure()
+    axes = figure.subplots()
+    axes.set_title("\x1b[2J\r\u202e \u4e2d")
+    axes.set_yticks([0.5], [plain_text("\x07 a\nb $x")])
+    save_figure(figure, tmp_path / "a.png")  # a warning is an error here
+
+
+def test_memory_that_is_not_there_is_told(cli: Callable[..., Any], tmp_path: Path, points_file: Path) -> None:
+    said = cli("distance", points_file, points_file, "--method", "sliced", "--projections", 10**12)
+    assert said.code == 2 and "1,000,000,000,000 projections would fill too much memory" in said.err
+    for error in (MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to ...")):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("wassergan.utils.environment.environment", failing(error))
+            said = cli("env")
+        assert (said.code, said.out) == (1, "") and said.err.startswith("wassergan: There is not enough memory")
+
+
+def failing(error: Exception) -> Callable[..., None]:
+    def fail(*ignored: object, **also: object) -> None:
+        raise error
+
+    return fail

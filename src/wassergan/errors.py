@@ -91,6 +91,15 @@ def printable(text: str) -> str:
     )
 
 
+def one_line(text: str) -> str:
+    r"""The same in one line: a name with an end of line in it cannot pass for a line of its own.
+
+    >>> one_line("a\nwassergan: b")
+    'a\\nwassergan: b'
+    """
+    return printable(text).replace("\n", "\\n")
+
+
 def encodable(text: str) -> str:
     r"""Text in which the stand-ins for bytes that are not UTF-8 are escaped, so that it can be written to a file.
 
@@ -127,7 +136,7 @@ class WasserganError(Exception):
         message = _ended("".join(parts))
         if hint:
             message += f" {_ended(shortened(hint[0].upper() + hint[1:], LONGEST_ADVICE))}"
-        super().__init__(printable(message).replace("\n", "\\n"))
+        super().__init__(one_line(message))
         self.what, self.found, self.hint = what, found, hint
 
     def _render_traceback_(self) -> list[str]:
@@ -150,6 +159,12 @@ class UserError(WasserganError, ValueError):
 
 class WorkError(WasserganError, RuntimeError):
     """The input was valid but the work failed; the command line answers with exit code 1."""
+
+
+def is_of_memory(error: BaseException) -> bool:
+    """Whether Python, NumPy or torch could not get the memory that they asked for."""
+    words = ("can't allocate memory", "not enough memory", "out of memory", "Cannot allocate memory")
+    return isinstance(error, MemoryError) or any(each in str(error) for each in words)
 
 
 class ElsewhereError(WorkError):

@@ -108,6 +108,20 @@ def test_a_run_that_goes_on_meanwhile_is_judged_at_the_step_that_is_named(
     assert beside["protocol"]["step"] == 2 and values(beside) == values(alone)
 
 
+def test_more_samples_than_memory_holds_are_not_begun(
+    pictures: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = pictures
+    log: list[str] = []
+    with pytest.raises(UserError, match="1,000,000,000,000 samples do not fit in memory"):
+        evaluate_run(EvaluateSettings(run=str(run), count=10**12), log=log.append)
+    # Samples of 64 numbers fit here; their features do not.
+    monkeypatch.setattr("wassergan.modality.feature_evaluator.largest_bytes", lambda: 2000)
+    with pytest.raises(UserError, match="Features of 300 samples do not fit in memory"):
+        evaluate_run(EvaluateSettings(run=str(run), count=300), log=log.append)
+    assert not log
+
+
 def test_equal_seeds_give_equal_results_and_other_seeds_others(pictures: tuple[Path, Path]) -> None:
     run, _ = pictures
     outside = torch.get_rng_state()

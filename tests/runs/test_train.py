@@ -12,6 +12,7 @@ from wassergan.callbacks import Callback
 from wassergan.config.settings import TrainSettings
 from wassergan.data import open_source
 from wassergan.errors import UserError, WorkError
+from wassergan.runs.recorder import write_run_report
 from wassergan.runs.train import resume_run, train_run
 from wassergan.session.fingerprint import fingerprint
 from wassergan.session.restore import open_sampler
@@ -168,6 +169,20 @@ def test_the_summary_tells_the_final_from_the_best(tmp_path: Path, settings: Tra
     assert summary["best_step"] == log[values.index(min(values))]["step"]
     assert load_checkpoint(folder / "checkpoints" / "best.pt")["trainer"]["step"] == summary["best_step"]
     assert load_checkpoint(folder / "checkpoints" / "latest.pt")["trainer"]["step"] == 9
+
+
+def test_a_run_that_logs_on_meanwhile_is_told_at_the_step_that_is_named(
+    tmp_path: Path, settings: TrainSettings
+) -> None:
+    folder = tmp_path / "run"
+    train_run(replace(settings, steps=6), folder)
+    before = run_summary(folder)
+    later = {**read_log(folder / "log.jsonl")[-1], "step": 9, "sliced_w1": 77.25}
+    with (folder / "log.jsonl").open("a") as file:  # as a run does before `latest` moves
+        file.write(json.dumps(later) + "\n")
+    assert run_summary(folder) == before and before["steps"] == 6
+    page = write_run_report(folder).read_text()
+    assert "77.25" not in page
 
 
 def test_the_best_score_survives_a_resume(tmp_path: Path, settings: TrainSettings) -> None:

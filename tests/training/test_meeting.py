@@ -147,6 +147,21 @@ def test_a_place_that_cannot_be_is_told(monkeypatch: pytest.MonkeyPatch, host: s
         patience.wait_for_place(host, port, "", patience.Patience(0.2))
 
 
+def test_a_name_that_is_looked_up_without_an_end_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "TELL_AFTER_SECONDS", 0.0)
+    answered, told, answers = threading.Event(), [], []  # type: ignore[var-annotated]
+
+    def looks_up(*ignored: object, **also: object) -> None:
+        answers.append(answered.wait(20))
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr("wassergan.training.patience.socket.create_connection", looks_up)
+    with pytest.raises(WorkError, match="did not come to a.host:7 within 0.2 seconds: no answer to the question"):
+        patience.wait_for_place("a.host", 7, "It waits", patience.Patience(0.2, told.append))
+    assert not answers and len(told) == 1
+    answered.set()
+
+
 @pytest.mark.parametrize("value", ["", "x", "0", "-1", "1.5", "9" * 5000, "٣", "1e3"])
 def test_a_limit_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     for name, given in {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}.items():

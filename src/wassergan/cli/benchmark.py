@@ -87,7 +87,9 @@ def w1(
     from wassergan.distances import DEFAULT_STEPS, get_family
     from wassergan.session.build import choose_device
     from wassergan.storage.files import write_text
+    from wassergan.storage.run_folder import require_output
 
+    require_output(require_output(out).with_suffix(".md"))
     for name in names:
         get_family(name)
     if counts["steps"] is None and seconds is None:
@@ -114,7 +116,12 @@ def table(runs: Path, published: Path | None, out: Path | None) -> None:
     """
     from wassergan.benchmark.w1 import markdown, read_rows
     from wassergan.storage.files import write_text
+    from wassergan.storage.run_folder import require_output
 
+    if out is not None and not out.parent.is_dir():
+        raise UserError("There is no folder for the report", found=f"'{out.parent}'")
+    if out is not None:
+        require_output(out)
     rows = read_rows(runs)
     if not rows:
         raise UserError("There are no runs to report", found=f"'{runs}'", hint="make some with `benchmark w1`")
@@ -122,8 +129,6 @@ def table(runs: Path, published: Path | None, out: Path | None) -> None:
     if out is None:
         echo(text, nl=False)
         return
-    if not out.parent.is_dir():
-        raise UserError("There is no folder for the report", found=f"'{out.parent}'")
     write_text(out, text)
 
 
@@ -162,8 +167,11 @@ def speed(
 
     from wassergan.benchmark.throughput import markdown, measure
     from wassergan.storage.files import write_text
+    from wassergan.storage.run_folder import require_output
     from wassergan.storage.together import together
 
+    if out is not None:
+        require_output(require_output(out).with_suffix(".md"))
     rows = list(
         measure(
             [

@@ -41,7 +41,9 @@ def lines(out: Path | None, seed: int, as_json: bool) -> None:
 
     from wassergan.distances.parallel_lines import OBJECTIVES, distances_between_lines, train_on_lines
     from wassergan.plots import lines_figure, save_figure
+    from wassergan.storage.run_folder import require_output
 
+    require_output(out)
     distances = [distances_between_lines(theta) for theta in THETAS]
     trainings = [train_on_lines(name, start=0.8, rng=torch.Generator().manual_seed(seed)) for name in OBJECTIVES]
     save_figure(lines_figure([asdict(row) for row in distances], [asdict(row) for row in trainings]), out)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wassergan.cli.echo import echo
+from wassergan.cli.echo import echo, say
 from wassergan.cli.reading import reading_options
 from wassergan.config.parsing import parse_budget
-from wassergan.errors import UserError, unknown_name
+from wassergan.errors import UserError, one_line, unknown_name
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 METHODS = ("auto", "exact", "interval", "sliced", "critic")
 # Up to here column generation takes seconds; `--method exact` goes on for as long as it takes.
 EXACT_PAIRS = 25_000_000
+
+_COPIES_OF_DIRECTIONS = 3  # that are held at a time
 
 
 @click.command()
@@ -117,7 +119,7 @@ def distance(
 
     start = time.perf_counter()
     weights = (category_weight, missing_weight)
-    pair = opened(a, b, Asked.of(columns, scale, *weights, flags, lambda sentence: echo(sentence, err=True)))
+    pair = opened(a, b, Asked.of(columns, scale, *weights, flags, say))
     if by_column:
         if measure.method != "auto" or measure.population:
             raise UserError("--by-column is exact", hint="leave --method and --population out")
@@ -125,7 +127,7 @@ def distance(
         return
     x, y, metric = pair.points()
     facts = _measured(x, y, measure) | {"seconds": time.perf_counter() - start, "ground_metric": metric}
-    echo(json.dumps(facts) if as_json else "\n".join([_told(facts), *pair.words(metric)]))
+    echo(json.dumps(facts) if as_json else "\n".join([_told(facts), *map(one_line, pair.words(metric))]))
 
 
 @dataclass(frozen=True)
@@ -216,8 +218,9 @@ def _columns_told(found: "list[ColumnDistance]", counts: tuple[int, int], *, as_
         own = "-" if each.w1 is None else f"{each.w1:.6g}{f' {each.unit}' if each.unit else ''}"
         gone = "" if each.missing_a == each.missing_b == 0 else f"{each.missing_a:.3g} against {each.missing_b:.3g}"
         rows.append((each.name, each.kind, own, f"{each.scaled:.4g}", gone))
-    widths = [max(map(len, words)) for words in zip(*rows, strict=True)]
-    lines = ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    cells = [list(map(one_line, row)) for row in rows]
+    widths = [max(map(len, words)) for words in zip(*cells, strict=True)]
+    lines = ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in cells]
     return "\n".join(
         [*lines, f"{counts[0]} against {counts[1]} samples; exact W1 of each column, share: total variation"]
     )
@@ -244,8 +247,10 @@ def _exact(x: "Tensor", y: "Tensor") -> dict[str, Any]:
 
 
 def _sliced(x: "Points", y: "Points", projections: int, rng: "Generator") -> dict[str, Any]:
+    from wassergan.data.readers.limits import require_room
     from wassergan.distances import sliced_w1_estimate
 
+    require_room(_COPIES_OF_DIRECTIONS * 8 * projections * (x.dim + 1), f"{projections:,} projections")
     result = sliced_w1_estimate(x, y, projections=projections, rng=rng)
     return {
         "estimate": result.value.item(),

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from wassergan.errors import printable
+from wassergan.errors import one_line, printable
 from wassergan.storage.files import hold_standard_descriptors, nowhere
 
 
@@ -25,7 +25,12 @@ def echo(message: Any = "", *, err: bool = False, nl: bool = True) -> None:
 
 def say(sentence: str) -> None:
     """A line on standard error."""
-    echo(sentence, err=True)
+    echo(one_line(sentence), err=True)
+
+
+def say_warning(message: Warning | str, *ignored: object, **also: object) -> None:
+    """What a library warns of, in a line: it may repeat names, and would print them as they are."""
+    say(f"Warning: {message}")
 
 
 def open_closed_streams() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def evaluate(run: Path, as_json: bool, **flags: Any) -> None:
     """
     from wassergan.cli.tables import evaluation_table
     from wassergan.runs.evaluate import evaluate_run
-    from wassergan.training import open_processes
+    from wassergan.training import open_processes, require_same_call
 
     started, failures = int(time.time()), list[OSError]()
     settings = EvaluateSettings(run=str(run), **given(flags))
@@ -49,6 +50,7 @@ def evaluate(run: Path, as_json: bool, **flags: Any) -> None:
             failures.append(error)
 
     with open_processes(log=say) as processes:
+        require_same_call(processes, "evaluate", asdict(settings))
         evaluate_run(settings, log=_say, found=tell, processes=processes)
     written = Path(settings.out or run) / "metrics.json"
     if processes.rank == 0 and written.exists() and written.stat().st_mtime >= started:

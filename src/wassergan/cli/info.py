@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from wassergan.cli.echo import echo
+from wassergan.cli.echo import echo, say
+from wassergan.errors import one_line
 
 
 @click.command()
@@ -41,12 +42,12 @@ def info(target: str, schema: str | None, sheet: str | None, weight: str | None,
     if table:
         del facts["columns"]
     for name, value in facts.items():
-        echo(f"{name:<20} {_shown(value)}")
+        echo(one_line(f"{name:<20} {_shown(value)}"))
     for note in notes if settings else ():  # of data, they were told on the way
-        echo(f"{'note':<20} {note}")
+        echo(one_line(f"{'note':<20} {note}"))
     for name, value in settings.items():
         if value is not None:
-            echo(f"  {name:<18} {_shown(value)}")
+            echo(one_line(f"  {name:<18} {_shown(value)}"))
     for line in _aligned([list(_column_words(column)) for column in table]):
         echo(f"  {line}")
     if rules:
@@ -66,6 +67,7 @@ def _column_words(column: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _aligned(rows: list[list[str]]) -> list[str]:
+    rows = [list(map(one_line, row)) for row in rows]
     widths = [max(map(len, words)) for words in zip(*rows, strict=True)]
     return ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
@@ -74,9 +76,7 @@ def _data_facts(target: str, schema: str | None, sheet: str | None, weight: str 
     from wassergan.data import open_source
     from wassergan.modality import modality_of
 
-    source = open_source(
-        target, schema=schema, sheet=sheet, weight=weight, layout=layout, log=lambda sentence: echo(sentence, err=True)
-    )
+    source = open_source(target, schema=schema, sheet=sheet, weight=weight, layout=layout, log=say)
     codec = source.codec
     return {
         "data": source.name,

@@ -3,14 +3,23 @@
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from wassergan.cli.echo import echo, open_closed_streams
+from wassergan.cli.echo import echo, open_closed_streams, say_warning
 from wassergan.cli.interrupts import terminating_like_ctrl_c
-from wassergan.errors import ElsewhereError, UserError, WorkError, shortened, unknown_name, written_as_flags
+from wassergan.errors import (
+    ElsewhereError,
+    UserError,
+    WorkError,
+    is_of_memory,
+    shortened,
+    unknown_name,
+    written_as_flags,
+)
 from wassergan.utils.version import __version__
 
 OK, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -98,6 +107,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments after the program's name; `sys.argv[1:]` when None.
     """
     open_closed_streams()
+    if argv is None:
+        warnings.showwarning = say_warning
     try:
         _require_texts(sys.argv[1:] if argv is None else argv)
         _require_current_folder()
@@ -114,6 +125,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:  # the file system's own refusals, such as a path that leads through a file
         where = f": {error.filename}" if error.filename else ""
         return _complain(shortened(f"{error.strerror or error}{where}."), FAILED)
+    except (MemoryError, RuntimeError) as error:
+        if not is_of_memory(error):
+            raise
+        return _complain("There is not enough memory for that. Ask for less at once, or use a larger machine.", FAILED)
     except (KeyboardInterrupt, click.Abort):
         return _complain("Interrupted.", INTERRUPTED)
     return code if isinstance(code, int) else OK

@@ -39,9 +39,10 @@ def resume(run: Path, checkpoint: str, verbose: bool, as_json: bool, **flags: An
     Other settings must be those of the run: a difference is printed and refused.
     """
     from wassergan.runs.train import resume_run
-    from wassergan.training import open_processes
+    from wassergan.training import open_processes, require_same_call
 
     with open_processes(log=say) as processes:
+        require_same_call(processes, "resume", {**given(flags), "checkpoint": checkpoint})
         return run_and_tell(
             lambda callback, interrupted: resume_run(
                 run,

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,10 +47,11 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
     from wassergan.data.tables.spreadsheets import Formulas
     from wassergan.modality import modality_of
     from wassergan.session.restore import open_sampler
-    from wassergan.training import open_processes
+    from wassergan.training import open_processes, require_same_call
 
     started, formulas, piped = time.perf_counter(), Formulas(prefix=settings.safe_csv), settings.out == "-"
     with open_processes(log=say) as processes:
+        require_same_call(processes, "sample", asdict(settings))
         with processes.raise_together():
             sampler = open_sampler(run, checkpoint=settings.checkpoint, device=settings.device, processes=processes)
             wanted = _wanted(settings)

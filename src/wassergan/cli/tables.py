@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from wassergan.errors import one_line
+
 MOST_CHANNELS = 24  # that are shown; all are in metrics.json
 _BETTER = {"lower": "lower is better", "higher": "higher is better", "near_floor": "best near its floor"}
 
@@ -30,7 +32,7 @@ def evaluation_table(result: Mapping[str, Any]) -> str:
     pictures = [*result.get("pictures", {}).values(), *(pair["picture"] for pair in result.get("pairs", ()))]
     if pictures:
         lines.append(f"Pictures: {', '.join(pictures)}")
-    return "\n".join(lines)
+    return "\n".join(map(one_line, lines))
 
 
 def _metric_cells(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
@@ -73,6 +75,7 @@ def _anchors_of_table(protocol: Mapping[str, Any]) -> list[str]:
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows of equally many cells as lines; the first cell to the left, the others to the right but the last."""
+    rows = [list(map(one_line, row)) for row in rows]
     widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
     last = len(widths) - 1
     return [
@@ -111,7 +114,7 @@ def comparison_table(result: Mapping[str, Any]) -> str:
     table = columns([head, *metrics, *flags, *reached, *settings])
     named = [f"[{index}] {run}" for index, run in enumerate(runs, 1)]
     source = "evaluations" if result["source"] == "metrics" else "the runs' last ticks"
-    return "\n".join([*named, f"Numbers from {source}; * marks the best.", "", *table])
+    return "\n".join([*map(one_line, named), f"Numbers from {source}; * marks the best.", "", *table])
 
 
 def _flags(verdict: Mapping[str, Any] | None) -> str:

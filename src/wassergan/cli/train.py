@@ -64,7 +64,7 @@ def train(data: str, out: Path | None, verbose: bool, as_json: bool, **flags: An
     settings = TrainSettings(data=data, **given(flags))
 
     from wassergan.runs.train import train_run
-    from wassergan.training import launched, open_processes
+    from wassergan.training import launched, open_processes, require_same_call
 
     if out is None and launched():
         raise UserError(
@@ -73,6 +73,7 @@ def train(data: str, out: Path | None, verbose: bool, as_json: bool, **flags: An
         )
     folder = out or _free_folder(data, settings.preset)
     with open_processes(log=say) as processes:
+        require_same_call(processes, "train", {})  # settings are compared where they are resolved
         return run_and_tell(
             lambda callback, interrupted: train_run(
                 settings, folder, callback=callback, interrupted=interrupted, processes=processes

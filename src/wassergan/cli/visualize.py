@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from wassergan.cli.echo import echo
+from wassergan.cli.echo import echo, say
 from wassergan.cli.options import GroupedCommand, given, options_of
 from wassergan.config.verbs import VisualizeSettings
 
@@ -45,7 +45,7 @@ def visualize(run: Path, data: str | None, as_json: bool, **flags: Any) -> None:
         checkpoint=settings.checkpoint,
         device=settings.device,
         data=data,
-        log=lambda sentence: echo(sentence, err=True),
+        log=say,
     )
     if as_json:
         echo(json.dumps({"files": [str(path) for path in files], "seed": settings.seed}))

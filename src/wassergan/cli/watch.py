@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wassergan.cli.echo import echo
+from wassergan.cli.echo import echo, say
 from wassergan.cli.reading import reading_of, reading_options
 from wassergan.errors import UserError
 
@@ -82,9 +82,9 @@ def watch(
     raised with probability at most alpha.
     """
     _check_alarm(alarm)
-    from wassergan.storage.files import require_writable
+    from wassergan.storage.run_folder import require_output
 
-    target = None if page is None else require_writable(Path(page))
+    target = None if page is None else require_output(Path(page))
     with _state(state) as saved:
         monitor = _monitor(reference, flags)
         if saved is not None:
@@ -113,7 +113,11 @@ def _state(folder: str | None) -> Iterator["MonitorState | None"]:
         return
     from wassergan.monitor.state import MonitorState
     from wassergan.storage.lock import held
+    from wassergan.storage.run_folder import RunFolder
 
+    if RunFolder(Path(folder)).holds_run():
+        raise UserError(f"{folder} holds a run", hint="name another folder for the state of the monitor")
+    RunFolder(Path(folder)).require_folder(Path(folder))
     with held(Path(folder)):
         yield MonitorState(Path(folder))
 
@@ -131,7 +135,7 @@ def _monitor(reference: str, flags: dict[str, Any]) -> "W1Monitor":
         reference,
         columns=columns,
         reading=reading_of(flags),
-        log=lambda sentence: echo(sentence, err=True),
+        log=say,
         **settings,
     )
 

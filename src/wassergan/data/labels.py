@@ -15,6 +15,7 @@ from wassergan.data.readers.arrays import load_array
 from wassergan.data.readers.columnar import is_columnar, whole_table
 from wassergan.data.readers.filearray import FileArray
 from wassergan.data.readers.idx import is_idx, read_idx
+from wassergan.data.readers.mapped import in_memory
 from wassergan.data.readers.marks import unchanging
 from wassergan.data.records import JSON_SUFFIXES, read_records
 from wassergan.data.source import Source
@@ -222,7 +223,7 @@ def _told(labels: Any) -> RawTable:
     if is_frame(labels):
         return read_frame(labels)
     if not isinstance(labels, str | Path):
-        return raw_array({LABEL: _flat(np.asarray(labels), "labels")}, "labels")
+        return raw_array({LABEL: _flat(in_memory(np.asarray(labels)), "labels")}, "labels")
     path = Path(labels)
     if not path.exists():
         raise UserError(f"There is no {path}", hint="give a file of labels")

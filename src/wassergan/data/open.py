@@ -118,7 +118,7 @@ def open_source(
             found=error.strerror or str(error),
             hint="change its permissions, as with chmod u+r, or give a copy",
         ) from error
-    if source.round_trip is None and isinstance(data, str | Path | Tensor | np.ndarray):
+    if source.round_trip is None and isinstance(data, str | Path | Tensor | np.ndarray | FileArray):
         source = replace(source, round_trip=round_trip(source))
     if source.codec.layout != "table" and weight is not None:
         raise UserError(
@@ -183,7 +183,7 @@ class _Asked:
 def _opened(data: Any, asked: _Asked) -> Source:
     if is_frame(data):
         return _frame(data, asked)
-    if isinstance(data, Tensor | np.ndarray):
+    if isinstance(data, Tensor | np.ndarray | FileArray):
         return array_source(as_array(data) if isinstance(data, Tensor) else data, **asked.of_numbers)
     require_readable(Path(data))
     _refuse_what_says_nothing(data, asked)

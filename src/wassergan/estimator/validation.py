@@ -26,6 +26,8 @@ from wassergan.data import (
     schema_of,
 )
 from wassergan.data.container import column_names
+from wassergan.data.readers.filearray import FileArray
+from wassergan.data.readers.mapped import in_memory, unmapped
 from wassergan.errors import UserError, unknown_name
 
 
@@ -52,6 +54,16 @@ def names_of(condition: Sequence[str] | str | None) -> tuple[str, ...]:
     return (condition,) if isinstance(condition, str) else tuple(map(str, condition or ()))
 
 
+def unmapped_rows(rows: Any) -> Any:
+    """Rows of an array that a change of a mapped file under it cannot harm; other things as they are."""
+    return unmapped(rows) if isinstance(rows, np.ndarray) else rows
+
+
+def like_first(rows: FileArray) -> NDArray[Any]:
+    """Zeros of the type and shape of the first two rows: what scikit-learn asks of shapes and types."""
+    return np.zeros([min(length, 2) for length in rows.shape[:1]] + list(rows.shape[1:]), rows.dtype)
+
+
 def checked_labels(y: Any, rows: Any) -> NDArray[Any]:
     """One label per row, (n,).
 
@@ -61,7 +73,8 @@ def checked_labels(y: Any, rows: Any) -> NDArray[Any]:
     """
     if np.ma.is_masked(y):
         raise UserError("Labels are masked", found=f"{int(np.ma.getmaskarray(y).sum())} of them", hint="fill them in")
-    labels: NDArray[Any] = column_or_1d(as_array(y) if isinstance(y, Tensor) else y, warn=True)
+    given = as_array(y) if isinstance(y, Tensor) else y
+    labels: NDArray[Any] = column_or_1d(in_memory(given) if isinstance(given, np.ndarray) else given, warn=True)
     check_consistent_length(rows, labels)
     if labels.dtype == object:
         for label in labels:

@@ -34,6 +34,7 @@ from wassergan.data import (
     open_source,
 )
 from wassergan.data.container import column_names
+from wassergan.data.readers.filearray import FileArray
 from wassergan.data.tables.writing import Fresh
 from wassergan.data.weights import checked_weights, proportional_positions
 from wassergan.errors import UserError, unknown_name
@@ -43,9 +44,11 @@ from wassergan.estimator.surroundings import run_folder, same_threads, stop_on_c
 from wassergan.estimator.validation import (
     checked,
     checked_labels,
+    like_first,
     names_of,
     plain,
     schema_given,
+    unmapped_rows,
     wanted,
     warn_of_left_out,
     weights_apart,
@@ -488,16 +491,19 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         if is_frame(X):
             validate_data(self, X, reset=reset, skip_check_array=True)
             return X
-        rows = as_array(X) if isinstance(X, Tensor) else X
+        rows = unmapped_rows(as_array(X) if isinstance(X, Tensor) else X)
         masked = isinstance(rows, np.ma.MaskedArray) and rows.dtype.kind in "fiub"
+        in_file = isinstance(rows, FileArray)  # its values are checked as they are read
         checked_rows = check_array(
-            rows.data if masked else rows,
+            like_first(rows) if in_file else rows.data if masked else rows,
             allow_nd=True,
             ensure_min_samples=1 + reset,
             estimator=self,
             input_name="X",
             **{FINITE: False if masked else "allow-nan"},
         )
+        if in_file:
+            checked_rows = rows if checked_rows.dtype == rows.dtype else check_array(np.asarray(rows), allow_nd=True)
         rows = np.ma.masked_array(checked_rows, np.ma.getmaskarray(rows)) if masked else checked_rows
         width = math.prod(rows.shape[1:])
         validate_data(self, np.broadcast_to(0, (len(rows), width)), reset=reset, skip_check_array=True)
@@ -547,7 +553,9 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         if self._labelled and labels is None:
             raise UserError("The estimator was fitted with labels", found="none", hint="give them as y")
         modality, shape = modality_of(sampler.kind), self._known().checkpoint.shape
-        return modality.encode(data, labels, modality.own(codec), conditions, shape)
+        return modality.encode(
+            np.asarray(data) if isinstance(data, FileArray) else data, labels, modality.own(codec), conditions, shape
+        )
 
     def _callbacks(self) -> CallbackList:
         bar = [ProgressBar()] if self.verbose else []

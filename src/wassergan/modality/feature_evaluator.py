@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from wassergan.data import Codec, Source, channels_first, random_positions
+from wassergan.data.readers.limits import largest_bytes
+from wassergan.errors import UserError, parameter
 from wassergan.evaluation.channels import ChannelRow, channel_rows
 from wassergan.evaluation.evaluate import LARGEST, LEAST, MetricRow, Populations, evaluate
 from wassergan.evaluation.features import Samples, get_features
@@ -73,6 +75,8 @@ class FeatureEvaluator(Evaluator):
         log, source = self.evaluation.log, self.evaluation.source
         with self.evaluation.processes.raise_together():
             dim = self._features.of(iter([source.train(torch.arange(1))])).shape[1]
+            count = self.evaluation.settings.count or min(LARGEST, source.train_count)
+            _require_memory(count, dim)
         self._positions = random_positions(max(1, LARGEST_TRAINING_NUMBERS // dim), source.train_count)
         log("Features of the training samples")
         training = RealSamples("training", source, source.train_count, source.train)
@@ -80,7 +84,6 @@ class FeatureEvaluator(Evaluator):
         log("Features of the held-out samples")
         self._heldout = self._of_real(self._unseen, random_positions(LARGEST, self._unseen.count))
         log("Samples of the generator")
-        count = self.evaluation.settings.count or min(LARGEST, source.train_count)
         self._generated = self._described(count, self._drawn(count))
 
     def measure(self, picture: Picture) -> dict[str, Any]:
@@ -224,6 +227,17 @@ def numbered_samples(sampler: Sampler, chosen: list[int], seed: int) -> list[Row
         found |= {number: chunk[number - start] for number in chosen if start <= number < start + len(chunk)}
         start += len(chunk)
     return [found[number] for number in chosen]
+
+
+def _require_memory(count: int, dim: int) -> None:
+    """Refuse more features than memory holds, before any are computed; chunks and the whole are held together."""
+    needed, there = 2 * count * dim * torch.float32.itemsize, 2 * largest_bytes()
+    if needed > there:
+        raise UserError(
+            f"Features of {count:,} samples do not fit in memory",
+            found=f"{needed / 2**30:,.1f} GiB are needed, {there / 2**30:,.1f} GiB are there",
+            hint=f"give a smaller {parameter('count')}",
+        )
 
 
 def _unseen(evaluation: Evaluation, codec: Codec) -> RealSamples:

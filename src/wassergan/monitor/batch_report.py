@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from wassergan.errors import printable
+from wassergan.errors import one_line
 from wassergan.monitor.columns import ColumnDrift
 from wassergan.monitor.evidence import Evidence
 
@@ -114,7 +114,7 @@ class BatchReport:
             )
             lines.append(f"  Rows that moved farthest: {', '.join(moved)}")
         lines += [f"  {each}" for each in self.notes]
-        return printable("\n".join([*lines, f"  {stream_words(self.evidence)}"]))
+        return "\n".join(map(one_line, [*lines, f"  {stream_words(self.evidence)}"]))
 
 
 def stream_words(evidence: Evidence) -> str:

@@ -13,6 +13,8 @@ from wassergan.monitor.permutation import Floats
 # Exponents of the bets: small ones pay for tiny p-values, large ones for p-values that are a little too small.
 POWERS = (0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8)
 
+MOST_BATCHES = 2**53
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -105,7 +107,7 @@ class EvidenceProcess:
         """Go on from a saved state.
 
         Raises:
-            UserError: it is of another alpha.
+            UserError: it is of another alpha, or damaged.
         """
         if state["alpha"] != self.alpha:
             raise UserError(
@@ -113,7 +115,22 @@ class EvidenceProcess:
                 found=f"{state['alpha']:g} instead of {self.alpha:g}",
                 hint="keep alpha for the whole stream, or start a new state",
             )
-        self._logs, self._run_logs = np.array(state["logs"]), np.array(state["run_logs"])
-        self._run_starts = np.array(state["run_starts"], np.int64)
-        self._batches, self._best = int(state["batches"]), float(state["best"])
-        self._alarm_at, self._since = state["alarm_at"], state["since"]
+        batches, best = state["batches"], state["best"]
+        logs, run_logs = (np.array(state[name], np.float64) for name in ("logs", "run_logs"))
+        starts = np.array(state["run_starts"])
+        alarm_at, since = state["alarm_at"], state["since"]
+        is_sound = (
+            (type(batches), type(best)) == (int, float)
+            and 0 <= batches < MOST_BATCHES
+            and 0 <= best < math.inf
+            and (alarm_at is None) == (best < -math.log(self.alpha))
+            and logs.shape == run_logs.shape == starts.shape == (len(POWERS),)
+            and bool((logs < np.inf).all() and np.isfinite(run_logs).all())
+            and starts.dtype == np.int64
+            and bool((starts >= 1).all() and (starts <= max(batches, 1)).all())
+            and all(each is None or (type(each) is int and 1 <= each <= batches) for each in (alarm_at, since))
+        )
+        if not is_sound:
+            raise UserError("The state is damaged", found="evidence that no monitor writes", hint="start a new state")
+        self._logs, self._run_logs, self._run_starts = logs, run_logs, starts
+        self._batches, self._best, self._alarm_at, self._since = batches, best, alarm_at, since

@@ -10,13 +10,13 @@ from wassergan.data.measured import Reading
 from wassergan.data.tables import Schema
 from wassergan.distances.arguments import check_confidence, check_count, check_names, check_number, shown
 from wassergan.distances.exact import Transport, exact_w1
-from wassergan.errors import UserError
+from wassergan.errors import UserError, shortened
 from wassergan.evaluation.datasets.ground import check_scale
 from wassergan.monitor.batch_report import ROWS_SHOWN, BatchReport, MovedRow
 from wassergan.monitor.columns import MOST_TESTED, column_drifts
 from wassergan.monitor.correction import corrected
 from wassergan.monitor.embedding import Embedding
-from wassergan.monitor.evidence import Evidence, EvidenceProcess
+from wassergan.monitor.evidence import MOST_BATCHES, Evidence, EvidenceProcess
 from wassergan.monitor.joint import joint_test
 from wassergan.monitor.margins import with_margins_of_x
 from wassergan.monitor.permutation import Floats, generator
@@ -290,6 +290,9 @@ class W1Monitor:
         width = None if own is None else len(own.owner())
         if not all(_are_points(state[name], width) for name in ("points", "pool")):
             raise UserError("The state is damaged", found="points that no monitor writes", hint="start a new state")
+        if type(state["batches"]) is not int or not 0 <= state["batches"] < MOST_BATCHES:
+            found = f"{shortened(repr(state['batches']), 80)} batches"
+            raise UserError("The state is damaged", found=found, hint="start a new state")
         self._evidence.load_state_dict(state["evidence"])
         self.batches, self._points, self._pool = state["batches"], state["points"], state["pool"]
 

@@ -1,6 +1,7 @@
 """The state of a monitor on disk: one file, replaced atomically, in a folder that one process at a time writes to."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -8,11 +9,14 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from wassergan.errors import UserError
+from wassergan.errors import UserError, shortened
 from wassergan.monitor.batch_report import BatchReport
-from wassergan.storage.files import load_tensors, replacing, save_tensors
+from wassergan.storage.archive import read_archive
+from wassergan.storage.files import LARGEST_TEXT, replacing, require_regular, save_tensors
 
 STATE_NAME, FORMAT = "state.pt", 1
+MOST_KEPT = 2000  # summaries, the latest; the page shows fewer
+_NUMBERS = ("p_value", "w1", "floor", "lower", "e_value")
 
 
 class Stateful(Protocol):
@@ -50,13 +54,13 @@ class MonitorState:
         Raises:
             UserError: the file is damaged, or of another reference or settings.
         """
-        if not self.path.exists():
+        if not require_regular(self.path, follow=False).exists():
             return False
         try:
-            content = load_tensors(self.path)
+            content = read_archive(self.path)
             if content["format"] != FORMAT:
-                raise UserError(f"{self.path} has another format", found=str(content["format"]))
-            history = json.loads(content["history"])
+                raise UserError(f"{self.path} has another format", found=shortened(str(content["format"]), 80))
+            history = _history(content["history"])
             monitor.load_state_dict(_arrays(content["monitor"]))
         except UserError:
             raise
@@ -73,11 +77,43 @@ class MonitorState:
         Raises:
             WorkError: the file system refuses.
         """
-        history = [*self.history, summary_of(report)]
-        content = {"format": FORMAT, "monitor": _tensors(monitor.state_dict()), "history": json.dumps(history)}
+        history = [*self.history, summary_of(report)][-MOST_KEPT:]
+        while len(text := json.dumps(history)) > LARGEST_TEXT:  # long names
+            history = history[len(history) // 2 + 1 :]
+        content = {"format": FORMAT, "monitor": _tensors(monitor.state_dict()), "history": text}
         with replacing(self.path) as temporary:
             save_tensors(temporary, content)
         self.history = history
+
+
+def _history(text: str) -> list[dict[str, Any]]:
+    """The summaries in a text.
+
+    Raises:
+        Exception: it is not what `save` wrote.
+    """
+    if len(text) > LARGEST_TEXT:
+        raise ValueError("more than any monitor writes")
+    history = json.loads(text)
+    if not isinstance(history, list) or not all(map(_is_summary, history)):
+        raise ValueError("summaries that no monitor writes")
+    return history
+
+
+def _is_summary(value: Any) -> bool:
+    """Whether the page can show it."""
+    at = value["alarm_at"]
+    return bool(
+        all(type(value[name]) is float and math.isfinite(value[name]) for name in _NUMBERS)
+        and all(type(value[name]) is int and value[name] > 0 for name in ("number", "rows"))
+        and 0 < value["p_value"] <= 1
+        and isinstance(value["name"], str)
+        and isinstance(value["season"], str | None)
+        and isinstance(value["alarm"], bool)
+        and (at is None or (type(at) is int and at > 0))
+        and isinstance(value["moved"], list)
+        and all(isinstance(name, str) for name in value["moved"])
+    )
 
 
 def _tensors(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """Shared by all figures: colours, and writing to files."""
 
 import gc
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from matplotlib.text import Text
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from wassergan.errors import encodable
+from wassergan.errors import one_line, printable
 from wassergan.storage.files import DRAWN_BY, filling, replacing
 
 GENERATED, REAL = "tab:orange", "tab:blue"
@@ -18,16 +19,17 @@ COLOUR_MAP = "viridis"
 
 def plain_text(name: str) -> str:
     """A name from the data, literally: a dollar sign does not start a formula."""
-    return name.replace("$", r"\$")
+    return one_line(name).replace("$", r"\$")
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure atomically, in the format of the suffix; names that are not UTF-8 are escaped."""
+    """Write a figure atomically, in the format of the suffix; what no text shows is escaped."""
     for text in figure.findobj(Text):
         assert isinstance(text, Text)
-        if (plain := encodable(text.get_text())) != text.get_text():
+        if (plain := printable(text.get_text())) != text.get_text():
             text.set_text(plain)
-    with replacing(path) as temporary, filling(temporary) as file:
+    with replacing(path) as temporary, filling(temporary) as file, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from ")  # a box stands for it
         form = temporary.suffix[1:] or "png"
         figure.savefig(file, format=form, dpi=110, metadata=DRAWN_BY if path.suffix == ".png" else None)
     # Figures contain reference cycles. A run draws few and makes little other garbage, so Python would collect them

@@ -22,7 +22,7 @@ def write_watch_page(
         path: the HTML file.
         reference: its name.
         alpha: level of the alarms.
-        history: summaries of all batches, the earliest first; one or more.
+        history: summaries of the latest batches, the earliest first; one or more.
         last: the report of the last batch, in plain types.
 
     Raises:
@@ -33,7 +33,7 @@ def write_watch_page(
         reference=reference,
         alpha=alpha,
         batches=shown[::-1],
-        count=len(history),
+        count=last["number"],
         last=last,
         verdict=_verdict(last),
         level="failed" if last["evidence"]["alarm_at"] or last["alarm"] else "good",

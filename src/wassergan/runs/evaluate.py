@@ -79,6 +79,7 @@ def _opened(
 ) -> Evaluation:
     """The generator, the data of the run, and others if they take the place of the held-out samples."""
     sampler = sampler_of(state, device=settings.device, processes=processes)
+    sampler.require_memory(settings.count or 0, settings.seed)
     source = reopened(state, settings.data, log=log)
     others = None
     if settings.against:

@@ -16,7 +16,7 @@ from wassergan.report import write_report
 from wassergan.sampling.sampler import Sampler
 from wassergan.session.fingerprint import fingerprint
 from wassergan.session.loop import History, LoopCallback, Tick
-from wassergan.session.run_content import run_summary
+from wassergan.session.run_content import run_summary, ticks_until
 from wassergan.session.state import Best, CheckpointState
 from wassergan.storage.checkpoint import Checkpoints
 from wassergan.storage.run_folder import RunFolder
@@ -206,7 +206,8 @@ def write_run_report(folder: Path, path: Path | None = None, *, evaluated: Path 
     run_folder = RunFolder(folder)
     path = run_folder.require_target(path or run_folder.report)
     RunFolder(evaluated or folder).finish_results()
-    write_report(run_summary(folder), read_log(run_folder.log), folder, path, evaluated=evaluated)
+    summary = run_summary(folder)
+    write_report(summary, ticks_until(summary["steps"], run_folder), folder, path, evaluated=evaluated)
     return path
 
 

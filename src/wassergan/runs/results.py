@@ -50,7 +50,7 @@ class Results:
                 found="-",
                 hint=worded(command_line=f"{flag('json')} prints them", python="name one, or none"),
             )
-        make_folder(run_folder.path)
+        make_folder(run_folder.require_folder(run_folder.path))
         if run_folder.holds_run() and not run_folder.path.samefile(self._run.path):
             raise UserError(f"{run_folder.path} holds another run", hint=f"name another folder with {parameter('out')}")
         run_folder.require_here()

@@ -22,8 +22,13 @@ def load_run(folder: RunFolder, which: str = "latest") -> CheckpointState:
     return checked(load_checkpoint(Checkpoints(folder.checkpoints).path(which)))
 
 
+def ticks_until(step: int, folder: RunFolder) -> list[dict[str, Any]]:
+    """The log of a run up to a step: a run that goes on logs a tick before `latest` moves to it."""
+    return [record for record in read_log(folder.log) if record["step"] <= step]
+
+
 def run_summary(folder: str | PathLike[str]) -> dict[str, Any]:
-    """What a run is and how far it came: settings, the last tick's values, the best, and notes on the data.
+    """What a run is and how far it came at `latest`: settings, that tick's values, the best, and notes on the data.
 
     Raises:
         UserError: there is no run.
@@ -31,7 +36,7 @@ def run_summary(folder: str | PathLike[str]) -> dict[str, Any]:
     run_folder = RunFolder(as_path(folder))
     state = load_run(run_folder)
     settings = asdict(state.settings)
-    log = read_log(run_folder.log)
+    log = ticks_until(state.step, run_folder)
     last = log[-1] if log else {}
     return {
         "run": str(folder),

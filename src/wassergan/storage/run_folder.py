@@ -16,6 +16,7 @@ from wassergan.storage.files import (
     remove_lost_temporaries,
     remove_temporaries,
     require_target,
+    require_writable,
     write_text,
 )
 from wassergan.storage.lock import LOCK_NAME, Lock
@@ -286,6 +287,17 @@ class RunFolder:
     def grid(self, step: int) -> Path:
         """The sample grid of a step."""
         return self.samples / f"step-{step:09d}.png"
+
+
+def require_output(path: Path) -> Path:
+    """Refuse an output path that cannot be written, is not a regular file or is a part of any run. Returns the path.
+
+    Raises:
+        UserError: with the path.
+        WorkError: no file can be created there.
+    """
+    RunFolder(path.parent).require_target(path)
+    return require_writable(path)
 
 
 def is_result(name: str) -> bool:

@@ -1,5 +1,6 @@
 """The training loop and what it leaves on disk."""
 
+from wassergan.training.calls import require_same_call
 from wassergan.training.cuda_graphs import CudaRecorder
 from wassergan.training.distributed import SINGLE_PROCESS, DistributedContext, launched, open_processes
 from wassergan.training.divergence import DivergedError, divergence_in
@@ -25,6 +26,7 @@ __all__ = [
     "lr_schedule",
     "match_gaps",
     "open_processes",
+    "require_same_call",
     "sample_chunks",
     "under",
 ]

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -96,14 +97,42 @@ def wait_for_place(host: str, port: int, waiting: str, patience: Patience) -> No
     """
     pause = LOOK_SECONDS
     while True:
-        begun = time.monotonic()
-        try:
-            socket.create_connection((host, port), timeout=min(CONNECT_SECONDS, max(patience.left, 0.1))).close()
+        begun, look = time.monotonic(), _Look(host, port, min(CONNECT_SECONDS, max(patience.left, 0.1)))
+        while not look.is_over(LOOK_SECONDS) and patience.left:
+            patience.tell(f"{waiting} at {host}:{port}")
+        if look.found is None:
             return
-        except (OSError, UnicodeError) as error:  # the latter of a name that no host can have
-            found = str(error)
         patience.tell(f"{waiting} at {host}:{port}")
         if not patience.left:
-            raise patience.ended(f"Process 0 did not come to {host}:{port}", found)
+            raise patience.ended(f"Process 0 did not come to {host}:{port}", look.found)
         time.sleep(max(0.0, min(pause, patience.left) - (time.monotonic() - begun)))
         pause = min(2 * pause, LONGEST_LOOK_SECONDS)
+
+
+class _Look:
+    """A look whether somebody listens, in a thread: finding a name's address takes as long as the system likes.
+
+    Attributes:
+        found: why nobody was found; None if somebody was.
+    """
+
+    def __init__(self, host: str, port: int, seconds: float) -> None:
+        self.found: str | None = "no answer to the question where that is"
+        self._thread = threading.Thread(target=self._look, args=(host, port, seconds), daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # the system starts no more threads
+            self.found = str(error)
+
+    def is_over(self, seconds: float) -> bool:
+        """Whether it is known by now, or after so many seconds."""
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _look(self, host: str, port: int, seconds: float) -> None:
+        try:
+            socket.create_connection((host, port), timeout=seconds).close()
+            self.found = None
+        except (OSError, UnicodeError) as error:  # the latter of a name that no host can have
+            self.found = str(error)

@@ -17,6 +17,7 @@ from wassergan.data.masked import unmasked
 from wassergan.data.readers.blocks import BlockReader, block_bytes
 from wassergan.data.readers.filearray import FileArray, read_header
 from wassergan.data.readers.limits import require_room
+from wassergan.data.readers.mapped import unmapped
 from wassergan.data.readers.marks import Marks, Watch
 from wassergan.data.readers.streaming import StreamedSource, probe
 from wassergan.data.source import Source, fits_in_memory
@@ -109,7 +110,7 @@ def array_source(
     Raises:
         UserError: not real numbers, infinite values, equal samples, too few of them, or an unclear layout.
     """
-    array = FileArray.under(array) or array
+    array = array if isinstance(array, FileArray) else unmapped(array)
     array, codes = (array, ()) if isinstance(array, FileArray) else unmasked(array)
     refuse_non_numbers(array, name)
     if array.ndim == 0 or array.size == 0:
