@@ -318,6 +318,20 @@ BUGS = (
         "            yield self._restored(drawn, sampler, _fresh_identifiers(sampler, seed))",
         "estimator/test_wasserstein_gan.py::test_identifiers_of_a_dataframe_come_back_fresh_in_their_place_and_type",
     ),
+    Bug(
+        "any combinations that are not there are proposed as a rule",
+        "data/tables/rules/proposals.py",
+        "    return float(expected[expected >= CHANCE_ROWS].sum())",
+        "    return float(counts.sum())",
+        f"{GENERATED_RULES}::test_combinations_that_chance_would_make_are_proposed",
+    ),
+    Bug(
+        "rows of weight 0 make a condition vary",
+        "data/tables/source.py",
+        "[_where(column, taking_part) for column in given]",
+        "given",
+        f"{IN_WEIGHTS}::test_a_condition_that_does_not_vary_among_rows_with_weight_is_refused",
+    ),
     # Weights of rows
     Bug(
         "batches without regard to weights",

@@ -181,6 +181,12 @@ def test_a_column_that_holds_no_weights_is_refused(change: dict[int, float], mes
         open_source(tmp_path / "a.csv", weight="w")
 
 
+def test_a_condition_that_does_not_vary_among_rows_with_weight_is_refused() -> None:
+    frame = SURVEY.assign(w=np.where(SURVEY["group"] == "a", SURVEY["w"], 0.0))
+    with pytest.raises(UserError, match="The condition group of the DataFrame is the same in all"):
+        open_source(frame, weight="w", condition=["group"])
+
+
 def test_weights_that_cannot_be_are_refused(tmp_path: Path) -> None:
     SURVEY.to_csv(tmp_path / "a.csv", index=False)
     np.save(tmp_path / "a.npy", np.zeros((9, 2)))

@@ -277,6 +277,29 @@ def test_a_rule_about_an_identifier_says_that_it_is_one(tmp_path: Path) -> None:
             open_source(tmp_path / "a.csv", schema=schema_of({"rules": [f"{name}, a"]}))
 
 
+def test_combinations_that_chance_would_make_are_proposed(tmp_path: Path) -> None:
+    from wassergan.data import proposed_rules
+
+    draw, cities = random.Random(0), {"DE": ["Bonn", "Ulm"], "FR": ["Lyon", "Metz"], "CH": ["Bern", "Ulm", "Genf"]}
+    countries = [draw.choice(["DE", "FR", "CH"]) for _ in range(400)]
+    colours = [draw.choice(["red", "blue", "green"]) for _ in range(400)]
+    write_rows(
+        tmp_path / "a.csv",
+        {
+            "country": countries,
+            "city": [draw.choice(cities[each]) for each in countries],
+            "colour": colours,
+            "code": [str(["DE", "FR", "CH"].index(each) * 7) for each in countries],
+            "paid": [str(draw.randint(1, 99)) if each != "red" else "" for each in colours],
+        },
+    )
+    source = open_source(tmp_path / "a.csv")
+    rows = source.values(torch.arange(len(source))).numpy()
+    found = [each["rule"] for each in proposed_rules(source.codec, rows)]  # type: ignore[arg-type]
+    assert found == ["country, city", "country, code", "city, code", "paid missing iff colour == 'red'"]
+    open_source(tmp_path / "a.csv", schema=schema_of({"rules": found}))
+
+
 def test_a_sum_that_is_given_is_divided_up_exactly(tmp_path: Path) -> None:
     columns = {
         "x": [decimal(each * each % 9973, 2) for each in range(200)],

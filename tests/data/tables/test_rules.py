@@ -336,6 +336,9 @@ def test_rules_that_hold_are_proposed_and_no_others(tmp_path: Path) -> None:
     assert found & {"amount = quantity * each", "quantity = amount / each", "each = amount / quantity"}
     assert "born = 2024 - age" in found or "age = 2024 - born" in found
     open_source(tmp_path / "a.csv", schema=schema_of({"rules": sorted(found)[:3]}))
+    assert "ended missing iff state == 'open'" in found
+    assert "price, class" not in found and "class, country" not in found
+    open_source(tmp_path / "a.csv", schema=schema_of({"rules": ["ended missing iff state == 'open'"]}))
     alone = [
         {"x": str(RNG.integers(0, 99)), "y": str(RNG.integers(200, 299)), "s": str(RNG.choice(["a", "b"]))}
         for _ in range(200)

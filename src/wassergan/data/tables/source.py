@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from wassergan.data.source import Source
@@ -81,8 +82,8 @@ def table_source(
     _refuse_identifiers(condition, identifiers)
     _check_condition(table.name, condition, [column.name for column in columns])
     given = [column for column in columns if column.name in condition]
-    _require_levels(table.name, given)
     taking_part = None if counted is None else counted > 0
+    _require_levels(table.name, [_where(column, taking_part) for column in given])
     apart = split_rows(table.rows, heldout=heldout, seed=seed, taking_part=taking_part)
     split = _with_classes(apart, given, seed=seed, log=log)
     assert isinstance(split, Split)
@@ -199,6 +200,11 @@ def context_of(
     train = split.train_rows(torch.arange(split.train_count))
     fitted = [_fitted(_of_all_rows(column), (), train.numpy()) for column in columns]
     return _context(fitted, np.stack([column.values for column in columns], axis=1), names), split
+
+
+def _where(column: Column, taking_part: NDArray[np.bool_] | None) -> Column:
+    """A column in the rows that have a weight."""
+    return column if taking_part is None else replace(column, values=column.values[taking_part])
 
 
 def _varies(column: Column) -> bool:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ CHANCE_SHARE, CHANCE_ROWS = 0.02, 10  # of shuffled rows that would break a rule
 FEWEST_DIFFERENT = 8  # values of a computed column
 LOOKED_AT = 64  # rows in which a computed column is tried first
 MOST_COLUMNS = 24
+MOST_LEVELS = 20  # of a column that says where another is missing
+NEVER_SHARE = 0.05  # of the rows that would have combinations that none has, were two columns independent
 MOST_PROPOSED = 40
 
 
@@ -34,7 +36,9 @@ def proposed_rules(codec: TableCodec, rows: Values) -> list[dict[str, Any]]:
     found = list(_computed(amounts, columns, kinds))
     taken = {name for names, _, _ in found for name in names[:1]}
     found += list(_orders([name for name in amounts if name not in taken], columns, kinds))
-    found += [*_together(levels, columns), *_missing([*amounts, *levels], columns)]
+    few = [each for each in amounts if len(np.unique(columns[each][~np.isnan(columns[each])])) <= MOST_LEVELS]
+    found += [*_together(levels, few, columns), *_missing([*amounts, *levels], columns)]
+    found += _missing_by_level([*amounts, *levels], levels, columns, kinds)
     known = set(codec.rules.texts) if codec.rules is not None else set()
     return [{"rule": text, "rows": count} for _, text, count in found if text not in known][:MOST_PROPOSED]
 
@@ -121,15 +125,49 @@ def _half_step(column: ColumnCodec) -> float:
     return 0.0 if decimals is None else 0.5 / 10.0**decimals
 
 
-def _together(names: list[str], columns: Mapping[str, Values]) -> Found:
-    for one, other in combinations(names, 2):
+def _together(levels: list[str], few: list[str], columns: Mapping[str, Values]) -> Found:
+    """Levels, and numbers of which there are few."""
+    for one, other in [*combinations(levels, 2), *product(levels, few)]:
         pairs, counts = np.unique(
             np.nan_to_num(np.stack([columns[one], columns[other]], 1), nan=-1), axis=0, return_counts=True
         )
         wide = [len(np.unique(pairs[:, index])) for index in (0, 1)]
-        # One tells the other, by enough rows of each.
-        if min(wide) >= 2 and len(pairs) == max(wide) and counts.sum() >= max(FEWEST_ROWS, 10 * len(pairs)):
+        if min(wide) < 2 or counts.sum() < max(FEWEST_ROWS, 10 * len(pairs)):
+            continue
+        # One tells the other, or combinations are never there that many rows would have by chance.
+        if len(pairs) == max(wide) or _never_met(pairs, counts) >= max(CHANCE_ROWS, NEVER_SHARE * counts.sum()):
             yield (one, other), f"{_name(one)}, {_name(other)}", int(counts.sum())
+
+
+def _never_met(pairs: Values, counts: NDArray[np.int64]) -> float:
+    """How many rows would have those combinations that no row has, were the columns independent."""
+    which = [np.unique(each, return_inverse=True)[1].ravel() for each in pairs.T]
+    shares = [np.bincount(each, counts) / counts.sum() for each in which]
+    expected = np.outer(*shares) * counts.sum()
+    expected[which[0], which[1]] = 0
+    return float(expected[expected >= CHANCE_ROWS].sum())
+
+
+def _missing_by_level(
+    names: list[str], levels: list[str], columns: Mapping[str, Values], kinds: Mapping[str, ColumnCodec]
+) -> Found:
+    """Columns that are missing in all rows of some levels of another, and in no other row."""
+    for name in names:
+        gone = np.isnan(columns[name])
+        if min(gone.sum(), (~gone).sum()) < CHANCE_ROWS:
+            continue
+        for other in levels:
+            codes, texts = columns[other], kinds[other].names
+            if other == name or np.isnan(codes).any() or not 2 <= len(texts) <= MOST_LEVELS:
+                continue
+            shares = np.bincount(codes.astype(np.int64), gone, minlength=len(texts)) / np.maximum(
+                np.bincount(codes.astype(np.int64), minlength=len(texts)), 1
+            )
+            chosen = [text for text, share in zip(texts, shares, strict=True) if share == 1]
+            if np.isin(shares, (0, 1)).all() and not any("'" in text for text in chosen):
+                quoted = [f"'{text}'" for text in chosen]
+                test = f"== {quoted[0]}" if len(quoted) == 1 else f"in [{', '.join(quoted)}]"
+                yield (name, other), f"{_name(name)} missing iff {_name(other)} {test}", len(gone)
 
 
 def _missing(names: list[str], columns: Mapping[str, Values]) -> Found:
