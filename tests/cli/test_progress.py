@@ -60,6 +60,20 @@ def test_the_gap_is_shown_above_the_bar_to_those_who_ask(
     assert "gap 0.250 (held-out 0.125)" in screen.getvalue() and "error 2 x" in screen.getvalue()
 
 
+def test_pictures_are_told_by_their_patches(
+    monkeypatch: pytest.MonkeyPatch, make_trainer: Callable[..., Trainer]
+) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    trainer, callback = make_trainer(), TerminalProgress()
+    settings = TrainSettings(data="x", network="mlp", constraint="lp", critic_steps=2, batch_size=8, steps=10)
+    callback.on_train_begin(settings, trainer.source, RunFolder(Path("r")), trainer)  # type: ignore[arg-type]
+    distances = {"patch_sliced_w1": 0.9, "patch_sliced_w1_floor": 0.3, "patch_sliced_w1_8": 0.9}
+    callback.on_tick({name: each for name, each in RECORD.items() if "sliced" not in name} | distances)
+    callback.on_close()
+    assert "error 3 x that of real data" in screen.getvalue()
+
+
 # The longest values that a tick may hold, late in a long run.
 @pytest.mark.parametrize("end", [{"steps": 10_000_000}, {"budget": 864_000.0}])
 def test_at_100_columns_the_bar_keeps_20_characters(

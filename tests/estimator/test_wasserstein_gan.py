@@ -25,6 +25,7 @@ import wassergan
 from wassergan import Callback, UserError, WassersteinGAN
 from wassergan.config.settings import TrainSettings
 from wassergan.distances import sliced_w1
+from wassergan.distances.patches import patch_sliced_w1
 from wassergan.estimator.wasserstein_gan import FURTHER, OWN
 from wassergan.sampling.calibration import calibrate_marginals
 from wassergan.storage.checkpoint import load_checkpoint, save_checkpoint
@@ -370,6 +371,23 @@ def test_the_score_is_minus_the_distance_from_as_many_generated_rows_in_model_sp
     expected = -sliced_w1(codec.encode(torch.from_numpy(rows)), generated, projections=256, rng=rng)
     assert gan.score(rows) == pytest.approx(expected.item(), rel=1e-5)
     assert gan.score(rows) == gan.score(rows) > gan.score(rows + 20)
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_the_score_of_pictures_is_that_of_their_patches(labelled: bool) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
+    labels = np.arange(60) % 3 if labelled else None
+    gan = tiny(settings={"layout": "NHW"}).fit(pictures, labels)
+    score = gan.score(pictures, labels)
+    assert score == gan.score(pictures, labels) < 0
+    assert gan.score(np.full_like(pictures, 128), labels) != score
+    if not labelled:
+        source = wassergan.open_source(pictures, layout="NHW")
+        real = source.codec.encode(torch.from_numpy(pictures))
+        latent = torch.randn(1024, 3, generator=derived_rng(0, "sampling"))[:60]
+        with torch.no_grad():
+            generated = gan.generator_(latent)
+        assert score == pytest.approx(-patch_sliced_w1(generated, real, rng=0).value, rel=1e-5)
 
 
 def test_the_score_of_a_frame_knows_levels_and_values_that_were_never_seen() -> None:
@@ -881,3 +899,54 @@ def test_rows_with_weights_are_drawn_by_them() -> None:
     for weights in (np.full(200, -1.0), np.full(200, np.nan), np.zeros(200), np.ones(199), "w"):
         with pytest.raises(ValueError, match="weight"):
             tiny().fit(points, sample_weight=weights)
+
+
+@pytest.fixture
+def quick_refinement(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A classifier that learns little: what it learns is tested elsewhere."""
+    monkeypatch.setattr("wassergan.sampling.ratio.MOST_STEPS", 40)
+    monkeypatch.setattr("wassergan.session.refinement.CALIBRATED", 512)
+
+
+def told(rows: Any) -> Any:
+    return rows.to_csv() if isinstance(rows, pd.DataFrame) else rows.tolist()
+
+
+@pytest.mark.parametrize("kind", ["points", "frame", "labels"])
+def test_rows_are_refined_by_what_the_fit_left_and_after_a_file_too(
+    kind: str, quick_refinement: None, tmp_path: Path
+) -> None:
+    rows = people() if kind == "frame" else points(120)
+    labels = np.arange(120) % 3 if kind == "labels" else None
+    gan = tiny(refine=3, batch_size=16).fit(rows, labels)
+    drawn, plain, more = (gan.sample(40, seed=1, refine=refine) for refine in (None, 1, 8))
+    assert len(drawn) == 40 and type(drawn) is type(rows)
+    assert told(drawn) not in (told(plain), told(more))
+    assert told(gan.sample(90, seed=1)[:40]) == told(drawn)
+    if kind != "frame":
+        assert told(np.concatenate(list(gan.sample_chunks(40, seed=1)))) == told(drawn)
+    gan.save(tmp_path / "gan.pt")
+    for again in (WassersteinGAN.load(tmp_path / "gan.pt"), pickle.loads(pickle.dumps(gan))):
+        assert told(again.sample(40, seed=1)) == told(drawn)
+
+
+def test_refining_needs_a_fit_that_was_asked_for_it() -> None:
+    gan = tiny().fit(points())
+    with pytest.raises(UserError, match=r"fitted without what refines rows: refine=4\. Fit WassersteinGAN\(refine=4"):
+        gan.sample(3, refine=4)
+    assert np.array_equal(gan.sample(3, refine=1), gan.sample(3))
+    with pytest.raises(UserError, match="refine"):
+        tiny(refine=0).fit(points())
+    with pytest.raises(UserError, match="refine"):
+        gan.sample(3, refine=-1)
+
+
+def test_augmentation_and_flips_are_settings_of_a_fit() -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
+    gan = tiny(settings={"augment": "translate,cutout", "mirror": True, "layout": "NHW"}).fit(pictures)
+    assert gan.settings_.augment == "translate,cutout" and gan.settings_.mirror
+    for wrong in ({"augment": "blur"}, {"mirror": "yes"}, {"mirror": 1}):
+        with pytest.raises(UserError, match=next(iter(wrong))[:6]):
+            tiny(settings=wrong | {"layout": "NHW"}).fit(pictures)
+    with pytest.raises(UserError, match="for pictures and fields"):
+        tiny(settings={"augment": "translate"}).fit(points())

@@ -1,3 +1,6 @@
+from pathlib import Path
+
+import wassergan.report
 from wassergan.report.charts import charts_of
 
 TICKS = [
@@ -44,3 +47,25 @@ def test_the_summary_tells_where_each_line_begins_and_ends() -> None:
         "Sliced W1 of the averaged generator, in model units. generated against held-out: from 1 at step 0 to 0.55 at "
         "step 100; floor: training against held-out: from 0.5 at step 0 to 0.5 at step 100."
     )
+
+
+def test_single_scales_have_tones_of_their_own_that_the_style_sheet_knows_in_both_themes() -> None:
+    sides = {f"patch_sliced_w1_{side}": 0.3 for side in (128, 64, 32, 16, 8)}
+    log = [
+        {"step": step, "seconds": step, "patch_sliced_w1": 0.3, "patch_sliced_w1_floor": 0.1} | sides for step in (0, 9)
+    ]
+    tones = [series.tone for series in charts_of(log)[0].series]
+    assert tones[0] == "generated" and tones[-1] == "real" and len(set(tones)) == len(tones) == 7
+    sheet = (Path(wassergan.report.__file__).parent / "page.css").read_text()
+    for tone in tones:
+        colours = [part.split(";")[0].strip() for part in sheet.split(f"--{tone}:")[1:]]
+        assert len(colours) == 3 and colours[1] == colours[2] != colours[0] and f".tone-{tone} " in sheet
+
+
+def test_the_note_says_what_more_time_would_bring() -> None:
+    log = [
+        {"step": n, "seconds": n, "elapsed_seconds": 1.1**n, "sliced_w1": 0.1 + 1.1**-n, "sliced_w1_floor": 0.1}
+        for n in range(40)
+    ]
+    assert "comes. The distance still falls: twice the time" in charts_of(log)[0].note
+    assert charts_of(TICKS)[0].note.endswith("comes.")

@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from wassergan.constraints import GradientPenalty
 from wassergan.networks import MLPCritic, MLPGenerator
 from wassergan.training import Trainer, lr_schedule
+from wassergan.training.augment import Augmentation
 from wassergan.training.cuda_graphs import MOST_RECORDS, WARM_UPS, CudaRecorder, why_not_recorded
 from wassergan.training.distributed import SINGLE_PROCESS, DistributedContext
 
@@ -85,6 +86,7 @@ CASES = [
     ("mlp", "gp", {"precision": "bf16"}),
     ("conv", "gp", {"precision": "bf16"}),
     ("mlp", "lp", {"pack": 2}),
+    ("conv", "lp", {"augmentation": Augmentation(("translate", "cutout", "color"), mirrors_data=True)}),
     ("mlp", "clip", {"optimizer": "rmsprop"}),
 ]
 

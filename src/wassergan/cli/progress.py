@@ -12,7 +12,7 @@ from wassergan.cli.echo import say
 from wassergan.config.settings import ResolvedSettings
 from wassergan.errors import printable
 from wassergan.storage.run_folder import RunFolder
-from wassergan.utils.tick_distance import distance_in_short
+from wassergan.utils.tick_distance import distance_in_short, distance_of
 
 
 class TerminalProgress(Callback):
@@ -89,7 +89,8 @@ class TerminalProgress(Callback):
 
 def _nearness(record: Mapping[str, Any]) -> str:
     """The distance from held-out samples in units of that between real ones; short, so that the bar keeps its room."""
-    ratio = record["sliced_w1"] / max(record["sliced_w1_floor"], 1e-12)
+    _, distance, floor = distance_of(record)
+    ratio = distance / max(floor, 1e-12)
     return f"error {min(ratio, 9999):.2g} x that of real data"
 
 

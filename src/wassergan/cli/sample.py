@@ -40,6 +40,7 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
       wassergan sample runs/people --count 100000 --out - | gzip > people.csv.gz
       wassergan sample runs/people --count 1000 --out for_excel.csv --safe-csv
       wassergan sample runs/photos --count 500 --out pictures/ --seed 7
+      wassergan sample runs/people --count 10000 --out people.csv --refine 4
       torchrun --nproc-per-node 4 -m wassergan sample runs/photos --count 1000000 --out photos.npy
     """
     settings = SampleSettings(run=str(run), **given(flags))
@@ -53,7 +54,15 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
     with open_processes(log=say) as processes:
         require_same_call(processes, "sample", asdict(settings))
         with processes.raise_together():
-            sampler = open_sampler(run, checkpoint=settings.checkpoint, device=settings.device, processes=processes)
+            sampler = open_sampler(
+                run,
+                checkpoint=settings.checkpoint,
+                device=settings.device,
+                refine=settings.refine,
+                data=settings.data,
+                log=say if processes.rank == 0 else _silent,
+                processes=processes,
+            )
             wanted = _wanted(settings)
             sampler = sampler.under(wanted)
         count = settings.count or (max(map(len, wanted.values())) if settings.given_rows else USUAL_COUNT)
@@ -70,9 +79,14 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
     if as_json:
         seconds = round(time.perf_counter() - started, 3)
         found = {"out": str(out), "count": count, "seed": settings.seed, "seconds": seconds, "formulas": formulas.count}
+        found |= {"refine": settings.refine} if settings.refine else {}
         echo(json.dumps(found))
     else:
         echo(f"Wrote {count} samples to {'standard output' if piped else out}", err=piped)
+
+
+def _silent(sentence: str) -> None:
+    pass
 
 
 def _piped_format(settings: SampleSettings, kind: str, *, as_json: bool) -> str:

@@ -16,7 +16,7 @@ def evaluation_table(result: Mapping[str, Any]) -> str:
     reference = f"samples of {protocol['against']}" if protocol["against"] else "held-out samples"
     lines = [
         f"{protocol['data']}, step {protocol['step']} ({protocol['checkpoint']} checkpoint, averaged weights): "
-        f"{protocol['generated']} generated against {protocol['heldout']} {reference}"
+        f"{protocol['generated']} generated{_refined(protocol)} against {protocol['heldout']} {reference}"
         + ("." if is_anchored else f", floors from {protocol['training']} training samples."),
         f"Features: {protocol['features']}, {protocol['feature_dim']} numbers ({protocol['feature_note']}). "
         f"Seed {protocol['seed']}, {protocol['seconds']:.1f} s, wassergan {protocol['wassergan']}.",
@@ -62,6 +62,11 @@ def _channel_cells(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     if len(rows) > len(shown):
         cells.append((f"and {len(rows) - len(shown)} more", *[""] * (len(head) - 1)))
     return cells
+
+
+def _refined(protocol: Mapping[str, Any]) -> str:
+    draws = protocol.get("refine")
+    return f" (one of {draws} draws kept)" if draws else ""
 
 
 def _anchors_of_table(protocol: Mapping[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ from wassergan.cli.interrupts import stop_on_signals
 from wassergan.cli.options import GroupedCommand, GroupedOption, given, options_of
 from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError
+from wassergan.utils.outlook import outlook
 from wassergan.utils.tick_distance import distance_in_short
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def train(data: str, out: Path | None, verbose: bool, as_json: bool, **flags: An
       wassergan train people.csv --schema people.json --budget 3m
       wassergan train people.csv --condition sex income --budget 3m
       wassergan train digits --condition label --budget 1m
+      wassergan train flowers/ --size 64 --init-from runs/photos --budget 20m
       wassergan train 'shards/part-{000..099}.tar' --size 64
 
     Writes log, checkpoints, sample grids and curves into the run folder. Ctrl-C saves and stops;
@@ -110,9 +112,14 @@ def _tell(summary: dict[str, Any], folder: Path, *, stopped_early: bool, as_json
     if stopped_early:
         echo(f"Interrupted at step {summary['steps']}; saved. Go on with: wassergan resume {folder}", err=True)
     elif not as_json:
+        from wassergan.storage.run_folder import RunFolder
+        from wassergan.storage.run_log import read_log
+
+        found = outlook(read_log(RunFolder(folder).log))
         echo(
             f"Done: {summary['steps']} steps, {distance_in_short(summary)} against held-out samples.\n"
-            f"Report:  {folder / 'report.html'}\n"
+            + (f"{found}\n" if found else "")
+            + f"Report:  {folder / 'report.html'}\n"
             f"Curves:  {folder / 'curves.png'}\n"
             f"Draw:    wassergan sample {folder} {_sample_flags(summary)}"
         )

@@ -20,6 +20,8 @@ _COMMON: Values = {
     "critic_widths": (1024, 512, 256),
     "maps": 64,
     "activation": "leaky_relu",
+    "augment": "none",
+    "mirror": False,
     "pack": 1,
     "latent_dim": 128,
     "batch_size": 64,

@@ -55,6 +55,19 @@ class RecipeChoices:
     critic_norm: str | None = setting(
         None, "Normalisation in a conv or resnet critic.", group="Recipe", values="layer|none|batch"
     )
+    augment: str | None = setting(
+        None,
+        "Random changes of the real and fake pictures that the critic is given, all or some of: translate, cutout, "
+        "color, mirror. auto (in the default recipe): the first three for a few thousand pictures or fewer.",
+        group="Recipe",
+        values="auto|none|NAME,NAME,...",
+    )
+    mirror: bool | None = setting(
+        None,
+        "Flip every other training picture left to right, so that flipped ones are drawn too.",
+        group="Recipe",
+        flag=True,
+    )
     pack: int | None = setting(
         None, "Samples that the critic scores together (PacGAN).", parse=positive_int, group="Recipe"
     )
@@ -108,6 +121,8 @@ class Recipe:
     critic_activation: str
     generator_norm: str
     critic_norm: str
+    augment: str
+    mirror: bool
     pack: int
     latent_dim: int
     batch_size: int

@@ -21,6 +21,13 @@ class RunSettings:
     seed: int = setting(
         0, "Seed of the weights, the held-out rows and all other randomness.", parse=whole_number, group="Run"
     )
+    init_from: str | None = setting(
+        None,
+        "Start from the weights of another run, as far as the networks' layers have equal shapes; other data, "
+        "conditions and sizes are possible.",
+        group="Run",
+        values="RUN",
+    )
     device: str = setting("auto", "Device to train on.", group="Run", values="auto|cpu|cuda|cuda:N")
     precision: str | None = setting(
         None,

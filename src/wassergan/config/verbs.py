@@ -47,6 +47,20 @@ class SampleSettings:
         parse=whole_number,
         group="Sampling",
     )
+    refine: int | None = setting(
+        None,
+        "Keep one of K draws, by a classifier that tells training samples from draws; it is trained at the first "
+        "call, for which the run's data must be there, and kept in the run folder.",
+        parse=positive_int,
+        group="Sampling",
+        values="K",
+    )
+    data: str | None = setting(
+        None,
+        "Where the run's data lie now, if {refine} needs them and they were moved.",
+        group="Sampling",
+        values="DATA",
+    )
     safe_csv: bool = setting(
         False,
         "Put an apostrophe before cells of text that spreadsheet programs would run as a formula (CSV and TSV).",
@@ -80,6 +94,13 @@ class EvaluateSettings:
         "given.",
         parse=positive_int,
         group="Evaluation",
+    )
+    refine: int | None = setting(
+        None,
+        "Judge draws of which one of K is kept, as `sample` with {refine} draws.",
+        parse=positive_int,
+        group="Evaluation",
+        values="K",
     )
     features: str = setting(
         "pixels",

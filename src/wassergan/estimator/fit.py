@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from wassergan.callbacks import Callback
@@ -13,6 +14,7 @@ from wassergan.evaluation import HeldoutDistance
 from wassergan.session.build import build_trainer
 from wassergan.session.contents import require_readable
 from wassergan.session.fingerprint import fingerprint, require_same_data
+from wassergan.session.init_from import start_from, state_to_start_from
 from wassergan.session.loop import EarlyStopping, Loop, LoopCallback, Tick
 from wassergan.session.state import CheckpointState
 from wassergan.storage.run_folder import RunFolder
@@ -51,6 +53,8 @@ def fit_source(
         _require_same_settings(former.settings, settings)
         source = require_same_data(source, former.checkpoint, "X")
     trainer = _trainer(settings, source, former)
+    if former is None and settings.init_from:
+        start_from(trainer, state_to_start_from(Path(settings.init_from)), settings.init_from, log=callback.on_message)
     recorder = _FitRecorder(former.onward if former else FitHistory(), callback)
     stopping = EarlyStopping(patience, callback.on_message)
     loop = Loop(

@@ -12,6 +12,7 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from torch import Tensor
 
 from wassergan.config.parsing import parse_budget
+from wassergan.config.setting import held_to_rule
 from wassergan.config.settings import TrainSettings
 from wassergan.data import (
     LABEL,
@@ -37,7 +38,10 @@ def checked(name: str, value: Any, *, like: str = "") -> Any:
     Raises:
         UserError: it is not what it has to be.
     """
-    parse = next(each.metadata["parse"] for each in fields(TrainSettings) if each.name == (like or name))
+    setting = next(each for each in fields(TrainSettings) if each.name == (like or name))
+    if setting.metadata["flag"]:
+        return held_to_rule(setting, value)
+    parse = setting.metadata["parse"]
     text = (
         ",".join(map(str, value)) if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else value
     )

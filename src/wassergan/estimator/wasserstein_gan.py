@@ -59,7 +59,9 @@ from wassergan.modality.recipes import resolve_for
 from wassergan.sampling.sampler import Sampler
 from wassergan.session.build import constraint_of, networks_of
 from wassergan.session.contents import require_described
+from wassergan.session.refinement import refinement_content, refinement_of
 from wassergan.session.restore import sampler_of
+from wassergan.session.state import CheckpointState
 from wassergan.storage.checkpoint import load_checkpoint, save_checkpoint
 from wassergan.storage.corruption import corruption_errors
 from wassergan.training import sample_chunks
@@ -75,6 +77,7 @@ FURTHER = (
     *("objective", "clip", "penalty_every", "maps", "generator_maps", "activation", "critic_activation"),
     *("generator_norm", "critic_norm", "optimizer", "beta1", "beta2", "schedule", "schedule_steps"),
     *("average_half_life", "average_ramp", "pack", "layout", "scale", "missing", "channels"),
+    *("augment", "mirror", "init_from"),
 )
 # scikit-learn 1.6 renamed the argument: missing values are learnt, infinite ones are refused.
 FINITE = "ensure_all_finite" if "ensure_all_finite" in signature(check_array).parameters else "force_all_finite"
@@ -85,7 +88,7 @@ FEATURES = ("n_features_in_", "feature_names_in_")
 NETWORKS = ("generator_", "critic_", "_drawing")  # built where they are asked for, from plain data
 LEARNT = (
     *("seed_", "settings_", "notes_", "n_steps_", "history_", "best_step_", "best_distance_"),
-    *("_fitted", "_container", "_restoring", "_labelled"),
+    *("_fitted", "_container", "_restoring", "_labelled", "_refinement"),
 )
 
 
@@ -112,6 +115,8 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         condition: names of the columns of a DataFrame under whose values the others are drawn.
         schema: what the columns of a DataFrame are, where that is not to be inferred: a mapping, or a JSON file
             (docs/tables.md).
+        refine: of so many draws `sample` keeps one, by a classifier between the rows and draws that is trained at the
+            end of the fit (docs/evaluation.md); None keeps all.
         patience: stop after so many ticks without a smaller distance from the held-out rows, and draw samples with
             the weights of the best tick; None trains to the end and draws with the last ones.
         tick_steps: longest distance between two ticks.
@@ -146,6 +151,8 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
     ((3, 2), dtype('float32'))
     """
 
+    _refinement: Mapping[str, Any] | None = None
+
     def __init__(
         self,
         preset: str = "default",
@@ -165,6 +172,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         settings: Mapping[str, Any] | None = None,
         condition: Sequence[str] | str | None = None,
         schema: Mapping[str, Any] | str | Path | None = None,
+        refine: int | None = None,
         patience: int | None = None,
         tick_steps: int = 1000,
         heldout: float | None = None,
@@ -192,6 +200,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         self.settings = settings
         self.condition = condition
         self.schema = schema
+        self.refine = refine
         self.patience = patience
         self.tick_steps = tick_steps
         self.heldout = heldout
@@ -225,6 +234,8 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         """
         former = self._known() if resume else None
         parameters = self._train_settings(labelled=y is not None)
+        if self.refine is not None:
+            checked("refine", self.refine, like="steps")
         patience = None if self.patience is None else checked("patience", self.patience, like="steps")
         seed = self._new_seed() if former is None else self._same_seed(former)
         X, sample_weight = weights_apart(X, sample_weight)  # noqa: N806
@@ -254,9 +265,11 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
                 UserWarning,
                 stacklevel=2,
             )
+        elif self.refine is not None:
+            self._refinement = refinement_content(self._drawing, self._drawn_state, source)
         return self
 
-    def sample(self, n: int, *, given: Any = None, seed: int | None = None) -> Any:
+    def sample(self, n: int, *, given: Any = None, seed: int | None = None, refine: int | None = None) -> Any:
         """Draw new rows.
 
         Args:
@@ -266,6 +279,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
                 is left open is drawn as it goes with what is given.
             seed: of the rows; a smaller n gives the first rows of a larger one. Unless given it comes from
                 `random_state`: always the same if that is a number, another one in each call if it is None.
+            refine: of so many draws one is kept; the parameter `refine` of the fit unless given. 1 keeps all.
 
         Returns:
             What was fitted: a DataFrame with the columns, order and types of the one that came (less those that were
@@ -273,24 +287,25 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
 
         Raises:
             NotFittedError: nothing was fitted.
-            UserError: not a positive n, not a seed, or no such conditions.
+            UserError: not a positive n, not a seed, or no such conditions; or `refine`, and it was fitted without.
         """
         self._known()
         count = checked("n", n, like="steps")
         seed = self._new_seed() if seed is None else checked("seed", seed)
-        sampler = self._sampler
+        sampler = self._refined(refine)
         if given is not None:
             sampler = sampler.under(wanted(given, count, sampler.conditions))
         sampler.require_identifiers(count)
         drawn = sampler.draw(count, seed=seed)
         return self._restored(drawn, sampler, _fresh_identifiers(sampler, seed))
 
-    def sample_chunks(self, n: int, *, seed: int | None = None) -> Iterator[Any]:
+    def sample_chunks(self, n: int, *, seed: int | None = None, refine: int | None = None) -> Iterator[Any]:
         """The rows of `sample(n, seed=seed)`, one part after the other, so that any number of them needs little memory.
 
         Args:
             n: how many, at least 1.
             seed: of the rows, as in `sample`.
+            refine: as in `sample`.
 
         Yields:
             Parts like what was fitted, as `sample` returns them.
@@ -302,14 +317,16 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         self._known()
         count = checked("n", n, like="steps")
         seed = self._new_seed() if seed is None else checked("seed", seed)
-        sampler = self._sampler
+        sampler = self._refined(refine)
         sampler.require_identifiers(count)
         identifiers = _fresh_identifiers(sampler, seed)
         for drawn in sampler.chunks(count, seed=seed):
             yield self._restored(drawn, sampler, identifiers)
 
     def score(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> float:  # noqa: N803
-        """Minus the sliced W1 between X and as many generated rows, in model space: higher is better, 0 the best.
+        """Minus the distance between X and as many generated rows, in model space: higher is better, 0 the best.
+
+        The distance is that of `history_`: sliced W1, or of arrays with two axes or more patch-sliced W1.
 
         Latents and directions are fixed, so the score of an estimator and some rows is always the same number. Under
         conditions, rows are generated under those of X and y, and compared together with them.
@@ -350,6 +367,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         features = {name: plain(name, value) for name, value in vars(self).items() if name in FEATURES}
         own = {"parameters": parameters, "features": features, "seed": self.seed_}
         own |= {"restoring": self._restoring, "labelled": self._labelled}
+        own |= {"refinement": self._refinement} if self._refinement else {}
         save_checkpoint(Path(path), {**state, "estimator": {**own, "container": self._container.state()}})
 
     @classmethod
@@ -400,6 +418,9 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             restoring=own["restoring"],
             labelled=own["labelled"],
         )
+        if "refinement" in own:
+            estimator._refinement = own["refinement"]
+            estimator._refined(2)
         return estimator
 
     @cached_property
@@ -421,10 +442,31 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
 
     @cached_property
     def _drawing(self) -> Sampler:
+        return sampler_of(self._drawn_state, device=self.device)
+
+    @property
+    def _drawn_state(self) -> CheckpointState:
+        """With the weights that rows are drawn with."""
         fitted = self._known()
         best = fitted.course.best_weights if self._restoring else None
-        state = fitted.checkpoint.with_average(best) if best else fitted.checkpoint
-        return sampler_of(state, device=self.device)
+        return fitted.checkpoint.with_average(best) if best else fitted.checkpoint
+
+    def _refined(self, refine: int | None) -> Sampler:
+        """Draws rows of which one of so many is kept."""
+        draws = self.refine if refine is None else checked("refine", refine, like="steps")
+        if draws is None or (draws == 1 and self._refinement is None):
+            return self._sampler
+        if self._refinement is None:
+            raise UserError(
+                "The estimator was fitted without what refines rows",
+                found=f"refine={draws}",
+                hint=f"fit WassersteinGAN(refine={draws}, ...), or leave refine out",
+            )
+        drawing = self._drawing
+        refinement = refinement_of(
+            self._refinement, self._drawn_state, drawing, draws=checked("refine", draws, like="steps")
+        )
+        return replace(self._sampler, refinement=refinement)
 
     @property
     def _sampler(self) -> Sampler:
@@ -447,6 +489,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             self.__dict__.pop(name, None)
         self._fitted, self._container, self.seed_ = fitted, container, seed
         self._restoring, self._labelled = restoring, labelled
+        self._refinement = None
         self.settings_, self.n_steps_ = fitted.settings, fitted.step
         self.notes_ = fitted.checkpoint.notes
         self.history_ = [dict(record) for record in fitted.course.records]

@@ -104,7 +104,14 @@ class HeldoutDistance:
 
 
 def sliced_distance(a: Batch, b: Batch, *, seed: int) -> float:
-    """Sliced W1 of two samples together with their conditions, in model units, along fixed directions."""
+    """The distance of b from a as ticks measure it: of patches where samples are grids, else sliced W1 of vectors.
+
+    Together with their conditions, along fixed directions.
+    """
+    if distance_for(a.samples.shape[1:]) == PATCHES:
+        rng = torch.Generator().manual_seed(seed)
+        reference = PatchReference(a.samples, rng=rng, context=a.context, name="samples")
+        return reference.distance(b.samples, context=b.context, name="generated samples").value
     return _sliced(_vectors(a), _vectors(b), seed=seed)
 
 

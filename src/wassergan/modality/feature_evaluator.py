@@ -23,7 +23,7 @@ from wassergan.modality.evaluator import Evaluation, Evaluator, Picture, copies_
 from wassergan.modality.missing import without_missing
 from wassergan.modality.modality import Modality, Rows
 from wassergan.sampling.sampler import Sampler
-from wassergan.training import SAMPLING_CHUNK, sample_chunks
+from wassergan.training import SAMPLING_CHUNK
 from wassergan.utils.shard import BatchShard
 
 LARGEST_TRAINING_NUMBERS = 45_000_000  # of training features that generated samples are looked up in: 360 MB
@@ -151,14 +151,7 @@ class FeatureEvaluator(Evaluator):
         sampler, seed = self.evaluation.sampler, self.evaluation.settings.seed
 
         def chunks(shard: BatchShard) -> Iterator[Tensor]:
-            drawn = sample_chunks(
-                sampler.generator,
-                count,
-                latent_dim=sampler.latent_dim,
-                seed=seed,
-                shard=shard,
-                conditions=sampler.conditions,
-            )
+            drawn = sampler.vectors(count, seed=seed, shard=shard)
             return (sampler.codec.encode(sampler.codec.decode(chunk)) for chunk in drawn)
 
         return chunks

@@ -14,11 +14,15 @@ from wassergan.data import AnyCodec, ColumnConditions, Source
 from wassergan.data.tables.writing import Fresh
 from wassergan.errors import UserError
 from wassergan.modality.evaluator import Evaluation, Evaluator
+from wassergan.sampling.components import ComponentMargins, Components
+from wassergan.sampling.margins import Margins
 from wassergan.sampling.sampler import Sampler
 from wassergan.sampling.writers import Draw
+from wassergan.training.augment import NONE
 
 C = TypeVar("C", bound=AnyCodec)
 Rows = NDArray[Any]
+AnyMargins = Margins | ComponentMargins
 
 
 class Modality(ABC, Generic[C]):
@@ -100,10 +104,26 @@ class Modality(ABC, Generic[C]):
         """Why that recipe, in a sentence; empty where there is nothing to say."""
         return ""
 
+    def augmentation(self, shape: tuple[int, ...], train_count: int) -> str:
+        """What the augmentation `auto` stands for."""
+        return NONE
+
     def calibrate(
         self, generator: nn.Module, codec: C, *, latent_dim: int, conditions: ColumnConditions | None = None
     ) -> None:
         """Set right, before anything is drawn, what training leaves off, such as the shares of rare levels."""
+
+    def margins(self, codec: C, samples: Tensor) -> AnyMargins:
+        """What refined samples must have as training samples (n, ...) do: by default leading principal components."""
+        return ComponentMargins.fit(Components.fit(samples), samples)
+
+    def margins_of(self, codec: C, state: Mapping[str, Any], *, numbers: int) -> AnyMargins:
+        """Margins from their state in a file, for samples of so many numbers.
+
+        Raises:
+            ValueError: those of other samples.
+        """
+        return ComponentMargins.from_state(state, numbers=numbers)
 
     @abstractmethod
     def encode(

@@ -6,6 +6,7 @@ from wassergan.config.settings import TrainSettings
 
 SMALLEST_SIDE = 12  # 8 x 8 digits are better served by fully connected networks
 MAPS, BATCH = 16, 64
+FEW = 4000  # pictures, below which they are augmented
 PENALISED = ("lp", "gp", "r1r2")  # whose critics learn more kinds of pictures without normalisation
 WIDER = 2  # maps of the generator for one of the critic: a wide generator costs little, a wide critic much
 REASON = "Recipe for pictures: small convolutions, a wider generator, one critic step, as measured on Fashion-MNIST."

@@ -11,8 +11,9 @@ from wassergan.data import Codec, Source
 from wassergan.modality.missing import without_missing
 from wassergan.modality.modality import Rows
 from wassergan.modality.numbers import Numbers
-from wassergan.modality.picture_recipe import REASON, recipe, suits
+from wassergan.modality.picture_recipe import FEW, REASON, SMALLEST_SIDE, recipe, suits
 from wassergan.sampling.sampler import Sampler
+from wassergan.training.augment import NONE, USUAL
 
 
 class Pictures(Numbers):
@@ -35,6 +36,10 @@ class Pictures(Numbers):
     def recipe_reason(self, shape: tuple[int, ...], asked: TrainSettings) -> str:
         """What was measured."""
         return REASON if suits(shape, asked) else ""
+
+    def augmentation(self, shape: tuple[int, ...], train_count: int) -> str:
+        """Of few pictures, a critic soon knows each by heart unless it sees it changed every time."""
+        return USUAL if train_count < FEW and min(shape[1:]) >= SMALLEST_SIDE else NONE
 
     def save_picture(
         self, samples: Rows, path: Path, codec: Codec, *, real: Rows | None = None, columns: int | None = None

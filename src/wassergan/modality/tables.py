@@ -32,10 +32,11 @@ from wassergan.data.tables.writing import Fresh
 from wassergan.errors import UserError, parameter
 from wassergan.modality import described_tables
 from wassergan.modality.evaluator import Evaluation, Evaluator
-from wassergan.modality.modality import Modality, Rows
+from wassergan.modality.modality import AnyMargins, Modality, Rows
 from wassergan.modality.numbers import prepare_picture
 from wassergan.networks import TableHead, TabularGenerator
 from wassergan.sampling.calibration import calibrate_marginals
+from wassergan.sampling.margins import Margins
 from wassergan.sampling.sampler import Sampler
 from wassergan.sampling.writers import Draw, write_rows
 from wassergan.storage.files import make_folder, require_writable
@@ -85,6 +86,14 @@ class Tables(Modality[TableCodec]):
         """The shares of options, and how numbers spread."""
         if isinstance(generator, TabularGenerator):
             calibrate_marginals(generator, codec, latent_dim=latent_dim, conditions=conditions)
+
+    def margins(self, codec: TableCodec, samples: Tensor) -> AnyMargins:
+        """Of columns."""
+        return Margins.fit(codec.column_layouts, samples)
+
+    def margins_of(self, codec: TableCodec, state: Mapping[str, Any], *, numbers: int) -> AnyMargins:
+        """Of columns."""
+        return Margins.from_state(codec.column_layouts, state)
 
     def encode(
         self,

@@ -14,6 +14,7 @@ from wassergan.errors import one_line, printable
 from wassergan.storage.files import DRAWN_BY, filling, replacing
 
 GENERATED, REAL = "tab:orange", "tab:blue"
+SCALES = ("tab:green", "tab:purple", "tab:pink", "tab:olive", "tab:gray")  # of pictures, from the finest on
 COLOUR_MAP = "viridis"
 
 

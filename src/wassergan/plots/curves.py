@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from wassergan.plots.common import GENERATED, REAL
+from wassergan.plots.common import GENERATED, REAL, SCALES
 from wassergan.utils.tick_distance import LABELS, UNITS, logged_distance, scale_names
 
 _LINES_LABELS = {"minimax": "objective of 2014", "wasserstein": "Wasserstein objective"}
@@ -29,7 +29,7 @@ def curves_figure(log: Sequence[Mapping[str, Any]]) -> Figure:
     name, scales = logged_distance(log), scale_names(log)
     _line(sliced, log, name, "mean over scales" if scales else "generated against held-out", color=GENERATED)
     for index, (scale, side) in enumerate(scales.items()):
-        _line(sliced, log, scale, f"scale {side}", color=GENERATED, alpha=0.6 - 0.1 * min(index, 4))
+        _line(sliced, log, scale, f"scale {side}", color=SCALES[index % len(SCALES)], alpha=0.8)
     floor = [record[f"{name}_floor"] for record in log if f"{name}_floor" in record]
     if floor:
         sliced.axhline(floor[-1], color=REAL, linestyle="--", label="floor: training against held-out")

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from wassergan.utils.outlook import outlook
 from wassergan.utils.tick_distance import LABELS, UNITS, logged_distance, scale_names
 
 Log = Sequence[Mapping[str, Any]]
@@ -11,6 +12,7 @@ Log = Sequence[Mapping[str, Any]]
 # Two hues that can be distinguished in both themes and by colour-blind readers; the page's style sheet holds their
 # values.
 REAL, GENERATED = "real", "generated"
+SCALES = 5  # tones of single scales, which are neither: `scale-0` to `scale-4`
 LOGARITHMIC_FROM = 5.0  # largest over smallest value
 
 
@@ -79,7 +81,10 @@ def charts_of(log: Log) -> list[Chart]:
 
 def _charts(log: Log) -> Iterator[Chart]:
     name = logged_distance(log)
-    scales = [(each, f"scale {side}", GENERATED) for each, side in scale_names(log).items()]
+    scales = [
+        (each, f"scale {side}", f"scale-{index % SCALES}")
+        for index, (each, side) in enumerate(scale_names(log).items())
+    ]
     label = "mean over scales, generated against held-out" if scales else "generated against held-out"
     sliced = _series(log, (name, label, GENERATED), *scales)
     values = [value for series in sliced for value in series.values]
@@ -88,7 +93,7 @@ def _charts(log: Log) -> Iterator[Chart]:
         f"{LABELS[name]} of the averaged generator",
         UNITS[name],
         "How far generated samples are from held-out ones. The dashed floor is what as many training samples score: "
-        "nearer than that no honest generator comes.",
+        f"nearer than that no honest generator comes. {outlook(log)}".rstrip(),
         sliced + _series(log, (f"{name}_floor", "floor: training against held-out", REAL), dash=True),
         logarithmic=bool(values) and min(values) > 0 and max(values) > LOGARITHMIC_FROM * min(values),
     )

@@ -13,6 +13,7 @@ from wassergan.modality.evaluator import Evaluation, Evaluator
 from wassergan.runs.results import Results
 from wassergan.session.build import choose_device
 from wassergan.session.fingerprint import fingerprint
+from wassergan.session.refinement import refined_sampler
 from wassergan.session.reopen import others_like, reopened
 from wassergan.session.restore import sampler_of
 from wassergan.session.run_content import load_run
@@ -81,6 +82,11 @@ def _opened(
     sampler = sampler_of(state, device=settings.device, processes=processes)
     sampler.require_memory(settings.count or 0, settings.seed)
     source = reopened(state, settings.data, log=log)
+    if settings.refine:
+        folder = RunFolder(Path(settings.run))
+        sampler = refined_sampler(
+            sampler, state, folder, draws=settings.refine, data=settings.data, log=log, processes=processes
+        )
     others = None
     if settings.against:
         others = others_like(state, source, settings.against, sheet=settings.sheet, log=log)
@@ -107,6 +113,7 @@ def _protocol(
         "checkpoint": settings.checkpoint,
         "step": state.step,
         "weights": "average",
+        "refine": settings.refine,
         "data": evaluator.evaluation.source.name,
         "against": absolute(settings.against),
         "seconds": round(time.perf_counter() - started, 3),

@@ -20,6 +20,7 @@ from wassergan.runs.rollback import go_back
 from wassergan.session.build import build_trainer, open_data
 from wassergan.session.contents import require_described, require_readable
 from wassergan.session.fingerprint import require_alike, require_same_data
+from wassergan.session.init_from import start_from, state_to_start_from
 from wassergan.session.loop import History, Loop
 from wassergan.session.run_content import load_run, run_summary
 from wassergan.session.state import Best, CheckpointState, step_in
@@ -58,12 +59,16 @@ def train_run(
         WorkError: training diverged, a file could not be written, or a process was lost.
     """
     run_folder = RunFolder(as_path(folder))
+    if settings.init_from:
+        settings = replace(settings, init_from=str(Path(settings.init_from).absolute()))
     with _callbacks(callback, processes) as callbacks, ExitStack() as stack:
         # Once before anything is made, and once when nobody else can make anything.
         processes.on_rank_zero(lambda: _to_be_continued(run_folder, processes))
         run_folder = stack.enter_context(_locked(run_folder, callbacks, processes))
         if processes.on_rank_zero(lambda: _to_be_continued(run_folder, processes)):
             return _go_on(run_folder, changes_of(settings), "latest", callbacks, interrupted, processes)
+        origin = settings.init_from
+        start = processes.on_rank_zero(lambda: state_to_start_from(Path(origin)) if origin else None)
         with processes.raise_together():
             asked = settings.checked()
             source = open_data(asked, log=callbacks.on_message)
@@ -71,6 +76,8 @@ def train_run(
             run = Run(
                 resolved, run_folder, source, build_trainer(resolved, source, processes, log=callbacks.on_message)
             )
+            if start is not None:
+                start_from(run.trainer, start, str(origin), log=callbacks.on_message)
             context_dim = source.context.width if source.context else 0
             require_readable(resolved, source.shape, source.codec, run.trainer.state_dict(), context_dim=context_dim)
             loop = _loop_of(run, processes, callbacks, interrupted)

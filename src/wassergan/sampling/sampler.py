@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wassergan.data import AnyCodec, ColumnConditions, fix_conditions
+from wassergan.data.codec import as_tensor
 from wassergan.data.readers.limits import largest_bytes
 from wassergan.errors import UserError, flag, parameter
+from wassergan.sampling.refinement import Refinement, refined_chunks
 from wassergan.training import SAMPLING_CHUNK, sample_chunks, under
 from wassergan.utils.shard import WHOLE, BatchShard
 
@@ -28,6 +30,7 @@ class Sampler:
         codec: model space to user units.
         kind: the name of their modality: `image`, `field`, `vector` or `table`.
         conditions: the conditions of the samples, if the generator was trained with some.
+        refinement: what keeps some of the draws; None keeps all.
     """
 
     generator: nn.Module
@@ -35,15 +38,50 @@ class Sampler:
     codec: AnyCodec
     kind: str
     conditions: ColumnConditions | None = None
+    refinement: Refinement | None = None
+
+    def vectors(self, count: int, *, seed: int, shard: BatchShard = WHOLE) -> Iterator[Tensor]:
+        """Samples in model space, in chunks on the CPU; a shard of those, or all."""
+        drawn: dict[str, Any] = {"seed": seed, "shard": shard, "conditions": self.conditions}
+        if self.refinement is None:
+            return sample_chunks(self.generator, count, latent_dim=self.latent_dim, **drawn)
+
+        def finish(draws: Tensor, numbers: Tensor, first: int) -> Tensor:
+            return self.handed_out(draws, numbers, first=first, seed=seed)
+
+        return refined_chunks(
+            self.generator, count, self.refinement, finish=finish, latent_dim=self.latent_dim, **drawn
+        )
 
     def chunks(self, count: int, *, seed: int, shard: BatchShard = WHOLE) -> Iterator[NDArray[Any]]:
         """Samples in the user's units, layout and type, in chunks along the first axis; a shard of those, or all."""
-        chunks = sample_chunks(
-            self.generator, count, latent_dim=self.latent_dim, seed=seed, shard=shard, conditions=self.conditions
-        )
         starts = range(shard.index * SAMPLING_CHUNK, count, shard.count * SAMPLING_CHUNK)
-        for start, chunk in zip(starts, chunks, strict=True):
+        for start, chunk in zip(starts, self.vectors(count, seed=seed, shard=shard), strict=True):
             yield self._decoded(chunk, start, seed)
+
+    def handed_out(self, draws: Tensor, numbers: Tensor, *, first: int, seed: int) -> Tensor:
+        """Draws as they are handed out, in model space: rounded to what the data could hold.
+
+        Args:
+            draws: (n, ...) in model space.
+            numbers: (n,) of the samples that they are drawn for, counted from `first` on.
+            first: number of the first sample of these.
+            seed: of the samples.
+        """
+        last = int(numbers.max()) + 1
+        given = self._given(first, last, seed)
+        if self.codec.rules is None:
+            told = None if given is None else given[numbers.numpy()]
+            return self.codec.encode(as_tensor(self.codec.decode_numpy(draws, told)))
+        # What rules draw again hangs on the number of the sample, and is drawn for consecutive ones.
+        found, turns = torch.empty_like(draws), _turns(numbers)
+        for turn in range(int(turns.max()) + 1):
+            mine = turns == turn
+            whole = draws[:1].expand(last, *draws.shape[1:]).clone()
+            whole[numbers[mine]] = draws[mine]
+            rows = self.codec.decode_numpy(whole, given, start=first, seed=seed)
+            found[mine] = self.codec.encode(as_tensor(rows))[numbers[mine]]
+        return found
 
     def render(self, latent: Tensor, context: Tensor | None = None) -> NDArray[Any]:
         """Pictures of given latents (n, latent_dim) and conditions (n, k), in the user's units, layout and type."""
@@ -80,9 +118,13 @@ class Sampler:
             each.require_room(count)
 
     def _decoded(self, chunk: Tensor, start: int, seed: int) -> NDArray[Any]:
-        conditions = self.conditions if self.codec.given else None
-        given = None if conditions is None else conditions.rows(start, len(chunk), seed=seed)
+        given = self._given(start, len(chunk), seed)
         return self.codec.decode_numpy(chunk, given, start=start, seed=seed)
+
+    def _given(self, start: int, count: int, seed: int) -> NDArray[Any] | None:
+        """The columns of a table that are conditions, of consecutive samples."""
+        conditions = self.conditions if self.codec.given else None
+        return None if conditions is None else conditions.rows(start, count, seed=seed)
 
     def draw(self, count: int, *, seed: int = 0) -> NDArray[Any]:
         """Samples in the user's units as one array, (count, ...).
@@ -106,3 +148,13 @@ class Sampler:
                 hint="draw fewer, or one part after the other: Sampler.chunks, WassersteinGAN.sample_chunks, or "
                 f"wassergan sample {flag('out')} with a file of rows or .npy",
             )
+
+
+def _turns(numbers: Tensor) -> Tensor:
+    """How often each number stood before in the list."""
+    seen: dict[int, int] = {}
+    turns = []
+    for number in numbers.tolist():
+        turns.append(seen.get(number, 0))
+        seen[number] = turns[-1] + 1
+    return torch.tensor(turns)

@@ -13,7 +13,7 @@ from wassergan.constraints import Constraint, get_constraint
 from wassergan.data import AnyCodec, Source, open_source
 from wassergan.data.readers.limits import largest_bytes
 from wassergan.errors import UserError, WasserganError, WorkError, parameter, unknown_name
-from wassergan.modality import modality_with
+from wassergan.modality import modality_of, modality_with
 from wassergan.networks import TableHead, build_networks
 from wassergan.objectives import get_objective
 from wassergan.training import (
@@ -27,6 +27,7 @@ from wassergan.training import (
     Trainer,
     lr_schedule,
 )
+from wassergan.training.augment import augmentation_of
 
 CONVOLUTIONAL = ("conv", "resnet")  # whose weights serve at every pixel: 16 maps take 0.6 of the time with AMX
 SMALL_WEIGHTS = 500_000  # of fully connected layers: up to here bf16 gains little (docs/lab-notes.md)
@@ -132,6 +133,13 @@ def build_trainer(
     generator, critic = networks_of(settings, source.shape, source.codec, context_dim=context_dim)
     _set_threads(settings.threads, weight_count(generator, critic) * settings.batch_size)
     device = choose_device(settings.device, processes)
+    colours = source.shape[0] if modality_of(source.kind).are_pictures else None
+    augmentation = augmentation_of(settings.augment, mirror=settings.mirror, shape=source.shape, channels=colours)
+    if augmentation.operations:
+        log(
+            f"Real and fake pictures are augmented alike ({', '.join(augmentation.operations)}): gap, penalty and "
+            "gradient norms of the critic are of the augmented distributions."
+        )
     return Trainer(
         generator,
         critic,
@@ -150,6 +158,7 @@ def build_trainer(
             recorder=_recorder(settings, device),
             log=_stop if settings.cuda_graphs == "on" else log,
         ),
+        augmentation=augmentation,
         device=device,
         processes=processes,
         seed=settings.seed,

@@ -1,11 +1,13 @@
 """From what a run keeps to the generator that it trained, without the training data."""
 
+from collections.abc import Callable
 from os import PathLike
 
 from wassergan.modality import modality_of
 from wassergan.sampling.sampler import Sampler
 from wassergan.session.build import choose_device, latent_numbers, networks_of
 from wassergan.session.contents import require_described
+from wassergan.session.refinement import refined_sampler
 from wassergan.session.run_content import load_run
 from wassergan.session.state import CheckpointState
 from wassergan.storage.checkpoint import another_checkpoint
@@ -20,6 +22,9 @@ def open_sampler(
     *,
     checkpoint: str = "latest",
     device: str = "auto",
+    refine: int | None = None,
+    data: str | None = None,
+    log: Callable[[str], None] = lambda sentence: None,
     processes: DistributedContext = SINGLE_PROCESS,
 ) -> Sampler:
     """The averaged generator of a run and the way back to the user's units, without the training data.
@@ -28,14 +33,20 @@ def open_sampler(
         folder: of the run.
         checkpoint: `latest`, `best` or a step number.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        refine: keep one of so many draws (docs/evaluation.md); the first time, this reads the training data.
+        data: where these lie, if they were moved.
+        log: receives, in a sentence, what is done for that.
         processes: that draw together; each has its own GPU.
 
     Raises:
-        UserError: no run, no such checkpoint, or a damaged one.
+        UserError: no run, no such checkpoint, or a damaged one; or data that are gone.
     """
     run = RunFolder(as_path(folder))
     state = processes.on_rank_zero(lambda: load_run(run, checkpoint))  # `latest` may move on between two
-    return sampler_of(state, device=device, processes=processes)
+    sampler = sampler_of(state, device=device, processes=processes)
+    if refine is None:
+        return sampler
+    return refined_sampler(sampler, state, run, draws=refine, data=data, log=log, processes=processes)
 
 
 def sampler_of(

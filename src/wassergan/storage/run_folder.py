@@ -64,7 +64,8 @@ class RunFolder:
         Raises:
             UserError: names the part. Nothing is read or written outside the run's own folder.
         """
-        for folder in (self.checkpoints, self.samples, self.tensorboard, self.evaluation, self.visualization):
+        parts = (self.checkpoints, self.samples, self.tensorboard, self.evaluation, self.visualization, self.refinement)
+        for folder in parts:
             if _is_a(folder, "a folder"):
                 with os.scandir(folder) as entries:
                     for entry in entries:
@@ -83,7 +84,7 @@ class RunFolder:
         around = path.parent.resolve()
         folder, above = RunFolder(around), RunFolder(around.parent)
         if (folder.holds_run() and path.name in {each.name for each in folder._state}) or (
-            above.holds_run() and around in (above.checkpoints, above.tensorboard)
+            above.holds_run() and around in (above.checkpoints, above.tensorboard, above.refinement)
         ):
             raise UserError(f"{path} is a part of a run", hint="name another file")
         return path
@@ -98,7 +99,8 @@ class RunFolder:
             raise UserError(f"{folder} is no folder", found=kind_of(folder, follow=True), hint="name another one")
         around = folder.resolve()
         above = RunFolder(around.parent)
-        if above.holds_run() and around in (above.checkpoints, above.tensorboard, above.samples, above.evaluation):
+        owned = (above.checkpoints, above.tensorboard, above.samples, above.evaluation, above.refinement)
+        if above.holds_run() and around in owned:
             raise UserError(f"{folder} is a part of a run", hint="name another folder")
         return folder
 
@@ -199,6 +201,11 @@ class RunFolder:
         return self.path / "visualization"
 
     @property
+    def refinement(self) -> Path:
+        """What refines the draws of checkpoints, one file for each."""
+        return self.path / "refinement"
+
+    @property
     def checkpoints(self) -> Path:
         """Checkpoints."""
         return self.path / "checkpoints"
@@ -275,7 +282,7 @@ class RunFolder:
         self.finish_results()
         for folder in (self.checkpoints, self.samples):
             remove_temporaries(folder)
-        for folder in (self.path, self.evaluation, self.visualization):
+        for folder in (self.path, self.evaluation, self.visualization, self.refinement):
             remove_lost_temporaries(folder)
 
     def require_run(self) -> None:

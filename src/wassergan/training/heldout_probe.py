@@ -7,6 +7,7 @@ from wassergan.constraints import input_gradient_norms, points_between
 from wassergan.data import Batch, Source
 from wassergan.networks import critic_given, evaluating
 from wassergan.objectives import critic_gap
+from wassergan.training.augment import UNCHANGED, Augmentation
 from wassergan.training.batches import mapped
 from wassergan.training.sampling import under
 from wassergan.training.steps import packed, packed_batch, score_both
@@ -24,11 +25,22 @@ class HeldoutProbe:
         pack: samples that the critic scores together.
         seed: of the choice of samples, and of the fakes: a stream of its own, so that training does not notice.
         device: of both networks.
+        augmentation: of what the critic is given.
     """
 
-    def __init__(self, source: Source, *, latent_dim: int, pack: int, seed: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        source: Source,
+        *,
+        latent_dim: int,
+        pack: int,
+        seed: int,
+        device: torch.device,
+        augmentation: Augmentation = UNCHANGED,
+    ) -> None:
         self._heldout = source.heldout_batch(source.heldout_positions(MEASURED_SAMPLES, seed=seed))
         self._latent_dim, self._pack, self._seed, self._device = latent_dim, pack, seed, device
+        self._augmentation = augmentation
 
     def packs(self, count: int) -> Batch:
         """So many packs of held-out samples as the critic is given them; of too few samples, some more than once."""
@@ -38,10 +50,11 @@ class HeldoutProbe:
         """`critic_gap_heldout`, `gradient_norm_mean`, `gradient_norm_max`, in score units; changes neither network."""
         rng = derived_rng(self._seed, "measurement", device=self._device)
         held_out = self._samples(max(len(self._heldout.samples) // self._pack, 1) * self._pack)
-        real, context = packed_batch(held_out, self._pack)
         latent = torch.randn(len(held_out.samples), self._latent_dim, generator=rng, device=self._device)
+        changed = held_out._replace(samples=self._augmentation.real(held_out.samples, rng))
+        real, context = packed_batch(changed, self._pack)
         with torch.no_grad(), evaluating(generator), evaluating(critic):
-            fake = packed(generator(under(held_out.context, latent)), self._pack)
+            fake = packed(self._augmentation.both(generator(under(held_out.context, latent)), rng), self._pack)
             real_scores, fake_scores = score_both(critic, real, fake, context)
         with evaluating(critic):
             norms = input_gradient_norms(critic_given(critic, context), points_between(real, fake, rng))

@@ -1,5 +1,6 @@
 """Both networks and all that moves them: the steps of a turn, taken at once or replayed as they were recorded."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from wassergan.objectives import Objective
 from wassergan.training.analytic.conv import ConvCriticGradients
 from wassergan.training.analytic.generator import ConvGeneratorPasses
 from wassergan.training.analytic.mlp import MLPCriticGradients
+from wassergan.training.augment import Augmentation
 from wassergan.training.cuda_graphs import GraphedIteration, why_not_recorded
 from wassergan.training.distributed import DistributedContext
 from wassergan.training.ema import AveragedGenerator
@@ -35,8 +37,9 @@ class StepRunner:
         averaging: of the generator.
         execution: precision, and what records the steps.
         processes: those that train together.
-        seed: of the penalty's random numbers.
+        seed: of the penalty's random numbers, and of augmentation's.
         conditional: whether the critic is told conditions.
+        augmentation: of what the critic is given.
 
     Attributes:
         statistics: means of what the steps measure.
@@ -57,11 +60,12 @@ class StepRunner:
         processes: DistributedContext,
         seed: int,
         conditional: bool,
+        augmentation: Augmentation,
     ) -> None:
         self.generator, self.critic = generator, critic
         self._objective, self._constraint, self._processes = objective, constraint, processes
         self._batching, self._pack, self._seed = batching, batching.pack, seed
-        self._precision = execution.dtype
+        self._precision, self._augmentation = execution.dtype, augmentation
         self._closed_form = MLPCriticGradients.of(critic, constraint) or (
             None if conditional else ConvCriticGradients.of(critic, constraint)
         )
@@ -113,10 +117,13 @@ class StepRunner:
         )
         for real, fake, penalty_acts in zip(turn.batches, fakes, due, strict=True):
             self._critic_step(real, fake, penalty_acts=penalty_acts, rng=rng)
-        self._generator_step(last, turn.batches[-1])
+        self._generator_step(last, turn.batches[-1], rng)
         self.average.follow(average_weight)
 
     def _critic_step(self, real: Batch, fake: Tensor, *, penalty_acts: bool, rng: torch.Generator) -> None:
+        if self._augmentation:
+            real = real._replace(samples=self._augmentation.real(real.samples, rng))
+            fake = self._augmentation.both(fake, rng)
         packs = packed_batch(real, self._pack)
         measured = critic_step(
             self.critic,
@@ -134,7 +141,7 @@ class StepRunner:
         )
         self.statistics.add(measured)
 
-    def _generator_step(self, latent: Tensor, real: Batch) -> None:
+    def _generator_step(self, latent: Tensor, real: Batch, rng: torch.Generator) -> None:
         """Against the critic as it is now, which is told the conditions of real samples."""
         measured = generator_step(
             self.generator,
@@ -148,6 +155,7 @@ class StepRunner:
             processes=self._processes,
             context=None if real.context is None else packed(real.context, self._pack),
             pack=self._pack,
+            augment=partial(self._augmentation.both, rng=rng) if self._augmentation else None,
         )
         self.statistics.add(measured)
 

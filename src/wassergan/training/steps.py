@@ -138,6 +138,7 @@ def generator_step(
     processes: DistributedContext = SINGLE_PROCESS,
     context: Tensor | None = None,
     pack: int = 1,
+    augment: Callable[[Tensor], Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """Update the generator once against a frozen critic; return the detached loss.
 
@@ -153,15 +154,17 @@ def generator_step(
         processes: gradients are averaged over them.
         context: (n / pack, k), what the critic is told of the conditions.
         pack: samples that the critic scores together.
+        augment: changes the fakes as the critic knows them, differentiably; None for nothing.
     """
     optimizer.zero_grad(set_to_none=True)
     with reduced(latent.device, precision):
         # Of a generator with a closed form the fakes are leaves of the graph; what they receive goes on from there.
         made = passes.forward(latent, precision).requires_grad_(True) if passes else generator(latent)
-        fake = packed(made, pack)
+    # In full precision: the changes are no products of a network, and rounding them would show.
+    fake = packed(made if augment is None else augment(made.to(latent.dtype)), pack)
     if closed_form:
         loss, by_fake = closed_form.generator_loss(fake.detach(), objective, precision, context)
-        if passes:
+        if passes and augment is None:
             passes.backward(by_fake.reshape(made.shape))
         else:
             # The same gradient; given one, `backward` imports a second's worth of modules for shapes that are unknown.
@@ -171,9 +174,8 @@ def generator_step(
             scores = critic_given(critic, context)(fake)
         loss = objective.generator_loss(scores.to(latent.dtype))
         loss.backward()
-        if passes:
-            assert made.grad is not None
-            passes.backward(made.grad)
+    if passes and made.grad is not None:
+        passes.backward(made.grad)
     processes.average_gradients(generator)
     optimizer.step()
     return {"generator_loss": loss.detach()}

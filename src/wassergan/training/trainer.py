@@ -11,6 +11,7 @@ from wassergan.data import Source
 from wassergan.errors import UserError, parameter
 from wassergan.networks import check_critic, check_generator
 from wassergan.objectives import Objective
+from wassergan.training.augment import UNCHANGED, Augmentation
 from wassergan.training.batch_norms import batch_norms, calibrate_batch_norms
 from wassergan.training.distributed import SINGLE_PROCESS, DistributedContext
 from wassergan.training.divergence import Recipe, require_finite
@@ -56,6 +57,7 @@ class Trainer:
         optimization: both optimisers and their rates.
         averaging: of the generator that draws samples.
         execution: precision, and what records the steps.
+        augmentation: of the real and fake pictures that the critic is given.
         device: where to train.
         processes: those that train together. Each draws the whole batch's positions and random numbers and keeps its
             own rows, so that their number changes nothing (but for modules that draw from the global random state).
@@ -81,6 +83,7 @@ class Trainer:
         optimization: Optimization = USUAL_OPTIMIZATION,
         averaging: Averaging = USUAL_AVERAGING,
         execution: Execution = USUAL_EXECUTION,
+        augmentation: Augmentation = UNCHANGED,
         device: torch.device | str = "cpu",
         processes: DistributedContext = SINGLE_PROCESS,
         seed: int = 0,
@@ -96,7 +99,10 @@ class Trainer:
         self.generator = generator.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.critic = critic.to(self.device)
         self._inputs = StepInputs(source, batching, latent_dim, seed=seed, device=self.device, shard=processes.shard)
-        self._probe = HeldoutProbe(source, latent_dim=latent_dim, pack=pack, seed=seed, device=self.device)
+        self._augmentation = augmentation
+        self._probe = HeldoutProbe(
+            source, latent_dim=latent_dim, pack=pack, seed=seed, device=self.device, augmentation=augmentation
+        )
         self._prepare_networks()
         self._runner = self._new_runner(batching, optimization, averaging, execution)
         self._timing = Timing()
@@ -127,6 +133,7 @@ class Trainer:
             processes=self.processes,
             seed=self._seed,
             conditional=self.source.context is not None,
+            augmentation=self._augmentation,
         )
 
     @property
