@@ -3676,6 +3676,8 @@ BUGS = (
         "        known.clear()\n",
         "        self.kept = [*getattr(self, 'kept', ()), *known.values()]\n",
         "data/readers/test_streaming.py::test_an_epoch_of_a_large_file_stays_within_the_limit[npy]",
+    ),
+    Bug(
         "what is kept is not one of K in the mean",
         "sampling/acceptance.py",
         "left = len(ordered) * share - torch.arange",
