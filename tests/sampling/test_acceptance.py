@@ -94,6 +94,23 @@ def test_what_is_kept_of_a_table_has_the_shares_of_the_data_in_every_column(rng:
         torch.testing.assert_close(found, wanted.double(), rtol=0, atol=2e-3)
 
 
+def test_columns_that_go_with_each_other_do_not_overshoot(rng: torch.Generator) -> None:
+    """Fifteen columns that nearly repeat one another."""
+    common = torch.randint(4, (20_000,), generator=rng)
+    columns = []
+    for _ in range(15):
+        other = torch.rand(20_000, generator=rng) < 0.15
+        columns.append(torch.where(other, torch.randint(4, (20_000,), generator=rng), common))
+    cells = torch.stack(columns, 1)
+    shares = tuple(torch.bincount(column, minlength=4).double() / 20_000 for column in columns)
+    ratios = torch.randn(20_000, generator=rng) + 1.0 * (common == 0)
+    calibration = Calibration(ratios, torch.zeros(20_000, dtype=torch.int64), torch.zeros(0, 0), cells, shares)
+    kept = calibration.acceptance(4).log(ratios, None, cells).exp()
+    for column, wanted in zip(columns, shares, strict=True):
+        found = torch.zeros(4, dtype=torch.float64).index_add_(0, column, kept) / kept.sum()
+        torch.testing.assert_close(found, wanted, rtol=0, atol=3e-3)
+
+
 LAYOUTS = (
     ColumnLayout(3),  # three levels
     ColumnLayout(0, places=(0.0,)),  # a number that is always there

@@ -19,8 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-ROUNDS = 200
-DAMPING = 0.5
+ROUNDS = 100
+DAMPING = 0.7
 LARGEST_SHIFT = 4.0
 SPARE = 0.5  # rows, so that a level of which none was drawn has a logarithm
 PRECISE = 1e-4  # of a share
@@ -54,8 +54,7 @@ class Calibration:
         shifts = [torch.zeros(len(each), dtype=torch.float64) for each in self.shares]
         offsets = self._offsets(ratios, share)
         for _ in range(ROUNDS if shifts else 0):
-            kept = (ratios + self._shift(shifts) + offsets[self.groups]).clamp(max=0).exp()
-            worst = self._adjust(shifts, kept)
+            worst = self._adjust(shifts, ratios + offsets[self.groups])
             offsets = self._offsets(ratios + self._shift(shifts), share)
             if worst < PRECISE:
                 break
@@ -68,16 +67,23 @@ class Calibration:
             total += shift[self.cells[:, column]]
         return total
 
-    def _adjust(self, shifts: Sequence[Tensor], kept: Tensor) -> float:
-        """Move shifts towards the wanted shares, in place; the largest error that there was."""
-        total, worst = kept.sum(), 0.0
+    def _adjust(self, shifts: Sequence[Tensor], unshifted: Tensor) -> float:
+        """Move the shifts towards the wanted shares, in place; the largest error that there was.
+
+        One column after the other, each with what the columns before it came to: together, columns that go with each
+        other would all mend the same error, and overshoot.
+        """
+        total, worst = unshifted + self._shift(shifts), 0.0
         for column, (shift, wanted) in enumerate(zip(shifts, self.shares, strict=True)):
-            found = torch.zeros_like(shift).index_add_(0, self.cells[:, column], kept) / total
-            drawn = torch.zeros_like(shift).index_add_(0, self.cells[:, column], torch.ones_like(kept))
+            cells, kept = self.cells[:, column], total.clamp(max=0).exp()
+            found = torch.zeros_like(shift).index_add_(0, cells, kept) / kept.sum()
+            drawn = torch.zeros_like(shift).index_add_(0, cells, torch.ones_like(kept))
             spare = SPARE / len(kept)
             step = DAMPING * ((wanted.double() + spare) / (found + spare)).log()
+            former = shift.clone()
             shift += torch.where(drawn > 0, step, 0.0)
             shift.clamp_(-LARGEST_SHIFT, LARGEST_SHIFT)
+            total = total + (shift - former)[cells]
             worst = max(worst, float((found - wanted)[drawn > 0].abs().max()))
         return worst
 
