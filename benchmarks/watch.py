@@ -1,12 +1,13 @@
 """How well monitors keep their word: false alarms, power beside MMD and trees, and real streams.
 
-    python benchmarks/watch.py [alarms] [power] [streams] [--trials N] [--data FOLDER]
+    python benchmarks/watch.py [alarms] [stream] [power] [streams] [--trials N] [--minutes M] [--data FOLDER]
 
 Writes docs/results/watch.json and watch.md.
 """
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,47 +26,72 @@ ALPHA = 0.05
 Draw = Callable[[np.random.Generator, int], Any]
 
 
-def mixed(rng: np.random.Generator, rows: int) -> np.ndarray:
-    """Numbers, heavy tails, counts and flags that depend on each other."""
+def table(rng: np.random.Generator, rows: int) -> pd.DataFrame:
+    """Numbers that depend on each other, a count, a rare flag, a category, missing values."""
     z = rng.normal(size=(rows, 2))
-    return np.stack([z[:, 0], np.exp(z[:, 0] + z[:, 1]), rng.poisson(2, rows), rng.random(rows) < 0.03], axis=1)
+    income = np.where(rng.random(rows) < 0.1, np.nan, np.exp(z[:, 0] + z[:, 1]))
+    city = np.array(["Ulm", "Bonn", "Kiel", "Rom"])[np.minimum(rng.geometric(0.5, rows), 4) - 1]
+    return pd.DataFrame(
+        {"z": z[:, 0], "income": income, "count": rng.poisson(2, rows), "flag": rng.random(rows) < 0.03, "city": city}
+    )
+
+
+def pictures(rng: np.random.Generator, rows: int) -> np.ndarray:
+    """Grey pictures of 8 x 8: a bright bar at a random place, and noise."""
+    found = rng.integers(0, 60, (rows, 8, 8))
+    found[np.arange(rows), :, rng.integers(0, 8, rows)] += 150
+    return found.astype(np.uint8)
 
 
 LAWS: dict[str, Draw] = {
     "normal": lambda rng, n: rng.normal(size=(n, 3)),
     "heavy tails": lambda rng, n: rng.standard_t(1.5, (n, 2)),
     "rare flag": lambda rng, n: (rng.random((n, 1)) < 0.01).astype(float),
-    "mixed": mixed,
+    "table": table,
+    "pictures": pictures,
 }
+SIZES = ((500, 20), (500, 500), (50_000, 20), (50_000, 5000))  # of reference and batch
+PICTURE_SIZES = ((500, 20), (500, 500))
 
 
-def alarms(trials: int) -> list[dict[str, Any]]:
-    """Batches of the distribution of the reference: how often the joint test and any column alarm."""
-    rows = []
-    for law, draw in LAWS.items():
-        for reference, size in ((500, 20), (500, 200), (50_000, 20), (50_000, 500)):
-            joint = column = 0
-            for trial in range(trials):
-                rng = np.random.default_rng([trial, size, reference])
-                monitor = W1Monitor(
-                    draw(rng, reference), permutations=99, rows=200, projections=4, alpha=ALPHA, seed=trial
-                )
-                found = monitor.check(draw(rng, size))
-                joint, column = joint + found.alarm, column + bool(found.moved)
-            tests = [float(stats.binomtest(k, trials, ALPHA, alternative="greater").pvalue) for k in (joint, column)]
-            rows.append(
-                {
-                    "law": law,
-                    "reference": reference,
-                    "batch": size,
-                    "trials": trials,
-                    "joint": joint / trials,
-                    "columns": column / trials,
-                    "binomial": tests,
-                }
+def alarms(trials: int, minutes: float) -> list[dict[str, Any]]:
+    """Batches of the distribution of the reference: how often the joint test and any column alarm.
+
+    Every cell gets an equal part of the time, and at most so many trials.
+    """
+    cells = [(law, *each) for law in LAWS for each in (PICTURE_SIZES if law == "pictures" else SIZES)]
+    rows: list[dict[str, Any]] = []
+    for place, (law, reference, size) in enumerate(cells):
+        end, done, joint, column = time.process_time() + 60 * minutes / (len(cells) + 1), 0, 0, 0
+        while done < trials and time.process_time() < end:
+            rng = np.random.default_rng([24, place, done])
+            monitor = W1Monitor(
+                LAWS[law](rng, reference), permutations=99, rows=100, projections=4, alpha=ALPHA, seed=done
             )
-            print(rows[-1], flush=True)
+            found = monitor.check(LAWS[law](rng, size))
+            joint, column, done = joint + found.alarm, column + bool(found.moved), done + 1
+        tests = [float(stats.binomtest(k, done, ALPHA, alternative="greater").pvalue) for k in (joint, column)]
+        rates = {"joint": joint / done, "columns": column / done, "binomial p": tests}
+        rows.append({"distribution": law, "reference": reference, "batch": size, "trials": done, **rates})
+        print(rows[-1], flush=True)
+        save("alarms", rows)
     return rows
+
+
+def stream(trials: int, minutes: float) -> list[dict[str, Any]]:
+    """Streams of 100 batches without a change, against references of 30 rows: how often one alarms ever."""
+    end, streams_seen, alarmed = time.process_time() + 60 * minutes, 0, 0
+    while streams_seen < max(1, trials // 100) and time.process_time() < end:
+        rng = np.random.default_rng([25, streams_seen])
+        monitor = W1Monitor(
+            rng.normal(size=30), permutations=99, rows=60, projections=1, alpha=ALPHA, seed=streams_seen
+        )
+        for _ in range(100):
+            found = monitor.check(rng.normal(size=20))
+        alarmed, streams_seen = alarmed + (found.evidence.alarm_at is not None), streams_seen + 1
+    low, high = (float(each) for each in stats.binomtest(alarmed, streams_seen).proportion_ci(0.95))
+    rate = {"alpha": ALPHA, "streams with an alarm": alarmed / streams_seen, "95 % interval": [low, high]}
+    return [{"streams": streams_seen, "batches of each": 100, **rate}]
 
 
 def base(rng: np.random.Generator, rows: int) -> np.ndarray:
@@ -246,23 +272,33 @@ def written(results: dict[str, Any]) -> str:
     return "\n".join([*lines, ""])
 
 
+def save(part: str, rows: list[dict[str, Any]]) -> None:
+    """Put the rows of a part into both files."""
+    path = RESULTS / "watch.json"
+    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    results[part] = rows
+    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / "watch.md").write_text(written(results), encoding="utf-8")
+
+
 def main() -> None:
     """Run the parts that are named, all by default."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", default=["alarms", "power", "streams"])
+    parser.add_argument("parts", nargs="*", default=["alarms", "stream", "power", "streams"])
     parser.add_argument("--trials", type=int, default=2000)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="of the processor, for alarms and stream")
     parser.add_argument("--data", type=Path, default=Path("../shared/data/streams"))
     asked = parser.parse_args()
-    path = RESULTS / "watch.json"
-    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    known: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        "alarms": lambda: alarms(asked.trials, asked.minutes),
+        "stream": lambda: stream(10_000, asked.minutes),
+        "power": lambda: power(asked.trials),
+        "streams": lambda: streams(asked.data),
+    }
     for part in asked.parts:
         start = time.perf_counter()
-        results[part] = (
-            streams(asked.data) if part == "streams" else {"alarms": alarms, "power": power}[part](asked.trials)
-        )
+        save(part, known[part]())
         print(f"{part}: {time.perf_counter() - start:.0f} s")
-        path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-        (RESULTS / "watch.md").write_text(written(results), encoding="utf-8")
 
 
 if __name__ == "__main__":
