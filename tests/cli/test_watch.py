@@ -36,6 +36,29 @@ def test_one_batch_ends_in_3_on_alarm(files: Path, capsys: pytest.CaptureFixture
     assert main(["watch", reference, str(files / "older.csv"), *QUICK, "--alarm", "stream"]) == 0  # one is not enough
 
 
+@pytest.mark.parametrize(("alarm", "code"), [("any", 3), ("batch", 3), ("stream", 0)])
+@pytest.mark.parametrize("names", [("same", "older", "also"), ("older",), ("older", "same")])
+def test_one_batch_among_several_that_differs_is_an_alarm(
+    files: Path, names: tuple[str, ...], alarm: str, code: int
+) -> None:
+    """Unless only the stream counts, for which one batch is not enough."""
+    argv = ["watch", str(files / "reference.csv"), *[str(files / f"{name}.csv") for name in names], *QUICK]
+    page = files / "page.html"
+    assert main([*argv, "--alarm", alarm, "--page", str(page)]) == code
+    text = page.read_text(encoding="utf-8")
+    assert ("Batches that differ" in text) == (names[-1] != "older") and 'class="verdict good"' not in text
+    if alarm == "any":
+        assert main(argv) == code
+
+
+def test_an_alarm_of_the_stream_counts_without_one_of_a_batch(files: Path) -> None:
+    state, argv = files / "state", ["watch", str(files / "reference.csv")]
+    flags = [*QUICK, "--permutations", "999", "--state", str(state)]
+    main([*argv, *[str(files / "older.csv")] * 3, *flags])
+    codes = [main([*argv, str(files / "same.csv"), *flags, "--alarm", alarm]) for alarm in ("any", "batch", "stream")]
+    assert codes == [3, 0, 3]
+
+
 def test_a_stream_goes_on_in_its_state(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     state, page = files / "state", files / "page.html"
     call = ["watch", str(files / "reference.csv"), *QUICK, "--state", str(state), "--json"]
@@ -43,7 +66,7 @@ def test_a_stream_goes_on_in_its_state(files: Path, capsys: pytest.CaptureFixtur
     codes = [main([*call, str(files / f"{name}.csv")]) for name in ("same", "also", "older", "older")]
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [each["number"] for each in lines] == [1, 2, 3, 4] and lines[2]["alarm"] and not lines[0]["alarm"]
-    assert codes[:2] == [0, 0] and codes[-1] == 3 and lines[-1]["evidence"]["changed_since"] in (2, 3)
+    assert codes == [0, 0, 3, 3] and lines[-1]["evidence"]["changed_since"] in (2, 3)
     assert main([*call, str(files / "same.csv"), "--page", str(page)]) == 3  # an alarm of the stream stays
     text = page.read_text(encoding="utf-8")
     assert text.count("<svg") == 3 and text.count("older.csv") >= 2 and "age" in text and "://" not in text

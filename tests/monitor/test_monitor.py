@@ -182,7 +182,8 @@ def test_a_small_reference_does_not_raise_alarms_over_a_long_stream() -> None:
 
 def test_tables_are_watched_column_by_column_and_as_a_whole(tmp_path: Path) -> None:
     rng = np.random.default_rng(7)
-    monitor = W1Monitor(frame(rng, 400), **QUICK)
+    reference = frame(rng, 400)
+    monitor, absent = W1Monitor(reference, **QUICK), reference["income"].isna().mean()
     same = monitor.check(frame(rng, 90))
     assert same.w1_lower <= same.w1 <= same.w1_upper and same.floor > 0 and not same.moved_rows
     older = monitor.check(frame(rng, 90, older=25.0)[["income", "city", "age"]])
@@ -193,7 +194,10 @@ def test_tables_are_watched_column_by_column_and_as_a_whole(tmp_path: Path) -> N
     batch = frame(rng, 80, gone=0.7)
     batch.loc[0, "city"] = "Rom"  # a level that the reference has not
     missing = monitor.check(batch)
-    assert "income" in [each.name for each in missing.moved] and "missing 0." in missing.words()
+    assert "income" in [each.name for each in missing.moved] and missing.alarm
+    gone = {each.name: each for each in missing.columns}["income"]
+    assert (gone.missing_reference, gone.missing_batch) == (absent, batch["income"].isna().mean())
+    assert f"missing {absent:.3g} -> {gone.missing_batch:.3g}, p 0.0" in missing.words()
     path = tmp_path / "batch.csv"
     frame(rng, 70).to_csv(path, index=False)
     assert monitor.check(str(path)).name == "batch.csv"

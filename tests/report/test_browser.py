@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from wassergan.cli.main import main
@@ -96,6 +97,22 @@ def test_a_table_s_page_fits_the_screen(
         names = page.eval_on_selector_all(".anchored tbody th", "cells => cells.map(cell => cell.clientWidth)")
         assert min(names) >= 80  # a name is not broken letter by letter
         assert page.locator(".anchored thead th").nth(3).text_content() == "Independent"
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+def test_captions_of_broad_tables_are_in_view(browser: Any, tmp_path: Path, size: tuple[int, int]) -> None:
+    """A monitor's page: its tables are broader than a phone, what they are is not."""
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        np.save(tmp_path / f"{name}.npy", rng.normal(size=(40, 2)))
+    files = [str(tmp_path / f"{name}.npy") for name in ("a", "b", "b")]
+    assert main(["watch", *files, "--permutations", "19", "--page", str(tmp_path / "page.html")]) == 0
+    page = browser.new_page(viewport={"width": size[0], "height": size[1]})
+    page.goto((tmp_path / "page.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    ends = page.eval_on_selector_all("caption", "all => all.map(each => each.getBoundingClientRect().right)")
+    assert len(ends) >= 3 and max(ends) <= size[0]
+    page.close()
 
 
 def test_the_slider_shows_the_grid_of_its_step(opened: Callable[..., Any], report: Path) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from wassergan.monitor.state import MonitorState
 
 ALARM = 3
+ALARMS = ("any", "batch", "stream")
 
 
 @click.command()
@@ -25,11 +26,11 @@ ALARM = 3
 @click.option("--alpha", type=float, default=0.01, show_default=True, help="Probability of a false alarm.")
 @click.option(
     "--alarm",
-    default="auto",
+    default="any",
     show_default=True,
-    metavar="auto|batch|stream",
-    help="When to end in exit code 3: a batch's own p-value is at most alpha, or the evidence of the whole stream "
-    "reaches 1 / alpha. auto: batch for one batch without --state, else stream.",
+    metavar="any|batch|stream",
+    help="When to end in exit code 3. batch: a batch's own p-value is at most alpha; stream: the evidence of the whole "
+    "stream has reached 1 / alpha; any: either.",
 )
 @click.option("--state", metavar="FOLDER", help="Continue from the batches seen before, and remember these.")
 @click.option("--page", metavar="FILE", help="Write one page with the timeline, columns and moved rows.")
@@ -78,8 +79,8 @@ def watch(
 
     For each batch, reports W1 with its certificate, the distance that chance alone explains, a p-value that is exact
     at every sample size, a lower bound on the distance of the distributions, and the columns that moved, in their own
-    units. Exit code 3 on alarm. Over several batches the alarm holds for the whole stream: without a change it is ever
-    raised with probability at most alpha.
+    units. Exit code 3 on alarm. Without a change, each batch raises one with probability at most alpha, and the whole
+    stream ever does with probability at most alpha; --alarm stream leaves the batches out.
     """
     _check_alarm(alarm)
     from wassergan.storage.run_folder import require_output
@@ -92,17 +93,19 @@ def watch(
         reports = list(_checked(monitor, new, saved, as_json=as_json))
         if target is not None:
             _write_page(target, reference, monitor, reports, saved)
-        by_batch = alarm == "batch" or (alarm == "auto" and len(new) == 1 and state is None)
-        raised = any(each.alarm for each in reports) if by_batch else monitor.evidence.alarm_at is not None
-    if raised:
+        raised = {
+            "batch": any(each.alarm for each in reports),
+            "stream": monitor.evidence.alarm_at is not None,
+        }
+    if any(raised.values()) if alarm == "any" else raised[alarm]:
         raise click.exceptions.Exit(ALARM)
 
 
 def _check_alarm(alarm: str) -> None:
     from wassergan.errors import unknown_name
 
-    if alarm not in ("auto", "batch", "stream"):
-        raise unknown_name("alarm", alarm, ("auto", "batch", "stream"))
+    if alarm not in ALARMS:
+        raise unknown_name("alarm", alarm, ALARMS)
 
 
 @contextmanager

@@ -93,7 +93,8 @@ class BatchReport:
     def words(self) -> str:
         """Some lines for people."""
         season = f", {self.season}" if self.season is not None else ""
-        verdict = "changed" if self.alarm else "no change seen"
+        only_columns = "no change of the whole seen, but of columns" if self.moved else "no change seen"
+        verdict = "changed" if self.alarm else only_columns
         lines = [
             f"{self.name}{season}: {verdict}, p {self.p_value:.2g} "
             f"({self.rows} rows against {self.reference_rows} of the reference)",

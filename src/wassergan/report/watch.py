@@ -10,6 +10,7 @@ from wassergan.storage.files import write_text
 
 MOST_BATCHES = 400  # of the timeline, the latest
 WIDTH, HEIGHT, MARGIN = 720, 200, 34
+MOST_NAMED = 10  # batches in the verdict, the latest
 _SMALLEST_P = 1e-6
 
 
@@ -35,8 +36,8 @@ def write_watch_page(
         batches=shown[::-1],
         count=last["number"],
         last=last,
-        verdict=_verdict(last),
-        level="failed" if last["evidence"]["alarm_at"] or last["alarm"] else "good",
+        verdict=_verdict(history, last),
+        level=_level(history, last),
         charts=[
             _chart("W1 and what chance explains", "unit of the metric", shown, ("w1", "real"), ("floor", "generated")),
             _chart("Evidence of a change", "log10 of the e-value", shown, ("e", "generated"), limit=-math.log10(alpha)),
@@ -48,13 +49,22 @@ def write_watch_page(
     write_text(path, page)
 
 
-def _verdict(last: Mapping[str, Any]) -> str:
+def _level(history: Sequence[Mapping[str, Any]], last: Mapping[str, Any]) -> str:
+    if last["evidence"]["alarm_at"] or last["alarm"]:
+        return "failed"
+    return "doubtful" if any(each["alarm"] for each in history) else "good"
+
+
+def _verdict(history: Sequence[Mapping[str, Any]], last: Mapping[str, Any]) -> str:
     evidence = last["evidence"]
     own = "differs from" if last["alarm"] else "shows no difference from"
     text = f"{last['name']} {own} the reference (p {last['p_value']:.2g})."
     if evidence["alarm_at"]:
         return f"The stream has changed: alarm at batch {evidence['alarm_at']}. {text}"
-    return f"No alarm in {evidence['batches']} batches. {text}"
+    differ = [str(each["number"]) for each in history if each["alarm"]]
+    if differ[:-1] or (differ and not last["alarm"]):
+        text += f" Batches that differ: {', '.join(differ[-MOST_NAMED:])}."
+    return f"No alarm of the stream of {evidence['batches']}. {text}"
 
 
 def _value(batch: Mapping[str, Any], name: str) -> float:
