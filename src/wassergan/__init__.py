@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from wassergan.callbacks import Callback, CallbackList
     from wassergan.config.settings import TrainSettings
     from wassergan.data import Source, open_source
-    from wassergan.distances import W1Estimator, exact_w1, sliced_w1, w1_interval
+    from wassergan.distances import W1Estimator, exact_w1, sliced_w1, w1, w1_interval
     from wassergan.estimator.wasserstein_gan import WassersteinGAN
     from wassergan.evaluation.datasets import table_column_distances, table_distance
     from wassergan.lipschitz import certify
@@ -48,6 +48,7 @@ __all__ = [
     "table_column_distances",
     "table_distance",
     "train_run",
+    "w1",
     "w1_interval",
 ]
 
@@ -72,6 +73,7 @@ _HOMES = {
     "table_column_distances": "wassergan.evaluation.datasets",
     "table_distance": "wassergan.evaluation.datasets",
     "train_run": "wassergan.runs.train",
+    "w1": "wassergan.distances",
     "w1_interval": "wassergan.distances",
 }
 

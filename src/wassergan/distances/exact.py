@@ -1,7 +1,8 @@
 """Exact optimal transport, with a certificate of optimality."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,17 +29,44 @@ _FALLBACK_PAIRS = 25_000_000  # pairs up to which a full matrix may be formed if
 
 @dataclass(frozen=True)
 class Plan:
-    """A coupling as a list: `mass[k]` goes from point `rows[k]` of x to point `cols[k]` of y."""
+    """A coupling as a list: `mass[k]` goes from row `rows[k]` of x to row `cols[k]` of y, for `costs[k]` per mass."""
 
     rows: Tensor
     cols: Tensor
     mass: Tensor
     shape: tuple[int, int]
+    costs: Tensor | None = None
 
     def to_dense(self) -> Tensor:
         """The coupling as a matrix, shape (n, m)."""
         dense = self.mass.new_zeros(self.shape)
         return dense.index_put_((self.rows, self.cols), self.mass, accumulate=True)
+
+    def moved_mass(self, beyond: float = 0.0) -> float:
+        """The mass of the pieces that cost more than `beyond` per mass.
+
+        Raises:
+            UserError: the plan does not hold its costs.
+        """
+        if self.costs is None:
+            raise UserError("The plan does not hold its costs", hint="give costs to Plan")
+        return math.fsum(self.mass.detach()[self.costs.detach() > beyond].tolist())
+
+    def to_frame(self) -> Any:
+        """The pieces as a pandas DataFrame: `row`, `col`, `mass`, `cost` (per mass) and `share` of the total cost.
+
+        Those that contribute most to the total come first.
+        """
+        import pandas as pd  # an extra
+
+        columns = {"row": self.rows, "col": self.cols, "mass": self.mass}
+        frame = pd.DataFrame({name: each.detach().cpu().numpy() for name, each in columns.items()})
+        if self.costs is None:
+            return frame
+        frame["cost"] = self.costs.detach().cpu().numpy()
+        paid = frame["mass"] * frame["cost"]
+        frame["share"] = paid / paid.sum() if paid.sum() != 0 else 0.0
+        return frame.iloc[np.argsort(-paid.abs().to_numpy(), kind="stable")].reset_index(drop=True)
 
 
 @dataclass(frozen=True)
@@ -115,7 +143,7 @@ def exact_w1(
         best = _dense(problem, tolerance, max_iterations)
     else:
         best = _closed(problem, tolerance, max_iterations, rng)
-    plan = _unfolded(problem, best.plan, a, b)
+    plan = unfolded(problem, best.plan, a, b)
     costs = distances(left[plan.rows] / problem.scale, right[plan.cols] / problem.scale) * problem.scale
     f, g = (t.to(left.device) * problem.scale for t in _everywhere(problem, best, left, right))
     return _transport(costs, *problem.outside(best.lower, best.upper), plan, (f, g), (a, b))
@@ -178,7 +206,7 @@ def _transport(
         if weight.requires_grad:
             # Envelope theorem: the derivative in a weight is its potential. The value is unchanged.
             value = value + (potential * (weight - weight.detach())).sum()
-    return Transport(value, lower, upper, plan, potentials)
+    return Transport(value, lower, upper, replace(plan, costs=costs.detach()), potentials)
 
 
 def _closed(problem: Problem, tolerance: float, iterations: int, rng: torch.Generator) -> Bounds | _Certified:
@@ -321,7 +349,7 @@ def _interval(
     return lower, upper
 
 
-def _unfolded(problem: Problem, flow: Flow, a: Tensor, b: Tensor) -> Plan:
+def unfolded(problem: Problem, flow: Flow, a: Tensor, b: Tensor) -> Plan:
     """The plan between the caller's points: the mass of a merged point is split among the points it represents."""
     rows, cols = torch.from_numpy(flow.rows), torch.from_numpy(flow.cols)
     rows, cols, mass = _shared_out(problem.x, rows, cols, torch.from_numpy(flow.mass), a.detach().cpu())

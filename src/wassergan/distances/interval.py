@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,12 +28,11 @@ from wassergan.distances.column_generation import Bounds, Pace, refine
 from wassergan.distances.critic_estimator import W1Estimator, scores_of
 from wassergan.distances.critic_families import get_families
 from wassergan.distances.orders import keyed, shuffled
-from wassergan.distances.population import RESTS_ON, check_diameter_holds, critic_lower_bound, upper_margin
+from wassergan.distances.population import check_diameter_holds, critic_lower_bound
 from wassergan.distances.problem import Problem, check_pair, coincide, pose
+from wassergan.distances.statements import words_of_distributions, words_of_samples
+from wassergan.distances.support import Moment, get_support, refuse_assumptions
 from wassergan.errors import UserError
-
-_SAMPLES = "How far apart are these two samples?"
-_DISTRIBUTIONS = "How far apart are the distributions that the samples were drawn from?"
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,8 @@ def w1_interval(
     population: bool = False,
     confidence: float = 0.95,
     diameter: float | None = None,
+    bounds: tuple[Array | float, Array | float] | None = None,
+    moment: Moment | tuple[Any, ...] | None = None,
     families: Sequence[str] | str = (),
     method: str = FINITE_SAMPLE,
     interrupted: Callable[[], bool] = lambda: False,
@@ -109,10 +111,12 @@ def w1_interval(
         tolerance: stop at (upper - lower) / upper ≤ tolerance, ≥ 0.
         budget_seconds: start no step that is not expected to end within this time.
         population: bound W1 of the distributions behind the samples: fit potentials on one half of the data, score them
-            on the other, and return a lower confidence bound. The upper bound is that of the samples, biased upwards,
-            unless a diameter is given.
+            on the other, and return a lower confidence bound. The upper bound is a confidence bound too if a diameter,
+            bounds or a moment is given; without an assumption there is none, and it is that of the samples.
         confidence: of each bound on the distributions, see `critic_lower_bound`.
-        diameter: of the set that supports both distributions, if known: makes the upper bound a confidence bound too.
+        diameter: of the set that supports both distributions, if known.
+        bounds: the smallest and largest value that the coordinates can take, (low, high): numbers, or one a coordinate.
+        moment: (order, bound) or (order, bound, centre): E ‖X - centre‖^order ≤ bound for both, order > 1.
         families: with `population`, families of certified critics that compete for the lower bound (see
             `W1Estimator`), in a quarter of the time; they help where the potentials of samples are uninformative.
         method: of the lower bound on the distributions: "finite-sample", which holds at every size, or "asymptotic",
@@ -140,16 +144,19 @@ def w1_interval(
         raise UserError(
             "A bound on the distributions needs at least four points a side", found=f"{len(left)} and {len(right)}"
         )
-    if not population and diameter is not None:
-        raise UserError("A diameter serves only bounds on the distributions", hint="pass population=True")
+    if not population:
+        refuse_assumptions(diameter=diameter, bounds=bounds, moment=moment)
     if not population and families:
         raise UserError("Critics serve only bounds on the distributions", hint="pass population=True")
     if not population and method != FINITE_SAMPLE:
         raise UserError("Methods serve only bounds on the distributions", hint="pass population=True")
     left, right = left.detach().cpu(), right.detach().cpu()
     pace = Pace(start + budget_seconds, interrupted)
-    lower = 0.0
+    lower, support, margin = 0.0, get_support(left, right, diameter, bounds, moment), 0.0
     if population:
+        if support is not None:
+            diameter = None if support.moment else support.diameter
+            margin = support.margin(left, right, confidence=confidence, rng=rng)
         if diameter is not None:
             check_diameter_holds(left, right, diameter)
         lower = _held_out(left, right, rng, tolerance, budget_seconds / 2, confidence, diameter, families, method)
@@ -157,9 +164,9 @@ def w1_interval(
     same = coincide(left, right, x_weights, y_weights)
     sample_lower, upper, stopped = (0.0, 0.0, "optimum") if same else _sides(problem, rng, tolerance, pace)
     middle = 0.5 * (sample_lower + upper)
-    if diameter is not None:
-        upper = min(diameter, upper + upper_margin(len(left), len(right), diameter=diameter, confidence=confidence))
-    words = _words_distributions(confidence, diameter, method) if population else _words_samples()
+    if support is not None:
+        upper = min(support.cap(), upper + margin)
+    words = words_of_distributions(confidence, support, method) if population else words_of_samples()
     return Interval(
         lower if population else sample_lower,
         upper,
@@ -263,34 +270,3 @@ def _held_out(
         critic_lower_bound(*scores, confidence=each, diameter=spread, method=method, rng=rng) for scores in candidates
     ]
     return math.nextafter(scale * max(found), 0.0)
-
-
-def _words_samples() -> tuple[str, str, str, str, str]:
-    return (
-        _SAMPLES,
-        "no coupling of the two samples costs less; certain",
-        "a coupling of the two samples costs this much, so their distance is at most this; certain",
-        "the middle of the interval",
-        "the samples as they are, rounding included; nothing is left to chance",
-    )
-
-
-def _words_distributions(confidence: float, diameter: float | None, method: str) -> tuple[str, str, str, str, str]:
-    how = "at any sample size" if method == FINITE_SAMPLE else "only as the sample size grows, for finite variances"
-    upper = (
-        "the distance of the samples is at most this; on average over draws it is above that of the distributions, in "
-        "high dimension far above, so this is no confidence bound"
-    )
-    if diameter is not None:
-        upper = (
-            f"the distributions' distance is at most this with confidence {confidence:g}, at any sample size, if the "
-            "given diameter is right; lower and upper bound hold together with twice the risk of one"
-        )
-    return (
-        _DISTRIBUTIONS,
-        f"the distance of the distributions is at least this with confidence {confidence:g}, {how}",
-        upper,
-        "the distance of the samples, biased upwards as an estimate for the distributions",
-        RESTS_ON[method]
-        + ("" if diameter is None else "; the upper bound, and the lower one too, on the given diameter"),
-    )
