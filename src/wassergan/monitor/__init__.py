@@ -1,6 +1,7 @@
 """Has my data changed, by how much, and is it sure? Tests and monitors with error rates that hold."""
 
 from wassergan.monitor.batch_report import BatchReport, MovedRow
+from wassergan.monitor.by_column import StreamedDrift, streamed_drifts
 from wassergan.monitor.columns import ColumnDrift
 from wassergan.monitor.correction import corrected
 from wassergan.monitor.evidence import Evidence, EvidenceProcess
@@ -16,8 +17,10 @@ __all__ = [
     "EvidenceProcess",
     "MovedRow",
     "SeasonalMonitor",
+    "StreamedDrift",
     "TwoSampleResult",
     "W1Monitor",
     "corrected",
+    "streamed_drifts",
     "two_sample_test",
 ]

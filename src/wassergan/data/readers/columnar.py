@@ -128,6 +128,38 @@ def whole_table(paths: Sequence[Path], name: str, *, log: Callable[[str], None] 
         return raw_of_arrow(_whole(tables, [each.name for each in _fields(tables, name, log)]), name)
 
 
+def number_columns(
+    path: Path, *, log: Callable[[str], None] = lambda message: None
+) -> tuple[tuple[str, ...], int, Callable[[Sequence[str]], Iterator[dict[str, NDArray[np.float64]]]]]:
+    """Columns of numbers of a file: their names, the number of rows, and how to read some of them piece by piece.
+
+    Missing values are NaN. Columns of other kinds are left out.
+
+    Raises:
+        UserError: pyarrow is missing, or the file is damaged.
+    """
+    table = _opened(path)
+    from pyarrow import types
+
+    with corruption_errors(path.name, "write it again"):
+        fields = _fields([table], path.name, log)
+    names = tuple(each.name for each in fields if _is_number(types, each.type))
+    if len(names) < len(fields):
+        others = [each.name for each in fields if each.name not in names]
+        log(f"Columns of {path.name} that are no numbers are left out: {', '.join(others[:10])}.")
+
+    def pieces(chosen: Sequence[str]) -> Iterator[dict[str, NDArray[np.float64]]]:
+        with _readable(path):
+            for group in range(len(table.group_rows)):
+                for batch in table.batches(group, chosen, STREAM_ROWS):
+                    columns = zip(chosen, batch.columns, strict=True)
+                    yield {
+                        name: np.asarray(column.to_numpy(zero_copy_only=False), np.float64) for name, column in columns
+                    }
+
+    return names, sum(table.group_rows), pieces
+
+
 def large_numbers(
     paths: Sequence[Path], name: str, *, log: Callable[[str], None] = lambda message: None
 ) -> "ColumnarBlocks | None":
