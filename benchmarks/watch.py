@@ -1,6 +1,7 @@
 """How well monitors keep their word: false alarms, power beside MMD and trees, and real streams.
 
-    python benchmarks/watch.py [alarms] [stream] [power] [streams] [--trials N] [--minutes M] [--data FOLDER]
+    python benchmarks/watch.py [alarms] [stream] [power] [streams] [bounds] [columns] [--trials N]
+        [--minutes M] [--rows N] [--data FOLDER]
 
 Writes docs/results/watch.json and watch.md.
 """
@@ -8,6 +9,8 @@ Writes docs/results/watch.json and watch.md.
 import argparse
 import json
 import math
+import resource
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +20,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from wassergan.monitor import EvidenceProcess, W1Monitor, two_sample_test
+from wassergan.distances import w1_interval
+from wassergan.monitor import EvidenceProcess, W1Monitor, streamed_drifts, two_sample_test
 from wassergan.monitor.joint import joint_test
 from wassergan.monitor.permutation import generator, random_labels
 
@@ -272,6 +276,117 @@ def written(results: dict[str, Any]) -> str:
     return "\n".join([*lines, ""])
 
 
+def known(rng: np.random.Generator, dim: int, rows: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """Two cubes, one moved by 0.3 along a side: W1 is 0.3 in every dimension."""
+    x, y = rng.random((rows, dim)), rng.random((rows, dim))
+    y[:, 0] += 0.3
+    return x, y, 0.3
+
+
+def far(rng: np.random.Generator, dim: int, rows: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """A cube of which 2 % are moved by 20: W1 is 0.4."""
+    x, y = rng.random((rows, dim)), rng.random((rows, dim))
+    y[rng.random(rows) < 0.02, 0] += 20.0
+    return x, y, 0.4
+
+
+def bounds(trials: int, minutes: float) -> list[dict[str, Any]]:
+    """How often the bounds on W1 of distributions hold, each at 90 %, and how far above the truth the upper one is.
+
+    In boxes of a side of 21, and by a second moment about the centre.
+    """
+    kinds: dict[str, Callable[..., Any]] = {"shift": known, "far": far}
+    cells = [(kind, dim, rows) for kind in kinds for dim in (1, 2, 4, 16) for rows in (64, 200)]
+    rows_found: list[dict[str, Any]] = []
+    for place, (kind, dim, rows) in enumerate(cells):
+        end, done = time.process_time() + 60 * minutes / len(cells), 0
+        below = above_box = above_moment = 0
+        widths: list[float] = []
+        while done < trials and time.process_time() < end:
+            x, y, truth = kinds[kind](np.random.default_rng([26, place, done]), dim, rows)
+            moment = dim / 12 + (0.3**2 if kind == "shift" else 0.02 * 20.5**2)
+            both = [
+                w1_interval(x, y, rng=done, population=True, confidence=0.9, tolerance=0.02, **each)
+                for each in ({"bounds": (0.0, 21.0)}, {"moment": (2.0, moment, (0.5,) * dim)})
+            ]
+            below += both[0].lower > truth
+            above_box += both[0].upper < truth
+            above_moment += both[1].upper < truth
+            widths.append(both[0].upper - truth)
+            done += 1
+        failed = {"lower fails": below, "box fails": above_box, "moment fails": above_moment}
+        rates = {name: count / done for name, count in failed.items()}
+        cell = {"distributions": kind, "dim": dim, "rows": rows, "runs": done, **rates}
+        rows_found.append({**cell, "box above truth": float(np.mean(widths))})
+        print(rows_found[-1], flush=True)
+        save("bounds", rows_found)
+    return rows_found
+
+
+def columns(rows: int, folder: Path) -> list[dict[str, Any]]:
+    """A file of many rows against a reference of a million, by column: seconds, and memory at the most."""
+    found = []
+    rng = np.random.default_rng(0)
+
+    def draw(count: int, moved: bool) -> np.ndarray:
+        block = rng.standard_normal((count, 3)).astype(np.float32)
+        block[:, 1] += 0.01 * moved
+        block[:, 2] **= 3
+        return block
+
+    for kind in ("npy", "parquet"):
+        paths = [folder / f"{name}.{kind}" for name in ("reference", "new")]
+        for path, count, moved in zip(paths, (10**6, rows), (False, True), strict=True):
+            write_rows(path, kind, count, lambda size, moved=moved: draw(size, moved))
+        start, used = time.perf_counter(), time.process_time()
+        drifts = streamed_drifts(*paths)
+        seconds, used = time.perf_counter() - start, time.process_time() - used
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        moved_names = [each.name for each in drifts if each.drift.moved]
+        width = max((each.w1_upper - each.w1_lower) / each.w1_upper for each in drifts if each.w1_upper)
+        sizes = {"file": kind, "rows": rows, "reference": 10**6, "columns": 3}
+        found.append(
+            {
+                **sizes,
+                "seconds": seconds,
+                "of the processor": used,
+                "GiB": memory,
+                "moved": ", ".join(moved_names),
+                "width": width,
+            }
+        )
+        print(found[-1], flush=True)
+        for path in paths:
+            path.unlink()
+    return found
+
+
+def in_folder(rows: int) -> list[dict[str, Any]]:
+    """`columns` in a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        return columns(rows, Path(folder))
+
+
+def write_rows(path: Path, kind: str, count: int, draw: Callable[[int], np.ndarray]) -> None:
+    """Rows of three columns, a million at a time."""
+    sizes = [min(10**6, count - start) for start in range(0, count, 10**6)]
+    if kind == "npy":
+        header = {"descr": "<f4", "fortran_order": False, "shape": (count, 3)}
+        with path.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for size in sizes:
+                file.write(draw(size).astype("<f4").tobytes())
+        return
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    schema = pa.schema([(name, pa.float32()) for name in "abc"])
+    with parquet.ParquetWriter(path, schema) as writer:
+        for size in sizes:
+            block = draw(size)
+            writer.write_table(pa.table([np.ascontiguousarray(block[:, k]) for k in range(3)], schema=schema))
+
+
 def save(part: str, rows: list[dict[str, Any]]) -> None:
     """Put the rows of a part into both files."""
     path = RESULTS / "watch.json"
@@ -284,20 +399,25 @@ def save(part: str, rows: list[dict[str, Any]]) -> None:
 def main() -> None:
     """Run the parts that are named, all by default."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", default=["alarms", "stream", "power", "streams"])
+    parser.add_argument("parts", nargs="*", default=["alarms", "stream", "power", "streams", "bounds", "columns"])
     parser.add_argument("--trials", type=int, default=2000)
-    parser.add_argument("--minutes", type=float, default=math.inf, help="of the processor, for alarms and stream")
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="of the processor, for alarms, stream and bounds"
+    )
     parser.add_argument("--data", type=Path, default=Path("../shared/data/streams"))
+    parser.add_argument("--rows", type=int, default=50_000_000, help="of the file that is compared by column")
     asked = parser.parse_args()
-    known: dict[str, Callable[[], list[dict[str, Any]]]] = {
+    parts: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "alarms": lambda: alarms(asked.trials, asked.minutes),
         "stream": lambda: stream(10_000, asked.minutes),
         "power": lambda: power(asked.trials),
         "streams": lambda: streams(asked.data),
+        "bounds": lambda: bounds(asked.trials, asked.minutes),
+        "columns": lambda: in_folder(asked.rows),
     }
     for part in asked.parts:
         start = time.perf_counter()
-        save(part, known[part]())
+        save(part, parts[part]())
         print(f"{part}: {time.perf_counter() - start:.0f} s")
 
 

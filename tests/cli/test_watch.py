@@ -124,6 +124,25 @@ def test_what_cannot_be_done_is_refused(
     assert words in capsys.readouterr().err
 
 
+def test_files_are_compared_by_column_piece_by_piece(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(3)
+    for name, shift in (("a", 0.0), ("b", 0.0), ("c", 1.0)):
+        np.save(files / f"{name}.npy", rng.normal(size=(300, 2)) + [0.0, shift])
+    a, b, c = (str(files / f"{name}.npy") for name in "abc")
+    assert main(["watch", a, b, "--by-column"]) == 0
+    assert "b.npy: no change of a column seen (300 rows against 300" in capsys.readouterr().out
+    assert main(["watch", a, b, c, b, "--by-column", "--permutations", "99"]) == 3
+    out = capsys.readouterr().out
+    assert "c.npy: columns changed" in out and "1: up, W1 " in out and "; W1 in [" in out
+    assert main(["watch", a, c, "--by-column", "--json"]) == 3
+    found = json.loads(capsys.readouterr().out)
+    assert found["alarm"] and found["columns"][0]["drift"]["name"] == "1" and found["columns"][0]["w1_lower"] > 0.5
+    assert main(["watch", a, c, "--by-column", "--columns", "0"]) == 0
+    for flags, words in ((["--state", "s"], "leave --state out"), (["--alarm", "stream"], "leave --alarm out")):
+        assert main(["watch", a, c, "--by-column", *flags]) == 2
+        assert words in capsys.readouterr().err
+
+
 def test_names_on_the_page_are_escaped(files: Path) -> None:
     text = (files / "same.csv").read_text(encoding="utf-8").replace("age", "<b>age</b>")
     for name in ("one", "<i>two"):

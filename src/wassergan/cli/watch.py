@@ -3,6 +3,8 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +59,12 @@ ALARMS = ("any", "batch", "stream")
 @click.option(
     "--features", default="random-conv", show_default=True, metavar="NAME", help="Features of pictures to compare."
 )
+@click.option(
+    "--by-column",
+    is_flag=True,
+    help="Compare each column of numbers by itself, of .npy, Parquet, Arrow and Feather files of any size, which are "
+    "read a piece at a time.",
+)
 @reading_options
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of permutations, directions and drawn rows.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON for each batch.")
@@ -67,6 +75,7 @@ def watch(
     state: str | None,
     page: str | None,
     as_json: bool,
+    by_column: bool,
     **flags: Any,
 ) -> None:
     """Compare each of NEW with REFERENCE: has the distribution changed, by how much, where, and how certain is that?
@@ -83,6 +92,11 @@ def watch(
     stream ever does with probability at most alpha; --alarm stream leaves the batches out.
     """
     _check_alarm(alarm)
+    if by_column:
+        _refuse_with_columns(state=state, page=page, alarm=None if alarm == "any" else alarm)
+        if _by_column(reference, new, flags, as_json=as_json):
+            raise click.exceptions.Exit(ALARM)
+        return
     from wassergan.storage.run_folder import require_output
 
     target = None if page is None else require_output(Path(page))
@@ -106,6 +120,38 @@ def _check_alarm(alarm: str) -> None:
 
     if alarm not in ALARMS:
         raise unknown_name("alarm", alarm, ALARMS)
+
+
+def _refuse_with_columns(**given: str | None) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise UserError(f"--by-column keeps no stream and writes no page: leave --{name} out", found=value)
+
+
+def _by_column(reference: str, new: tuple[str, ...], flags: dict[str, Any], *, as_json: bool) -> bool:
+    """Whether a column of a file moved."""
+    from wassergan.config.parsing import parse_names
+    from wassergan.monitor import streamed_drifts
+
+    settings = {name: flags[name] for name in ("alpha", "confidence", "permutations", "correction", "seed")}
+    columns = parse_names(flags["columns"]) if flags["columns"] else ()
+    raised = False
+    for name in new:
+        log = partial(echo, err=True)
+        found = streamed_drifts(reference, name, columns=columns, log=log, **settings)
+        moved = [each for each in found if each.drift.moved]
+        raised = raised or bool(moved)
+        if as_json:
+            echo(
+                json.dumps({"name": Path(name).name, "alarm": bool(moved), "columns": [asdict(each) for each in found]})
+            )
+            continue
+        verdict = "columns changed" if moved else "no change of a column seen"
+        echo(f"{Path(name).name}: {verdict} ({found[0].rows[1]} rows against {found[0].rows[0]} of the reference)")
+        for each in moved:
+            bounds = "" if each.w1_lower is None else f"; W1 in [{each.w1_lower:.6g}, {each.w1_upper:.6g}]"
+            echo(f"  {each.drift.words()}{bounds}")
+    return raised
 
 
 @contextmanager
