@@ -58,7 +58,7 @@ def proves(found: Any, cost: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
     dense = found.plan.to_dense().numpy()
     assert (dense >= 0).all() and dense.sum() == pytest.approx(found.share)
     assert (dense.sum(1) <= a + 1e-12).all() and (dense.sum(0) <= b + 1e-12).all()
-    assert (dense * cost).sum() ** (1 / found.p) == pytest.approx(found.value, rel=1e-6, abs=1e-9 * size)
+    assert (dense * cost).sum() == pytest.approx(found.value**found.p, abs=1e-9 * size)
     assert found.lower <= found.value <= found.upper and found.method == "exact"
 
 
@@ -81,12 +81,11 @@ def test_every_metric_order_weight_and_share_is_that_of_a_linear_program(
     weights = {"x_weights": a, "y_weights": b} if weighted else {}
     found = w1(x, y, p=p, metric=metric, share=share, period=24.0, **weights)
     cost = apart(metric, x, y) ** p
-    assert found.value == pytest.approx(program(cost, a, b, share) ** (1 / p), rel=1e-6, abs=1e-5 * cost.max())
+    size = max(cost.max(), 1e-300)
+    assert found.value**p / size == pytest.approx(program(cost / size, a, b, share), rel=1e-6, abs=1e-7)
     proves(found, cost, a, b)
     own = w1(x, y, p=p, metric=apart(metric, x, y), share=share, **weights)
-    assert (
-        own.value == pytest.approx(found.value, rel=1e-9, abs=1e-6 * cost.max() ** (1 / p)) and own.metric == "matrix"
-    )
+    assert own.value**p == pytest.approx(found.value**p, abs=1e-8 * size) and own.metric == "matrix"
 
 
 @settings(max_examples=25, deadline=None)
@@ -211,7 +210,7 @@ REFUSED = [
     ({"p": 0.5}, "order p must be finite and at least one"),
     ({"p": np.inf}, "order p must be finite"),
     ({"metric": "l3"}, "Unknown metric: 'l3'"),
-    ({"metric": 3}, "metric must have|shape"),
+    ({"metric": 3}, "metric must be a NumPy array"),
     ({"metric": np.ones((3, 3))}, "another number of points than x"),
     ({"metric": -np.ones((2, 2))}, "must not be negative"),
     ({"metric": np.ones((2, 2)), "method": "interval"}, "matrix of distances is solved exactly"),
@@ -223,7 +222,7 @@ REFUSED = [
     ({"share": 0.0}, "share must lie above 0"),
     ({"share": 0.5, "method": "interval"}, "Partial transport is solved exactly"),
     ({"method": "guess"}, "Unknown method: 'guess'"),
-    ({"x": np.ones((2, 3, 1))}, "use w1_batch"),
+    ({"x": np.ones((2, 3, 1))}, "Use w1_batch"),
     ({"x": [1e308], "y": [-1e308], "p": 2.0}, "overflow"),
     ({"x": [1e200], "y": [-1e200], "p": 2.0}, "overflow"),
 ]

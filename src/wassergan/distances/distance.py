@@ -178,8 +178,7 @@ def w1_batch(xs: Sequence[Array], ys: Sequence[Array], **arguments: Any) -> tupl
         try:
             found_all.append(w1(x, y, **own, **arguments))
         except UserError as error:
-            error.args = (f"Pair {place}: {error.args[0]}" if error.args else f"Pair {place}", *error.args[1:])
-            raise
+            raise UserError(f"Pair {place}: {error.what}", found=error.found, hint=error.hint) from error
     return tuple(found_all)
 
 
@@ -228,7 +227,9 @@ def _choice(method: str, metric: str, p: float, share: float, x: Tensor, y: Tens
     sorts, plain = euclidean and dim == 1 and share == 1, euclidean and p == 1 and share == 1
     if method == "sliced" and not (metric == "euclidean" and p == 1 and share == 1):
         raise UserError(
-            "Directions bound Euclidean W1 alone", found=f"{metric}, p {p:g}, share {share:g}", hint='method="interval"'
+            "Directions bound Euclidean W1 alone",
+            found=f"{metric}, p {p:g}, share {share:g}",
+            hint='choose method="interval"',
         )
     if method == "interval" and share != 1:
         raise UserError("Partial transport is solved exactly or not at all", found=f"share {share:g}")
@@ -293,7 +294,7 @@ def _of_matrix(
         as_weights(each, count, like=costs, name=name, normalize=normalize).detach()
         for each, count, name in zip(weights, costs.shape, ("x_weights", "y_weights"), strict=True)
     )
-    return from_matrix(costs, a, b, p, share, 0.0), *costs.shape  # type: ignore[return-value]
+    return from_matrix(costs, a, b, p, share, 0.0), costs.shape[0], costs.shape[1]
 
 
 def _distance(

@@ -174,12 +174,12 @@ def _checked(moment: Any, dim: int) -> Moment:
     if isinstance(moment, tuple | list) and len(moment) in (2, 3):
         moment = Moment(*moment)
     if not isinstance(moment, Moment):
-        raise UserError("A moment is a pair of order and bound", found=shown(moment), hint="moment=(2, 1.5)")
+        raise UserError("A moment is a pair of order and bound", found=shown(moment), hint="give moment=(2, 1.5)")
     order = check_number(moment.order, name="The order of a moment")
     if not (math.isfinite(order) and order > 1):
         raise UserError("The order of a moment must be above 1", found=shown(moment.order))
     # The centre names the point; no sample is compared with it.
-    _side(moment.centre, dim, "moment's centre")  # type: ignore[arg-type]
+    _side(moment.centre, dim, "moment's centre")
     return Moment(order, check_positive(moment.bound, name="The bound of a moment"), moment.centre)
 
 
