@@ -85,7 +85,8 @@ def from_interval(
     The metric is at least a convex increasing function of the Euclidean distance, and W_p ≥ W_1.
     """
     problem = pose(metric.embed(x), metric.embed(y), a, b)
-    best_lower, best_upper, best_plan = 0.0, math.inf, None
+    best_lower, best_upper = 0.0, math.inf
+    best_plan: Plan | None = None
     pace = Pace(deadline)
     for bounds in refine(problem, rng=rng, pace=pace):
         lower, _ = problem.outside(bounds.lower, bounds.upper)
@@ -117,7 +118,9 @@ def from_lines(x: Tensor, y: Tensor, a: Tensor, b: Tensor, rng: torch.Generator)
     directions = torch.cat([drift, torch.eye(dim, dtype=torch.float64)[:_DIRECTIONS], random])
     equal = bool((a == a[0]).all() and (b == b[0]).all())
     length = float(a @ x.norm(dim=1) + b @ y.norm(dim=1))
-    lower, upper, best, values = 0.0, math.inf, None, []
+    lower, upper = 0.0, math.inf
+    best: Plan | None = None
+    values: list[float] = []
     for direction in directions:
         u, v = x @ direction, y @ direction
         rounding = (dim + 4) * _EPS * length

@@ -260,7 +260,7 @@ def _exact(
     (x, y), (a, b) = points, weights
     euclidean = metric.name == "euclidean" or (metric.name == "cityblock" and x.shape[1] == 1)
     if euclidean and p == 1 and share == 1:
-        given = {"x_weights": a, "y_weights": b} if weighted else {}
+        given: dict[str, Any] = {"x_weights": a, "y_weights": b} if weighted else {}
         found = exact_w1(x, y, **given)
         return Bounded(found.value.item(), found.lower, found.upper, found.plan, found.potentials)
     if euclidean and x.shape[1] == 1 and share == 1:
