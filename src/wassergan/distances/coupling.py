@@ -152,7 +152,8 @@ def _mean_power(costs: Tensor, mass: Tensor, p: float) -> float:
     top = float(costs.max())
     if top == 0:
         return 0.0
-    return top * float(((costs / top) ** p * mass).sum()) ** (1 / p) * (1 + 64 * (p + 1) * _EPS)
+    mean = float(((costs / top) ** p * mass).sum())
+    return float(top * mean ** (1 / p) * (1 + 64 * (p + 1) * _EPS))
 
 
 def _power(unit: float, p: float) -> float:

@@ -174,7 +174,7 @@ def w1_batch(xs: Sequence[Array], ys: Sequence[Array], **arguments: Any) -> tupl
         raise UserError("A batch needs as many samples on both sides", found=found)
     found_all = []
     for place, (x, y) in enumerate(pairs):
-        own = {name: each[place] for name, each in weights.items()}
+        own: dict[str, Any] = {name: each[place] for name, each in weights.items()}
         try:
             found_all.append(w1(x, y, **own, **arguments))
         except UserError as error:

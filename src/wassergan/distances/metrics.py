@@ -86,7 +86,8 @@ def _unit(points: Tensor, name: str) -> Tensor:
         row = int((largest[:, 0] == 0).nonzero()[0])
         raise UserError(f"The cosine of a zero row of {name} is undefined", found=f"row {row}", hint="leave it out")
     scaled = points / largest
-    return scaled / scaled.norm(dim=1, keepdim=True)
+    units: Tensor = scaled / scaled.norm(dim=1, keepdim=True)
+    return units
 
 
 def _half_square(x: Tensor, y: Tensor) -> Tensor:
