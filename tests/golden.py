@@ -16,6 +16,7 @@ import io
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -36,6 +37,11 @@ RENAMED = {  # keys of checkpoints, logs and metrics: old name to new
     "slope_mean": "gradient_norm_mean",
     "slope_max": "gradient_norm_max",
 }
+# Names that one side alone may have: what was added on purpose since the house was rebuilt, and what it replaces.
+ADDED = re.compile(
+    r"checkpoint\.fingerprint\.\w+_checksum|checkpoint\.best\.(distance|metric|sliced_w1)|checkpoint\.settings\.\w+"
+    r"|log\.\d+\.(patch_)?sliced_w1\w*|metrics\..+"
+)
 CLOCKED = {
     *("seconds", "elapsed_seconds", "timed", "steps_per_second", "samples_per_second", "mark", "data", "run", "out"),
     *("started", "time", "made", "version", "wall_seconds", "fit_seconds", "draw_seconds"),
@@ -157,8 +163,9 @@ def same(left: Any, right: Any) -> bool:
 
 
 def compare(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """What differs, a line each."""
-    lines = [f"gone: {name}" for name in old if name not in new] + [f"new: {name}" for name in new if name not in old]
+    """What differs, a line each; names of `ADDED` may be missing on one side, but not have two values."""
+    missing = [("gone", name) for name in old if name not in new] + [("new", name) for name in new if name not in old]
+    lines = [f"{what}: {name}" for what, name in missing if not ADDED.fullmatch(name)]
     shown = ((name, old[name], new[name]) for name in old if name in new and not same(old[name], new[name]))
     return lines + [f"{name}: {str(left)[:80]} became {str(right)[:80]}" for name, left, right in shown]
 
@@ -179,8 +186,9 @@ def main() -> int:
             }
             differences = compare(found["old"], found["new"])
             unlike += bool(differences)
-            print(f"{name}: {len(found['old'])} values, {len(differences)} differ", flush=True)
-            for line in differences[:20]:
+            both = len(found["old"].keys() & found["new"].keys())
+            print(f"{name}: {both} values on both sides, {len(differences)} differ", flush=True)
+            for line in differences[:40]:
                 print(f"    {line}")
     return min(unlike, 1)
 
