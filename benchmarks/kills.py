@@ -236,11 +236,11 @@ def compare(killed: Path, whole: Path) -> list[str]:
         states = [
             without_times(load_checkpoint(Checkpoints(run / "checkpoints").path(which))) for run in (killed, whole)
         ]
-        found += differences(*states, which)
+        found += differences(*states, which)  # type: ignore[call-arg]
     logs = [[without_times(record) for record in read_log(run / "log.jsonl")] for run in (killed, whole)]
-    found += differences(*logs, "log")
+    found += differences(*logs, "log")  # type: ignore[call-arg,arg-type]
     names = [sorted(str(path.relative_to(run)) for path in run.rglob("*")) for run in (killed, whole)]
-    found += differences(*[[name for name in each if name != "launch.txt"] for each in names], "files")
+    found += differences(*[[name for name in each if name != "launch.txt"] for each in names], "files")  # type: ignore[call-arg,arg-type]
     for path in sorted((whole / "samples").iterdir()):
         if path.read_bytes() != (killed / "samples" / path.name).read_bytes():
             found.append(f"samples/{path.name}")

@@ -115,7 +115,7 @@ def judged(
     kept.append(independent(kept[1], seed=seed))
     samples = [Samples(rows, codec.encode(torch.from_numpy(known(columns, rows[:LARGEST_VECTORS])))) for rows in kept]
     predicted = get_target(columns, target, kept[1], kept[2])
-    return evaluate_rows(EvaluationData(columns, *samples, target=predicted, trained=train), seed=seed)
+    return evaluate_rows(EvaluationData(columns, *samples, target=predicted, trained=train), seed=seed)  # type: ignore[arg-type]
 
 
 def scores(evaluated: EvaluationResult, which: str) -> dict[str, Any]:

@@ -122,9 +122,9 @@ def same(one: object, other: object) -> bool:
     import torch
 
     if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
+        return torch.equal(one, other)  # type: ignore[arg-type]
     if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
+        return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)  # type: ignore[attr-defined]
     return one == other
 
 

@@ -211,4 +211,4 @@ def turn_clock(seconds: float) -> None:
             return datetime.fromtimestamp(time.time(), tz)
 
     time.time = lambda: true_time() + seconds  # type: ignore[assignment]
-    lock.datetime = Turned  # type: ignore[misc]
+    lock.datetime = Turned  # type: ignore[misc,attr-defined]

@@ -449,7 +449,7 @@ def seeds() -> dict[str, dict[str, bytes]]:
     return {
         "npy": packed,
         "npz": packed,
-        "npz_archive": {"two": _bytes(lambda file: np.savez(file, **arrays))},
+        "npz_archive": {"two": _bytes(lambda file: np.savez(file, **arrays))},  # type: ignore[arg-type]
         "idx": {"u1": body},
         "idx_gz": {"u1": body},
         "csv": {"kinds": text, "tabs": text.replace(b",", b"\t"), "quoted": b'a;"b ""x"""\n1;"2\n"\n3;4\n' * 4,
@@ -598,7 +598,7 @@ def main() -> None:
         for path in map(Path, sys.argv[3:]):
             print(path, "taken" if survives(name, path.read_bytes()) else "refused")
     else:
-        images.ThreadPoolExecutor = InLine
+        images.ThreadPoolExecutor = InLine  # type: ignore[attr-defined]
         argv = [sys.argv[0], *sys.argv[2:], str(CORPUS / name)]
         atheris.Setup(argv, lambda content: survives(name, content) and None)
         atheris.Fuzz()

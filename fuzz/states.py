@@ -880,7 +880,7 @@ def stand_in() -> None:
             for line in axes.lines:
                 digest.update(np.ascontiguousarray(line.get_xydata()).tobytes())
             for shown in (*axes.images, *axes.collections):
-                digest.update(np.ma.filled(shown.get_array(), 0).tobytes() if shown.get_array() is not None else b"")
+                digest.update(np.ma.filled(shown.get_array(), 0).tobytes() if shown.get_array() is not None else b"")  # type: ignore[arg-type]
                 offsets = getattr(shown, "get_offsets", lambda: None)()
                 digest.update(b"" if offsets is None else np.ma.filled(offsets, 0).tobytes())
             for patch in axes.patches:
@@ -895,8 +895,8 @@ def stand_in() -> None:
         return TwoSampleTest(float((real.mean() - fake.mean()).abs()), 0.1)
 
     Figure.savefig = savefig  # type: ignore[assignment,method-assign]
-    evaluate.classifier_two_sample = trees
-    page.get_plotlyjs = lambda: "// five megabytes"
+    evaluate.classifier_two_sample = trees  # type: ignore[attr-defined]
+    page.get_plotlyjs = lambda: "// five megabytes"  # type: ignore[attr-defined]
     walks.WALKS, walks.STOPS, walks.FRAMES = 4, 3, 2
 
 
