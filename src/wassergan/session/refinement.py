@@ -32,8 +32,9 @@ from wassergan.storage.files import make_folder, remove
 from wassergan.storage.run_folder import RunFolder
 from wassergan.training import SINGLE_PROCESS, DistributedContext
 
-RECIPE = 2  # goes up when what is made from the same checkpoint changes
-MOST_SAMPLES, CALIBRATED = 20_000, 8192  # on either side of the classifier, and draws that set acceptances
+RECIPE = 3  # goes up when what is made from the same checkpoint changes
+MOST_SAMPLES, CALIBRATED = 20_000, 2**15  # on either side of the classifier, and draws that set acceptances
+CALIBRATED_NUMBERS, FEWEST_CALIBRATED = 2**23, 4096  # of the latter, where samples are large
 NUMBERS = 2**25  # of either, at most
 FEWEST = 64  # draws of a condition that is set on its own
 SEEDS = (2**62 + 5, 2**62 + 7)  # that nobody draws samples with
@@ -82,7 +83,7 @@ def refinement_content(sampler: Sampler, state: CheckpointState, source: Source)
     sides = (_seen(components, real), _seen(components, fake))
     classifier = _classifier(state, components).to(_device(sampler))
     estimate = replace(trained_ratio(classifier, *sides, seed=state.settings.seed), components=components)
-    fresh = _drawn(sampler, max(FEWEST, min(CALIBRATED, NUMBERS // size)), seed=SEEDS[1])
+    fresh = _drawn(sampler, _calibrated(size), seed=SEEDS[1])
     calibration = _calibration(estimate, fresh, margins, real.samples)
     return {
         "classifier": {name: value.detach().cpu() for name, value in estimate.classifier.state_dict().items()},
@@ -146,6 +147,12 @@ def _made(folder: RunFolder, sampler: Sampler, state: CheckpointState, data: str
         save_checkpoint(_path(folder, state), {"of": _key(state), "refinement": content})
         _trim(folder.refinement)
     return content
+
+
+def _calibrated(size: int) -> int:
+    """How many draws of so many numbers set acceptances: shares of levels are as exact as these are many."""
+    wanted = min(CALIBRATED, max(FEWEST_CALIBRATED, CALIBRATED_NUMBERS // size))
+    return max(FEWEST, min(wanted, NUMBERS // size))
 
 
 def description(content: Mapping[str, Any]) -> str:
