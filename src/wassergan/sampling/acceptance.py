@@ -23,7 +23,7 @@ ROUNDS = 100
 DAMPING = 0.7
 LARGEST_SHIFT = 4.0
 SPARE = 0.5  # rows, so that a level of which none was drawn has a logarithm
-PRECISE = 1e-4  # of a share
+PRECISE = 1e-3  # of a share
 
 
 @dataclass(frozen=True)
