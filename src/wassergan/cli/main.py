@@ -125,12 +125,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:  # the file system's own refusals, such as a path that leads through a file
         where = f": {error.filename}" if error.filename else ""
         return _complain(shortened(f"{error.strerror or error}{where}."), FAILED)
+    except (KeyboardInterrupt, click.Abort):  # before RuntimeError, of which Abort is one
+        return _complain("Interrupted.", INTERRUPTED)
     except (MemoryError, RuntimeError) as error:
         if not is_of_memory(error):
             raise
         return _complain("There is not enough memory for that. Ask for less at once, or use a larger machine.", FAILED)
-    except (KeyboardInterrupt, click.Abort):
-        return _complain("Interrupted.", INTERRUPTED)
     return code if isinstance(code, int) else OK
 
 
