@@ -203,6 +203,13 @@ BUGS = (
         "        return os.pread(descriptor, _LONGEST_LOCK + 1, 0)\n    except OSError as error:\n        return b''\n",
         "storage/test_lock.py::test_a_lock_that_cannot_be_read_is_not_taken_over",
     ),
+    Bug(
+        "an own lock that cannot be read in the end stays",
+        "storage/lock.py",
+        "            return _is_still(self._path, self._descriptor)\n        return _holder",
+        "            return False\n        return _holder",
+        "storage/test_lock.py::test_a_lock_that_cannot_be_read_in_the_end_is_removed_if_it_is_still_the_same_file",
+    ),
     # What a program finds around it
     Bug(
         "work that ends where standard error takes nothing",

@@ -169,7 +169,7 @@ def test_a_class_whose_rows_have_no_weight_moves_no_row() -> None:
         ({5: -1}, "holds weights that are negative: 1 of 900, the first in line 7"),
         ({8: np.nan, 9: np.nan}, "holds weights that are missing: 2 of 900, the first in line 10"),
         ({3: np.inf}, "Column w of a.csv does not hold numbers alone: 'inf' in line 5"),
-        (dict.fromkeys(range(900), 0.0), "holds no weight above 0"),
+        (dict.fromkeys(range(900), 0.0), "holds zero weights alone"),
         (dict.fromkeys(range(899), 0.0), "Too few"),
     ],
 )

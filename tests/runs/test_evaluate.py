@@ -140,7 +140,7 @@ def test_a_run_whose_generator_returns_training_rows_is_flagged(
     run, data = pictures
     source = open_source(data, heldout=0.3)
     monkeypatch.setattr(
-        "wassergan.modality.feature_evaluator.sample_chunks",
+        "wassergan.sampling.sampler.sample_chunks",
         lambda *args, **options: iter([source.train(torch.arange(30))]),
     )
     result = judged(run, count=30)

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -138,6 +139,23 @@ def test_a_full_disk_leaves_no_lock_behind(tmp_path: Path, monkeypatch: pytest.M
         with held(tmp_path / "run"):
             pass
     assert not (tmp_path / "run").exists()
+
+
+def test_a_lock_that_cannot_be_read_in_the_end_is_removed_if_it_is_still_the_same_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*arguments: Any, **more: Any) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    for theirs in (False, True):
+        with held(tmp_path / "run"):
+            lock = tmp_path / "run" / LOCK_NAME
+            if theirs:  # another process has taken over since
+                lock.rename(tmp_path / "former")
+                lock.write_text("another's")
+            monkeypatch.setattr(locking, "read_bytes", failing)
+        monkeypatch.undo()
+        assert lock.exists() is theirs
 
 
 def test_a_lock_that_cannot_be_read_is_not_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def checked_weights(
                 hint="give each row a finite number from 0 on; 0 leaves a row out",
             )
     if not weights.any():
-        raise UserError(f"{name} holds no weight above 0", hint="give the rows that are to be learnt from a weight")
+        raise UserError(f"{name} holds zero weights alone", hint="give the rows that are to be learnt from a weight")
     scaled: Weights = weights / weights.max()
     return scaled
 

@@ -102,8 +102,17 @@ class Lock:
 
     def _give_back(self) -> None:
         self._renewing.join()
-        if _read(self._path) == self._holder:
+        if self._is_own():
             remove(self._path)
+
+    def _is_own(self) -> bool:
+        try:
+            content = read_bytes(self._path, follow=False, at_most=_LONGEST_LOCK)
+        except FileNotFoundError:
+            return False
+        except OSError:  # of a failing disk: what was signed is own as long as it is the file at the path
+            return _is_still(self._path, self._descriptor)
+        return _holder(content) == self._holder
 
     def _renew(self) -> None:
         while not self._released.wait(RENEW_SECONDS):
