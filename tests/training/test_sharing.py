@@ -68,6 +68,7 @@ def test_a_trainer_of_several_processes_leaves_the_penalty_of_one_alone(make_tra
 def test_the_source_is_as_it_was(make_trainer: MakeTrainer, make_source: Callable[..., Source]) -> None:
     source = make_source()
     rows = source.train(torch.arange(source.train_count)).numpy().copy()  # the source keeps them from now on
+    assert source.train_weights is None and source.heldout_weights is None  # likewise
     before = dict(vars(source))
     trainer = make_trainer(source=source)
     trainer.train(steps=2, tick_due=lambda step: True, on_tick=lambda trainer: trainer.read_statistics() and None)  # type: ignore[arg-type]

@@ -436,7 +436,7 @@ def test_sampling_seeds_are_their_own_and_nothing_may_be_asked_for(make_trainer:
 # Critic: "WGAN" with no constraint at all.
 def test_an_unconstrained_wasserstein_critic_is_refused_with_the_reason(make_trainer: MakeTrainer) -> None:
     with pytest.raises(
-        UserError, match=r"wasserstein objective needs a Lipschitz critic.*lp, gp, sn, orthogonal or clip"
+        UserError, match=r"wasserstein objective needs a Lipschitz critic.*constraint=.lp., gp, sn, orthogonal or clip"
     ):
         make_trainer(constraint="none")
     make_trainer(constraint="none", objective="hinge")
