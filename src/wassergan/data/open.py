@@ -120,11 +120,11 @@ def open_source(
         ) from error
     if source.round_trip is None and isinstance(data, str | Path | Tensor | np.ndarray | FileArray):
         source = replace(source, round_trip=round_trip(source))
-    if source.codec.layout != "table" and weight is not None:
+    if not source.codec.conditions_are_columns and weight is not None:
         raise UserError(
             "Weights are a column of a table", found=f"{source.name}", hint=f"leave {parameter('weight')} out"
         )
-    if source.codec.layout != "table" and sample_weight is not None:
+    if not source.codec.conditions_are_columns and sample_weight is not None:  # readers of tables take them
         source = source.weighted(sample_weight)
     source = _with_labels(source, data, asked, seed)
     if source.names is not None and (passed := source.names.passed.sentence(source.name)):
