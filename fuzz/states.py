@@ -492,7 +492,8 @@ class RunStates:
         again, said_again = self.verb(self._named(name, number), Plan())
         incomplete = name == "sample" and again == 2 and "was stopped" in said_again
         whole = name == "sample" and again == 2 and left == old and "is not empty" in said_again
-        self.require(again == 0 or incomplete or whole, f"{name} failed after {plan.kind}", said_again)
+        unsaved = again == 2 and self._step() is None  # killed before its first `latest` was in place
+        self.require(again == 0 or incomplete or whole or unsaved, f"{name} failed after {plan.kind}", said_again)
         self.require(self._state() == state, f"{name} changed the state of the run", said)
         known = "was stopped" in said_again
         mixed = left not in (old, self._set(parts))

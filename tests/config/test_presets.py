@@ -77,6 +77,8 @@ def test_every_preset_resolves_for_every_shape_without_a_hole(preset: str, shape
         "schema",
         "condition",
         "labels",
+        "weight",
+        "init_from",
         "tensorboard",
     }
     assert [name for name in vars(settings) if getattr(settings, name) is None and name not in optional] == []

@@ -165,6 +165,7 @@ def a_run_with_all_data_settings() -> TrainSettings:
         schema="schema.json",
         condition=("day",),
         labels="labels.csv",
+        weight="w",
         heldout=0.25,
         seed=7,
     )
@@ -181,8 +182,8 @@ def test_every_setting_of_the_data_reaches_what_opens_them(other: bool, monkeypa
     for name in names:
         value = getattr(settings, name)
         assert value != getattr(TrainSettings(), name), f"{name}: give it another value than its default above"
-        # Other samples have no labels of the run's own.
-        expected = {"condition": (), "labels": None}.get(name, value) if other else value
+        # Other samples have no labels and no weights of the run's own.
+        expected = {"condition": (), "labels": None, "weight": None}.get(name, value) if other else value
         assert asked.pop(name) == expected, name
     assert asked == {
         "data": "other.npz" if other else "train.npz",
