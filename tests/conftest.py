@@ -187,7 +187,7 @@ def hurried_judges() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("learnt", "labels"):
             patch.setattr(f"wassergan.evaluation.pictures.{name}.STEPS", 5)
-        patch.setitem(convolutional_two_sample.__kwdefaults__, "steps", 5)
+        patch.setitem(convolutional_two_sample.__kwdefaults__ or {}, "steps", 5)
         yield
 
 

@@ -287,11 +287,11 @@ PLACES = ("--out", "--page", "--state")
 
 
 def flags_that_name_places() -> list[tuple[tuple[str, ...], str]]:
-    found = []
+    found: list[tuple[tuple[str, ...], str]] = []
     for verb, (module, _) in VERBS.items():
         command = getattr(import_module(module), verb)
         for name, each in getattr(command, "commands", {verb: command}).items():
-            words = (verb,) if name == verb else (verb, name)
+            words: tuple[str, ...] = (verb,) if name == verb else (verb, name)
             found += [(words, flag) for parameter in each.params for flag in parameter.opts if flag in PLACES]
     return found
 
@@ -313,13 +313,14 @@ def test_no_flag_of_any_verb_writes_over_a_part_of_a_run(
     run = tmp_path / "run"
     shutil.copytree(finished_run, run)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    arguments = {
+    given: dict[str, list[Any]] = {
         "train": [points_file],
         "watch": [points_file, points_file, "--permutations", "9", "--rows", "8"],
         "compare": [run, run],
         "table": [tmp_path / "rows.json"],
         **{name: [] for name in ("lines", "w1", "speed")},
-    }.get(words[-1], [run])
+    }
+    arguments = given.get(words[-1], [run])
     itself = [""] if words[-1] in ("train", "sample", "watch") else []  # others add results to their run
     for name in (*itself, "settings.json", "log.jsonl", "checkpoints/latest.pt", "checkpoints"):
         refused(*words, *arguments, flag, run / name)

@@ -147,13 +147,14 @@ def test_a_file_whose_seal_is_right_and_whose_numbers_are_not_is_refused(
     (file,) = RunFolder(run).refinement.iterdir()
     content = load_checkpoint(file)
     whole = content["refinement"]
-    for changed in (
+    changes: tuple[dict[str, Any], ...] = (
         {"line": [float("nan"), 0.0]},
         {"classifier": {}},
         {"margins": None},
         {"margins": {**whole["margins"], "edges": [torch.zeros(3)] if name == "tables" else torch.zeros(3, 9)}},
         {"calibration": {**whole["calibration"], "shares": []}},
-    ):
+    )
+    for changed in changes:
         save_checkpoint(file, {"of": content["of"], "refinement": {**whole, **changed}})
         assert "What refines the draws" in refused(*draw)
 

@@ -68,7 +68,7 @@ def test_the_column_of_weights_is_no_column_of_the_samples_and_batches_are_in_pr
         drawn = torch.cat([stream.draw().samples for _ in range(source.train_count // 100)])
         wanted = shares(train_part(source))
         assert (drawn[:, :3] > 0).double().mean(0).tolist() == pytest.approx([wanted[each] for each in "abc"], abs=0.02)
-        assert source.codec.shares[:3] == pytest.approx([wanted[each] for each in "abc"], abs=1e-9)  # type: ignore[union-attr]
+        assert source.codec.shares[:3] == pytest.approx([wanted[each] for each in "abc"], abs=1e-9)  # type: ignore[attr-defined]
         held = source.heldout(source.heldout_positions(4000))
         heldout = SURVEY.iloc[source.split.heldout.numpy()]
         assert (held[:, 2] > 0).double().mean().item() == pytest.approx(shares(heldout)["c"], abs=0.001)

@@ -78,7 +78,7 @@ def test_every_metric_order_weight_and_share_is_that_of_a_linear_program(
     rng = np.random.default_rng(seed)
     x, y = cloud(metric, rng, n), cloud(metric, rng, m)
     a, b = (rng.dirichlet(np.ones(k)) if weighted else np.full(k, 1 / k) for k in (n, m))
-    weights = {"x_weights": a, "y_weights": b} if weighted else {}
+    weights: dict[str, Any] = {"x_weights": a, "y_weights": b} if weighted else {}
     found = w1(x, y, p=p, metric=metric, share=share, period=24.0, **weights)
     cost = apart(metric, x, y) ** p
     size = max(cost.max(), 1e-300)
@@ -121,7 +121,7 @@ def test_cheap_bounds_contain_the_exact_distance(metric: str) -> None:
 
 def test_weighted_directions_bound_w1() -> None:
     x, y = RNG.normal(size=(40, 3)), RNG.normal(size=(25, 3)) + 1
-    weights = {"x_weights": RNG.dirichlet(np.ones(40)), "y_weights": RNG.dirichlet(np.ones(25))}
+    weights: dict[str, Any] = {"x_weights": RNG.dirichlet(np.ones(40)), "y_weights": RNG.dirichlet(np.ones(25))}
     exact, sliced = w1(x, y, **weights), w1(x, y, **weights, method="sliced")
     assert 0 < sliced.sliced < sliced.lower <= exact.value <= sliced.upper < 3 * exact.value
     for each in (x, torch.tensor(x), pd.DataFrame(x)):

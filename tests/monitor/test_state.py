@@ -18,7 +18,7 @@ from wassergan.monitor.state import MonitorState
 from wassergan.report.watch import write_watch_page
 from wassergan.storage.archive import read_archive
 
-ODD = (None, "x", "", -7, 0, 2**80, 1.5, -0.5, math.nan, math.inf, True, [], [1.0], {}, [[]], {"a": 1})
+ODD: tuple[Any, ...] = (None, "x", "", -7, 0, 2**80, 1.5, -0.5, math.nan, math.inf, True, [], [1.0], {}, [[]], {"a": 1})
 
 
 def a_monitor() -> W1Monitor:

@@ -166,7 +166,7 @@ def test_two_processes_start_alike(origin: Path, tmp_path: Path, spawn: Callable
 
 
 def test_a_fit_starts_from_a_saved_estimator_or_a_run(tmp_path: Path) -> None:
-    small = {"generator_widths": (16,), "critic_widths": (16,), "latent_dim": 4, "batch_size": 16}
+    small: dict[str, Any] = {"generator_widths": (16,), "critic_widths": (16,), "latent_dim": 4, "batch_size": 16}
     rows = np.random.default_rng(0).normal(size=(100, 3)).astype("f4")
     first = WassersteinGAN(steps=5, **small).fit(rows)
     first.save(tmp_path / "first.pt")

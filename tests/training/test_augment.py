@@ -119,7 +119,7 @@ def test_a_resumed_training_is_the_one_that_was_not_stopped_bit_for_bit(
 
     unbroken, half = make(), make()
     unbroken.train(steps=8, tick_due=NEVER)
-    half.train(steps=4, tick_due=lambda step: step == 3, on_tick=lambda trainer: trainer.read_statistics() and None)
+    half.train(steps=4, tick_due=lambda step: step == 3, on_tick=lambda trainer: trainer.read_statistics() and None)  # type: ignore[arg-type]
     rest = make()
     rest.load_state_dict(half.state_dict())
     rest.train(steps=8, tick_due=NEVER)

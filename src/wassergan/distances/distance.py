@@ -151,7 +151,7 @@ def w1(
     return _distance(found, chosen, reason, own.name, p, share, len(left), len(right), start)
 
 
-def w1_batch(xs: Sequence[Array], ys: Sequence[Array], **arguments: Any) -> tuple[Distance, ...]:
+def w1_batch(xs: Sequence[Array] | Array, ys: Sequence[Array] | Array, **arguments: Any) -> tuple[Distance, ...]:
     """`w1` of each pair of samples, in their order.
 
     Args:

@@ -309,6 +309,6 @@ def test_a_sum_that_is_given_is_divided_up_exactly(tmp_path: Path) -> None:
     write_rows(tmp_path / "a.csv", columns)
     source = open_source(tmp_path / "a.csv", schema=schema_of({"rules": ["t = x + y"]}), condition=["t"])
     codec, context = source.codec, source.context
-    vectors = torch.randn(500, codec.width, generator=torch.Generator().manual_seed(0))  # type: ignore[union-attr]
+    vectors = torch.randn(500, codec.width, generator=torch.Generator().manual_seed(0))  # type: ignore[attr-defined]
     rows = codec.decode_numpy(vectors, context.conditions(torch.arange(200)).rows(0, 500, seed=0))  # type: ignore[union-attr, call-arg, arg-type]
     assert (np.round(rows[:, 0] * 100) + 100 * rows[:, 1] == np.round(rows[:, 2] * 100)).all()
