@@ -40,6 +40,7 @@ KEY = ("data", "setting", "budget", "seed")
 SETTINGS = {
     "default": "",
     "float32": "--precision float32",
+    "linear": "--schedule linear --schedule-steps 2350",
     "mlp": "--network mlp",
     "conv32": "--network conv --maps 32 --precision bf16 --critic-steps 5 --critic-lr 2e-3 --generator-lr 7e-4",
     "wgan": "--preset wgan",
