@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wassergan.evaluation.tables.columns import Codes, Rows, TableColumn, Weights
 
@@ -34,7 +35,7 @@ def marginal_distance(
         codes = [column.level_codes(each) for each in (first, second)]
         shares = [_shares(each, counted, len(column.levels) + 2) for each, counted in zip(codes, weights, strict=True)]
         return float(np.abs(shares[0] - shares[1]).sum() / 2)
-    present = [~np.isnan(each) for each in (first, second)]
+    present = [_counts(each, counted) for each, counted in zip((first, second), weights, strict=True)]
     there = [each[here] for each, here in zip((first, second), present, strict=True)]
     if not min(map(len, there)):
         return float(len(there[0]) != len(there[1]))
@@ -47,6 +48,12 @@ def marginal_distance(
 def _shares(codes: Codes, weights: Weights | None, count: int) -> Rows:
     counts = np.bincount(codes, weights, minlength=count)
     return np.asarray(counts / counts.sum(), np.float64)
+
+
+def _counts(values: Rows, weights: Weights | None) -> NDArray[np.bool_]:
+    """Which values are there and have a weight."""
+    there = ~np.isnan(values)
+    return there if weights is None else there & (weights > 0)
 
 
 def _below(sample: Rows, weights: Weights | None, values: Rows) -> Rows:
