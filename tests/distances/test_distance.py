@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment, linprog
 from scipy.spatial.distance import cdist
@@ -72,6 +72,8 @@ def proves(found: Any, cost: np.ndarray, a: np.ndarray, b: np.ndarray) -> None:
     weighted=st.booleans(),
     share=st.sampled_from([1.0, 0.9, 0.3]),
 )
+@example(metric="circle", p=2.0, seed=1, n=5, m=6, weighted=True, share=1.0)
+@example(metric="haversine", p=2.0, seed=1, n=5, m=6, weighted=True, share=0.9)
 def test_every_metric_order_weight_and_share_is_that_of_a_linear_program(
     metric: str, p: float, seed: int, n: int, m: int, weighted: bool, share: float
 ) -> None:
