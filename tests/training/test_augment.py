@@ -129,14 +129,6 @@ def test_a_resumed_training_is_the_one_that_was_not_stopped_bit_for_bit(
     assert any(not torch.equal(each, weights(plain)[name]) for name, each in weights(rest).items())
 
 
-@pytest.fixture
-def float64() -> Iterator[None]:
-    former = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(former)
-
-
 class DoubleSource(Source):
     """Samples in float64."""
 

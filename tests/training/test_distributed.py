@@ -1,6 +1,6 @@
 import copy
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,14 +16,6 @@ from wassergan.training.distributed import ProcessGroup, SyncBatchNorm
 MakeTrainer = Callable[..., Trainer]
 Spawn = Callable[..., list[Any]]
 NEVER = lambda step: False  # noqa: E731
-
-
-@pytest.fixture
-def float64() -> Iterator[None]:
-    former = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(former)
 
 
 class DoubleSource(Source):

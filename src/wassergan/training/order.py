@@ -1,5 +1,6 @@
 """In which order an epoch serves the training rows: fixed by the seed and the epoch, computed where it is needed."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Protocol
 
@@ -32,12 +33,16 @@ def order_of(source: Source, *, seed: int) -> Order:
     return FullShuffle(source.train_count, seed) if blocks is None else WindowShuffle(blocks, seed)
 
 
-class FullShuffle:
-    """All orders equally likely; keeps one number per row."""
+class _WholeEpochs:
+    """Orders that are drawn for a whole epoch at once.
 
-    def __init__(self, count: int, seed: int) -> None:
-        self._count, self._seed = count, seed
-        self._epoch = lru_cache(KEPT)(self._new_epoch)
+    Args:
+        drawn: of the random numbers of an epoch, its positions.
+        seed: fixes the order of every epoch.
+    """
+
+    def __init__(self, drawn: Callable[[torch.Generator], Tensor], seed: int) -> None:
+        self._epoch = lru_cache(KEPT)(lambda epoch: drawn(derived_rng(seed, "order", epoch)))
 
     def positions(self, epoch: int, start: int, stop: int) -> Tensor:
         """What stands at places start..stop-1 of an epoch's order, (stop - start,) int64."""
@@ -47,11 +52,15 @@ class FullShuffle:
         """None: rows are read one by one."""
         return []
 
-    def _new_epoch(self, epoch: int) -> Tensor:
-        return torch.randperm(self._count, generator=derived_rng(self._seed, "order", epoch))
+
+class FullShuffle(_WholeEpochs):
+    """All orders equally likely; keeps one number per row."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        super().__init__(lambda rng: torch.randperm(count, generator=rng), seed)
 
 
-class WeightedDraw:
+class WeightedDraw(_WholeEpochs):
     """As many positions as there are rows, in proportion to weights: some several times in an epoch, others in few.
 
     Keeps two numbers per row.
@@ -62,20 +71,7 @@ class WeightedDraw:
     """
 
     def __init__(self, weights: Weights, seed: int) -> None:
-        self._weights, self._seed = weights, seed
-        self._epoch = lru_cache(KEPT)(self._new_epoch)
-
-    def positions(self, epoch: int, start: int, stop: int) -> Tensor:
-        """What stands at places start..stop-1 of an epoch's order, (stop - start,) int64."""
-        return self._epoch(epoch)[start:stop]
-
-    def windows(self, epoch: int, start: int, stop: int) -> list[tuple[int, ...]]:
-        """None: rows are read one by one."""
-        return []
-
-    def _new_epoch(self, epoch: int) -> Tensor:
-        rng = derived_rng(self._seed, "order", epoch)
-        return proportional_positions(self._weights, len(self._weights), rng=rng)
+        super().__init__(lambda rng: proportional_positions(weights, len(weights), rng=rng), seed)
 
 
 class WindowShuffle:
