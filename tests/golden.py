@@ -147,7 +147,9 @@ def flat(value: Any, name: str) -> Iterator[tuple[str, Any]]:
                 yield from flat(each, f"{name}.{RENAMED.get(str(key), str(key))}")
     elif isinstance(value, list | tuple):
         for index, each in enumerate(value):
-            yield from flat(each, f"{name}.{index}")
+            # A list of metrics grows in its middle: what has a name is compared by it.
+            own = each.get("name", index) if isinstance(each, dict) else index
+            yield from flat(each, f"{name}.{own}")
     else:
         yield name, value
 

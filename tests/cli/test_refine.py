@@ -133,6 +133,12 @@ def test_what_is_kept_is_of_one_checkpoint_and_damage_is_made_good(
     assert "Training" not in cli(*draw).err
     assert "Training" in cli(*draw, "--checkpoint", "0").err  # other weights
     assert len(list(RunFolder(run).refinement.iterdir())) == 2
+    content = load_checkpoint(RunFolder(run).latest)
+    for weights in (content["trainer"]["average"], content["trainer"]["critic"]):
+        next(iter(weights.values())).add_(0.01)
+        save_checkpoint(RunFolder(run).latest, content)
+        assert "Training" in cli(*draw).err  # other weights of the same step
+        assert "Training" not in cli(*draw).err
 
 
 @pytest.mark.parametrize("name", ["tables", "vectors"])

@@ -180,6 +180,18 @@ def test_a_share_leaves_the_far_mass_where_it_is() -> None:
     assert w1(x, y, share=0.875).value == pytest.approx(997 / 8)
 
 
+@given(data=st.data(), share=st.sampled_from([0.25, 0.5, 0.9]))
+def test_a_share_of_points_that_coincide_is_that_share(data: st.DataObject, share: float) -> None:
+    """Where points lie on each other, more mass could move at no cost; the plan still moves the share alone."""
+    points = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=5)
+    x, y = (np.array(data.draw(points), float) for _ in range(2))
+    found = w1(x, y, share=share)
+    cost = cdist(x, y)
+    a, b = np.full(len(x), 1 / len(x)), np.full(len(y), 1 / len(y))
+    assert found.value == pytest.approx(program(cost, a, b, share), abs=1e-7)
+    proves(found, cost, a, b)
+
+
 @settings(max_examples=30, deadline=None)
 @given(data=st.data(), p=st.sampled_from([1.0, 2.0]))
 def test_no_distribution_beats_the_barycentre(data: st.DataObject, p: float) -> None:

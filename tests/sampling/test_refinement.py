@@ -33,6 +33,13 @@ class Latents(nn.Module):
         return latent[:, self.skipped :] * self.scale
 
 
+class Conditional(Latents):
+    """What it was drawn under, as the second number."""
+
+    def forward(self, latent: Tensor) -> Tensor:
+        return torch.stack([super().forward(latent)[:, 0], latent[:, 1]], dim=1)
+
+
 class LogRatio(nn.Module):
     """log N(x; SHIFT, 1) - log N(x; 0, 1) of the first number."""
 
@@ -118,13 +125,15 @@ def test_conditions_stay_those_that_they_are_without_and_each_pays_alike() -> No
         def forward(self, samples: Tensor, context: Tensor | None = None) -> Tensor:
             assert context is not None
             seen.append(context)
+            assert torch.equal(samples[:, 1], context[:, 1])  # judged under what it was drawn under
             return super().forward(samples)
 
-    source = sampler(4, conditions=TwoConditions())
+    source = replace(sampler(4, conditions=TwoConditions()), generator=Conditional(2))
     assert source.refinement is not None
     noting = replace(source.refinement, estimate=RatioEstimate(Noting(), 1.0, 0.0, 0.85))
     samples = drawn(replace(source, refinement=noting), 20 * UNIT)
     assert abs(float(samples[::2, 0].mean() - samples[1::2, 0].mean())) < 6 / math.sqrt(len(samples))
+    assert torch.equal(samples[:, 1], TwoConditions().vectors(0, len(samples), seed=0)[:, 1])
     share = float(torch.cat(seen)[:, 0].mean())
     assert 0.47 < share < 0.53
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import wassergan
@@ -36,6 +36,8 @@ slices = st.tuples(st.integers(-9, 9), st.integers(-9, 9), st.sampled_from([1, 2
     turned=st.booleans(),
     span=st.sampled_from([2**24, 16]),
 )
+@example(shape=[9, 3], keys=[np.s_[4:8]], dtype="<f4", order="C", mode="r", turned=False, span=16)
+@example(shape=[3, 9], keys=[np.s_[:], np.s_[4:8]], dtype="<i2", order="F", mode="r+", turned=True, span=16)
 def test_views_of_mapped_files_have_the_values_that_numpy_gives(
     tmp_path_factory: pytest.TempPathFactory,
     shape: list[int],
@@ -78,6 +80,10 @@ def test_a_file_that_was_replaced_is_not_taken_for_the_one_that_is_mapped(tmp_pa
     array = np.load(path, mmap_mode="r")
     np.save(tmp_path / "b.npy", later)
     (tmp_path / "b.npy").replace(path)
+    np.testing.assert_array_equal(np.asarray(unmapped(array)), former)
+    # What the system calls the former file since then.
+    np.save(tmp_path / "b.npy", later)
+    (tmp_path / "b.npy").rename(tmp_path / "a.npy (deleted)")
     np.testing.assert_array_equal(np.asarray(unmapped(array)), former)
 
 
