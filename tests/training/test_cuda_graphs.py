@@ -86,6 +86,8 @@ CASES = [
     ("mlp", "gp", {"precision": "bf16"}),
     ("conv", "gp", {"precision": "bf16"}),
     ("mlp", "lp", {"pack": 2}),
+    ("mlp", "gp", {"share_fakes": True, "critic_steps": 1}),
+    ("conv", "lp", {"share_fakes": True}),
     ("conv", "lp", {"augmentation": Augmentation(("translate", "cutout", "color"), mirrors_data=True)}),
     ("mlp", "clip", {"optimizer": "rmsprop"}),
 ]

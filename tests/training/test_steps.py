@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from wassergan.constraints import Clipping, Constraint, GradientPenalty, Unconstrained
 from wassergan.objectives import Objective, get_objective
-from wassergan.training.steps import critic_step, draw_fakes, frozen, generator_step, score_both
+from wassergan.training.steps import critic_step, draw_fakes, fakes_to_follow, frozen, generator_step, score_both
 
 WASSERSTEIN = get_objective("wasserstein")
 
@@ -56,9 +56,8 @@ def one_critic_step(
 
 
 def one_generator_step(generator: nn.Module, critic: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    return generator_step(
-        generator, critic, optimizer, latent=torch.ones(8, 1), objective=WASSERSTEIN, precision=torch.float32
-    )
+    made = fakes_to_follow(generator, torch.ones(8, 1), precision=torch.float32)
+    return generator_step(generator, critic, optimizer, made=made, objective=WASSERSTEIN, precision=torch.float32)
 
 
 # Loop: "critic loss" logged with the penalty folded in; the sign of the gap.

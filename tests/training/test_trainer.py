@@ -240,6 +240,7 @@ RESUMED = [
         for constraint in ("clip", "gp", "lp", "sn")
     ),
     *((network, "none", "nonsaturating") for network in ("mlp", "conv", "resnet")),
+    *((network, "lp", "shared") for network in ("mlp", "conv")),
 ]
 
 
@@ -252,7 +253,8 @@ def test_2n_steps_are_n_steps_and_a_resume_and_n_steps_bit_for_bit(
         return make_trainer(
             network=network,
             constraint=constraint,
-            objective=objective,
+            objective="wasserstein" if objective == "shared" else objective,
+            share_fakes=objective == "shared",
             lr_factor=lr_schedule("inverse_sqrt", horizon_steps=3),
             average_half_life_samples=100,
             average_ramp=0.5,

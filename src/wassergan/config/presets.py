@@ -26,6 +26,7 @@ _COMMON: Values = {
     "latent_dim": 128,
     "batch_size": 64,
     "critic_steps": 5,
+    "share_fakes": False,
     "optimizer": "adam",
     "beta1": 0.0,
     "beta2": 0.9,

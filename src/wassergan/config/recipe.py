@@ -74,6 +74,12 @@ class RecipeChoices:
     latent_dim: int | None = setting(None, "Dimension of the latent vectors.", parse=positive_int, group="Recipe")
     batch_size: int | None = setting(None, "Samples per step.", parse=positive_int, group="Recipe")
     critic_steps: int | None = setting(None, "Critic steps per generator step.", parse=positive_int, group="Recipe")
+    share_fakes: bool | None = setting(
+        None,
+        "Use the fakes of the last critic step for the generator's step too: one pass less.",
+        group="Recipe",
+        flag=True,
+    )
     optimizer: str | None = setting(None, "Optimiser of both networks.", group="Recipe", values="adam|rmsprop")
     generator_lr: float | None = setting(None, "Learning rate.", parse=positive_float, group="Recipe")
     critic_lr: float | None = setting(None, "Learning rate.", parse=positive_float, group="Recipe")
@@ -127,6 +133,7 @@ class Recipe:
     latent_dim: int
     batch_size: int
     critic_steps: int
+    share_fakes: bool
     optimizer: str
     generator_lr: float
     critic_lr: float

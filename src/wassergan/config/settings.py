@@ -94,7 +94,7 @@ class ResolvedSettings(DataSettings, RunSettings, Recipe, Origin):
             UserError: names what is open.
         """
         usual = {"critic_activation": settings.usual_critic_activation, "generator_maps": settings.maps}
-        settings = settings.with_defaults({**usual, "augment": "none", "mirror": False})
+        settings = settings.with_defaults({**usual, "augment": "none", "mirror": False, "share_fakes": False})
         for each in fields(Recipe):
             if getattr(settings, each.name) is None:
                 raise UserError(f"The setting {each.name} is open")

@@ -77,7 +77,7 @@ FURTHER = (
     *("objective", "clip", "penalty_every", "maps", "generator_maps", "activation", "critic_activation"),
     *("generator_norm", "critic_norm", "optimizer", "beta1", "beta2", "schedule", "schedule_steps"),
     *("average_half_life", "average_ramp", "pack", "layout", "scale", "missing", "channels"),
-    *("augment", "mirror", "init_from"),
+    *("augment", "mirror", "share_fakes", "init_from"),
 )
 # scikit-learn 1.6 renamed the argument: missing values are learnt, infinite ones are refused.
 FINITE = "ensure_all_finite" if "ensure_all_finite" in signature(check_array).parameters else "force_all_finite"

@@ -151,6 +151,7 @@ def build_trainer(
         critic_steps=settings.critic_steps,
         penalty_every=settings.penalty_every,
         pack=settings.pack,
+        share_fakes=settings.share_fakes,
         optimization=_optimization(settings),
         averaging=Averaging(settings.average_half_life, settings.average_ramp),
         execution=Execution(

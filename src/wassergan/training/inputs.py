@@ -44,14 +44,17 @@ class StepInputs:
         self._latent_rng = sharded_rng(seed, "latent", device=device, shard=shard)
         self._latent_shape = (batching.batch_size // shard.count, latent_dim)
         self._critic_steps, self._seed, self._device = batching.critic_steps, seed, device
+        self._shares_fakes = batching.share_fakes
 
     def draw(self) -> Iteration:
         """The next turn, on the device.
 
-        Latents stand under the conditions of the real samples, the generator's under those of the last critic step.
+        Latents stand under the conditions of the real samples, the generator's under those of the last critic step,
+        which has none of its own if both share their fakes.
         """
         batches = tuple(self._real() for _ in range(self._critic_steps))
-        latents = [self._latent(context) for _, context in batches]
+        alone = batches[:-1] if self._shares_fakes else batches
+        latents = [self._latent(context) for _, context in alone]
         return Iteration(batches, (*latents, self._latent(batches[-1].context)))
 
     def error_ahead(self) -> Exception | None:

@@ -28,9 +28,11 @@ class Batching:
     critic_steps: int = 1
     penalty_every: int = 1
     pack: int = 1
+    share_fakes: bool = False
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
+        counts = {name: value for name, value in vars(self).items() if name != "share_fakes"}
+        for name, value in counts.items():
             if not isinstance(value, Integral) or value < 1:
                 raise UserError(f"The trainer's {name} must be a whole number of at least 1", found=f"{value}")
 

@@ -60,6 +60,23 @@ def draw_fakes(
         return fakes
 
 
+def fakes_to_follow(
+    generator: nn.Module, latent: Tensor, *, precision: torch.dtype, passes: ConvGeneratorPasses | None = None
+) -> Tensor:
+    """Fakes through which `generator_step` can go back to the weights.
+
+    Args:
+        generator: in training mode.
+        latent: (n, latent_dim), fresh, conditions before it.
+        precision: float32, or bfloat16 for the forward pass.
+        passes: of this generator, if it has a closed form: the fakes are then leaves of the graph, and what they
+            receive goes on from there.
+    """
+    with reduced(latent.device, precision):
+        made: Tensor = passes.forward(latent, precision).requires_grad_(True) if passes else generator(latent)
+    return made
+
+
 def _passed(passes: ConvGeneratorPasses, latent: Tensor, *, precision: torch.dtype) -> Tensor:
     """Fakes, of whose making nothing is kept."""
     fakes = passes.forward(latent, precision)
@@ -130,7 +147,7 @@ def generator_step(
     critic: nn.Module,
     optimizer: Optimizer,
     *,
-    latent: Tensor,
+    made: Tensor,
     objective: Objective,
     precision: torch.dtype,
     closed_form: MLPCriticGradients | ConvCriticGradients | None = None,
@@ -146,9 +163,9 @@ def generator_step(
         generator: is updated.
         critic: scores the fakes; its weights get no gradient.
         optimizer: of the generator.
-        latent: (n, latent_dim), fresh, conditions before it.
+        made: its fakes, of `fakes_to_follow`.
         objective: the losses.
-        precision: float32, or bfloat16 for the forward passes.
+        precision: float32, or bfloat16 for the forward pass through the critic.
         closed_form: of the critic, if there is one; else autograd passes through it.
         passes: of the generator, if it has a closed form; else autograd passes through it.
         processes: gradients are averaged over them.
@@ -157,11 +174,9 @@ def generator_step(
         augment: changes the fakes as the critic knows them, differentiably; None for nothing.
     """
     optimizer.zero_grad(set_to_none=True)
-    with reduced(latent.device, precision):
-        # Of a generator with a closed form the fakes are leaves of the graph; what they receive goes on from there.
-        made = passes.forward(latent, precision).requires_grad_(True) if passes else generator(latent)
+    dtype = next(generator.parameters()).dtype
     # In full precision: the changes are no products of a network, and rounding them would show.
-    fake = packed(made if augment is None else augment(made.to(latent.dtype)), pack)
+    fake = packed(made if augment is None else augment(made.to(dtype)), pack)
     if closed_form:
         loss, by_fake = closed_form.generator_loss(fake.detach(), objective, precision, context)
         if passes and augment is None:
@@ -170,9 +185,9 @@ def generator_step(
             # The same gradient; given one, `backward` imports a second's worth of modules for shapes that are unknown.
             (fake * by_fake).sum().backward()
     else:
-        with frozen(critic), reduced(latent.device, precision):
+        with frozen(critic), reduced(made.device, precision):
             scores = critic_given(critic, context)(fake)
-        loss = objective.generator_loss(scores.to(latent.dtype))
+        loss = objective.generator_loss(scores.to(dtype))
         loss.backward()
     if passes and made.grad is not None:
         passes.backward(made.grad)

@@ -54,6 +54,7 @@ class Trainer:
         penalty_every: the penalty acts on every so many critic steps, with so many times its weight: the same in
             the mean, and cheaper (Karras et al. 2020, arXiv 1912.04958, section 3.2).
         pack: samples that the critic scores together, see `packed`.
+        share_fakes: the last critic step and the generator's step use the same fakes: one pass of the generator less.
         optimization: both optimisers and their rates.
         averaging: of the generator that draws samples.
         execution: precision, and what records the steps.
@@ -80,6 +81,7 @@ class Trainer:
         critic_steps: int = 5,
         penalty_every: int = 1,
         pack: int = 1,
+        share_fakes: bool = False,
         optimization: Optimization = USUAL_OPTIMIZATION,
         averaging: Averaging = USUAL_AVERAGING,
         execution: Execution = USUAL_EXECUTION,
@@ -88,7 +90,7 @@ class Trainer:
         processes: DistributedContext = SINGLE_PROCESS,
         seed: int = 0,
     ) -> None:
-        batching = Batching(batch_size, critic_steps, penalty_every, pack)
+        batching = Batching(batch_size, critic_steps, penalty_every, pack, share_fakes)
         _require_lipschitz(objective, constraint)
         batching.require_shards(processes)
         self.device, self.processes, self._seed = torch.device(device), processes, seed

@@ -15,7 +15,8 @@ class Iteration(NamedTuple):
 
     Attributes:
         batches: real samples and their conditions, one batch per critic step.
-        latents: one batch per critic step and one for the generator's, conditions before them.
+        latents: one batch per critic step and one for the generator's, conditions before them; where the last critic
+            step shares the generator's fakes, it has no batch of its own.
     """
 
     batches: tuple[Batch, ...]
