@@ -5,17 +5,17 @@ from wassergan.training.tick_schedule import figure_due, tick_due, ticks
 
 
 @given(longest=st.integers(1, 400))
-def test_ticks_are_at_quarters_of_the_way_so_far_from_50_up_to_the_longest(longest: int) -> None:
+def test_ticks_are_at_halves_of_the_way_so_far_from_50_up_to_the_longest(longest: int) -> None:
     expected, step = {0}, 0
     while step < 2500:
-        step += min(max(50, step // 4), longest)
+        step += min(max(50, step // 2), longest)
         expected.add(step)
     assert {step for step in range(2500) if tick_due(step, longest=longest)} == {s for s in expected if s < 2500}
 
 
 def test_ticks_come_in_their_order_without_end() -> None:
     found = [tick for tick, _ in zip(ticks(100), range(8), strict=False)]
-    assert found == [0, 50, 100, 150, 200, 250, 312, 390]
+    assert found == [0, 50, 100, 150, 225, 325, 425, 525]
 
 
 @given(longest=st.integers(1, 400))
@@ -31,5 +31,5 @@ def test_figures_are_at_ticks_and_no_further_apart_than_a_doubling_or_twice_the_
 
 def test_figures_of_a_usual_run() -> None:
     drawn = [step for step in range(8000) if figure_due(step, longest=1000)]
-    # Ticks: ..., 200, 250, 312, 390, 487, ..., 950, 1187, 1483, 1853, 2316, 2895, 3618, 4522, 5522, 6522, ...
-    assert drawn == [0, 50, 100, 200, 487, 1187, 2316, 3618, 5522, 6522, 7522]
+    # Ticks: 0, 50, 100, 150, 225, 337, 505, 757, 1135, 1702, 2553, 3553, 4553, ...
+    assert drawn == [0, 50, 100, 225, 505, 1135, 2553, 3553, 4553, 5553, 6553, 7553]

@@ -13,6 +13,7 @@ from wassergan.training import sample_chunks
 from wassergan.utils.tick_distance import PATCHES, VECTORS, distance_for
 
 LARGEST_SAMPLE = 2000
+MOST_PICTURES = 1000  # generated ones: to draw them costs far more than to compare them
 PROJECTIONS = 256
 INTERVAL_TOLERANCE, INTERVAL_WORK = 0.01, 1e11
 
@@ -31,7 +32,7 @@ class HeldoutDistance:
     Args:
         source: training and held-out samples.
         latent_dim: of the generators to come.
-        samples: how many generated ones.
+        samples: how many generated ones; of pictures and fields at most 1000.
         seed: of latents and directions.
     """
 
@@ -44,6 +45,7 @@ class HeldoutDistance:
         self._patches: PatchReference | None = None
         if distance_for(source.shape) == PATCHES:
             rng = torch.Generator().manual_seed(seed)
+            real = source.train_batch_sample(min(samples, MOST_PICTURES))
             self._samples = len(real.samples)
             self._patches = PatchReference(heldout.samples, rng=rng, context=heldout.context, name="held-out samples")
         floors = self._distances(real, name="training samples")

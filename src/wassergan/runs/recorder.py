@@ -24,7 +24,7 @@ from wassergan.storage.run_log import RunLog, read_log
 from wassergan.training import DistributedContext, Trainer
 from wassergan.training.tick_schedule import figure_due, tick_due
 
-FIRST_CURVES_SECONDS = 30.0  # the first figure takes a second; a short run draws it at its end
+FIRST_CURVES_SECONDS = 75.0  # the first figure takes more than a second; a short run draws it at its end
 CURVES_SHARE = 0.02  # of the run's time may go into redrawing the curves
 SAVE_EVERY_SECONDS = 300.0
 ON_DIVERGENCE = ("stop", "rollback")

@@ -10,7 +10,7 @@ from wassergan.data import Conditions
 from wassergan.training.sampling import under
 from wassergan.utils.rng import derived_rng
 
-MOST_ROWS, FEWEST_ROWS = 1024, 64
+MOST_ROWS, FEWEST_ROWS = 512, 64
 NUMBERS = 2**22  # in all samples that are drawn together
 
 

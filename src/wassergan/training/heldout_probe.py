@@ -13,7 +13,7 @@ from wassergan.training.sampling import under
 from wassergan.training.steps import packed, packed_batch, score_both
 from wassergan.utils.rng import derived_rng
 
-MEASURED_SAMPLES = 1024  # at most
+MEASURED_SAMPLES = 512  # at most
 
 
 class HeldoutProbe:

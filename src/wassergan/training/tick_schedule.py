@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import takewhile
 
-TICK_GROWTH = 4  # between ticks lies a quarter of the steps so far
+TICK_GROWTH = 2  # between ticks lies half of the steps so far
 FIRST_TICK = 50
 
 
 def ticks(longest: int) -> Iterator[int]:
-    """Step 0, then at growing distances: a quarter of the steps so far, from 50 up to `longest`."""
+    """Step 0, then at growing distances: half of the steps so far, from 50 up to `longest`."""
     step = 0
     while True:
         yield step
