@@ -40,7 +40,12 @@ def test_losses_are_those_of_a_plain_loop_on_the_same_batches_and_noise(
         monkeypatch.setattr("wassergan.training.analytic.convolutions.MANY_CHANNELS", 1)
     optimizer, lr = ("rmsprop", 5e-5) if constraint == "clip" else ("adam", 1e-4)  # as published
     trainer = make_trainer(
-        network=network, constraint=constraint, critic_steps=CRITIC_STEPS, optimizer=optimizer, lr=lr, share_fakes=shares
+        network=network,
+        constraint=constraint,
+        critic_steps=CRITIC_STEPS,
+        optimizer=optimizer,
+        lr=lr,
+        share_fakes=shares,
     )
     generator, critic = copy.deepcopy(trainer.generator), copy.deepcopy(trainer.critic)
     told: list[dict[str, Tensor]] = []
