@@ -1145,8 +1145,7 @@ BUGS = (
     Bug(
         "critic steps given to the generator",
         RUNNER,
-        "            self._critic_step(real, fake, penalty_acts=penalty_acts, rng=rng)\n"
-        "        if made is None:\n",
+        "            self._critic_step(real, fake, penalty_acts=penalty_acts, rng=rng)\n        if made is None:\n",
         "            self._generator_step(fakes_to_follow(self.generator, last, **how), turn.batches[-1], rng)\n"
         "        self._critic_step(real, fake, penalty_acts=penalty_acts, rng=rng)\n",
         f"{IN_TRAINER}::test_each_generator_step_has_its_own_critic_steps_on_distinct_real_batches_over_three_epochs",
