@@ -493,8 +493,7 @@ def estimator(change: Callable[[Any], None]) -> Write:
 
 def load_estimator(path: str) -> int:
     """Open a saved estimator and draw from it, with the exit code and the sentence of a verb."""
-    from wassergan.errors import UserError
-    from wassergan.estimator import WassersteinGAN
+    from wassergan import UserError, WassersteinGAN
 
     try:
         WassersteinGAN.load(path).sample(3)
@@ -888,7 +887,7 @@ def make_sound(folder: Path) -> None:
     if wassergan_main(["train", str(SOUND["points"]), "--steps", "5", "--out", str(SOUND["run"]), *TINY]) != 0:
         raise SystemExit("the sound run did not come to its end")
     wassergan_main(["evaluate", str(SOUND["run"])])
-    from wassergan.estimator import WassersteinGAN
+    from wassergan import WassersteinGAN
 
     SOUND["estimator"] = folder / "estimator.pt"
     estimator = WassersteinGAN(steps=5, batch_size=8, latent_dim=2, generator_widths=(8,), critic_widths=(8,))

@@ -25,18 +25,22 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from wassergan import export_run, open_export
-from wassergan.config.settings import TrainSettings
-from wassergan.config.verbs import EvaluateSettings
-from wassergan.errors import UserError
+from wassergan import (
+    EvaluateSettings,
+    TrainSettings,
+    UserError,
+    evaluate_run,
+    export_run,
+    open_export,
+    open_sampler,
+    resume_run,
+    run_summary,
+    train_run,
+)
 from wassergan.modality.writing import write_samples
 from wassergan.runs.compare import compare_runs
-from wassergan.runs.evaluate import evaluate_run
 from wassergan.runs.recorder import write_run_report
-from wassergan.runs.train import resume_run, train_run
 from wassergan.runs.visualize import visualize_run
-from wassergan.session.restore import open_sampler
-from wassergan.session.run_content import run_summary
 
 LARGEST = 5000
 DTYPES = ("uint8", "int16", "int32", "int64", "uint16", "float16", "float32", "float64", "bool")

@@ -63,8 +63,7 @@ def measured(path: Path, seconds: float, folder: Path) -> dict[str, Any]:
 
 
 def child(data: str, folder: str, seconds: str, started: str) -> None:
-    from wassergan import Callback, train_run
-    from wassergan.config.settings import TrainSettings
+    from wassergan import Callback, TrainSettings, train_run
     from wassergan.training import Trainer
 
     class FirstStep(Callback):

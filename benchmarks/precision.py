@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from results import write_results
 
-from wassergan.config.settings import TrainSettings
+from wassergan import TrainSettings
 from wassergan.data import open_source
 from wassergan.distances import sliced_w1
 from wassergan.evaluation import neighbour_metrics

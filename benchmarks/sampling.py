@@ -5,8 +5,8 @@
 
 Each round is the bare generator on as many latents, in the same chunks, then `write_samples`. The bare passes draw no
 latents and keep nothing; what is written has its latents drawn, is decoded to grey levels (float32, 256 bytes each),
-written and flushed to disk. The networks are those of the default preset on digits, untrained: weights do not change
-the time. CPU time of one thread, so that other processes on the machine count little. Results go to
+written and flushed to disk. The networks are those of the default preset on digits, after one step: weights do not
+change the time. CPU time of one thread, so that other processes on the machine count little. Results go to
 docs/results/sampling.json and sampling.md.
 """
 
@@ -20,29 +20,18 @@ from statistics import median
 
 import torch
 from results import write_results
+from torch import nn
 
-from wassergan.config.settings import TrainSettings
-from wassergan.data.readers.digits import digits_source
-from wassergan.modality.recipes import resolve_for
+from wassergan import TrainSettings, open_sampler, train_run
 from wassergan.modality.writing import write_samples
-from wassergan.sampling.sampler import Sampler
-from wassergan.session.build import networks_of
 from wassergan.training import SAMPLING_CHUNK
 
 
-def digits_sampler() -> Sampler:
-    source = digits_source()
-    settings = resolve_for(TrainSettings(data="digits"), source)
-    generator, _ = networks_of(settings, source.shape, source.codec)
-    assert settings.latent_dim is not None
-    return Sampler(generator.eval(), settings.latent_dim, source.codec, source.kind)
-
-
 @torch.no_grad()
-def bare(sampler: Sampler, chunks: int) -> None:
-    latent = torch.randn(SAMPLING_CHUNK, sampler.latent_dim)
+def bare(generator: nn.Module, latent_dim: int, chunks: int) -> None:
+    latent = torch.randn(SAMPLING_CHUNK, latent_dim)
     for _ in range(chunks):
-        sampler.generator(latent)
+        generator(latent)
 
 
 def seconds(work: Callable[[], None]) -> float:
@@ -61,15 +50,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    sampler, count = digits_sampler(), arguments.count
+    count = arguments.count
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "samples.npy"
-        bare(sampler, 10)
+        path, run = Path(folder) / "samples.npy", Path(folder) / "run"
+        train_run(TrainSettings(data="digits", steps=1, tensorboard=False, previews=False), run)
+        sampler = open_sampler(run, device="cpu")
+        bare(sampler.generator, sampler.latent_dim, 10)
         write_samples(sampler, path, count=10 * SAMPLING_CHUNK, seed=0)
         before = peak_mib()
         rounds = [
             (
-                seconds(lambda: bare(sampler, -(-count // SAMPLING_CHUNK))),
+                seconds(lambda: bare(sampler.generator, sampler.latent_dim, -(-count // SAMPLING_CHUNK))),
                 seconds(lambda: write_samples(sampler, path, count=count, seed=0)),
             )
             for _ in range(arguments.rounds)

@@ -76,7 +76,7 @@ def facts(data, flags, batch):
     """Weights of both networks, critic steps, and batch norms, whose statistics are averaged over processes."""
     import torch
 
-    from wassergan.config.settings import TrainSettings
+    from wassergan import TrainSettings
     from wassergan.modality.recipes import resolve_for
     from wassergan.session.build import build_trainer, open_data
 

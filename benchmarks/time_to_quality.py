@@ -17,10 +17,10 @@ import torch
 from results import write_results
 from torch import Tensor, nn
 
-from wassergan.config.presets import resolve
-from wassergan.config.settings import TrainSettings
+from wassergan import TrainSettings
 from wassergan.data import Source, open_source
 from wassergan.distances import sliced_w1
+from wassergan.modality.recipes import resolve_for
 from wassergan.session.build import build_trainer
 
 SAMPLES = 2000
@@ -86,7 +86,7 @@ class OurDefault:
 
     def __init__(self, source: Source, seed: int) -> None:
         settings = TrainSettings(data="digits", seed=seed, steps=1)
-        self.trainer = build_trainer(resolve(settings, shape=source.shape, train_count=source.train_count), source)
+        self.trainer = build_trainer(resolve_for(settings, source), source)
 
     def step(self) -> None:
         self.trainer.train(steps=self.trainer.step + 1, tick_due=lambda step: False)

@@ -33,7 +33,6 @@ import click
 import numpy as np
 
 import wassergan.cli.distance
-import wassergan.plots
 import wassergan.report.page
 import wassergan.runs.compare
 import wassergan.runs.evaluate
@@ -54,7 +53,7 @@ WORK = {
     "wassergan.cli.pairs": ("opened",),
     "wassergan.monitor": ("W1Monitor",),
     "wassergan.benchmark.w1": ("run", "read_rows"),
-    "wassergan.benchmark.throughput": ("measure",),
+    "wassergan.session.throughput": ("measure",),
     "wassergan.distances.parallel_lines": ("train_on_lines", "distances_between_lines"),
     "wassergan.session.run_content": ("run_summary",),
     "wassergan.data": ("open_source",),

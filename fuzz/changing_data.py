@@ -24,8 +24,7 @@ import numpy as np
 import torch
 
 import wassergan.data
-from wassergan.data import open_source
-from wassergan.errors import WasserganError
+from wassergan import UserError, WorkError, open_source
 
 ROWS = 400
 
@@ -322,7 +321,7 @@ def tried(step: Callable[[], object]) -> str:
     try:
         step()
         return "nothing"
-    except WasserganError as error:
+    except (UserError, WorkError) as error:
         return f"{type(error).__name__}: {error}"
     except BaseException as error:  # what a user would see as a traceback
         return f"RAW {type(error).__name__}: {error}"

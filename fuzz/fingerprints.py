@@ -27,8 +27,7 @@ import pyarrow.parquet
 import torch
 from PIL import Image
 
-from wassergan.data import open_source
-from wassergan.errors import UserError
+from wassergan import UserError, open_source
 from wassergan.session.fingerprint import fingerprint
 
 sys.path.insert(0, str(Path(__file__).parent))

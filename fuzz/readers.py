@@ -50,7 +50,7 @@ if FUZZED:
 import numpy as np
 import torch
 
-from wassergan import TrainSettings, open_export
+from wassergan import TrainSettings, UserError, open_export
 from wassergan.data import open_source
 from wassergan.data.readers import images
 from wassergan.data.tables import schema_of
@@ -60,7 +60,6 @@ from wassergan.data.tables.rules.book import RuleBook
 from wassergan.data.tables.rules.grammar import parse_rules
 from wassergan.data.tables.schema import ColumnSpec
 from wassergan.data.tables.text_columns import dates_of, numbers_of
-from wassergan.errors import UserError
 from wassergan.monitor import W1Monitor
 from wassergan.monitor.state import MonitorState
 from wassergan.report.watch import write_watch_page

@@ -43,6 +43,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "benchmarks")]
@@ -52,8 +53,8 @@ import torch
 from faults import ERRORS, EVENTS, KILLED, TORN, Fault, counted
 from kills import differences, ended, without_times
 
+from wassergan import UserError, WorkError
 from wassergan.cli.main import main as wassergan
-from wassergan.errors import WasserganError
 from wassergan.storage import files
 from wassergan.storage.checkpoint import Checkpoints, load_checkpoint
 from wassergan.storage.lock import LOCK_NAME, held
@@ -619,7 +620,7 @@ class RunStates:
             if str(path.relative_to(self.run)) not in self.foreign and not files.is_temporary(path):
                 try:
                     step_of(path)
-                except WasserganError as error:
+                except (UserError, WorkError) as error:
                     self.require(False, f"{path.name} no longer loads: {error}", said)
         step, lines = self._step(), self._log()
         self.require(lines == sorted(set(lines)), f"the log holds {lines}", said)
@@ -752,7 +753,7 @@ class RunStates:
         """What a verb starts from; where a part was damaged on purpose nothing is known."""
         named: dict[str, int] = {}
         step = None
-        with contextlib.suppress(WasserganError, OSError):
+        with contextlib.suppress(UserError, WorkError, OSError):
             step = self._step()
             for path in (self.run / "checkpoints").glob("*.pt"):
                 if path.stem in ("best", "latest"):
@@ -870,10 +871,7 @@ def stand_in() -> None:
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
-    from wassergan.evaluation import evaluate
     from wassergan.evaluation.twosample import TwoSampleTest
-    from wassergan.modality import walks
-    from wassergan.report import page
 
     def savefig(figure: Figure, file: Any, **options: Any) -> None:
         digest = hashlib.sha256()
@@ -895,10 +893,16 @@ def stand_in() -> None:
     def trees(real: torch.Tensor, fake: torch.Tensor, *, seed: int = 0) -> TwoSampleTest:
         return TwoSampleTest(float((real.mean() - fake.mean()).abs()), 0.1)
 
-    Figure.savefig = savefig  # type: ignore[assignment,method-assign]
-    evaluate.classifier_two_sample = trees  # type: ignore[attr-defined]
-    page.get_plotlyjs = lambda: "// five megabytes"  # type: ignore[attr-defined]
-    walks.WALKS, walks.STOPS, walks.FRAMES = 4, 3, 2
+    quick: dict[str, Any] = {
+        "matplotlib.figure.Figure.savefig": savefig,
+        "wassergan.evaluation.evaluate.classifier_two_sample": trees,
+        "wassergan.modality.walks.WALKS": 4,
+        "wassergan.modality.walks.STOPS": 3,
+        "wassergan.modality.walks.FRAMES": 2,
+        "wassergan.report.page.get_plotlyjs": lambda: "// five megabytes",
+    }
+    for name, value in quick.items():
+        mock.patch(name, value).start()
 
 
 @contextlib.contextmanager

@@ -309,7 +309,7 @@ def test_no_flag_of_any_verb_writes_over_a_part_of_a_run(
     for name in ("read_rows", "run"):
         monkeypatch.setattr(f"wassergan.benchmark.w1.{name}", lambda *args, **options: ["a row"])
     monkeypatch.setattr("wassergan.benchmark.w1.markdown", lambda *args: "a table")
-    monkeypatch.setattr("wassergan.benchmark.throughput.measure", lambda *args, **options: [])
+    monkeypatch.setattr("wassergan.session.throughput.measure", lambda *args, **options: [])
     run = tmp_path / "run"
     shutil.copytree(finished_run, run)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}

@@ -1,3 +1,3 @@
-"""The speed of presets on this machine, and the accuracy of critics on known distances."""
+"""The accuracy of critics on distributions whose distance is known."""
 
 __all__: list[str] = []

@@ -12,8 +12,8 @@ from wassergan.config.settings import ResolvedSettings
 from wassergan.data import Source
 from wassergan.errors import printable
 from wassergan.storage.run_folder import RunFolder
+from wassergan.storage.tick_distance import distance_in_short
 from wassergan.training import Trainer
-from wassergan.utils.tick_distance import distance_in_short
 
 
 class ProgressBar(Callback):

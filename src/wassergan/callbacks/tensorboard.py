@@ -15,8 +15,8 @@ from wassergan.data import Source
 from wassergan.errors import UserError, parameter, printable
 from wassergan.storage.files import reading
 from wassergan.storage.run_folder import RunFolder
+from wassergan.storage.tick_distance import distance_for
 from wassergan.training import Trainer
-from wassergan.utils.tick_distance import distance_for
 
 # The heading under which a logged value is shown, by the beginning of its name; the rest are of the critic.
 _HEADINGS = {

@@ -165,7 +165,7 @@ def speed(
     if out is not None and not out.parent.is_dir():
         raise UserError("There is no folder for the results", found=f"'{out.parent}'")
 
-    from wassergan.benchmark.throughput import markdown, measure
+    from wassergan.session.throughput import markdown, measure
     from wassergan.storage.files import write_text
     from wassergan.storage.run_folder import require_output
     from wassergan.storage.together import together

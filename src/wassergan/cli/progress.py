@@ -12,7 +12,7 @@ from wassergan.cli.echo import say
 from wassergan.config.settings import ResolvedSettings
 from wassergan.errors import printable
 from wassergan.storage.run_folder import RunFolder
-from wassergan.utils.tick_distance import distance_in_short, distance_of
+from wassergan.storage.tick_distance import distance_in_short, distance_of
 
 
 class TerminalProgress(Callback):

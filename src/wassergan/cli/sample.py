@@ -4,9 +4,8 @@ import json
 import sys
 import time
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -14,11 +13,6 @@ from wassergan.cli.echo import echo, say
 from wassergan.cli.options import GroupedCommand, given, options_of
 from wassergan.config.verbs import SampleSettings
 from wassergan.errors import UserError
-
-if TYPE_CHECKING:
-    from wassergan.data.tables.spreadsheets import Formulas
-    from wassergan.sampling.sampler import Sampler
-    from wassergan.training import DistributedContext
 
 USUAL_COUNT = 64
 
@@ -45,8 +39,11 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
     """
     settings = SampleSettings(run=str(run), **given(flags))
 
+    from tqdm import tqdm
+
     from wassergan.data.tables.spreadsheets import Formulas
     from wassergan.modality import modality_of
+    from wassergan.runs.sample import require_target, write
     from wassergan.session.restore import open_sampler
     from wassergan.training import open_processes, require_same_call
 
@@ -70,8 +67,19 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
             form = _piped_format(settings, sampler.kind, as_json=as_json)
         out = Path(settings.out) if settings.out else run / modality_of(sampler.kind).usual_file
         if not piped:
-            processes.on_rank_zero(lambda: _require_target(run, out))
-        _draw(sampler, count, out, form, settings.seed, formulas, processes)
+            processes.on_rank_zero(lambda: require_target(run, out))
+        silent = processes.rank > 0 or not sys.stderr.isatty()
+        with tqdm(total=count, unit="sample", file=sys.stderr, disable=silent) as bar:
+            write(
+                sampler,
+                None if piped else out,
+                count=count,
+                seed=settings.seed,
+                form=form,
+                formulas=formulas,
+                progress=lambda done: bar.update(done - bar.n) and None,
+                processes=processes,
+            )
     if processes.rank > 0:
         return
     if formulas.told():
@@ -101,44 +109,6 @@ def _piped_format(settings: SampleSettings, kind: str, *, as_json: bool) -> str:
     if as_json:
         raise UserError("Samples and JSON both go to standard output", hint="leave out --json, or name a file")
     return form
-
-
-def _draw(
-    sampler: "Sampler",
-    count: int,
-    out: Path,
-    form: str,
-    seed: int,
-    formulas: "Formulas",
-    processes: "DistributedContext",
-) -> None:
-    """Draw samples into a file, or with a format onto standard output, with a bar where somebody watches."""
-    from tqdm import tqdm
-
-    from wassergan.modality.writing import pipe_samples, write_samples
-
-    silent = processes.rank > 0 or not sys.stderr.isatty()
-    with tqdm(total=count, unit="sample", file=sys.stderr, disable=silent) as bar:
-        drawn = partial(
-            pipe_samples if form else write_samples,
-            sampler,
-            count=count,
-            seed=seed,
-            progress=lambda done: bar.update(done - bar.n) and None,
-            formulas=formulas,
-        )
-        if form:
-            processes.on_rank_zero(lambda: drawn(form=form))
-        else:
-            drawn(path=out, processes=processes)
-
-
-def _require_target(run: Path, out: Path) -> None:
-    from wassergan.storage.run_folder import RunFolder
-
-    RunFolder(run).require_folder(out.parent)
-    if out.suffix:
-        RunFolder(run).require_target(out)
 
 
 def _wanted(settings: SampleSettings) -> dict[str, list[Any]]:

@@ -12,8 +12,7 @@ from wassergan.cli.interrupts import stop_on_signals
 from wassergan.cli.options import GroupedCommand, GroupedOption, given, options_of
 from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError
-from wassergan.utils.outlook import outlook
-from wassergan.utils.tick_distance import distance_in_short
+from wassergan.storage.tick_distance import distance_in_short
 
 if TYPE_CHECKING:
     from wassergan.training import DistributedContext
@@ -112,6 +111,7 @@ def _tell(summary: dict[str, Any], folder: Path, *, stopped_early: bool, as_json
     if stopped_early:
         echo(f"Interrupted at step {summary['steps']}; saved. Go on with: wassergan resume {folder}", err=True)
     elif not as_json:
+        from wassergan.report.outlook import outlook
         from wassergan.storage.run_folder import RunFolder
         from wassergan.storage.run_log import read_log
 

@@ -10,7 +10,7 @@ from wassergan.config.settings import ResolvedSettings
 from wassergan.session.contents import require_sound
 from wassergan.session.loop import History, Record, Tick
 from wassergan.session.state import Best, CheckpointState
-from wassergan.utils.tick_distance import LABELS
+from wassergan.storage.tick_distance import LABELS
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from wassergan.data import Batch, Source
 from wassergan.distances import sliced_w1
 from wassergan.distances.interval import interval_by_work
 from wassergan.distances.patches import PatchReference
+from wassergan.storage.tick_distance import PATCHES, VECTORS, distance_for
 from wassergan.training import sample_chunks
-from wassergan.utils.tick_distance import PATCHES, VECTORS, distance_for
 
 LARGEST_SAMPLE = 2000
 MOST_PICTURES = 1000  # generated ones: to draw them costs far more than to compare them

@@ -12,7 +12,7 @@ from wassergan.errors import parameter
 from wassergan.evaluation.channels import ChannelRow, far_sentence
 from wassergan.evaluation.evaluate import MetricRow
 from wassergan.evaluation.memorisation import Memorisation
-from wassergan.utils.tick_distance import LABELS, PATCHES, VECTORS, distance_name, distance_of
+from wassergan.storage.tick_distance import LABELS, PATCHES, VECTORS, distance_name, distance_of
 
 FAR = 4.0  # times the floor of the distance
 NEAR = {PATCHES: 2.0, VECTORS: 1.5}  # the floor of patches varies by a third from one draw of the data to the next

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from wassergan.plots.common import GENERATED, REAL, SCALES
-from wassergan.utils.tick_distance import LABELS, UNITS, logged_distance, scale_names
+from wassergan.storage.tick_distance import LABELS, UNITS, logged_distance, scale_names
 
 _LINES_LABELS = {"minimax": "objective of 2014", "wasserstein": "Wasserstein objective"}
 _LINES_COLOURS = {"minimax": "tab:blue", "wasserstein": "tab:orange"}

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from wassergan.utils.outlook import outlook
-from wassergan.utils.tick_distance import LABELS, UNITS, logged_distance, scale_names
+from wassergan.report.outlook import outlook
+from wassergan.storage.tick_distance import LABELS, UNITS, logged_distance, scale_names
 
 Log = Sequence[Mapping[str, Any]]
 

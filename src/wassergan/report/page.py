@@ -15,7 +15,7 @@ from wassergan.report.assets import asset, template
 from wassergan.report.charts import charts_of
 from wassergan.storage.corruption import corruption_errors
 from wassergan.storage.files import LARGEST_TEXT, content_of, read_bytes, read_text, write_text
-from wassergan.utils.tick_distance import UNITS, distance_name, distance_of
+from wassergan.storage.tick_distance import UNITS, distance_name, distance_of
 
 MOST_GRIDS, GRID_BYTES = 48, 4 * 2**20  # of the sample grids over training that the page holds
 LARGEST_GRID_BYTES = 32 * 2**20

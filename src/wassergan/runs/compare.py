@@ -9,7 +9,7 @@ from wassergan.errors import UserError
 from wassergan.session.run_content import run_summary
 from wassergan.storage.files import read_text
 from wassergan.storage.run_folder import RunFolder
-from wassergan.utils.tick_distance import LABELS
+from wassergan.storage.tick_distance import LABELS
 
 # What a summary holds of runs that were not evaluated, and what is better.
 SUMMARY_METRICS = dict.fromkeys(LABELS, "lower")

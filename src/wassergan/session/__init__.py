@@ -1,3 +1,3 @@
-"""What a run and a fit share: networks, sources and trainers built from settings, and restored from checkpoints."""
+"""What a run and a fit share: networks, sources and trainers built from settings, restored, and timed."""
 
 __all__: list[str] = []

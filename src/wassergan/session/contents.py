@@ -16,7 +16,7 @@ from wassergan.session.build import constraint_of, networks_of
 from wassergan.session.state import CheckpointState
 from wassergan.storage.checkpoint import another_checkpoint
 from wassergan.storage.corruption import corruption_errors
-from wassergan.utils.tick_distance import LABELS
+from wassergan.storage.tick_distance import LABELS
 
 NETWORKS = ("average", "generator", "critic")
 LARGEST_COUNT = 2**53

@@ -8,9 +8,9 @@ from torch import nn
 
 from wassergan.config.settings import ResolvedSettings
 from wassergan.session.state import Best
+from wassergan.storage.tick_distance import distance_name
 from wassergan.training import Trainer
 from wassergan.training.tick_schedule import tick_due
-from wassergan.utils.tick_distance import distance_name
 
 Record = Mapping[str, Any]
 

@@ -9,7 +9,7 @@ from wassergan.config.settings import ResolvedSettings, require_present_names
 from wassergan.data import AnyCodec, ColumnConditions, Source, codec_from_state
 from wassergan.errors import UserError
 from wassergan.storage.checkpoint import another_checkpoint, load_checkpoint
-from wassergan.utils.tick_distance import VECTORS, distance_name
+from wassergan.storage.tick_distance import VECTORS, distance_name
 
 OF_RUNS = ("best", "rollbacks")  # entries of a run's checkpoint alone: a fit keeps a history of its own
 

@@ -7,7 +7,7 @@ import torch
 from wassergan.distances import PatchReference
 from wassergan.evaluation.evaluate import MetricRow
 from wassergan.evaluation.pictures.populations import PicturePopulations
-from wassergan.utils.tick_distance import LABELS, PATCHES
+from wassergan.storage.tick_distance import LABELS, PATCHES
 
 FEATURES = "patches"
 NOTE = "7 × 7 patches of a Laplacian pyramid; standard deviations of each scale; the error is that of the directions"

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wassergan.utils.outlook import outlook
+from wassergan.report.outlook import outlook
 
 
 def ticks(excess: Callable[[float], float], *, floor: float = 0.1, name: str = "sliced_w1") -> list[dict[str, Any]]:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from wassergan.benchmark.throughput import markdown, measure
 from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError
+from wassergan.session.throughput import markdown, measure
 
 TINY = TrainSettings(latent_dim=3, generator_widths=(8,), critic_widths=(8,), batch_size=8, critic_steps=2, threads=1)
 

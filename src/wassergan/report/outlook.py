@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wassergan.utils.tick_distance import distance_name
+from wassergan.storage.tick_distance import distance_name
 
 FEWEST_TICKS = 6
 LOOKED_BACK = 4.0  # times, from the last tick on
