@@ -19,7 +19,7 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def generator(**options: object) -> nn.Module:
+def generator(*, sequence_width: int = 0) -> nn.Module:
     made, _ = build_networks(
         "residual",
         (WIDTH,),
@@ -33,6 +33,7 @@ def generator(**options: object) -> nn.Module:
         generator_norm="layer",
         critic_norm="none",
         seed=0,
+        sequence_width=sequence_width,
     )
     return made
 
@@ -75,7 +76,7 @@ def test_angles_are_drawn_on_the_circle_and_told_in_half_turns() -> None:
     expected = torch.tensor([[0, radius], [0, -radius], [radius, 0], [0, -radius]])
     torch.testing.assert_close(rows[:, 5:], expected, atol=1e-7, rtol=0)
     torch.testing.assert_close(head.told(1, rows), torch.tensor([torch.nan, -0.5, torch.nan, -0.5]), equal_nan=True)
-    assert (head.expected(raw)[:, [0, 1, 5, 6]] == 0).all()
+    assert (head.expected(raw, torch.zeros(4, 3))[:, [0, 1, 5, 6]] == 0).all()
 
 
 def test_options_are_drawn_with_the_probabilities_of_their_logits() -> None:
@@ -108,9 +109,10 @@ def test_every_raw_value_learns() -> None:
     assert raw.grad is not None and (raw.grad.abs().sum(0) > 0).all()
 
 
+@pytest.mark.parametrize("sequence_width", [0, 8])
 @pytest.mark.parametrize("count", [1, 2, 255, 256, 257, 600])
-def test_a_row_is_the_same_to_the_last_bit_in_any_batch(count: int) -> None:
-    drawing = generator().eval()
+def test_a_row_is_the_same_to_the_last_bit_in_any_batch(count: int, sequence_width: int) -> None:
+    drawing = generator(sequence_width=sequence_width).eval()
     latent = normal(600, 5 + NOISE)
     with torch.no_grad():
         whole, part = drawing(latent), drawing(latent[:count])
@@ -138,7 +140,7 @@ def test_expected_one_hots_are_the_means_of_what_is_drawn() -> None:
     count = 40_000
     for row in range(3):
         drawn = head(raw[row].expand(count, -1), normal(count, NOISE, seed=2 + row)).double().mean(0)
-        expected = head.expected(raw)[row].double()
+        expected = head.expected(raw, normal(3, NOISE))[row].double()
         # Five standard errors of a half, times the scale of a one-hot.
         torch.testing.assert_close(expected[head.is_option], drawn[head.is_option], atol=0.0125, rtol=0)
         assert not expected[~head.is_option].any()

@@ -19,6 +19,7 @@ _COMMON: Values = {
     "generator_widths": (256, 512, 1024),
     "critic_widths": (1024, 512, 256),
     "maps": 64,
+    "sequence_width": 0,
     "activation": "leaky_relu",
     "augment": "none",
     "mirror": False,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from wassergan.config.parsing import fraction, not_negative, parse_widths, positive_float, positive_int
+from wassergan.config.parsing import fraction, not_negative, parse_widths, positive_float, positive_int, whole_number
 from wassergan.config.setting import setting
 
 
@@ -38,6 +38,12 @@ class RecipeChoices:
     maps: int | None = setting(None, "Feature maps of conv and resnet.", parse=positive_int, group="Recipe")
     generator_maps: int | None = setting(
         None, "Feature maps of the generator, if not as many as the critic's.", parse=positive_int, group="Recipe"
+    )
+    sequence_width: int | None = setting(
+        None,
+        "Numbers by which the columns of a table follow those drawn before them; 0 draws all columns at once.",
+        parse=whole_number,
+        group="Recipe",
     )
     activation: str | None = setting(None, "Activation of an mlp.", group="Recipe", values="leaky_relu|silu|maxmin")
     critic_activation: str | None = setting(
@@ -123,6 +129,7 @@ class Recipe:
     critic_widths: tuple[int, ...]
     maps: int
     generator_maps: int
+    sequence_width: int
     activation: str
     critic_activation: str
     generator_norm: str

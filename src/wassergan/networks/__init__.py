@@ -56,6 +56,7 @@ def build_networks(
     context_dim: int = 0,
     pack: int = 1,
     generator_maps: int | None = None,
+    sequence_width: int = 0,
 ) -> tuple[nn.Module, nn.Module]:
     """A generator and a critic for samples of a shape; the same seed gives the same weights.
 
@@ -75,6 +76,8 @@ def build_networks(
         context_dim: numbers that encode the condition of a sample; they come before the latent vector.
         pack: samples that the critic scores together (see `training.packed`).
         generator_maps: the same for the generator alone, before its last layer; None for as many.
+        sequence_width: numbers of the state by which the columns of a `TableHead` follow those before them; 0 draws
+            all at once.
 
     Raises:
         UserError: an unknown name, or a shape that the network does not support.
@@ -87,10 +90,13 @@ def build_networks(
     critic: nn.Module
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        if drawing is not None and sequence_width:
+            drawing.draw_in_sequence(sequence_width)
+        made_shape = shape if drawing is None else (drawing.raw_width,)
         match kind:
             case "mlp" | "residual":
                 fully_connected = MLPGenerator if kind == "mlp" else ResidualGenerator
-                generator = fully_connected(inputs, shape, widths=generator_widths, activation=activation, **made)
+                generator = fully_connected(inputs, made_shape, widths=generator_widths, activation=activation, **made)
                 critic = MLPCritic(scored, widths=critic_widths, activation=critic_activation, context_dim=told)
             case "conv":
                 generator = ConvGenerator(inputs, shape, maps=made_maps, **made)

@@ -1,11 +1,14 @@
 """Generators that draw categories: one-hots that are hard forwards and soft backwards, and numeric channels."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from wassergan.networks.column_sequence import ColumnSequence
 from wassergan.networks.margin_calibration import SMALLEST, MarginCalibration
 from wassergan.utils.column_layout import ColumnLayout
 
@@ -27,6 +30,9 @@ class TableHead(nn.Module):
     Args:
         layouts: of each column, in order.
         temperature: of the soft one-hots.
+
+    Attributes:
+        sequence: what columns drawn earlier tell about later ones; None if all are drawn at once.
     """
 
     is_option: Tensor
@@ -41,6 +47,7 @@ class TableHead(nn.Module):
         self.noise_dim = sum(self._noises)
         is_option = [each for layout in self._layouts for each in layout.is_entry]
         self.calibration = MarginCalibration(sum(self._widths))
+        self.sequence: ColumnSequence | None = None
         self.register_buffer("is_option", torch.tensor(is_option), persistent=False)
         for number, layout in enumerate(self._layouts):
             if layout.options and layout.places:
@@ -48,6 +55,16 @@ class TableHead(nn.Module):
                 places = (on_circle(places) if layout.circle else places) / SCALE
                 places[layout.open_option] = 0.0
                 self.register_buffer(f"places_{number}", places, persistent=False)
+
+    def draw_in_sequence(self, width: int) -> None:
+        """From now on, have columns follow those before them; the state of that takes so many raw values more."""
+        if len(self._widths) > 1:
+            self.sequence = ColumnSequence(self._widths, width=width)
+
+    @property
+    def raw_width(self) -> int:
+        """Raw values that a row is drawn from."""
+        return sum(self._widths) + (self.sequence.width if self.sequence else 0)
 
     @property
     def channels(self) -> list[int]:
@@ -71,23 +88,14 @@ class TableHead(nn.Module):
         return places.where(rows[:, start + layout.open_option] > 0, torch.nan) if layout.options else places
 
     def forward(self, values: Tensor, noise: Tensor, strata: Tensor | None = None) -> Tensor:
-        """(n, width) raw values and (n, noise_dim) normal noise to rows (n, width); (n,) strata if there are any."""
-        even = torch.special.ndtr(noise.float()).clamp(SMALLEST, 1 - SMALLEST)
-        gumbel = -torch.log(-torch.log(even))
-        parts: list[Tensor] = []
-        columns = zip(
-            self.calibration.shifted(values, strata).split(self._widths, 1), gumbel.split(self._noises, 1), strict=True
-        )
-        for number, (raw, drawn) in enumerate(columns):
-            self._draw(number, raw, drawn, strata, parts)
-        return torch.cat(parts, 1)
+        """(n, raw_width) raw values and (n, noise_dim) normal noise to rows (n, width); (n,) strata, if any."""
+        drawn = self._columns(values, noise, strata)
+        return torch.cat([self._calibrated(number, part, strata) for number, (_, part) in enumerate(drawn)], 1)
 
-    def expected(self, values: Tensor, strata: Tensor | None = None) -> Tensor:
-        """The mean of `forward` over the noise, (n, width) to (n, width), at the entries of one-hots; 0 in channels."""
+    def expected(self, values: Tensor, noise: Tensor, strata: Tensor | None = None) -> Tensor:
+        """The mean of each column over the noise of its own, (n, width), at the entries of one-hots; 0 in channels."""
         parts: list[Tensor] = []
-        for layout, raw in zip(
-            self._layouts, self.calibration.shifted(values, strata).split(self._widths, 1), strict=True
-        ):
+        for layout, (raw, _) in zip(self._layouts, self._columns(values, noise, strata), strict=True):
             options = torch.softmax(raw[:, : layout.options], 1) * SCALE
             parts.append(options)
             if layout.channel:
@@ -98,15 +106,37 @@ class TableHead(nn.Module):
                 parts.append((torch.softmax(digits, 2) * is_open).flatten(1))
         return torch.cat(parts, 1)
 
-    def _draw(self, number: int, raw: Tensor, gumbel: Tensor, strata: Tensor | None, parts: list[Tensor]) -> None:
+    def _columns(self, values: Tensor, noise: Tensor, strata: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Each column's raw values, shifted, and what they draw, both (n, its width), without bends."""
+        even = torch.special.ndtr(noise.float()).clamp(SMALLEST, 1 - SMALLEST)
+        gumbels = (-torch.log(-torch.log(even))).split(self._noises, 1)
+        width = sum(self._widths)
+        raws = self.calibration.shifted(values[:, :width], strata)
+        if self.sequence is None:
+            for number, raw in enumerate(raws.split(self._widths, 1)):
+                yield raw, self._draw(number, raw, gumbels[number])
+            return
+        state = values[:, width:]
+        for group, (first, last) in enumerate(self.sequence.groups):
+            of_group = raws[:, self._starts[first] : self._starts[last] + self._widths[last]]
+            of_group = of_group + self.sequence.read(group, state)
+            drawn: list[Tensor] = []
+            for number, raw in enumerate(of_group.split(self._widths[first : last + 1], 1), first):
+                drawn.append(self._draw(number, raw, gumbels[number]))
+                yield raw, drawn[-1]
+            state = self.sequence.add(group, state, torch.cat(drawn, 1))
+
+    def _draw(self, number: int, raw: Tensor, gumbel: Tensor) -> Tensor:
+        """(n, width of the column) raw values to the column."""
         layout = self._layouts[number]
+        parts: list[Tensor] = []
         is_open: Tensor | None = None
         if layout.options:
             options = self._one_hot(raw[:, : layout.options] + gumbel[:, : layout.options])
             parts.append(options)
             is_open = options[:, layout.open_option, None] / SCALE
         if layout.channel:
-            channel = self._channel(number, raw[:, layout.options : layout.options + layout.channel], strata)
+            channel = self._channel(number, raw[:, layout.options : layout.options + layout.channel])
             if is_open is not None:
                 channel = is_open * channel + options @ getattr(self, f"places_{number}")
             parts.append(channel)
@@ -116,23 +146,55 @@ class TableHead(nn.Module):
                 1, (layout.digits, layout.radix)
             )
             parts.append((self._one_hot(digits) * is_open[:, None]).flatten(1))
+        return torch.cat(parts, 1)
 
-    def _channel(self, number: int, raw: Tensor, strata: Tensor | None) -> Tensor:
+    def _channel(self, number: int, raw: Tensor) -> Tensor:
         """(n, channel) raw values to a place, or to a point of the circle in the direction of the raw arrow."""
         if not self._layouts[number].circle:
-            return self.calibration.bent(number, torch.tanh(raw), strata)
-        if self.calibration.bends(number):
-            return on_circle(self.calibration.bent(number, half_turns(raw), strata))
+            return torch.tanh(raw)
         length: Tensor = torch.linalg.vector_norm(raw, dim=1, keepdim=True)
         return RADIUS * raw / length.clamp_min(SHORTEST)
 
+    def _calibrated(self, number: int, column: Tensor, strata: Tensor | None) -> Tensor:
+        """The drawn column with its channel bent in the rows that are open, if it has a bend."""
+        if not self.calibration.bends(number):
+            return column
+        layout = self._layouts[number]
+        before, channel = column[:, : layout.options], column[:, layout.options : layout.options + layout.channel]
+        places = half_turns(channel) if layout.circle else channel
+        bent = self.calibration.bent(number, places, strata)
+        bent = on_circle(bent) if layout.circle else bent
+        if layout.options:
+            bent = torch.where(before[:, layout.open_option, None] > 0, bent, channel)
+        return torch.cat([before, bent, column[:, layout.options + layout.channel :]], 1)
+
     def _one_hot(self, noisy: Tensor) -> Tensor:
         """One-hot of the largest along the last axis, times the scale; differentiable as a softmax."""
-        hard = torch.zeros_like(noisy).scatter_(-1, noisy.argmax(-1, keepdim=True), SCALE)
         if not noisy.requires_grad:
-            return hard
-        soft = torch.softmax(noisy / self._temperature, -1) * SCALE
-        return hard + (soft - soft.detach())
+            return _one_hot(noisy)
+        drawn: Tensor = _StraightThrough.apply(noisy, self._temperature)  # type: ignore[no-untyped-call]
+        return drawn
+
+
+def _one_hot(noisy: Tensor) -> Tensor:
+    return torch.zeros_like(noisy).scatter_(-1, noisy.argmax(-1, keepdim=True), SCALE)
+
+
+class _StraightThrough(torch.autograd.Function):
+    """The one-hot of the largest; the gradient is that of softmax(noisy / temperature), times the same scale."""
+
+    @staticmethod
+    def forward(ctx: Any, noisy: Tensor, temperature: float) -> Tensor:
+        ctx.save_for_backward(noisy)
+        ctx.temperature = temperature
+        return _one_hot(noisy)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (noisy,) = ctx.saved_tensors
+        soft = torch.softmax(noisy / ctx.temperature, -1)
+        mean = (soft * gradient).sum(-1, keepdim=True)
+        return soft * (gradient - mean) * (SCALE / ctx.temperature), None
 
 
 def on_circle(places: Tensor) -> Tensor:
@@ -152,7 +214,7 @@ class TabularGenerator(nn.Module):
     and rounding may change an option. A row then depends only on its own latent vector, to the last bit.
 
     Args:
-        body: (n, latent_dim) to raw values (n, width).
+        body: (n, latent_dim) to raw values (n, raw_width of the head).
         head: raw values and noise to rows.
     """
 
@@ -182,12 +244,14 @@ class TabularGenerator(nn.Module):
 
     def rows(self, latent: Tensor) -> Tensor:
         """The same in one chunk, in any mode; equal up to rounding."""
-        rows: Tensor = self.head(*self._raw(latent), self._strata(latent))
+        values, noise = self._raw(latent)
+        with _float32_products(latent):
+            rows: Tensor = self.head(values, noise, self._strata(latent))
         return rows
 
     def expected(self, latent: Tensor) -> Tensor:
-        """The mean of `rows` over the head's noise at every entry of a one-hot; 0 in channels."""
-        return self.head.expected(self._raw(latent)[0], self._strata(latent))
+        """Rows with the mean of each column over its own noise at every entry of a one-hot; 0 in channels."""
+        return self.head.expected(*self._raw(latent), self._strata(latent))
 
     def _strata(self, latent: Tensor) -> Tensor | None:
         """The number of each row's stratum, from 1 on, or 0; None if there are no strata."""
@@ -199,4 +263,10 @@ class TabularGenerator(nn.Module):
 
     def _raw(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         own = latent.shape[1] - self.head.noise_dim
-        return self.body(latent[:, :own]), latent[:, own:]
+        return self.body(latent[:, :own]).float(), latent[:, own:]
+
+
+def _float32_products(values: Tensor) -> AbstractContextManager[Any]:
+    """No bf16 in a head: its products are too small to gain from it, and the places of options are exact."""
+    device = values.device.type
+    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()

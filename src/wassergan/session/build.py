@@ -99,6 +99,7 @@ def networks_of(
             critic_widths=settings.critic_widths,
             maps=settings.maps,
             generator_maps=settings.generator_maps,
+            sequence_width=settings.sequence_width,
             activation=settings.activation,
             critic_activation=settings.critic_activation,
             generator_norm=settings.generator_norm,
