@@ -161,23 +161,13 @@ def test_a_recipe_and_what_is_said_of_it_have_the_same_settings() -> None:
     assert [each.name for each in fields(TrainSettings)] == [each.name for each in fields(ResolvedSettings)]
 
 
-OPEN_IN_OLDER_RUNS = ("critic_activation", "generator_maps", "sequence_width", "augment", "mirror")
+OPEN_IN_OLDER_RUNS = ("critic_activation", "generator_maps", "sequence_width", "augment", "mirror", "share_fakes")
 
 
 @pytest.mark.parametrize("name", [each.name for each in fields(Recipe)])
 def test_resolved_settings_have_no_holes(name: str) -> None:
     values = {**asdict(resolved()), name: None}
-<<<<<<< HEAD
-    if name in ("critic_activation", "generator_maps", "augment", "mirror", "share_fakes"):  # older runs left them open
-=======
-    if name in (
-        "critic_activation",
-        "generator_maps",
-        "sequence_width",
-        "augment",
-        "mirror",
-    ):  # older runs left them open
->>>>>>> bb27929 (Columns of a table follow those drawn before them)
+    if name in OPEN_IN_OLDER_RUNS:
         assert ResolvedSettings.from_mapping(values) == resolved()
         return
     with pytest.raises(UserError, match=name):

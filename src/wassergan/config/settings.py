@@ -94,11 +94,8 @@ class ResolvedSettings(DataSettings, RunSettings, Recipe, Origin):
             UserError: names what is open.
         """
         usual = {"critic_activation": settings.usual_critic_activation, "generator_maps": settings.maps}
-<<<<<<< HEAD
-        settings = settings.with_defaults({**usual, "augment": "none", "mirror": False, "share_fakes": False})
-=======
-        settings = settings.with_defaults({**usual, "augment": "none", "mirror": False, "sequence_width": 0})
->>>>>>> bb27929 (Columns of a table follow those drawn before them)
+        older: dict[str, Any] = {"augment": "none", "mirror": False, "share_fakes": False, "sequence_width": 0}
+        settings = settings.with_defaults({**usual, **older})
         for each in fields(Recipe):
             if getattr(settings, each.name) is None:
                 raise UserError(f"The setting {each.name} is open")
