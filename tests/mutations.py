@@ -65,6 +65,27 @@ OBEYED = "data/tables/test_rules.py::test_no_row_breaks_any_rules_however_they_a
 
 BUGS = (
     Bug(
+        "no column follows another",
+        "networks/column_sequence.py",
+        "        return state if group == len(self.adds) else state + self.adds[group](drawn)\n",
+        "        return state\n",
+        "networks/test_column_sequence.py::test_a_later_column_can_copy_an_earlier_one_that_was_left_to_chance",
+    ),
+    Bug(
+        "a bend of one column moves the columns after it",
+        "networks/tabular.py",
+        "drawn.append(self._draw(number, raw, gumbels[number]))",
+        "drawn.append(self._calibrated(number, self._draw(number, raw, gumbels[number]), strata))",
+        "networks/test_column_sequence.py::test_bends_change_no_column_that_follows",
+    ),
+    Bug(
+        "columns in sequence do not start as independent",
+        "networks/column_sequence.py",
+        "            nn.init.zeros_(read.weight)\n",
+        "",
+        "networks/test_column_sequence.py::test_a_new_sequence_changes_nothing",
+    ),
+    Bug(
         "the command line is answered in the words of Python",
         "cli/main.py",
         "        with written_as_flags(), terminating_like_ctrl_c():\n",

@@ -149,15 +149,30 @@ def test_malformed_tables_end_in_one_sentence(
     assert not (tmp_path / "run").exists()
 
 
+def recipe_of(count: int, *, channels: int = 0, columns: int = 9, width: int = 40) -> dict[str, Any]:
+    return recipe(count, channels=channels, columns=columns, width=width)
+
+
 def test_tables_have_a_recipe_of_their_own_unless_told_otherwise() -> None:
-    own = resolve(TrainSettings(), shape=(40,), train_count=30_000, recipe=recipe(30_000, 0))
+    own = resolve(TrainSettings(), shape=(40,), train_count=30_000, recipe=recipe_of(30_000))
     assert (own.network, own.constraint, own.penalty_weight, own.batch_size, own.critic_steps) == (
         *("residual", "lp", 10.0, 250, 1),
     )
-    assert resolve(TrainSettings(), shape=(40,), train_count=300, recipe=recipe(300, 0)).batch_size == 64
+    assert resolve(TrainSettings(), shape=(40,), train_count=300, recipe=recipe_of(300)).batch_size == 64
     for channels, latent_dim in ((0, 8), (17, 8), (40, 20), (500, 64)):
-        settings = resolve(TrainSettings(), shape=(40,), train_count=300, recipe=recipe(300, channels))
+        settings = resolve(TrainSettings(), shape=(40,), train_count=300, recipe=recipe_of(300, channels=channels))
         assert settings.latent_dim == latent_dim
+
+
+def test_columns_follow_each_other_unless_there_is_one_or_rows_are_long() -> None:
+    assert resolve(TrainSettings(), shape=(40,), train_count=300, recipe=recipe_of(300)).sequence_width == 128
+    assert recipe_of(300, columns=1)["sequence_width"] == 0
+    assert recipe_of(300, width=100_000)["sequence_width"] == 32
+    asked = resolve(TrainSettings(sequence_width=0), shape=(40,), train_count=300, recipe=recipe_of(300))
+    assert asked.sequence_width == 0
+    assert (
+        resolve(TrainSettings(preset="wgan"), shape=(40,), train_count=300, recipe=recipe_of(300)).sequence_width == 0
+    )
 
 
 def test_the_latent_vector_of_a_table_grows_with_its_channels() -> None:
