@@ -180,7 +180,7 @@ def test_the_latent_vector_of_a_table_grows_with_its_channels() -> None:
     columns = {f"c{number}": [row[number] for row in numbers] for number in range(30)} | {"kind": ["a", "b"] * 150}
     source = open_source(pandas.DataFrame(columns))
     assert resolve_for(TrainSettings(), source).latent_dim == 15  # and none for the category
-    assert resolve(TrainSettings(preset="wgan"), shape=(40,), train_count=300, recipe=recipe(300, 0)).network == "mlp"
+    assert resolve(TrainSettings(preset="wgan"), shape=(40,), train_count=300, recipe=recipe_of(300)).network == "mlp"
     assert resolve(TrainSettings(), shape=(40,), train_count=30_000).network == "mlp"
 
 
