@@ -181,11 +181,24 @@ def _pixels_by_windows(deltas: Tensor, kernel: Tensor, grid: tuple[int, int]) ->
     taps = turned.view(4 * out, 4 * into)
     some = max(1, min(len(deltas), CHUNK_NUMBERS // ((rows + 1) * (columns + 1) * 4 * out)))
     padded = deltas.new_zeros(some, rows + 2, columns + 2, out)
-    sample, row, column, _ = padded.stride()
     made = deltas.new_empty(len(deltas), rows + 1, 2, columns + 1, 2 * into)
     for chunk, blocks in zip(deltas.split(some), made.split(some), strict=True):
         padded[: len(chunk), 1:-1, 1:-1] = chunk.view(-1, rows, columns, out)
-        shape = (len(chunk), rows + 1, columns + 1, 2, 2 * out)
-        windows = padded.as_strided(shape, (sample, row, column, row, 1)).reshape(-1, 4 * out)
-        blocks.copy_((windows @ taps).view(len(chunk), rows + 1, columns + 1, 2, 2 * into).transpose(2, 3))
+        products = _windowed(padded[: len(chunk)], taps)
+        blocks.copy_(products.view(len(chunk), rows + 1, columns + 1, 2, 2 * into).transpose(2, 3))
     return made.view(len(made), 2 * rows + 2, 2 * columns + 2, into)[:, 1 : height + 1, 1 : width + 1]
+
+
+def _windowed(padded: Tensor, taps: Tensor) -> Tensor:
+    """All windows of 2×2 of (n, h, w, out), times taps (4 · out, numbers): (n · (h - 1) · (w - 1), numbers).
+
+    Large grids go to oneDNN, which lays out no windows; of small ones it makes less than the product does.
+    """
+    count, height, width, out = padded.shape
+    if min(height, width) - 2 > SMALL_SIDE:
+        kernel = taps.view(2, 2, out, -1).permute(3, 2, 0, 1)
+        found = nn.functional.conv2d(padded.permute(0, 3, 1, 2), kernel)
+        return found.permute(0, 2, 3, 1).reshape(-1, taps.shape[1])
+    sample, row, column, _ = padded.stride()
+    shape, strides = (count, height - 1, width - 1, 2, 2 * out), (sample, row, column, row, 1)
+    return padded.as_strided(shape, strides).reshape(-1, 4 * out) @ taps

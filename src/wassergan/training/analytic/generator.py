@@ -18,9 +18,15 @@ KEPT = ("_given", "_made", "_moments", "_scale", "_shift", "_convolution", "_sha
 
 
 class Norm(Protocol):
-    """A normalisation of values (n, h, w, C), and the ReLU behind it."""
+    """A normalisation of values (n, h, w, C), and the ReLU behind it.
 
-    def forward(self, values: Tensor) -> Tensor:
+    Attributes:
+        takes_bias: it adds the layer's bias to what it is given; else the layer does.
+    """
+
+    takes_bias: bool
+
+    def forward(self, values: Tensor, bias: Tensor | None) -> Tensor:
         """The same shape; keeps what `backward` needs."""
 
     def backward(self, gradient: Tensor) -> Tensor:
@@ -30,7 +36,9 @@ class Norm(Protocol):
 class Unnormalised:
     """Nothing but the ReLU."""
 
-    def forward(self, values: Tensor) -> Tensor:
+    takes_bias = False
+
+    def forward(self, values: Tensor, bias: Tensor | None) -> Tensor:
         """In place."""
         self._made = values.relu_()
         return self._made
@@ -41,12 +49,17 @@ class Unnormalised:
 
 
 class BatchNormalised(Unnormalised):
-    """Over all samples and pixels; the running statistics follow."""
+    """Over all samples and pixels; the running statistics follow.
+
+    What a batch is shifted by leaves no trace but in the running mean, and has the gradient 0.
+    """
+
+    takes_bias = True
 
     def __init__(self, norm: nn.BatchNorm2d) -> None:
         self._norm = norm
 
-    def forward(self, values: Tensor) -> Tensor:
+    def forward(self, values: Tensor, bias: Tensor | None) -> Tensor:
         """By PyTorch's kernel for channels last."""
         norm, self._given = self._norm, values.permute(0, 3, 1, 2)
         assert norm.num_batches_tracked is not None and norm.momentum is not None
@@ -54,7 +67,10 @@ class BatchNormalised(Unnormalised):
         made, *self._moments = torch.native_batch_norm(
             self._given, norm.weight, norm.bias, norm.running_mean, norm.running_var, True, norm.momentum, norm.eps
         )
-        return super().forward(made.permute(0, 2, 3, 1))
+        if bias is not None:
+            assert norm.running_mean is not None
+            norm.running_mean.add_(bias, alpha=norm.momentum)
+        return super().forward(made.permute(0, 2, 3, 1), None)
 
     def backward(self, gradient: Tensor) -> Tensor:
         """Likewise."""
@@ -79,7 +95,7 @@ class LayerNormalised(Unnormalised):
     def __init__(self, norm: nn.GroupNorm) -> None:
         self._norm = norm
 
-    def forward(self, values: Tensor) -> Tensor:
+    def forward(self, values: Tensor, bias: Tensor | None) -> Tensor:
         """Over rows that hold a sample each."""
         self._given, pixels = values, values.shape[1] * values.shape[2]
         self._scale = self._norm.weight.repeat(pixels).to(values.dtype)
@@ -87,7 +103,7 @@ class LayerNormalised(Unnormalised):
         made, *self._moments = torch.native_layer_norm(
             values.flatten(1), self._scale.shape, self._scale, self._shift, self._norm.eps
         )
-        return super().forward(made.view_as(values))
+        return super().forward(made.view_as(values), None)
 
     def backward(self, gradient: Tensor) -> Tensor:
         """Scale and shift of a channel are those of all its pixels."""
@@ -110,10 +126,16 @@ class Upsampling:
 
     Args:
         up: 4×4, stride 2, padding 1.
+        adds_bias: itself; else the normalisation behind it does, and the gradient is 0.
     """
 
-    def __init__(self, up: nn.ConvTranspose2d) -> None:
-        self._up = up
+    def __init__(self, up: nn.ConvTranspose2d, *, adds_bias: bool) -> None:
+        self._up, self._adds_bias = up, adds_bias
+
+    @property
+    def left_bias(self) -> Tensor | None:
+        """The bias that is not added here."""
+        return None if self._adds_bias else self._up.bias
 
     def forward(self, values: Tensor) -> Tensor:
         """(n, h, w, in) to (n, 2 h, 2 w, out)."""
@@ -122,13 +144,14 @@ class Upsampling:
         kernel = self._up.weight.permute(0, 2, 3, 1).flatten(1).to(values.dtype)
         self._convolution: Convolution = convolution_of(kernel, grid)
         self._shape, self._given = values.shape, self._convolution.deltas(values.flatten(1))
-        return self._convolution.pixels(self._given) + self._up.bias.to(values.dtype)
+        made = self._convolution.pixels(self._given)
+        return made + self._up.bias.to(values.dtype) if self._adds_bias else made.contiguous()
 
     def backward(self, gradient: Tensor) -> Tensor:
         """The gradient by what was given; puts its own gradients into the weights."""
         up = self._up
         assert up.bias is not None
-        set_gradient(up.bias, gradient.sum((0, 1, 2), dtype=up.bias.dtype))
+        up.bias.grad = gradient.sum((0, 1, 2), dtype=up.bias.dtype) if self._adds_bias else torch.zeros_like(up.bias)
         laid = self._convolution.given(gradient)
         by_kernel = self._convolution.by_kernel(laid, self._given)
         set_gradient(up.weight, by_kernel.view(len(by_kernel), *KERNEL, -1).permute(0, 3, 1, 2))
@@ -146,7 +169,11 @@ class ConvGeneratorPasses:
     def __init__(self, generator: ConvGenerator, norms: list[Norm]) -> None:
         self._generator, self._norms = generator, norms
         layers = [stage[0] if isinstance(stage, nn.Sequential) else stage for stage in generator.stages]
-        self._stages = [Upsampling(layer) for layer in layers if isinstance(layer, nn.ConvTranspose2d)]
+        upward = [layer for layer in layers if isinstance(layer, nn.ConvTranspose2d)]
+        left = [each.takes_bias for each in norms[1:]]
+        self._stages = [
+            Upsampling(layer, adds_bias=not takes) for layer, takes in zip(upward, [*left, False], strict=True)
+        ]
         self._grids = [generator.start[1:], *generator.grids]
 
     @classmethod
@@ -181,8 +208,10 @@ class ConvGeneratorPasses:
         weight = project.weight.view(widest, height * width, -1).transpose(0, 1).flatten(0, 1).to(dtype)
         bias = project.bias.view(widest, -1).T.flatten().to(dtype)
         hidden = torch.addmm(bias, self._latent, weight.T).view(-1, height, width, widest)
+        left = None
         for norm, stage, grid in zip(self._norms, self._stages, self._grids[:-1], strict=True):
-            hidden = stage.forward(_cropped(norm.forward(hidden), grid))
+            hidden = stage.forward(_cropped(norm.forward(hidden, left), grid))
+            left = stage.left_bias
         self._hidden = _cropped(hidden, self._grids[-1]).permute(0, 3, 1, 2)
         return self._head(self._hidden)
 
