@@ -93,18 +93,20 @@ def test_rounding_is_that_of_a_few_more_additions() -> None:
         assert (found.double() - exact.flatten(1)).norm() <= 1e-6 * exact.norm()
 
 
-def test_in_bfloat16_only_what_comes_out_is_rounded() -> None:
+@pytest.mark.parametrize("grid", [(16, 14), (8, 6)])  # a large one, and a small one
+def test_in_bfloat16_only_what_comes_out_is_rounded(grid: tuple[int, int]) -> None:
     rng = torch.Generator().manual_seed(0)
 
     def integers(*shape: int) -> Tensor:
         """Exact in bfloat16, as are their products in float32; sums of some hundred products are not."""
         return torch.randint(-8, 9, shape, generator=rng).float()
 
-    given, weight, delta = integers(5, 9, 16, 14).requires_grad_(True), integers(40, 9, 4, 4), integers(5, 40, 8, 7)
+    given, weight = integers(5, 9, *grid).requires_grad_(True), integers(40, 9, 4, 4)
+    delta = integers(5, 40, grid[0] // 2, grid[1] // 2)
     weight.requires_grad_(True)
     expected = nn.functional.conv2d(given, weight, stride=2, padding=1)
     by_given, by_weight = torch.autograd.grad(expected, (given, weight), delta)
-    convolution = Patches(last(weight).detach().flatten(1).bfloat16(), (16, 14))
+    convolution = Patches(last(weight).detach().flatten(1).bfloat16(), grid)
     inputs, deltas = (
         convolution.given(last(given).detach().bfloat16()),
         convolution.deltas(last(delta).flatten(1).bfloat16()),
