@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
-from wassergan.distances import sliced_w1
+from wassergan.distances import patch_sliced_w1, sliced_w1
 from wassergan.evaluation import neighbour_metrics
 
 FEATURES = 128
@@ -55,11 +55,13 @@ class Classifier(nn.Module):
         return self.score(self.features(pictures)).argmax(1)
 
 
-def trained_classifier(pictures: Tensor, labels: Tensor, cache: Path, *, steps: int | None = None) -> Classifier:
-    """The classifier of real pictures in [-1, 1], from `cache` if it was trained before."""
+def trained_classifier(
+    pictures: Tensor, labels: Tensor, cache: Path | None = None, *, steps: int | None = None
+) -> Classifier:
+    """A classifier of pictures in [-1, 1], from `cache` if it was trained before."""
     torch.manual_seed(0)
     classifier = Classifier(tuple(pictures.shape[1:]), int(labels.max()) + 1)
-    if cache.exists():
+    if cache is not None and cache.exists():
         classifier.load_state_dict(torch.load(cache, weights_only=True))
         return classifier.eval()
     steps = steps or max(2000, EPOCHS * len(pictures) // BATCH)
@@ -71,9 +73,16 @@ def trained_classifier(pictures: Tensor, labels: Tensor, cache: Path, *, steps: 
         nn.functional.cross_entropy(classifier(pictures[rows]), labels[rows]).backward()
         optimizer.step()
         schedule.step()
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(classifier.state_dict(), cache)
+    if cache is not None:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(classifier.state_dict(), cache)
     return classifier.eval()
+
+
+def accuracy_of(pictures: Tensor, labels: Tensor, tested: Tensor, tested_labels: Tensor) -> float:
+    """The share of tested pictures whose labels a classifier of some others finds."""
+    found = trained_classifier(pictures, labels).labels(tested)
+    return float((found == tested_labels).double().mean())
 
 
 def frechet_distance(left: NDArray[np.float64], right: NDArray[np.float64]) -> float:
@@ -107,6 +116,7 @@ class Verdict:
     recall: float
     coverage: float
     sliced_w1: float
+    patches: str  # at each scale
 
 
 class Judge:
@@ -128,6 +138,7 @@ class Judge:
         near = neighbour_metrics(real, features)
         rng = torch.Generator().manual_seed(0)
         pixels = sliced_w1(drawn.flatten(1), self._real.flatten(1), projections=256, rng=rng)
+        patches = patch_sliced_w1(drawn, self._real, rng=0)
         sides = real.double().numpy(), features.double().numpy()
         return Verdict(
             fid=frechet_distance(*sides),
@@ -136,4 +147,5 @@ class Judge:
             recall=near.recall,
             coverage=near.coverage,
             sliced_w1=pixels.item(),
+            patches=", ".join(f"{side}: {value:.4f}" for side, value in patches.scales.items()),
         )

@@ -3,11 +3,15 @@
     python benchmarks/pictures.py fashion --budget 120s --seeds 0 1 2
     python benchmarks/pictures.py fashion --budget 120s --settings default mlp conv32
     python benchmarks/pictures.py cifar --budget 240s
+    python benchmarks/pictures.py fashion --budget 600s --settings conditional
 
 Trains and samples through the command line, one thread, one training at a time. As many samples as there are judging
 pictures are held against them: 4000 test pictures of Fashion-MNIST, all 4000 of the CIFAR subset (of which the
-classifier learns 3500 with their labels; it is a weak one, and so are its numbers), all 1797 digits. The row "real"
-holds training pictures against them. Files are looked for in ../shared/data, or in --folder. A row that is in
+classifier learns 3500 with their labels; it is a weak one, and so are its numbers), all 1797 digits, and 300 crops of
+photographs (picture_sets.py). The row "real" holds training pictures against them. `patches` is the patch-sliced W1 at
+each scale, by the longer side of its level. `accuracy`, of the setting "conditional", is that of a classifier that
+learns samples with the labels that they were drawn under, on real pictures; of the row "real", of one that learns
+as many real pictures. Files are looked for in ../shared/data, or in --folder. A row that is in
 docs/results/pictures.json is not measured again, unless --again is given. With --clock cpu the budget counts seconds
 of the process, for machines that others use too; the share of a core that it had is in the table.
 """
@@ -19,26 +23,26 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from picture_judge import Judge, trained_classifier
+from picture_judge import Judge, accuracy_of, trained_classifier
+from picture_sets import DATA, JUDGED, Pictures
 from results import earlier_rows, write_results
-from sklearn.datasets import load_digits
 from torch import Tensor
-
-from wassergan.data.readers.idx import read_idx
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 CACHE = Path(tempfile.gettempdir()) / "wassergan-picture-judge"
-JUDGED = 4000
+LEARNT = 10_000  # samples from which a classifier learns, at most
 KEY = ("data", "setting", "budget", "seed")
+NUMBERS = ("fid", "c2st_auc", "precision", "recall", "coverage", "sliced_w1", "patches", "accuracy")
+COLUMNS = (*KEY, *NUMBERS, "steps", "clock", "share_of_a_core")
 SETTINGS = {
     "default": "",
+    "conditional": "",  # and the flags of the data set's labels
     "float32": "--precision float32",
     "linear": "--schedule linear --schedule-steps 2350",
     "mlp": "--network mlp",
@@ -54,51 +58,6 @@ CPU_CLOCK = (
 )
 
 
-@dataclass(frozen=True)
-class Pictures:
-    """A data set.
-
-    Attributes:
-        data: what `train` is given.
-        learnt: pictures in [-1, 1] and labels, for the classifier.
-        judging: real pictures in [-1, 1].
-        largest: the value that stands for 1.
-    """
-
-    data: str
-    learnt: tuple[Tensor, Tensor]
-    judging: Tensor
-    largest: float
-
-
-def fashion(folder: Path) -> Pictures:
-    """60000 of Fashion-MNIST for the classifier, 4000 of the test pictures to judge by."""
-    files = {part: folder / "fashion_mnist" / f"{part}-images-idx3-ubyte.gz" for part in ("train", "t10k")}
-    train, test = (torch.from_numpy(np.array(read_idx(path)))[:, None] / 127.5 - 1 for path in files.values())
-    labels = torch.from_numpy(np.array(read_idx(folder / "fashion_mnist" / "train-labels-idx1-ubyte.gz"))).long()
-    rows = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:JUDGED]
-    return Pictures(str(files["train"]), (train, labels), test[rows], 255.0)
-
-
-def cifar(folder: Path) -> Pictures:
-    """4000 pictures in colours."""
-    path = folder / "cifar10_first4000" / "cifar10_first4000.npz"
-    with np.load(path) as file:
-        pictures = torch.from_numpy(file["images"]).permute(0, 3, 1, 2) / 127.5 - 1
-        labels = torch.from_numpy(file["labels"]).long()
-    return Pictures(str(path), (pictures[:3500], labels[:3500]), pictures, 255.0)
-
-
-def digits(folder: Path) -> Pictures:
-    """The digits of scikit-learn, 8 x 8."""
-    found = load_digits()
-    pictures = torch.from_numpy(found.images)[:, None].float() / 8 - 1
-    return Pictures("digits", (pictures, torch.from_numpy(found.target).long()), pictures, 16.0)
-
-
-DATA: dict[str, Callable[[Path], Pictures]] = {"fashion": fashion, "cifar": cifar, "digits": digits}
-
-
 def in_model_space(samples: np.ndarray[Any, Any], largest: float) -> Tensor:
     """Samples (n, H, W) or (n, H, W, C) as (n, C, H, W) in [-1, 1]."""
     pictures = torch.from_numpy(samples).float() / (largest / 2) - 1
@@ -108,9 +67,10 @@ def in_model_space(samples: np.ndarray[Any, Any], largest: float) -> Tensor:
 def trained_row(pictures: Pictures, judge: Judge, name: str, budget: str, seed: int, clock: str) -> dict[str, Any]:
     """Train, sample, judge; samples go to a folder that is removed."""
     start = ["-c", CPU_CLOCK] if clock == "cpu" else ["-m", "wassergan"]
+    given = f"{SETTINGS[name]} {pictures.condition if name == 'conditional' else ''}".split()
     with tempfile.TemporaryDirectory() as folder:
         run, out = f"{folder}/run", f"{folder}/samples.npy"
-        flags = [*SETTINGS[name].split(), "--seed", str(seed), "--budget", budget, "--threads", "1", "--out", run]
+        flags = [*given, "--seed", str(seed), "--budget", budget, "--threads", "1", "--out", run]
         before, began = _cpu_seconds(), time.perf_counter()
         done = subprocess.run(
             [sys.executable, *start, "train", pictures.data, *flags, "--json"], stdout=subprocess.PIPE
@@ -118,11 +78,23 @@ def trained_row(pictures: Pictures, judge: Judge, name: str, budget: str, seed: 
         share = (_cpu_seconds() - before) / (time.perf_counter() - began)
         if done.returncode:
             raise SystemExit(f"{name}, seed {seed}: the training ended with exit code {done.returncode}")
-        draw = ["sample", run, "--count", str(len(pictures.judging)), "--out", out]
+        count = LEARNT if name == "conditional" else len(pictures.judging)
+        draw = ["sample", run, "--count", str(count), "--out", out]
         subprocess.run([sys.executable, "-m", "wassergan", *draw], check=True, stdout=subprocess.DEVNULL)
-        verdict = judge.verdict(in_model_space(np.load(out), pictures.largest))
+        drawn = in_model_space(np.load(out), pictures.largest)
+        found = {**asdict(judge.verdict(drawn[: len(pictures.judging)])), "accuracy": ""}
+        if name == "conditional":
+            labels = np.loadtxt(Path(out).with_suffix(".conditions.csv"), skiprows=1, dtype=int)
+            found["accuracy"] = accuracy_of(drawn, torch.from_numpy(labels), *pictures.tested)
         steps = json.loads(done.stdout)["steps"]
-    return {**asdict(verdict), "steps": steps, "clock": clock, "share_of_a_core": share}
+    return {**found, "steps": steps, "clock": clock, "share_of_a_core": share}
+
+
+def real_row(pictures: Pictures, judge: Judge) -> dict[str, Any]:
+    """What pictures that were trained on come to."""
+    apart = [each[: min(pictures.apart, LEARNT)] for each in pictures.learnt]
+    found = {**asdict(judge.verdict(pictures.learnt[0][:JUDGED])), "accuracy": accuracy_of(*apart, *pictures.tested)}
+    return {**found, "steps": 0, "clock": "none", "share_of_a_core": 0.0}
 
 
 def _cpu_seconds() -> float:
@@ -141,11 +113,12 @@ def main() -> None:
     parser.add_argument("--again", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    pictures = DATA[options.data](options.folder)
+    pictures = DATA[options.data](options.folder, CACHE)
     judge = Judge(trained_classifier(*pictures.learnt, CACHE / f"{options.data}.pt"), pictures.judging)
-    real = {**asdict(judge.verdict(pictures.learnt[0][:JUDGED])), "steps": 0, "clock": "none", "share_of_a_core": 0.0}
-    keep([dict(zip(KEY, (options.data, "real", "none", 0), strict=True)) | real])
-    known = {tuple(row[name] for name in KEY) for row in earlier_rows("pictures", [], told_by=KEY)}
+    # Rows of before there was an accuracy are renewed.
+    known = {tuple(row[name] for name in KEY) for row in earlier_rows("pictures", [], told_by=KEY) if row.get("patches")}
+    if (real := (options.data, "real", "none", 0)) not in known:
+        keep([dict(zip(KEY, real, strict=True)) | real_row(pictures, judge)])
     for seed in options.seeds:
         for name in options.settings:
             key = (options.data, name, options.budget, seed)
@@ -157,12 +130,17 @@ def main() -> None:
             keep([row])
 
 
+def _key(row: dict[str, Any]) -> list[str]:
+    return [str(row[name]) for name in KEY]
+
+
 def keep(rows: list[dict[str, Any]]) -> None:
-    """Put rows into the table, after those of earlier calls."""
+    """Put rows into the table, among those of earlier calls, of which some know fewer columns."""
+    every = [*earlier_rows("pictures", rows, told_by=KEY), *rows]
     write_results(
         "pictures",
         "Quality of pictures after a time budget",
-        sorted([*earlier_rows("pictures", rows, told_by=KEY), *rows], key=lambda row: [str(row[name]) for name in KEY]),
+        sorted(({name: row.get(name, "") for name in COLUMNS} for row in every), key=_key),
         summary={"threads": 1},
         command="python benchmarks/pictures.py DATA --settings NAME ... --seeds N ...",
     )

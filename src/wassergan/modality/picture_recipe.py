@@ -40,7 +40,7 @@ def recipe(train_count: int, asked: TrainSettings) -> dict[str, Any]:
         "batch_size": max(pack, min(BATCH, train_count // 2) // pack * pack),
         "critic_steps": 1,
         "share_fakes": True,
-        "generator_lr": 2e-3,
+        "generator_lr": 3e-3,
         "critic_lr": 4e-3,
         "average_half_life": 500_000.0,
         "average_ramp": 0.05,
