@@ -116,7 +116,8 @@ def main() -> None:
     pictures = DATA[options.data](options.folder, CACHE)
     judge = Judge(trained_classifier(*pictures.learnt, CACHE / f"{options.data}.pt"), pictures.judging)
     # Rows of before there was an accuracy are renewed.
-    known = {tuple(row[name] for name in KEY) for row in earlier_rows("pictures", [], told_by=KEY) if row.get("patches")}
+    before = earlier_rows("pictures", [], told_by=KEY)
+    known = {tuple(row[name] for name in KEY) for row in before if row.get("patches")}
     if (real := (options.data, "real", "none", 0)) not in known:
         keep([dict(zip(KEY, real, strict=True)) | real_row(pictures, judge)])
     for seed in options.seeds:
