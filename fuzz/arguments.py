@@ -1,13 +1,13 @@
 """Every flag and argument of every verb under hostile values: each call ends in one sentence, and in no other way.
 
-    python fuzz/arguments.py [--only VERB] [--pairs N] [--whole N] [--seed S] [--counts FILE]
+    python fuzz/arguments.py [--only VERB] [--pairs N] [--whole N] [--mixed] [--seed S] [--counts FILE]
 
 Each call is made up to the point where its work begins, in this very process: most values are refused before. Of those
-that are taken, `--whole` draws so many to be done whole, the extreme ones first: in a fork of this process, with 1 GiB
-of address space more than that holds, for 20 seconds. A call must end with code 0, 1 or 2 and, unless it is 0, with one
-line that begins with `wassergan: `, has no control character and at most 1500 letters; nothing of it may be a
-traceback. `--pairs` draws so many calls with two hostile flags each. Prints what broke and how many calls there were;
-exits with 1 if one broke.
+that are taken, `--whole` draws so many to be done whole, the extreme ones first, or `--mixed` with all others: in a
+fork of this process, with 1 GiB of address space more than that holds, for 20 seconds. A call must end with code 0, 1
+or 2 and, unless it is 0, with one line that begins with `wassergan: `, has no control character and at most 1500
+letters; nothing of it may be a traceback. `--pairs` draws so many calls with two hostile flags each. Prints what broke
+and how many calls there were; exits with 1 if one broke.
 """
 
 import argparse
@@ -215,9 +215,8 @@ def clean(folder: Path) -> None:
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
-def extreme_first(taken: list[list[str]], rng: random.Random) -> list[list[str]]:
-    """In a random order, but those with an extreme number before all others."""
-    rng.shuffle(taken)
+def extreme_first(taken: list[list[str]]) -> list[list[str]]:
+    """Those with an extreme number before all others."""
     return sorted(taken, key=lambda call: call[-1] not in EXTREME)
 
 
@@ -251,6 +250,7 @@ def run() -> None:
     parser.add_argument("--only", default="", help="calls whose verb is this")
     parser.add_argument("--pairs", type=int, default=200)
     parser.add_argument("--whole", type=int, default=10**9, help="calls that are done whole, all unless given")
+    parser.add_argument("--mixed", action="store_true", help="draw the whole calls from all, whatever their values")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin none after these")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--counts", type=Path, help="where the figures go, as JSON")
@@ -283,7 +283,8 @@ def run() -> None:
                 else:
                     judge(call, code, said, "parsed")
         print(json.dumps(counts), flush=True)
-        for call in extreme_first(taken, rng)[: asked.whole]:
+        rng.shuffle(taken)
+        for call in (taken if asked.mixed else extreme_first(taken))[: asked.whole]:
             if time.monotonic() - begun > asked.seconds:
                 break
             judge(call, *ended(call, folder), "whole")

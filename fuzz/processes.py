@@ -3,13 +3,15 @@
     python fuzz/processes.py [ROUNDS] [--busy N] [--seconds S] [--folder FOLDER] [--counts FILE]
 
 The processes are forks of one that has imported everything, which torchrun's are not; they meet, train, save and judge
-as those do. A round, as in `tests/cli/test_processes.py`: two train, SIGTERM to one at a random moment stops and saves
-both; one process goes on, then two do; two judge the run as one does. Every call must end with the code and the words
-of that test. Exits with 1 at the first round that does not, and prints what all processes said.
+as those do, but figures are drawn by the stand-in of `states.py`, and either process may come up to two seconds late,
+as a start on a busy machine does. A round, as in `tests/cli/test_processes.py`: two train, SIGTERM to one at a random
+moment stops and saves both; one process goes on, then two do; two judge the run as one does. Every call must end with
+the code and the words of that test. Exits with 1 at the first round that does not, and prints what all processes said.
 """
 
 import argparse
 import contextlib
+import gc
 import json
 import os
 import random
@@ -29,6 +31,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import torch
 
+sys.path.insert(0, str(Path(__file__).parent))
+from states import stand_in
+
 from wassergan.cli.main import main as wassergan
 from wassergan.storage.checkpoint import Checkpoints, load_checkpoint
 from wassergan.storage.run_log import read_log
@@ -40,6 +45,12 @@ TINY = [
 LONGEST_SECONDS = 600  # of a call
 ENDED_BY_SIGNAL = 130
 CLOSE = 1e-5
+LATEST_SECONDS = 2.0  # that a process may come later than the other
+# What verbs load when they are called.
+HEAVY = (
+    *("wassergan.runs.train", "wassergan.runs.evaluate", "wassergan.plots", "wassergan.report.page"),
+    *("wassergan.evaluation.evaluate", "ot", "sklearn.neighbors", "scipy.stats"),
+)
 
 
 class Processes:
@@ -49,17 +60,19 @@ class Processes:
         argv: of the command line.
         count: of processes.
         folder: for what they say.
+        rng: by how much they come late.
     """
 
-    def __init__(self, argv: Sequence[str], count: int, folder: Path) -> None:
+    def __init__(self, argv: Sequence[str], count: int, folder: Path, rng: random.Random) -> None:
         self.argv, self.count = list(argv), count
         self.said = [folder / f"said-{rank}" for rank in range(count)]
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._port = probe.getsockname()[1]
-        self.children = [self._fork(rank) for rank in range(count)]
+        late = [LATEST_SECONDS * rng.random() ** 3 * (count > 1) for _ in range(count)]
+        self.children = [self._fork(rank, late[rank]) for rank in range(count)]
 
-    def _fork(self, rank: int) -> int:
+    def _fork(self, rank: int, late: float) -> int:
         child = os.fork()
         if child:
             return child
@@ -73,6 +86,7 @@ class Processes:
                 place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(self._port), "WORLD_SIZE": str(self.count)}
                 os.environ.update(place, RANK=str(rank), LOCAL_RANK=str(rank), LOCAL_WORLD_SIZE=str(self.count))
             signal.alarm(LONGEST_SECONDS)
+            time.sleep(late)
             code = wassergan(self.argv)
             sys.stdout.flush()
             sys.stderr.flush()
@@ -96,9 +110,9 @@ def require(holds: bool, what: str, processes: Processes) -> None:
         raise SystemExit(f"BROKE: {' '.join(processes.argv[:4])}: {what}\n{processes.words()}")
 
 
-def together(argv: Sequence[str], count: int, folder: Path) -> str:
+def together(argv: Sequence[str], count: int, folder: Path, rng: random.Random) -> str:
     """A call that must end well; what was said."""
-    processes = Processes(argv, count, folder)
+    processes = Processes(argv, count, folder, rng)
     codes = processes.codes()
     require(codes == [0] * count, f"ended with {codes}", processes)
     require("wassergan: " not in processes.words() and "Traceback" not in processes.words(), "complained", processes)
@@ -107,7 +121,7 @@ def together(argv: Sequence[str], count: int, folder: Path) -> str:
 
 def interrupted(points: Path, run: Path, folder: Path, rng: random.Random) -> int:
     """Train with two, of which one hears a signal after some ticks; the step that was saved."""
-    processes = Processes(["train", str(points), "--out", str(run), "--steps", "1000000", *TINY], 2, folder)
+    processes = Processes(["train", str(points), "--out", str(run), "--steps", "1000000", *TINY], 2, folder, rng)
     begun = time.monotonic()
     wanted = rng.choice((0, 20, 60))
     while not any(record["step"] >= wanted for record in read_log(run / "log.jsonl")):
@@ -129,9 +143,9 @@ def reached(run: Path) -> int:
     return step
 
 
-def judged(run: Path, count: int, folder: Path) -> Any:
+def judged(run: Path, count: int, folder: Path, rng: random.Random) -> Any:
     """An evaluation by so many processes, without its seconds."""
-    together(["evaluate", str(run), "--count", "300", "--json"], count, folder)
+    together(["evaluate", str(run), "--count", "300", "--json"], count, folder, rng)
     found = json.loads((run / "metrics.json").read_text())
     found["protocol"].pop("seconds")
     return found
@@ -153,10 +167,10 @@ def a_round(points: Path, folder: Path, rng: random.Random) -> None:
     run = folder / "run"
     step = interrupted(points, run, folder, rng)
     for count, more in ((1, 3), (2, 6)):
-        together(["resume", str(run), "--steps", str(step + more)], count, folder)
+        together(["resume", str(run), "--steps", str(step + more)], count, folder, rng)
         if reached(run) != step + more:
             raise SystemExit(f"BROKE: a resume by {count} ended at step {reached(run)}, not {step + more}")
-    one, two = judged(run, 1, folder), judged(run, 2, folder)
+    one, two = judged(run, 1, folder, rng), judged(run, 2, folder, rng)
     if not close(one, two):
         raise SystemExit(f"BROKE: judged by one {json.dumps(one)}\nby two {json.dumps(two)}")
 
@@ -183,8 +197,10 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the runs are made")
     parser.add_argument("--counts", type=Path, help="a file for the figures, renewed after each round")
     options = parser.parse_args()
-    for each in ("wassergan.runs.train", "wassergan.runs.evaluate", "wassergan.plots", "wassergan.report.page"):
+    for each in HEAVY:
         import_module(each)
+    stand_in()
+    gc.freeze()
     torch.set_num_threads(1)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -3637,6 +3637,27 @@ BUGS = (
         "test_ceilings.py",
     ),
     Bug(
+        "a run begins within a folder of another run",
+        "storage/run_folder.py",
+        "    for part in (folder, *folder.parents):\n",
+        "    for part in (folder,):\n",
+        "test_run_safety.py::test_no_run_begins_within_another",
+    ),
+    Bug(
+        "a run that is to go to standard output makes a folder of that name",
+        "storage/run_folder.py",
+        '        if str(folder) == "-":\n',
+        "        if False:\n",
+        "test_run_safety.py::test_a_run_does_not_go_to_standard_output",
+    ),
+    Bug(
+        "any folder that has checkpoints in it counts as a run that nothing may be written beside",
+        "storage/run_folder.py",
+        'return bool(self._token()) or (kind_of(self.settings) == "a file" and kind_of(self.checkpoints) == "a folder")',
+        "return self.holds_run()",
+        "test_run_safety.py::test_folders_of_others_that_have_a_name_of_ours_are_no_parts_of_a_run",
+    ),
+    Bug(
         "a start that was killed as it marked its folder cannot begin again",
         "storage/run_folder.py",
         "(path.name == LOCK_NAME or self._is_lost_mark(path))",

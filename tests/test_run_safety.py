@@ -283,6 +283,38 @@ def test_no_verb_writes_over_a_part_of_a_run(finished_run: Path, tmp_path: Path,
     RunFolder(run).require_target(run / "page.html")
 
 
+def test_folders_of_others_that_have_a_name_of_ours_are_no_parts_of_a_run(tmp_path: Path) -> None:
+    # As projects with other libraries have them.
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "samples").mkdir()
+    for folder in (tmp_path / "checkpoints" / "ours", tmp_path / "samples", tmp_path / "samples" / "deep"):
+        assert RunFolder(folder).require_folder(folder) == folder
+        assert RunFolder(folder).require_target(folder / "metrics.json")
+    (tmp_path / "checkpoints").rmdir()
+    (tmp_path / "settings.json").write_text("{}")
+    assert RunFolder(tmp_path).require_folder(tmp_path / "samples")
+
+
+@pytest.mark.parametrize("part", ["checkpoints/a", "samples/a/b", "tensorboard/a", "evaluation/a", "refinement/a"])
+def test_no_run_begins_within_another(
+    refused: Callable[..., str], finished_run: Path, points_file: Path, tmp_path: Path, part: str
+) -> None:
+    shutil.copytree(finished_run, tmp_path / "run")
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    before = sorted(tmp_path.rglob("*"))
+    for folder in (tmp_path / "run" / part, tmp_path / "link" / part):
+        assert f"is a part of a run: the run in {tmp_path / 'run'}" in refused("train", points_file, "--out", folder)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_run_does_not_go_to_standard_output(
+    refused: Callable[..., str], points_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "A folder cannot go to standard output" in refused("train", points_file, "--out", "-")
+    assert not Path("-").exists()
+
+
 PLACES = ("--out", "--page", "--state")
 
 
@@ -322,7 +354,8 @@ def test_no_flag_of_any_verb_writes_over_a_part_of_a_run(
     }
     arguments = given.get(words[-1], [run])
     itself = [""] if words[-1] in ("train", "sample", "watch") else []  # others add results to their run
-    for name in (*itself, "settings.json", "log.jsonl", "checkpoints/latest.pt", "checkpoints"):
+    deep = ("checkpoints/new", "tensorboard/a/b/c", "refinement/new/new.png")
+    for name in (*itself, "settings.json", "log.jsonl", "checkpoints/latest.pt", "checkpoints", *deep):
         refused(*words, *arguments, flag, run / name)
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 

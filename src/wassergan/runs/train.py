@@ -140,7 +140,7 @@ def _locked(run_folder: RunFolder, callback: Callback, processes: DistributedCon
 
 def _to_be_continued(run_folder: RunFolder, processes: DistributedContext) -> bool:
     """Whether the folder holds this call's own run, whose processes were started anew; refuse any other content."""
-    folder = run_folder.path
+    folder = run_folder.require_folder(run_folder.path)
     if folder.is_dir() and run_folder.holds_run():
         run_folder.require_here()
     if run_folder.launched_by(processes.launch):

@@ -183,7 +183,7 @@ def require_target(path: Path) -> Path:
         UserError: a link, folder, pipe, socket or device; `-` if standard output is not supported.
     """
     if str(path) == "-":
-        raise UserError("Only samples go to standard output", hint="name a file, or ./- for one of that name")
+        raise UserError("Only samples go to standard output", hint="name a file")
     try:
         kind = kind_of(path)
     except OSError as error:

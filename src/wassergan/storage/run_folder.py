@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
@@ -81,28 +82,31 @@ class RunFolder:
             UserError: with the path.
         """
         require_target(path)
-        around = path.parent.resolve()
-        folder, above = RunFolder(around), RunFolder(around.parent)
-        if (folder.holds_run() and path.name in {each.name for each in folder._state}) or (
-            above.holds_run() and around in (above.checkpoints, above.tensorboard, above.refinement)
+        around = RunFolder(path.parent.resolve())
+        if (around._is_run() and path.name in {each.name for each in around._state}) or (
+            _owner(around.path, ("checkpoints", "tensorboard", "refinement"))
         ):
             raise UserError(f"{path} is a part of a run", hint="name another file")
         return path
 
     def require_folder(self, folder: Path) -> Path:
-        """Refuse a path that is not a folder, or a folder that holds the state of a run.
+        """Refuse a path that is not a folder, or a folder that holds the state of a run or lies within it.
 
         Raises:
-            UserError: with the folder.
+            UserError: with the folder; `-` is standard output.
         """
+        if str(folder) == "-":
+            raise UserError("A folder cannot go to standard output", found="-", hint="name a folder")
         if kind_of(folder, follow=True) not in ("a folder", "nothing"):
             raise UserError(f"{folder} is no folder", found=kind_of(folder, follow=True), hint="name another one")
-        around = folder.resolve()
-        above = RunFolder(around.parent)
-        owned = (above.checkpoints, above.tensorboard, above.samples, above.evaluation, above.refinement)
-        if above.holds_run() and around in owned:
-            raise UserError(f"{folder} is a part of a run", hint="name another folder")
+        owner = _owner(folder.resolve(), ("checkpoints", "tensorboard", "samples", "evaluation", "refinement"))
+        if owner:
+            raise UserError(f"{folder} is a part of a run", found=f"the run in {owner}", hint="name another folder")
         return folder
+
+    def _is_run(self) -> bool:
+        """Whether the folder is one of ours: folders of others hold settings or checkpoints, too, but not both."""
+        return bool(self._token()) or (kind_of(self.settings) == "a file" and kind_of(self.checkpoints) == "a folder")
 
     @property
     def _state(self) -> tuple[Path, ...]:
@@ -294,6 +298,14 @@ class RunFolder:
     def grid(self, step: int) -> Path:
         """The sample grid of a step."""
         return self.samples / f"step-{step:09d}.png"
+
+
+def _owner(folder: Path, parts: Sequence[str]) -> Path | None:
+    """The run in one of whose parts a resolved folder lies, however deep."""
+    for part in (folder, *folder.parents):
+        if part.name in parts and RunFolder(part.parent)._is_run():
+            return part.parent
+    return None
 
 
 def require_output(path: Path) -> Path:
