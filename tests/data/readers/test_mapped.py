@@ -114,7 +114,7 @@ def test_masks_and_labels_of_mapped_arrays_stay(tmp_path: Path) -> None:
 # In a process of its own, which such a signal would end.
 PROGRAM = """
 import os, sys, warnings
-import numpy as np, torch, wassergan
+import numpy as np, pandas as pd, torch, wassergan
 from wassergan.callbacks import Callback
 from wassergan.errors import WasserganError
 warnings.simplefilter("ignore")
@@ -146,6 +146,11 @@ match kind:
     case "plain view": fit(np.asarray(load("r")))
     case "tensor": fit(torch.from_numpy(load("r+")))
     case "labelled": fit(np.load(path), np.asarray(load("r")[:, 0] > 0).astype(int))
+    case "cut frame":
+        frame = pd.DataFrame(load("r"), columns=list("abc"), copy=False)
+        os.truncate(path, 5000)
+        fit(frame)
+    case "frame": fit(pd.DataFrame(load("r"), columns=list("abc"), copy=False))
     case "scored":
         model = wassergan.WassersteinGAN(steps=2, batch_size=16, generator_widths=(8,), critic_widths=(8,))
         model.fit(np.load(path)[:500])
@@ -158,7 +163,7 @@ match kind:
 """
 SAID = {"whole": "changed while", "fortran": "changed while", "written": "changed while", "rows": "changed while"}
 SAID |= {"plain view": "changed while", "scored": "became shorter", "tensor": "changed while"}
-SAID |= dict.fromkeys(("private", "columns", "labelled"), "went on")
+SAID |= {"cut frame": "became shorter", **dict.fromkeys(("private", "columns", "labelled", "frame"), "went on")}
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ Who reads the memory of a mapped file that was cut is ended (SIGBUS); the kernel
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,11 +53,29 @@ def unmapped(array: NDArray[Any]) -> NDArray[Any] | FileArray:
     Raises:
         DataChangedError: the file is already shorter than the array.
     """
+    return _unmapped(array, _mappings())
+
+
+def columns_in_memory(columns: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    """The same columns, read at once where they lie in files; what the system maps is asked once for all."""
+    every = _mappings()
+    return [_held(_unmapped(column, every)) for column in columns]
+
+
+def in_memory(array: NDArray[Any]) -> NDArray[Any]:
+    """The same, read at once where it lies in a file."""
+    return _held(unmapped(array))
+
+
+def _held(found: NDArray[Any] | FileArray) -> NDArray[Any]:
+    return np.asarray(found) if isinstance(found, FileArray) else found
+
+
+def _unmapped(array: NDArray[Any], every: list[_Mapping] | None) -> NDArray[Any] | FileArray:
     values = array.data if isinstance(array, np.ma.MaskedArray) else array
     if not values.nbytes or values.dtype.hasobject:
         return array
     first, end = _bounds(values)
-    every = _mappings()
     if every is None:
         return FileArray.under(array) or array
     mappings = [each for each in every if each.first < end and first < each.end]
@@ -72,12 +91,6 @@ def unmapped(array: NDArray[Any]) -> NDArray[Any] | FileArray:
     if isinstance(array, np.ma.MaskedArray):
         return np.ma.masked_array(copy, array.mask, fill_value=array.fill_value)
     return copy
-
-
-def in_memory(array: NDArray[Any]) -> NDArray[Any]:
-    """The same, read at once where it lies in a file."""
-    found = unmapped(array)
-    return np.asarray(found) if isinstance(found, FileArray) else found
 
 
 def _mappings() -> list[_Mapping] | None:

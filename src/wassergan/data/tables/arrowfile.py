@@ -5,6 +5,9 @@ import json
 from numbers import Integral
 from typing import Any
 
+import numpy as np
+
+from wassergan.data.readers.mapped import columns_in_memory
 from wassergan.data.tables.arrowcolumns import column_of
 from wassergan.data.tables.columns import AnyColumn, OddColumn, RawTable
 from wassergan.data.tables.pandasframe import carried
@@ -55,8 +58,8 @@ def pandas_table(frame: Any) -> tuple[Any, list[dict[str, Any]]]:
     import pyarrow
 
     arrays, fields, states = [], [], []
-    for index, label in enumerate(checked_labels(frame)):
-        array, state = carried(frame.iloc[:, index])
+    for label, column in zip(checked_labels(frame), _in_memory(frame), strict=True):
+        array, state = carried(column)
         arrays.append(array)
         fields.append(
             pyarrow.field(str(label), array.type, metadata={ODD: json.dumps(state)} if "odd" in state else {})
@@ -67,6 +70,16 @@ def pandas_table(frame: Any) -> tuple[Any, list[dict[str, Any]]]:
         frame.iloc[:0, typed], preserve_index=False
     )  # for pandas to read what is written
     return pyarrow.table(arrays, schema=pyarrow.schema(fields, known.metadata)), states
+
+
+def _in_memory(frame: Any) -> list[Any]:
+    """The columns of a DataFrame of pandas; those whose memory is a mapped file are read, as such a file may shrink."""
+    columns = [frame.iloc[:, index] for index in range(frame.shape[1])]
+    plain = {n: each.to_numpy() for n, each in enumerate(columns) if isinstance(each.dtype, np.dtype)}
+    for (number, values), held in zip(plain.items(), columns_in_memory(list(plain.values())), strict=True):
+        if held is not values:
+            columns[number] = type(columns[number])(held, index=frame.index, name=columns[number].name)
+    return columns
 
 
 def checked_labels(frame: Any) -> tuple[Any, ...]:
