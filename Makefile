@@ -7,6 +7,9 @@ DEMO := runs/demo
 # Tests at a time: one more than the two cores of CI, as some wait for processes and for browsers.
 WORKERS ?= 3
 
+# Tests start hundreds of interpreters: what the first one compiles is kept, whatever the environment says.
+test fast: export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test check fast clean
 
 demo: $(VENV)/installed

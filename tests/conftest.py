@@ -183,10 +183,11 @@ def quick_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def hurried_judges() -> Iterator[None]:
-    """Train the networks that judge pictures for a few steps: what they find is tested with them, and takes minutes."""
+    """Train the networks and trees that judge for a few steps: what they find is tested with them, and takes minutes."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("learnt", "labels"):
             patch.setattr(f"wassergan.evaluation.pictures.{name}.STEPS", 5)
+        patch.setattr("wassergan.evaluation.twosample.TREES", 5)
         patch.setitem(convolutional_two_sample.__kwdefaults__ or {}, "steps", 5)
         yield
 

@@ -15,7 +15,7 @@ def test_quick_mode_gives_valid_bounds_a_table_and_resumes(
     monkeypatch.setattr(
         "wassergan.distances.critic_estimator.POOL", 2**12
     )  # the search for clusters takes most of the time
-    flags = ("--pairs", "quick", "--steps", "20", "--test-count", "4096", "--out", tmp_path / "w1.json", "--json")
+    flags = ("--pairs", "quick", "--steps", "8", "--test-count", "4096", "--out", tmp_path / "w1.json", "--json")
     said = cli("benchmark", "w1", *flags)
     assert said.code == 0
     rows = json.loads(said.out)
@@ -27,7 +27,7 @@ def test_quick_mode_gives_valid_bounds_a_table_and_resumes(
     assert said.err.count(" W1 ") == 9 and "NOT VALID" not in said.err
     report = (tmp_path / "w1.md").read_text()
     assert "| funnels-2-4 | estimator, fixed atoms | 1 |" in report and "| cones | estimator, all | 1 |" in report
-    assert "--pairs quick --solvers atoms,learned-atoms,orthogonal --seeds 1 --steps 20 --test-count 4096" in report
+    assert "--pairs quick --solvers atoms,learned-atoms,orthogonal --seeds 1 --steps 8 --test-count 4096" in report
     assert cli("benchmark", "table", tmp_path / "w1.json").out == report
     assert cli("benchmark", "table", tmp_path / "w1.json", "--out", tmp_path / "again.md").out == ""
     assert (tmp_path / "again.md").read_text() == report

@@ -116,7 +116,10 @@ def fashion(shared_data: Path) -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick")
-def test_clothes_copied_held_out_and_collapsed(fashion: tuple[torch.Tensor, torch.Tensor]) -> None:
+def test_clothes_copied_held_out_and_collapsed(
+    fashion: tuple[torch.Tensor, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wassergan.evaluation.twosample.TREES", 20)  # none of these flags is theirs
     training, heldout = fashion
     real, fresh = heldout[:600], heldout[600:1200]
     assert judged(fresh, training, real)[0].flags == ()

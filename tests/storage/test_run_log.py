@@ -1,8 +1,11 @@
+import contextlib
 import json
 import resource
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wassergan.errors import WorkError
 from wassergan.storage.run_log import RunLog, read_log
@@ -72,3 +75,37 @@ def test_a_tick_that_the_disk_does_not_take_leaves_the_log_as_it_was(
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert log.path.read_bytes() == before
+
+
+@given(
+    lines=st.lists(
+        st.one_of(st.integers(0, 99).map(lambda n: b'{"step":%d}' % n), st.binary(max_size=40)), max_size=30
+    ),
+    end=st.sampled_from([b"", b"\n"]),
+    block=st.integers(1, 24),
+    most=st.integers(1, 8),
+)
+def test_lines_come_as_they_are_wherever_blocks_end(
+    tmp_path: Path, lines: list[bytes], end: bytes, block: int, most: int
+) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b"\n".join(lines) + end)
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in (("BLOCK_BYTES", block), ("LONGEST_LINE_BYTES", 24), ("MOST_TICKS", most)):
+            patched.setattr(f"wassergan.storage.run_log.{name}", value)
+        found = read_log(path)
+    # By hand: lines of up to 23 bytes and their end, as the whole file holds them.
+    whole = (b"\n".join(lines) + end).split(b"\n")
+    whole = whole if whole[-1] else whole[:-1]
+    ticks = {}
+    for number, line in enumerate(whole):
+        with contextlib.suppress(ValueError):
+            record = json.loads(line) if len(line) < 24 else None
+            if isinstance(record, dict) and type(record.get("step")) is int:
+                ticks[number] = record
+    every = 1
+    while len(whole) - 1 >= most * every:
+        every *= 2
+    expected = [tick for number, tick in ticks.items() if number % every == 0]
+    last = list(ticks.values())[-1:]
+    assert found == (expected if expected[-1:] == last else expected + last)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from wassergan.errors import UserError
 
-FOLDS = 5
+FOLDS, TREES = 5, 100
 LARGEST_DIM = 64  # features that the trees see; beyond it the leading principal components
 CLASSIFIER = "gradient-boosted trees"
 
@@ -54,7 +54,7 @@ def classifier_two_sample(real: Tensor, fake: Tensor, *, seed: int = 0) -> TwoSa
     labels = np.repeat([0, 1], [len(real), len(fake)])
     areas = []
     for train, test in StratifiedKFold(FOLDS, shuffle=True, random_state=seed % 2**32).split(inputs, labels):
-        trees = HistGradientBoostingClassifier(random_state=seed % 2**32, early_stopping=False)
+        trees = HistGradientBoostingClassifier(max_iter=TREES, random_state=seed % 2**32, early_stopping=False)
         trees.fit(inputs[train], labels[train])
         areas.append(roc_auc_score(labels[test], trees.predict_proba(inputs[test])[:, 1]))
     return TwoSampleTest(float(np.mean(areas)), float(np.std(areas, ddof=1) / FOLDS**0.5))

@@ -5,6 +5,7 @@ import json
 import os
 from collections import deque
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from wassergan.errors import WorkError
 from wassergan.storage.files import appending, filling, reading, replacing
 
 LONGEST_LINE_BYTES, MOST_VALUES = 2**16, 256
+BLOCK_BYTES = LONGEST_LINE_BYTES  # that are read at once: of their lines, only the first and the last may be longer
 MOST_TICKS, LATEST_LINES = 10_000, 64
 
 
@@ -74,15 +76,17 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     kept: list[tuple[int, dict[str, Any]]] = []  # with the number of the line
-    every, number, latest = 1, -1, deque[bytes](maxlen=LATEST_LINES)
-    for number, line in enumerate(_lines(path)):
-        if line is not None:
-            latest.append(line)
-        if number % every == 0 and (record := _parsed(line)) is not None:
-            kept.append((number, record))
-        if number >= MOST_TICKS * every:
-            every *= 2
-            kept = [each for each in kept if each[0] % every == 0]
+    every, number, first, latest = 1, 0, 0, deque[bytes](maxlen=LATEST_LINES)
+    for lines in _lines(path):
+        latest.extend(line for line in lines[-LATEST_LINES:] if line is not None)
+        while number < first + len(lines):
+            if (record := _parsed(lines[number - first])) is not None:
+                kept.append((number, record))
+            if number >= MOST_TICKS * every:
+                every *= 2
+                kept = [each for each in kept if each[0] % every == 0]
+            number += every - number % every
+        first += len(lines)
     ticks = [record for _, record in kept]
     last = next((record for line in reversed(latest) if (record := _parsed(line)) is not None), None)
     return ticks if last is None or (ticks and ticks[-1] == last) else [*ticks, last]
@@ -90,17 +94,24 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 def _records(path: Path) -> Iterator[dict[str, Any] | None]:
     """One tick per line, or None for a line that is not a tick."""
-    return map(_parsed, _lines(path))
+    return map(_parsed, chain.from_iterable(_lines(path)))
 
 
-def _lines(path: Path) -> Iterator[bytes | None]:
-    """The lines; None for one that is too long, which is never held in memory."""
+def _lines(path: Path) -> Iterator[list[bytes | None]]:
+    """The lines, many at once; None for one that is too long, which is never held in memory."""
+    begun, too_long = b"", False  # the line at the end of a block
     with reading(path, follow=False) as file:
-        while line := file.readline(LONGEST_LINE_BYTES):
-            too_long = len(line) == LONGEST_LINE_BYTES and not line.endswith(b"\n")
-            yield None if too_long else line
-            while too_long and (rest := file.readline(LONGEST_LINE_BYTES)):
-                too_long = not rest.endswith(b"\n")
+        while block := file.read(BLOCK_BYTES):
+            *split, rest = block.split(b"\n")
+            if split:
+                whole = begun + split[0]
+                yield [None if too_long or len(whole) >= LONGEST_LINE_BYTES else whole, *split[1:]]
+                begun, too_long = b"", False
+            begun += rest
+            if len(begun) >= LONGEST_LINE_BYTES:
+                begun, too_long = b"", True
+    if begun or too_long:
+        yield [None if too_long else begun]
 
 
 def _parsed(line: bytes | None) -> dict[str, Any] | None:
