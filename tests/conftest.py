@@ -183,7 +183,7 @@ def quick_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def hurried_judges() -> Iterator[None]:
-    """Train the networks and trees that judge for a few steps: what they find is tested with them, and takes minutes."""
+    """Train networks and trees that judge for a few steps: what they find is tested with them, and takes minutes."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("learnt", "labels"):
             patch.setattr(f"wassergan.evaluation.pictures.{name}.STEPS", 5)

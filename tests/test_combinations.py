@@ -25,6 +25,7 @@ def combinations() -> Iterator[ModuleType]:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_judges")
 @pytest.mark.parametrize("seed", [*range(COUNT), *FOUND])
 def test_a_combination_is_refused_before_the_first_step_or_goes_through_every_verb(
     combinations: ModuleType, tmp_path: Path, seed: int

@@ -14,23 +14,25 @@ import pytest
 import wassergan
 
 ROOT = Path(__file__).parents[1]
-EXAMPLES = 50
+EXAMPLES = 25  # of each
 LEAST_FIRED = 0.7  # of the faults that were planned
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes")
-def test_whatever_happens_to_a_run_folder_nothing_is_lost() -> None:
+@pytest.mark.parametrize(("script", "steps"), [("states.py", 2), ("state_machine.py", 1)])
+def test_whatever_happens_to_a_run_folder_nothing_is_lost(script: str, steps: int) -> None:
     # In a process of its own: what is forked must hold no threads of other tests.
-    command = [sys.executable, "fuzz/states.py", str(EXAMPLES), "--steps", "2", "--kinds", "pictures"]
+    command = [sys.executable, f"fuzz/{script}", str(EXAMPLES), "--steps", str(steps), "--kinds", "pictures"]
+    command += ["--whole-steps"] * (script == "state_machine.py")
     environment = os.environ | {"PYTHONPATH": str(Path(wassergan.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     found = json.loads(done.stdout.splitlines()[-1])["all"]
-    assert found["runs"] == found["ended bit for bit"] == EXAMPLES
-    assert found["steps"] == 2 * EXAMPLES <= found["verbs"] + found["harmless"]
-    assert found["faults fired"] >= LEAST_FIRED * found["faults planned"] > EXAMPLES / 4
-    assert found["killed"] > EXAMPLES / 10
+    assert found["runs"] == found["ended bit for bit"] >= EXAMPLES
+    assert steps * EXAMPLES <= found["steps"] <= found["verbs"] + found["harmless"]
+    assert found["faults fired"] >= LEAST_FIRED * found["faults planned"] > EXAMPLES / 5
+    assert found["killed"] + found["interrupted"] > EXAMPLES / 10
 
 
 @pytest.fixture
