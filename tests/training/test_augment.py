@@ -129,27 +129,12 @@ def test_a_resumed_training_is_the_one_that_was_not_stopped_bit_for_bit(
     assert any(not torch.equal(each, weights(plain)[name]) for name, each in weights(rest).items())
 
 
-class DoubleSource(Source):
-    """Samples in float64."""
-
-    def train(self, positions: Tensor) -> Tensor:
-        return super().train(positions).double()
-
-    def heldout(self, positions: Tensor) -> Tensor:
-        return super().heldout(positions).double()
-
-
-def double(source: Source) -> Source:
-    return DoubleSource(source.name, source.kind, source.shape, source.reader, source.codec, source.split)
-
-
 @pytest.mark.parametrize(("network", "constraint"), [("mlp", "lp"), ("conv", "gp"), ("conv", "clip")])
 def test_closed_forms_and_autograd_take_the_same_steps(
-    float64: None, make_source: Callable[..., Source], make_trainer: MakeTrainer, network: str, constraint: str
+    float64: None, double_source: Callable[[], Source], make_trainer: MakeTrainer, network: str, constraint: str
 ) -> None:
     trainers = [
-        make_trainer(source=double(make_source()), network=network, constraint=constraint, augmentation=ALL)
-        for _ in range(2)
+        make_trainer(source=double_source(), network=network, constraint=constraint, augmentation=ALL) for _ in range(2)
     ]
     assert trainers[0]._runner._closed_form is not None
     trainers[1]._runner._closed_form = None
@@ -162,12 +147,12 @@ def test_closed_forms_and_autograd_take_the_same_steps(
 def test_two_processes_at_half_the_batch_are_one_at_the_whole(
     spawn: Callable[..., list[Any]],
     float64: None,
-    make_source: Callable[..., Source],
+    double_source: Callable[[], Source],
     make_trainer: MakeTrainer,
     network: str,
 ) -> None:
     def train(processes: DistributedContext) -> dict[str, np.ndarray]:
-        source = double(make_source())
+        source = double_source()
         trainer = make_trainer(source=source, network=network, augmentation=ALL, processes=processes)
         trainer.train(steps=4, tick_due=NEVER)
         return {name: value.numpy() for name, value in weights(trainer).items()}

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wassergan.data import Source
 from wassergan.errors import UserError, WorkError
 from wassergan.training import DistributedContext, Trainer, open_processes
 from wassergan.training.distributed import ProcessGroup, SyncBatchNorm
@@ -16,25 +15,6 @@ from wassergan.training.distributed import ProcessGroup, SyncBatchNorm
 MakeTrainer = Callable[..., Trainer]
 Spawn = Callable[..., list[Any]]
 NEVER = lambda step: False  # noqa: E731
-
-
-class DoubleSource(Source):
-    """Samples in float64, and a list of the training positions that were read."""
-
-    positions: list[int]
-
-    @classmethod
-    def of(cls, source: Source) -> "DoubleSource":
-        double = cls(source.name, source.kind, source.shape, source.reader, source.codec, source.split)
-        object.__setattr__(double, "positions", [])
-        return double
-
-    def train(self, positions: Tensor) -> Tensor:
-        self.positions.extend(positions.tolist())
-        return super().train(positions).double()
-
-    def heldout(self, positions: Tensor) -> Tensor:
-        return super().heldout(positions).double()
 
 
 def weights(trainer: Trainer) -> dict[str, np.ndarray]:
@@ -75,7 +55,7 @@ CASES = [
 def test_two_processes_at_half_the_batch_are_one_at_the_whole(
     spawn: Spawn,
     float64: None,
-    make_source: Callable[..., Source],
+    double_source: Callable[[], Any],
     make_trainer: MakeTrainer,
     network: str,
     constraint: str,
@@ -83,7 +63,7 @@ def test_two_processes_at_half_the_batch_are_one_at_the_whole(
     critic_norm: str | None,
 ) -> None:
     def train(processes: DistributedContext) -> tuple[dict[str, np.ndarray], dict[str, float], list[int]]:
-        source = DoubleSource.of(make_source())
+        source = double_source()
         trainer = make_trainer(
             source=source,
             network=network,
@@ -97,7 +77,7 @@ def test_two_processes_at_half_the_batch_are_one_at_the_whole(
         )
         records: list[dict[str, float]] = []
         trainer.train(steps=6, tick_due=lambda step: step == 4, on_tick=lambda t: records.append(t.read_statistics()))
-        return weights(trainer), settled(records[0]), source.positions  # type: ignore[attr-defined]
+        return weights(trainer), settled(records[0]), source.positions
 
     alone, record, positions = train(DistributedContext())
     (first, first_record, first_half), (second, second_record, second_half) = spawn(train)
@@ -111,12 +91,10 @@ def test_two_processes_at_half_the_batch_are_one_at_the_whole(
 
 
 def test_three_processes_are_one_too_and_average_what_they_log(
-    spawn: Spawn, float64: None, make_source: Callable[..., Source], make_trainer: MakeTrainer
+    spawn: Spawn, float64: None, double_source: Callable[[], Any], make_trainer: MakeTrainer
 ) -> None:
     def train(processes: DistributedContext) -> dict[str, np.ndarray]:
-        trainer = make_trainer(
-            source=DoubleSource.of(make_source()), constraint="gp", batch_size=12, processes=processes
-        )
+        trainer = make_trainer(source=double_source(), constraint="gp", batch_size=12, processes=processes)
         trainer.train(steps=4, tick_due=NEVER)
         return weights(trainer)
 
@@ -128,10 +106,10 @@ def test_three_processes_are_one_too_and_average_what_they_log(
 # Resume with another number of processes.
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2), (2, 2)])
 def test_a_state_goes_on_with_another_number_of_processes(
-    spawn: Spawn, float64: None, make_source: Callable[..., Source], make_trainer: MakeTrainer, before: int, after: int
+    spawn: Spawn, float64: None, double_source: Callable[[], Any], make_trainer: MakeTrainer, before: int, after: int
 ) -> None:
     def make(processes: DistributedContext) -> Trainer:
-        return make_trainer(source=DoubleSource.of(make_source()), constraint="gp", processes=processes)
+        return make_trainer(source=double_source(), constraint="gp", processes=processes)
 
     def begin(processes: DistributedContext) -> dict[str, Any]:
         trainer, states = make(processes), []  # type: ignore[var-annotated]
