@@ -131,7 +131,7 @@ def watch(folder: Path, meet: Meet, *, transfers: bool) -> None:
     if transfers:
         for name in ("write", "pwrite"):
             setattr(os, name, _telling(getattr(os, name), "write", name))
-        io.open = builtins.open = _opening(io.open)  # type: ignore[assignment]
+        io.open = builtins.open = _opening(io.open)
 
 
 def _tell(event: str, name: str, what: str) -> None:
@@ -207,8 +207,8 @@ def turn_clock(seconds: float) -> None:
 
     class Turned(datetime):
         @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+        def now(cls, tz: tzinfo | None = None) -> datetime:
             return datetime.fromtimestamp(time.time(), tz)
 
-    time.time = lambda: true_time() + seconds  # type: ignore[assignment]
-    lock.datetime = Turned  # type: ignore[misc,attr-defined]
+    time.time = lambda: true_time() + seconds
+    lock.datetime = Turned

@@ -56,6 +56,6 @@ def test_env_names_versions_and_processors(cli: Callable[..., Any]) -> None:
     assert "cpu_capability" in cli("env").out
 
 
-def test_env_says_what_is_missing(cli: Callable[..., Any], monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_env_says_what_is_missing(cli: Callable[..., Any], monkeypatch) -> None:
     monkeypatch.setattr("wassergan.utils.environment.PACKAGES", ("torch", "no-such-package"))
     assert json.loads(cli("env", "--json").out)["no-such-package"] == "not installed"

@@ -7,7 +7,7 @@ def fields(count: int, *, mean: float, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(mean, 3, (count, 4, 6))
 
 
-def images(figure) -> list:  # type: ignore[no-untyped-def, type-arg]
+def images(figure) -> list:
     return [axes.images[0] for axes in figure.axes if axes.images]
 
 
