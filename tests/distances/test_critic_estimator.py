@@ -12,12 +12,13 @@ from wassergan.distances import (
     CTransform,
     W1Estimate,
     W1Estimator,
+    critic_estimator,
     critic_lower_bound,
+    critic_training,
     population,
     w1_interval,
 )
-from wassergan.distances import critic_estimator as critic_module
-from wassergan.distances.critic_estimator import scores_of
+from wassergan.distances.critic_estimator import _Units, scores_of
 from wassergan.distances.critic_families import Family
 from wassergan.errors import UserError, WorkError
 from wassergan.lipschitz import certify
@@ -155,7 +156,7 @@ def test_black_pictures_against_squares_are_reached_as_far_as_their_number_allow
 
 def test_units_and_place_of_the_samples_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     # Splits and orders follow from the values; here they are the same.
-    for module in (critic_module, population):
+    for module in (critic_estimator, population):
         monkeypatch.setattr(module, "keyed", lambda *_: seeded())
     real, fake = shifted(400)
     small, large = (
@@ -198,14 +199,14 @@ def test_the_critic_of_two_samples_is_scored_by_the_caller() -> None:
 
 def test_the_best_of_all_starts_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[tuple[int, float]] = []
-    plain = critic_module._fitted
+    plain = critic_training._fitted
 
     def told(family: Family, critic: CTransform, *args: Any, **more: Any) -> Any:
         made = plain(family, critic, *args, **more)
         tried.append((len(critic.atoms), made.validation))
         return made
 
-    monkeypatch.setattr(critic_module, "_fitted", told)
+    monkeypatch.setattr(critic_training, "_fitted", told)
     W1Estimator(families=["atoms"], steps=20, batch_size=64).estimate(*shifted(dim=16), rng=seeded())
     *trials, (atoms, _) = tried
     # 1500 points to fit: samples and 16 clusters on both sides, 64 clusters on the better one.
@@ -216,16 +217,16 @@ def test_the_best_of_all_starts_is_trained(monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_pace_is_that_of_the_nearest_neighbours_or_of_the_gap() -> None:
     line = torch.arange(100.0)[:, None]
     # Every point of one side has one of the other at distance 0.2.
-    assert critic_module._pace(line, line + 0.2, 0.0) == pytest.approx(0.4, rel=1e-4)
-    assert critic_module._pace(line, line + 0.2, 0.3) == pytest.approx(0.6)
-    assert critic_module._pace(line, line, -1.0) == pytest.approx(0.1)
-    assert critic_module._pace(line, line + 1000.0, 0.0) == 1
+    assert critic_training._pace(line, line + 0.2, 0.0) == pytest.approx(0.4, rel=1e-4)
+    assert critic_training._pace(line, line + 0.2, 0.3) == pytest.approx(0.6)
+    assert critic_training._pace(line, line, -1.0) == pytest.approx(0.1)
+    assert critic_training._pace(line, line + 1000.0, 0.0) == 1
 
 
 def test_units_are_the_mean_and_the_spread_of_both_samples() -> None:
     real, fake = shifted(501, by=4.0)[0], shifted(300)[1]
     both = torch.cat([real, fake])
-    units = critic_module._Units.of(real, fake)
+    units = _Units.of(real, fake)
     torch.testing.assert_close(units.centre, both.mean(0))
     assert units.length == pytest.approx((both - both.mean(0)).square().mean().sqrt().item())
 
@@ -292,7 +293,7 @@ def test_wrong_samples_are_refused() -> None:
 
 
 def test_a_diverging_training_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wassergan.distances.critic_estimator._validation", lambda *args: math.nan)
+    monkeypatch.setattr("wassergan.distances.critic_training._validation", lambda *args: math.nan)
     with pytest.raises(WorkError, match="Training 'orthogonal' critics diverged: a value of nan at step"):
         W1Estimator(families=["orthogonal"], steps=1).estimate(*shifted(100), rng=seeded())
 

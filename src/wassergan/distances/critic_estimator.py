@@ -1,10 +1,8 @@
 """Certified critics: lower bounds on W1 between two distributions, with a confidence level, from samples alone."""
 
-import copy
 import inspect
 import math
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -26,23 +24,14 @@ from wassergan.distances.arguments import (
 )
 from wassergan.distances.checks import Array, as_points, same_dimension
 from wassergan.distances.critic_families import CERTIFIED, Family, get_families
-from wassergan.distances.ctransform import CTransform
+from wassergan.distances.critic_training import Effort, Look, Trained, train_best
 from wassergan.distances.orders import keyed, shuffled
 from wassergan.distances.population import RESTS_ON, critic_lower_bound
-from wassergan.errors import UserError, WorkError
+from wassergan.errors import UserError
 from wassergan.lipschitz import Certificate, certify
-from wassergan.objectives import critic_gap, critic_loss
+from wassergan.objectives import critic_gap
 
 DEFAULT_STEPS = 2000
-TRIAL_SHARE = 0.03  # fraction of the effort spent on the trial of each start
-# Cones whose heights differ by less than the steps or the soft minimum's temperature die out. Heights differ by about
-# the distance to the nearest sample of the other side, or by the gap where distributions overlap, both in units of the
-# samples' spread. If this difference is below the threshold, steps and temperature shrink in proportion, down to a
-# tenth.
-FULL_PACE, SLOWEST_PACE = 0.5, 0.1
-NEIGHBOURS = 1024
-WARM_SHARE = 0.8  # fraction of the steps with a soft minimum
-LOOKS = 10  # evaluations on the validation split during training; a trial has one, at its end
 FIT_SHARE, VALIDATION_SHARE = 0.5, 0.15
 VALIDATION_SAMPLES = 4096
 POOL = 2**19  # fresh points of a sampler that one fit uses repeatedly
@@ -59,15 +48,6 @@ class Sampler(Protocol):
     def __call__(self, count: int, *, rng: torch.Generator) -> Tensor:
         """(count, d) points on the generator's device."""
         ...
-
-
-@dataclass(frozen=True)
-class Look:
-    """One evaluation on the validation split: steps, seconds, and the gap over the certified constant."""
-
-    step: int
-    seconds: float
-    validation: float
 
 
 @dataclass(frozen=True)
@@ -179,7 +159,7 @@ class W1Estimator:
         elif steps is None:
             steps = DEFAULT_STEPS
         share = None if budget_seconds is None else budget_seconds / len(self._families)
-        self._effort = _Effort(steps, share)
+        self._effort = Effort(steps, share)
         self._method, self._confidence = check_method(method), check_confidence(confidence)
         self._diameter = check_diameter(diameter, self._method)
 
@@ -206,7 +186,7 @@ class W1Estimator:
         inside = [units.inside(points) for points in (fit_real, fit_fake, val_real, val_fake)]
         fits = {}
         for family in self._families:
-            trained = _train(family, *inside, effort=self._effort, batch_size=self._batch_size, rng=rng)
+            trained = train_best(family, *inside, effort=self._effort, batch_size=self._batch_size, rng=rng)
             fits[family.name] = self._judged(family, trained, units, (val_real, val_fake), (test_real, test_fake), rng)
         best = max(fits.values(), key=lambda fit: fit.validation)
         return W1Estimate(best, fits, self._confidence, self._method, RESTS_ON[self._method])
@@ -231,7 +211,7 @@ class W1Estimator:
         units = _Units.of(fit_real, fit_fake)
         inside = [units.inside(points) for points in (fit_real, fit_fake, val_real, val_fake)]
         trained = [
-            _train(family, *inside, effort=self._effort, batch_size=self._batch_size, rng=rng)
+            train_best(family, *inside, effort=self._effort, batch_size=self._batch_size, rng=rng)
             for family in self._families
         ]
         best = units.outside(max(trained, key=lambda each: each.validation).critic.double().eval())
@@ -253,7 +233,7 @@ class W1Estimator:
     def _judged(
         self,
         family: Family,
-        trained: "_Trained",
+        trained: "Trained",
         units: "_Units",
         validation: tuple[Tensor, Tensor],
         test: tuple[Tensor, Tensor],
@@ -378,152 +358,3 @@ class _Units:
 
     def outside(self, critic: nn.Module) -> nn.Module:
         return Similar(critic, self.centre, self.length).eval()
-
-
-@dataclass(frozen=True)
-class _Effort:
-    """The length of training: steps, seconds, or the earlier of both."""
-
-    steps: int | None
-    seconds: float | None
-
-    def share(self, part: float) -> "_Effort":
-        return _Effort(
-            None if self.steps is None else max(1, round(part * self.steps)),
-            None if self.seconds is None else part * self.seconds,
-        )
-
-    def progress(self, step: int, seconds: float) -> float:
-        """From 0 to 1, the end."""
-        done = [0.0 if self.steps is None else step / self.steps]
-        if self.seconds is not None:
-            done.append(seconds / self.seconds)
-        return max(done)
-
-
-@dataclass
-class _Trained:
-    """A critic of standardised points at its best evaluation."""
-
-    critic: nn.Module
-    validation: float
-    steps: int
-    seconds: float
-    curve: list[Look]
-
-
-def _train(
-    family: Family,
-    real: Tensor,
-    fake: Tensor,
-    val_real: Tensor,
-    val_fake: Tensor,
-    *,
-    effort: _Effort,
-    batch_size: int,
-    rng: torch.Generator,
-) -> _Trained:
-    """A short trial of every start, then training of the winner from its start with the remaining effort."""
-    started = time.perf_counter()
-    # Penalties pair real with fake samples, so both batches have the size that the smaller sample allows.
-    batch_size = min(batch_size, len(real), len(fake))
-
-    def run(critic: nn.Module, share: float, looks: int, pace: float = 1.0) -> _Trained:
-        batches = zip(_batches(real, batch_size, rng), _batches(fake, batch_size, rng), strict=True)
-        return _fitted(
-            family, critic, batches, val_real, val_fake, effort=effort.share(share), looks=looks, pace=pace, rng=rng
-        )
-
-    starts = family.starts(real, fake, rng)
-    trials: list[_Trained] = []
-    pace = 1.0
-    if len(starts) > 1:
-        trials = [run(copy.deepcopy(start), TRIAL_SHARE, 1) for start in starts]
-        further = family.more_starts(starts[_best_of(trials)], real, fake, rng)
-        trials += [run(copy.deepcopy(start), TRIAL_SHARE, 1) for start in further]
-        best = _best_of(trials)
-        starts = [[*starts, *further][best]]
-        pace = _pace(real, fake, trials[best].validation)
-    left = 1.0 if effort.seconds is None else max(0.1, 1 - (time.perf_counter() - started) / effort.seconds)
-    trained = run(starts[0], left, LOOKS, pace)
-    trained.steps += sum(trial.steps for trial in trials)
-    trained.seconds = time.perf_counter() - started
-    return trained
-
-
-def _pace(real: Tensor, fake: Tensor, gap: float) -> float:
-    """Factor of learning rates and temperatures: 1 for distributions far apart in the samples' units, else less."""
-    nearest = torch.cdist(fake[:NEIGHBOURS], real[:NEIGHBOURS]).amin(1).mean().item()
-    return min(1.0, max(SLOWEST_PACE, max(gap, nearest) / FULL_PACE))
-
-
-def _best_of(trials: Sequence[_Trained]) -> int:
-    return max(range(len(trials)), key=lambda index: trials[index].validation)
-
-
-def _fitted(
-    family: Family,
-    critic: nn.Module,
-    batches: Iterator[tuple[Tensor, Tensor]],
-    val_real: Tensor,
-    val_fake: Tensor,
-    *,
-    effort: _Effort,
-    looks: int,
-    pace: float,
-    rng: torch.Generator,
-) -> _Trained:
-    """Stochastic ascent of the gap; keeps the weights of the best evaluation."""
-    constraint = family.constraint()
-    constraint.prepare(critic)
-    trained = [parameter for parameter in critic.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.Adam(trained, lr=pace * family.lr)
-    best, best_state, curve = -math.inf, copy.deepcopy(critic.state_dict()), []
-    started, step, looked = time.perf_counter(), 0, 0
-    while True:
-        seconds = time.perf_counter() - started
-        progress = effort.progress(step, seconds)
-        if progress * looks >= looked + 1:
-            looked = int(progress * looks)
-            value = _validation(critic, val_real, val_fake)
-            if not math.isfinite(value):
-                raise WorkError(
-                    f"Training '{family.name}' critics diverged", found=f"a value of {value} at step {step}"
-                )
-            curve.append(Look(step, seconds, value))
-            if value > best:
-                best, best_state = value, copy.deepcopy(critic.state_dict())
-        if progress >= 1:
-            critic.load_state_dict(best_state)
-            return _Trained(critic, best, step, time.perf_counter() - started, curve)
-
-        for group in optimizer.param_groups:
-            group["lr"] = pace * family.lr * 0.5 * (1 + math.cos(math.pi * progress))
-        if isinstance(critic, CTransform):
-            critic.temperature = pace * family.temperature * max(0.0, 1 - progress / WARM_SHARE)
-        real, fake = next(batches)
-        real_scores, fake_scores = critic(torch.cat([real, fake])).split([len(real), len(fake)])
-        loss = critic_loss(real_scores, fake_scores) + constraint.penalty(critic, real, fake, rng)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        constraint.project(critic)
-        step += 1
-
-
-def _validation(critic: nn.Module, real: Tensor, fake: Tensor) -> float:
-    """The gap over the certified constant, in evaluation mode."""
-    critic.eval()
-    with torch.no_grad():
-        gap = critic_gap(critic(real).double(), critic(fake).double()).item()
-    critic.train()
-    return gap / certify(critic).constant
-
-
-def _batches(points: Tensor, size: int, rng: torch.Generator) -> Iterator[Tensor]:
-    """Random batches of one size, at most the number of points; the remainder of an epoch is dropped."""
-    while True:
-        order = torch.randperm(len(points), generator=rng, device=rng.device).to(points.device)
-        parts = order.split(size)
-        for part in parts[: len(points) // size]:
-            yield points[part]
