@@ -23,7 +23,7 @@ ALLOWED = {
     ("cli/watch.py", "_checked", ".save"): "of the monitor's state, which goes through the door",
     ("runs/recorder.py", "_save", ".save"): "of the run's checkpoints, which go through the door",
     ("session/loop.py", "train", ".save"): "the same",
-    ("data/tables/number_texts.py", "wear", ".open"): "a field: whether numbers end with a point",
+    ("data/tables/number_dress.py", "wear", ".open"): "a field: whether numbers end with a point",
 }
 MODULES = sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py"))
 

@@ -19,7 +19,7 @@ from wassergan.data.tables.date_texts import date_format
 from wassergan.data.tables.formats import DateForm, NumberForm, form_from_state
 from wassergan.data.tables.grids import with_number_grid
 from wassergan.data.tables.inference import Column, infer_columns
-from wassergan.data.tables.number_texts import Dress
+from wassergan.data.tables.number_dress import Dress
 from wassergan.data.tables.schema import ColumnSpec, schema_of
 from wassergan.data.tables.source import table_source
 from wassergan.data.tables.steps import Grid, shared_months, shared_step

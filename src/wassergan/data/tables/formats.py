@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wassergan.data.tables.date_texts import DAY, SECOND, USUAL_PIVOT, DateFormat, date_format
 from wassergan.data.tables.floating import Floating
-from wassergan.data.tables.number_texts import Dress
+from wassergan.data.tables.number_dress import Dress
 from wassergan.data.tables.steps import Grid, Whole, as_decimal, as_wholes, grid_from_state
 from wassergan.data.tables.zones import get_zone, offset_at
 

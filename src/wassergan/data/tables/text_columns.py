@@ -11,11 +11,11 @@ from wassergan.data.tables.date_finding import Reading, find_dates, read_all
 from wassergan.data.tables.date_texts import date_format
 from wassergan.data.tables.floating import MOST_FIXED, floatings, printed
 from wassergan.data.tables.formats import DateForm, NumberForm, Values
+from wassergan.data.tables.number_dress import Dress
 from wassergan.data.tables.number_texts import (
     DECIMALS,
     FEW_AFFIXES,
     PROBES,
-    Dress,
     Dressed,
     affix_counts,
     parts_of,
