@@ -1169,7 +1169,7 @@ BUGS = (
         RUNNER,
         "            self._critic_step(real, fake, penalty_acts=penalty_acts, rng=rng)\n        if made is None:\n",
         "            self._generator_step(fakes_to_follow(self.generator, last, **how), turn.batches[-1], rng)\n"
-        "        self._critic_step(real, fake, penalty_acts=penalty_acts, rng=rng)\n",
+        "        self._critic_step(real, fake, penalty_acts=penalty_acts, rng=rng)\n        if made is None:\n",
         f"{IN_TRAINER}::test_each_generator_step_has_its_own_critic_steps_on_distinct_real_batches_over_three_epochs",
     ),
     Bug(
@@ -1585,14 +1585,14 @@ BUGS = (
     ),
     Bug(
         "the pages of a Parquet file are believed to be as large as its summary says",
-        "data/readers/columnar.py",
+        "data/readers/columnar_tables.py",
         "self._pages = survey_pages(file, chunks, path)",
         "self._pages = survey_pages(file, chunks, path) if False else []",
         "data/readers/test_parquet_pages.py::test_a_page_that_is_larger_than_the_summary_says_is_refused",
     ),
     Bug(
         "texts that share their beginnings are decoded as many at a time as others",
-        "data/readers/columnar.py",
+        "data/readers/columnar_tables.py",
         "step = min(step, self._longest_step(group, columns))",
         "pass",
         "data/readers/test_parquet_pages.py::test_texts_that_share_their_beginnings_are_read_a_few_at_a_time",
@@ -1809,7 +1809,7 @@ BUGS = (
     ),
     Bug(
         "a large Arrow batch is read whole for each of its parts",
-        "data/readers/columnar.py",
+        "data/readers/columnar_tables.py",
         "large = block.unpacked > buffer_bytes() // 2",
         "large = False",
         f"{IN_CHANGES}::test_of_a_large_batch_no_more_is_read_than_is_asked_for",
@@ -3624,14 +3624,14 @@ BUGS = (
     ),
     Bug(
         "a compressed Arrow batch unpacked whatever its size",
-        "data/readers/columnar.py",
+        "data/readers/columnar_tables.py",
         "            if each.is_compressed:\n",
         "            if False:\n",
         "test_ceilings.py",
     ),
     Bug(
         "one text written out as often as it is meant",
-        "data/readers/columnar.py",
+        "data/readers/columnar_tables.py",
         "                require_room(compute.sum(lengths).as_py() or 0, self.path)\n",
         "",
         "test_ceilings.py",

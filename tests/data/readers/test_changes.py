@@ -24,7 +24,7 @@ from wassergan.config.settings import TrainSettings
 from wassergan.data import Source, open_source, read_conditions
 from wassergan.data import source as limits
 from wassergan.data.measured import Reading, open_measured
-from wassergan.data.readers import arrow_rows, columnar, images, marks
+from wassergan.data.readers import arrow_rows, columnar, columnar_tables, images, marks
 from wassergan.data.readers.marks import DataChangedError, FileMark, reading_marked, unchanging
 from wassergan.errors import UserError
 from wassergan.runs.train import resume_run, train_run
@@ -748,7 +748,7 @@ def test_rows_of_a_batch_are_those_that_arrow_reads(
     wanted = data.draw(st.permutations([name for name, kind in zip(names, kinds, strict=True) if kind in TYPES]))
     start = data.draw(st.integers(0, rows - 1))
     count = data.draw(st.integers(1, rows - start))
-    opened = columnar.ArrowTable(path)
+    opened = columnar_tables.ArrowTable(path)
     with path.open("rb") as file:
         found = arrow_rows.RowsOfBatch.of(file, opened._batches[0], opened.schema, wanted) if wanted else None
         odd = any(kind.num_fields or kind == pa.string_view() for kind in kinds)

@@ -9,7 +9,8 @@ import pytest
 from pyarrow import parquet
 
 from wassergan.data.readers import limits
-from wassergan.data.readers.columnar import ParquetTable, whole_table
+from wassergan.data.readers.columnar import whole_table
+from wassergan.data.readers.columnar_tables import ParquetTable
 from wassergan.data.readers.parquet_pages import chunks_of, survey_pages
 from wassergan.errors import UserError
 
