@@ -43,6 +43,12 @@ from wassergan.runs.recorder import write_run_report
 from wassergan.runs.visualize import visualize_run
 
 LARGEST = 5000
+EVERY, OF_SERIES = 7, 3  # one seed in seven is of series, so that others stand for what they stood for
+NETWORKS_OF = {
+    "picture": ["conv", "conv", "resnet", "resnet"],
+    "field": ["conv", "conv", "resnet", "resnet"],
+    "series": ["conv", "conv", "recurrent", "recurrent"],
+}
 DTYPES = ("uint8", "int16", "int32", "int64", "uint16", "float16", "float32", "float64", "bool")
 
 
@@ -58,17 +64,16 @@ def combination(seed: int) -> Combination:
     """One of them, by seed."""
     draw = random.Random(seed)  # no secret
     kind = draw.choice(["vector", "vector", "picture", "picture", "field", "table"])
+    if seed % EVERY == OF_SERIES:
+        kind = "series"
     data = {"kind": kind, "seed": seed, **_shape(draw, kind)}
     batch = draw.choice([2, 4, 5, 8, 12])
-    grid = kind in ("picture", "field")
     settings: dict[str, Any] = {
         "steps": 2,
         "batch_size": batch,
         "critic_steps": draw.choice([1, 1, 2, 3]),
         "preset": draw.choice(["default", "default", "wgan", "wgan-gp", "sn-wgan"]),
-        "network": draw.choice(
-            [None, None, "mlp", "residual", *(["conv", "conv", "resnet", "resnet"] if grid else [])]
-        ),
+        "network": draw.choice([None, None, "mlp", "residual", *NETWORKS_OF.get(kind, [])]),
         "constraint": draw.choice([None, None, "clip", "gp", "lp", "sn", "orthogonal"]),
         "objective": draw.choice([None, None, "wasserstein", "minimax", "nonsaturating", "hinge"]),
         "generator_widths": _widths(draw),
@@ -85,7 +90,7 @@ def combination(seed: int) -> Combination:
         "precision": draw.choice(["float32", "float32", "bf16", "auto"]),
         "schedule": draw.choice([None, None, "constant", "inverse_sqrt", "linear"]),
         "average_half_life": draw.choice([None, None, 0.0, 100.0]),
-        "scale": draw.choice(["auto", "auto", "feature", "array"]) if kind in ("vector", "field") else "auto",
+        "scale": draw.choice(["auto", "auto", "feature", "array"]) if kind in ("vector", "field", "series") else "auto",
         "heldout": draw.choice([None, None, 0.2, 0.5]),
         "seed": draw.choice([0, 1, 2**62]),
         "w1_every": draw.choice([None, None, None, 1]),
@@ -117,6 +122,11 @@ def _shape(draw: random.Random, kind: str) -> dict[str, Any]:
     if kind == "table":
         columns = draw.randint(1, 6)
         return {"columns": columns, "condition": condition and columns > 1, "file": draw.choice(["csv", "parquet"])}
+    if kind == "series":
+        channels = draw.choice([1, 2, 3, 7])
+        steps = max(1, min(120, numbers // channels))
+        dtype = draw.choice(DTYPES)
+        return {"shape": (steps, channels), "layout": "NTC", "dtype": dtype, "condition": condition}
     channels = draw.choice([1, 1, 3, 3, 2, 4])
     height = max(1, round((numbers / channels) ** (0.3 + 0.4 * draw.random())))
     width = max(1, numbers // channels // height)

@@ -131,18 +131,18 @@ def test_settings_for_other_classes_are_refused() -> None:
             modality_of(name).require_askable(EvaluateSettings(**asked))  # type: ignore[arg-type]
 
 
-class Series(Vectors):
+class Clouds(Vectors):
     """What a new class of data fills in at least: its name."""
 
-    name = "series"
+    name = "cloud"
     usual_file = "samples.npy"
 
 
 def test_a_new_class_passes_through_every_verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(MODALITIES, "series", Series())
+    monkeypatch.setitem(MODALITIES, "cloud", Clouds())
 
     def opened(data: Any, **options: Any) -> Any:
-        return replace(open_source(data, **options), kind="series")
+        return replace(open_source(data, **options), kind="cloud")
 
     monkeypatch.setattr(build, "open_source", opened)
     numbers, run = np.random.default_rng(0), tmp_path / "run"
@@ -150,7 +150,7 @@ def test_a_new_class_passes_through_every_verb(tmp_path: Path, monkeypatch: pyte
     np.save(tmp_path / "b.npy", numbers.normal(size=(40, 3)).astype("f4"))
     small: dict[str, Any] = {"generator_widths": (8,), "critic_widths": (8,), "batch_size": 16, "tensorboard": False}
     summary = train_run(TrainSettings(data=str(tmp_path / "a.npy"), steps=2, **small), run)
-    assert summary["kind"] == "series" and list((run / "samples").glob("*.png")) and (run / "report.html").exists()
+    assert summary["kind"] == "cloud" and list((run / "samples").glob("*.png")) and (run / "report.html").exists()
     sampler = open_sampler(run)
     write_samples(sampler, tmp_path / "made.npy", count=5, seed=0)
     assert np.load(tmp_path / "made.npy").shape == (5, 3)
@@ -163,6 +163,6 @@ def test_a_new_class_passes_through_every_verb(tmp_path: Path, monkeypatch: pyte
     ]
     export_run(run, tmp_path / "g.safetensors")
     exported = open_export(tmp_path / "g.safetensors")
-    assert exported.kind == "series" and isinstance(exported.codec, Codec)
+    assert exported.kind == "cloud" and isinstance(exported.codec, Codec)
     assert np.array_equal(exported.draw(4), sampler.draw(4))
     assert torch.isfinite(torch.from_numpy(exported.draw(4))).all()

@@ -29,14 +29,14 @@ class DataSettings(Origin):
     sheet: str | None = setting(None, "Sheet of an Excel workbook; the first unless given.", group="Data")
     layout: str = setting(
         "auto",
-        "Axes of an array; table: read Parquet, Arrow or Feather files of numbers as tables.",
+        "Axes of an array (NTC: series of T steps); table: read Parquet, Arrow or Feather files of numbers as tables.",
         group="Data",
-        values="auto|N|ND|NHW|NHWC|NCHW|table",
+        values="auto|N|ND|NHW|NHWC|NCHW|NTC|table",
     )
     scale: str = setting(
         "auto",
         "Standardise the numbers of an array per channel, per feature (every pixel separately) or all together; auto: "
-        "fields per channel, vectors per feature.",
+        "fields and series per channel, vectors per feature.",
         group="Data",
         values="auto|channel|feature|array",
     )

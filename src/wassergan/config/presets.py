@@ -141,7 +141,7 @@ def _default(shape: tuple[int, ...], count: int) -> Values:
 
 
 def _convolutional(shape: tuple[int, ...]) -> str:
-    return "conv" if len(shape) == 3 and min(shape[1:]) >= 4 else "mlp"
+    return "conv" if len(shape) == 2 or (len(shape) == 3 and min(shape[1:]) >= 4) else "mlp"
 
 
 PRESETS: dict[str, Preset] = {

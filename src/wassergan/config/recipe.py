@@ -28,14 +28,16 @@ class RecipeChoices:
         parse=positive_int,
         group="Recipe",
     )
-    network: str | None = setting(None, "Architecture.", group="Recipe", values="mlp|residual|conv|resnet")
+    network: str | None = setting(None, "Architecture.", group="Recipe", values="mlp|residual|conv|resnet|recurrent")
     generator_widths: tuple[int, ...] | None = setting(
         None, "Hidden widths of an mlp or residual generator.", parse=parse_widths, group="Recipe", values="W,W,..."
     )
     critic_widths: tuple[int, ...] | None = setting(
         None, "Hidden widths of its critic.", parse=parse_widths, group="Recipe", values="W,W,..."
     )
-    maps: int | None = setting(None, "Feature maps of conv and resnet.", parse=positive_int, group="Recipe")
+    maps: int | None = setting(
+        None, "Feature maps of conv and resnet; state of recurrent.", parse=positive_int, group="Recipe"
+    )
     generator_maps: int | None = setting(
         None, "Feature maps of the generator, if not as many as the critic's.", parse=positive_int, group="Recipe"
     )

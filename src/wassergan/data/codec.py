@@ -1,6 +1,6 @@
 """The conversion between the user's units and model space, kept in every checkpoint.
 
-Model space is float32, channels first: pictures and fields are (C, H, W), tables of numbers are (D,).
+Model space is float32, channels first: pictures and fields are (C, H, W), series (C, T), tables of numbers (D,).
 """
 
 from collections.abc import Mapping
@@ -16,17 +16,20 @@ from wassergan.data.parts import Parts, is_missing
 from wassergan.errors import UserError
 
 # Array layout → how many axes a sample has, and the permutation that puts channels first.
-LAYOUTS = ("N", "ND", "NHW", "NHWC", "NCHW")
+LAYOUTS = ("N", "ND", "NHW", "NHWC", "NCHW", "NTC")
+SERIES = "NTC"  # samples, steps in time, channels
 LARGEST_WHOLE = float(2**63 - 1024)  # the largest float64 that an int64 holds
 
 
 def to_channels_first(values: Tensor, layout: str) -> Tensor:
-    """(n, ...) in the user's layout to (n, D) or (n, C, H, W)."""
+    """(n, ...) in the user's layout to (n, D), (n, C, T) or (n, C, H, W)."""
     match layout:
         case "N" | "NHW":
             return values.unsqueeze(1)
         case "NHWC":
             return values.movedim(3, 1)
+        case "NTC":
+            return values.movedim(2, 1)
         case _:
             return values
 
@@ -38,17 +41,21 @@ def from_channels_first(values: Tensor, layout: str) -> Tensor:
             return values.squeeze(1)
         case "NHWC":
             return values.movedim(1, 3)
+        case "NTC":
+            return values.movedim(1, 2)
         case _:
             return values
 
 
 def channels_first(rows: NDArray[Any], layout: str) -> NDArray[Any]:
-    """A view of rows (n, ...) in the user's layout as (n, D) or (n, C, H, W)."""
+    """A view of rows (n, ...) in the user's layout as (n, D), (n, C, T) or (n, C, H, W)."""
     match layout:
         case "N" | "NHW":
             return rows[:, None]
         case "NHWC":
             return np.moveaxis(rows, 3, 1)
+        case "NTC":
+            return np.moveaxis(rows, 2, 1)
         case _:
             return rows
 
@@ -108,9 +115,9 @@ class Codec:
     """An affine map between user units and model space: model = (user - base - offset) / scale.
 
     Args:
-        layout: the user's axes, one of `N`, `ND`, `NHW`, `NHWC`, `NCHW`.
+        layout: the user's axes, one of `N`, `ND`, `NHW`, `NHWC`, `NCHW`, `NTC`.
         dtype: NumPy name of the user's type; whole-number types are rounded on the way back.
-        offset: user units; scalar shape (), one value per feature (D,) or per channel (C, 1, 1).
+        offset: user units; scalar shape (), one value per feature (D,) or per channel (C, 1, 1) or (C, 1).
         scale: user units per model unit; same shape as offset, positive.
         low: model units, the smallest value to be generated; the same shape.
         high: model units, the largest value to be generated; the same shape.

@@ -64,8 +64,8 @@ def open_source(
         skip_unreadable: skip pictures that cannot be read.
         key: which array of a `.npz`.
         sheet: which sheet of an Excel workbook; the first unless given.
-        layout: `auto`, `N`, `ND`, `NHW`, `NHWC` or `NCHW`, for arrays; `table` reads Parquet, Arrow and Feather files
-            of numbers as tables, as those with other columns or missing values are anyway.
+        layout: `auto`, `N`, `ND`, `NHW`, `NHWC`, `NCHW` or, for series, `NTC`, for arrays; `table` reads Parquet, Arrow
+            and Feather files of numbers as tables, as those with other columns or missing values are anyway.
         scale: `auto`, `feature`, `channel` or `array`: how numbers of arrays are standardised. `auto`: each channel of
             fields and each feature of vectors separately.
         missing: numbers in arrays that mean missing, such as -9999; NaN and masks always do.

@@ -102,7 +102,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         steps: generator steps of a fit.
         budget: time of a fit, in seconds or like `"20s"`, `"10m"`; five minutes if `steps` is not given either.
         constraint: what keeps the critic Lipschitz: `clip`, `gp`, `lp`, `r1r2`, `sn` or `orthogonal`.
-        network: `mlp`, `conv`, `resnet` or `residual`.
+        network: `mlp`, `conv`, `resnet`, `residual` or, for series, `recurrent`.
         latent_dim: numbers in a latent vector.
         generator_widths: hidden widths of a fully connected generator.
         critic_widths: hidden widths of its critic.
@@ -111,7 +111,8 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         penalty_weight: of gp and lp.
         generator_lr: learning rate.
         critic_lr: learning rate.
-        settings: any other setting of the recipe by name, such as `{"schedule": "linear"}`.
+        settings: any other setting of the recipe by name, such as `{"schedule": "linear"}`, or
+            `{"layout": "NTC"}` for series.
         condition: names of the columns of a DataFrame under whose values the others are drawn.
         schema: what the columns of a DataFrame are, where that is not to be inferred: a mapping, or a JSON file
             (docs/tables.md).
@@ -136,7 +137,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         history_: a record of each tick, as in a run's `log.jsonl`.
         n_steps_: generator steps so far.
         best_step_: of the tick with the smallest distance from the held-out rows.
-        best_distance_: that distance: sliced W1 in model units; for arrays with two axes or more, patch-sliced W1.
+        best_distance_: that distance: sliced W1 in model units; for pictures and fields, patch-sliced W1.
         seed_: that the random state gave.
         settings_: resolved.
         notes_: what was decided and passed over as the rows were read, in sentences.

@@ -1,4 +1,4 @@
-"""Classes of data, one class each: what differs between pictures, fields, vectors and tables stands in this folder."""
+"""Classes of data, one class each: what differs between pictures, fields, series, vectors and tables stands here."""
 
 from typing import Any
 
@@ -7,12 +7,15 @@ from wassergan.errors import unknown_name
 from wassergan.modality.fields import Fields
 from wassergan.modality.modality import Modality
 from wassergan.modality.pictures import Pictures
+from wassergan.modality.series import TimeSeries
 from wassergan.modality.tables import Tables
 from wassergan.modality.vectors import Vectors
 
 __all__ = ["MODALITIES", "Modality", "modality_of", "modality_with"]
 
-MODALITIES: dict[str, Modality[Any]] = {each.name: each for each in (Pictures(), Fields(), Vectors(), Tables())}
+MODALITIES: dict[str, Modality[Any]] = {
+    each.name: each for each in (Pictures(), Fields(), TimeSeries(), Vectors(), Tables())
+}
 
 
 def modality_of(name: str) -> Modality[Any]:

@@ -15,6 +15,7 @@ _AXES = {
     "N": "drop axis 1",
     "NHW": "drop axis 1",
     "NHWC": "move axis 1 to the end",
+    "NTC": "move axis 1 to the end",
     "ND": "leave the axes as they are",
     "NCHW": "leave the axes as they are",
 }

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wassergan.data import Codec, Source, channels_first
+from wassergan.errors import parameter
 from wassergan.modality.missing import without_missing
 from wassergan.modality.modality import Rows
 from wassergan.modality.numbers import Numbers
@@ -26,6 +27,14 @@ class Fields(Numbers):
     axes = 3
     preview_count = 64
     is_figure = False
+
+    def facts(self, source: Source) -> dict[str, Any]:
+        """What three axes are read as, and how to have them read otherwise."""
+        if self.own(source.codec).layout != "NHW":
+            return {}
+        _, height, width = source.shape
+        told = f"fields of {height} x {width}; {parameter('layout', 'NTC')}: series of {height} steps, {width} channels"
+        return {"read as": told}
 
     def save_picture(
         self, samples: Rows, path: Path, codec: Codec, *, real: Rows | None = None, columns: int | None = None

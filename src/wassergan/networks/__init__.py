@@ -13,20 +13,24 @@ from wassergan.networks.heads import Bounded, Partial
 from wassergan.networks.mlp import MLPCritic, MLPGenerator
 from wassergan.networks.residual import ResidualGenerator
 from wassergan.networks.resnet import ResNetCritic, ResNetGenerator
+from wassergan.networks.series import CausalGenerator, RecurrentGenerator, SeriesCritic
 from wassergan.networks.tabular import TableHead, TabularGenerator
 
 __all__ = [
     "NETWORKS",
     "Bounded",
+    "CausalGenerator",
     "ConvCritic",
     "ConvGenerator",
     "Critic",
     "MLPCritic",
     "MLPGenerator",
     "Partial",
+    "RecurrentGenerator",
     "ResNetCritic",
     "ResNetGenerator",
     "ResidualGenerator",
+    "SeriesCritic",
     "TableHead",
     "TabularGenerator",
     "build_networks",
@@ -36,7 +40,7 @@ __all__ = [
     "evaluating",
 ]
 
-NETWORKS = ("mlp", "residual", "conv", "resnet")
+NETWORKS = ("mlp", "residual", "conv", "resnet", "recurrent")
 
 
 def build_networks(
@@ -61,13 +65,14 @@ def build_networks(
     """A generator and a critic for samples of a shape; the same seed gives the same weights.
 
     Args:
-        kind: `mlp`, `residual` (whose critic is an `mlp`'s), `conv` or `resnet`.
-        shape: one sample in model space, (C, H, W) or (D,).
+        kind: `mlp`, `residual` (whose critic is an `mlp`'s), `conv`, `resnet` or, for series, `recurrent` (whose critic
+            is a `conv`'s).
+        shape: one sample in model space, (C, H, W), (C, T) or (D,).
         head: the generator's last map, into the range of the data; a `TableHead` takes noise from the latent vector.
         latent_dim: numbers in a latent vector, without a head's noise.
         generator_widths: hidden widths of an `mlp` or `residual` generator.
         critic_widths: hidden widths of their critic.
-        maps: maps of the first convolution (`conv`) or of every block (`resnet`).
+        maps: maps of the first convolution (`conv`) or of every block (`resnet`), numbers in a `recurrent` state.
         activation: of an `mlp` or `residual` generator: `leaky_relu`, `silu` or `maxmin`.
         critic_activation: of an `mlp`, `residual` or `conv` critic: the same.
         generator_norm: `layer` or `none`, and for `conv` and `resnet` also `batch`.
@@ -98,6 +103,12 @@ def build_networks(
                 fully_connected = MLPGenerator if kind == "mlp" else ResidualGenerator
                 generator = fully_connected(inputs, made_shape, widths=generator_widths, activation=activation, **made)
                 critic = MLPCritic(scored, widths=critic_widths, activation=critic_activation, context_dim=told)
+            case "conv" | "recurrent" if kind == "recurrent" or len(shape) == 2:
+                in_time = CausalGenerator if kind == "conv" else RecurrentGenerator
+                generator = in_time(inputs, shape, maps=made_maps, **made)
+                critic = SeriesCritic(
+                    scored, maps=maps, norm=critic_norm, activation=critic_activation, context_dim=told
+                )
             case "conv":
                 generator = ConvGenerator(inputs, shape, maps=made_maps, **made)
                 critic = ConvCritic(scored, maps=maps, norm=critic_norm, activation=critic_activation, context_dim=told)

@@ -11,6 +11,7 @@ from wassergan.plots.pairs import PairColumn, table_pairs_figure  # noqa: E402
 from wassergan.plots.panels import LARGEST_PANELS, Channel, panels  # noqa: E402
 from wassergan.plots.pictures import headed, picture_grid  # noqa: E402
 from wassergan.plots.png16 import write_png16  # noqa: E402
+from wassergan.plots.series import curves_by_channel_figure, series_figure, series_grid_figure  # noqa: E402
 from wassergan.plots.tables import table_figure  # noqa: E402
 from wassergan.plots.vectors import marginals_figure, pairs_figure, vector_figure  # noqa: E402
 
@@ -19,6 +20,7 @@ __all__ = [
     "Channel",
     "Maps",
     "PairColumn",
+    "curves_by_channel_figure",
     "curves_figure",
     "fields_figure",
     "headed",
@@ -32,6 +34,8 @@ __all__ = [
     "save_animation",
     "save_figure",
     "save_picture",
+    "series_figure",
+    "series_grid_figure",
     "table_figure",
     "table_pairs_figure",
     "vector_figure",

@@ -74,6 +74,7 @@ def _page(summary: Mapping[str, Any], log: Sequence[dict[str, Any]], folder: Pat
         of_table=bool(metrics) and "independent" in metrics["protocol"],
         marginals=_picture(evaluated, (metrics or {}).get("pictures", {}).get("marginals")),
         pairs=_pairs(metrics, evaluated),
+        figures=_figures(metrics, evaluated),
         arrows=_ARROWS,
         shown=_shown,
         plotly=get_plotlyjs(),
@@ -180,6 +181,14 @@ def _pairs(metrics: Any, folder: Path) -> list[dict[str, Any]]:
     """Pairs of a table's columns that have a figure, each with its figure."""
     pairs = [pair | {"embedded": _picture(folder, pair["picture"])} for pair in (metrics or {}).get("pairs", ())]
     return [pair for pair in pairs if pair["embedded"]]
+
+
+def _figures(metrics: Any, folder: Path) -> list[dict[str, Any]]:
+    """Figures of a class of data, each with its caption."""
+    figures = [
+        figure | {"embedded": _picture(folder, figure["picture"])} for figure in (metrics or {}).get("figures", ())
+    ]
+    return [figure for figure in figures if figure["embedded"]]
 
 
 def _picture(folder: Path, name: str | None) -> str | None:

@@ -17,7 +17,7 @@ from wassergan.storage.together import together
 # All that may be drawn, of any class of data.
 FILES = {
     *("interpolation.webp", "interpolation.png", "truncation.png", "fields.png", "moments.png"),
-    *("marginals.png", "pairs.png"),
+    *("marginals.png", "pairs.png", "series.png", "autocorrelation.png", "spectrum.png"),
 }
 
 Log = Callable[[str], None]

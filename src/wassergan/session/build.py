@@ -29,7 +29,11 @@ from wassergan.training import (
 )
 from wassergan.training.augment import augmentation_of
 
-CONVOLUTIONAL = ("conv", "resnet")  # whose weights serve at every pixel: 16 maps take 0.6 of the time with AMX
+CONVOLUTIONAL = (
+    "conv",
+    "resnet",
+    "recurrent",
+)  # whose weights serve at every pixel: 16 maps take 0.6 of the time with AMX
 SMALL_WEIGHTS = 500_000  # of fully connected layers: up to here bf16 gains little (docs/lab-notes.md)
 ONE_THREAD_PRODUCTS = 64 * SMALL_WEIGHTS  # weights times samples: up to here a second thread gains little
 LEAST_MOST_THREADS = 64  # on a machine of few cores

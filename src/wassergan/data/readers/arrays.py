@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wassergan.data.codec import LAYOUTS, Codec, as_tensor, channels_first
+from wassergan.data.codec import LAYOUTS, SERIES, Codec, as_tensor, channels_first
 from wassergan.data.fitting import Wish, fitted_codec
 from wassergan.data.masked import unmasked
 from wassergan.data.readers.blocks import BlockReader, block_bytes
@@ -91,13 +91,15 @@ def array_source(
     """A source over an array of samples.
 
     Eight-bit arrays are pictures: 0..255 to [-1, 1]. Other numbers are standardised, per feature for rows of
-    features, per channel for fields, unless `scale` says otherwise; statistics come from training rows. Positions with
-    one value in all rows come back exactly and take no part in that; NaN and masked values are missing ones.
+    features, per channel for fields and series, unless `scale` says otherwise; statistics come from training rows.
+    Positions with one value in all rows come back exactly and take no part in that; NaN and masked values are missing
+    ones.
 
     Args:
-        array: (n,), (n, D), (n, H, W), (n, H, W, C) or (n, C, H, W) of numbers; a masked array too.
+        array: (n,), (n, D), (n, H, W), (n, H, W, C), (n, C, H, W) or, of series, (n, T, C) of numbers; a masked
+            array too.
         name: what to call it.
-        layout: `N`, `ND`, `NHW`, `NHWC`, `NCHW`, or `auto` to tell it from the shape.
+        layout: `N`, `ND`, `NHW`, `NHWC`, `NCHW`, `NTC`, or `auto` to tell it from the shape: three axes are fields.
         scale: `feature`, `channel`, `array` or `auto`.
         missing: values besides NaN that mean missing.
         channels: names of the channels of fields, or of the features.
@@ -180,7 +182,7 @@ def streamed_source(reader: BlockReader, wish: Wish, *, heldout: float, seed: in
 def _kind_and_shape(array: NDArray[Any] | FileArray, codec: Codec) -> tuple[str, tuple[int, ...]]:
     """Kind and sample shape in model space."""
     first, *rest = channels_first(array[:1], codec.layout).shape[1:]
-    grid = "image" if array.dtype == np.uint8 else "field"
+    grid = "series" if codec.layout == SERIES else "image" if array.dtype == np.uint8 else "field"
     return grid if rest else "vector", (first + (codec.parts.masks if codec.parts else 0), *rest)
 
 

@@ -1,0 +1,148 @@
+"""Series: several channels of numbers at one step after another, each with a unit of its own."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wassergan.config.settings import TrainSettings
+from wassergan.data import Codec, Source, channels_first
+from wassergan.errors import UserError
+from wassergan.modality.evaluator import Evaluation, Evaluator
+from wassergan.modality.missing import without_missing
+from wassergan.modality.modality import Rows
+from wassergan.modality.numbers import Numbers, prepare_picture
+from wassergan.modality.series_recipe import REASON, recipe, suits
+from wassergan.sampling.sampler import Sampler
+from wassergan.sampling.writers import Draw, conditions_path, write_conditions
+from wassergan.storage.files import filling, make_folder, replacing, require_target, require_writable
+
+MEMBER = "data"  # what the array of a `.npz` is called
+
+
+class TimeSeries(Numbers):
+    """Loads, prices, sensors: arrays (n, T, C)."""
+
+    name = "series"
+    noun = "Series"
+    axes = 2
+    usual_file = "samples.npy"
+    usual_draw = (64, "samples.npy")
+    preview_count = 256
+    is_figure = True
+
+    def recipe(
+        self, codec: Codec, *, shape: tuple[int, ...], train_count: int, asked: TrainSettings
+    ) -> Mapping[str, Any] | None:
+        """Causal convolutions."""
+        return recipe(shape, train_count, asked) if suits(asked) else None
+
+    def recipe_reason(self, shape: tuple[int, ...], asked: TrainSettings) -> str:
+        """What was measured."""
+        return REASON if suits(asked) else ""
+
+    def facts(self, source: Source) -> dict[str, Any]:
+        """Steps and channels."""
+        channels, steps = self.own(source.codec).without_masks(source.shape)
+        return {"steps": steps, "channels": list(self.own(source.codec).named(channels))}
+
+    def prepare(self, path: Path, count: int) -> None:
+        """A `.npy` or `.npz` file, or a figure as `.png`."""
+        if path.suffix not in (".npy", ".npz", ".png"):
+            raise UserError(
+                "Series are written as .npy, .npz or .png", found=f"'{path.name}'", hint="choose one of those suffixes"
+            )
+        if path.suffix == ".png":
+            prepare_picture(path, count)
+            return
+        make_folder(path.parent)
+        require_writable(path)
+        require_target(conditions_path(path))
+
+    def write(self, draw: Draw, path: Path) -> None:
+        """As other arrays; and compressed, by the first process, under the name `data`."""
+        if path.suffix != ".npz":
+            super().write(draw, path)
+            return
+        if draw.sampler.conditions is not None:
+            draw.processes.on_rank_zero(lambda: write_conditions(draw, path))
+
+        def save() -> None:
+            with replacing(path) as temporary, filling(temporary, "wb+") as file:
+                np.savez_compressed(file, **{MEMBER: draw.whole()})
+
+        draw.processes.on_rank_zero(save)
+        draw.progress(draw.count)
+
+    def evaluator(self, evaluation: Evaluation) -> Evaluator:
+        """By vectors of features, channel by channel, and by what happens from step to step."""
+        from wassergan.modality.series_evaluator import SeriesEvaluator
+
+        return SeriesEvaluator(evaluation, self)
+
+    def save_picture(
+        self, samples: Rows, path: Path, codec: Codec, *, real: Rows | None = None, columns: int | None = None
+    ) -> None:
+        """Some series and the fans of all, beside real ones; small ones in a grid, where it has columns."""
+        from wassergan.plots import save_figure, series_grid_figure
+
+        own = in_channels(samples, codec)
+        names = codec.named(own.shape[1])
+        if columns is not None:
+            ranges = [codec.range_of(index, margin=False) for index in range(len(names))]
+            save_figure(series_grid_figure(own, ranges, columns=columns), path)
+            return
+        save_series(own, None if real is None else in_channels(real, codec), names, path)
+
+    def visualize(self, sampler: Sampler, source: Source | None, out: Path, *, count: int, seed: int) -> list[Path]:
+        """Samples and fans beside held-out series, their autocorrelation and their spectrum."""
+        codec = self.own(sampler.codec)
+        own = in_channels(sampler.draw(count, seed=seed), codec)
+        real = None if source is None else in_channels(self.heldout_samples(source, count), codec)
+        names = codec.named(own.shape[1])
+        save_series(own, real, names, out / "series.png")
+        if real is None:
+            return [out / "series.png"]
+        files = [out / "autocorrelation.png", out / "spectrum.png"]
+        for path, draw in zip(files, (save_autocorrelation, save_spectrum), strict=True):
+            draw(own, real, names, path)
+        return [out / "series.png", *files]
+
+
+def in_channels(samples: Rows, codec: Codec) -> NDArray[np.float64]:
+    """Series as (n, C, T) in their own units, with NaN where a value is missing."""
+    return channels_first(without_missing(samples, codec), codec.layout)
+
+
+def save_series(generated: Rows, real: Rows | None, names: tuple[str, ...], path: Path) -> None:
+    """Some series, real ones beside them, and the fans of both."""
+    from wassergan.plots import save_figure, series_figure
+
+    save_figure(series_figure(generated, real, names=names), path)
+
+
+def save_autocorrelation(generated: Rows, real: Rows, names: tuple[str, ...], path: Path) -> None:
+    """The autocorrelation of each channel over the lags."""
+    from wassergan.evaluation.series.dynamics import autocorrelations
+    from wassergan.plots import curves_by_channel_figure, save_figure
+
+    own, other = autocorrelations(generated), autocorrelations(real)
+    lags = np.arange(1, own.shape[2] + 1, dtype=float)
+    figure = curves_by_channel_figure(lags, own, other, names=names, across="lag", up="autocorrelation")
+    save_figure(figure, path)
+
+
+def save_spectrum(generated: Rows, real: Rows, names: tuple[str, ...], path: Path) -> None:
+    """The amplitude of each channel over the frequencies."""
+    from wassergan.evaluation.series.dynamics import amplitudes, spread
+    from wassergan.plots import curves_by_channel_figure, save_figure
+
+    unit = spread(real)
+    own, other = amplitudes(generated, unit), amplitudes(real, unit)
+    places = np.arange(1, own.shape[2] + 1) / generated.shape[2]
+    figure = curves_by_channel_figure(
+        places, own, other, names=names, across="cycles per step", up="amplitude (deviations)", log=True
+    )
+    save_figure(figure, path)

@@ -1,0 +1,71 @@
+"""Judging series: by vectors of features, and by what happens from step to step."""
+
+import math
+from typing import Any
+
+from wassergan.data import random_positions
+from wassergan.evaluation.evaluate import LEAST, MetricRow
+from wassergan.evaluation.series import SeriesPopulations, dynamics_rows, score_rows, with_dynamics
+from wassergan.evaluation.verdict import Verdict
+from wassergan.modality.evaluator import Picture
+from wassergan.modality.feature_evaluator import FeatureEvaluator
+from wassergan.modality.series import in_channels, save_autocorrelation, save_series, save_spectrum
+
+MOST_SERIES, MOST_NUMBERS = 4000, 2**24  # of each kind
+FIGURES = (
+    ("series", save_series, "Series, generated beside held-out ones, and the quantiles of all at each step."),
+    (
+        "autocorrelation",
+        save_autocorrelation,
+        "Autocorrelation of single series: median and quartiles, generated beside held-out ones.",
+    ),
+    (
+        "spectrum",
+        save_spectrum,
+        "Amplitudes of single series by frequency: median and quartiles, generated beside held-out ones.",
+    ),
+)
+
+
+class SeriesEvaluator(FeatureEvaluator):
+    """Adds to the features what is measured on the series themselves, on process 0."""
+
+    _populations: SeriesPopulations
+    _rows: list[MetricRow]
+
+    def measure(self, picture: Picture) -> dict[str, Any]:
+        """Also the dynamics, which may turn the verdict; with curves over lags and frequencies."""
+        found = super().measure(picture)
+        judged = found["verdict"]
+        own = Verdict(judged["sentence"], tuple(judged["flags"]), judged["level"])
+        names = self._codec.named(self._populations.heldout.shape[1])
+        sides = (self._populations.generated, self._populations.heldout)
+
+        def curves(draw: Any) -> Any:
+            return lambda path: draw(*sides, names, path)
+
+        figures = [
+            {"picture": picture(f"{name}.png", curves(draw)), "caption": caption} for name, draw, caption in FIGURES
+        ]
+        return {**found, "verdict": with_dynamics(own, self._rows).as_dict(), "figures": figures}
+
+    def _further_rows(self) -> list[MetricRow]:
+        log, seed = self.evaluation.log, self.evaluation.settings.seed
+        log("Autocorrelation, spectrum and increments")
+        self._populations = self._drawn_populations()
+        self._rows = dynamics_rows(self._populations)
+        log("Discriminative and predictive scores")
+        each = self._populations
+        return [*self._rows, *score_rows(each.generated, each.training, each.heldout, seed=seed)]
+
+    def _drawn_populations(self) -> SeriesPopulations:
+        source, settings, codec = self.evaluation.source, self.evaluation.settings, self._codec
+        most = max(LEAST, min(MOST_SERIES, MOST_NUMBERS // math.prod(source.shape)))
+        count = min(most, settings.count or most, source.train_count)
+        training = source.train(random_positions(count, source.train_count, seed=settings.seed))
+        real = self._unseen.read(random_positions(most, self._unseen.count, seed=settings.seed))
+        return SeriesPopulations(
+            in_channels(self.evaluation.sampler.draw(count, seed=settings.seed), codec),
+            in_channels(codec.decode_numpy(training), codec),
+            in_channels(codec.decode_numpy(real), codec),
+        )
