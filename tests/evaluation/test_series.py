@@ -71,7 +71,7 @@ def rows_of(generated: Series) -> dict[str, float]:
     [
         (lambda series: series, ()),
         (shuffled, ("autocorrelation_w1", "spectrum_w1", "increments_w1")),
-        (blurred, ("autocorrelation_w1", "cross_correlation_w1", "spectrum_w1", "increments_w1")),
+        (blurred, ("cross_correlation_w1", "spectrum_w1", "increments_w1")),
         (noise, NAMES),
         (collapsed, NAMES[:3]),
         (backwards, ("increments_w1",)),
