@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from wassergan.config.parsing import fraction, parse_names, parse_numbers, parse_size
+from wassergan.config.parsing import fraction, parse_names, parse_numbers, parse_size, positive_int
 from wassergan.config.setting import setting
 
 
@@ -75,6 +75,22 @@ class DataSettings(Origin):
         "Tables: a column with weights of the rows, such as survey weights; it is no column of the samples.",
         group="Data",
         values="COLUMN",
+    )
+    series: str | None = setting(
+        None,
+        "Long tables: the column that names the series of each row; whole series are drawn.",
+        group="Data",
+        values="COLUMN",
+    )
+    time: str | None = setting(None, "Long tables: the column of time.", group="Data", values="COLUMN")
+    window: int | None = setting(
+        None,
+        "One long series (an array or a table of numbers): steps in each of the windows that it is cut into.",
+        parse=positive_int,
+        group="Data",
+    )
+    stride: int | None = setting(
+        None, "Steps from the start of one window to that of the next (1).", parse=positive_int, group="Data"
     )
     heldout: float | None = setting(
         None,

@@ -7,13 +7,13 @@ from wassergan.data.labels import LABEL, frame_beside
 from wassergan.data.open import open_source
 from wassergan.data.source import Batch, Source
 from wassergan.data.split import random_positions, spread_positions
+from wassergan.data.stored import codec_from_state
 from wassergan.data.table_files import read_conditions, read_rows
 from wassergan.data.tables import (
     TABLE_SUFFIXES,
     ColumnConditions,
     Schema,
     TableCodec,
-    codec_from_state,
     column_facts,
     encode_table,
     fix_conditions,

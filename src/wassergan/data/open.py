@@ -21,6 +21,7 @@ from wassergan.data.readers.filearray import FileArray
 from wassergan.data.readers.idx import is_idx, read_idx
 from wassergan.data.readers.marks import unchanging
 from wassergan.data.readers.paths import is_pattern, is_shard
+from wassergan.data.series.opening import InTime, opened_in_time
 from wassergan.data.source import Source
 from wassergan.data.table_files import schema_in, table_in
 from wassergan.data.tables import Schema, context_of, is_csv, is_frame, read_frame, table_source
@@ -47,6 +48,10 @@ def open_source(
     labels: Any = None,
     weight: str | None = None,
     sample_weight: Any = None,
+    series: str | None = None,
+    time: str | None = None,
+    window: int | None = None,
+    stride: int | None = None,
     heldout: float | None = None,
     seed: int = 0,
     like: Source | None = None,
@@ -77,6 +82,10 @@ def open_source(
         weight: the column of a table that holds the weights of its rows, such as survey weights: rows are drawn and
             counted in proportion to them. It is no column of the samples.
         sample_weight: one weight per sample, where no column holds them.
+        series: the column of a long table that names the series of each row; `time` is asked for, too.
+        time: the column of time of a long table.
+        window: steps in a window, of one long series: an array (S,) or (S, C), or a table of numbers.
+        stride: steps from the start of one window to that of the next; 1 unless given.
         heldout: share of the samples held out; a tenth unless given (a fifth of the digits).
         seed: chooses the held-out samples.
         like: pictures are converted to the size, colours and bit depth of these, for comparison.
@@ -107,6 +116,7 @@ def open_source(
         labels=labels,
         weight=weight,
         sample_weight=sample_weight,
+        in_time=InTime(series, time, window, stride),
     )
     if weight is not None and sample_weight is not None:
         raise UserError("Weights are given twice", found=f"the column {weight}, and sample_weight", hint="give one")
@@ -166,6 +176,7 @@ class _Asked:
     labels: Any
     weight: str | None
     sample_weight: Any
+    in_time: InTime
 
     @property
     def of_numbers(self) -> dict[str, Any]:
@@ -181,6 +192,24 @@ class _Asked:
 
 
 def _opened(data: Any, asked: _Asked) -> Source:
+    if asked.in_time.is_asked:
+        return opened_in_time(
+            data,
+            asked.in_time,
+            schema=asked.schema,
+            sheet=asked.sheet,
+            key=asked.key,
+            of_numbers=asked.of_numbers,
+            refused=[
+                name
+                for name, said in (
+                    ("condition", asked.condition),
+                    ("labels", asked.labels is not None),
+                    ("weight", asked.weight or asked.sample_weight is not None),
+                )
+                if said
+            ],
+        )
     if is_frame(data):
         return _frame(data, asked)
     if isinstance(data, Tensor | np.ndarray | FileArray):

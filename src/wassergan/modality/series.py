@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wassergan.config.settings import TrainSettings
-from wassergan.data import Codec, Source, channels_first
+from wassergan.data import Codec, Source, channels_first, table_suffix, write_table
+from wassergan.data.series import LongForm, SeriesCodec, form_of
 from wassergan.errors import UserError
 from wassergan.modality.evaluator import Evaluation, Evaluator
 from wassergan.modality.missing import without_missing
 from wassergan.modality.modality import Rows
 from wassergan.modality.numbers import Numbers, prepare_picture
 from wassergan.modality.series_recipe import REASON, recipe, suits
+from wassergan.modality.tables import columns_fault
 from wassergan.sampling.sampler import Sampler
 from wassergan.sampling.writers import Draw, conditions_path, write_conditions
 from wassergan.storage.files import filling, make_folder, replacing, require_target, require_writable
@@ -27,6 +29,7 @@ class TimeSeries(Numbers):
 
     name = "series"
     noun = "Series"
+    codec = SeriesCodec
     axes = 2
     usual_file = "samples.npy"
     usual_draw = (64, "samples.npy")
@@ -43,13 +46,38 @@ class TimeSeries(Numbers):
         """What was measured."""
         return REASON if suits(asked) else ""
 
+    def fault(self, codec: Codec, shape: tuple[int, ...]) -> str:
+        """Also columns of a long table that no table has, or that are not those of the channels."""
+        if fault := super().fault(codec, shape):
+            return fault
+        form = form_of(codec)
+        if form is None:
+            return ""
+        if len(form.channels) != codec.without_masks(shape)[0]:
+            return f"{len(form.channels)} channels of a table for samples of shape {shape}"
+        return columns_fault(form.table)
+
+    def decoder(self, codec: Codec) -> dict[str, Any]:
+        """Also the columns of a long table."""
+        form = form_of(codec)
+        return {**super().decoder(codec), "long_table": None if form is None else form.state()}
+
+    def codec_of(self, decoder: Mapping[str, Any]) -> SeriesCodec:
+        """The inverse of `decoder`."""
+        form = decoder.get("long_table")
+        return SeriesCodec.of(super().codec_of(decoder), None if form is None else LongForm.from_state(form))
+
     def facts(self, source: Source) -> dict[str, Any]:
         """Steps and channels."""
         channels, steps = self.own(source.codec).without_masks(source.shape)
         return {"steps": steps, "channels": list(self.own(source.codec).named(channels))}
 
     def prepare(self, path: Path, count: int) -> None:
-        """A `.npy` or `.npz` file, or a figure as `.png`."""
+        """A `.npy` or `.npz` file, a figure as `.png`, or a long table; `write` says whether the data were one."""
+        if table_suffix(path):
+            make_folder(path.parent)
+            require_writable(path)
+            return
         if path.suffix not in (".npy", ".npz", ".png"):
             raise UserError(
                 "Series are written as .npy, .npz or .png", found=f"'{path.name}'", hint="choose one of those suffixes"
@@ -62,7 +90,12 @@ class TimeSeries(Numbers):
         require_target(conditions_path(path))
 
     def write(self, draw: Draw, path: Path) -> None:
-        """As other arrays; and compressed, by the first process, under the name `data`."""
+        """As other arrays; by the first process, compressed under the name `data`, or as a long table."""
+        codec = self.own(draw.sampler.codec)
+        if table_suffix(path):
+            draw.processes.on_rank_zero(lambda: write_long(draw, path, codec))
+            draw.progress(draw.count)
+            return
         if path.suffix != ".npz":
             super().write(draw, path)
             return
@@ -109,6 +142,25 @@ class TimeSeries(Numbers):
         for path, draw in zip(files, (save_autocorrelation, save_spectrum), strict=True):
             draw(own, real, names, path)
         return [out / "series.png", *files]
+
+
+def write_long(draw: Draw, path: Path, codec: Codec) -> None:
+    """One row for each series and step, as the table of the data has them.
+
+    Raises:
+        UserError: the data were arrays.
+    """
+    form = form_of(codec)
+    if form is None:
+        raise UserError(
+            "Series of arrays are no table", found=f"'{path.name}'", hint="name a file that ends in .npy, .npz or .png"
+        )
+    rows, first = [], 0
+    for chunk in draw.chunks():
+        rows.append(form.rows(chunk, first=first))
+        first += len(chunk)
+    with replacing(path) as temporary:
+        write_table(form.writer(draw.count), rows, temporary, like=path, seed=draw.seed, formulas=draw.formulas)
 
 
 def in_channels(samples: Rows, codec: Codec) -> NDArray[np.float64]:

@@ -20,6 +20,7 @@ from wassergan.data.readers.limits import require_room
 from wassergan.data.readers.mapped import unmapped
 from wassergan.data.readers.marks import Marks, Watch
 from wassergan.data.readers.streaming import StreamedSource, probe
+from wassergan.data.series.codec import SeriesCodec
 from wassergan.data.source import Source, fits_in_memory
 from wassergan.data.split import HELDOUT_SHARE, split_rows
 from wassergan.errors import UserError, WasserganError, parameter, unknown_name
@@ -129,7 +130,7 @@ def array_source(
     _refuse_too_large(array, name)
     split = split_rows(len(array), heldout=heldout, seed=seed)
     rows = split.train.numpy()
-    codec = fitted_codec(lambda: _pieces(array), lambda: _pieces(array, rows), array.dtype, wish)
+    codec = _own(fitted_codec(lambda: _pieces(array), lambda: _pieces(array, rows), array.dtype, wish))
     kind, shape = _kind_and_shape(array, codec)
     columns = names if len(shape) == 1 else ()
     watch = Watch([array.mark] if isinstance(array, FileArray) else ())
@@ -160,7 +161,7 @@ def streamed_source(reader: BlockReader, wish: Wish, *, heldout: float, seed: in
     def pieces() -> Iterator[NDArray[Any]]:
         return _pieces(sample, size_bytes=block_bytes())
 
-    codec = fitted_codec(pieces, pieces, sample.dtype, wish, everything=all_rows)
+    codec = _own(fitted_codec(pieces, pieces, sample.dtype, wish, everything=all_rows))
     reader.expect_missing(codec)
     kind, shape = _kind_and_shape(sample, codec)
     source = StreamedSource(
@@ -177,6 +178,11 @@ def streamed_source(reader: BlockReader, wish: Wish, *, heldout: float, seed: in
     )
     wish.log(source.told())
     return source
+
+
+def _own(codec: Codec) -> Codec:
+    """The codec of the class of data that has this layout."""
+    return SeriesCodec.of(codec) if codec.layout == SERIES else codec
 
 
 def _kind_and_shape(array: NDArray[Any] | FileArray, codec: Codec) -> tuple[str, tuple[int, ...]]:

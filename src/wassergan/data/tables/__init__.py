@@ -1,7 +1,7 @@
 """Tables with columns of any kind: read, told apart, coded as vectors, and written back as they came."""
 
 from wassergan.data.tables.arrowfile import arrow_of, is_frame, raw_of_arrow, read_frame
-from wassergan.data.tables.codec import Stratum, TableCodec, codec_from_state
+from wassergan.data.tables.codec import Stratum, TableCodec
 from wassergan.data.tables.columns import (
     MOST_CLASSES,
     AnyColumn,
@@ -33,7 +33,6 @@ __all__ = [
     "TextColumn",
     "TypedColumn",
     "arrow_of",
-    "codec_from_state",
     "column_facts",
     "context_of",
     "encode_table",

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wassergan.data.codec import AnyCodec, Codec
 from wassergan.data.tables.encodings import CategoryCoding, NumberCoding, coding_from_state
 from wassergan.data.tables.formats import DateForm, LevelForm, NumberForm, Values, form_from_state
 from wassergan.data.tables.identifiers.identifier import Identifier
@@ -269,11 +268,6 @@ class TableCodec:
         if rules is not None and rules.order != tuple(column.name for column in columns):
             raise ValueError("rules about other columns")
         return cls(columns, **plain, strata=strata, identifiers=identifiers, rules=rules)
-
-
-def codec_from_state(state: Mapping[str, Any]) -> AnyCodec:
-    """The codec of a checkpoint, of a table or of numbers."""
-    return TableCodec.from_state(state) if "columns" in state else Codec.from_state(state)
 
 
 def _rounded(values: Values, column: ColumnCodec) -> Values:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from wassergan.evaluation.evaluate import MetricRow
 
 SEEDS, BATCH, LAYERS, TRAIN_SHARE = 5, 128, 2, 0.8
-STEPS, LR = 500, 3e-3  # of an evaluation; the published protocol has thousands of steps at 1e-3
+STEPS, LR = 200, 5e-3  # of an evaluation; the published protocol has thousands of steps at 1e-3
 LEAST_STEPS, LEAST_SERIES = 4, 40
 MOST_SERIES = 4000  # of each kind
 LEAST_HIDDEN = 4
@@ -96,7 +96,7 @@ def score_rows(
     fewest = min(len(generated), len(training), len(heldout), MOST_SERIES)
     if heldout.shape[2] < LEAST_STEPS or fewest < LEAST_SERIES:
         return []
-    scaled = _Scaled(heldout)
+    scaled = Scaling(heldout)
     fake, seen, real = (scaled(each[:MOST_SERIES]) for each in (generated, training, heldout))
     settings = {"seed": seed, "steps": steps, "lr": LR}
     told = f"two layers of gated recurrent units, {steps} steps, {SEEDS} seeds; after Yoon et al. 2019"
@@ -121,8 +121,12 @@ def score_rows(
     return found
 
 
-class _Scaled:
-    """Series (n, C, T) as (n, T, C) in [0, 1] by the range of real ones; what is missing is the middle and is told."""
+class Scaling:
+    """To [0, 1] by the range of each channel of real series; what is missing is the middle, and is told.
+
+    Args:
+        real: (n, C, T), NaN where a value is missing.
+    """
 
     def __init__(self, real: NDArray[np.float64]) -> None:
         flat = np.moveaxis(real, 1, 0).reshape(real.shape[1], -1)
@@ -133,6 +137,7 @@ class _Scaled:
         self._with_gaps = bool(np.isnan(real).any())
 
     def __call__(self, series: NDArray[np.float64]) -> Tensor:
+        """(n, C, T) to (n, T, C), with a channel for what is missing where something is."""
         gone = np.isnan(series)
         values = np.where(gone, 0.5, (series - self._low[:, None]) / self._width[:, None])
         # In front: the last channel is what is predicted.
