@@ -67,20 +67,22 @@ def test_series_come_back_as_they_came(folder: Path, tmp_path: Path) -> None:
     assert (made[:, :, 0][~gone] > 290).all() and (made[:, :, 0][~gone] < 310).all()
     write_samples(open_sampler(folder / "run"), tmp_path / "made.png", count=3, seed=0)
     assert (tmp_path / "made.png").read_bytes()[:4] == b"\x89PNG"
-    for name in ("made.csv", "made"):
-        with pytest.raises(UserError, match=r"Series are written as \.npy, \.npz or \.png"):
+    for name, message in (("made.csv", "Series of arrays are no table"), ("made", r"Series are written as \.npy, ")):
+        with pytest.raises(UserError, match=message):
             write_samples(open_sampler(folder / "run"), tmp_path / name, count=3, seed=0)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "int64", "float16", "float32", "float64", "bool", ">i4"])
 def test_every_type_comes_back(dtype: str) -> None:
     values = waves()[:, :, :2].round()
-    values = (values > 300) if dtype == "bool" else (values % 200).astype(dtype)
-    source = open_source(values.astype(dtype), layout="NTC")
+    values = (values % 2 > 0) if dtype == "bool" else (values % 200).astype(dtype)
+    source = open_source(values, layout="NTC")
     assert source.kind == "series" and source.shape == (2, STEPS) and source.codec.layout == "NTC"
     back = source.codec.decode_numpy(source.train(torch.arange(source.train_count)))
     assert back.dtype == np.dtype(dtype)
-    np.testing.assert_array_equal(back, values[source.split.train.numpy()].astype(dtype))
+    exact = 0 if np.dtype(dtype).kind in "iub" else 1e-3 if dtype == "float16" else 1e-5
+    told = values[source.split.train.numpy()]
+    np.testing.assert_allclose(back.astype(float), told.astype(float), rtol=exact, atol=exact)
     fitted = source.train(torch.arange(source.train_count))
     assert 0.5 < fitted[:, 1].std() < 1.5  # each channel has a scale of its own, eight-bit ones too
 

@@ -45,7 +45,8 @@ def test_half_of_the_latent_numbers_belong_to_single_steps(numbers: int, own: in
 def test_differences_are_those_of_neighbours_and_the_norm_does_not_grow() -> None:
     series = normal(3, 2, 7)
     found = WithDifferences()(series) * 5**0.5
-    assert torch.equal(found[:, :2], series) and (found[:, 2:, 0] == 0).all()
+    torch.testing.assert_close(found[:, :2], series)
+    assert (found[:, 2:, 0] == 0).all()
     torch.testing.assert_close(found[:, 2:, 1:], series[:, :, 1:] - series[:, :, :-1])
     steps = 200
     matrix = torch.autograd.functional.jacobian(WithDifferences(), torch.zeros(1, 1, steps, dtype=torch.float64))
@@ -84,5 +85,5 @@ def test_orthogonal_weights_refuse_layers_that_they_do_not_hold() -> None:
 def test_recurrent_networks_are_for_series() -> None:
     sizes = {"latent_dim": 4, "generator_widths": (), "critic_widths": (), "maps": 4, "seed": 0}
     names = {"activation": "silu", "critic_activation": "silu", "generator_norm": "none", "critic_norm": "none"}
-    with pytest.raises(UserError, match=r"Network 'recurrent' needs series: samples of shape \(1, 8, 8\); say layout="):
+    with pytest.raises(UserError, match=r"Network 'recurrent' needs series: samples of shape \(1, 8, 8\). Say layout="):
         build_networks("recurrent", (1, 8, 8), head=nn.Identity(), **sizes, **names)  # type: ignore[arg-type]

@@ -21,8 +21,6 @@ from wassergan.sampling.sampler import Sampler
 from wassergan.sampling.writers import Draw, conditions_path, write_conditions
 from wassergan.storage.files import filling, make_folder, replacing, require_target, require_writable
 
-MEMBER = "data"  # what the array of a `.npz` is called
-
 
 class TimeSeries(Numbers):
     """Loads, prices, sensors: arrays (n, T, C)."""
@@ -104,7 +102,7 @@ class TimeSeries(Numbers):
 
         def save() -> None:
             with replacing(path) as temporary, filling(temporary, "wb+") as file:
-                np.savez_compressed(file, **{MEMBER: draw.whole()})
+                np.savez_compressed(file, data=draw.whole())
 
         draw.processes.on_rank_zero(save)
         draw.progress(draw.count)

@@ -3,7 +3,10 @@
 import math
 from typing import Any
 
+import numpy as np
+
 from wassergan.data import random_positions
+from wassergan.data.series import form_of
 from wassergan.evaluation.evaluate import LEAST, MetricRow
 from wassergan.evaluation.series import SeriesPopulations, dynamics_rows, score_rows, with_dynamics
 from wassergan.evaluation.verdict import Verdict
@@ -64,8 +67,11 @@ class SeriesEvaluator(FeatureEvaluator):
         count = min(most, settings.count or most, source.train_count)
         training = source.train(random_positions(count, source.train_count, seed=settings.seed))
         real = self._unseen.read(random_positions(most, self._unseen.count, seed=settings.seed))
-        return SeriesPopulations(
-            in_channels(self.evaluation.sampler.draw(count, seed=settings.seed), codec),
-            in_channels(codec.decode_numpy(training), codec),
-            in_channels(codec.decode_numpy(real), codec),
-        )
+        drawn = self.evaluation.sampler.draw(count, seed=settings.seed)
+        sides = (drawn, codec.decode_numpy(training), codec.decode_numpy(real))
+        form = form_of(codec)
+        lengths = None
+        if form is not None and form.lengths_differ:
+            own, seen, held = (form.lengths(each).astype(np.float64)[:, None] for each in sides)
+            lengths = (own, seen, held)
+        return SeriesPopulations(*(in_channels(each, codec) for each in sides), lengths=lengths)

@@ -53,11 +53,12 @@ class NoiseInTime(nn.Module):
     def forward(self, latent: Tensor) -> Tensor:
         """(n, latent_dim) to (n, maps, T)."""
         own = self.steps * self.own
-        given = self.shared(latent[:, own:])[:, :, None] + self.places
+        given: Tensor = self.shared(latent[:, own:])[:, :, None] + self.places
         if self.each is None:
             return given
         noise: Tensor = self.each(latent[:, :own].unflatten(1, (self.steps, self.own)))
-        return given + noise.mT
+        both: Tensor = given + noise.mT
+        return both
 
 
 class StepNorm(nn.Module):

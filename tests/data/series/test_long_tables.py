@@ -121,7 +121,7 @@ def test_gaps_in_time_are_kept(tmp_path: Path) -> None:
     [
         (lambda f: f, {"series": "patients", "time": "day"}, r"Unknown column of a.csv: 'patients'. Did you mean"),
         (lambda f: f, {"series": "day", "time": "day"}, "One column cannot name both series and time: 'day'"),
-        (lambda f: f, {"series": "patient", "time": "ward"}, "Column ward of a.csv is no time: text; give numbers or"),
+        (lambda f: f, {"series": "patient", "time": "ward"}, "Column ward of a.csv is no time: text. Give numbers or"),
         (
             lambda f: pandas.concat([f, f.iloc[[4]]]),
             {"series": "patient", "time": "day"},
@@ -130,7 +130,7 @@ def test_gaps_in_time_are_kept(tmp_path: Path) -> None:
         (
             lambda f: f.assign(day=f.day.where(f.index != 7)),
             {"series": "patient", "time": "day"},
-            "a.csv misses a value of day: line 9; fill it, or leave the row out",
+            "a.csv misses a value of day: line 9. Fill it, or leave the row out",
         ),
         (
             lambda f: f[["patient", "day"]],

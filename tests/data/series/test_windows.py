@@ -62,7 +62,7 @@ def test_a_table_is_cut_in_the_order_of_its_time(tmp_path: Path) -> None:
     rows = source.values(torch.arange(len(source))).numpy()
     assert source.codec.channels == ("load", "heat")
     np.testing.assert_allclose(np.diff(rows[:, :, 0], axis=1), 0.5)
-    with pytest.raises(UserError, match="Column at of a.csv is no number at every step: a date; name the column of"):
+    with pytest.raises(UserError, match="Column at of a.csv is no number at every step: a date. Name the column of"):
         open_source(tmp_path / "a.csv", window=5)
     with pytest.raises(UserError, match=r"Unknown column of a.csv: 'att'. Did you mean 'at'\?"):
         open_source(tmp_path / "a.csv", window=5, time="att")
@@ -74,7 +74,7 @@ def test_a_table_is_cut_in_the_order_of_its_time(tmp_path: Path) -> None:
         ({"window": 5, "series": "a", "time": "t"}, "A long table of series is not cut into windows"),
         ({"stride": 5}, "stride says nothing by itself"),
         ({"time": "t"}, "time says nothing by itself"),
-        ({"series": "t"}, "A long table has a column of time; name it with"),
+        ({"series": "t"}, "A long table has a column of time. Name it with"),
         ({"window": 2**20}, "The windows are too long: 1048576"),
         ({"window": 90}, "Too few steps to hold some windows out: 100 steps, windows of 90"),
         ({"window": 5, "time": "t"}, "An array has no columns that name series or time"),

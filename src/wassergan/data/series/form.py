@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wassergan.data.tables.codec import ColumnCodec, TableCodec
-from wassergan.data.tables.encodings import NumberCoding
 from wassergan.data.tables.formats import LevelForm
 from wassergan.errors import UserError
 
@@ -30,6 +29,7 @@ class LongForm:
         step: time from one step to the next.
         lengths_differ: the channel `PRESENT` says how long a series is.
         gaps: steps at which every changing column is missing have no row.
+        bounds: smallest and largest value of each column of the table.
     """
 
     table: TableCodec
@@ -41,6 +41,7 @@ class LongForm:
     starts_differ: bool
     lengths_differ: bool
     gaps: bool
+    bounds: tuple[tuple[float, float], ...]
 
     @property
     def columns(self) -> tuple[tuple[int, ColumnCodec], ...]:
@@ -77,14 +78,19 @@ class LongForm:
         place, changing = 0, np.zeros(there.shape, bool)
         for index, column in self.columns:
             width = max(1, len(column.names))
-            values = _settled(samples[:, :, place : place + width], there, column, static=column.name in self.static)
+            own = samples[:, :, place : place + width]
+            if column.name in self.static:
+                own = _still(own, there)
+            values = _levels(own) if column.names else _fitted(own[:, :, 0], column, self.bounds[index])
             found[:, :, index] = values
             changing |= ~np.isnan(values) & (column.name not in self.static)
             place += width
         names = [column.name for column in self.table.columns]
-        starts = _middle(samples[:, :, place], there)[:, None] if self.starts_differ else self.start
+        starts = np.full((len(samples), 1), self.start)
+        if self.starts_differ:
+            starts = _middle(samples[:, :, place], there)[:, None]
         time = self.table.columns[names.index(self.time)]
-        found[:, :, names.index(self.time)] = _fitted(starts + self.step * np.arange(samples.shape[1]), time, free=True)
+        found[:, :, names.index(self.time)] = _fitted(starts + self.step * np.arange(samples.shape[1]), time, None)
         found[:, :, names.index(self.series)] = first + np.arange(len(samples))[:, None]
         if self.gaps:
             kept = there & changing
@@ -98,13 +104,16 @@ class LongForm:
             replace(column, form=_fresh(column.form, count)) if column.name == self.series else column
             for column in self.table.columns
         ]
-        plain = {"dialect": self.table.dialect, "arrow_schema": self.table.arrow_schema}
-        return TableCodec(columns, identifiers=self.table.identifiers, **plain)
+        table = self.table
+        return TableCodec(
+            columns, dialect=table.dialect, arrow_schema=table.arrow_schema, identifiers=table.identifiers
+        )
 
     def state(self) -> dict[str, Any]:
         """Plain types, for a checkpoint."""
         own = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "table"}
-        return {**own, "static": list(self.static), "table": self.table.state()}
+        plain = {"static": list(self.static), "bounds": [list(each) for each in self.bounds]}
+        return {**own, **plain, "table": self.table.state()}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "LongForm":
@@ -113,7 +122,10 @@ class LongForm:
         names = {column.name for column in table.columns}
         if not {state["series"], state["time"], *state["static"]} <= names:
             raise ValueError("series of other columns")
-        return cls(**{**state, "static": tuple(state["static"]), "table": table})
+        bounds = tuple((float(low), float(high)) for low, high in state["bounds"])
+        if len(bounds) != len(table.columns) or not all(low <= high for low, high in bounds):
+            raise ValueError("bounds of other columns")
+        return cls(**{**state, "static": tuple(state["static"]), "bounds": bounds, "table": table})
 
 
 def channels_of(column: ColumnCodec, values: Values) -> Values:
@@ -131,17 +143,17 @@ def channels_of(column: ColumnCodec, values: Values) -> Values:
     return found
 
 
-def _settled(channels: Values, there: NDArray[np.bool_], column: ColumnCodec, *, static: bool) -> Values:
-    """Channels (n, T, k) as values of a column (n, T)."""
-    if static:
-        middle = np.stack([_middle(channels[:, :, each], there) for each in range(channels.shape[2])], 1)
-        channels = np.broadcast_to(middle[:, None], channels.shape)
-    if not column.names:
-        return _fitted(channels[:, :, 0], column)
-    gone = np.isnan(channels).all(2)
-    values = np.where(np.isnan(channels), -np.inf, channels).argmax(2).astype(np.float64)
-    values[gone] = np.nan
-    return values
+def _still(channels: Values, there: NDArray[np.bool_]) -> Values:
+    """Channels (n, T, k) that are their mean at every step."""
+    middle = np.stack([_middle(channels[:, :, each], there) for each in range(channels.shape[2])], 1)
+    return np.broadcast_to(middle[:, None], channels.shape)
+
+
+def _levels(channels: Values) -> Values:
+    """The level whose channel is largest, (n, T) of (n, T, k); NaN where all are missing."""
+    found = np.where(np.isnan(channels), -np.inf, channels).argmax(2).astype(np.float64)
+    found[np.isnan(channels).all(2)] = np.nan
+    return found
 
 
 def _middle(values: Values, there: NDArray[np.bool_]) -> Values:
@@ -152,18 +164,13 @@ def _middle(values: Values, there: NDArray[np.bool_]) -> Values:
     return np.where(2 * count > there.sum(1), total / np.maximum(count, 1), np.nan)
 
 
-def _fitted(values: Values, column: ColumnCodec, *, free: bool = False) -> Values:
-    """To the digits of a column, and within its bounds unless it is free."""
+def _fitted(values: Values, column: ColumnCodec, bounds: tuple[float, float] | None) -> Values:
+    """To the digits of a column, and within bounds if there are any."""
     if isinstance(column.form, LevelForm):
         return values
-    assert isinstance(column.coding, NumberCoding)
-    low, high = (column.low, column.high) if column.since else (column.coding.low, column.coding.high)
-    if free:
-        there = values[~np.isnan(values)]
-        low, high = min(low, there.min(initial=low)), max(high, there.max(initial=high))
-    shape = values.shape
-    fitted: Values = column.form.fitted(np.array(values).ravel(), low, high).reshape(shape)
-    return fitted
+    there = values[~np.isnan(values)]
+    low, high = bounds or (there.min(initial=0.0), there.max(initial=0.0))
+    return np.reshape(column.form.fitted(np.array(values).ravel(), float(low), float(high)), values.shape)
 
 
 def _fresh(form: Any, count: int) -> Any:

@@ -88,10 +88,12 @@ def read_table(table: RawTable, *, keys: Sequence[str], schema: Schema, log: Log
         if name not in names:
             raise unknown_name(f"column of {table.name}", name, names)
         column = table.columns[names.index(name)]
-        is_text = isinstance(column, TextColumn)
-        is_number = all(map(_is_whole, column.levels)) if is_text else getattr(column, "kind", "") == "number"
+        if isinstance(column, TextColumn):
+            is_number, other = all(map(_is_whole, column.levels)), "category"
+        else:
+            is_number, other = getattr(column, "kind", "") == "number", None
         if name not in asked and (is_number or name != keys[-1]):
-            asked[name] = ColumnSpec(kind="number" if is_number else "category" if is_text else None)
+            asked[name] = ColumnSpec(kind="number" if is_number else other)
     source = table_source(table, schema=replace(schema, columns=asked), log=log)
     codec = cast(TableCodec, source.codec)
     for name in keys:
@@ -152,16 +154,16 @@ def _placed(
     if not on_grid or place.max() >= LARGEST_LENGTH:
         step = float(np.median(steps))
         log(f"The times of {table.name} are no multiples of a step: rows are steps, written {step:g} apart.")
-        place = np.arange(len(order)) - starts[owner]
-    place = place.round().astype(np.int64)
-    if place.max() >= LARGEST_LENGTH:
+        place = (np.arange(len(order)) - starts[owner]).astype(np.float64)
+    numbers: NDArray[np.int64] = place.round().astype(np.int64)
+    if numbers.max() >= LARGEST_LENGTH:
         raise UserError(
             f"A series of {table.name} is too long",
-            found=f"{int(place.max()) + 1} steps, of at most {LARGEST_LENGTH}",
+            found=f"{int(numbers.max()) + 1} steps, of at most {LARGEST_LENGTH}",
             hint=f"cut it with {parameter('window')}",
         )
     lengths = np.zeros(len(starts), np.int64)
-    np.maximum.at(lengths, owner, place + 1)
+    np.maximum.at(lengths, owner, numbers + 1)
     first = ordered[starts]
     form = LongForm(
         codec,
@@ -173,8 +175,15 @@ def _placed(
         starts_differ=bool((first != first[0]).any()),
         lengths_differ=bool((lengths != lengths[0]).any()),
         gaps=bool((lengths != np.bincount(owner)).any()),
+        bounds=tuple(map(_ends, rows.T)),
     )
-    return order, owner, place, form
+    return order.astype(np.int64), owner.astype(np.int64), numbers, form
+
+
+def _ends(values: Values) -> tuple[float, float]:
+    """The smallest and the largest that there is."""
+    there = values[~np.isnan(values)]
+    return (float(there.min()), float(there.max())) if there.size else (0.0, 0.0)
 
 
 def _static(codec: TableCodec, rows: Values, owner: NDArray[np.int64], keys: Sequence[str]) -> tuple[str, ...]:

@@ -101,7 +101,8 @@ def opened_in_time(
         raise UserError("Series have the layout NTC", found=of_numbers["layout"], hint="leave it out")
     said = schema_in(schema)
     if isinstance(data, Tensor | np.ndarray | FileArray):
-        return _of_array(np.asarray(as_array(data) if isinstance(data, Tensor) else data), "array", asked, of_numbers)
+        array = as_array(data) if isinstance(data, Tensor) else data[0 : len(data)] if data.ndim else np.asarray(data)
+        return _of_array(array, "array", asked, of_numbers)
     if is_frame(data):
         return _of_table(read_frame(data), asked, said, of_numbers)
     path = Path(data)
@@ -110,7 +111,7 @@ def opened_in_time(
     with unchanging(files):
         if path.suffix in (".npy", ".npz"):
             name, array = load_array(path, key=key)
-            return _of_array(np.asarray(array[0 : len(array)]) if array.ndim else array, name, asked, of_numbers)
+            return _of_array(np.asarray(array[0 : len(array)]), name, asked, of_numbers)
         table = table_in(files, path.name, sheet=sheet, delimiter=said.delimiter, encoding=said.encoding)
         if table is None:
             raise UserError(f"{data} holds no series", hint="give CSV, Parquet, Feather, .npy or .npz")

@@ -1,7 +1,8 @@
 """Autocorrelation, cross-correlation, spectrum and increments of series, each as W1 beside its floor."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -17,11 +18,19 @@ Series = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SeriesPopulations:
-    """Generated, training and held-out series (n, C, T) in their own units, NaN where a value is missing."""
+    """Series (n, C, T) in their own units, NaN where a value is missing.
+
+    Args:
+        generated: series.
+        training: series.
+        heldout: real ones that were not trained on.
+        lengths: steps of each of the three kinds, (n, 1) each; None where all are of one length.
+    """
 
     generated: Series
     training: Series
     heldout: Series
+    lengths: tuple[Series, Series, Series] | None = None
 
 
 @dataclass(frozen=True)
@@ -45,22 +54,24 @@ def dynamics_rows(populations: SeriesPopulations) -> list[MetricRow]:
     """Every metric that the series admit: W1 of each statistic between two samples, averaged over the statistics."""
     real, unit = populations.heldout, spread(populations.heldout)
     fake, seen = populations.generated, populations.training[: len(populations.generated)]
-    rows = []
-    for each in DYNAMICS:
-        described = [each.describe(side, unit) for side in (fake, real, seen)]
-        if not described[0].shape[1]:
-            continue
-        value, floor = mean_w1(described[0], described[1]), mean_w1(described[2], described[1])
-        if np.isnan(value) or np.isnan(floor):
-            continue
-        rows.append(
-            MetricRow(
-                *(each.name, each.label, value, None, floor, None, "lower", FEATURES, len(fake), len(real)),
-                note=f"W1 of each, averaged; {each.unit}",
-                floor_spread=_floor_spread(described[2], described[1]),
-            )
-        )
-    return rows
+    found = [(each, tuple(each.describe(side, unit) for side in (fake, seen, real))) for each in DYNAMICS]
+    if populations.lengths is not None:
+        own, trained, heldout = populations.lengths
+        found.append((LENGTH, (own, trained[: len(own)], heldout)))
+    rows = (_row(each, *sides, counts=(len(fake), len(real))) for each, sides in found)
+    return [row for row in rows if row is not None]
+
+
+def _row(each: Dynamics, own: Series, seen: Series, real: Series, *, counts: tuple[int, int]) -> MetricRow | None:
+    """A metric of described samples; None where they have no such statistic."""
+    value, floor = mean_w1(own, real), mean_w1(seen, real)
+    if np.isnan(value) or np.isnan(floor):
+        return None
+    return MetricRow(
+        *(each.name, each.label, value, None, floor, None, "lower", FEATURES, *counts),
+        note=f"W1 of each, averaged; {each.unit}",
+        floor_spread=_floor_spread(seen, real),
+    )
 
 
 def mean_w1(left: Series, right: Series) -> float:
@@ -88,7 +99,8 @@ def _floor_spread(seen: Series, real: Series) -> float:
     """The standard error of a floor over draws of the data: delete-a-tenth jackknife of both samples."""
 
     def without(rows: Series, part: int) -> Series:
-        return rows[np.arange(len(rows)) % JACKKNIFE != part]
+        kept: Series = rows[np.arange(len(rows)) % JACKKNIFE != part]
+        return kept
 
     found = np.array([mean_w1(without(seen, part), without(real, part)) for part in range(JACKKNIFE)])
     return float(np.sqrt((JACKKNIFE - 1) * found.var()))
@@ -96,45 +108,44 @@ def _floor_spread(seen: Series, real: Series) -> float:
 
 def spread(series: Series) -> Series:
     """The standard deviation of each channel, (C,); 1 where it does not vary."""
-    found = _quietly(lambda: np.nanstd(series, axis=(0, 2)))
+    with _quiet():
+        found = np.nanstd(series, axis=(0, 2))
     return np.where(found > 0, found, 1.0)
 
 
 def autocorrelations(series: Series, unit: Series | None = None) -> Series:
     """Of each series and channel at the lags from 1 on, (n, C, L); NaN for series that do not vary.
 
-    Of what is left of a series on both sides of a lag: about its mean, over its variance.
+    About the mean of what is there, over its variance. Sums are over all steps, so that the few products at long lags
+    weigh little, as is usual.
     """
     steps = series.shape[2]
-    centred = series - _quietly(lambda: np.nanmean(series, axis=2, keepdims=True))
-    variance = _quietly(lambda: np.nanmean(centred**2, axis=2))
-    # A series that moves by rounding alone does not vary.
-    scale = _quietly(lambda: np.nanmax(np.abs(series), axis=2))
-    variance = np.where(variance > (1e-9 * scale) ** 2, variance, np.nan)
     lags = range(1, min(MOST_LAGS, max(1, steps // 2)) + 1) if steps > 2 else range(0)
-    # Over all steps, so that few products at long lags weigh little, as is usual.
-    found = [
-        _quietly(lambda lag=lag: np.nansum(centred[:, :, lag:] * centred[:, :, : steps - lag], axis=2) / steps)
-        / variance
-        for lag in lags
-    ]
-    return np.stack(found, 2) if found else np.zeros((*series.shape[:2], 0))
+    found = np.zeros((*series.shape[:2], len(lags)))
+    with _quiet():
+        centred = series - np.nanmean(series, axis=2, keepdims=True)
+        variance = np.nanmean(centred**2, axis=2)
+        # A series that moves by rounding alone does not vary.
+        scale = np.nanmax(np.abs(series), axis=2)
+        variance = np.where(variance > (1e-9 * scale) ** 2, variance, np.nan)
+        for index, lag in enumerate(lags):
+            products = centred[:, :, lag:] * centred[:, :, : steps - lag]
+            found[:, :, index] = np.nansum(products, axis=2) / steps / variance
+    return found
 
 
 def cross_correlations(series: Series, unit: Series) -> Series:
     """Of each series for every pair of channels at one time, (n, P); NaN where one of them does not vary."""
-    pairs = list(combinations(range(series.shape[1]), 2))[:MOST_PAIRS]
-    if not pairs or series.shape[2] < 3:
-        return np.zeros((len(series), 0))
-    centred = series - _quietly(lambda: np.nanmean(series, axis=2, keepdims=True))
-    deviation = _quietly(lambda: np.nanstd(series, axis=2))
-    deviation = np.where(deviation > 1e-9 * unit, deviation, np.nan)
-    found = [
-        _quietly(lambda a=a, b=b: np.nanmean(centred[:, a] * centred[:, b], axis=1))
-        / (deviation[:, a] * deviation[:, b])
-        for a, b in pairs
-    ]
-    return np.stack(found, 1)
+    pairs = list(combinations(range(series.shape[1]), 2))[:MOST_PAIRS] if series.shape[2] > 2 else []
+    found = np.zeros((len(series), len(pairs)))
+    with _quiet():
+        centred = series - np.nanmean(series, axis=2, keepdims=True)
+        deviation = np.nanstd(series, axis=2)
+        deviation = np.where(deviation > 1e-9 * unit, deviation, np.nan)
+        for index, (a, b) in enumerate(pairs):
+            together = np.nanmean(centred[:, a] * centred[:, b], axis=1)
+            found[:, index] = together / (deviation[:, a] * deviation[:, b])
+    return found
 
 
 def amplitudes(series: Series, unit: Series) -> Series:
@@ -144,24 +155,28 @@ def amplitudes(series: Series, unit: Series) -> Series:
     Missing values count as the mean of their series.
     """
     steps = series.shape[2]
-    centred = series - _quietly(lambda: np.nanmean(series, axis=2, keepdims=True))
-    spectrum = np.abs(np.fft.rfft(np.nan_to_num(centred, nan=0.0), axis=2))[:, :, 1 : MOST_FREQUENCIES + 1]
-    return spectrum / steps**0.5 / unit[:, None]
+    with _quiet():
+        centred = np.nan_to_num(series - np.nanmean(series, axis=2, keepdims=True), nan=0.0)
+    spectrum = np.abs(np.fft.rfft(centred, axis=2))[:, :, 1 : MOST_FREQUENCIES + 1]
+    found: Series = spectrum / steps**0.5 / unit[:, None]
+    return found
 
 
 def increments(series: Series, unit: Series) -> Series:
     """All changes from step to step as rows, (n (T - 1), C), in deviations of the channel."""
-    return np.moveaxis(np.diff(series, axis=2), 1, 2).reshape(-1, series.shape[1]) / unit
+    found: Series = np.moveaxis(np.diff(series, axis=2), 1, 2).reshape(-1, series.shape[1]) / unit
+    return found
 
 
 def _flat(describe: Callable[[Series, Series], Series]) -> Callable[[Series, Series], Series]:
     return lambda series, unit: describe(series, unit).reshape(len(series), -1)
 
 
-def _quietly(compute: Callable[[], Series]) -> Series:
+@contextmanager
+def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of what is missing throughout
-        return compute()
+        yield
 
 
 DYNAMICS = (
@@ -170,3 +185,4 @@ DYNAMICS = (
     Dynamics("spectrum_w1", "Spectrum, W1", "amplitudes in deviations of the channel", _flat(amplitudes)),
     Dynamics("increments_w1", "Increments, W1", "deviations of the channel", increments),
 )
+LENGTH = Dynamics("length_w1", "Length, W1", "steps", lambda lengths, unit: lengths)

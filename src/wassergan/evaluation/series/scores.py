@@ -82,7 +82,7 @@ def score_rows(
     heldout: NDArray[np.float64],
     *,
     seed: int = 0,
-    steps: int = STEPS,
+    steps: int | None = None,
 ) -> list[MetricRow]:
     """Both scores with their floors, of series (n, C, T); none where the series are too short or too few.
 
@@ -91,15 +91,14 @@ def score_rows(
         training: as many of them score the floor.
         heldout: real ones.
         seed: of the networks.
-        steps: of training each network.
+        steps: of training each network; `STEPS` unless given.
     """
     fewest = min(len(generated), len(training), len(heldout), MOST_SERIES)
     if heldout.shape[2] < LEAST_STEPS or fewest < LEAST_SERIES:
         return []
     scaled = Scaling(heldout)
     fake, seen, real = (scaled(each[:MOST_SERIES]) for each in (generated, training, heldout))
-    settings = {"seed": seed, "steps": steps, "lr": LR}
-    told = f"two layers of gated recurrent units, {steps} steps, {SEEDS} seeds; after Yoon et al. 2019"
+    told = f"two layers of gated recurrent units, {steps or STEPS} steps, {SEEDS} seeds; after Yoon et al. 2019"
     found = []
     for name, label, measure, note in (
         ("discriminative_score", "Discriminative score", discriminative_score, "|accuracy - 0.5|, 0 is best"),
@@ -111,7 +110,9 @@ def score_rows(
         ),
     ):
         most = len(real) if measure is predictive_score else fewest
-        value, floor = (measure(real[:most], each[: max(fewest, 1)], **settings) for each in (fake, seen))
+        value, floor = (
+            measure(real[:most], each[:fewest], seed=seed, steps=steps or STEPS, lr=LR) for each in (fake, seen)
+        )
         found.append(
             MetricRow(
                 *(name, label, value.value, value.error, floor.value, floor.error, "lower", FEATURES),

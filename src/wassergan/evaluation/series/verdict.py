@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from wassergan.evaluation.evaluate import MetricRow
-from wassergan.evaluation.series.dynamics import DYNAMICS
+from wassergan.evaluation.series.dynamics import DYNAMICS, LENGTH
 from wassergan.evaluation.verdict import FAILED, FAR, SURE, Verdict
 
 
 def far_dynamics(rows: Sequence[MetricRow]) -> list[MetricRow]:
     """Those of the metrics of dynamics that are above four times their floor, and not by chance."""
-    names = {each.name for each in DYNAMICS}
+    names = {each.name for each in (*DYNAMICS, LENGTH)}
     return [
         row
         for row in rows
