@@ -146,6 +146,16 @@ def csv_gz(content: bytes) -> None:
 
 
 @target
+def long_table(content: bytes) -> None:
+    opened("long.csv", content, series="id", time="t")
+
+
+@target
+def windows(content: bytes) -> None:
+    opened("long.npy", content, window=3)
+
+
+@target
 def texts(content: bytes) -> None:
     """Texts of one column, a line each, as numbers and as dates; what is taken is written and read without an error."""
     levels = list(dict.fromkeys(content.decode("utf-8", errors="replace").split("\n")))
@@ -454,6 +464,8 @@ def seeds() -> dict[str, dict[str, bytes]]:
         "csv": {"kinds": text, "tabs": text.replace(b",", b"\t"), "quoted": b'a;"b ""x"""\n1;"2\n"\n3;4\n' * 4,
             "dialect": b'sep=;\r\n# by hand\r\n"a, b";"c";\r\n' + b'"1,5";"$2";\r\n"2,25";"$1,300";\r\n' * 6},
         "csv_gz": {"kinds": gzip.compress(text)},
+        "long_table": {"visits": _visits()},
+        "windows": {"i2": _bytes(lambda file: np.save(file, np.arange(120, dtype="i2").reshape(60, 2)))},
         "texts": {
             "money": b"$1,234.50\n-$3.00\n$0.25",
             "german": b"1.234,50\n7,00\n-3,25",
@@ -513,6 +525,16 @@ def seeds() -> dict[str, dict[str, bytes]]:
         "log": {"two": b'{"step": 0, "sliced_w1": 0.5}\n{"step": 4, "sliced_w1": 0.25}\n'},
         "lock": {"one": b'{"host": "a", "machine": "b", "process": 3, "since": "2026", "launch": "", "token": "x"}'},
     }  # fmt: skip
+
+
+def _visits() -> bytes:
+    """Twelve series of two to four steps, with a static column, levels and a missing cell."""
+    rows = [
+        f"p{each},2024-01-0{1 + step},{'fm'[each % 2]},{each + step / 2},{'' if each == step else 'xyz'[step % 3]}"
+        for each in range(12)
+        for step in range(2 + each % 3)
+    ]
+    return "\n".join(["id,t,sex,pulse,ward", *rows, ""]).encode()
 
 
 def _bytes(write: Callable[[io.BytesIO], object]) -> bytes:

@@ -15,9 +15,13 @@ from wassergan.errors import one_line
 @click.option("--schema", metavar="FILE", help="Tables: a JSON file that describes the columns.")
 @click.option("--sheet", metavar="NAME", help="Sheet of an Excel workbook; the first unless given.")
 @click.option("--weight", metavar="COLUMN", help="Tables: the column that holds the weights of the rows.")
-@click.option("--layout", default="auto", metavar="auto|table|...", help="As for `train`.")
+@click.option("--layout", default="auto", metavar="auto|NTC|table|...", help="As for `train`.")
+@click.option("--series", metavar="COLUMN", help="Long tables: the column that names the series of each row.")
+@click.option("--time", metavar="COLUMN", help="Long tables: the column of time.")
+@click.option("--window", type=click.IntRange(1), metavar="N", help="One long series: steps in a window.")
+@click.option("--stride", type=click.IntRange(1), metavar="N", help="Steps from one window to the next (1).")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def info(target: str, schema: str | None, sheet: str | None, weight: str | None, layout: str, as_json: bool) -> None:
+def info(target: str, as_json: bool, **options: Any) -> None:
     """Describe a run folder, or a data source that `train` can read.
 
     \b
@@ -25,6 +29,7 @@ def info(target: str, schema: str | None, sheet: str | None, weight: str | None,
       wassergan info runs/digits-default-1
       wassergan info runs/digits-default-1 --json
       wassergan info fields.npz
+      wassergan info loads.csv --window 24 --time hour
       wassergan info people.csv --schema people.json
     """
     from wassergan.session.run_content import run_summary
@@ -33,7 +38,7 @@ def info(target: str, schema: str | None, sheet: str | None, weight: str | None,
     if Path(target).is_dir() and RunFolder(Path(target)).holds_run():
         facts = run_summary(Path(target))
     else:
-        facts = _data_facts(target, schema, sheet, weight, layout)
+        facts = _data_facts(target, options)
     if as_json:
         echo(json.dumps(facts))
         return
@@ -72,11 +77,11 @@ def _aligned(rows: list[list[str]]) -> list[str]:
     return ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _data_facts(target: str, schema: str | None, sheet: str | None, weight: str | None, layout: str) -> dict[str, Any]:
+def _data_facts(target: str, options: dict[str, Any]) -> dict[str, Any]:
     from wassergan.data import open_source
     from wassergan.modality import modality_of
 
-    source = open_source(target, schema=schema, sheet=sheet, weight=weight, layout=layout, log=say)
+    source = open_source(target, **options, log=say)
     codec = source.codec
     return {
         "data": source.name,

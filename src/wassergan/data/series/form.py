@@ -146,7 +146,8 @@ def channels_of(column: ColumnCodec, values: Values) -> Values:
 def _still(channels: Values, there: NDArray[np.bool_]) -> Values:
     """Channels (n, T, k) that are their mean at every step."""
     middle = np.stack([_middle(channels[:, :, each], there) for each in range(channels.shape[2])], 1)
-    return np.broadcast_to(middle[:, None], channels.shape)
+    still: Values = np.broadcast_to(middle[:, None], channels.shape)
+    return still
 
 
 def _levels(channels: Values) -> Values:
