@@ -89,8 +89,8 @@ def curves_by_channel_figure(
             low, middle, high = quantiles(values[:, index], [0.25, 0.5, 0.75])
             axes.fill_between(places, low, high, color=colour, alpha=0.25, linewidth=0)
             axes.plot(places, middle, color=colour, linewidth=1.4, label=label)
-        if log:
-            axes.set_yscale("log")
+        if log and any((np.asarray(line.get_ydata()) > 0).any() for line in axes.lines):
+            axes.set_yscale("log", nonpositive="clip")
         axes.set_title(plain_text(names[index]), fontsize=9)
         axes.spines[["top", "right"]].set_visible(False)
         axes.margins(x=0.01)
