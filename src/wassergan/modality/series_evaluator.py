@@ -74,4 +74,5 @@ class SeriesEvaluator(FeatureEvaluator):
         if form is not None and form.lengths_differ:
             own, seen, held = (form.lengths(each).astype(np.float64)[:, None] for each in sides)
             lengths = (own, seen, held)
-        return SeriesPopulations(*(in_channels(each, codec) for each in sides), lengths=lengths)
+        generated, trained, heldout = (in_channels(each, codec) for each in sides)
+        return SeriesPopulations(generated, trained, heldout, lengths)
