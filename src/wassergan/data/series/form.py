@@ -152,7 +152,7 @@ def _still(channels: Values, there: NDArray[np.bool_]) -> Values:
 
 def _levels(channels: Values) -> Values:
     """The level whose channel is largest, (n, T) of (n, T, k); NaN where all are missing."""
-    found = np.where(np.isnan(channels), -np.inf, channels).argmax(2).astype(np.float64)
+    found: Values = np.where(np.isnan(channels), -np.inf, channels).argmax(2).astype(np.float64)
     found[np.isnan(channels).all(2)] = np.nan
     return found
 

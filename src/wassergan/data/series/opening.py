@@ -101,8 +101,8 @@ def opened_in_time(
         raise UserError("Series have the layout NTC", found=of_numbers["layout"], hint="leave it out")
     said = schema_in(schema)
     if isinstance(data, Tensor | np.ndarray | FileArray):
-        array = as_array(data) if isinstance(data, Tensor) else data[0 : len(data)] if data.ndim else np.asarray(data)
-        return _of_array(array, "array", asked, of_numbers)
+        given = as_array(data) if isinstance(data, Tensor) else data
+        return _of_array(np.asanyarray(given[0 : len(given)]), "array", asked, of_numbers)
     if is_frame(data):
         return _of_table(read_frame(data), asked, said, of_numbers)
     path = Path(data)
