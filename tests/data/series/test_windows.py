@@ -91,3 +91,5 @@ def test_what_does_not_go_together_is_refused(asked: dict[str, object], message:
 def test_what_is_no_long_series_is_refused() -> None:
     with pytest.raises(UserError, match="array is no long series: float64 numbers of shape"):
         open_source(np.zeros((5, 4, 3)), window=2)
+    with pytest.raises(UserError, match="array is no long series: a single number"):
+        open_source(np.zeros(()), window=2)

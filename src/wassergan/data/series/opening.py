@@ -102,7 +102,7 @@ def opened_in_time(
     said = schema_in(schema)
     if isinstance(data, Tensor | np.ndarray | FileArray):
         given = as_array(data) if isinstance(data, Tensor) else data
-        return _of_array(np.asanyarray(given[0 : len(given)]), "array", asked, of_numbers)
+        return _of_array(_whole(given, "array"), "array", asked, of_numbers)
     if is_frame(data):
         return _of_table(read_frame(data), asked, said, of_numbers)
     path = Path(data)
@@ -111,11 +111,22 @@ def opened_in_time(
     with unchanging(files):
         if path.suffix in (".npy", ".npz"):
             name, array = load_array(path, key=key)
-            return _of_array(np.asarray(array[0 : len(array)]), name, asked, of_numbers)
+            return _of_array(_whole(array, name), name, asked, of_numbers)
         table = table_in(files, path.name, sheet=sheet, delimiter=said.delimiter, encoding=said.encoding)
         if table is None:
             raise UserError(f"{data} holds no series", hint="give CSV, Parquet, Feather, .npy or .npz")
         return _of_table(table, asked, said, of_numbers)
+
+
+def _whole(array: NDArray[Any] | FileArray, name: str) -> NDArray[Any]:
+    """A long series in memory; masks stay.
+
+    Raises:
+        UserError: a single number.
+    """
+    if not array.shape:
+        raise UserError(f"{name} is no long series", found="a single number", hint="give an array (steps, channels)")
+    return np.asanyarray(array[0 : len(array)])
 
 
 def _of_array(array: NDArray[Any], name: str, asked: InTime, of_numbers: Mapping[str, Any]) -> Source:
