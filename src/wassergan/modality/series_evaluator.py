@@ -12,7 +12,7 @@ from wassergan.evaluation.series import SeriesPopulations, dynamics_rows, score_
 from wassergan.evaluation.verdict import Verdict
 from wassergan.modality.evaluator import Picture
 from wassergan.modality.feature_evaluator import FeatureEvaluator
-from wassergan.modality.series import in_channels, save_autocorrelation, save_series, save_spectrum
+from wassergan.modality.series_figures import in_channels, save_autocorrelation, save_series, save_spectrum
 
 MOST_SERIES, MOST_NUMBERS = 4000, 2**24  # of each kind
 FIGURES = (

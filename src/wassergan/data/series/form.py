@@ -73,6 +73,9 @@ class LongForm:
             first: number of the first series.
         """
         samples, lengths = samples.astype(np.float64), self.lengths(samples)
+        if self.lengths_differ:  # drawn steps that are there, in their order: none is left out in between
+            order = np.isnan(samples[:, :, -1]).argsort(axis=1, kind="stable")
+            samples = np.take_along_axis(samples, order[:, :, None], 1)
         there = np.arange(samples.shape[1]) < lengths[:, None]
         found = np.empty((*samples.shape[:2], len(self.table.columns)))
         place, changing = 0, np.zeros(there.shape, bool)
