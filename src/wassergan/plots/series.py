@@ -38,8 +38,8 @@ def series_figure(samples: Series, real: Series | None, *, names: Sequence[str])
             _lines(line[0], seen, REAL)
         _lines(line[-2], own, GENERATED)
         if seen is not None:
-            fan(line[-1], seen, REAL, "real")
-        fan(line[-1], own, GENERATED, "generated")
+            fan(line[-1], seen, REAL, "real", filled=True)
+        fan(line[-1], own, GENERATED, "generated", filled=seen is None)
         line[0].set_ylabel(plain_text(names[index]), fontsize=9)
         line[0].set_ylim(_ends(own if seen is None else np.concatenate([own, seen])))
         for axes in line:
@@ -49,18 +49,23 @@ def series_figure(samples: Series, real: Series | None, *, names: Sequence[str])
         axes.set_title(title, fontsize=10)
     for axes in grid[-1]:
         axes.set_xlabel("step", fontsize=9)
-    grid[0, -1].legend(fontsize=8, frameon=False, loc="best")
+    handles, labels = grid[0, -1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=2, frameon=False, fontsize=9)
     return figure
 
 
-def fan(axes: Axes, series: Series, colour: str, label: str) -> None:
-    """Quantile bands of series (n, T) over time, with their median."""
+def fan(axes: Axes, series: Series, colour: str, label: str, *, filled: bool) -> None:
+    """Quantiles of series (n, T) over time, with their median: bands, or the lines around them."""
     steps = np.arange(series.shape[1])
     levels = [level for low, high, _ in BANDS for level in (low, high)]
     *edges, median = quantiles(series, [*levels, 0.5])
     for number, (_, _, alpha) in enumerate(BANDS):
-        axes.fill_between(steps, edges[2 * number], edges[2 * number + 1], color=colour, alpha=alpha, linewidth=0)
-    axes.plot(steps, median, color=colour, linewidth=1.4, label=label)
+        low, high = edges[2 * number : 2 * number + 2]
+        if filled:
+            axes.fill_between(steps, low, high, color=colour, alpha=alpha, linewidth=0)
+        else:
+            axes.plot(steps, np.stack([low, high], 1), color=colour, linewidth=0.8, linestyle=(0, (4, 2)))
+    axes.plot(steps, median, color=colour, linewidth=1.6, label=label)
 
 
 def curves_by_channel_figure(

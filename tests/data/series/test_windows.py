@@ -72,14 +72,14 @@ def test_a_table_is_cut_in_the_order_of_its_time(tmp_path: Path) -> None:
     ("asked", "message"),
     [
         ({"window": 5, "series": "a", "time": "t"}, "A long table of series is not cut into windows"),
-        ({"stride": 5}, "stride says nothing by itself"),
-        ({"time": "t"}, "time says nothing by itself"),
+        ({"stride": 5}, ".stride. says nothing by itself"),
+        ({"time": "t"}, ".time. says nothing by itself"),
         ({"series": "t"}, "A long table has a column of time. Name it with"),
         ({"window": 2**20}, "The windows are too long: 1048576"),
         ({"window": 90}, "Too few steps to hold some windows out: 100 steps, windows of 90"),
         ({"window": 5, "time": "t"}, "An array has no columns that name series or time"),
         ({"window": 5, "layout": "NHW"}, "Series have the layout NTC: NHW"),
-        ({"window": 5, "labels": [1]}, "labels is not for series in time yet"),
+        ({"window": 5, "labels": [1]}, ".labels. is not for series in time yet"),
         ({"window": 5, "scale": "chanel"}, r"Unknown scale: 'chanel'. Did you mean 'channel'\?"),
     ],
 )
