@@ -37,8 +37,10 @@ from wassergan import (
     run_summary,
     train_run,
 )
+from wassergan.config.verbs import CompleteSettings
 from wassergan.modality.writing import write_samples
 from wassergan.runs.compare import compare_runs
+from wassergan.runs.complete import complete_table
 from wassergan.runs.recorder import write_run_report
 from wassergan.runs.visualize import visualize_run
 
@@ -99,6 +101,8 @@ def combination(seed: int) -> Combination:
     }
     if draw.random() < 0.05:
         settings["constraint"] = "none"
+    if kind == "table" and random.Random(f"completion {seed}").random() < 0.5:
+        settings["completion"] = True
     if kind == "table" and settings["generator_widths"] is None:
         settings["generator_widths"] = (12,)  # margins are matched at each opening: half a minute with the largest
     return Combination(data, {name: value for name, value in settings.items() if value is not None})
@@ -223,10 +227,27 @@ def _samples(made: Combination, run: Path, folder: Path) -> None:
     suffix = made.data.get("file", "npy")
     write_samples(sampler, folder / f"drawn.{suffix}", count=9, seed=3)
     write_samples(sampler, folder / "drawn.png", count=4, seed=3)
+    if made.settings.get("completion"):
+        _completed(run, folder, suffix)
     if suffix == "npy":
         drawn = np.load(folder / "drawn.npy")
         assert drawn.shape == (9, *made.data["shape"]) and drawn.dtype == made.data["dtype"], drawn.dtype
         assert np.isfinite(drawn.astype(float)).all()
+
+
+def _completed(run: Path, folder: Path, suffix: str) -> None:
+    """Every second cell of the data hidden and filled again: the others stay, and none is missing."""
+    import pandas
+
+    read, write = (pandas.read_csv, "to_csv") if suffix == "csv" else (pandas.read_parquet, "to_parquet")
+    gaps = read(folder / f"data.{suffix}")
+    hidden = np.random.default_rng(0).random(gaps.shape) < 0.5
+    getattr(gaps.mask(hidden), write)(folder / f"gaps.{suffix}", index=False)
+    out = folder / f"filled.{suffix}"
+    complete_table(CompleteSettings(run=str(run), table=str(folder / f"gaps.{suffix}"), out=str(out)))
+    gaps, filled = read(folder / f"gaps.{suffix}"), read(out)
+    assert list(filled) == list(gaps) and not filled.isna().any(axis=None)
+    assert (filled.where(gaps.notna(), 0) == gaps.where(gaps.notna(), 0)).all(axis=None)
 
 
 def _judged(run: Path) -> None:

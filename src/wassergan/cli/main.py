@@ -30,6 +30,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "train": ("wassergan.cli.train", "Train a generator on pictures, arrays or tables."),
     "resume": ("wassergan.cli.resume", "Resume a run."),
     "sample": ("wassergan.cli.sample", "Draw samples from a run."),
+    "complete": ("wassergan.cli.complete", "Fill the missing cells of a table."),
     "evaluate": ("wassergan.cli.evaluate", "Evaluate a run's samples against held-out ones."),
     "compare": ("wassergan.cli.compare", "Compare runs side by side."),
     "visualize": ("wassergan.cli.visualize", "Plot what a run has learnt."),

@@ -64,6 +64,13 @@ class DataSettings(Origin):
         values="NAME...",
         several=True,
     )
+    completion: bool = setting(
+        False,
+        "Tables: learn every column given any others, so that `wassergan complete` fills missing cells and `sample "
+        "--given` takes any columns.",
+        group="Data",
+        flag=True,
+    )
     labels: str | None = setting(
         None,
         "Conditions of pictures and arrays: .npy, IDX or a table with one row per sample.",

@@ -72,6 +72,29 @@ class SampleSettings:
 
 
 @dataclass(frozen=True)
+class CompleteSettings:
+    """Settings of `complete`."""
+
+    run: str = ""
+    table: str = ""
+    out: str | None = setting(
+        None,
+        "The completed table, in the format of TABLE; TABLE-completed in the run folder unless given. Several draws go "
+        "to FILE-1, FILE-2 and so on.",
+        group="Completing",
+        values="FILE",
+    )
+    draws: int | None = setting(
+        None, "Complete the table so many times, each time anew.", parse=positive_int, group="Completing", values="K"
+    )
+    seed: int = setting(
+        0, "Seed of what is filled in; fewer draws are the first of more.", parse=whole_number, group="Completing"
+    )
+    checkpoint: str = setting("latest", "Which checkpoint to use.", group="Completing", values="latest|best|STEP")
+    device: str = setting("auto", "Device to draw on.", group="Completing", values="auto|cpu|cuda|cuda:N")
+
+
+@dataclass(frozen=True)
 class EvaluateSettings:
     """Settings of `evaluate`."""
 

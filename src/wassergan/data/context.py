@@ -28,8 +28,18 @@ class Context(Protocol):
     def width(self) -> int:
         """Numbers in a condition's vector."""
 
+    @property
+    def chances(self) -> int:
+        """Random numbers that a row of a training batch takes to hide a part of its vector; 0 for none."""
+
     def at(self, indices: Tensor) -> Tensor:
-        """Vectors of the rows (k,), (k, width) float32."""
+        """Vectors of the rows (k,), (k, width) float32, as samples are drawn under by default."""
+
+    def whole(self, indices: Tensor) -> Tensor:
+        """Vectors of the rows (k,) as training takes them, before a part is hidden."""
+
+    def hidden(self, vectors: Tensor, chances: Tensor) -> Tensor:
+        """Vectors (n, width) with a part hidden, by numbers of U[0, 1) (n, `chances`)."""
 
     def conditions(self, indices: Tensor) -> Conditions:
         """The distribution of the conditions, as some rows (k,) show it."""

@@ -45,6 +45,7 @@ def open_source(
     channels: Sequence[str] = (),
     schema: str | Path | Schema | None = None,
     condition: Sequence[str] = (),
+    completion: bool = False,
     labels: Any = None,
     weight: str | None = None,
     sample_weight: Any = None,
@@ -78,6 +79,7 @@ def open_source(
         schema: a description of a table's columns, or a JSON file with one.
         condition: conditions of the samples: names of a table's columns, `label` of the digits, `folder` of pictures
             in folders, other arrays of a `.npz`, columns of `labels`.
+        completion: every column of a table is learnt given any others, so that missing cells can be filled.
         labels: conditions of pictures and arrays: a file, array, list or frame with one row per sample.
         weight: the column of a table that holds the weights of its rows, such as survey weights: rows are drawn and
             counted in proportion to them. It is no column of the samples.
@@ -113,6 +115,7 @@ def open_source(
         channels=tuple(channels),
         schema=schema,
         condition=tuple(condition),
+        completion=completion,
         labels=labels,
         weight=weight,
         sample_weight=sample_weight,
@@ -120,6 +123,12 @@ def open_source(
     )
     if weight is not None and sample_weight is not None:
         raise UserError("Weights are given twice", found=f"the column {weight}, and sample_weight", hint="give one")
+    if completion and condition:
+        raise UserError(
+            f"With {parameter('completion')} any column can be given, so none is a fixed condition",
+            found=parameter("condition", tuple(condition), text=" ".join(condition)),
+            hint=f"leave {parameter('condition')} out, and name what is given when you sample",
+        )
     try:
         source = _opened(data, asked)
     except PermissionError as error:
@@ -130,6 +139,12 @@ def open_source(
         ) from error
     if source.round_trip is None and isinstance(data, str | Path | Tensor | np.ndarray | FileArray):
         source = replace(source, round_trip=round_trip(source))
+    if completion and not source.codec.conditions_are_columns:
+        raise UserError(
+            f"{parameter('completion')} is for tables",
+            found=f"{source.name} holds {source.kind}s",
+            hint=f"leave {parameter('completion')} out",
+        )
     if not source.codec.conditions_are_columns and weight is not None:
         raise UserError(
             "Weights are a column of a table", found=f"{source.name}", hint=f"leave {parameter('weight')} out"
@@ -173,6 +188,7 @@ class _Asked:
     channels: tuple[str, ...]
     schema: str | Path | Schema | None
     condition: tuple[str, ...]
+    completion: bool
     labels: Any
     weight: str | None
     sample_weight: Any
@@ -188,7 +204,8 @@ class _Asked:
     def of_tables(self) -> dict[str, Any]:
         """What readers of tables take."""
         weights = {"weight": self.weight, "weights": self.sample_weight}
-        return {"condition": self.condition, **weights, **self.split, "log": self.log}
+        own = {"condition": self.condition, "completion": self.completion}
+        return {**own, **weights, **self.split, "log": self.log}
 
 
 def _opened(data: Any, asked: _Asked) -> Source:
@@ -267,7 +284,12 @@ def _of_files(path: Path, files: list[Path], asked: _Asked) -> Source:
         return _pictures(path, files, asked)
     if all_are(is_columnar, files):
         schema = schema_in(asked.schema) if asked.schema else None
-        said = {"condition": asked.condition, "weight": asked.weight, "weights": asked.sample_weight}
+        said = {
+            "condition": asked.condition,
+            "completion": asked.completion,
+            "weight": asked.weight,
+            "weights": asked.sample_weight,
+        }
         return columnar_source(files, path.name, schema=schema, **said, **asked.of_numbers)
     if len(files) > 1:
         raise UserError(

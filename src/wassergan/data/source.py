@@ -253,9 +253,10 @@ class Source:
             return Batch(self.train_sample(count), None)
         return self.train_batch(self.train_positions(count))
 
-    def train_batch(self, positions: Tensor) -> Batch:
-        """Training samples, and their conditions if they have any."""
-        context = None if self.context is None else self.context.at(self.split.train_rows(positions))
+    def train_batch(self, positions: Tensor, *, whole: bool = False) -> Batch:
+        """Training samples, and their conditions if they have any; with all that training may give, if `whole`."""
+        at = None if self.context is None else self.context.whole if whole else self.context.at
+        context = None if at is None else at(self.split.train_rows(positions))
         return Batch(self.train(positions), context)
 
     @cached_property

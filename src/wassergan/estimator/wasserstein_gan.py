@@ -56,6 +56,8 @@ from wassergan.estimator.validation import (
 from wassergan.evaluation.heldout import sliced_distance
 from wassergan.modality import modality_of
 from wassergan.modality.recipes import resolve_for
+from wassergan.sampling.completing import frame_completed
+from wassergan.sampling.completion import Completer
 from wassergan.sampling.sampler import Sampler
 from wassergan.session.build import constraint_of, networks_of
 from wassergan.session.contents import require_described
@@ -71,7 +73,7 @@ LARGEST_SEED = 2**63
 OWN = (
     *("preset", "steps", "budget", "constraint", "network", "latent_dim", "generator_widths", "critic_widths"),
     *("batch_size", "critic_steps", "penalty_weight", "generator_lr", "critic_lr"),
-    *("heldout", "tick_steps", "device", "precision", "threads"),
+    *("heldout", "tick_steps", "device", "precision", "threads", "completion"),
 )
 FURTHER = (
     *("objective", "clip", "penalty_every", "maps", "generator_maps", "activation", "critic_activation"),
@@ -114,6 +116,8 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         settings: any other setting of the recipe by name, such as `{"schedule": "linear"}`, or
             `{"layout": "NTC"}` for series.
         condition: names of the columns of a DataFrame under whose values the others are drawn.
+        completion: learn every column of a DataFrame given any others, so that `complete` fills missing cells and
+            `sample` takes any columns as given.
         schema: what the columns of a DataFrame are, where that is not to be inferred: a mapping, or a JSON file
             (docs/tables.md).
         refine: of so many draws `sample` keeps one, by a classifier between the rows and draws that is trained at the
@@ -172,6 +176,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         critic_lr: float | None = None,
         settings: Mapping[str, Any] | None = None,
         condition: Sequence[str] | str | None = None,
+        completion: bool = False,
         schema: Mapping[str, Any] | str | Path | None = None,
         refine: int | None = None,
         patience: int | None = None,
@@ -200,6 +205,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         self.critic_lr = critic_lr
         self.settings = settings
         self.condition = condition
+        self.completion = completion
         self.schema = schema
         self.refine = refine
         self.patience = patience
@@ -237,6 +243,8 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         parameters = self._train_settings(labelled=y is not None)
         if self.refine is not None:
             checked("refine", self.refine, like="steps")
+            if self.completion:
+                raise UserError("Fits with completion cannot be refined", hint="leave refine or completion out")
         patience = None if self.patience is None else checked("patience", self.patience, like="steps")
         seed = self._new_seed() if former is None else self._same_seed(former)
         X, sample_weight = weights_apart(X, sample_weight)  # noqa: N806
@@ -299,6 +307,31 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         sampler.require_identifiers(count)
         drawn = sampler.draw(count, seed=seed)
         return self._restored(drawn, sampler, _fresh_identifiers(sampler, seed))
+
+    def complete(self, X: Any, *, draws: int | None = None, seed: int | None = None) -> Any:  # noqa: N803
+        """Fill the missing cells of rows, drawn from their distribution given the rest of each row.
+
+        Args:
+            X: a DataFrame or an Arrow table with the columns that were fitted, in any order.
+            draws: complete the rows so many times, each time anew; fewer are the first of more. Once unless given.
+            seed: of what is filled in; unless given it comes from `random_state`, as that of `sample`.
+
+        Returns:
+            The same rows with the same index, order and types; of several draws a list. Cells that were there are
+            unchanged. A column of categories gets those that it lacks.
+
+        Raises:
+            NotFittedError: nothing was fitted.
+            UserError: the fit was without `completion`, or the columns are others.
+        """
+        self._known()
+        seed = self._new_seed() if seed is None else checked("seed", seed)
+        count = 1 if draws is None else checked("draws", draws, like="steps")
+        completer = Completer.of(self._drawing)
+        if not is_frame(X):
+            raise UserError("Rows to complete come in a DataFrame", found=type(X).__name__, hint="give one")
+        found = [frame_completed(completer, X, seed=seed, draw=draw) for draw in range(count)]
+        return found[0] if draws is None else found
 
     def sample_chunks(self, n: int, *, seed: int | None = None, refine: int | None = None) -> Iterator[Any]:
         """The rows of `sample(n, seed=seed)`, one part after the other, so that any number of them needs little memory.
@@ -575,6 +608,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             channels=parameters.channels or (),
             schema=schema,
             condition=parameters.condition or (),
+            completion=parameters.completion,
             labels=None if of_frame else labels,
             sample_weight=sample_weight,
             heldout=parameters.heldout,

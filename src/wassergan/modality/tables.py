@@ -28,13 +28,14 @@ from wassergan.data import (
 )
 from wassergan.data.table_files import read_weighted_rows
 from wassergan.data.tables.encodings import CategoryCoding
+from wassergan.data.tables.hidden import CompletionConditions, nothing_given, width_of
 from wassergan.data.tables.writing import Fresh
 from wassergan.errors import UserError, parameter
 from wassergan.modality import described_tables
 from wassergan.modality.evaluator import Evaluation, Evaluator
 from wassergan.modality.modality import AnyMargins, Modality, Rows
 from wassergan.modality.numbers import prepare_picture
-from wassergan.networks import TableHead, TabularGenerator
+from wassergan.networks import KeptCells, TableHead, TabularGenerator
 from wassergan.sampling.calibration import calibrate_marginals
 from wassergan.sampling.margins import Margins
 from wassergan.sampling.sampler import Sampler
@@ -74,7 +75,10 @@ class Tables(Modality[TableCodec]):
 
     def head(self, codec: TableCodec) -> nn.Module:
         """Draws the options of every column."""
-        return TableHead(codec.column_layouts)
+        if not codec.known:
+            return TableHead(codec.column_layouts)
+        given = width_of(TableCodec(codec.known))
+        return TableHead(codec.column_layouts, kept=KeptCells(codec.kept_entries, given=given))
 
     def recipe(
         self, codec: TableCodec, *, shape: tuple[int, ...], train_count: int, asked: TrainSettings
@@ -112,6 +116,8 @@ class Tables(Modality[TableCodec]):
         if not is_frame(data):
             raise UserError("A DataFrame was fitted", found="an array", hint="give a DataFrame with its columns")
         table = read_frame(data if labels is None else frame_beside(data, labels))
+        if isinstance(conditions, CompletionConditions):
+            return encode_table(codec, table), nothing_given(conditions.codec, table.rows)
         return encode_table(codec, table), encode_table(conditions.codec, table) if conditions else None
 
     def facts(self, source: Source) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from wassergan.networks.mlp import MLPCritic, MLPGenerator
 from wassergan.networks.residual import ResidualGenerator
 from wassergan.networks.resnet import ResNetCritic, ResNetGenerator
 from wassergan.networks.series import CausalGenerator, RecurrentGenerator, SeriesCritic
-from wassergan.networks.tabular import TableHead, TabularGenerator
+from wassergan.networks.tabular import KeptCells, TableHead, TabularGenerator
 
 __all__ = [
     "NETWORKS",
@@ -23,6 +23,7 @@ __all__ = [
     "ConvCritic",
     "ConvGenerator",
     "Critic",
+    "KeptCells",
     "MLPCritic",
     "MLPGenerator",
     "Partial",

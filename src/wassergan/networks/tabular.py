@@ -16,7 +16,43 @@ TEMPERATURE = 0.7
 ROWS = 256  # are computed together where samples are drawn, whatever the number asked for
 SCALE = 1 / math.sqrt(2)  # of a one-hot: two options are 1 apart
 RADIUS = 1 / math.sqrt(3)  # of the circle of an angle
+Given = tuple[Tensor, Tensor]  # which cells of rows are given, and these
 SHORTEST = 0.1  # a raw vector shorter than this is not projected onto the circle: its gradient would be too large
+
+
+class KeptCells(nn.Module):
+    """Puts cells that are given in a generator's input where they belong in its rows.
+
+    Args:
+        entries: for each number of a row, where it stands in the input and what tells whether it is given; (-1, -1)
+            where it does not stand there.
+        given: numbers in an input that say what is given; they come first.
+    """
+
+    sources: Tensor
+    bits: Tensor
+    there: Tensor
+
+    def __init__(self, entries: Sequence[tuple[int, int]], *, given: int) -> None:
+        super().__init__()
+        self.given = given
+        self.register_buffer("sources", torch.tensor([max(each, 0) for each, _ in entries]), persistent=False)
+        self.register_buffer("bits", torch.tensor([max(each, 0) for _, each in entries]), persistent=False)
+        self.register_buffer("there", torch.tensor([each >= 0 for each, _ in entries]), persistent=False)
+
+    def cells(self, inputs: Tensor) -> Given:
+        """Of inputs (n, latent_dim): which cells are given, and these, both (n, width)."""
+        is_given = self.there & (inputs.index_select(1, self.bits) > 0.5)
+        return is_given, inputs.index_select(1, self.sources)
+
+    def forward(self, rows: Tensor, inputs: Tensor) -> Tensor:
+        """Rows (n, width) with the given cells of inputs (n, latent_dim)."""
+        is_given, cells = self.cells(inputs)
+        return torch.where(is_given, cells.to(rows), rows)
+
+    def hidden(self, inputs: Tensor) -> Tensor:
+        """(n, width), 1 where a cell is not given, else 0."""
+        return 1 - (self.there & (inputs.index_select(1, self.bits) > 0.5)).to(inputs)
 
 
 class TableHead(nn.Module):
@@ -30,6 +66,7 @@ class TableHead(nn.Module):
     Args:
         layouts: of each column, in order.
         temperature: of the soft one-hots.
+        kept: cells that are given in a generator's input and stay as they are; None for none.
 
     Attributes:
         sequence: what columns drawn earlier tell about later ones; None if all are drawn at once.
@@ -37,7 +74,9 @@ class TableHead(nn.Module):
 
     is_option: Tensor
 
-    def __init__(self, layouts: Sequence[ColumnLayout], *, temperature: float = TEMPERATURE) -> None:
+    def __init__(
+        self, layouts: Sequence[ColumnLayout], *, temperature: float = TEMPERATURE, kept: KeptCells | None = None
+    ) -> None:
         super().__init__()
         self._layouts = tuple(layouts)
         self._temperature = temperature
@@ -48,6 +87,7 @@ class TableHead(nn.Module):
         is_option = [each for layout in self._layouts for each in layout.is_entry]
         self.calibration = MarginCalibration(sum(self._widths))
         self.sequence: ColumnSequence | None = None
+        self.kept = kept
         self.register_buffer("is_option", torch.tensor(is_option), persistent=False)
         for number, layout in enumerate(self._layouts):
             if layout.options and layout.places:
@@ -87,15 +127,22 @@ class TableHead(nn.Module):
         places = half_turns(channel)[:, 0] if layout.circle else channel[:, 0]
         return places.where(rows[:, start + layout.open_option] > 0, torch.nan) if layout.options else places
 
-    def forward(self, values: Tensor, noise: Tensor, strata: Tensor | None = None) -> Tensor:
-        """(n, raw_width) raw values and (n, noise_dim) normal noise to rows (n, width); (n,) strata, if any."""
-        drawn = self._columns(values, noise, strata)
+    def forward(
+        self, values: Tensor, noise: Tensor, strata: Tensor | None = None, given: Given | None = None
+    ) -> Tensor:
+        """(n, raw_width) raw values and (n, noise_dim) normal noise to rows (n, width); (n,) strata, if any.
+
+        Given cells are what later columns follow; their own bends are undone by whoever gives them.
+        """
+        drawn = self._columns(values, noise, strata, given)
         return torch.cat([self._calibrated(number, part, strata) for number, (_, part) in enumerate(drawn)], 1)
 
-    def expected(self, values: Tensor, noise: Tensor, strata: Tensor | None = None) -> Tensor:
+    def expected(
+        self, values: Tensor, noise: Tensor, strata: Tensor | None = None, given: Given | None = None
+    ) -> Tensor:
         """The mean of each column over the noise of its own, (n, width), at the entries of one-hots; 0 in channels."""
         parts: list[Tensor] = []
-        for layout, (raw, _) in zip(self._layouts, self._columns(values, noise, strata), strict=True):
+        for layout, (raw, _) in zip(self._layouts, self._columns(values, noise, strata, given), strict=True):
             options = torch.softmax(raw[:, : layout.options], 1) * SCALE
             parts.append(options)
             if layout.channel:
@@ -106,7 +153,22 @@ class TableHead(nn.Module):
                 parts.append((torch.softmax(digits, 2) * is_open).flatten(1))
         return torch.cat(parts, 1)
 
-    def _columns(self, values: Tensor, noise: Tensor, strata: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
+    def scored(self, values: Tensor, noise: Tensor, given: Given, real: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows (n, width), and the energy score of two draws (2n, ...), one behind the other, of real rows (n, width).
+
+        Args:
+            values: (2n, raw_width) raw values.
+            noise: (2n, noise_dim).
+            given: of 2n rows.
+            real: under the same conditions.
+        """
+        raws, parts = zip(*self._columns(values, noise, None, given), strict=True)
+        raw, other = torch.cat(raws, 1).chunk(2)
+        return torch.cat(parts, 1)[: len(real)], self.energy(raw, other, real, 1 - given[0][: len(real)].to(real))
+
+    def _columns(
+        self, values: Tensor, noise: Tensor, strata: Tensor | None, given: Given | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Each column's raw values, shifted, and what they draw, both (n, its width), without bends."""
         even = torch.special.ndtr(noise.float()).clamp(SMALLEST, 1 - SMALLEST)
         gumbels = (-torch.log(-torch.log(even))).split(self._noises, 1)
@@ -114,7 +176,7 @@ class TableHead(nn.Module):
         raws = self.calibration.shifted(values[:, :width], strata)
         if self.sequence is None:
             for number, raw in enumerate(raws.split(self._widths, 1)):
-                yield raw, self._draw(number, raw, gumbels[number])
+                yield raw, self._with_given(number, self._draw(number, raw, gumbels[number]), given)
             return
         state = values[:, width:]
         for group, (first, last) in enumerate(self.sequence.groups):
@@ -122,9 +184,61 @@ class TableHead(nn.Module):
             of_group = of_group + self.sequence.read(group, state)
             drawn: list[Tensor] = []
             for number, raw in enumerate(of_group.split(self._widths[first : last + 1], 1), first):
-                drawn.append(self._draw(number, raw, gumbels[number]))
+                drawn.append(self._with_given(number, self._draw(number, raw, gumbels[number]), given))
                 yield raw, drawn[-1]
             state = self.sequence.add(group, state, torch.cat(drawn, 1))
+
+    def _with_given(self, number: int, column: Tensor, given: Given | None) -> Tensor:
+        """A column with the cells that are given in their place."""
+        if given is None:
+            return column
+        place = slice(self._starts[number], self._starts[number] + self._widths[number])
+        return torch.where(given[0][:, place], given[1][:, place].to(column), column)
+
+    def energy(self, raw: Tensor, other: Tensor, real: Tensor, hidden: Tensor) -> Tensor:
+        """The mean over rows of the energy scores of their hidden cells; smallest for the conditional distributions.
+
+        E|X - y| - E|X - X'| / 2 of a cell, X and X' being independent draws: of one-hots in expectation over the head's
+        noise (the Brier score), of a channel where the real row has one. Source: Gneiting, Raftery 2007, section 4.2.
+
+        Args:
+            raw: (n, width) raw values.
+            other: the same under the same conditions from another latent vector.
+            real: rows (n, width).
+            hidden: (n, width), 0 at the cells that are given.
+        """
+        total = raw.new_zeros(())
+        for layout, start, a, b in zip(
+            self._layouts, self._starts, raw.split(self._widths, 1), other.split(self._widths, 1), strict=True
+        ):
+            if not layout.width:
+                continue
+            truth, weight = real[:, start : start + layout.width], hidden[:, start]
+            is_open = weight
+            if layout.options:
+                told = truth[:, : layout.options] / SCALE
+                total = total + (weight * _brier(a[:, : layout.options], b[:, : layout.options], told)).sum()
+                is_open = weight * told[:, layout.open_option]
+            if layout.channel:
+                channels = slice(layout.options, layout.options + layout.channel)
+                x, y = (self._channel_raw(layout, each[:, channels]) for each in (a, b))
+                z = truth[:, channels]
+                gaps = _length(x - z) / 2 + _length(y - z) / 2 - _length(x - y) / 2
+                total = total + (is_open * gaps).sum()
+            if layout.digits:
+                cut = (layout.digits, layout.radix)
+                first, second = (each[:, layout.options :].unflatten(1, cut) for each in (a, b))
+                told = truth[:, layout.options :].unflatten(1, cut) / SCALE
+                total = total + (is_open * _brier(first, second, told).sum(1)).sum()
+        return total / len(raw)
+
+    @staticmethod
+    def _channel_raw(layout: ColumnLayout, raw: Tensor) -> Tensor:
+        """A channel before it is bent."""
+        if not layout.circle:
+            return torch.tanh(raw)
+        length: Tensor = torch.linalg.vector_norm(raw, dim=1, keepdim=True)
+        return RADIUS * raw / length.clamp_min(SHORTEST)
 
     def _draw(self, number: int, raw: Tensor, gumbel: Tensor) -> Tensor:
         """(n, width of the column) raw values to the column."""
@@ -197,6 +311,17 @@ class _StraightThrough(torch.autograd.Function):
         return soft * (gradient - mean) * (SCALE / ctx.temperature), None
 
 
+def _brier(a: Tensor, b: Tensor, told: Tensor) -> Tensor:
+    """(..., k) logits of two draws and a one-hot to (...,): 1 - p·y + p·q / 2 in the mean of both draws."""
+    p, q = torch.softmax(a, -1), torch.softmax(b, -1)
+    return ((p * q).sum(-1) - ((p + q) * told).sum(-1)) / 2
+
+
+def _length(differences: Tensor) -> Tensor:
+    """(n, k) to (n,), differentiable at 0."""
+    return (differences.square().sum(1) + SMALLEST).sqrt()
+
+
 def on_circle(places: Tensor) -> Tensor:
     """(n, 1) half turns to (n, 2) points."""
     return RADIUS * torch.cat([torch.cos(math.pi * places), torch.sin(math.pi * places)], 1)
@@ -222,7 +347,7 @@ class TabularGenerator(nn.Module):
 
     def __init__(self, body: nn.Module, head: TableHead) -> None:
         super().__init__()
-        self.body, self.head = body, head
+        self.body, self.head, self.kept = body, head, head.kept
         self.register_buffer("patterns", torch.zeros(0, 0), persistent=False)
 
     def stratify(self, patterns: Tensor) -> None:
@@ -245,13 +370,35 @@ class TabularGenerator(nn.Module):
     def rows(self, latent: Tensor) -> Tensor:
         """The same in one chunk, in any mode; equal up to rounding."""
         values, noise = self._raw(latent)
+        given = None if self.kept is None else self.kept.cells(latent)
         with _float32_products(latent):
-            rows: Tensor = self.head(values, noise, self._strata(latent))
-        return rows
+            rows: Tensor = self.head(values, noise, self._strata(latent), given)
+        return rows if self.kept is None else self.kept(rows, latent)
+
+    def scored(self, latent: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows, and how far what is drawn cell by cell is from real rows under the same conditions.
+
+        Args:
+            latent: (n, latent_dim + noise_dim + k), the last k numbers being another latent vector, noise included,
+                for the same conditions.
+            real: (n, width).
+
+        Returns:
+            Rows (n, width), and the mean energy score of their hidden cells, a number.
+        """
+        assert self.kept is not None
+        own = (latent.shape[1] - self.kept.given) // 2
+        conditions, first, second = latent.split([self.kept.given, own, own], 1)
+        both = torch.cat([torch.cat([conditions, each], 1) for each in (first, second)])
+        values, noise = self._raw(both)
+        with _float32_products(latent):
+            return self.head.scored(values, noise, self.kept.cells(both), real)
 
     def expected(self, latent: Tensor) -> Tensor:
         """Rows with the mean of each column over its own noise at every entry of a one-hot; 0 in channels."""
-        return self.head.expected(*self._raw(latent), self._strata(latent))
+        given = None if self.kept is None else self.kept.cells(latent)
+        rows = self.head.expected(*self._raw(latent), self._strata(latent), given)
+        return rows if self.kept is None else self.kept(rows, latent)
 
     def _strata(self, latent: Tensor) -> Tensor | None:
         """The number of each row's stratum, from 1 on, or 0; None if there are no strata."""

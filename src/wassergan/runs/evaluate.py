@@ -13,7 +13,7 @@ from wassergan.modality.evaluator import Evaluation, Evaluator
 from wassergan.runs.results import Results
 from wassergan.session.build import choose_device
 from wassergan.session.fingerprint import fingerprint
-from wassergan.session.refinement import refined_sampler
+from wassergan.session.refinement import refined_sampler, require_refinable
 from wassergan.session.reopen import others_like, reopened
 from wassergan.session.restore import sampler_of
 from wassergan.session.run_content import load_run
@@ -83,6 +83,7 @@ def _opened(
     sampler.require_memory(settings.count or 0, settings.seed)
     source = reopened(state, settings.data, log=log)
     if settings.refine:
+        require_refinable(sampler)
         folder = RunFolder(Path(settings.run))
         sampler = refined_sampler(
             sampler, state, folder, draws=settings.refine, data=settings.data, log=log, processes=processes

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from wassergan.data import ColumnConditions, Conditions, TableCodec
 from wassergan.data.tables import Stratum
+from wassergan.data.tables.hidden import CompletionConditions
 from wassergan.networks import TabularGenerator
 from wassergan.networks.tabular import SCALE
 from wassergan.training.sampling import sample_chunks
@@ -48,6 +49,15 @@ def calibrate_marginals(
             setting_right(generator, wanted, latent_dim=latent_dim, conditions=under, rows=rows, stratum=stratum)
 
     generator.stratify(torch.zeros(0, 0))
+    if isinstance(conditions, CompletionConditions):
+        given = conditions.at_random()
+        shares = torch.tensor(codec.shares)
+        match_shares(generator, shares, latent_dim=latent_dim, conditions=given, rows=rows // 8)
+        pattern = torch.zeros(1, conditions.width)
+        pattern[0, conditions.nothing_given_place()] = 1
+        generator.stratify(pattern)
+        match(codec, conditions, rows, 1)
+        return
     match(codec, conditions, rows)
     if conditions is None or not codec.strata:
         return

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from wassergan.data import AnyCodec, ColumnConditions, fix_conditions
 from wassergan.data.codec import as_tensor
 from wassergan.data.readers.limits import largest_bytes
+from wassergan.data.tables.hidden import CompletionConditions
+from wassergan.data.tables.rules.groups import chances
 from wassergan.errors import UserError, flag, parameter
 from wassergan.sampling.refinement import Refinement, refined_chunks
 from wassergan.training import SAMPLING_CHUNK, sample_chunks, under
@@ -119,7 +121,11 @@ class Sampler:
 
     def _decoded(self, chunk: Tensor, start: int, seed: int) -> NDArray[Any]:
         given = self._given(start, len(chunk), seed)
-        return self.codec.decode_numpy(chunk, given, start=start, seed=seed)
+        rows = self.codec.decode_numpy(chunk, given, start=start, seed=seed)
+        if not isinstance(self.conditions, CompletionConditions):
+            return rows
+        groups = len(self.codec.rules.groups) if self.codec.rules is not None else 0
+        return self.conditions.kept(rows, start, chances(start, len(rows), groups, seed))
 
     def _given(self, start: int, count: int, seed: int) -> NDArray[Any] | None:
         """The columns of a table that are conditions, of consecutive samples."""

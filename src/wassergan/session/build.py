@@ -76,6 +76,7 @@ def open_data(
         channels=settings.channels or (),
         schema=settings.schema,
         condition=() if like is not None else settings.condition or (),
+        completion=like is None and settings.completion,
         labels=None if like is not None else settings.labels,
         weight=None if like is not None else settings.weight,
         series=settings.series,

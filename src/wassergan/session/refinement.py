@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from wassergan.data import Batch, Source
+from wassergan.data.tables.hidden import CompletionConditions
 from wassergan.errors import UserError, WorkError, parameter
 from wassergan.modality import modality_of
 from wassergan.modality.modality import AnyMargins
@@ -69,6 +70,19 @@ def refined_sampler(
     """
     content = processes.on_rank_zero(lambda: _found(folder, state) or _made(folder, sampler, state, data, log))
     return replace(sampler, refinement=refinement_of(content, state, sampler, draws=draws))
+
+
+def require_refinable(sampler: Sampler) -> None:
+    """Refuse runs of which any columns can be given: a classifier would have to know every choice of them.
+
+    Raises:
+        UserError: the run is one of these.
+    """
+    if isinstance(sampler.conditions, CompletionConditions):
+        raise UserError(
+            f"Runs that were trained with {parameter('completion')} cannot be refined",
+            hint=f"leave {parameter('refine')} out, or train without {parameter('completion')}",
+        )
 
 
 def refinement_content(sampler: Sampler, state: CheckpointState, source: Source) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from wassergan.modality import modality_of
 from wassergan.sampling.sampler import Sampler
 from wassergan.session.build import choose_device, latent_numbers, networks_of
 from wassergan.session.contents import require_described
-from wassergan.session.refinement import refined_sampler
+from wassergan.session.refinement import refined_sampler, require_refinable
 from wassergan.session.run_content import load_run
 from wassergan.session.state import CheckpointState
 from wassergan.storage.checkpoint import another_checkpoint
@@ -46,6 +46,7 @@ def open_sampler(
     sampler = sampler_of(state, device=device, processes=processes)
     if refine is None:
         return sampler
+    require_refinable(sampler)
     return refined_sampler(sampler, state, run, draws=refine, data=data, log=log, processes=processes)
 
 

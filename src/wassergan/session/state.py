@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from wassergan.config.settings import ResolvedSettings, require_present_names
 from wassergan.data import AnyCodec, ColumnConditions, Source, codec_from_state
+from wassergan.data.tables.hidden import conditions_of_state
 from wassergan.errors import UserError
 from wassergan.storage.checkpoint import another_checkpoint, load_checkpoint
 from wassergan.storage.tick_distance import VECTORS, distance_name
@@ -141,7 +142,7 @@ class CheckpointState:
     @property
     def conditions(self) -> ColumnConditions | None:
         """What samples are drawn under, made anew."""
-        return ColumnConditions.from_state(self.conditions_state) if self.conditions_state else None
+        return conditions_of_state(self.conditions_state) if self.conditions_state else None
 
     @property
     def context_dim(self) -> int:

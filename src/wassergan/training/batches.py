@@ -13,6 +13,7 @@ from torch import Tensor
 from wassergan.data import Batch, Source
 from wassergan.errors import UserError, parameter
 from wassergan.training.order import order_of
+from wassergan.utils.rng import derived_rng
 from wassergan.utils.shard import WHOLE, BatchShard
 
 PREFETCHED_BATCHES = 3
@@ -109,15 +110,24 @@ class BatchStream:
         rows = self._shard.rows(self._positions(first))
         if self._reader is None and self._device.type != HOST.type:
             rows = rows.to(self._device, non_blocking=True)
-            return mapped(self._resident, lambda values: values.index_select(0, rows))
-        batch = self._source.train_batch(rows)
+            return self._partly_hidden(mapped(self._resident, lambda values: values.index_select(0, rows)), first)
+        batch = self._partly_hidden(self._source.train_batch(rows, whole=True), first)
         return mapped(batch, Tensor.pin_memory) if self._device.type == "cuda" else batch
 
     @cached_property
     def _resident(self) -> Batch:
         """All training rows, on the device."""
-        whole = self._source.train_batch(torch.arange(self._source.train_count))
+        whole = self._source.train_batch(torch.arange(self._source.train_count), whole=True)
         return mapped(whole, lambda values: values.to(self._device))
+
+    def _partly_hidden(self, batch: Batch, first: int) -> Batch:
+        """With a part of the conditions hidden, by numbers that follow from the seed and the samples served alone."""
+        context = self._source.context
+        if batch.context is None or context is None or not context.chances:
+            return batch
+        rng = derived_rng(self._seed, "hidden", first)
+        chances = self._shard.rows(torch.rand(self._batch_size, context.chances, generator=rng))
+        return batch._replace(context=context.hidden(batch.context, chances.to(batch.context.device)))
 
     def _positions(self, first: int) -> Tensor:
         """Positions of the batch before which `first` samples were served, (batch_size,) int64."""

@@ -24,6 +24,7 @@ class StepInputs:
         seed: of the order of the samples, and of the latents.
         device: that the steps are taken on.
         shard: which rows of each batch are drawn.
+        further: numbers behind the generator's last latent vectors, for a second draw under the same conditions.
 
     Raises:
         UserError: the source holds too few samples.
@@ -38,11 +39,13 @@ class StepInputs:
         seed: int,
         device: torch.device,
         shard: BatchShard = WHOLE,
+        further: int = 0,
     ) -> None:
         self._source = source
         self._batches = BatchStream(source, batching.batch_size, seed=seed, shard=shard, device=device)
         self._latent_rng = sharded_rng(seed, "latent", device=device, shard=shard)
         self._latent_shape = (batching.batch_size // shard.count, latent_dim)
+        self._further = further
         self._critic_steps, self._seed, self._device = batching.critic_steps, seed, device
         self._shares_fakes = batching.share_fakes
 
@@ -55,7 +58,10 @@ class StepInputs:
         batches = tuple(self._real() for _ in range(self._critic_steps))
         alone = batches[:-1] if self._shares_fakes else batches
         latents = [self._latent(context) for _, context in alone]
-        return Iteration(batches, (*latents, self._latent(batches[-1].context)))
+        last = self._latent(batches[-1].context)
+        if self._further:
+            last = torch.cat([last, self._latent_rng.normal_rows(self._latent_shape[0], self._further)], 1)
+        return Iteration(batches, (*latents, last))
 
     def error_ahead(self) -> Exception | None:
         """The error with which the next turn cannot be drawn, found out before anything of its steps is done."""

@@ -19,7 +19,7 @@ from wassergan.training.ema import AveragedGenerator
 from wassergan.training.optimizers import FusedAdam
 from wassergan.training.options import Averaging, Batching, Execution, Optimization
 from wassergan.training.statistics import Statistics
-from wassergan.training.steps import critic_step, draw_fakes, fakes_to_follow, generator_step, packed, packed_batch
+from wassergan.training.steps import critic_step, draw_fakes, generator_step, packed, packed_batch, scored_fakes
 from wassergan.training.turn import Due, Iteration
 from wassergan.utils.rng import restore_rng, sharded_rng
 
@@ -107,18 +107,19 @@ class StepRunner:
     def _steps(self, turn: Iteration, due: Due, average_weight: float | Tensor, rng: torch.Generator) -> None:
         """What Gulrajani et al. 2017 (arXiv 1704.00028) have in algorithm 1, from line 2 to line 12."""
         *latents, last = turn.latents
-        dtype, made = turn.batches[0].samples.dtype, None
+        dtype, followed = turn.batches[0].samples.dtype, None
+        real_last = turn.batches[-1].samples
         how: dict[str, Any] = {"precision": self._precision, "passes": self._passes}
         # The fakes of all critic steps come first: the generator stays as it is until its own.
         fakes = draw_fakes(self.generator, latents, dtype=dtype, **how) if latents else ()
         if self._batching.share_fakes:
-            made = fakes_to_follow(self.generator, last, **how)
-            fakes = (*fakes, made.detach().to(dtype))
+            followed = scored_fakes(self.generator, last, real_last, **how)
+            fakes = (*fakes, followed[0].detach().to(dtype))
         for real, fake, penalty_acts in zip(turn.batches, fakes, due, strict=True):
             self._critic_step(real, fake, penalty_acts=penalty_acts, rng=rng)
-        if made is None:
-            made = fakes_to_follow(self.generator, last, **how)
-        self._generator_step(made, turn.batches[-1], rng)
+        if followed is None:
+            followed = scored_fakes(self.generator, last, real_last, **how)
+        self._generator_step(*followed, turn.batches[-1], rng)
         self.average.follow(average_weight)
 
     def _critic_step(self, real: Batch, fake: Tensor, *, penalty_acts: bool, rng: torch.Generator) -> None:
@@ -142,7 +143,7 @@ class StepRunner:
         )
         self.statistics.add(measured)
 
-    def _generator_step(self, made: Tensor, real: Batch, rng: torch.Generator) -> None:
+    def _generator_step(self, made: Tensor, score: Tensor | None, real: Batch, rng: torch.Generator) -> None:
         """Against the critic as it is now, which is told the conditions of real samples."""
         measured = generator_step(
             self.generator,
@@ -157,6 +158,7 @@ class StepRunner:
             context=None if real.context is None else packed(real.context, self._pack),
             pack=self._pack,
             augment=partial(self._augmentation.both, rng=rng) if self._augmentation else None,
+            score=score,
         )
         self.statistics.add(measured)
 

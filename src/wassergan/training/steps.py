@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
 
 from wassergan.constraints import Constraint
 from wassergan.data import Batch
-from wassergan.networks import critic_given
+from wassergan.networks import TabularGenerator, critic_given
 from wassergan.objectives import Objective
 from wassergan.training.analytic.conv import ConvCriticGradients
 from wassergan.training.analytic.generator import ConvGeneratorPasses
@@ -18,6 +19,7 @@ from wassergan.training.batches import mapped
 from wassergan.training.distributed import SINGLE_PROCESS, DistributedContext
 from wassergan.training.optimizers import Optimizer
 
+SCORE_WEIGHT = 2.0  # of the energy score beside the critic's loss, in runs that complete rows
 Backward = Callable[[Tensor, Tensor, Loss, Tensor | None], dict[str, Tensor]]
 
 
@@ -75,6 +77,21 @@ def fakes_to_follow(
     with reduced(latent.device, precision):
         made: Tensor = passes.forward(latent, precision).requires_grad_(True) if passes else generator(latent)
     return made
+
+
+def scored_fakes(
+    generator: nn.Module,
+    latent: Tensor,
+    real: Tensor,
+    *,
+    precision: torch.dtype,
+    passes: ConvGeneratorPasses | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """The same, and their score against real samples (n, ...) under the same conditions where rows are completed."""
+    if not is_scored(generator):
+        return fakes_to_follow(generator, latent, precision=precision, passes=passes), None
+    with reduced(latent.device, precision):
+        return generator.scored(latent, real)
 
 
 def _passed(passes: ConvGeneratorPasses, latent: Tensor, *, precision: torch.dtype) -> Tensor:
@@ -156,6 +173,7 @@ def generator_step(
     context: Tensor | None = None,
     pack: int = 1,
     augment: Callable[[Tensor], Tensor] | None = None,
+    score: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Update the generator once against a frozen critic; return the detached loss.
 
@@ -172,6 +190,7 @@ def generator_step(
         context: (n / pack, k), what the critic is told of the conditions.
         pack: samples that the critic scores together.
         augment: changes the fakes as the critic knows them, differentiably; None for nothing.
+        score: of these fakes, of a generator that completes rows, to be made small beside the critic's loss.
     """
     optimizer.zero_grad(set_to_none=True)
     dtype = next(generator.parameters()).dtype
@@ -183,17 +202,23 @@ def generator_step(
             passes.backward(by_fake.reshape(made.shape))
         else:
             # The same gradient; given one, `backward` imports a second's worth of modules for shapes that are unknown.
-            (fake * by_fake).sum().backward()
+            total = (fake * by_fake).sum()
+            (total if score is None else total + SCORE_WEIGHT * score).backward()
     else:
         with frozen(critic), reduced(made.device, precision):
             scores = critic_given(critic, context)(fake)
         loss = objective.generator_loss(scores.to(dtype))
-        loss.backward()
+        (loss if score is None else loss + SCORE_WEIGHT * score).backward()
     if passes and made.grad is not None:
         passes.backward(made.grad)
     processes.average_gradients(generator)
     optimizer.step()
     return {"generator_loss": loss.detach()}
+
+
+def is_scored(generator: nn.Module) -> TypeGuard[TabularGenerator]:
+    """Whether a generator completes rows: then its cells are scored one by one, beside the critic."""
+    return isinstance(generator, TabularGenerator) and generator.kept is not None
 
 
 def score_both(critic: nn.Module, real: Tensor, fake: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -28,6 +28,7 @@ from wassergan.training.options import (
 )
 from wassergan.training.sampling import sample_chunks
 from wassergan.training.step_runner import StepRunner
+from wassergan.training.steps import is_scored
 from wassergan.training.timing import Timing
 from wassergan.utils.allocator import freed_memory_kept
 from wassergan.utils.rng import ambient_randomness, derived_seed
@@ -100,7 +101,15 @@ class Trainer:
         # Transposed convolutions take a sixth less time with channels last; other weights have no such format.
         self.generator = generator.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.critic = critic.to(self.device)
-        self._inputs = StepInputs(source, batching, latent_dim, seed=seed, device=self.device, shard=processes.shard)
+        self._inputs = StepInputs(
+            source,
+            batching,
+            latent_dim,
+            seed=seed,
+            device=self.device,
+            shard=processes.shard,
+            further=latent_dim - generator.head.noise_dim if is_scored(generator) else 0,
+        )
         self._augmentation = augmentation
         self._probe = HeldoutProbe(
             source, latent_dim=latent_dim, pack=pack, seed=seed, device=self.device, augmentation=augmentation

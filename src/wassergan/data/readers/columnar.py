@@ -45,6 +45,7 @@ def columnar_source(
     channels: Sequence[str] = (),
     schema: Schema | None = None,
     condition: Sequence[str] = (),
+    completion: bool = False,
     weight: str | None = None,
     weights: Any = None,
     heldout: float = HELDOUT_SHARE,
@@ -62,6 +63,7 @@ def columnar_source(
         channels: no names: columns have their own.
         schema: what the user says about the columns; makes the files a table.
         condition: names of columns under whose values the others are drawn; makes the files a table.
+        completion: every column is learnt given any others; makes the files a table.
         weight: name of a column of weights; makes the files a table.
         weights: one per row; likewise.
         heldout: share held out; at most 65536 rows of data larger than memory.
@@ -81,6 +83,7 @@ def columnar_source(
         layout == "table"
         or schema is not None
         or condition
+        or completion
         or is_weighted
         or (layout == "auto" and _is_table(tables, fields))
     ):
@@ -91,6 +94,7 @@ def columnar_source(
         with corruption_errors(name, "write it again"):
             whole = raw_of_arrow(_whole(tables, [each.name for each in fields]), name)
         said: dict[str, Any] = {"condition": condition, "weight": weight, "weights": weights, "log": log}
+        said["completion"] = completion
         return table_source(whole, schema=schema, heldout=heldout, seed=seed, **said)
     if layout not in ("auto", "ND"):
         raise UserError(

@@ -1,7 +1,7 @@
 """The way between a table's rows and model space, kept in every checkpoint."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -91,6 +91,7 @@ class TableCodec:
         strata: training rows under frequent conditions.
         identifiers: columns that have no place in model space, and none in rows: they are written fresh.
         rules: that every row obeys; None for none.
+        known: all columns, each coded by itself, where any of them can be given; empty where none can.
     """
 
     layout = "table"
@@ -109,6 +110,7 @@ class TableCodec:
         strata: Sequence[Stratum] = (),
         identifiers: Sequence[Identifier] = (),
         rules: RuleBook | None = None,
+        known: Sequence[ColumnCodec] = (),
     ) -> None:
         self.columns = tuple(columns)
         self.dialect = dict(dialect or {})
@@ -119,6 +121,7 @@ class TableCodec:
         self.strata = tuple(strata)
         self.identifiers = tuple(identifiers)
         self.rules = rules
+        self.known = tuple(known)
 
     def words(self) -> list[str]:
         """Names of all columns, each with its levels if it has some."""
@@ -161,6 +164,42 @@ class TableCodec:
     def width(self) -> int:
         """Numbers in a row's vector."""
         return sum(layout.width for layout in self.column_layouts)
+
+    @cached_property
+    def kept_entries(self) -> tuple[tuple[int, int], ...]:
+        """For each number of a row, where it stands in the vector of what is given, and the place that says that it is.
+
+        (-1, -1) where it does not stand there; empty where nothing can be given.
+        """
+        if not self.known:
+            return ()
+        widths = [column.coding.layout.width for column in self.known]
+        starts, total = np.cumsum([0, *widths]).tolist(), sum(widths)
+        found: list[tuple[int, int]] = []
+        for slot in self.slots:
+            at = self._place[slot.names[0]]
+            if len(slot.names) == 1 and slot.group < 0 and self._is_alone(slot, self.known[at]):
+                found += [(starts[at] + entry, total + at) for entry in range(slot.layout.width)]
+            else:
+                found += [(-1, -1)] * slot.layout.width
+        return tuple(found)
+
+    def _is_alone(self, slot: Slot, known: ColumnCodec) -> bool:
+        """Whether a slot holds a column as it is, and not how far it is from another."""
+        name = slot.names[0]
+        counts = name in self.rules.bases if self.rules is not None else bool(self.columns[self._place[name]].since)
+        return not counts and _without_bounds(slot.coding) == _without_bounds(known.coding)
+
+    @cached_property
+    def missing_entries(self) -> tuple[int, ...]:
+        """The numbers of a row that say that a column is missing."""
+        found, start = [], 0
+        for slot in self.slots:
+            options = slot.layout.options
+            if slot.coding.missing and options and slot.group < 0:
+                found.append(start + options - 1)
+            start += slot.layout.width
+        return tuple(found)
 
     @cached_property
     def _place(self) -> dict[str, int]:
@@ -250,6 +289,7 @@ class TableCodec:
             "identifiers": [each.state() for each in self.identifiers],
             "rules": None if self.rules is None else self.rules.state(),
         }
+        plain |= {"known": [column.state() for column in self.known]} if self.known else {}
         return {"columns": columns, **plain}
 
     @classmethod
@@ -267,7 +307,14 @@ class TableCodec:
         rules = RuleBook.from_state(state["rules"]) if state.get("rules") else None
         if rules is not None and rules.order != tuple(column.name for column in columns):
             raise ValueError("rules about other columns")
-        return cls(columns, **plain, strata=strata, identifiers=identifiers, rules=rules)
+        known = [ColumnCodec.from_state(each) for each in state.get("known", [])]  # of runs that complete rows
+        if known and [column.name for column in known] != [column.name for column in columns]:
+            raise ValueError("other columns are known")
+        return cls(columns, **plain, strata=strata, identifiers=identifiers, rules=rules, known=known)
+
+
+def _without_bounds(coding: NumberCoding | CategoryCoding) -> NumberCoding | CategoryCoding:
+    return replace(coding, low=0.0, high=0.0) if isinstance(coding, NumberCoding) else coding
 
 
 def _rounded(values: Values, column: ColumnCodec) -> Values:

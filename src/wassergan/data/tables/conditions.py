@@ -36,9 +36,22 @@ class ColumnContext:
         """Numbers in a condition's vector."""
         return self.codec.width
 
+    @property
+    def chances(self) -> int:
+        """Nothing is hidden."""
+        return 0
+
     def at(self, indices: Tensor) -> Tensor:
         """Vectors of the rows (k,), (k, width) float32."""
         return self.codec.encode(torch.from_numpy(self.rows[indices.numpy()]))
+
+    def whole(self, indices: Tensor) -> Tensor:
+        """The same."""
+        return self.at(indices)
+
+    def hidden(self, vectors: Tensor, chances: Tensor) -> Tensor:
+        """As they are."""
+        return vectors
 
     def facts(self) -> tuple[Values, list[str]]:
         """Of all rows (n, columns) in the user's units; the names of columns and levels."""

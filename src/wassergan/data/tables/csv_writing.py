@@ -66,6 +66,10 @@ class CsvWriter:
         for row in zip(*shown, strict=True):
             self._line(row, abs(self._spare))
 
+    def cell(self, name: str, text: str) -> str:
+        """A text as a column of that name writes it, quoted where the column's are and where that is needed."""
+        return self._field(name)(text)
+
     def _plain(self, rows: "Sequence[Texts] | zip[tuple[str, ...]]") -> None:
         csv.writer(self._file, delimiter=self._delimiter, lineterminator=self._end).writerows(rows)
 

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wassergan.data.context import Context
 from wassergan.data.source import Source
 from wassergan.data.split import HELDOUT_SHARE, SparseSplit, Split, keep_classes, split_rows
 from wassergan.data.tables.codec import ColumnCodec, TableCodec
@@ -17,6 +18,7 @@ from wassergan.data.tables.conditions import ColumnContext
 from wassergan.data.tables.containers import ArrowContainer, Container, CsvContainer
 from wassergan.data.tables.encodings import CategoryCoding, NumberCoding
 from wassergan.data.tables.formats import DateForm, LevelForm, Values
+from wassergan.data.tables.hidden import CompletionContext
 from wassergan.data.tables.identifiers.identifier import Identifier
 from wassergan.data.tables.inference import Column, infer_columns
 from wassergan.data.tables.margins import fit_margins
@@ -51,6 +53,7 @@ def table_source(
     *,
     schema: Schema | None = None,
     condition: Sequence[str] = (),
+    completion: bool = False,
     heldout: float = HELDOUT_SHARE,
     seed: int = 0,
     log: Callable[[str], None] = lambda message: None,
@@ -64,6 +67,7 @@ def table_source(
         table: as it stands in the file.
         schema: what the user says about it.
         condition: names of columns under whose values the others are drawn.
+        completion: every column is learnt given any others.
         heldout: share held out; 0 to 1.
         seed: chooses the held-out rows.
         log: receives what was left out, and which columns are constant.
@@ -97,14 +101,19 @@ def table_source(
         given=condition,
         identifiers=identifiers,
         rules=book,
+        known=_each_alone(columns, split.train.numpy()) if completion else (),
     )
     if codec.width == 0:
         what = "that is no condition " if condition else ""
         raise UserError(f"Every column of {table.name} {what}has one level alone", hint="give data that vary")
     _say_what_never_varies(table.name, columns, fitted, log)
     rows = np.stack([column.values for column in columns], axis=1)
-    context = _context(fitted, rows, condition) if condition else None
-    fit_margins(codec, rows, context, split.train.numpy(), counted)
+    given_context = _context(fitted, rows, condition) if condition else None
+    fit_margins(codec, rows, given_context, split.train.numpy(), counted)
+    context: Context | None = given_context
+    if completion:
+        passed = [column.name for column in table.columns if column.name not in {each.name for each in codec.written}]
+        context = CompletionContext.of(TableCodec(codec.known), rows, split.train.numpy(), schema, passed)
     into = into or (ArrowContainer(table) if table.arrow is not None else CsvContainer(table))
     return Source(
         table.name,
@@ -327,6 +336,11 @@ def _fit_all(columns: Sequence[Column], condition: Sequence[str], train: Any, *,
         earlier = () if ruled else [each for each in columns[:index] if not is_given or each.name in condition]
         fitted.append(_fitted(_of_all_rows(column) if is_given else column, earlier, train))
     return fitted
+
+
+def _each_alone(columns: Sequence[Column], train: Any) -> list[ColumnCodec]:
+    """The coding of each column by itself, with the bounds of all rows."""
+    return [_fitted(_of_all_rows(column), (), train) for column in columns]
 
 
 def _fitted(column: Column, earlier: Sequence[Column], train: Any) -> ColumnCodec:

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from wassergan.config.settings import ResolvedSettings
-from wassergan.errors import UserError, flag, unknown_name, worded
+from wassergan.errors import UserError, flag, parameter, unknown_name, worded
 from wassergan.modality import modality_of
 from wassergan.runs.export.description import VERSION, codec_of, describe
 from wassergan.runs.export.formats import FORMATS, KEY, folded
@@ -75,6 +75,11 @@ def export_run(
     run.require_target(path)
     require_writable(path)
     state = load_run(run, checkpoint)
+    if state.settings.completion:
+        raise UserError(
+            f"Runs that were trained with {parameter('completion')} are not exported: any columns are their conditions",
+            hint=f"train without {parameter('completion')}, or draw and complete with the run itself",
+        )
     sampler = sampler_of(state, device="cpu")
     description = json.dumps(describe(state, sampler))
     make_folder(path.parent)
