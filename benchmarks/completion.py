@@ -8,7 +8,7 @@ Trains with `--completion` on the training rows of `tables.py`, hides 10, 30 and
 random, and completes them on the command line. Accuracy: of the most frequent of the draws, over the hidden cells of
 categories. RMSE: of the mean of the draws, over the hidden cells of numbers, in standard deviations of each column.
 C2ST: how well boosted trees tell completed rows (the first draw) from other test rows that are whole; 0.5 is not at
-all, and `C2ST of real rows` is its floor. The imputer (BayesianRidge, as it comes) sees numbers in standard deviations and
+all, and `C2ST of real rows` is its floor. The imputer (BayesianRidge, as it comes) sees numbers in deviations and
 categories as one-hots, of which the largest is taken, and is fitted to training rows with as many cells hidden. Writes
 docs/results/completion.json and .md.
 """

@@ -349,6 +349,7 @@ def test_no_flag_of_any_verb_writes_over_a_part_of_a_run(
         "train": [points_file],
         "watch": [points_file, points_file, "--permutations", "9", "--rows", "8"],
         "compare": [run, run],
+        "complete": [run, points_file],
         "table": [tmp_path / "rows.json"],
         **{name: [] for name in ("lines", "w1", "speed")},
     }

@@ -32,7 +32,7 @@ NUMERIC = [
     if getattr(getattr(option.type, "_parse", str), "__name__", "str") not in ("str", "parse_names")
     or isinstance(option.type, click.types.IntParamType | click.types.FloatParamType)
 ]
-ARGUMENTS = {"compare": 2, "distance": 2, "watch": 2, "benchmark": 0, "env": 0, "demo lines": 0}
+ARGUMENTS = {"compare": 2, "complete": 2, "distance": 2, "watch": 2, "benchmark": 0, "env": 0, "demo lines": 0}
 
 
 def test_every_verb_has_flags_of_numbers_or_none() -> None:

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -50,16 +50,17 @@ class Completer:
             UserError: it was trained to draw whole rows alone.
         """
         conditions = sampler.conditions
-        if not isinstance(conditions, CompletionConditions) or not isinstance(sampler.codec, TableCodec):
+        if not isinstance(conditions, CompletionConditions):
             raise UserError(
                 "The run cannot complete rows",
                 found=f"it was trained without {parameter('completion')}",
                 hint=f"train a table with {parameter('completion')}",
             )
         assert isinstance(sampler.generator, TabularGenerator)
+        codec = cast(TableCodec, sampler.codec)  # no others have such conditions
         generator = copy.deepcopy(sampler.generator)
-        generator.head.calibration.shift[:, list(sampler.codec.missing_entries)] = NEVER
-        return cls(generator, sampler.latent_dim, sampler.codec, conditions)
+        generator.head.calibration.shift[:, list(codec.missing_entries)] = NEVER
+        return cls(generator, sampler.latent_dim, codec, conditions)
 
     def chunks(self, rows: Values, *, seed: int, draw: int = 0) -> Iterator[Values]:
         """Rows (n, columns), NaN where missing, with all cells filled, in parts of `CHUNK`.
