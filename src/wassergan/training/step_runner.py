@@ -107,8 +107,8 @@ class StepRunner:
     def _steps(self, turn: Iteration, due: Due, average_weight: float | Tensor, rng: torch.Generator) -> None:
         """What Gulrajani et al. 2017 (arXiv 1704.00028) have in algorithm 1, from line 2 to line 12."""
         *latents, last = turn.latents
-        dtype, followed = turn.batches[0].samples.dtype, None
-        real_last = turn.batches[-1].samples
+        dtype, real_last = turn.batches[0].samples.dtype, turn.batches[-1].samples
+        followed: tuple[Tensor, Tensor | None] | None = None
         how: dict[str, Any] = {"precision": self._precision, "passes": self._passes}
         # The fakes of all critic steps come first: the generator stays as it is until its own.
         fakes = draw_fakes(self.generator, latents, dtype=dtype, **how) if latents else ()
