@@ -1168,7 +1168,8 @@ BUGS = (
         "critic steps given to the generator",
         RUNNER,
         "            self._critic_step(real, fake, penalty_acts=penalty_acts, rng=rng)\n        if followed is None:\n",
-        "            self._generator_step(*scored_fakes(self.generator, last, real_last, **how), turn.batches[-1], rng)\n"
+        "            done = scored_fakes(self.generator, last, real_last, **how)\n"
+        "            self._generator_step(*done, turn.batches[-1], rng)\n"
         "        self._critic_step(real, fake, penalty_acts=penalty_acts, rng=rng)\n        if followed is None:\n",
         f"{IN_TRAINER}::test_each_generator_step_has_its_own_critic_steps_on_distinct_real_batches_over_three_epochs",
     ),
