@@ -60,15 +60,15 @@ def test_given_cells_stay_and_all_others_are_filled_by_the_rules(gan: Wasserstei
     whole = people()
     gaps = whole.astype({"low": "Int64", "high": "float64", "pays": "boolean", "town": "category"})
     hidden = np.random.default_rng(1).random(gaps.shape) < 0.4
+    hidden[3] = True  # a row of which nothing is known
     gaps = gaps.mask(hidden)
     gaps.index = pd.Index(range(7, 7 + COUNT), name="row")
-    gaps.loc[gaps.index[3]] = pd.Series(dict.fromkeys(gaps.columns))  # a row of which nothing is known
     filled = gan.complete(gaps, seed=5)
     assert filled.index.equals(gaps.index)
     assert (filled.dtypes == gaps.dtypes).all()
     assert not filled.isna().any(axis=None)
     there = gaps.notna()
-    assert (filled.where(there).astype(object).fillna(0) == gaps.astype(object).where(there).fillna(0)).all(axis=None)
+    assert all(filled[name][there[name]].tolist() == gaps[name][there[name]].tolist() for name in gaps)
     assert (filled["low"].astype(float) < filled["high"]).all()
     assert filled["key"].is_unique and filled["key"].str.fullmatch(r"K-\d{6}").all()
     assert set(filled["same"]) == {"x"}
@@ -124,17 +124,17 @@ def test_a_saved_estimator_completes_alike_and_a_resumed_one_is_the_longer_one(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda frame: frame.drop(columns="town"), "lacks columns of the run's table (town)"),
-        (lambda frame: frame.assign(more=1), "has columns that the run's table does not have (more)"),
-        (lambda frame: frame.assign(height="tall"), "height"),
-        (lambda frame: frame.assign(low=9, high=3), "The rules exclude the cells of row 0"),
-        (lambda frame: frame.to_numpy(), "Rows to complete come in a DataFrame"),
+        (lambda frame: frame.drop(columns="town"), ("lacks columns of the run's table", "town")),
+        (lambda frame: frame.assign(more=1), ("columns that the run's table does not have", "more")),
+        (lambda frame: frame.assign(height="tall"), ("height",)),
+        (lambda frame: frame.assign(low=9, high=3), ("The rules exclude the cells of row 0", "low=9", "low < high")),
+        (lambda frame: frame.to_numpy(), ("Rows to complete come in a DataFrame",)),
     ],
 )
-def test_other_tables_are_refused(gan: WassersteinGAN, change: Callable[[Any], Any], words: str) -> None:
-    with pytest.raises(UserError, match="") as caught:
+def test_other_tables_are_refused(gan: WassersteinGAN, change: Callable[[Any], Any], words: tuple[str, ...]) -> None:
+    with pytest.raises(UserError) as caught:
         gan.complete(change(people(seed=3)))
-    assert words in str(caught.value).replace(": ", " (").replace(".", ")", 1) or words in str(caught.value)
+    assert all(word in str(caught.value) for word in words), caught.value
 
 
 def test_fits_that_cannot_complete_say_how_to(gan: WassersteinGAN) -> None:
@@ -167,7 +167,7 @@ def test_every_byte_of_a_file_stays_but_those_of_missing_cells(
     cli: Callable[..., Any], refused: Callable[..., str], tmp_path: Path
 ) -> None:
     (tmp_path / "data.csv").write_bytes(CSV)
-    (tmp_path / "gaps.csv").write_bytes(GAPS.replace(b"08", b"8"))
+    (tmp_path / "gaps.csv").write_bytes(GAPS)
     run, out = tmp_path / "run", tmp_path / "filled.csv"
     quick = ("--steps", "2", "--batch-size", "16", "--generator-widths", "8", "--critic-widths", "8")
     assert cli("train", tmp_path / "data.csv", "--completion", *quick, "--out", run).code == 0
@@ -175,11 +175,11 @@ def test_every_byte_of_a_file_stays_but_those_of_missing_cells(
     assert said.code == 0, said.err
     assert json.loads(said.out)["missing"] == 4
     one, two = ((tmp_path / f"filled-{number}.csv").read_bytes().split(b"\r\n") for number in (1, 2))
-    before = GAPS.replace(b"08", b"8").split(b"\r\n")
+    before = GAPS.split(b"\r\n")
     for filled in (one, two):
         assert [filled[at] for at in (0, 1, 4)] == [before[at] for at in (0, 1, 4)]
         number, rest = filled[2].split(b";", 1)
-        assert number.strip().isdigit() and rest.startswith(b'"Rom;a";n')
+        assert number.isdigit() and rest.startswith(b'"Rom;a";n')
         assert filled[3].startswith(b'8;"') and filled[3].endswith(b'";n2') and filled[3] != b'8;"";n2'
         assert filled[5].startswith(b'11;"Ulm";n') and len(filled) == 6
     assert "is the table to complete" in refused("complete", run, tmp_path / "gaps.csv", "--out", tmp_path / "gaps.csv")
@@ -232,7 +232,7 @@ def test_training_hides_columns_of_each_row_by_itself() -> None:
     columns = frame.shape[1]
     bits, nothing = hidden[:, -columns - 1 : -1], hidden[:, -1]
     assert torch.equal(nothing == 1, (bits == 0).all(1))
-    assert 0.15 < float(nothing.mean()) < 0.4  # a quarter, and those of which nothing happens to be left
+    assert 0.15 < float(nothing.mean()) < 0.5  # a quarter, and those of which nothing happens to be left
     gaps = {tuple(row) for row in bits.tolist()}
     assert len(gaps) > 20
     assert tuple(float(name != "town") for name in frame) in gaps  # as in the data

@@ -92,8 +92,9 @@ class Completer:
             wrong[here] = rules.excluded(columns, [self.codec.columns[at].name for at in fixed])
         if wrong.any():
             row = int(wrong.argmax())
-            told = zip(self.codec.columns, rows[row], strict=True)
-            found = [f"{each.name}={each.form.texts(np.array([value]))[0]}" for each, value in told if value == value]
+            columns_there = np.flatnonzero(self._fixed(rows[row : row + 1])[0]).tolist()
+            told = [(self.codec.columns[at], rows[row, at : at + 1]) for at in columns_there]
+            found = [f"{column.name}={column.form.texts(value)[0]}" for column, value in told]
             raise UserError(
                 f"The rules exclude the cells of {name_of(row)}",
                 found=", ".join(found)[:200],

@@ -87,7 +87,7 @@ def fresh_identifiers(codec: TableCodec, table: RawTable, *, seed: int) -> Fresh
     found: Fresh = {}
     by_name = {column.name: column for column in table.columns}
     for identifier in codec.identifiers:
-        texts = _texts_of(by_name[identifier.name])
+        texts = _texts_of(by_name[identifier.name], table.rows)
         gone = [text is None or text.strip() in MISSING_TEXTS or text == identifier.token for text in texts]
         if not any(gone):
             continue
@@ -103,10 +103,12 @@ def _next(take: Callable[[int], list[str | None]], taken: set[str]) -> str:
             return text
 
 
-def _texts_of(column: AnyColumn) -> list[str | None]:
+def _texts_of(column: AnyColumn, rows: int) -> list[str | None]:
     if isinstance(column, TextColumn):
         return [None if code < 0 else column.levels[code] for code in column.codes.tolist()]
     if isinstance(column, OddColumn):
+        if column.type == "null":
+            return [None] * rows
         raise UserError(f"Column {column.name} {column.what}", found=column.type, hint=column.hint)
     values: list[float] = (column.values if column.exact is None else column.exact).tolist()
     return [None if value != value else str(int(value)) for value in values]
@@ -233,8 +235,7 @@ def arrow_filled(codec: TableCodec, table: Any, rows: Values, given: Values, fre
         gone = np.isnan(given[:, at]) & ~np.isnan(rows[:, at])
         if gone.any():
             number = table.column_names.index(column.name)
-            field = table.schema.field(number)
-            kind = field.type if not pyarrow.types.is_null(field.type) else arrow_schema(codec).field(column.name).type
+            field, kind = table.schema.field(number), _kind(codec, table, column.name)
             filled = _array(column, rows[gone, at], kind)
             plain = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
             mended = compute.replace_with_mask(
@@ -244,12 +245,20 @@ def arrow_filled(codec: TableCodec, table: Any, rows: Values, given: Values, fre
             table = table.set_column(number, field.with_type(kind), mended)
     for name, texts in fresh.items():
         number = table.column_names.index(name)
-        field = table.schema.field(number)
+        kind = _kind(codec, table, name)
         gone = np.array([text is not None for text in texts])
-        some = pyarrow.array([text for text in texts if text is not None], pyarrow.string()).cast(field.type)
-        mended = compute.replace_with_mask(_whole(table[name]), pyarrow.array(gone), some)
-        table = table.set_column(number, field, mended)
+        some = pyarrow.array([text for text in texts if text is not None], pyarrow.string()).cast(kind)
+        mended = compute.replace_with_mask(_whole(table[name]).cast(kind), pyarrow.array(gone), some)
+        table = table.set_column(number, table.schema.field(number).with_type(kind), mended)
     return table
+
+
+def _kind(codec: TableCodec, table: Any, name: str) -> Any:
+    """The type of a column; that of the run's table where the column is empty and has none."""
+    import pyarrow
+
+    kind = table.schema.field(name).type
+    return arrow_schema(codec).field(name).type if pyarrow.types.is_null(kind) else kind
 
 
 def _whole(column: Any) -> Any:
@@ -319,15 +328,14 @@ def _pandas_filled(codec: TableCodec, frame: Any, rows: Values, given: Values, f
         gone = np.flatnonzero(np.isnan(given[:, at]) & ~np.isnan(rows[:, at]))
         if len(gone):
             number = names.index(column.name)
-            kind = table.schema.field(number).type
-            kind = arrow_schema(codec).field(column.name).type if pyarrow.types.is_null(kind) else kind
+            kind = _kind(codec, table, column.name)
             array = _array(column, rows[gone, at], kind)
             filled.isetitem(number, _series_filled(frame.iloc[:, number], gone, array, states[number]))
     for name, texts in fresh.items():
         number = names.index(name)
         gone = np.flatnonzero([text is not None for text in texts])
-        kind = table.schema.field(number).type
-        some = pyarrow.array([text for text in texts if text is not None], pyarrow.string()).cast(kind)
+        some = pyarrow.array([text for text in texts if text is not None], pyarrow.string())
+        some = some.cast(_kind(codec, table, name))
         filled.isetitem(number, _series_filled(frame.iloc[:, number], gone, some, states[number]))
     return filled
 
