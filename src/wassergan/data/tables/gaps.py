@@ -6,7 +6,7 @@ Cells that are there come back byte for byte in text, value for value elsewhere.
 import csv
 import gzip
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from wassergan.data.tables.arrowfile import arrow_of, pandas_table
 from wassergan.data.tables.arrowvalues import array_of
-from wassergan.data.tables.codec import TableCodec
+from wassergan.data.tables.codec import ColumnCodec, TableCodec
 from wassergan.data.tables.columns import AnyColumn, OddColumn, RawTable, TextColumn
 from wassergan.data.tables.csv_dialect import dialect_of
 from wassergan.data.tables.csv_lines import Lines, open_lines, start_of
@@ -24,9 +24,11 @@ from wassergan.data.tables.csv_writing import CsvWriter
 from wassergan.data.tables.csvfile import LOOKED_AT_BYTES
 from wassergan.data.tables.formats import Values
 from wassergan.data.tables.hidden import CompletionConditions
+from wassergan.data.tables.identifiers.identifier import Identifier
 from wassergan.data.tables.inference import MISSING_TEXTS
 from wassergan.data.tables.pandasframe import restored
 from wassergan.data.tables.reading import rows_like
+from wassergan.data.tables.schema import Schema
 from wassergan.data.tables.writing import arrow_schema, import_arrow, table_suffix
 from wassergan.errors import UserError
 from wassergan.storage.files import filling
@@ -55,12 +57,7 @@ def read_gaps(codec: TableCodec, conditions: CompletionConditions, table: RawTab
             hint="leave them out",
         )
     schema = conditions.schema
-    words = {column.name: schema.columns.get(column.name) for column in codec.columns}
-    full = [
-        column
-        for column in codec.columns
-        if not _is_empty(there[column.name], (column.missing, *(getattr(words[column.name], "missing", None) or ())))
-    ]
+    full = [column for column in codec.columns if not _is_empty(there[column.name], _words(column, table, schema))]
     rows = np.full((table.rows, len(codec.columns)), np.nan)
     if full and table.rows:
         at = [codec.columns.index(column) for column in full]
@@ -68,13 +65,20 @@ def read_gaps(codec: TableCodec, conditions: CompletionConditions, table: RawTab
     return rows
 
 
-def _is_empty(column: AnyColumn, words: Sequence[str]) -> bool:
+def _words(column: ColumnCodec | Identifier, table: RawTable, schema: Schema | None = None) -> set[str]:
+    """Texts that say that nothing is there; types of Arrow have a word of their own for that."""
+    token = column.token if isinstance(column, Identifier) else column.missing
+    said = schema.columns.get(column.name) if schema is not None else None
+    usual = () if table.arrow_schema else MISSING_TEXTS
+    return {"", token, *(said.missing if said is not None and said.missing is not None else usual)}
+
+
+def _is_empty(column: AnyColumn, words: set[str]) -> bool:
     """Whether nothing is in a column."""
     if isinstance(column, OddColumn):
         return column.type == "null"
     if isinstance(column, TextColumn):
-        gone = [text.strip() in MISSING_TEXTS or text in words or text.strip() in words for text in column.levels]
-        return bool(np.array([*gone, True])[column.codes].all())
+        return bool(np.array([*(text.strip() in words for text in column.levels), True])[column.codes].all())
     return bool(np.isnan(column.values).all())
 
 
@@ -88,7 +92,8 @@ def fresh_identifiers(codec: TableCodec, table: RawTable, *, seed: int) -> Fresh
     by_name = {column.name: column for column in table.columns}
     for identifier in codec.identifiers:
         texts = _texts_of(by_name[identifier.name], table.rows)
-        gone = [text is None or text.strip() in MISSING_TEXTS or text == identifier.token for text in texts]
+        words = _words(identifier, table)
+        gone = [text is None or text.strip() in words for text in texts]
         if not any(gone):
             continue
         taken, stream = {text for text in texts if text is not None}, identifier.stream(seed)
