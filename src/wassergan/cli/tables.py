@@ -14,7 +14,8 @@ def evaluation_table(result: Mapping[str, Any]) -> str:
     protocol = result["protocol"]
     is_anchored = "independent" in protocol
     reference = f"samples of {protocol['against']}" if protocol["against"] else "held-out samples"
-    lines = [
+    lines = [*_headline(result)]
+    lines += [
         f"{protocol['data']}, step {protocol['step']} ({protocol['checkpoint']} checkpoint, averaged weights): "
         f"{protocol['generated']} generated{_refined(protocol)} against {protocol['heldout']} {reference}"
         + ("." if is_anchored else f", floors from {protocol['training']} training samples."),
@@ -33,6 +34,12 @@ def evaluation_table(result: Mapping[str, Any]) -> str:
     if pictures:
         lines.append(f"Pictures: {', '.join(pictures)}")
     return "\n".join(map(one_line, lines))
+
+
+def _headline(result: Mapping[str, Any]) -> list[str]:
+    """The three numbers of a table, and an empty line."""
+    cells = [(each["title"], f"{each['score']} of 100", each["words"]) for each in result.get("headline", ())]
+    return [*columns(cells), ""] if cells else []
 
 
 def _metric_cells(result: Mapping[str, Any]) -> list[tuple[str, ...]]:

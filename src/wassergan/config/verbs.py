@@ -148,6 +148,7 @@ class EvaluateSettings:
         group="Evaluation",
         values="FOLDER",
     )
+    html: str | None = setting(None, "Also write the page to this file.", group="Evaluation", values="FILE")
     seed: int = setting(
         0, "Seed of the samples, directions, folds and subsamples.", parse=whole_number, group="Evaluation"
     )

@@ -30,6 +30,7 @@ from wassergan.evaluation.tables import (
     known,
     telling_pairs,
 )
+from wassergan.evaluation.tables.headline import headline, told_rows
 from wassergan.evaluation.verdict import verdict
 from wassergan.modality.evaluator import Evaluation, Evaluator, Picture, copies_found
 
@@ -77,20 +78,23 @@ class RowEvaluator(Evaluator):
             heldout = self._coded(case.columns, case.heldout.rows[:LARGEST_VECTORS])
         memory = memorisation(case.generated.vectors, training, heldout)
         copies = _named(evaluated, "exact_copies")
+        found = copies_found(
+            memory,
+            positions,
+            exact_copies=copies.value,
+            exact_copies_heldout=copies.floor,
+            picture=None,
+            privacy=PRIVACY,
+        )
+        rows = [asdict(row) for row in evaluated.rows]
         log("Pictures")
         return {
-            "metrics": [asdict(row) for row in evaluated.rows],
+            "headline": headline(rows, found),
+            "metrics": told_rows(rows),
             "columns": [asdict(column) for column in evaluated.columns],
             "pairs": _pairs(case, evaluated, picture),
             "pictures": {"marginals": _marginals(case, picture)},
-            "memorisation": copies_found(
-                memory,
-                positions,
-                exact_copies=copies.value,
-                exact_copies_heldout=copies.floor,
-                picture=None,
-                privacy=PRIVACY,
-            ),
+            "memorisation": found,
             "verdict": _verdict(evaluated, memory, case.target),
         }
 

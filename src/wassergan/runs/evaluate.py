@@ -7,9 +7,11 @@ from typing import Any
 
 from wassergan.config.data import absolute
 from wassergan.config.verbs import EvaluateSettings
+from wassergan.errors import UserError
 from wassergan.evaluation.feature_cache import FeatureCache
 from wassergan.modality import modality_of
 from wassergan.modality.evaluator import Evaluation, Evaluator
+from wassergan.runs.recorder import write_run_report
 from wassergan.runs.results import Results
 from wassergan.session.build import choose_device
 from wassergan.session.fingerprint import fingerprint
@@ -18,11 +20,13 @@ from wassergan.session.reopen import others_like, reopened
 from wassergan.session.restore import sampler_of
 from wassergan.session.run_content import load_run
 from wassergan.session.state import CheckpointState
+from wassergan.storage.files import require_writable
 from wassergan.storage.run_folder import RunFolder
 from wassergan.training import SINGLE_PROCESS, DistributedContext
 from wassergan.utils.version import __version__
 
 Log = Callable[[str], None]
+SCHEMA_VERSION = 1  # of metrics.json; goes up when entries change their meaning or go away
 
 
 def evaluate_run(
@@ -54,8 +58,10 @@ def evaluate_run(
     log = log if processes.rank == 0 else _silent
     folder = RunFolder(Path(settings.run))
     state = processes.on_rank_zero(lambda: load_run(folder, settings.checkpoint))
-    modality = modality_of(state.kind)
+    modality, page = modality_of(state.kind), Path(settings.html) if settings.html else None
     with processes.raise_together():
+        if page is not None:
+            _require_page(folder, page)
         results = Results(folder, settings.out, log)
         modality.require_askable(settings)
         evaluator = modality.evaluator(_opened(settings, state, results, log, processes))
@@ -63,12 +69,21 @@ def evaluate_run(
 
     def judged() -> dict[str, Any]:
         measured = evaluator.measure(results.picture)
-        result = {"protocol": _protocol(settings, state, evaluator, started), **measured}
+        protocol = _protocol(settings, state, evaluator, started)
+        result = {"schema_version": SCHEMA_VERSION, "protocol": protocol, **measured}
         found(result)
         results.keep(result)
+        if page is not None:
+            write_run_report(folder.path, page, evaluated=results.folder.path)
         return result
 
     return processes.on_rank_zero(judged)
+
+
+def _require_page(folder: RunFolder, page: Path) -> None:
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise UserError("A page is an HTML file", found=f"'{page.name}'", hint="let its name end in .html")
+    require_writable(folder.require_target(page))
 
 
 def _silent(sentence: str) -> None:

@@ -319,7 +319,8 @@ def frame_filled(codec: TableCodec, frame: Any, rows: Values, given: Values, fre
             return filled
         import polars
 
-        return polars.from_arrow(filled).cast(dict(frame.schema))  # type: ignore[union-attr]
+        made: Any = polars.from_arrow(filled)
+        return made.cast(dict(frame.schema))
     return _pandas_filled(codec, frame, rows, given, fresh)
 
 
