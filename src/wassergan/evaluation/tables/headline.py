@@ -86,7 +86,7 @@ def _way(row: Row) -> float | None:
     worse = {"lower": apart > floor, "higher": apart < floor}.get(row["better"], False)
     if not worse:
         return None
-    return min(max((value - floor) / (apart - floor), 0.0), 1.0)
+    return float(min(max((value - floor) / (apart - floor), 0.0), 1.0))
 
 
 def _real(by_name: Mapping[str, Row]) -> float | None:
@@ -94,7 +94,7 @@ def _real(by_name: Mapping[str, Row]) -> float | None:
     if row is None or row["value"] is None:
         return None
     floor = max(CHANCE, row["floor"] or CHANCE)
-    return 100 * min(1.0, max(0.0, 1 - (row["value"] - floor) / max(1 - floor, 1e-9)))
+    return float(100 * min(1.0, max(0.0, 1 - (row["value"] - floor) / max(1 - floor, 1e-9))))
 
 
 def _useful(by_name: Mapping[str, Row]) -> float | None:
@@ -113,4 +113,4 @@ def _private(memory: Mapping[str, Any]) -> float:
             ("exact_copies", "exact_copies_heldout"),
         )
     ]
-    return 100 * (1 - max(excess))
+    return float(100 * (1 - max(excess)))
