@@ -108,7 +108,7 @@ class Trainer:
             seed=seed,
             device=self.device,
             shard=processes.shard,
-            further=latent_dim - generator.head.noise_dim if is_scored(generator) else 0,
+            further=latent_dim if is_scored(generator) else 0,
         )
         self._augmentation = augmentation
         self._probe = HeldoutProbe(
