@@ -27,8 +27,10 @@ class ColumnSequence(nn.Module):
 
     def __init__(self, widths: Sequence[int], *, width: int) -> None:
         super().__init__()
-        count = min(MOST_GROUPS, len(widths))
-        cuts = [round(len(widths) * number / count) for number in range(count + 1)]
+        wide = [number for number, each in enumerate(widths) if each]  # constant columns take no place
+        count = min(MOST_GROUPS, len(wide))
+        starts = [wide[round(len(wide) * number / count)] for number in range(1, count)]
+        cuts = [0, *starts, len(widths)]
         self.width = width
         self.groups = [(first, end - 1) for first, end in itertools.pairwise(cuts)]
         numbers = [sum(widths[first : last + 1]) for first, last in self.groups]
