@@ -260,7 +260,7 @@ class TableHead(nn.Module):
                 1, (layout.digits, layout.radix)
             )
             parts.append((self._one_hot(digits) * is_open[:, None]).flatten(1))
-        return torch.cat(parts, 1)
+        return torch.cat(parts, 1) if parts else raw  # of constant columns, without a number
 
     def _channel(self, number: int, raw: Tensor) -> Tensor:
         """(n, channel) raw values to a place, or to a point of the circle in the direction of the raw arrow."""
