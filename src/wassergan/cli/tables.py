@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wassergan.errors import one_line
+from wassergan.evaluation.metric_table import BETTER, aligned, metric_cells, with_error
 
 MOST_CHANNELS = 24  # that are shown; all are in metrics.json
-_BETTER = {"lower": "lower is better", "higher": "higher is better", "near_floor": "best near its floor"}
 
 
 def evaluation_table(result: Mapping[str, Any]) -> str:
@@ -24,9 +24,9 @@ def evaluation_table(result: Mapping[str, Any]) -> str:
         *(_anchors_of_table(protocol) if is_anchored else ()),
         "",
     ]
-    lines += [*columns(_metric_cells(result)), ""]
+    lines += [*aligned(metric_cells(result)), ""]
     if result.get("channels"):
-        lines += [*columns(_channel_cells(result["channels"])), ""]
+        lines += [*aligned(_channel_cells(result["channels"])), ""]
     lines += [result["memorisation"]["sentence"], result["verdict"]["sentence"]]
     if result["memorisation"]["picture"]:
         lines.append(f"The closest pairs: {result['memorisation']['picture']}")
@@ -39,20 +39,7 @@ def evaluation_table(result: Mapping[str, Any]) -> str:
 def _headline(result: Mapping[str, Any]) -> list[str]:
     """The three numbers of a table, and an empty line."""
     cells = [(each["title"], f"{each['score']} of 100", each["words"]) for each in result.get("headline", ())]
-    return [*columns(cells), ""] if cells else []
-
-
-def _metric_cells(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Metrics as cells, the head first; of a table with a second anchor."""
-    is_anchored = "independent" in result["protocol"]
-    anchors = ("real", "independent") if is_anchored else ("floor",)
-    rows = [("metric", "value", *anchors, "samples", "")]
-    for row in result["metrics"]:
-        cells = [_with_error(row["value"], row["error"]), _with_error(row["floor"], row["floor_error"])]
-        if is_anchored:
-            cells.append(_with_error(row["independent"], row["independent_error"]))
-        rows.append((row["label"], *cells, f"{row['generated']} : {row['reference']}", _BETTER[row["better"]]))
-    return rows
+    return [*aligned(cells), ""] if cells else []
 
 
 def _channel_cells(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
@@ -85,26 +72,6 @@ def _anchors_of_table(protocol: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of equally many cells as lines; the first cell to the left, the others to the right but the last."""
-    rows = [list(map(one_line, row)) for row in rows]
-    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
-    last = len(widths) - 1
-    return [
-        "  ".join(
-            cell.ljust(width) if index in (0, last) else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-
-
-def _with_error(value: float | None, error: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if error is None else f"{value:.4g} ± {error:.1g}"
-
-
 def comparison_table(result: Mapping[str, Any]) -> str:
     """Runs as numbered columns, metrics and differing settings as rows; a star at the best."""
     runs = result["runs"]
@@ -113,7 +80,7 @@ def comparison_table(result: Mapping[str, Any]) -> str:
         [
             row["label"],
             *(
-                ("* " if index == row["best"] else "") + _with_error(value, row["errors"][index])
+                ("* " if index == row["best"] else "") + with_error(value, row["errors"][index])
                 for index, value in enumerate(row["values"])
             ),
             _floors(row),
@@ -123,7 +90,7 @@ def comparison_table(result: Mapping[str, Any]) -> str:
     flags = [["verdict", *(_flags(each) for each in result["verdicts"]), ""]]
     reached = [[name, *(_plain(value) for value in values), ""] for name, values in result["reached"].items()]
     settings = [[name, *(_plain(value) for value in values), ""] for name, values in result["settings"].items()]
-    table = columns([head, *metrics, *flags, *reached, *settings])
+    table = aligned([head, *metrics, *flags, *reached, *settings])
     named = [f"[{index}] {run}" for index, run in enumerate(runs, 1)]
     source = "evaluations" if result["source"] == "metrics" else "the runs' last ticks"
     return "\n".join([*map(one_line, named), f"Numbers from {source}; * marks the best.", "", *table])
@@ -136,7 +103,7 @@ def _flags(verdict: Mapping[str, Any] | None) -> str:
 
 def _floors(row: Mapping[str, Any]) -> str:
     floors = list(dict.fromkeys(_plain(each) for each in row["floors"] if each is not None))
-    return f"{_BETTER[row['better']]}" + (f", floor {floors[0]}" if len(floors) == 1 else "")
+    return f"{BETTER[row['better']]}" + (f", floor {floors[0]}" if len(floors) == 1 else "")
 
 
 def _plain(value: Any) -> str:

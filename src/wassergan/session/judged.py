@@ -1,0 +1,114 @@
+"""Samples judged against real ones without a run: those of a fit, or of two data sets."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from wassergan.config.verbs import EvaluateSettings
+from wassergan.data import Codec, Source
+from wassergan.evaluation.feature_cache import FeatureCache
+from wassergan.modality import modality_of
+from wassergan.modality.evaluator import Evaluation
+from wassergan.sampling.given import GivenSamples
+from wassergan.sampling.sampler import Sampler
+from wassergan.session.build import choose_device
+from wassergan.session.fingerprint import fingerprint
+from wassergan.storage.files import make_folder
+from wassergan.training import SINGLE_PROCESS
+from wassergan.utils.version import __version__
+
+
+HALF = 0.5  # of the real samples, which gives the floors
+
+
+def given_like(source: Source, others: Any) -> GivenSamples:
+    """Samples that are judged in the place of a generator's.
+
+    Args:
+        source: the real ones.
+        others: what `Modality.others` made of those that are judged: a source, or rows of a table and their weights.
+    """
+    if isinstance(others, Source):
+        assert isinstance(source.codec, Codec)
+        assert isinstance(others.codec, Codec)
+        own, read = replace(source.codec, layout=others.codec.layout), others.values
+        return GivenSamples(
+            nn.Identity(),
+            0,
+            source.codec,
+            source.kind,
+            held=len(others),
+            encoded=lambda positions: own.encode(read(positions)),
+        )
+    rows, codec = others[0], source.codec
+    return GivenSamples(
+        nn.Identity(),
+        0,
+        codec,
+        source.kind,
+        held=len(rows),
+        encoded=lambda positions: codec.encode(torch.from_numpy(rows[positions.numpy()])),
+        rows=lambda positions: rows[positions.numpy()],
+    )
+
+
+def judged(
+    settings: EvaluateSettings,
+    sampler: Sampler,
+    source: Source,
+    *,
+    folder: Path,
+    log: Callable[[str], None] = lambda sentence: None,
+) -> dict[str, Any]:
+    """Every metric of a sampler's samples against the held-out samples of a source; floors from its training samples.
+
+    Args:
+        settings: count, features, target, seed and device.
+        sampler: of what is judged.
+        source: the real samples, split in two.
+        folder: where pictures are written, below `evaluation/`; features are not kept.
+        log: receives, in a few words, what is done next.
+
+    Returns:
+        What `metrics.json` of a run holds, with a shorter protocol.
+
+    Raises:
+        UserError: too few samples, or settings that are for other data.
+    """
+    started = time.perf_counter()
+    modality = modality_of(source.kind)
+    modality.require_askable(settings)
+    evaluator = modality.evaluator(
+        Evaluation(
+            settings=settings,
+            sampler=sampler,
+            source=source,
+            others=None,
+            identify=fingerprint,
+            cache=FeatureCache(folder / "features"),
+            device=choose_device(settings.device, SINGLE_PROCESS),
+            processes=SINGLE_PROCESS,
+            log=log,
+        )
+    )
+    evaluator.collect()
+
+    def picture(name: str, draw: Callable[[Path], object]) -> str:
+        make_folder(folder / "evaluation")
+        draw(folder / "evaluation" / name)
+        return f"evaluation/{name}"
+
+    measured = evaluator.measure(picture)
+    protocol = {
+        **evaluator.protocol(),
+        "seed": settings.seed,
+        "data": source.name,
+        "seconds": round(time.perf_counter() - started, 3),
+        "wassergan": __version__,
+    }
+    return {"protocol": protocol, **measured}
