@@ -13,9 +13,8 @@ def main(steps: int = 999) -> None:
     new = np.where(rng.random(1400) < 0.12, rng.lognormal(4.6, 0.4, 1400), rng.lognormal(3.4, 0.6, 1400)).round(2)
 
     distance = wasserstein_line(old, new).item()
-    print(
-        f"mean order: {old.mean():.2f} before, {new.mean():.2f} after; medians {np.median(old):.2f}, {np.median(new):.2f}"
-    )
+    for name, orders in (("before", old), ("after", new)):
+        print(f"{name}: mean order {orders.mean():.2f}, median {np.median(orders):.2f}")
     print(f"W1: {distance:.2f}: so much each order must change, on average, to turn the one into the other")
     found = two_sample_test(old[:, None], new[:, None], permutations=max(99, steps))
     print(f"p-value {found.p_value:.4f}, exact; of W1, chance alone explains {found.floor:.2f}")

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from wassergan.cli.run_words import run_in_words
+
 
 def test_a_run_in_json_holds_what_a_program_reads(cli: Callable[..., Any], finished_run: Path) -> None:
     facts = json.loads(cli("info", finished_run, "--json").out)
@@ -18,7 +20,31 @@ def test_a_run_in_json_holds_what_a_program_reads(cli: Callable[..., Any], finis
 
 def test_a_run_in_words(cli: Callable[..., Any], finished_run: Path) -> None:
     out = cli("info", finished_run).out
-    assert "constraint           lp" in out and "  latent_dim         3" in out
+    assert "constraint           lp" in out and "latent_dim 3" in out
+    assert len(out.splitlines()) <= 24 and max(map(len, out.splitlines())) <= 120
+    every = cli("info", finished_run, "--all").out
+    assert "  latent_dim         3" in every and "  tick_steps" in every and "gradient_norm_mean" in every
+
+
+def test_a_screen_holds_a_run_with_many_notes_and_names_of_any_length() -> None:
+    settings = {"steps": None, "budget": 3.0, "latent_dim": 4, "condition": ("a" * 300, "b")}
+    facts = {
+        "run": "r",
+        "data": "",
+        "kind": "table",
+        "preset": "default",
+        "constraint": "lp",
+        "network": None,
+        "steps": 7,
+        "seconds": 1.25,
+        "best_step": 0,
+        "rollbacks": [],
+        "settings": settings,
+        "notes": [f"note {number}" for number in range(50)],
+    }
+    lines = run_in_words(facts)
+    assert len(lines) <= 24 and "note 3" in "".join(lines) and "note 4" not in "".join(lines)
+    assert any("and 46 more notes" in line for line in lines) and any("of 3 s" in line for line in lines)
 
 
 def test_data_are_described_before_training(cli: Callable[..., Any], tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from wassergan.cli.echo import echo, say
+from wassergan.cli.run_words import run_in_words
 from wassergan.errors import one_line
 
 
@@ -20,13 +21,15 @@ from wassergan.errors import one_line
 @click.option("--time", metavar="COLUMN", help="Long tables: the column of time.")
 @click.option("--window", type=click.IntRange(1), metavar="N", help="One long series: steps in a window.")
 @click.option("--stride", type=click.IntRange(1), metavar="N", help="Steps from one window to the next (1).")
+@click.option("--all", "all_facts", is_flag=True, help="Of a run: every setting and every number of the last tick.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def info(target: str, as_json: bool, **options: Any) -> None:
+def info(target: str, all_facts: bool, as_json: bool, **options: Any) -> None:
     """Describe a run folder, or a data source that `train` can read.
 
     \b
     Examples:
       wassergan info runs/digits-default-1
+      wassergan info runs/digits-default-1 --all
       wassergan info runs/digits-default-1 --json
       wassergan info fields.npz
       wassergan info loads.csv --window 24 --time hour
@@ -37,6 +40,10 @@ def info(target: str, as_json: bool, **options: Any) -> None:
 
     if Path(target).is_dir() and RunFolder(Path(target)).holds_run():
         facts = run_summary(Path(target))
+        if not (as_json or all_facts):
+            for line in run_in_words(facts):
+                echo(one_line(line))
+            return
     else:
         facts = _data_facts(target, options)
     if as_json:

@@ -1,5 +1,6 @@
 """The `wassergan` command: a table of verbs, loaded when called, and one place that turns errors into exit codes."""
 
+import builtins
 import importlib
 import os
 import sys
@@ -24,7 +25,7 @@ from wassergan.utils.version import __version__
 
 OK, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
-# Verb → (module that holds a click command of the same name, one line for `--help`).
+# Verb → (module that holds a click command of the same name, or with _ behind that of a builtin; one line for `--help`).
 # The line stands here so that `wassergan --help` imports none of the verbs.
 VERBS: dict[str, tuple[str, str]] = {
     "train": ("wassergan.cli.train", "Train a generator on pictures, arrays or tables."),
@@ -64,7 +65,8 @@ class LazyGroup(click.Group):
         """Import the verb's module and return its command."""
         if cmd_name not in VERBS:
             raise unknown_name("verb", cmd_name, VERBS)
-        command = getattr(importlib.import_module(VERBS[cmd_name][0]), cmd_name)
+        module = importlib.import_module(VERBS[cmd_name][0])
+        command = getattr(module, f"{cmd_name}_" if hasattr(builtins, cmd_name) else cmd_name)
         assert isinstance(command, click.Command)
         if cmd_name not in SHARED and _beside_the_first():
             raise click.exceptions.Exit(OK)

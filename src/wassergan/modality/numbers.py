@@ -180,8 +180,8 @@ class Numbers(Modality[Codec]):
         found = opened()
         if type(found.codec) is not self.codec or not self._are_alike(source, found):
             raise UserError(
-                f"{path} cannot be held against the run's samples",
-                found=f"{_described(found)} where the run has {_described(source)}",
+                f"{path} cannot be held against the samples of {source.name}",
+                found=f"{_described(found)} where those are {_described(source)}",
                 hint="give data of the same kind and size",
             )
         return found

@@ -47,4 +47,3 @@ class GivenSamples(Sampler):
         if count > self.held:
             raise UserError("There are not so many samples", found=f"{count} of {self.held}", hint="ask for fewer")
         return random_positions(count, self.held, seed=seed)
-

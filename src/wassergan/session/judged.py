@@ -22,7 +22,6 @@ from wassergan.storage.files import make_folder
 from wassergan.training import SINGLE_PROCESS
 from wassergan.utils.version import __version__
 
-
 HALF = 0.5  # of the real samples, which gives the floors
 
 

@@ -98,7 +98,7 @@ class Checkpoints:
         A run resumes from `latest`: if that moved first, a kill between the two would leave an old `best` for good.
         """
         make_folder(self.folder)
-        numbered = self._numbered_path(step)
+        numbered = self.numbered(step)
         save_checkpoint(numbered, content)
         for name in ("best", "latest") if best else ("latest",):
             link_or_copy(numbered, self.folder / f"{name}.pt")
@@ -120,7 +120,7 @@ class Checkpoints:
         chosen, latest = self.path(which), self.folder / "latest.pt"
         if not latest.exists() or not chosen.samefile(latest):
             link_or_copy(chosen, latest)
-        former = self._numbered_path(best_step)
+        former = self.numbered(best_step)
         if former.exists() and best_is_later():
             link_or_copy(former, self.best)
         self.drop_after(step)
@@ -128,7 +128,7 @@ class Checkpoints:
     def best_is_newer(self, which: str, *, best_step: int) -> bool:
         """Whether `best` was written after a checkpoint and the file of the earlier best is gone."""
         chosen, best = self.path(which), self.best
-        if not best.exists() or best.samefile(chosen) or self._numbered_path(best_step).exists():
+        if not best.exists() or best.samefile(chosen) or self.numbered(best_step).exists():
             return False
         return best.stat().st_mtime_ns > chosen.stat().st_mtime_ns
 
@@ -137,7 +137,8 @@ class Checkpoints:
         """The file of the best checkpoint, whether it exists or not."""
         return self.folder / "best.pt"
 
-    def _numbered_path(self, step: int) -> Path:
+    def numbered(self, step: int) -> Path:
+        """The file of a step, whether it exists or not."""
         return self.folder / f"step-{step:09d}.pt"
 
     def trim(self) -> None:

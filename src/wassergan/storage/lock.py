@@ -146,6 +146,26 @@ def held(folder: Path, *, launch: str = "", log: Callable[[str], None] = lambda 
             remove_empty_folder(each)
 
 
+def is_in_use(folder: Path) -> bool:
+    """Whether a process seems to hold the lock of a folder: one that lives, or whose renewal of it is recent.
+
+    Nothing is locked, opened for writing or waited for; for lists, not to decide whether to write.
+    """
+    path = folder / LOCK_NAME
+    holder = _read(path)
+    try:
+        renewed = time.time() - path.lstat().st_mtime
+        if holder is None or renewed > LOST_AFTER_SECONDS:
+            return False
+        if holder.host == socket.gethostname() and holder.machine == _machine():
+            os.kill(holder.process, 0)
+        return True
+    except PermissionError:  # another user's process
+        return True
+    except (OSError, OverflowError, TypeError):
+        return False
+
+
 def _acquire(path: Path, launch: str, log: Callable[[str], None]) -> Lock:
     deadline = time.monotonic() + RESTART_WAIT_SECONDS
     while True:
