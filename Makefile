@@ -1,4 +1,4 @@
-# Two commands do everything: `make demo` and `make test`. Both build the environment in .venv first.
+# Three commands do everything: `make demo`, `make test` and `make docs`. Each builds the environment in .venv first.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ WORKERS ?= 3
 # Tests start hundreds of interpreters: what the first one compiles is kept, whatever the environment says.
 test fast: export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test check fast clean
+.PHONY: demo test check fast docs clean
 
 demo: $(VENV)/installed
 	rm -rf $(DEMO)
@@ -32,8 +32,15 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+# The site, with warnings as errors: notebooks and the gallery are executed, then every link, anchor and name is checked.
+docs: $(VENV)/installed-docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/site
+	$(BIN)/python docs/check_site.py build/site
+	@echo
+	@echo "Open the pages:  build/site/index.html"
+
 clean:
-	rm -rf $(VENV) $(DEMO) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(DEMO) build/site docs/api docs/gallery docs/_examples .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -46,6 +53,10 @@ $(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable ".[dev]"
 # Without what it depends on: its network needs torch alone, and torchvision comes for one build of torch only.
 	$(PIP) --no-deps torch-fidelity
+	@touch $@ $(VENV)/installed
+
+$(VENV)/installed-docs: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable ".[docs]"
 	@touch $@ $(VENV)/installed
 
 # The tests open pages in a real browser. Where there is none and no way to install one, they are skipped with a word.

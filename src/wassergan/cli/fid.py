@@ -56,7 +56,7 @@ def fid(
     """
     from wassergan.config.verbs import EvaluateSettings
     from wassergan.modality import modality_of
-    from wassergan.session.judged import HALF, given_like, judged
+    from wassergan.session.judged import HALF, judged
     from wassergan.storage.files import scratch_folder
 
     if not -(2**63) <= seed < 2**63:
@@ -73,7 +73,7 @@ def fid(
         schema=flags["schema"],
         weight=None,
     )
-    given = given_like(source, others)
+    given = modality.given(source, others)
     with scratch_folder() as folder:
         result = judged(_at_most(settings, given.held, source), given, source, folder=folder, log=say)
     facts = _facts(result, a, b, given.held, len(source))

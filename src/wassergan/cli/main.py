@@ -25,7 +25,7 @@ from wassergan.utils.version import __version__
 
 OK, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
-# Verb → (module that holds a click command of the same name, or with _ behind that of a builtin; one line for `--help`).
+# Verb → (module that holds a click command of the same name, with _ behind that of a builtin; a line for `--help`).
 # The line stands here so that `wassergan --help` imports none of the verbs.
 VERBS: dict[str, tuple[str, str]] = {
     "train": ("wassergan.cli.train", "Train a generator on pictures, arrays or tables."),

@@ -43,7 +43,7 @@ def _print(found: list["ListedRun"]) -> None:
     from wassergan.evaluation.metric_table import aligned
     from wassergan.runs.listing import age_in_words
 
-    rows = [("run", "state", "steps", "distance", "floor", "verdict", "size", "changed")]
+    rows: list[tuple[str, ...]] = [("run", "state", "steps", "distance", "floor", "verdict", "size", "changed")]
     for each in found:
         steps = "-" if each.steps is None else f"{each.steps}"
         numbers = ["-" if value is None else f"{value:.4g}" for value in (each.distance, each.floor)]

@@ -4,7 +4,7 @@ import math
 import secrets
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from inspect import signature
 from pathlib import Path
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from wassergan.callbacks import Callback, CallbackList, ProgressBar
 from wassergan.config.parsing import whole_number
 from wassergan.config.settings import ResolvedSettings, TrainSettings, require_present_names
+from wassergan.config.verbs import EvaluateSettings
 from wassergan.data import (
     LABEL,
     Batch,
@@ -38,7 +39,11 @@ from wassergan.data.readers.filearray import FileArray
 from wassergan.data.tables.writing import Fresh
 from wassergan.data.weights import checked_weights, proportional_positions
 from wassergan.errors import UserError, unknown_name
+from wassergan.estimator.drawing import InBlocks, VectorConditions
+from wassergan.estimator.evaluation import FitEvaluation, evaluated
 from wassergan.estimator.fit import fit_source
+from wassergan.estimator.rows import source_of_rows
+from wassergan.estimator.showing import FitReport, figure_of, learnt_html, page_result, report_of
 from wassergan.estimator.state import FitState
 from wassergan.estimator.surroundings import run_folder, same_threads, stop_on_ctrl_c
 from wassergan.estimator.validation import (
@@ -389,6 +394,107 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         )
         return -sliced_distance(Batch(real, context), Batch(torch.cat(list(chunks)), context), seed=0)
 
+    def evaluate(
+        self,
+        X: Any,  # noqa: N803
+        y: Any = None,
+        *,
+        sample_weight: Any = None,
+        count: int | None = None,
+        features: str = "pixels",
+        target: str | None = None,
+        seed: int = 0,
+    ) -> FitEvaluation:
+        """Every metric of generated rows against real ones, each beside its floor, and a verdict in words.
+
+        Rows of the fit are split as they were then: generated rows are compared with the held-out ones, floors come
+        from the training ones, and copies of these are looked for. Other rows are cut into two halves by seed: one is
+        compared with, the other gives the floors.
+
+        Args:
+            X: rows like those that were fitted, or the same.
+            y: their labels, if it was fitted with labels; else ignored.
+            sample_weight: their weights, as for `fit`.
+            count: of generated rows; as many as there are real ones, but at most 10000, unless given.
+            features: of arrays: `pixels` (the values themselves), `random-conv`, `inception` or a file.
+            target: of tables: the column that trees learn to predict; chosen unless given.
+            seed: of the samples, directions and subsamples.
+
+        Raises:
+            NotFittedError: nothing was fitted.
+            UserError: rows of another kind or shape, or too few; it is a ValueError.
+        """
+        state = self._known().checkpoint
+        source, own = self._real_rows(X, y, sample_weight, state)
+        settings = EvaluateSettings(
+            count=None if count is None else checked("count", count, like="steps"),
+            features=features,
+            target=target,
+            seed=checked("seed", seed),
+            device=self.device,
+        )
+        return evaluated(self._refined(None), source, settings, own=own)
+
+    def plot(self, X: Any = None, y: Any = None, *, count: int | None = None, seed: int = 0) -> Any:  # noqa: N803
+        """Samples beside the course of the training, as a figure of matplotlib that notebooks show inline.
+
+        Args:
+            X: real rows to draw beside the generated ones, where rows are drawn as plots; None draws none.
+            y: their labels, if it was fitted with labels.
+            count: of generated rows; as many as the previews of a run have unless given.
+            seed: of the samples.
+
+        Raises:
+            NotFittedError: nothing was fitted.
+            UserError: rows of another kind or shape.
+        """
+        fitted = self._known()
+        count = None if count is None else checked("count", count, like="steps")
+        real = None if X is None else self._pictured_rows(X, y, fitted.checkpoint)
+        return figure_of(fitted, self._refined(None), count=count, seed=checked("seed", seed), real=real)
+
+    def report(self, path: str | Path | None = None, *, X: Any = None, y: Any = None, seed: int = 0) -> FitReport:  # noqa: N803
+        """The page that a run of the command line has: settings, samples, zoomable curves; notebooks show it inline.
+
+        Args:
+            path: where to write it; it is written nowhere unless given.
+            X: rows to evaluate it on, as `evaluate` does; the page then has all metrics.
+            y: their labels, if it was fitted with labels.
+            seed: of the samples.
+
+        Raises:
+            NotFittedError: nothing was fitted.
+            UserError: rows of another kind or shape, or no file can be there.
+            WorkError: the file system refuses.
+        """
+        fitted = self._known()
+        seed = checked("seed", seed)
+        result, real = None, None
+        if X is not None:
+            evaluation = self.evaluate(X, y, seed=seed)
+            result = page_result(evaluation, fitted)
+            real = self._pictured_rows(X, y, fitted.checkpoint)
+        found = report_of(fitted, self._refined(None), seed=seed, real=real, result=result)
+        return found if path is None else replace(found, path=found.save(path))
+
+    def _real_rows(self, X: Any, y: Any, sample_weight: Any, state: CheckpointState) -> tuple[Source, bool]:  # noqa: N803
+        X, sample_weight = weights_apart(X, sample_weight)  # noqa: N806
+        if self._labelled and y is None:
+            raise UserError("The estimator was fitted with labels", found="none", hint="give them as y")
+        labels = checked_labels(y, X) if self._labelled else None
+        rows = self._checked_rows(X, reset=False)
+        return source_of_rows(rows, labels, sample_weight, state, schema=schema_given(self.schema))
+
+    def _pictured_rows(self, X: Any, y: Any, state: CheckpointState) -> NDArray[Any]:  # noqa: N803
+        source, _ = self._real_rows(X, y, None, state)
+        modality = modality_of(source.kind)
+        return modality.training_samples(source, modality.preview_count)
+
+    def _html_repr(self) -> str:
+        """What scikit-learn shows of an estimator, and below it what was learnt."""
+        shown: str = super()._html_repr()
+        return shown + learnt_html(self._fitted) if self.__sklearn_is_fitted__() else shown
+
     def save(self, path: str | Path) -> None:
         """Write everything into one file, atomically; callbacks and a `RandomState` are no part of it.
 
@@ -508,7 +614,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
         drawing = self._drawing
         if modality_of(drawing.kind).is_independent_of_count:
             return drawing
-        return replace(drawing, generator=_InBlocks(drawing.generator).eval())
+        return replace(drawing, generator=InBlocks(drawing.generator).eval())
 
     def _known(self) -> FitState:
         if not self.__sklearn_is_fitted__():
@@ -672,45 +778,6 @@ def _feature(value: Any) -> Any:
         return np.array(value, object)
     assert isinstance(value, int)
     return value
-
-
-@dataclass(frozen=True)
-class VectorConditions:
-    """The conditions of some samples, one for each.
-
-    Args:
-        told: (n, width) float32.
-    """
-
-    told: Tensor
-
-    @property
-    def width(self) -> int:
-        """Numbers in a vector."""
-        return self.told.shape[1]
-
-    def vectors(self, start: int, count: int, *, seed: int) -> Tensor:
-        """Those of samples start..start+count-1, whatever the seed."""
-        return self.told[start : start + count]
-
-    def state(self) -> dict[str, Any]:
-        """For a file."""
-        return {"told": self.told}
-
-
-class _InBlocks(nn.Module):
-    """A generator that computes in blocks of one size, so that a sample does not depend on how many are asked for."""
-
-    BLOCK = 256
-
-    def __init__(self, generator: nn.Module) -> None:
-        super().__init__()
-        self.generator = generator
-
-    def forward(self, latent: Tensor) -> Tensor:
-        """(n, latent_dim) to (n, ...)."""
-        padded = nn.functional.pad(latent, (0, 0, 0, -len(latent) % self.BLOCK))
-        return torch.cat([self.generator(part) for part in padded.split(self.BLOCK)])[: len(latent)]
 
 
 def _resolved(parameters: TrainSettings, source: Source, seed: int, log: Callable[[str], None]) -> ResolvedSettings:

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from wassergan.config.settings import TrainSettings
 from wassergan.config.verbs import EvaluateSettings
-from wassergan.data import AnyCodec, ColumnConditions, Source
+from wassergan.data import AnyCodec, ColumnConditions, Schema, Source
 from wassergan.data.tables.writing import Fresh
 from wassergan.errors import UserError
 from wassergan.modality.evaluator import Evaluation, Evaluator
 from wassergan.sampling.components import ComponentMargins, Components
+from wassergan.sampling.given import GivenSamples
 from wassergan.sampling.margins import Margins
 from wassergan.sampling.sampler import Sampler
 from wassergan.sampling.writers import Draw
@@ -216,6 +217,32 @@ class Modality(ABC, Generic[C]):
 
         Raises:
             UserError: they cannot be held against the run's samples.
+        """
+
+    @abstractmethod
+    def given(self, source: Source, others: Any) -> GivenSamples:
+        """Samples that are there, to be judged in the place of a generator's.
+
+        Args:
+            source: the real samples.
+            others: what `others` made of those that are judged.
+        """
+
+    @abstractmethod
+    def recoded(
+        self, source: Source, data: Any, codec: AnyCodec, shape: tuple[int, ...], *, schema: Schema | None
+    ) -> Source:
+        """A source of data in memory with the codec of a fit, which may know other levels and ranges.
+
+        Args:
+            source: of the data, as they were opened by themselves.
+            data: an array or a DataFrame.
+            codec: of the fit.
+            shape: of its samples in model space.
+            schema: what the user said of a table's columns.
+
+        Raises:
+            UserError: they are not like what was fitted.
         """
 
     @abstractmethod

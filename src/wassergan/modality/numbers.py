@@ -1,6 +1,7 @@
 """Arrays of numbers: what pictures, fields and vectors share."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any
@@ -10,7 +11,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wassergan.config.verbs import EvaluateSettings
-from wassergan.data import LABEL, Codec, ColumnConditions, Container, Source, encode_table, raw_array
+from wassergan.data import (
+    LABEL,
+    AnyCodec,
+    Codec,
+    ColumnConditions,
+    Container,
+    Schema,
+    Source,
+    encode_table,
+    raw_array,
+)
 from wassergan.data.codec import as_tensor, to_channels_first
 from wassergan.data.masked import unmasked
 from wassergan.data.tables.writing import Fresh
@@ -19,6 +30,7 @@ from wassergan.modality import described_numbers
 from wassergan.modality.evaluator import Evaluation, Evaluator
 from wassergan.modality.modality import Modality, Rows
 from wassergan.networks import Bounded, Partial
+from wassergan.sampling.given import GivenSamples
 from wassergan.sampling.writers import UNFINISHED, Draw, conditions_path, write_array, write_conditions, write_folder
 from wassergan.storage.files import make_folder, remove_lost_temporaries, require_target, require_writable
 from wassergan.training import match_gaps
@@ -185,6 +197,26 @@ class Numbers(Modality[Codec]):
                 hint="give data of the same kind and size",
             )
         return found
+
+    def given(self, source: Source, others: Source) -> GivenSamples:
+        """As they are, on the scale of the real ones."""
+        codec, other = self.own(source.codec), self.own(others.codec)
+        own, read = replace(codec, layout=other.layout), others.values
+        held = {"held": len(others), "encoded": lambda positions: own.encode(read(positions))}
+        return GivenSamples(nn.Identity(), 0, codec, source.kind, **held)
+
+    def recoded(
+        self, source: Source, data: Any, codec: AnyCodec, shape: tuple[int, ...], *, schema: Schema | None
+    ) -> Source:
+        """The same numbers on another scale."""
+        own, other = self.own(codec), source.codec
+        if source.kind != self.name or self.own(other).without_masks(source.shape) != own.without_masks(shape):
+            raise UserError(
+                "The rows are not like what was fitted",
+                found=f"{source.kind} samples of shape {source.shape} where those were {self.name} of {shape}",
+                hint="give rows of the same kind and shape",
+            )
+        return replace(source, codec=replace(own, layout=self.own(other).layout), shape=shape, context=None)
 
     def _are_alike(self, source: Source, found: Source) -> bool:
         """Whether samples can be compared number by number; levels of 8 and of 16 bits mean other things."""

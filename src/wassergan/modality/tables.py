@@ -1,6 +1,7 @@
 """Tables: rows of columns of any kind."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,8 +13,10 @@ from wassergan.config.settings import TrainSettings
 from wassergan.config.verbs import EvaluateSettings
 from wassergan.data import (
     TABLE_SUFFIXES,
+    AnyCodec,
     ColumnConditions,
     Container,
+    Schema,
     Source,
     TableCodec,
     column_facts,
@@ -27,8 +30,10 @@ from wassergan.data import (
     write_table,
 )
 from wassergan.data.table_files import read_weighted_rows
+from wassergan.data.tables import rows_like
 from wassergan.data.tables.encodings import CategoryCoding
 from wassergan.data.tables.hidden import CompletionConditions, nothing_given, width_of
+from wassergan.data.tables.source import TableReader
 from wassergan.data.tables.writing import Fresh
 from wassergan.errors import UserError, parameter
 from wassergan.modality import described_tables
@@ -37,6 +42,7 @@ from wassergan.modality.modality import AnyMargins, Modality, Rows
 from wassergan.modality.numbers import prepare_picture
 from wassergan.networks import KeptCells, TableHead, TabularGenerator
 from wassergan.sampling.calibration import calibrate_marginals
+from wassergan.sampling.given import GivenSamples
 from wassergan.sampling.margins import Margins
 from wassergan.sampling.sampler import Sampler
 from wassergan.sampling.writers import Draw, write_rows
@@ -203,6 +209,29 @@ class Tables(Modality[TableCodec]):
         if weight is None:
             return read_rows(path, codec, sheet=sheet, schema=schema), None
         return read_weighted_rows(path, codec, weight=weight, sheet=sheet, schema=schema)
+
+    def given(self, source: Source, others: tuple[Rows, Rows | None]) -> GivenSamples:
+        """Rows exactly as they are: the coding of numbers would blur them."""
+        rows, codec = others[0], self.own(source.codec)
+
+        def read(positions: Tensor) -> Rows:
+            return rows[positions.numpy()]
+
+        return GivenSamples(
+            *(nn.Identity(), 0, codec, source.kind),
+            held=len(rows),
+            encoded=lambda positions: codec.encode(torch.from_numpy(read(positions))),
+            rows=read,
+        )
+
+    def recoded(
+        self, source: Source, data: Any, codec: AnyCodec, shape: tuple[int, ...], *, schema: Schema | None
+    ) -> Source:
+        """Rows in the columns and numbers of the fit, levels that it does not know last."""
+        if source.kind != self.name:
+            raise UserError("The estimator was fitted to a table", found="an array", hint="give a DataFrame")
+        rows = rows_like(self.own(codec), read_frame(data), schema)
+        return replace(source, reader=TableReader(rows), codec=codec, shape=shape, context=None)
 
     def evaluator(self, evaluation: Evaluation) -> Evaluator:
         """On their own columns, beside two anchors."""

@@ -7,6 +7,7 @@ import_matplotlib()
 from wassergan.plots.common import save_animation, save_figure, save_picture  # noqa: E402
 from wassergan.plots.curves import curves_figure, lines_figure, overlaid_figure  # noqa: E402
 from wassergan.plots.fields import Maps, fields_figure, moments_figure  # noqa: E402
+from wassergan.plots.fit import ShownFigure, fit_figure  # noqa: E402
 from wassergan.plots.pairs import PairColumn, table_pairs_figure  # noqa: E402
 from wassergan.plots.panels import LARGEST_PANELS, Channel, panels  # noqa: E402
 from wassergan.plots.pictures import headed, picture_grid  # noqa: E402
@@ -20,9 +21,11 @@ __all__ = [
     "Channel",
     "Maps",
     "PairColumn",
+    "ShownFigure",
     "curves_by_channel_figure",
     "curves_figure",
     "fields_figure",
+    "fit_figure",
     "headed",
     "lines_figure",
     "marginals_figure",

@@ -2,19 +2,14 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
 from wassergan.config.verbs import EvaluateSettings
-from wassergan.data import Codec, Source
+from wassergan.data import Source
 from wassergan.evaluation.feature_cache import FeatureCache
 from wassergan.modality import modality_of
 from wassergan.modality.evaluator import Evaluation
-from wassergan.sampling.given import GivenSamples
 from wassergan.sampling.sampler import Sampler
 from wassergan.session.build import choose_device
 from wassergan.session.fingerprint import fingerprint
@@ -23,37 +18,6 @@ from wassergan.training import SINGLE_PROCESS
 from wassergan.utils.version import __version__
 
 HALF = 0.5  # of the real samples, which gives the floors
-
-
-def given_like(source: Source, others: Any) -> GivenSamples:
-    """Samples that are judged in the place of a generator's.
-
-    Args:
-        source: the real ones.
-        others: what `Modality.others` made of those that are judged: a source, or rows of a table and their weights.
-    """
-    if isinstance(others, Source):
-        assert isinstance(source.codec, Codec)
-        assert isinstance(others.codec, Codec)
-        own, read = replace(source.codec, layout=others.codec.layout), others.values
-        return GivenSamples(
-            nn.Identity(),
-            0,
-            source.codec,
-            source.kind,
-            held=len(others),
-            encoded=lambda positions: own.encode(read(positions)),
-        )
-    rows, codec = others[0], source.codec
-    return GivenSamples(
-        nn.Identity(),
-        0,
-        codec,
-        source.kind,
-        held=len(rows),
-        encoded=lambda positions: codec.encode(torch.from_numpy(rows[positions.numpy()])),
-        rows=lambda positions: rows[positions.numpy()],
-    )
 
 
 def judged(

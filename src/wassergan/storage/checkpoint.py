@@ -11,7 +11,15 @@ from torch import Tensor
 
 from wassergan.errors import UserError, parameter
 from wassergan.storage.archive import DamagedError, is_dense, read_archive
-from wassergan.storage.files import link_or_copy, make_folder, remove, replacing, require_regular, save_tensors
+from wassergan.storage.files import (
+    kind_of,
+    link_or_copy,
+    make_folder,
+    remove,
+    replacing,
+    require_regular,
+    save_tensors,
+)
 
 FORMAT = "wassergan checkpoint"
 VERSION = 1
@@ -174,4 +182,5 @@ class Checkpoints:
     def _numbered(self) -> list[Path]:
         if not self.folder.is_dir():
             return []
-        return sorted(path for path in self.folder.iterdir() if _NUMBERED.fullmatch(path.name))
+        named = (path for path in self.folder.iterdir() if _NUMBERED.fullmatch(path.name))
+        return sorted(path for path in named if kind_of(path) == "a file")

@@ -1,0 +1,158 @@
+"""The documentation: pages that run, command lines that exist, and the check of the built site."""
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import click
+import pytest
+
+from wassergan.cli.main import VERBS, cli
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+# Pages whose blocks of Python run one after the other, as they stand but for the number of steps.
+RUN = sorted(
+    path.relative_to(DOCS).as_posix()
+    for folder in ("tutorials", "howto", "seeds", ".")
+    for path in (DOCS / folder).glob("*.md")
+    if folder != "." or path.name in ("index.md", "certificates.md")
+    if "```python" in path.read_text(encoding="utf-8")
+)
+PAGES = [ROOT / "README.md", *sorted(path for path in DOCS.rglob("*.md") if "_" not in path.parent.name)]
+WRITTEN = {"lab-notes.md", "changelog.md"}  # of the past: flags of then
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RUN)
+def test_the_python_of_a_page_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / name).read_text(encoding="utf-8"), flags=re.DOTALL)
+    names: dict[str, Any] = {"__name__": "page"}
+    for block in blocks:
+        exec(re.sub(r"steps=(\d+)0\b", lambda found: f"steps={max(2, int(found[1]) // 5)}", block), names)
+
+
+def test_the_pages_that_run_are_found() -> None:
+    assert len(RUN) >= 12 and {"tutorials/tables.md", "seeds/duality.md", "certificates.md"} <= set(RUN)
+
+
+def command_lines(page: Path) -> list[str]:
+    """Calls of the command line in the blocks of a page that are no Python and no output."""
+    blocks = re.findall(r"```(?:sh|console|bash)?\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    found = [re.search(r"(?:^|\$ |-m |\s)wassergan (.*)", line) for line in lines if not line.lstrip().startswith("#")]
+    return [each[1] for each in found if each and re.match(r"-*[a-z]", each[1])]
+
+
+def wrong_flags(line: str) -> list[str]:
+    """Verbs and flags of a call that there are not."""
+    words = shlex.split(line, comments=True)
+    verb = words[0] if words else ""
+    if verb.startswith("-"):
+        return []
+    if verb not in VERBS:
+        return [f"no verb {verb!r}"]
+    command: click.Command = cli.get_command(click.Context(cli), verb)
+    rest = words[1:]
+    if isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+        command, rest = command.get_command(click.Context(command), rest[0]), rest[1:]
+        if command is None:
+            return [f"no verb {line!r}"]
+    known = {name for each in command.params for name in (*each.opts, *each.secondary_opts)} | {"--help", "-h"}
+    return [
+        f"{verb} has no {word}" for word in rest if re.match(r"--?[a-z]", word) and word.partition("=")[0] not in known
+    ]
+
+
+def test_every_command_line_of_the_documentation_has_verbs_and_flags_that_exist() -> None:
+    found = {page: command_lines(page) for page in PAGES if page.name not in WRITTEN}
+    wrong = [f"{page.name}: {fault}" for page, lines in found.items() for line in lines for fault in wrong_flags(line)]
+    assert not wrong
+    assert sum(map(len, found.values())) > 80
+
+
+def test_wrong_command_lines_are_seen() -> None:
+    assert wrong_flags("trian digits") and wrong_flags("train digits --bugdet 3s") and wrong_flags("demo linse")
+    assert not wrong_flags("train digits --budget 3s  # a comment with --words") and not wrong_flags("--help")
+
+
+@pytest.fixture(scope="module")
+def check() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("check_site", DOCS / "check_site.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+GOOD = '<p id="top"><a href="api/p.html#p.f">f</a><a href="https://example.org">out</a><img src="data:,"></p>'
+
+
+def site(
+    folder: Path, index: str = GOOD, api: str = '<dt id="p.f"></dt><dt id="p.C"></dt><dt id="p.C.m"></dt>'
+) -> Path:
+    (folder / "api").mkdir()
+    (folder / "index.html").write_text(index)
+    (folder / "api/p.html").write_text(api)
+    return folder
+
+
+NAMES, HOMES = {"p.f", "p.C", "p.C.m"}, {"p.f": "p.f", "p.C": "p.C"}
+
+
+def test_a_sound_site_has_no_fault(check: ModuleType, tmp_path: Path) -> None:
+    assert list(check.faults(site(tmp_path), NAMES, HOMES)) == []
+
+
+@pytest.mark.parametrize(
+    ("index", "fault"),
+    [
+        ('<a href="gone.html">x</a>', "gone.html is not there"),
+        ('<a href="api/p.html#p.g">x</a>', "no such anchor"),
+        ('<a href="#none">x</a>', "no such anchor"),
+        ('<script src="https://cdn.example/a.js"></script>', "loads https://cdn.example/a.js"),
+        ('<link rel="stylesheet" href="//fonts.example/a.css">', "loads //fonts.example/a.css"),
+        ('<link rel="preconnect" href="https://fonts.example">', "loads https://fonts.example"),
+        ('<style>@import "https://fonts.example/b.css";</style>', "loads https://fonts.example/b.css"),
+        ("<style>a { background: url(//x.example/y.png) }</style>", "loads //x.example/y.png"),
+        ('<img src="gone.png">', "loads gone.png, which is not there"),
+    ],
+)
+def test_faults_are_seen(check: ModuleType, tmp_path: Path, index: str, fault: str) -> None:
+    found = list(check.faults(site(tmp_path, index), NAMES, HOMES))
+    assert len(found) >= 1 and all(fault in each for each in found)
+
+
+@pytest.mark.parametrize(
+    ("api", "missing"),
+    [('<dt id="p.f"></dt><dt id="p.C"></dt>', "p.C.m"), ('<dt id="p.C"></dt><dt id="p.C.m"></dt>', "p.f")],
+)
+def test_names_that_are_not_described_are_seen(check: ModuleType, tmp_path: Path, api: str, missing: str) -> None:
+    found = list(check.faults(site(tmp_path, '<p id="top"></p>', api), NAMES, HOMES))
+    assert found == [f"api: {missing} is not described"]
+
+
+def test_a_second_name_of_a_class_leads_to_the_first(check: ModuleType, tmp_path: Path) -> None:
+    api = '<dt id="p.C"></dt><dt id="q.p.C"></dt><dt id="q.p.C.m"></dt>'
+    folder = site(tmp_path, "<p></p>", api)
+    homes = {"p.C": "q.p.C", "q.p.C": "q.p.C"}
+    assert list(check.faults(folder, {"p.C", "p.C.m", "q.p.C", "q.p.C.m"}, homes)) == []
+    assert list(check.faults(folder, {"p.C.n"}, homes)) == ["api: p.C.n is not described"]
+
+
+def test_every_public_name_has_a_docstring() -> None:
+    import sys
+
+    sys.path.insert(0, str(DOCS / "_ext"))
+    pytest.importorskip("sphinx")
+    import inspect
+
+    import api_pages
+
+    for name in api_pages.homes(api_pages.modules()):
+        module, _, member = name.rpartition(".")
+        assert inspect.getdoc(getattr(sys.modules[module], member)), name
