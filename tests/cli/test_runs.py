@@ -57,7 +57,7 @@ def test_states(folder: Path) -> None:
         "started": "started",
         "damaged": "damaged",
         "foreign": "damaged",
-        "odd": "damaged",
+        "odd": "started",
         "evaluated": "finished",
     }
     assert found["evaluated"].verdict == "good"

@@ -113,7 +113,7 @@ def test_the_page_of_an_evaluation_has_its_metrics(gan: WassersteinGAN) -> None:
 
 def test_labels_are_wanted_where_there_were_some() -> None:
     rng = np.random.default_rng(0)
-    rows, labels = rng.normal(size=(80, 2)), rng.integers(0, 2, 80)
+    rows, labels = rng.normal(size=(120, 2)), rng.integers(0, 2, 120)
     rows[:3, 0] = np.nan
     labelled = WassersteinGAN(steps=3, batch_size=16, random_state=0).fit(rows, labels)
     assert labelled.evaluate(rows, labels).on_own_rows

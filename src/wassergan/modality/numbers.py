@@ -202,8 +202,11 @@ class Numbers(Modality[Codec]):
         """As they are, on the scale of the real ones."""
         codec, other = self.own(source.codec), self.own(others.codec)
         own, read = replace(codec, layout=other.layout), others.values
-        held = {"held": len(others), "encoded": lambda positions: own.encode(read(positions))}
-        return GivenSamples(nn.Identity(), 0, codec, source.kind, **held)
+        return GivenSamples(
+            *(nn.Identity(), 0, codec, source.kind),
+            held=len(others),
+            encoded=lambda positions: own.encode(read(positions)),
+        )
 
     def recoded(
         self, source: Source, data: Any, codec: AnyCodec, shape: tuple[int, ...], *, schema: Schema | None

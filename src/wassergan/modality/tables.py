@@ -215,7 +215,8 @@ class Tables(Modality[TableCodec]):
         rows, codec = others[0], self.own(source.codec)
 
         def read(positions: Tensor) -> Rows:
-            return rows[positions.numpy()]
+            chosen: Rows = rows[positions.numpy()]
+            return chosen
 
         return GivenSamples(
             *(nn.Identity(), 0, codec, source.kind),
