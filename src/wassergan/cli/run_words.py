@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from wassergan.utils.tick_distance import distance_name, distance_of
+from wassergan.storage.tick_distance import distance_name, distance_of
 
 MOST_NOTES = 4
 _OF_RECIPE = (

@@ -18,7 +18,7 @@ from wassergan.sampling.sampler import Sampler
 from wassergan.session.state import CheckpointState
 from wassergan.storage.files import as_path, make_folder, read_text, reading, scratch_folder, write_text
 from wassergan.storage.run_folder import require_output
-from wassergan.utils.tick_distance import distance_name, distance_of
+from wassergan.storage.tick_distance import distance_name, distance_of
 
 PAGE_HEIGHT = 720  # pixels of a page in a notebook
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from wassergan.plots.common import GENERATED, REAL
-from wassergan.utils.tick_distance import LABELS, UNITS, logged_distance
+from wassergan.storage.tick_distance import LABELS, UNITS, logged_distance
 
 
 class ShownFigure(Figure):

@@ -13,7 +13,7 @@ from wassergan.storage.files import folder_bytes, kind_of, read_text, subfolders
 from wassergan.storage.lock import is_in_use
 from wassergan.storage.run_folder import RunFolder
 from wassergan.storage.run_log import read_log
-from wassergan.utils.tick_distance import LABELS, distance_name
+from wassergan.storage.tick_distance import LABELS, distance_name
 
 DEEPEST = 4  # folders between the one that is named and a run
 MOST_FOLDERS = 20_000
