@@ -56,13 +56,15 @@ def fid(
     """
     from wassergan.config.verbs import EvaluateSettings
     from wassergan.modality import modality_of
-    from wassergan.session.judged import HALF, judged
+    from wassergan.modality.judged import HALF, judged
+    from wassergan.session.build import choose_device
     from wassergan.storage.files import scratch_folder
 
     if not -(2**63) <= seed < 2**63:
         raise UserError("A seed is a number of 64 bits", found=f"--seed {seed}")
     reading = reading_of(flags)
     settings = EvaluateSettings(count=count, features=features, target=target, seed=seed, device=device)
+    chosen = choose_device(device)
     source = _opened(a, reading, seed, HALF)
     modality = modality_of(source.kind)
     others = modality.others(
@@ -75,7 +77,8 @@ def fid(
     )
     given = modality.given(source, others)
     with scratch_folder() as folder:
-        result = judged(_at_most(settings, given.held, source), given, source, folder=folder, log=say)
+        asked = _at_most(settings, given.held)
+        result = judged(asked, given, source, modality=modality, device=chosen, folder=folder, log=say)
     facts = _facts(result, a, b, given.held, len(source))
     echo(json.dumps(facts) if as_json else _told(facts, result))
 
@@ -101,7 +104,7 @@ def _opened(data: str, reading: "Reading", seed: int, heldout: float, *, like: "
     )
 
 
-def _at_most(settings: Any, held: int, source: "Source") -> Any:
+def _at_most(settings: Any, held: int) -> Any:
     """The settings with a count that B has: as many as the half of A that gives the floor, unless asked otherwise."""
     from dataclasses import replace
 

@@ -9,8 +9,10 @@ from wassergan.data import Source
 from wassergan.errors import one_line, parameter
 from wassergan.evaluation.evaluate import LARGEST
 from wassergan.evaluation.metric_table import aligned, html_sentence, html_table, metric_cells
+from wassergan.modality import modality_of
+from wassergan.modality.judged import judged
 from wassergan.sampling.sampler import Sampler
-from wassergan.session.judged import judged
+from wassergan.session.build import choose_device
 from wassergan.storage.files import scratch_folder
 
 
@@ -74,8 +76,10 @@ def evaluated(sampler: Sampler, source: Source, settings: EvaluateSettings, *, o
         UserError: too few rows, or settings that are for other data.
     """
     count = settings.count or min(LARGEST, len(source))
+    modality, device = modality_of(source.kind), choose_device(settings.device)
     with scratch_folder() as folder:
-        result = judged(replace(settings, count=count), sampler, source, folder=folder)
+        asked = replace(settings, count=count)
+        result = judged(asked, sampler, source, modality=modality, device=device, folder=folder)
     result["memorisation"]["picture"] = None  # the pictures are gone with the folder
     result.pop("pictures", None)
     found = result["verdict"]

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from wassergan.data import Schema, Source, frame_beside, is_frame, open_source
 from wassergan.errors import UserError
 from wassergan.modality import modality_of
+from wassergan.modality.judged import HALF
 from wassergan.session.fingerprint import same_data
-from wassergan.session.judged import HALF
 from wassergan.session.state import CheckpointState
 
 

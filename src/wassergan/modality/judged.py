@@ -5,14 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from wassergan.config.verbs import EvaluateSettings
 from wassergan.data import Source
 from wassergan.evaluation.feature_cache import FeatureCache
-from wassergan.modality import modality_of
 from wassergan.modality.evaluator import Evaluation
+from wassergan.modality.modality import Modality
 from wassergan.sampling.sampler import Sampler
-from wassergan.session.build import choose_device
-from wassergan.session.fingerprint import fingerprint
 from wassergan.storage.files import make_folder
 from wassergan.training import SINGLE_PROCESS
 from wassergan.utils.version import __version__
@@ -25,16 +25,20 @@ def judged(
     sampler: Sampler,
     source: Source,
     *,
+    modality: Modality[Any],
+    device: torch.device,
     folder: Path,
     log: Callable[[str], None] = lambda sentence: None,
 ) -> dict[str, Any]:
     """Every metric of a sampler's samples against the held-out samples of a source; floors from its training samples.
 
     Args:
-        settings: count, features, target, seed and device.
+        settings: count, features, target and seed.
         sampler: of what is judged.
         source: the real samples, split in two.
-        folder: where pictures are written, below `evaluation/`; features are not kept.
+        modality: of both.
+        device: where features are computed.
+        folder: an empty one, where pictures are written below `evaluation/`.
         log: receives, in a few words, what is done next.
 
     Returns:
@@ -44,7 +48,6 @@ def judged(
         UserError: too few samples, or settings that are for other data.
     """
     started = time.perf_counter()
-    modality = modality_of(source.kind)
     modality.require_askable(settings)
     evaluator = modality.evaluator(
         Evaluation(
@@ -52,9 +55,9 @@ def judged(
             sampler=sampler,
             source=source,
             others=None,
-            identify=fingerprint,
+            identify=lambda source: {},  # the folder is new: no features of other data lie in it
             cache=FeatureCache(folder / "features"),
-            device=choose_device(settings.device, SINGLE_PROCESS),
+            device=device,
             processes=SINGLE_PROCESS,
             log=log,
         )
