@@ -4226,6 +4226,62 @@ BUGS = (
         "            while False:",
         "test_completion.py::test_fields_of_a_record_are_found_as_they_stand",
     ),
+    Bug(
+        "pruning counts folders with the names of checkpoints",
+        "storage/checkpoint.py",
+        'return sorted(path for path in named if kind_of(path) == "a file")',
+        "return sorted(named)",
+        "cli/test_prune.py::test_links_lead_nowhere",
+    ),
+    Bug(
+        "room is counted by names and not by files",
+        "storage/files.py",
+        "if names[key] == links)",
+        "if names[key])",
+        "cli/test_prune.py::test_older_checkpoints_go_and_the_room_is_told",
+    ),
+    Bug(
+        "a dry run removes",
+        "runs/prune.py",
+        "    if dry_run:\n        return _pruned(run_folder, keep)\n",
+        "",
+        "cli/test_prune.py::test_older_checkpoints_go_and_the_room_is_told",
+    ),
+    Bug(
+        "a page is served to whoever names another host",
+        "report/serve.py",
+        '_HOST.fullmatch(self.headers.get("Host", ""))',
+        '_HOST.match(self.headers.get("Host", ""))',
+        "cli/test_open.py::test_only_the_page_is_served_and_only_to_this_machine",
+    ),
+    Bug(
+        "a list of runs follows links",
+        "storage/files.py",
+        'each.is_dir(follow_symlinks=False) and not each.name.startswith(".")',
+        'each.is_dir() and not each.name.startswith(".")',
+        "cli/test_runs.py::test_nothing_outside_the_folder_is_read",
+    ),
+    Bug(
+        "an old page is taken for the current one",
+        "runs/page.py",
+        "path.stat().st_mtime_ns <= written",
+        "path.stat().st_mtime_ns >= 0",
+        "cli/test_open.py::test_the_page_is_written_where_it_is_missing_or_old",
+    ),
+    Bug(
+        "other rows are taken for those of the fit",
+        "estimator/rows.py",
+        "if own is not None and (same := same_data(own, state)) is not None:\n        return same, True",
+        "if own is not None:\n        return own, True",
+        "estimator/test_showing.py::test_other_rows_are_cut_into_halves_and_may_have_new_levels",
+    ),
+    Bug(
+        "names on a notebook's table are markup",
+        "evaluation/metric_table.py",
+        "return escape(printable(text))",
+        "return printable(text)",
+        "estimator/test_showing.py::test_markup_in_names_is_shown_and_not_run",
+    ),
 )
 
 

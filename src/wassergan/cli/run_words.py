@@ -33,8 +33,6 @@ def run_in_words(facts: Mapping[str, Any]) -> list[str]:
         lines.append(_line("distance", f"{value:.4g}; {floor:.4g} between real samples, its floor ({label})"))
         if isinstance(best, float):
             lines.append(_line("best", f"{best:.4g} at step {facts['best_step']}"))
-    if back := dict(facts).pop("rollbacks"):
-        lines.append(_line("rollbacks", len(back)))
     recipe = {name: settings[name] for name in _OF_RECIPE if settings.get(name) not in (None, (), "")}
     chunks = _wrapped([f"{name} {_shown(value)}" for name, value in recipe.items()])
     lines += [_line("" if number else "recipe", chunk) for number, chunk in enumerate(chunks)]
