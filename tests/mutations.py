@@ -3638,6 +3638,13 @@ BUGS = (
         "test_ceilings.py",
     ),
     Bug(
+        "a log may hold whole numbers that no float holds",
+        "storage/run_log.py",
+        "abs(value) < 2**63",
+        "value is not None",
+        "storage/test_run_log.py::test_numbers_that_no_float_holds_are_no_ticks",
+    ),
+    Bug(
         "a line of a log that two blocks share is torn",
         "storage/run_log.py",
         "whole = begun + split[0]",

@@ -122,5 +122,10 @@ def _parsed(line: bytes | None) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     whole = isinstance(record, dict) and len(record) <= MOST_VALUES and type(record.get("step")) is int
-    is_tick = whole and 0 <= record["step"] < 2**63 and all(type(each) in (int, float) for each in record.values())
+    is_tick = whole and record["step"] >= 0 and all(map(_is_number, record.values()))
     return record if is_tick else None
+
+
+def _is_number(value: object) -> bool:
+    """Whether arithmetic with a value of a log works: whole numbers of any size are no floats."""
+    return type(value) is float or (type(value) is int and abs(value) < 2**63)
