@@ -77,6 +77,12 @@ def test_a_tick_that_the_disk_does_not_take_leaves_the_log_as_it_was(
     assert log.path.read_bytes() == before
 
 
+def test_numbers_that_no_float_holds_are_no_ticks(tmp_path: Path) -> None:
+    path, large = tmp_path / "log.jsonl", "1" + "0" * 310
+    path.write_text(f'{{"step": 1, "seconds": 2}}\n{{"step": 2, "seconds": {large}}}\n{{"step": {large}}}\n')
+    assert read_log(path) == [{"step": 1, "seconds": 2}]
+
+
 @given(
     lines=st.lists(
         st.one_of(st.integers(0, 99).map(lambda n: b'{"step":%d}' % n), st.binary(max_size=40)), max_size=30
