@@ -14,7 +14,7 @@ from torch import Tensor
 from wassergan.data.readers.idx import read_idx
 
 JUDGED = 4000
-CROPS, CROPPED, SIDE = 300, 128, 64  # how many, of how many pixels of a photograph, and reduced to how many
+CROPS, CROPPED, SIDE = 300, 128, 32  # how many, of how many pixels of a photograph, and reduced to how many
 PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
 
 
