@@ -219,7 +219,8 @@ def test_fields_of_a_record_are_found_as_they_stand(fields: list[str], data: st.
     record = ",".join(fields) + end
     assert [record[a:b] for a, b in _spans(record, ",", False)] == fields
     number = data.draw(st.integers(0, len(fields) - 1))
-    changed = [*fields[:number], "new", *fields[number + 1 :]]
+    written = '"new"' if fields[number].startswith('"') else "new"
+    changed = [*fields[:number], written, *fields[number + 1 :]]
     assert _with_cells(record, {number: "new"}, ",", False) == ",".join(changed) + end
 
 

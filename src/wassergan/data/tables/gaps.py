@@ -202,12 +202,15 @@ def _filled_cells(codec: TableCodec, chunks: Iterable[Values], given: Values, fr
 
 
 def _with_cells(record: str, cells: dict[int, str], delimiter: str, skips: bool) -> str:
-    """A record with some of its fields replaced; blanks before them stay."""
+    """A record with some of its fields replaced; blanks before them, and quotes around them, stay."""
     parts, done = [], 0
     for number, (start, end) in enumerate(_spans(record, delimiter, skips)):
         if number in cells:
-            blank = len(record[start:end]) - len(record[start:end].lstrip(" ")) if skips else 0
-            parts += [record[done : start + min(blank, end - start)], cells[number]]
+            field, text = record[start:end], cells[number]
+            blank = len(field) - len(field.lstrip(" ")) if skips else 0
+            if field[blank : blank + 1] == '"' and text[:1] != '"':  # no quote inside: it would be quoted
+                text = f'"{text}"'
+            parts += [record[done : start + blank], text]
             done = end
     return "".join([*parts, record[done:]])
 
