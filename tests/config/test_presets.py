@@ -78,6 +78,10 @@ def test_every_preset_resolves_for_every_shape_without_a_hole(preset: str, shape
         "condition",
         "labels",
         "weight",
+        "series",
+        "time",
+        "window",
+        "stride",
         "init_from",
         "tensorboard",
     }

@@ -166,6 +166,10 @@ def a_run_with_all_data_settings() -> TrainSettings:
         condition=("day",),
         labels="labels.csv",
         weight="w",
+        series="patient",
+        time="hour",
+        window=24,
+        stride=3,
         heldout=0.25,
         seed=7,
     )
