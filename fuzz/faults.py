@@ -211,4 +211,4 @@ def turn_clock(seconds: float) -> None:
             return datetime.fromtimestamp(time.time(), tz)
 
     time.time = lambda: true_time() + seconds
-    lock.datetime = Turned
+    lock.datetime = Turned  # type: ignore[attr-defined]

@@ -22,7 +22,13 @@ from wassergan.networks.tabular import KeptCells, TableHead, _brier
 from wassergan.sampling.completion import CHUNK, Completer, completed
 from wassergan.utils.column_layout import ColumnLayout
 
-QUICK = {"steps": 3, "batch_size": 32, "settings": {}, "generator_widths": (16,), "critic_widths": (16,)}
+QUICK: dict[str, Any] = {
+    "steps": 3,
+    "batch_size": 32,
+    "settings": {},
+    "generator_widths": (16,),
+    "critic_widths": (16,),
+}
 COUNT = 300
 
 

@@ -56,12 +56,12 @@ def wrong_flags(line: str) -> list[str]:
         return []
     if verb not in VERBS:
         return [f"no verb {verb!r}"]
-    command: click.Command = cli.get_command(click.Context(cli), verb)
+    command = cli.get_command(click.Context(cli), verb)
     rest = words[1:]
     if isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
         command, rest = command.get_command(click.Context(command), rest[0]), rest[1:]
-        if command is None:
-            return [f"no verb {line!r}"]
+    if command is None:
+        return [f"no verb {line!r}"]
     known = {name for each in command.params for name in (*each.opts, *each.secondary_opts)} | {"--help", "-h"}
     return [
         f"{verb} has no {word}" for word in rest if re.match(r"--?[a-z]", word) and word.partition("=")[0] not in known

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from matplotlib.figure import Figure
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from wassergan import UserError, WassersteinGAN
 from wassergan.estimator.evaluation import FitEvaluation
+from wassergan.plots import ShownFigure
 
 MARKUP = "<script>alert(1)</script>"
 
@@ -89,10 +89,10 @@ def test_conventions_of_scikit_learn_hold(gan: WassersteinGAN) -> None:
 
 def test_the_figure_is_shown_inline(gan: WassersteinGAN, vectors: WassersteinGAN) -> None:
     figure = gan.plot(people(20, 2))
-    assert isinstance(figure, Figure) and figure._repr_png_().startswith(b"\x89PNG")
+    assert isinstance(figure, ShownFigure) and figure._repr_png_().startswith(b"\x89PNG")
     assert len(figure.axes) == 3 and "after 6 steps" in figure.axes[0].get_title()
     steps = figure.axes[1].lines[0].get_xdata()
-    assert list(steps) == [record["step"] for record in gan.history_]
+    assert np.asarray(steps).tolist() == [record["step"] for record in gan.history_]
     assert "7 samples" in vectors.plot(count=7).axes[0].get_title()
 
 

@@ -74,7 +74,7 @@ def test_series_come_back_as_they_came(folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "int64", "float16", "float32", "float64", "bool", ">i4"])
 def test_every_type_comes_back(dtype: str) -> None:
-    values = waves()[:, :, :2].round()
+    values: NDArray[Any] = waves()[:, :, :2].round()
     values = (values % 2 > 0) if dtype == "bool" else (values % 200).astype(dtype)
     source = open_source(values, layout="NTC")
     assert source.kind == "series" and source.shape == (2, STEPS) and source.codec.layout == "NTC"

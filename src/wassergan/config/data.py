@@ -66,8 +66,8 @@ class DataSettings(Origin):
     )
     completion: bool = setting(
         False,
-        "Tables: learn every column given any others, so that `wassergan complete` fills missing cells and `sample "
-        "--given` takes any columns.",
+        "Tables: learn every column given any others, so that `wassergan complete` fills missing cells and any columns "
+        "can be given to `wassergan sample`.",
         group="Data",
         flag=True,
     )

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wassergan.data import open_source
+from wassergan.data import Codec, open_source
 from wassergan.data.series.windows import Windows, cut
 from wassergan.errors import UserError
 
@@ -60,7 +60,7 @@ def test_a_table_is_cut_in_the_order_of_its_time(tmp_path: Path) -> None:
     frame.sample(frac=1, random_state=0).to_csv(tmp_path / "a.csv", index=False)
     source = open_source(tmp_path / "a.csv", window=5, time="at")
     rows = source.values(torch.arange(len(source))).numpy()
-    assert source.codec.channels == ("load", "heat")
+    assert isinstance(source.codec, Codec) and source.codec.channels == ("load", "heat")
     np.testing.assert_allclose(np.diff(rows[:, :, 0], axis=1), 0.5)
     with pytest.raises(UserError, match="Column at of a.csv is no number at every step: a date. Name the column of"):
         open_source(tmp_path / "a.csv", window=5)

@@ -114,7 +114,7 @@ class LongForm:
 
     def state(self) -> dict[str, Any]:
         """Plain types, for a checkpoint."""
-        own = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "table"}
+        own = {name: getattr(self, name) for name in self.__dataclass_fields__}
         plain = {"static": list(self.static), "bounds": [list(each) for each in self.bounds]}
         return {**own, **plain, "table": self.table.state()}
 
@@ -122,8 +122,8 @@ class LongForm:
     def from_state(cls, state: Mapping[str, Any]) -> "LongForm":
         """The inverse of `state`."""
         table = TableCodec.from_state(state["table"])
-        names = {column.name for column in table.columns}
-        if not {state["series"], state["time"], *state["static"]} <= names:
+        unknown = {state["series"], state["time"], *state["static"]}.difference(each.name for each in table.columns)
+        if unknown:
             raise ValueError("series of other columns")
         bounds = tuple((float(low), float(high)) for low, high in state["bounds"])
         if len(bounds) != len(table.columns) or not all(low <= high for low, high in bounds):
