@@ -1678,8 +1678,8 @@ BUGS = (
     Bug(
         "seeds above 32 bits break a judgement",
         "evaluation/twosample.py",
-        "HistGradientBoostingClassifier(random_state=seed % 2**32",
-        "HistGradientBoostingClassifier(random_state=seed",
+        "max_iter=TREES, random_state=seed % 2**32",
+        "max_iter=TREES, random_state=seed",
         "cli/test_arguments.py::test_a_seed_of_63_bits_judges",
     ),
     Bug(
