@@ -450,7 +450,7 @@ def pack(whole: Any) -> None:
 
 
 def lists(whole: Any) -> None:
-    whole["notes"] = [[] for _ in range(900_000)]
+    whole["notes"] = [[] for _ in range(480_000)]
 
 
 def stride(whole: Any) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from wassergan.storage.files import reading
 
-MOST_CONTAINERS = 1_000_000
+MOST_CONTAINERS = 500_000
 DEEPEST = 64
 _STORAGES = {
     "FloatStorage": torch.float32,
