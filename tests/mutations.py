@@ -2216,8 +2216,8 @@ BUGS = (
     Bug(
         "fakes said to be shared, and drawn anew for the generator",
         RUNNER,
-        "        if made is None:\n            made = fakes",
-        "        if True:\n            made = fakes",
+        "            fakes = (*fakes, followed[0].detach().to(dtype))\n",
+        "            fakes, followed = (*fakes, followed[0].detach().to(dtype)), None\n",
         "training/test_plain_loop.py::test_losses_are_those_of_a_plain_loop_on_the_same_batches_and_noise",
     ),
     Bug(
