@@ -2214,13 +2214,6 @@ BUGS = (
         "training/analytic/test_generator.py::test_both_passes_are_those_of_autograd",
     ),
     Bug(
-        "fakes said to be shared, and drawn anew for the generator",
-        RUNNER,
-        "            fakes = (*fakes, followed[0].detach().to(dtype))\n",
-        "            fakes, followed = (*fakes, followed[0].detach().to(dtype)), None\n",
-        "training/test_plain_loop.py::test_losses_are_those_of_a_plain_loop_on_the_same_batches_and_noise",
-    ),
-    Bug(
         "gradients of a generator in another order of memory than its weights",
         "training/analytic/generator.py",
         "parameter.grad = torch.empty_like(parameter).copy_(gradient)",
