@@ -214,6 +214,17 @@ def test_data_that_repeat_themselves_are_no_reason_to_flag() -> None:
     assert memory.share_near_copies == memory.share_near_copies_heldout == 1 and not memory.flagged
 
 
+@pytest.mark.parametrize(("copied", "flagged"), [(120, False), (400, True)])
+def test_twice_as_many_copies_as_held_out_rows_have_are_no_reason_yet(copied: int, flagged: bool) -> None:
+    """Of 1000 held-out rows 60 stand in the training data too; 12 % of generated ones are certainly more."""
+    rng = torch.Generator().manual_seed(3)
+    training, fresh, others = (torch.randn(1000, 8, generator=rng) for _ in range(3))
+    heldout = torch.cat([training[:60], fresh[60:]])
+    memory = memorisation(torch.cat([training[-copied:], others[copied:]]), training, heldout)
+    assert (memory.share_near_copies, memory.share_near_copies_heldout) == (copied / 1000, 0.06)
+    assert memory.p_value < 1e-4 and memory.flagged == flagged
+
+
 Digits = tuple[torch.Tensor, torch.Tensor]
 BAD: dict[str, tuple[Callable[[torch.Tensor, torch.Tensor, torch.Generator], torch.Tensor], str]] = {
     "grey noise": (lambda fresh, training, rng: training.mean(0) + 0.05 * draw(fresh.shape, rng), "collapsed"),
