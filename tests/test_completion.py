@@ -133,7 +133,7 @@ def test_a_saved_estimator_completes_alike_and_a_resumed_one_is_the_longer_one(
         (lambda frame: frame.drop(columns="town"), ("lacks columns of the run's table", "town")),
         (lambda frame: frame.assign(more=1), ("columns that the run's table does not have", "more")),
         (lambda frame: frame.assign(height="tall"), ("height",)),
-        (lambda frame: frame.assign(low=9, high=3), ("The rules exclude the cells of row 0", "low=9", "low < high")),
+        (lambda frame: frame.assign(low=30, high=20), ("The rules exclude the cells of row 0", "low=30", "low < high")),
         (lambda frame: frame.to_numpy(), ("Rows to complete come in a DataFrame",)),
     ],
 )

@@ -31,7 +31,7 @@ from wassergan.evaluation.tables import (
     telling_pairs,
 )
 from wassergan.evaluation.tables.headline import headline, told_rows
-from wassergan.evaluation.verdict import verdict
+from wassergan.evaluation.verdict import UNDECIDED, verdict
 from wassergan.modality.evaluator import Evaluation, Evaluator, Picture, copies_found
 
 LARGEST = 20_000  # rows of each sample
@@ -87,15 +87,16 @@ class RowEvaluator(Evaluator):
             privacy=PRIVACY,
         )
         rows = [asdict(row) for row in evaluated.rows]
+        judged = _verdict(evaluated, memory, case.target)
         log("Pictures")
         return {
-            "headline": headline(rows, found),
+            "headline": headline(rows, found, enough=judged["level"] != UNDECIDED),
             "metrics": told_rows(rows),
             "columns": [asdict(column) for column in evaluated.columns],
             "pairs": _pairs(case, evaluated, picture),
             "pictures": {"marginals": _marginals(case, picture)},
             "memorisation": found,
-            "verdict": _verdict(evaluated, memory, case.target),
+            "verdict": judged,
         }
 
     def protocol(self) -> dict[str, Any]:

@@ -45,3 +45,8 @@ def test_metrics_stand_in_groups_with_levels() -> None:
         ("tstr", "Put to use", "failed"),
         ("own", OTHERS, None),
     ]
+
+
+def test_of_too_few_rows_nothing_is_said() -> None:
+    found = headline([row("c2st_auc", 0.5, 0.5, 0.9)], CLEAN, enough=False)
+    assert {(each["level"], each["words"]) for each in found} == {("undecided", "too few rows to tell")}

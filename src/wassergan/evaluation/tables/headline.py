@@ -4,11 +4,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wassergan.evaluation.verdict import DOUBTFUL, FAILED, GOOD
+from wassergan.evaluation.verdict import DOUBTFUL, FAILED, GOOD, UNDECIDED
 
 Row = Mapping[str, Any]
 
 CHANCE = 0.5  # AUC of a classifier that cannot tell
+TOO_FEW = "too few rows to tell"
 LEAST_GOOD, LEAST_DOUBTFUL = 75, 40  # of 100
 WORDS = {
     "real": {
@@ -38,7 +39,7 @@ GROUPS = {
 OTHERS = "Further"
 
 
-def headline(rows: Sequence[Row], memory: Mapping[str, Any]) -> list[dict[str, Any]]:
+def headline(rows: Sequence[Row], memory: Mapping[str, Any], *, enough: bool = True) -> list[dict[str, Any]]:
     """The three numbers from 0 to 100, each with a level and words.
 
     Real: 100 where a classifier tells generated rows from held-out ones no better than training rows, 0 where it is
@@ -50,11 +51,13 @@ def headline(rows: Sequence[Row], memory: Mapping[str, Any]) -> list[dict[str, A
     Args:
         rows: metrics, with `name`, `value`, `floor` and `independent`.
         memory: of the same rows.
+        enough: there are rows enough to tell; else no number has a level.
     """
     by_name = {row["name"]: row for row in rows}
     scores = {"real": _real(by_name), "useful": _useful(by_name), "private": _private(memory)}
     return [
-        {"name": name, "title": TITLES[name], "score": round(score), "level": level, "words": WORDS[name][level]}
+        {"name": name, "title": TITLES[name], "score": round(score)}
+        | ({"level": level, "words": WORDS[name][level]} if enough else {"level": UNDECIDED, "words": TOO_FEW})
         for name, score in scores.items()
         if score is not None and (level := _level(score))
     ]
