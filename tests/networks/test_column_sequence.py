@@ -57,6 +57,18 @@ def test_one_column_follows_none() -> None:
     assert alone.sequence is None and alone.raw_width == 3 and not list(alone.parameters())
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_column_that_does_not_vary_draws_nothing(place: int) -> None:
+    layouts = [ColumnLayout(3), ColumnLayout(0, places=(0.0,))]
+    made = TableHead([*layouts[:place], ColumnLayout(0), *layouts[place:]])
+    made.draw_in_sequence(STATE)
+    assert made.raw_width == 4 + STATE
+    assert made(normal(7, 4 + STATE), normal(7, 3)).shape == (7, 4)
+    only = TableHead([ColumnLayout(0), ColumnLayout(3)])
+    only.draw_in_sequence(STATE)
+    assert only.sequence is None and only(normal(7, 3), normal(7, 3)).shape == (7, 3)
+
+
 def test_each_column_is_drawn_from_what_was_drawn_before_it() -> None:
     made = head()
     values, noise = normal(300, 16 + STATE, seed=50), normal(300, NOISE, seed=51)

@@ -98,7 +98,7 @@ class TableHead(nn.Module):
 
     def draw_in_sequence(self, width: int) -> None:
         """From now on, have columns follow those before them; the state of that takes so many raw values more."""
-        if len(self._widths) > 1:
+        if sum(each > 0 for each in self._widths) > 1:
             self.sequence = ColumnSequence(self._widths, width=width)
 
     @property
