@@ -2,10 +2,9 @@
 
 import math
 import sys
+import warnings
 from collections.abc import Mapping
 from typing import Any
-
-from tqdm.auto import tqdm
 
 from wassergan.callbacks.callback import Callback
 from wassergan.config.settings import ResolvedSettings
@@ -14,6 +13,10 @@ from wassergan.errors import printable
 from wassergan.storage.run_folder import RunFolder
 from wassergan.storage.tick_distance import distance_in_short
 from wassergan.training import Trainer
+
+with warnings.catch_warnings():  # in a notebook without ipywidgets the bar is one of text
+    warnings.filterwarnings("ignore", message="IProgress not found")
+    from tqdm.auto import tqdm
 
 
 class ProgressBar(Callback):

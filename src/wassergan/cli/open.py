@@ -53,6 +53,4 @@ def _browse(address: str) -> None:
     """Show it where somebody looks: a terminal with a screen beside it."""
     screen = sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
     if sys.stdout.isatty() and screen:
-        import webbrowser
-
-        webbrowser.open(address)
+        click.launch(address)

@@ -60,7 +60,7 @@ class FitReport:
     html: str
     path: Path | None = None
 
-    def save(self, path: str | Path) -> Path:
+    def write_to(self, path: str | Path) -> Path:
         """Write the page into a file; returns the path.
 
         Raises:
@@ -72,7 +72,7 @@ class FitReport:
         return target
 
     def __repr__(self) -> str:
-        where = f", written to {self.path}" if self.path else "; save(path) writes it"
+        where = f", written to {self.path}" if self.path else "; write_to(path) keeps it"
         return f"FitReport({len(self.html.encode()) / 1e6:.1f} MB{where})"
 
     def _repr_html_(self) -> str:

@@ -475,7 +475,7 @@ class WassersteinGAN(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scik
             result = page_result(evaluation, fitted)
             real = self._pictured_rows(X, y, fitted.checkpoint)
         found = report_of(fitted, self._refined(None), seed=seed, real=real, result=result)
-        return found if path is None else replace(found, path=found.save(path))
+        return found if path is None else replace(found, path=found.write_to(path))
 
     def _real_rows(self, X: Any, y: Any, sample_weight: Any, state: CheckpointState) -> tuple[Source, bool]:  # noqa: N803
         X, sample_weight = weights_apart(X, sample_weight)  # noqa: N806
