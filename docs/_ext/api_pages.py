@@ -79,7 +79,8 @@ def _directive(name: str, thing: Any) -> str:
 def _alias(name: str, home: str, module: ModuleType) -> str:
     kind = "class" if inspect.isclass(getattr(module, name.rpartition(".")[2])) else "function"
     role = "class" if kind == "class" else "func"
-    return f".. py:{kind}:: {name.rpartition('.')[2]}\n   :module: {module.__name__}\n\n   The same as :py:{role}:`{home}`.\n"
+    own = f".. py:{kind}:: {name.rpartition('.')[2]}\n   :module: {module.__name__}\n\n"
+    return f"{own}   The same as :py:{role}:`{home}`.\n"
 
 
 def _is_public(thing: type, member: str) -> bool:
