@@ -31,7 +31,7 @@ def test_a_run_with_weights_is_sampled_judged_and_resumed_with_them(
     assert list(made.columns) == ["group", "x"]
     assert (made["group"] == "b").mean() == pytest.approx(share, abs=0.04)  # 0.2 of the rows, 0.6 of the weight
     capsys.readouterr()
-    assert main(["evaluate", str(run), "--count", "300", "--json", "--against", str(data)]) == 0
+    assert main(["evaluate", str(run), "--count", "3000", "--json", "--against", str(data)]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["protocol"]["effective_heldout"] < found["protocol"]["heldout"] == 600
     assert next(each for each in found["columns"] if each["name"] == "group")["distance"] < 0.06
