@@ -60,6 +60,7 @@ def test_data_are_described_before_training(cli: Callable[..., Any], tmp_path: P
         "layout": "NHW",
         "dtype": "float32",
         "round trip": "as written: the channel",
+        "read as": "fields of 6 x 5; --layout NTC: series of 6 steps, 5 channels",
         "notes": [
             "Using the array x of a.npz, shape (40, 6, 5).",
             "Passed over in a.npz: y (--key and --condition name arrays).",

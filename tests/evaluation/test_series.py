@@ -1,6 +1,7 @@
 """Judges of series: known values, and series that are wrong in known ways rank as they should."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import wasserstein_distance
 
 from wassergan.evaluation.memorisation import memorisation
-from wassergan.evaluation.series import SeriesPopulations, dynamics_rows, score_rows, with_dynamics
+from wassergan.evaluation.series import SeriesPopulations, dynamics_rows, with_dynamics
 from wassergan.evaluation.series.dynamics import (
     amplitudes,
     autocorrelations,
@@ -18,7 +19,7 @@ from wassergan.evaluation.series.dynamics import (
     mean_w1,
     spread,
 )
-from wassergan.evaluation.series.scores import discriminative_score
+from wassergan.evaluation.series.scores import Scaling, discriminative_score, predictive_score, score_rows
 from wassergan.evaluation.verdict import FAILED, FAR, GOOD, Verdict
 
 Series = NDArray[np.float64]
@@ -142,18 +143,26 @@ def test_series_that_do_not_vary_and_short_ones_have_no_dynamics() -> None:
 def test_networks_tell_series_apart_that_are_wrong_in_time() -> None:
     real, seen = decaying(400, 11), decaying(400, 10)
 
-    def scores(generated: Series) -> dict[str, tuple[float, float]]:
-        rows = score_rows(generated, seen, real, steps=150)
-        assert [row.name for row in rows] == ["discriminative_score", "predictive_score"]
-        return {row.name: (row.value, row.floor or 0.0) for row in rows}
-
-    good, mixed, reversed_, still = map(scores, (decaying(400, 12), shuffled(seen), backwards(seen), noise(seen)))
-    assert good["discriminative_score"][0] < 0.12 and good["discriminative_score"][1] < 0.12
-    for wrong in (mixed, reversed_, still):
-        assert wrong["discriminative_score"][0] > 0.2
-    assert good["predictive_score"][0] < 1.1 * good["predictive_score"][1]
+    scaled = Scaling(real)
+    true, good, mixed, reversed_, still = map(scaled, (real, seen, shuffled(seen), backwards(seen), noise(seen)))
+    how: dict[str, Any] = {"seed": 0, "steps": 100, "lr": 1e-2}
+    assert discriminative_score(true, good, **how).value < 0.1
+    for wrong, least in ((mixed, 0.2), (reversed_, 0.12), (still, 0.2)):
+        assert discriminative_score(true, wrong, **how).value > least
+    floor = predictive_score(true, good, **how).value
     for wrong in (mixed, still):
-        assert wrong["predictive_score"][0] > 1.15 * wrong["predictive_score"][1]
+        assert predictive_score(true, wrong, **how).value > 1.15 * floor
+
+
+def test_rows_of_scores_are_those_of_each_measure_beside_their_floors() -> None:
+    sides = [decaying(60, seed) for seed in (1, 2, 3)]
+    rows = score_rows(*sides, seed=5, steps=2)
+    assert [row.name for row in rows] == ["discriminative_score", "predictive_score"]
+    generated, seen, real = map(Scaling(sides[2]), sides)
+    for row, measure in zip(rows, (discriminative_score, predictive_score), strict=True):
+        value, floor = (measure(real, each, seed=5, steps=2, lr=1e-2) for each in (generated, seen))
+        assert (row.value, row.error) == (value.value, value.error)
+        assert (row.floor, row.floor_error) == (floor.value, floor.error)
 
 
 def test_a_score_is_the_same_for_a_seed_and_leaves_the_random_state() -> None:

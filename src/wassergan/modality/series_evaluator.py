@@ -9,6 +9,7 @@ from wassergan.data import random_positions
 from wassergan.data.series import form_of
 from wassergan.evaluation.evaluate import LEAST, MetricRow
 from wassergan.evaluation.series import SeriesPopulations, dynamics_rows, score_rows, with_dynamics
+from wassergan.evaluation.series.scores import LEAST_STEPS
 from wassergan.evaluation.verdict import Verdict
 from wassergan.modality.evaluator import Picture
 from wassergan.modality.feature_evaluator import FeatureEvaluator
@@ -47,8 +48,9 @@ class SeriesEvaluator(FeatureEvaluator):
         def curves(draw: Any) -> Any:
             return lambda path: draw(*sides, names, path)
 
+        shown = FIGURES if self._populations.heldout.shape[2] >= LEAST_STEPS else FIGURES[:1]  # no lags
         figures = [
-            {"picture": picture(f"{name}.png", curves(draw)), "caption": caption} for name, draw, caption in FIGURES
+            {"picture": picture(f"{name}.png", curves(draw)), "caption": caption} for name, draw, caption in shown
         ]
         return {**found, "verdict": with_dynamics(own, self._rows).as_dict(), "figures": figures}
 

@@ -307,7 +307,8 @@ def write_arrow(table: Any, out: Path) -> None:
     suffix = table_suffix(out)
     with filling(out) as file:
         if suffix == ".parquet":
-            parquet.write_table(table, file)
+            with parquet.ParquetWriter(file, table.schema) as writer:
+                writer.write_table(table)
             return
         options = ipc.IpcWriteOptions(compression="lz4" if suffix == ".feather" else None, unify_dictionaries=True)
         with ipc.new_file(file, table.schema, options=options) as writer:
