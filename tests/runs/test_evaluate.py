@@ -58,7 +58,7 @@ def test_what_is_written_is_what_the_page_reads(pictures: tuple[Path, Path]) -> 
     run, _ = pictures
     result = judged(run, count=30, seed=5)
     assert json.loads((run / "metrics.json").read_text()) == result
-    assert result.keys() == {"protocol", "metrics", "channels", "memorisation", "verdict"}
+    assert result.keys() == {"schema_version", "protocol", "metrics", "channels", "memorisation", "verdict"}
     assert result["protocol"].keys() >= PROTOCOL and result["protocol"]["weights"] == "average"
     counts = [result["protocol"][name] for name in ("generated", "training", "heldout", "feature_dim", "step", "seed")]
     assert counts == [30, 42, 18, 105, 2, 5]

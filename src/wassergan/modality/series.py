@@ -13,7 +13,7 @@ from wassergan.errors import UserError
 from wassergan.modality.evaluator import Evaluation, Evaluator
 from wassergan.modality.modality import Rows
 from wassergan.modality.numbers import Numbers, prepare_picture
-from wassergan.modality.series_figures import in_channels, save_autocorrelation, save_series, save_spectrum
+from wassergan.modality.series_figures import LEAST_STEPS, in_channels, save_autocorrelation, save_series, save_spectrum
 from wassergan.modality.series_recipe import REASON, recipe, suits
 from wassergan.modality.tables import columns_fault
 from wassergan.sampling.sampler import Sampler
@@ -133,7 +133,7 @@ class TimeSeries(Numbers):
         real = None if source is None else in_channels(self.heldout_samples(source, count), codec)
         names = codec.named(own.shape[1])
         save_series(own, real, names, out / "series.png")
-        if real is None:
+        if real is None or own.shape[2] < LEAST_STEPS:
             return [out / "series.png"]
         files = [out / "autocorrelation.png", out / "spectrum.png"]
         for path, draw in zip(files, (save_autocorrelation, save_spectrum), strict=True):

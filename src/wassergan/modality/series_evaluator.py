@@ -9,11 +9,10 @@ from wassergan.data import random_positions
 from wassergan.data.series import form_of
 from wassergan.evaluation.evaluate import LEAST, MetricRow
 from wassergan.evaluation.series import SeriesPopulations, dynamics_rows, score_rows, with_dynamics
-from wassergan.evaluation.series.scores import LEAST_STEPS
 from wassergan.evaluation.verdict import Verdict
 from wassergan.modality.evaluator import Picture
 from wassergan.modality.feature_evaluator import FeatureEvaluator
-from wassergan.modality.series_figures import in_channels, save_autocorrelation, save_series, save_spectrum
+from wassergan.modality.series_figures import LEAST_STEPS, in_channels, save_autocorrelation, save_series, save_spectrum
 
 MOST_SERIES, MOST_NUMBERS = 4000, 2**24  # of each kind
 FIGURES = (

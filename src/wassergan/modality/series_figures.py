@@ -9,6 +9,8 @@ from wassergan.data import Codec, channels_first
 from wassergan.modality.missing import without_missing
 from wassergan.modality.modality import Rows
 
+LEAST_STEPS = 4  # of series whose autocorrelation and spectrum are drawn
+
 
 def in_channels(samples: Rows, codec: Codec) -> NDArray[np.float64]:
     """Series as (n, C, T) in their own units, with NaN where a value is missing."""
