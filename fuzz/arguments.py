@@ -39,7 +39,7 @@ import wassergan.runs.evaluate
 import wassergan.runs.export
 import wassergan.runs.train
 import wassergan.runs.visualize  # noqa: F401  # what the verbs load when they are called
-from wassergan.cli.main import VERBS, main
+from wassergan.cli.main import VERBS, cli, main
 
 # Where the work of a verb begins.
 WORK = {
@@ -88,8 +88,9 @@ TINY = [
 
 def options() -> Iterator[tuple[tuple[str, ...], str]]:
     """Each verb, in words, with each of its flags that takes a value."""
-    for verb, (module, _) in VERBS.items():
-        command = getattr(import_module(module), verb)
+    for verb in VERBS:
+        command = cli.get_command(click.Context(cli), verb)
+        assert command is not None
         for name, each in getattr(command, "commands", {verb: command}).items():
             words = (verb,) if name == verb else (verb, name)
             for parameter in each.params:

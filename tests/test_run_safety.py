@@ -5,14 +5,14 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from wassergan.callbacks import Callback
-from wassergan.cli.main import VERBS
+from wassergan.cli.main import VERBS, cli
 from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError
 from wassergan.runs.train import resume_run, train_run
@@ -320,8 +320,9 @@ PLACES = ("--out", "--page", "--state")
 
 def flags_that_name_places() -> list[tuple[tuple[str, ...], str]]:
     found: list[tuple[tuple[str, ...], str]] = []
-    for verb, (module, _) in VERBS.items():
-        command = getattr(import_module(module), verb)
+    for verb in VERBS:
+        command = cli.get_command(click.Context(cli), verb)
+        assert command is not None
         for name, each in getattr(command, "commands", {verb: command}).items():
             words: tuple[str, ...] = (verb,) if name == verb else (verb, name)
             found += [(words, flag) for parameter in each.params for flag in parameter.opts if flag in PLACES]

@@ -2,14 +2,13 @@
 
 import os
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
-from wassergan.cli.main import VERBS
+from wassergan.cli.main import VERBS, cli
 
 DIGITS = "9" * 5000
 HOSTILE = (DIGITS, f"-{DIGITS}", "nan", "-inf", "1e400", "", "\udcff5", "2," * 1500 + "x", "a\x1b[31m", "\0")
@@ -18,8 +17,9 @@ HOSTILE = (DIGITS, f"-{DIGITS}", "nan", "-inf", "1e400", "", "\udcff5", "2," * 1
 def options() -> list[tuple[str, str, click.Option]]:
     """Every flag that takes a value, with its verb."""
     found = []
-    for verb, (module, _) in VERBS.items():
-        command = getattr(import_module(module), verb)
+    for verb in VERBS:
+        command = cli.get_command(click.Context(cli), verb)
+        assert command is not None
         for name, each in getattr(command, "commands", {verb: command}).items():
             words = verb if name == verb else f"{verb} {name}"
             found += [(words, p.opts[0], p) for p in each.params if isinstance(p, click.Option) and not p.is_flag]

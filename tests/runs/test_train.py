@@ -391,9 +391,10 @@ def test_a_folder_that_holds_something_is_never_written_to(tmp_path: Path, setti
     assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("keep")
-    for target in (tmp_path / "mine", tmp_path / "mine" / "thesis.txt"):
-        with pytest.raises(UserError, match="exists and is not an empty folder"):
-            train_run(replace(settings, steps=3), target)
+    for target, said in (("mine", "exists and is not an empty folder"), ("mine/thesis.txt", "is no folder: a file")):
+        with pytest.raises(UserError, match=said):
+            train_run(replace(settings, steps=3), tmp_path / target)
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "keep"
 
 
 def test_too_little_room_for_checkpoints_is_told_before_training(

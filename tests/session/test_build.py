@@ -164,6 +164,7 @@ def a_run_with_all_data_settings() -> TrainSettings:
         channels=("u", "v"),
         schema="schema.json",
         condition=("day",),
+        completion=True,
         labels="labels.csv",
         weight="w",
         series="patient",
@@ -186,8 +187,10 @@ def test_every_setting_of_the_data_reaches_what_opens_them(other: bool, monkeypa
     for name in names:
         value = getattr(settings, name)
         assert value != getattr(TrainSettings(), name), f"{name}: give it another value than its default above"
-        # Other samples have no labels and no weights of the run's own.
-        expected = {"condition": (), "labels": None, "weight": None}.get(name, value) if other else value
+        # Other samples have no labels, no weights and no hidden cells of the run's own.
+        expected = (
+            {"condition": (), "completion": False, "labels": None, "weight": None}.get(name, value) if other else value
+        )
         assert asked.pop(name) == expected, name
     assert asked == {
         "data": "other.npz" if other else "train.npz",
@@ -200,6 +203,7 @@ def test_every_setting_of_the_data_reaches_what_opens_them(other: bool, monkeypa
 def test_nothing_else_opens_the_data_of_a_run() -> None:
     package = Path(building.__file__).parents[1]
     users = {"session/build.py", "estimator/wasserstein_gan.py", "__init__.py", "cli/info.py", "data/open.py"}
+    users |= {"cli/fid.py", "estimator/rows.py"}  # two data sets without a run; rows beside those of a fit
     found = {
         path.relative_to(package).as_posix()
         for path in package.rglob("*.py")
