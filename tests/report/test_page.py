@@ -165,3 +165,16 @@ def test_settings_and_environment_stand_on_the_page(finished_run: Path, tmp_path
     assert facts["torch"] == torch.__version__ and facts["wassergan"] == wassergan.__version__
     rows = re.findall(r'<th scope="row">(.*?)</th><td>(.*?)</td>', page)
     assert ("torch", facts["torch"]) in rows and ("batch_size", "8") in rows
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [("digits", "digits"), ("/home/me/secret/people.csv", "people.csv"), ("photos/", "photos"), ("/", "/")],
+)
+def test_a_page_is_headed_by_the_name_of_the_data_and_not_by_its_place(
+    finished_run: Path, tmp_path: Path, data: str, name: str
+) -> None:
+    summary, log = run_summary(finished_run), read_log(finished_run / "log.jsonl")
+    write_report(summary | {"data": data}, log, finished_run, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert f"<title>{name} - " in page and f">{name}</h1>" in page
