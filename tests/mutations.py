@@ -3647,8 +3647,8 @@ BUGS = (
     Bug(
         "a DataFrame is read through its mapped file",
         "data/tables/arrowfile.py",
-        "        if held is not values:\n",
-        "        if False:\n",
+        "columns_in_memory(list(plain.values()))",
+        "plain.values()",
         "data/readers/test_mapped.py::test_no_fit_dies_of_a_mapped_file_that_is_cut",
     ),
     Bug(
@@ -4183,13 +4183,6 @@ BUGS = (
         "if (steps == 0).any():",
         "if False:",
         "data/series/test_long_tables.py::test_tables_that_are_no_series_are_refused",
-    ),
-    Bug(
-        "cells that are given are drawn again",
-        "sampling/completion.py",
-        "return np.where(given, rows, filled)",
-        "return filled",
-        "test_completion.py::test_new_levels_and_numbers_out_of_range_are_kept",
     ),
     Bug(
         "missing values are filled by missing values",
