@@ -40,6 +40,18 @@ def test_the_pages_that_run_are_found() -> None:
     assert len(RUN) >= 12 and {"tutorials/tables.md", "seeds/duality.md", "certificates.md"} <= set(RUN)
 
 
+def test_every_page_is_in_a_list_of_pages() -> None:
+    listed = {"index"}
+    for page in DOCS.rglob("*.md"):
+        for block in re.findall(r"```\{toctree\}\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL):
+            here = page.parent.relative_to(DOCS)
+            names = [line.strip() for line in block.splitlines() if line.strip() and not line.startswith(":")]
+            listed |= {(here / name).as_posix() for name in names}
+    made = {"api", "gallery", "_examples", "_ext", "results"}  # at the build, or listed by a pattern
+    pages = {page.relative_to(DOCS).with_suffix("").as_posix() for page in DOCS.rglob("*.md")}
+    assert not {page for page in pages if page.split("/")[0] not in made} - listed
+
+
 def command_lines(page: Path) -> list[str]:
     """Calls of the command line in the blocks of a page that are no Python and no output."""
     blocks = re.findall(r"```(?:sh|console|bash)?\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
