@@ -164,9 +164,9 @@ def test_tables_have_a_recipe_of_their_own_unless_told_otherwise() -> None:
         assert settings.latent_dim == latent_dim
 
 
-def test_columns_follow_each_other_unless_there_is_one_or_rows_are_long() -> None:
+def test_columns_follow_each_other_where_most_are_categories_and_by_less_where_rows_are_long() -> None:
     assert resolve(TrainSettings(), shape=(40,), train_count=300, recipe=recipe_of(300)).sequence_width == 128
-    assert recipe_of(300, columns=1)["sequence_width"] == 0
+    assert [recipe_of(300, channels=count)["sequence_width"] for count in (4, 5, 9)] == [128, 0, 0]  # of 9 columns
     assert recipe_of(300, width=100_000)["sequence_width"] == 32
     asked = resolve(TrainSettings(sequence_width=0), shape=(40,), train_count=300, recipe=recipe_of(300))
     assert asked.sequence_width == 0

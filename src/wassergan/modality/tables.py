@@ -304,8 +304,8 @@ def recipe(count: int, *, channels: int, columns: int, width: int) -> dict[str, 
     """Our own for tables, from the measurements in docs/lab-notes.md.
 
     With Adam's usual β₂ = 0.9 margins drift away from the data for as long as a run lasts; with 0.99 they do not. A
-    critic wider than the generator sees sharper relations, at equal time. Columns that follow each other go together
-    better than columns that only share a latent vector.
+    critic wider than the generator sees sharper relations, at equal time. Categories that follow each other go together
+    better than those that only share a latent vector; numbers do not, so tables of numbers draw all columns at once.
 
     Args:
         count: of training rows.
@@ -320,7 +320,7 @@ def recipe(count: int, *, channels: int, columns: int, width: int) -> dict[str, 
         "penalty_every": 2,
         "latent_dim": min(max(LEAST_LATENT, channels // 2), MOST_LATENT),
         "generator_widths": (256, 256, 256),
-        "sequence_width": 0 if columns < 2 else SEQUENCE if width <= WIDE else SEQUENCE // 4,
+        "sequence_width": 0 if 2 * channels >= columns else SEQUENCE if width <= WIDE else SEQUENCE // 4,
         "critic_widths": (384, 384, 384),
         "activation": "silu",
         "generator_norm": "layer",
