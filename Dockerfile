@@ -20,7 +20,7 @@ WORKDIR /source
 COPY constraints.txt ./
 RUN case "$TORCH" in \
       cpu) if [ -z "$TORCH_INDEX" ]; then echo "TORCH=cpu needs TORCH_INDEX: see the head of this file" >&2; exit 1; fi; \
-           pip install --constraint constraints.txt --index-url "$TORCH_INDEX" torch ;; \
+           pip install --constraint constraints.txt -i "$TORCH_INDEX" torch ;; \
       cuda) pip install --constraint constraints.txt torch ;; \
       *) echo "TORCH is cpu or cuda, not $TORCH" >&2; exit 1 ;; \
     esac

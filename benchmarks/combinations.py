@@ -26,6 +26,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from wassergan import (
+    CompleteSettings,
     EvaluateSettings,
     TrainSettings,
     UserError,
@@ -37,7 +38,6 @@ from wassergan import (
     run_summary,
     train_run,
 )
-from wassergan.config.verbs import CompleteSettings
 from wassergan.modality.writing import write_samples
 from wassergan.runs.compare import compare_runs
 from wassergan.runs.complete import complete_table

@@ -12,7 +12,7 @@ from wassergan.utils.version import __version__
 if TYPE_CHECKING:
     from wassergan.callbacks import Callback, CallbackList
     from wassergan.config.settings import TrainSettings
-    from wassergan.config.verbs import EvaluateSettings
+    from wassergan.config.verbs import CompleteSettings, EvaluateSettings
     from wassergan.data import Source, open_source
     from wassergan.distances import W1Estimator, exact_w1, sliced_w1, w1, w1_interval
     from wassergan.estimator.wasserstein_gan import WassersteinGAN
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Callback",
     "CallbackList",
+    "CompleteSettings",
     "EvaluateSettings",
     "Source",
     "TrainSettings",
@@ -57,6 +58,7 @@ __all__ = [
 _HOMES = {
     "Callback": "wassergan.callbacks",
     "CallbackList": "wassergan.callbacks",
+    "CompleteSettings": "wassergan.config.verbs",
     "EvaluateSettings": "wassergan.config.verbs",
     "Source": "wassergan.data",
     "TrainSettings": "wassergan.config.settings",
