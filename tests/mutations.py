@@ -54,6 +54,7 @@ TWO_ARE_ONE = f"{IN_DISTRIBUTED}::test_two_processes_at_half_the_batch_are_one_a
 RESUMED = f"{IN_TRAINER}::test_2n_steps_are_n_steps_and_a_resume_and_n_steps_bit_for_bit"
 
 RUNNER, INPUTS, PROBE, TIMING = (f"training/{name}.py" for name in ("step_runner", "inputs", "heldout_probe", "timing"))
+SOUND_STATE = "training/sound_state.py"
 RNG, IN_RNG = "utils/rng.py", "utils/test_rng.py"
 
 IN_CHANGES, IN_FINGERPRINT = "data/readers/test_changes.py", "session/test_fingerprint.py"
@@ -1029,7 +1030,7 @@ BUGS = (
     ),
     Bug(
         "an unconstrained Wasserstein critic accepted",
-        TRAINER,
+        "training/options.py",
         "if objective.needs_lipschitz and not constraint.lipschitz:",
         "if False:",
         f"{IN_TRAINER}::test_an_unconstrained_wasserstein_critic_is_refused_with_the_reason",
@@ -2065,8 +2066,8 @@ BUGS = (
     ),
     Bug(
         "one process's statistics logged for all",
-        TRAINER,
-        "        self._runner.statistics.average(self.processes.average)\n",
+        SOUND_STATE,
+        "        runner.statistics.average(self._processes.average)\n",
         "",
         TWO_ARE_ONE,
     ),
@@ -3681,7 +3682,7 @@ BUGS = (
     ),
     Bug(
         "averaged weights keep the batch statistics of the live ones",
-        "training/trainer.py",
+        SOUND_STATE,
         "        self._calibrate_average()\n",
         "",
         "training/test_batch_norms.py::test_a_tick_finds_averaged_weights_with_their_own_statistics",

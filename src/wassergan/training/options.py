@@ -6,7 +6,9 @@ from numbers import Integral
 
 import torch
 
+from wassergan.constraints import Constraint
 from wassergan.errors import UserError, parameter, unknown_name
+from wassergan.objectives import Objective
 from wassergan.training.cuda_graphs import GraphRecorder
 from wassergan.training.distributed import DistributedContext
 from wassergan.training.optimizers import OptimizerSettings
@@ -121,3 +123,16 @@ class Execution:
 
 
 USUAL_OPTIMIZATION, USUAL_AVERAGING, USUAL_EXECUTION = Optimization(), Averaging(), Execution()
+
+
+def require_lipschitz(objective: Objective, constraint: Constraint) -> None:
+    """Refuse a constraint that leaves the critic free under an objective that then has no maximum.
+
+    Raises:
+        UserError: names the constraints that will do.
+    """
+    if objective.needs_lipschitz and not constraint.lipschitz:
+        raise UserError(
+            f"The {objective.name} objective needs a Lipschitz critic: unconstrained, it has no maximum",
+            hint=f"use {parameter('constraint', 'lp')}, gp, sn, orthogonal or clip",
+        )

@@ -15,6 +15,7 @@ from wassergan.training.analytic.mlp import MLPCriticGradients
 from wassergan.training.augment import Augmentation
 from wassergan.training.cuda_graphs import GraphedIteration, why_not_recorded
 from wassergan.training.distributed import DistributedContext
+from wassergan.training.divergence import Recipe
 from wassergan.training.ema import AveragedGenerator
 from wassergan.training.optimizers import FusedAdam
 from wassergan.training.options import Averaging, Batching, Execution, Optimization
@@ -65,7 +66,7 @@ class StepRunner:
         self.generator, self.critic = generator, critic
         self._objective, self._constraint, self._processes = objective, constraint, processes
         self._batching, self._pack, self._seed = batching, batching.pack, seed
-        self._precision, self._augmentation = execution.dtype, augmentation
+        self._execution, self._precision, self._augmentation = execution, execution.dtype, augmentation
         self._closed_form = MLPCriticGradients.of(critic, constraint) or (
             None if conditional else ConvCriticGradients.of(critic, constraint)
         )
@@ -86,6 +87,10 @@ class StepRunner:
     def lrs(self, factor: float) -> tuple[float, float]:
         """Both learning rates, generator's and critic's, where the first ones are multiplied by a factor."""
         return self._base_lrs[0] * factor, self._base_lrs[1] * factor
+
+    def recipe(self, factor: float) -> Recipe:
+        """What bears on the stability of the training, likewise."""
+        return Recipe(*self.lrs(factor), self._execution.precision, self._constraint.name)
 
     def take(self, turn: Iteration, *, step: int, lr_factor: float) -> None:
         """Take a turn.

@@ -8,13 +8,11 @@ from torch import Tensor, nn
 
 from wassergan.constraints import Constraint
 from wassergan.data import Source
-from wassergan.errors import UserError, parameter
+from wassergan.errors import UserError
 from wassergan.networks import check_critic, check_generator
 from wassergan.objectives import Objective
 from wassergan.training.augment import UNCHANGED, Augmentation
-from wassergan.training.batch_norms import batch_norms, calibrate_batch_norms
 from wassergan.training.distributed import SINGLE_PROCESS, DistributedContext
-from wassergan.training.divergence import Recipe, require_finite
 from wassergan.training.heldout_probe import HeldoutProbe
 from wassergan.training.inputs import StepInputs
 from wassergan.training.options import (
@@ -25,8 +23,10 @@ from wassergan.training.options import (
     Batching,
     Execution,
     Optimization,
+    require_lipschitz,
 )
 from wassergan.training.sampling import sample_chunks
+from wassergan.training.sound_state import SoundState
 from wassergan.training.step_runner import StepRunner
 from wassergan.training.steps import is_scored
 from wassergan.training.timing import Timing
@@ -92,7 +92,7 @@ class Trainer:
         seed: int = 0,
     ) -> None:
         batching = Batching(batch_size, critic_steps, penalty_every, pack, share_fakes)
-        _require_lipschitz(objective, constraint)
+        require_lipschitz(objective, constraint)
         batching.require_shards(processes)
         self.device, self.processes, self._seed = torch.device(device), processes, seed
         self.source, self.objective, self.constraint = source, objective, constraint
@@ -116,6 +116,7 @@ class Trainer:
         )
         self._prepare_networks()
         self._runner = self._new_runner(batching, optimization, averaging, execution)
+        self._sound_state = SoundState(self._runner, source, latent_dim=latent_dim, seed=seed, processes=processes)
         self._timing = Timing()
         self.step = 0
         self.lr_scale = 1.0  # on both rates, for good: lowered when a run goes back after it diverged
@@ -219,7 +220,8 @@ class Trainer:
 
             ticking = finished or tick_due(self.step)
             if ticking or saving:  # maintenance, left out of the training time
-                self._settle()
+                self._sound_state.reach(self.step, lr_factor=self._factor())
+                self._timing.stop(self.step)
                 with self.processes.raise_together():
                     (on_tick if ticking else on_save)(self)
                 if finished or self.processes.any_of(ticking and enough())[0]:
@@ -295,35 +297,3 @@ class Trainer:
     def _factor(self) -> float:
         """On both first rates, at this step."""
         return self._lr_factor(self.step) * self.lr_scale
-
-    def _settle(self) -> None:
-        """Bring all processes to one state, whole and sound, that process 0 may hand on; the stretch of steps ends."""
-        self._runner.statistics.average(self.processes.average)
-        self._calibrate_average()
-        with self.processes.raise_together():
-            networks = {"generator weights": self.generator, "critic weights": self.critic}
-            recipe = Recipe(*self._runner.lrs(self._factor()), self.precision, self.constraint.name)
-            require_finite(self.step, self._runner.statistics.peek(), networks, self.source, recipe)
-        self.processes.require_equal(self.step, self.generator, self.critic, self.averaged_generator)
-        self._timing.stop(self.step)
-
-    def _calibrate_average(self) -> None:
-        """Give averaged weights the batch statistics that belong to them; the live weights have theirs."""
-        if self._runner.average.lags and batch_norms(self.averaged_generator):
-            with self.processes.raise_together():
-                calibrate_batch_norms(
-                    self.averaged_generator,
-                    self.source.shape,
-                    latent_dim=self.latent_dim,
-                    seed=self._seed,
-                    conditions=self.source.conditions,
-                )
-            self.processes.broadcast(self.averaged_generator)  # devices of different kinds round differently
-
-
-def _require_lipschitz(objective: Objective, constraint: Constraint) -> None:
-    if objective.needs_lipschitz and not constraint.lipschitz:
-        raise UserError(
-            f"The {objective.name} objective needs a Lipschitz critic: unconstrained, it has no maximum",
-            hint=f"use {parameter('constraint', 'lp')}, gp, sn, orthogonal or clip",
-        )
