@@ -379,7 +379,7 @@ BUGS = (
     ),
     Bug(
         "identifiers begin again with each part of a sample",
-        "estimator/wasserstein_gan.py",
+        "estimator/drawn_fit.py",
         "            yield self._restored(drawn, sampler, identifiers)",
         "            yield self._restored(drawn, sampler, _fresh_identifiers(sampler, seed))",
         "estimator/test_wasserstein_gan.py::test_identifiers_of_a_dataframe_come_back_fresh_in_their_place_and_type",
@@ -1636,7 +1636,7 @@ BUGS = (
     ),
     Bug(
         "an estimator of another layout is only called damaged",
-        "estimator/wasserstein_gan.py",
+        "estimator/saving.py",
         "[name for name in STATE if name not in content]",
         "[]",
         "estimator/test_versions.py::test_an_estimator_of_a_layout_that_is_no_longer_read_says_what_to_do",
@@ -2857,7 +2857,7 @@ BUGS = (
     # The estimator
     Bug(
         "an early end that keeps the last weights",
-        "estimator/wasserstein_gan.py",
+        "estimator/drawn_fit.py",
         "best = fitted.course.best_weights if self._restoring else None",
         "best = None",
         "estimator/test_wasserstein_gan.py::test_patience_ends_a_fit_and_restores_the_best_weights",
@@ -2892,14 +2892,14 @@ BUGS = (
     ),
     Bug(
         "rows that depend on how many are asked for",
-        "estimator/wasserstein_gan.py",
+        "estimator/drawn_fit.py",
         "if modality_of(drawing.kind).is_independent_of_count:",
         "if drawing.kind:",
         "estimator/test_wasserstein_gan.py::test_a_smaller_number_gives_the_first_rows_of_a_larger_exactly",
     ),
     Bug(
         "a score that is better the farther off",
-        "estimator/wasserstein_gan.py",
+        "estimator/drawn_fit.py",
         "return -sliced_distance(",
         "return sliced_distance(",
         "estimator/test_wasserstein_gan.py::test_the_score_is_minus_the_distance_from_as_many_generated_rows_in_model_space",
@@ -3576,7 +3576,7 @@ BUGS = (
     ),
     Bug(
         "an estimator's file sets any attribute",
-        "estimator/wasserstein_gan.py",
+        "estimator/saving.py",
         '(("parameter", known), ("feature", FEATURES))',
         '(("parameter", known),)',
         "estimator/test_wasserstein_gan.py::test_saving_is_atomic_and_loading_never_runs_code",

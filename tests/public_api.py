@@ -6,6 +6,7 @@
 """
 
 import inspect
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def described(name: str, thing: Any) -> list[str]:
     """A function with its signature; a class with its own and its public methods'; anything else by its name."""
     if inspect.isclass(thing):
         own = [name + signature(thing)]
-        for member, value in sorted(vars(thing).items()):
+        for member, value in sorted(members(thing).items()):
             if member.startswith("_"):
                 continue
             if isinstance(value, property):
@@ -49,6 +50,21 @@ def described(name: str, thing: Any) -> list[str]:
                 own.append(f"{name}.{member}{signature(getattr(thing, member))}")
         return own
     return [name + signature(thing)] if inspect.isfunction(thing) else [name]
+
+
+@cache
+def public_classes() -> frozenset[type]:
+    """All classes that a package lists."""
+    things = (getattr(module, name) for module in map(import_module, parts()) for name in module.__all__)
+    return frozenset(thing for thing in things if inspect.isclass(thing))
+
+
+def members(thing: type) -> dict[str, Any]:
+    """What a class has of its own, and of bases in this library that are not public themselves."""
+    bases = [
+        each for each in thing.__mro__ if each.__module__.startswith("wassergan.") and each not in public_classes()
+    ]
+    return {name: value for each in [*reversed(bases), thing] for name, value in vars(each).items()}
 
 
 def signature(thing: Any) -> str:

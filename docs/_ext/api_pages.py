@@ -68,8 +68,9 @@ def _page(module: ModuleType, home: dict[str, str]) -> str:
 
 def _directive(name: str, thing: Any) -> str:
     if inspect.isclass(thing):
-        members = [each for each in sorted(vars(thing)) if _is_public(thing, each)]
+        members = [each for each in sorted(listing().members(thing)) if _is_public(thing, each)]
         options = f"   :members: {', '.join(members)}\n   :undoc-members:\n" if members else ""
+        options += "   :inherited-members:\n" if {*members} - {*vars(thing)} else ""
         return f".. autoclass:: {name}\n{options}"
     if inspect.isfunction(thing):
         return f".. autofunction:: {name}\n"
@@ -85,7 +86,7 @@ def _alias(name: str, home: str, module: ModuleType) -> str:
 
 def _is_public(thing: type, member: str) -> bool:
     """As `public_api.described` has it."""
-    value = vars(thing)[member]
+    value = listing().members(thing)[member]
     return not member.startswith("_") and (isinstance(value, property) or callable(getattr(thing, member)))
 
 

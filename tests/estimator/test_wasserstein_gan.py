@@ -26,7 +26,7 @@ from wassergan import Callback, UserError, WassersteinGAN
 from wassergan.config.settings import TrainSettings
 from wassergan.distances import sliced_w1
 from wassergan.distances.patches import patch_sliced_w1
-from wassergan.estimator.wasserstein_gan import FURTHER, OWN
+from wassergan.estimator.parameters import FURTHER, OWN
 from wassergan.sampling.calibration import calibrate_marginals
 from wassergan.storage.checkpoint import load_checkpoint, save_checkpoint
 from wassergan.utils.rng import derived_rng

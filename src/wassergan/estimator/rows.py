@@ -1,15 +1,53 @@
-"""Rows that a fitted estimator is held against, as a source in the units and the codec of the fit."""
+"""Rows that an estimator is fitted to, and those that it is held against once it is, as sources."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from numpy.typing import NDArray
 
+from wassergan.config.settings import AnySettings, TrainSettings
 from wassergan.data import Schema, Source, frame_beside, is_frame, open_source
+from wassergan.data.container import column_names
 from wassergan.errors import UserError
+from wassergan.estimator.validation import warn_of_left_out
 from wassergan.modality import modality_of
 from wassergan.modality.judged import HALF
 from wassergan.session.fingerprint import same_data
 from wassergan.session.state import CheckpointState
+
+
+def source_to_fit(
+    data: Any,
+    labels: NDArray[Any] | None,
+    sample_weight: Any,
+    settings: TrainSettings,
+    *,
+    schema: Schema | None,
+    log: Callable[[str], None],
+) -> Source:
+    """Rows as a source to train on.
+
+    Args:
+        data: a DataFrame or an array.
+        labels: of the rows, if they are drawn under some: the last of the conditions in the settings.
+        sample_weight: of the rows.
+        settings: how to read them, and the seed of the split.
+        schema: what the user says of the columns.
+        log: receives, in a sentence, what was decided on the way.
+
+    Raises:
+        UserError: the rows cannot be read as the settings and the schema say.
+    """
+    of_frame, condition = is_frame(data), settings.condition or ()
+    if schema is not None and not of_frame:
+        raise UserError("A schema is for DataFrames", found="an array", hint="leave it out")
+    if condition[: len(condition) - (labels is not None)] and not of_frame:
+        raise UserError("Arrays have no columns to condition on", hint="give their labels instead: fit(X, y)")
+    source = _opened(data, labels, sample_weight, settings, schema, completion=settings.completion, log=log)
+    if of_frame:
+        warn_of_left_out(column_names(data), source, schema or Schema())
+    return source
 
 
 def source_of_rows(
@@ -27,12 +65,13 @@ def source_of_rows(
     Raises:
         UserError: rows of another kind, shape or type.
     """
-    own = _opened(data, labels, sample_weight, state, schema, heldout=state.settings.heldout)
+    try:
+        own = _opened(data, labels, sample_weight, state.settings, schema)
+    except UserError:
+        own = None  # such as of too few rows for the share that was held out then
     if own is not None and (same := same_data(own, state)) is not None:
         return same, True
-    found = _opened(data, labels, sample_weight, state, schema, heldout=HALF)
-    if found is None:
-        raise UserError("The rows cannot be read as those that were fitted", hint="give rows of the same kind")
+    found = _opened(data, labels, sample_weight, replace(state.settings, heldout=HALF), schema)
     rows = _with_labels(data, labels)
     return modality_of(state.kind).recoded(found, rows, state.codec, state.shape, schema=schema), False
 
@@ -41,30 +80,28 @@ def _opened(
     data: Any,
     labels: NDArray[Any] | None,
     sample_weight: Any,
-    state: CheckpointState,
+    settings: AnySettings,
     schema: Schema | None,
     *,
-    heldout: float | None,
-) -> Source | None:
-    settings, of_frame = state.settings, is_frame(data)
-    try:
-        return open_source(
-            _with_labels(data, labels),
-            layout=settings.layout,
-            scale=settings.scale,
-            missing=settings.missing or (),
-            channels=settings.channels or (),
-            schema=schema,
-            condition=settings.condition or () if of_frame or labels is not None else (),
-            labels=None if of_frame else labels,
-            sample_weight=sample_weight,
-            heldout=heldout,
-            seed=settings.seed,
-        )
-    except UserError:
-        if heldout == HALF:
-            raise
-        return None  # such as of too few rows for the share that was held out then
+    completion: bool = False,
+    log: Callable[[str], None] = lambda sentence: None,
+) -> Source:
+    of_frame = is_frame(data)
+    return open_source(
+        _with_labels(data, labels),
+        layout=settings.layout,
+        scale=settings.scale,
+        missing=settings.missing or (),
+        channels=settings.channels or (),
+        schema=schema,
+        condition=settings.condition or () if of_frame or labels is not None else (),
+        completion=completion,
+        labels=None if of_frame else labels,
+        sample_weight=sample_weight,
+        heldout=settings.heldout,
+        seed=settings.seed,
+        log=log,
+    )
 
 
 def _with_labels(data: Any, labels: NDArray[Any] | None) -> Any:

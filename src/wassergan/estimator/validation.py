@@ -1,14 +1,18 @@
 """What a user hands to an estimator, checked and brought into one form: parameters, labels, conditions."""
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils.validation import validate_data
 from torch import Tensor
 
 from wassergan.config.parsing import parse_budget
@@ -30,6 +34,9 @@ from wassergan.data.container import column_names
 from wassergan.data.readers.filearray import FileArray
 from wassergan.data.readers.mapped import in_memory, unmapped
 from wassergan.errors import UserError, unknown_name
+
+# scikit-learn 1.6 renamed the argument: missing values are learnt, infinite ones are refused.
+FINITE = "ensure_all_finite" if "ensure_all_finite" in signature(check_array).parameters else "force_all_finite"
 
 
 def checked(name: str, value: Any, *, like: str = "") -> Any:
@@ -66,6 +73,30 @@ def unmapped_rows(rows: Any) -> Any:
 def like_first(rows: FileArray) -> NDArray[Any]:
     """Zeros of the type and shape of the first two rows: what scikit-learn asks of shapes and types."""
     return np.zeros([min(length, 2) for length in rows.shape[:1]] + list(rows.shape[1:]), rows.dtype)
+
+
+def checked_rows(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:  # noqa: N803
+    """DataFrames as they are, all else as an array of numbers; features are noted, or held to what was noted."""
+    if is_frame(X):
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        return X
+    rows = unmapped_rows(as_array(X) if isinstance(X, Tensor) else X)
+    masked = isinstance(rows, np.ma.MaskedArray) and rows.dtype.kind in "fiub"
+    in_file = isinstance(rows, FileArray)  # its values are checked as they are read
+    found = check_array(
+        like_first(rows) if in_file else rows.data if masked else rows,
+        allow_nd=True,
+        ensure_min_samples=1 + reset,
+        estimator=estimator,
+        input_name="X",
+        **{FINITE: False if masked else "allow-nan"},
+    )
+    if in_file:
+        found = rows if found.dtype == rows.dtype else check_array(np.asarray(rows), allow_nd=True)
+    rows = np.ma.masked_array(found, np.ma.getmaskarray(rows)) if masked else found
+    width = math.prod(rows.shape[1:])
+    validate_data(estimator, np.broadcast_to(0, (len(rows), width)), reset=reset, skip_check_array=True)
+    return rows
 
 
 def checked_labels(y: Any, rows: Any) -> NDArray[Any]:
