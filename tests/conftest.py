@@ -269,7 +269,7 @@ def make_trainer(make_source: Callable[..., Source]) -> Callable[..., Trainer]:
                 generator_norm=generator_norm or ("none" if network == "mlp" else "batch"),
                 critic_norm=critic_norm or ("none" if constraint.name == "sn" else "layer"),
                 seed=seed,
-                context_dim=source.context.width if source.context else 0,
+                context_shape=() if source.context is None else source.context.shape,
                 pack=pack,
             )
         return Trainer(

@@ -77,6 +77,7 @@ def test_every_preset_resolves_for_every_shape_without_a_hole(preset: str, shape
         "schema",
         "condition",
         "labels",
+        "condition_array",
         "weight",
         "series",
         "time",

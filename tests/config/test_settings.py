@@ -161,7 +161,10 @@ def test_a_recipe_and_what_is_said_of_it_have_the_same_settings() -> None:
     assert [each.name for each in fields(TrainSettings)] == [each.name for each in fields(ResolvedSettings)]
 
 
-OPEN_IN_OLDER_RUNS = ("critic_activation", "generator_maps", "sequence_width", "augment", "mirror", "share_fakes")
+OPEN_IN_OLDER_RUNS = (
+    *("critic_activation", "generator_maps", "sequence_width", "augment", "mirror", "share_fakes"),
+    "penalty_on",
+)
 
 
 @pytest.mark.parametrize("name", [each.name for each in fields(Recipe)])

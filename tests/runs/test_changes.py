@@ -13,6 +13,7 @@ from wassergan.runs.changes import changes_of, on_this_machine, say_what_differs
 # What a run is stays; how long it goes on, where its data lie, what it writes and how fast it is may change.
 MAY_CHANGE = {
     *("steps", "budget", "data", "labels", "schema", "tick_steps", "w1_every", "keep", "previews", "tensorboard"),
+    "condition_array",
     *("on_divergence", "rollbacks", "cuda_graphs"),
     *("device", "threads", "precision", "batch_size", "generator_lr", "critic_lr"),
 }

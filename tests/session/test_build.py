@@ -166,6 +166,8 @@ def a_run_with_all_data_settings() -> TrainSettings:
         condition=("day",),
         completion=True,
         labels="labels.csv",
+        condition_array="coarse.npy",
+        condition_layout="NCHW",
         weight="w",
         series="patient",
         time="hour",
@@ -188,9 +190,9 @@ def test_every_setting_of_the_data_reaches_what_opens_them(other: bool, monkeypa
         value = getattr(settings, name)
         assert value != getattr(TrainSettings(), name), f"{name}: give it another value than its default above"
         # Other samples have no labels, no weights and no hidden cells of the run's own.
-        expected = (
-            {"condition": (), "completion": False, "labels": None, "weight": None}.get(name, value) if other else value
-        )
+        unset = {"condition": (), "completion": False, "labels": None, "weight": None}
+        unset |= {"condition_array": None, "condition_layout": "auto"}
+        expected = unset.get(name, value) if other else value
         assert asked.pop(name) == expected, name
     assert asked == {
         "data": "other.npz" if other else "train.npz",

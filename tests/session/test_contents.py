@@ -26,8 +26,8 @@ def described(network: str, constraint: str) -> ResolvedSettings:
     return resolve(asked, shape=SHAPE, train_count=100)
 
 
-def state_of(settings: ResolvedSettings, shape: tuple[int, ...] = SHAPE, context_dim: int = 0) -> dict[str, Any]:
-    generator, critic = networks_of(settings, shape, pixel_codec("NHW"), context_dim=context_dim)
+def state_of(settings: ResolvedSettings, shape: tuple[int, ...] = SHAPE, given: tuple[int, ...] = ()) -> dict[str, Any]:
+    generator, critic = networks_of(settings, shape, pixel_codec("NHW"), context_shape=given)
     constraint_of(settings).prepare(critic)
     return {"average": generator.state_dict(), "generator": generator.state_dict(), "critic": critic.state_dict()}
 
@@ -39,7 +39,7 @@ def test_what_is_described_without_numbers_is_what_is_built_with_them(network: s
         pytest.skip("no certificate: refused before training")
     for settings in (described(network, constraint), replace(described(network, constraint), pack=2)):
         require_described(settings, SHAPE, pixel_codec("NHW"), state_of(settings))
-        require_described(settings, SHAPE, pixel_codec("NHW"), state_of(settings, context_dim=2), context_dim=2)
+        require_described(settings, SHAPE, pixel_codec("NHW"), state_of(settings, given=(2,)), given=(2,))
 
 
 @pytest.mark.parametrize("part", ["average", "generator", "critic"])

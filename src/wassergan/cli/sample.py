@@ -3,9 +3,10 @@
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +14,9 @@ from wassergan.cli.echo import echo, say
 from wassergan.cli.options import GroupedCommand, given, options_of
 from wassergan.config.verbs import SampleSettings
 from wassergan.errors import UserError
+
+if TYPE_CHECKING:
+    from wassergan.sampling.sampler import Sampler
 
 USUAL_COUNT = 64
 
@@ -35,6 +39,7 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
       wassergan sample runs/people --count 1000 --out for_excel.csv --safe-csv
       wassergan sample runs/photos --count 500 --out pictures/ --seed 7
       wassergan sample runs/people --count 10000 --out people.csv --refine 4
+      wassergan sample runs/rain --condition-array coarse.npy --draws 20 --out fine.npy
       torchrun --nproc-per-node 4 -m wassergan sample runs/photos --count 1000000 --out photos.npy
     """
     settings = SampleSettings(run=str(run), **given(flags))
@@ -61,8 +66,8 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
                 processes=processes,
             )
             wanted = _wanted(settings)
-            sampler = sampler.under(wanted)
-        count = settings.count or (max(map(len, wanted.values())) if settings.given_rows else USUAL_COUNT)
+            sampler = _under(sampler, settings, wanted, say if processes.rank == 0 else _silent)
+        count = _count(settings, sampler, wanted)
         with processes.raise_together():
             form = _piped_format(settings, sampler.kind, as_json=as_json)
         out = Path(settings.out) if settings.out else run / modality_of(sampler.kind).usual_file
@@ -91,6 +96,41 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
         echo(json.dumps(found))
     else:
         echo(f"Wrote {count} samples to {'standard output' if piped else out}", err=piped)
+
+
+def _under(
+    sampler: "Sampler", settings: SampleSettings, wanted: dict[str, list[Any]], log: Callable[[str], None]
+) -> "Sampler":
+    """The sampler with the conditions that are asked for: columns by name, or an array."""
+    if settings.condition_array is None:
+        if settings.draws:
+            raise UserError(
+                "--draws counts the draws for each row of an array of conditions",
+                found=f"--draws {settings.draws}",
+                hint="give --condition-array, or --count instead",
+            )
+        return sampler.under(wanted)
+    if wanted:
+        raise UserError(
+            "Conditions are given twice",
+            found=f"--condition-array, and --given or --given-rows with {', '.join(wanted)}",
+            hint="give one of them",
+        )
+    if settings.count:
+        raise UserError(
+            "The number of samples under an array is that of its rows times that of the draws",
+            found=f"--count {settings.count}",
+            hint="leave it out, or give --draws",
+        )
+    return sampler.under_array(settings.condition_array, draws=settings.draws, log=log)
+
+
+def _count(settings: SampleSettings, sampler: "Sampler", wanted: dict[str, list[Any]]) -> int:
+    if settings.condition_array is not None:
+        assert sampler.conditions is not None and hasattr(sampler.conditions, "count")
+        number: int = sampler.conditions.count
+        return number
+    return settings.count or (max(map(len, wanted.values())) if settings.given_rows else USUAL_COUNT)
 
 
 def _silent(sentence: str) -> None:

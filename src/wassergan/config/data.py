@@ -77,6 +77,16 @@ class DataSettings(Origin):
         group="Data",
         values="FILE",
     )
+    condition_array: str | None = setting(
+        None,
+        "Conditions of pictures and arrays that are arrays themselves, such as coarse fields: .npy, .npz (FILE::NAME "
+        "for one of many) or IDX with one row per sample.",
+        group="Data",
+        values="FILE",
+    )
+    condition_layout: str = setting(
+        "auto", "Axes of {condition_array}.", group="Data", values="auto|N|ND|NHW|NHWC|NCHW"
+    )
     weight: str | None = setting(
         None,
         "Tables: a column with weights of the rows, such as survey weights; it is no column of the samples.",
@@ -108,8 +118,9 @@ class DataSettings(Origin):
 
     def located(self) -> Self:
         """The same with absolute paths, which mean the same from any folder."""
-        data, labels, schema = map(absolute, (self.data, self.labels, self.schema))
-        return replace(self, data=data or "", labels=labels, schema=schema)
+        data, *others = map(absolute, (self.data, self.labels, self.schema, self.condition_array))
+        labels, schema, condition_array = others
+        return replace(self, data=data or "", labels=labels, schema=schema, condition_array=condition_array)
 
 
 def absolute(path: str | None) -> str | None:

@@ -16,6 +16,7 @@ _COMMON: Values = {
     "clip": 0.01,
     "penalty_weight": 10.0,
     "penalty_every": 1,
+    "penalty_on": "samples",
     "generator_widths": (256, 512, 1024),
     "critic_widths": (1024, 512, 256),
     "maps": 64,

@@ -28,6 +28,12 @@ class RecipeChoices:
         parse=positive_int,
         group="Recipe",
     )
+    penalty_on: str | None = setting(
+        None,
+        "What the penalty's gradient norms are taken by: the samples alone, or samples and conditions together.",
+        group="Recipe",
+        values="samples|both",
+    )
     network: str | None = setting(None, "Architecture.", group="Recipe", values="mlp|residual|conv|resnet|recurrent")
     generator_widths: tuple[int, ...] | None = setting(
         None, "Hidden widths of an mlp or residual generator.", parse=parse_widths, group="Recipe", values="W,W,..."
@@ -126,6 +132,7 @@ class Recipe:
     clip: float
     penalty_weight: float
     penalty_every: int
+    penalty_on: str
     network: str
     generator_widths: tuple[int, ...]
     critic_widths: tuple[int, ...]

@@ -15,7 +15,8 @@ from wassergan.errors import UserError, unknown_name
 # the machine and of the pace, after which the numbers are other ones than those of a run that was never stopped.
 BIT_CHANGING = ("device", "threads", "precision", "batch_size", "generator_lr", "critic_lr")
 CHANGEABLE = (
-    *("steps", "budget", "data", "labels", "schema", "tick_steps", "w1_every", "keep", "previews", "tensorboard"),
+    *("steps", "budget", "data", "labels", "schema", "condition_array", "tick_steps", "w1_every", "keep", "previews"),
+    "tensorboard",
     *("on_divergence", "rollbacks", "cuda_graphs", *BIT_CHANGING),
 )
 
@@ -95,6 +96,7 @@ class ResolvedSettings(DataSettings, RunSettings, Recipe, Origin):
         """
         usual = {"critic_activation": settings.usual_critic_activation, "generator_maps": settings.maps}
         older: dict[str, Any] = {"augment": "none", "mirror": False, "share_fakes": False, "sequence_width": 0}
+        older["penalty_on"] = "samples"
         settings = settings.with_defaults({**usual, **older})
         for each in fields(Recipe):
             if getattr(settings, each.name) is None:

@@ -27,7 +27,7 @@ class SampleSettings:
     )
     count: int | None = setting(
         None,
-        "Number of samples; by default the number of rows of {given_rows}, else 64.",
+        "Number of samples; by default that of rows of {given_rows}, or of draws under {condition_array}, else 64.",
         parse=positive_int,
         group="Sampling",
     )
@@ -40,6 +40,20 @@ class SampleSettings:
     )
     given_rows: str | None = setting(
         None, "Conditions from a table: one row for each sample, in turn.", group="Sampling", values="FILE"
+    )
+    condition_array: str | None = setting(
+        None,
+        "Conditions that are arrays, for runs that were trained with such: one or several draws for each row.",
+        group="Sampling",
+        values="FILE",
+    )
+    draws: int | None = setting(
+        None,
+        "Draws for each row of {condition_array}, written as (rows, K, ...); one, as (rows, ...), unless given. "
+        "Fewer are the first of more.",
+        parse=positive_int,
+        group="Sampling",
+        values="K",
     )
     seed: int = setting(
         0,
@@ -137,6 +151,12 @@ class EvaluateSettings:
         "predict, unless given.",
         group="Evaluation",
         values="COLUMN",
+    )
+    condition_array: str | None = setting(
+        None,
+        "The conditions of {against}, for runs whose conditions are an array: one row for each of those samples.",
+        group="Evaluation",
+        values="FILE",
     )
     checkpoint: str = setting("latest", "Which checkpoint to use.", group="Evaluation", values="latest|best|STEP")
     data: str | None = setting(

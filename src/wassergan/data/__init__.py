@@ -2,12 +2,13 @@
 
 from wassergan.data.codec import AnyCodec, Codec, channels_first
 from wassergan.data.container import Container, as_array
-from wassergan.data.context import Conditions, Context
+from wassergan.data.context import Conditions, Context, context_shape
 from wassergan.data.labels import LABEL, frame_beside
 from wassergan.data.open import open_source
+from wassergan.data.paired import ArrayConditions, ArrayContext
 from wassergan.data.source import Batch, Source
 from wassergan.data.split import random_positions, spread_positions
-from wassergan.data.stored import codec_from_state
+from wassergan.data.stored import AnyConditions, codec_from_state, conditions_from_state
 from wassergan.data.table_files import read_conditions, read_rows
 from wassergan.data.tables import (
     TABLE_SUFFIXES,
@@ -32,6 +33,9 @@ __all__ = [
     "LABEL",
     "TABLE_SUFFIXES",
     "AnyCodec",
+    "AnyConditions",
+    "ArrayConditions",
+    "ArrayContext",
     "Batch",
     "Codec",
     "ColumnConditions",
@@ -45,6 +49,8 @@ __all__ = [
     "channels_first",
     "codec_from_state",
     "column_facts",
+    "conditions_from_state",
+    "context_shape",
     "encode_table",
     "fix_conditions",
     "frame_beside",

@@ -14,6 +14,10 @@ class Conditions(Protocol):
     def width(self) -> int:
         """Numbers in a vector."""
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a condition: (C, H, W) of a field; (width,) of all others."""
+
     def vectors(self, start: int, count: int, *, seed: int) -> Tensor:
         """Those of samples start..start+count-1, (count, width) float32; they hang on seed and number alone."""
 
@@ -27,6 +31,10 @@ class Context(Protocol):
     @property
     def width(self) -> int:
         """Numbers in a condition's vector."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a condition: (C, H, W) of a field, whose vector is the same numbers in a row; (width,) of all others."""
 
     @property
     def chances(self) -> int:
@@ -44,5 +52,17 @@ class Context(Protocol):
     def conditions(self, indices: Tensor) -> Conditions:
         """The distribution of the conditions, as some rows (k,) show it."""
 
+    def require_same(self) -> None:
+        """Look at some of the files that conditions are read from, if there are any.
+
+        Raises:
+            DataChangedError: one of them is no longer the same.
+        """
+
     def facts(self) -> tuple[NDArray[float64], list[str]]:
         """Of all rows (n, columns) in the user's units; the names of columns and levels."""
+
+
+def context_shape(conditions: Context | Conditions | None) -> tuple[int, ...]:
+    """The shape of a condition; () where samples have none."""
+    return () if conditions is None else conditions.shape

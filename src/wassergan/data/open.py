@@ -14,6 +14,7 @@ from wassergan.data.files import KINDS, all_are, files_of
 from wassergan.data.frames import FrameContainer
 from wassergan.data.labels import label_table
 from wassergan.data.naming import FOLDER, tables_under
+from wassergan.data.paired import ArrayContext, array_context
 from wassergan.data.readers.arrays import array_names, array_source, load_array, names_beside
 from wassergan.data.readers.columnar import columnar_source, is_columnar
 from wassergan.data.readers.excel import is_excel
@@ -23,6 +24,7 @@ from wassergan.data.readers.marks import unchanging
 from wassergan.data.readers.paths import is_pattern, is_shard
 from wassergan.data.series.opening import InTime, opened_in_time
 from wassergan.data.source import Source
+from wassergan.data.split import HELDOUT_SHARE
 from wassergan.data.table_files import schema_in, table_in
 from wassergan.data.tables import Schema, context_of, is_csv, is_frame, read_frame, table_source
 from wassergan.errors import UserError, parameter
@@ -47,6 +49,8 @@ def open_source(
     condition: Sequence[str] = (),
     completion: bool = False,
     labels: Any = None,
+    condition_array: Any = None,
+    condition_layout: str = "auto",
     weight: str | None = None,
     sample_weight: Any = None,
     series: str | None = None,
@@ -81,6 +85,10 @@ def open_source(
             in folders, other arrays of a `.npz`, columns of `labels`.
         completion: every column of a table is learnt given any others, so that missing cells can be filled.
         labels: conditions of pictures and arrays: a file, array, list or frame with one row per sample.
+        condition_array: conditions of pictures, fields and other arrays that are arrays themselves, such as coarse
+            fields: an array, or a `.npy`, `.npz` or IDX file, with one row per sample; `pairs.npz::coarse` names one of
+            the arrays in a file.
+        condition_layout: of `condition_array`: `auto`, `N`, `ND`, `NHW`, `NHWC` or `NCHW`.
         weight: the column of a table that holds the weights of its rows, such as survey weights: rows are drawn and
             counted in proportion to them. It is no column of the samples.
         sample_weight: one weight per sample, where no column holds them.
@@ -117,6 +125,8 @@ def open_source(
         condition=tuple(condition),
         completion=completion,
         labels=labels,
+        condition_array=condition_array,
+        condition_layout=condition_layout,
         weight=weight,
         sample_weight=sample_weight,
         in_time=InTime(series, time, window, stride),
@@ -190,6 +200,8 @@ class _Asked:
     condition: tuple[str, ...]
     completion: bool
     labels: Any
+    condition_array: Any
+    condition_layout: str
     weight: str | None
     sample_weight: Any
     in_time: InTime
@@ -222,6 +234,7 @@ def _opened(data: Any, asked: _Asked) -> Source:
                 for name, said in (
                     ("condition", asked.condition),
                     ("labels", asked.labels is not None),
+                    ("condition_array", asked.condition_array is not None),
                     ("weight", asked.weight or asked.sample_weight is not None),
                 )
                 if said
@@ -262,11 +275,49 @@ def _with_labels(source: Source, data: Any, asked: _Asked, seed: int) -> Source:
         raise UserError(
             "The conditions of a table are columns of its own", hint=f"name them with {parameter('condition')}"
         )
+    if asked.condition_array is not None:
+        return replace(source, context=_array_context(source, asked, seed))
+    if asked.condition_layout != "auto":
+        raise UserError(
+            f"{parameter('condition_layout')} is for conditions that are an array",
+            found=parameter("condition_layout", asked.condition_layout),
+            hint=f"leave it out, or give {parameter('condition_array')}",
+        )
     if source.context is not None or not (asked.condition or asked.labels is not None):
         return source
     table = label_table(data, source, condition=asked.condition, labels=asked.labels, log=asked.log)
     context, split = context_of(table, condition=asked.condition, split=source.split, seed=seed, log=asked.log)
     return replace(source if split is source.split else source.holding_out(split), context=context)
+
+
+def _array_context(source: Source, asked: _Asked, seed: int) -> ArrayContext:
+    """Conditions that are an array, which stand alone.
+
+    Raises:
+        UserError: other conditions are asked for, too; or samples are rows of a table.
+    """
+    if source.codec.conditions_are_columns:
+        raise UserError(
+            "The conditions of a table are columns of its own",
+            found=parameter("condition_array"),
+            hint=f"leave it out, or name columns with {parameter('condition')}",
+        )
+    if asked.condition or asked.labels is not None:
+        other = "labels" if asked.labels is not None else "condition"
+        raise UserError(
+            "Conditions are an array or labels, not both",
+            found=f"{parameter('condition_array')} and {parameter(other)}",
+            hint="leave one out; labels can become channels of the array",
+        )
+    return array_context(
+        asked.condition_array,
+        source,
+        layout=asked.condition_layout,
+        missing=asked.missing,
+        heldout=asked.split.get("heldout", HELDOUT_SHARE),
+        seed=seed,
+        log=asked.log,
+    )
 
 
 def _frame(data: Any, asked: _Asked) -> Source:

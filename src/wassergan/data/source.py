@@ -112,8 +112,9 @@ class Source:
 
     @property
     def fits_in_memory(self) -> bool:
-        """Whether the training rows are small enough to be kept as float32."""
-        return fits_in_memory(len(self) * self.shape_size * 4)
+        """Whether the training rows and their conditions are small enough to be kept as float32."""
+        context = 0 if self.context is None else self.context.width
+        return fits_in_memory(len(self) * (self.shape_size + context) * 4)
 
     @property
     def blocks(self) -> Blocks | None:
@@ -205,6 +206,8 @@ class Source:
         Raises:
             DataChangedError: one of them, or its values, are no longer the same.
         """
+        if self.context is not None:
+            self.context.require_same()
         if self.watch.require_same() or "checksum" not in self.__dict__ or not self._is_compared_whole:
             return
         if (touched := self.watch.touched()) and self._checksum_now() != self.checksum:

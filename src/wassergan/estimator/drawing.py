@@ -22,6 +22,11 @@ class VectorConditions:
         """Numbers in a vector."""
         return self.told.shape[1]
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a condition: its numbers in a row."""
+        return (self.width,)
+
     def vectors(self, start: int, count: int, *, seed: int) -> Tensor:
         """Those of samples start..start+count-1, whatever the seed."""
         return self.told[start : start + count]

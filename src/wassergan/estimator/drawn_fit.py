@@ -1,5 +1,6 @@
 """A fitted estimator that draws: new rows, missing cells, and how far its rows are from real ones."""
 
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -12,7 +13,7 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import NotFittedError
 from torch import Tensor, nn
 
-from wassergan.data import LABEL, Batch, is_frame
+from wassergan.data import LABEL, ArrayConditions, Batch, is_frame
 from wassergan.data.readers.filearray import FileArray
 from wassergan.data.tables.writing import Fresh
 from wassergan.data.weights import checked_weights, proportional_positions
@@ -43,14 +44,25 @@ class DrawnFit(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
 
     _refinement: Mapping[str, Any] | None = None
 
-    def sample(self, n: int, *, given: Any = None, seed: int | None = None, refine: int | None = None) -> Any:
+    def sample(
+        self,
+        n: int | None = None,
+        *,
+        given: Any = None,
+        condition_array: Any = None,
+        draws: int | None = None,
+        seed: int | None = None,
+        refine: int | None = None,
+    ) -> Any:
         """Draw new rows.
 
         Args:
-            n: how many, at least 1.
+            n: how many, at least 1; left out where `condition_array` says it.
             given: the conditions that rows are drawn under: name → a value, or n of them; or a DataFrame or a list of
                 mappings with n rows. Where the labels of y are the only condition, a label or n of them will do. What
                 is left open is drawn as it goes with what is given.
+            condition_array: rows like those of the fit, under each of which one sample is drawn, or `draws`.
+            draws: samples for each row of `condition_array`, as a second axis; fewer are the first of more.
             seed: of the rows; a smaller n gives the first rows of a larger one. Unless given it comes from
                 `random_state`: always the same if that is a number, another one in each call if it is None.
             refine: of so many draws one is kept; the parameter `refine` of the fit unless given. 1 keeps all.
@@ -64,6 +76,10 @@ class DrawnFit(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
             UserError: not a positive n, not a seed, or no such conditions; or `refine`, and it was fitted without.
         """
         self._known()
+        if condition_array is not None:
+            return self._under_array(condition_array, n, given=given, draws=draws, seed=seed, refine=refine)
+        if draws is not None:
+            raise UserError("draws counts the samples for each row of condition_array", hint="give both, or n")
         count = checked("n", n, like="steps")
         seed = seed_from(self.random_state) if seed is None else checked("seed", seed)
         sampler = self._refined(refine)
@@ -72,6 +88,30 @@ class DrawnFit(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         sampler.require_identifiers(count)
         drawn = sampler.draw(count, seed=seed)
         return self._restored(drawn, sampler, _fresh_identifiers(sampler, seed))
+
+    def _under_array(
+        self, array: Any, n: int | None, *, given: Any, draws: int | None, seed: int | None, refine: int | None
+    ) -> Any:
+        """Samples under the rows of an array: (rows, ...), or (rows, draws, ...)."""
+        if given is not None or n is not None:
+            raise UserError(
+                "condition_array says how many samples are drawn, and under what",
+                found="given" if given is not None else f"n={n}",
+                hint="leave it out, or give draws",
+            )
+        count = None if draws is None else checked("draws", draws, like="steps")
+        seed = seed_from(self.random_state) if seed is None else checked("seed", seed)
+
+        def log(sentence: str) -> None:
+            warnings.warn(sentence, UserWarning, stacklevel=6)
+
+        sampler = replace(self._refined(refine), generator=self._drawing.generator)  # it is asked block by block
+        sampler = sampler.under_array(array, draws=count, log=log)
+        drawn = sampler.draw_ensembles(seed=seed)
+        if count is None:
+            return self._restored(drawn, sampler, [])
+        flat = self._restored(drawn.reshape(-1, *drawn.shape[2:]), sampler, [])
+        return flat.reshape(-1, count, *flat.shape[1:])
 
     def complete(self, X: Any, *, draws: int | None = None, seed: int | None = None) -> Any:  # noqa: N803
         """Fill the missing cells of rows, drawn from their distribution given the rest of each row.
@@ -122,7 +162,14 @@ class DrawnFit(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         for drawn in sampler.chunks(count, seed=seed):
             yield self._restored(drawn, sampler, identifiers)
 
-    def score(self, X: Any, y: Any = None, *, sample_weight: Any = None) -> float:  # noqa: N803
+    def score(
+        self,
+        X: Any,  # noqa: N803
+        y: Any = None,
+        *,
+        condition_array: Any = None,
+        sample_weight: Any = None,
+    ) -> float:
         """Minus the distance between X and as many generated rows, in model space: higher is better, 0 the best.
 
         The distance is that of `history_`: sliced W1, or of arrays with two axes or more patch-sliced W1.
@@ -133,6 +180,7 @@ class DrawnFit(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         Args:
             X: rows like those that were fitted.
             y: their labels, if it was fitted with labels; else ignored.
+            condition_array: their conditions, if it was fitted under an array.
             sample_weight: their weights, as for `fit`: as many rows are drawn from X in proportion to these.
 
         Raises:
@@ -144,6 +192,8 @@ class DrawnFit(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         labels = checked_labels(y, X) if self._labelled and y is not None else None
         sampler = self._sampler
         real, context = self._model_space(checked_rows(self, X, reset=False), labels, sampler)
+        if isinstance(sampler.conditions, ArrayConditions):
+            context = sampler.conditions.of_rows(condition_array, len(real))
         if sample_weight is not None:
             weights = checked_weights(sample_weight, count=len(real), name="sample_weight")
             chosen = proportional_positions(weights, len(real), rng=torch.Generator().manual_seed(0))
@@ -164,9 +214,9 @@ class DrawnFit(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         """The critic after the last step, on the CPU: (n, ...), and (n, k) of conditions if there are any, to (n,)."""
         fitted = self._known()
         state = fitted.checkpoint
-        settings, shape, codec, context_dim = state.settings, state.shape, state.codec, state.context_dim
-        require_described(settings, shape, codec, state.trainer, context_dim=context_dim)
-        _, critic = networks_of(settings, shape, codec, context_dim=context_dim)
+        settings, shape, codec, given = state.settings, state.shape, state.codec, state.context_shape
+        require_described(settings, shape, codec, state.trainer, given=given)
+        _, critic = networks_of(settings, shape, codec, context_shape=given)
         constraint_of(settings).prepare(critic)
         critic.load_state_dict(state.critic)
         return critic.eval().requires_grad_(False)

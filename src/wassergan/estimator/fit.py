@@ -7,7 +7,7 @@ from typing import Any
 
 from wassergan.callbacks import Callback
 from wassergan.config.settings import BIT_CHANGING, CHANGEABLE, ResolvedSettings
-from wassergan.data import Source
+from wassergan.data import Source, context_shape
 from wassergan.errors import UserError
 from wassergan.estimator.state import FitHistory, FitState, on_cpu
 from wassergan.evaluation import HeldoutDistance
@@ -82,8 +82,8 @@ def fit_source(
 
 def _trainer(settings: ResolvedSettings, source: Source, former: FitState | None) -> Trainer:
     trainer = build_trainer(settings, source)
-    context_dim = source.context.width if source.context else 0
-    require_readable(settings, source.shape, source.codec, trainer.state_dict(), context_dim=context_dim)
+    given = context_shape(source.context)
+    require_readable(settings, source.shape, source.codec, trainer.state_dict(), given=given)
     if former is not None:
         trainer.load_state_dict(former.checkpoint.trainer)
     return trainer

@@ -25,6 +25,7 @@ def source_to_fit(
     *,
     schema: Schema | None,
     log: Callable[[str], None],
+    condition_array: Any = None,
 ) -> Source:
     """Rows as a source to train on.
 
@@ -35,6 +36,7 @@ def source_to_fit(
         settings: how to read them, and the seed of the split.
         schema: what the user says of the columns.
         log: receives, in a sentence, what was decided on the way.
+        condition_array: what the rows are drawn under, if that is an array.
 
     Raises:
         UserError: the rows cannot be read as the settings and the schema say.
@@ -44,14 +46,21 @@ def source_to_fit(
         raise UserError("A schema is for DataFrames", found="an array", hint="leave it out")
     if condition[: len(condition) - (labels is not None)] and not of_frame:
         raise UserError("Arrays have no columns to condition on", hint="give their labels instead: fit(X, y)")
-    source = _opened(data, labels, sample_weight, settings, schema, completion=settings.completion, log=log)
+    how: dict[str, Any] = {"completion": settings.completion, "log": log}
+    source = _opened(data, labels, condition_array, sample_weight, settings, schema, **how)
     if of_frame:
         warn_of_left_out(column_names(data), source, schema or Schema())
     return source
 
 
 def source_of_rows(
-    data: Any, labels: NDArray[Any] | None, sample_weight: Any, state: CheckpointState, *, schema: Schema | None
+    data: Any,
+    labels: NDArray[Any] | None,
+    sample_weight: Any,
+    state: CheckpointState,
+    *,
+    schema: Schema | None,
+    condition_array: Any = None,
 ) -> tuple[Source, bool]:
     """Real rows as a source split in two, and whether they are those of the fit, split as they were then.
 
@@ -61,17 +70,19 @@ def source_of_rows(
         sample_weight: of the rows.
         state: of the fit.
         schema: what the user said of the columns.
+        condition_array: the conditions of the rows, if the estimator was fitted under an array.
 
     Raises:
         UserError: rows of another kind, shape or type.
     """
     try:
-        own = _opened(data, labels, sample_weight, state.settings, schema)
+        own = _opened(data, labels, condition_array, sample_weight, state.settings, schema)
     except UserError:
         own = None  # such as of too few rows for the share that was held out then
     if own is not None and (same := same_data(own, state)) is not None:
         return same, True
-    found = _opened(data, labels, sample_weight, replace(state.settings, heldout=HALF), schema)
+    half = replace(state.settings, heldout=HALF)
+    found = _opened(data, labels, condition_array, sample_weight, half, schema)
     rows = _with_labels(data, labels)
     return modality_of(state.kind).recoded(found, rows, state.codec, state.shape, schema=schema), False
 
@@ -79,6 +90,7 @@ def source_of_rows(
 def _opened(
     data: Any,
     labels: NDArray[Any] | None,
+    condition_array: Any,
     sample_weight: Any,
     settings: AnySettings,
     schema: Schema | None,
@@ -97,6 +109,8 @@ def _opened(
         condition=settings.condition or () if of_frame or labels is not None else (),
         completion=completion,
         labels=None if of_frame else labels,
+        condition_array=condition_array,
+        condition_layout=settings.condition_layout if condition_array is not None else "auto",
         sample_weight=sample_weight,
         heldout=settings.heldout,
         seed=settings.seed,

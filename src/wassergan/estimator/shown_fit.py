@@ -26,6 +26,7 @@ class ShownFit(DrawnFit):
         X: Any,  # noqa: N803
         y: Any = None,
         *,
+        condition_array: Any = None,
         sample_weight: Any = None,
         count: int | None = None,
         features: str = "pixels",
@@ -41,6 +42,7 @@ class ShownFit(DrawnFit):
         Args:
             X: rows like those that were fitted, or the same.
             y: their labels, if it was fitted with labels; else ignored.
+            condition_array: their conditions, if it was fitted under an array.
             sample_weight: their weights, as for `fit`.
             count: of generated rows; as many as there are real ones, but at most 10000, unless given.
             features: of arrays: `pixels` (the values themselves), `random-conv`, `inception` or a file.
@@ -52,7 +54,7 @@ class ShownFit(DrawnFit):
             UserError: rows of another kind or shape, or too few; it is a ValueError.
         """
         state = self._known().checkpoint
-        source, own = self._real_rows(X, y, sample_weight, state)
+        source, own = self._real_rows(X, y, sample_weight, state, condition_array)
         settings = EvaluateSettings(
             count=None if count is None else checked("count", count, like="steps"),
             features=features,
@@ -80,13 +82,22 @@ class ShownFit(DrawnFit):
         real = None if X is None else self._pictured_rows(X, y, fitted.checkpoint)
         return figure_of(fitted, self._refined(None), count=count, seed=checked("seed", seed), real=real)
 
-    def report(self, path: str | Path | None = None, *, X: Any = None, y: Any = None, seed: int = 0) -> FitReport:  # noqa: N803
+    def report(
+        self,
+        path: str | Path | None = None,
+        *,
+        X: Any = None,  # noqa: N803
+        y: Any = None,
+        condition_array: Any = None,
+        seed: int = 0,
+    ) -> FitReport:
         """The page that a run of the command line has: settings, samples, zoomable curves; notebooks show it inline.
 
         Args:
             path: where to write it; it is written nowhere unless given.
             X: rows to evaluate it on, as `evaluate` does; the page then has all metrics.
             y: their labels, if it was fitted with labels.
+            condition_array: their conditions, if it was fitted under an array.
             seed: of the samples.
 
         Raises:
@@ -98,22 +109,36 @@ class ShownFit(DrawnFit):
         seed = checked("seed", seed)
         result, real = None, None
         if X is not None:
-            evaluation = self.evaluate(X, y, seed=seed)
+            evaluation = self.evaluate(X, y, condition_array=condition_array, seed=seed)
             result = page_result(evaluation, fitted)
-            real = self._pictured_rows(X, y, fitted.checkpoint)
+            real = self._pictured_rows(X, y, fitted.checkpoint, condition_array)
         found = report_of(fitted, self._refined(None), seed=seed, real=real, result=result)
         return found if path is None else replace(found, path=found.write_to(path))
 
-    def _real_rows(self, X: Any, y: Any, sample_weight: Any, state: CheckpointState) -> tuple[Source, bool]:  # noqa: N803
+    def _real_rows(
+        self,
+        X: Any,  # noqa: N803
+        y: Any,
+        sample_weight: Any,
+        state: CheckpointState,
+        condition_array: Any,
+    ) -> tuple[Source, bool]:
         X, sample_weight = weights_apart(X, sample_weight)  # noqa: N806
         if self._labelled and y is None:
             raise UserError("The estimator was fitted with labels", found="none", hint="give them as y")
         labels = checked_labels(y, X) if self._labelled else None
         rows = checked_rows(self, X, reset=False)
-        return source_of_rows(rows, labels, sample_weight, state, schema=schema_given(self.schema))
+        schema = schema_given(self.schema)
+        return source_of_rows(rows, labels, sample_weight, state, schema=schema, condition_array=condition_array)
 
-    def _pictured_rows(self, X: Any, y: Any, state: CheckpointState) -> NDArray[Any]:  # noqa: N803
-        source, _ = self._real_rows(X, y, None, state)
+    def _pictured_rows(
+        self,
+        X: Any,  # noqa: N803
+        y: Any,
+        state: CheckpointState,
+        condition_array: Any = None,
+    ) -> NDArray[Any]:
+        source, _ = self._real_rows(X, y, None, state, condition_array)
         modality = modality_of(source.kind)
         return modality.training_samples(source, modality.preview_count)
 

@@ -20,7 +20,8 @@ from wassergan.config.setting import held_to_rule
 from wassergan.config.settings import TrainSettings
 from wassergan.data import (
     LABEL,
-    ColumnConditions,
+    AnyConditions,
+    ArrayConditions,
     Schema,
     Source,
     as_array,
@@ -138,7 +139,7 @@ def weights_apart(rows: Any, weights: Any) -> tuple[Any, Any]:
     return rows.select(rest), rows[weights].to_numpy()
 
 
-def wanted(given: Any, count: int, conditions: ColumnConditions | None) -> dict[str, Any]:
+def wanted(given: Any, count: int, conditions: AnyConditions | None) -> dict[str, Any]:
     """Condition → a value or `count` of them.
 
     Args:
@@ -153,6 +154,8 @@ def wanted(given: Any, count: int, conditions: ColumnConditions | None) -> dict[
         raise UserError(
             "The estimator was fitted without conditions", hint="name some with condition=[...], or fit(X, y)"
         )
+    if isinstance(conditions, ArrayConditions):
+        raise UserError("The conditions of the fit are an array", hint="give condition_array instead of given")
     if is_frame(given):
         asked: Mapping[str, Any] = read_condition_request(read_frame(given))
     elif isinstance(given, Mapping):

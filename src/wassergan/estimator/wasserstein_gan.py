@@ -152,7 +152,15 @@ class WassersteinGAN(ShownFit):
         self.callbacks = callbacks
         self.folder = folder
 
-    def fit(self, X: Any, y: Any = None, *, sample_weight: Any = None, resume: bool = False) -> Self:  # noqa: N803  # scikit-learn's name
+    def fit(
+        self,
+        X: Any,  # noqa: N803  # scikit-learn's name
+        y: Any = None,
+        *,
+        condition_array: Any = None,
+        sample_weight: Any = None,
+        resume: bool = False,
+    ) -> Self:
         """Learn the distribution of some rows.
 
         Ctrl-C ends the fit after the current step, with a warning: the estimator is fitted as far as it came, and can
@@ -162,10 +170,12 @@ class WassersteinGAN(ShownFit):
             X: a DataFrame of pandas or polars, or an Arrow table; or an array, tensor or nested lists of numbers,
                 (n, D), (n, H, W), (n, H, W, C) or (n, C, H, W).
             y: labels (n,), numbers or text, under which rows are drawn: a condition of the name `label`.
+            condition_array: an array with a row for each row of X, under which rows are drawn, such as coarse fields
+                (n, h, w) for fine ones.
             sample_weight: weights of the rows (n,), such as survey weights, or the name of a DataFrame's column that
                 holds them and is not learnt: rows are drawn and counted in proportion; those of weight 0 take no part.
             resume: go on from where the last fit stopped, for `steps` or `budget` more. N steps and N more are 2N
-                steps, bit for bit on the CPU. Wants the same X, y, weights and settings.
+                steps, bit for bit on the CPU. Wants the same X, y, conditions, weights and settings.
 
         Raises:
             UserError: wrong parameters or data; it is a ValueError.
@@ -178,6 +188,8 @@ class WassersteinGAN(ShownFit):
             checked("refine", self.refine, like="steps")
             if self.completion:
                 raise UserError("Fits with completion cannot be refined", hint="leave refine or completion out")
+            if condition_array is not None:
+                raise UserError("Fits under arrays cannot be refined", hint="leave refine or condition_array out")
         patience = None if self.patience is None else checked("patience", self.patience, like="steps")
         seed = self._fit_seed(former)
         parameters = replace(parameters, seed=seed)
@@ -188,8 +200,15 @@ class WassersteinGAN(ShownFit):
         data = checked_rows(self, X, reset=former is None)
         labels = None if y is None else checked_labels(y, X)
         with self._callbacks() as callbacks:
-            schema = schema_given(self.schema)
-            source = source_to_fit(data, labels, sample_weight, parameters, schema=schema, log=callbacks.on_message)
+            source = source_to_fit(
+                data,
+                labels,
+                sample_weight,
+                parameters,
+                schema=schema_given(self.schema),
+                log=callbacks.on_message,
+                condition_array=condition_array,
+            )
             settings = resolved(parameters, source, callbacks.on_message)
             with stop_on_ctrl_c() as interrupted, same_threads(), run_folder(self.folder) as folder:
                 fitted = fit_source(

@@ -96,14 +96,15 @@ class FeatureEvaluator(Evaluator):
         rows = evaluate(populations, features=self._features.name, seed=seed, log=log)
         rows = [*self._further_rows(), *rows]
         log("Near copies of training samples")
-        memory = memorisation(self._generated, self._training, self._heldout)
+        looked_up, sampler = self._looked_up()
+        memory = memorisation(looked_up, self._training, self._heldout)
         log("Channels")
         channels = self._channels() if self._modality.has_units else []
-        neighbours = self._neighbours(memory, picture) if self._modality.has_neighbours else None
+        near = self._neighbours(memory, looked_up, sampler, picture) if self._modality.has_neighbours else None
         return {
             "metrics": [asdict(row) for row in rows],
             "channels": [asdict(row) for row in channels],
-            "memorisation": copies_found(memory, self._positions, picture=neighbours),
+            "memorisation": copies_found(memory, self._positions, picture=near),
             "verdict": with_channels(verdict(rows, memory), channels).as_dict(),
         }
 
@@ -184,12 +185,16 @@ class FeatureEvaluator(Evaluator):
         varies = np.ones(shape, bool) if codec.parts is None else ~(codec.parts.fixed | codec.parts.absent).numpy()
         return channel_rows(*values, names=codec.named(shape[0]), varies=varies)
 
-    def _neighbours(self, memory: Memorisation, picture: Picture) -> str:
+    def _looked_up(self) -> tuple[Tensor, Sampler]:
+        """Features of the draws that are looked up among training samples, and what drew them, by number and seed."""
+        return self._generated, self.evaluation.sampler
+
+    def _neighbours(self, memory: Memorisation, looked_up: Tensor, sampler: Sampler, picture: Picture) -> str:
         """The generated samples that are closest to training ones, one a line, each before its nearest ones."""
         source, columns = self.evaluation.source, 1 + NEIGHBOURS_PICTURED
         chosen = [sample for sample, _, _ in memory.closest[:PICTURED]]
-        near = nearest(self._generated[chosen], self._training, count=NEIGHBOURS_PICTURED)[1]
-        made = numbered_samples(self.evaluation.sampler, chosen, self.evaluation.settings.seed)
+        near = nearest(looked_up[chosen], self._training, count=NEIGHBOURS_PICTURED)[1]
+        made = numbered_samples(sampler, chosen, self.evaluation.settings.seed)
         real = self._codec.decode_numpy(source.train(self._positions[near.flatten()]))
         nearest_to = real.reshape(len(made), NEIGHBOURS_PICTURED, *real.shape[1:])
         lines = [each for own, others in zip(made, nearest_to, strict=True) for each in (own, *others)]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from wassergan.config.settings import TrainSettings
 from wassergan.config.verbs import EvaluateSettings
-from wassergan.data import AnyCodec, ColumnConditions, Schema, Source
+from wassergan.data import AnyCodec, AnyConditions, Schema, Source
 from wassergan.data.tables.writing import Fresh
 from wassergan.errors import UserError
 from wassergan.modality.evaluator import Evaluation, Evaluator
@@ -110,7 +110,7 @@ class Modality(ABC, Generic[C]):
         return NONE
 
     def calibrate(
-        self, generator: nn.Module, codec: C, *, latent_dim: int, conditions: ColumnConditions | None = None
+        self, generator: nn.Module, codec: C, *, latent_dim: int, conditions: AnyConditions | None = None
     ) -> None:
         """Set right, before anything is drawn, what training leaves off, such as the shares of rare levels."""
 
@@ -132,7 +132,7 @@ class Modality(ABC, Generic[C]):
         data: Any,
         labels: NDArray[Any] | None,
         codec: C,
-        conditions: ColumnConditions | None,
+        conditions: AnyConditions | None,
         shape: tuple[int, ...],
     ) -> tuple[Tensor, Tensor | None]:
         """Samples in memory, like those that were trained on, in model space; and their conditions as vectors.

@@ -14,8 +14,9 @@ from wassergan.config.verbs import EvaluateSettings
 from wassergan.data import (
     LABEL,
     AnyCodec,
+    AnyConditions,
+    ArrayConditions,
     Codec,
-    ColumnConditions,
     Container,
     Schema,
     Source,
@@ -66,7 +67,7 @@ class Numbers(Modality[Codec]):
         return Partial(bounded, codec.parts.active, codec.parts.gappy, codec.parts.gates)
 
     def calibrate(
-        self, generator: nn.Module, codec: Codec, *, latent_dim: int, conditions: ColumnConditions | None = None
+        self, generator: nn.Module, codec: Codec, *, latent_dim: int, conditions: AnyConditions | None = None
     ) -> None:
         """How often values are missing."""
         if codec.parts is not None and codec.parts.masks:
@@ -77,7 +78,7 @@ class Numbers(Modality[Codec]):
         data: Any,
         labels: NDArray[Any] | None,
         codec: Codec,
-        conditions: ColumnConditions | None,
+        conditions: AnyConditions | None,
         shape: tuple[int, ...],
     ) -> tuple[Tensor, Tensor | None]:
         """An array, masked or not, or a tensor."""
@@ -87,7 +88,7 @@ class Numbers(Modality[Codec]):
             raise UserError(
                 "X has another shape than what was fitted", found=f"{tuple(rows.shape)}", hint=f"give {codec.layout}"
             )
-        if conditions is None or labels is None:
+        if conditions is None or labels is None or isinstance(conditions, ArrayConditions):
             return codec.encode(rows), None
         return codec.encode(rows), encode_table(conditions.codec, raw_array({LABEL: labels}, "y"))
 
@@ -120,6 +121,7 @@ class Numbers(Modality[Codec]):
             self.prepare_folder(path)
         if path.suffix != ".png":
             require_target(conditions_path(path))
+            require_target(conditions_path(path).with_suffix(".npy"))
 
     def prepare_folder(self, path: Path) -> None:
         """Refuse a folder that pictures cannot be written into, and make it."""
@@ -161,7 +163,7 @@ class Numbers(Modality[Codec]):
         header = {
             "descr": np.lib.format.dtype_to_descr(first.dtype),
             "fortran_order": False,
-            "shape": (draw.count, *first.shape[1:]),
+            "shape": (*draw.axes, *first.shape[1:]),
         }
         np.lib.format.write_array_header_1_0(file, header)
         for chunk in chain([first], chunks):
@@ -230,8 +232,11 @@ class Numbers(Modality[Codec]):
     def evaluator(self, evaluation: Evaluation) -> Evaluator:
         """By vectors of features, and channel by channel; grids also as pictures."""
         from wassergan.modality.feature_evaluator import FeatureEvaluator
+        from wassergan.modality.given_evaluator import given_evaluator
         from wassergan.modality.grid_evaluator import GridEvaluator
 
+        if isinstance(evaluation.sampler.conditions, ArrayConditions):
+            return given_evaluator(evaluation, self)
         return GridEvaluator(evaluation, self) if self.axes == 3 else FeatureEvaluator(evaluation, self)
 
     def heldout_samples(self, source: Source, count: int) -> Rows:

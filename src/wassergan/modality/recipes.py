@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from wassergan.config.presets import resolve
 from wassergan.config.settings import ResolvedSettings, TrainSettings
-from wassergan.data import Source
-from wassergan.modality import modality_of
-from wassergan.training.augment import AUTO
+from wassergan.data import ArrayContext, Source
+from wassergan.errors import UserError, parameter
+from wassergan.modality import given_recipe, modality_of
+from wassergan.training.augment import AUTO, NONE
 
 
 def resolve_for(
@@ -24,10 +25,30 @@ def resolve_for(
         UserError: the preset is not known.
     """
     modality, count = modality_of(source.kind), source.train_count
-    recipe = modality.recipe(modality.own(source.codec), shape=source.shape, train_count=count, asked=settings)
-    if settings.preset == "default" and (reason := modality.recipe_reason(source.shape, settings)):
+    if isinstance(source.context, ArrayContext):
+        require_unaugmented(settings)
+        recipe, reason = given_recipe.recipe(source.shape, source.context.shape, count, settings), given_recipe.REASON
+        reason, usual = reason if recipe else "", NONE
+    else:
+        recipe = modality.recipe(modality.own(source.codec), shape=source.shape, train_count=count, asked=settings)
+        reason, usual = modality.recipe_reason(source.shape, settings), modality.augmentation(source.shape, count)
+    if settings.preset == "default" and reason:
         log(reason)
-    usual = modality.augmentation(source.shape, count)
     if settings.augment == AUTO or (settings.augment is None and settings.preset == "default"):
         settings = replace(settings, augment=usual)
     return resolve(settings, shape=source.shape, train_count=count, recipe=recipe)
+
+
+def require_unaugmented(settings: TrainSettings) -> None:
+    """Refuse changes of samples whose conditions are arrays: moved or flipped, a sample belongs to another condition.
+
+    Raises:
+        UserError: names the setting.
+    """
+    changed = settings.augment not in (None, AUTO, NONE)
+    if changed or settings.mirror:
+        raise UserError(
+            "Samples whose conditions are arrays are not augmented: they would no longer belong to them",
+            found=parameter("augment", settings.augment) if changed else parameter("mirror", True),
+            hint="leave it out, or augment both in the files",
+        )

@@ -14,7 +14,8 @@ from wassergan.config.verbs import EvaluateSettings
 from wassergan.data import (
     TABLE_SUFFIXES,
     AnyCodec,
-    ColumnConditions,
+    AnyConditions,
+    ArrayConditions,
     Container,
     Schema,
     Source,
@@ -96,10 +97,11 @@ class Tables(Modality[TableCodec]):
         )
 
     def calibrate(
-        self, generator: nn.Module, codec: TableCodec, *, latent_dim: int, conditions: ColumnConditions | None = None
+        self, generator: nn.Module, codec: TableCodec, *, latent_dim: int, conditions: AnyConditions | None = None
     ) -> None:
         """The shares of options, and how numbers spread."""
         if isinstance(generator, TabularGenerator):
+            assert not isinstance(conditions, ArrayConditions)  # those of tables are columns
             calibrate_marginals(generator, codec, latent_dim=latent_dim, conditions=conditions)
 
     def margins(self, codec: TableCodec, samples: Tensor) -> AnyMargins:
@@ -115,12 +117,13 @@ class Tables(Modality[TableCodec]):
         data: Any,
         labels: NDArray[Any] | None,
         codec: TableCodec,
-        conditions: ColumnConditions | None,
+        conditions: AnyConditions | None,
         shape: tuple[int, ...],
     ) -> tuple[Tensor, Tensor | None]:
         """A DataFrame, with its conditions among its columns."""
         if not is_frame(data):
             raise UserError("A DataFrame was fitted", found="an array", hint="give a DataFrame with its columns")
+        assert not isinstance(conditions, ArrayConditions)  # those of tables are columns
         table = read_frame(data if labels is None else frame_beside(data, labels))
         if isinstance(conditions, CompletionConditions):
             return encode_table(codec, table), nothing_given(conditions.codec, table.rows)

@@ -1,5 +1,6 @@
 """Generators and critics, sized by the shape of the sample."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import nn
 from wassergan.errors import unknown_name
 from wassergan.networks.checks import Critic, check_critic, check_generator, critic_given, evaluating
 from wassergan.networks.conv import ConvCritic, ConvGenerator
+from wassergan.networks.given import GivenCritic, GivenGenerator
 from wassergan.networks.heads import Bounded, Partial
 from wassergan.networks.mlp import MLPCritic, MLPGenerator
 from wassergan.networks.residual import ResidualGenerator
@@ -23,6 +25,8 @@ __all__ = [
     "ConvCritic",
     "ConvGenerator",
     "Critic",
+    "GivenCritic",
+    "GivenGenerator",
     "KeptCells",
     "MLPCritic",
     "MLPGenerator",
@@ -58,7 +62,7 @@ def build_networks(
     generator_norm: str,
     critic_norm: str,
     seed: int,
-    context_dim: int = 0,
+    context_shape: tuple[int, ...] = (),
     pack: int = 1,
     generator_maps: int | None = None,
     sequence_width: int = 0,
@@ -79,7 +83,8 @@ def build_networks(
         generator_norm: `layer` or `none`, and for `conv` and `resnet` also `batch`.
         critic_norm: of `conv` and `resnet`: `layer`, `none` or `batch`.
         seed: of the initial weights; the global random state is not changed.
-        context_dim: numbers that encode the condition of a sample; they come before the latent vector.
+        context_shape: of the condition of a sample: (k,) numbers, or a field (C, H, W); its numbers come before the
+            latent vector. `conv` and `resnet` generators of pictures refine a field, whose grid may be another.
         pack: samples that the critic scores together (see `training.packed`).
         generator_maps: the same for the generator alone, before its last layer; None for as many.
         sequence_width: numbers of the state by which the columns of a `TableHead` follow those before them; 0 draws
@@ -89,6 +94,7 @@ def build_networks(
         UserError: an unknown name, or a shape that the network does not support.
     """
     drawing, head = (head, nn.Identity()) if isinstance(head, TableHead) else (None, head)
+    context_dim = math.prod(context_shape) if context_shape else 0
     inputs, scored, told = latent_dim + context_dim, (pack * shape[0], *shape[1:]), pack * context_dim
     made: dict[str, Any] = {"head": head, "norm": generator_norm}
     made_maps = generator_maps or maps
@@ -110,6 +116,11 @@ def build_networks(
                 critic = SeriesCritic(
                     scored, maps=maps, norm=critic_norm, activation=critic_activation, context_dim=told
                 )
+            case "conv" | "resnet" if len(context_shape) == 3:
+                generator = GivenGenerator(latent_dim, shape, context_shape, maps=made_maps, **made)
+                further = {"maps": maps, "norm": critic_norm}
+                further |= {"activation": critic_activation} if kind == "conv" else {}
+                critic = GivenCritic(kind, scored, (pack * context_shape[0], *context_shape[1:]), further=further)
             case "conv":
                 generator = ConvGenerator(inputs, shape, maps=made_maps, **made)
                 critic = ConvCritic(scored, maps=maps, norm=critic_norm, activation=critic_activation, context_dim=told)

@@ -8,6 +8,7 @@ from wassergan.plots.common import save_animation, save_figure, save_picture  # 
 from wassergan.plots.curves import curves_figure, lines_figure, overlaid_figure  # noqa: E402
 from wassergan.plots.fields import Maps, fields_figure, moments_figure  # noqa: E402
 from wassergan.plots.fit import ShownFigure, fit_figure  # noqa: E402
+from wassergan.plots.given import calibration_figure, given_figure  # noqa: E402
 from wassergan.plots.pairs import PairColumn, table_pairs_figure  # noqa: E402
 from wassergan.plots.panels import LARGEST_PANELS, Channel, panels  # noqa: E402
 from wassergan.plots.pictures import headed, picture_grid  # noqa: E402
@@ -22,10 +23,12 @@ __all__ = [
     "Maps",
     "PairColumn",
     "ShownFigure",
+    "calibration_figure",
     "curves_by_channel_figure",
     "curves_figure",
     "fields_figure",
     "fit_figure",
+    "given_figure",
     "headed",
     "lines_figure",
     "marginals_figure",

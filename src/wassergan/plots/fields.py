@@ -50,7 +50,7 @@ def fields_figure(channels: Sequence[Maps]) -> Figure:
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for line, (channel, label, fields) in zip(grid, rows, strict=True):
         for axes, field in zip(line, fields, strict=True):
-            shown = axes.imshow(field, vmin=channel.low, vmax=channel.high, cmap=_map(), interpolation="nearest")
+            shown = axes.imshow(field, vmin=channel.low, vmax=channel.high, cmap=colour_map(), interpolation="nearest")
             axes.set(xticks=[], yticks=[])
         line[0].set_ylabel(label)
         if label == list(channel.distributions)[-1]:
@@ -83,12 +83,13 @@ def _column(figure: Figure, cells: NDArray[np.object_], maps: Sequence[Fields], 
     there = np.concatenate([each[np.isfinite(each)] for each in maps])
     low, high = (there.min(), there.max()) if there.size else (0.0, 1.0)
     for axes, each in zip(cells, maps, strict=True):
-        shown = axes.imshow(each, vmin=low, vmax=high, cmap=_map(), interpolation="nearest")
+        shown = axes.imshow(each, vmin=low, vmax=high, cmap=colour_map(), interpolation="nearest")
         axes.set(xticks=[], yticks=[])
     cells[0].set_title(title)
     figure.colorbar(shown, ax=list(cells))
 
 
-def _map() -> Colormap:
+def colour_map() -> Colormap:
+    """Of fields; what is missing is grey."""
     colours: Any = colormaps[COLOUR_MAP]
     return cast(Colormap, colours.with_extremes(bad="0.75"))

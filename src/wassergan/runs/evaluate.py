@@ -105,7 +105,14 @@ def _opened(
         )
     others = None
     if settings.against:
-        others = others_like(state, source, settings.against, sheet=settings.sheet, log=log)
+        others = others_like(
+            state,
+            source,
+            settings.against,
+            sheet=settings.sheet,
+            condition_array=settings.condition_array,
+            log=log,
+        )
     return Evaluation(
         settings=settings,
         sampler=sampler,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from wassergan.callbacks import Callback, CallbackList, TensorBoardCallback, tensorboard_installed
 from wassergan.config.settings import ResolvedSettings
-from wassergan.data import ColumnConditions, Source
+from wassergan.data import AnyConditions, ArrayConditions, ColumnConditions, Source
 from wassergan.errors import encodable, parameter, unknown_name
 from wassergan.modality import modality_of
 from wassergan.report import write_report
@@ -211,7 +211,7 @@ def write_run_report(folder: Path, path: Path | None = None, *, evaluated: Path 
     return path
 
 
-def _conditions_of(source: Source) -> ColumnConditions | None:
+def _conditions_of(source: Source) -> AnyConditions | None:
     conditions = source.conditions
-    assert conditions is None or isinstance(conditions, ColumnConditions)
+    assert conditions is None or isinstance(conditions, ColumnConditions | ArrayConditions)
     return conditions

@@ -11,6 +11,7 @@ from typing import Any
 
 from wassergan.callbacks import Callback, CallbackList
 from wassergan.config.settings import ResolvedSettings, TrainSettings
+from wassergan.data import context_shape
 from wassergan.errors import UserError, WorkError, flag, parameter, worded
 from wassergan.evaluation import HeldoutDistance
 from wassergan.modality.recipes import resolve_for
@@ -78,8 +79,8 @@ def train_run(
             )
             if start is not None:
                 start_from(run.trainer, start, str(origin), log=callbacks.on_message)
-            context_dim = source.context.width if source.context else 0
-            require_readable(resolved, source.shape, source.codec, run.trainer.state_dict(), context_dim=context_dim)
+            given, held = context_shape(source.context), run.trainer.state_dict()
+            require_readable(resolved, source.shape, source.codec, held, given=given)
             loop = _loop_of(run, processes, callbacks, interrupted)
         require_alike(run.settings, run.source, processes)
         # Only now, when nothing in the user's input can fail any more.
@@ -221,8 +222,8 @@ def _reopened(
     settings = settings.located()
     source = require_same_data(source, state, settings.data)
     with corruption_errors("The checkpoint", another_checkpoint()):
-        context_dim = source.context.width if source.context else 0
-        require_described(settings, source.shape, source.codec, state.trainer, context_dim=context_dim)
+        given = context_shape(source.context)
+        require_described(settings, source.shape, source.codec, state.trainer, given=given)
         trainer = build_trainer(settings, source, processes, log=callback.on_message)
         trainer.load_state_dict(state.trainer)
     say_what_differs(former, settings, callback, same_streams=trainer.knows_streams(state.trainer))

@@ -1,6 +1,6 @@
 """From a trained generator to samples in memory, in the user's units."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,12 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wassergan.data import AnyCodec, ColumnConditions, fix_conditions
+from wassergan.data import AnyCodec, AnyConditions, ArrayConditions, fix_conditions
 from wassergan.data.codec import as_tensor
 from wassergan.data.readers.limits import largest_bytes
 from wassergan.data.tables.hidden import CompletionConditions
 from wassergan.data.tables.rules.groups import chances
 from wassergan.errors import UserError, flag, parameter
+from wassergan.sampling.ensembles import given_chunks
 from wassergan.sampling.refinement import Refinement, refined_chunks
 from wassergan.training import SAMPLING_CHUNK, sample_chunks, under
 from wassergan.utils.shard import WHOLE, BatchShard
@@ -39,11 +40,14 @@ class Sampler:
     latent_dim: int
     codec: AnyCodec
     kind: str
-    conditions: ColumnConditions | None = None
+    conditions: AnyConditions | None = None
     refinement: Refinement | None = None
 
     def vectors(self, count: int, *, seed: int, shard: BatchShard = WHOLE) -> Iterator[Tensor]:
         """Samples in model space, in chunks on the CPU; a shard of those, or all."""
+        if isinstance(self.conditions, ArrayConditions) and self.conditions.wanted is not None:
+            own = {"latent_dim": self.latent_dim, "seed": seed}
+            return given_chunks(self.generator, self.conditions, count, shard=shard, **own)
         drawn: dict[str, Any] = {"seed": seed, "shard": shard, "conditions": self.conditions}
         if self.refinement is None:
             return sample_chunks(self.generator, count, latent_dim=self.latent_dim, **drawn)
@@ -105,10 +109,43 @@ class Sampler:
                 found=f"asked for {', '.join(wanted)}",
                 hint=f"train with {parameter('condition', tuple(wanted), text=' '.join(wanted))}",
             )
+        if isinstance(self.conditions, ArrayConditions):
+            raise UserError(
+                "The conditions of the run are an array, without names",
+                found=f"asked for {', '.join(wanted)}",
+                hint=f"give {parameter('condition_array')}",
+            )
         fixed = fix_conditions(self.conditions, wanted)
         if self.codec.rules is not None:
             fixed = fixed.under_rules(self.codec.rules)
         return replace(self, conditions=fixed)
+
+    def under_array(
+        self, array: Any, *, draws: int | None = None, log: Callable[[str], None] = lambda sentence: None
+    ) -> "Sampler":
+        """A sampler whose samples are drawn under the rows of an array, one after the other.
+
+        Args:
+            array: like the conditions of the training in all but the number of rows, or a path of one.
+            draws: samples for each row, which are an axis of what is written and returned; None for one, without.
+            log: receives what is noteworthy, in a sentence.
+
+        Raises:
+            UserError: the run has no conditions, or others than arrays; or the array is not like them.
+        """
+        if not isinstance(self.conditions, ArrayConditions):
+            raise UserError(
+                "The run was not trained under conditions that are an array",
+                found=parameter("condition_array") + (f" and {parameter('draws', draws)}" if draws else ""),
+                hint=f"leave it out, or train with {parameter('condition_array')}",
+            )
+        return replace(self, conditions=self.conditions.given(array, draws=draws, log=log))
+
+    @property
+    def draws(self) -> int | None:
+        """Draws for each condition where they are an axis of their own, else None."""
+        conditions = self.conditions
+        return conditions.draws if isinstance(conditions, ArrayConditions) and conditions.is_ensemble else None
 
     def require_identifiers(self, count: int) -> None:
         """Refuse more rows of a table than it has fresh identifiers for.
@@ -140,6 +177,16 @@ class Sampler:
         """
         self.require_memory(count, seed)
         return np.concatenate(list(self.chunks(count, seed=seed)))
+
+    def draw_ensembles(self, *, seed: int = 0) -> NDArray[Any]:
+        """All draws under all arrays that are asked for, (conditions, draws, ...); without that axis if none was asked.
+
+        Raises:
+            UserError: that many do not fit into memory.
+        """
+        assert isinstance(self.conditions, ArrayConditions)
+        drawn = self.draw(self.conditions.count, seed=seed)
+        return drawn if self.draws is None else drawn.reshape(-1, self.draws, *drawn.shape[1:])
 
     def require_memory(self, count: int, seed: int) -> None:
         """Refuse more samples than memory holds, estimated from a few: chunks and the whole are held together."""

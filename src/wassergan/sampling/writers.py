@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wassergan.data import TableCodec, write_table
+from wassergan.data import ArrayConditions, TableCodec, write_table
 from wassergan.data.tables.spreadsheets import Formulas
 from wassergan.errors import WorkError
 from wassergan.sampling.sampler import Sampler
@@ -44,6 +44,12 @@ class Draw:
     processes: DistributedContext
     formulas: Formulas | None
 
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """Before those of a sample: the count, or conditions and draws of each."""
+        draws = self.sampler.draws
+        return (self.count,) if draws is None else (self.count // draws, draws)
+
     def whole(self) -> NDArray[Any]:
         """All samples in the user's units."""
         return self.sampler.draw(self.count, seed=self.seed)
@@ -65,7 +71,7 @@ def write_array(draw: Draw, path: Path) -> None:
     with _one_file(path, processes) as temporary:
         chunks = draw.own_chunks()
         first = next(chunks, None)  # process 0 always has one: it determines the layout of the file
-        processes.on_rank_zero(lambda: _make_array(temporary, draw.count, first))
+        processes.on_rank_zero(lambda: _make_array(temporary, draw.axes, first))
         offset = array_offset(temporary)
         # Written, not mapped: every page of a mapping costs a fault and counts as memory of this process.
         with filling(temporary, "rb+") as file:
@@ -89,7 +95,7 @@ def at_once(path: Path, processes: DistributedContext) -> Iterator[None]:
         processes.on_rank_zero(lambda: remove(unfinished))
         return
     with ExitStack() as stack:
-        names = {path.name, conditions_path(path).name}
+        names = {path.name, conditions_path(path).name, conditions_path(path).with_suffix(".npy").name}
         processes.on_rank_zero(
             lambda: stack.enter_context(together(path.parent, ours=names.__contains__)) and None  # nothing to send
         )
@@ -97,9 +103,9 @@ def at_once(path: Path, processes: DistributedContext) -> Iterator[None]:
         processes.on_rank_zero(stack.close)
 
 
-def _make_array(path: Path, count: int, first: tuple[int, NDArray[Any]] | None) -> None:
+def _make_array(path: Path, leading: tuple[int, ...], first: tuple[int, NDArray[Any]] | None) -> None:
     assert first is not None
-    shape, dtype = (count, *first[1].shape[1:]), first[1].dtype
+    shape, dtype = (*leading, *first[1].shape[1:]), first[1].dtype
     _require_room(path.parent, math.prod(shape) * dtype.itemsize)
     make_array(path, dtype, shape)
 
@@ -161,12 +167,31 @@ def write_conditions(draw: Draw, path: Path) -> None:
     """Writes the conditions of the samples in a file or folder to a table beside it."""
     conditions = draw.sampler.conditions
     assert conditions is not None
+    if isinstance(conditions, ArrayConditions):
+        if conditions.wanted is None:
+            _write_arrays(conditions, draw, conditions_path(path).with_suffix(".npy"))
+        return
     rows = (
         conditions.rows(start, min(SAMPLING_CHUNK, draw.count - start), seed=draw.seed)
         for start in range(0, draw.count, SAMPLING_CHUNK)
     )
     with replacing(conditions_path(path)) as temporary:
         write_table(conditions.codec, rows, temporary, like=conditions_path(path), formulas=draw.formulas)
+
+
+def _write_arrays(conditions: ArrayConditions, draw: Draw, path: Path) -> None:
+    """The arrays that samples were drawn under, in the user's units: those that were asked for are there already."""
+    chunks = (
+        conditions.rows(start, min(SAMPLING_CHUNK, draw.count - start), seed=draw.seed)
+        for start in range(0, draw.count, SAMPLING_CHUNK)
+    )
+    with replacing(path) as temporary:
+        first = next(chunks)
+        make_array(temporary, first.dtype, (draw.count, *first.shape[1:]))
+        with filling(temporary, "rb+") as file:
+            file.seek(array_offset(temporary))
+            for chunk in chain([first], chunks):
+                file.write(np.ascontiguousarray(chunk).data)
 
 
 def conditions_path(path: Path) -> Path:

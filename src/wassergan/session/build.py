@@ -1,5 +1,6 @@
 """Resolved settings to the things that they describe: source, networks, trainer, device, threads."""
 
+import math
 import os
 import re
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from torch import nn
 
 from wassergan.config.settings import AnySettings, ResolvedSettings
 from wassergan.constraints import Constraint, get_constraint
-from wassergan.data import AnyCodec, Source, open_source
+from wassergan.data import AnyCodec, Source, context_shape, open_source
 from wassergan.data.readers.limits import largest_bytes
 from wassergan.errors import UserError, WasserganError, WorkError, parameter, unknown_name
 from wassergan.modality import modality_of, modality_with
@@ -50,6 +51,7 @@ def open_data(
     log: Callable[[str], None],
     data: str | None = None,
     like: Source | None = None,
+    condition_array: str | None = None,
 ) -> Source:
     """The source that settings name, or other data read as they say: the one way in which a run's data are opened.
 
@@ -59,6 +61,7 @@ def open_data(
         data: where the data lie, if not where the settings say.
         like: the run's own source, where `data` are other samples to be compared with it. Pictures are brought to its
             size and colours. Conditions and labels are those of the run's own samples and are not read.
+        condition_array: the conditions of such other samples, where those of the run are an array.
 
     Raises:
         UserError: the data cannot be read or used.
@@ -78,6 +81,8 @@ def open_data(
         condition=() if like is not None else settings.condition or (),
         completion=like is None and settings.completion,
         labels=None if like is not None else settings.labels,
+        condition_array=settings.condition_array if like is None else condition_array,
+        condition_layout=settings.condition_layout if like is None or condition_array else "auto",
         weight=None if like is not None else settings.weight,
         series=settings.series,
         time=settings.time,
@@ -91,7 +96,12 @@ def open_data(
 
 
 def networks_of(
-    settings: ResolvedSettings, shape: tuple[int, ...], codec: AnyCodec, *, context_dim: int = 0, device: str = "cpu"
+    settings: ResolvedSettings,
+    shape: tuple[int, ...],
+    codec: AnyCodec,
+    *,
+    context_shape: tuple[int, ...] = (),
+    device: str = "cpu",
 ) -> tuple[nn.Module, nn.Module]:
     """The generator and the critic that resolved settings describe, for samples of a shape under conditions.
 
@@ -114,7 +124,7 @@ def networks_of(
             generator_norm=settings.generator_norm,
             critic_norm=settings.critic_norm,
             seed=settings.seed,
-            context_dim=context_dim,
+            context_shape=context_shape,
             pack=settings.pack,
         )
 
@@ -138,9 +148,9 @@ def build_trainer(
     log: Callable[[str], None] = lambda sentence: None,
 ) -> Trainer:
     """The trainer that resolved settings describe, on one of some processes; `log` receives what it cannot do."""
-    context_dim = source.context.width if source.context else 0
-    _require_memory(settings, source, context_dim)
-    generator, critic = networks_of(settings, source.shape, source.codec, context_dim=context_dim)
+    _require_memory(settings, source)
+    given = context_shape(source.context)
+    generator, critic = networks_of(settings, source.shape, source.codec, context_shape=given)
     _set_threads(settings.threads, weight_count(generator, critic) * settings.batch_size)
     device = choose_device(settings.device, processes)
     colours = source.shape[0] if modality_of(source.kind).are_pictures else None
@@ -160,6 +170,7 @@ def build_trainer(
         batch_size=settings.batch_size,
         critic_steps=settings.critic_steps,
         penalty_every=settings.penalty_every,
+        penalty_on=settings.penalty_on,
         pack=settings.pack,
         share_fakes=settings.share_fakes,
         optimization=_optimization(settings),
@@ -176,7 +187,7 @@ def build_trainer(
     )
 
 
-def _require_memory(settings: ResolvedSettings, source: Source, context_dim: int) -> None:
+def _require_memory(settings: ResolvedSettings, source: Source) -> None:
     """Refuse networks and batches that this machine cannot hold, before any of them is made.
 
     Raises:
@@ -189,7 +200,8 @@ def _require_memory(settings: ResolvedSettings, source: Source, context_dim: int
             hint=f"choose a {parameter('batch_size')} that {parameter('pack')} divides",
         )
     try:
-        networks = networks_of(settings, source.shape, source.codec, context_dim=context_dim, device="meta")
+        given = context_shape(source.context)
+        networks = networks_of(settings, source.shape, source.codec, context_shape=given, device="meta")
     except (RuntimeError, OverflowError, MemoryError) as error:  # torch's own, of more numbers than can be counted
         if isinstance(error, WasserganError):
             raise
@@ -197,7 +209,7 @@ def _require_memory(settings: ResolvedSettings, source: Source, context_dim: int
             "The networks do not fit in memory", found=str(error).splitlines()[0][:200], hint="give smaller sizes"
         ) from error
     # The batches of all critic steps are read before the first of them.
-    sample = settings.latent_dim + (context_dim + source.shape_size) * settings.critic_steps
+    sample = settings.latent_dim + (math.prod(given or (0,)) + source.shape_size) * settings.critic_steps
     batch = settings.batch_size * sample
     needed = 4 * (STATES_PER_WEIGHT * weight_count(*networks) + batch)
     if needed > 2 * largest_bytes():

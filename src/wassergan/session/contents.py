@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from wassergan.config.settings import ResolvedSettings
-from wassergan.data import AnyCodec
+from wassergan.data import AnyCodec, AnyConditions, ArrayConditions
 from wassergan.errors import UserError, parameter
 from wassergan.modality import MODALITIES, modality_with
 from wassergan.modality.tables import columns_fault
@@ -46,14 +46,21 @@ def require_sound(state: CheckpointState) -> None:
         if modality is None or len(state.shape) != modality.axes or not all(map(_is_count, state.shape)):
             raise _foreign(f"samples of kind {state.kind!r} and shape {state.shape!r}"[:200])
         conditions, trainer = state.conditions, state.trainer
-        context_dim = conditions.width if conditions else 0
         codec = modality.own(state.codec)
-        require_described(state.settings, state.shape, codec, trainer, context_dim=context_dim)
+        require_described(state.settings, state.shape, codec, trainer, given=state.context_shape)
         for part, network in (("generator_optimizer", "generator"), ("critic_optimizer", "critic")):
             _require_moments(part, trainer[part], trainer[network])
         _require_counts(state)
-        if conditions and (fault := columns_fault(conditions.codec)):
+        if conditions and (fault := _conditions_fault(conditions)):
             raise _foreign(fault[:200])
+
+
+def _conditions_fault(conditions: AnyConditions) -> str:
+    """What conditions from a file hold that no data have; empty for nothing."""
+    if not isinstance(conditions, ArrayConditions):
+        return columns_fault(conditions.codec)
+    fault = conditions.fault() or MODALITIES["field"].fault(conditions.codec, conditions.array_shape)
+    return f"{fault}, of conditions" if fault else ""
 
 
 def _is_count(value: Any) -> bool:
@@ -126,7 +133,7 @@ def require_described(
     codec: AnyCodec,
     state: Mapping[str, Any],
     *,
-    context_dim: int = 0,
+    given: tuple[int, ...] = (),
 ) -> None:
     """Refuse a trainer's state whose tensors are not those that settings describe, one by one, by shape and type.
 
@@ -137,7 +144,7 @@ def require_described(
         shape: one sample in model space.
         codec: of the data.
         state: `average` and `critic`, and `generator` if it is there.
-        context_dim: numbers in a condition's vector.
+        given: the shape of a condition.
 
     Raises:
         UserError: names the first tensor that is missing, foreign, or of another shape or type.
@@ -146,7 +153,7 @@ def require_described(
     if fault := modality_with(codec).fault(codec, shape):
         raise _foreign(fault[:200])
     try:
-        generator, critic = networks_of(settings, shape, codec, context_dim=context_dim, device="meta")
+        generator, critic = networks_of(settings, shape, codec, context_shape=given, device="meta")
         constraint_of(settings).parametrise(critic)
     except UserError as error:
         raise _foreign(str(error)) from error
@@ -162,7 +169,7 @@ def require_readable(
     codec: AnyCodec,
     state: Mapping[str, Any],
     *,
-    context_dim: int = 0,
+    given: tuple[int, ...] = (),
 ) -> None:
     """Refuse, before the first step, a run whose checkpoints would be refused; arguments as of `require_described`.
 
@@ -170,7 +177,7 @@ def require_readable(
         UserError: what a checkpoint would be refused for.
     """
     try:
-        require_described(settings, shape, codec, state, context_dim=context_dim)
+        require_described(settings, shape, codec, state, given=given)
     except UserError as error:
         raise UserError(
             "Checkpoints of this run could not be read again",

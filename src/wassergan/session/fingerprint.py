@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from wassergan.config.settings import ResolvedSettings
-from wassergan.data import Source, spread_positions
+from wassergan.data import ArrayConditions, ArrayContext, Source, spread_positions
 from wassergan.errors import UserError
 from wassergan.modality import modality_of
 from wassergan.session.state import CheckpointState
@@ -30,7 +30,7 @@ from wassergan.training import DistributedContext
 
 FINGERPRINT_SAMPLES = 256
 CHUNK = 4096
-PLACES = ("data", "schema", "labels", "threads")  # whose content is compared, or does not matter
+PLACES = ("data", "schema", "labels", "condition_array", "threads")  # whose content is compared, or does not matter
 
 
 def fingerprint(source: Source) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def fingerprint(source: Source) -> dict[str, Any]:
 _TOLD = {
     **dict.fromkeys(("train_count", "heldout_count"), "another number of samples"),
     **dict.fromkeys(("checksum", "train_checksum", "rows_checksum"), "other values"),
-    **dict.fromkeys(("conditions_checksum", "labels_checksum"), "other labels"),
+    **dict.fromkeys(("conditions_checksum", "labels_checksum"), "other labels or conditions"),
     "weights_checksum": "other weights",
     "shape": "another shape",
     "dtype": "another type",
@@ -80,9 +80,21 @@ def _with_codec_of(source: Source, state: CheckpointState) -> Source:
     """
     if modality_of(source.kind).is_refitted:
         return source
+    source = _with_conditions_codec_of(source, state)
     former = state.codec
     own = (source.shape, source.codec.layout, source.codec.dtype)
     return replace(source, codec=former) if own == (state.shape, former.layout, former.dtype) else source
+
+
+def _with_conditions_codec_of(source: Source, state: CheckpointState) -> Source:
+    """The same for conditions that are arrays."""
+    context, former = source.context, state.conditions
+    if not isinstance(context, ArrayContext) or not isinstance(former, ArrayConditions):
+        return source
+    own = (context.source.shape, context.codec.layout, context.codec.dtype)
+    if own != (former.array_shape, former.codec.layout, former.codec.dtype):
+        return source
+    return replace(source, context=replace(context, source=replace(context.source, codec=former.codec)))
 
 
 def same_data(source: Source, state: CheckpointState) -> Source | None:

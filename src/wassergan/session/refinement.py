@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wassergan.data import Batch, Source
+from wassergan.data import ArrayConditions, Batch, Source
 from wassergan.data.tables.hidden import CompletionConditions
 from wassergan.errors import UserError, WorkError, parameter
 from wassergan.modality import modality_of
@@ -78,6 +78,11 @@ def require_refinable(sampler: Sampler) -> None:
     Raises:
         UserError: the run is one of these.
     """
+    if isinstance(sampler.conditions, ArrayConditions):
+        raise UserError(
+            "Draws under conditions that are arrays are not refined: a classifier would need many for each of them",
+            hint=f"leave {parameter('refine')} out",
+        )
     if isinstance(sampler.conditions, CompletionConditions):
         raise UserError(
             f"Runs that were trained with {parameter('completion')} cannot be refined",
@@ -123,7 +128,7 @@ def refinement_of(content: Mapping[str, Any], state: CheckpointState, sampler: S
         classifier.eval().requires_grad_(False).to(_device(sampler))
         slope, intercept = (float(each) for each in content["line"])
         calibration = Calibration.from_state(content["calibration"])
-        if calibration.patterns.shape[1:] != (state.context_dim,) or not np.isfinite([slope, intercept]).all():
+        if calibration.patterns.shape[1:] != (sum(state.context_shape),) or not np.isfinite([slope, intercept]).all():
             raise ValueError("numbers of another run")
         if [len(each) for each in calibration.shares] != list(margins.sizes):
             raise ValueError("shares of other columns")
@@ -206,9 +211,9 @@ def _network(state: CheckpointState, components: Components | None) -> nn.Module
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(state.settings.seed)
             shape = (components.directions.shape[1],)
-            return MLPCritic(shape, widths=WIDTHS, activation="silu", context_dim=state.context_dim)
+            return MLPCritic(shape, widths=WIDTHS, activation="silu", context_dim=sum(state.context_shape))
     settings = replace(state.settings, pack=1)
-    return networks_of(settings, state.shape, state.codec, context_dim=state.context_dim)[1]
+    return networks_of(settings, state.shape, state.codec, context_shape=state.context_shape)[1]
 
 
 def _classifier(state: CheckpointState, components: Components | None) -> nn.Module:

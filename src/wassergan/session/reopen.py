@@ -31,7 +31,13 @@ def reopened(state: CheckpointState, data: str | None, *, log: Callable[[str], N
 
 
 def others_like(
-    state: CheckpointState, source: Source, data: str, *, sheet: str | None, log: Callable[[str], None]
+    state: CheckpointState,
+    source: Source,
+    data: str,
+    *,
+    sheet: str | None,
+    condition_array: str | None = None,
+    log: Callable[[str], None],
 ) -> Any:
     """Other real samples, opened as the data of a run were: its key, layout, channels, schema and the like.
 
@@ -39,6 +45,7 @@ def others_like(
         state: of the run.
         source: its own data.
         data: where the others lie.
+        condition_array: their conditions, where those of the run are an array.
         sheet: of a workbook; that of the run unless given.
         log: receives, in a sentence, what was decided on the way.
 
@@ -51,7 +58,7 @@ def others_like(
     settings = state.settings
 
     def opened() -> Source:
-        return open_data(settings, data=data, like=source, log=log)
+        return open_data(settings, data=data, like=source, condition_array=condition_array, log=log)
 
     modality = modality_of(state.kind)
     return modality.others(

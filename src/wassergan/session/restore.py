@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from os import PathLike
 
+from wassergan.data import context_shape
 from wassergan.modality import modality_of
 from wassergan.sampling.sampler import Sampler
 from wassergan.session.build import choose_device, latent_numbers, networks_of
@@ -64,9 +65,9 @@ def sampler_of(
 
 def _sampler_of(state: CheckpointState, device: str, processes: DistributedContext) -> Sampler:
     settings, shape, codec, conditions = state.settings, state.shape, state.codec, state.conditions
-    context_dim = conditions.width if conditions else 0
-    require_described(settings, shape, codec, state.trainer, context_dim=context_dim)
-    generator, _ = networks_of(settings, shape, codec, context_dim=context_dim)
+    given = context_shape(conditions)
+    require_described(settings, shape, codec, state.trainer, given=given)
+    generator, _ = networks_of(settings, shape, codec, context_shape=given)
     generator.load_state_dict(state.average)
     latent_dim = latent_numbers(settings, generator)
     generator.eval().to(choose_device(device, processes))

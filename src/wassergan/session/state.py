@@ -6,8 +6,14 @@ from pathlib import Path
 from typing import Any, Self
 
 from wassergan.config.settings import ResolvedSettings, require_present_names
-from wassergan.data import AnyCodec, ColumnConditions, Source, codec_from_state
-from wassergan.data.tables.hidden import conditions_of_state
+from wassergan.data import (
+    AnyCodec,
+    AnyConditions,
+    Source,
+    codec_from_state,
+    conditions_from_state,
+    context_shape,
+)
 from wassergan.errors import UserError
 from wassergan.storage.checkpoint import another_checkpoint, load_checkpoint
 from wassergan.storage.tick_distance import VECTORS, distance_name
@@ -140,15 +146,14 @@ class CheckpointState:
         return codec_from_state(self.codec_state)
 
     @property
-    def conditions(self) -> ColumnConditions | None:
+    def conditions(self) -> AnyConditions | None:
         """What samples are drawn under, made anew."""
-        return conditions_of_state(self.conditions_state) if self.conditions_state else None
+        return conditions_from_state(self.conditions_state) if self.conditions_state else None
 
     @property
-    def context_dim(self) -> int:
-        """Numbers in a vector of conditions."""
-        conditions = self.conditions
-        return conditions.width if conditions else 0
+    def context_shape(self) -> tuple[int, ...]:
+        """Of a condition; () where there are none."""
+        return context_shape(self.conditions)
 
     @property
     def step(self) -> int:

@@ -10,7 +10,7 @@ from wassergan.errors import UserError
 from wassergan.training.distributed import DistributedContext
 
 # Where things are, and what they run on, may be another matter for each process.
-_OWN = {"run", "data", "out", "against", "labels", "schema", "given_rows", "device", "threads"}
+_OWN = {"run", "data", "out", "against", "labels", "schema", "condition_array", "given_rows", "device", "threads"}
 
 
 def require_same_call(processes: DistributedContext, verb: str, flags: Mapping[str, Any]) -> None:

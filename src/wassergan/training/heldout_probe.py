@@ -5,10 +5,11 @@ from torch import nn
 
 from wassergan.constraints import input_gradient_norms, points_between
 from wassergan.data import Batch, Source
-from wassergan.networks import critic_given, evaluating
+from wassergan.networks import evaluating
 from wassergan.objectives import critic_gap
 from wassergan.training.augment import UNCHANGED, Augmentation
 from wassergan.training.batches import mapped
+from wassergan.training.joint import SAMPLES, penalised
 from wassergan.training.sampling import under
 from wassergan.training.steps import packed, packed_batch, score_both
 from wassergan.utils.rng import derived_rng
@@ -26,6 +27,7 @@ class HeldoutProbe:
         seed: of the choice of samples, and of the fakes: a stream of its own, so that training does not notice.
         device: of both networks.
         augmentation: of what the critic is given.
+        penalty_on: what gradients are taken by.
     """
 
     def __init__(
@@ -37,10 +39,11 @@ class HeldoutProbe:
         seed: int,
         device: torch.device,
         augmentation: Augmentation = UNCHANGED,
+        penalty_on: str = SAMPLES,
     ) -> None:
         self._heldout = source.heldout_batch(source.heldout_positions(MEASURED_SAMPLES, seed=seed))
         self._latent_dim, self._pack, self._seed, self._device = latent_dim, pack, seed, device
-        self._augmentation = augmentation
+        self._augmentation, self._penalty_on = augmentation, penalty_on
 
     def packs(self, count: int) -> Batch:
         """So many packs of held-out samples as the critic is given them; of too few samples, some more than once."""
@@ -57,7 +60,8 @@ class HeldoutProbe:
             fake = packed(self._augmentation.both(generator(under(held_out.context, latent)), rng), self._pack)
             real_scores, fake_scores = score_both(critic, real, fake, context)
         with evaluating(critic):
-            norms = input_gradient_norms(critic_given(critic, context), points_between(real, fake, rng))
+            of, one, other = penalised(critic, context, self._penalty_on, real, fake)
+            norms = input_gradient_norms(of, points_between(one, other, rng))
         return {
             "critic_gap_heldout": critic_gap(real_scores, fake_scores).item(),
             "gradient_norm_mean": norms.mean().item(),

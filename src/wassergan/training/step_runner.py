@@ -17,6 +17,7 @@ from wassergan.training.cuda_graphs import GraphedIteration, why_not_recorded
 from wassergan.training.distributed import DistributedContext
 from wassergan.training.divergence import Recipe
 from wassergan.training.ema import AveragedGenerator
+from wassergan.training.joint import SAMPLES
 from wassergan.training.optimizers import FusedAdam
 from wassergan.training.options import Averaging, Batching, Execution, Optimization
 from wassergan.training.statistics import Statistics
@@ -40,6 +41,7 @@ class StepRunner:
         processes: those that train together.
         seed: of the penalty's random numbers, and of augmentation's.
         conditional: whether the critic is told conditions.
+        penalty_on: what the penalty's gradients are taken by.
         augmentation: of what the critic is given.
 
     Attributes:
@@ -61,15 +63,16 @@ class StepRunner:
         processes: DistributedContext,
         seed: int,
         conditional: bool,
+        penalty_on: str = SAMPLES,
         augmentation: Augmentation,
     ) -> None:
         self.generator, self.critic = generator, critic
         self._objective, self._constraint, self._processes = objective, constraint, processes
         self._batching, self._pack, self._seed = batching, batching.pack, seed
         self._execution, self._precision, self._augmentation = execution, execution.dtype, augmentation
-        self._closed_form = MLPCriticGradients.of(critic, constraint) or (
-            None if conditional else ConvCriticGradients.of(critic, constraint)
-        )
+        self._penalty_on = penalty_on
+        of_samples = None if penalty_on != SAMPLES else MLPCriticGradients.of(critic, constraint)
+        self._closed_form = of_samples or (None if conditional else ConvCriticGradients.of(critic, constraint))
         self._passes = ConvGeneratorPasses.of(generator)
         self._generator_optimizer = optimization.generator.build(generator.parameters())
         self._critic_optimizer = optimization.critic.build(critic.parameters())
@@ -145,6 +148,7 @@ class StepRunner:
             closed_form=self._closed_form,
             processes=self._processes,
             context=packs.context,
+            penalty_on=self._penalty_on,
         )
         self.statistics.add(measured)
 

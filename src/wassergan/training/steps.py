@@ -10,16 +10,17 @@ from torch import Tensor, nn
 
 from wassergan.constraints import Constraint
 from wassergan.data import Batch
-from wassergan.networks import TabularGenerator, critic_given
+from wassergan.networks import GivenGenerator, TabularGenerator, critic_given
 from wassergan.objectives import Objective
 from wassergan.training.analytic.conv import ConvCriticGradients
 from wassergan.training.analytic.generator import ConvGeneratorPasses
 from wassergan.training.analytic.mlp import Loss, MLPCriticGradients
 from wassergan.training.batches import mapped
 from wassergan.training.distributed import SINGLE_PROCESS, DistributedContext
+from wassergan.training.joint import SAMPLES, penalised
 from wassergan.training.optimizers import Optimizer
 
-SCORE_WEIGHT = 2.0  # of the energy score beside the critic's loss, in runs that complete rows
+SCORE_WEIGHT = 2.0  # of the energy score beside the critic's loss, in runs that complete rows or refine fields
 Backward = Callable[[Tensor, Tensor, Loss, Tensor | None], dict[str, Tensor]]
 
 
@@ -87,7 +88,7 @@ def scored_fakes(
     precision: torch.dtype,
     passes: ConvGeneratorPasses | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """The same, and their score against real samples (n, ...) under the same conditions where rows are completed."""
+    """The same, and their score against real samples (n, ...) under the same conditions, where they are scored."""
     if not is_scored(generator):
         return fakes_to_follow(generator, latent, precision=precision, passes=passes), None
     with reduced(latent.device, precision):
@@ -115,6 +116,7 @@ def critic_step(
     closed_form: MLPCriticGradients | ConvCriticGradients | None = None,
     processes: DistributedContext = SINGLE_PROCESS,
     context: Tensor | None = None,
+    penalty_on: str = SAMPLES,
 ) -> dict[str, Tensor]:
     """Update the critic once; return detached statistics on the device: penalty, and the two mean scores.
 
@@ -131,11 +133,12 @@ def critic_step(
         penalty_factor: on the penalty in this step's loss; 0 leaves the penalty out, and out of the statistics.
         closed_form: of this critic under this constraint, if there is one; else autograd finds the gradient.
         processes: each holds its own rows of the batch; gradients are averaged over them.
-        context: (n, k), the conditions of real and fake samples alike; no penalty perturbs them.
+        context: (n, k), the conditions of real and fake samples alike.
+        penalty_on: what the penalty's gradients are taken by: `samples`, or `both` samples and conditions.
     """
     loss = Loss(objective, constraint, penalty_factor, rng, precision)
     optimizer.zero_grad(set_to_none=True)
-    backward: Backward = closed_form.backward if closed_form else partial(_backward, critic)
+    backward: Backward = closed_form.backward if closed_form else partial(_backward, critic, penalty_on)
     statistics = backward(real, fake, loss, context)
     processes.average_gradients(critic)
     optimizer.step()
@@ -143,13 +146,16 @@ def critic_step(
     return statistics
 
 
-def _backward(critic: nn.Module, real: Tensor, fake: Tensor, loss: Loss, context: Tensor | None) -> dict[str, Tensor]:
+def _backward(
+    critic: nn.Module, penalty_on: str, real: Tensor, fake: Tensor, loss: Loss, context: Tensor | None
+) -> dict[str, Tensor]:
     """Put the gradient of loss and penalty into the weights' `grad` by autograd; return detached statistics."""
     statistics = {}
     with reduced(real.device, loss.precision):
         real_scores, fake_scores = score_both(critic, real, fake, context)
         if loss.penalty_factor > 0:
-            statistics["penalty"] = loss.constraint.penalty(critic_given(critic, context), real, fake, loss.rng)
+            penalty = loss.constraint.penalty
+            statistics["penalty"] = penalty(*penalised(critic, context, penalty_on, real, fake), loss.rng)
     real_scores, fake_scores = real_scores.to(real.dtype), fake_scores.to(real.dtype)
     total = loss.objective.critic_loss(real_scores, fake_scores)
     if loss.penalty_factor > 0:
@@ -190,7 +196,7 @@ def generator_step(
         context: (n / pack, k), what the critic is told of the conditions.
         pack: samples that the critic scores together.
         augment: changes the fakes as the critic knows them, differentiably; None for nothing.
-        score: of these fakes, of a generator that completes rows, to be made small beside the critic's loss.
+        score: of these fakes, of a generator that `is_scored`, to be made small beside the critic's loss.
     """
     optimizer.zero_grad(set_to_none=True)
     dtype = next(generator.parameters()).dtype
@@ -216,9 +222,10 @@ def generator_step(
     return {"generator_loss": loss.detach()}
 
 
-def is_scored(generator: nn.Module) -> TypeGuard[TabularGenerator]:
-    """Whether a generator completes rows: then its cells are scored one by one, beside the critic."""
-    return isinstance(generator, TabularGenerator) and generator.kept is not None
+def is_scored(generator: nn.Module) -> TypeGuard[TabularGenerator | GivenGenerator]:
+    """Whether draws are scored one by one beside the critic: of generators of completed rows, and of given fields."""
+    completes = isinstance(generator, TabularGenerator) and generator.kept is not None
+    return completes or isinstance(generator, GivenGenerator)
 
 
 def score_both(critic: nn.Module, real: Tensor, fake: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from wassergan.training.augment import UNCHANGED, Augmentation
 from wassergan.training.distributed import SINGLE_PROCESS, DistributedContext
 from wassergan.training.heldout_probe import HeldoutProbe
 from wassergan.training.inputs import StepInputs
+from wassergan.training.joint import SAMPLES, require_penalty_on
 from wassergan.training.options import (
     USUAL_AVERAGING,
     USUAL_EXECUTION,
@@ -54,6 +55,7 @@ class Trainer:
         critic_steps: critic steps per generator step.
         penalty_every: the penalty acts on every so many critic steps, with so many times its weight: the same in
             the mean, and cheaper (Karras et al. 2020, arXiv 1912.04958, section 3.2).
+        penalty_on: what the penalty's gradients are taken by: `samples`, or `both` samples and conditions.
         pack: samples that the critic scores together, see `packed`.
         share_fakes: the last critic step and the generator's step use the same fakes: one pass of the generator less.
         optimization: both optimisers and their rates.
@@ -81,6 +83,7 @@ class Trainer:
         batch_size: int = 64,
         critic_steps: int = 5,
         penalty_every: int = 1,
+        penalty_on: str = SAMPLES,
         pack: int = 1,
         share_fakes: bool = False,
         optimization: Optimization = USUAL_OPTIMIZATION,
@@ -93,6 +96,7 @@ class Trainer:
     ) -> None:
         batching = Batching(batch_size, critic_steps, penalty_every, pack, share_fakes)
         require_lipschitz(objective, constraint)
+        require_penalty_on(penalty_on, constraint, conditional=source.context is not None)
         batching.require_shards(processes)
         self.device, self.processes, self._seed = torch.device(device), processes, seed
         self.source, self.objective, self.constraint = source, objective, constraint
@@ -110,9 +114,15 @@ class Trainer:
             shard=processes.shard,
             further=latent_dim if is_scored(generator) else 0,
         )
-        self._augmentation = augmentation
+        self._augmentation, self._penalty_on = augmentation, penalty_on
         self._probe = HeldoutProbe(
-            source, latent_dim=latent_dim, pack=pack, seed=seed, device=self.device, augmentation=augmentation
+            source,
+            latent_dim=latent_dim,
+            pack=pack,
+            seed=seed,
+            device=self.device,
+            augmentation=augmentation,
+            penalty_on=penalty_on,
         )
         self._prepare_networks()
         self._runner = self._new_runner(batching, optimization, averaging, execution)
@@ -145,6 +155,7 @@ class Trainer:
             processes=self.processes,
             seed=self._seed,
             conditional=self.source.context is not None,
+            penalty_on=self._penalty_on,
             augmentation=self._augmentation,
         )
 

@@ -37,6 +37,11 @@ class ColumnContext:
         return self.codec.width
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a condition: its numbers in a row."""
+        return (self.width,)
+
+    @property
     def chances(self) -> int:
         """Nothing is hidden."""
         return 0
@@ -52,6 +57,9 @@ class ColumnContext:
     def hidden(self, vectors: Tensor, chances: Tensor) -> Tensor:
         """As they are."""
         return vectors
+
+    def require_same(self) -> None:
+        """They lie in memory."""
 
     def facts(self) -> tuple[Values, list[str]]:
         """Of all rows (n, columns) in the user's units; the names of columns and levels."""
@@ -84,6 +92,11 @@ class ColumnConditions:
     def width(self) -> int:
         """Numbers in a condition's vector."""
         return self.codec.width
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a condition: its numbers in a row."""
+        return (self.width,)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -68,6 +68,11 @@ class CompletionContext:
         return width_of(self.codec)
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a condition: its numbers in a row."""
+        return (self.width,)
+
+    @property
     def chances(self) -> int:
         """Random numbers that a row takes to hide columns."""
         return 2 + len(self.codec.columns)
@@ -97,6 +102,9 @@ class CompletionContext:
         return CompletionConditions(
             self.codec, self.rows[indices.numpy()], patterns=self.patterns, words=self.words, passed=self.passed
         )
+
+    def require_same(self) -> None:
+        """They lie in memory."""
 
     def facts(self) -> tuple[Values, list[str]]:
         """Of all rows; the names of columns and levels."""

@@ -33,7 +33,7 @@ def describe(state: CheckpointState, sampler: Sampler) -> dict[str, Any]:
             hint=f"draw from the run with wassergan sample {flag('given')}",
         )
     settings = asdict(state.settings)
-    data = _name(settings["data"])
+    data, files = _name(settings["data"]), ("labels", "schema", "condition_array")
     modality = modality_of(sampler.kind)
     codec = modality.own(sampler.codec)
     return {
@@ -45,7 +45,11 @@ def describe(state: CheckpointState, sampler: Sampler) -> dict[str, Any]:
         "decoder": modality.decoder(codec),
         "network": str(sampler.generator),
         "run": {"data": data, "preset": settings["preset"], "step": state.step},
-        "settings": {**settings, "data": data, **{name: _name(settings.get(name)) for name in ("labels", "schema")}},
+        "settings": {
+            **settings,
+            "data": data,
+            **{name: _name(settings.get(name)) for name in files},
+        },
     }
 
 
