@@ -74,7 +74,7 @@ BUGS = (
     ),
     Bug(
         "a bend of one column moves the columns after it",
-        "networks/tabular.py",
+        "networks/table_head.py",
         "drawn.append(self._with_given(number, self._draw(number, raw, gumbels[number]), given))",
         "drawn.append(self._calibrated(number, self._draw(number, raw, gumbels[number]), strata))",
         "networks/test_column_sequence.py::test_bends_change_no_column_that_follows",
@@ -4201,7 +4201,7 @@ BUGS = (
     ),
     Bug(
         "given cells are scored",
-        "networks/tabular.py",
+        "networks/kept_cells.py",
         "return 1 - (self.there",
         "return 1 + 0 * (self.there",
         "test_completion.py::test_given_cells_are_put_through_and_only_hidden_ones_are_scored",

@@ -18,7 +18,8 @@ from wassergan import WassersteinGAN, open_sampler
 from wassergan.data import open_source
 from wassergan.data.tables.gaps import _spans, _with_cells
 from wassergan.errors import UserError
-from wassergan.networks.tabular import KeptCells, TableHead, _brier
+from wassergan.networks.kept_cells import KeptCells
+from wassergan.networks.table_head import TableHead, _brier
 from wassergan.sampling.completion import CHUNK, Completer, completed
 from wassergan.utils.column_layout import ColumnLayout
 

@@ -12,11 +12,13 @@ from wassergan.networks.checks import Critic, check_critic, check_generator, cri
 from wassergan.networks.conv import ConvCritic, ConvGenerator
 from wassergan.networks.given import GivenCritic, GivenGenerator
 from wassergan.networks.heads import Bounded, Partial
+from wassergan.networks.kept_cells import KeptCells
 from wassergan.networks.mlp import MLPCritic, MLPGenerator
 from wassergan.networks.residual import ResidualGenerator
 from wassergan.networks.resnet import ResNetCritic, ResNetGenerator
 from wassergan.networks.series import CausalGenerator, RecurrentGenerator, SeriesCritic
-from wassergan.networks.tabular import KeptCells, TableHead, TabularGenerator
+from wassergan.networks.table_head import TableHead
+from wassergan.networks.tabular import TabularGenerator
 
 __all__ = [
     "NETWORKS",

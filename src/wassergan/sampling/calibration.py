@@ -9,7 +9,7 @@ from wassergan.data import ColumnConditions, Conditions, TableCodec
 from wassergan.data.tables import Stratum
 from wassergan.data.tables.hidden import CompletionConditions
 from wassergan.networks import TabularGenerator
-from wassergan.networks.tabular import SCALE
+from wassergan.networks.table_head import SCALE
 from wassergan.training.sampling import sample_chunks
 
 ROWS = 2**16
