@@ -3285,15 +3285,15 @@ BUGS = (
     # Distances of tables
     Bug(
         "columns of tables compared by position",
-        "data/tables/together.py",
-        "    return _with_columns(a, order), _with_columns(b, order)\n",
+        "data/tables/matching.py",
+        "    return with_columns(a, order), with_columns(b, order)\n",
         "    own = [replace(two, name=one.name) for one, two in zip(a.columns, b.columns, strict=False)]\n"
         "    return a, replace(b, columns=tuple(own))\n",
         "evaluation/datasets/test_table_distance.py::test_the_distance_is_that_of_an_assignment_in_the_metric_as_it_is_defined",
     ),
     Bug(
         "levels compared by the number that each file gives them",
-        "data/tables/together.py",
+        "data/tables/common_columns.py",
         "            codes.append(float(numbers[key]))\n",
         "            codes.append(float(own.index(level)))\n",
         "evaluation/datasets/test_table_distance.py::test_levels_of_files_of_two_kinds_are_matched_by_their_text",

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from wassergan.data.tables.together import CommonColumn
+from wassergan.data.tables.common_columns import CommonColumn
 from wassergan.distances import wasserstein_line
 from wassergan.errors import UserError
 from wassergan.monitor import EvidenceProcess, SeasonalMonitor, W1Monitor, corrected

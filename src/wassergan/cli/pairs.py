@@ -11,7 +11,8 @@ from wassergan.cli.reading import reading_of
 from wassergan.config.parsing import parse_names
 from wassergan.data.measured import Measured, Reading, as_table, open_measured
 from wassergan.data.tables import RawTable
-from wassergan.data.tables.together import CommonColumn, columns_together
+from wassergan.data.tables.common_columns import CommonColumn
+from wassergan.data.tables.together import columns_together
 from wassergan.errors import UserError
 from wassergan.evaluation.datasets.ground import GroundMetric, Values, check_scale, check_weight
 from wassergan.evaluation.datasets.samples import SamplePair, paired_samples

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wassergan.data.readers.arrays import load_array, row_blocks
 from wassergan.data.readers.columnar import is_columnar, number_columns
-from wassergan.data.tables.together import CommonColumn
+from wassergan.data.tables.common_columns import CommonColumn
 from wassergan.distances.arguments import check_confidence, check_count, check_names
 from wassergan.distances.running_line import RunningLine, finite_numbers
 from wassergan.errors import UserError, unknown_name

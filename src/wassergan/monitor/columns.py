@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wassergan.data.tables.together import CommonColumn
+from wassergan.data.tables.common_columns import CommonColumn
 from wassergan.distances.one_dimensional import wasserstein_line
 from wassergan.errors import UserError
 from wassergan.monitor.correction import corrected

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from wassergan.data.tables.together import CommonColumn
+from wassergan.data.tables.common_columns import CommonColumn
 from wassergan.errors import UserError
 from wassergan.evaluation.datasets.ground import scale_of
 from wassergan.monitor.permutation import Floats

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from wassergan.data.tables.together import CommonColumn
+from wassergan.data.tables.common_columns import CommonColumn
 from wassergan.monitor.permutation import Floats
 
 

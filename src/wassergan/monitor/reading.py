@@ -13,7 +13,8 @@ from wassergan.data.codec import channels_first
 from wassergan.data.measured import Measured, Reading, as_table, open_measured, read_table
 from wassergan.data.readers.arrays import layout_of
 from wassergan.data.tables import RawTable, is_frame
-from wassergan.data.tables.together import CommonColumn, columns_together
+from wassergan.data.tables.common_columns import CommonColumn
+from wassergan.data.tables.together import columns_together
 from wassergan.distances.arguments import shown
 from wassergan.errors import UserError
 from wassergan.evaluation.datasets.samples import paired_samples

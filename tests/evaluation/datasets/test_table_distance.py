@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import wasserstein_distance
 
 from wassergan.data import schema_of
-from wassergan.data.tables.together import CommonColumn
+from wassergan.data.tables.common_columns import CommonColumn
 from wassergan.errors import UserError
 from wassergan.evaluation.datasets import ColumnDistance, GroundMetric, table_column_distances, table_distance
 

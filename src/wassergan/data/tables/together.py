@@ -1,47 +1,21 @@
 """Two tables read as one: columns matched by name, each of one kind in both, levels matched by their text."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
 from wassergan.data.tables.columns import AnyColumn, OddColumn, RawTable, TextColumn, TypedColumn
-from wassergan.data.tables.formats import DateForm, LevelForm, NumberForm, Values
-from wassergan.data.tables.identifiers.recognise import is_index
+from wassergan.data.tables.common_columns import CommonColumn, as_number, common_column
+from wassergan.data.tables.formats import DateForm, LevelForm, NumberForm
 from wassergan.data.tables.inference import Column, infer_columns
+from wassergan.data.tables.matching import Log, matched, with_columns, without_bounds, without_index
 from wassergan.data.tables.schema import ColumnSpec, Schema
 from wassergan.data.tables.truths import truths_of
-from wassergan.errors import UserError, parameter, unknown_name
+from wassergan.errors import UserError, parameter
 
-SECOND = 1_000_000  # microseconds
-DAY = 86_400 * SECOND
-NAMES_SHOWN = 10
 GUARD = "\0"  # a column that is always found: tables may have none besides that can be learnt
-
-Log = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class CommonColumn:
-    """A column of both tables.
-
-    Args:
-        name: of the column.
-        kind: `number`, `date` or `category`.
-        x: (n,) values in the first table: numbers, days or seconds, level numbers; NaN where missing.
-        y: (m,) values in the second.
-        unit: `days` or `seconds` of dates; else empty.
-        levels: of a category, those of both tables.
-    """
-
-    name: str
-    kind: str
-    x: Values
-    y: Values
-    unit: str = ""
-    levels: tuple[str, ...] = ()
 
 
 def columns_together(
@@ -69,8 +43,8 @@ def columns_together(
     for table in (a, b):
         if table.rows == 0:
             raise UserError(f"{table.name} holds no rows", hint="give data")
-    schema = _without_bounds(schema or Schema())
-    a, b = _matched(_without_index(a, log), _without_index(b, log), schema, columns)
+    schema = without_bounds(schema or Schema())
+    a, b = matched(without_index(a, log), without_index(b, log), schema, columns)
     pair = _Pair(_Table.read(a, schema, columns), _Table.read(b, schema, columns), _joint(a, b, schema))
     found = [column for each in a.columns if (column := pair.column(each.name, log)) is not None]
     if not found:
@@ -80,61 +54,6 @@ def columns_together(
             hint=f"name columns with {parameter('columns')}, or give their kinds in a {parameter('schema')} file",
         )
     return tuple(found)
-
-
-def _without_bounds(schema: Schema) -> Schema:
-    """Kinds and forms alone: bounds and steps say what may be generated."""
-
-    def plain(wish: ColumnSpec) -> ColumnSpec:
-        kind = "number" if wish.kind == "angle" else wish.kind
-        return replace(wish, kind=kind, low=None, high=None, step=None)
-
-    return replace(schema, columns={name: plain(wish) for name, wish in schema.columns.items()}, rules=())
-
-
-def _without_index(table: RawTable, log: Log) -> RawTable:
-    """Without the unnamed index that pandas writes into a file."""
-    gone = [each.name for each in table.columns if each.name.strip() == "" or each.name.lower() == "unnamed: 0"]
-    if not gone or not all(map(is_index, gone)) or len(table.columns) == len(gone):
-        return table
-    log(f"Left out the unnamed column of {table.name}: it is the index of a DataFrame.")
-    return replace(table, columns=tuple(each for each in table.columns if each.name not in gone))
-
-
-def _matched(a: RawTable, b: RawTable, schema: Schema, wanted: Sequence[str]) -> tuple[RawTable, RawTable]:
-    """Both with the same columns in the same order."""
-    names = [[each.name for each in table.columns] for table in (a, b)]
-    schema.check_names([*names[0], *names[1]])
-    for table, own in zip((a, b), names, strict=True):
-        if repeated := [name for name in dict.fromkeys(own) if own.count(name) > 1]:
-            raise UserError(f"{table.name} has columns of the same name", found=_listed(repeated), hint="rename them")
-        for name in wanted:
-            if name not in own:
-                raise unknown_name(f"column of {table.name}", name, own)
-    dropped = {name for name, wish in schema.columns.items() if wish.kind == "drop"}
-    if both := [name for name in wanted if name in dropped]:
-        raise UserError(f"A column is named by {parameter('columns')} and dropped by the schema", found=_listed(both))
-    taken = [set(wanted) or set(own) - dropped for own in names]
-    alone = [[name for name in own if name in mine - others]
-             for own, mine, others in zip(names, taken, reversed(taken), strict=True)]  # fmt: skip
-    if alone[0] or alone[1]:
-        parts = [f"{_listed(each)} in {table.name} alone" for each, table in zip(alone, (a, b), strict=True) if each]
-        raise UserError(
-            f"{a.name} and {b.name} have different columns",
-            found=" and ".join(parts),
-            hint=f"give tables with the same columns, or name those that both have with {parameter('columns')}",
-        )
-    order = [name for name in names[0] if name in taken[0]]
-    return _with_columns(a, order), _with_columns(b, order)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:NAMES_SHOWN]) + (f" and {len(names) - NAMES_SHOWN} more" if names[NAMES_SHOWN:] else "")
-
-
-def _with_columns(table: RawTable, names: Sequence[str]) -> RawTable:
-    by_name = {each.name: each for each in table.columns}
-    return replace(table, columns=tuple(by_name[name] for name in names))
 
 
 @dataclass(frozen=True)
@@ -150,11 +69,11 @@ class _Table:
     def read(cls, table: RawTable, schema: Schema, wanted: Sequence[str]) -> "_Table":
         raw = {each.name: each for each in table.columns}
         if odd := [each.name for each in table.columns if isinstance(each, OddColumn)]:
-            infer_columns(_with_columns(table, odd[:1]), Schema(), log=lambda sentence: None)  # says what is wrong
+            infer_columns(with_columns(table, odd[:1]), Schema(), log=lambda sentence: None)  # says what is wrong
         columns, reasons = _inferred(table, schema)
         for name in wanted:
             if name not in columns and schema.columns.get(name, ColumnSpec()).kind is None:
-                columns[name] = _forced(_with_columns(table, [name]), schema)
+                columns[name] = _forced(with_columns(table, [name]), schema)
         return cls(table.name, raw, columns, reasons)
 
 
@@ -252,7 +171,7 @@ class _Pair:
         own = self.a.columns[name], self.b.columns[name]
         if truths := truths_of(*own):
             log(f"Column {name}: {_written(own[0])} and {_written(own[1])} are both taken for False and True.")
-            return _common(truths[0], *truths)
+            return common_column(truths[0], *truths)
         found = self._read(name, own)
         if found.kind == "category" and not _share_levels(found):
             words = [f"'{found.levels[int(each[~np.isnan(each)][0])][:40]}'" for each in (found.x, found.y)]
@@ -264,10 +183,11 @@ class _Pair:
         self._check_kinds(*own)
         both, rows = self.joint[0].get(name), self.joint[1]
         if both is not None and _agrees(both, own):
-            return _common(both, replace(both, values=both.values[:rows]), replace(both, values=both.values[rows:]))
+            parts = (replace(both, values=values) for values in (both.values[:rows], both.values[rows:]))
+            return common_column(both, *parts)
         own = self._filled(*own)
         self._check_forms(*own)
-        return _common(own[0], *own, typed=isinstance(self.a.raw[name], TypedColumn | TextColumn))
+        return common_column(own[0], *own, typed=isinstance(self.a.raw[name], TypedColumn | TextColumn))
 
     def _filled(self, a: Column, b: Column) -> tuple[Column, Column]:
         """An empty column is of the kind of the other."""
@@ -340,79 +260,9 @@ def _are_numbers(a: Column, b: Column) -> bool:
     """Whether one holds numbers and the other codes of digits, such as 01234: both are codes."""
     kinds = {_family(a), _family(b)}
     codes = next((each.form.levels for each in (a, b) if isinstance(each.form, LevelForm)), ())
-    return kinds == {"number", "category"} and all(_as_number(level) is not None for level in codes)
-
-
-def _as_number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if np.isfinite(number) else None
+    return kinds == {"number", "category"} and all(as_number(level) is not None for level in codes)
 
 
 def _shown(column: Column) -> str:
     first = column.values[~np.isnan(column.values)][:1]
     return f"a {column.kind} such as '{column.form.texts(first)[0][:40]}'"
-
-
-def _common(first: Column, a: Column, b: Column, *, typed: bool = False) -> CommonColumn:
-    """A column of both, its levels matched by text and its dates in one unit."""
-    if isinstance(a.form, DateForm) and isinstance(b.form, DateForm):
-        unit = DAY if a.form.unit == b.form.unit == DAY else SECOND
-        x, y = (each.values * (form.unit / unit) for each, form in ((a, a.form), (b, b.form)))
-        return CommonColumn(first.name, "date", x, y, "days" if unit == DAY else "seconds")
-    if isinstance(a.form, NumberForm) and isinstance(b.form, NumberForm):
-        return CommonColumn(first.name, "number", a.values, b.values)
-    return _levels_together(first.name, a, b, typed=typed)
-
-
-def _levels_together(name: str, a: Column, b: Column, *, typed: bool) -> CommonColumn:
-    levels = [_texts(each) for each in (a, b)]
-    spelt: Callable[[str], Any] = str
-    if "boolean" in (a.kind, b.kind):
-        spelt = str.lower
-    elif typed and _differ_in_writing(*levels):
-        spelt = float
-    numbers: dict[Any, int] = {}
-    texts: list[str] = []
-    renumbered = []
-    for own in levels:
-        codes = []
-        for level in own:
-            key = spelt(level)
-            if key not in numbers:
-                numbers[key] = len(numbers)
-                texts.append(level)
-            codes.append(float(numbers[key]))
-        renumbered.append(np.array([*codes, np.nan]))
-    x, y = (codes[np.where(np.isnan(each.values), len(codes) - 1, each.values).astype(np.int64)]
-            for codes, each in zip(renumbered, _as_levels(a, b), strict=True))  # fmt: skip
-    return CommonColumn(name, "category", x, y, "", tuple(texts))
-
-
-def _texts(column: Column) -> tuple[str, ...]:
-    """The levels; of numbers, how each is written."""
-    if isinstance(column.form, LevelForm):
-        return column.form.levels
-    return tuple(column.form.texts(np.unique(column.values[~np.isnan(column.values)])))
-
-
-def _as_levels(*columns: Column) -> list[Column]:
-    """Numbers as places among those that occur."""
-    found = []
-    for column in columns:
-        values = column.values
-        if not isinstance(column.form, LevelForm):
-            there = ~np.isnan(values)
-            values = np.where(there, np.searchsorted(np.unique(values[there]), np.where(there, values, 0)), np.nan)
-        found.append(replace(column, values=values))
-    return found
-
-
-def _differ_in_writing(a: Sequence[str], b: Sequence[str]) -> bool:
-    """Whether levels are numbers that each file writes in its own way, such as 1 and 1.0."""
-    numbers = [[_as_number(level) for level in own] for own in (a, b)]
-    if any(each is None for own in numbers for each in own) or set(a) & set(b):
-        return False
-    return all(len(set(own)) == len(own) for own in numbers) and bool(set(numbers[0]) & set(numbers[1]))

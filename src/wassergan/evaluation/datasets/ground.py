@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wassergan.data.tables.together import CommonColumn
+from wassergan.data.tables.common_columns import CommonColumn
 from wassergan.distances.arguments import check_number, shown
 from wassergan.errors import UserError, flag, parameter, unknown_name, worded
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from wassergan.data.measured import Log, Measured
 from wassergan.data.source import fits_in_memory
-from wassergan.data.tables.together import CommonColumn
+from wassergan.data.tables.common_columns import CommonColumn
 from wassergan.errors import UserError, parameter, unknown_name
 from wassergan.evaluation.datasets.ground import Values, check_scale, scale_of
 
