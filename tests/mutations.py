@@ -493,7 +493,7 @@ BUGS = (
     ),
     Bug(
         "infinite texts are levels in a small table",
-        "data/tables/inference.py",
+        "data/tables/text_reader.py",
         "if infinite.any() and numeric.any() and (numeric | infinite).all():",
         "if False:",
         "data/tables/test_floating.py::test_infinite_texts_are_refused_with_their_line",
@@ -3356,9 +3356,9 @@ BUGS = (
     ),
     Bug(
         "row numbers left out where the schema calls them numbers",
-        "data/tables/inference.py",
-        "        if raw.whole and self._kind is None and _is_row_number(there):\n",
-        "        if raw.whole and _is_row_number(there):\n",
+        "data/tables/typed_reader.py",
+        "        if raw.whole and self._kind is None and is_row_number(there):\n",
+        "        if raw.whole and is_row_number(there):\n",
         "evaluation/datasets/test_table_distance.py::test_identifiers_are_left_out_and_said_unless_they_are_named",
     ),
     # What goes in comes back
@@ -3371,7 +3371,7 @@ BUGS = (
     ),
     Bug(
         "whole numbers of 64 bits by way of float64",
-        "data/tables/inference.py",
+        "data/tables/typed_reader.py",
         "exact = raw.values if raw.exact is None else raw.exact",
         "exact = raw.values",
         "data/tables/test_arrow_types.py::test_columns_come_back_in_their_own_type",

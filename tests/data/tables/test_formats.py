@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from wassergan.data import open_source
 from wassergan.data.tables.codec import TableCodec
+from wassergan.data.tables.column import Column
 from wassergan.data.tables.columns import raw_texts
 from wassergan.data.tables.date_texts import date_format
 from wassergan.data.tables.formats import DateForm, NumberForm, form_from_state
 from wassergan.data.tables.grids import with_number_grid
-from wassergan.data.tables.inference import Column, infer_columns
+from wassergan.data.tables.inference import infer_columns
 from wassergan.data.tables.number_dress import Dress
 from wassergan.data.tables.schema import ColumnSpec, schema_of
 from wassergan.data.tables.source import table_source

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from wassergan.data import open_source
+from wassergan.data.tables.column import Column
 from wassergan.data.tables.csvfile import read_csv
-from wassergan.data.tables.inference import Column, infer_columns
+from wassergan.data.tables.inference import infer_columns
 from wassergan.data.tables.schema import Schema, schema_of
 from wassergan.errors import UserError
 

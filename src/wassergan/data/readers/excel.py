@@ -13,7 +13,7 @@ from typing import Any
 from wassergan.data.readers.excel_sheet import Marks, marks_of, require_plain, survey_of
 from wassergan.data.readers.limits import require_room
 from wassergan.data.tables import RawTable, raw_of_arrow
-from wassergan.data.tables.inference import MISSING_MARKS, MISSING_TEXTS
+from wassergan.data.tables.missing_texts import MISSING_MARKS, MISSING_TEXTS
 from wassergan.errors import UserError, parameter, unknown_name
 from wassergan.storage.files import reading
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from wassergan.data.tables.column import Column
 from wassergan.data.tables.formats import DateForm, LevelForm, NumberForm, Values
-from wassergan.data.tables.inference import Column
 
 SECOND = 1_000_000  # microseconds
 DAY = 86_400 * SECOND

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice, takewhile
 
-from wassergan.data.tables.inference import MISSING_TEXTS
+from wassergan.data.tables.missing_texts import MISSING_TEXTS
 
 DELIMITERS = ("\t", ";", "|", ",")
 LOOKED_AT_ROWS = 50

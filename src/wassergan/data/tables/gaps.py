@@ -25,7 +25,7 @@ from wassergan.data.tables.csvfile import LOOKED_AT_BYTES
 from wassergan.data.tables.formats import Values
 from wassergan.data.tables.hidden import CompletionConditions
 from wassergan.data.tables.identifiers.identifier import Identifier
-from wassergan.data.tables.inference import MISSING_TEXTS
+from wassergan.data.tables.missing_texts import MISSING_TEXTS
 from wassergan.data.tables.pandasframe import restored
 from wassergan.data.tables.reading import rows_like
 from wassergan.data.tables.schema import Schema

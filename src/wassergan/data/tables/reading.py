@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wassergan.data.tables.codec import ColumnCodec, TableCodec
+from wassergan.data.tables.column import Column
 from wassergan.data.tables.columns import RawTable
 from wassergan.data.tables.encodings import NumberCoding
 from wassergan.data.tables.formats import DateForm, LevelForm, Values
-from wassergan.data.tables.inference import MISSING_TEXTS, Column, infer_columns
+from wassergan.data.tables.inference import infer_columns
+from wassergan.data.tables.missing_texts import MISSING_TEXTS
 from wassergan.data.tables.schema import ColumnSpec, Schema
 from wassergan.errors import UserError
 

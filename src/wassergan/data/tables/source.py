@@ -13,6 +13,7 @@ from wassergan.data.context import Context
 from wassergan.data.source import Source
 from wassergan.data.split import HELDOUT_SHARE, SparseSplit, Split, keep_classes, split_rows
 from wassergan.data.tables.codec import ColumnCodec, TableCodec
+from wassergan.data.tables.column import Column
 from wassergan.data.tables.columns import RawTable
 from wassergan.data.tables.conditions import ColumnContext
 from wassergan.data.tables.containers import ArrowContainer, Container, CsvContainer
@@ -20,7 +21,7 @@ from wassergan.data.tables.encodings import CategoryCoding, NumberCoding
 from wassergan.data.tables.formats import DateForm, LevelForm, Values
 from wassergan.data.tables.hidden import CompletionContext
 from wassergan.data.tables.identifiers.identifier import Identifier
-from wassergan.data.tables.inference import Column, infer_columns
+from wassergan.data.tables.inference import infer_columns
 from wassergan.data.tables.margins import fit_margins
 from wassergan.data.tables.roundtrip import round_trip
 from wassergan.data.tables.rules.book import RuleBook

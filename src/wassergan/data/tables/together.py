@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from wassergan.data.tables.column import Column
 from wassergan.data.tables.columns import AnyColumn, OddColumn, RawTable, TextColumn, TypedColumn
 from wassergan.data.tables.common_columns import CommonColumn, as_number, common_column
 from wassergan.data.tables.formats import DateForm, LevelForm, NumberForm
-from wassergan.data.tables.inference import Column, infer_columns
+from wassergan.data.tables.inference import infer_columns
 from wassergan.data.tables.matching import Log, matched, with_columns, without_bounds, without_index
 from wassergan.data.tables.schema import ColumnSpec, Schema
 from wassergan.data.tables.truths import truths_of

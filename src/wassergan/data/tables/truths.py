@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from wassergan.data.tables.column import Column
 from wassergan.data.tables.formats import LevelForm, NumberForm
-from wassergan.data.tables.inference import Column
 
 PAIRS = (("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"), ("off", "on"), ("0", "1"))
 _FORM = LevelForm(("False", "True"), (False, True))

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wassergan.data.tables.column import Column
 from wassergan.data.tables.columns import RawTable
 from wassergan.data.tables.encodings import CategoryCoding, NumberCoding
 from wassergan.data.tables.formats import DateForm, LevelForm, NumberForm
-from wassergan.data.tables.inference import Column
 from wassergan.data.tables.rules.book import RuleBook, Slot, computed_value, form_of, passes
 from wassergan.data.tables.rules.component import Component, Constraint
 from wassergan.data.tables.rules.expression import Linear, Values
