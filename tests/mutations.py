@@ -1080,8 +1080,8 @@ BUGS = (
     Bug(
         "the slope not logged as it truly is",
         PROBE,
-        "input_gradient_norms(critic_given(critic, context), points_between(real, fake, rng))",
-        "input_gradient_norms(critic_given(critic, context), points_between(real, fake, rng)).clamp_max(1)",
+        "input_gradient_norms(of, points_between(one, other, rng))",
+        "input_gradient_norms(of, points_between(one, other, rng)).clamp_max(1)",
         f"{IN_TRAINER}::test_held_out_gap_and_slopes_are_those_of_a_known_critic",
     ),
     # Conditions

@@ -9,7 +9,8 @@ import numpy as np
 from wassergan.data.measured import read_table
 from wassergan.data.tables import RawTable, Schema
 from wassergan.data.tables.common_columns import CommonColumn
-from wassergan.data.tables.together import Log, columns_together
+from wassergan.data.tables.matching import Log
+from wassergan.data.tables.together import columns_together
 from wassergan.distances.arguments import (
     as_generator,
     check_budget,
