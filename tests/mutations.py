@@ -4067,6 +4067,13 @@ BUGS = (
         "training/test_meeting.py::test_a_name_that_is_looked_up_without_an_end_is_not_waited_for",
     ),
     Bug(
+        "values of a block of lines are taken for those of one line each",
+        "storage/run_log.py",
+        '    if len(whole) == len(lines) == text.count(b"{") == text.count(b"\\n{"):',
+        "    if len(whole) == len(lines):",
+        "storage/test_run_log.py::test_a_block_of_lines_is_cut_as_its_lines_are_one_by_one",
+    ),
+    Bug(
         "features that memory cannot hold are begun",
         "modality/feature_evaluator.py",
         "            _require_memory(count, dim)",

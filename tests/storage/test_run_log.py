@@ -4,7 +4,7 @@ import resource
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wassergan.errors import WorkError
@@ -115,3 +115,37 @@ def test_lines_come_as_they_are_wherever_blocks_end(
     expected = [tick for number, tick in ticks.items() if number % every == 0]
     last = list(ticks.values())[-1:]
     assert found == (expected if expected[-1:] == last else expected + last)
+
+
+# Lines that hold several values, or parts of one, so that a block has as many values as lines and yet other ones.
+PIECES = (
+    *(
+        '{"step": 1}',
+        '{"step": 2, "gap": 0.5}',
+        '{"step":3},{"step":4}',
+        '{"a": [{}',
+        "{}]}",
+        '{"x}',
+        '{y": 1}',
+        "",
+        "7",
+    ),
+    *('{"step": -1}', '{"step": 5, "gap": "1"}', '{"step": NaN}', '{"step": 6}\r', '{"ü": 1, "step": 7}', "{", "[{}]"),
+)
+
+
+@example(['{"step":3},{"step":4}', '{"x}', '{y": 1}'])
+@given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=6))
+def test_a_block_of_lines_is_cut_as_its_lines_are_one_by_one(
+    tmp_path_factory: pytest.TempPathFactory, pieces: list[str]
+) -> None:
+    path = tmp_path_factory.mktemp("log") / "log.jsonl"
+    path.write_bytes("".join(f"{piece}\n" for piece in pieces).encode())
+    alone = []
+    for piece in pieces:
+        single = path.with_name("single.jsonl")
+        single.write_bytes(f"{piece}\n".encode())
+        counts = RunLog(single).cut_after(3)
+        alone.append((*counts, single.read_bytes()))
+    assert RunLog(path).cut_after(3) == (sum(each[0] for each in alone), sum(each[1] for each in alone))
+    assert path.read_bytes() == b"".join(each[2] for each in alone)

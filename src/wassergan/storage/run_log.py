@@ -5,7 +5,6 @@ import json
 import os
 from collections import deque
 from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +56,17 @@ class RunLog:
             return 0, 0
         later = torn = 0
         with replacing(self.path) as temporary, filling(temporary) as file:
-            for record in _records(self.path):
-                if record is None:
-                    torn += 1
-                elif record["step"] > step:
-                    later += 1
-                else:
-                    file.write((json.dumps(record) + "\n").encode())
+            for lines in _lines(self.path):
+                kept = []
+                for line, record in zip(lines, _ticks(lines), strict=True):
+                    if record is None:
+                        torn += 1
+                    elif record["step"] > step:
+                        later += 1
+                    else:
+                        assert line is not None
+                        kept.append(line + b"\n")
+                file.write(b"".join(kept))
         return later, torn
 
 
@@ -92,9 +95,19 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     return ticks if last is None or (ticks and ticks[-1] == last) else [*ticks, last]
 
 
-def _records(path: Path) -> Iterator[dict[str, Any] | None]:
-    """One tick per line, or None for a line that is not a tick."""
-    return map(_parsed, chain.from_iterable(_lines(path)))
+def _ticks(lines: list[bytes | None]) -> list[dict[str, Any] | None]:
+    """The tick of each line, or None for one that is none."""
+    whole = [line for line in lines if line is not None]
+    text = b"\n" + b"\n".join(whole)
+    # Of lines with one brace each, at their beginning, none holds two values: equal numbers mean a value for each line.
+    if len(whole) == len(lines) == text.count(b"{") == text.count(b"\n{"):
+        try:
+            records = json.loads("[" + text[1:].replace(b"\n", b",").decode(errors="replace") + "]")
+        except (ValueError, RecursionError):
+            records = []
+        if len(records) == len(lines):
+            return [record if _is_tick(record) else None for record in records]
+    return [_parsed(line) for line in lines]
 
 
 def _lines(path: Path) -> Iterator[list[bytes | None]]:
@@ -121,9 +134,12 @@ def _parsed(line: bytes | None) -> dict[str, Any] | None:
         record = json.loads(line.decode(errors="replace"))
     except (ValueError, RecursionError):
         return None
+    return record if _is_tick(record) else None
+
+
+def _is_tick(record: Any) -> bool:
     whole = isinstance(record, dict) and len(record) <= MOST_VALUES and type(record.get("step")) is int
-    is_tick = whole and record["step"] >= 0 and all(map(_is_number, record.values()))
-    return record if is_tick else None
+    return whole and record["step"] >= 0 and all(map(_is_number, record.values()))
 
 
 def _is_number(value: object) -> bool:
