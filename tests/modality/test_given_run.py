@@ -1,6 +1,7 @@
 """Fields given fields from files to page: trained, drawn, resumed, judged and refused."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from wassergan import WassersteinGAN, open_sampler
+from wassergan.cli.main import main
 from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError
 from wassergan.runs.train import resume_run, train_run
@@ -145,3 +147,17 @@ def test_the_estimator_fits_and_draws_under_arrays() -> None:
     ):
         with pytest.raises(UserError, match=message):
             call()
+
+
+def test_the_page_on_fields_given_fields_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "fields_given_fields.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for snippet in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL):
+        exec(snippet.replace("steps=20", "steps=2"), names)
+    assert names["ensembles"].std(1).mean() > 0
+    commands = [line.split()[1:] for line in page.splitlines() if line.startswith("wassergan ")]
+    assert [command[0] for command in commands] == ["train", "evaluate", "sample"]
+    for command in (commands[0] + ["--steps", "1"], commands[2]):
+        assert main(command) == 0
+    assert np.load("ensembles.npy").shape == (10, 20, 16, 24)
