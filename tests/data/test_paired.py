@@ -56,7 +56,8 @@ def test_samples_keep_their_conditions_on_both_sides_of_the_split(in_file: bool,
         (np.where(np.arange(N)[:, None, None] == 5, np.inf, COARSE), "As conditions, .*infinite"),
         (COARSE.astype(complex), "does not hold real numbers"),
         (np.array(3.0), "one condition for each sample"),
-        (COARSE[:, :, :, None, None], "condition_layout"),
+        (COARSE[:, :, :, None, None], r"Say `condition_layout` N or ND or NHW or NHWC or NCHW\.$"),
+        (np.random.default_rng(0).normal(size=(N, 9, 4)), 'Say condition_layout="NHW" if it holds 60'),
         ("none.npy", "none.npy"),
     ],
 )
@@ -129,3 +130,19 @@ def test_vectors_are_conditions_of_fields_and_fields_of_vectors() -> None:
     vectors = np.random.default_rng(3).normal(size=(N, 5))
     assert context_of(open_source(FINE, condition_array=vectors)).shape == (5,)
     assert context_of(open_source(vectors, condition_array=FINE)).shape == (1, 8, 12)
+
+
+def test_conditions_follow_pictures_that_were_left_out(tmp_path: Path) -> None:
+    from PIL import Image
+
+    numbers = np.random.default_rng(0)
+    for index in range(30):
+        Image.fromarray(numbers.integers(0, 256, (9, 9), dtype=np.uint8)).save(tmp_path / f"{index:02d}.png")
+    (tmp_path / "05.png").write_bytes(b"no picture")
+    given = np.arange(30.0)[:, None, None] + np.zeros((30, 2, 2)) + numbers.random((30, 2, 2)) / 10
+    source = open_source(tmp_path, condition_array=given, skip_unreadable=True)
+    assert len(source) == 29
+    found = context_of(source).values(torch.arange(29)).floor()[:, 0, 0]
+    assert found.tolist() == [float(index) for index in range(30) if index != 5]
+    with pytest.raises(UserError, match="29 for 30 samples"):
+        open_source(tmp_path, condition_array=given[1:], skip_unreadable=True)

@@ -161,3 +161,31 @@ def test_the_page_on_fields_given_fields_does_what_it_says(tmp_path: Path, monke
     for command in (commands[0] + ["--steps", "1"], commands[2]):
         assert main(command) == 0
     assert np.load("ensembles.npy").shape == (10, 20, 16, 24)
+
+
+def test_blocks_of_a_generator_have_one_size(run: Path) -> None:
+    """Products of another size round differently: a draw would depend on how many are asked for."""
+    sampler, sizes = open_sampler(run), list[int]()
+    sampler.generator.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
+    sampler.under_array(pairs(1)[1][:5], draws=30).draw_ensembles()
+    assert len(set(sizes)) == 1
+
+
+def test_draws_under_held_out_conditions_are_looked_up(run: Path) -> None:
+    from wassergan.config.verbs import EvaluateSettings
+    from wassergan.modality import modality_of
+    from wassergan.runs.evaluate import _opened
+    from wassergan.runs.results import Results
+    from wassergan.session.run_content import load_run
+    from wassergan.storage.run_folder import RunFolder
+    from wassergan.training import SINGLE_PROCESS
+
+    state, settings = load_run(RunFolder(run)), EvaluateSettings(run=str(run), device="cpu")
+    results = Results(RunFolder(run), None, print)
+    evaluator = modality_of(state.kind).evaluator(_opened(settings, state, results, print, SINGLE_PROCESS))
+    evaluator.collect()
+    features, sampler = evaluator._looked_up()  # type: ignore[attr-defined]
+    source = evaluator.evaluation.source
+    held = np.load(run.parent / "coarse.npy")[source.split.heldout.numpy()]
+    assert len(features) == len(held)
+    assert sorted(sampler.conditions.rows(0, len(held), seed=0).ravel()) == pytest.approx(sorted(held.ravel()))

@@ -1,5 +1,6 @@
 """Conditions that are arrays: for each sample a coarse field, a measurement, or a vector of numbers."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from wassergan.data.readers.filearray import FileArray
 from wassergan.data.readers.idx import is_idx, read_idx
 from wassergan.data.readers.mapped import unmapped
 from wassergan.data.source import Source
-from wassergan.errors import UserError, parameter, unknown_name
+from wassergan.errors import UserError, flag, parameter, unknown_name
 from wassergan.storage.files import require_readable, require_regular
 
 NAME = "condition_array"
@@ -334,9 +335,15 @@ def array_context(
     try:
         source = array_source(rows, name=name, layout=layout, missing=missing, heldout=heldout, seed=seed, log=told)
     except UserError as error:
-        hint = (error.hint or "").replace(parameter("layout"), parameter("condition_layout"))
-        raise UserError(f"As conditions, {error.what}", found=error.found, hint=hint) from error
+        raise UserError(f"As conditions, {error.what}", found=error.found, hint=_of_conditions(error.hint)) from error
     return ArrayContext(source, kept)
+
+
+def _of_conditions(hint: str | None) -> str | None:
+    """A hint on the layout of samples as one on that of their conditions, which are no series."""
+    own = flag("condition_layout") if parameter("layout").startswith("-") else "condition_layout"
+    told = hint and hint.replace(" or NTC", "").replace("--layout", "layout")
+    return told and re.sub(r"(?<![\w_])layout(?=[=` ])", own, told)
 
 
 def _first(names: list[str]) -> str:

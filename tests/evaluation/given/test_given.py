@@ -166,3 +166,9 @@ def test_a_spectrum_of_twice_the_amplitude_is_six_decibels_off() -> None:
     fields = np.random.default_rng(0).normal(size=(5, 1, 12, 20))
     assert spectral_distance(2 * fields, fields) == pytest.approx(20 * np.log10(2), rel=1e-6)
     assert spectral_distance(fields, fields) == 0
+
+
+def test_equal_values_are_ranked_at_random() -> None:
+    """As dry places and clipped values are."""
+    same = Ensembles(np.zeros((200, 4, 1, 30)), np.zeros((200, 1, 30)))
+    assert rank_histogram(same, seed=0).shares == pytest.approx(np.full(5, 0.2), abs=0.02)
