@@ -4,9 +4,10 @@
     python benchmarks/fields_given.py --budget 110s --no-write
 
 Of 744 hours (March 2019, 32 x 48 cells) a tenth is held out by seed; they are neighbours in time of hours that were
-trained on. For each held-out hour 20 fields are drawn given its 8 x 12 means. CRPS is fair and in kelvin. Beside it stand
-the absolute error of bilinear interpolation, and the CRPS with draws in the truth's place (what calibrated draws would
-get) and under the conditions of other hours. `within` is the share of the ranks of the truth in their band of 95 %.
+trained on. For each held-out hour 20 fields are drawn given its 8 x 12 means. CRPS is fair and in kelvin. Beside it
+stand the absolute error of bilinear interpolation, and the CRPS with draws in the truth's place (what calibrated draws
+would get) and under the conditions of other hours. `within` is the
+share of the ranks of the truth in their band of 95 %.
 Results go to docs/results/fields_given.json and .md, beside those of other seeds.
 """
 

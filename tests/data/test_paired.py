@@ -57,7 +57,7 @@ def test_samples_keep_their_conditions_on_both_sides_of_the_split(in_file: bool,
         (COARSE.astype(complex), "does not hold real numbers"),
         (np.array(3.0), "one condition for each sample"),
         (COARSE[:, :, :, None, None], r"Say `condition_layout` N or ND or NHW or NHWC or NCHW\.$"),
-        (np.random.default_rng(0).normal(size=(N, 9, 4)), 'Say condition_layout="NHW" if it holds 60'),
+        (np.random.default_rng(0).normal(size=(N, 20, 4)), 'Say condition_layout="NHW" if it holds 60'),
         ("none.npy", "none.npy"),
     ],
 )

@@ -8,7 +8,7 @@ from wassergan.config.settings import TrainSettings
 from wassergan.networks.conv import SMALLEST_GRID, halvings
 from wassergan.networks.given import SHARED
 
-MAPS, CRITIC_MAPS, BATCH = 24, 16, 32
+MAPS, CRITIC_MAPS, BATCH = 32, 16, 32
 MOST_NOISE = 1024  # numbers of a latent vector that belong to places
 REASON = (
     "Recipe for fields given fields: the generator refines the resized condition, two draws for each are scored beside "
@@ -38,7 +38,7 @@ def recipe(
         "penalty_on": "both" if penalised else "samples",
         "maps": asked.maps or CRITIC_MAPS,
         "generator_maps": asked.maps or MAPS,
-        "generator_norm": "layer",
+        "generator_norm": "none",
         "critic_norm": "none",
         "latent_dim": SHARED + max((n for n in map(math.prod, halvings(*shape[1:])) if n <= MOST_NOISE), default=0),
         "batch_size": max(pack, min(BATCH, train_count // 2) // pack * pack),
