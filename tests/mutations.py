@@ -4235,13 +4235,6 @@ BUGS = (
         "modality/test_given_run.py::test_draws_under_held_out_conditions_are_looked_up",
     ),
     Bug(
-        "given: a run goes on with other conditions",
-        "data/paired.py",
-        "        told = [float(self.source.checksum), *self.source.shape",
-        "        told = [0.0, *self.source.shape",
-        "modality/test_given_run.py::test_a_run_does_not_go_on_with_other_conditions",
-    ),
-    Bug(
         "series: a convolution sees the next step",
         "networks/series.py",
         "functional.pad(functional.silu(self.norm(hidden)), (self.reach, 0))",

@@ -335,15 +335,17 @@ def array_context(
     try:
         source = array_source(rows, name=name, layout=layout, missing=missing, heldout=heldout, seed=seed, log=told)
     except UserError as error:
-        raise UserError(f"As conditions, {error.what}", found=error.found, hint=_of_conditions(error.hint)) from error
+        raise UserError(
+            f"As conditions, {error.what}", found=error.found, hint=_of_conditions(error.hint or "")
+        ) from error
     return ArrayContext(source, kept)
 
 
-def _of_conditions(hint: str | None) -> str | None:
+def _of_conditions(hint: str) -> str:
     """A hint on the layout of samples as one on that of their conditions, which are no series."""
     own = flag("condition_layout") if parameter("layout").startswith("-") else "condition_layout"
-    told = hint and hint.replace(" or NTC", "").replace("--layout", "layout")
-    return told and re.sub(r"(?<![\w_])layout(?=[=` ])", own, told)
+    told = hint.replace(" or NTC", "").replace("--layout", "layout")
+    return re.sub(r"(?<![\w_])layout(?=[=` ])", own, told)
 
 
 def _first(names: list[str]) -> str:
