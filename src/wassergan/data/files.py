@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from wassergan.data.readers.array_folder import is_array_file
 from wassergan.data.readers.columnar import is_columnar
 from wassergan.data.readers.paths import PICTURE_SUFFIXES, holds_any, is_pattern, is_shard, matching_files
 from wassergan.data.readers.tree import entries_besides
@@ -10,7 +11,8 @@ from wassergan.errors import UserError
 from wassergan.storage.files import require_readable
 
 KINDS = (
-    "'digits', a folder or .tar shards of pictures, or a .npy, .npz, IDX, CSV, Excel, Parquet, Arrow or Feather file"
+    "'digits', a folder or .tar shards of pictures, a folder of .npy samples, or a .npy, .npz, IDX, CSV, Excel, "
+    "Parquet, Arrow or Feather file"
 )
 
 
@@ -40,10 +42,11 @@ def files_of(data: str, log: Callable[[str], None] = lambda sentence: None) -> l
 
 
 def _files_in(folder: Path, log: Callable[[str], None]) -> list[Path]:
-    """The tables or the shards in a folder; none where there are pictures beside them."""
+    """The tables, the shards or the arrays in a folder; none where there are pictures beside them."""
     there = sorted(folder.iterdir())
     usable = [path for path in there if not path.name.startswith((".", "_")) and path.is_file()]
-    files = [path for path in usable if is_columnar(path)] or [path for path in usable if is_shard(path)]
+    kinds = (is_columnar, is_shard, is_array_file)
+    files = next((found for kind in kinds if (found := [path for path in usable if kind(path)])), [])
     if not files or holds_any(folder, PICTURE_SUFFIXES):
         return []  # a folder of pictures reports what it skips itself
     if passed := entries_besides(there, files).sentence(str(folder)):

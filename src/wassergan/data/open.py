@@ -15,6 +15,7 @@ from wassergan.data.frames import FrameContainer
 from wassergan.data.labels import label_table
 from wassergan.data.naming import FOLDER, tables_under
 from wassergan.data.paired import ArrayContext, array_context
+from wassergan.data.readers.array_folder import is_array_file, stacked_arrays
 from wassergan.data.readers.arrays import array_names, array_source, load_array, names_beside
 from wassergan.data.readers.columnar import columnar_source, is_columnar
 from wassergan.data.readers.excel import is_excel
@@ -65,7 +66,8 @@ def open_source(
     """Open data for training or measuring.
 
     Args:
-        data: `digits`; a folder or `.tar` shards of pictures; a `.npy`, `.npz` or IDX file; Parquet, Arrow or Feather
+        data: `digits`; a folder or `.tar` shards of pictures; a folder of `.npy` files, each one sample; a `.npy`,
+            `.npz` or IDX file; Parquet, Arrow or Feather
             files; a folder of shards or of tables, or a pattern such as `part-{000..099}.tar` or `part-*.parquet`;
             a `.csv` or `.tsv` file, `.gz` too; an Excel workbook; an array or tensor of samples; or a DataFrame of
             pandas or polars.
@@ -342,11 +344,13 @@ def _of_files(path: Path, files: list[Path], asked: _Asked) -> Source:
             "weights": asked.sample_weight,
         }
         return columnar_source(files, path.name, schema=schema, **said, **asked.of_numbers)
+    if all_are(is_array_file, files) and (len(files) > 1 or path.is_dir()):
+        return array_source(stacked_arrays(files, path.name), name=path.name, **asked.of_numbers)
     if len(files) > 1:
         raise UserError(
             f"The files of {path} cannot be read together",
             found=f"{len(files)} files, the first {files[0]}",
-            hint="give .tar files of pictures, or Parquet, Arrow or Feather files",
+            hint="give .tar files of pictures, .npy files of one sample each, or Parquet, Arrow or Feather files",
         )
     return _file(files[0], asked)
 

@@ -15,17 +15,19 @@ from wassergan.data.codec import Codec, as_tensor, channels_first
 from wassergan.data.container import as_array
 from wassergan.data.masked import unmasked
 from wassergan.data.parts import is_missing
+from wassergan.data.readers.array_folder import is_array_file, stacked_arrays
 from wassergan.data.readers.arrays import ArrayReader, array_source, load_array, refuse_non_numbers
 from wassergan.data.readers.filearray import FileArray
 from wassergan.data.readers.idx import is_idx, read_idx
 from wassergan.data.readers.mapped import unmapped
+from wassergan.data.readers.marks import unchanging
 from wassergan.data.source import Source
 from wassergan.errors import UserError, flag, parameter, unknown_name
 from wassergan.storage.files import require_readable, require_regular
 
 NAME = "condition_array"
 CONDITION_LAYOUTS = ("auto", "N", "ND", "NHW", "NHWC", "NCHW")
-KINDS = (".npy", ".npz", ".npz::NAME", "IDX")
+KINDS = (".npy", ".npz", ".npz::NAME", "IDX", "a folder of .npy")
 MOST_KEPT_NUMBERS = 2**21  # of conditions of training rows that every checkpoint holds
 LOOKED_AT_ROWS = 2**20  # numbers of new conditions that are checked at a time
 Log = Callable[[str], None]
@@ -376,6 +378,8 @@ def _array_in(text: str) -> tuple[str, Array]:
     file, _, member = text.partition("::")
     path = Path(file)
     require_readable(path)
+    if path.is_dir() and not member:
+        return _array_folder(path)
     require_regular(path)
     if path.suffix in (".npy", ".npz"):
         if member and path.suffix == ".npy":
@@ -387,3 +391,12 @@ def _array_in(text: str) -> tuple[str, Array]:
         raise unknown_name("kind of array with conditions", path.suffix or path.name, KINDS)
     refuse_non_numbers(array, name)
     return name, array
+
+
+def _array_folder(folder: Path) -> tuple[str, Array]:
+    """One condition in each `.npy` file of a folder, in the order of their names."""
+    files = sorted(path for path in folder.iterdir() if is_array_file(path) and not path.name.startswith((".", "_")))
+    if not files:
+        raise UserError(f"{folder} holds no .npy files", hint=f"give {KINDS[0]}, {KINDS[1]} or a folder of .npy files")
+    with unchanging(files):
+        return folder.name, stacked_arrays(files, folder.name)
