@@ -51,7 +51,7 @@ import numpy as np
 import torch
 
 from wassergan import TrainSettings, UserError, open_export
-from wassergan.data import open_source
+from wassergan.data import ArrayConditions, open_source
 from wassergan.data.readers import images
 from wassergan.data.tables import schema_of
 from wassergan.data.tables.date_finding import most_fit, read_all
@@ -109,6 +109,31 @@ def opened(name: str, content: bytes, **options: Any) -> None:
 @target
 def npy(content: bytes) -> None:
     opened("a.npy", content)
+
+
+@target
+def npy_folder(content: bytes) -> None:
+    """One file of a folder, between two that are alike."""
+    folder = FOLDER / "arrays"
+    folder.mkdir(exist_ok=True)
+    for name in ("a", "c"):
+        np.save(folder / f"{name}.npy", np.zeros((2, 3), "f4"))
+    (folder / "b.npy").write_bytes(content)
+    source = open_source(str(folder), heldout=0.4)
+    source.train_sample(2)
+
+
+@target
+def condition_array(content: bytes) -> None:
+    """The conditions of as many samples as the corpus has, and conditions to draw under."""
+    samples, path = np.arange(24.0).reshape(6, 4), str(written("given.npy", content))
+    given = np.arange(36.0).reshape(6, 2, 3)
+    conditions = open_source(samples, condition_array=given, heldout=0.2).conditions
+    assert isinstance(conditions, ArrayConditions)
+    with contextlib.suppress(UserError):
+        conditions.given(path, draws=2).vectors(0, 2, seed=0)
+    source = open_source(samples, condition_array=path, heldout=0.2)
+    source.train_batch(torch.arange(2))
 
 
 @target
@@ -457,6 +482,8 @@ def seeds() -> dict[str, dict[str, bytes]]:
         cells = archive.read("xl/worksheets/sheet1.xml")
     return {
         "npy": packed,
+        "npy_folder": {"f4": _bytes(lambda file: np.save(file, np.arange(6, dtype="f4").reshape(2, 3)))},
+        "condition_array": {"f8": _bytes(lambda file: np.save(file, np.arange(36.0).reshape(6, 2, 3)))},
         "npz": packed,
         "npz_archive": {"two": _bytes(lambda file: np.savez(file, **arrays))},  # type: ignore[arg-type]
         "idx": {"u1": body},

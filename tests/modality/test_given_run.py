@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -189,3 +190,39 @@ def test_draws_under_held_out_conditions_are_looked_up(run: Path) -> None:
     held = np.load(run.parent / "coarse.npy")[source.split.heldout.numpy()]
     assert len(features) == len(held)
     assert sorted(sampler.conditions.rows(0, len(held), seed=0).ravel()) == pytest.approx(sorted(held.ravel()))
+
+
+def spoilt(**changes: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda content: content["conditions"].update(changes)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        spoilt(array=[1, 2**40, 2**40]),
+        spoilt(array=[1, 2**20, 2**20], pool=torch.zeros(1).expand(1, 2**20, 2**20)),
+        spoilt(array=[1, 4, 6]),
+        spoilt(array=[1, 2, -3]),
+        spoilt(array=["a"]),
+        spoilt(array=[]),
+        spoilt(pool=torch.zeros(0, 2, 3)),
+        spoilt(pool=torch.zeros(5, 3)),
+        spoilt(pool="x"),
+        spoilt(codec={}),
+        lambda content: content["conditions"]["codec"].update(scale=torch.ones(3, 3, 3)),
+        lambda content: content["conditions"]["codec"].update(dtype="U5"),
+        lambda content: content["conditions"]["codec"].update(layout="NXY"),
+        lambda content: content["conditions"].pop("pool"),
+        lambda content: content.update(conditions=None),
+    ],
+)
+def test_conditions_that_no_training_writes_are_refused(
+    spoil: Callable[[dict[str, Any]], None], run: Path, tmp_path: Path
+) -> None:
+    content = load_checkpoint(run / "checkpoints/latest.pt")
+    spoil(content)
+    shutil.copytree(run, tmp_path / "run")
+    for path in (tmp_path / "run" / "checkpoints").iterdir():
+        torch.save(content, path)
+    with pytest.raises(UserError):
+        open_sampler(tmp_path / "run").draw(2)

@@ -1,6 +1,5 @@
 """Conditions that are arrays: for each sample a coarse field, a measurement, or a vector of numbers."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from wassergan.data.readers.idx import is_idx, read_idx
 from wassergan.data.readers.mapped import unmapped
 from wassergan.data.readers.marks import unchanging
 from wassergan.data.source import Source
-from wassergan.errors import UserError, flag, parameter, unknown_name
+from wassergan.errors import UserError, parameter, unknown_name
 from wassergan.storage.files import require_readable, require_regular
 
 NAME = "condition_array"
@@ -270,6 +269,9 @@ class ArrayConditions:
             return f"conditions of shape {self.array_shape}"
         if self.pool.dim() != len(layout) or not len(self.pool):
             return f"conditions of shape {tuple(self.pool.shape)} in layout {layout!r}"
+        held, needed = self.pool.untyped_storage().nbytes(), self.pool.numel() * self.pool.element_size()
+        if held < needed:
+            return f"{needed} bytes of conditions in {held}"
         own = _sample_shape(self.pool.shape, layout)
         return "" if own == tuple(shape) else f"conditions of shape {own}, not {tuple(shape)}"
 
@@ -344,10 +346,10 @@ def array_context(
 
 
 def _of_conditions(hint: str) -> str:
-    """A hint on the layout of samples as one on that of their conditions, which are no series."""
-    own = flag("condition_layout") if parameter("layout").startswith("-") else "condition_layout"
-    told = hint.replace(" or NTC", "").replace("--layout", "layout")
-    return re.sub(r"(?<![\w_])layout(?=[=` ])", own, told)
+    """A hint on the layout of samples as one on that of their conditions."""
+    if "layout" not in hint:
+        return hint
+    return f"say {parameter('condition_layout')} {', '.join(CONDITION_LAYOUTS[1:])}"
 
 
 def _first(names: list[str]) -> str:

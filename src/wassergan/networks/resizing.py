@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 Grid = tuple[int, int]
 
@@ -13,10 +12,12 @@ def along(before: int, after: int) -> Tensor:
     >>> along(4, 2).tolist()
     [[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]]
     """
-    cells = torch.eye(before)[None]
+    places, cells = torch.arange(before), torch.arange(after)[:, None]
     if after < before:
-        return functional.adaptive_avg_pool1d(cells, after)[0].T.contiguous()
-    return functional.interpolate(cells, after, mode="linear", align_corners=False)[0].T.contiguous()
+        first, end = cells * before // after, -((cells + 1) * -before // after)
+        return ((places >= first) & (places < end)) / (end - first)
+    centres = (cells + 0.5) * (before / after) - 0.5
+    return (1 - (centres.clamp(0, before - 1) - places).abs()).clamp(min=0)
 
 
 class Resize(nn.Module):

@@ -47,12 +47,12 @@ def require_sound(state: CheckpointState) -> None:
             raise _foreign(f"samples of kind {state.kind!r} and shape {state.shape!r}"[:200])
         conditions, trainer = state.conditions, state.trainer
         codec = modality.own(state.codec)
+        if conditions and (fault := _conditions_fault(conditions)):
+            raise _foreign(fault[:200])
         require_described(state.settings, state.shape, codec, trainer, given=state.context_shape)
         for part, network in (("generator_optimizer", "generator"), ("critic_optimizer", "critic")):
             _require_moments(part, trainer[part], trainer[network])
         _require_counts(state)
-        if conditions and (fault := _conditions_fault(conditions)):
-            raise _foreign(fault[:200])
 
 
 def _conditions_fault(conditions: AnyConditions) -> str:
