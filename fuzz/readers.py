@@ -151,6 +151,11 @@ def npz_archive(content: bytes) -> None:
 
 
 @target
+def tiff(content: bytes) -> None:
+    opened("stack.tif", content, crop=(2, 2, 2))
+
+
+@target
 def idx(content: bytes) -> None:
     opened("a-ubyte", content)
 
@@ -486,6 +491,7 @@ def seeds() -> dict[str, dict[str, bytes]]:
         "condition_array": {"f8": _bytes(lambda file: np.save(file, np.arange(36.0).reshape(6, 2, 3)))},
         "npz": packed,
         "npz_archive": {"two": _bytes(lambda file: np.savez(file, **arrays))},  # type: ignore[arg-type]
+        "tiff": _stacks(),
         "idx": {"u1": body},
         "idx_gz": {"u1": body},
         "csv": {"kinds": text, "tabs": text.replace(b",", b"\t"), "quoted": b'a;"b ""x"""\n1;"2\n"\n3;4\n' * 4,
@@ -552,6 +558,23 @@ def seeds() -> dict[str, dict[str, bytes]]:
         "log": {"two": b'{"step": 0, "sliced_w1": 0.5}\n{"step": 4, "sliced_w1": 0.25}\n'},
         "lock": {"one": b'{"host": "a", "machine": "b", "process": 3, "since": "2026", "launch": "", "token": "x"}'},
     }  # fmt: skip
+
+
+def _stacks() -> dict[str, bytes]:
+    """Volumes of six pages: grey levels, two phases, floats packed."""
+    from PIL import Image
+
+    def stack(pages: Any, **more: Any) -> bytes:
+        first, *rest = (Image.fromarray(page) for page in pages)
+        return _bytes(lambda file: first.save(file, "TIFF", save_all=True, append_images=rest, **more))
+
+    grey = np.random.default_rng(0).integers(0, 256, (6, 5, 4), dtype=np.uint8)
+    return {
+        "u1": stack(grey),
+        "u2": stack(grey.astype(np.uint16) * 200),
+        "bool": stack(grey > 99),
+        "f4": stack(grey.astype(np.float32) / 3, compression="tiff_adobe_deflate"),
+    }
 
 
 def _visits() -> bytes:

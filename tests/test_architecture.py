@@ -323,7 +323,7 @@ def test_flags_in_texts_are_found(line: str, found: int, tmp_path: Path) -> None
     assert len(flags_in_texts(tmp_path / "a.py")) == found
 
 
-MODALITIES = {"image", "field", "series", "vector", "table"}
+MODALITIES = {"image", "field", "volume", "series", "vector", "table"}
 
 
 def branches_on_modality(path: Path) -> Iterator[str]:

@@ -287,7 +287,8 @@ class SpectralNormalisation(Constraint):
         advance_spectral_norms(critic)
 
 
-_NOT_HELD: tuple[type[nn.Module], ...] = (nn.Conv1d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.PReLU, nn.RReLU)
+_NOT_HELD: tuple[type[nn.Module], ...] = (nn.Conv1d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_NOT_HELD += (nn.PReLU, nn.RReLU)
 _NOT_HELD += (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 _NOT_HELD += (nn.AlphaDropout, nn.FeatureAlphaDropout)
 
@@ -311,7 +312,7 @@ class OrthogonalWeights(Constraint):
             critic,
             _NOT_HELD,
             why="has a slope that training moves and orthogonal weights do not hold",
-            hint="use linear and two-dimensional convolution layers with activations of fixed slope",
+            hint="use linear layers and convolutions over two or three axes with activations of fixed slope",
         )
         certify(critic)
         self.parametrise(critic)
@@ -333,7 +334,7 @@ class OrthogonalWeights(Constraint):
                 continue
             if isinstance(module, nn.Linear):
                 orthogonalise(module, method=self.method)
-            elif isinstance(module, nn.Conv2d):
+            elif isinstance(module, nn.Conv2d | nn.Conv3d):
                 bound_convolution(module)
 
 

@@ -83,6 +83,7 @@ def test_every_preset_resolves_for_every_shape_without_a_hole(preset: str, shape
         "time",
         "window",
         "stride",
+        "crop",
         "init_from",
         "tensorboard",
     }

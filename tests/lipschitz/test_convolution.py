@@ -1,10 +1,12 @@
+import math
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 from wassergan.errors import UserError
-from wassergan.lipschitz import bound_convolution, convolution_bound
+from wassergan.lipschitz import bound_convolution, certify, convolution_bound
 from wassergan.lipschitz.convolution import fourier_bound, gram_bound, phases, written_out
 
 GEOMETRIES = [  # kernel, stride, padding
@@ -116,3 +118,49 @@ def test_groups_and_dilation_are_written_out(dilation: tuple[int, int], groups: 
 def test_convolutions_that_the_parametrisation_does_not_cover_are_refused(more: dict[str, object]) -> None:
     with pytest.raises(UserError, match="Only plain convolutions with zero padding can be bounded: groups="):
         bound_convolution(nn.Conv2d(2, 2, 3, padding=1, **more))  # type: ignore[arg-type]
+
+
+def deep(kernel: Tensor, stride: tuple[int, ...], padding: tuple[int, ...], **more: object) -> nn.Conv3d:
+    layer = nn.Conv3d(kernel.shape[1], len(kernel), kernel.shape[2:], stride, padding, **more).double()  # type: ignore[arg-type]
+    layer.weight.data = kernel
+    return layer
+
+
+def deep_norm(layer: nn.Module, shape: tuple[int, ...]) -> float:
+    """The norm of the explicit matrix on inputs of a shape (C, D, H, W), without the bias."""
+    basis = torch.eye(math.prod(shape), dtype=torch.float64).view(-1, *shape)
+    with torch.no_grad():
+        return torch.linalg.matrix_norm((layer(basis) - layer(basis[:1] * 0)).flatten(1), ord=2).item()
+
+
+@pytest.mark.parametrize(
+    ("size", "stride", "padding"),
+    [
+        ((4, 4, 4), (2, 2, 2), (1, 1, 1)),
+        ((3, 4, 2), (1, 2, 2), (1, 1, 0)),
+        ((2, 3, 1), (3, 1, 1), (1, 1, 0)),
+        ((3, 3, 3), (1, 1, 1), (1, 1, 1)),
+    ],
+)
+@pytest.mark.parametrize("channels", [(1, 2), (3, 1)])
+def test_bounds_over_three_axes_hold_for_the_explicit_operator(
+    size: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...], channels: tuple[int, int]
+) -> None:
+    kernel = torch.randn(*channels, *size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    layer, shape = deep(kernel, stride, padding), (channels[1], 7, 6, 5)
+    exact, split = deep_norm(layer, shape), phases(kernel, stride)
+    assert exact <= fourier_bound(split) and exact <= gram_bound(split)
+    assert exact <= convolution_bound(kernel, stride=stride) <= 1.35 * exact
+    bound_convolution(layer)
+    held = deep_norm(layer, shape)
+    assert 0.3 < held <= 1 + 1e-12 and held <= convolution_bound(layer.weight, stride=stride) <= 1 + 1e-9
+
+
+@pytest.mark.parametrize("more", [{}, {"groups": 2}, {"dilation": 2}, {"padding_mode": "replicate"}])
+def test_layers_over_three_axes_are_certified(more: dict[str, object]) -> None:
+    torch.manual_seed(0)
+    layer = nn.Conv3d(2, 2, 2, padding=1, **more).double()  # type: ignore[arg-type]
+    assert deep_norm(layer, (2, 4, 5, 3)) <= certify(layer).constant
+    if "padding_mode" not in more:
+        up = nn.ConvTranspose3d(2, 2, 2, stride=2, **more).double()  # type: ignore[arg-type]
+        assert deep_norm(up, (2, 3, 2, 3)) <= certify(up).constant <= 2 * deep_norm(up, (2, 3, 2, 3))

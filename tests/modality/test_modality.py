@@ -28,7 +28,7 @@ from wassergan.session import build
 from wassergan.session.restore import open_sampler
 
 PACKAGE = Path(wassergan.__file__).parent  # where it is imported from, so that a changed copy is looked at
-CODECS = {"Codec", "SeriesCodec", "TableCodec"}
+CODECS = {"Codec", "SeriesCodec", "TableCodec", "VolumeCodec"}
 MOST_BRANCHES = 5
 
 
@@ -109,7 +109,8 @@ def test_each_class_knows_its_codecs_and_no_others(name: str) -> None:
     numbers = array_source(np.random.default_rng(0).normal(size=(30, 2)).astype("f4")).codec
     table = TableCodec([])
     in_time = array_source(np.random.default_rng(0).normal(size=(30, 5, 2)), layout="NTC").codec
-    own = next(each for each in (numbers, table, in_time) if type(each) is modality.codec)
+    volumes = array_source(np.random.default_rng(0).normal(size=(30, 4, 4, 4)), layout="NDHW").codec
+    own = next(each for each in (numbers, table, in_time, volumes) if type(each) is modality.codec)
     other = numbers if own is table else table
     assert modality.name == name and modality.own(own) is own
     with pytest.raises(UserError, match=f"{name} samples have another codec: {type(other).__name__}"):

@@ -10,11 +10,13 @@ from wassergan.networks import NETWORKS, Bounded, build_networks
 
 PICTURES = [(1, 8, 8), (3, 28, 28), (4, 33, 49), (1, 4, 4), (3, 7, 5), (1, 4, 30)]
 SERIES = [(1, 1), (3, 5), (2, 24), (1, 4), (5, 2), (1, 100)]
+VOLUMES = [(1, 8, 8, 8), (2, 9, 5, 1), (3, 2, 4, 7)]
 OF_SERIES = ("mlp", "residual", "conv", "recurrent")
 CASES = [
     *((kind, shape) for kind in NETWORKS if kind != "recurrent" for shape in PICTURES),
     *((kind, shape) for kind in ("mlp", "residual") for shape in [(2,), (1,), (17,)]),
     *((kind, shape) for kind in OF_SERIES for shape in SERIES),
+    *((kind, shape) for kind in ("mlp", "conv") for shape in VOLUMES),
 ]
 FULLY_CONNECTED = ("mlp", "residual")
 

@@ -173,6 +173,7 @@ def a_run_with_all_data_settings() -> TrainSettings:
         time="hour",
         window=24,
         stride=3,
+        crop=(4, 5, 6),
         heldout=0.25,
         seed=7,
     )

@@ -16,11 +16,12 @@ from wassergan.errors import one_line
 @click.option("--schema", metavar="FILE", help="Tables: a JSON file that describes the columns.")
 @click.option("--sheet", metavar="NAME", help="Sheet of an Excel workbook; the first unless given.")
 @click.option("--weight", metavar="COLUMN", help="Tables: the column that holds the weights of the rows.")
-@click.option("--layout", default="auto", metavar="auto|NTC|table|...", help="As for `train`.")
+@click.option("--layout", default="auto", metavar="auto|NTC|NDHW|table|...", help="As for `train`.")
 @click.option("--series", metavar="COLUMN", help="Long tables: the column that names the series of each row.")
 @click.option("--time", metavar="COLUMN", help="Long tables: the column of time.")
 @click.option("--window", type=click.IntRange(1), metavar="N", help="One long series: steps in a window.")
 @click.option("--stride", type=click.IntRange(1), metavar="N", help="Steps from one window to the next (1).")
+@click.option("--crop", metavar="N|DxHxW", help="One large volume: sides of its crops.")
 @click.option("--all", "all_facts", is_flag=True, help="Of a run: every setting and every number of the last tick.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(target: str, all_facts: bool, as_json: bool, **options: Any) -> None:
@@ -33,6 +34,7 @@ def info(target: str, all_facts: bool, as_json: bool, **options: Any) -> None:
       wassergan info runs/digits-default-1 --json
       wassergan info fields.npz
       wassergan info loads.csv --window 24 --time hour
+      wassergan info rock.tif --crop 32
       wassergan info people.csv --schema people.json
     """
     from wassergan.session.run_content import run_summary
@@ -85,10 +87,12 @@ def _aligned(rows: list[list[str]]) -> list[str]:
 
 
 def _data_facts(target: str, options: dict[str, Any]) -> dict[str, Any]:
+    from wassergan.config.parsing import parse_crop
     from wassergan.data import open_source
     from wassergan.modality import modality_of
 
-    source = open_source(target, **options, log=say)
+    crop = options.pop("crop")
+    source = open_source(target, **options, crop=parse_crop(crop) if crop else None, log=say)
     codec = source.codec
     return {
         "data": source.name,

@@ -13,7 +13,11 @@ _FLAGS = (
     click.option("--key", help="Name of the array in a .npz."),
     click.option("--sheet", help="Sheet of an Excel workbook; the first unless given."),
     click.option(
-        "--layout", default="auto", show_default=True, metavar="auto|N|ND|NHW|NHWC|NCHW|NTC", help="Axes of arrays."
+        "--layout",
+        default="auto",
+        show_default=True,
+        metavar="auto|N|ND|NHW|NHWC|NCHW|NTC|NDHW|...",
+        help="Axes of arrays.",
     ),
     click.option("--missing", metavar="X,...", help="Arrays: numbers that stand for missing values."),
     click.option("--channels", metavar="NAME,...", help="Arrays: names of the channels or features."),

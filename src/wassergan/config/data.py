@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from wassergan.config.parsing import fraction, parse_names, parse_numbers, parse_size, positive_int
+from wassergan.config.parsing import fraction, parse_crop, parse_names, parse_numbers, parse_size, positive_int
 from wassergan.config.setting import setting
 
 
@@ -31,7 +31,7 @@ class DataSettings(Origin):
         "auto",
         "Axes of an array (NTC: series of T steps); table: read Parquet, Arrow or Feather files of numbers as tables.",
         group="Data",
-        values="auto|N|ND|NHW|NHWC|NCHW|NTC|table",
+        values="auto|N|ND|NHW|NHWC|NCHW|NTC|NDHW|NDHWC|NCDHW|table",
     )
     scale: str = setting(
         "auto",
@@ -108,6 +108,13 @@ class DataSettings(Origin):
     )
     stride: int | None = setting(
         None, "Steps from the start of one window to that of the next (1).", parse=positive_int, group="Data"
+    )
+    crop: tuple[int, int, int] | None = setting(
+        None,
+        "One large volume (an array or a multi-page TIFF), or several: sides of the crops that are cut at random.",
+        parse=parse_crop,
+        group="Data",
+        values="N|DxHxW",
     )
     heldout: float | None = setting(
         None,

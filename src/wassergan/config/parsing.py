@@ -45,6 +45,28 @@ def parse_size(text: str) -> tuple[int, int]:
     return size
 
 
+def parse_crop(text: str) -> tuple[int, int, int]:
+    """(depth, height, width) of `32` or `16x32x32`.
+
+    Raises:
+        UserError: not the sides of a crop.
+
+    >>> parse_crop("16x32x32")
+    (16, 32, 32)
+    """
+    match = re.fullmatch(r"(\d+)(?:x(\d+)x(\d+))?", text.strip())
+    sides = (
+        (0, 0, 0) if match is None else (_whole(match[1]), _whole(match[2] or match[1]), _whole(match[3] or match[1]))
+    )
+    if min(sides) < 1:
+        raise UserError(
+            "The sides of a crop are a whole number or DEPTHxHEIGHTxWIDTH",
+            found=_quoted(text),
+            hint="write them like 32 or 16x32x32",
+        )
+    return sides
+
+
 def parse_widths(text: str) -> tuple[int, ...]:
     """Layer widths of `256,256`.
 

@@ -142,6 +142,8 @@ def _default(shape: tuple[int, ...], count: int) -> Values:
 
 
 def _convolutional(shape: tuple[int, ...]) -> str:
+    if len(shape) == 4:
+        return "conv" if max(shape[1:]) >= 4 else "mlp"
     return "conv" if len(shape) == 2 or (len(shape) == 3 and min(shape[1:]) >= 4) else "mlp"
 
 

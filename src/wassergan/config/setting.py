@@ -7,7 +7,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
-from wassergan.config.parsing import parse_budget, parse_names, parse_size
+from wassergan.config.parsing import parse_budget, parse_crop, parse_names, parse_size
 from wassergan.errors import UserError
 
 
@@ -49,7 +49,7 @@ def held_to_rule(each: "Field[Any]", value: Any) -> Any:
         if rule["parse"] is parse_names:
             return _checked_text(value, several=True, switch=False)
         if isinstance(value, list | tuple):
-            mark = "x" if rule["parse"] is parse_size else ","
+            mark = "x" if rule["parse"] in (parse_size, parse_crop) else ","
             return rule["parse"](mark.join(_digits(part) for part in value)) if value else ()
         if rule["parse"] is parse_budget:
             return parse_budget(f"{_digits(value, exponent=False)}s")

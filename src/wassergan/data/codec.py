@@ -1,6 +1,7 @@
 """The conversion between the user's units and model space, kept in every checkpoint.
 
-Model space is float32, channels first: pictures and fields are (C, H, W), series (C, T), tables of numbers (D,).
+Model space is float32, channels first: volumes are (C, D, H, W), pictures and fields (C, H, W), series (C, T), tables
+of numbers (D,).
 """
 
 from collections.abc import Mapping
@@ -16,48 +17,32 @@ from wassergan.data.parts import Parts, is_missing
 from wassergan.errors import UserError
 
 # Array layout → how many axes a sample has, and the permutation that puts channels first.
-LAYOUTS = ("N", "ND", "NHW", "NHWC", "NCHW", "NTC")
+LAYOUTS = ("N", "ND", "NHW", "NHWC", "NCHW", "NTC", "NDHW", "NDHWC", "NCDHW")
 SERIES = "NTC"  # samples, steps in time, channels
+VOLUMES = ("NDHW", "NDHWC", "NCDHW")  # samples, slices, rows, columns of a volume, channels
+ALONE, LAST = ("N", "NHW", "NDHW"), ("NHWC", "NTC", "NDHWC")  # one channel that has no axis; channels in the last one
 LARGEST_WHOLE = float(2**63 - 1024)  # the largest float64 that an int64 holds
 
 
 def to_channels_first(values: Tensor, layout: str) -> Tensor:
-    """(n, ...) in the user's layout to (n, D), (n, C, T) or (n, C, H, W)."""
-    match layout:
-        case "N" | "NHW":
-            return values.unsqueeze(1)
-        case "NHWC":
-            return values.movedim(3, 1)
-        case "NTC":
-            return values.movedim(2, 1)
-        case _:
-            return values
+    """(n, ...) in the user's layout to (n, D), (n, C, T), (n, C, H, W) or (n, C, D, H, W)."""
+    if layout in ALONE:
+        return values.unsqueeze(1)
+    return values.movedim(-1, 1) if layout in LAST else values
 
 
 def from_channels_first(values: Tensor, layout: str) -> Tensor:
     """The inverse of `to_channels_first`."""
-    match layout:
-        case "N" | "NHW":
-            return values.squeeze(1)
-        case "NHWC":
-            return values.movedim(1, 3)
-        case "NTC":
-            return values.movedim(1, 2)
-        case _:
-            return values
+    if layout in ALONE:
+        return values.squeeze(1)
+    return values.movedim(1, -1) if layout in LAST else values
 
 
 def channels_first(rows: NDArray[Any], layout: str) -> NDArray[Any]:
-    """A view of rows (n, ...) in the user's layout as (n, D), (n, C, T) or (n, C, H, W)."""
-    match layout:
-        case "N" | "NHW":
-            return rows[:, None]
-        case "NHWC":
-            return np.moveaxis(rows, 3, 1)
-        case "NTC":
-            return np.moveaxis(rows, 2, 1)
-        case _:
-            return rows
+    """A view of rows (n, ...) in the user's layout as (n, D), (n, C, T), (n, C, H, W) or (n, C, D, H, W)."""
+    if layout in ALONE:
+        return rows[:, None]
+    return np.moveaxis(rows, -1, 1) if layout in LAST else rows
 
 
 class AnyCodec(Protocol):
@@ -115,9 +100,9 @@ class Codec:
     """An affine map between user units and model space: model = (user - base - offset) / scale.
 
     Args:
-        layout: the user's axes, one of `N`, `ND`, `NHW`, `NHWC`, `NCHW`, `NTC`.
+        layout: the user's axes, one of `LAYOUTS`.
         dtype: NumPy name of the user's type; whole-number types are rounded on the way back.
-        offset: user units; scalar shape (), one value per feature (D,) or per channel (C, 1, 1) or (C, 1).
+        offset: user units; scalar shape (), one value per feature (D,) or per channel (C, 1, ...).
         scale: user units per model unit; same shape as offset, positive.
         low: model units, the smallest value to be generated; the same shape.
         high: model units, the largest value to be generated; the same shape.
@@ -213,6 +198,10 @@ class Codec:
     def without_masks(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of a sample (C, H, W) or (D,) less its mask channels, if it has any."""
         return (shape[0] - (self.parts.masks if self.parts else 0), *shape[1:])
+
+    def model_channels(self, channels: int) -> int:
+        """Channels in model space of samples with so many channels in the user's units."""
+        return channels + (self.parts.masks if self.parts else 0)
 
     def missing(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
         """Which of some rows' values, in the user's units and layout, stand for missing ones."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wassergan.data.codec import SERIES, Codec, channels_first, numbered, pixel_codec, standard_codec
+from wassergan.data.codec import SERIES, VOLUMES, Codec, channels_first, numbered, pixel_codec, standard_codec
 from wassergan.data.extremes import point_out
 from wassergan.data.moments import Moments, moments
 from wassergan.data.survey import Blocks, Survey, survey
@@ -58,8 +58,8 @@ def fitted_codec(
     looked = survey(rows(), wish.layout, wish.codes, wish.name)
     if everything is not None and (looked.constant.any() or looked.missing.any()):
         looked = survey(everything(), wish.layout, wish.codes, wish.name)
-    _refuse_equal(looked, wish.name)
-    pixels = dtype == np.uint8 and wish.layout != SERIES
+    refuse_equal(looked, wish.name)
+    pixels = dtype == np.uint8 and wish.layout not in (SERIES, *VOLUMES)
     parts = looked.parts(wish.codes, silent=not pixels)
     if pixels:
         codec = pixel_codec(wish.layout)
@@ -141,7 +141,8 @@ def _tell_steps(found: Moments, base: int, wish: Wish) -> None:
         )
 
 
-def _refuse_equal(looked: Survey, name: str) -> None:
+def refuse_equal(looked: Survey, name: str) -> None:
+    """Refuse samples that are all equal, and data that are all missing."""
     if looked.absent.all():
         raise UserError(f"All values of {name} are missing", hint="give data")
     if (looked.fixed | looked.absent).all() and not looked.gappy.any():

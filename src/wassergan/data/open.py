@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from wassergan.data.arraytrip import round_trip
+from wassergan.data.codec import VOLUMES
 from wassergan.data.container import Container, as_array, index_words
 from wassergan.data.files import KINDS, all_are, files_of
 from wassergan.data.frames import FrameContainer
@@ -23,11 +24,14 @@ from wassergan.data.readers.filearray import FileArray
 from wassergan.data.readers.idx import is_idx, read_idx
 from wassergan.data.readers.marks import unchanging
 from wassergan.data.readers.paths import is_pattern, is_shard
+from wassergan.data.readers.tiff import SUFFIXES, tiffs_of
 from wassergan.data.series.opening import InTime, opened_in_time
 from wassergan.data.source import Source
 from wassergan.data.split import HELDOUT_SHARE
 from wassergan.data.table_files import schema_in, table_in
 from wassergan.data.tables import Schema, context_of, is_csv, is_frame, read_frame, table_source
+from wassergan.data.volumes.crops import Sides
+from wassergan.data.volumes.opening import opened_crops, opened_stacks
 from wassergan.errors import UserError, parameter
 from wassergan.storage.files import require_readable
 
@@ -58,6 +62,7 @@ def open_source(
     time: str | None = None,
     window: int | None = None,
     stride: int | None = None,
+    crop: Sides | None = None,
     heldout: float | None = None,
     seed: int = 0,
     like: Source | None = None,
@@ -67,17 +72,17 @@ def open_source(
 
     Args:
         data: `digits`; a folder or `.tar` shards of pictures; a folder of `.npy` files, each one sample; a `.npy`,
-            `.npz` or IDX file; Parquet, Arrow or Feather
-            files; a folder of shards or of tables, or a pattern such as `part-{000..099}.tar` or `part-*.parquet`;
-            a `.csv` or `.tsv` file, `.gz` too; an Excel workbook; an array or tensor of samples; or a DataFrame of
-            pandas or polars.
+            `.npz`, IDX or multi-page TIFF file; Parquet, Arrow or Feather files; a folder of shards or of tables, or a
+            pattern such as `part-{000..099}.tar` or `part-*.parquet`; a `.csv` or `.tsv` file, `.gz` too; an Excel
+            workbook; an array or tensor of samples; or a DataFrame of pandas or polars.
         size: (height, width), for pictures.
         colour: `auto`, `grey` or `rgb`, for pictures.
         skip_unreadable: skip pictures that cannot be read.
         key: which array of a `.npz`.
         sheet: which sheet of an Excel workbook; the first unless given.
-        layout: `auto`, `N`, `ND`, `NHW`, `NHWC`, `NCHW` or, for series, `NTC`, for arrays; `table` reads Parquet, Arrow
-            and Feather files of numbers as tables, as those with other columns or missing values are anyway.
+        layout: `auto`, `N`, `ND`, `NHW`, `NHWC`, `NCHW`, for series `NTC`, for volumes `NDHW`, `NDHWC` or `NCDHW`, for
+            arrays; `table` reads Parquet, Arrow and Feather files of numbers as tables, as those with other columns or
+            missing values are anyway.
         scale: `auto`, `feature`, `channel` or `array`: how numbers of arrays are standardised. `auto`: each channel of
             fields and each feature of vectors separately.
         missing: numbers in arrays that mean missing, such as -9999; NaN and masks always do.
@@ -98,6 +103,7 @@ def open_source(
         time: the column of time of a long table.
         window: steps in a window, of one long series: an array (S,) or (S, C), or a table of numbers.
         stride: steps from the start of one window to that of the next; 1 unless given.
+        crop: sides of crops of one large volume (depth, height, width), or of several (`NDHW`).
         heldout: share of the samples held out; a tenth unless given (a fifth of the digits).
         seed: chooses the held-out samples.
         like: pictures are converted to the size, colours and bit depth of these, for comparison.
@@ -132,6 +138,7 @@ def open_source(
         weight=weight,
         sample_weight=sample_weight,
         in_time=InTime(series, time, window, stride),
+        crop=crop,
     )
     if weight is not None and sample_weight is not None:
         raise UserError("Weights are given twice", found=f"the column {weight}, and sample_weight", hint="give one")
@@ -207,6 +214,18 @@ class _Asked:
     weight: str | None
     sample_weight: Any
     in_time: InTime
+    crop: Sides | None
+
+    @property
+    def beside(self) -> list[str]:
+        """Names of what is said of conditions and weights."""
+        said = {
+            "condition": self.condition,
+            "labels": self.labels is not None,
+            "condition_array": self.condition_array is not None,
+            "weight": self.weight or self.sample_weight is not None,
+        }
+        return [name for name, given in said.items() if given]
 
     @property
     def of_numbers(self) -> dict[str, Any]:
@@ -231,17 +250,10 @@ def _opened(data: Any, asked: _Asked) -> Source:
             sheet=asked.sheet,
             key=asked.key,
             of_numbers=asked.of_numbers,
-            refused=[
-                name
-                for name, said in (
-                    ("condition", asked.condition),
-                    ("labels", asked.labels is not None),
-                    ("condition_array", asked.condition_array is not None),
-                    ("weight", asked.weight or asked.sample_weight is not None),
-                )
-                if said
-            ],
+            refused=[*asked.beside, *(["crop"] if asked.crop else [])],
         )
+    if asked.crop is not None:
+        return opened_crops(data, asked.crop, key=asked.key, of_numbers=asked.of_numbers, refused=asked.beside)
     if is_frame(data):
         return _frame(data, asked)
     if isinstance(data, Tensor | np.ndarray | FileArray):
@@ -252,9 +264,17 @@ def _opened(data: Any, asked: _Asked) -> Source:
         from wassergan.data.readers.digits import digits_source  # scikit-learn takes a second to import
 
         return digits_source(**asked.split)
+    if asked.layout != "table" and (stacks := _stacks(str(data), asked)):
+        return opened_stacks(stacks, asked.of_numbers)
     files = files_of(str(data), asked.log)
     with unchanging(files):
         return _of_files(Path(data), files, asked)
+
+
+def _stacks(data: str, asked: _Asked) -> list[Path]:
+    """TIFF files that are volumes: one alone, or those of a folder or a pattern if the layout says so."""
+    is_one = Path(data).suffix.lower() in SUFFIXES and not is_pattern(data)
+    return tiffs_of(data) if is_one or asked.layout in VOLUMES else []
 
 
 def _refuse_what_says_nothing(data: Any, asked: _Asked) -> None:
@@ -265,7 +285,7 @@ def _refuse_what_says_nothing(data: Any, asked: _Asked) -> None:
         raise UserError("A schema is for tables", found=f"{data}", hint=f"leave {parameter('schema')} out")
     if asked.weight is not None and not (is_either or is_csv(path) or is_excel(path) or is_pattern(str(data))):
         raise UserError("Weights are a column of a table", found=f"{data}", hint=f"leave {parameter('weight')} out")
-    of_arrays = is_either or path.suffix in (".npy", ".npz") or is_idx(path) or is_pattern(str(data))
+    of_arrays = is_either or path.suffix.lower() in (".npy", ".npz", *SUFFIXES) or is_idx(path) or is_pattern(str(data))
     for flag, said in ((parameter("missing"), asked.missing), (parameter("channels"), asked.channels)):
         if said and not of_arrays:
             raise UserError(f"{flag} is for arrays of numbers", found=f"{data}", hint="leave it out")

@@ -9,6 +9,7 @@ from wassergan.data.series.codec import SeriesCodec
 from wassergan.data.tables.codec import TableCodec
 from wassergan.data.tables.conditions import ColumnConditions
 from wassergan.data.tables.hidden import conditions_of_state
+from wassergan.data.volumes.codec import VolumeCodec
 
 AnyConditions = ColumnConditions | ArrayConditions
 
@@ -19,7 +20,9 @@ def conditions_from_state(state: Mapping[str, Any]) -> AnyConditions:
 
 
 def codec_from_state(state: Mapping[str, Any]) -> AnyCodec:
-    """The codec of a checkpoint, of a table, of series or of other numbers."""
+    """The codec of a checkpoint, of a table, of volumes, of series or of other numbers."""
     if "columns" in state:
         return TableCodec.from_state(state)
+    if "phases" in state:
+        return VolumeCodec.from_state(state)
     return SeriesCodec.from_state(state) if "form" in state else Codec.from_state(state)

@@ -112,6 +112,7 @@ def _opened(
         condition_array=condition_array,
         condition_layout=settings.condition_layout if condition_array is not None else "auto",
         sample_weight=sample_weight,
+        crop=settings.crop,
         heldout=settings.heldout,
         seed=settings.seed,
         log=log,

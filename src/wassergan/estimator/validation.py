@@ -15,7 +15,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import validate_data
 from torch import Tensor
 
-from wassergan.config.parsing import parse_budget
+from wassergan.config.parsing import parse_budget, parse_crop
 from wassergan.config.setting import held_to_rule
 from wassergan.config.settings import TrainSettings
 from wassergan.data import (
@@ -50,8 +50,9 @@ def checked(name: str, value: Any, *, like: str = "") -> Any:
     if setting.metadata["flag"]:
         return held_to_rule(setting, value)
     parse = setting.metadata["parse"]
+    mark = "x" if parse is parse_crop else ","
     text = (
-        ",".join(map(str, value)) if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else value
+        mark.join(map(str, value)) if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else value
     )
     if parse is parse_budget and isinstance(value, int | float | np.number) and not isinstance(value, bool):
         text = f"{value}s"  # a number of Python is in seconds

@@ -49,7 +49,7 @@ class WassersteinGAN(ShownFit):
         generator_lr: learning rate.
         critic_lr: learning rate.
         settings: any other setting of the recipe by name, such as `{"schedule": "linear"}`, or
-            `{"layout": "NTC"}` for series.
+            `{"layout": "NTC"}` for series; `{"crop": 32}` cuts a large volume.
         condition: names of the columns of a DataFrame under whose values the others are drawn.
         completion: learn every column of a DataFrame given any others, so that `complete` fills missing cells and
             `sample` takes any columns as given.

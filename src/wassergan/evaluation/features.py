@@ -109,18 +109,20 @@ def _pixels(samples: Samples, device: torch.device, argument: str) -> Features:
     size = math.prod(samples.shape)
     if samples.are_flat or size <= LARGEST_PIXELS:
         return Features("pixels", "the values themselves, in model units", lambda batch: batch.flatten(1))
-    height, width = samples.shape[1:]
-    factor = math.sqrt(LARGEST_PIXELS / size)
-    small = (max(1, int(height * factor)), max(1, int(width * factor)))
+    sides = samples.shape[1:]
+    factor = (LARGEST_PIXELS / size) ** (1 / len(sides))
+    small = tuple(max(1, int(side * factor)) for side in sides)
+    pooled = functional.adaptive_avg_pool3d if len(sides) == 3 else functional.adaptive_avg_pool2d
+    name = "x".join(map(str, small))
     return Features(
-        f"pixels-{small[0]}x{small[1]}",
-        f"the values, averaged down to {small[0]}x{small[1]}, in model units",
-        lambda batch: functional.adaptive_avg_pool2d(batch, small).flatten(1),
+        f"pixels-{name}",
+        f"the values, averaged down to {name}, in model units",
+        lambda batch: pooled(batch, small).flatten(1),
     )
 
 
 def _random_conv(samples: Samples, device: torch.device, argument: str) -> Features:
-    if samples.are_flat:
+    if samples.are_flat or len(samples.shape) == 4:
         raise UserError(
             "Random convolutions describe pictures and fields", hint=f"use {parameter('features', 'pixels')}"
         )

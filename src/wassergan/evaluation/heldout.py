@@ -1,6 +1,7 @@
 """The distance of generated from held-out samples, measured the same way at every tick."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -9,11 +10,14 @@ from wassergan.data import Batch, Source
 from wassergan.distances import sliced_w1
 from wassergan.distances.interval import interval_by_work
 from wassergan.distances.patches import PatchReference
+from wassergan.evaluation.volumes.patches import VolumePatches
 from wassergan.storage.tick_distance import PATCHES, VECTORS, distance_for
 from wassergan.training import sample_chunks
 
 LARGEST_SAMPLE = 2000
 MOST_PICTURES = 1000  # generated ones: to draw them costs far more than to compare them
+LEAST_VOLUMES = 16
+MOST_VOXELS = 2**22  # of all volumes that are drawn or compared
 PROJECTIONS = 256
 INTERVAL_TOLERANCE, INTERVAL_WORK = 0.01, 1e11
 
@@ -39,15 +43,15 @@ class HeldoutDistance:
     def __init__(self, source: Source, *, latent_dim: int, samples: int = LARGEST_SAMPLE, seed: int = 0) -> None:
         self._latent_dim, self._samples, self._seed = latent_dim, samples, seed
         self._conditions = source.conditions
-        heldout = source.heldout_batch(source.heldout_positions(LARGEST_SAMPLE, seed=seed))
-        real = source.train_batch_sample(samples)
+        heldout = source.heldout_batch(source.heldout_positions(_most(source.shape, LARGEST_SAMPLE), seed=seed))
+        real = source.train_batch_sample(_most(source.shape, samples))
         self._heldout, self._real = _vectors(heldout), _vectors(real)
-        self._patches: PatchReference | None = None
+        self._patches: PatchReference | VolumePatches | None = None
         if distance_for(source.shape) == PATCHES:
             rng = torch.Generator().manual_seed(seed)
-            real = source.train_batch_sample(min(samples, MOST_PICTURES))
+            real = source.train_batch_sample(_most(source.shape, min(samples, MOST_PICTURES)))
             self._samples = len(real.samples)
-            self._patches = PatchReference(heldout.samples, rng=rng, context=heldout.context, name="held-out samples")
+            self._patches = _reference(heldout, rng, name="held-out samples")
         floors = self._distances(real, name="training samples")
         self.floor = floors[distance_for(source.shape)]
         self._floors = {f"{name}_floor": value for name, value in floors.items()}
@@ -112,9 +116,21 @@ def sliced_distance(a: Batch, b: Batch, *, seed: int) -> float:
     """
     if distance_for(a.samples.shape[1:]) == PATCHES:
         rng = torch.Generator().manual_seed(seed)
-        reference = PatchReference(a.samples, rng=rng, context=a.context, name="samples")
+        reference = _reference(a, rng, name="samples")
         return reference.distance(b.samples, context=b.context, name="generated samples").value
     return _sliced(_vectors(a), _vectors(b), seed=seed)
+
+
+def _reference(batch: Batch, rng: torch.Generator, *, name: str) -> PatchReference | VolumePatches:
+    """Patches of pictures and fields, or of volumes."""
+    if batch.samples.dim() == 5:
+        return VolumePatches(batch.samples, rng=rng, context=batch.context)
+    return PatchReference(batch.samples, rng=rng, context=batch.context, name=name)
+
+
+def _most(shape: Sequence[int], count: int) -> int:
+    """So many samples, but of volumes only as many as hold `MOST_VOXELS`."""
+    return min(count, max(LEAST_VOLUMES, MOST_VOXELS // math.prod(shape))) if len(shape) == 4 else count
 
 
 def _sliced(a: Tensor, b: Tensor, *, seed: int) -> float:

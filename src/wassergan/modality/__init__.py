@@ -1,4 +1,4 @@
-"""Classes of data, one class each: what differs between pictures, fields, series, vectors and tables stands here."""
+"""Classes of data, one class each: what differs between pictures, fields, volumes and others stands here."""
 
 from typing import Any
 
@@ -10,11 +10,12 @@ from wassergan.modality.pictures import Pictures
 from wassergan.modality.series import TimeSeries
 from wassergan.modality.tables import Tables
 from wassergan.modality.vectors import Vectors
+from wassergan.modality.volumes import Volumes
 
 __all__ = ["MODALITIES", "Modality", "modality_of", "modality_with"]
 
 MODALITIES: dict[str, Modality[Any]] = {
-    each.name: each for each in (Pictures(), Fields(), TimeSeries(), Vectors(), Tables())
+    each.name: each for each in (Pictures(), Fields(), Volumes(), TimeSeries(), Vectors(), Tables())
 }
 
 

@@ -16,6 +16,9 @@ _AXES = {
     "NHW": "drop axis 1",
     "NHWC": "move axis 1 to the end",
     "NTC": "move axis 1 to the end",
+    "NDHW": "drop axis 1",
+    "NDHWC": "move axis 1 to the end",
+    "NCDHW": "leave the axes as they are",
     "ND": "leave the axes as they are",
     "NCHW": "leave the axes as they are",
 }

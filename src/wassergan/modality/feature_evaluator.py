@@ -75,14 +75,14 @@ class FeatureEvaluator(Evaluator):
         log, source = self.evaluation.log, self.evaluation.source
         with self.evaluation.processes.raise_together():
             dim = self._features.of(iter([source.train(torch.arange(1))])).shape[1]
-            count = self.evaluation.settings.count or min(LARGEST, source.train_count)
+            count = self.evaluation.settings.count or min(self._most(LARGEST), source.train_count)
             _require_memory(count, dim)
-        self._positions = random_positions(max(1, LARGEST_TRAINING_NUMBERS // dim), source.train_count)
+        self._positions = random_positions(self._most(max(1, LARGEST_TRAINING_NUMBERS // dim)), source.train_count)
         log("Features of the training samples")
         training = RealSamples("training", source, source.train_count, source.train)
         self._training = self._of_real(training, self._positions)
         log("Features of the held-out samples")
-        self._heldout = self._of_real(self._unseen, random_positions(LARGEST, self._unseen.count))
+        self._heldout = self._of_real(self._unseen, random_positions(self._most(LARGEST), self._unseen.count))
         log("Samples of the generator")
         self._generated = self._described(count, self._drawn(count))
 
@@ -118,6 +118,10 @@ class FeatureEvaluator(Evaluator):
             "training": len(self._training),
             "heldout": len(self._heldout),
         }
+
+    def _most(self, count: int) -> int:
+        """So many samples, or fewer where single ones are large."""
+        return count
 
     def _further_rows(self) -> list[MetricRow]:
         """Metrics that need the samples themselves, not features of them."""

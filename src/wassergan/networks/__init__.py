@@ -19,6 +19,7 @@ from wassergan.networks.resnet import ResNetCritic, ResNetGenerator
 from wassergan.networks.series import CausalGenerator, RecurrentGenerator, SeriesCritic
 from wassergan.networks.table_head import TableHead
 from wassergan.networks.tabular import TabularGenerator
+from wassergan.networks.volumes import Phases, VolumeCritic, VolumeGenerator
 
 __all__ = [
     "NETWORKS",
@@ -33,6 +34,7 @@ __all__ = [
     "MLPCritic",
     "MLPGenerator",
     "Partial",
+    "Phases",
     "RecurrentGenerator",
     "ResNetCritic",
     "ResNetGenerator",
@@ -40,6 +42,8 @@ __all__ = [
     "SeriesCritic",
     "TableHead",
     "TabularGenerator",
+    "VolumeCritic",
+    "VolumeGenerator",
     "build_networks",
     "check_critic",
     "check_generator",
@@ -74,7 +78,7 @@ def build_networks(
     Args:
         kind: `mlp`, `residual` (whose critic is an `mlp`'s), `conv`, `resnet` or, for series, `recurrent` (whose critic
             is a `conv`'s).
-        shape: one sample in model space, (C, H, W), (C, T) or (D,).
+        shape: one sample in model space, (C, D, H, W), (C, H, W), (C, T) or (D,).
         head: the generator's last map, into the range of the data; a `TableHead` takes noise from the latent vector.
         latent_dim: numbers in a latent vector, without a head's noise.
         generator_widths: hidden widths of an `mlp` or `residual` generator.
@@ -123,6 +127,11 @@ def build_networks(
                 further = {"maps": maps, "norm": critic_norm}
                 further |= {"activation": critic_activation} if kind == "conv" else {}
                 critic = GivenCritic(kind, scored, (pack * context_shape[0], *context_shape[1:]), further=further)
+            case "conv" if len(shape) == 4:
+                generator = VolumeGenerator(inputs, shape, maps=made_maps, **made)
+                critic = VolumeCritic(
+                    scored, maps=maps, norm=critic_norm, activation=critic_activation, context_dim=told
+                )
             case "conv":
                 generator = ConvGenerator(inputs, shape, maps=made_maps, **made)
                 critic = ConvCritic(scored, maps=maps, norm=critic_norm, activation=critic_activation, context_dim=told)

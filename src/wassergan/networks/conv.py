@@ -54,6 +54,14 @@ def norm_layer(name: str, channels: int) -> nn.Module:
     raise unknown_name("norm", name, NORMS)
 
 
+def channels_last(network: nn.Module) -> nn.Module:
+    """The same network with its kernels over two axes in this format; others, over three axes too, have no use for it."""
+    if any(weight.dim() == 5 for weight in network.parameters()):
+        return network
+    changed: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return changed
+
+
 def with_planes(samples: Tensor, context: Tensor | None) -> Tensor:
     """Pictures (n, C, H, W) with one constant channel per number of their context (n, k)."""
     if context is None:

@@ -16,6 +16,7 @@ from wassergan.plots.png16 import write_png16  # noqa: E402
 from wassergan.plots.series import curves_by_channel_figure, series_figure, series_grid_figure  # noqa: E402
 from wassergan.plots.tables import table_figure  # noqa: E402
 from wassergan.plots.vectors import marginals_figure, pairs_figure, vector_figure  # noqa: E402
+from wassergan.plots.volumes import axes_figure, slices_figure, turntable_figure  # noqa: E402
 
 __all__ = [
     "LARGEST_PANELS",
@@ -23,6 +24,7 @@ __all__ = [
     "Maps",
     "PairColumn",
     "ShownFigure",
+    "axes_figure",
     "calibration_figure",
     "curves_by_channel_figure",
     "curves_figure",
@@ -42,8 +44,10 @@ __all__ = [
     "save_picture",
     "series_figure",
     "series_grid_figure",
+    "slices_figure",
     "table_figure",
     "table_pairs_figure",
+    "turntable_figure",
     "vector_figure",
     "write_png16",
 ]

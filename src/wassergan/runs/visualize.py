@@ -18,6 +18,7 @@ from wassergan.storage.together import together
 FILES = {
     *("interpolation.webp", "interpolation.png", "truncation.png", "fields.png", "moments.png"),
     *("marginals.png", "pairs.png", "series.png", "autocorrelation.png", "spectrum.png"),
+    *("slices.png", "turntable.png", "two_point.png", "chords.png"),
 }
 
 Log = Callable[[str], None]

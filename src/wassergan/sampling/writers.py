@@ -130,13 +130,13 @@ def _require_room(folder: Path, needed: int) -> None:
         )
 
 
-def write_folder(draw: Draw, path: Path, save: Callable[[NDArray[Any], Path], None]) -> None:
-    """One PNG per sample, each saved by `save(sample, path)`; all processes write into the folder."""
+def write_folder(draw: Draw, path: Path, save: Callable[[NDArray[Any], Path], None], *, suffix: str = ".png") -> None:
+    """One file per sample, each saved by `save(sample, path)`; all processes write into the folder."""
     digits = len(str(draw.count - 1))
     with draw.processes.raise_together():
         for start, chunk in draw.own_chunks():
             for index, sample in enumerate(chunk, start):
-                file = path / f"{index:0{digits}d}.png"
+                file = path / f"{index:0{digits}d}{suffix}"
                 save(sample, file)
                 if index == 0:
                     _require_room(path, file.stat().st_size * (draw.count - 1))

@@ -88,6 +88,7 @@ def open_data(
         time=settings.time,
         window=settings.window,
         stride=settings.stride,
+        crop=settings.crop,
         heldout=settings.heldout,
         seed=settings.seed,
         like=like,

@@ -9,8 +9,8 @@ UNITS = {PATCHES: "standard deviations of each scale", VECTORS: "model units"}
 
 
 def distance_for(shape: Sequence[int]) -> str:
-    """The key for samples of a shape: pictures and fields are compared by their patches."""
-    return PATCHES if len(shape) == 3 else VECTORS
+    """The key for samples of a shape: pictures, fields and volumes are compared by their patches."""
+    return PATCHES if len(shape) in (3, 4) else VECTORS
 
 
 def distance_name(record: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from wassergan.training.sampling import under
 from wassergan.training.steps import packed, packed_batch, score_both
 from wassergan.utils.rng import derived_rng
 
-MEASURED_SAMPLES = 512  # at most
+MEASURED_SAMPLES, MEASURED_NUMBERS = 512, 2**21  # at most; of volumes as many samples as hold so many numbers
 
 
 class HeldoutProbe:
@@ -41,7 +41,10 @@ class HeldoutProbe:
         augmentation: Augmentation = UNCHANGED,
         penalty_on: str = SAMPLES,
     ) -> None:
-        self._heldout = source.heldout_batch(source.heldout_positions(MEASURED_SAMPLES, seed=seed))
+        most = MEASURED_SAMPLES
+        if len(source.shape) == 4:
+            most = min(most, max(16, MEASURED_NUMBERS // source.shape_size))
+        self._heldout = source.heldout_batch(source.heldout_positions(most, seed=seed))
         self._latent_dim, self._pack, self._seed, self._device = latent_dim, pack, seed, device
         self._augmentation, self._penalty_on = augmentation, penalty_on
 

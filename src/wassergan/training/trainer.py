@@ -10,6 +10,7 @@ from wassergan.constraints import Constraint
 from wassergan.data import Source
 from wassergan.errors import UserError
 from wassergan.networks import check_critic, check_generator
+from wassergan.networks.conv import channels_last
 from wassergan.objectives import Objective
 from wassergan.training.augment import UNCHANGED, Augmentation
 from wassergan.training.distributed import SINGLE_PROCESS, DistributedContext
@@ -103,7 +104,7 @@ class Trainer:
         self.latent_dim, self.batch_size, self.critic_steps = latent_dim, batch_size, critic_steps
         self.precision, self._lr_factor = execution.precision, optimization.lr_factor
         # Transposed convolutions take a sixth less time with channels last; other weights have no such format.
-        self.generator = generator.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.generator = channels_last(generator.to(self.device))
         self.critic = critic.to(self.device)
         self._inputs = StepInputs(
             source,

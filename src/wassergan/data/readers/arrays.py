@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wassergan.data.codec import LAYOUTS, SERIES, Codec, as_tensor, channels_first
+from wassergan.data.codec import LAYOUTS, SERIES, VOLUMES, Codec, as_tensor, channels_first
 from wassergan.data.fitting import Wish, fitted_codec
 from wassergan.data.masked import unmasked
 from wassergan.data.readers.blocks import BlockReader, block_bytes
@@ -23,6 +23,8 @@ from wassergan.data.readers.streaming import StreamedSource, probe
 from wassergan.data.series.codec import SeriesCodec
 from wassergan.data.source import Source, fits_in_memory
 from wassergan.data.split import HELDOUT_SHARE, split_rows
+from wassergan.data.survey import Blocks
+from wassergan.data.volumes.fitting import volume_codec
 from wassergan.errors import UserError, WasserganError, parameter, unknown_name
 from wassergan.storage.files import reading
 
@@ -97,10 +99,10 @@ def array_source(
     ones.
 
     Args:
-        array: (n,), (n, D), (n, H, W), (n, H, W, C), (n, C, H, W) or, of series, (n, T, C) of numbers; a masked
-            array too.
+        array: (n,), (n, D), (n, H, W), (n, H, W, C), (n, C, H, W), of series (n, T, C), of volumes (n, D, H, W),
+            (n, C, D, H, W) or (n, D, H, W, C) of numbers; a masked array too.
         name: what to call it.
-        layout: `N`, `ND`, `NHW`, `NHWC`, `NCHW`, `NTC`, or `auto` to tell it from the shape: three axes are fields.
+        layout: one of `LAYOUTS`, or `auto` to tell it from the shape: three axes are fields, five are volumes.
         scale: `feature`, `channel`, `array` or `auto`.
         missing: values besides NaN that mean missing.
         channels: names of the channels of fields, or of the features.
@@ -130,7 +132,7 @@ def array_source(
     _refuse_too_large(array, name)
     split = split_rows(len(array), heldout=heldout, seed=seed)
     rows = split.train.numpy()
-    codec = _own(fitted_codec(lambda: _pieces(array), lambda: _pieces(array, rows), array.dtype, wish))
+    codec = _codec(lambda: _pieces(array), lambda: _pieces(array, rows), array.dtype, wish)
     kind, shape = _kind_and_shape(array, codec)
     columns = names if len(shape) == 1 else ()
     watch = Watch([array.mark] if isinstance(array, FileArray) else ())
@@ -161,7 +163,7 @@ def streamed_source(reader: BlockReader, wish: Wish, *, heldout: float, seed: in
     def pieces() -> Iterator[NDArray[Any]]:
         return _pieces(sample, size_bytes=block_bytes())
 
-    codec = _own(fitted_codec(pieces, pieces, sample.dtype, wish, everything=all_rows))
+    codec = _codec(pieces, pieces, sample.dtype, wish, everything=all_rows)
     reader.expect_missing(codec)
     kind, shape = _kind_and_shape(sample, codec)
     source = StreamedSource(
@@ -180,16 +182,23 @@ def streamed_source(reader: BlockReader, wish: Wish, *, heldout: float, seed: in
     return source
 
 
-def _own(codec: Codec) -> Codec:
-    """The codec of the class of data that has this layout."""
+def _codec(
+    rows: Blocks, training: Blocks, dtype: np.dtype[Any], wish: Wish, *, everything: Blocks | None = None
+) -> Codec:
+    """The codec of the class of data that has this layout; arguments as of `fitted_codec`."""
+    if wish.layout in VOLUMES:
+        return volume_codec(rows, training, dtype, wish, everything=everything)
+    codec = fitted_codec(rows, training, dtype, wish, everything=everything)
     return SeriesCodec.of(codec) if codec.layout == SERIES else codec
 
 
 def _kind_and_shape(array: NDArray[Any] | FileArray, codec: Codec) -> tuple[str, tuple[int, ...]]:
     """Kind and sample shape in model space."""
     first, *rest = channels_first(array[:1], codec.layout).shape[1:]
-    grid = "series" if codec.layout == SERIES else "image" if array.dtype == np.uint8 else "field"
-    return grid if rest else "vector", (first + (codec.parts.masks if codec.parts else 0), *rest)
+    grid = "image" if array.dtype == np.uint8 else "field"
+    if codec.layout == SERIES or codec.layout in VOLUMES:
+        grid = "series" if codec.layout == SERIES else "volume"
+    return grid if rest else "vector", (codec.model_channels(first), *rest)
 
 
 def _names(count: int, layout: str, names: tuple[str, ...], name: str) -> tuple[str, ...]:
@@ -330,14 +339,18 @@ def layout_of(array: NDArray[Any] | FileArray, layout: str, name: str) -> str:
         )
     if array.ndim <= 3:
         return ("N", "ND", "NHW")[array.ndim - 1]
-    if array.ndim == 4:
-        last, first = array.shape[3] <= 4, array.shape[1] <= 4
+    if array.ndim in (4, 5):
+        last, first = array.shape[-1] <= LARGEST_COLOURS, array.shape[1] <= LARGEST_COLOURS
         if last != first:
-            return "NHWC" if last else "NCHW"
+            return ("NHWC" if last else "NCHW") if array.ndim == 4 else ("NDHWC" if last else "NCDHW")
+    fitting = [each for each in LAYOUTS if len(each) == array.ndim]
+    volumes = f": {parameter('layout', 'NDHW')} for volumes" if "NDHW" in fitting else ""
     raise UserError(
         f"The axes of {name} are not clear",
         found=f"shape {array.shape}",
-        hint=f"say {parameter('layout')} {' or '.join(LAYOUTS)}",
+        hint=f"say {parameter('layout')} {' or '.join(fitting)}{volumes}"
+        if fitting
+        else "give an array of two to five axes",
     )
 
 

@@ -1,0 +1,110 @@
+"""Crops of Ketton limestone: porosity, two-point curves and chord lengths of generated volumes beside the rock's own.
+
+    python benchmarks/volumes.py --budget 10m --seeds 0,1,2
+    python benchmarks/volumes.py --data rock.npz --crop 32 --budget 120s --no-write
+
+Generated crops are compared with the whole rock, and as floor as many crops at random positions of it. The porosity is
+the share of the rarer phase, its error absolute. The error of a two-point curve is relative, the largest over three axes
+and lags up to 16 or half of a side, for each of the two phases. Results go to docs/results/volumes.json and .md, beside
+those of other seeds.
+"""
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from results import earlier_rows, write_results
+
+from wassergan.config.parsing import parse_crop
+from wassergan.evaluation.volumes.statistics import MOST_LAG, chord_counts, chord_w1, two_point
+
+SHARED = Path(__file__).parents[2] / "shared" / "data" / "rock3d" / "ketton.npz"
+COUNT = 500  # crops of each kind
+Sets = np.ndarray[Any, np.dtype[np.bool_]]
+Curves = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def wassergan(*arguments: Any) -> str:
+    command = [sys.executable, "-m", "wassergan", *map(str, arguments)]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def crops_of(rock: Sets, crop: tuple[int, ...], count: int, seed: int) -> Sets:
+    numbers = np.random.default_rng(seed)
+    starts = [numbers.integers(0, side - own + 1, count) for side, own in zip(rock.shape, crop, strict=True)]
+    boxes = (tuple(slice(at, at + own) for at, own in zip(start, crop, strict=True)) for start in zip(*starts, strict=True))
+    return np.stack([rock[box] for box in boxes])
+
+
+def figures(made: Sets, rock: Sets, whole: Curves, lags: int) -> dict[str, float]:
+    """Porosity and the errors of generated or real crops (n, D, H, W) of the rarer phase."""
+    curves = two_point([made, ~made]).mean(0)[:, :, : lags + 1]
+    errors = np.abs(curves / whole[:, :, : lags + 1] - 1)
+    sides = np.broadcast_to(rock, (1, *rock.shape))
+    return {
+        "porosity": float(made.mean()),
+        "porosity_error": float(abs(made.mean() - rock.mean())),
+        "two_point_rare": float(np.nanmax(errors[0])),
+        "two_point_common": float(np.nanmax(errors[1])),
+        "chords_w1": chord_w1(chords(made), chords(crops_of(sides[0], made.shape[1:], COUNT, 99))),
+    }
+
+
+def chords(sets: Sets) -> Curves:
+    return chord_counts([sets])
+
+
+def judged(rock: Any, phase: float, seed: int, length: tuple[str, str], options: argparse.Namespace) -> dict[str, Any]:
+    crop = parse_crop(options.crop)
+    lags = min(MOST_LAG, min(crop) // 2)
+    inside: Sets = rock == phase
+    whole = two_point([inside[None], ~inside[None]])[0]
+    with tempfile.TemporaryDirectory() as folder:
+        run, made = Path(folder) / "run", Path(folder) / "made.npy"
+        flags = ["--crop", options.crop, "--seed", seed, *shlex.split(options.flags)]
+        wassergan("train", options.data, *flags, *length, "--no-previews", "--no-tensorboard", "--out", run)
+        facts = json.loads(wassergan("info", run, "--json"))
+        wassergan("sample", run, "--count", COUNT, "--seed", seed, "--out", made)
+        found = figures(np.load(made) == phase, inside, whole, lags)
+    floor = figures(crops_of(inside, crop, COUNT, seed), inside, whole, lags)
+    errors = {f"{name}_floor": value for name, value in floor.items() if name != "porosity"}
+    return {"data": Path(options.data).stem, "crop": options.crop, "seed": seed, "steps": facts["steps"], **found, **errors}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=SHARED)
+    parser.add_argument("--crop", default="32")
+    parser.add_argument("--budget", default="10m")
+    parser.add_argument("--steps", help="train so many steps instead")
+    parser.add_argument("--seeds", default="0", help="such as 0,1,2")
+    parser.add_argument("--flags", default="", help="further flags of `train`, in one string")
+    parser.add_argument("--no-write", action="store_true", help="only print")
+    options = parser.parse_args()
+    length = ("--steps", options.steps) if options.steps else ("--budget", options.budget)
+    loaded = np.load(options.data)
+    rock = loaded[loaded.files[0]] if options.data.suffix == ".npz" else loaded
+    values, counts = np.unique(rock, return_counts=True)
+    rows = []
+    for seed in map(int, options.seeds.split(",")):
+        rows.append(judged(rock, values[counts.argmin()], seed, length, options))
+        print({key: round(value, 4) if isinstance(value, float) else value for key, value in rows[-1].items()}, flush=True)
+        if not options.no_write:
+            kept = [*earlier_rows("volumes", rows, told_by=["data", "crop", "seed"]), *rows]
+            write_results(
+                "volumes",
+                f"Volumes after {options.steps or options.budget}",
+                sorted(kept, key=lambda row: (row["data"], row["crop"], row["seed"])),
+                summary={"length": options.steps or options.budget, "crops": COUNT},
+                command=f"python benchmarks/volumes.py {shlex.join(sys.argv[1:])}",
+            )
+
+
+if __name__ == "__main__":
+    main()

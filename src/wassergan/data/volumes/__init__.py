@@ -1,0 +1,5 @@
+"""Volumes: phases and grey values on a grid with three axes, crops of large ones, and stacks of TIFF pages."""
+
+from wassergan.data.volumes.codec import MOST_PHASES, VolumeCodec
+
+__all__ = ["MOST_PHASES", "VolumeCodec"]

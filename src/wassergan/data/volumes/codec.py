@@ -1,0 +1,111 @@
+"""The conversion between volumes and model space: that of numbers, or of phases."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wassergan.data.codec import Codec, channels_first, from_channels_first, to_channels_first
+from wassergan.errors import UserError
+
+MOST_PHASES = 8  # of volumes with more values, these are numbers
+
+
+@dataclass(frozen=True)
+class VolumeCodec(Codec):
+    """A codec of volumes; see `Codec`.
+
+    Two phases are -1 and 1 in model space. Of more, every channel becomes one plane for each: 1 where it is, else -1.
+    A generated value belongs to the nearest of two phases, or to the one whose plane is largest.
+
+    Args:
+        phases: all values that there are, ascending; empty where values are numbers.
+    """
+
+    phases: tuple[int | float, ...] = ()
+
+    @property
+    def planes(self) -> int:
+        """Channels in model space for one channel of the data."""
+        return len(self.phases) if len(self.phases) > 2 else 1
+
+    @classmethod
+    def of(cls, codec: Codec, phases: tuple[int | float, ...] = ()) -> "VolumeCodec":
+        """The same for volumes."""
+        return cls(**{each.name: getattr(codec, each.name) for each in fields(Codec)}, phases=phases)
+
+    def model_channels(self, channels: int) -> int:
+        """Planes and masks."""
+        return super().model_channels(channels * self.planes)
+
+    def without_masks(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of a sample in the user's units, channels first."""
+        channels, *sides = super().without_masks(shape)
+        return (channels // self.planes, *sides)
+
+    def encode(self, values: Tensor) -> Tensor:
+        """(n, ...) in user units and layout to (n, ...) float32 in model space.
+
+        Raises:
+            UserError: a value is none of the phases, or missing where none was when the codec was made.
+        """
+        if not self.phases:
+            return super().encode(values)
+        values = to_channels_first(values, self.layout)
+        values = values.double() if values.is_floating_point() else values.long()
+        found = torch.stack([values == phase for phase in self.phases], 2)  # (n, C, phases, ...)
+        if not found.any(2).all():
+            other = values[~found.any(2)][0].item()
+            raise UserError(
+                "A value is none of the phases",
+                found=f"{other:g}, where the phases are {', '.join(f'{each:g}' for each in self.phases)}",
+                hint="give volumes with the same phases, or start a run on all of them",
+            )
+        told = found[:, :, 1:] if self.planes == 1 else found
+        return told.flatten(1, 2).float().mul_(2).sub_(1)
+
+    def decode_numpy(self, samples: Tensor, given: None = None, *, start: int = 0, seed: int = 0) -> NDArray[Any]:
+        """Like `decode`, as a NumPy array of exactly the user's dtype."""
+        if not self.phases:
+            return super().decode_numpy(samples)
+        samples = samples.detach().cpu()
+        index = (samples > 0).long() if self.planes == 1 else samples.unflatten(1, (-1, self.planes)).argmax(2)
+        values = np.array(self.phases).astype(self.dtype)[from_channels_first(index, self.layout).numpy()]
+        if self.parts is not None and self.parts.fixed.any():
+            known = np.frombuffer(self.parts.values.numpy().tobytes(), values.dtype)
+            channels_first(values, self.layout)[:, self.parts.fixed.numpy()] = known
+        return values
+
+    def missing(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which values stand for missing ones: of phases those that a user says do."""
+        if not self.phases:
+            return super().missing(rows)
+        return np.isin(rows, self.parts.codes if self.parts else ())
+
+    def state(self) -> dict[str, Any]:
+        """Plain types and tensors, for a checkpoint."""
+        return {**super().state(), "phases": list(self.phases)}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> "VolumeCodec":
+        """The inverse of `state`."""
+        own = dict(state)
+        phases = tuple(own.pop("phases"))
+        return cls.of(Codec.from_state(own), phases)
+
+    def fault(self) -> str:
+        """What phases from a file no data have; empty for nothing."""
+        told = self.phases
+        if not told:
+            return ""
+        if not 2 <= len(told) <= MOST_PHASES or any(type(each) not in (int, float, bool) for each in told):
+            return f"{len(told)} phases, or some that are no numbers"
+        kept = np.array(told).astype(self.dtype)
+        if any(a >= b for a, b in pairwise(told)) or not (kept == np.array(told)).all():
+            return f"phases {told} of type {self.dtype}"[:200]
+        return ""

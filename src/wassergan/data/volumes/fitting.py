@@ -1,0 +1,63 @@
+"""From volumes to a suitable codec: few values are phases, others numbers."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from wassergan.data.fitting import Wish, fitted_codec, refuse_equal
+from wassergan.data.parts import no_parts
+from wassergan.data.survey import Blocks, survey
+from wassergan.data.volumes.codec import MOST_PHASES, VolumeCodec
+
+FIRST_LOOK = 2**16  # numbers of a block that are looked at before the rest
+
+
+def volume_codec(
+    rows: Blocks, training: Blocks, dtype: np.dtype[Any], wish: Wish, *, everything: Blocks | None = None
+) -> VolumeCodec:
+    """The codec of volumes; arguments and errors as of `fitted_codec`."""
+    phases = phases_of((everything or rows)() if phases_of(rows()) else rows())
+    if not phases:
+        return VolumeCodec.of(fitted_codec(rows, training, dtype, wish, everything=everything))
+    looked = survey((everything or rows)(), wish.layout, (), wish.name)
+    refuse_equal(looked, wish.name)
+    parts = looked.parts((), silent=False)
+    codes = tuple(each for each in wish.codes if each in phases)
+    if codes:
+        parts = replace(parts or no_parts(looked.first.shape), codes=codes)
+        wish.log(f"{' and '.join(f'{each:g}' for each in codes)} in {wish.name} is learnt as a phase of its own.")
+    wish.log(
+        f"The values of {wish.name} are phases: {', '.join(f'{each:g}' for each in phases)}. They come back as such."
+    )
+    middle, half = (phases[0] + phases[-1]) / 2, (phases[-1] - phases[0]) / 2
+    one = torch.tensor(1.0, dtype=torch.float64)
+    return VolumeCodec(
+        wish.layout,
+        str(dtype),
+        offset=one * middle,
+        scale=one * half,
+        low=-one,
+        high=one,
+        whole=dtype.kind in "iub",
+        parts=parts,
+        channels=wish.names,
+        phases=phases,
+    )
+
+
+def phases_of(blocks: Iterable[NDArray[Any]]) -> tuple[int | float, ...]:
+    """All values of some volumes, ascending, where they are few; else nothing."""
+    found = np.zeros(0)
+    for block in blocks:
+        flat = block.reshape(-1)
+        for part in (flat[:FIRST_LOOK], flat[FIRST_LOOK:]):
+            values = np.unique(part)
+            found = np.union1d(found.astype(values.dtype), values) if found.size else values
+            if len(found) > MOST_PHASES or (found.dtype.kind == "f" and not np.isfinite(found).all()):
+                return ()
+    told = [int(each) if found.dtype.kind == "b" else each for each in found.tolist()]
+    return tuple(told) if len(told) > 1 else ()
