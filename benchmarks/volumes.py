@@ -4,8 +4,8 @@
     python benchmarks/volumes.py --data rock.npz --crop 32 --budget 120s --no-write
 
 Generated crops are compared with the whole rock, and as floor as many crops at random positions of it. The porosity is
-the share of the rarer phase, its error absolute. The error of a two-point curve is relative, the largest over three axes
-and lags up to 16 or half of a side, for each of the two phases. Results go to docs/results/volumes.json and .md, beside
+the share of the rarer phase, its error absolute. The error of a two-point curve is relative, the largest over axes and
+lags up to 16 or half of a side, for each of the two phases. Results go to docs/results/volumes.json and .md, beside
 those of other seeds.
 """
 
@@ -38,7 +38,9 @@ def wassergan(*arguments: Any) -> str:
 def crops_of(rock: Sets, crop: tuple[int, ...], count: int, seed: int) -> Sets:
     numbers = np.random.default_rng(seed)
     starts = [numbers.integers(0, side - own + 1, count) for side, own in zip(rock.shape, crop, strict=True)]
-    boxes = (tuple(slice(at, at + own) for at, own in zip(start, crop, strict=True)) for start in zip(*starts, strict=True))
+    boxes = (
+        tuple(slice(at, at + own) for at, own in zip(start, crop, strict=True)) for start in zip(*starts, strict=True)
+    )
     return np.stack([rock[box] for box in boxes])
 
 
@@ -74,7 +76,14 @@ def judged(rock: Any, phase: float, seed: int, length: tuple[str, str], options:
         found = figures(np.load(made) == phase, inside, whole, lags)
     floor = figures(crops_of(inside, crop, COUNT, seed), inside, whole, lags)
     errors = {f"{name}_floor": value for name, value in floor.items() if name != "porosity"}
-    return {"data": Path(options.data).stem, "crop": options.crop, "seed": seed, "steps": facts["steps"], **found, **errors}
+    return {
+        "data": Path(options.data).stem,
+        "crop": options.crop,
+        "seed": seed,
+        "steps": facts["steps"],
+        **found,
+        **errors,
+    }
 
 
 def main() -> None:
@@ -94,7 +103,9 @@ def main() -> None:
     rows = []
     for seed in map(int, options.seeds.split(",")):
         rows.append(judged(rock, values[counts.argmin()], seed, length, options))
-        print({key: round(value, 4) if isinstance(value, float) else value for key, value in rows[-1].items()}, flush=True)
+        print(
+            {key: round(value, 4) if isinstance(value, float) else value for key, value in rows[-1].items()}, flush=True
+        )
         if not options.no_write:
             kept = [*earlier_rows("volumes", rows, told_by=["data", "crop", "seed"]), *rows]
             write_results(

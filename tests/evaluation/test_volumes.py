@@ -24,7 +24,7 @@ def grains(count: int, seed: int) -> Volumes:
     """Two phases, longer along the last axis: 0 in about 30 % of the voxels."""
     noise = np.random.default_rng(seed).normal(size=(count, SIDE, SIDE, SIDE))
     smooth = ndimage.gaussian_filter(noise, (0, 1.0, 1.0, 2.5), mode="wrap")
-    return (smooth > np.quantile(smooth, 0.3)).astype(float)[:, None]
+    return (smooth > -0.524 * smooth.std()).astype(float)[:, None]
 
 
 def porosity(values: Volumes) -> float:
@@ -71,12 +71,12 @@ def patches(real: tuple[Volumes, Volumes]) -> tuple[VolumePatches, float]:
     ("wrong", "far"),
     [
         (lambda volumes: volumes, ()),
-        (blurred, ("two_point_error", "chord_length_w1", "patches")),
+        (blurred, ("two_point_error", "chord_length_w1")),
         (noise, ("two_point_error", "chord_length_w1", "patches")),
         (shuffled, ("two_point_error", "chord_length_w1", "patches")),
-        (transposed, ("two_point_error", "chord_length_w1", "patches")),
+        (transposed, ("two_point_error", "chord_length_w1")),
         (repeated, ("share_w1",)),
-        (filled, (*INSIDE, "patches")),
+        (filled, INSIDE),
     ],
 )
 def test_what_is_wrong_inside_is_far(
@@ -91,8 +91,9 @@ def test_what_is_wrong_inside_is_far(
     found = {row.name: row.value / row.floor for row in rows if row.floor}
     found["patches"] = patches[0].distance(torch.from_numpy(made)).value / patches[1]
     assert {name for name, ratio in found.items() if ratio > FAR} >= set(far), found
-    if not far:
-        assert all(ratio < 2.5 for ratio in found.values()), found
+    if not far:  # the error of a mean may be 0 by chance in the floor alone
+        assert all(ratio < 2.5 for name, ratio in found.items() if name != "share_error"), found
+    assert (found["patches"] > 1.25) == bool(far), found
     judged = with_inside(Verdict("Close.", (), GOOD), rows)
     assert (judged.level == FAILED and judged.flags == ("far",)) == bool(set(far) & set(INSIDE))
     assert ("Far from the data inside: " in judged.sentence) == bool(set(far) & set(INSIDE))
@@ -129,9 +130,7 @@ def test_chords_are_runs_of_voxels() -> None:
     sides = [numbers.random((40, 6, 7, 8)) < share for share in (0.5, 0.7)]
     left, right = (chord_counts([each]) for each in sides)
     lengths = np.arange(9)
-    told = [
-        wasserstein_distance(lengths, lengths, left.sum(0)[0, axis], right.sum(0)[0, axis]) for axis in range(3)
-    ]
+    told = [wasserstein_distance(lengths, lengths, left.sum(0)[0, axis], right.sum(0)[0, axis]) for axis in range(3)]
     assert chord_w1(left, right) == pytest.approx(np.mean(told))
 
 

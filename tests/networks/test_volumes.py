@@ -81,5 +81,7 @@ def test_shares_of_phases_are_those_of_a_softmax() -> None:
 
 def test_flat_things_are_refused() -> None:
     for shape in ((1, 3, 3, 3), (1, 8, 8)):
-        with pytest.raises(UserError, match=r"Network 'conv' needs volumes with a side of at least 4: samples of shape"):
+        with pytest.raises(
+            UserError, match=r"Network 'conv' needs volumes with a side of at least 4: samples of shape"
+        ):
             VolumeCritic(shape)

@@ -112,7 +112,9 @@ def _pixels(samples: Samples, device: torch.device, argument: str) -> Features:
     sides = samples.shape[1:]
     factor = (LARGEST_PIXELS / size) ** (1 / len(sides))
     small = tuple(max(1, int(side * factor)) for side in sides)
-    pooled = functional.adaptive_avg_pool3d if len(sides) == 3 else functional.adaptive_avg_pool2d
+    pooled: Callable[[Tensor, Any], Tensor] = (
+        functional.adaptive_avg_pool3d if len(sides) == 3 else functional.adaptive_avg_pool2d
+    )
     name = "x".join(map(str, small))
     return Features(
         f"pixels-{name}",

@@ -36,7 +36,7 @@ _HANDED_ON: tuple[type[nn.Module], ...] = (
     nn.Dropout2d,
     nn.Dropout3d,
 )
-_MATRICES = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_MATRICES: tuple[type[nn.Module], ...] = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _MATRICES += (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _HANDED_ON += (nn.AlphaDropout, nn.FeatureAlphaDropout, nn.PixelShuffle, nn.PixelUnshuffle, nn.ChannelShuffle)
 

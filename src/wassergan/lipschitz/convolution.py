@@ -24,7 +24,7 @@ _LARGEST_SPECTRUM = 2**28  # complex numbers; beyond that only the Gram bound is
 
 
 def phases(kernel: Tensor, stride: Sequence[int]) -> Tensor:
-    """The kernel of stride 1 on the phases of the input: (out, in, h, w) to (out, in·s·s, ⌈h/s⌉, ⌈w/s⌉), or with depth."""
+    """The kernel of stride 1 on the phases of the input: (out, in, h, w) to (out, in·s·s, ⌈h/s⌉, ⌈w/s⌉), or deeper."""
     axes = len(stride)
     room = [-size % step for size, step in zip(kernel.shape[2:], stride, strict=True)]
     split = pad(kernel, [each for more in reversed(room) for each in (0, more)])
@@ -178,7 +178,7 @@ def _by_axis(values: Any, weight: Tensor) -> tuple[int, ...]:
 
 
 def written_out(layer: Any, weight: Tensor | None = None, dilation: Sequence[int] | None = None) -> Tensor:
-    """The kernel of an equal convolution without groups and dilation, (out, in, h, w) or with depth; h is 1 for one axis.
+    """The kernel of an equal convolution without groups and dilation, (out, in, h, w) or deeper; h is 1 for one axis.
 
     A transposed convolution is the adjoint of the one that is written out here, cropped.
 

@@ -24,7 +24,7 @@ _POOLS: dict[type[nn.Module], tuple[int, Any]] = {
     nn.AdaptiveAvgPool2d: (2, None),
     nn.AdaptiveAvgPool3d: (3, None),
 }
-_CONVOLUTIONS = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
+_CONVOLUTIONS: dict[type[nn.Module], int] = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
 _CONVOLUTIONS |= {nn.ConvTranspose1d: 1, nn.ConvTranspose2d: 2, nn.ConvTranspose3d: 3}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from wassergan.config.settings import TrainSettings
 
 MAPS, GENERATOR_MAPS, SMALLEST_SIDE = 8, 16, 4
-NUMBERS, MOST, LEAST = 2**20, 64, 8  # of a batch: voxels, and samples
+NUMBERS, MOST, LEAST = 2**19, 64, 8  # of a batch: voxels, and samples
 PENALISED = ("lp", "gp", "r1r2")
 REASON = "Recipe for volumes: convolutions over three axes with few maps, a wider generator, one critic step."
 

@@ -55,7 +55,7 @@ def norm_layer(name: str, channels: int) -> nn.Module:
 
 
 def channels_last(network: nn.Module) -> nn.Module:
-    """The same network with its kernels over two axes in this format; others, over three axes too, have no use for it."""
+    """The same network with kernels over two axes in this format; those over three axes gain nothing by theirs."""
     if any(weight.dim() == 5 for weight in network.parameters()):
         return network
     changed: nn.Module = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -63,7 +63,9 @@ def test_pages_that_differ_and_files_that_are_none(tmp_path: Path, monkeypatch: 
     (tmp_path / "b.tif").write_bytes(b"II*\0" + b"\xff" * 40)
     with pytest.raises(UserError, match=r"b.tif cannot be read as a TIFF file"):
         read_tiff(tmp_path / "b.tif")
-    Image.fromarray(np.zeros((4, 5), "u1")).save(tmp_path / "c.tif", tiffinfo={270: "ImageJ=1.53\nimages=40\nslices=40"})
+    Image.fromarray(np.zeros((4, 5), "u1")).save(
+        tmp_path / "c.tif", tiffinfo={270: "ImageJ=1.53\nimages=40\nslices=40"}
+    )
     with pytest.raises(UserError, match=r"c.tif is a stack of ImageJ whose pages are not listed: images=40, and one"):
         read_tiff(tmp_path / "c.tif")
     Image.new("CMYK", (4, 5)).save(tmp_path / "d.tif")
@@ -114,5 +116,7 @@ def test_what_a_tiff_is_read_as(tmp_path: Path) -> None:
         assert source.kind == "volume" and len(source) == 12 and source.shape == (1, 6, 10, 11)
     assert open_source(tmp_path / "many", crop=(3, 4, 4)).reader.volumes.shape == (12, 1, 6, 10, 11)  # type: ignore[attr-defined]
     write_tiff(values[:5], tmp_path / "many" / "99.tif")
-    with pytest.raises(UserError, match=r"99.tif differs from 00.tif: uint8 \(5, 10, 11\), where that is uint8 \(6, 10"):
+    with pytest.raises(
+        UserError, match=r"99.tif differs from 00.tif: uint8 \(5, 10, 11\), where that is uint8 \(6, 10"
+    ):
         open_source(tmp_path / "many", layout="NDHW")

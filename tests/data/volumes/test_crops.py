@@ -26,11 +26,11 @@ def places(source: Any, which: Any, crop: tuple[int, int, int], shape: tuple[int
     return found
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     volumes=some.integers(1, 3),
-    sides=some.tuples(*(some.integers(6, 22),) * 3),
-    crop=some.tuples(*(some.integers(2, 6),) * 3),
+    sides=some.tuples(*(some.integers(6, 13),) * 3),
+    crop=some.tuples(*(some.integers(2, 5),) * 3),
     heldout=some.floats(0.03, 0.4),
     seed=some.integers(0, 5),
 )
@@ -42,11 +42,12 @@ def test_no_voxel_is_on_both_sides(
         source = open_source(values, layout="NDHW", crop=crop, heldout=heldout, seed=seed)
     except UserError as error:
         assert "is too small to hold crops out" in str(error)
-        assert all(side < 3 * own for side, own in zip(sides, crop, strict=True))
+        assert all(side < 2 * own for side, own in zip(sides, crop, strict=True))
         return
     train, held = (places(source, each, crop, values.shape) for each in (source.split.train, source.split.heldout))
     assert train.any() and held.any() and not (train & held).any()
-    assert 0.5 * heldout * values.size - np.prod(crop) <= held.sum() <= 2 * heldout * values.size + np.prod(crop)
+    room = np.prod([min(side, own + 2) for side, own in zip(sides, crop, strict=True)])
+    assert 0.3 * heldout * values.size - room <= held.sum() <= 2 * heldout * values.size + room
     for row in (0, len(source) - 1):
         volume, z, y, x = source.reader.starts[row]
         own = values[volume, z : z + crop[0], y : y + crop[1], x : x + crop[2]]
@@ -60,11 +61,7 @@ def test_few_positions_are_all_used_and_many_are_drawn_from_all_over(monkeypatch
     source = open_source(values, crop=(4, 4, 4))
     free = {tuple(each) for each in source.reader.starts[source.split.train.numpy()][:, 1:].tolist()}
     held = places(source, source.split.heldout, (4, 4, 4), (1, 20, 20, 20))[0]
-    told = {
-        (z, y, x)
-        for z, y, x in product(range(17), repeat=3)
-        if not held[z : z + 4, y : y + 4, x : x + 4].any()
-    }
+    told = {(z, y, x) for z, y, x in product(range(17), repeat=3) if not held[z : z + 4, y : y + 4, x : x + 4].any()}
     assert free == told
     monkeypatch.setattr(crops, "MOST_CROPS", 200)
     few = open_source(values, crop=(4, 4, 4))
@@ -120,14 +117,14 @@ def test_missing_voxels_are_missing_at_any_place_of_a_crop() -> None:
 @pytest.mark.parametrize(
     ("shape", "options", "message"),
     [
-        ((9, 9, 9), {"crop": (4, 10, 4)}, "The crops are larger than array: 4x10x4 of 9x9x9. Give a smaller crop"),
+        ((9, 9, 9), {"crop": (4, 10, 4)}, "The crops are larger than array: 4x10x4 of 9x9x9. Give a smaller `crop`"),
         ((9, 9, 9), {"crop": (6, 6, 6)}, "array is too small to hold crops out: 9x9x9, crops of 6x6x6"),
         ((9, 9, 9, 9), {"crop": (3, 3, 3)}, "The axes of array are not clear"),
         ((9, 9), {"crop": (3, 3, 3)}, "array holds no volumes"),
         ((9, 9, 9), {"crop": (3, 3, 3), "layout": "NHW"}, "Volumes have the layouts NDHW"),
         ((9, 9, 9), {"crop": (3, 3, 3), "scale": "feature"}, "Crops have one scale for each channel"),
-        ((9, 9, 9), {"crop": (3, 3, 3), "labels": [1]}, "labels is not for crops of volumes"),
-        ((9, 9, 9), {"crop": (3, 3, 3), "window": 4}, "crop is not for series in time"),
+        ((9, 9, 9), {"crop": (3, 3, 3), "labels": [1]}, "`labels` is not for crops of volumes"),
+        ((9, 9, 9), {"crop": (3, 3, 3), "window": 4}, "`crop` is not for series in time"),
         ((9, 9, 9), {"crop": (3, 3, 3), "channels": ("a", "b")}, "array has 1 channels: 2 names"),
         ((0, 9, 9), {"crop": (3, 3, 3)}, "array holds no voxels"),
         ((9, 9, 9), {"crop": (3, 3, 3), "heldout": 1.5}, "held-out share must lie between 0 and 1"),

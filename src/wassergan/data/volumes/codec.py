@@ -75,7 +75,7 @@ class VolumeCodec(Codec):
             return super().decode_numpy(samples)
         samples = samples.detach().cpu()
         index = (samples > 0).long() if self.planes == 1 else samples.unflatten(1, (-1, self.planes)).argmax(2)
-        values = np.array(self.phases).astype(self.dtype)[from_channels_first(index, self.layout).numpy()]
+        values: NDArray[Any] = np.array(self.phases).astype(self.dtype)[from_channels_first(index, self.layout).numpy()]
         if self.parts is not None and self.parts.fixed.any():
             known = np.frombuffer(self.parts.values.numpy().tobytes(), values.dtype)
             channels_first(values, self.layout)[:, self.parts.fixed.numpy()] = known
@@ -85,7 +85,8 @@ class VolumeCodec(Codec):
         """Which values stand for missing ones: of phases those that a user says do."""
         if not self.phases:
             return super().missing(rows)
-        return np.isin(rows, self.parts.codes if self.parts else ())
+        gone: NDArray[np.bool_] = np.isin(rows, self.parts.codes if self.parts else ())
+        return gone
 
     def state(self) -> dict[str, Any]:
         """Plain types and tensors, for a checkpoint."""

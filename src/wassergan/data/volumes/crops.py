@@ -21,7 +21,8 @@ from wassergan.errors import UserError, parameter
 
 MOST_CROPS, MOST_HELD = 2**16, 2**11  # positions that are trained on, and held out
 DRAWN = 8  # positions for each that is wanted: some meet a held-out region
-BLOCK = 2  # sides of a held-out region, in sides of a crop, where the volume is large enough
+ROOM = 2  # voxels by which a box is at least longer than a crop: 27 positions in it
+BLOCK = 2.0  # sides of a held-out region, in sides of a crop, where the volume is large enough
 
 Sides = tuple[int, int, int]
 Places = NDArray[np.int64]
@@ -146,18 +147,23 @@ def held_out_regions(
     if not 0 < heldout < 1:
         raise UserError("The held-out share must lie between 0 and 1", found=f"{heldout}")
     target = heldout * count * prod(sides)
-    for times in (BLOCK, 1):
-        box = tuple(min(side, times * own) for side, own in zip(sides, crop, strict=True))
-        if prod(box) <= target:
-            break
+    box = _box(sides, crop, times=min(BLOCK, max(1.0, (target / prod(crop)) ** (1 / 3))))
     corners = [_corners(side, own) for side, own in zip(sides, box, strict=True)]
     cells = count * prod(map(len, corners))
     wanted = min(max(1, round(target / prod(box))), max(1, cells // 2))
     found = []
     for cell in sorted(numbers.choice(cells, wanted, replace=False).tolist()):
         volume, z, y, x = np.unravel_index(cell, (count, *map(len, corners)))
-        found.append(Region(int(volume), (corners[0][z], corners[1][y], corners[2][x]), (box[0], box[1], box[2])))
+        found.append(Region(int(volume), (corners[0][z], corners[1][y], corners[2][x]), box))
     return found
+
+
+def _box(sides: tuple[int, ...], crop: Sides, *, times: float) -> Sides:
+    """The sides of a box: so many times those of a crop, and room for some positions, where a crop fits beside it."""
+    wide = [min(side, max(own + ROOM, int(times * own))) for side, own in zip(sides, crop, strict=True)]
+    fits = any(side - box >= own for side, box, own in zip(sides, wide, crop, strict=True))
+    depth, height, width = wide if fits else crop
+    return depth, height, width
 
 
 def _corners(side: int, box: int) -> list[int]:

@@ -51,12 +51,13 @@ def opened_crops(
         raise UserError(
             "The crops are too large", found="x".join(map(str, crop)), hint=f"give a smaller {parameter('crop')}"
         )
-    array, name = _read(data, key, of_numbers)
+    array, name, several = _read(data, key, of_numbers)
     refuse_non_numbers(array, name)
     require_room(array.nbytes, name)
     whole = np.asanyarray(array[0 : len(array)]) if array.ndim else np.zeros(())
     values, codes = unmasked(whole)
-    volumes, layout = _volumes(values, of_numbers["layout"], name)
+    said = of_numbers["layout"]
+    volumes, layout = _volumes(values, "NDHW" if said == "auto" and several and values.ndim == 4 else said, name)
     if of_numbers["scale"] not in ("auto", "channel"):
         if of_numbers["scale"] not in SCALES:
             raise unknown_name("scale", of_numbers["scale"], SCALES)
@@ -80,20 +81,21 @@ def _laid_out(source: Any, layout: str) -> Source:
     return found
 
 
-def _read(data: Any, key: str | None, of_numbers: Mapping[str, Any]) -> tuple[NDArray[Any] | FileArray, str]:
+def _read(data: Any, key: str | None, of_numbers: Mapping[str, Any]) -> tuple[NDArray[Any] | FileArray, str, bool]:
+    """The numbers, what to call them, and whether they come from several files of a volume each."""
     if isinstance(data, Tensor | np.ndarray | FileArray):
-        return as_array(data) if isinstance(data, Tensor) else data, "array"
+        return as_array(data) if isinstance(data, Tensor) else data, "array", False
     if is_frame(data):
         raise UserError(f"{parameter('crop')} is for volumes", found="a DataFrame", hint="leave it out")
     path = Path(data)
     if tiffs := tiffs_of(str(data)):
-        return _tiffs(tiffs), path.name
+        return _tiffs(tiffs), path.name, len(tiffs) > 1
     require_readable(path)
     files = files_of(str(data), of_numbers["log"])
     if len(files) == 1 and path.suffix in (".npy", ".npz"):
         with unchanging(files):
             name, array = load_array(path, key=key)
-            return array, name
+            return array, name, False
     raise UserError(
         f"{parameter('crop')} is for volumes", found=f"{data}", hint="give a .npy, .npz or multi-page TIFF file"
     )
