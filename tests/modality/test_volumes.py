@@ -252,4 +252,11 @@ def test_phases_that_no_data_have_are_refused() -> None:
     assert isinstance(codec, VolumeCodec) and not modality.fault(codec, source.shape)
     for told in ((0,), (1, 0, 7), (0, 1, 300), (0.5, 1, 2), tuple(range(9)), (0, "a", 2)):
         assert modality.fault(replace(codec, phases=told), source.shape)
+    values = phases(blobs(), 0, 1)
+    values[:, 0] = 9
+    source = open_source(values, layout="NDHW")
+    assert isinstance(source.codec, VolumeCodec) and source.codec.parts is not None
+    for more in ({"fixed": torch.ones(1, 2, 2, 2, dtype=torch.bool)}, {"values": source.codec.parts.values[:5]}):
+        parts = replace(source.codec.parts, **more)  # type: ignore[arg-type]
+        assert "constants of shape" in modality.fault(replace(source.codec, parts=parts), source.shape)
     assert "planes for 3 phases" in modality.fault(codec, (4, *SIDES))

@@ -55,6 +55,11 @@ class Volumes(Numbers):
         planes = shape[0] - (codec.parts.masks if codec.parts else 0)
         if planes < codec.planes or planes % codec.planes:
             return f"{planes} planes for {len(codec.phases)} phases"
+        own, parts = codec.without_masks(shape), codec.parts
+        if codec.phases and parts is not None:
+            size = int(parts.fixed.sum()) * np.dtype(codec.dtype).itemsize
+            if tuple(parts.fixed.shape) != own or tuple(parts.values.shape) != (size,) or parts.masks:
+                return f"constants of shape {tuple(parts.fixed.shape)} for samples of shape {own}"
         return super().fault(codec, shape)
 
     def head(self, codec: Codec) -> nn.Module:
