@@ -4354,6 +4354,20 @@ BUGS = (
         "modality/test_volumes.py::test_generated_values_belong_to_the_nearest_phase",
     ),
     Bug(
+        "volumes: phases are as frequent as training happens to leave them",
+        "sampling/phases.py",
+        "head.offsets[planes] = found.to(head.offsets).view(-1, 1, 1, 1)",
+        "found",
+        "modality/test_volumes.py::test_phases_are_as_frequent_as_in_the_training_samples",
+    ),
+    Bug(
+        "volumes: shares of phases are those of held-out voxels too",
+        "data/volumes/crops.py",
+        "found[(region.volume, *box)] = False",
+        "box",
+        "modality/test_volumes.py::test_phases_are_as_frequent_as_in_the_training_samples",
+    ),
+    Bug(
         "volumes: constant voxels of phases are generated",
         "data/volumes/codec.py",
         "channels_first(values, self.layout)[:, self.parts.fixed.numpy()] = known",

@@ -17,6 +17,7 @@ from wassergan.data import open_source
 from wassergan.data.readers.tiff import read_tiff, write_tiff
 from wassergan.data.stored import codec_from_state
 from wassergan.data.volumes import VolumeCodec
+from wassergan.data.volumes.crops import CropReader
 from wassergan.errors import UserError
 from wassergan.modality import modality_of
 from wassergan.modality.recipes import resolve_for
@@ -88,6 +89,25 @@ def test_phases_come_back_in_their_type_and_in_every_format(folder: Path, tmp_pa
             write_samples(sampler, tmp_path / name, count=count, seed=0)
     with pytest.raises(UserError, match="Such volumes are not written as TIFF: int16"):
         write_samples(open_sampler(folder / "three"), tmp_path / "b.tif", count=1, seed=0)
+
+
+def test_phases_are_as_frequent_as_in_the_training_samples(folder: Path) -> None:
+    for run in ("rock", "three"):
+        sampler = open_sampler(folder / run)
+        codec = sampler.codec
+        assert isinstance(codec, VolumeCodec)
+        made = sampler.draw(1024, seed=9)
+        assert np.allclose([(made == phase).mean() for phase in codec.phases], codec.shares[0], atol=0.02), run
+    source = open_source(folder / "rock.tif", crop=(8, 9, 6))
+    assert isinstance(source.codec, VolumeCodec) and isinstance(source.reader, CropReader)
+    seen = np.zeros(source.reader.volumes.shape[2:], bool)
+    for _, z, y, x in source.reader.starts[source.split.train.numpy()]:
+        seen[z : z + 8, y : y + 9, x : x + 6] = True
+    rock = read_tiff(folder / "rock.tif")
+    held = np.zeros_like(seen)
+    for _, z, y, x in source.reader.starts[source.split.heldout.numpy()]:
+        held[z : z + 8, y : y + 9, x : x + 6] = True
+    assert source.codec.shares[0][1] == pytest.approx((rock[~held] == 255).mean()) and not (seen & held).any()
 
 
 @pytest.mark.parametrize("layout", ["NDHW", "NDHWC", "NCDHW"])
@@ -250,6 +270,7 @@ def test_phases_that_no_data_have_are_refused() -> None:
     source = open_source(phases(blobs(), 0, 1, 7), layout="NDHW")
     codec, modality = source.codec, modality_of("volume")
     assert isinstance(codec, VolumeCodec) and not modality.fault(codec, source.shape)
+    assert modality.fault(replace(codec, shares=((0.5, 0.5),)), source.shape)
     for told in ((0,), (1, 0, 7), (0, 1, 300), (0.5, 1, 2), tuple(range(9)), (0, "a", 2)):
         assert modality.fault(replace(codec, phases=told), source.shape)
     values = phases(blobs(), 0, 1)

@@ -73,7 +73,7 @@ def test_layer_normalisation_joins_no_samples(norm: str) -> None:
 
 def test_shares_of_phases_are_those_of_a_softmax() -> None:
     values = normal(2, 6, 3, 2, 2)
-    found = Phases(3)(values)
+    found = Phases(2, 3)(values)
     for channel in (0, 1):
         planes = slice(3 * channel, 3 * channel + 3)
         torch.testing.assert_close(found[:, planes], 2 * values[:, planes].softmax(1) - 1)

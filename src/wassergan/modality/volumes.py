@@ -1,6 +1,7 @@
 """Volumes: numbers or phases on a grid with three axes."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 from torch import nn
 
 from wassergan.config.settings import TrainSettings
-from wassergan.data import Codec, Source
+from wassergan.data import Codec, ColumnConditions, Source
 from wassergan.data.readers.tiff import SUFFIXES, require_pages, write_tiff
 from wassergan.data.volumes import VolumeCodec
 from wassergan.errors import UserError, parameter
@@ -18,6 +19,7 @@ from wassergan.modality.numbers import Numbers, prepare_picture
 from wassergan.modality.volume_figures import draw_figures, in_channels, most_volumes, slice_grid
 from wassergan.modality.volume_recipe import REASON, recipe, suits
 from wassergan.networks import Phases
+from wassergan.sampling.phases import match_phases
 from wassergan.sampling.sampler import Sampler
 from wassergan.sampling.writers import Draw, conditions_path, write_conditions, write_folder
 from wassergan.storage.files import filling, make_folder, replacing, require_target, require_writable
@@ -53,7 +55,11 @@ class Volumes(Numbers):
         if np.dtype(codec.dtype).kind in "biuf" and (fault := codec.fault()):
             return fault
         planes = shape[0] - (codec.parts.masks if codec.parts else 0)
-        if planes < codec.planes or planes % codec.planes:
+        if (
+            planes < codec.planes
+            or planes % codec.planes
+            or (codec.phases and planes != codec.planes * len(codec.shares))
+        ):
             return f"{planes} planes for {len(codec.phases)} phases"
         own, parts = codec.without_masks(shape), codec.parts
         if codec.phases and parts is not None:
@@ -63,14 +69,25 @@ class Volumes(Numbers):
         return super().fault(codec, shape)
 
     def head(self, codec: Codec) -> nn.Module:
-        """Shares of more than two phases; else as for other numbers."""
+        """What a voxel belongs to, of phases; else as for other numbers."""
         assert isinstance(codec, VolumeCodec)
-        return Phases(codec.planes) if codec.planes > 1 else super().head(codec)
+        return Phases(len(codec.shares), codec.planes) if codec.phases else super().head(codec)
+
+    def calibrate(
+        self, generator: nn.Module, codec: Codec, *, latent_dim: int, conditions: ColumnConditions | None = None
+    ) -> None:
+        """How frequent the phases are; of numbers, how often values are missing."""
+        assert isinstance(codec, VolumeCodec)
+        if codec.phases:
+            match_phases(generator, codec.shares, latent_dim=latent_dim, conditions=conditions)
+        else:
+            super().calibrate(generator, codec, latent_dim=latent_dim, conditions=conditions)
 
     def decoder(self, codec: Codec) -> dict[str, Any]:
         """Also the phases."""
         assert isinstance(codec, VolumeCodec)
-        return {**super().decoder(codec), "phases": list(codec.phases)}
+        told = {"phases": list(codec.phases), "shares": [list(each) for each in codec.shares]}
+        return {**super().decoder(codec), **told}
 
     def usage(self, codec: Codec, *, latent_dim: int, shape: tuple[int, ...]) -> list[str]:
         """Of phases, which one a voxel belongs to."""
@@ -87,7 +104,8 @@ class Volumes(Numbers):
 
     def codec_of(self, decoder: Mapping[str, Any]) -> VolumeCodec:
         """The inverse of `decoder`."""
-        return VolumeCodec.of(super().codec_of(decoder), tuple(decoder.get("phases", ())))
+        own = VolumeCodec.of(super().codec_of(decoder), tuple(decoder.get("phases", ())))
+        return replace(own, shares=tuple(tuple(each) for each in decoder.get("shares", ())))
 
     def facts(self, source: Source) -> dict[str, Any]:
         """Channels, and phases if there are any."""

@@ -164,18 +164,26 @@ def _grown(sides: Sides, halved: tuple[bool, bool, bool]) -> Sides:
 
 
 class Phases(nn.Module):
-    """Shares of the phases of every voxel, from -1 to 1: 2 softmax - 1 over the planes of each channel.
+    """What a voxel belongs to, from -1 to 1: tanh for two phases, 2 softmax - 1 over the planes of a channel for more.
 
     Args:
-        planes: of a channel, one for each phase.
+        channels: of the data.
+        planes: of a channel: 1 for two phases, or one for each.
     """
 
-    def __init__(self, planes: int) -> None:
+    offsets: Tensor
+
+    def __init__(self, channels: int, planes: int) -> None:
         super().__init__()
         self.planes = planes
+        # Added to the raw numbers; set when a trained generator is opened: phases as frequent as in the data.
+        self.register_buffer("offsets", torch.zeros(channels * planes, 1, 1, 1))
 
     def forward(self, values: Tensor) -> Tensor:
         """(n, C * planes, ...) to the same shape."""
+        values = values + self.offsets
+        if self.planes == 1:
+            return torch.tanh(values)
         shares = values.unflatten(1, (-1, self.planes)).softmax(2)
         told: Tensor = (2 * shares - 1).flatten(1, 2)
         return told

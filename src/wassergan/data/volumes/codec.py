@@ -1,7 +1,7 @@
 """The conversion between volumes and model space: that of numbers, or of phases."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from typing import Any
 
@@ -25,9 +25,11 @@ class VolumeCodec(Codec):
 
     Args:
         phases: all values that there are, ascending; empty where values are numbers.
+        shares: of each channel the share of each phase in the training samples.
     """
 
     phases: tuple[int | float, ...] = ()
+    shares: tuple[tuple[float, ...], ...] = ()
 
     @property
     def planes(self) -> int:
@@ -90,14 +92,14 @@ class VolumeCodec(Codec):
 
     def state(self) -> dict[str, Any]:
         """Plain types and tensors, for a checkpoint."""
-        return {**super().state(), "phases": list(self.phases)}
+        return {**super().state(), "phases": list(self.phases), "shares": [list(each) for each in self.shares]}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "VolumeCodec":
         """The inverse of `state`."""
         own = dict(state)
-        phases = tuple(own.pop("phases"))
-        return cls.of(Codec.from_state(own), phases)
+        phases, shares = tuple(own.pop("phases")), tuple(tuple(each) for each in own.pop("shares"))
+        return replace(cls.of(Codec.from_state(own), phases), shares=shares)
 
     def fault(self) -> str:
         """What phases from a file no data have; empty for nothing."""
@@ -109,4 +111,6 @@ class VolumeCodec(Codec):
         kept = np.array(told).astype(self.dtype)
         if any(a >= b for a, b in pairwise(told)) or not (kept == np.array(told)).all():
             return f"phases {told} of type {self.dtype}"[:200]
+        if any(len(each) != len(told) or not all(0 <= share <= 1 for share in each) for each in self.shares):
+            return f"shares {self.shares} of {len(told)} phases"[:200]
         return ""

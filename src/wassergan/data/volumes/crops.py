@@ -124,7 +124,9 @@ def crop_source(volumes: NDArray[Any], crop: Sides, wish: Wish, *, heldout: floa
             found=f"{_sides(sides)}, crops of {_sides(crop)}",
             hint=f"give a larger volume, or a smaller {parameter('crop')}: at most half of one side",
         )
-    codec = _spread(volume_codec(*(lambda: _voxels(volumes),) * 2, volumes.dtype, wish), crop)
+    seen = _seen(volumes, regions)
+    fitted = volume_codec(lambda: _voxels(volumes), lambda: _voxels(volumes, seen), volumes.dtype, wish)
+    codec = _spread(fitted, crop)
     reader = CropReader(volumes, np.concatenate([train, held]), crop, wish.layout)
     rows = torch.arange(len(reader))
     shape = (codec.model_channels(volumes.shape[1]), *crop)
@@ -204,13 +206,26 @@ def starts_inside(regions: list[Region], crop: Sides, numbers: np.random.Generat
     return np.concatenate(found).astype(np.int64)
 
 
-def _voxels(volumes: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """All voxels as volumes of one voxel each, (k, C, 1, 1, 1): channels have one scale at all places."""
-    for volume in volumes:
+def _seen(volumes: NDArray[Any], regions: list[Region]) -> NDArray[np.bool_]:
+    """The voxels (V, D, H, W) that are not held out."""
+    found = np.ones((len(volumes), *volumes.shape[2:]), bool)
+    for region in regions:
+        box = tuple(slice(at, at + side) for at, side in zip(region.corner, region.sides, strict=True))
+        found[(region.volume, *box)] = False
+    return found
+
+
+def _voxels(volumes: NDArray[Any], chosen: NDArray[np.bool_] | None = None) -> Iterator[NDArray[Any]]:
+    """All voxels, or some, as volumes of one voxel each, (k, C, 1, 1, 1): channels have one scale at all places."""
+    for index, volume in enumerate(volumes):
         step = max(1, PIECE_BYTES // max(1, volume[:, :1].nbytes))
         for start in range(0, volume.shape[1], step):
             part = volume[:, start : start + step]
-            yield np.moveaxis(part.reshape(len(part), -1), 0, 1)[:, :, None, None, None]
+            flat = part.reshape(len(part), -1)
+            if chosen is not None:
+                flat = flat[:, chosen[index, start : start + step].ravel()]
+            if flat.size:
+                yield np.moveaxis(flat, 0, 1)[:, :, None, None, None]
 
 
 def _spread(codec: VolumeCodec, crop: Sides) -> VolumeCodec:

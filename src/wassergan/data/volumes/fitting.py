@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from wassergan.data.codec import channels_first
 from wassergan.data.fitting import Wish, fitted_codec, refuse_equal
 from wassergan.data.parts import no_parts
 from wassergan.data.survey import Blocks, survey
@@ -46,7 +47,22 @@ def volume_codec(
         parts=parts,
         channels=wish.names,
         phases=phases,
+        shares=shares_of(training(), phases, wish.layout),
     )
+
+
+def shares_of(
+    blocks: Iterable[NDArray[Any]], phases: tuple[int | float, ...], layout: str
+) -> tuple[tuple[float, ...], ...]:
+    """The share of each phase in each channel of some volumes."""
+    counts: NDArray[np.int64] | None = None
+    for block in blocks:
+        rows = channels_first(block, layout)
+        axes = (0, *range(2, rows.ndim))
+        own = np.stack([(rows == phase).sum(axes) for phase in phases], 1)
+        counts = own if counts is None else counts + own
+    assert counts is not None
+    return tuple(tuple(float(each) for each in row / max(1, row.sum())) for row in counts)
 
 
 def phases_of(blocks: Iterable[NDArray[Any]]) -> tuple[int | float, ...]:
