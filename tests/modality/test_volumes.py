@@ -212,12 +212,11 @@ def test_a_run_is_judged_inside_and_the_page_shows_it(folder: Path, tmp_path: Pa
 
 
 def test_exports_decode_phases(folder: Path, tmp_path: Path) -> None:
-    for run in ("rock", "three"):
-        own = open_sampler(folder / run).draw(6, seed=2)
-        export_run(folder / run, tmp_path / f"{run}.safetensors")
-        exported = open_export(tmp_path / f"{run}.safetensors")
-        assert exported.kind == "volume"
-        np.testing.assert_array_equal(exported.draw(6, seed=2), own)
+    own = open_sampler(folder / "three").draw(6, seed=2)
+    export_run(folder / "three", tmp_path / "three.safetensors")
+    exported = open_export(tmp_path / "three.safetensors")
+    assert exported.kind == "volume"
+    np.testing.assert_array_equal(exported.draw(6, seed=2), own)
     source = open_source(folder / "three.npz", layout="NDHW")
     told = " ".join(modality_of("volume").usage(source.codec, latent_dim=4, shape=source.shape))
     assert "of each 3 channels in turn, take the one of decoder.phases" in told and "values =" not in told

@@ -3,7 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -55,8 +55,7 @@ class VolumeEvaluator(FeatureEvaluator):
         batches = self._batches()
         rows = patch_rows(*batches, seed=self.evaluation.settings.seed)
         log("Shares, two-point curves and chord lengths")
-        codec = self._codec
-        assert isinstance(codec, VolumeCodec)
+        codec = cast(VolumeCodec, self._codec)
         generated, training, heldout = (in_channels(codec.decode_numpy(each.samples), codec) for each in batches)
         self._populations = VolumePopulations(generated, training, heldout, codec.phases)
         self._rows = inside_rows(self._populations)

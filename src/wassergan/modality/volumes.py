@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from torch import nn
@@ -51,7 +51,7 @@ class Volumes(Numbers):
 
     def fault(self, codec: Codec, shape: tuple[int, ...]) -> str:
         """Also phases that no data have, or that are not those of the planes."""
-        assert isinstance(codec, VolumeCodec)
+        codec = _of_volumes(codec)
         if np.dtype(codec.dtype).kind in "biuf" and (fault := codec.fault()):
             return fault
         planes = shape[0] - (codec.parts.masks if codec.parts else 0)
@@ -70,28 +70,28 @@ class Volumes(Numbers):
 
     def head(self, codec: Codec) -> nn.Module:
         """What a voxel belongs to, of phases; else as for other numbers."""
-        assert isinstance(codec, VolumeCodec)
-        return Phases(len(codec.shares), codec.planes) if codec.phases else super().head(codec)
+        own = _of_volumes(codec)
+        return Phases(len(own.shares), own.planes) if own.phases else super().head(codec)
 
     def calibrate(
         self, generator: nn.Module, codec: Codec, *, latent_dim: int, conditions: ColumnConditions | None = None
     ) -> None:
         """How frequent the phases are; of numbers, how often values are missing."""
-        assert isinstance(codec, VolumeCodec)
-        if codec.phases:
-            match_phases(generator, codec.shares, latent_dim=latent_dim, conditions=conditions)
+        own = _of_volumes(codec)
+        if own.phases:
+            match_phases(generator, own.shares, latent_dim=latent_dim, conditions=conditions)
         else:
             super().calibrate(generator, codec, latent_dim=latent_dim, conditions=conditions)
 
     def decoder(self, codec: Codec) -> dict[str, Any]:
         """Also the phases."""
-        assert isinstance(codec, VolumeCodec)
+        codec = _of_volumes(codec)
         told = {"phases": list(codec.phases), "shares": [list(each) for each in codec.shares]}
         return {**super().decoder(codec), **told}
 
     def usage(self, codec: Codec, *, latent_dim: int, shape: tuple[int, ...]) -> list[str]:
         """Of phases, which one a voxel belongs to."""
-        assert isinstance(codec, VolumeCodec)
+        codec = _of_volumes(codec)
         told = super().usage(codec, latent_dim=latent_dim, shape=shape)
         if not codec.phases:
             return told
@@ -109,8 +109,7 @@ class Volumes(Numbers):
 
     def facts(self, source: Source) -> dict[str, Any]:
         """Channels, and phases if there are any."""
-        codec = source.codec
-        assert isinstance(codec, VolumeCodec)
+        codec = _of_volumes(self.own(source.codec))
         channels, *sides = codec.without_masks(source.shape)
         found: dict[str, Any] = {"sides": sides, "channels": list(codec.named(channels))}
         return found | ({"phases": list(codec.phases)} if codec.phases else {})
@@ -176,6 +175,11 @@ class Volumes(Numbers):
         own = in_channels(sampler.draw(count, seed=seed), codec)
         real = None if source is None else in_channels(self.heldout_samples(source, count), codec)
         return draw_figures(own, real, codec, out)
+
+
+def _of_volumes(codec: Codec) -> VolumeCodec:
+    """A codec of this class, as `Modality.own` has made sure."""
+    return cast(VolumeCodec, codec)
 
 
 def _save(draw: Draw, path: Path) -> None:

@@ -12,8 +12,8 @@ from wassergan.training import sample_chunks
 
 SEED = 2**62 + 5  # not one that anybody draws samples with
 FEWEST, MOST, NUMBERS = 16, 1024, 2**24  # samples drawn for it, and numbers that are kept
-ROUNDS, LARGEST_STEP = 60, 2.0
-VOXELS = 2**20  # of a channel with more than two phases
+ROUNDS, LARGEST_STEP = 40, 2.0
+VOXELS = 2**18  # of a channel with more than two phases
 LEAST_SHARE = 1e-6
 
 
