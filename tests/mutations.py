@@ -4363,8 +4363,8 @@ BUGS = (
     Bug(
         "volumes: shares of phases are those of held-out voxels too",
         "data/volumes/crops.py",
-        "found[(region.volume, *box)] = False",
-        "box",
+        "found[region.volume, z : z + depth, y : y + height, x : x + width] = False",
+        "found[region.volume, z:z, y, x] = False",
         "modality/test_volumes.py::test_phases_are_as_frequent_as_in_the_training_samples",
     ),
     Bug(

@@ -9,7 +9,7 @@ import numpy as np
 from torch import nn
 
 from wassergan.config.settings import TrainSettings
-from wassergan.data import Codec, ColumnConditions, Source
+from wassergan.data import AnyConditions, Codec, Source
 from wassergan.data.readers.tiff import SUFFIXES, require_pages, write_tiff
 from wassergan.data.volumes import VolumeCodec
 from wassergan.errors import UserError, parameter
@@ -74,7 +74,7 @@ class Volumes(Numbers):
         return Phases(len(own.shares), own.planes) if own.phases else super().head(codec)
 
     def calibrate(
-        self, generator: nn.Module, codec: Codec, *, latent_dim: int, conditions: ColumnConditions | None = None
+        self, generator: nn.Module, codec: Codec, *, latent_dim: int, conditions: AnyConditions | None = None
     ) -> None:
         """How frequent the phases are; of numbers, how often values are missing."""
         own = _of_volumes(codec)

@@ -210,8 +210,8 @@ def _seen(volumes: NDArray[Any], regions: list[Region]) -> NDArray[np.bool_]:
     """The voxels (V, D, H, W) that are not held out."""
     found = np.ones((len(volumes), *volumes.shape[2:]), bool)
     for region in regions:
-        box = tuple(slice(at, at + side) for at, side in zip(region.corner, region.sides, strict=True))
-        found[(region.volume, *box)] = False
+        (z, y, x), (depth, height, width) = region.corner, region.sides
+        found[region.volume, z : z + depth, y : y + height, x : x + width] = False
     return found
 
 
