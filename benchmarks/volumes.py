@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 from results import earlier_rows, write_results
 
-from wassergan.config.parsing import parse_crop
 from wassergan.evaluation.volumes.statistics import MOST_LAG, chord_counts, chord_w1, two_point
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "rock3d" / "ketton.npz"
@@ -63,7 +62,8 @@ def chords(sets: Sets) -> Curves:
 
 
 def judged(rock: Any, phase: float, seed: int, length: tuple[str, str], options: argparse.Namespace) -> dict[str, Any]:
-    crop = parse_crop(options.crop)
+    sides = [int(side) for side in options.crop.split("x")]
+    crop = tuple(sides * 3 if len(sides) == 1 else sides)
     lags = min(MOST_LAG, min(crop) // 2)
     inside: Sets = rock == phase
     whole = two_point([inside[None], ~inside[None]])[0]
