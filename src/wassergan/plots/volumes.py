@@ -3,7 +3,6 @@
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from wassergan.plots.common import COLOUR_MAP, GENERATED, REAL
 
@@ -63,6 +62,8 @@ def turntable_figure(generated: Volumes, real: Volumes | None, *, level: float) 
 
 def turned(solid: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
     """Pictures of a solid (D, H, W) from all around: brightness of its surface, 1 where there is none."""
+    from scipy import ndimage  # takes a while to import
+
     step = max(1, -(-max(solid.shape) // LARGEST_SIDE))
     dense = solid[::step, ::step, ::step].astype(np.float32)
     side = max(dense.shape)
@@ -78,6 +79,8 @@ def turned(solid: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
 
 def _lit(box: NDArray[np.float32]) -> NDArray[np.float64]:
     """The first surface that is met along the second axis, brighter where it faces the viewer, darker where far."""
+    from scipy import ndimage
+
     smooth = ndimage.gaussian_filter(box, 0.7)
     inside = smooth > 0.5
     depth = np.where(inside.any(1), inside.argmax(1), 0)
