@@ -158,16 +158,7 @@ def open_source(
         ) from error
     if source.round_trip is None and isinstance(data, str | Path | Tensor | np.ndarray | FileArray):
         source = replace(source, round_trip=round_trip(source))
-    if completion and not source.codec.conditions_are_columns:
-        raise UserError(
-            f"{parameter('completion')} is for tables",
-            found=f"{source.name} holds {source.kind}s",
-            hint=f"leave {parameter('completion')} out",
-        )
-    if not source.codec.conditions_are_columns and weight is not None:
-        raise UserError(
-            "Weights are a column of a table", found=f"{source.name}", hint=f"leave {parameter('weight')} out"
-        )
+    _refuse_what_tables_have(source, asked)
     if not source.codec.conditions_are_columns and sample_weight is not None:  # readers of tables take them
         source = source.weighted(sample_weight)
     source = _with_labels(source, data, asked, seed)
@@ -269,6 +260,20 @@ def _opened(data: Any, asked: _Asked) -> Source:
     files = files_of(str(data), asked.log)
     with unchanging(files):
         return _of_files(Path(data), files, asked)
+
+
+def _refuse_what_tables_have(source: Source, asked: _Asked) -> None:
+    """Columns of weights, and cells to fill, where the data are no table."""
+    if asked.completion and not source.codec.conditions_are_columns:
+        raise UserError(
+            f"{parameter('completion')} is for tables",
+            found=f"{source.name} holds {source.kind}s",
+            hint=f"leave {parameter('completion')} out",
+        )
+    if not source.codec.conditions_are_columns and asked.weight is not None:
+        raise UserError(
+            "Weights are a column of a table", found=f"{source.name}", hint=f"leave {parameter('weight')} out"
+        )
 
 
 def _stacks(data: str, asked: _Asked) -> list[Path]:
