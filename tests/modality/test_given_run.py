@@ -126,6 +126,10 @@ def test_an_evaluation_judges_the_draws_and_shows_them(
         assert (run / "evaluation" / name).stat().st_size > 1000
     page = (run / "report.html").read_text()
     assert "Condition, truth, and draws under it" in page
+    moved = (run.parent / "coarse.npy").rename(run.parent / "moved.npy")
+    assert "coarse.npy" in refused("evaluate", run)
+    assert cli("evaluate", run, "--condition-array", moved).code == 0
+    moved.rename(run.parent / "coarse.npy")
     others = refused("evaluate", run, "--against", run.parent / "fine.npy")
     assert "those of the other samples are not given" in others
 
@@ -141,6 +145,7 @@ def test_the_estimator_fits_and_draws_under_arrays() -> None:
     assert gan.score(fine, condition_array=coarse) > gan.score(fine, condition_array=coarse[::-1])
     for call, message in (
         (lambda: gan.score(fine), "under the rows of an array"),
+        (lambda: gan.evaluate(fine), "under the rows of an array"),
         (lambda: gan.sample(3, draws=2), "draws counts"),
         (lambda: gan.sample(3, condition_array=coarse), "how many samples are drawn"),
         (lambda: gan.sample(3, given={"a": 1}), "Give condition_array"),
@@ -226,3 +231,23 @@ def test_conditions_that_no_training_writes_are_refused(
         torch.save(content, path)
     with pytest.raises(UserError):
         open_sampler(tmp_path / "run").draw(2)
+
+
+@pytest.mark.slow
+def test_a_fit_is_judged_on_other_rows_under_their_conditions() -> None:
+    fine, coarse = pairs()
+    gan = WassersteinGAN(steps=3, batch_size=16, latent_dim=70, settings={"maps": 4})
+    gan.fit(fine, condition_array=coarse)
+    others = gan.evaluate(*pairs(5)[:1], condition_array=pairs(5)[1])
+    assert not others.on_own_rows and others.result["given"]["cases"] == N // 2
+    assert others["shuffled_ratio"] > 1
+
+
+def test_an_array_is_refused_where_there_was_none() -> None:
+    fine, coarse = pairs()
+    gan = WassersteinGAN(steps=1, batch_size=16, latent_dim=7, settings={"maps": 4}).fit(fine)
+    for call in (gan.score, gan.evaluate):
+        with pytest.raises(UserError, match="not learnt under the rows"):
+            call(fine, condition_array=coarse)
+    with pytest.raises(UserError, match="not trained under conditions that are an array"):
+        gan.sample(condition_array=coarse)

@@ -1,5 +1,7 @@
 """What every network of the registry must do, for every kind and shape."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -156,7 +158,7 @@ def test_the_critic_may_have_an_activation_of_its_own(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["conv", "resnet"])
 def test_maps_of_the_generator_are_its_own(kind: str) -> None:
-    def sizes(**maps: int) -> list[int]:
+    def sizes(**maps: Any) -> list[int]:
         networks = build_networks(
             kind,
             (1, 16, 16),

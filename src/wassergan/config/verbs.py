@@ -154,7 +154,8 @@ class EvaluateSettings:
     )
     condition_array: str | None = setting(
         None,
-        "The conditions of {against}, for runs whose conditions are an array: one row for each of those samples.",
+        "For runs whose conditions are an array: the conditions of {against}, one row for each of those samples; "
+        "without it, where those of the run are now.",
         group="Evaluation",
         values="FILE",
     )

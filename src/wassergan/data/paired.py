@@ -239,11 +239,7 @@ class ArrayConditions:
         Raises:
             UserError: there is none, it is another kind of array, or it has another number of rows.
         """
-        if array is None:
-            raise UserError(
-                "Samples were learnt under the rows of an array",
-                hint=f"give {parameter(NAME)}, a row for each sample",
-            )
+        require_given(self, array)
         found = self.given(array)
         if found.count != count:
             raise UserError(
@@ -284,6 +280,23 @@ def _sample_shape(shape: Sequence[int], layout: str) -> tuple[int, ...]:
 
 def _row(wrong: Tensor) -> int:
     return int(wrong.flatten(1).any(1).nonzero()[0])
+
+
+def require_given(conditions: Any, array: Any) -> None:
+    """Refuse samples whose conditions are not given, and an array for those that have no such conditions.
+
+    Raises:
+        UserError: says which.
+    """
+    is_array = isinstance(conditions, ArrayConditions)
+    if is_array and array is None:
+        raise UserError(
+            "Samples were learnt under the rows of an array", hint=f"give {parameter(NAME)}, a row for each sample"
+        )
+    if not is_array and array is not None:
+        raise UserError(
+            "Samples were not learnt under the rows of an array", found=parameter(NAME), hint="leave it out"
+        )
 
 
 def array_context(

@@ -14,6 +14,7 @@ from sklearn.exceptions import NotFittedError
 from torch import Tensor, nn
 
 from wassergan.data import LABEL, ArrayConditions, Batch, is_frame
+from wassergan.data.paired import require_given
 from wassergan.data.readers.filearray import FileArray
 from wassergan.data.tables.writing import Fresh
 from wassergan.data.weights import checked_weights, proportional_positions
@@ -192,6 +193,7 @@ class DrawnFit(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         labels = checked_labels(y, X) if self._labelled and y is not None else None
         sampler = self._sampler
         real, context = self._model_space(checked_rows(self, X, reset=False), labels, sampler)
+        require_given(sampler.conditions, condition_array)
         if isinstance(sampler.conditions, ArrayConditions):
             context = sampler.conditions.of_rows(condition_array, len(real))
         if sample_weight is not None:

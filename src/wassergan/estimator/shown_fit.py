@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from wassergan.config.verbs import EvaluateSettings
 from wassergan.data import Source
+from wassergan.data.paired import require_given
 from wassergan.errors import UserError
 from wassergan.estimator.drawn_fit import DrawnFit
 from wassergan.estimator.evaluation import FitEvaluation, evaluated
@@ -54,6 +55,7 @@ class ShownFit(DrawnFit):
             UserError: rows of another kind or shape, or too few; it is a ValueError.
         """
         state = self._known().checkpoint
+        require_given(state.conditions, condition_array)
         source, own = self._real_rows(X, y, sample_weight, state, condition_array)
         settings = EvaluateSettings(
             count=None if count is None else checked("count", count, like="steps"),

@@ -16,6 +16,7 @@ from wassergan.data import (
     AnyCodec,
     AnyConditions,
     ArrayConditions,
+    ArrayContext,
     Codec,
     Container,
     Schema,
@@ -221,7 +222,8 @@ class Numbers(Modality[Codec]):
                 found=f"{source.kind} samples of shape {source.shape} where those were {self.name} of {shape}",
                 hint="give rows of the same kind and shape",
             )
-        return replace(source, codec=replace(own, layout=self.own(other).layout), shape=shape, context=None)
+        context = source.context if isinstance(source.context, ArrayContext) else None
+        return replace(source, codec=replace(own, layout=self.own(other).layout), shape=shape, context=context)
 
     def _are_alike(self, source: Source, found: Source) -> bool:
         """Whether samples can be compared number by number; levels of 8 and of 16 bits mean other things."""

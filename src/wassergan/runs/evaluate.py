@@ -7,7 +7,8 @@ from typing import Any
 
 from wassergan.config.data import absolute
 from wassergan.config.verbs import EvaluateSettings
-from wassergan.errors import UserError
+from wassergan.data import ArrayConditions
+from wassergan.errors import UserError, parameter
 from wassergan.evaluation.feature_cache import FeatureCache
 from wassergan.modality import modality_of
 from wassergan.modality.evaluator import Evaluation, Evaluator
@@ -96,7 +97,14 @@ def _opened(
     """The generator, the data of the run, and others if they take the place of the held-out samples."""
     sampler = sampler_of(state, device=settings.device, processes=processes)
     sampler.require_memory(settings.count or 0, settings.seed)
-    source = reopened(state, settings.data, log=log)
+    conditions = settings.condition_array
+    if conditions is not None and not isinstance(sampler.conditions, ArrayConditions):
+        raise UserError(
+            "The run was not trained under conditions that are an array",
+            found=parameter("condition_array", conditions),
+            hint="leave it out",
+        )
+    source = reopened(state, settings.data, condition_array=None if settings.against else conditions, log=log)
     if settings.refine:
         require_refinable(sampler)
         folder = RunFolder(Path(settings.run))
@@ -110,7 +118,7 @@ def _opened(
             source,
             settings.against,
             sheet=settings.sheet,
-            condition_array=settings.condition_array,
+            condition_array=conditions,
             log=log,
         )
     return Evaluation(

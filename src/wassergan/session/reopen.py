@@ -1,6 +1,7 @@
 """The data of a run opened again, and other data in their place: the one way, so that no setting is forgotten."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from wassergan.data import Source
@@ -11,12 +12,15 @@ from wassergan.session.fingerprint import require_same_data
 from wassergan.session.state import CheckpointState
 
 
-def reopened(state: CheckpointState, data: str | None, *, log: Callable[[str], None]) -> Source:
+def reopened(
+    state: CheckpointState, data: str | None, *, condition_array: str | None = None, log: Callable[[str], None]
+) -> Source:
     """The data that a run was trained on, opened as they were then, with the run's codec.
 
     Args:
         state: of the run.
         data: where they lie now; where they lay unless given.
+        condition_array: where their conditions lie now, if those are an array.
         log: receives, in a sentence, what was decided on the way.
 
     Raises:
@@ -27,7 +31,10 @@ def reopened(state: CheckpointState, data: str | None, *, log: Callable[[str], N
         raise UserError(
             "The run was trained on data in memory", hint=f"say where the data lie with {parameter('data')}"
         )
-    return require_same_data(open_data(state.settings, data=path, log=log), state, path)
+    settings = state.settings
+    if condition_array is not None:
+        settings = replace(settings, condition_array=condition_array)
+    return require_same_data(open_data(settings, data=path, log=log), state, path)
 
 
 def others_like(
