@@ -121,6 +121,7 @@ def test_live_weights_keep_their_running_statistics() -> None:
 def test_conditions_come_before_the_latents() -> None:
     class Ones:
         width = 2
+        shape = (2,)
 
         def vectors(self, start: int, count: int, *, seed: int) -> Tensor:
             return torch.ones(count, 2)
