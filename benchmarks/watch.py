@@ -1,9 +1,10 @@
 """How well monitors keep their word: false alarms, power beside MMD and trees, and real streams.
 
     python benchmarks/watch.py [alarms] [stream] [power] [streams] [bounds] [columns] [--trials N]
-        [--minutes M] [--rows N] [--data FOLDER]
+        [--minutes M] [--rows N] [--data FOLDER] [--into FOLDER]
 
-Writes docs/results/watch.json and watch.md.
+Writes docs/results/watch.json and watch.md, or both into another folder. Alarms, stream and bounds count on from what
+watch.json says there, until every cell has its trials.
 """
 
 import argparse
@@ -12,90 +13,23 @@ import math
 import resource
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
+from watch_rates import ALPHA, STREAM, Cell, alarm_cells, bound_cells, campaign, stream_cells, table_of
 
-from wassergan.distances import w1_interval
-from wassergan.monitor import EvidenceProcess, W1Monitor, streamed_drifts, two_sample_test
+from wassergan.monitor import EvidenceProcess, streamed_drifts, two_sample_test
 from wassergan.monitor.joint import joint_test
 from wassergan.monitor.permutation import generator, random_labels
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
-ALPHA = 0.05
-Draw = Callable[[np.random.Generator, int], Any]
-
-
-def table(rng: np.random.Generator, rows: int) -> pd.DataFrame:
-    """Numbers that depend on each other, a count, a rare flag, a category, missing values."""
-    z = rng.normal(size=(rows, 2))
-    income = np.where(rng.random(rows) < 0.1, np.nan, np.exp(z[:, 0] + z[:, 1]))
-    city = np.array(["Ulm", "Bonn", "Kiel", "Rom"])[np.minimum(rng.geometric(0.5, rows), 4) - 1]
-    return pd.DataFrame(
-        {"z": z[:, 0], "income": income, "count": rng.poisson(2, rows), "flag": rng.random(rows) < 0.03, "city": city}
-    )
-
-
-def pictures(rng: np.random.Generator, rows: int) -> np.ndarray:
-    """Grey pictures of 8 x 8: a bright bar at a random place, and noise."""
-    found = rng.integers(0, 60, (rows, 8, 8))
-    found[np.arange(rows), :, rng.integers(0, 8, rows)] += 150
-    return found.astype(np.uint8)
-
-
-LAWS: dict[str, Draw] = {
-    "normal": lambda rng, n: rng.normal(size=(n, 3)),
-    "heavy tails": lambda rng, n: rng.standard_t(1.5, (n, 2)),
-    "rare flag": lambda rng, n: (rng.random((n, 1)) < 0.01).astype(float),
-    "table": table,
-    "pictures": pictures,
-}
-SIZES = ((500, 20), (500, 500), (50_000, 20), (50_000, 5000))  # of reference and batch
-PICTURE_SIZES = ((500, 20), (500, 500))
-
-
-def alarms(trials: int, minutes: float) -> list[dict[str, Any]]:
-    """Batches of the distribution of the reference: how often the joint test and any column alarm.
-
-    Every cell gets an equal part of the time, and at most so many trials.
-    """
-    cells = [(law, *each) for law in LAWS for each in (PICTURE_SIZES if law == "pictures" else SIZES)]
-    rows: list[dict[str, Any]] = []
-    for place, (law, reference, size) in enumerate(cells):
-        end, done, joint, column = time.process_time() + 60 * minutes / (len(cells) + 1), 0, 0, 0
-        while done < trials and time.process_time() < end:
-            rng = np.random.default_rng([24, place, done])
-            monitor = W1Monitor(
-                LAWS[law](rng, reference), permutations=99, rows=100, projections=4, alpha=ALPHA, seed=done
-            )
-            found = monitor.check(LAWS[law](rng, size))
-            joint, column, done = joint + found.alarm, column + bool(found.moved), done + 1
-        tests = [float(stats.binomtest(k, done, ALPHA, alternative="greater").pvalue) for k in (joint, column)]
-        rates = {"joint": joint / done, "columns": column / done, "binomial p": tests}
-        rows.append({"distribution": law, "reference": reference, "batch": size, "trials": done, **rates})
-        print(rows[-1], flush=True)
-        save("alarms", rows)
-    return rows
-
-
-def stream(trials: int, minutes: float) -> list[dict[str, Any]]:
-    """Streams of 100 batches without a change, against references of 30 rows: how often one alarms ever."""
-    end, streams_seen, alarmed = time.process_time() + 60 * minutes, 0, 0
-    while streams_seen < max(1, trials // 100) and time.process_time() < end:
-        rng = np.random.default_rng([25, streams_seen])
-        monitor = W1Monitor(
-            rng.normal(size=30), permutations=99, rows=60, projections=1, alpha=ALPHA, seed=streams_seen
-        )
-        for _ in range(100):
-            found = monitor.check(rng.normal(size=20))
-        alarmed, streams_seen = alarmed + (found.evidence.alarm_at is not None), streams_seen + 1
-    low, high = (float(each) for each in stats.binomtest(alarmed, streams_seen).proportion_ci(0.95))
-    rate = {"alpha": ALPHA, "streams with an alarm": alarmed / streams_seen, "95 % interval": [low, high]}
-    return [{"streams": streams_seen, "batches of each": 100, **rate}]
+TALLIES = "counted so far"
+SAVED_EVERY = 5.0  # seconds
+BATCHES = 10_000  # of all streams together
 
 
 def base(rng: np.random.Generator, rows: int) -> np.ndarray:
@@ -261,6 +195,8 @@ def written(results: dict[str, Any]) -> str:
     """The results as Markdown."""
     lines = ["# Monitors", "", "Made by `python benchmarks/watch.py`."]
     for name, rows in results.items():
+        if name == TALLIES:
+            continue
         heads = list(rows[0])
         lines += ["", f"## {name}", "", f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
         for row in rows:
@@ -274,53 +210,6 @@ def written(results: dict[str, Any]) -> str:
             ]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
-
-
-def known(rng: np.random.Generator, dim: int, rows: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """Two cubes, one moved by 0.3 along a side: W1 is 0.3 in every dimension."""
-    x, y = rng.random((rows, dim)), rng.random((rows, dim))
-    y[:, 0] += 0.3
-    return x, y, 0.3
-
-
-def far(rng: np.random.Generator, dim: int, rows: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """A cube of which 2 % are moved by 20: W1 is 0.4."""
-    x, y = rng.random((rows, dim)), rng.random((rows, dim))
-    y[rng.random(rows) < 0.02, 0] += 20.0
-    return x, y, 0.4
-
-
-def bounds(trials: int, minutes: float) -> list[dict[str, Any]]:
-    """How often the bounds on W1 of distributions hold, each at 90 %, and how far above the truth the upper one is.
-
-    In boxes of a side of 21, and by a second moment about the centre.
-    """
-    kinds: dict[str, Callable[..., Any]] = {"shift": known, "far": far}
-    cells = [(kind, dim, rows) for kind in kinds for dim in (1, 2, 4, 16) for rows in (64, 200)]
-    rows_found: list[dict[str, Any]] = []
-    for place, (kind, dim, rows) in enumerate(cells):
-        end, done = time.process_time() + 60 * minutes / len(cells), 0
-        below = above_box = above_moment = 0
-        widths: list[float] = []
-        while done < trials and time.process_time() < end:
-            x, y, truth = kinds[kind](np.random.default_rng([26, place, done]), dim, rows)
-            moment = dim / 12 + (0.3**2 if kind == "shift" else 0.02 * 20.5**2)
-            both = [
-                w1_interval(x, y, rng=done, population=True, confidence=0.9, tolerance=0.02, **each)
-                for each in ({"bounds": (0.0, 21.0)}, {"moment": (2.0, moment, (0.5,) * dim)})
-            ]
-            below += both[0].lower > truth
-            above_box += both[0].upper < truth
-            above_moment += both[1].upper < truth
-            widths.append(both[0].upper - truth)
-            done += 1
-        failed = {"lower fails": below, "box fails": above_box, "moment fails": above_moment}
-        rates = {name: count / done for name, count in failed.items()}
-        cell = {"distributions": kind, "dim": dim, "rows": rows, "runs": done, **rates}
-        rows_found.append({**cell, "box above truth": float(np.mean(widths))})
-        print(rows_found[-1], flush=True)
-        save("bounds", rows_found)
-    return rows_found
 
 
 def columns(rows: int, folder: Path) -> list[dict[str, Any]]:
@@ -387,13 +276,40 @@ def write_rows(path: Path, kind: str, count: int, draw: Callable[[int], np.ndarr
             writer.write_table(pa.table([np.ascontiguousarray(block[:, k]) for k in range(3)], schema=schema))
 
 
-def save(part: str, rows: list[dict[str, Any]]) -> None:
-    """Put the rows of a part into both files."""
-    path = RESULTS / "watch.json"
-    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+def load(folder: Path) -> dict[str, Any]:
+    """The results so far."""
+    path = folder / "watch.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def save(folder: Path, part: str, rows: list[dict[str, Any]], tally: dict[str, Any] | None = None) -> None:
+    """Put the rows of a part, and what it counts on from, into both files."""
+    results = load(folder)
+    if tally is not None:
+        results.setdefault(TALLIES, {})[part] = tally
     results[part] = rows
-    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / "watch.md").write_text(written(results), encoding="utf-8")
+    written_to(folder / "watch.json", json.dumps(results, indent=1) + "\n")
+    written_to(folder / "watch.md", written(results))
+
+
+def written_to(path: Path, text: str) -> None:
+    """Replace a file at once: a run may be killed at any time."""
+    new = path.with_suffix(".new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(path)
+
+
+def counted(part: str, cells: Sequence[Cell], trials: int, minutes: float, folder: Path) -> list[dict[str, Any]]:
+    """The table of a campaign, which is saved every few seconds."""
+    tally: dict[str, Any] = load(folder).get(TALLIES, {}).get(part, {})
+    saved = time.perf_counter()
+    for _ in campaign(cells, trials, minutes, tally):
+        if time.perf_counter() > saved + SAVED_EVERY:
+            save(folder, part, table_of(cells, tally), tally)
+            saved = time.perf_counter()
+    rows = table_of(cells, tally)
+    save(folder, part, rows, tally)
+    return rows
 
 
 def main() -> None:
@@ -402,23 +318,27 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", default=["alarms", "stream", "power", "streams", "bounds", "columns"])
     parser.add_argument("--trials", type=int, default=2000)
     parser.add_argument(
-        "--minutes", type=float, default=math.inf, help="of the processor, for alarms, stream and bounds"
+        "--minutes", type=float, default=math.inf, help="of the processor, for each of alarms, stream and bounds"
     )
     parser.add_argument("--data", type=Path, default=Path("../shared/data/streams"))
+    parser.add_argument("--into", type=Path, default=RESULTS, help="the folder of the results")
     parser.add_argument("--rows", type=int, default=50_000_000, help="of the file that is compared by column")
     asked = parser.parse_args()
+    asked.into.mkdir(parents=True, exist_ok=True)
+    campaigns = {"alarms": alarm_cells, "stream": stream_cells, "bounds": bound_cells}
     parts: dict[str, Callable[[], list[dict[str, Any]]]] = {
-        "alarms": lambda: alarms(asked.trials, asked.minutes),
-        "stream": lambda: stream(10_000, asked.minutes),
         "power": lambda: power(asked.trials),
         "streams": lambda: streams(asked.data),
-        "bounds": lambda: bounds(asked.trials, asked.minutes),
         "columns": lambda: in_folder(asked.rows),
     }
     for part in asked.parts:
         start = time.perf_counter()
-        save(part, parts[part]())
-        print(f"{part}: {time.perf_counter() - start:.0f} s")
+        if part in campaigns:
+            trials = max(1, BATCHES // STREAM) if part == "stream" else asked.trials
+            counted(part, campaigns[part](), trials, asked.minutes, asked.into)
+        else:
+            save(asked.into, part, parts[part]())
+        print(f"{part}: {time.perf_counter() - start:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

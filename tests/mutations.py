@@ -307,6 +307,13 @@ BUGS = (
         "distances/test_interval.py::test_less_work_gives_wider_bounds_that_hold_and_no_more_is_done_than_allowed",
     ),
     Bug(
+        "axes of few rows that are no unit vectors",
+        "monitor/two_sample.py",
+        "        vectors = unit_vectors(mixtures.T[used] @ centred)\n",
+        "        vectors = mixtures.T[used] @ centred\n",
+        "monitor/test_two_sample.py::test_principal_axes_are_the_right_singular_vectors",
+    ),
+    Bug(
         "the part's work that is forgotten",
         "distances/column_generation.py",
         "        self.used += part.used\n",

@@ -17,7 +17,7 @@ from wassergan.distances import energy_distance, exact_w1, wasserstein_line
 from wassergan.errors import UserError
 from wassergan.monitor import STATISTICS, two_sample_test
 from wassergan.monitor.permutation import MeanOfLines, exact_p_value, random_labels
-from wassergan.monitor.two_sample import projected, unit_vectors
+from wassergan.monitor.two_sample import principal_axes, projected, unit_vectors
 from wassergan.monitor.witness import line_potential, witness_bound
 
 RNG = np.random.default_rng(24)
@@ -89,6 +89,16 @@ def test_every_direction_costs_one_sort_and_says_w1_along_it() -> None:
     (labels,) = random_labels(4, 7, 6, np.random.default_rng(0))
     expected = [[wasserstein_line(rows[each] @ u, rows[~each] @ u).item() for u in directions] for each in labels]
     assert lines.along(labels) == pytest.approx(np.array(expected), rel=1e-12)
+
+
+@pytest.mark.parametrize("rows", [12, 40])
+def test_principal_axes_are_the_right_singular_vectors(rows: int) -> None:
+    """Of fewer rows than columns and of more; the sign of an axis means nothing."""
+    data = RNG.normal(size=(rows, 20)) * np.linspace(3, 1, 20)
+    _, lengths, expected = np.linalg.svd(data - data.mean(axis=0), full_matrices=False)
+    found = principal_axes(data)
+    assert len(found) == (lengths > 1e-9).sum() == min(rows - 1, 20)
+    np.testing.assert_allclose(np.abs((found * expected[: len(found)]).sum(axis=1)), 1, rtol=1e-9)
 
 
 def test_assignments_are_uniform() -> None:

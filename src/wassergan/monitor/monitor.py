@@ -13,7 +13,7 @@ from wassergan.distances.exact import Transport, exact_w1
 from wassergan.errors import UserError, shortened
 from wassergan.evaluation.datasets.ground import check_scale
 from wassergan.monitor.batch_report import ROWS_SHOWN, BatchReport, MovedRow
-from wassergan.monitor.columns import MOST_TESTED, column_drifts
+from wassergan.monitor.columns import MOST_TESTED, ColumnDrift, column_drifts
 from wassergan.monitor.correction import corrected
 from wassergan.monitor.embedding import Embedding
 from wassergan.monitor.evidence import MOST_BATCHES, Evidence, EvidenceProcess
@@ -158,14 +158,7 @@ class W1Monitor:
         number: int,
         season: str | None,
     ) -> BatchReport:
-        columns = column_drifts(
-            pair.columns,
-            alpha=self.alpha,
-            confidence=self.confidence,
-            permutations=self.permutations,
-            correction=self.correction,
-            seed=(self.seed, self._place, 14, number),
-        )
+        columns = self._columns(pair, number)
         transport = exact_w1(x, y)
         floor, floor_from = self._floor(x, y, number)
         alarm = p_value <= self.alpha
@@ -192,6 +185,16 @@ class W1Monitor:
             self._moved_rows(x, y, chosen, transport) if alarm else (),
             evidence,
             self._notes(pair, x, y),
+        )
+
+    def _columns(self, pair: Pair, number: int) -> tuple[ColumnDrift, ...]:
+        return column_drifts(
+            pair.columns,
+            alpha=self.alpha,
+            confidence=self.confidence,
+            permutations=self.permutations,
+            correction=self.correction,
+            seed=(self.seed, self._place, 14, number),
         )
 
     def _floor(self, x: Floats, y: Floats, number: int) -> tuple[float, str]:

@@ -190,6 +190,11 @@ def principal_axes(rows: Floats) -> Floats:
     # Sorted first: the rounding of sums would depend on the order of the rows, and so on the samples.
     centred = rows[np.lexsort(rows.T)]
     centred = centred - centred.mean(axis=0)
+    if len(centred) < centred.shape[1]:  # the same axes from the smaller of the two products
+        values, mixtures = np.linalg.eigh(centred @ centred.T)
+        used = values > 1e-12 * max(float(values.max()), 0.0)
+        vectors = unit_vectors(mixtures.T[used] @ centred)
+        return np.ascontiguousarray(vectors[::-1][:MOST_AXES])
     values, vectors = np.linalg.eigh(centred.T @ centred)
     used = values > 1e-12 * max(float(values.max()), 0.0)
     return np.ascontiguousarray(vectors.T[used][::-1][:MOST_AXES])
