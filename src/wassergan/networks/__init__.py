@@ -122,7 +122,7 @@ def build_networks(
                 critic = SeriesCritic(
                     scored, maps=maps, norm=critic_norm, activation=critic_activation, context_dim=told
                 )
-            case "conv" | "resnet" if len(context_shape) == 3:
+            case "conv" | "resnet" if len(shape) == len(context_shape) == 3:
                 generator = GivenGenerator(latent_dim, shape, context_shape, maps=made_maps, **made)
                 further = {"maps": maps, "norm": critic_norm}
                 further |= {"activation": critic_activation} if kind == "conv" else {}
