@@ -111,14 +111,21 @@ def test_rows_are_drawn_beside_the_held_out_ones(
         assert list(options["names"]) == ["feature 0", "feature 1"]
 
 
-def test_columns_of_a_table_have_their_names(tmp_path: Path, tiny: tuple[str, ...], drawn: Drawn) -> None:
+def test_columns_of_a_table_have_their_names_and_held_out_rows(
+    tmp_path: Path, tiny: tuple[str, ...], drawn: Drawn
+) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     from pyarrow import table
 
-    parquet.write_table(table({"mass": np.arange(50.0), "charge": np.arange(50.0) % 7}), tmp_path / "t.parquet")
+    columns = {"mass": np.arange(50.0), "charge": np.arange(50.0) % 7}
+    parquet.write_table(table(columns), tmp_path / "t.parquet")
     main(["train", str(tmp_path / "t.parquet"), "--out", str(tmp_path / "run"), "--steps", "1", *tiny])
     visualize_run(tmp_path / "run", tmp_path / "visualize")
-    assert list(drawn["pairs_figure"][0][1]["names"]) == ["mass", "charge"]
+    ((_, real), options) = drawn["pairs_figure"][0]
+    assert list(options["names"]) == ["mass", "charge"]
+    heldout = open_source(str(tmp_path / "t.parquet")).split.heldout.numpy()
+    real = real[np.argsort(real[:, 0])]
+    np.testing.assert_allclose(real, np.stack([np.sort(heldout), np.sort(heldout) % 7], 1), atol=1e-4)
 
 
 def test_single_numbers_have_a_marginal_and_no_pairs(tmp_path: Path, tiny: tuple[str, ...], drawn: Drawn) -> None:

@@ -77,3 +77,12 @@ def test_a_default_run_on_257_to_511_numbers_reads_its_own_checkpoint(
         said = cli(*verb)
         assert said.code == 0, said.err
     assert np.load(tmp_path / "drawn.npy").shape == (64, *shape[1:])
+
+
+def test_pictures_may_be_larger_than_all_weights_of_their_convolutions() -> None:
+    shape = (1, 40, 40)
+    asked = TrainSettings(network="conv", constraint="lp", latent_dim=1, maps=1)
+    settings = resolve(asked, shape=shape, train_count=100)
+    state = state_of(settings, shape)
+    assert all(sum(each.numel() for each in state[part].values()) < 40 * 40 for part in state)
+    require_described(settings, shape, pixel_codec("NHW"), state)

@@ -47,12 +47,14 @@ def foreign_lock(folder: Path, *, renewed_seconds_ago: float, **changes: Any) ->
 
 def test_a_second_process_is_told_who_holds_the_folder_and_a_killed_one_s_lock_is_taken_over(tmp_path: Path) -> None:
     process = holder(tmp_path)
-    with pytest.raises(UserError, match=rf"being written by another process: process {process.pid} on .*, since 20"):
-        with held(tmp_path):
-            pass
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()  # type: ignore[union-attr]
+    try:
+        with pytest.raises(UserError, match=rf"by another process: process {process.pid} on .*, since 20"):
+            with held(tmp_path):
+                pass
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()  # type: ignore[union-attr]
     said: list[str] = []
     with held(tmp_path, log=said.append) as lock:
         lock.require_own()

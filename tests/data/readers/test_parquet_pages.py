@@ -185,3 +185,14 @@ def test_whatever_byte_of_the_summary_is_hit_the_process_lives(tmp_path: Path, b
             ParquetTable(path)
         except (UserError, pyarrow.ArrowException, OSError, ValueError):  # which open_source makes sentences of
             pass
+
+
+def test_one_text_that_is_meant_often_is_refused_before_it_is_written_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pyarrow.table({"a": ["x" * 2**18, "y" * 2**18] * 200}), path)
+    assert path.stat().st_size < 2**21
+    monkeypatch.setenv(limits.VARIABLE, "64")
+    with pytest.raises(UserError, match="too much memory: 104,857,600 bytes unpacked, allowed are 67,108,864"):
+        list(ParquetTable(path).batches(0, ["a"], 65536))
