@@ -2581,7 +2581,7 @@ BUGS = (
         "modality/tables.py",
         "source.split.heldout[source.heldout_positions(count)]",
         "source.split.train[source.heldout_positions(count)]",
-        "runs/test_visualize.py::test_columns_of_a_table_have_their_names_and_held_out_rows",
+        "modality/test_tables.py::test_samples_to_look_at_are_the_held_out_rows_with_their_conditions",
     ),
     Bug(
         "training vectors shown as held out",
