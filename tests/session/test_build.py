@@ -206,7 +206,7 @@ def test_every_setting_of_the_data_reaches_what_opens_them(other: bool, monkeypa
 def test_nothing_else_opens_the_data_of_a_run() -> None:
     package = Path(building.__file__).parents[1]
     users = {"session/build.py", "__init__.py", "cli/info.py", "data/open.py"}
-    users |= {"cli/fid.py", "estimator/rows.py"}  # two data sets without a run; rows in memory
+    users |= {"estimator/rows.py"}  # rows in memory
     found = {
         path.relative_to(package).as_posix()
         for path in package.rglob("*.py")

@@ -10,7 +10,7 @@ from wassergan.cli.reading import reading_of, reading_options
 from wassergan.errors import UserError
 
 if TYPE_CHECKING:
-    from wassergan.data import Source
+    from wassergan.config.settings import TrainSettings
     from wassergan.data.measured import Reading
 
 
@@ -56,8 +56,8 @@ def fid(
     """
     from wassergan.config.verbs import EvaluateSettings
     from wassergan.modality import modality_of
-    from wassergan.modality.judged import HALF, judged
-    from wassergan.session.build import choose_device
+    from wassergan.modality.judged import judged
+    from wassergan.session.build import choose_device, open_data
     from wassergan.storage.files import scratch_folder
 
     if not -(2**63) <= seed < 2**63:
@@ -65,12 +65,13 @@ def fid(
     reading = reading_of(flags)
     settings = EvaluateSettings(count=count, features=features, target=target, seed=seed, device=device)
     chosen = choose_device(device)
-    source = _opened(a, reading, seed, HALF)
+    how = _how_to_open(reading, schema=flags["schema"], seed=seed)
+    source = open_data(how, data=a, log=say)
     modality = modality_of(source.kind)
     others = modality.others(
         b,
         source,
-        lambda: _opened(b, reading, seed, HALF, like=source),
+        lambda: open_data(how, data=b, like=source, log=say),
         sheet=reading.sheet,
         schema=flags["schema"],
         weight=None,
@@ -83,25 +84,13 @@ def fid(
     echo(json.dumps(facts) if as_json else _told(facts, result))
 
 
-def _opened(data: str, reading: "Reading", seed: int, heldout: float, *, like: "Source | None" = None) -> "Source":
-    from wassergan.data import open_source
+def _how_to_open(reading: "Reading", *, schema: str | None, seed: int) -> "TrainSettings":
+    """The settings of a run that would read its data in this way and hold one half of them out."""
+    from wassergan.config.settings import TrainSettings
+    from wassergan.modality.judged import HALF
 
-    return open_source(
-        data,
-        size=reading.size,
-        colour=reading.colour,
-        skip_unreadable=reading.skip_unreadable,
-        key=reading.key,
-        sheet=reading.sheet,
-        layout=reading.layout,
-        missing=reading.missing,
-        channels=reading.channels,
-        schema=reading.schema,
-        heldout=heldout,
-        seed=seed,
-        like=like,
-        log=say,
-    )
+    said = {name: value for name, value in vars(reading).items() if name != "schema"}
+    return TrainSettings(**said, schema=schema, heldout=HALF, seed=seed)
 
 
 def _at_most(settings: Any, held: int) -> Any:
