@@ -4481,7 +4481,7 @@ BUGS = (
     ),
     Bug(
         "room is counted by names and not by files",
-        "storage/files.py",
+        "storage/sizes.py",
         "if names[key] == links)",
         "if names[key])",
         "cli/test_prune.py::test_older_checkpoints_go_and_the_room_is_told",
@@ -4502,7 +4502,7 @@ BUGS = (
     ),
     Bug(
         "a list of runs follows links",
-        "storage/files.py",
+        "storage/sizes.py",
         'each.is_dir(follow_symlinks=False) and not each.name.startswith(".")',
         'each.is_dir() and not each.name.startswith(".")',
         "cli/test_runs.py::test_nothing_outside_the_folder_is_read",

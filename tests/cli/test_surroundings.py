@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 
 from wassergan.cli.main import main
-from wassergan.storage.files import replacing, save_tensors
+from wassergan.storage.arrays import save_tensors
+from wassergan.storage.files import replacing
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes, /dev/full and /proc")
 NAME = os.fsdecode(b"caf\xe9")

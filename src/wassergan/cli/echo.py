@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from wassergan.errors import one_line, printable
-from wassergan.storage.files import hold_standard_descriptors, nowhere
+from wassergan.storage.streams import hold_standard_descriptors, nowhere
 
 
 def echo(message: Any = "", *, err: bool = False, nl: bool = True) -> None:

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from wassergan.data.readers.filearray import FileArray
 from wassergan.errors import WorkError
-from wassergan.storage.files import filling, make_folder, reading, replacing, save_array
+from wassergan.storage.arrays import save_array
+from wassergan.storage.files import filling, make_folder, reading, replacing
 
 SEAL_BYTES = 32
 

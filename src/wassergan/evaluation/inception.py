@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from wassergan.errors import UserError, WorkError, parameter
-from wassergan.storage.files import load_tensors
+from wassergan.storage.arrays import load_tensors
 
 PACKAGE, LAYER = "torch_fidelity", "2048"
 

@@ -10,7 +10,7 @@ from wassergan.modality import modality_of
 from wassergan.modality.modality import Rows
 from wassergan.sampling.sampler import Sampler
 from wassergan.sampling.writers import Draw, Progress, at_once
-from wassergan.storage.files import standard_output
+from wassergan.storage.streams import standard_output
 from wassergan.training import SINGLE_PROCESS, DistributedContext
 
 

@@ -12,7 +12,8 @@ import torch
 from wassergan.errors import UserError, shortened
 from wassergan.monitor.batch_report import BatchReport
 from wassergan.storage.archive import read_archive
-from wassergan.storage.files import LARGEST_TEXT, replacing, require_regular, save_tensors
+from wassergan.storage.arrays import save_tensors
+from wassergan.storage.files import LARGEST_TEXT, replacing, require_regular
 
 STATE_NAME, FORMAT = "state.pt", 1
 MOST_KEPT = 2000  # summaries, the latest; the page shows fewer

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from wassergan.errors import UserError
-from wassergan.storage.files import folder_bytes, kind_of, read_text, subfolders
+from wassergan.storage.files import kind_of, read_text
 from wassergan.storage.lock import is_in_use
 from wassergan.storage.run_folder import RunFolder
 from wassergan.storage.run_log import read_log
+from wassergan.storage.sizes import folder_bytes, subfolders
 from wassergan.storage.tick_distance import LABELS, distance_name
 
 DEEPEST = 4  # folders between the one that is named and a run

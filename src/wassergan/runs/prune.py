@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wassergan.storage.checkpoint import Checkpoints
-from wassergan.storage.files import freed_by_removing, remove
+from wassergan.storage.files import remove
 from wassergan.storage.lock import held
 from wassergan.storage.run_folder import RunFolder
+from wassergan.storage.sizes import freed_by_removing
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from wassergan.data import ArrayConditions, TableCodec, write_table
 from wassergan.data.tables.spreadsheets import Formulas
 from wassergan.errors import WorkError
 from wassergan.sampling.sampler import Sampler
-from wassergan.storage.files import array_offset, filling, make_array, remove, replacing, write_text
+from wassergan.storage.arrays import array_offset, make_array
+from wassergan.storage.files import filling, remove, replacing, write_text
 from wassergan.storage.together import together
 from wassergan.training import SAMPLING_CHUNK, DistributedContext
 

@@ -11,15 +11,8 @@ from torch import Tensor
 
 from wassergan.errors import UserError, parameter
 from wassergan.storage.archive import DamagedError, is_dense, read_archive
-from wassergan.storage.files import (
-    kind_of,
-    link_or_copy,
-    make_folder,
-    remove,
-    replacing,
-    require_regular,
-    save_tensors,
-)
+from wassergan.storage.arrays import save_tensors
+from wassergan.storage.files import kind_of, link_or_copy, make_folder, remove, replacing, require_regular
 
 FORMAT = "wassergan checkpoint"
 VERSION = 1

@@ -9,9 +9,7 @@ import errno
 import os
 import re
 import stat
-import sys
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -23,7 +21,7 @@ from pathlib import Path
 from secrets import token_hex
 from shutil import copyfileobj
 from tempfile import TemporaryDirectory
-from typing import IO, Any, TextIO
+from typing import IO, Any
 
 from wassergan.errors import UserError, WorkError
 
@@ -143,17 +141,6 @@ def read_text(path: Path, *, follow: bool = True, errors: str = "strict", at_mos
     return read_bytes(path, follow=follow, at_most=at_most).decode("utf-8", errors).replace("\r\n", "\n")
 
 
-def load_tensors(path: Path, **options: Any) -> Any:
-    """What `torch.save` wrote: tensors and plain types, never code.
-
-    Raises:
-        UserError: no regular file.
-    """
-    import torch
-
-    return torch.load(require_regular(path), weights_only=True, map_location="cpu", **options)
-
-
 def lock_file(path: Path) -> int:
     """A read-write descriptor of a lock file, which is created if needed; no link is followed.
 
@@ -172,48 +159,6 @@ def renew(descriptor: int) -> None:
 
 def _irregular(path: Path, kind: str) -> UserError:
     return UserError(f"{path} is no regular file", found=kind, hint="name a file")
-
-
-# --- sizes
-
-
-def subfolders(folder: Path) -> list[Path]:
-    """Folders in a folder, but for links and hidden ones, sorted; none where it cannot be read."""
-    try:
-        with os.scandir(folder) as entries:
-            found = [each for each in entries if each.is_dir(follow_symlinks=False) and not each.name.startswith(".")]
-    except OSError:
-        return []
-    return sorted(Path(each.path) for each in found)
-
-
-def folder_bytes(folder: Path) -> int:
-    """Bytes of all files in a folder and below it; names of one file count once, and no link is followed."""
-    seen: dict[tuple[int, int], int] = {}
-    waiting = [folder]
-    while waiting:
-        try:
-            with os.scandir(waiting.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(Path(entry.path))
-                        continue
-                    status = entry.stat(follow_symlinks=False)
-                    seen[status.st_dev, status.st_ino] = status.st_size
-        except OSError:  # removed meanwhile, or not to be read
-            continue
-    return sum(seen.values())
-
-
-def freed_by_removing(paths: Iterable[Path]) -> int:
-    """Bytes of files all of whose names are among the paths; a file that has another name stays on the disk."""
-    names = Counter[tuple[int, int]]()
-    sizes: dict[tuple[int, int], tuple[int, int]] = {}
-    for status in (path.lstat() for path in paths):
-        key = (status.st_dev, status.st_ino)
-        names[key] += 1
-        sizes[key] = (status.st_size, status.st_nlink)
-    return sum(size for key, (size, links) in sizes.items() if names[key] == links)
 
 
 # --- writing
@@ -420,45 +365,6 @@ def appending(path: Path) -> Iterator[IO[bytes]]:
         yield file
 
 
-def save_tensors(temporary: Path, content: Any) -> None:
-    """Write tensors and plain types to the path from `replacing`.
-
-    Raises:
-        OSError: the file system refuses; torch reports it in its own words.
-    """
-    import torch
-
-    try:
-        torch.save(content, temporary)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise OSError("the disk is full, or files may not grow so large" if ".cc:" in reason else reason) from error
-
-
-def save_array(file: IO[bytes], values: Any) -> None:
-    """Write an array as `.npy` into the file from `filling`."""
-    import numpy as np
-
-    np.save(file, values, allow_pickle=False)
-
-
-def make_array(temporary: Path, dtype: Any, shape: tuple[int, ...]) -> None:
-    """Create a `.npy` of that type and shape, still without values, at the path from `replacing`."""
-    import numpy as np
-
-    np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
-    if hasattr(os, "posix_fallocate"):  # one extent instead of one per chunk: this halves the writing time
-        with filling(temporary, "rb+") as file:
-            os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)
-
-
-def array_offset(temporary: Path) -> int:
-    """The offset of the values in a file from `make_array`."""
-    import numpy as np
-
-    return int(np.lib.format.open_memmap(temporary, mode="r").offset)
-
-
 def link_or_copy(existing: Path, path: Path) -> None:
     """Make `path` another name of `existing`, atomically; a copy if the file system has no hard links."""
     with replacing(path) as temporary:
@@ -498,26 +404,6 @@ def _made(path: Path) -> Path:
     except OSError:
         _unfinished.discard(temporary)
         raise
-
-
-@contextmanager
-def standard_output() -> Iterator[IO[bytes]]:
-    """Standard output as a byte stream; it stays open afterwards."""
-    with open(os.dup(sys.stdout.fileno()), "wb") as file:  # noqa: PTH123  # of a descriptor
-        yield file
-
-
-def hold_standard_descriptors() -> None:
-    """Open closed standard descriptors: otherwise a file of ours could take their place and get printed text."""
-    descriptor = os.open(os.devnull, os.O_RDWR)
-    while descriptor <= 2:
-        descriptor = os.open(os.devnull, os.O_RDWR)
-    os.close(descriptor)
-
-
-def nowhere() -> TextIO:
-    """A stream that discards what is written to it."""
-    return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123  # as long as the process
 
 
 @contextmanager
