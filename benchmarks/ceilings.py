@@ -56,7 +56,7 @@ HEAVY = (
         "wassergan.runs.compare",
     ),
     *("wassergan.plots", "wassergan.report.page", "wassergan.cli.distance"),
-    *("matplotlib.figure", "matplotlib.backends.backend_agg", "plotly.offline"),
+    *("matplotlib.figure", "matplotlib.backends.backend_agg"),
 )
 for _name in HEAVY:
     import_module(_name)

@@ -39,7 +39,7 @@ if FUZZED:
     import atheris
 
     # Before: what is imported inside is instrumented, which takes minutes for these.
-    for each in ("torch", "scipy.stats", "sklearn", "matplotlib.figure", "pyarrow.parquet", "pandas", "plotly", "ot"):
+    for each in ("torch", "scipy.stats", "sklearn", "matplotlib.figure", "pyarrow.parquet", "pandas", "ot"):
         import_module(each)
     # Zip files are the input of two readers, and of others only how it comes.
     archives = ["zipfile"] if sys.argv[1] in ("npz_archive", "checkpoint_file") else []

@@ -898,7 +898,7 @@ def stand_in() -> None:
         "wassergan.modality.walks.WALKS": 4,
         "wassergan.modality.walks.STOPS": 3,
         "wassergan.modality.walks.FRAMES": 2,
-        "wassergan.report.page.get_plotlyjs": lambda: "// five megabytes",
+        "wassergan.report.page.PLOTTING_SCRIPT": "page.css",
     }
     for name, value in quick.items():
         mock.patch(name, value).start()

@@ -60,7 +60,7 @@ ROOT = Path(__file__).parents[1]
 # Flags of a run that takes a second: two small layers, few steps.
 TINY = (
     *("--latent-dim", "3", "--generator-widths", "8", "--critic-widths", "8"),
-    *("--batch-size", "8", "--critic-steps", "2"),
+    *("--batch-size", "8", "--critic-steps", "2", "--keep", "3"),
 )
 
 

@@ -113,11 +113,6 @@ def test_only_the_plots_import_matplotlib() -> None:
     assert drawing and all(name.startswith("wassergan.plots.") for name in drawing)
 
 
-def test_only_the_page_imports_plotly() -> None:
-    drawing = {name for name, path in modules().items() if any(i.split(".")[0] == "plotly" for i in imports(path))}
-    assert drawing == {"wassergan.report.page"}
-
-
 def test_no_module_imports_itself_in_a_circle() -> None:
     known = modules()
     graph = {name: {i for i in imports(path) if i in known and i != name} for name, path in known.items()}
@@ -140,7 +135,7 @@ def run(*argv: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *argv], capture_output=True, text=True, check=True, timeout=120)
 
 
-HEAVY = "torch numpy scipy sklearn matplotlib plotly PIL tqdm tensorboard onnx safetensors"
+HEAVY = "torch numpy scipy sklearn matplotlib PIL tqdm tensorboard onnx safetensors"
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["--version"], []])
@@ -221,10 +216,10 @@ def test_every_package_says_what_is_public() -> None:
 
 # The estimator itself derives from classes of scikit-learn, which imports pandas where it is.
 UNUSED = {
-    "wassergan.estimator": "torch sklearn scipy pandas plotly jinja2 matplotlib PIL openpyxl tensorboard onnx",
-    "wassergan.estimator.wasserstein_gan": "plotly jinja2 matplotlib PIL openpyxl tensorboard onnx",
-    "wassergan.distances": "plotly jinja2 matplotlib PIL sklearn pandas pyarrow",
-    "wassergan.lipschitz": "plotly jinja2 matplotlib PIL sklearn pandas pyarrow",
+    "wassergan.estimator": "torch sklearn scipy pandas jinja2 matplotlib PIL openpyxl tensorboard onnx",
+    "wassergan.estimator.wasserstein_gan": "jinja2 matplotlib PIL openpyxl tensorboard onnx",
+    "wassergan.distances": "jinja2 matplotlib PIL sklearn pandas pyarrow",
+    "wassergan.lipschitz": "jinja2 matplotlib PIL sklearn pandas pyarrow",
 }
 
 

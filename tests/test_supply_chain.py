@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
-DIRECT = {"torch", "numpy", "scipy", "scikit-learn", "pillow", "matplotlib", "click", "tqdm", "pot", "jinja2", "plotly"}
+DIRECT = {"torch", "numpy", "scipy", "scikit-learn", "pillow", "matplotlib", "click", "tqdm", "pot", "jinja2"}
 EXTRAS = ("tables", "excel", "inception", "tensorboard", "export", "notebook")
 
 

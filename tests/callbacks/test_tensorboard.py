@@ -83,8 +83,10 @@ def test_the_sample_grid_of_every_tick_is_an_image(tmp_path: Path, settings: Tra
     images = events(folder).Images("samples")
     assert [image.step for image in images] == [0, 4, 6]
     for image in images:
-        shown = np.asarray(Image.open(BytesIO(image.encoded_image_string)))
-        assert (shown == np.asarray(Image.open(folder / "samples" / f"step-{image.step:09d}.png"))).all()
+        picture = Image.open(BytesIO(image.encoded_image_string))
+        grid = np.asarray(Image.open(folder / "samples" / f"step-{image.step:09d}.png").convert("RGB"), dtype=float)
+        assert picture.format == "JPEG" and (image.width, image.height) == picture.size
+        assert np.abs(np.asarray(picture, dtype=float) - grid).mean() < 12  # not the bits: these lie beside
     train_run(replace(settings, steps=6, previews=False), tmp_path / "other")
     assert events(tmp_path / "other").Tags()["images"] == []
 

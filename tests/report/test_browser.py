@@ -1,9 +1,8 @@
 """The page in a real browser, with the network cut: what a reader sees and does."""
 
-import gzip
 import os
 import shutil
-import struct
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,13 +11,48 @@ from typing import Any
 import numpy as np
 import pytest
 
+from wassergan import TrainSettings, train_run
+from wassergan.callbacks import Callback, CallbackList
 from wassergan.cli.main import main
+from wassergan.runs.live import LivePage
 from wassergan.runs.recorder import write_run_report
 
 playwright = pytest.importorskip("playwright.sync_api")
 
 DESKTOP, PHONE = (1280, 900), (390, 844)
-LARGEST = 12_000_000  # bytes
+LARGEST = 5_000_000  # bytes
+
+ALL_DRAWN = "[...document.querySelectorAll('.plot')].every(plot => plot.querySelector('.main-svg'))"
+# Text that a reader cannot see whole: beyond the window, a box that cuts it, or the drawing that it stands in. What
+# lies in a box that scrolls, in a folded part or in what is read to the blind alone is not meant.
+CLIPPED = """() => {
+    const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        const node = walker.currentNode, holder = node.parentElement;
+        if (!node.data.trim() || holder.closest("script, style, .skip, .hoverlayer, .modebar")) continue;
+        if (!holder.checkVisibility({ opacityProperty: true, visibilityProperty: true })) continue;
+        const range = document.createRange();
+        range.selectNodeContents(node);
+        for (const box of range.getClientRects()) {
+            if (box.width === 0) continue;
+            let left = 0, right = document.documentElement.clientWidth, top = -Infinity, bottom = Infinity;
+            for (let each = holder; each && each !== document.body; each = each.parentElement) {
+                const style = getComputedStyle(each), around = each.getBoundingClientRect();
+                if (["auto", "scroll"].includes(style.overflowX)) { left = -Infinity; right = Infinity; break; }
+                const cuts = each.matches("svg") || style.overflowX !== "visible" || style.overflowY !== "visible";
+                if (cuts && style.display !== "inline") {
+                    left = Math.max(left, around.left); right = Math.min(right, around.right);
+                    top = Math.max(top, around.top); bottom = Math.min(bottom, around.bottom);
+                }
+            }
+            if (box.left < left - 1 || box.right > right + 1 || box.top < top - 2 || box.bottom > bottom + 2) {
+                found.push(node.data.trim().slice(0, 60));
+                break;
+            }
+        }
+    }
+    return found;
+}"""
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +74,9 @@ def opened(browser: Any) -> Callable[..., Any]:
     """Open a page from disk without a network; anything on the console fails the test."""
 
     @contextmanager
-    def open_page(path: Path, size: tuple[int, int] = DESKTOP, *, said_by: str = "", **options: Any) -> Iterator[Any]:
+    def open_page(
+        path: Path, size: tuple[int, int] = DESKTOP, *, said_by: str = "", drawn: bool = True, **options: Any
+    ) -> Iterator[Any]:
         context = browser.new_context(
             viewport={"width": size[0], "height": size[1]}, offline=True, reduced_motion="no-preference", **options
         )
@@ -50,7 +86,8 @@ def opened(browser: Any) -> Callable[..., Any]:
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda request: said.append(request.url) if request.url.startswith("http") else None)
         page.goto(path.as_uri())
-        page.wait_for_selector(".plot .main-svg")
+        for name in page.eval_on_selector_all(".plot", "plots => plots.map(plot => plot.id)") if drawn else ():
+            page.wait_for_selector(f"#{name} .main-svg", state="attached")
         yield page
         context.close()
         assert said == []
@@ -216,30 +253,54 @@ def test_hostile_names_do_not_run(
         assert page.title().endswith("wassergan")
 
 
-@pytest.fixture(scope="module", params=["digits", "fashion_mnist"])
-def real_page(
-    request: pytest.FixtureRequest,
-    shared_data: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    quick_judges_of_module: None,
-) -> Path:
-    """The page of a run on real pictures, judged by the command line."""
-    folder = tmp_path_factory.mktemp("real") / request.param
-    data: Path | str = "digits"
-    if request.param != "digits":  # the first 1200 of 10 000: judging them all takes minutes and shows the same page
-        pixels = gzip.decompress((shared_data / "fashion_mnist" / "t10k-images-idx3-ubyte.gz").read_bytes())[16:]
-        data = tmp_path_factory.mktemp("data") / "clothes-idx3-ubyte.gz"
-        data.write_bytes(gzip.compress(struct.pack(">4i", 2051, 1200, 28, 28) + pixels[: 1200 * 28 * 28]))
-    assert main(["train", str(data), "--steps", "20", "--tick-steps", "10", "--out", str(folder)]) == 0
-    assert main(["evaluate", str(folder), "--count", "500"]) == 0
-    return folder / "report.html"
+@pytest.fixture(scope="module")
+def real_pages(tmp_path_factory: pytest.TempPathFactory, quick_judges_of_module: None) -> dict[str, Path]:
+    """Pages of runs on pictures, on a table and on series, judged by the command line."""
+    folder, rng = tmp_path_factory.mktemp("real"), np.random.default_rng(0)
+    rows = "".join(f"{rng.normal(40, 9):.1f},{['nurse', 'clerk', 'teacher'][rng.integers(3)]}\n" for _ in range(300))
+    (folder / "people.csv").write_text(f"a_number_whose_name_has_no_gap_at_all,job\n{rows}")
+    np.save(folder / "waves.npy", np.sin(rng.uniform(0, 6, (200, 1, 2)) + np.arange(8)[:, None]).astype("float32"))
+    data = {"digits": ["digits"], "table": [str(folder / "people.csv")], "series": [str(folder / "waves.npy")]}
+    data["series"] += ["--layout", "NTC"]
+    for kind, words in data.items():
+        assert main(["train", *words, "--steps", "20", "--tick-steps", "10", "--out", str(folder / kind)]) == 0
+        assert main(["evaluate", str(folder / kind), "--count", "200"]) == 0
+    return {kind: folder / kind / "report.html" for kind in data}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+@pytest.mark.parametrize("kind", ["digits", "table", "series"])
+def test_no_text_is_clipped(
+    opened: Callable[..., Any], real_pages: dict[str, Path], kind: str, size: tuple[int, int], scheme: str
+) -> None:
+    assert real_pages[kind].stat().st_size < LARGEST
+    with opened(real_pages[kind], size, color_scheme=scheme) as page:
+        assert page.evaluate(CLIPPED) == []
+        page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+        assert page.evaluate(CLIPPED) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+        assert page.locator("section[aria-labelledby=curves-title] svg text").count() > 10  # these were looked at
+
+
+def test_text_that_is_clipped_is_seen(browser: Any) -> None:
+    page = browser.new_page(viewport={"width": 300, "height": 300})
+    page.set_content(
+        "<p style='width: 20px; overflow: hidden; white-space: nowrap'>cut by its box</p>"
+        "<p style='width: 900px'>so wide that it ends beyond a window of three hundred pixels, which it may not</p>"
+        "<svg width=40 height=20><text y=15>beyond its drawing</text></svg>"
+        "<div style='overflow-x: auto'><p style='width: 900px'>in a box that scrolls to where the words go on</p></div>"
+        "<p>whole</p>"
+    )
+    assert [each.split()[0] for each in page.evaluate(CLIPPED)] == ["cut", "so", "beyond"]
+    page.close()
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE])
-def test_the_page_of_a_real_run_is_whole(opened: Callable[..., Any], real_page: Path, size: tuple[int, int]) -> None:
-    assert real_page.stat().st_size < LARGEST
-    with opened(real_page, size) as page:
-        assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+def test_the_page_of_a_real_run_is_whole(
+    opened: Callable[..., Any], real_pages: dict[str, Path], size: tuple[int, int]
+) -> None:
+    with opened(real_pages["digits"], size) as page:
         for name in ("sliced", "gap", "slope", "losses"):
             assert page.locator(f"#plot-{name} .scatterlayer .trace").count() >= 1
         assert page.locator("#step").inner_text() == "step 20"
@@ -248,10 +309,56 @@ def test_the_page_of_a_real_run_is_whole(opened: Callable[..., Any], real_page: 
         page.keyboard.press("Home")
         page.locator("#step", has_text="step 0").wait_for()
         assert page.locator("#grid").get_attribute("src") != last
+        page.keyboard.press("End")
+        page.locator("#step", has_text="step 20").wait_for()
+        assert page.locator("#grid").get_attribute("src") == last
         rows = page.locator("section[aria-labelledby=metrics-title] tbody tr")
         assert rows.count() >= 10 and "Patch-sliced W1" in rows.first.inner_text()
         copies = page.locator("section[aria-labelledby=copies-title] img")
         assert copies.evaluate("picture => picture.decode().then(() => picture.naturalWidth)") > 50
+
+
+def test_charts_are_drawn_one_by_one_and_all_before_printing(opened: Callable[..., Any], report: Path) -> None:
+    never = "window.requestIdleCallback = () => {}"
+    with opened(report, PHONE, said_by=never, drawn=False) as page:
+        below = page.locator("#plot-losses")
+        assert below.locator(".main-svg").count() == 0
+        below.scroll_into_view_if_needed()
+        page.wait_for_selector("#plot-losses .main-svg")
+        page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+        assert page.evaluate(ALL_DRAWN)
+
+
+def test_a_run_is_shown_while_it_trains(
+    browser: Any, points_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The browser asks again by itself, shows the last step, and keeps the page when the run is over."""
+    monkeypatch.setattr("wassergan.runs.live.REFRESH_SECONDS", 1)
+    monkeypatch.setattr("wassergan.runs.live.PAGE_SHARE", 1e9)
+    page, live, seen = browser.new_page(), LivePage(), []
+
+    class Reader(Callback):
+        def on_tick(self, record: Any) -> None:
+            if record["step"] == 0:
+                page.goto(live.address)
+            else:
+                page.wait_for_selector(f".facts >> text='{record['step']} steps'")
+            seen.append(page.locator(".facts li").nth(3).inner_text())
+
+        def on_close(self) -> None:
+            # The browser belongs to this thread: it goes on while the server waits in another.
+            self.ended = threading.Thread(target=live.on_close)
+            self.ended.start()
+            page.wait_for_event("load")
+            self.ended.join()
+
+    reader = Reader()
+    settings = TrainSettings(str(points_file), latent_dim=3, batch_size=8, tick_steps=2, steps=4, tensorboard=False)
+    train_run(settings, tmp_path / "run", callback=CallbackList(live, reader))
+    assert seen == ["0 steps", "2 steps", "4 steps"] and live.address == ""
+    page.wait_for_timeout(1500)  # it asks no more: nobody would answer
+    assert page.locator(".facts li").nth(3).inner_text() == "4 steps"
+    page.close()
 
 
 # Names come from data, and data from strangers.

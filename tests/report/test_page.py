@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from plotly.offline import get_plotlyjs
 
 import wassergan
 from wassergan.errors import UserError
 from wassergan.report import write_report
+from wassergan.report.assets import asset
+from wassergan.report.page import PLOTTING_SCRIPT
 from wassergan.runs.recorder import write_run_report
 from wassergan.session.run_content import run_summary
 from wassergan.storage.run_log import read_log
@@ -21,7 +22,7 @@ def test_the_page_is_whole_and_loads_nothing_from_the_network(finished_run: Path
     path = write_run_report(finished_run, tmp_path / "page.html")
     page = path.read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") >= 2
-    ours = page.replace(get_plotlyjs(), "")  # a browser opens all of it with the network cut, in its own test
+    ours = page.replace(asset(PLOTTING_SCRIPT), "")  # a browser opens all of it with the network cut, in its own test
     assert len(ours) < len(page) and not re.search(r"""(src|href)\s*=\s*["'](?!data:|#)""", ours)
     assert "default-src 'none'" in page
     summary = run_summary(finished_run)
@@ -64,7 +65,7 @@ def test_the_verb_writes_it_and_names_a_missing_run(
 
 def read(run: Path, path: Path) -> str:
     """The page of a run without Plotly's own text."""
-    return write_run_report(run, path).read_text(encoding="utf-8").replace(get_plotlyjs(), "")
+    return write_run_report(run, path).read_text(encoding="utf-8").replace(asset(PLOTTING_SCRIPT), "")
 
 
 def test_a_run_that_was_not_evaluated_says_how_to(finished_run: Path, tmp_path: Path) -> None:
@@ -154,9 +155,16 @@ def test_a_long_run_shows_grids_from_first_to_last_within_the_room(judged_run: P
     assert [grid["step"] for grid in grids] == sorted(grid["step"] for grid in grids)
     for path in (judged_run / "samples").glob("*.png"):
         with path.open("ab") as file:
-            file.write(bytes(2**18))  # a quarter of a mebibyte each: 16 have room
+            file.write(bytes(2**18))  # a quarter of a mebibyte each: 8 have room
     grids = json.loads(re.search(r'id="grids">(.*?)</script>', read(judged_run, tmp_path / "page.html"), re.S)[1])
-    assert len(grids) == 15 and [grids[0]["step"], grids[-1]["step"]] == [0, 1199]
+    assert len(grids) == 7 and [grids[0]["step"], grids[-1]["step"]] == [0, 1199]
+
+
+def test_the_plotting_script_is_small_and_the_last_grid_is_there_once(judged_run: Path, tmp_path: Path) -> None:
+    assert len(asset(PLOTTING_SCRIPT).encode()) <= 1_200_000
+    page = read(judged_run, tmp_path / "page.html")
+    pictures = re.findall(r"data:image/png;base64,([\w+/=]+)", page)
+    assert len(pictures) == len(set(pictures)) == 4  # three grids and the near copies
 
 
 def test_settings_and_environment_stand_on_the_page(finished_run: Path, tmp_path: Path) -> None:

@@ -364,7 +364,7 @@ def test_a_long_stretch_between_ticks_is_saved_on_the_way(
     tmp_path: Path, settings: TrainSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("wassergan.runs.recorder.SAVE_EVERY_SECONDS", 0.0)
-    train_run(replace(settings, steps=3, tick_steps=1000), tmp_path / "run")
+    train_run(replace(settings, steps=3, tick_steps=1000, keep=3), tmp_path / "run")
     files = sorted(path.name for path in (tmp_path / "run" / "checkpoints").glob("step-*"))
     assert files == ["step-000000001.pt", "step-000000002.pt", "step-000000003.pt"]
 

@@ -22,8 +22,9 @@ from wassergan.config.settings import TrainSettings
     is_flag=True,
     help="Print gap and gradient norms at every tick, also where a progress bar is shown.",
 )
+@click.option("--live", is_flag=True, help="Serve the page on 127.0.0.1 while training; it refreshes itself.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output.")
-def resume(run: Path, checkpoint: str, verbose: bool, as_json: bool, **flags: Any) -> int:
+def resume(run: Path, checkpoint: str, verbose: bool, live: bool, as_json: bool, **flags: Any) -> int:
     """Resume the run in folder RUN from its latest checkpoint (or another), bit for bit on the CPU.
 
     \b
@@ -56,4 +57,5 @@ def resume(run: Path, checkpoint: str, verbose: bool, as_json: bool, **flags: An
             processes,
             as_json=as_json,
             verbose=verbose,
+            live=live,
         )

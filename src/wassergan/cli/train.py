@@ -37,8 +37,9 @@ INTERRUPTED = 130
     is_flag=True,
     help="Print gap and gradient norms at every tick, also where a progress bar is shown.",
 )
+@click.option("--live", is_flag=True, help="Serve the page on 127.0.0.1 while training; it refreshes itself.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on standard output.")
-def train(data: str, out: Path | None, verbose: bool, as_json: bool, **flags: Any) -> int:
+def train(data: str, out: Path | None, verbose: bool, live: bool, as_json: bool, **flags: Any) -> int:
     """Train a generator on DATA.
 
     DATA is `digits`; a folder of pictures, or .tar shards of them; a .npy, .npz or IDX (.gz) file; a table in a .csv
@@ -83,20 +84,31 @@ def train(data: str, out: Path | None, verbose: bool, as_json: bool, **flags: An
             processes,
             as_json=as_json,
             verbose=verbose,
+            live=live,
         )
 
 
 def run_and_tell(
-    run: Callable[..., dict[str, Any]], folder: Path, processes: "DistributedContext", *, as_json: bool, verbose: bool
+    run: Callable[..., dict[str, Any]],
+    folder: Path,
+    processes: "DistributedContext",
+    *,
+    as_json: bool,
+    verbose: bool,
+    live: bool,
 ) -> int:
     """Run with progress and signals, then say what came out and what to type next; returns the exit code.
 
     Of several processes, the first alone says anything; a signal to any of them is one to all.
     """
-    from wassergan.callbacks import Callback
+    from wassergan.callbacks import CallbackList
     from wassergan.cli.progress import TerminalProgress
 
-    callback = TerminalProgress(verbose=verbose) if processes.rank == 0 else Callback()
+    callback = CallbackList(*([TerminalProgress(verbose=verbose)] if processes.rank == 0 else []))
+    if live and processes.rank == 0:
+        from wassergan.runs.live import LivePage
+
+        callback.add(LivePage(say=say))
     with stop_on_signals() as interrupted:
         summary = run(callback, interrupted)
         (stopped_early,) = processes.any_of(interrupted())

@@ -70,7 +70,9 @@ class RunSettings:
         values="stop|rollback",
     )
     rollbacks: int = setting(3, "Largest number of rollbacks of a run.", parse=positive_int, group="Run")
-    keep: int = setting(3, "Numbered checkpoints to keep.", parse=positive_int, group="Run")
+    keep: int = setting(
+        1, "Numbered checkpoints to keep; at least 2 where a run may go back.", parse=positive_int, group="Run"
+    )
     previews: bool = setting(True, "Write a sample grid at each tick.", group="Run", flag=True)
     tensorboard: bool | None = setting(
         None, "Write TensorBoard's event files (on if it is installed).", group="Run", flag=True

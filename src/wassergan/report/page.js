@@ -14,6 +14,7 @@ if (slider) {
   const told = document.getElementById("step");
   const play = document.getElementById("play");
   let playing = null;
+  grids.at(-1).picture = picture.src;
 
   const show = () => {
     const { step, picture: source } = grids[slider.value];
@@ -90,13 +91,32 @@ function layout(chart) {
 
 const options = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
 
-function draw() {
-  for (const chart of charts) {
-    const plot = plotOf(chart.name);
-    const shown = (plot.data || []).map((line) => line.visible ?? true);
-    const data = lines(chart).map((line, index) => ({ ...line, visible: shown[index] ?? true }));
-    Plotly.react(plot, data, layout(chart), options);
+function drawn(chart) {
+  const plot = plotOf(chart.name);
+  const pressed = (index) => document.querySelector(`[data-chart="${chart.name}"][data-series="${index}"]`)
+    .getAttribute("aria-pressed") === "true";
+  const data = lines(chart).map((line, index) => ({ ...line, visible: pressed(index) }));
+  Plotly.react(plot, data, layout(chart), options);
+  waiting.delete(chart);
+}
+
+// A chart is drawn as it comes near the window, or when the browser has nothing else to do; all are before printing.
+const waiting = new Set(charts);
+const rest = () => waiting.forEach(drawn);
+const near = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    const chart = charts.find(({ name }) => plotOf(name) === target);
+    if (isIntersecting && waiting.has(chart)) drawn(chart);
   }
+}, { rootMargin: "300px" });
+const idly = window.requestIdleCallback ?? ((call) => setTimeout(call, 50));
+function one_more() {
+  const [next] = waiting;
+  if (next) { drawn(next); idly(one_more); }
+}
+
+function draw() {
+  for (const chart of charts) if (!waiting.has(chart)) drawn(chart);
 }
 
 const pressed = (button) => button.getAttribute("aria-pressed") === "true";
@@ -104,12 +124,14 @@ const pressed = (button) => button.getAttribute("aria-pressed") === "true";
 for (const button of document.querySelectorAll("[data-series]")) {
   button.addEventListener("click", () => {
     button.setAttribute("aria-pressed", String(!pressed(button)));
-    Plotly.restyle(plotOf(button.dataset.chart), { visible: pressed(button) }, [Number(button.dataset.series)]);
+    const plot = plotOf(button.dataset.chart);
+    if (plot.data) Plotly.restyle(plot, { visible: pressed(button) }, [Number(button.dataset.series)]);
   });
 }
 for (const button of document.querySelectorAll("[data-reset]")) {
   button.addEventListener("click", () => {
-    Plotly.relayout(plotOf(button.dataset.reset), { "xaxis.autorange": true, "yaxis.autorange": true });
+    const plot = plotOf(button.dataset.reset);
+    if (plot.data) Plotly.relayout(plot, { "xaxis.autorange": true, "yaxis.autorange": true });
   });
 }
 for (const button of document.querySelectorAll("[data-axis]")) {
@@ -132,4 +154,6 @@ document.getElementById("theme").addEventListener("click", () => {
 });
 dark.addEventListener("change", draw);
 
-draw();
+for (const chart of charts) near.observe(plotOf(chart.name));
+window.addEventListener("beforeprint", rest);
+idly(one_more);

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from plotly.offline import get_plotlyjs
 
 from wassergan.errors import UserError
 from wassergan.evaluation.verdict import FAILED, UNDECIDED, tick_verdict
@@ -17,7 +16,8 @@ from wassergan.storage.corruption import corruption_errors
 from wassergan.storage.files import LARGEST_TEXT, content_of, read_bytes, read_text, write_text
 from wassergan.storage.tick_distance import UNITS, distance_name, distance_of
 
-MOST_GRIDS, GRID_BYTES = 48, 4 * 2**20  # of the sample grids over training that the page holds
+PLOTTING_SCRIPT = "plotly-basic.min.js"  # Plotly's bundle of lines and bars; its licence lies beside it
+MOST_GRIDS, GRID_BYTES = 48, 2 * 2**20  # of the sample grids over training that the page holds
 LARGEST_GRID_BYTES = 32 * 2**20
 LARGEST_JSON_BYTES = LARGEST_TEXT
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -59,14 +59,15 @@ def write_report(
 
 def _page(summary: Mapping[str, Any], log: Sequence[dict[str, Any]], folder: Path, evaluated: Path) -> str:
     metrics = _json(evaluated / "metrics.json")
-    charts = charts_of(log)
+    charts, grids = charts_of(log), _grids(folder / "samples")
     return _template().render(
         summary=summary,
         settings={name: value for name, value in summary["settings"].items() if value is not None},
         environment=_json(folder / "environment.json"),
         verdict=_verdict(metrics, summary),
         rows=_rows(summary, log),
-        grids=_grids(folder / "samples"),
+        grids=grids,
+        other_grids=[*grids[:-1], *({"step": each["step"]} for each in grids[-1:])],  # the last is the image
         charts=charts,
         charts_json=[chart.to_dict() for chart in charts],
         metrics=metrics,
@@ -77,7 +78,7 @@ def _page(summary: Mapping[str, Any], log: Sequence[dict[str, Any]], folder: Pat
         figures=_figures(metrics, evaluated),
         arrows=_ARROWS,
         shown=_shown,
-        plotly=get_plotlyjs(),
+        plotly=asset(PLOTTING_SCRIPT),
         style=asset("page.css"),
         script=asset("page.js"),
     )

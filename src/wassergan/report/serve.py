@@ -1,6 +1,7 @@
 """A page served to this machine alone."""
 
 import re
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +11,7 @@ from wassergan.errors import UserError, WorkError
 from wassergan.storage.files import read_bytes
 
 LOOPBACK = "127.0.0.1"
+NOT_YET = b"<!doctype html><title>wassergan</title><p>The page follows with the first measurement of the run."
 _HOST = re.compile(r"(127\.0\.0\.1|localhost)(:\d+)?")
 # The page's own style and script alone: nothing is fetched from anywhere, whatever a run's files say.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:"
@@ -22,16 +24,21 @@ class PageServer:
     reads nothing.
 
     Args:
-        page: the HTML file.
+        page: the HTML file; while there is none, an empty page is served.
         port: 0 takes a free one.
+        refresh_seconds: browsers ask again after so long, until it is set to 0.
+
+    Attributes:
+        asked_at: when the page was last asked for, by `time.monotonic`; -inf before.
 
     Raises:
         WorkError: the port is taken.
     """
 
-    def __init__(self, page: Path, *, port: int = 0) -> None:
+    def __init__(self, page: Path, *, port: int = 0, refresh_seconds: int = 0) -> None:
+        self.page, self.refresh_seconds, self.asked_at = page, refresh_seconds, -float("inf")
         try:
-            self._server = ThreadingHTTPServer((LOOPBACK, port), _handler(page))
+            self._server = ThreadingHTTPServer((LOOPBACK, port), _handler(self))
         except OSError as error:
             raise WorkError(
                 f"Port {port} cannot be used", found=error.strerror or str(error), hint="name another one"
@@ -60,7 +67,7 @@ class PageServer:
         self._server.server_close()
 
 
-def _handler(page: Path) -> type[BaseHTTPRequestHandler]:
+def _handler(served: PageServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         server_version, sys_version, timeout = "wassergan", "", 30
 
@@ -77,12 +84,17 @@ def _handler(page: Path) -> type[BaseHTTPRequestHandler]:
             if self.path not in ("/", "/report.html"):
                 self.send_error(404)
                 return
+            refresh = served.refresh_seconds
             try:
-                content = read_bytes(page, follow=False)
+                content = read_bytes(served.page, follow=False)
             except (OSError, UserError):
-                self.send_error(404, "The page is gone")
-                return
+                if not refresh:
+                    self.send_error(404, "The page is gone")
+                    return
+                content = NOT_YET
             self.send_response(200)
+            if refresh:
+                self.send_header("Refresh", str(refresh))
             self.send_header("Content-Type", "text/html; charset=utf-8")
             self.send_header("Content-Length", str(len(content)))
             self.send_header("Content-Security-Policy", _POLICY)
@@ -91,6 +103,7 @@ def _handler(page: Path) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             if with_content:
                 self.wfile.write(content)
+                served.asked_at = time.monotonic()
 
         def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002
             pass

@@ -30,6 +30,11 @@ SAVE_EVERY_SECONDS = 300.0
 ON_DIVERGENCE = ("stop", "rollback")
 
 
+def checkpoints_kept(settings: ResolvedSettings) -> int:
+    """How many numbered ones: a run that goes back twice to one step must find the one before."""
+    return max(settings.keep, 2 if settings.on_divergence == "rollback" else 1)
+
+
 @dataclass(frozen=True)
 class Run:
     """A run as it is trained; `best` and `rollbacks` are those of before this process."""
@@ -50,7 +55,7 @@ class RunRecorder(LoopCallback):
         self._modality = modality_of(run.source.kind)
         self._rollbacks = list(run.rollbacks)
         self._fingerprint = fingerprint(run.source)
-        self._checkpoints = Checkpoints(run.folder.checkpoints, keep=run.settings.keep)
+        self._checkpoints = Checkpoints(run.folder.checkpoints, keep=checkpoints_kept(run.settings))
         self._log = RunLog(run.folder.log)
         self._first_figure: NDArray[Any] | None = None
 

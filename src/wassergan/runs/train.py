@@ -16,7 +16,7 @@ from wassergan.errors import UserError, WorkError, flag, parameter, worded
 from wassergan.evaluation import HeldoutDistance
 from wassergan.modality.recipes import resolve_for
 from wassergan.runs.changes import changes_of, on_this_machine, say_what_differs, with_changes
-from wassergan.runs.recorder import Run, recorder_of
+from wassergan.runs.recorder import Run, checkpoints_kept, recorder_of
 from wassergan.runs.rollback import go_back
 from wassergan.session.build import build_trainer, open_data
 from wassergan.session.contents import require_described, require_readable
@@ -157,7 +157,7 @@ def _to_be_continued(run_folder: RunFolder, processes: DistributedContext) -> bo
 
 
 def _begin(run: Run) -> None:
-    _require_room(run.folder.path, run.trainer, run.settings.keep)
+    _require_room(run.folder.path, run.trainer, checkpoints_kept(run.settings))
     run.folder.forget_start()
     _note_how(run)
     make_folder(run.folder.samples)

@@ -13,9 +13,10 @@ from wassergan.errors import UserError, parameter
 from wassergan.storage.archive import DamagedError, is_dense, read_archive
 from wassergan.storage.arrays import save_tensors
 from wassergan.storage.files import kind_of, link_or_copy, make_folder, remove, replacing, require_regular
+from wassergan.storage.packing import packed, unpacked
 
 FORMAT = "wassergan checkpoint"
-VERSION = 1
+VERSION = 2  # 1: all tensors as they are
 _NUMBERED = re.compile(r"step-(\d+)\.pt")
 MOST_DIGITS = 20  # digits of a step number
 
@@ -32,7 +33,7 @@ def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
         WorkError: the file system refuses.
     """
     with replacing(path) as temporary:
-        save_tensors(temporary, {"format": FORMAT, "version": VERSION, **_alone(dict(content))})
+        save_tensors(temporary, {"format": FORMAT, "version": VERSION, **packed(_alone(dict(content)))})
 
 
 def _alone(content: Any) -> Any:
@@ -64,7 +65,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not require_regular(path).exists():
         raise UserError(f"There is no checkpoint {path}")
     try:
-        content = read_archive(path)
+        content = unpacked(read_archive(path), file_bytes=path.stat().st_size)
     except pickle.UnpicklingError as error:
         raise UserError(
             f"The file {path} holds Python objects that are never loaded",
@@ -90,7 +91,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 class Checkpoints:
     """The checkpoints of a run: the last `keep` numbered ones, with `latest` and `best` as further names."""
 
-    def __init__(self, folder: Path, *, keep: int = 3) -> None:
+    def __init__(self, folder: Path, *, keep: int = 1) -> None:
         self.folder, self.keep = folder, keep
 
     def save(self, content: Mapping[str, Any], *, step: int, best: bool, drop_later: bool = False) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 PACKAGES = (
-    *("wassergan", "torch", "numpy", "scipy", "scikit-learn", "pillow", "matplotlib", "POT", "plotly", "pyarrow"),
+    *("wassergan", "torch", "numpy", "scipy", "scikit-learn", "pillow", "matplotlib", "POT", "pyarrow"),
     *("tensorboard", "onnx", "onnxscript", "safetensors", "torch-fidelity"),
 )
 
