@@ -14,12 +14,23 @@ test fast: export PYTHONDONTWRITEBYTECODE :=
 
 demo: $(VENV)/installed
 	rm -rf $(DEMO)
-	$(BIN)/wassergan train digits --budget 60s --seed 0 --out $(DEMO)
-	$(BIN)/wassergan sample $(DEMO) --count 100 --out $(DEMO)/samples.png
-	$(BIN)/wassergan evaluate $(DEMO)
+	@echo "1. Pictures: handwritten digits"
+	$(BIN)/wassergan train digits --budget 40s --seed 0 --out $(DEMO)/digits
+	$(BIN)/wassergan sample $(DEMO)/digits --count 100 --out $(DEMO)/digits.png
+	$(BIN)/wassergan evaluate $(DEMO)/digits
 	@echo
-	@echo "Look at the digits:  $(DEMO)/samples.png"
-	@echo "Open the report:     $(DEMO)/report.html"
+	@echo "2. A table: customers of an invented year"
+	$(BIN)/python benchmarks/demo_people.py $(DEMO)
+	$(BIN)/wassergan train $(DEMO)/people-2024.csv --budget 20s --seed 0 --out $(DEMO)/people
+	$(BIN)/wassergan sample $(DEMO)/people --count 6 --out -
+	$(BIN)/wassergan evaluate $(DEMO)/people
+	@echo
+	@echo "3. A distance, with its certified interval: these customers and those of the next year, whose incomes rose"
+	$(BIN)/wassergan distance $(DEMO)/people-2024.csv $(DEMO)/people-2025.csv --method interval --budget 10s
+	@echo
+	@echo "Look at the digits:  $(DEMO)/digits.png"
+	@echo "Open the reports:    $(DEMO)/digits/report.html  $(DEMO)/people/report.html"
+	@echo "Which column moved:  wassergan distance $(DEMO)/people-2024.csv $(DEMO)/people-2025.csv --by-column"
 
 test: $(VENV)/installed-dev $(VENV)/browser
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal

@@ -39,8 +39,8 @@ CLIPPED = """() => {
             for (let each = holder; each && each !== document.body; each = each.parentElement) {
                 const style = getComputedStyle(each), around = each.getBoundingClientRect();
                 if (["auto", "scroll"].includes(style.overflowX)) { left = -Infinity; right = Infinity; break; }
-                const cuts = each.matches("svg") || style.overflowX !== "visible" || style.overflowY !== "visible";
-                if (cuts && style.display !== "inline") {
+                const box_cuts = style.overflowX !== "visible" || style.overflowY !== "visible";
+                if (each.matches("svg") || (box_cuts && style.display !== "inline")) {
                     left = Math.max(left, around.left); right = Math.min(right, around.right);
                     top = Math.max(top, around.top); bottom = Math.min(bottom, around.bottom);
                 }
@@ -349,8 +349,8 @@ def test_a_run_is_shown_while_it_trains(
             # The browser belongs to this thread: it goes on while the server waits in another.
             self.ended = threading.Thread(target=live.on_close)
             self.ended.start()
-            page.wait_for_event("load")
-            self.ended.join()
+            while self.ended.is_alive():
+                page.wait_for_timeout(50)
 
     reader = Reader()
     settings = TrainSettings(str(points_file), latent_dim=3, batch_size=8, tick_steps=2, steps=4, tensorboard=False)

@@ -30,7 +30,7 @@ def tensors(seed: int, count: int, kind: str) -> torch.Tensor:
 
 @given(
     st.integers(0, 2**32),
-    st.lists(st.sampled_from([1, 2, 3, 64, 97]), min_size=1, max_size=4),
+    st.lists(st.sampled_from([1, 2, 3, 16, 37]), min_size=1, max_size=4),
     st.sampled_from(["any bits", "zeros", "weights", "squares"]),
     st.randoms(use_true_random=False),
 )
@@ -38,7 +38,7 @@ def test_every_bit_comes_back_in_its_place(seed: int, shape: list[int], kind: st
     count = int(np.prod(shape))
     values = tensors(seed, count, kind).reshape(shape).permute(random.sample(range(len(shape)), len(shape)))
     content = {"large": tensors(seed, 3 * SMALLEST, "weights"), "list": [values, (values.clone(), 3)], 7: "words"}
-    found = unpacked(packed(content), file_bytes=10**6)
+    found = unpacked(packed(content), file_bytes=10**8)
     assert found.keys() == content.keys() and found[7] == "words" and type(found["list"][1]) is tuple
     for before, after in ((values, found["list"][0]), (values, found["list"][1][0])):
         assert after.shape == before.shape and after.stride() == before.stride() and after.dtype == before.dtype

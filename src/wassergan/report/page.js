@@ -65,10 +65,21 @@ function lines(chart) {
   }));
 }
 
+// A title beside an axis may be longer than the axis, on a phone: it is set in lines of some words.
+function in_lines(text, longest = 20) {
+  const lines = [];
+  for (const word of text.split(" ")) {
+    if (lines.length && `${lines.at(-1)} ${word}`.length <= longest) lines.push(`${lines.pop()} ${word}`);
+    else lines.push(word);
+  }
+  return lines;
+}
+
 function layout(chart) {
+  const title = in_lines(chart.unit);
   const common = { gridcolor: colour("line"), zerolinecolor: colour("line"), linecolor: colour("line") };
   return {
-    margin: { l: 58, r: 12, t: 8, b: 42 },
+    margin: { l: 58 + 16 * (title.length - 1), r: 12, t: 8, b: 42 },
     showlegend: false,
     hovermode: "x unified",
     paper_bgcolor: "rgba(0, 0, 0, 0)",
@@ -83,7 +94,7 @@ function layout(chart) {
     },
     yaxis: {
       ...common,
-      title: { text: chart.unit },
+      title: { text: title.join("<br>") },
       ...(chart.logarithmic ? { type: "log", dtick: "D2", tickformat: ".2~g" } : { type: "linear" }),
     },
   };

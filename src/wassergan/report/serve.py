@@ -1,6 +1,7 @@
 """A page served to this machine alone."""
 
 import re
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -30,6 +31,7 @@ class PageServer:
 
     Attributes:
         asked_at: when the page was last asked for, by `time.monotonic`; -inf before.
+        given_last: set when the page was given out without a word to ask again.
 
     Raises:
         WorkError: the port is taken.
@@ -37,6 +39,7 @@ class PageServer:
 
     def __init__(self, page: Path, *, port: int = 0, refresh_seconds: int = 0) -> None:
         self.page, self.refresh_seconds, self.asked_at = page, refresh_seconds, -float("inf")
+        self.given_last = threading.Event()
         try:
             self._server = ThreadingHTTPServer((LOOPBACK, port), _handler(self))
         except OSError as error:
@@ -84,7 +87,7 @@ def _handler(served: PageServer) -> type[BaseHTTPRequestHandler]:
             if self.path not in ("/", "/report.html"):
                 self.send_error(404)
                 return
-            refresh = served.refresh_seconds
+            refresh, served.asked_at = served.refresh_seconds, time.monotonic()
             try:
                 content = read_bytes(served.page, follow=False)
             except (OSError, UserError):
@@ -103,7 +106,8 @@ def _handler(served: PageServer) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             if with_content:
                 self.wfile.write(content)
-                served.asked_at = time.monotonic()
+                if not refresh:
+                    served.given_last.set()
 
         def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002
             pass

@@ -14,6 +14,7 @@ from wassergan.storage.run_folder import RunFolder
 from wassergan.training import Trainer
 
 REFRESH_SECONDS = 5
+LONGEST_WAIT_SECONDS = 3 * REFRESH_SECONDS  # for a browser that has been asking
 PAGE_SHARE = 0.02  # of the run's time may go into writing the page
 
 
@@ -63,9 +64,7 @@ class LivePage(Callback):
         served, self._server = self._server, None
         with served:
             served.refresh_seconds = 0
-            ended = time.monotonic()
-            asking = served.asked_at > ended - 2 * REFRESH_SECONDS
-            while asking and served.asked_at < ended and time.monotonic() < ended + 2 * REFRESH_SECONDS:
-                time.sleep(0.05)
+            if served.asked_at > time.monotonic() - LONGEST_WAIT_SECONDS:
+                served.given_last.wait(LONGEST_WAIT_SECONDS)
             served.stop()
             self._thread.join()
