@@ -190,7 +190,7 @@ def test_constant_features(wrong: Callable[..., str], tmp_path: Path) -> None:
         ("--precision", "bf61", "Unknown precision: 'bf61'. Did you mean 'bf16'?"),
         ("--layout", "NDD", "Unknown layout: 'NDD'. Did you mean 'ND'?"),
         ("--scale", "featur", "Unknown scale: 'featur'. Did you mean 'feature'?"),
-        ("--device", "tpu", "Unknown device: 'tpu'. Use auto, cpu, cuda or cuda:N."),
+        ("--device", "tpu", "Unknown device: 'tpu'. Use auto, cpu, cuda, cuda:N or mps."),
         ("--budget", "fast", "--budget: A budget is a positive duration: 'fast'. Write it like 20s, 10m or 2h."),
         ("--size", "4by5", "--size: A size is a whole number or HEIGHTxWIDTH: '4by5'."),
         ("--critic-widths", "a", "--critic-widths: Widths are whole numbers: 'a'."),

@@ -12,7 +12,7 @@ from wassergan.data import open_source
 from wassergan.errors import UserError, WorkError
 from wassergan.modality.recipes import resolve_for
 from wassergan.session import build as building
-from wassergan.session.build import build_trainer, choose_device
+from wassergan.session.build import build_trainer, choose_device, device_is_here
 from wassergan.training import DistributedContext, Trainer
 
 
@@ -25,11 +25,22 @@ def built(**given: object) -> Trainer:
 def test_devices_are_chosen_by_name() -> None:
     assert choose_device("cpu") == torch.device("cpu")
     assert choose_device("auto").type in ("cpu", "cuda")
-    for name in ("gpu", "meta", "mps", "cuda:x"):
-        with pytest.raises(UserError, match=f"Unknown device: '{name}'. Use auto, cpu, cuda or cuda:N"):
+    for name in ("gpu", "meta", "mps:1", "cuda:x"):
+        with pytest.raises(UserError, match=f"Unknown device: '{name}'. Use auto, cpu, cuda, cuda:N or mps"):
             choose_device(name)
     with pytest.raises(UserError, match=r"There is no device cuda:99: \d+ CUDA devices\. Use cpu"):
         choose_device("cuda:99")
+
+
+@pytest.mark.parametrize("here", [False, True])
+def test_the_gpu_of_a_mac_is_taken_where_there_is_one(monkeypatch: pytest.MonkeyPatch, here: bool) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: here)
+    assert device_is_here("mps") is here
+    if here:
+        assert choose_device("mps") == torch.device("mps")
+    else:
+        with pytest.raises(UserError, match=r"There is no device mps: no GPU of Apple's that torch can use\. Use cpu"):
+            choose_device("mps")
 
 
 def test_threads_follow_the_setting_then_the_environment_then_the_size_of_a_step(

@@ -43,7 +43,7 @@ def benchmark() -> None:
 @click.option("--steps", metavar="N", help="Critic steps of each run [2000 unless --budget is given].")
 @click.option("--budget", metavar="TIME", help="Time of each run, such as 30s; the earlier end counts.")
 @click.option("--test-count", default="131072", show_default=True, metavar="N", help="Fresh test points per side.")
-@click.option("--device", default="cpu", show_default=True, help="Where to train: cpu, cuda or cuda:N.")
+@click.option("--device", default="cpu", show_default=True, help="Where to train: cpu, cuda, cuda:N or mps.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -138,7 +138,7 @@ def table(runs: Path, published: Path | None, out: Path | None) -> None:
 @click.option(
     "--precision", default="float32,bf16", show_default=True, metavar="NAME,...", help="Of the passes through networks."
 )
-@click.option("--device", default="auto", show_default=True, help="Where to train: auto, cpu, cuda or cuda:N.")
+@click.option("--device", default="auto", show_default=True, help="Where to train: auto, cpu, cuda, cuda:N or mps.")
 @click.option("--threads", metavar="N", help="CPU threads; a preset's own choice unless given.")
 @click.option("--budget", default="5s", show_default=True, metavar="TIME", help="For each row.")
 @click.option("--out", type=click.Path(path_type=Path), help="JSON of all rows; the table goes beside it.")

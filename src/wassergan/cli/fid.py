@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 )
 @click.option("--count", type=click.IntRange(min=1), help="Samples of B; all, but at most 10000, unless given.")
 @click.option("--target", metavar="COLUMN", help="Tables: the column that trees learn to predict.")
-@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N", help="For the features.")
+@click.option(
+    "--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N|mps", help="For the features."
+)
 @reading_options
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of halves, directions, folds, subsamples.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

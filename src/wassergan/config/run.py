@@ -28,7 +28,7 @@ class RunSettings:
         group="Run",
         values="RUN",
     )
-    device: str = setting("auto", "Device to train on.", group="Run", values="auto|cpu|cuda|cuda:N")
+    device: str = setting("auto", "Device to train on.", group="Run", values="auto|cpu|cuda|cuda:N|mps")
     precision: str | None = setting(
         None,
         "Precision of the network passes; losses, norms and weights stay in float32. auto: bf16 for convolutions, and "

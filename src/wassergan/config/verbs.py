@@ -82,7 +82,7 @@ class SampleSettings:
         flag=True,
     )
     checkpoint: str = setting("latest", "Which checkpoint to use.", group="Sampling", values="latest|best|STEP")
-    device: str = setting("auto", "Device to draw on.", group="Sampling", values="auto|cpu|cuda|cuda:N")
+    device: str = setting("auto", "Device to draw on.", group="Sampling", values="auto|cpu|cuda|cuda:N|mps")
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class CompleteSettings:
         0, "Seed of what is filled in; fewer draws are the first of more.", parse=whole_number, group="Completing"
     )
     checkpoint: str = setting("latest", "Which checkpoint to use.", group="Completing", values="latest|best|STEP")
-    device: str = setting("auto", "Device to draw on.", group="Completing", values="auto|cpu|cuda|cuda:N")
+    device: str = setting("auto", "Device to draw on.", group="Completing", values="auto|cpu|cuda|cuda:N|mps")
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ class EvaluateSettings:
         0, "Seed of the samples, directions, folds and subsamples.", parse=whole_number, group="Evaluation"
     )
     device: str = setting(
-        "auto", "Device to draw and compute features on.", group="Evaluation", values="auto|cpu|cuda|cuda:N"
+        "auto", "Device to draw and compute features on.", group="Evaluation", values="auto|cpu|cuda|cuda:N|mps"
     )
 
 
@@ -201,4 +201,4 @@ class VisualizeSettings:
     count: int = setting(2000, "Generated rows or fields to compare.", parse=positive_int, group="Visualize")
     seed: int = setting(0, "Seed of the latents.", parse=whole_number, group="Visualize")
     checkpoint: str = setting("latest", "Which checkpoint to use.", group="Visualize", values="latest|best|STEP")
-    device: str = setting("auto", "Device to draw on.", group="Visualize", values="auto|cpu|cuda|cuda:N")
+    device: str = setting("auto", "Device to draw on.", group="Visualize", values="auto|cpu|cuda|cuda:N|mps")

@@ -63,7 +63,7 @@ class WassersteinGAN(ShownFit):
         heldout: share of the rows that are never trained on.
         random_state: of the weights, the held-out rows and all randomness: a whole number, None for another one in
             each fit, or NumPy's `RandomState`.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         precision: `float32`, `bf16` or `auto`; None is left to the recipe.
         threads: CPU threads; by the size of the networks unless given. Only a fit uses them.
         verbose: 0: silent; 1: a progress bar, and what was decided on the way.

@@ -43,7 +43,7 @@ def visualize_run(
         count: generated rows or fields to compare with the held-out ones.
         seed: of the latents.
         checkpoint: `latest`, `best` or a step number.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         data: where the data lie, if not where they lay.
         log: receives, in a sentence, if the data are gone and real samples are left out.
 

@@ -258,8 +258,10 @@ def choose_device(name: str, processes: DistributedContext = SINGLE_PROCESS) -> 
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
-        raise UserError("Unknown device", found=f"'{name}'", hint="use auto, cpu, cuda or cuda:N")
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", name):
+        raise UserError("Unknown device", found=f"'{name}'", hint="use auto, cpu, cuda, cuda:N or mps")
+    if name == "mps" and not device_is_here(name):
+        raise UserError("There is no device mps", found="no GPU of Apple's that torch can use", hint="use cpu")
     if name != "cpu" and processes.local_count > 1:
         return _own_gpu(name, processes)
     device = torch.device(name)
@@ -270,6 +272,8 @@ def choose_device(name: str, processes: DistributedContext = SINGLE_PROCESS) -> 
 
 def device_is_here(name: str) -> bool:
     """Whether this machine has a device of a known kind."""
+    if name == "mps":
+        return torch.backends.mps.is_available()
     match = re.fullmatch(r"cuda(?::(\d+))?", name)
     return match is None or int(match[1] or 0) < torch.cuda.device_count()
 

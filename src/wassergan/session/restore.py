@@ -33,7 +33,7 @@ def open_sampler(
     Args:
         folder: of the run.
         checkpoint: `latest`, `best` or a step number.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         refine: keep one of so many draws (docs/evaluation.md); the first time, this reads the training data.
         data: where these lie, if they were moved.
         log: receives, in a sentence, what is done for that.
