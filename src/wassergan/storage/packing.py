@@ -87,14 +87,14 @@ class _Unpacking:
     def __init__(self, left: int) -> None:
         self._left = left
 
-    def of(self, content: Any) -> Any:
-        if isinstance(content, dict):
-            if content.keys() == _KEYS:
-                return self._tensor(content[_TAG], content["shape"], content["strides"])
-            return {name: self.of(each) for name, each in content.items()}
-        if isinstance(content, list | tuple):
-            return type(content)(self.of(each) for each in content)
-        return content
+    def of(self, held: Any) -> Any:
+        if isinstance(held, dict):
+            if held.keys() == _KEYS:
+                return self._tensor(held[_TAG], held["shape"], held["strides"])
+            return {name: self.of(each) for name, each in held.items()}
+        if isinstance(held, list | tuple):
+            return type(held)(self.of(each) for each in held)
+        return held
 
     def _tensor(self, planes: Any, shape: Any, strides: Any) -> Tensor:
         for sides in (shape, strides):
