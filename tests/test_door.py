@@ -19,7 +19,6 @@ ALLOWED = {
         "on_train_begin",
         "torch.utils.tensorboard.SummaryWriter",
     ): "makes a name of its own in a folder of the run that was looked at before, and takes no stream",
-    ("callbacks/tensorboard.py", "_picture", ".save"): "of a picture, into memory",
     ("report/assets.py", "asset", ".read_text"): "a part of this package, which may be packed",
     ("cli/watch.py", "_checked", ".save"): "of the monitor's state, which goes through the door",
     ("runs/recorder.py", "_save", ".save"): "of the run's checkpoints, which go through the door",
