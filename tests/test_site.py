@@ -40,13 +40,15 @@ def people(count):
 """
 GIVEN = {
     "../README.md": "",
-    "distance.md": FRAME + "x, y = rng.uniform(0, 60, (2, 30, 2))\na = b = rng.random(30)\n"
+    "distance.md": FRAME + "x, y = rng.uniform(0, 60, (2, 30, 2))\na = b = np.full(30, 1 / 30)\n"
     "january, february = people(50), people(60)\n",
     "series.md": "",
-    "tables.md": FRAME + "frame = people(80).assign(pweight=1.0)\ngaps = people(20)\ngaps.loc[3, 'job'] = None\n",
+    "tables.md": FRAME + "frame = people(80).assign(pweight=1.0)\ngaps = people(20).assign(pweight=1.0)\ngaps.loc[3, 'job'] = None\n",
+    "volumes.md": "",
     "watch.md": FRAME + "reference, batch = people(300), people(60)\n",
 }
-ELSEWHERE = {"callbacks.md", "estimator.md", "export.md"}  # in test_docs.py and runs/export/test_export.py
+# In test_docs.py, runs/export/test_export.py and modality/test_given_run.py.
+ELSEWHERE = {"callbacks.md", "estimator.md", "export.md", "fields_given_fields.md"}
 
 
 def python_of(name: str) -> list[str]:
