@@ -43,7 +43,8 @@ GIVEN = {
     "distance.md": FRAME + "x, y = rng.uniform(0, 60, (2, 30, 2))\na = b = np.full(30, 1 / 30)\n"
     "january, february = people(50), people(60)\n",
     "series.md": "",
-    "tables.md": FRAME + "frame = people(80).assign(pweight=1.0)\ngaps = people(20).assign(pweight=1.0)\ngaps.loc[3, 'job'] = None\n",
+    "tables.md": FRAME
+    + "frame = people(80).assign(pweight=1.0)\ngaps = people(20).assign(pweight=1.0)\ngaps.loc[3, 'job'] = None\n",
     "volumes.md": "",
     "watch.md": FRAME + "reference, batch = people(300), people(60)\n",
 }

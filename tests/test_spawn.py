@@ -39,7 +39,7 @@ def test_a_run_of_a_spawned_process_goes_on_here_bit_for_bit_and_its_lock_holds(
 
 @pytest.mark.slow
 def test_an_estimator_draws_alike_in_a_spawned_process() -> None:
-    gan = WassersteinGAN(steps=2, settings={"latent_dim": 3, "batch_size": 8}).fit(torch.randn(60, 2).numpy())
+    gan = WassersteinGAN(steps=2, latent_dim=3, batch_size=8).fit(torch.randn(60, 2).numpy())
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         drawn = pool.apply(gan.sample, (5,), {"seed": 3})
     assert (drawn == gan.sample(5, seed=3)).all()
