@@ -2402,7 +2402,7 @@ BUGS = (
     Bug(
         "lines switched off come back with another axis",
         "report/page.js",
-        "visible: shown[index] ?? true",
+        "visible: pressed(index)",
         "visible: true",
         "report/test_browser.py::test_lines_are_switched_by_the_keyboard_and_stay_off",
     ),
