@@ -19,7 +19,7 @@ def derived_seed(seed: int, *path: str | int) -> int:
     True
     """
     words = [part if isinstance(part, int) else crc32(part.encode()) for part in path]
-    return int(np.random.SeedSequence([seed, *words]).generate_state(1, np.uint64)[0] >> 1)
+    return int(np.random.SeedSequence([seed, *words]).generate_state(1, np.uint64)[0]) >> 1  # NumPy 1 shifts no uint64
 
 
 def derived_rng(seed: int, *path: str | int, device: torch.device | str = "cpu") -> torch.Generator:
