@@ -242,7 +242,7 @@ def test_a_run_that_could_not_draw_its_end_is_resumed_to_draw_it(
     tmp_path: Path, settings: TrainSettings, lost: str
 ) -> None:
     folder = tmp_path / "run"
-    train_run(replace(settings, steps=3, previews=True), folder)
+    train_run(replace(settings, steps=3, previews=True, keep=3), folder)
     log, drawn = (folder / "log.jsonl").read_bytes(), (folder / lost).read_bytes()
     state = load_checkpoint(folder / "checkpoints" / "latest.pt")["trainer"]
     (folder / lost).unlink()
@@ -573,7 +573,7 @@ def test_processes_lost_before_the_first_checkpoint_begin_again(tmp_path: Path, 
 def test_a_run_lost_before_its_first_checkpoint_is_started_again_in_its_folder(
     tmp_path: Path, settings: TrainSettings
 ) -> None:
-    settings, folder = replace(settings, steps=3), tmp_path / "run"
+    settings, folder = replace(settings, steps=3, keep=3), tmp_path / "run"
     train_run(settings, folder, processes=launched())
     for path in (folder / "checkpoints").iterdir():
         path.unlink()
