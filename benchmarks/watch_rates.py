@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import stats
 
 from wassergan.data.measured import Reading
-from wassergan.data.tables.together import CommonColumn
+from wassergan.data.tables.common_columns import CommonColumn
 from wassergan.distances import exact_w1, w1_interval
 from wassergan.distances.arguments import as_generator
 from wassergan.distances.checks import as_points
@@ -241,7 +241,7 @@ def _bound_cell(place: int, law: Callable[..., Any], kind: str, dim: int, rows: 
         x, y, truth = law(np.random.default_rng([26, place, number]), dim, rows)
         settings: dict[str, Any] = {"rng": number, "population": True, "confidence": CONFIDENCE, "tolerance": 0.02}
         box = w1_interval(x, y, bounds=(0.0, SIDE), **settings)
-        support = get_support(*(as_points(each, name="x") for each in (x, y)), None, None, moment)
+        support = get_support(as_points(x, name="x"), as_points(y, name="y"), None, None, moment)
         assert support is not None
         margin = support.margin(x, y, confidence=CONFIDENCE, rng=as_generator(number))
         upper = min(support.cap(), exact_w1(x, y).upper + margin)

@@ -258,7 +258,7 @@ def test_the_estimator_draws_volumes() -> None:
 def test_labels_are_conditions_of_volumes(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", phases(blobs(), 0, 1))
     np.save(tmp_path / "kind.npy", np.arange(80) % 2)
-    own = {"data": str(tmp_path / "a.npy"), "labels": str(tmp_path / "kind.npy"), "layout": "NDHW"}
+    own: dict[str, Any] = {"data": str(tmp_path / "a.npy"), "labels": str(tmp_path / "kind.npy"), "layout": "NDHW"}
     train_run(TrainSettings(**own, steps=2, **SMALL), tmp_path / "run")
     write_samples(open_sampler(tmp_path / "run"), tmp_path / "made", count=3, seed=0)
     assert len(list((tmp_path / "made").glob("*.tif"))) == 3
@@ -271,7 +271,7 @@ def test_phases_that_no_data_have_are_refused() -> None:
     assert isinstance(codec, VolumeCodec) and not modality.fault(codec, source.shape)
     assert modality.fault(replace(codec, shares=((0.5, 0.5),)), source.shape)
     for told in ((0,), (1, 0, 7), (0, 1, 300), (0.5, 1, 2), tuple(range(9)), (0, "a", 2)):
-        assert modality.fault(replace(codec, phases=told), source.shape)
+        assert modality.fault(replace(codec, phases=told), source.shape)  # type: ignore[arg-type]
     values = phases(blobs(), 0, 1)
     values[:, 0] = 9
     source = open_source(values, layout="NDHW")

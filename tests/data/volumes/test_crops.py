@@ -13,15 +13,21 @@ from numpy.typing import NDArray
 from wassergan.config.settings import TrainSettings
 from wassergan.data import open_source
 from wassergan.data.volumes import crops
+from wassergan.data.volumes.codec import VolumeCodec
 from wassergan.data.volumes.crops import CropReader
 from wassergan.errors import UserError
 from wassergan.session.fingerprint import fingerprint
 
 
+def starts_of(source: Any) -> NDArray[np.int64]:
+    assert isinstance(source.reader, CropReader)
+    return source.reader.starts
+
+
 def places(source: Any, which: Any, crop: tuple[int, int, int], shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """The voxels (V, D, H, W) of all crops of one side."""
     found = np.zeros(shape, bool)
-    for volume, z, y, x in source.reader.starts[which.numpy()]:
+    for volume, z, y, x in starts_of(source)[which.numpy()]:
         found[volume, z : z + crop[0], y : y + crop[1], x : x + crop[2]] = True
     return found
 
@@ -49,24 +55,24 @@ def test_no_voxel_is_on_both_sides(
     room = np.prod([min(side, own + 2) for side, own in zip(sides, crop, strict=True)])
     assert 0.3 * heldout * values.size - room <= held.sum() <= 2 * heldout * values.size + room
     for row in (0, len(source) - 1):
-        volume, z, y, x = source.reader.starts[row]
+        volume, z, y, x = starts_of(source)[row]
         own = values[volume, z : z + crop[0], y : y + crop[1], x : x + crop[2]]
         np.testing.assert_array_equal(source.values(torch.tensor([row]))[0].numpy(), own)
     again = open_source(values, layout="NDHW", crop=crop, heldout=heldout, seed=seed)
-    np.testing.assert_array_equal(again.reader.starts, source.reader.starts)
+    np.testing.assert_array_equal(starts_of(again), starts_of(source))
 
 
 def test_few_positions_are_all_used_and_many_are_drawn_from_all_over(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).normal(size=(20, 20, 20)).astype("f4")
     source = open_source(values, crop=(4, 4, 4))
-    free = {tuple(each) for each in source.reader.starts[source.split.train.numpy()][:, 1:].tolist()}
+    free = {tuple(each) for each in starts_of(source)[source.split.train.numpy()][:, 1:].tolist()}
     held = places(source, source.split.heldout, (4, 4, 4), (1, 20, 20, 20))[0]
     told = {(z, y, x) for z, y, x in product(range(17), repeat=3) if not held[z : z + 4, y : y + 4, x : x + 4].any()}
     assert free == told
     monkeypatch.setattr(crops, "MOST_CROPS", 200)
     few = open_source(values, crop=(4, 4, 4))
-    assert few.train_count == 200 and len(np.unique(few.reader.starts[:200], axis=0)) == 200
-    assert (few.reader.starts[:200, 1:].min(0) <= 1).all() and (few.reader.starts[:200, 1:].max(0) >= 15).all()
+    assert few.train_count == 200 and len(np.unique(starts_of(few)[:200], axis=0)) == 200
+    assert (starts_of(few)[:200, 1:].min(0) <= 1).all() and (starts_of(few)[:200, 1:].max(0) >= 15).all()
 
 
 @pytest.mark.parametrize(
@@ -98,7 +104,7 @@ def test_the_scale_is_that_of_the_whole_volume_and_constant_channels_stay() -> N
     encoded = source.train(torch.arange(source.train_count))
     assert encoded.shape[1:] == (3, 5, 5, 5) and (encoded[:, 2] == 0).all()
     assert 0.9 < encoded[:, 1].std() < 1.1
-    assert source.codec.range_of(0)[1] > 1000
+    assert isinstance(source.codec, VolumeCodec) and source.codec.range_of(0)[1] > 1000
     made = source.codec.decode_numpy(torch.randn(4, 3, 5, 5, 5))
     assert made.shape == (4, 5, 5, 5, 3) and (made[..., 2] == 7).all()
 
