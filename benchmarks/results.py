@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parent.parent / "docs" / "results"
 def write_results(
     name: str, title: str, rows: Sequence[Mapping[str, Any]], *, summary: Mapping[str, Any], command: str
 ) -> None:
-    """One row per run; the command that makes them stands above the table."""
+    """One row per run; the command that makes them stands above the table. What a row lacks is left empty."""
     facts = {
         "date": date.today().isoformat(),
         "torch": torch.__version__,
@@ -25,7 +25,7 @@ def write_results(
     FOLDER.mkdir(parents=True, exist_ok=True)
     content = {"title": title, "command": command, "facts": facts, "rows": list(rows)}
     (FOLDER / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    columns = list(rows[0])
+    columns = list(dict.fromkeys(column for row in rows for column in row))
     lines = [
         f"# {title}",
         "",
@@ -33,7 +33,7 @@ def write_results(
         "",
         "| " + " | ".join(columns) + " |",
         "|" + "---|" * len(columns),
-        *("| " + " | ".join(_shown(row[column]) for column in columns) + " |" for row in rows),
+        *("| " + " | ".join(_shown(row.get(column, "")) for column in columns) + " |" for row in rows),
     ]
     (FOLDER / f"{name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
