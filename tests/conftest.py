@@ -13,6 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,18 @@ def pytest_collection_finish() -> None:
     """Leave what was imported out of every later collection: each of a million objects takes longer than a tiny run."""
     gc.collect()
     gc.freeze()
+
+
+_STATES: dict[tuple[str, str], Any] = {}
+
+
+@pytest.fixture(autouse=True)
+def generators_start_afresh(request: pytest.FixtureRequest) -> None:
+    """A generator that the tests of a module share begins every test as it was made: their order does not matter."""
+    for name, value in vars(request.module).items() if request.module is not None else ():
+        if isinstance(value, np.random.Generator):
+            state = _STATES.setdefault((request.module.__name__, name), deepcopy(value.bit_generator.state))
+            value.bit_generator.state = deepcopy(state)
 
 
 @pytest.fixture

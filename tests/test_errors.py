@@ -70,7 +70,7 @@ def test_one_mistake_is_answered_in_the_words_of_whoever_made_it(
     file = tmp_path / "a.npy"
     np.save(file, np.random.default_rng(0).normal(size=(40, 9, 9, 9)))
     for _ in range(2):  # the command line leaves Python's words behind it
-        with pytest.raises(UserError, match="Say `layout` N or ND or"):
+        with pytest.raises(UserError, match="Say `layout` NHWC or NCHW or NDHW"):
             open_source(file)
         assert main(["info", str(file)]) == 2
-        assert "Say --layout N or ND or" in capsys.readouterr().err
+        assert "Say --layout NHWC or NCHW or NDHW" in capsys.readouterr().err

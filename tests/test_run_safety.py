@@ -441,7 +441,7 @@ def test_going_back_to_a_checkpoint_and_dying_leaves_latest_and_log_in_agreement
 def test_best_never_comes_from_steps_that_were_dropped(tmp_path: Path, long_run: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(long_run, run)
-    checkpoints = Checkpoints(run / "checkpoints")
+    checkpoints = Checkpoints(run / "checkpoints", keep=3)
     late = load_checkpoint(checkpoints.path("8"))
     for best_step in (4, 0):  # of which the checkpoint is there, and is gone
         shutil.rmtree(run)

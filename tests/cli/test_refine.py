@@ -55,6 +55,7 @@ def runs(sources: Path) -> dict[str, Path]:
         "previews": False,
         "latent_dim": 4,
         "tensorboard": False,
+        "keep": 3,
     }
     made = {}
     for name, file, more in (
