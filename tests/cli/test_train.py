@@ -91,8 +91,8 @@ def test_runs_without_a_name_are_numbered(
 def test_a_missing_path(wrong: Callable[..., str], tmp_path: Path) -> None:
     assert (
         wrong(tmp_path / "gone.npy")
-        == f"There is no {tmp_path / 'gone.npy'}. Give 'digits', a folder or .tar shards of pictures, or a "
-        ".npy, .npz, IDX, CSV, Excel, Parquet, Arrow or Feather file."
+        == f"There is no {tmp_path / 'gone.npy'}. Give 'digits', a folder or .tar shards of pictures, "
+        "a folder of .npy samples, or a .npy, .npz, IDX, CSV, Excel, Parquet, Arrow or Feather file."
     )
 
 

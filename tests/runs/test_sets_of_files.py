@@ -29,7 +29,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     np.save(folder / "pictures.npy", np.random.default_rng(0).integers(0, 256, (40, 4, 4), dtype=np.uint8))
     flags = ["--latent-dim", "3", "--generator-widths", "8", "--critic-widths", "8", "--batch-size", "8"]
-    flags += ["--steps", "2", "--heldout", "0.3", "--no-tensorboard"]
+    flags += ["--steps", "2", "--heldout", "0.3", "--no-tensorboard", "--keep", "3"]
     assert main(["train", str(folder / "pictures.npy"), "--out", str(folder / "run"), *flags]) == 0
     return folder / "run"
 
