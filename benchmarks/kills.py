@@ -146,7 +146,7 @@ def train_or_resume(folder: Path, flags: list[str], rng: random.Random | None = 
         if rng is not None and steps and rng.random() < GOING_BACK:
             return ["resume", str(folder), "--checkpoint", str(rng.choice(steps))]
         return ["resume", str(folder)]
-    return ["train", str(folder.parent / DATA), "--out", str(folder), *flags]
+    return ["train", str(folder.parent / DATA), "--out", str(folder), "--keep", "3", *flags]
 
 
 def examine(folder: Path, seen: Counter[str]) -> None:

@@ -27,6 +27,7 @@ SMALL: dict[str, Any] = {
     "previews": False,
     "tensorboard": False,
     "steps": 6,
+    "keep": 3,
 }
 CONV: dict[str, Any] = {"network": "conv", "maps": 4, **SMALL, "generator_widths": None, "critic_widths": None}
 
