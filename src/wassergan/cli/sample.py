@@ -3,10 +3,9 @@
 import json
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -14,11 +13,6 @@ from wassergan.cli.echo import echo, say
 from wassergan.cli.options import GroupedCommand, given, options_of
 from wassergan.config.verbs import SampleSettings
 from wassergan.errors import UserError
-
-if TYPE_CHECKING:
-    from wassergan.sampling.sampler import Sampler
-
-USUAL_COUNT = 64
 
 
 @click.command(cls=GroupedCommand)
@@ -48,7 +42,7 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
 
     from wassergan.data.tables.spreadsheets import Formulas
     from wassergan.modality import modality_of
-    from wassergan.runs.sample import require_target, write
+    from wassergan.runs.sample import conditioned, count_of, require_target, write
     from wassergan.session.restore import open_sampler
     from wassergan.training import open_processes, require_same_call
 
@@ -66,8 +60,8 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
                 processes=processes,
             )
             wanted = _wanted(settings)
-            sampler = _under(sampler, settings, wanted, say if processes.rank == 0 else _silent)
-        count = _count(settings, sampler, wanted)
+            sampler = conditioned(sampler, settings, wanted, log=say if processes.rank == 0 else _silent)
+        count = count_of(settings, sampler, wanted)
         with processes.raise_together():
             form = _piped_format(settings, sampler.kind, as_json=as_json)
         out = Path(settings.out) if settings.out else run / modality_of(sampler.kind).usual_file
@@ -96,41 +90,6 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
         echo(json.dumps(found))
     else:
         echo(f"Wrote {count} samples to {'standard output' if piped else out}", err=piped)
-
-
-def _under(
-    sampler: "Sampler", settings: SampleSettings, wanted: dict[str, list[Any]], log: Callable[[str], None]
-) -> "Sampler":
-    """The sampler with the conditions that are asked for: columns by name, or an array."""
-    if settings.condition_array is None:
-        if settings.draws:
-            raise UserError(
-                "--draws counts the draws for each row of an array of conditions",
-                found=f"--draws {settings.draws}",
-                hint="give --condition-array, or --count instead",
-            )
-        return sampler.under(wanted)
-    if wanted:
-        raise UserError(
-            "Conditions are given twice",
-            found=f"--condition-array, and --given or --given-rows with {', '.join(wanted)}",
-            hint="give one of them",
-        )
-    if settings.count:
-        raise UserError(
-            "The number of samples under an array is that of its rows times that of the draws",
-            found=f"--count {settings.count}",
-            hint="leave it out, or give --draws",
-        )
-    return sampler.under_array(settings.condition_array, draws=settings.draws, log=log)
-
-
-def _count(settings: SampleSettings, sampler: "Sampler", wanted: dict[str, list[Any]]) -> int:
-    if settings.condition_array is not None:
-        assert sampler.conditions is not None and hasattr(sampler.conditions, "count")
-        number: int = sampler.conditions.count
-        return number
-    return settings.count or (max(map(len, wanted.values())) if settings.given_rows else USUAL_COUNT)
 
 
 def _silent(sentence: str) -> None:

@@ -1,13 +1,18 @@
 """From a sampler to a file, beside a run or elsewhere, or to standard output."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+from wassergan.config.verbs import SampleSettings
 from wassergan.data.tables.spreadsheets import Formulas
+from wassergan.errors import UserError, parameter
 from wassergan.modality.writing import pipe_samples, write_samples
 from wassergan.sampling.sampler import Sampler
 from wassergan.storage.run_folder import RunFolder
 from wassergan.training import DistributedContext
+
+USUAL_COUNT = 64
 
 
 def require_target(run: Path, out: Path) -> None:
@@ -47,3 +52,44 @@ def write(
     processes.on_rank_zero(
         lambda: pipe_samples(sampler, form=form, count=count, seed=seed, progress=progress, formulas=formulas)
     )
+
+
+def conditioned(
+    sampler: Sampler, settings: SampleSettings, wanted: Mapping[str, list[Any]], *, log: Callable[[str], None]
+) -> Sampler:
+    """The sampler with the conditions that are asked for: columns by name, or an array.
+
+    Raises:
+        UserError: conditions are given twice, or a number of samples does not go with them.
+    """
+    if settings.condition_array is None:
+        if settings.draws:
+            raise UserError(
+                f"{parameter('draws')} counts the draws for each row of an array of conditions",
+                found=parameter("draws", settings.draws),
+                hint=f"give {parameter('condition_array')}, or {parameter('count')} instead",
+            )
+        return sampler.under(wanted)
+    if wanted:
+        raise UserError(
+            "Conditions are given twice",
+            found=f"{parameter('condition_array')}, and {parameter('given')} or {parameter('given_rows')} with "
+            f"{', '.join(wanted)}",
+            hint="give one of them",
+        )
+    if settings.count:
+        raise UserError(
+            "The number of samples under an array is that of its rows times that of the draws",
+            found=parameter("count", settings.count),
+            hint=f"leave it out, or give {parameter('draws')}",
+        )
+    return sampler.under_array(settings.condition_array, draws=settings.draws, log=log)
+
+
+def count_of(settings: SampleSettings, sampler: Sampler, wanted: Mapping[str, list[Any]]) -> int:
+    """How many samples are drawn: as many as conditions are given, as are asked for, or the usual number."""
+    if settings.condition_array is not None:
+        assert sampler.conditions is not None and hasattr(sampler.conditions, "count")
+        number: int = sampler.conditions.count
+        return number
+    return settings.count or (max(map(len, wanted.values())) if settings.given_rows else USUAL_COUNT)

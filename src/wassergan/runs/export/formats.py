@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import parametrize
 
 from wassergan.errors import UserError
-from wassergan.networks import TabularGenerator
 from wassergan.storage.files import fill, scratch_folder
 
 KEY = "wassergan"  # the key of the description, in every format
@@ -35,10 +35,18 @@ def folded(generator: nn.Module) -> nn.Module:
     return plain.requires_grad_(False)
 
 
+@runtime_checkable
+class _InChunks(Protocol):
+    """A generator of tables, which computes rows in chunks of a fixed size."""
+
+    def rows(self, latent: Tensor) -> Tensor:
+        """(n, latent_dim) to rows (n, width) in one chunk, whatever its size."""
+
+
 class _Rows(nn.Module):
     """A generator that draws rows in one chunk: a graph has no loop over parts of a batch."""
 
-    def __init__(self, generator: TabularGenerator) -> None:
+    def __init__(self, generator: _InChunks) -> None:
         super().__init__()
         self.generator = generator
 
@@ -73,7 +81,7 @@ def _as_graph(generator: nn.Module) -> nn.Module:
         for name, child in list(module.named_children()):
             if isinstance(child, _BatchNorm):
                 setattr(module, name, _Affine(child))
-    return _Rows(plain).eval() if isinstance(plain, TabularGenerator) else plain
+    return _Rows(plain).eval() if isinstance(plain, _InChunks) else plain
 
 
 def write_safetensors(generator: nn.Module, path: Path, *, latent_dim: int, description: str) -> None:
