@@ -4165,6 +4165,13 @@ BUGS = (
         "test_run_safety.py::test_no_flag_of_any_verb_writes_over_a_part_of_a_run",
     ),
     Bug(
+        "given: uneven ranks are called calibrated",
+        "evaluation/given/verdict.py",
+        "if not wrong and not doubtful and ranks.within < EVEN:",
+        "if False:",
+        "evaluation/given/test_given.py::test_ranks_that_are_even_in_mean_and_variance_alone_are_not_called_calibrated",
+    ),
+    Bug(
         "given: the score counts each draw against itself",
         "evaluation/given/ensembles.py",
         "    return mean_of_cases(errors - pairs / (count * (count - 1)))",

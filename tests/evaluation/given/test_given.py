@@ -131,6 +131,19 @@ def test_draws_that_are_known_to_be_bad_are_found_out(fault: dict[str, float], w
     assert result.crps > judged(*world()).crps * 1.02
 
 
+def test_ranks_that_are_even_in_mean_and_variance_alone_are_not_called_calibrated() -> None:
+    """Var Φ(s Z) is arcsin(s² / (1 + s²)) / 2π, a twelfth for s = 1, and as much for 0.3 and 2.147, half of each."""
+    scales = np.array([0.3, 2.147])
+    assert np.arcsin(scales**2 / (1 + scales**2)).mean() / (2 * np.pi) == pytest.approx(1 / 12, rel=1e-3)
+    ensembles, coarse = world()
+    rng, fine = np.random.default_rng(3), np.repeat(np.repeat(coarse, SIDE // 2, axis=2), SIDE // 2, axis=3)
+    noise = NOISE * rng.choice(scales, ensembles.truth.shape) * rng.normal(size=ensembles.truth.shape)
+    result = judged(Ensembles(ensembles.draws, fine + noise), coarse)
+    assert faults_of(result) == ([], ["uneven"])
+    sentence = with_conditions(Verdict("So far.", (), GOOD), result)
+    assert sentence.level == "doubtful" and "within their band" in sentence.sentence
+
+
 def test_interpolation_itself_is_one_forecast() -> None:
     ensembles, coarse = world()
     on_grid = interpolated(coarse, ensembles.truth.shape[1:])

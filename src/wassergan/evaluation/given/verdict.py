@@ -10,12 +10,15 @@ POINT = 0.1  # of the error: draws with less spread are one forecast
 DISPERSION = (0.6, 1.5)  # of the ranks' variance, beyond which draws are far too wide or too narrow
 SLIGHT = (0.87, 1.15)  # within which they are neither
 CENTRE, SLIGHTLY_OFF = 0.12, 0.03  # of the mean rank from the middle
+EVEN = 0.6  # of the ranks in their band of 95 %, below which the histogram is not even whatever its mean and variance
 WHY = {
     "ignored": "its draws are no better under their own condition than under another one: conditions are ignored",
     "deterministic": "its draws under a condition hardly differ: they are one forecast, not a distribution",
     "narrow": "its draws are too narrow: the truth is often outside of all of them",
     "wide": "its draws are too wide: the truth is hardly ever among the outer ones",
     "biased": "its draws are biased: the truth is mostly {side} them",
+    "uneven": "its draws are neither too narrow nor too wide by much, but only {within:.0%} of the ranks are within "
+    "their band: probabilities that are read off them are not exact",
 }
 
 
@@ -23,7 +26,8 @@ def faults_of(result: GivenResult) -> tuple[list[str], list[str]]:
     """What is wrong with the draws, and what is doubtful, of the names in `WHY`.
 
     Conditions are ignored where shuffled ones are not worse, by more than chance and by a twentieth. Too narrow, wide
-    or biased are draws whose rank histogram differs from a uniform one by more than chance, and by some margin.
+    or biased are draws whose rank histogram differs from a uniform one by more than chance, and by some margin. Where
+    none of these is found, and most of the ranks are out of their band all the same, the histogram is uneven.
     """
     ranks, wrong, doubtful = result.ranks, list[str](), list[str]()
     if not (result.shuffled_ratio > IGNORED and result.shuffled_excess > SURE):
@@ -37,6 +41,8 @@ def faults_of(result: GivenResult) -> tuple[list[str], list[str]]:
     off = abs(ranks.centre - 0.5)
     if not ranks.centre_band[0] <= ranks.centre <= ranks.centre_band[1] and off > SLIGHTLY_OFF:
         (wrong if off > CENTRE else doubtful).append("biased")
+    if not wrong and not doubtful and ranks.within < EVEN:
+        doubtful.append("uneven")
     return wrong, doubtful
 
 
@@ -67,4 +73,4 @@ def _beside(result: GivenResult) -> str:
 
 def _reason(result: GivenResult) -> Callable[[str], str]:
     side = "above" if result.ranks.centre > 0.5 else "below"
-    return lambda name: WHY[name].format(side=side)
+    return lambda name: WHY[name].format(side=side, within=result.ranks.within)
