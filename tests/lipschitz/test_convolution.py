@@ -156,6 +156,15 @@ def test_bounds_over_three_axes_hold_for_the_explicit_operator(
     assert 0.3 < held <= 1 + 1e-12 and held <= convolution_bound(layer.weight, stride=stride) <= 1 + 1e-9
 
 
+@pytest.mark.parametrize("stride", [(2, 1, 1), (1, 2, 1), (1, 1, 2)])
+def test_every_phase_of_a_strided_kernel_is_scaled_by_itself(stride: tuple[int, ...]) -> None:
+    kernel = torch.randn(2, 2, 4, 4, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    kernel[(slice(None), slice(None), *(slice(None, None, step) for step in stride))] *= 100
+    layer = deep(kernel, stride, (1, 1, 1))
+    bound_convolution(layer)
+    assert 0.3 < deep_norm(layer, (2, 5, 5, 5)) <= 1 + 1e-12
+
+
 @pytest.mark.parametrize("more", [{}, {"groups": 2}, {"dilation": 2}, {"padding_mode": "replicate"}])
 def test_layers_over_three_axes_are_certified(more: dict[str, object]) -> None:
     torch.manual_seed(0)
