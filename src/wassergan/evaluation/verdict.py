@@ -4,7 +4,7 @@ The limits of this module are the only ones: command line, page and comparison p
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +88,23 @@ def with_channels(judged: Verdict, rows: Sequence[ChannelRow]) -> Verdict:
     sentence = far_sentence(rows)
     if not sentence:
         return judged
+    return made_far(judged, sentence)
+
+
+def far_rows(rows: Sequence[MetricRow], names: Collection[str]) -> list[MetricRow]:
+    """Those of the metrics with these names that are above four times their floor, and not by chance."""
+    return [
+        row
+        for row in rows
+        if row.name in names
+        and row.floor is not None
+        and row.value > FAR * row.floor
+        and row.value > row.floor + SURE * (row.floor_spread or 0.0)
+    ]
+
+
+def made_far(judged: Verdict, sentence: str) -> Verdict:
+    """The verdict after something was found that makes the generator far."""
     flags = judged.flags if "far" in judged.flags else (*judged.flags, "far")
     return Verdict(f"{judged.sentence} {sentence}", flags, FAILED)
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wassergan.data import Codec, Source, channels_first, random_positions
+from wassergan.data import Batch, Codec, Source, channels_first, random_positions
 from wassergan.data.readers.limits import largest_bytes
 from wassergan.errors import UserError, parameter
 from wassergan.evaluation.channels import ChannelRow, channel_rows
@@ -24,7 +24,7 @@ from wassergan.modality.missing import without_missing
 from wassergan.modality.modality import Modality, Rows
 from wassergan.sampling.sampler import Sampler
 from wassergan.training import SAMPLING_CHUNK
-from wassergan.utils.shard import BatchShard
+from wassergan.utils.shard import WHOLE, BatchShard
 
 LARGEST_TRAINING_NUMBERS = 45_000_000  # of training features that generated samples are looked up in: 360 MB
 CHANNEL_SAMPLES, CHANNEL_NUMBERS = 2000, 2**24  # whose values are judged channel by channel
@@ -160,6 +160,18 @@ class FeatureEvaluator(Evaluator):
             return (sampler.codec.encode(sampler.codec.decode(chunk)) for chunk in drawn)
 
         return chunks
+
+    def _batches(self, most: int) -> tuple[Batch, Batch, Batch]:
+        """Generated, training and held-out samples by seed, at most so many of each kind."""
+        source, sampler, settings = self.evaluation.source, self.evaluation.sampler, self.evaluation.settings
+        count = min(most, settings.count or most, source.train_count)
+        drawn = torch.cat(list(self._drawn(count)(WHOLE)))
+        conditions = sampler.conditions
+        context = None if conditions is None else conditions.vectors(0, count, seed=settings.seed)
+        rows = random_positions(most, self._unseen.count, seed=settings.seed)
+        heldout = source.heldout_batch(rows) if self.evaluation.others is None else Batch(self._unseen.read(rows), None)
+        training = source.train_batch(random_positions(most, source.train_count, seed=settings.seed))
+        return Batch(drawn, context), training, heldout
 
     def _described(self, count: int, chunks: Chunks) -> Tensor:
         """Features of samples of whose chunks each process describes every so many-th; complete on process 0.

@@ -3,9 +3,6 @@
 import math
 from dataclasses import replace
 
-import torch
-
-from wassergan.data import Batch, random_positions
 from wassergan.evaluation.evaluate import LEAST, METRICS, MetricRow, Populations, measured
 from wassergan.evaluation.pictures.labels import classes_of, label_rows
 from wassergan.evaluation.pictures.learnt import learnt_features
@@ -13,7 +10,6 @@ from wassergan.evaluation.pictures.patches import patch_rows
 from wassergan.evaluation.pictures.populations import PicturePopulations
 from wassergan.evaluation.pictures.twosample import two_sample_row
 from wassergan.modality.feature_evaluator import FeatureEvaluator
-from wassergan.utils.shard import WHOLE
 
 LEARNT, LEARNT_METRICS = "learnt features", ("frechet_distance", "precision")  # the first row of each metric
 MOST_PICTURES, MOST_NUMBERS = 2000, 2**26  # of each population
@@ -55,19 +51,6 @@ class GridEvaluator(FeatureEvaluator):
         return [replace(row, name=f"learnt_{row.name}", label=f"{row.label}, {LEARNT}") for row in rows]
 
     def _populations(self) -> PicturePopulations:
-        """Pictures by seed, as many of each kind as memory has room for."""
-        source, sampler, settings = self.evaluation.source, self.evaluation.sampler, self.evaluation.settings
-        most = max(LEAST, min(MOST_PICTURES, MOST_NUMBERS // math.prod(source.shape)))
-        count = min(most, settings.count or most, source.train_count)
-        drawn = torch.cat(list(self._drawn(count)(WHOLE)))
-        conditions = sampler.conditions
-        context = None if conditions is None else conditions.vectors(0, count, seed=settings.seed)
-        places = random_positions(most, self._unseen.count, seed=settings.seed)
-        heldout = (
-            source.heldout_batch(places) if self.evaluation.others is None else Batch(self._unseen.read(places), None)
-        )
-        return PicturePopulations(
-            Batch(drawn, context),
-            source.train_batch(random_positions(most, source.train_count, seed=settings.seed)),
-            heldout,
-        )
+        """As many pictures of each kind as memory has room for."""
+        most = max(LEAST, min(MOST_PICTURES, MOST_NUMBERS // math.prod(self.evaluation.source.shape)))
+        return PicturePopulations(*self._batches(most))

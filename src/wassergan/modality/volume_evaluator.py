@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import torch
 
-from wassergan.data import Batch, random_positions
+from wassergan.data import Batch
 from wassergan.data.volumes import VolumeCodec
 from wassergan.evaluation.evaluate import LEAST, MetricRow
 from wassergan.evaluation.verdict import Verdict
@@ -16,7 +16,6 @@ from wassergan.modality.evaluator import Picture
 from wassergan.modality.feature_evaluator import FeatureEvaluator
 from wassergan.modality.volume_figures import FIGURES, in_channels
 from wassergan.storage.tick_distance import LABELS, PATCHES
-from wassergan.utils.shard import WHOLE
 
 MOST_NUMBERS = 2**23  # of the volumes of each kind that are looked into
 MOST_DESCRIBED = 2**27  # numbers of the volumes of each kind that are described by features
@@ -52,7 +51,7 @@ class VolumeEvaluator(FeatureEvaluator):
     def _further_rows(self) -> list[MetricRow]:
         log = self.evaluation.log
         log("Patches of every scale")
-        batches = self._batches()
+        batches = self._batches(max(LEAST, MOST_NUMBERS // math.prod(self.evaluation.source.shape)))
         rows = patch_rows(*batches, seed=self.evaluation.settings.seed)
         log("Shares, two-point curves and chord lengths")
         codec = cast(VolumeCodec, self._codec)
@@ -60,21 +59,6 @@ class VolumeEvaluator(FeatureEvaluator):
         self._populations = VolumePopulations(generated, training, heldout, codec.phases)
         self._rows = inside_rows(self._populations)
         return [*rows, *self._rows]
-
-    def _batches(self) -> tuple[Batch, Batch, Batch]:
-        """Volumes by seed, as many of each kind as memory has room for."""
-        source, sampler, settings = self.evaluation.source, self.evaluation.sampler, self.evaluation.settings
-        most = max(LEAST, MOST_NUMBERS // math.prod(source.shape))
-        count = min(most, settings.count or most, source.train_count)
-        drawn = torch.cat(list(self._drawn(count)(WHOLE)))
-        conditions = sampler.conditions
-        context = None if conditions is None else conditions.vectors(0, count, seed=settings.seed)
-        places = random_positions(most, self._unseen.count, seed=settings.seed)
-        heldout = (
-            source.heldout_batch(places) if self.evaluation.others is None else Batch(self._unseen.read(places), None)
-        )
-        training = source.train_batch(random_positions(most, source.train_count, seed=settings.seed))
-        return Batch(drawn, context), training, heldout
 
 
 def patch_rows(generated: Batch, training: Batch, heldout: Batch, *, seed: int) -> list[MetricRow]:

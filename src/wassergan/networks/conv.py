@@ -63,10 +63,10 @@ def channels_last(network: nn.Module) -> nn.Module:
 
 
 def with_planes(samples: Tensor, context: Tensor | None) -> Tensor:
-    """Pictures (n, C, H, W) with one constant channel per number of their context (n, k)."""
+    """Samples (n, C, ...) over any axes with one constant channel per number of their context (n, k)."""
     if context is None:
         return samples
-    planes = context.to(samples.dtype)[:, :, None, None].expand(-1, -1, *samples.shape[2:])
+    planes = context.to(samples.dtype)[(..., *(None,) * (samples.dim() - 2))].expand(-1, -1, *samples.shape[2:])
     return torch.cat([samples, planes], 1)
 
 

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from wassergan.errors import UserError, parameter
 from wassergan.networks.activations import get_activation
-from wassergan.networks.conv import norm_layer
+from wassergan.networks.conv import norm_layer, with_planes
 
 KERNEL = 3  # steps that a causal convolution sees at once
 CRITIC_KERNEL, SHORTEST = 5, 4  # of the critic; it halves the steps while more than so many are left
@@ -231,10 +231,7 @@ class SeriesCritic(nn.Module):
 
     def forward(self, samples: Tensor, context: Tensor | None = None) -> Tensor:
         """(n, C, T), and (n, context_dim) if there is any, to (n,)."""
-        if context is not None:
-            planes = context.to(samples.dtype)[:, :, None].expand(-1, -1, samples.shape[2])
-            samples = torch.cat([samples, planes], 1)
-        return torch.squeeze(self.body(samples), 1)
+        return torch.squeeze(self.body(with_planes(samples, context)), 1)
 
     def lipschitz_chain(self) -> nn.Sequential:
         """All layers; the rest is reshaping."""

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from wassergan.errors import UserError, parameter
 from wassergan.networks.activations import get_activation
-from wassergan.networks.conv import SMALLEST_GRID, norm_layer
+from wassergan.networks.conv import SMALLEST_GRID, norm_layer, with_planes
 
 HALVED, KEPT = (4, 2, 1), (3, 1, 1)  # kernel, stride and padding along an axis that is halved, and along another
 Sides = tuple[int, int, int]
@@ -100,10 +100,7 @@ class VolumeCritic(nn.Module):
 
     def forward(self, samples: Tensor, context: Tensor | None = None) -> Tensor:
         """(n, C, D, H, W), and (n, context_dim) if there is any, to (n,)."""
-        if context is not None:
-            planes = context.to(samples.dtype)[:, :, None, None, None].expand(-1, -1, *samples.shape[2:])
-            samples = torch.cat([samples, planes], 1)
-        return torch.squeeze(self.body(samples), 1)
+        return torch.squeeze(self.body(with_planes(samples, context)), 1)
 
     def lipschitz_chain(self) -> nn.Sequential:
         """All layers; the rest is reshaping."""

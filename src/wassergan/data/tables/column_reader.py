@@ -1,6 +1,7 @@
 """What is common to columns of every type as they are read: bounds, grids, identifiers, what is left out."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -34,7 +35,7 @@ class IsKey(Exception):  # noqa: N818  # not an error
         self.identifier = identifier
 
 
-class ColumnReader:
+class ColumnReader(ABC):
     """What one column holds.
 
     Args:
@@ -58,6 +59,7 @@ class ColumnReader:
         self._missing = set(usual) if told is None else {"", *told}
         self._marks = {*MISSING_TEXTS, *MISSING_MARKS} if told is None else set()
 
+    @abstractmethod
     def read(self, raw: Any) -> Column:
         """The column as numbers.
 
@@ -66,7 +68,6 @@ class ColumnReader:
             IsKey: its values are written fresh.
             UserError: it cannot be learnt as it is.
         """
-        raise NotImplementedError
 
     def _number(self, values: Values, form: NumberForm, token: str) -> Column:
         low, high = self._wish.low, self._wish.high
