@@ -296,7 +296,7 @@ REFUSED = [
     (lambda: W1Monitor([1.0, np.inf]), "infinite values"),
     (lambda: W1Monitor([1.0, 2.0]).check([]), "holds no rows"),
     (lambda: W1Monitor([1.0, 2.0]).check(np.zeros((3, 2))), "samples of one size"),
-    (lambda: W1Monitor([1.0, 2.0]).check(pd.DataFrame({"a": [1.0]})), "reference is an array"),
+    (lambda: W1Monitor([1.0, 2.0]).check(pd.DataFrame({"a": [1.0]})), "is an array of numbers"),
 ]
 
 
@@ -319,3 +319,11 @@ def test_batches_of_other_tables_are_refused_and_change_nothing() -> None:
         with pytest.raises(UserError, match=words):
             monitor.check(bad)
     assert monitor.batches == 0 and monitor.check(good.assign(more=1)).number == 1
+
+
+def test_one_row_that_could_be_of_the_reference_is_told_in_words_that_claim_nothing() -> None:
+    reference = np.random.default_rng(0).normal(size=40)
+    words = W1Monitor(reference, permutations=19).check(reference[:1]).words()
+    assert "(1 row against 40 of the reference)" in words and "the distributions may be the same (confidence" in words
+    moved = W1Monitor(reference, permutations=19).check(reference + 50.0)
+    assert moved.lower > 0 and f"the distributions are at least {moved.lower:.4g} apart" in moved.words()

@@ -97,10 +97,9 @@ class BatchReport:
         verdict = "changed" if self.alarm else only_columns
         lines = [
             f"{self.name}{season}: {verdict}, p {self.p_value:.2g} "
-            f"({self.rows} rows against {self.reference_rows} of the reference)",
+            f"({self.rows} {'row' if self.rows == 1 else 'rows'} against {self.reference_rows} of the reference)",
             f"  W1 {self.w1:.4g} in [{self.w1_lower:.6g}, {self.w1_upper:.6g}]; by chance {self.floor:.4g} "
-            f"(from {self.floor_from}); the distributions are at least {self.lower:.4g} apart "
-            f"(confidence {self.confidence:g})",
+            f"(from {self.floor_from}); {self._of_distributions()} (confidence {self.confidence:g})",
         ]
         shown = self.moved[:COLUMNS_SHOWN]
         lines += [f"  {each.words()}" for each in shown]
@@ -116,6 +115,11 @@ class BatchReport:
             lines.append(f"  Rows that moved farthest: {', '.join(moved)}")
         lines += [f"  {each}" for each in self.notes]
         return "\n".join(map(one_line, [*lines, f"  {stream_words(self.evidence)}"]))
+
+    def _of_distributions(self) -> str:
+        if self.lower > 0:
+            return f"the distributions are at least {self.lower:.4g} apart"
+        return "the distributions may be the same"
 
 
 def stream_words(evidence: Evidence) -> str:

@@ -107,7 +107,11 @@ class _Tables:
         found = _opened(batch, self._reading, "the batch", self._log)
         if isinstance(found, Measured):
             if len(found.shape) > 1 or found.dim != len(self._table.columns):
-                raise UserError("The reference is a table", found=f"{found.name}, of shape {found.shape}")
+                raise UserError(
+                    f"The reference {self._table.name} is a table of {len(self._table.columns)} columns",
+                    found=f"{found.name}, of shape {found.shape}",
+                    hint="give batches of the same kind as the reference",
+                )
             found = as_table(found, found.names or [each.name for each in self._table.columns])
         self._check_names(found)
         columns = columns_together(self._table, found, schema=self._reading.schema, columns=self._names, log=silent)
@@ -150,7 +154,11 @@ class _Arrays:
     def pair(self, batch: Any) -> Pair:
         found = _opened(batch, self._reading, "the batch", self._log)
         if isinstance(found, RawTable):
-            raise UserError("The reference is an array of numbers", found=f"the table {found.name}")
+            raise UserError(
+                f"The reference {self._samples.name} is an array of numbers",
+                found=f"the table {found.name}",
+                hint="give batches of the same kind as the reference, or its columns as a table",
+            )
         both = paired_samples(self._samples, found, columns=self._chosen, log=self._log)
         columns = tuple(both.columns())
         assert self.embedding is not None
