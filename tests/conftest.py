@@ -43,6 +43,7 @@ from wassergan.training import (
     open_processes,
 )
 
+gc.disable()  # until the tests are found: of what is imported hardly anything is garbage, and looking takes a fifth
 torch.set_num_threads(1)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background jobs inherit it; tests press Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -94,6 +95,7 @@ def dealt(items: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:
 
 def pytest_collection_finish() -> None:
     """Leave what was imported out of every later collection: each of a million objects takes longer than a tiny run."""
+    gc.enable()
     gc.collect()
     gc.freeze()
 

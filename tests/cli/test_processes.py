@@ -17,14 +17,18 @@ from wassergan.errors import ElsewhereError
 from wassergan.storage.checkpoint import Checkpoints, load_checkpoint
 from wassergan.storage.run_log import read_log
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import forked
+
 # As `torchrun` does; `--standalone` finds a free port.
-TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-WASSERGAN = ("-m", "wassergan")
+TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+PIPES: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
 
 
-def torchrun(*argv: object, flags: tuple[str, ...] = ()) -> subprocess.Popen[str]:
-    command = [*TORCHRUN, *flags, *WASSERGAN, *map(str, argv)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def torchrun(*argv: object, flags: tuple[str, ...] = (), fresh: bool = False) -> subprocess.Popen[str]:
+    """Torchrun and its workers, in fresh interpreters or forked from this one: they train and end alike."""
+    command = [*TORCHRUN, *flags, "-m", "wassergan", *map(str, argv)]
+    return subprocess.Popen([sys.executable, "-m", *command], **PIPES) if fresh else forked.start(command, **PIPES)
 
 
 @pytest.fixture
@@ -32,8 +36,8 @@ def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start torchrun; whatever still runs at the end of the test is ended with its processes."""
     running: list[subprocess.Popen[str]] = []
 
-    def start(*argv: object, flags: tuple[str, ...] = ()) -> subprocess.Popen[str]:
-        running.append(torchrun(*argv, flags=flags))
+    def start(*argv: object, **options: Any) -> subprocess.Popen[str]:
+        running.append(torchrun(*argv, **options))
         return running[-1]
 
     yield start
@@ -53,12 +57,11 @@ def state(folder: Path) -> dict[str, Any]:
 
 
 def worker(process: subprocess.Popen[str], rank: int, *, unlike: int = 0) -> int:
-    """The number of torchrun's worker of a rank, by its environment; waits for one that is not `unlike`."""
+    """The number of torchrun's forked worker of a rank, by its name; waits for one that is not `unlike`."""
     while process.poll() is None:
         for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
             with contextlib.suppress(OSError):  # a child that ends meanwhile
-                environment = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
-                if f"RANK={rank}".encode() in environment and int(child) != unlike:
+                if Path(f"/proc/{child}/comm").read_text() == f"rank {rank}\n" and int(child) != unlike:
                     return int(child)
         time.sleep(0.02)
     raise AssertionError(process.communicate()[1])
@@ -71,7 +74,7 @@ def wait_for_step(process: subprocess.Popen[str], folder: Path, step: int) -> No
         time.sleep(0.02)
 
 
-linux = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the workers in /proc")
+linux = pytest.mark.skipif(not Path("/proc/self/comm").exists(), reason="finds the workers in /proc")
 
 
 def test_processes_of_torchrun_need_a_named_folder(
@@ -117,10 +120,10 @@ def test_two_processes_train_and_sample_and_one_speaks(
     tiny: tuple[str, ...],
 ) -> None:
     folder = tmp_path / "run"
-    code, out, err = said(started("train", points_file, "--out", folder, "--steps", "9", "--json", *tiny))
+    code, out, err = said(started("train", points_file, "--out", folder, "--steps", "9", "--json", *tiny, fresh=True))
     assert code == 0 and json.loads(out)["steps"] == 9
     assert err.count("2 processes on cpu") == 1 and err.count("step       9") == 1
-    code, out, err = said(started("sample", folder, "--count", "2500", "--out", tmp_path / "two.npy"))
+    code, out, err = said(started("sample", folder, "--count", "2500", "--out", tmp_path / "two.npy", fresh=True))
     assert code == 0 and out == f"Wrote 2500 samples to {tmp_path / 'two.npy'}\n"
     assert cli("sample", folder, "--count", "2500", "--out", tmp_path / "one.npy").code == 0
     assert (tmp_path / "one.npy").read_bytes() == (tmp_path / "two.npy").read_bytes()
@@ -218,7 +221,7 @@ def test_a_signal_to_torchrun_saves_and_stops(
     started: Callable[..., subprocess.Popen[str]], points_file: Path, tmp_path: Path, tiny: tuple[str, ...]
 ) -> None:
     folder = tmp_path / "run"
-    process = started("train", points_file, "--out", folder, "--steps", "1000000", *tiny)
+    process = started("train", points_file, "--out", folder, "--steps", "1000000", *tiny, fresh=True)
     wait_for_step(process, folder, 50)
     process.send_signal(signal.SIGINT)
     code, _, err = said(process)
@@ -233,12 +236,10 @@ def beside_each_other(*argv: object) -> list[subprocess.Popen[str]]:
         probe.bind(("127.0.0.1", 0))
         place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1]), "WORLD_SIZE": "2"}
     return [
-        subprocess.Popen(
-            [sys.executable, *WASSERGAN, *map(str, argv)],
+        forked.start(
+            ["wassergan", *argv],
             env={**os.environ, **place, "RANK": rank, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": "2"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+            **PIPES,
         )
         for rank in ("0", "1")
     ]
