@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from wassergan.errors import UserError, WorkError
 from wassergan.evaluation.pictures.twosample import convolutional_two_sample
 from wassergan.networks import Bounded, build_networks
 from wassergan.objectives import get_objective
+from wassergan.plots import common as plots
 from wassergan.training import (
     Averaging,
     DistributedContext,
@@ -98,6 +100,20 @@ def pytest_collection_finish() -> None:
     gc.enable()
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def figures_leave_their_garbage() -> Iterator[None]:
+    """Leave a figure's garbage to Python: to look for it at once takes longer than a tiny run. `flat_memory` does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "gc", SimpleNamespace(collect=int))
+        yield
+
+
+@pytest.fixture
+def flat_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look for the garbage of every figure, as users' runs do."""
+    monkeypatch.setattr(plots, "gc", gc)
 
 
 _STATES: dict[tuple[str, str], Any] = {}

@@ -8,6 +8,8 @@ import atexit
 import contextlib
 import gc
 import importlib
+import io
+import locale
 import logging
 import os
 import runpy
@@ -28,6 +30,7 @@ NEEDED = (
     *("matplotlib.backends.backend_agg", "scipy.stats", "sklearn.ensemble", "sklearn.neighbors"),
 )
 QUIET = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)  # until asked for
+FORMER: list[object] = []  # streams, which would close their descriptors as they go
 
 
 def start(
@@ -67,12 +70,10 @@ def run(arguments: Sequence[object], *, timeout: float = 120, **options: Any) ->
 
 
 def _descriptors() -> set[int]:
-    return {int(name) for name in os.listdir("/dev/fd")}
+    return {int(path.name) for path in Path("/dev/fd").iterdir()}
 
 
-def _live(
-    module: str, argv: Sequence[str], env: Mapping[str, str] | None, prepare: Callable[[], None] | None
-) -> None:
+def _live(module: str, argv: Sequence[str], env: Mapping[str, str] | None, prepare: Callable[[], None] | None) -> None:
     code = 70
     try:
         gc.freeze()  # what is not looked at is not copied
@@ -98,11 +99,17 @@ def _live(
 def _forget() -> None:
     """Be as a fresh interpreter is, and not as pytest made this one."""
     atexit._clear()
-    sys.stdin = sys.__stdin__ = open(0, closefd=False)  # type: ignore[misc]  # noqa: PTH123
-    sys.stdout = sys.__stdout__ = open(1, "w", closefd=False)  # type: ignore[misc]  # noqa: PTH123
-    sys.stdout.reconfigure(write_through=bool(os.environ.get("PYTHONUNBUFFERED")))  # type: ignore[union-attr]
-    sys.stderr = sys.__stderr__ = open(  # type: ignore[misc]  # noqa: PTH123
-        2, "w", buffering=1, errors="backslashreplace", closefd=False
+    FORMER.extend((sys.stdin, sys.stdout, sys.stderr, sys.__stdin__, sys.__stdout__, sys.__stderr__))
+    streams = (io.FileIO(number, mode, closefd=False) for number, mode in enumerate(("rb", "wb", "wb")))
+    taken, given, told = (io.BufferedReader(next(streams)), *map(io.BufferedWriter, streams))
+    at_once = bool(os.environ.get("PYTHONUNBUFFERED"))
+    errors = "surrogateescape" if locale.setlocale(locale.LC_CTYPE) in ("C", "POSIX", "C.UTF-8") else "strict"
+    sys.stdin = sys.__stdin__ = io.TextIOWrapper(taken, errors=errors)  # type: ignore[misc]
+    sys.stdout = sys.__stdout__ = io.TextIOWrapper(  # type: ignore[misc]
+        given, errors=errors, line_buffering=given.raw.isatty(), write_through=at_once
+    )
+    sys.stderr = sys.__stderr__ = io.TextIOWrapper(  # type: ignore[misc]
+        told, errors="backslashreplace", line_buffering=True
     )
     sys.excepthook, sys.unraisablehook = sys.__excepthook__, sys.__unraisablehook__
     threading.excepthook = threading.__excepthook__
@@ -111,7 +118,8 @@ def _forget() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     warnings.resetwarnings()
     for category in QUIET:
-        warnings.simplefilter("ignore", category)
+        warnings.simplefilter("ignore", category, append=True)
+    warnings.filterwarnings("default", category=DeprecationWarning, module="__main__")
     logging.root.handlers.clear()
     logging.root.setLevel(logging.WARNING)
     for logger in logging.root.manager.loggerDict.values():
@@ -134,6 +142,7 @@ def _code(module: str, argv: Sequence[str]) -> int:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except KeyboardInterrupt:
         traceback.print_exc()
+        sys.stdout.flush()
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
     except BaseException:

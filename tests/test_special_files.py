@@ -16,6 +16,9 @@ import pytest
 
 from wassergan.storage import files
 
+sys.path.insert(0, str(Path(__file__).parent))
+import forked
+
 KINDS = ("pipe", "folder", "link", "device")
 
 
@@ -104,9 +107,7 @@ def test_files_beside_the_data_that_are_pipes_are_refused(
 
 
 def piped(*argv: object) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-m", "wassergan", *map(str, argv)], capture_output=True, timeout=120, check=False
-    )
+    return forked.run(["wassergan", *argv])
 
 
 def test_an_array_on_standard_output_is_the_array_of_a_file(

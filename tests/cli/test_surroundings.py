@@ -19,6 +19,9 @@ from wassergan.cli.main import main
 from wassergan.storage.arrays import save_tensors
 from wassergan.storage.files import replacing
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import forked
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes, /dev/full and /proc")
 NAME = os.fsdecode(b"caf\xe9")
 
@@ -28,8 +31,7 @@ def limited(kind: int, most: int) -> Callable[[], None]:
 
 
 def started(*argv: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "wassergan", *map(str, argv)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+    return forked.run(["wassergan", *argv], text=True, **options)
 
 
 @pytest.fixture

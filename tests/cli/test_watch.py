@@ -13,6 +13,9 @@ import pytest
 from wassergan.cli.main import main
 from wassergan.storage.lock import held
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import forked
+
 QUICK = ["--permutations", "99", "--rows", "40", "--alpha", "0.05"]
 
 
@@ -91,11 +94,11 @@ def test_the_state_is_locked_and_belongs_to_its_settings(files: Path, capsys: py
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_a_kill_loses_nothing_of_the_state(files: Path) -> None:
     """Killed at ten moments: the state can be read, and holds every batch that was printed."""
-    call = [sys.executable, "-m", "wassergan", "watch", str(files / "reference.csv"), "--state", str(files / "state")]
+    call = ["wassergan", "watch", str(files / "reference.csv"), "--state", str(files / "state")]
     call += [*QUICK, "--json", *[str(files / "same.csv")] * 200]
     printed = 0
     for moment in range(4):
-        with subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        with forked.start(call, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
             assert process.stdout is not None
             for line in process.stdout:
                 number = json.loads(line)["number"]
