@@ -92,6 +92,8 @@ def _live(module: str, argv: Sequence[str], env: Mapping[str, str] | None, prepa
         atexit._run_exitfuncs()
         with contextlib.suppress(OSError):
             sys.stdout.flush()
+    except BaseException:
+        os.write(2, traceback.format_exc().encode())
     finally:
         os._exit(code)
 
@@ -115,6 +117,8 @@ def _forget() -> None:
     threading.excepthook = threading.__excepthook__
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGALRM, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which `Popen` has restored, and Python ignores from its start
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     warnings.resetwarnings()
     for category in QUIET:

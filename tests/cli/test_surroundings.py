@@ -164,7 +164,10 @@ def test_files_that_may_not_grow_end_a_run_in_a_sentence_and_it_can_begin_again(
 
 def test_a_program_that_does_not_fit_is_no_crash(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "generator.pt2"
-    done = started("export", run, "--out", out, preexec_fn=limited(resource.RLIMIT_FSIZE, 1000))
+    done = subprocess.run(
+        [sys.executable, "-m", "wassergan", "export", run, "--out", out],
+        preexec_fn=limited(resource.RLIMIT_FSIZE, 1000), capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"wassergan: Could not write {tmp_path}") and done.stderr.count("\n") == 1
     assert not out.exists()
