@@ -14,6 +14,8 @@ from wassergan.errors import one_line
 @click.command()
 @click.argument("target")
 @click.option("--schema", metavar="FILE", help="Tables: a JSON file that describes the columns.")
+@click.option("--key", metavar="NAME", help="Array in a .npz, NetCDF, Zarr, HDF5 or MATLAB file (also FILE::NAME).")
+@click.option("--sample-dim", metavar="NAME,...", help="Such files: the axis along which samples lie.")
 @click.option("--sheet", metavar="NAME", help="Sheet of an Excel workbook; the first unless given.")
 @click.option("--weight", metavar="COLUMN", help="Tables: the column that holds the weights of the rows.")
 @click.option("--layout", default="auto", metavar="auto|NTC|NDHW|table|...", help="As for `train`.")
@@ -33,6 +35,7 @@ def info(target: str, all_facts: bool, as_json: bool, **options: Any) -> None:
       wassergan info runs/digits-default-1 --all
       wassergan info runs/digits-default-1 --json
       wassergan info fields.npz
+      wassergan info era5.nc --key t2m
       wassergan info loads.csv --window 24 --time hour
       wassergan info rock.tif --crop 32
       wassergan info people.csv --schema people.json

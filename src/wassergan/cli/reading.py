@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from wassergan.data.measured import Reading
 
 _FLAGS = (
-    click.option("--key", help="Name of the array in a .npz."),
+    click.option("--key", help="Name of the array in a .npz, NetCDF, Zarr, HDF5 or MATLAB file (also FILE::NAME)."),
+    click.option("--sample-dim", metavar="NAME,...", help="Such files: the axis along which samples lie."),
     click.option("--sheet", help="Sheet of an Excel workbook; the first unless given."),
     click.option(
         "--layout",
@@ -47,6 +48,7 @@ def reading_of(flags: Mapping[str, Any]) -> "Reading":
 
     return Reading(
         key=flags["key"],
+        sample_dim=flags["sample_dim"],
         sheet=flags["sheet"],
         layout=flags["layout"],
         missing=parse_numbers(flags["missing"]) if flags["missing"] else (),

@@ -25,7 +25,15 @@ class DataSettings(Origin):
     )
     colour: str = setting("auto", "Pictures: colours.", group="Data", values="auto|grey|rgb")
     skip_unreadable: bool = setting(False, "Pictures: count and skip unreadable ones.", group="Data", flag=True)
-    key: str | None = setting(None, "Name of the array in a .npz.", group="Data")
+    key: str | None = setting(
+        None, "Name of the array in a .npz, or in a NetCDF, Zarr, HDF5 or MATLAB file (also FILE::NAME).", group="Data"
+    )
+    sample_dim: str | None = setting(
+        None,
+        "NetCDF, Zarr, HDF5, MATLAB: the axis along which samples lie, by its name or its number; time unless given.",
+        group="Data",
+        values="NAME,...",
+    )
     sheet: str | None = setting(None, "Sheet of an Excel workbook; the first unless given.", group="Data")
     layout: str = setting(
         "auto",
@@ -80,7 +88,7 @@ class DataSettings(Origin):
     condition_array: str | None = setting(
         None,
         "Conditions of pictures and arrays that are arrays themselves, such as coarse fields: .npy, .npz (FILE::NAME "
-        "for one of many) or IDX with one row per sample.",
+        "for one of many), NetCDF, Zarr, HDF5 or IDX with one row per sample.",
         group="Data",
         values="FILE",
     )

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wassergan.data.grids.metadata import GridMetadata
 from wassergan.data.parts import Parts, is_missing
 from wassergan.errors import UserError
 
@@ -110,6 +111,7 @@ class Codec:
         base: subtracted from whole numbers beyond 2^53 before they become floats.
         parts: constants and missing values; None where there are none.
         channels: names of the channels or features, if there are any.
+        grid: axes, coordinates and attributes of a file of named arrays, to be written back; None of other data.
     """
 
     layout: str
@@ -122,6 +124,7 @@ class Codec:
     base: int = 0
     parts: Parts | None = None
     channels: tuple[str, ...] = ()
+    grid: GridMetadata | None = None
 
     conditions_are_columns: ClassVar[bool] = False
     given: ClassVar[tuple[str, ...]] = ()
@@ -213,7 +216,11 @@ class Codec:
     def state(self) -> dict[str, Any]:
         """Plain types and tensors, for a checkpoint."""
         own = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {**own, "parts": None if self.parts is None else self.parts.state()}
+        return {
+            **own,
+            "parts": None if self.parts is None else self.parts.state(),
+            "grid": None if self.grid is None else self.grid.state(),
+        }
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "Codec":
@@ -222,6 +229,8 @@ class Codec:
         own: dict[str, Any] = {"parts": None if parts is None else Parts.from_state(parts)}
         if "channels" in state:
             own["channels"] = tuple(state["channels"])
+        if state.get("grid") is not None:
+            own["grid"] = GridMetadata.from_state(state["grid"])
         return cls(**{**state, **own})
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from wassergan.data.codec import SERIES, VOLUMES, Codec, channels_first, numbered, pixel_codec, standard_codec
 from wassergan.data.extremes import point_out
+from wassergan.data.grids.metadata import GridMetadata
 from wassergan.data.moments import Moments, moments
 from wassergan.data.survey import Blocks, Survey, survey
 from wassergan.errors import UserError
@@ -30,6 +31,7 @@ class Wish:
         names: of channels or features; may be empty.
         name: of the data.
         log: receives, in a sentence each, what was found.
+        grid: axes, coordinates and attributes that the codec keeps for writing.
     """
 
     layout: str
@@ -38,6 +40,7 @@ class Wish:
     names: tuple[str, ...] = ()
     name: str = "array"
     log: Callable[[str], None] = lambda sentence: None
+    grid: GridMetadata | None = None
 
 
 def fitted_codec(

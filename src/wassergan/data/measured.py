@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from wassergan.data.codec import channels_first
 from wassergan.data.container import index_words
 from wassergan.data.files import KINDS, all_are, files_of
+from wassergan.data.grids import is_grid_file, open_gridded
 from wassergan.data.readers.arrays import (
     ArrayBlocks,
+    held_if_packed,
     layout_of,
     load_array,
     names_beside,
@@ -24,6 +26,7 @@ from wassergan.data.readers.arrays import (
 from wassergan.data.readers.blocks import BlockReader
 from wassergan.data.readers.columnar import is_columnar, large_numbers
 from wassergan.data.readers.digits import digits_source
+from wassergan.data.readers.filearray import FileArray
 from wassergan.data.readers.idx import is_idx, read_idx
 from wassergan.data.readers.images import ImageOptions, image_folder_source
 from wassergan.data.readers.marks import unchanging
@@ -104,7 +107,8 @@ class Reading:
     """What a user may say about data to be measured.
 
     Args:
-        key: which array of a `.npz`.
+        key: which array of a `.npz` or of a file of named arrays.
+        sample_dim: the axis of such an array along which samples lie.
         sheet: which sheet of an Excel workbook.
         layout: of an array.
         missing: numbers in arrays that stand for missing values.
@@ -116,6 +120,7 @@ class Reading:
     """
 
     key: str | None = None
+    sample_dim: str | None = None
     sheet: str | None = None
     layout: str = "auto"
     missing: tuple[int | float, ...] = ()
@@ -164,6 +169,8 @@ def open_measured(
     """
     if data == DIGITS:
         return _of_source(digits_source())
+    if is_grid_file(data):
+        return _gridded(data, how, log)
     path, files = Path(data), files_of(data, log)
     with unchanging(files):
         return _of_files(path, files, how, like, log)
@@ -196,6 +203,18 @@ def _array(path: Path, how: Reading, log: Log) -> Measured:
     if ":" in name:
         log(f"Using the array {name.rpartition(':')[2]} of {path.name}, shape {array.shape}.")
         beside = list(names_beside(path).values())
+    return _measured(name, array, how, beside)
+
+
+def _gridded(data: str, how: Reading, log: Log) -> Measured:
+    found = open_gridded(data, key=how.key, sample_dim=how.sample_dim, log=log)
+    said = replace(how, missing=(*found.codes, *how.missing))
+    if how.layout == "auto":
+        said = replace(said, layout=found.layout)
+    return _measured(found.name, held_if_packed(found.array, found.name), said, [found.names])
+
+
+def _measured(name: str, array: NDArray[Any] | FileArray, how: Reading, beside: Sequence[tuple[str, ...]]) -> Measured:
     refuse_non_numbers(array, name)
     if array.ndim == 0 or array.size == 0:
         raise UserError(f"{name} holds no samples", found=f"shape {array.shape}")

@@ -13,6 +13,7 @@ from wassergan.data.codec import VOLUMES
 from wassergan.data.container import Container, as_array, index_words
 from wassergan.data.files import KINDS, all_are, files_of
 from wassergan.data.frames import FrameContainer
+from wassergan.data.grids import is_grid_file, open_gridded
 from wassergan.data.labels import label_table
 from wassergan.data.naming import FOLDER, tables_under
 from wassergan.data.paired import ArrayContext, array_context
@@ -45,6 +46,7 @@ def open_source(
     colour: str = "auto",
     skip_unreadable: bool = False,
     key: str | None = None,
+    sample_dim: str | None = None,
     sheet: str | None = None,
     layout: str = "auto",
     scale: str = "auto",
@@ -72,13 +74,16 @@ def open_source(
 
     Args:
         data: `digits`; a folder or `.tar` shards of pictures; a folder of `.npy` files, each one sample; a `.npy`,
-            `.npz`, IDX or multi-page TIFF file; Parquet, Arrow or Feather files; a folder of shards or of tables, or a
+            `.npz`, IDX or multi-page TIFF file; a NetCDF, Zarr, HDF5 or MATLAB file, of which `era5.nc::t2m` names one
+            array; Parquet, Arrow or Feather files; a folder of shards or of tables, or a
             pattern such as `part-{000..099}.tar` or `part-*.parquet`; a `.csv` or `.tsv` file, `.gz` too; an Excel
             workbook; an array or tensor of samples; or a DataFrame of pandas or polars.
         size: (height, width), for pictures.
         colour: `auto`, `grey` or `rgb`, for pictures.
         skip_unreadable: skip pictures that cannot be read.
-        key: which array of a `.npz`.
+        key: which array of a `.npz`, or of a NetCDF, Zarr, HDF5 or MATLAB file.
+        sample_dim: the axis of such an array along which samples lie: its name, several with commas between, or the
+            number of one that has no name; time unless given, or the first where axes have no names.
         sheet: which sheet of an Excel workbook; the first unless given.
         layout: `auto`, `N`, `ND`, `NHW`, `NHWC`, `NCHW`, for series `NTC`, for volumes `NDHW`, `NDHWC` or `NCDHW`, for
             arrays; `table` reads Parquet, Arrow and Feather files of numbers as tables, as those with other columns or
@@ -124,6 +129,7 @@ def open_source(
         skip_unreadable=skip_unreadable,
         bits=None if like is None else 16 if like.codec.dtype == "uint16" else 8,
         key=key,
+        sample_dim=sample_dim,
         sheet=sheet,
         layout=layout,
         scale=scale,
@@ -191,6 +197,7 @@ class _Asked:
     skip_unreadable: bool
     bits: int | None
     key: str | None
+    sample_dim: str | None
     sheet: str | None
     layout: str
     scale: str
@@ -240,6 +247,7 @@ def _opened(data: Any, asked: _Asked) -> Source:
             schema=asked.schema,
             sheet=asked.sheet,
             key=asked.key,
+            sample_dim=asked.sample_dim,
             of_numbers=asked.of_numbers,
             refused=[*asked.beside, *(["crop"] if asked.crop else [])],
         )
@@ -249,6 +257,14 @@ def _opened(data: Any, asked: _Asked) -> Source:
         return _frame(data, asked)
     if isinstance(data, Tensor | np.ndarray | FileArray):
         return array_source(as_array(data) if isinstance(data, Tensor) else data, **asked.of_numbers)
+    if is_grid_file(data):
+        return _gridded(str(data), asked)
+    if asked.sample_dim is not None:
+        raise UserError(
+            f"{parameter('sample_dim')} is for NetCDF, Zarr, HDF5 and MATLAB files",
+            found=f"{data}",
+            hint="leave it out",
+        )
     require_readable(Path(data))
     _refuse_what_says_nothing(data, asked)
     if str(data) == "digits":
@@ -260,6 +276,18 @@ def _opened(data: Any, asked: _Asked) -> Source:
     files = files_of(str(data), asked.log)
     with unchanging(files):
         return _of_files(Path(data), files, asked)
+
+
+def _gridded(data: str, asked: _Asked) -> Source:
+    """One of the named arrays of a file, with its coordinates and attributes."""
+    for name, said in (("schema", asked.schema), ("weight", asked.weight)):
+        if said is not None:
+            raise UserError(f"{parameter(name)} is for tables", found=data, hint="leave it out")
+    found = open_gridded(data, key=asked.key, sample_dim=asked.sample_dim, log=asked.log)
+    said = {**asked.of_numbers, "missing": (*found.codes, *asked.missing)}
+    if asked.layout == "auto":
+        said["layout"] = found.layout
+    return array_source(found.array, name=found.name, beside=[found.names], grid=found.metadata, **said)
 
 
 def _refuse_what_tables_have(source: Source, asked: _Asked) -> None:

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from wassergan.data.codec import Codec, as_tensor, channels_first
 from wassergan.data.container import as_array
+from wassergan.data.grids import is_grid_file, open_gridded
 from wassergan.data.masked import unmasked
 from wassergan.data.parts import is_missing
 from wassergan.data.readers.array_folder import is_array_file, stacked_arrays
-from wassergan.data.readers.arrays import ArrayReader, array_source, load_array, refuse_non_numbers
+from wassergan.data.readers.arrays import ArrayReader, array_source, held_if_packed, load_array, refuse_non_numbers
 from wassergan.data.readers.filearray import FileArray
 from wassergan.data.readers.idx import is_idx, read_idx
 from wassergan.data.readers.mapped import unmapped
@@ -26,7 +27,19 @@ from wassergan.storage.files import require_readable, require_regular
 
 NAME = "condition_array"
 CONDITION_LAYOUTS = ("auto", "N", "ND", "NHW", "NHWC", "NCHW")
-KINDS = (".npy", ".npz", ".npz::NAME", "IDX", "a folder of .npy")
+KINDS = (
+    ".npy",
+    ".npz",
+    ".npz::NAME",
+    "IDX",
+    "a folder of .npy",
+    ".nc",
+    ".nc::NAME",
+    ".h5",
+    ".h5::NAME",
+    ".zarr",
+    ".mat",
+)
 MOST_KEPT_NUMBERS = 2**21  # of conditions of training rows that every checkpoint holds
 LOOKED_AT_ROWS = 2**20  # numbers of new conditions that are checked at a time
 Log = Callable[[str], None]
@@ -390,6 +403,8 @@ def opened_array(array: Any, codec: Codec | None = None) -> tuple[str, Array]:
 
 
 def _array_in(text: str) -> tuple[str, Array]:
+    if is_grid_file(text):
+        return _gridded(text)
     file, _, member = text.partition("::")
     path = Path(file)
     require_readable(path)
@@ -406,6 +421,17 @@ def _array_in(text: str) -> tuple[str, Array]:
         raise unknown_name("kind of array with conditions", path.suffix or path.name, KINDS)
     refuse_non_numbers(array, name)
     return name, array
+
+
+def _gridded(text: str) -> tuple[str, Array]:
+    """One of the named arrays of a file; missing values become NaN."""
+    found = open_gridded(text)
+    refuse_non_numbers(found.array, found.name)
+    array = held_if_packed(found.array, found.name)
+    if found.codes:
+        rows = np.asarray(array)
+        array = np.where(np.isin(rows, found.codes), np.nan, rows.astype(np.float64))
+    return found.name, array
 
 
 def _array_folder(folder: Path) -> tuple[str, Array]:

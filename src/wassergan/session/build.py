@@ -72,6 +72,7 @@ def open_data(
         colour=settings.colour,
         skip_unreadable=settings.skip_unreadable,
         key=settings.key,
+        sample_dim=settings.sample_dim,
         sheet=settings.sheet,
         layout=settings.layout,
         scale=settings.scale,

@@ -1,6 +1,7 @@
 """NumPy arrays, in memory or read from `.npy` and `.npz` files, as sources."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from wassergan.data.codec import LAYOUTS, SERIES, VOLUMES, Codec, as_tensor, channels_first
 from wassergan.data.fitting import Wish, fitted_codec
+from wassergan.data.grids.metadata import GridMetadata
 from wassergan.data.masked import unmasked
 from wassergan.data.readers.blocks import BlockReader, block_bytes
 from wassergan.data.readers.filearray import FileArray, read_header
@@ -54,14 +56,16 @@ class ArrayBlocks(BlockReader):
     def __init__(self, array: NDArray[Any] | FileArray, name: str) -> None:
         row_bytes = max(1, array[:1].nbytes)
         step = max(1, block_bytes() // row_bytes)
+        if isinstance(array, FileArray):  # no chunk is unpacked twice
+            step = -(-step // array.together) * array.together
         bounds = torch.arange(0, len(array) + step, step).clamp(max=len(array))
         super().__init__(name, bounds, array.shape[1:], array.dtype)
         self._array = array
 
     @property
     def marks(self) -> Marks:
-        """Of the file, if it is one."""
-        return (self._array.mark,) if isinstance(self._array, FileArray) else ()
+        """Of the files, if there are any."""
+        return self._array.marks if isinstance(self._array, FileArray) else ()
 
     def read(self, indices: Tensor) -> Tensor:
         """Rows at `indices` (k,), each by itself."""
@@ -90,6 +94,7 @@ def array_source(
     log: Callable[[str], None] = lambda message: None,
     columns: tuple[str, ...] = (),
     beside: Sequence[tuple[str, ...]] = (),
+    grid: GridMetadata | None = None,
 ) -> Source:
     """A source over an array of samples.
 
@@ -111,6 +116,7 @@ def array_source(
         log: receives, in a sentence each, what is constant or missing, and how an array larger than 512 MiB is read.
         columns: names of the features.
         beside: names that lie beside the array, which are taken where there is one for each channel.
+        grid: what is written back with samples, if they come from a file of named arrays.
 
     Raises:
         UserError: not real numbers, infinite values, equal samples, too few of them, or an unclear layout.
@@ -126,17 +132,30 @@ def array_source(
     count = channels_first(array[:1], layout).shape[1]
     fitting = [each for each in beside if len(each) == count == len(set(each))]
     names = _names(count, layout, tuple(channels) or columns or (fitting[0] if len(fitting) == 1 else ()), name)
-    wish = Wish(layout, scale, (*codes, *missing), names, name, log)
+    wish = Wish(layout, scale, (*codes, *missing), names, name, log, grid)
+    marks = array.marks if isinstance(array, FileArray) else ()
     if not fits_in_memory(array.nbytes):
         return streamed_source(ArrayBlocks(array, name), wish, heldout=heldout, seed=seed)
+    array = held_if_packed(array, name)
     _refuse_too_large(array, name)
     split = split_rows(len(array), heldout=heldout, seed=seed)
     rows = split.train.numpy()
     codec = _codec(lambda: _pieces(array), lambda: _pieces(array, rows), array.dtype, wish)
     kind, shape = _kind_and_shape(array, codec)
     columns = names if len(shape) == 1 else ()
-    watch = Watch([array.mark] if isinstance(array, FileArray) else ())
-    return Source(name, kind, shape, ArrayReader(array), codec, split, columns, watch=watch)
+    return Source(name, kind, shape, ArrayReader(array), codec, split, columns, watch=Watch(marks))
+
+
+def held_if_packed(array: NDArray[Any] | FileArray, name: str) -> NDArray[Any] | FileArray:
+    """The same array, in memory if its rows come in packed chunks and it is small enough to be kept there.
+
+    Raises:
+        UserError: it would fill more than the limit.
+    """
+    if not isinstance(array, FileArray) or array.together == 1 or not fits_in_memory(array.nbytes):
+        return array
+    require_room(array.nbytes, name)
+    return np.asarray(array)
 
 
 def streamed_source(reader: BlockReader, wish: Wish, *, heldout: float, seed: int) -> StreamedSource:
@@ -187,8 +206,8 @@ def _codec(
 ) -> Codec:
     """The codec of the class of data that has this layout; arguments as of `fitted_codec`."""
     if wish.layout in VOLUMES:
-        return volume_codec(rows, training, dtype, wish, everything=everything)
-    codec = fitted_codec(rows, training, dtype, wish, everything=everything)
+        return replace(volume_codec(rows, training, dtype, wish, everything=everything), grid=wish.grid)
+    codec = replace(fitted_codec(rows, training, dtype, wish, everything=everything), grid=wish.grid)
     return SeriesCodec.of(codec) if codec.layout == SERIES else codec
 
 

@@ -10,7 +10,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wassergan.data.readers.marks import FileMark, reading_marked
+from wassergan.data.readers.marks import FileMark, Marks, reading_marked
 from wassergan.errors import UserError
 
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -71,6 +71,16 @@ class FileArray:
                 hint="save it again",
             )
 
+    @property
+    def marks(self) -> Marks:
+        """Of the files that rows are read from."""
+        return (self.mark,)
+
+    @property
+    def together(self) -> int:
+        """Rows that are unpacked together: who reads one of them reads all; 1 where each can be read by itself."""
+        return 1
+
     @classmethod
     def open(cls, path: Path) -> "FileArray":
         """The array of a `.npy` file.
@@ -119,7 +129,7 @@ class FileArray:
                 return self.rows(first, max(first, end))
             key = np.arange(first, end, step)
         found = np.empty((len(key), *self.shape[1:]), self.dtype)
-        with _Reading(self.mark) as reading:
+        with self._session() as reading:
             for index, first, end in _runs(np.asarray(key)):
                 self._fill(reading, first, found[index : index + end - first])
         return found
@@ -132,8 +142,12 @@ class FileArray:
 
     def fill(self, first: int, rows: NDArray[Any]) -> None:
         """Read as many rows from `first` on as an array of them holds, which lies in one piece, into it."""
-        with _Reading(self.mark) as reading:
+        with self._session() as reading:
             self._fill(reading, first, rows)
+
+    def _session(self) -> "_Reading":
+        """The file, open while some rows are read."""
+        return _Reading(self.mark)
 
     def _fill(self, reading: "_Reading", first: int, rows: NDArray[Any]) -> None:
         if not rows.size:
@@ -151,7 +165,7 @@ class FileArray:
 
     def _scalar(self) -> NDArray[Any]:
         found = np.empty(1, self.dtype)
-        with _Reading(self.mark) as reading:
+        with self._session() as reading:
             reading.into(found, self._offset)
         return found.reshape(())
 

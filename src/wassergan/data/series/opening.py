@@ -12,6 +12,7 @@ from torch import Tensor
 from wassergan.data.container import as_array
 from wassergan.data.files import files_of
 from wassergan.data.fitting import Wish
+from wassergan.data.grids import is_grid_file, open_gridded
 from wassergan.data.readers.arrays import SCALES, load_array
 from wassergan.data.readers.filearray import FileArray
 from wassergan.data.readers.marks import unchanging
@@ -73,6 +74,7 @@ def opened_in_time(
     schema: Any,
     sheet: str | None,
     key: str | None,
+    sample_dim: str | None,
     of_numbers: Mapping[str, Any],
     refused: Sequence[str],
 ) -> Source:
@@ -83,7 +85,8 @@ def opened_in_time(
         asked: what is said of time.
         schema: of a table.
         sheet: of a workbook.
-        key: of a `.npz`.
+        key: of a `.npz`, or of a file of named arrays.
+        sample_dim: the axis of time of such an array.
         of_numbers: layout, scale, missing values, channels, split and log, as for arrays.
         refused: what is said that series in time do not have.
 
@@ -105,6 +108,12 @@ def opened_in_time(
         return _of_array(_whole(given, "array"), "array", asked, of_numbers)
     if is_frame(data):
         return _of_table(read_frame(data), asked, said, of_numbers)
+    if is_grid_file(data):
+        found = open_gridded(data, key=key, sample_dim=sample_dim, log=of_numbers["log"])
+        own = {**of_numbers, "missing": (*found.codes, *of_numbers["missing"])}
+        if not own["channels"]:
+            own["channels"] = found.names
+        return _of_array(_whole(found.array, found.name), found.name, asked, own)
     path = Path(data)
     require_readable(path)
     files = files_of(str(data), of_numbers["log"])
@@ -114,7 +123,7 @@ def opened_in_time(
             return _of_array(_whole(array, name), name, asked, of_numbers)
         table = table_in(files, path.name, sheet=sheet, delimiter=said.delimiter, encoding=said.encoding)
         if table is None:
-            raise UserError(f"{data} holds no series", hint="give CSV, Parquet, Feather, .npy or .npz")
+            raise UserError(f"{data} holds no series", hint="give CSV, Parquet, Feather, .npy, .npz or NetCDF")
         return _of_table(table, asked, said, of_numbers)
 
 

@@ -13,6 +13,7 @@ from wassergan.data.codec import VOLUMES, channels_first
 from wassergan.data.container import as_array
 from wassergan.data.files import files_of
 from wassergan.data.fitting import Wish
+from wassergan.data.grids import is_grid_file, open_gridded
 from wassergan.data.masked import unmasked
 from wassergan.data.readers.arrays import SCALES, array_source, layout_of, load_array, refuse_non_numbers
 from wassergan.data.readers.filearray import FileArray
@@ -87,6 +88,13 @@ def _read(data: Any, key: str | None, of_numbers: Mapping[str, Any]) -> tuple[ND
         return as_array(data) if isinstance(data, Tensor) else data, "array", False
     if is_frame(data):
         raise UserError(f"{parameter('crop')} is for volumes", found="a DataFrame", hint="leave it out")
+    if is_grid_file(data):
+        found = open_gridded(data, key=key, whole=True, log=of_numbers["log"])
+        if found.codes:
+            raise UserError(
+                f"{found.name} has numbers that mean missing", found=f"{found.codes}", hint="fill these values"
+            )
+        return found.array, found.name, False
     path = Path(data)
     if tiffs := tiffs_of(str(data)):
         return _tiffs(tiffs), path.name, len(tiffs) > 1
@@ -97,7 +105,7 @@ def _read(data: Any, key: str | None, of_numbers: Mapping[str, Any]) -> tuple[ND
             name, array = load_array(path, key=key)
             return array, name, False
     raise UserError(
-        f"{parameter('crop')} is for volumes", found=f"{data}", hint="give a .npy, .npz or multi-page TIFF file"
+        f"{parameter('crop')} is for volumes", found=f"{data}", hint="give a .npy, .npz, HDF5 or multi-page TIFF file"
     )
 
 
