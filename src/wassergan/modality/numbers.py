@@ -25,6 +25,7 @@ from wassergan.data import (
     raw_array,
 )
 from wassergan.data.codec import as_tensor, to_channels_first
+from wassergan.data.grids.writing import TOLD, WRITTEN, require_writer
 from wassergan.data.masked import unmasked
 from wassergan.data.tables.writing import Fresh
 from wassergan.errors import UserError, parameter
@@ -33,7 +34,15 @@ from wassergan.modality.evaluator import Evaluation, Evaluator
 from wassergan.modality.modality import Modality, Rows
 from wassergan.networks import Bounded, Partial
 from wassergan.sampling.given import GivenSamples
-from wassergan.sampling.writers import UNFINISHED, Draw, conditions_path, write_array, write_conditions, write_folder
+from wassergan.sampling.writers import (
+    UNFINISHED,
+    Draw,
+    conditions_path,
+    write_array,
+    write_conditions,
+    write_folder,
+    write_grid,
+)
 from wassergan.storage.files import make_folder, remove_lost_temporaries, require_target, require_writable
 from wassergan.training import match_gaps
 
@@ -106,16 +115,17 @@ class Numbers(Modality[Codec]):
         return container.numbers(samples, codec)
 
     def prepare(self, path: Path, count: int) -> None:
-        """A `.npy` file, a grid as `.png`, or a new folder for pictures."""
-        if path.suffix not in (".npy", ".png", ""):
+        """A `.npy`, NetCDF, HDF5 or MATLAB file, a grid as `.png`, or a new folder for pictures."""
+        if path.suffix not in (".npy", ".png", "", *WRITTEN):
             raise UserError(
-                "Samples are written as .npy, .png or a folder",
+                f"Samples are written as .npy, {TOLD}, .png or a folder",
                 found=f"'{path.name}'",
                 hint="choose one of those suffixes",
             )
         if path.suffix == ".png":
             prepare_picture(path, count)
         elif path.suffix:
+            require_writer(path)
             make_folder(path.parent)
             require_writable(path)
         else:
@@ -150,6 +160,9 @@ class Numbers(Modality[Codec]):
                 write_array(draw, path)
             case ".png":
                 draw.processes.on_rank_zero(lambda: self.save_picture(draw.whole(), path, codec))
+                draw.progress(draw.count)
+            case suffix if suffix in WRITTEN:
+                draw.processes.on_rank_zero(lambda: write_grid(draw, path, codec))
                 draw.progress(draw.count)
             case _:
                 write_folder(draw, path, lambda sample, file: self.save_single(sample, file, codec))

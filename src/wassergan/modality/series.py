@@ -8,6 +8,7 @@ import numpy as np
 
 from wassergan.config.settings import TrainSettings
 from wassergan.data import Codec, Source, table_suffix, write_table
+from wassergan.data.grids.writing import TOLD, WRITTEN, require_writer
 from wassergan.data.series import LongForm, SeriesCodec, form_of
 from wassergan.errors import UserError
 from wassergan.modality.evaluator import Evaluation, Evaluator
@@ -75,13 +76,16 @@ class TimeSeries(Numbers):
             make_folder(path.parent)
             require_writable(path)
             return
-        if path.suffix not in (".npy", ".npz", ".png"):
+        if path.suffix not in (".npy", ".npz", ".png", *WRITTEN):
             raise UserError(
-                "Series are written as .npy, .npz or .png", found=f"'{path.name}'", hint="choose one of those suffixes"
+                f"Series are written as .npy, .npz, {TOLD}, or .png",
+                found=f"'{path.name}'",
+                hint="choose one of those suffixes",
             )
         if path.suffix == ".png":
             prepare_picture(path, count)
             return
+        require_writer(path)
         make_folder(path.parent)
         require_writable(path)
         require_target(conditions_path(path))

@@ -10,6 +10,7 @@ from torch import nn
 
 from wassergan.config.settings import TrainSettings
 from wassergan.data import AnyConditions, Codec, Source
+from wassergan.data.grids.writing import TOLD, WRITTEN, require_writer
 from wassergan.data.readers.tiff import SUFFIXES, require_pages, write_tiff
 from wassergan.data.volumes import VolumeCodec
 from wassergan.errors import UserError, parameter
@@ -123,9 +124,9 @@ class Volumes(Numbers):
                 hint=f"name a folder, without a suffix, for a file each; or a .npy or .npz file; or say "
                 f"{parameter('count', 1)}",
             )
-        if path.suffix.lower() not in (".npy", ".npz", ".png", "", *SUFFIXES):
+        if path.suffix.lower() not in (".npy", ".npz", ".png", "", *SUFFIXES, *WRITTEN):
             raise UserError(
-                "Volumes are written as .npy, .npz, .tif, .png or a folder of .tif",
+                f"Volumes are written as .npy, .npz, {TOLD}, .tif, .png or a folder of .tif",
                 found=f"'{path.name}'",
                 hint="choose one of those",
             )
@@ -134,6 +135,7 @@ class Volumes(Numbers):
         elif not path.suffix:
             self.prepare_folder(path)
         else:
+            require_writer(path)
             make_folder(path.parent)
             require_writable(path)
         if path.suffix != ".png":
@@ -141,7 +143,7 @@ class Volumes(Numbers):
 
     def write(self, draw: Draw, path: Path) -> None:
         """As other arrays; by the first process, compressed under the name `data`, or as the pages of a TIFF."""
-        if path.suffix in (".npy", ".png"):
+        if path.suffix in (".npy", ".png", *WRITTEN):
             super().write(draw, path)
             return
         if draw.sampler.conditions is not None:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wassergan.data import ArrayConditions, TableCodec, write_table
+from wassergan.data import ArrayConditions, Codec, TableCodec, write_table
+from wassergan.data.grids.writing import MATLAB_WRITTEN, form_of, write_matlab, write_netcdf
 from wassergan.data.tables.spreadsheets import Formulas
 from wassergan.errors import WorkError
 from wassergan.sampling.sampler import Sampler
@@ -102,6 +103,21 @@ def at_once(path: Path, processes: DistributedContext) -> Iterator[None]:
         )
         yield
         processes.on_rank_zero(stack.close)
+
+
+def write_grid(draw: Draw, path: Path, codec: Codec) -> None:
+    """All samples in a NetCDF, HDF5 or MATLAB file with the axes and attributes of the data; by one process."""
+    chunks = draw.chunks()
+    first = next(chunks)
+    form = form_of(codec, first, draw.axes)
+    every = chain([first], chunks)
+    with replacing(path) as temporary:
+        if path.suffix.lower() in MATLAB_WRITTEN:
+            with filling(temporary, "wb+") as file:
+                write_matlab(np.concatenate(list(every)), form, file)
+            return
+        for done in write_netcdf(every, form, temporary):
+            draw.progress(done)
 
 
 def _make_array(path: Path, leading: tuple[int, ...], first: tuple[int, NDArray[Any]] | None) -> None:
