@@ -3,23 +3,26 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from wassergan.data.grids import matlab, zarr_store
 from wassergan.data.grids.choosing import Gridded, gridded, named_in
 from wassergan.data.grids.contents import Contents
 from wassergan.data.grids.hdf5 import is_hdf5, read_hdf5
+from wassergan.data.grids.matlab import read_matlab
 from wassergan.data.grids.netcdf3 import is_netcdf3, read_netcdf3
+from wassergan.data.grids.zarr_store import is_zarr, read_zarr
 from wassergan.data.readers.marks import unchanging
 from wassergan.errors import UserError
 from wassergan.storage.files import require_regular
 
 NETCDF, HDF5 = (".nc", ".nc4", ".cdf", ".netcdf"), (".h5", ".hdf5", ".hdf", ".he5", ".h5ad")
-SUFFIXES = (*NETCDF, *HDF5)
-TOLD = "a NetCDF or HDF5 file"
+SUFFIXES = (*NETCDF, *HDF5, zarr_store.SUFFIX, matlab.SUFFIX)
+TOLD = "a NetCDF, Zarr, HDF5 or MATLAB file"
 
 
 def is_grid_file(text: str | Path) -> bool:
     """Whether a path, or what stands before `::` in it, is that of a file of named arrays by its name."""
     path, _ = named_in(str(text))
-    return path.suffix.lower() in SUFFIXES
+    return path.suffix.lower() in SUFFIXES or is_zarr(path)
 
 
 def read_contents(path: Path) -> Contents:
@@ -28,7 +31,15 @@ def read_contents(path: Path) -> Contents:
     Raises:
         UserError: it is of another kind, damaged or hostile, or no reader is installed.
     """
+    if path.is_dir():
+        if is_zarr(path):
+            return read_zarr(path)
+        raise UserError(
+            f"{path} is no Zarr store", found="no .zgroup, .zarray or zarr.json in it", hint="name the store"
+        )
     require_regular(path)
+    if path.suffix.lower() == matlab.SUFFIX:
+        return read_matlab(path)
     if is_netcdf3(path):
         return read_netcdf3(path)
     if is_hdf5(path):
@@ -54,5 +65,5 @@ def open_gridded(
         raise UserError("Two arrays are named", found=f"{name} and {key}", hint="name one")
     if not path.exists():
         raise UserError(f"There is no {path}", hint=f"give {TOLD}")
-    with unchanging([path]):
+    with unchanging([] if path.is_dir() else [path]):
         return gridded(read_contents(path), key=name or key, sample_dim=sample_dim, whole=whole, log=log)
