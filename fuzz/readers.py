@@ -21,6 +21,7 @@ import tarfile
 import tempfile
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
@@ -95,9 +96,9 @@ def target(function: Callable[[bytes], None]) -> Callable[[bytes], None]:
 
 
 def written(name: str, content: bytes) -> Path:
-    path = FOLDER / name
+    path = FOLDER / name.partition("::")[0]
     path.write_bytes(content)
-    return path
+    return FOLDER / name
 
 
 def opened(name: str, content: bytes, **options: Any) -> None:
@@ -134,6 +135,83 @@ def condition_array(content: bytes) -> None:
         conditions.given(path, draws=2).vectors(0, 2, seed=0)
     source = open_source(samples, condition_array=path, heldout=0.2)
     source.train_batch(torch.arange(2))
+
+
+@target
+def netcdf(content: bytes) -> None:
+    """NetCDF-4 and HDF5."""
+    opened("a.nc", content, heldout=0.4)
+
+
+@target
+def netcdf_classic(content: bytes) -> None:
+    opened("b.nc", content, heldout=0.4)
+
+
+@target
+def hdf5(content: bytes) -> None:
+    opened("a.h5::g/u", content, heldout=0.4)
+
+
+@target
+def mat(content: bytes) -> None:
+    opened("a.mat", content, heldout=0.4)
+
+
+@target
+def zarr_array(content: bytes) -> None:
+    """The description of an array of version 2, with one chunk beside it."""
+    _store("described.zarr", content, zlib.compress(np.arange(96, dtype="f4").tobytes()))
+
+
+@target
+def zarr_json(content: bytes) -> None:
+    """That of version 3."""
+    folder = FOLDER / "third.zarr"
+    (folder / "c" / "0" / "0").mkdir(parents=True, exist_ok=True)
+    (folder / "zarr.json").write_bytes(content)
+    (folder / "c" / "0" / "0" / "0").write_bytes(np.arange(96, dtype="f4").tobytes())
+    source = open_source(str(folder), heldout=0.4)
+    source.train_sample(2)
+
+
+@target
+def zarr_chunk(content: bytes) -> None:
+    """A chunk of an array."""
+    _store("packed.zarr", json.dumps(_zarr_array()).encode(), content)
+
+
+def _store(name: str, array: bytes, chunk: bytes) -> None:
+    folder = FOLDER / name
+    folder.mkdir(exist_ok=True)
+    (folder / ".zarray").write_bytes(array)
+    (folder / ".zattrs").write_text('{"_ARRAY_DIMENSIONS": ["time", "y", "x"], "units": "K"}')
+    (folder / "0.0.0").write_bytes(chunk)
+    source = open_source(str(folder), heldout=0.4)
+    source.train_sample(2)
+
+
+def _zarr_json() -> dict[str, Any]:
+    own = {"zarr_format": 3, "node_type": "array", "shape": [8, 3, 4], "data_type": "float32", "fill_value": "NaN"}
+    grid = {"name": "regular", "configuration": {"chunk_shape": [8, 3, 4]}}
+    keys = {"name": "default", "configuration": {"separator": "/"}}
+    codecs = [
+        {"name": "transpose", "configuration": {"order": [2, 1, 0]}},
+        {"name": "bytes", "configuration": {"endian": "little"}},
+    ]
+    dims = {"dimension_names": ["time", "y", "x"], "attributes": {"units": "K", "_FillValue": "AAAAAAAA+H8="}}
+    return {**own, "chunk_grid": grid, "chunk_key_encoding": keys, "codecs": codecs, **dims}
+
+
+def _zarr_array() -> dict[str, Any]:
+    own = {"zarr_format": 2, "shape": [8, 3, 4], "chunks": [8, 3, 4], "dtype": "<f4", "fill_value": 0.5, "order": "C"}
+    return {**own, "filters": None, "compressor": {"id": "zlib", "level": 1}}
+
+
+@target
+def zip_pictures(content: bytes) -> None:
+    source = open_source(str(written("a.zip", content)), size=(4, 4), heldout=0.5)
+    source.values(torch.arange(1))
 
 
 @target
@@ -480,6 +558,11 @@ def seeds() -> dict[str, dict[str, bytes]]:
                 member.size = len(pictures[kind])
                 archive.addfile(member, io.BytesIO(pictures[kind]))
 
+    def zipped(file: io.BytesIO) -> None:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, kind in (("a/one.jpg", "jpeg"), ("two.bmp", "bmp"), ("b/three.png", "png")):
+                archive.writestr(zipfile.ZipInfo(name), pictures[kind], zipfile.ZIP_DEFLATED)
+
     whole, opened_part, pickled, exported, described = _run_files()
     watched, watched_pickle = _monitor_files()
     workbook = _bytes(lambda file: _write_excel(frame, file))
@@ -489,6 +572,8 @@ def seeds() -> dict[str, dict[str, bytes]]:
         "npy": packed,
         "npy_folder": {"f4": _bytes(lambda file: np.save(file, np.arange(6, dtype="f4").reshape(2, 3)))},
         "condition_array": {"f8": _bytes(lambda file: np.save(file, np.arange(36.0).reshape(6, 2, 3)))},
+        **_grids(),
+        "zip_pictures": {"three": _bytes(zipped)},
         "npz": packed,
         "npz_archive": {"two": _bytes(lambda file: np.savez(file, **arrays))},  # type: ignore[arg-type]
         "tiff": _stacks(),
@@ -558,6 +643,55 @@ def seeds() -> dict[str, dict[str, bytes]]:
         "log": {"two": b'{"step": 0, "sliced_w1": 0.5}\n{"step": 4, "sliced_w1": 0.25}\n'},
         "lock": {"one": b'{"host": "a", "machine": "b", "process": 3, "since": "2026", "launch": "", "token": "x"}'},
     }  # fmt: skip
+
+
+def _grids() -> dict[str, dict[str, bytes]]:
+    """Fields with coordinates, packed and plain, in each format of named arrays."""
+    import h5netcdf
+    import h5py
+    from scipy.io import netcdf_file, savemat
+
+    fields = np.random.default_rng(0).normal(size=(8, 3, 4)).astype("f4")
+
+    def netcdf(file: io.BytesIO) -> None:
+        with h5netcdf.File(file, "w") as found:
+            found.dimensions = {"time": None, "y": 3, "x": 4}
+            found.resize_dimension("time", 8)
+            found.create_variable("y", ("y",), data=np.arange(3.0)).attrs["units"] = "m"
+            packed = {"chunks": (4, 3, 4), "compression": "gzip", "shuffle": True, "fletcher32": True}
+            own = found.create_variable("u", ("time", "y", "x"), "i2", fillvalue=np.int16(-9), **packed)
+            own[...] = np.rint(fields * 10).astype("i2")
+            own.attrs.update({"scale_factor": 0.1, "units": "K", "coordinates": "y"})
+
+    def hdf5(file: io.BytesIO) -> None:
+        with h5py.File(file, "w") as found:
+            found["g/u"] = fields
+            found["names"] = np.array(["a", "b"], dtype=object)
+            found["g"].attrs["k"] = 3.0
+
+    def classic(file: io.BytesIO) -> None:
+        found = netcdf_file(file, "w", version=2)
+        for name, size in (("time", None), ("y", 3), ("x", 4)):
+            found.createDimension(name, size)
+        for name, scale in (("u", 10), ("v", 20)):
+            own = found.createVariable(name, "i2", ("time", "y", "x"))
+            own[:] = np.rint(fields * scale).astype("i2")
+            own.scale_factor, own.units = 1 / scale, b"K"
+        found.variables["u"].coordinates = b"v"
+        found.flush()
+
+    return {
+        "netcdf": {"packed": _bytes(netcdf)},
+        "netcdf_classic": {"records": _bytes(classic)},
+        "hdf5": {"groups": _bytes(hdf5)},
+        "mat": {
+            "plain": _bytes(lambda file: savemat(file, {"u": fields, "note": "x"})),
+            "packed": _bytes(lambda file: savemat(file, {"u": fields}, do_compression=True)),
+        },
+        "zarr_array": {"fields": json.dumps(_zarr_array()).encode()},
+        "zarr_json": {"fields": json.dumps(_zarr_json()).encode()},
+        "zarr_chunk": {"zlib": zlib.compress(fields.tobytes())},
+    }
 
 
 def _stacks() -> dict[str, bytes]:

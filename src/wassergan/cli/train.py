@@ -42,15 +42,17 @@ INTERRUPTED = 130
 def train(data: str, out: Path | None, verbose: bool, live: bool, as_json: bool, **flags: Any) -> int:
     """Train a generator on DATA.
 
-    DATA is `digits`; a folder of pictures, or .tar shards of them; a .npy, .npz or IDX (.gz) file; a table in a .csv
-    (.gz) file; or .parquet, .arrow or .feather files. Shards and these may come as a folder or as a pattern in quotes.
-    Arrays and pictures that are larger than memory are streamed.
+    DATA is `digits`; a folder of pictures, or .tar shards or a .zip of them; a .npy, .npz, IDX (.gz), NetCDF, Zarr,
+    HDF5 or MATLAB file (FILE::NAME names an array in it); a table in a .csv (.gz) file; or .parquet, .arrow or .feather
+    files. Shards and these may come as a folder or as a pattern in quotes. Arrays and pictures that are larger than
+    memory are streamed.
 
     \b
     Examples:
       wassergan train digits --budget 20s
       wassergan train photos/ --size 64 --budget 2h --out runs/photos
       wassergan train fields.npz --key t2m --preset wgan-gp --steps 20000
+      wassergan train era5.nc::t2m
       wassergan train points.npy --constraint gp --seed 1
       torchrun --nproc-per-node 4 -m wassergan train photos/ --out runs/photos
       wassergan train rows.parquet --budget 1h

@@ -11,8 +11,8 @@ from wassergan.errors import UserError
 from wassergan.storage.files import require_readable
 
 KINDS = (
-    "'digits', a folder or .tar shards of pictures, a folder of .npy samples, or a .npy, .npz, IDX, CSV, Excel, "
-    "Parquet, Arrow or Feather file"
+    "'digits', a folder, .zip or .tar shards of pictures, a folder of .npy samples, or a .npy, .npz, NetCDF, Zarr, "
+    "HDF5, MATLAB, IDX, CSV, Excel, Parquet, Arrow or Feather file"
 )
 
 

@@ -73,9 +73,9 @@ def open_source(
     """Open data for training or measuring.
 
     Args:
-        data: `digits`; a folder or `.tar` shards of pictures; a folder of `.npy` files, each one sample; a `.npy`,
-            `.npz`, IDX or multi-page TIFF file; a NetCDF, Zarr, HDF5 or MATLAB file, of which `era5.nc::t2m` names one
-            array; Parquet, Arrow or Feather files; a folder of shards or of tables, or a
+        data: `digits`; a folder, `.zip` or `.tar` shards of pictures; a folder of `.npy` files, each one sample; a
+            `.npy`, `.npz`, IDX or multi-page TIFF file; a NetCDF, Zarr, HDF5 or MATLAB file, of which `era5.nc::t2m`
+            names one array; Parquet, Arrow or Feather files; a folder of shards or of tables, or a
             pattern such as `part-{000..099}.tar` or `part-*.parquet`; a `.csv` or `.tsv` file, `.gz` too; an Excel
             workbook; an array or tensor of samples; or a DataFrame of pandas or polars.
         size: (height, width), for pictures.
@@ -403,7 +403,8 @@ def _of_files(path: Path, files: list[Path], asked: _Asked) -> Source:
         raise UserError(
             f"The files of {path} cannot be read together",
             found=f"{len(files)} files, the first {files[0]}",
-            hint="give .tar files of pictures, .npy files of one sample each, or Parquet, Arrow or Feather files",
+            hint="give .tar or .zip files of pictures, .npy files of one sample each, or Parquet, Arrow or Feather "
+            "files",
         )
     return _file(files[0], asked)
 

@@ -148,8 +148,8 @@ def holds_any(folder: Path, suffixes: frozenset[str]) -> bool:
 
 
 def is_shard(path: Path) -> bool:
-    """Whether the name is that of a tar file."""
-    return path.suffix.lower() == ".tar"
+    """Whether the name is that of a tar or a zip file."""
+    return path.suffix.lower() in (".tar", ".zip")
 
 
 def matching_files(pattern: str) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Tar shards of pictures, as WebDataset writes them: indexed once, members read where they lie, nothing unpacked."""
+"""Tar shards of pictures, as WebDataset writes them, and zip files: indexed once, members read where they lie."""
 
 import io
 import os
@@ -19,6 +19,7 @@ from wassergan.data.readers.images import ImageOptions, picture_source
 from wassergan.data.readers.marks import FileMark, reading_marked
 from wassergan.data.readers.paths import PICTURE_SUFFIXES
 from wassergan.data.readers.tree import HIDDEN, SPECIAL, SYSTEM, PassedOver, is_hidden, is_left_by_system
+from wassergan.data.readers.zips import SUFFIX, unzipped, zip_members
 from wassergan.data.records import parsed_object
 from wassergan.data.source import Source
 from wassergan.errors import UserError, encodable
@@ -35,7 +36,7 @@ _KEEP_NAME = (tarfile.XGLTYPE, tarfile.GNUTYPE_LONGLINK)
 def shard_source(
     paths: Sequence[Path], name: str, options: ImageOptions, *, log: Callable[[str], None] = lambda message: None
 ) -> Source:
-    """The pictures in tar files. User units: uint8 or uint16, (n, H, W) grey or (n, H, W, 3).
+    """The pictures in tar and zip files. User units: uint8 or uint16, (n, H, W) grey or (n, H, W, 3).
 
     Members of other kinds are labels of the picture of the same key, as far as a condition asks for them.
 
@@ -51,11 +52,20 @@ def shard_source(
     passed = PassedOver()
     pictures, beside = index_shards(paths, passed)
     if not len(pictures):
-        raise UserError(f"No pictures ({FORMATS_TOLD}) in {name}", found=f"{len(paths)} tar files")
-    log(f"Found {len(pictures)} pictures in {len(paths)} tar file{'' if len(paths) == 1 else 's'}.")
+        raise UserError(f"No pictures ({FORMATS_TOLD}) in {name}", found=f"{len(paths)} {_kind(paths)} files")
+    log(f"Found {len(pictures)} pictures in {len(paths)} {_kind(paths)} file{'' if len(paths) == 1 else 's'}.")
     _tell_several(pictures, log)
     source = picture_source(pictures, name, options, log=log)
     return replace(source, names=MemberNames(pictures, beside, source.reader.rows, passed))
+
+
+def is_zip(path: Path) -> bool:
+    """Whether the name is that of a zip file."""
+    return path.suffix.lower() == SUFFIX
+
+
+def _kind(paths: Sequence[Path]) -> str:
+    return " and ".join(sorted({path.suffix.lower().removeprefix(".") for path in paths}))
 
 
 def _tell_several(pictures: "ShardPictures", log: Callable[[str], None]) -> None:
@@ -69,7 +79,7 @@ def _tell_several(pictures: "ShardPictures", log: Callable[[str], None]) -> None
 
 @dataclass(frozen=True)
 class ShardMember:
-    """A picture in a tar file: `size` bytes from `offset`."""
+    """A picture in a tar file, `size` bytes from `offset`; or in a zip file, where its header begins there."""
 
     mark: FileMark
     name: str
@@ -107,6 +117,8 @@ class ShardMember:
             DataChangedError: the tar file is no longer the one that was indexed.
         """
         with reading_marked(self.mark) as file:
+            if is_zip(self.path):
+                return io.BytesIO(unzipped(self.mark, file, self.offset, self.size))
             file.seek(self.offset)
             content = file.read(self.size)
         if len(content) < self.size:
@@ -296,7 +308,7 @@ class _Index:
 
 
 def index_shards(paths: Sequence[Path], passed: PassedOver | None = None) -> tuple[ShardPictures, ShardPictures]:
-    """Find the pictures in tar files, and what else is in them, by headers alone, in the order of files and members.
+    """Find the pictures in tar and zip files, and what else is in them, by headers alone, in their order.
 
     Raises:
         UserError: a file cannot be read, is no tar file, is damaged, or holds a name or a size that none should have.
@@ -305,7 +317,7 @@ def index_shards(paths: Sequence[Path], passed: PassedOver | None = None) -> tup
     pictures, beside = _Index(), _Index()
     marks = [FileMark.of(path) for path in paths]
     for number, path in enumerate(paths):
-        for name, offset, size, is_regular in _members(marks[number]):
+        for name, offset, size, is_regular in zip_members(marks[number]) if is_zip(path) else _members(marks[number]):
             if _is_passed(path, name, is_regular, passed):
                 continue
             is_picture = name.lower().endswith(_ENDINGS)
