@@ -670,7 +670,8 @@ def _grids() -> dict[str, dict[str, bytes]]:
             found["g"].attrs["k"] = 3.0
 
     def classic(file: io.BytesIO) -> None:
-        found = netcdf_file(file, "w", version=2)
+        inner = io.BytesIO()
+        found = netcdf_file(inner, "w", version=2)
         for name, size in (("time", None), ("y", 3), ("x", 4)):
             found.createDimension(name, size)
         for name, scale in (("u", 10), ("v", 20)):
@@ -679,6 +680,7 @@ def _grids() -> dict[str, dict[str, bytes]]:
             own.scale_factor, own.units = 1 / scale, b"K"
         found.variables["u"].coordinates = b"v"
         found.flush()
+        file.write(inner.getvalue())  # which is closed with it
 
     return {
         "netcdf": {"packed": _bytes(netcdf)},
