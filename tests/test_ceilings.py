@@ -8,13 +8,16 @@ import os
 import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pyarrow
 import pytest
 from pyarrow import feather, parquet
+from scipy.io import savemat
 
 from wassergan.data.readers import limits
 
@@ -70,6 +73,35 @@ def different_cells(path: Path) -> None:
     path.write_text("a,b\n" + "\n".join(f"{number:x},1" for number in range(1_500_000)) + "\n")
 
 
+def empty_array(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file.create_dataset("x", (2**34, 8), "f4", chunks=(1024, 8))
+
+
+def zeros_in_chunks(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("x", (2**26,), "f4", chunks=(2**20,), compression="gzip")
+        for start in range(0, 2**26, 2**20):
+            data[start : start + 2**20] = 0
+
+
+def chunk_that_grows(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("x", (16, 1), "f4", chunks=(16, 1), compression="gzip")
+        data.id.write_direct_chunk((0, 0), zlib.compress(bytes(2**29), 9))
+
+
+def zeros_in_matlab(path: Path) -> None:
+    savemat(path, {"x": np.zeros(2**25)}, do_compression=True)
+
+
+def long_list_of_members(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(HOLE)
+        file.seek(HOLE)
+        file.write(b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, 1, 1, HOLE - 100, 100, 0))
+
+
 HOSTILE: dict[str, Callable[[Path], None]] = {
     "version 2.npy": hole(long_header(2)),
     "version 3.npy": hole(long_header(3)),
@@ -79,6 +111,11 @@ HOSTILE: dict[str, Callable[[Path], None]] = {
     "list.parquet": long_list,
     "zeros.feather": packed_zeros,
     "cells.csv": different_cells,
+    "empty.h5": empty_array,
+    "zeros.nc": zeros_in_chunks,
+    "grows.h5": chunk_that_grows,
+    "zeros.mat": zeros_in_matlab,
+    "members.zip": long_list_of_members,
 }
 
 

@@ -63,7 +63,10 @@ def chosen(contents: Contents, key: str | None) -> Variable:
         raise unknown_name(f"array in {contents.path.name}", wanted, list(numeric))
     candidates = _data_variables(contents, numeric)
     if not candidates:
-        raise UserError(f"{contents.path} holds no arrays of numbers", found=f"a {contents.kind} file without any")
+        passed = " ".join(contents.passed[:LISTED])
+        raise UserError(
+            f"{contents.path} holds no arrays of numbers", found=passed or f"a {contents.kind} file without any"
+        )
     most = max(len(each.shape) for each in candidates)
     largest = [each for each in candidates if len(each.shape) == most]
     if len(largest) > 1:
