@@ -31,10 +31,13 @@ FREE = {
     "_io": set(),
     "mmap": set(),
     "codecs": {"lookup", "BOM_UTF8", "BOM_UTF16_LE", "BOM_UTF16_BE", "BOM_UTF32_LE", "BOM_UTF32_BE", "CodecInfo"},
-    **{
-        name: set()
-        for name in ("fileinput", "sqlite3", "shelve", "dbm", "linecache", "subprocess", "h5py", "joblib", "glob2")
-    },
+    **{name: set() for name in ("fileinput", "sqlite3", "shelve", "dbm", "linecache", "subprocess", "joblib", "glob2")},
+    # of HDF5: what lies in a file that is open, and types
+    "h5py": {"h5d", "h5g", "h5l", "h5o", "h5s", "h5t", "Dataset", "Empty", "string_dtype"},
+    "h5netcdf": set(),
+    "netCDF4": set(),
+    "xarray": set(),
+    "zarr": set(),
 }
 # These open the stream or the name that is their first argument.
 TAKE_STREAMS = {

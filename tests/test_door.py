@@ -23,6 +23,8 @@ ALLOWED = {
     ("cli/watch.py", "_checked", ".save"): "of the monitor's state, which goes through the door",
     ("runs/recorder.py", "_save", ".save"): "of the run's checkpoints, which go through the door",
     ("session/loop.py", "train", ".save"): "the same",
+    ("data/grids/hdf5.py", "run", "h5py.h5o.open"): "an object of a file that is open",
+    ("data/grids/hdf5.py", "_array", "h5py.h5d.open"): "the same",
     ("data/tables/number_dress.py", "wear", ".open"): "a field: whether numbers end with a point",
 }
 MODULES = sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py"))
@@ -160,6 +162,12 @@ PLANTED = {
     "safetensors": "from safetensors.torch import load_file\nload_file('a')",
     "safetensors saved": "from safetensors.torch import save_file\nsave_file(weights, 'a')",
     "joblib": "import joblib\njoblib.load('a')",
+    "HDF5": "import h5py\nh5py.File('a', 'r')",
+    "HDF5, of a stream": "import h5py\ndef f(file):\n    return h5py.File(file, 'r')",
+    "NetCDF": "import h5netcdf\nh5netcdf.File('a')",
+    "xarray": "import xarray\nxarray.open_dataset('a')",
+    "Zarr": "import zarr\nzarr.open('a')",
+    "MATLAB": "from scipy.io import savemat\nsavemat('a', {})",
     "sqlite": "import sqlite3\nsqlite3.connect('a')",
     "tempfile": "import tempfile\ntempfile.NamedTemporaryFile()",
     "TemporaryDirectory": "from tempfile import TemporaryDirectory\nTemporaryDirectory()",

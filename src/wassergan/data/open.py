@@ -284,10 +284,10 @@ def _gridded(data: str, asked: _Asked) -> Source:
         if said is not None:
             raise UserError(f"{parameter(name)} is for tables", found=data, hint="leave it out")
     found = open_gridded(data, key=asked.key, sample_dim=asked.sample_dim, log=asked.log)
-    said = {**asked.of_numbers, "missing": (*found.codes, *asked.missing)}
+    numbers = {**asked.of_numbers, "missing": (*found.codes, *asked.missing)}
     if asked.layout == "auto":
-        said["layout"] = found.layout
-    return array_source(found.array, name=found.name, beside=[found.names], grid=found.metadata, **said)
+        numbers["layout"] = found.layout
+    return array_source(found.array, name=found.name, beside=[found.names], grid=found.metadata, **numbers)
 
 
 def _refuse_what_tables_have(source: Source, asked: _Asked) -> None:

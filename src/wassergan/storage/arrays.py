@@ -1,6 +1,7 @@
 """Arrays and tensors in files, by the libraries that define their formats."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -55,3 +56,29 @@ def array_offset(temporary: Path) -> int:
     import numpy as np
 
     return int(np.lib.format.open_memmap(temporary, mode="r").offset)
+
+
+def read_hdf5(stream: IO[bytes]) -> Any:
+    """The HDF5 file in a stream, to be read; other files that it names are not opened by this.
+
+    Raises:
+        ImportError: the library is not installed.
+        OSError: it is no such file.
+    """
+    import h5py
+
+    return h5py.File(stream, "r")
+
+
+def write_netcdf(file: IO[bytes]) -> Any:
+    """A new NetCDF-4 file in the file from `filling`."""
+    import h5netcdf
+
+    return h5netcdf.File(file, "w")
+
+
+def save_matlab(file: IO[bytes], content: Mapping[str, Any]) -> None:
+    """Write arrays as MATLAB's version 7 into the file from `filling`."""
+    from scipy.io import savemat
+
+    savemat(file, dict(content), do_compression=True)

@@ -197,7 +197,7 @@ def _array(
     """The numbers, samples first, and what stands for missing ones."""
     packing = packing_of(variable, shape)
     codes = () if packing.is_packed else packing.codes
-    stored = variable.open()
+    stored = variable.read()
     if axes == [0] and isinstance(stored, FileArray):
         plain = packing.is_plain and stored.shape[1:] == shape and stored.dtype == packing.dtype
         return (stored if plain else UnpackedRows(stored, packing)), codes
@@ -262,18 +262,18 @@ def _coordinates(contents: Contents, variable: Variable, found: GridMetadata) ->
     named[mapping] = contents.variables.get(mapping)
     kept: dict[str, Coordinate] = {}
     left = LARGEST_KEPT
-    for name, each in named.items():
-        if each is None or not name or not set(each.dims) <= set(found.dims):
+    for name, other in named.items():
+        if other is None or not name or not set(other.dims) <= set(found.dims):
             continue
-        size = prod(each.shape)
-        dims = each.dims if each.shape else ()
+        size = prod(other.shape)
+        dims = other.dims if other.shape else ()
         known = dict(zip(found.dims, found.sizes, strict=True))
-        if size > min(left, LARGEST_COORDINATE) or tuple(known[dim] for dim in dims) != each.shape:
+        if size > min(left, LARGEST_COORDINATE) or tuple(known[dim] for dim in dims) != other.shape:
             continue
-        values = _values(each)
+        values = _values(other)
         if values is not None:
             left -= size
-            kept[name] = Coordinate(dims, values, {k: v for k, v in each.attributes.items() if k not in UNKEPT})
+            kept[name] = Coordinate(dims, values, {k: v for k, v in other.attributes.items() if k not in UNKEPT})
     return kept
 
 
@@ -283,7 +283,7 @@ UNKEPT = ("CLASS", "NAME", "DIMENSION_LABELS")
 def _values(variable: Variable) -> NDArray[Any] | None:
     """Numbers or texts of a coordinate; None where it has others."""
     try:
-        values = np.asarray(variable.open())
+        values = np.asarray(variable.read())
     except (UserError, ValueError):
         return None
     if values.dtype.kind in "fiub":

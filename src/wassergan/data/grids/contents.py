@@ -26,7 +26,7 @@ class Variable:
         dtype: of its numbers; of kind `O` for text and whatever is no array of numbers.
         dims: names of its axes; empty where the file names none.
         attributes: of it, in plain types.
-        open: the array; it is called for those that are chosen.
+        read: gives the array; it is called for those that are chosen.
         unlimited: names of axes along which it may grow.
     """
 
@@ -35,7 +35,7 @@ class Variable:
     dtype: np.dtype[Any]
     dims: tuple[str, ...] = ()
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
-    open: Callable[[], NDArray[Any] | FileArray] = field(default=lambda: np.empty(0), repr=False)
+    read: Callable[[], NDArray[Any] | FileArray] = field(default=lambda: np.empty(0), repr=False)
     unlimited: frozenset[str] = frozenset()
 
     @property

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from wassergan.data.readers.filearray import FileArray
 from wassergan.data.readers.limits import require_room
 from wassergan.data.readers.marks import FileMark, reading_marked
 from wassergan.errors import UserError, WasserganError
+from wassergan.storage.arrays import read_hdf5 as open_hdf5
 
 EXTRA = "install it: pip install 'wassergan[hdf5]'"
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -89,11 +90,11 @@ def _opened(mark: FileMark) -> Iterator[Any]:
         UserError: the library is not installed, or the file is damaged.
     """
     try:
-        import h5py
+        import h5py  # noqa: F401
     except ImportError as error:
         raise UserError(f"Reading {mark.path} needs {error.name}, which is not installed", hint=EXTRA) from error
     try:
-        with reading_marked(mark) as file, h5py.File(_Bounded(file, mark.size), "r") as found:
+        with reading_marked(mark) as file, open_hdf5(cast(IO[bytes], _Bounded(file, mark.size))) as found:
             yield found
     except WasserganError:
         raise
@@ -298,7 +299,8 @@ class _HDF5Chunks(ChunkedArray):
         outside = (table[:, 1] < 0) | (table[:, 2] < 0) | (table[:, 1] + table[:, 2] > mark.size)
         if outside.any() or (np.diff(table[:, 0]) == 0).any():
             raise UserError(f"{name} is damaged", found="chunks that lie outside the file, or twice", hint="mend it")
-        array.table = table[:, 1:] + [_shift(mark, dataset, table, array), 0, 0]
+        array.table = table[:, 1:].copy()
+        array.table[:, 0] += _shift(mark, dataset, table, array)
         array.found(table[:, 0].copy(), mark.size)
         return array
 

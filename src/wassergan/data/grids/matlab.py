@@ -2,8 +2,9 @@
 
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from wassergan.data.grids.contents import LONGEST_TEXT, MOST_VARIABLES, Contents, Variable, text_of
 from wassergan.data.grids.hdf5 import is_hdf5, read_hdf5
+from wassergan.data.readers.filearray import FileArray
 from wassergan.data.readers.limits import require_room
 from wassergan.data.readers.marks import FileMark, reading_marked
 from wassergan.errors import UserError, WasserganError
@@ -78,12 +80,13 @@ def _of_hdf5(path: Path) -> Contents:
             dims=(),
             attributes=own,
             dtype=dtype,
-            open=lambda opened=each.open, name=f"{path.name}:{name}": _turned(opened(), name),
+            read=partial(_turned, each.read, f"{path.name}:{name}"),
         )
     return replace(found, variables=kept, attributes={})
 
 
-def _turned(found: Any, name: str) -> NDArray[Any]:
+def _turned(read: Callable[[], NDArray[Any] | FileArray], name: str) -> NDArray[Any]:
+    found = read()
     require_room(found.nbytes, name)
     return np.asarray(found).T
 

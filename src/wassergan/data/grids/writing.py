@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from math import prod
 from pathlib import Path
 from typing import IO, Any
@@ -13,6 +14,8 @@ from wassergan.data.codec import ALONE, LAST, Codec
 from wassergan.data.grids.contents import Attribute
 from wassergan.data.grids.metadata import Coordinate, GridMetadata
 from wassergan.errors import UserError
+from wassergan.storage.arrays import save_matlab
+from wassergan.storage.arrays import write_netcdf as new_netcdf
 from wassergan.storage.files import filling
 
 NETCDF_WRITTEN, MATLAB_WRITTEN = (".nc", ".nc4", ".h5", ".hdf5"), (".mat",)
@@ -55,10 +58,9 @@ def require_writer(path: Path) -> None:
     """
     if path.suffix.lower() not in NETCDF_WRITTEN:
         return
-    try:
-        import h5netcdf  # noqa: F401
-    except ImportError as error:
-        raise UserError(f"Writing {path.name} needs {error.name}, which is not installed", hint=EXTRA) from error
+    for name in ("h5netcdf", "h5py"):
+        if find_spec(name) is None:
+            raise UserError(f"Writing {path.name} needs {name}, which is not installed", hint=EXTRA)
 
 
 def form_of(codec: Codec, first: NDArray[Any], leading: tuple[int, ...]) -> Form:
@@ -120,10 +122,8 @@ def write_netcdf(chunks: Iterator[NDArray[Any]], form: Form, temporary: Path) ->
         form: what is around them.
         temporary: the path.
     """
-    import h5netcdf
-
     metadata = form.metadata
-    with filling(temporary, "wb+") as stream, h5netcdf.File(stream, "w") as file:
+    with filling(temporary, "wb+") as stream, new_netcdf(stream) as file:
         file.dimensions = {**form.leading, **dict(zip(metadata.dims, metadata.sizes, strict=True))}
         _put_attributes(file, metadata.file_attributes)
         for name, each in metadata.coordinates.items():
@@ -204,14 +204,12 @@ def write_matlab(samples: NDArray[Any], form: Form, file: IO[bytes]) -> None:
     Raises:
         UserError: they are more than such a file holds.
     """
-    from scipy.io import savemat
-
     own = samples.astype(form.dtype).reshape(form.shape)
     if own.nbytes > LARGEST_MATLAB:
         raise UserError(
             "A MATLAB file of version 7 holds no more than 2 GiB", found=f"{own.nbytes:,} bytes", hint="name a .h5 file"
         )
-    savemat(file, {_identifier(form.metadata.name): own}, do_compression=True)
+    save_matlab(file, {_identifier(form.metadata.name): own})
 
 
 def _identifier(name: str) -> str:
