@@ -55,7 +55,7 @@ def test_without_a_name_the_grid_lies_in_the_run_folder(cli: Callable[..., Any],
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--out", "s.gif"], "Samples are written as .npy, .png or a folder: 's.gif'"),
+        (["--out", "s.gif"], "Samples are written as .npy, .nc, .h5 or .mat, .png or a folder: 's.gif'"),
         (["--out", "folder"], "Vectors are no pictures"),
         (["--out", "s.png", "--count", "10001"], "Too many samples for one picture: 10001"),
         (["--count", "0"], "--count: Expected a whole number above 0: '0'."),

@@ -123,7 +123,7 @@ def test_files_that_a_table_cannot_be_written_to_are_refused(table_run: Path, re
 
 def test_samples_that_are_no_rows_are_not_written_as_a_table(finished_run: Path, refused: Callable[..., str]) -> None:
     assert refused("sample", finished_run, "--out", "rows.csv").startswith(
-        "Samples are written as .npy, .png or a folder: 'rows.csv'"
+        "Samples are written as .npy, .nc, .h5 or .mat, .png or a folder: 'rows.csv'"
     )
 
 

@@ -91,14 +91,15 @@ def test_runs_without_a_name_are_numbered(
 def test_a_missing_path(wrong: Callable[..., str], tmp_path: Path) -> None:
     assert (
         wrong(tmp_path / "gone.npy")
-        == f"There is no {tmp_path / 'gone.npy'}. Give 'digits', a folder or .tar shards of pictures, "
-        "a folder of .npy samples, or a .npy, .npz, IDX, CSV, Excel, Parquet, Arrow or Feather file."
+        == f"There is no {tmp_path / 'gone.npy'}. Give 'digits', a folder, .zip or .tar shards of "
+        "pictures, a folder of .npy samples, or a .npy, .npz, NetCDF, Zarr, HDF5, MATLAB, IDX, CSV, Excel, Parquet, Arrow or "
+        "Feather file."
     )
 
 
 def test_an_unknown_kind_of_file(wrong: Callable[..., str], tmp_path: Path) -> None:
-    (tmp_path / "a.mat").write_text("")
-    assert "is not known: suffix '.mat'" in wrong(tmp_path / "a.mat")
+    (tmp_path / "a.xyz").write_text("")
+    assert "is not known: suffix '.xyz'" in wrong(tmp_path / "a.xyz")
 
 
 def test_an_empty_folder(wrong: Callable[..., str], tmp_path: Path) -> None:

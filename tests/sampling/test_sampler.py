@@ -223,7 +223,7 @@ def test_fields_in_a_folder_are_pictures_in_false_colours(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "count", "message"),
     [
-        ("s.txt", 3, r"written as .npy, .png or a folder: 's.txt'"),
+        ("s.txt", 3, r"written as .npy, .nc, .h5 or .mat, .png or a folder: 's.txt'"),
         ("s.png", 20_000, r"Too many samples for one picture: 20000\. Ask for at most 10000, or for .npy"),
         ("full", 3, r"The folder .*full is not empty\. Name a new one"),
         ("file", 3, r"file is a file\. Name a new folder"),

@@ -113,6 +113,7 @@ def test_arrays_of_any_type_shape_and_chunks_come_back_from_hdf5_and_zarr(tmp_pa
         limits = tuple(max(pair) for pair in zip(shape, chunks, strict=True))
         file.create_dataset("g/x", data=values, chunks=chunks, maxshape=limits, **{**packing, **more})
     order, version = data.draw(st.sampled_from("CF")), data.draw(st.sampled_from([2, 3]))
+    options: dict[str, Any] = {"order": order} if version == 2 else {}
     array = zarr.create_array(
         store,
         shape=shape,
@@ -122,7 +123,7 @@ def test_arrays_of_any_type_shape_and_chunks_come_back_from_hdf5_and_zarr(tmp_pa
         overwrite=True,
         fill_value=0,
         compressors=data.draw(st.sampled_from(["auto", None])),
-        **({"order": order} if version == 2 else {}),
+        **options,
     )
     array[...] = values
     for name in (f"{path}::g/x", str(store)):

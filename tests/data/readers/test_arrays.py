@@ -298,6 +298,6 @@ def test_a_large_map_is_read_row_by_row(tmp_path: Path, monkeypatch: pytest.Monk
 def test_unknown_paths_and_kinds_are_refused(tmp_path: Path, refused: Callable[..., str]) -> None:
     with pytest.raises(UserError, match=r"There is no .*gone.npy. Give 'digits'"):
         open_source(tmp_path / "gone.npy")
-    (tmp_path / "a.mat").write_bytes(b"")
-    with pytest.raises(UserError, match=r"kind of .*a.mat is not known: suffix '.mat'"):
-        open_source(tmp_path / "a.mat")
+    (tmp_path / "a.xyz").write_bytes(b"")
+    with pytest.raises(UserError, match=r"kind of .*a.xyz is not known: suffix '.mat'"):
+        open_source(tmp_path / "a.xyz")
