@@ -70,6 +70,7 @@ def test_every_preset_resolves_for_every_shape_without_a_hole(preset: str, shape
         "w1_every",
         "size",
         "key",
+        "sample_dim",
         "sheet",
         "missing",
         "channels",

@@ -22,12 +22,14 @@ NOVEMBER_26 = (
     *(
         "codec/base",
         "codec/channels",
+        "codec/grid",
         "codec/parts",
         "estimator/container/columns",
         "estimator/container/title",
         "notes",
     ),
     *(f"settings/{name}" for name in ("channels", "cuda_graphs", "missing", "on_divergence", "rollbacks", "sheet")),
+    "settings/sample_dim",
     "trainer/lr_scale",
 )
 FIRST = (

@@ -299,5 +299,5 @@ def test_unknown_paths_and_kinds_are_refused(tmp_path: Path, refused: Callable[.
     with pytest.raises(UserError, match=r"There is no .*gone.npy. Give 'digits'"):
         open_source(tmp_path / "gone.npy")
     (tmp_path / "a.xyz").write_bytes(b"")
-    with pytest.raises(UserError, match=r"kind of .*a.xyz is not known: suffix '.mat'"):
+    with pytest.raises(UserError, match=r"kind of .*a.xyz is not known: suffix '.xyz'"):
         open_source(tmp_path / "a.xyz")
