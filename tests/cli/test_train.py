@@ -92,8 +92,8 @@ def test_a_missing_path(wrong: Callable[..., str], tmp_path: Path) -> None:
     assert (
         wrong(tmp_path / "gone.npy")
         == f"There is no {tmp_path / 'gone.npy'}. Give 'digits', a folder, .zip or .tar shards of "
-        "pictures, a folder of .npy samples, or a .npy, .npz, NetCDF, Zarr, HDF5, MATLAB, IDX, CSV, Excel, Parquet, Arrow or "
-        "Feather file."
+        "pictures, a folder of .npy samples, or a .npy, .npz, NetCDF, Zarr, HDF5, MATLAB, IDX, CSV, Excel, Parquet, "
+        "Arrow or Feather file."
     )
 
 

@@ -302,6 +302,19 @@ def test_conditions_come_from_such_files(tmp_path: Path) -> None:
     assert fine.context is not None and fine.context.width == 35
 
 
+def test_several_files_and_missing_ones_are_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not read together.*open_mfdataset"):
+        open_source(tmp_path / "a*.nc")
+    with pytest.raises(UserError, match="There is no"):
+        open_source(tmp_path / "gone.nc")
+    (tmp_path / "a.nc").write_text("no such file")
+    with pytest.raises(UserError, match="is no NetCDF or HDF5 file"):
+        open_source(tmp_path / "a.nc")
+    (tmp_path / "a.zarr").mkdir()
+    with pytest.raises(UserError, match="is no Zarr store"):
+        open_source(tmp_path / "a.zarr")
+
+
 def test_unread_filters_are_told_with_a_way_out(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("x", data=ROWS, chunks=(5, 5, 7), compression="lzf")

@@ -11,6 +11,7 @@ from wassergan.data.grids.matlab import read_matlab
 from wassergan.data.grids.netcdf3 import is_netcdf3, read_netcdf3
 from wassergan.data.grids.zarr_store import is_zarr, read_zarr
 from wassergan.data.readers.marks import unchanging
+from wassergan.data.readers.paths import is_pattern
 from wassergan.errors import UserError
 from wassergan.storage.files import require_regular
 
@@ -63,6 +64,12 @@ def open_gridded(
     path, name = named_in(str(text))
     if name is not None and key is not None and name != key:
         raise UserError("Two arrays are named", found=f"{name} and {key}", hint="name one")
+    if not path.exists() and is_pattern(str(path)):
+        raise UserError(
+            "Several files of named arrays are not read together",
+            found=f"{path}",
+            hint="join them, for example xarray.open_mfdataset(files).to_netcdf(file)",
+        )
     if not path.exists():
         raise UserError(f"There is no {path}", hint=f"give {TOLD}")
     with unchanging([] if path.is_dir() else [path]):
