@@ -32,3 +32,18 @@ def test_the_bar_shows_how_far_it_is_since_it_was_opened(
 
 def test_a_bar_that_was_never_opened_can_be_closed() -> None:
     ProgressBar().on_close()
+
+
+def test_a_bar_of_time_has_no_rate_and_is_full_at_the_end(
+    capfd: pytest.CaptureFixture[str], make_trainer: Callable[..., Trainer]
+) -> None:
+    trainer = make_trainer()
+    for seconds, full in ((11.3, True), (5.0, False)):
+        bar = ProgressBar()
+        trainer.elapsed_seconds = 0.0
+        bar.on_train_begin(TrainSettings(budget=12.0), trainer.source, RunFolder(Path("r")), trainer)  # type: ignore[arg-type]
+        trainer.elapsed_seconds = seconds
+        bar.on_step_end(trainer)
+        bar.on_close()
+        err = capfd.readouterr().err
+        assert ("12/12 s" in err) == full and "s/s" not in err

@@ -99,3 +99,33 @@ def test_elsewhere_one_line_per_tick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", screen)
     TerminalProgress().on_tick(RECORD)
     assert screen.getvalue().count("\n") == 1 and "step       7" in screen.getvalue()
+
+
+def test_a_signal_is_answered_at_once_and_once_and_a_finished_bar_is_full(
+    monkeypatch: pytest.MonkeyPatch, make_trainer: Callable[..., Trainer]
+) -> None:
+    asked, trainer = False, make_trainer()
+    settings = TrainSettings(data="x", network="mlp", constraint="lp", critic_steps=2, batch_size=8, budget=20.0)
+
+    def shown(*, stop: bool) -> str:
+        nonlocal asked
+        asked = False
+        monkeypatch.setattr(sys, "stderr", Terminal())
+        callback = TerminalProgress(interrupted=lambda: asked)
+        callback.on_train_begin(settings, trainer.source, RunFolder(Path("r")), trainer)  # type: ignore[arg-type]
+        trainer.elapsed_seconds = 19.2
+        callback.on_step_end(trainer)
+        asked = stop
+        callback.on_step_end(trainer)
+        callback.on_step_end(trainer)
+        callback.on_close()
+        screen = sys.stderr
+        assert isinstance(screen, Terminal)
+        return screen.getvalue()
+
+    trainer.elapsed_seconds = 0.0
+    stopped = shown(stop=True)
+    assert stopped.count("Stopping: ") == 1 and "20/20" not in stopped
+    trainer.elapsed_seconds = 0.0
+    done = shown(stop=False)
+    assert "Stopping" not in done and "20/20" in done

@@ -333,3 +333,9 @@ def test_near_duplicates_and_lattices(n, monkeypatch):
     ):
         expected = ot.emd2([], [], cdist(x, y), numItermax=10**7)
         assert w1(x, y) == pytest.approx(expected, abs=EXACT)
+
+
+def test_what_is_printed_of_a_transport_is_short():
+    x = torch.arange(40.0).reshape(20, 2)
+    shown = repr(exact_w1(x, x + 1))
+    assert len(shown) < 300 and "shape=(20, 20)" in shown and "lower=" in shown and "potentials" not in shown

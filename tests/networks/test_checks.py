@@ -56,3 +56,23 @@ def test_looking_at_a_generator_leaves_its_statistics_and_its_mode_alone() -> No
     generator = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
     check_generator(generator, torch.ones(2, 3), (4,))
     assert generator.training and generator[1].num_batches_tracked == 0
+
+
+def test_networks_that_do_not_fit_their_inputs_are_refused_with_the_shapes() -> None:
+    with pytest.raises(UserError, match=r"generator cannot be applied to latent vectors.*shape \(2, 9\): mat1 and mat2"):
+        check_generator(nn.Linear(8, 3), torch.zeros(2, 9), (3,))
+    with pytest.raises(UserError, match=r"critic cannot be applied to samples.*shape \(2, 9\): "):
+        check_critic(nn.Linear(8, 1), torch.zeros(2, 9))
+    with pytest.raises(UserError, match="positional argument"):
+        check_critic(nn.Linear(3, 1), torch.zeros(2, 3), torch.zeros(2, 1))
+    with pytest.raises(UserError, match="generator must return a tensor: tuple"):
+        check_generator(Lambda(lambda x: (x, x)), torch.zeros(2, 3), (3,))
+
+
+def test_errors_of_memory_stay_what_they_are() -> None:
+    def fail(values: Tensor) -> Tensor:
+        raise RuntimeError("DefaultCPUAllocator: not enough memory")
+
+    with pytest.raises(RuntimeError, match="not enough memory") as caught:
+        check_generator(Lambda(fail), torch.zeros(2, 3), (3,))
+    assert not isinstance(caught.value, UserError)

@@ -43,3 +43,30 @@ def test_batches_that_are_shared_and_packed_evenly_are_taken(size: int, count: i
 def test_shards_that_cannot_be_cut_into_packs_are_refused(size: int, count: int, pack: int) -> None:
     with pytest.raises(UserError, match=rf"{size // count} samples per process in packs of {pack}"):
         Batching(size, pack=pack).require_shards(DistributedContext(count=count))
+
+
+def test_objectives_and_constraints_may_be_named() -> None:
+    from wassergan.constraints import LipschitzPenalty, get_constraint
+    from wassergan.objectives import OBJECTIVES
+    from wassergan.training.options import by_name
+
+    objective, constraint = by_name("wasserstein", "lp")
+    assert objective is OBJECTIVES["wasserstein"] and isinstance(constraint, LipschitzPenalty)
+    given = get_constraint("gp")
+    assert by_name(objective, given) == (objective, given)
+    with pytest.raises(UserError, match=r"Unknown constraint: 'lpp'. Did you mean 'lp'"):
+        by_name(objective, "lpp")
+    with pytest.raises(UserError, match="`objective` takes an Objective or the name of one: 3"):
+        by_name(3, given)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match='For a critic without one, constraint="none"'):
+        by_name(objective, None)  # type: ignore[arg-type]
+
+
+def test_a_trainer_takes_names(make_source: Callable[..., Any]) -> None:
+    from wassergan.networks import MLPCritic, MLPGenerator
+    from wassergan.training import Trainer
+
+    source = make_source()
+    networks = MLPGenerator(4, source.shape, widths=(8,)), MLPCritic(source.shape, widths=(8,))
+    trainer = Trainer(*networks, source, objective="wasserstein", constraint="gp", latent_dim=4, batch_size=8)
+    assert (trainer.objective.name, type(trainer.constraint).__name__) == ("wasserstein", "GradientPenalty")

@@ -30,7 +30,10 @@ class ProgressBar(Callback):
         self._first, self._by_time = trainer.step, settings.steps is None
         self._started_at = trainer.elapsed_seconds
         total = math.ceil(settings.budget or 0) if self._by_time else settings.steps
-        self._bar = tqdm(total=total, unit="s" if self._by_time else "steps")
+        unit = "s" if self._by_time else "steps"
+        # Seconds per second are no rate.
+        form = "{desc}{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} s{postfix}" if self._by_time else None
+        self._bar = tqdm(total=total, unit=unit, bar_format=form)
 
     def on_message(self, sentence: str) -> None:
         """Beside the bar."""
@@ -47,6 +50,9 @@ class ProgressBar(Callback):
         self._bar.set_postfix_str(distance_in_short(record))
 
     def on_close(self) -> None:
-        """Leave the bar in its last state."""
+        """Leave the bar in its last state; full if the time is up but for less than a step or a second."""
         if self._bar is not None:
+            left = self._bar.total - self._bar.n
+            if self._by_time and 0 < left <= 0.1 * self._bar.total:
+                self._bar.update(left)
             self._bar.close()

@@ -6,9 +6,13 @@ from typing import Any
 
 import click
 
+from wassergan.cli.columns import fitting, in_columns, terminal_width
 from wassergan.cli.echo import echo, say
 from wassergan.cli.run_words import run_in_words
-from wassergan.errors import one_line
+from wassergan.errors import UserError, one_line
+from wassergan.storage.files import read_text, write_text
+
+LEAST_SHOWN = 3  # of a table's columns, in a narrow terminal: name, kind and what is in it
 
 
 @click.command()
@@ -24,9 +28,15 @@ from wassergan.errors import one_line
 @click.option("--window", type=click.IntRange(1), metavar="N", help="One long series: steps in a window.")
 @click.option("--stride", type=click.IntRange(1), metavar="N", help="Steps from one window to the next (1).")
 @click.option("--crop", metavar="N|DxHxW", help="One large volume: sides of its crops.")
+@click.option("--condition-array", metavar="FILE", help="Conditions that are an array: .npy, .npz (FILE::NAME) or IDX.")
+@click.option("--condition-layout", default="auto", metavar="auto|N|ND|NHW|NHWC|NCHW", help="Its axes.")
+@click.option("--size", metavar="N|HxW", help="Pictures: scale and centre-crop to this size.")
+@click.option("--colour", default="auto", metavar="auto|grey|rgb", help="Pictures: colours.")
+@click.option("--skip-unreadable", is_flag=True, help="Pictures: count and skip unreadable ones.")
+@click.option("--write-schema", type=click.Path(path_type=Path), metavar="FILE", help="Tables: write the rules that are found into a schema file, for `train --schema`.")
 @click.option("--all", "all_facts", is_flag=True, help="Of a run: every setting and every number of the last tick.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def info(target: str, all_facts: bool, as_json: bool, **options: Any) -> None:
+def info(target: str, write_schema: Path | None, all_facts: bool, as_json: bool, **options: Any) -> None:
     """Describe a run folder, or a data source that `train` can read.
 
     \b
@@ -38,7 +48,9 @@ def info(target: str, all_facts: bool, as_json: bool, **options: Any) -> None:
       wassergan info era5.nc --key t2m
       wassergan info loads.csv --window 24 --time hour
       wassergan info rock.tif --crop 32
+      wassergan info fine.npy --condition-array coarse.npy
       wassergan info people.csv --schema people.json
+      wassergan info people.csv --write-schema people.json
     """
     from wassergan.session.run_content import run_summary
     from wassergan.storage.run_folder import RunFolder
@@ -51,6 +63,8 @@ def info(target: str, all_facts: bool, as_json: bool, **options: Any) -> None:
             return
     else:
         facts = _data_facts(target, options)
+    if write_schema:
+        _write_schema(write_schema, facts, options["schema"])
     if as_json:
         echo(json.dumps(facts))
         return
@@ -65,14 +79,31 @@ def info(target: str, all_facts: bool, as_json: bool, **options: Any) -> None:
     for name, value in settings.items():
         if value is not None:
             echo(one_line(f"  {name:<18} {_shown(value)}"))
-    for line in _aligned([list(_column_words(column)) for column in table]):
+    rows = [_column_words(column) for column in table]
+    shown = fitting(rows, room=width - 2 if (width := terminal_width()) else None, least=LEAST_SHOWN)
+    for line in in_columns(shown):
         echo(f"  {line}")
+    if rows and len(shown[0]) < len(rows[0]):
+        echo("  (a wider terminal, or a file, gets how each column is encoded and written, too)")
     if rules:
-        echo('These rules hold in every row; none is kept unless a --schema file asks for it:\n  "rules": [')
+        echo('These rules hold in every row; none is kept unless a --schema file asks for it (--write-schema makes one):\n  "rules": [')
         for number, each in enumerate(rules, 1):
             comma = "," * (number < len(rules))
             echo(f"    {json.dumps(each['rule'], ensure_ascii=False)}{comma}")
         echo(f"  ]  (each in {min(each['rows'] for each in rules)} rows or more)")
+
+
+def _write_schema(path: Path, facts: dict[str, Any], schema: str | None) -> None:
+    """The schema that the table was read with, if there is one, and the rules that were found."""
+    rules = [each["rule"] for each in facts.get("proposed_rules", ())]
+    if not rules:
+        raise UserError("There are no rules to write", found="none was found that the schema does not have")
+    if path.exists():
+        raise UserError(f"{path} is there already", hint="name a new file")
+    content = json.loads(read_text(Path(schema))) if schema else {}
+    content["rules"] = [*content.get("rules", ()), *rules]
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    say(f"Wrote {len(rules)} rules to {path}: take out those that hold by chance, then train with --schema {path}.")
 
 
 def _column_words(column: dict[str, Any]) -> tuple[str, ...]:
@@ -83,19 +114,14 @@ def _column_words(column: dict[str, Any]) -> tuple[str, ...]:
     return column["name"], column["kind"], held, missing, f"{column['coded']} ({column['width']})", column["written"]
 
 
-def _aligned(rows: list[list[str]]) -> list[str]:
-    rows = [list(map(one_line, row)) for row in rows]
-    widths = [max(map(len, words)) for words in zip(*rows, strict=True)]
-    return ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
 def _data_facts(target: str, options: dict[str, Any]) -> dict[str, Any]:
-    from wassergan.config.parsing import parse_crop
-    from wassergan.data import open_source
+    from wassergan.config.parsing import parse_crop, parse_size
+    from wassergan.data import context_shape, open_source
     from wassergan.modality import modality_of
 
-    crop = options.pop("crop")
-    source = open_source(target, **options, crop=parse_crop(crop) if crop else None, log=say)
+    parsed = {"crop": parse_crop, "size": parse_size}
+    given = {name: parsed[name](value) if value and name in parsed else value for name, value in options.items()}
+    source = open_source(target, **given, log=say)
     codec = source.codec
     return {
         "data": source.name,
@@ -106,6 +132,7 @@ def _data_facts(target: str, options: dict[str, Any]) -> dict[str, Any]:
         "shape": list(source.shape),
         "layout": codec.layout,
         "dtype": codec.dtype,
+        **({"condition": list(context_shape(source.context))} if source.context is not None else {}),
         "notes": list(source.notes),
         **({"columns": list(source.columns)} if source.columns else {}),
         **modality_of(source.kind).facts(source),

@@ -75,7 +75,12 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The verb that is called, under its former name too."""
+        """The verb that is called, under its former name too; `help VERB` is `VERB --help`."""
+        if args[:1] == ["help"]:
+            if not args[1:]:
+                echo(ctx.get_help())
+                raise click.exceptions.Exit(OK)
+            args = [*args[1:], "--help"]
         if args and args[0] in RENAMED:
             echo(f"`wassergan {args[0]}` is now called `wassergan {RENAMED[args[0]]}`.", err=True)
             args = [RENAMED[args[0]], *args[1:]]
@@ -122,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with written_as_flags(), terminating_like_ctrl_c():
             code = cli.main(args=None if argv is None else list(argv), prog_name="wassergan", standalone_mode=False)
     except click.ClickException as error:
-        return _complain(shortened(error.format_message()), WRONG_INPUT)
+        return _complain_of_usage(error)
     except UserError as error:
         return _complain(str(error), WRONG_INPUT)
     except ElsewhereError:
@@ -152,6 +157,18 @@ def _require_current_folder() -> None:
         Path.cwd()
     except OSError as error:  # without it, libraries end the process in words of their own
         raise UserError("The folder that this was called in is gone", hint="change into one that is there") from error
+
+
+def _complain_of_usage(error: click.ClickException) -> int:
+    """A call without a verb is answered with all of them; any other wrong one with a sentence and where to look."""
+    message, context = error.format_message(), getattr(error, "ctx", None)
+    if context is None:
+        return _complain(shortened(message), WRONG_INPUT)
+    if message == context.get_help():
+        echo(message, err=True)
+        return WRONG_INPUT
+    ended = shortened(message) if message.endswith((".", "?")) else f"{shortened(message)}."
+    return _complain(f"{ended} See: {context.command_path} --help", WRONG_INPUT)
 
 
 def _complain(message: str, code: int) -> int:

@@ -47,7 +47,10 @@ class GroupedCommand(click.Command):
             record = param.get_help_record(ctx)
             if record is not None:
                 groups.setdefault(getattr(param, "group", "Other"), []).append(record)
-        for group, records in groups.items():
+        last = groups.pop("Other", [])  # what most verbs have; first comes what a verb is for
+        for group, records in (*groups.items(), ("Other", last)):
+            if not records:
+                continue
             with formatter.section(group):
                 formatter.write_dl(records)
 

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tqdm import tqdm
@@ -20,10 +20,11 @@ class TerminalProgress(Callback):
 
     Args:
         verbose: all values of a tick stand in a line of their own on a terminal too.
+        interrupted: whether a signal asked to stop: said at once, for saving and the last tick take a while.
     """
 
-    def __init__(self, *, verbose: bool = False) -> None:
-        self._verbose = verbose
+    def __init__(self, *, verbose: bool = False, interrupted: Callable[[], bool] = lambda: False) -> None:
+        self._verbose, self._interrupted, self._said = verbose, interrupted, False
         self._bar: Any = None
         self._by_time = False
 
@@ -64,6 +65,9 @@ class TerminalProgress(Callback):
             now = int(trainer.elapsed_seconds) if self._by_time else trainer.step
             if now > self._bar.n:
                 self._bar.update(min(now, self._bar.total) - self._bar.n)
+        if not self._said and self._interrupted():
+            self._said = True
+            self.on_message("Stopping: measures and saves once more. Ctrl-C again stops without that.")
 
     def on_tick(self, record: Mapping[str, Any]) -> None:
         """How near samples are, beside the bar; all values in a line where there is none, or for those who ask."""
@@ -81,8 +85,10 @@ class TerminalProgress(Callback):
             self.on_message(f"step {record['step']:>7}  {record['elapsed_seconds']:7.1f} s  {values}")
 
     def on_close(self) -> None:
-        """Leave the terminal tidy."""
+        """Leave the terminal tidy: a run that came to its end has a full bar."""
         if self._bar is not None:
+            if self._by_time and not self._interrupted() and self._bar.n >= 0.9 * self._bar.total:
+                self._bar.update(self._bar.total - self._bar.n)
             self._bar.close()
             self._bar = None
 

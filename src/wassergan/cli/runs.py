@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wassergan.cli.columns import in_columns
 from wassergan.cli.echo import echo
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ def runs(folder: Path, as_json: bool) -> None:
 
 
 def _print(found: list["ListedRun"]) -> None:
-    from wassergan.evaluation.metric_table import aligned
     from wassergan.runs.listing import age_in_words
 
     rows: list[tuple[str, ...]] = [("run", "state", "steps", "distance", "floor", "verdict", "size", "changed")]
@@ -49,6 +49,6 @@ def _print(found: list["ListedRun"]) -> None:
         numbers = ["-" if value is None else f"{value:.4g}" for value in (each.distance, each.floor)]
         size = f"{each.size_bytes / 1e6:.1f} MB"
         rows.append((each.run, each.state, steps, *numbers, each.verdict or "-", size, age_in_words(each.changed)))
-    for line in aligned(rows):
+    for line in in_columns(rows, numbers=True):
         echo(line)
     echo(f"{len(found)} run{'s' * (len(found) > 1)}, {sum(each.size_bytes for each in found) / 1e6:.1f} MB")

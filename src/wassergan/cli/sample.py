@@ -5,7 +5,7 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,9 @@ from wassergan.cli.echo import echo, say
 from wassergan.cli.options import GroupedCommand, given, options_of
 from wassergan.config.verbs import SampleSettings
 from wassergan.errors import UserError
+
+if TYPE_CHECKING:
+    from wassergan.sampling.sampler import Sampler
 
 
 @click.command(cls=GroupedCommand)
@@ -50,6 +53,7 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
     with open_processes(log=say) as processes:
         require_same_call(processes, "sample", asdict(settings))
         with processes.raise_together():
+            wanted = _wanted(settings)
             sampler = open_sampler(
                 run,
                 checkpoint=settings.checkpoint,
@@ -57,9 +61,9 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
                 refine=settings.refine,
                 data=settings.data,
                 log=say if processes.rank == 0 else _silent,
+                check=lambda sampler: _check(sampler, settings, wanted),
                 processes=processes,
             )
-            wanted = _wanted(settings)
             sampler = conditioned(sampler, settings, wanted, log=say if processes.rank == 0 else _silent)
         count = count_of(settings, sampler, wanted)
         with processes.raise_together():
@@ -90,6 +94,17 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
         echo(json.dumps(found))
     else:
         echo(f"Wrote {count} samples to {'standard output' if piped else out}", err=piped)
+
+
+def _check(sampler: "Sampler", settings: SampleSettings, wanted: dict[str, list[Any]]) -> None:
+    """What is wrong with a call is said at once, before a table's generator is calibrated."""
+    from wassergan.modality import modality_of
+    from wassergan.runs.sample import conditioned, count_of, require_target
+
+    count = count_of(settings, conditioned(sampler, settings, wanted, log=_silent), wanted)
+    if settings.out and Path(settings.out).suffix:
+        require_target(Path(settings.run), Path(settings.out))
+        modality_of(sampler.kind).prepare(Path(settings.out), count)
 
 
 def _silent(sentence: str) -> None:

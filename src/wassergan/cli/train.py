@@ -43,9 +43,9 @@ def train(data: str, out: Path | None, verbose: bool, live: bool, as_json: bool,
     """Train a generator on DATA.
 
     DATA is `digits`; a folder of pictures, or .tar shards or a .zip of them; a .npy, .npz, IDX (.gz), NetCDF, Zarr,
-    HDF5 or MATLAB file (FILE::NAME names an array in it); a table in a .csv (.gz) file; or .parquet, .arrow or .feather
-    files. Shards and these may come as a folder or as a pattern in quotes. Arrays and pictures that are larger than
-    memory are streamed.
+    HDF5 or MATLAB file (FILE::NAME names an array in it); a table in a .csv, .tsv (.gz) or Excel file; or .parquet,
+    .arrow or .feather files. Shards and these may come as a folder or as a pattern in quotes. Arrays and pictures that
+    are larger than memory are streamed.
 
     \b
     Examples:
@@ -106,12 +106,13 @@ def run_and_tell(
     from wassergan.callbacks import CallbackList
     from wassergan.cli.progress import TerminalProgress
 
-    callback = CallbackList(*([TerminalProgress(verbose=verbose)] if processes.rank == 0 else []))
-    if live and processes.rank == 0:
-        from wassergan.runs.live import LivePage
-
-        callback.add(LivePage(say=say))
     with stop_on_signals() as interrupted:
+        progress = TerminalProgress(verbose=verbose, interrupted=interrupted)
+        callback = CallbackList(*([progress] if processes.rank == 0 else []))
+        if live and processes.rank == 0:
+            from wassergan.runs.live import LivePage
+
+            callback.add(LivePage(say=say))
         summary = run(callback, interrupted)
         (stopped_early,) = processes.any_of(interrupted())
     # The others wait for the last word: torchrun ends all when one leaves with a code that is not 0.
@@ -136,7 +137,12 @@ def _tell(summary: dict[str, Any], folder: Path, *, stopped_early: bool, as_json
             + f"Report:  {folder / 'report.html'}\n"
             f"Curves:  {folder / 'curves.png'}\n"
             f"Draw:    wassergan sample {folder} {_sample_flags(summary)}"
+            + (f"\nFill:    wassergan complete {folder} gaps.csv --out filled.csv" if _completes(summary) else "")
         )
+
+
+def _completes(summary: dict[str, Any]) -> bool:
+    return bool(summary["settings"].get("completion"))
 
 
 def _sample_flags(summary: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """Exact optimal transport, with a certificate of optimality."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -31,11 +31,11 @@ _FALLBACK_PAIRS = 25_000_000  # pairs up to which a full matrix may be formed if
 class Plan:
     """A coupling as a list: `mass[k]` goes from row `rows[k]` of x to row `cols[k]` of y, for `costs[k]` per mass."""
 
-    rows: Tensor
-    cols: Tensor
-    mass: Tensor
+    rows: Tensor = field(repr=False)
+    cols: Tensor = field(repr=False)
+    mass: Tensor = field(repr=False)
     shape: tuple[int, int]
-    costs: Tensor | None = None
+    costs: Tensor | None = field(default=None, repr=False)
 
     def to_dense(self) -> Tensor:
         """The coupling as a matrix, shape (n, m)."""
@@ -86,7 +86,7 @@ class Transport:
     lower: float
     upper: float
     plan: Plan
-    potentials: tuple[Tensor, Tensor]
+    potentials: tuple[Tensor, Tensor] = field(repr=False)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from wassergan.errors import UserError
+from wassergan.errors import UserError, is_of_memory
 
 Critic = Callable[[Tensor], Tensor]
 _SQUASHING = (nn.Sigmoid, nn.Tanh, nn.Hardsigmoid, nn.Hardtanh, nn.Softmax, nn.LogSigmoid, nn.Softsign)
@@ -51,7 +51,7 @@ def check_critic(critic: nn.Module, samples: Tensor, context: Tensor | None = No
             hint="end it in a linear layer: a Wasserstein critic is no probability",
         )
     with evaluating(critic), torch.no_grad():
-        scores = critic_given(critic, context)(samples)
+        scores = _applied("critic", critic_given(critic, context), samples, "samples of the data's shape")
     if scores.shape not in ((len(samples),), (len(samples), 1)):
         raise UserError(
             "The critic must give one score per sample",
@@ -72,9 +72,23 @@ def check_generator(generator: nn.Module, latent: Tensor, shape: tuple[int, ...]
         UserError: with what it returned.
     """
     with evaluating(generator), torch.no_grad():
-        samples = generator(latent)
+        samples = _applied("generator", generator, latent, "latent vectors, with conditions before them if there are any,")
     if tuple(samples.shape) != (len(latent), *shape):
         raise UserError(
             "The generator's samples do not have the shape of the data",
             found=f"{tuple(samples.shape[1:])} instead of {shape}",
         )
+
+
+def _applied(noun: str, network: Callable[[Tensor], Tensor], inputs: Tensor, what: str) -> Tensor:
+    try:
+        outputs = network(inputs)
+    except (TypeError, IndexError, RuntimeError) as error:
+        if is_of_memory(error) or isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"The {noun} cannot be applied to {what} in a batch of shape {tuple(inputs.shape)}", found=str(error)
+        ) from error
+    if not isinstance(outputs, Tensor):
+        raise UserError(f"The {noun} must return a tensor", found=type(outputs).__name__)
+    return outputs

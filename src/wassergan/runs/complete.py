@@ -5,8 +5,10 @@ from typing import Any
 
 from wassergan.config.verbs import CompleteSettings
 from wassergan.data.tables.writing import table_suffix
+from wassergan.errors import UserError
 from wassergan.sampling.completing import file_completed
-from wassergan.sampling.completion import Completer
+from wassergan.sampling.completion import Completer, require_completion
+from wassergan.sampling.sampler import Sampler
 from wassergan.session.restore import open_sampler
 from wassergan.storage.files import make_folder
 from wassergan.storage.run_folder import RunFolder
@@ -25,7 +27,9 @@ def complete_table(settings: CompleteSettings) -> dict[str, Any]:
         UserError: no run, one that cannot complete rows, no such table, or other columns; nothing was written.
     """
     run, table = Path(settings.run), Path(settings.table)
-    sampler = open_sampler(run, checkpoint=settings.checkpoint, device=settings.device)
+    sampler = open_sampler(
+        run, checkpoint=settings.checkpoint, device=settings.device, check=lambda sampler: _check(sampler, table)
+    )
     completer = Completer.of(sampler)
     outs = _files(run, table, settings)
     for out in outs:
@@ -34,6 +38,12 @@ def complete_table(settings: CompleteSettings) -> dict[str, Any]:
         make_folder(out.parent)
     found = file_completed(completer, table, outs, seed=settings.seed)
     return {"out": [str(out) for out in outs], "seed": settings.seed, **found}
+
+
+def _check(sampler: Sampler, table: Path) -> None:
+    require_completion(sampler)
+    if not table.exists():
+        raise UserError(f"There is no {table}", hint="give a table to complete")
 
 
 def _files(run: Path, table: Path, settings: CompleteSettings) -> list[Path]:

@@ -302,7 +302,7 @@ def _require_something_left(settings: ResolvedSettings, trainer: Trainer, folder
         raise UserError(
             "The run has reached its end",
             found=f"step {trainer.step} after {trainer.elapsed_seconds:.0f} s",
-            hint="ask for more, for example: "
+            hint=f"{parameter('steps')} and {parameter('budget')} count from its start; ask for more, for example: "
             + worded(
                 command_line=f"wassergan resume {folder} {flag(name, more)}{unit}",
                 python=f"resume_run({str(folder)!r}, {{{name!r}: {more}}})",

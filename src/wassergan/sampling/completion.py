@@ -26,6 +26,21 @@ CHUNK = 1024  # rows that are completed together, whatever their number
 Values = NDArray[np.float64]
 
 
+def require_completion(sampler: Sampler) -> CompletionConditions:
+    """What can be given in the rows of a run that completes them.
+
+    Raises:
+        UserError: it was trained to draw whole rows alone.
+    """
+    if not isinstance(sampler.conditions, CompletionConditions):
+        raise UserError(
+            "The run cannot complete rows",
+            found=f"it was trained without {parameter('completion')}",
+            hint=f"train a table with {parameter('completion')}",
+        )
+    return sampler.conditions
+
+
 @dataclass(frozen=True)
 class Completer:
     """Fills missing cells.
@@ -49,13 +64,7 @@ class Completer:
         Raises:
             UserError: it was trained to draw whole rows alone.
         """
-        conditions = sampler.conditions
-        if not isinstance(conditions, CompletionConditions):
-            raise UserError(
-                "The run cannot complete rows",
-                found=f"it was trained without {parameter('completion')}",
-                hint=f"train a table with {parameter('completion')}",
-            )
+        conditions = require_completion(sampler)
         assert isinstance(sampler.generator, TabularGenerator)
         codec = cast(TableCodec, sampler.codec)  # no others have such conditions
         generator = copy.deepcopy(sampler.generator)

@@ -26,6 +26,7 @@ def open_sampler(
     refine: int | None = None,
     data: str | None = None,
     log: Callable[[str], None] = lambda sentence: None,
+    check: Callable[[Sampler], object] = lambda sampler: None,
     processes: DistributedContext = SINGLE_PROCESS,
 ) -> Sampler:
     """The averaged generator of a run and the way back to the user's units, without the training data.
@@ -37,6 +38,7 @@ def open_sampler(
         refine: keep one of so many draws (docs/evaluation.md); the first time, this reads the training data.
         data: where these lie, if they were moved.
         log: receives, in a sentence, what is done for that.
+        check: is given the sampler before a table's is calibrated, which takes seconds: what it raises comes at once.
         processes: that draw together; each has its own GPU.
 
     Raises:
@@ -44,7 +46,7 @@ def open_sampler(
     """
     run = RunFolder(as_path(folder))
     state = processes.on_rank_zero(lambda: load_run(run, checkpoint))  # `latest` may move on between two
-    sampler = sampler_of(state, device=device, processes=processes)
+    sampler = sampler_of(state, device=device, check=check, processes=processes)
     if refine is None:
         return sampler
     require_refinable(sampler)
@@ -52,7 +54,11 @@ def open_sampler(
 
 
 def sampler_of(
-    state: CheckpointState, *, device: str = "auto", processes: DistributedContext = SINGLE_PROCESS
+    state: CheckpointState,
+    *,
+    device: str = "auto",
+    check: Callable[[Sampler], object] = lambda sampler: None,
+    processes: DistributedContext = SINGLE_PROCESS,
 ) -> Sampler:
     """The same from the state in a checkpoint.
 
@@ -60,10 +66,15 @@ def sampler_of(
         UserError: it holds other things than `train` writes.
     """
     with corruption_errors("The checkpoint", another_checkpoint()):
-        return _sampler_of(state, device, processes)
+        sampler = _uncalibrated(state, device, processes)
+    check(sampler)
+    with corruption_errors("The checkpoint", another_checkpoint()):
+        own = {"latent_dim": sampler.latent_dim, "conditions": sampler.conditions}
+        modality_of(state.kind).calibrate(sampler.generator, sampler.codec, **own)
+    return sampler
 
 
-def _sampler_of(state: CheckpointState, device: str, processes: DistributedContext) -> Sampler:
+def _uncalibrated(state: CheckpointState, device: str, processes: DistributedContext) -> Sampler:
     settings, shape, codec, conditions = state.settings, state.shape, state.codec, state.conditions
     given = context_shape(conditions)
     require_described(settings, shape, codec, state.trainer, given=given)
@@ -71,5 +82,4 @@ def _sampler_of(state: CheckpointState, device: str, processes: DistributedConte
     generator.load_state_dict(state.average)
     latent_dim = latent_numbers(settings, generator)
     generator.eval().to(choose_device(device, processes))
-    modality_of(state.kind).calibrate(generator, codec, latent_dim=latent_dim, conditions=conditions)
     return Sampler(generator, latent_dim, codec, state.kind, conditions)

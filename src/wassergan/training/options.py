@@ -6,9 +6,9 @@ from numbers import Integral
 
 import torch
 
-from wassergan.constraints import Constraint
+from wassergan.constraints import Constraint, get_constraint
 from wassergan.errors import UserError, parameter, unknown_name
-from wassergan.objectives import Objective
+from wassergan.objectives import Objective, get_objective
 from wassergan.training.cuda_graphs import GraphRecorder
 from wassergan.training.distributed import DistributedContext
 from wassergan.training.optimizers import OptimizerSettings
@@ -123,6 +123,27 @@ class Execution:
 
 
 USUAL_OPTIMIZATION, USUAL_AVERAGING, USUAL_EXECUTION = Optimization(), Averaging(), Execution()
+
+
+def by_name(objective: Objective | str, constraint: Constraint | str) -> tuple[Objective, Constraint]:
+    """An objective and a constraint, where their names may stand for them.
+
+    Raises:
+        UserError: a name that is not known, or something else.
+    """
+    if isinstance(objective, str):
+        objective = get_objective(objective)
+    if isinstance(constraint, str):
+        constraint = get_constraint(constraint)
+    for value, kind in ((objective, Objective), (constraint, Constraint)):
+        if not isinstance(value, kind):
+            name = kind.__name__.lower()
+            raise UserError(
+                f"{parameter(name)} takes {'an' if name[0] in 'aeiou' else 'a'} {kind.__name__} or the name of one",
+                found=f"{value!r}",
+                hint='for a critic without one, constraint="none"' if value is None and kind is Constraint else "",
+            )
+    return objective, constraint
 
 
 def require_lipschitz(objective: Objective, constraint: Constraint) -> None:

@@ -25,6 +25,7 @@ from wassergan.training.options import (
     Batching,
     Execution,
     Optimization,
+    by_name,
     require_lipschitz,
 )
 from wassergan.training.sampling import sample_chunks
@@ -49,8 +50,8 @@ class Trainer:
         generator: (n, latent_dim) to (n, *source.shape); conditions, if the source has any, come before the latents.
         critic: (n, *source.shape) to (n,) or (n, 1); conditions, if there are any, are a second argument.
         source: training and held-out samples.
-        objective: critic and generator losses.
-        constraint: what keeps the critic Lipschitz.
+        objective: critic and generator losses, or the name of one that `get_objective` knows.
+        constraint: what keeps the critic Lipschitz, or the name of one that `get_constraint` knows.
         latent_dim: numbers in a latent vector, drawn from N(0, 1).
         batch_size: samples per step, over all processes.
         critic_steps: critic steps per generator step.
@@ -78,8 +79,8 @@ class Trainer:
         critic: nn.Module,
         source: Source,
         *,
-        objective: Objective,
-        constraint: Constraint,
+        objective: Objective | str,
+        constraint: Constraint | str,
         latent_dim: int,
         batch_size: int = 64,
         critic_steps: int = 5,
@@ -96,6 +97,7 @@ class Trainer:
         seed: int = 0,
     ) -> None:
         batching = Batching(batch_size, critic_steps, penalty_every, pack, share_fakes)
+        objective, constraint = by_name(objective, constraint)
         require_lipschitz(objective, constraint)
         require_penalty_on(penalty_on, constraint, conditional=source.context is not None)
         batching.require_shards(processes)

@@ -12,7 +12,7 @@ from typing import IO, Any, BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from wassergan.data.readers.limits import (
     LEAST_LARGEST_PIXELS,
@@ -121,7 +121,7 @@ def unreadable(picture: Picture, error: Exception) -> UserError:
     """The error for a picture that cannot be decoded."""
     return UserError(
         f"The picture {picture} cannot be read",
-        found=str(error),
+        found="its content is no picture of a known format" if isinstance(error, UnidentifiedImageError) else str(error),
         hint=f"remove it, or go on without it: {parameter('skip_unreadable', True)}",
     )
 
