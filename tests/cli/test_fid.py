@@ -41,6 +41,12 @@ def test_the_frechet_distance_is_that_of_all_of_b_and_half_of_a(cli: Callable[..
     assert found["metrics"][0]["value"] == pytest.approx(expected, rel=1e-4)
 
 
+def test_what_goes_on_is_said_of_two_data_sets_and_of_no_generator(cli: Callable[..., Any], samples: Path) -> None:
+    err = cli("fid", samples / "a.npy", samples / "b.npy").err
+    assert "Features of B" in err and "Features of the half of A that gives the floors" in err
+    assert "generator" not in err and "training" not in err
+
+
 def test_copies_are_seen(cli: Callable[..., Any], samples: Path) -> None:
     out = cli("fid", samples / "a.npy", samples / "a.npy").out
     assert "Beyond what chance explains: copies" in out and "generator" not in out

@@ -141,3 +141,19 @@ def test_what_cannot_be_shown(gan: WassersteinGAN, vectors: WassersteinGAN, tmp_
         gan.evaluate(people(80, 1), count=0)
     with pytest.raises((UserError, ValueError)):
         gan.evaluate(people(80, 1).drop(columns="x"))
+
+
+def test_an_estimator_that_was_not_fitted_says_so_in_a_line_of_a_notebook() -> None:
+    from sklearn.exceptions import NotFittedError
+
+    with pytest.raises(NotFittedError) as caught:
+        WassersteinGAN().sample(3)
+    sentence = "This WassersteinGAN is not fitted yet. Call fit(X), or WassersteinGAN.load(path) a saved one."
+    assert str(caught.value) == sentence and isinstance(caught.value, ValueError)
+    assert caught.value._render_traceback_() == [f"NotFittedError: {sentence}"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["people.csv", Path("people.csv")])
+def test_the_name_of_a_file_is_no_data_and_the_hint_says_what_is(name: str | Path) -> None:
+    with pytest.raises(UserError, match=r"X must be rows, not the name of a file: .*Read the file first"):
+        WassersteinGAN().fit(name)

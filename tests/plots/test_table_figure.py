@@ -46,3 +46,14 @@ def test_only_numbers_leave_no_room_for_names() -> None:
     numbers = table_figure({"a": (), "b": ()}, MADE[:, [0, 2]])
     mixed = table_figure({"a": (), "b": ("one", "two" * 9)}, MADE[:, [0, 1]])
     assert numbers.axes[0].get_position().width > mixed.axes[0].get_position().width
+
+
+def test_dates_are_written_under_their_axis() -> None:
+    samples = np.column_stack([np.linspace(1000.0, 2000.0, 400), np.linspace(0.0, 1.0, 400)])
+    figure = table_figure({"when": (), "x": ()}, samples, dates={"when": lambda values: [f"day {v:.0f}" for v in values]})
+    dates, numbers = ([label.get_text() for label in axes.get_xticklabels()] for axes in figure.axes)
+    low, high = np.quantile(samples[:, 0], [0.005, 0.995])
+    assert dates == [f"day {low:.0f}", f"day {high:.0f}"]
+    assert not any("day" in text for text in numbers)
+    empty = table_figure({"when": ()}, np.full((3, 1), np.nan), dates={"when": lambda values: ["never", "ever"]})
+    assert "never" not in [label.get_text() for label in empty.axes[0].get_xticklabels()]

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from wassergan.data.measured import Reading
 
 
+OF_TWO = {  # what an evaluation says as it goes on, where there is no run
+    "Features of the training samples": "Features of the half of A that gives the floors",
+    "Features of the held-out samples": "Features of the other half of A",
+    "Samples of the generator": "Features of B",
+}
+
+
 @click.command()
 @click.argument("a")
 @click.argument("b")
@@ -81,9 +88,13 @@ def fid(
     given = modality.given(source, others)
     with scratch_folder() as folder:
         asked = _at_most(settings, given.held)
-        result = judged(asked, given, source, modality=modality, device=chosen, folder=folder, log=say)
+        result = judged(asked, given, source, modality=modality, device=chosen, folder=folder, log=_say)
     facts = _facts(result, a, b, given.held, len(source))
     echo(json.dumps(facts) if as_json else _told(facts, result))
+
+
+def _say(sentence: str) -> None:
+    say(OF_TWO.get(sentence, sentence))
 
 
 def _how_to_open(reading: "Reading", *, schema: str | None, seed: int) -> "TrainSettings":

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, DensityMixin
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import NotFittedError as NotFittedOfScikitLearn
 from torch import Tensor, nn
 
 from wassergan.data import LABEL, ArrayConditions, Batch, is_frame
@@ -34,6 +34,10 @@ from wassergan.session.refinement import refinement_of
 from wassergan.session.restore import sampler_of
 from wassergan.session.state import CheckpointState
 from wassergan.training import sample_chunks
+
+
+class NotFittedError(UserError, NotFittedOfScikitLearn):  # type: ignore[misc]  # scikit-learn has no types
+    """Nothing was fitted: scikit-learn's error, in one sentence."""
 
 
 class DrawnFit(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -262,7 +266,7 @@ class DrawnFit(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
     def _known(self) -> FitState:
         if not self.__sklearn_is_fitted__():
             raise NotFittedError(
-                "This WassersteinGAN is not fitted yet: call fit(X), or WassersteinGAN.load(path) a saved one."
+                "This WassersteinGAN is not fitted yet", hint="call fit(X), or WassersteinGAN.load(path) a saved one"
             )
         fitted: FitState = self._fitted
         return fitted

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from inspect import signature
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,12 @@ def checked_rows(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:  # no
     if is_frame(X):
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         return X
+    if isinstance(X, str | PathLike):
+        raise UserError(
+            "X must be rows, not the name of a file",
+            found=f"{X!r}",
+            hint="read the file first, as pandas.read_csv and numpy.load do; files are trained on by wassergan.train_run",
+        )
     rows = unmapped_rows(as_array(X) if isinstance(X, Tensor) else X)
     masked = isinstance(rows, np.ma.MaskedArray) and rows.dtype.kind in "fiub"
     in_file = isinstance(rows, FileArray)  # its values are checked as they are read

@@ -181,7 +181,9 @@ class Tables(Modality[TableCodec]):
         """The marginals of the columns, beside those of real rows."""
         from wassergan.plots import save_figure, table_figure
 
-        save_figure(table_figure({column.name: column.names for column in codec.columns}, samples, real), path)
+        names = {column.name: column.names for column in codec.columns}
+        dates = {column.name: column.form.texts for column in codec.columns if column.kind == "date"}
+        save_figure(table_figure(names, samples, real, dates=dates), path)
 
     def require_askable(self, settings: EvaluateSettings) -> None:
         """Features are the columns themselves; a sheet is one of other data."""

@@ -72,7 +72,7 @@ def check_generator(generator: nn.Module, latent: Tensor, shape: tuple[int, ...]
         UserError: with what it returned.
     """
     with evaluating(generator), torch.no_grad():
-        samples = _applied("generator", generator, latent, "latent vectors, with conditions before them if there are any,")
+        samples = _applied("generator", generator, latent, "latent vectors (after conditions, if there are any)")
     if tuple(samples.shape) != (len(latent), *shape):
         raise UserError(
             "The generator's samples do not have the shape of the data",
@@ -87,7 +87,7 @@ def _applied(noun: str, network: Callable[[Tensor], Tensor], inputs: Tensor, wha
         if is_of_memory(error) or isinstance(error, UserError):
             raise
         raise UserError(
-            f"The {noun} cannot be applied to {what} in a batch of shape {tuple(inputs.shape)}", found=str(error)
+            f"The {noun} cannot be applied to {what}", found=f"a batch of shape {tuple(inputs.shape)}: {error}"
         ) from error
     if not isinstance(outputs, Tensor):
         raise UserError(f"The {noun} must return a tensor", found=type(outputs).__name__)

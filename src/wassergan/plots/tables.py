@@ -1,7 +1,8 @@
 """Columns of tables, generated and real."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,9 +16,15 @@ MOST_LETTERS, LETTER = 18, 0.062  # of a level's name, and inches of one
 MISSING = "(missing)"
 PANEL = (3.4, 2.3)  # inches
 
+Texts = Callable[[NDArray[np.float64]], Sequence[str]]
+
 
 def table_figure(
-    names: Mapping[str, Sequence[str]], samples: NDArray[np.float64], real: NDArray[np.float64] | None = None
+    names: Mapping[str, Sequence[str]],
+    samples: NDArray[np.float64],
+    real: NDArray[np.float64] | None = None,
+    *,
+    dates: Mapping[str, Texts] = MappingProxyType({}),
 ) -> Figure:
     """One panel per column (the first 24): histograms of numbers, shares of levels and of missing values.
 
@@ -25,6 +32,7 @@ def table_figure(
         names: of each column, and of its levels if it has some.
         samples: (n, columns), levels as their numbers, NaN where missing.
         real: (m, columns), or None to draw the samples alone.
+        dates: for each column of dates, how its values (k,) are written.
     """
     shown = list(names.items())[:MOST_PANELS]
     columns = min(4, len(shown))
@@ -51,14 +59,14 @@ def table_figure(
         if levels:
             _shares(axes, levels, values)
         else:
-            _histograms(axes, values)
+            _histograms(axes, values, dates.get(name))
         axes.set_title(plain_text(name), fontsize=9)
         axes.tick_params(labelsize=7)
     figure.axes[0].legend(fontsize=8)
     return figure
 
 
-def _histograms(axes: Axes, columns: Sequence[tuple[str, str, NDArray[np.float64]]]) -> None:
+def _histograms(axes: Axes, columns: Sequence[tuple[str, str, NDArray[np.float64]]], texts: Texts | None) -> None:
     there = np.concatenate([values[~np.isnan(values)] for _, _, values in columns])
     # Heavy tails would squeeze all other values into one bar.
     low, high = np.quantile(there, [0.005, 0.995]) if len(there) else (0.0, 1.0)
@@ -69,6 +77,10 @@ def _histograms(axes: Axes, columns: Sequence[tuple[str, str, NDArray[np.float64
         if len(kept) < len(values):
             axes.plot([], [], " ", label=f"{1 - len(kept) / len(values):.1%} missing")
     axes.set_yticks([])
+    if texts is not None and len(there):
+        first, last = axes.set_xticks(bins[:: len(bins) - 1], [plain_text(text) for text in texts(np.array([low, high]))])
+        first.label1.set_horizontalalignment("left")
+        last.label1.set_horizontalalignment("right")
 
 
 def _shares(axes: Axes, levels: Sequence[str], columns: Sequence[tuple[str, str, NDArray[np.float64]]]) -> None:
