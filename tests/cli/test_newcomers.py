@@ -137,7 +137,9 @@ def test_a_call_that_cannot_be_done_is_refused_before_a_table_is_calibrated(
         raise AssertionError("this takes seconds")
 
     monkeypatch.setattr(Tables, "calibrate", calibrate)
-    assert "trained without conditions" in refused("sample", table_run, "--given", "level=a", "--out", tmp_path / "o.csv")
+    assert "trained without conditions" in refused(
+        "sample", table_run, "--given", "level=a", "--out", tmp_path / "o.csv"
+    )
     assert "choose one of those suffixes" in refused("sample", table_run, "--out", tmp_path / "o.xlsx").lower()
     assert "is a part of a run" in refused("sample", table_run, "--out", table_run / "settings.json")
     assert "trained without --completion" in refused("complete", table_run, table, "--out", tmp_path / "o.csv")

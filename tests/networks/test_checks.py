@@ -59,7 +59,9 @@ def test_looking_at_a_generator_leaves_its_statistics_and_its_mode_alone() -> No
 
 
 def test_networks_that_do_not_fit_their_inputs_are_refused_with_the_shapes() -> None:
-    with pytest.raises(UserError, match=r"generator cannot be applied to latent vectors .*: a batch of shape \(2, 9\): mat1 and mat2"):
+    with pytest.raises(
+        UserError, match=r"generator cannot be applied to latent vectors .*: a batch of shape \(2, 9\): mat1 and mat2"
+    ):
         check_generator(nn.Linear(8, 3), torch.zeros(2, 9), (3,))
     with pytest.raises(UserError, match=r"critic cannot be applied to samples.*shape \(2, 9\): "):
         check_critic(nn.Linear(8, 1), torch.zeros(2, 9))

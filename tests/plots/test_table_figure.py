@@ -50,7 +50,9 @@ def test_only_numbers_leave_no_room_for_names() -> None:
 
 def test_dates_are_written_under_their_axis() -> None:
     samples = np.column_stack([np.linspace(1000.0, 2000.0, 400), np.linspace(0.0, 1.0, 400)])
-    figure = table_figure({"when": (), "x": ()}, samples, dates={"when": lambda values: [f"day {v:.0f}" for v in values]})
+    figure = table_figure(
+        {"when": (), "x": ()}, samples, dates={"when": lambda values: [f"day {v:.0f}" for v in values]}
+    )
     dates, numbers = ([label.get_text() for label in axes.get_xticklabels()] for axes in figure.axes)
     low, high = np.quantile(samples[:, 0], [0.005, 0.995])
     assert dates == [f"day {low:.0f}", f"day {high:.0f}"]

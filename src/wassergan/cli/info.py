@@ -33,7 +33,12 @@ LEAST_SHOWN = 3  # of a table's columns, in a narrow terminal: name, kind and wh
 @click.option("--size", metavar="N|HxW", help="Pictures: scale and centre-crop to this size.")
 @click.option("--colour", default="auto", metavar="auto|grey|rgb", help="Pictures: colours.")
 @click.option("--skip-unreadable", is_flag=True, help="Pictures: count and skip unreadable ones.")
-@click.option("--write-schema", type=click.Path(path_type=Path), metavar="FILE", help="Tables: write the rules that are found into a schema file, for `train --schema`.")
+@click.option(
+    "--write-schema",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Tables: write the rules that are found into a schema file, for `train --schema`.",
+)
 @click.option("--all", "all_facts", is_flag=True, help="Of a run: every setting and every number of the last tick.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(target: str, write_schema: Path | None, all_facts: bool, as_json: bool, **options: Any) -> None:
@@ -86,7 +91,10 @@ def info(target: str, write_schema: Path | None, all_facts: bool, as_json: bool,
     if rows and len(shown[0]) < len(rows[0]):
         echo("  (a wider terminal, or a file, gets how each column is encoded and written, too)")
     if rules:
-        echo('These rules hold in every row; none is kept unless a --schema file asks for it (--write-schema makes one):\n  "rules": [')
+        echo(
+            "These rules hold in every row; none is kept unless a --schema file asks for it (--write-schema makes one):"
+            '\n  "rules": ['
+        )
         for number, each in enumerate(rules, 1):
             comma = "," * (number < len(rules))
             echo(f"    {json.dumps(each['rule'], ensure_ascii=False)}{comma}")

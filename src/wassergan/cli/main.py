@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from wassergan.cli.completion import VARIABLE, offer_values
 from wassergan.cli.echo import echo, open_closed_streams, say_warning
 from wassergan.cli.interrupts import terminating_like_ctrl_c
 from wassergan.errors import (
@@ -64,10 +65,14 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the verb's module and return its command."""
         if cmd_name not in VERBS:
+            if ctx.resilient_parsing:  # the shell completes: what it offers is nothing, and no complaint
+                return None
             raise unknown_name("verb", cmd_name, VERBS)
         module = importlib.import_module(VERBS[cmd_name][0])
         command = getattr(module, f"{cmd_name}_" if hasattr(builtins, cmd_name) else cmd_name)
         assert isinstance(command, click.Command)
+        if VARIABLE in os.environ:
+            offer_values(command)
         if cmd_name not in SHARED and _beside_the_first():
             raise click.exceptions.Exit(OK)
         return command
@@ -76,7 +81,7 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The verb that is called, under its former name too; `help VERB` is `VERB --help`."""
-        if args[:1] == ["help"]:
+        if args[:1] == ["help"] and not ctx.resilient_parsing:
             if not args[1:]:
                 echo(ctx.get_help())
                 raise click.exceptions.Exit(OK)

@@ -87,7 +87,7 @@ def checked_rows(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:  # no
         raise UserError(
             "X must be rows, not the name of a file",
             found=f"{X!r}",
-            hint="read the file first, as pandas.read_csv and numpy.load do; files are trained on by wassergan.train_run",
+            hint="read the file first, as with pandas.read_csv; wassergan.train_run trains on files",
         )
     rows = unmapped_rows(as_array(X) if isinstance(X, Tensor) else X)
     masked = isinstance(rows, np.ma.MaskedArray) and rows.dtype.kind in "fiub"

@@ -78,7 +78,9 @@ def _histograms(axes: Axes, columns: Sequence[tuple[str, str, NDArray[np.float64
             axes.plot([], [], " ", label=f"{1 - len(kept) / len(values):.1%} missing")
     axes.set_yticks([])
     if texts is not None and len(there):
-        first, last = axes.set_xticks(bins[:: len(bins) - 1], [plain_text(text) for text in texts(np.array([low, high]))])
+        first, last = axes.set_xticks(
+            bins[:: len(bins) - 1], [plain_text(text) for text in texts(np.array([low, high]))]
+        )
         first.label1.set_horizontalalignment("left")
         last.label1.set_horizontalalignment("right")
 

@@ -121,7 +121,9 @@ def unreadable(picture: Picture, error: Exception) -> UserError:
     """The error for a picture that cannot be decoded."""
     return UserError(
         f"The picture {picture} cannot be read",
-        found="its content is no picture of a known format" if isinstance(error, UnidentifiedImageError) else str(error),
+        found="its content is no picture of a known format"
+        if isinstance(error, UnidentifiedImageError)
+        else str(error),
         hint=f"remove it, or go on without it: {parameter('skip_unreadable', True)}",
     )
 
