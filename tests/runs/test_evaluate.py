@@ -257,3 +257,14 @@ def test_wrong_requests_are_one_sentence(refused: Callable[..., str], pictures: 
     assert refused("evaluate", run, "--features", "none").startswith("Unknown features: 'none'")
     assert refused("evaluate", run, "--count", "0").startswith("--count: Expected a whole number above 0")
     assert refused("evaluate", run, "--device", "tpu").startswith("Unknown device: 'tpu'")
+
+
+def test_a_run_may_be_named_without_settings(finished_run: Path, tmp_path: Path) -> None:
+    import shutil
+
+    from wassergan import EvaluateSettings, evaluate_run
+
+    shutil.copytree(finished_run, tmp_path / "run")
+    by_path = evaluate_run(tmp_path / "run")
+    by_settings = evaluate_run(EvaluateSettings(run=str(tmp_path / "run")))
+    assert by_path["metrics"] == by_settings["metrics"] == evaluate_run(str(tmp_path / "run"))["metrics"]

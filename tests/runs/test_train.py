@@ -634,3 +634,14 @@ def test_a_restart_never_touches_a_run_that_its_torchrun_did_not_start(
             train_run(replace(settings, steps=9), folder, processes=processes)
     with pytest.raises(UserError, match="reached its end"):
         resume_run(folder, {})
+
+
+@pytest.mark.parametrize("settings", ["points.npy", {"data": "points.npy"}])
+def test_what_are_no_settings_is_said_with_how_they_are_written(settings: Any, tmp_path: Path) -> None:
+    from wassergan import UserError, train_run
+
+    with pytest.raises(
+        UserError, match=r"Settings must be TrainSettings: (str|dict)\. Write them like TrainSettings\("
+    ):
+        train_run(settings, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

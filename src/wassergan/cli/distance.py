@@ -215,7 +215,7 @@ def _columns_told(found: "list[ColumnDistance]", counts: tuple[int, int], *, as_
         return json.dumps({"n": counts[0], "m": counts[1], "columns": [asdict(each) for each in found]})
     rows = [("column", "kind", "W1", "scaled", "missing")]
     for each in found:
-        own = "-" if each.w1 is None else f"{each.w1:.6g}{f' {each.unit}' if each.unit else ''}"
+        own = "-" if each.w1 is None else _in_unit(each.w1, each.unit)
         gone = "" if each.missing_a == each.missing_b == 0 else f"{each.missing_a:.3g} against {each.missing_b:.3g}"
         rows.append((each.name, each.kind, own, f"{each.scaled:.4g}", gone))
     cells = [list(map(one_line, row)) for row in rows]
@@ -355,3 +355,16 @@ def _told(facts: dict[str, Any]) -> str:
         f"Estimate: {facts['estimate']:.6g}, {facts['estimate_means']}.\n"
         f"Rests on: {facts['rests_on']}.\n{size}"
     )
+
+
+def _in_unit(value: float, unit: str) -> str:
+    """A number with its unit; many seconds are minutes, hours or days.
+
+    >>> _in_unit(35497.9, "seconds"), _in_unit(90.0, "seconds"), _in_unit(0.25, "")
+    ('9.86053 hours', '90 seconds', '0.25')
+    """
+    if unit == "seconds":
+        longer = (("days", 86400), ("hours", 3600), ("minutes", 60))
+        unit, size = next(((name, size) for name, size in longer if value >= 2 * size), (unit, 1))
+        value /= size
+    return f"{value:.6g} {unit}".rstrip()

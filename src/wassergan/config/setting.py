@@ -85,3 +85,15 @@ def _shortly(value: Any) -> str:
         return f"{value!r}"[:80]
     except ValueError:  # a number of more digits than Python writes
         return "a number of thousands of digits"
+
+
+def require_settings(value: object, kind: type, *, example: str) -> None:
+    """Refuse anything but settings of that kind where a function of Python's takes them.
+
+    Raises:
+        UserError: with how they are written.
+    """
+    if not isinstance(value, kind):
+        raise UserError(
+            f"Settings must be {kind.__name__}", found=type(value).__name__, hint=f"write them like {example}"
+        )

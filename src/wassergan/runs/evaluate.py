@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from wassergan.session.reopen import others_like, reopened
 from wassergan.session.restore import sampler_of
 from wassergan.session.run_content import load_run
 from wassergan.session.state import CheckpointState
-from wassergan.storage.files import require_writable
+from wassergan.storage.files import as_path, require_writable
 from wassergan.storage.run_folder import RunFolder
 from wassergan.training import SINGLE_PROCESS, DistributedContext
 from wassergan.utils.version import __version__
@@ -31,7 +32,7 @@ SCHEMA_VERSION = 1  # of metrics.json; goes up when entries change their meaning
 
 
 def evaluate_run(
-    settings: EvaluateSettings,
+    settings: EvaluateSettings | str | PathLike[str],
     *,
     log: Log = lambda sentence: None,
     found: Callable[[dict[str, Any]], None] = lambda result: None,
@@ -42,7 +43,7 @@ def evaluate_run(
     Where the folder cannot be written to, which is tried before the work, the result is given out alone.
 
     Args:
-        settings: as given by the user.
+        settings: as given by the user; or the run's folder alone.
         log: receives, in a few words, what is done next; on process 0.
         found: told the result on process 0 before it is written, so that no full disk loses it.
         processes: all call this; each draws and describes its share of the samples, process 0 judges and writes.
@@ -57,6 +58,8 @@ def evaluate_run(
     """
     started = time.perf_counter()
     log = log if processes.rank == 0 else _silent
+    if isinstance(settings, str | PathLike):
+        settings = EvaluateSettings(run=str(as_path(settings)))
     folder = RunFolder(Path(settings.run))
     state = processes.on_rank_zero(lambda: load_run(folder, settings.checkpoint))
     modality, page = modality_of(state.kind), Path(settings.html) if settings.html else None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wassergan.callbacks import Callback, CallbackList
+from wassergan.config.setting import require_settings
 from wassergan.config.settings import ResolvedSettings, TrainSettings
 from wassergan.data import context_shape
 from wassergan.errors import UserError, WorkError, flag, parameter, worded
@@ -59,6 +60,7 @@ def train_run(
         UserError: wrong settings or data, or a folder that holds something else.
         WorkError: training diverged, a file could not be written, or a process was lost.
     """
+    require_settings(settings, TrainSettings, example='TrainSettings(data="people.csv", budget=180.0)')
     run_folder = RunFolder(as_path(folder))
     if settings.init_from:
         settings = replace(settings, init_from=str(Path(settings.init_from).absolute()))

@@ -135,7 +135,8 @@ def by_name(objective: Objective | str, constraint: Constraint | str) -> tuple[O
         objective = get_objective(objective)
     if isinstance(constraint, str):
         constraint = get_constraint(constraint)
-    for value, kind in ((objective, Objective), (constraint, Constraint)):
+    pairs: tuple[tuple[object, type], ...] = ((objective, Objective), (constraint, Constraint))
+    for value, kind in pairs:
         if not isinstance(value, kind):
             name = kind.__name__.lower()
             raise UserError(
