@@ -44,6 +44,8 @@ def test_a_screen_holds_a_run_with_many_notes_and_names_of_any_length() -> None:
     }
     lines = run_in_words(facts)
     assert len(lines) <= 24 and "note 3" in "".join(lines) and "note 4" not in "".join(lines)
+    long = run_in_words(facts | {"notes": ["a column " + "is told of at length " * 40, ""]})
+    assert max(map(len, long[8:])) <= 80 and sum("told of" in line for line in long) == 2 and " ..." in "".join(long)
     assert any("and 46 more notes" in line for line in lines) and any("of 3 s" in line for line in lines)
 
 

@@ -144,8 +144,6 @@ def test_what_cannot_be_shown(gan: WassersteinGAN, vectors: WassersteinGAN, tmp_
 
 
 def test_an_estimator_that_was_not_fitted_says_so_in_a_line_of_a_notebook() -> None:
-    from sklearn.exceptions import NotFittedError
-
     with pytest.raises(NotFittedError) as caught:
         WassersteinGAN().sample(3)
     sentence = "This WassersteinGAN is not fitted yet. Call fit(X), or WassersteinGAN.load(path) a saved one."

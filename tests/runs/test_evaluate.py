@@ -260,10 +260,6 @@ def test_wrong_requests_are_one_sentence(refused: Callable[..., str], pictures: 
 
 
 def test_a_run_may_be_named_without_settings(finished_run: Path, tmp_path: Path) -> None:
-    import shutil
-
-    from wassergan import EvaluateSettings, evaluate_run
-
     shutil.copytree(finished_run, tmp_path / "run")
     by_path = evaluate_run(tmp_path / "run")
     by_settings = evaluate_run(EvaluateSettings(run=str(tmp_path / "run")))

@@ -638,8 +638,6 @@ def test_a_restart_never_touches_a_run_that_its_torchrun_did_not_start(
 
 @pytest.mark.parametrize("settings", ["points.npy", {"data": "points.npy"}])
 def test_what_are_no_settings_is_said_with_how_they_are_written(settings: Any, tmp_path: Path) -> None:
-    from wassergan import UserError, train_run
-
     with pytest.raises(
         UserError, match=r"Settings must be TrainSettings: (str|dict)\. Write them like TrainSettings\("
     ):

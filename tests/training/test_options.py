@@ -65,7 +65,7 @@ def test_objectives_and_constraints_may_be_named() -> None:
 def test_a_trainer_takes_names(make_source: Callable[..., Any]) -> None:
     from torch import nn
 
-    source = make_source()
-    networks = nn.Sequential(nn.Linear(4, *source.shape)), nn.Linear(*source.shape, 1)
+    source = make_source((5,))
+    networks = nn.Sequential(nn.Linear(4, source.shape_size)), nn.Linear(source.shape_size, 1)
     trainer = Trainer(*networks, source, objective="wasserstein", constraint="gp", latent_dim=4, batch_size=8)
     assert (trainer.objective.name, type(trainer.constraint).__name__) == ("wasserstein", "GradientPenalty")

@@ -127,9 +127,14 @@ def _data_facts(target: str, options: dict[str, Any]) -> dict[str, Any]:
     from wassergan.data import context_shape, open_source
     from wassergan.modality import modality_of
 
-    parsed = {"crop": parse_crop, "size": parse_size}
-    given = {name: parsed[name](value) if value and name in parsed else value for name, value in options.items()}
-    source = open_source(target, **given, log=say)
+    crop, size = options.pop("crop"), options.pop("size")
+    source = open_source(
+        target,
+        **options,
+        crop=parse_crop(crop) if crop else None,
+        size=parse_size(size) if size else None,
+        log=say,
+    )
     codec = source.codec
     return {
         "data": source.name,

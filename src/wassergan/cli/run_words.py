@@ -1,11 +1,13 @@
 """A run in words, on one screen."""
 
 from collections.abc import Mapping
+from textwrap import wrap
 from typing import Any
 
 from wassergan.storage.tick_distance import distance_name, distance_of
 
 MOST_NOTES = 4
+WIDTH = 58  # of what stands beside the names
 _OF_RECIPE = (
     *("objective", "batch_size", "critic_steps", "latent_dim", "generator_lr", "critic_lr", "penalty_weight"),
     *("optimizer", "pack", "augment", "condition", "weight", "seed", "init_from"),
@@ -36,10 +38,12 @@ def run_in_words(facts: Mapping[str, Any]) -> list[str]:
     recipe = {name: settings[name] for name in _OF_RECIPE if settings.get(name) not in (None, (), "")}
     chunks = _wrapped([f"{name} {_shown(value)}" for name, value in recipe.items()])
     lines += [_line("" if number else "recipe", chunk) for number, chunk in enumerate(chunks)]
-    lines += [_line("note", note) for note in notes[:MOST_NOTES]]
+    for note in notes[:MOST_NOTES]:  # whole under --all
+        parts = wrap(note, WIDTH, max_lines=2, placeholder=" ...") or [""]
+        lines += [_line("" if number else "note", part) for number, part in enumerate(parts)]
     if len(notes) > MOST_NOTES:
         lines.append(_line("", f"and {len(notes) - MOST_NOTES} more notes"))
-    return [*lines, _line("", "--all: every setting and number; wassergan evaluate judges it, wassergan open shows it")]
+    return [*lines, _line("", "--all: every setting and number; `evaluate` judges the run")]
 
 
 def _asked(settings: Mapping[str, Any]) -> str:
@@ -48,7 +52,7 @@ def _asked(settings: Mapping[str, Any]) -> str:
     return f" of {settings['budget']:g} s" if settings.get("budget") else ""
 
 
-def _wrapped(words: list[str], width: int = 76) -> list[str]:
+def _wrapped(words: list[str], width: int = WIDTH) -> list[str]:
     lines: list[str] = []
     for word in words:
         if lines and len(lines[-1]) + len(word) + 2 <= width:

@@ -69,8 +69,9 @@ def sampler_of(
         sampler = _uncalibrated(state, device, processes)
     check(sampler)
     with corruption_errors("The checkpoint", another_checkpoint()):
-        own = {"latent_dim": sampler.latent_dim, "conditions": sampler.conditions}
-        modality_of(state.kind).calibrate(sampler.generator, sampler.codec, **own)
+        modality_of(state.kind).calibrate(
+            sampler.generator, sampler.codec, latent_dim=sampler.latent_dim, conditions=sampler.conditions
+        )
     return sampler
 
 
