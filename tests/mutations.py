@@ -4654,6 +4654,13 @@ BUGS = (
         '        constraint = get_constraint("none")',
         "training/test_options.py::test_objectives_and_constraints_may_be_named",
     ),
+    Bug(
+        "a run whose ticks took a part of its time is listed as stopped",
+        "runs/listing.py",
+        'last.get("elapsed_seconds", last.get("seconds", 0))',
+        'last.get("seconds", 0)',
+        "cli/test_runs.py::test_a_budget_is_used_up_by_ticks_too",
+    ),
 )
 
 

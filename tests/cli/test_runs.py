@@ -90,3 +90,14 @@ def test_no_runs(cli: Callable[..., Any], refused: Callable[..., str], tmp_path:
     assert "There is no folder" in refused("runs", tmp_path / "gone")
     (tmp_path / "file").write_text("")
     assert "There is no folder" in refused("runs", tmp_path / "file")
+
+
+@pytest.mark.parametrize(("elapsed", "state"), [(20.1, "finished"), (12.0, "stopped")])
+def test_a_budget_is_used_up_by_ticks_too(folder: Path, elapsed: float, state: str) -> None:
+    run = folder / "a"
+    settings = json.loads((run / "settings.json").read_text())
+    (run / "settings.json").write_text(json.dumps(settings | {"steps": None, "budget": 20.0}))
+    lines = (run / "log.jsonl").read_text().splitlines()
+    last = json.loads(lines[-1]) | {"seconds": 11.0, "elapsed_seconds": elapsed}
+    (run / "log.jsonl").write_text("".join(f"{line}\n" for line in [*lines[:-1], json.dumps(last)]))
+    assert {each.state for each in list_runs(run)} == {state}

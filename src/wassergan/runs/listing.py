@@ -119,7 +119,9 @@ def _state(folder: RunFolder, settings: dict[str, Any], last: dict[str, Any]) ->
     if not last:
         return STARTED
     steps, budget = settings.get("steps"), settings.get("budget")
-    reached = (steps and last["step"] >= steps) or (budget and last.get("seconds", 0) >= 0.98 * budget)
+    # A budget is of all time; `seconds` leave out ticks.
+    passed = last.get("elapsed_seconds", last.get("seconds", 0))
+    reached = (steps and last["step"] >= steps) or (budget and passed >= 0.98 * budget)
     return FINISHED if reached else STOPPED
 
 
