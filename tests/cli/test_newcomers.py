@@ -161,3 +161,26 @@ def test_a_run_at_its_end_says_what_budgets_count_from(refused: Callable[..., st
     message = refused("resume", table_run, "--budget", "0.0001s")
     assert "--steps and --budget count from its start; ask for more" in message or "Ask for more" in message
     assert "count from its start" in message
+
+
+def test_a_terminal_is_told_why_nothing_is_drawn_yet(
+    cli: Callable[..., Any], table_run: Path, finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Tables, "calibrate", lambda *args, **named: None)
+    words = "which takes some seconds"
+    assert words not in cli("sample", table_run, "--count", 3, "--out", tmp_path / "a.csv").err
+    monkeypatch.setattr("wassergan.cli.sample._on_terminal", lambda: True)
+    assert cli("sample", table_run, "--count", 3, "--out", tmp_path / "a.csv").err.count(words) == 1
+    assert words not in cli("sample", finished_run, "--count", 3, "--out", tmp_path / "a.npy").err
+
+
+def test_a_run_whose_time_was_too_short_says_how_to_go_on(
+    cli: Callable[..., Any], points_file: Path, finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = ("--generator-widths", 8, "--critic-widths", 8, "--batch-size", 8)
+    said = cli("train", points_file, "--budget", "0.1s", "--out", tmp_path / "a", *tiny)
+    assert f"hardly a start. Go on with: wassergan resume {tmp_path / 'a'} --budget 1m" in said.out
+    monkeypatch.setattr("wassergan.cli.train.FEW_STEPS", 1)
+    assert "hardly a start" not in cli("train", points_file, "--budget", "0.1s", "--out", tmp_path / "b", *tiny).out
+    monkeypatch.setattr("wassergan.cli.train.FEW_STEPS", 200)
+    assert "hardly a start" not in cli("train", points_file, "--steps", 2, "--out", tmp_path / "c", *tiny).out

@@ -71,7 +71,7 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
         out = Path(settings.out) if settings.out else run / modality_of(sampler.kind).usual_file
         if not piped:
             processes.on_rank_zero(lambda: require_target(run, out))
-        silent = processes.rank > 0 or not sys.stderr.isatty()
+        silent = processes.rank > 0 or not _on_terminal()
         with tqdm(total=count, unit="sample", file=sys.stderr, disable=silent) as bar:
             write(
                 sampler,
@@ -105,6 +105,12 @@ def _check(sampler: "Sampler", settings: SampleSettings, wanted: dict[str, list[
     if settings.out and Path(settings.out).suffix:
         require_target(Path(settings.run), Path(settings.out))
         modality_of(sampler.kind).prepare(Path(settings.out), count)
+    if modality_of(sampler.kind).is_text and _on_terminal():
+        say("Setting the frequencies of levels and the quantiles of numbers right first, which takes some seconds.")
+
+
+def _on_terminal() -> bool:
+    return sys.stderr.isatty()
 
 
 def _silent(sentence: str) -> None:

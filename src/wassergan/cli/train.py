@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wassergan.training import DistributedContext
 
 INTERRUPTED = 130
+FEW_STEPS = 200
 
 
 @click.command(cls=GroupedCommand)
@@ -134,11 +135,21 @@ def _tell(summary: dict[str, Any], folder: Path, *, stopped_early: bool, as_json
         echo(
             f"Done: {summary['steps']} steps, {distance_in_short(summary)} against held-out samples.\n"
             + (f"{found}\n" if found else "")
+            + _hardly_begun(summary, folder)
             + f"Report:  {folder / 'report.html'}\n"
             f"Curves:  {folder / 'curves.png'}\n"
             f"Draw:    wassergan sample {folder} {_sample_flags(summary)}"
             + (f"\nFill:    wassergan complete {folder} gaps.csv --out filled.csv" if _completes(summary) else "")
         )
+
+
+def _hardly_begun(summary: dict[str, Any], folder: Path) -> str:
+    """A line for those whose time was too short to learn anything; they may not know how many steps are many."""
+    budget = summary["settings"].get("budget")
+    if not budget or summary["steps"] >= FEW_STEPS:
+        return ""
+    more = f"{max(1, round(10 * budget / 60))}m"
+    return f"So few steps are hardly a start. Go on with: wassergan resume {folder} --budget {more}\n"
 
 
 def _completes(summary: dict[str, Any]) -> bool:
