@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,7 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
     started, formulas, piped = time.perf_counter(), Formulas(prefix=settings.safe_csv), settings.out == "-"
     with open_processes(log=say) as processes:
         require_same_call(processes, "sample", asdict(settings))
+        log = say if processes.rank == 0 else _silent
         with processes.raise_together():
             wanted = _wanted(settings)
             sampler = open_sampler(
@@ -60,11 +62,11 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
                 device=settings.device,
                 refine=settings.refine,
                 data=settings.data,
-                log=say if processes.rank == 0 else _silent,
-                check=lambda sampler: _check(sampler, settings, wanted),
+                log=log,
+                check=lambda sampler: _check(sampler, settings, wanted, log),
                 processes=processes,
             )
-            sampler = conditioned(sampler, settings, wanted, log=say if processes.rank == 0 else _silent)
+            sampler = conditioned(sampler, settings, wanted, log=log)
         count = count_of(settings, sampler, wanted)
         with processes.raise_together():
             form = _piped_format(settings, sampler.kind, as_json=as_json)
@@ -96,7 +98,9 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
         echo(f"Wrote {count} samples to {'standard output' if piped else out}", err=piped)
 
 
-def _check(sampler: "Sampler", settings: SampleSettings, wanted: dict[str, list[Any]]) -> None:
+def _check(
+    sampler: "Sampler", settings: SampleSettings, wanted: dict[str, list[Any]], log: Callable[[str], None]
+) -> None:
     """What is wrong with a call is said at once, before a table's generator is calibrated."""
     from wassergan.modality import modality_of
     from wassergan.runs.sample import conditioned, count_of, require_target
@@ -106,7 +110,7 @@ def _check(sampler: "Sampler", settings: SampleSettings, wanted: dict[str, list[
         require_target(Path(settings.run), Path(settings.out))
         modality_of(sampler.kind).prepare(Path(settings.out), count)
     if modality_of(sampler.kind).is_text and _on_terminal():
-        say("Setting the frequencies of levels and the quantiles of numbers right first, which takes some seconds.")
+        log("Setting the frequencies of levels and the quantiles of numbers right first, which takes some seconds.")
 
 
 def _on_terminal() -> bool:
