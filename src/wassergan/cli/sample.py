@@ -3,7 +3,6 @@
 import json
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,7 +62,7 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
                 refine=settings.refine,
                 data=settings.data,
                 log=log,
-                check=lambda sampler: _check(sampler, settings, wanted, log),
+                check=lambda sampler: _check(sampler, settings, wanted, first=processes.rank == 0),
                 processes=processes,
             )
             sampler = conditioned(sampler, settings, wanted, log=log)
@@ -98,19 +97,17 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
         echo(f"Wrote {count} samples to {'standard output' if piped else out}", err=piped)
 
 
-def _check(
-    sampler: "Sampler", settings: SampleSettings, wanted: dict[str, list[Any]], log: Callable[[str], None]
-) -> None:
+def _check(sampler: "Sampler", settings: SampleSettings, wanted: dict[str, list[Any]], *, first: bool) -> None:
     """What is wrong with a call is said at once, before a table's generator is calibrated."""
     from wassergan.modality import modality_of
     from wassergan.runs.sample import conditioned, count_of, require_target
 
     count = count_of(settings, conditioned(sampler, settings, wanted, log=_silent), wanted)
-    if settings.out and Path(settings.out).suffix:
+    if first and settings.out and Path(settings.out).suffix:
         require_target(Path(settings.run), Path(settings.out))
         modality_of(sampler.kind).prepare(Path(settings.out), count)
-    if modality_of(sampler.kind).is_text and _on_terminal():
-        log("Setting the frequencies of levels and the quantiles of numbers right first, which takes some seconds.")
+    if first and modality_of(sampler.kind).is_text and _on_terminal():
+        say("Setting the frequencies of levels and the quantiles of numbers right first, which takes some seconds.")
 
 
 def _on_terminal() -> bool:
