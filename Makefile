@@ -1,4 +1,4 @@
-# Three commands do everything: `make demo`, `make test` and `make docs`. Each builds the environment in .venv first.
+# Three commands do everything: `make demo`, `make test` and `make docs`; `make bench` measures anew. Each builds the environment in .venv first.
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ WORKERS ?= 3
 # Tests start hundreds of interpreters: what the first one compiles is kept, whatever the environment says.
 test fast: export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test check fast docs clean
+.PHONY: demo test check fast docs bench clean
 
 demo: $(VENV)/installed
 	rm -rf $(DEMO)
@@ -49,6 +49,11 @@ docs: $(VENV)/installed-docs
 	$(BIN)/python docs/check_site.py build/site
 	@echo
 	@echo "Open the pages:  build/site/index.html"
+
+# Every table of docs/results anew: more than a day on two cores. What is finished is not begun again, so it can be
+# interrupted. ONLY=speed,w1 makes some, AGAIN=1 finished ones too; PEERS is the Python of other generators of tables.
+bench: $(VENV)/installed-dev
+	$(BIN)/python benchmarks/bench.py --only "$(ONLY)" --peers "$(PEERS)" $(if $(AGAIN),--again)
 
 clean:
 	rm -rf $(VENV) $(DEMO) build/site docs/api docs/gallery docs/_examples .pytest_cache .mypy_cache .ruff_cache

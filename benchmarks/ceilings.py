@@ -918,7 +918,10 @@ def main() -> None:
                     flush=True,
                 )
     if not (options.only or options.keep):
+        from results import stamp
+
         write_results(found)
+        stamp("ceilings")
     sys.exit(any(not each.held for each in found))
 
 

@@ -363,6 +363,10 @@ def main(arguments):
     asked = parser.parse_args(arguments)
     known = run(asked.runs, asked.only, asked.json)
     asked.page.write_text(page(known), encoding="utf-8")
+    if asked.json == JSON:
+        from results import stamp
+
+        stamp("coverage")
 
 
 if __name__ == "__main__":

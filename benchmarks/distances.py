@@ -8,6 +8,7 @@ alternation within one process, by its CPU time on one thread; the memory of eac
 go to docs/results/distances.json, and as tables to docs/results/distances.md.
 """
 
+import argparse
 import json
 import os
 import platform
@@ -249,10 +250,15 @@ def main(parts):
             where = f"{results[part]['machine']}, threads: {results[part]['threads']}"
             sections.append(f"## {title}\n\nOn {where}.\n\n{drawn(results[part]['rows'])}")
     (RESULTS / "distances.md").write_text("\n\n".join(sections) + "\n")
+    from results import stamp  # here: the processes of cases are measured without torch
+
+    stamp("distances")
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--case"]:
         print(json.dumps(globals()[sys.argv[2]](**json.loads(sys.argv[3]))))
     else:
-        main(sys.argv[1:])
+        parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        parser.add_argument("parts", nargs="*", choices=[[], *CASES], default=[])
+        main(parser.parse_args().parts)

@@ -9,6 +9,7 @@ docs/results/w1.json) the margins of both kinds. Pairs are kept in docs/results/
 training: minutes on a core.
 """
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -81,6 +82,7 @@ def own_mean(rows, pair):
 
 
 def main():
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     found = json.loads(JSON.read_text(encoding="utf-8")) if JSON.exists() else {}
     for dim, count in STANDARD_PAIRS:
         name = f"funnels-{dim}-{count}"

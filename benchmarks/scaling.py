@@ -15,6 +15,7 @@ takes while another of its kind runs beside it: two cores share caches and memor
 docs/results/scaling.json; docs/scaling.md explains them.
 """
 
+import argparse
 import json
 import math
 import os
@@ -205,7 +206,9 @@ def predict(case):
 
 
 def main():
-    again = "--apart" in sys.argv
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--apart", action="store_true", help="anew only what two runs cost each other")
+    again = parser.parse_args().apart
     results = json.loads((RESULTS / "scaling.json").read_text()) if again else {"cases": {}}
     if not again:
         sizes = [10_000, 100_000, 1_000_000, 4_000_000]
@@ -223,6 +226,9 @@ def main():
             measure_apart(name, case, results["cases"][name], Path(folder))
             model(results["cases"][name], link)
     (RESULTS / "scaling.json").write_text(json.dumps(results, indent=1) + "\n")
+    from results import stamp  # here: it brings torch, and nothing else of this process does
+
+    stamp("scaling")
     print(json.dumps(results, indent=1))
 
 

@@ -11,7 +11,6 @@ to docs/results/speed.md. On a processor without units for bf16 the sides in bf1
 
 import argparse
 import json
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from statistics import median
 from typing import Any
 
 import torch
+from results import processor, stamp
 from torch import nn
 
 from wassergan.constraints import get_constraint
@@ -199,14 +199,6 @@ def compare(case: Case, rounds: int) -> dict[str, Any]:
     }
 
 
-def processor() -> str:
-    """The processor's name, and the widest units that torch finds in it."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    units = torch.backends.cpu.get_cpu_capability() + (", AMX" if has_bf16_units(torch.device("cpu")) else "")
-    return f"{name}, {units}"
-
-
 def table(cases: dict[str, dict[str, Any]]) -> str:
     sides, compared = ("plain", "plain bf16", "float32", "bf16"), ("float32", "bf16", "bf16 / plain bf16")
     head = ["case", "date", "threads", "rounds", *(f"{side}, steps/s" for side in sides)]
@@ -239,6 +231,7 @@ def main() -> None:
         print(name, json.dumps(here[name]), flush=True)
         path.write_text(json.dumps(results, indent=1) + "\n")
         write_tables(results)
+    stamp("speed")
 
 
 def write_tables(results: dict[str, dict[str, dict[str, Any]]]) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from results import stamp
 from scipy import stats
 from watch_rates import ALPHA, STREAM, Cell, alarm_cells, bound_cells, campaign, stream_cells, table_of
 
@@ -349,6 +350,8 @@ def main() -> None:
         else:
             save(asked.into, part, parts[part]())
         print(f"{part}: {time.perf_counter() - start:.0f} s", flush=True)
+    if asked.into == RESULTS:
+        stamp("watch")
 
 
 if __name__ == "__main__":
