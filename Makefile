@@ -45,6 +45,7 @@ check: $(VENV)/installed-dev
 
 # The site, with warnings as errors: notebooks and the gallery are executed, then every link, anchor and name is checked.
 docs: $(VENV)/installed-docs
+	$(BIN)/python -m doctest docs/_ext/*.py
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/site
 	$(BIN)/python docs/check_site.py build/site
 	@echo

@@ -2,13 +2,16 @@
 
 import json
 import re
+import sys
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from wassergan import TrainSettings, train_run
+from wassergan import WassersteinGAN
 from wassergan.sampling.calibration import calibrate_marginals
 from wassergan.storage.run_log import read_log
 
@@ -24,6 +27,9 @@ class FileClient:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    def start_run(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def _write(self, **entry: Any) -> None:
         with self.path.open("a") as file:
@@ -42,13 +48,19 @@ class FileClient:
 
 
 @pytest.mark.usefixtures("quick_figures")
-def test_the_bridge_to_mlflow_hands_on_settings_numbers_and_grids(tmp_path: Path, points_file: Path) -> None:
-    (bridge,) = snippets("callbacks.md")
+def test_the_bridge_to_mlflow_hands_on_settings_numbers_and_grids(
+    tmp_path: Path, points_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bridge, use = snippets("callbacks.md")
     names: dict[str, Any] = {}
     exec(bridge, names)
-    settings = TrainSettings(str(points_file), latent_dim=3, batch_size=8, tick_steps=2, steps=3, tensorboard=False)
     client = FileClient(tmp_path / "client.jsonl")
-    train_run(settings, tmp_path / "run", callback=names["MLflowCallback"](client))
+    monkeypatch.setitem(sys.modules, "mlflow", client)  # type: ignore[arg-type]
+    monkeypatch.chdir(tmp_path)
+    few = "latent_dim=3, batch_size=8, tick_steps=2, steps=3, tensorboard=False"
+    use = use.replace('"digits"', repr(str(points_file))).replace("budget=20.0", few).replace("runs/digits", "run")
+    assert few in use
+    exec(use, names)
     first, *rest = [json.loads(line) for line in client.path.read_text().splitlines()]
     assert first["params"]["constraint"] == "lp" and first["params"]["latent_dim"] == "3"
     log = read_log(tmp_path / "run" / "log.jsonl")
@@ -70,10 +82,15 @@ def test_the_worked_example_of_the_estimator_runs(
     """With a hundredth of the steps it prints what the guide shows, but for numbers."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("wassergan.modality.tables.calibrate_marginals", partial(calibrate_marginals, rows=512))
-    names: dict[str, Any] = {}
+    rng = np.random.default_rng(0)
+    names: dict[str, Any] = {"others": rng.normal(size=(40, 3)), "pictures": rng.integers(0, 256, (40, 12, 12), "u1")}
+    WassersteinGAN(steps=1).fit(names["others"]).save("gan.pt")
+    capsys.readouterr()
     guide = (DOCS / "estimator.md").read_text(encoding="utf-8")
     for snippet, shown in re.findall(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", guide, flags=re.DOTALL):
-        exec(re.sub(r"steps=(\d+)\d\d", r"steps=\1", snippet), names)
+        quick = re.sub(r"steps=(\d+)\d\d", r"steps=\1", snippet)
+        quick = re.sub(r'budget="\d+m"', "steps=2", quick).replace("GAN(callbacks=", "GAN(steps=2, callbacks=")
+        exec(quick, names)
         assert words(capsys.readouterr().out) == words(shown)
 
 

@@ -2,20 +2,19 @@
 
 import importlib.util
 import re
-import shlex
+import sys
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import click
 import pytest
 
-from wassergan.cli.main import VERBS, cli
 from wassergan.sampling.calibration import calibrate_marginals
 
-ROOT = Path(__file__).parents[1]
-DOCS = ROOT / "docs"
+sys.path.insert(0, str(Path(__file__).parent))
+from pages import DOCS, WRITTEN, blocks, every_page
+
 # Pages whose blocks of Python run one after the other, as they stand but for the number of steps.
 RUN = sorted(
     path.relative_to(DOCS).as_posix()
@@ -24,8 +23,7 @@ RUN = sorted(
     if folder != "." or path.name in ("index.md", "certificates.md")
     if "```python" in path.read_text(encoding="utf-8")
 )
-PAGES = [ROOT / "README.md", *sorted(path for path in DOCS.rglob("*.md") if "_" not in path.parent.name)]
-WRITTEN = {"lab-notes.md", "changelog.md"}  # of the past: flags of then
+PAGES = [page for page in every_page() if page not in WRITTEN]
 
 
 # Blocks that speak of data of the reader's own, and what these are here.
@@ -53,13 +51,13 @@ ELSEWHERE = {"callbacks.md", "estimator.md", "export.md", "fields_given_fields.m
 
 
 def python_of(name: str) -> list[str]:
-    return re.findall(r"```python\n(.*?)```", (DOCS / name).read_text(encoding="utf-8"), flags=re.DOTALL)
+    return [block.text for block in blocks(DOCS / name) if block.language == "python"]
 
 
 def test_every_block_of_python_is_run_by_some_test() -> None:
-    counts = {path: path.read_text(encoding="utf-8").count("```python") for path in PAGES}
+    counts = {path: sum(block.language == "python" for block in blocks(path)) for path in PAGES}
     named = {(DOCS / name).resolve() for name in (*RUN, *GIVEN, *ELSEWHERE)}
-    assert not {path.name for path, count in counts.items() if count and path.resolve() not in named} - WRITTEN
+    assert not {path.name for path, count in counts.items() if count and path.resolve() not in named}
     assert all(len(python_of(name)) == counts[(DOCS / name).resolve()] for name in (*RUN, *GIVEN))
     assert sum(counts.values()) >= 40
 
@@ -99,46 +97,6 @@ def test_every_page_is_in_a_list_of_pages() -> None:
     made = {"api", "gallery", "_examples", "_ext", "results"}  # at the build, or listed by a pattern
     pages = {page.relative_to(DOCS).with_suffix("").as_posix() for page in DOCS.rglob("*.md")}
     assert not {page for page in pages if page.split("/")[0] not in made} - listed
-
-
-def command_lines(page: Path) -> list[str]:
-    """Calls of the command line in the blocks of a page that are no Python and no output."""
-    blocks = re.findall(r"```(?:sh|console|bash)?\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    found = [re.search(r"(?:^|\$ |-m |\s)wassergan (.*)", line) for line in lines if not line.lstrip().startswith("#")]
-    return [each[1] for each in found if each and re.match(r"-*[a-z]", each[1])]
-
-
-def wrong_flags(line: str) -> list[str]:
-    """Verbs and flags of a call that there are not."""
-    words = shlex.split(line, comments=True)
-    verb = words[0] if words else ""
-    if verb.startswith("-"):
-        return []
-    if verb not in VERBS:
-        return [f"no verb {verb!r}"]
-    command = cli.get_command(click.Context(cli), verb)
-    rest = words[1:]
-    if isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
-        command, rest = command.get_command(click.Context(command), rest[0]), rest[1:]
-    if command is None:
-        return [f"no verb {line!r}"]
-    known = {name for each in command.params for name in (*each.opts, *each.secondary_opts)} | {"--help", "-h"}
-    return [
-        f"{verb} has no {word}" for word in rest if re.match(r"--?[a-z]", word) and word.partition("=")[0] not in known
-    ]
-
-
-def test_every_command_line_of_the_documentation_has_verbs_and_flags_that_exist() -> None:
-    found = {page: command_lines(page) for page in PAGES if page.name not in WRITTEN}
-    wrong = [f"{page.name}: {fault}" for page, lines in found.items() for line in lines for fault in wrong_flags(line)]
-    assert not wrong
-    assert sum(map(len, found.values())) > 80
-
-
-def test_wrong_command_lines_are_seen() -> None:
-    assert wrong_flags("trian digits") and wrong_flags("train digits --bugdet 3s") and wrong_flags("demo linse")
-    assert not wrong_flags("train digits --budget 3s  # a comment with --words") and not wrong_flags("--help")
 
 
 @pytest.fixture(scope="module")
@@ -206,8 +164,6 @@ def test_a_second_name_of_a_class_leads_to_the_first(check: ModuleType, tmp_path
 
 
 def test_every_public_name_has_a_docstring() -> None:
-    import sys
-
     sys.path.insert(0, str(DOCS / "_ext"))
     pytest.importorskip("sphinx")
     import inspect
