@@ -115,9 +115,9 @@ def pictures(folder: Path, count: int, seed: int) -> None:
 def shards(folder: Path) -> None:
     """A hundred shards of a picture each, as {000000..000099} names them."""
     folder.mkdir()
-    buffer = BytesIO()
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(buffer, "PNG")
-    for number in range(100):
+    for number, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (100, 8, 8, 3), dtype=np.uint8)):
+        buffer = BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG")
         with tarfile.open(folder / f"part-{number:06}.tar", "w") as shard:
             member = tarfile.TarInfo(f"{number}.png")
             member.size = len(buffer.getvalue())
@@ -130,15 +130,17 @@ def idx(path: Path, values: np.ndarray) -> None:
     path.write_bytes(gzip.compress(header + values.astype(np.uint8).tobytes()))
 
 
-def desk(folder: Path) -> None:
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Data of the names that the pages use, small."""
+    folder = tmp_path_factory.mktemp("desk")
     pd = pytest.importorskip("pandas")
     pytest.importorskip("pyarrow")
     rng = np.random.default_rng(0)
     for name in ("people", "survey", "january", "february", "reference", "today", "monday", "tuesday"):
-        (folder / f"{name}.csv").write_text(people(60, len(name)))
+        (folder / f"{name}.csv").write_text(people(120, len(name)))
     for name in ("adult_train", "adult_test"):
-        (folder / f"{name}.csv.gz").write_bytes(gzip.compress(people(60, len(name)).encode()))
+        (folder / f"{name}.csv.gz").write_bytes(gzip.compress(people(120, len(name)).encode()))
     frame = pd.read_csv(folder / "people.csv")
     frame[["sex", "income"]].head(5).to_csv(folder / "wanted.csv", index=False)
     gaps = frame.astype({"age": "float"}).head(8)
@@ -158,13 +160,14 @@ def desk(folder: Path) -> None:
     for name in ("fine", "coarse", "new"):
         side = 8 if name == "fine" else 4
         np.save(folder / f"{name}.npy", rng.normal(size=(40, side, side)).astype("f4"))
-    rock = [Image.fromarray(plane) for plane in rng.integers(0, 2, (34, 34, 34), dtype=np.uint8)]
+    rock = [Image.fromarray(plane) for plane in rng.integers(0, 2, (20, 20, 20), dtype=np.uint8)]
     rock[0].save(folder / "rock.tif", save_all=True, append_images=rock[1:])
-    np.save(folder / "blobs.npy", rng.normal(size=(34, 34, 34)).astype("f4"))
+    np.save(folder / "blobs.npy", rng.normal(size=(20, 20, 20)).astype("f4"))
     for name, count in {"photos": 40, "real": 30, "generated": 30, "shared/photos": 40}.items():
         pictures(folder / name, count, len(name))
     shards(folder / "shards")
     idx(folder / "train-images-idx3-ubyte.gz", rng.integers(0, 256, (60, 8, 8)))
+    return folder
 
 
 # What a page takes for made before: the run that it speaks of, and the call that makes it.
@@ -184,12 +187,16 @@ def shrunk(call: list[str]) -> list[str]:
     for place, word in enumerate(words[:-1]):
         if word == "--budget" and words[0] == "train":
             words[place : place + 2] = ["--steps", "2"]
+        elif word == "--budget" and words[0] == "resume":
+            words[place : place + 2] = ["--steps", "4"]
         elif word == "--budget":
             words[place + 1] = "1s"
         elif word == "--steps":
             words[place + 1] = "2" if words[0] == "train" else "4"
         elif word == "--count":
             words[place + 1] = str(min(int(words[place + 1]), 12))
+        elif word in ("--crop", "--size"):
+            words[place + 1] = {"--crop": "8", "--size": "16"}[word]
     if words[0] == "train":
         words += [] if "--steps" in words else ["--steps", "2"]
         words += SMALL
@@ -202,10 +209,10 @@ def shrunk(call: list[str]) -> list[str]:
 @pytest.mark.usefixtures("quick_figures", "quick_judges")
 @pytest.mark.parametrize("page", CALLED, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_the_calls_of_a_page_do_what_they_are_for(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    page: Path, desk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each ends in 0; `watch` in 3 where it finds a change."""
-    desk(tmp_path)
+    shutil.copytree(desk, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("wassergan.modality.tables.calibrate_marginals", partial(calibrate_marginals, rows=256))
     for call in filter(None, map(call_of, command_lines(page))):
