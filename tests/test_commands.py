@@ -148,25 +148,25 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     gaps.to_csv(folder / "gaps.csv", index=False)
     for name in ("reference", "today"):
         pd.read_csv(folder / f"{name}.csv").to_parquet(folder / f"{name}.parquet")
-    pd.DataFrame(rng.normal(size=(60, 3)), columns=list("abc")).to_parquet(folder / "measurements.parquet")
+    pd.DataFrame(rng.normal(size=(120, 3)), columns=list("abc")).to_parquet(folder / "measurements.parquet")
     hours = pd.date_range("2026-01-01", periods=240, freq="h")
     load = rng.normal(50, 5, 240).round(2)
     pd.DataFrame({"hour": hours, "load": load}).to_csv(folder / "loads.csv", index=False)
     if pytest.importorskip("openpyxl"):
         frame.to_excel(folder / "people.xlsx", sheet_name="2024", index=False)
-    for name, shape in {"points": (60, 3), "a": (30, 2), "b": (40, 2), "waves": (40, 24, 2)}.items():
+    for name, shape in {"points": (120, 3), "a": (30, 2), "b": (40, 2), "waves": (120, 24, 2)}.items():
         np.save(folder / f"{name}.npy", rng.normal(size=shape).astype("f4"))
-    np.savez(folder / "fields.npz", t2m=280 + rng.normal(size=(40, 8, 8)).astype("f4"))
+    np.savez(folder / "fields.npz", t2m=280 + rng.normal(size=(120, 8, 8)).astype("f4"))
     for name in ("fine", "coarse", "new"):
         side = 8 if name == "fine" else 4
-        np.save(folder / f"{name}.npy", rng.normal(size=(40, side, side)).astype("f4"))
+        np.save(folder / f"{name}.npy", rng.normal(size=(120, side, side)).astype("f4"))
     rock = [Image.fromarray(plane) for plane in rng.integers(0, 2, (20, 20, 20), dtype=np.uint8)]
     rock[0].save(folder / "rock.tif", save_all=True, append_images=rock[1:])
     np.save(folder / "blobs.npy", rng.normal(size=(20, 20, 20)).astype("f4"))
-    for name, count in {"photos": 40, "real": 30, "generated": 30, "shared/photos": 40}.items():
+    for name, count in {"photos": 120, "real": 40, "generated": 40, "shared/photos": 40}.items():
         pictures(folder / name, count, len(name))
     shards(folder / "shards")
-    idx(folder / "train-images-idx3-ubyte.gz", rng.integers(0, 256, (60, 8, 8)))
+    idx(folder / "train-images-idx3-ubyte.gz", rng.integers(0, 256, (120, 8, 8)))
     return folder
 
 
