@@ -200,6 +200,8 @@ def shrunk(call: list[str]) -> list[str]:
     if words[0] == "train":
         words += [] if "--steps" in words else ["--steps", "2"]
         words += SMALL
+    if words[:2] == ["benchmark", "w1"]:
+        words += ["--test-count", "1024"]
     if words[:1] == ["distance"] and "critic" in words:
         words += ["--budget", "1s"]
     return words
