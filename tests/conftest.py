@@ -269,6 +269,7 @@ def make_trainer(make_source: Callable[..., Source]) -> Callable[..., Trainer]:
         networks: tuple[torch.nn.Module, torch.nn.Module] | None = None,
         lr: float = 1e-3,
         optimizer: str = "adam",
+        equalized: bool = False,
         seed: int = 0,
         maps: int = 4,
         latent_dim: int = 3,
@@ -313,8 +314,8 @@ def make_trainer(make_source: Callable[..., Source]) -> Callable[..., Trainer]:
             critic_steps=critic_steps,
             pack=pack,
             optimization=Optimization(
-                OptimizerSettings(optimizer, lr=lr),
-                OptimizerSettings(optimizer, lr=lr),
+                OptimizerSettings(optimizer, lr=lr, equalized=equalized),
+                OptimizerSettings(optimizer, lr=lr, equalized=equalized),
                 lr_factor=lr_factor,
             ),
             averaging=Averaging(average_half_life_samples, average_ramp),

@@ -2322,8 +2322,8 @@ BUGS = (
     Bug(
         "RMSprop corrected like Adam",
         "training/optimizers.py",
-        "first_step=FAR_STEP",
-        "first_step=0",
+        "betas, first_step = (0.0, RMSPROP_DECAY), FAR_STEP",
+        "betas, first_step = (0.0, RMSPROP_DECAY), 0",
         "training/test_optimizers.py::test_updates_are_those_of_pytorch_s_own_optimiser",
     ),
     # Transport
@@ -2639,12 +2639,26 @@ BUGS = (
         "density=False",
         "plots/test_vectors.py::test_marginals_show_both_laws_with_equal_area_under_names",
     ),
+    Bug(
+        "equalized rates of a weight's inputs, not of their root",
+        "training/optimizers.py",
+        "return math.sqrt(EQUAL_FAN / math.prod(parameter.shape[1:]))",
+        "return EQUAL_FAN / math.prod(parameter.shape[1:])",
+        "training/test_optimizers.py::test_equalized_rates_are_those_of_weights_at_unit_scale",
+    ),
+    Bug(
+        "equalized rates for biases",
+        "training/optimizers.py",
+        "    if parameter.dim() < 2:\n        return 1.0\n",
+        "",
+        "training/test_optimizers.py::test_equalized_rates_are_those_of_weights_at_unit_scale",
+    ),
     # Recorded turns
     Bug(
         "a replayed turn whose lrs stay those of the recording",
         "training/optimizers.py",
-        "lr=self.lr if self._lr_on_device is None else self._lr_on_device,",
-        "lr=self.lr,",
+        "lr=self._lrs_on_device.get(factor, self.lr * factor),",
+        "lr=self.lr * factor,",
         "training/test_cuda_graphs.py::test_replayed_steps_are_the_eager_ones_to_the_last_bit",
     ),
     Bug(

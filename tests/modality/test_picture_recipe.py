@@ -57,6 +57,10 @@ def test_the_generator_is_wider_than_a_penalised_critic_without_normalisation() 
     assert resolved((28, 28), critic_norm="layer").critic_norm == "layer"
     # A clipped critic needs its normalisation: its weights alone make scores that hardly differ.
     assert resolved((28, 28), constraint="clip").critic_norm == "layer"
+    assert resolved((28, 28)).equalized_lr
+    assert not resolved((28, 28), equalized_lr=False).equalized_lr
+    for other in ({"constraint": "clip"}, {"constraint": "sn"}, {"preset": "wgan-gp"}, {"network": "mlp"}):
+        assert not resolved((28, 28), **other).equalized_lr
     # The presets of papers have one number of maps.
     assert resolved((28, 28), preset="wgan-gp").generator_maps == resolved((28, 28), preset="wgan-gp").maps == 64
 

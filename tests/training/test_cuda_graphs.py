@@ -90,6 +90,7 @@ CASES = [
     ("conv", "lp", {"share_fakes": True}),
     ("conv", "lp", {"augmentation": Augmentation(("translate", "cutout", "color"), mirrors_data=True)}),
     ("mlp", "clip", {"optimizer": "rmsprop"}),
+    ("conv", "lp", {"equalized": True}),
 ]
 
 

@@ -94,6 +94,41 @@ def test_the_first_adam_step_moves_by_the_rate() -> None:
     torch.testing.assert_close(weight.detach(), torch.tensor([0.9, -0.9]), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["adam", "rmsprop"])
+def test_equalized_rates_are_those_of_weights_at_unit_scale(name: str) -> None:
+    """The definition: weights w = c v with v of unit scale, all v moved at one rate; biases are as they are."""
+    rng = torch.Generator().manual_seed(0)
+    shapes = {"linear": (3, 25), "kernel": (5, 2, 4, 4), "volume": (2, 3, 2, 2, 2), "bias": (7,)}
+    fans = {"linear": 25, "kernel": 32, "volume": 24}
+    start = {key: torch.randn(shape, generator=rng).double() for key, shape in shapes.items()}
+    ours = {key: nn.Parameter(value.clone()) for key, value in start.items()}
+    scales = {key: 16 / fans[key] ** 0.5 if key in fans else 1.0 for key in shapes}
+    unit = {key: nn.Parameter(value / scales[key]) for key, value in start.items()}
+    optimizer = OptimizerSettings(name, lr=0.01, beta1=0.5, beta2=0.9, equalized=True).build(ours.values())
+    reference: torch.optim.Optimizer = torch.optim.RMSprop(unit.values(), lr=0.01)
+    if name == "adam":
+        reference = torch.optim.Adam(unit.values(), lr=0.01, betas=(0.5, 0.9))
+    for _ in range(10):
+        for key, weight in ours.items():
+            weight.grad = torch.randn(weight.shape, generator=rng).double()
+            unit[key].grad = scales[key] * weight.grad
+        optimizer.step()
+        reference.step()
+    for key, weight in ours.items():
+        torch.testing.assert_close(weight, scales[key] * unit[key], rtol=1e-4, atol=1e-4)
+
+
+def test_equalized_rates_move_what_has_a_gradient_alone() -> None:
+    weights = [nn.Parameter(torch.ones(2, 64)), nn.Parameter(torch.ones(2, 4)), nn.Parameter(torch.ones(3))]
+    optimizer = OptimizerSettings("adam", lr=0.01, equalized=True).build(weights)
+    weights[1].grad, weights[2].grad = torch.ones(2, 4), torch.ones(3)
+    optimizer.step()
+    assert torch.equal(weights[0], torch.ones(2, 64))
+    torch.testing.assert_close(weights[1], torch.full((2, 4), 1 - 0.01 * 16 / 2))
+    torch.testing.assert_close(weights[2], torch.full((3,), 1 - 0.01))
+    assert [state["step"].item() for state in optimizer.state_dict()["state"].values()] == [0, 1, 1]
+
+
 def test_unknown_optimizers_and_schedules_name_the_nearest() -> None:
     with pytest.raises(UserError, match=r"Unknown optimizer: 'adamw'. Did you mean 'adam'\? Known: adam, rmsprop"):
         OptimizerSettings("adamw").build([])

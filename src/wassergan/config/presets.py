@@ -32,6 +32,7 @@ _COMMON: Values = {
     "optimizer": "adam",
     "beta1": 0.0,
     "beta2": 0.9,
+    "equalized_lr": False,
     "schedule": "constant",
     "schedule_steps": 10_000,
     "average_half_life": 0.0,

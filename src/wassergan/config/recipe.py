@@ -99,6 +99,12 @@ class RecipeChoices:
     critic_lr: float | None = setting(None, "Learning rate.", parse=positive_float, group="Recipe")
     beta1: float | None = setting(None, "Adam's first-moment decay.", parse=fraction, group="Recipe")
     beta2: float | None = setting(None, "Adam's second-moment decay.", parse=fraction, group="Recipe")
+    equalized_lr: bool | None = setting(
+        None,
+        "Give every weight a rate in proportion to its initial size: 16 / √inputs times that of its network.",
+        group="Recipe",
+        flag=True,
+    )
     schedule: str | None = setting(
         None, "Schedule of both learning rates.", group="Recipe", values="constant|inverse_sqrt|linear"
     )
@@ -155,6 +161,7 @@ class Recipe:
     critic_lr: float
     beta1: float
     beta2: float
+    equalized_lr: bool
     schedule: str
     schedule_steps: int
     average_half_life: float

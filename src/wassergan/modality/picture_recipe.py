@@ -7,7 +7,9 @@ from wassergan.config.settings import TrainSettings
 SMALLEST_SIDE = 12  # 8 x 8 digits are better served by fully connected networks
 MAPS, BATCH = 16, 64
 FEW = 4000  # pictures, below which they are augmented
-PENALISED = ("lp", "gp", "r1r2")  # whose critics learn more kinds of pictures without normalisation
+# Whose critics learn more kinds of pictures without normalisation, and with rates by the size of each weight. A clipped
+# weight is smaller than such a rate, and a normalised one has no size of its own.
+PENALISED = ("lp", "gp", "r1r2")
 WIDER = 2  # maps of the generator for one of the critic: a wide generator costs little, a wide critic much
 REASON = "Recipe for pictures: small convolutions, a wider generator, one critic step, as measured on Fashion-MNIST."
 
@@ -30,8 +32,8 @@ def recipe(train_count: int, asked: TrainSettings) -> dict[str, Any]:
         asked: what the user says.
     """
     pack, maps = asked.pack or 1, asked.maps or MAPS
-    norm = {"critic_norm": "none"} if (asked.constraint or "lp") in PENALISED else {}
-    return norm | {
+    penalised = {"critic_norm": "none", "equalized_lr": True} if (asked.constraint or "lp") in PENALISED else {}
+    return penalised | {
         "network": "conv",
         "constraint": "lp",
         "maps": maps,

@@ -292,7 +292,8 @@ def _own_gpu(name: str, processes: DistributedContext) -> torch.device:
 
 def _optimization(settings: ResolvedSettings) -> Optimization:
     def optimizer(lr: float) -> OptimizerSettings:
-        return OptimizerSettings(settings.optimizer, lr=lr, beta1=settings.beta1, beta2=settings.beta2)
+        betas = {"beta1": settings.beta1, "beta2": settings.beta2}
+        return OptimizerSettings(settings.optimizer, lr=lr, **betas, equalized=settings.equalized_lr)
 
     return Optimization(
         optimizer(settings.generator_lr),
