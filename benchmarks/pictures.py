@@ -4,6 +4,7 @@
     python benchmarks/pictures.py fashion --budget 120s --settings default mlp conv32
     python benchmarks/pictures.py cifar --budget 240s
     python benchmarks/pictures.py fashion --budget 600s --settings conditional
+    python benchmarks/pictures.py fashion --budget 120s --refine 4
 
 Trains and samples through the command line, one thread, one training at a time. As many samples as there are judging
 pictures are held against them: 4000 test pictures of Fashion-MNIST, all 4000 of the CIFAR subset (of which the
@@ -11,9 +12,10 @@ classifier learns 3500 with their labels; it is a weak one, and so are its numbe
 photographs (picture_sets.py). The row "real" holds training pictures against them. `patches` is the patch-sliced W1 at
 each scale, by the longer side of its level. `accuracy`, of the setting "conditional", is that of a classifier that
 learns samples with the labels that they were drawn under, on real pictures; of the row "real", of one that learns
-as many real pictures. Files are looked for in ../shared/data, or in --folder. A row that is in
-docs/results/pictures.json is not measured again, unless --again is given. With --clock cpu the budget counts seconds
-of the process, for machines that others use too; the share of a core that it had is in the table.
+as many real pictures. With --refine a second row holds what the same run draws by `sample --refine`. Files are looked
+for in ../shared/data, or in --folder. A row that is in docs/results/pictures.json is not measured again, unless --again
+is given. With --clock cpu the budget counts seconds of the process, for machines that others use too; the share of a
+core that it had is in the table.
 """
 
 import argparse
@@ -23,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -64,12 +67,14 @@ def in_model_space(samples: np.ndarray[Any, Any], largest: float) -> Tensor:
     return pictures[:, None] if pictures.ndim == 3 else pictures.permute(0, 3, 1, 2)
 
 
-def trained_row(pictures: Pictures, judge: Judge, name: str, budget: str, seed: int, clock: str) -> dict[str, Any]:
-    """Train, sample, judge; samples go to a folder that is removed."""
+def trained_rows(
+    pictures: Pictures, judge: Judge, name: str, budget: str, seed: int, *, clock: str, refine: int
+) -> dict[str, dict[str, Any]]:
+    """Train, sample, judge, once more with refined draws if they are wanted; by what is added to the setting's name."""
     start = ["-c", CPU_CLOCK] if clock == "cpu" else ["-m", "wassergan"]
     given = f"{SETTINGS[name]} {pictures.condition if name == 'conditional' else ''}".split()
     with tempfile.TemporaryDirectory() as folder:
-        run, out = f"{folder}/run", f"{folder}/samples.npy"
+        run = f"{folder}/run"
         flags = [*given, "--seed", str(seed), "--budget", budget, "--threads", "1", "--out", run]
         before, began = _cpu_seconds(), time.perf_counter()
         done = subprocess.run(
@@ -78,16 +83,31 @@ def trained_row(pictures: Pictures, judge: Judge, name: str, budget: str, seed: 
         share = (_cpu_seconds() - before) / (time.perf_counter() - began)
         if done.returncode:
             raise SystemExit(f"{name}, seed {seed}: the training ended with exit code {done.returncode}")
-        count = LEARNT if name == "conditional" else len(pictures.judging)
-        draw = ["sample", run, "--count", str(count), "--out", out]
+        known = {"steps": json.loads(done.stdout)["steps"], "clock": clock, "share_of_a_core": share}
+        drawn = {"": judged(run, pictures, judge, conditional=name == "conditional")}
+        if refine:
+            more = ["--refine", str(refine)]
+            drawn[f", refined 1 of {refine}"] = judged(
+                run, pictures, judge, conditional=name == "conditional", more=more
+            )
+    return {which: found | known for which, found in drawn.items()}
+
+
+def judged(
+    run: str, pictures: Pictures, judge: Judge, *, conditional: bool, more: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Draw from a run, with further flags, and judge; samples go to a folder that is removed."""
+    count = LEARNT if conditional else len(pictures.judging)
+    with tempfile.TemporaryDirectory() as folder:
+        out = f"{folder}/samples.npy"
+        draw = ["sample", run, "--count", str(count), "--out", out, *more]
         subprocess.run([sys.executable, "-m", "wassergan", *draw], check=True, stdout=subprocess.DEVNULL)
         drawn = in_model_space(np.load(out), pictures.largest)
         found = {**asdict(judge.verdict(drawn[: len(pictures.judging)])), "accuracy": ""}
-        if name == "conditional":
+        if conditional:
             labels = np.loadtxt(Path(out).with_suffix(".conditions.csv"), skiprows=1, dtype=int)
             found["accuracy"] = accuracy_of(drawn, torch.from_numpy(labels), *pictures.tested)
-        steps = json.loads(done.stdout)["steps"]
-    return {**found, "steps": steps, "clock": clock, "share_of_a_core": share}
+    return found
 
 
 def real_row(pictures: Pictures, judge: Judge) -> dict[str, Any]:
@@ -110,6 +130,9 @@ def main() -> None:
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=["default"])
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
     parser.add_argument("--folder", type=Path, default=SHARED, help="with the data sets")
+    parser.add_argument(
+        "--refine", type=int, default=0, help="draws for each that is kept, in a second row; 0 for none"
+    )
     parser.add_argument("--again", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -125,10 +148,11 @@ def main() -> None:
             key = (options.data, name, options.budget, seed)
             if key in known and not options.again:
                 continue
-            row = dict(zip(KEY, key, strict=True))
-            row |= trained_row(pictures, judge, name, options.budget, seed, options.clock)
-            print(json.dumps(row), flush=True)
-            keep([row])
+            rows = trained_rows(pictures, judge, name, options.budget, seed, clock=options.clock, refine=options.refine)
+            for which, found in rows.items():
+                row = dict(zip(KEY, key, strict=True)) | {"setting": name + which} | found
+                print(json.dumps(row), flush=True)
+                keep([row])
 
 
 def _key(row: dict[str, Any]) -> list[str]:
