@@ -48,6 +48,7 @@ SETTINGS = {
     "conditional": "",  # and the flags of the data set's labels
     "float32": "--precision float32",
     "linear": "--schedule linear --schedule-steps 2350",
+    "inverse_sqrt": "--schedule inverse_sqrt --schedule-steps 1000",
     "mlp": "--network mlp",
     "conv32": "--network conv --maps 32 --precision bf16 --critic-steps 5 --critic-lr 2e-3 --generator-lr 7e-4",
     "wgan": "--preset wgan",
