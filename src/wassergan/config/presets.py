@@ -21,6 +21,8 @@ _COMMON: Values = {
     "critic_widths": (1024, 512, 256),
     "maps": 64,
     "sequence_width": 0,
+    "likelihood": 0.0,
+    "likelihood_steps": 0,
     "activation": "leaky_relu",
     "augment": "none",
     "mirror": False,

@@ -53,6 +53,18 @@ class RecipeChoices:
         parse=whole_number,
         group="Recipe",
     )
+    likelihood: float | None = setting(
+        None,
+        "Weight of the likelihood of real rows of a table, each column given those before it; 0 for none.",
+        parse=not_negative,
+        group="Recipe",
+    )
+    likelihood_steps: int | None = setting(
+        None,
+        "Generator steps at first that follow the likelihood alone, without the critic.",
+        parse=whole_number,
+        group="Recipe",
+    )
     activation: str | None = setting(None, "Activation of an mlp.", group="Recipe", values="leaky_relu|silu|maxmin")
     critic_activation: str | None = setting(
         None,
@@ -145,6 +157,8 @@ class Recipe:
     maps: int
     generator_maps: int
     sequence_width: int
+    likelihood: float
+    likelihood_steps: int
     activation: str
     critic_activation: str
     generator_norm: str

@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from wassergan.errors import unknown_name
+from wassergan.errors import UserError, parameter, unknown_name
 from wassergan.networks.checks import Critic, check_critic, check_generator, critic_given, evaluating
 from wassergan.networks.conv import ConvCritic, ConvGenerator
+from wassergan.networks.density_head import DensityHead
 from wassergan.networks.given import GivenCritic, GivenGenerator
 from wassergan.networks.heads import Bounded, Partial
 from wassergan.networks.kept_cells import KeptCells
@@ -28,6 +29,7 @@ __all__ = [
     "ConvCritic",
     "ConvGenerator",
     "Critic",
+    "DensityHead",
     "GivenCritic",
     "GivenGenerator",
     "KeptCells",
@@ -72,6 +74,7 @@ def build_networks(
     pack: int = 1,
     generator_maps: int | None = None,
     sequence_width: int = 0,
+    likelihood: float = 0.0,
 ) -> tuple[nn.Module, nn.Module]:
     """A generator and a critic for samples of a shape; the same seed gives the same weights.
 
@@ -95,6 +98,7 @@ def build_networks(
         generator_maps: the same for the generator alone, before its last layer; None for as many.
         sequence_width: numbers of the state by which the columns of a `TableHead` follow those before them; 0 draws
             all at once.
+        likelihood: above 0, the columns of a table are drawn from densities, with `sequence_width` hidden numbers each.
 
     Raises:
         UserError: an unknown name, or a shape that the network does not support.
@@ -108,7 +112,15 @@ def build_networks(
     critic: nn.Module
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if drawing is not None and sequence_width:
+        if drawing is not None and likelihood:
+            if not sequence_width:
+                raise UserError(
+                    "A likelihood needs hidden numbers for every column",
+                    found=parameter("sequence_width", 0),
+                    hint=f"give some, or leave {parameter('likelihood')} out",
+                )
+            drawing = DensityHead(drawing.layouts, width=sequence_width, kept=drawing.kept)
+        elif drawing is not None and sequence_width:
             drawing.draw_in_sequence(sequence_width)
         made_shape = shape if drawing is None else (drawing.raw_width,)
         match kind:

@@ -70,6 +70,11 @@ class TableHead(nn.Module):
         return sum(self._widths) + (self.sequence.width if self.sequence else 0)
 
     @property
+    def layouts(self) -> tuple[ColumnLayout, ...]:
+        """Of each column, in order."""
+        return self._layouts
+
+    @property
     def channels(self) -> list[int]:
         """The numbers of the columns that have a channel."""
         return [number for number, layout in enumerate(self._layouts) if layout.channel]

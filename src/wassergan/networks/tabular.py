@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from wassergan.networks.density_head import DensityHead
 from wassergan.networks.table_head import TableHead
 
 ROWS = 256  # are computed together where samples are drawn, whatever the number asked for
@@ -78,6 +79,16 @@ class TabularGenerator(nn.Module):
         given = None if self.kept is None else self.kept.cells(latent)
         rows = self.head.expected(*self._raw(latent), self._strata(latent), given)
         return rows if self.kept is None else self.kept(rows, latent)
+
+    def log_likelihood(self, latent: Tensor, real: Tensor) -> Tensor:
+        """(n,) logarithms of the density of real rows (n, width) under the latents' conditions; see `DensityHead`.
+
+        Args:
+            latent: (n, latent_dim + noise_dim), drawn independently of the rows; its noise is not used.
+            real: rows under the same conditions.
+        """
+        assert isinstance(self.head, DensityHead)
+        return self.head.log_likelihood(self._raw(latent)[0], real)
 
     def _strata(self, latent: Tensor) -> Tensor | None:
         """The number of each row's stratum, from 1 on, or 0; None if there are no strata."""

@@ -23,6 +23,7 @@ from wassergan.training import (
     CudaRecorder,
     DistributedContext,
     Execution,
+    Likelihood,
     Optimization,
     OptimizerSettings,
     Trainer,
@@ -121,6 +122,7 @@ def networks_of(
             maps=settings.maps,
             generator_maps=settings.generator_maps,
             sequence_width=settings.sequence_width,
+            likelihood=settings.likelihood,
             activation=settings.activation,
             critic_activation=settings.critic_activation,
             generator_norm=settings.generator_norm,
@@ -175,6 +177,7 @@ def build_trainer(
         penalty_on=settings.penalty_on,
         pack=settings.pack,
         share_fakes=settings.share_fakes,
+        likelihood=Likelihood(settings.likelihood, settings.likelihood_steps),
         optimization=_optimization(settings),
         averaging=Averaging(settings.average_half_life, settings.average_ramp),
         execution=Execution(

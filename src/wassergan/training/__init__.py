@@ -6,7 +6,7 @@ from wassergan.training.distributed import SINGLE_PROCESS, DistributedContext, l
 from wassergan.training.divergence import DivergedError, divergence_in
 from wassergan.training.gaps import match_gaps
 from wassergan.training.optimizers import OptimizerSettings, lr_schedule
-from wassergan.training.options import Averaging, Execution, Optimization
+from wassergan.training.options import Averaging, Execution, Likelihood, Optimization
 from wassergan.training.sampling import SAMPLING_CHUNK, sample_chunks, under
 from wassergan.training.trainer import Trainer
 
@@ -18,6 +18,7 @@ __all__ = [
     "DistributedContext",
     "DivergedError",
     "Execution",
+    "Likelihood",
     "Optimization",
     "OptimizerSettings",
     "Trainer",

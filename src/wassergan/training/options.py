@@ -96,6 +96,36 @@ class Averaging:
 
 
 @dataclass(frozen=True)
+class Likelihood:
+    """The likelihood of real samples that a generator follows beside the critic, where it has one.
+
+    Args:
+        weight: of the mean negative logarithm in the generator's loss; 0 leaves it out.
+        steps: of the generator at first that follow it alone; the critic rests until then.
+
+    Raises:
+        UserError: a weight below 0, or steps without a weight.
+    """
+
+    weight: float = 0.0
+    steps: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.weight >= 0:
+            raise UserError("The weight of the likelihood must be at least 0", found=f"{self.weight}")
+        if self.steps and not self.weight:
+            raise UserError(
+                "Steps cannot follow a likelihood that has no weight",
+                found=parameter("likelihood_steps", self.steps),
+                hint=f"leave it out, or give {parameter('likelihood')}",
+            )
+
+    def is_alone(self, step: int) -> bool:
+        """Whether the generator's step of a number follows nothing else."""
+        return step < self.steps
+
+
+@dataclass(frozen=True)
 class Execution:
     """How the steps are computed.
 
@@ -122,6 +152,7 @@ class Execution:
         return PRECISIONS[self.precision]
 
 
+NO_LIKELIHOOD = Likelihood()
 USUAL_OPTIMIZATION, USUAL_AVERAGING, USUAL_EXECUTION = Optimization(), Averaging(), Execution()
 
 

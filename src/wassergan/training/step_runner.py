@@ -19,9 +19,18 @@ from wassergan.training.divergence import Recipe
 from wassergan.training.ema import AveragedGenerator
 from wassergan.training.joint import SAMPLES
 from wassergan.training.optimizers import FusedAdam
-from wassergan.training.options import Averaging, Batching, Execution, Optimization
+from wassergan.training.options import NO_LIKELIHOOD, Averaging, Batching, Execution, Likelihood, Optimization
 from wassergan.training.statistics import Statistics
-from wassergan.training.steps import critic_step, draw_fakes, generator_step, packed, packed_batch, scored_fakes
+from wassergan.training.steps import (
+    SCORE_WEIGHT,
+    critic_step,
+    draw_fakes,
+    generator_step,
+    packed,
+    packed_batch,
+    scored_fakes,
+    scored_real,
+)
 from wassergan.training.turn import Due, Iteration
 from wassergan.utils.rng import restore_rng, sharded_rng
 
@@ -42,6 +51,7 @@ class StepRunner:
         seed: of the penalty's random numbers, and of augmentation's.
         conditional: whether the critic is told conditions.
         penalty_on: what the penalty's gradients are taken by.
+        likelihood: of real samples, that the generator follows too.
         augmentation: of what the critic is given.
 
     Attributes:
@@ -64,13 +74,14 @@ class StepRunner:
         seed: int,
         conditional: bool,
         penalty_on: str = SAMPLES,
+        likelihood: Likelihood = NO_LIKELIHOOD,
         augmentation: Augmentation,
     ) -> None:
         self.generator, self.critic = generator, critic
         self._objective, self._constraint, self._processes = objective, constraint, processes
         self._batching, self._pack, self._seed = batching, batching.pack, seed
         self._execution, self._precision, self._augmentation = execution, execution.dtype, augmentation
-        self._penalty_on = penalty_on
+        self._penalty_on, self._likelihood = penalty_on, likelihood
         of_samples = None if penalty_on != SAMPLES else MLPCriticGradients.of(critic, constraint)
         self._closed_form = of_samples or (None if conditional else ConvCriticGradients.of(critic, constraint))
         self._passes = ConvGeneratorPasses.of(generator)
@@ -107,7 +118,9 @@ class StepRunner:
             optimizer.lr = lr
         due = self._batching.penalties_due(step)
         average_weight = self.average.weight(self._batching.batch_size, (step + 1) * self._batching.batch_size)
-        if self._replays is None:
+        if self._likelihood.is_alone(step):
+            self._likelihood_step(turn, average_weight)
+        elif self._replays is None:
             self._steps(turn, due, average_weight, self._penalty_rng)
         else:
             self._replays.run(turn, due, average_weight)
@@ -127,7 +140,17 @@ class StepRunner:
             self._critic_step(real, fake, penalty_acts=penalty_acts, rng=rng)
         if followed is None:
             followed = scored_fakes(self.generator, last, real_last, **how)
-        self._generator_step(*followed, turn.batches[-1], rng)
+        self._generator_step(*followed, turn.batches[-1], last, rng)
+        self.average.follow(average_weight)
+
+    def _likelihood_step(self, turn: Iteration, average_weight: float | Tensor) -> None:
+        """Update the generator by the likelihood of real samples alone; the critic stays as it is."""
+        score = scored_real(self.generator, turn.latents[-1], turn.batches[-1].samples, precision=self._precision)
+        self._generator_optimizer.zero_grad(set_to_none=True)
+        (self._likelihood.weight * score).backward()
+        self._processes.average_gradients(self.generator)
+        self._generator_optimizer.step()
+        self.statistics.add({"negative_log_likelihood": score.detach()})
         self.average.follow(average_weight)
 
     def _critic_step(self, real: Batch, fake: Tensor, *, penalty_acts: bool, rng: torch.Generator) -> None:
@@ -152,8 +175,17 @@ class StepRunner:
         )
         self.statistics.add(measured)
 
-    def _generator_step(self, made: Tensor, score: Tensor | None, real: Batch, rng: torch.Generator) -> None:
+    def _generator_step(
+        self, made: Tensor, score: Tensor | None, real: Batch, latent: Tensor, rng: torch.Generator
+    ) -> None:
         """Against the critic as it is now, which is told the conditions of real samples."""
+        if score is not None:
+            score = SCORE_WEIGHT * score
+        if self._likelihood.weight:
+            of_real = scored_real(self.generator, latent, real.samples, precision=self._precision)
+            self.statistics.add({"negative_log_likelihood": of_real.detach()})
+            of_real = self._likelihood.weight * of_real
+            score = of_real if score is None else score + of_real
         measured = generator_step(
             self.generator,
             self.critic,

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from wassergan.constraints import Constraint
 from wassergan.data import Batch
-from wassergan.networks import GivenGenerator, TabularGenerator, critic_given
+from wassergan.errors import UserError, parameter
+from wassergan.networks import DensityHead, GivenGenerator, TabularGenerator, critic_given
 from wassergan.objectives import Objective
 from wassergan.training.analytic.conv import ConvCriticGradients
 from wassergan.training.analytic.generator import ConvGeneratorPasses
@@ -19,6 +20,7 @@ from wassergan.training.batches import mapped
 from wassergan.training.distributed import SINGLE_PROCESS, DistributedContext
 from wassergan.training.joint import SAMPLES, penalised
 from wassergan.training.optimizers import Optimizer
+from wassergan.training.options import Likelihood
 
 SCORE_WEIGHT = 2.0  # of the energy score beside the critic's loss, in runs that complete rows or refine fields
 Backward = Callable[[Tensor, Tensor, Loss, Tensor | None], dict[str, Tensor]]
@@ -93,6 +95,28 @@ def scored_fakes(
         return fakes_to_follow(generator, latent, precision=precision, passes=passes), None
     with reduced(latent.device, precision):
         return generator.scored(latent, real)
+
+
+def scored_real(generator: nn.Module, latent: Tensor, real: Tensor, *, precision: torch.dtype) -> Tensor:
+    """The mean negative log-likelihood of real samples (n, ...), a number; latents are drawn without regard to them."""
+    assert isinstance(generator, TabularGenerator)
+    with reduced(latent.device, precision):
+        return -generator.log_likelihood(latent, real).mean()
+
+
+def require_density(generator: nn.Module, likelihood: Likelihood) -> None:
+    """Refuse to follow a likelihood that a generator does not have.
+
+    Raises:
+        UserError: says what has one.
+    """
+    there = isinstance(generator, TabularGenerator) and isinstance(generator.head, DensityHead)
+    if likelihood.weight and not there:
+        raise UserError(
+            "Only generators of tables have a likelihood",
+            found=parameter("likelihood", likelihood.weight),
+            hint="leave it out",
+        )
 
 
 def _passed(passes: ConvGeneratorPasses, latent: Tensor, *, precision: torch.dtype) -> Tensor:
@@ -196,7 +220,7 @@ def generator_step(
         context: (n / pack, k), what the critic is told of the conditions.
         pack: samples that the critic scores together.
         augment: changes the fakes as the critic knows them, differentiably; None for nothing.
-        score: of these fakes, of a generator that `is_scored`, to be made small beside the critic's loss.
+        score: a number to be made small beside the critic's loss, with its weight; None for none.
     """
     optimizer.zero_grad(set_to_none=True)
     dtype = next(generator.parameters()).dtype
@@ -209,12 +233,12 @@ def generator_step(
         else:
             # The same gradient; given one, `backward` imports a second's worth of modules for shapes that are unknown.
             total = (fake * by_fake).sum()
-            (total if score is None else total + SCORE_WEIGHT * score).backward()
+            (total if score is None else total + score).backward()
     else:
         with frozen(critic), reduced(made.device, precision):
             scores = critic_given(critic, context)(fake)
         loss = objective.generator_loss(scores.to(dtype))
-        (loss if score is None else loss + SCORE_WEIGHT * score).backward()
+        (loss if score is None else loss + score).backward()
     if passes and made.grad is not None:
         passes.backward(made.grad)
     processes.average_gradients(generator)
@@ -251,11 +275,11 @@ def reduced(device: torch.device, precision: torch.dtype) -> torch.autocast:
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
     """Take a network's parameters out of the graphs that are built inside, and put them back as they were."""
-    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    for parameter in trained:
-        parameter.requires_grad_(False)
+    trained = [each for each in network.parameters() if each.requires_grad]
+    for each in trained:
+        each.requires_grad_(False)
     try:
         yield
     finally:
-        for parameter in trained:
-            parameter.requires_grad_(True)
+        for each in trained:
+            each.requires_grad_(True)

@@ -18,12 +18,14 @@ from wassergan.training.heldout_probe import HeldoutProbe
 from wassergan.training.inputs import StepInputs
 from wassergan.training.joint import SAMPLES, require_penalty_on
 from wassergan.training.options import (
+    NO_LIKELIHOOD,
     USUAL_AVERAGING,
     USUAL_EXECUTION,
     USUAL_OPTIMIZATION,
     Averaging,
     Batching,
     Execution,
+    Likelihood,
     Optimization,
     by_name,
     require_lipschitz,
@@ -31,7 +33,7 @@ from wassergan.training.options import (
 from wassergan.training.sampling import sample_chunks
 from wassergan.training.sound_state import SoundState
 from wassergan.training.step_runner import StepRunner
-from wassergan.training.steps import is_scored
+from wassergan.training.steps import is_scored, require_density
 from wassergan.training.timing import Timing
 from wassergan.utils.allocator import freed_memory_kept
 from wassergan.utils.rng import ambient_randomness, derived_seed
@@ -60,6 +62,7 @@ class Trainer:
         penalty_on: what the penalty's gradients are taken by: `samples`, or `both` samples and conditions.
         pack: samples that the critic scores together, see `packed`.
         share_fakes: the last critic step and the generator's step use the same fakes: one pass of the generator less.
+        likelihood: of real samples, that a generator with a density follows too.
         optimization: both optimisers and their rates.
         averaging: of the generator that draws samples.
         execution: precision, and what records the steps.
@@ -88,6 +91,7 @@ class Trainer:
         penalty_on: str = SAMPLES,
         pack: int = 1,
         share_fakes: bool = False,
+        likelihood: Likelihood = NO_LIKELIHOOD,
         optimization: Optimization = USUAL_OPTIMIZATION,
         averaging: Averaging = USUAL_AVERAGING,
         execution: Execution = USUAL_EXECUTION,
@@ -101,6 +105,7 @@ class Trainer:
         require_lipschitz(objective, constraint)
         require_penalty_on(penalty_on, constraint, conditional=source.context is not None)
         batching.require_shards(processes)
+        require_density(generator, likelihood)
         self.device, self.processes, self._seed = torch.device(device), processes, seed
         self.source, self.objective, self.constraint = source, objective, constraint
         self.latent_dim, self.batch_size, self.critic_steps = latent_dim, batch_size, critic_steps
@@ -117,7 +122,7 @@ class Trainer:
             shard=processes.shard,
             further=latent_dim if is_scored(generator) else 0,
         )
-        self._augmentation, self._penalty_on = augmentation, penalty_on
+        self._augmentation, self._penalty_on, self._likelihood = augmentation, penalty_on, likelihood
         self._probe = HeldoutProbe(
             source,
             latent_dim=latent_dim,
@@ -159,6 +164,7 @@ class Trainer:
             seed=self._seed,
             conditional=self.source.context is not None,
             penalty_on=self._penalty_on,
+            likelihood=self._likelihood,
             augmentation=self._augmentation,
         )
 

@@ -1,0 +1,133 @@
+"""Generators of tables that follow the likelihood of real rows, alone and beside a critic."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from wassergan.config.settings import ResolvedSettings, TrainSettings
+from wassergan.data import Source, open_source
+from wassergan.errors import UserError
+from wassergan.modality.recipes import resolve_for
+from wassergan.networks import TabularGenerator
+from wassergan.session.build import build_trainer
+from wassergan.training import Likelihood, Trainer
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    """Rows whose number and last level follow from the first level."""
+    rng = np.random.default_rng(0)
+    lines = ["kind,value,same"]
+    for _ in range(400):
+        kind = rng.integers(3)
+        lines.append(f"{'abc'[kind]},{rng.normal(5 * kind, 0.5):.3f},{'xyz'[kind]}")
+    path = tmp_path / "rows.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return open_source(str(path), seed=0)
+
+
+@pytest.fixture
+def settings(source: Source) -> ResolvedSettings:
+    asked = TrainSettings(
+        steps=10, batch_size=40, generator_widths=(16, 16), critic_widths=(16, 16), sequence_width=16, likelihood=1.0
+    )
+    return resolve_for(asked, source)
+
+
+def train(trainer: Trainer, steps: int) -> Trainer:
+    trainer.train(steps=steps, tick_due=lambda step: False)
+    return trainer
+
+
+def weights(trainer: Trainer) -> list[Tensor]:
+    networks = (trainer.generator, trainer.critic, trainer.averaged_generator)
+    return [each.clone() for network in networks for each in network.state_dict().values()]
+
+
+@pytest.mark.parametrize("alone", [0, 3, 5, 20])
+def test_a_resumed_training_is_the_one_that_was_not_stopped_bit_for_bit(
+    settings: ResolvedSettings, source: Source, alone: int
+) -> None:
+    settings = replace(settings, likelihood_steps=alone)
+    whole = train(build_trainer(settings, source), 8)
+    half, rest = train(build_trainer(settings, source), 4), build_trainer(settings, source)
+    rest.load_state_dict(half.state_dict())
+    train(rest, 8)
+    assert all(torch.equal(one, other) for one, other in zip(weights(whole), weights(rest), strict=True))
+
+
+def test_the_critic_rests_while_the_likelihood_is_followed_alone(settings: ResolvedSettings, source: Source) -> None:
+    trainer = build_trainer(replace(settings, likelihood_steps=3), source)
+    before = [each.clone() for each in trainer.critic.parameters()]
+    train(trainer, 3)
+    assert all(torch.equal(one, other) for one, other in zip(before, trainer.critic.parameters(), strict=True))
+    assert "real_mean" not in trainer.read_statistics()
+    train(trainer, 4)
+    assert any(not torch.equal(one, other) for one, other in zip(before, trainer.critic.parameters(), strict=True))
+    record = trainer.read_statistics()
+    assert np.isfinite([record["critic_gap"], record["negative_log_likelihood"], record["generator_loss"]]).all()
+
+
+@pytest.mark.parametrize("weight", [0.5, 3.0])
+def test_a_step_follows_the_critic_and_so_much_of_the_likelihood(
+    settings: ResolvedSettings, source: Source, weight: float
+) -> None:
+    trainer = build_trainer(replace(settings, likelihood=weight), source)
+    train(trainer, 5)  # the outer layers are 0 at first
+    runner, turn, rng = trainer._runner, trainer._inputs.draw(), torch.Generator().manual_seed(0)
+    runner._critic_step = lambda *given, **how: None  # type: ignore[method-assign]  # it stays as it is
+    generator, critic, samples = trainer.generator, trainer.critic, turn.batches[-1].samples
+    assert isinstance(generator, TabularGenerator)
+    loss = -critic(generator(turn.latents[-1])).mean()
+    loss = loss - weight * generator.log_likelihood(turn.latents[-1], samples).mean()
+    expected = torch.autograd.grad(loss, list(generator.parameters()))
+    runner._generator_optimizer.step = lambda: None  # type: ignore[method-assign]
+    runner._steps(turn, (False,), 0.0, rng)
+    for each, wanted in zip(generator.parameters(), expected, strict=True):
+        assert each.grad is not None
+        torch.testing.assert_close(each.grad, wanted, atol=2e-5, rtol=1e-3)
+
+
+def test_the_likelihood_alone_learns_which_level_goes_with_which(settings: ResolvedSettings, source: Source) -> None:
+    trainer = build_trainer(replace(settings, likelihood_steps=400, generator_lr=5e-3), source)
+    rows = source.values(torch.arange(200)).float()
+    before = train(trainer, 1).sample(1)
+    assert before.shape == (1, *source.shape)
+    train(trainer, 400)
+    drawn = source.codec.decode_numpy(trainer.sample(600))
+    real = rows.numpy()
+    assert (drawn[:, 0] == drawn[:, 2]).mean() > 0.95
+    for kind in range(3):
+        wanted, made = (np.quantile(each[each[:, 0] == kind, 1], [0.25, 0.5, 0.75]) for each in (real, drawn))
+        assert abs(made[1] - wanted[1]) < 0.3
+        assert 0.6 < (made[2] - made[0]) / (wanted[2] - wanted[0]) < 1.7
+
+
+def test_only_tables_have_a_likelihood() -> None:
+    source = open_source(np.random.default_rng(0).normal(size=(300, 4)).astype(np.float32))
+    settings = resolve_for(TrainSettings(steps=1, likelihood=1.0), source)
+    with pytest.raises(UserError, match=r"Only generators of tables have a likelihood"):
+        build_trainer(settings, source)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Likelihood(-1.0), "The weight of the likelihood must be at least 0"),
+        (lambda: Likelihood(float("nan")), "The weight of the likelihood must be at least 0"),
+        (lambda: Likelihood(0.0, 5), "Steps cannot follow a likelihood that has no weight"),
+    ],
+)
+def test_a_likelihood_has_a_weight(make: Callable[[], Likelihood], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        make()
+
+
+def test_a_table_without_hidden_numbers_has_no_densities(settings: ResolvedSettings, source: Source) -> None:
+    with pytest.raises(UserError, match="needs hidden numbers"):
+        build_trainer(replace(settings, sequence_width=0), source)
