@@ -19,7 +19,7 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def generator(*, sequence_width: int = 0) -> nn.Module:
+def generator(*, sequence_width: int = 0, likelihood: float = 0.0) -> nn.Module:
     made, _ = build_networks(
         "residual",
         (WIDTH,),
@@ -34,6 +34,7 @@ def generator(*, sequence_width: int = 0) -> nn.Module:
         critic_norm="none",
         seed=0,
         sequence_width=sequence_width,
+        likelihood=likelihood,
     )
     return made
 
@@ -109,11 +110,15 @@ def test_every_raw_value_learns() -> None:
     assert raw.grad is not None and (raw.grad.abs().sum(0) > 0).all()
 
 
-@pytest.mark.parametrize("sequence_width", [0, 8])
+@pytest.mark.parametrize(("sequence_width", "likelihood"), [(0, 0.0), (8, 0.0), (8, 1.0)])
 @pytest.mark.parametrize("count", [1, 2, 255, 256, 257, 600])
-def test_a_row_is_the_same_to_the_last_bit_in_any_batch(count: int, sequence_width: int) -> None:
-    drawing = generator(sequence_width=sequence_width).eval()
-    latent = normal(600, 5 + NOISE)
+def test_a_row_is_the_same_to_the_last_bit_in_any_batch(count: int, sequence_width: int, likelihood: float) -> None:
+    drawing = generator(sequence_width=sequence_width, likelihood=likelihood).eval()
+    for number, each in enumerate(drawing.parameters()):
+        nn.init.normal_(each, std=0.5, generator=torch.Generator().manual_seed(number))
+    noise = drawing.head.noise_dim
+    assert isinstance(noise, int)
+    latent = normal(600, 5 + noise)
     with torch.no_grad():
         whole, part = drawing(latent), drawing(latent[:count])
         alone = drawing(latent[count - 1 : count])

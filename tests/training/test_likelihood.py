@@ -13,6 +13,7 @@ from wassergan.config.settings import ResolvedSettings, TrainSettings
 from wassergan.data import Source, open_source
 from wassergan.errors import UserError
 from wassergan.modality.recipes import resolve_for
+from wassergan.modality.tables import LIKELIHOOD_EPOCHS
 from wassergan.networks import TabularGenerator
 from wassergan.session.build import build_trainer
 from wassergan.training import Likelihood, Trainer
@@ -131,3 +132,57 @@ def test_a_likelihood_has_a_weight(make: Callable[[], Likelihood], message: str)
 def test_a_table_without_hidden_numbers_has_no_densities(settings: ResolvedSettings, source: Source) -> None:
     with pytest.raises(UserError, match="needs hidden numbers"):
         build_trainer(replace(settings, sequence_width=0), source)
+
+
+def test_runs_that_complete_rows_have_another_score(tmp_path: Path, source: Source) -> None:
+    completing = open_source(str(tmp_path / "rows.csv"), seed=0, completion=True)
+    settings = resolve_for(TrainSettings(steps=1, likelihood=1.0, completion=True), completing)
+    with pytest.raises(UserError, match="Runs that complete rows follow a score of their own"):
+        build_trainer(settings, completing)
+
+
+def table(path: Path, count: int, *, numbers: int = 2) -> Source:
+    """Numbers and two levels, for a recipe."""
+    rng = np.random.default_rng(0)
+    lines = [",".join([*(f"n{index}" for index in range(numbers)), "kind"])]
+    for row in rng.normal(size=(count, numbers)):
+        lines.append(",".join([*map("{:.6f}".format, row), "ab"[rng.integers(2)]]))
+    path.write_text("\n".join(lines) + "\n")
+    return open_source(str(path), seed=0)
+
+
+def test_tables_of_some_size_follow_their_likelihood_at_first_for_some_passes_over_the_data(tmp_path: Path) -> None:
+    large = table(tmp_path / "large.csv", 2400)
+    settings = resolve_for(TrainSettings(), large)
+    assert (settings.likelihood, settings.sequence_width) == (1.0, 128)
+    assert settings.likelihood_steps == LIKELIHOOD_EPOCHS * large.train_count // 250
+    settings = resolve_for(TrainSettings(batch_size=100), large)
+    assert settings.likelihood_steps == LIKELIHOOD_EPOCHS * large.train_count // 100
+    for asked in (TrainSettings(likelihood=0.0), TrainSettings(sequence_width=0), TrainSettings(preset="wgan-gp")):
+        settings = resolve_for(asked, large)
+        assert (settings.likelihood, settings.likelihood_steps, settings.sequence_width) == (0.0, 0, 0)
+        build_trainer(settings, large)
+
+    small = table(tmp_path / "small.csv", 300)
+    settings = resolve_for(TrainSettings(), small)
+    assert (settings.likelihood, settings.likelihood_steps) == (0.0, 0)
+    settings = resolve_for(TrainSettings(likelihood=0.5), small)
+    assert (settings.likelihood, settings.sequence_width) == (0.5, 128)
+
+    wide = resolve_for(TrainSettings(), table(tmp_path / "wide.csv", 2400, numbers=130))
+    assert (wide.likelihood, wide.sequence_width) == (0.0, 0)
+
+
+def test_draws_leave_nothing_out_and_the_likelihood_only_in_training(
+    settings: ResolvedSettings, source: Source
+) -> None:
+    trainer = train(build_trainer(replace(settings, likelihood_steps=30), source), 30)
+    rows = source.train_batch(torch.arange(50)).samples
+    generator = trainer.averaged_generator
+    assert isinstance(generator, TabularGenerator)
+    latent = torch.randn(50, trainer.latent_dim, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(generator.log_likelihood(latent, rows), generator.log_likelihood(latent, rows))
+        generator.train()
+        assert torch.equal(generator(latent), generator(latent))
+        assert not torch.equal(generator.log_likelihood(latent, rows), generator.log_likelihood(latent, rows))

@@ -42,6 +42,7 @@ from wassergan.modality.evaluator import Evaluation, Evaluator
 from wassergan.modality.modality import AnyMargins, Modality, Rows
 from wassergan.modality.numbers import prepare_picture
 from wassergan.networks import KeptCells, TableHead, TabularGenerator
+from wassergan.networks.density_head import BINS
 from wassergan.sampling.calibration import calibrate_marginals
 from wassergan.sampling.given import GivenSamples
 from wassergan.sampling.margins import Margins
@@ -52,6 +53,7 @@ from wassergan.storage.files import make_folder, require_writable
 LEAST_FOR_LARGE_BATCHES = 2000
 LEAST_LATENT, MOST_LATENT = 8, 64  # a number for two channels; with more, sharp relations come out blurred
 LARGEST_COUNT = 2**53
+LIKELIHOOD_EPOCHS = 10  # of training rows, before the critic begins
 SEQUENCE = 128  # numbers of the state that carries drawn columns to the next ones
 WIDE = 4096  # in longer rows that state's weights would outnumber all others
 MOST_DECIMALS = 400  # float64 has no more
@@ -92,9 +94,17 @@ class Tables(Modality[TableCodec]):
     ) -> Mapping[str, Any]:
         """Our own."""
         layouts = codec.column_layouts
-        return recipe(
+        numbers = sum(bool(layout.channel) for layout in layouts)
+        values = recipe(
             train_count, channels=sum(layout.channel for layout in layouts), columns=len(layouts), width=shape[0]
         )
+        is_narrow = shape[0] + BINS * numbers <= WIDE
+        usual = float(is_narrow and train_count >= LEAST_FOR_LARGE_BATCHES and not codec.known)
+        usual = 0.0 if asked.sequence_width == 0 else usual
+        if not (usual if asked.likelihood is None else asked.likelihood):
+            return values
+        steps = LIKELIHOOD_EPOCHS * train_count // (asked.batch_size or values["batch_size"])
+        return {**values, "likelihood": usual, "likelihood_steps": steps, "sequence_width": SEQUENCE}
 
     def calibrate(
         self, generator: nn.Module, codec: TableCodec, *, latent_dim: int, conditions: AnyConditions | None = None

@@ -15,6 +15,7 @@ from wassergan.training.sampling import sample_chunks
 ROWS = 2**16
 ROWS_OF_A_STRATUM = 2**13  # at least
 ROUNDS = 6
+EARLY = 4  # all rounds but the last take so many times fewer rows
 LARGEST_STEP = 2.0
 DAMPING = 0.02  # damping of Newton's steps, as a share of what is drawn
 HESSIAN_EVERY = 8  # one in this many chunks is enough for a Hessian
@@ -95,7 +96,7 @@ def match_shares(
         shares: (width,) of every one-hot entry among the training rows; anything for channels.
         latent_dim: numbers in a latent vector, noise included.
         conditions: the distribution of the conditions, if there are any.
-        rows: drawn in each round.
+        rows: drawn in the last round; a quarter of them in those before.
         rounds: number of rounds.
         stratum: the stratum of all these rows; 0 for none.
     """
@@ -106,7 +107,8 @@ def match_shares(
     wanted = shares.to(shift).clamp_min(0)
     expected = _Expected(generator).eval()
     for number in range(rounds):
-        chunks = sample_chunks(expected, rows, latent_dim=latent_dim, seed=SEED, conditions=conditions)
+        count = rows if number == rounds - 1 else max(rows // EARLY, FEWEST_ROWS)
+        chunks = sample_chunks(expected, count, latent_dim=latent_dim, seed=SEED, conditions=conditions)
         mean, hessians = _moments(chunks, head.options if number >= rounds // 2 else [])
         drawn = mean.to(shift).clamp_min(0)
         step = ((wanted + spare) / (drawn + spare)).log()

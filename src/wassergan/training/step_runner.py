@@ -184,8 +184,7 @@ class StepRunner:
         if self._likelihood.weight:
             of_real = scored_real(self.generator, latent, real.samples, precision=self._precision)
             self.statistics.add({"negative_log_likelihood": of_real.detach()})
-            of_real = self._likelihood.weight * of_real
-            score = of_real if score is None else score + of_real
+            score = self._likelihood.weight * of_real
         measured = generator_step(
             self.generator,
             self.critic,

@@ -117,6 +117,12 @@ def require_density(generator: nn.Module, likelihood: Likelihood) -> None:
             found=parameter("likelihood", likelihood.weight),
             hint="leave it out",
         )
+    if likelihood.weight and is_scored(generator):
+        raise UserError(
+            "Runs that complete rows follow a score of their own, not a likelihood",
+            found=f"{parameter('completion', True)} and {parameter('likelihood', likelihood.weight)}",
+            hint="leave one out",
+        )
 
 
 def _passed(passes: ConvGeneratorPasses, latent: Tensor, *, precision: torch.dtype) -> Tensor:
