@@ -87,6 +87,34 @@ BUGS = (
         "networks/test_column_sequence.py::test_a_new_sequence_changes_nothing",
     ),
     Bug(
+        "numbers count for a likelihood where another option is taken",
+        "networks/density_head.py",
+        "            total = total - is_open * nn.functional",
+        "            total = total - nn.functional",
+        "networks/test_density_head.py::test_the_chances_of_all_rows_add_up_to_one",
+    ),
+    Bug(
+        "draws leave hidden numbers out as learning does",
+        "networks/density_head.py",
+        "told: Tensor, *, dropout: float = 0.0)",
+        "told: Tensor, *, dropout: float = 0.25)",
+        "training/test_likelihood.py::test_draws_leave_nothing_out_and_the_likelihood_only_in_training",
+    ),
+    Bug(
+        "a likelihood of any weight counts once",
+        "training/step_runner.py",
+        "            score = self._likelihood.weight * of_real\n",
+        "            score = of_real\n",
+        "training/test_likelihood.py::test_a_step_follows_the_critic_and_so_much_of_the_likelihood",
+    ),
+    Bug(
+        "the critic rests for good",
+        "training/step_runner.py",
+        "        if self._likelihood.is_alone(step):\n",
+        "        if self._likelihood.steps:\n",
+        "training/test_likelihood.py::test_the_critic_rests_while_the_likelihood_is_followed_alone",
+    ),
+    Bug(
         "the command line is answered in the words of Python",
         "cli/main.py",
         "        with written_as_flags(), terminating_like_ctrl_c():\n",
@@ -1177,7 +1205,7 @@ BUGS = (
         RUNNER,
         "            self._critic_step(real, fake, penalty_acts=penalty_acts, rng=rng)\n        if followed is None:\n",
         "            done = scored_fakes(self.generator, last, real_last, **how)\n"
-        "            self._generator_step(*done, turn.batches[-1], rng)\n"
+        "            self._generator_step(*done, turn.batches[-1], last, rng)\n"
         "        self._critic_step(real, fake, penalty_acts=penalty_acts, rng=rng)\n        if followed is None:\n",
         f"{IN_TRAINER}::test_each_generator_step_has_its_own_critic_steps_on_distinct_real_batches_over_three_epochs",
     ),

@@ -108,7 +108,7 @@ class DensityHead(TableHead):
         hidden = _dropped(torch.relu(self.norms[group](self.reads[group](told))), dropout)
         hidden = hidden + _dropped(torch.relu(self.mixes[group](hidden)), dropout)
         raw: Tensor = self.outs[group](hidden).to(self.edges)
-        return raw.split([self._drawn_width(number) for number in self._groups[group]], 1)
+        return _cut(raw, [self._drawn_width(number) for number in self._groups[group]])
 
     def _placed(self, number: int, raw: Tensor, shift: Tensor, even: Tensor) -> tuple[Tensor, Tensor]:
         """A column's logits and place, as `TableHead` has them, and what it draws by even numbers in (0, 1)."""
@@ -186,7 +186,7 @@ class DensityHead(TableHead):
 
     def _parts(self, number: int, raw: Tensor) -> tuple[Tensor, ...]:
         layout = self._layouts[number]
-        return raw.split([layout.options, bool(layout.channel) * (BINS + BUMP), layout.digits * layout.radix], 1)
+        return _cut(raw, [layout.options, bool(layout.channel) * (BINS + BUMP), layout.digits * layout.radix])
 
     def _told_width(self, number: int) -> int:
         layout = self._layouts[number]
@@ -195,6 +195,11 @@ class DensityHead(TableHead):
     def _drawn_width(self, number: int) -> int:
         layout = self._layouts[number]
         return layout.entries + bool(layout.channel) * (BINS + BUMP)
+
+
+def _cut(raw: Tensor, widths: Sequence[int]) -> tuple[Tensor, ...]:
+    parts: tuple[Tensor, ...] = raw.split(widths, 1)
+    return parts
 
 
 def _dropped(hidden: Tensor, share: float) -> Tensor:
