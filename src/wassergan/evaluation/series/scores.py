@@ -62,14 +62,15 @@ class StackedGRUs(nn.Module):
     def forward(self, series: Tensor) -> tuple[Tensor, Tensor]:
         """(models, n, T, inputs) to outputs at every step (models, n, T, outputs), and at the last."""
         models, count, steps, _ = series.shape
+        gates = (2 * self.hidden, self.hidden)  # how much of a state is kept, and looked at, and what is new
         for given, held, bias in zip(self.given, self.held, self.biases, strict=True):
             moved = torch.baddbmm(bias, series.flatten(1, 2), given).unflatten(1, (count, steps))
             state, states = series.new_zeros(models, count, self.hidden), []
             for step in moved.unbind(2):
-                keep, reset, new = step.chunk(3, 2)
-                old_keep, old_reset, old_new = torch.bmm(state, held).chunk(3, 2)
-                share = torch.sigmoid(keep + old_keep)
-                state = share * state + (1 - share) * torch.tanh(new + torch.sigmoid(reset + old_reset) * old_new)
+                given_gates, given_new = step.split(gates, 2)
+                held_gates, held_new = torch.bmm(state, held).split(gates, 2)
+                share, reset = torch.sigmoid(given_gates + held_gates).chunk(2, 2)
+                state = torch.lerp(torch.tanh(torch.addcmul(given_new, reset, held_new)), state, share)
                 states.append(state)
             series = torch.stack(states, 2)
         outputs = torch.baddbmm(self.bias, series.flatten(1, 2), self.weight).unflatten(1, (count, steps))
