@@ -22,6 +22,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 # What the verbs import when they are called, so that no program imports it again.
 NEEDED = (
@@ -160,8 +161,8 @@ def _torchrun(argv: Sequence[str]) -> None:
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.subprocess_handler import subprocess_handler
 
-    subprocess_handler.Popen = _worker  # type: ignore[assignment,misc]
-    run.main(argv)
+    with mock.patch.object(subprocess_handler, "Popen", _worker):
+        run.main(argv)
 
 
 def _worker(args: Sequence[str], env: Mapping[str, str], **options: Any) -> "subprocess.Popen[Any]":
