@@ -107,12 +107,13 @@ def _forget() -> None:
     taken, given, told = (io.BufferedReader(next(streams)), *map(io.BufferedWriter, streams))
     at_once = bool(os.environ.get("PYTHONUNBUFFERED"))
     errors = "surrogateescape" if locale.setlocale(locale.LC_CTYPE) in ("C", "POSIX", "C.UTF-8") else "strict"
-    sys.stdin = sys.__stdin__ = io.TextIOWrapper(taken, errors=errors)  # type: ignore[misc]
+    encoding = locale.getencoding().lower()
+    sys.stdin = sys.__stdin__ = io.TextIOWrapper(taken, encoding, errors)  # type: ignore[misc]
     sys.stdout = sys.__stdout__ = io.TextIOWrapper(  # type: ignore[misc]
-        given, errors=errors, line_buffering=given.raw.isatty(), write_through=at_once
+        given, encoding, errors, line_buffering=given.raw.isatty(), write_through=at_once
     )
     sys.stderr = sys.__stderr__ = io.TextIOWrapper(  # type: ignore[misc]
-        told, errors="backslashreplace", line_buffering=True
+        told, encoding, "backslashreplace", line_buffering=True
     )
     sys.excepthook, sys.unraisablehook = sys.__excepthook__, sys.__unraisablehook__
     threading.excepthook = threading.__excepthook__
@@ -121,6 +122,7 @@ def _forget() -> None:
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which `Popen` has restored, and Python ignores from its start
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    warnings.showwarning = _show  # pytest keeps them
     warnings.resetwarnings()
     for category in QUIET:
         warnings.simplefilter("ignore", category, append=True)
@@ -131,6 +133,10 @@ def _forget() -> None:
         for handler in getattr(logger, "handlers", ()):
             if isinstance(handler, logging.StreamHandler):
                 handler.stream = sys.stderr
+
+
+def _show(message: Warning | str, category: type[Warning], filename: str, line: int, *rest: Any) -> None:
+    sys.stderr.write(warnings.formatwarning(message, category, filename, line))
 
 
 def _code(module: str, argv: Sequence[str]) -> int:
