@@ -130,8 +130,10 @@ def _forget() -> None:
     logging.root.handlers.clear()
     logging.root.setLevel(logging.WARNING)
     for logger in logging.root.manager.loggerDict.values():
-        for handler in getattr(logger, "handlers", ()):
-            if isinstance(handler, logging.StreamHandler):
+        for handler in list(getattr(logger, "handlers", ())):
+            if type(handler).__module__.startswith("_pytest"):  # also of loggers that tell the root nothing
+                logger.removeHandler(handler)  # type: ignore[union-attr]
+            elif isinstance(handler, logging.StreamHandler):
                 handler.stream = sys.stderr
 
 
