@@ -106,20 +106,23 @@ def test_arrays_of_any_type_shape_and_chunks_come_back_from_hdf5_and_zarr(tmp_pa
     shape = data.draw(arrays.array_shapes(min_dims=1, max_dims=4, max_side=9))
     values = data.draw(arrays.arrays(dtype, shape, elements=arrays.from_dtype(dtype, allow_infinity=False)))
     chunks = tuple(data.draw(st.integers(1, side + 2)) for side in shape)
-    packing = data.draw(st.sampled_from([{}, {"compression": "gzip"}, {"shuffle": True}, {"fletcher32": True}]))
-    more = data.draw(st.sampled_from([{}, {"compression": "gzip", "shuffle": True, "fletcher32": True}]))
+    packing: dict[str, Any] = data.draw(
+        st.sampled_from([{}, {"compression": "gzip"}, {"shuffle": True}, {"fletcher32": True}])
+    )
+    more: dict[str, Any] = data.draw(
+        st.sampled_from([{}, {"compression": "gzip", "shuffle": True, "fletcher32": True}])
+    )
     path, store = tmp_path / "a.h5", tmp_path / "a.zarr"
     with h5py.File(path, "w", userblock_size=data.draw(st.sampled_from([0, 512]))) as file:
         limits = tuple(max(pair) for pair in zip(shape, chunks, strict=True))
         file.create_dataset("g/x", data=values, chunks=chunks, maxshape=limits, **{**packing, **more})
     order, version = data.draw(st.sampled_from("CF")), data.draw(st.sampled_from([2, 3]))
-    options: dict[str, Any] = {"order": order} if version == 2 else {}
+    options: dict[str, Any] = {"zarr_format": version, **({"order": order} if version == 2 else {})}
     array = zarr.create_array(
         store,
         shape=shape,
         chunks=chunks,
         dtype=dtype,
-        zarr_format=version,
         overwrite=True,
         fill_value=0,
         compressors=data.draw(st.sampled_from(["auto", None])),

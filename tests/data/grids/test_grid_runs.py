@@ -39,7 +39,9 @@ def field_file(tmp_path: Path) -> Path:
         file.create_variable("crs", (), data=np.int32(0)).attrs["grid_mapping_name"] = "latitude_longitude"
         own = file.create_variable("sst", ("time", "depth", "lat", "lon"), "f4", fillvalue=FILL)
         own[...] = values
-        own.attrs.update({"units": "K", "coordinates": "area", "grid_mapping": "crs", "levels": np.int16([1, 2])})
+        own.attrs.update(
+            {"units": "K", "coordinates": "area", "grid_mapping": "crs", "levels": np.array([1, 2], np.int16)}
+        )
         file.attrs["title"] = "Sea — surface"
     return tmp_path / "sst.nc"
 
@@ -141,7 +143,9 @@ def test_texts_and_numbers_of_metadata_come_back() -> None:
     coordinates: dict[str, Any] = {
         "station": Coordinate(("station",), np.array(["a", "é"], dtype=object), {"long_name": "where"}),
         "z": Coordinate((), np.asarray(np.int16(7))),
-        "x": Coordinate(("x",), np.array([1.5, np.nan], ">f4"), {"valid": np.int16([1, 2]), "several": ["p", "q"]}),
+        "x": Coordinate(
+            ("x",), np.array([1.5, np.nan], ">f4"), {"valid": np.array([1, 2], np.int16), "several": ["p", "q"]}
+        ),
     }
     attributes: dict[str, Any] = {"scale": np.asarray(np.float32(0.1)), "units": "K"}
     found = GridMetadata("u", ("station", "x"), (2, 2), attributes, coordinates, {"title": "t"}, -9)
