@@ -22,8 +22,11 @@ TOLD = "a NetCDF, Zarr, HDF5 or MATLAB file"
 
 def is_grid_file(text: str | Path) -> bool:
     """Whether a path, or what stands before `::` in it, is that of a file of named arrays by its name."""
-    path, _ = named_in(str(text))
-    return path.suffix.lower() in SUFFIXES or is_zarr(path)
+    try:
+        path, _ = named_in(str(text))
+        return path.suffix.lower() in SUFFIXES or is_zarr(path)
+    except OSError:  # a name that no file has; who reads it says so
+        return False
 
 
 def read_contents(path: Path) -> Contents:
