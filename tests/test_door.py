@@ -23,8 +23,6 @@ ALLOWED = {
     ("cli/watch.py", "_checked", ".save"): "of the monitor's state, which goes through the door",
     ("runs/recorder.py", "_save", ".save"): "of the run's checkpoints, which go through the door",
     ("session/loop.py", "train", ".save"): "the same",
-    ("data/grids/hdf5.py", "run", "h5py.h5o.open"): "an object of a file that is open",
-    ("data/grids/hdf5.py", "_array", "h5py.h5d.open"): "the same",
     ("data/tables/number_dress.py", "wear", ".open"): "a field: whether numbers end with a point",
 }
 MODULES = sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py"))
