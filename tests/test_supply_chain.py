@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DIRECT = {"torch", "numpy", "scipy", "scikit-learn", "pillow", "matplotlib", "click", "tqdm", "pot", "jinja2"}
-EXTRAS = ("tables", "excel", "inception", "tensorboard", "export", "notebook")
+EXTRAS = ("tables", "excel", "netcdf", "hdf5", "zarr", "inception", "tensorboard", "export", "notebook")
 
 
 @pytest.fixture(scope="module")
