@@ -4759,6 +4759,20 @@ BUGS = (
         'last.get("seconds", 0)',
         "cli/test_runs.py::test_a_budget_is_used_up_by_ticks_too",
     ),
+    Bug(
+        "the Fréchet distance of few features forgets their means",
+        "evaluation/frechet.py",
+        "    square = (mean - other).square().sum() + first.square().sum()",
+        "    square = first.square().sum()",
+        "evaluation/test_frechet.py::test_of_features_it_is_that_of_their_moments",
+    ),
+    Bug(
+        "few features of many dimensions take a matrix of their size",
+        "evaluation/frechet.py",
+        "len(real) + len(fake) > real.shape[1]:",
+        "True:",
+        "evaluation/test_frechet.py::test_few_features_of_many_dimensions_take_no_matrix_of_their_size",
+    ),
 )
 
 

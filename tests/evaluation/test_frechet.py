@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from wassergan.errors import UserError
-from wassergan.evaluation.frechet import Moments, frechet_distance, moments_of
+from wassergan.evaluation.frechet import Moments, frechet_distance, frechet_of_features, moments_of
 
 
 def with_moments(mean: np.ndarray, covariance: np.ndarray) -> Moments:
@@ -98,3 +98,26 @@ def test_wrong_features_are_refused() -> None:
         _ = moments_of(torch.zeros(1, 2)).covariance
     with pytest.raises(UserError, match="not finite"):
         frechet_distance(moments_of(torch.full((4, 2), torch.nan)), moments_of(torch.zeros(4, 2)))
+
+
+@pytest.mark.parametrize(("n", "m", "d"), [(7, 5, 12), (2, 2, 40), (6, 6, 12), (30, 20, 9), (5, 30, 12)])
+def test_of_features_it_is_that_of_their_moments(n: int, m: int, d: int) -> None:
+    rng = torch.Generator().manual_seed(n)
+    real, fake = torch.randn(n, d, generator=rng) * 3 + 100, torch.randn(m, d, generator=rng) - 1
+    expected = frechet_distance(moments_of(real), moments_of(fake))
+    assert frechet_of_features(real, fake) == pytest.approx(expected, rel=1e-10)
+    assert frechet_of_features(real, real) == pytest.approx(0, abs=1e-9 * expected)
+
+
+def test_few_features_of_many_dimensions_take_no_matrix_of_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wassergan.evaluation.frechet.Moments", lambda dim: pytest.fail("a matrix (d, d) is made"))
+    far = torch.full((1, 50_000), 2.0)
+    features = torch.eye(3, 50_000)
+    assert frechet_of_features(features, features + far) == pytest.approx(4 * 50_000, rel=1e-12)
+
+
+def test_wrong_features_are_refused_before_any_distance() -> None:
+    good = torch.zeros(3, 40)
+    for wrong, message in ((torch.zeros(3, 41), "differ in shape"), (good[:1], "at least two"), (good / 0, "finite")):
+        with pytest.raises(UserError, match=message):
+            frechet_of_features(good, wrong)

@@ -9,7 +9,7 @@ from torch import Tensor
 from wassergan.distances import sliced_w1_estimate
 from wassergan.distances.interval import interval_by_work
 from wassergan.errors import UserError
-from wassergan.evaluation.frechet import frechet_distance, moments_of
+from wassergan.evaluation.frechet import frechet_of_features
 from wassergan.evaluation.kernel import kernel_distance
 from wassergan.evaluation.nearest import nearest
 from wassergan.evaluation.neighbours import neighbour_metrics
@@ -166,7 +166,7 @@ def sides(metric: Metric, real: Tensor, fake: Tensor, *others: Tensor) -> tuple[
 
 
 def _frechet(real: Tensor, fake: Tensor, seed: int) -> list[Value]:
-    return [(frechet_distance(moments_of(real), moments_of(fake)), None)]
+    return [(frechet_of_features(real, fake), None)]
 
 
 def _kernel(real: Tensor, fake: Tensor, seed: int) -> list[Value]:

@@ -56,6 +56,35 @@ def moments_of(features: Tensor) -> Moments:
     return moments
 
 
+def frechet_of_features(real: Tensor, fake: Tensor) -> float:
+    """The Fréchet distance of features themselves, which a few samples of many dimensions have in a moment.
+
+    With X and Y the centred features over √(n - 1), A = XᵀX, B = YᵀY, and the last trace of `frechet_distance` is the
+    sum of the singular values of X Yᵀ, (n, m): no matrix has the size of the features.
+
+    Args:
+        real: (n, d).
+        fake: (m, d).
+
+    Raises:
+        UserError: different dimensions, fewer than two samples, or values that are not finite.
+    """
+    if real.shape[1:] != fake.shape[1:] or min(len(real), len(fake)) < 2 or len(real) + len(fake) > real.shape[1]:
+        return frechet_distance(moments_of(real), moments_of(fake))
+    (first, mean), (second, other) = _centred(real), _centred(fake)
+    if not all(torch.isfinite(each).all() for each in (first, second)):
+        raise UserError("Features hold values that are not finite")
+    overlap = torch.linalg.svdvals(first @ second.T).sum()
+    square = (mean - other).square().sum() + first.square().sum() + second.square().sum() - 2 * overlap
+    return max(float(square), 0.0)
+
+
+def _centred(features: Tensor) -> tuple[Tensor, Tensor]:
+    features = features.detach().cpu().double()
+    mean = features.mean(0)
+    return (features - mean) / (len(features) - 1) ** 0.5, mean
+
+
 def frechet_distance(real: Moments, fake: Moments) -> float:
     """Squared Fréchet distance |m - n|² + tr A + tr B - 2 tr (A^½ B A^½)^½ of two Gaussians, in float64.
 
