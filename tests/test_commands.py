@@ -138,9 +138,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("pyarrow")
     rng = np.random.default_rng(0)
     for name in ("people", "survey", "january", "february", "reference", "today", "monday", "tuesday"):
-        (folder / f"{name}.csv").write_text(people(120, len(name)))
+        (folder / f"{name}.csv").write_text(people(400, len(name)))
     for name in ("adult_train", "adult_test"):
-        (folder / f"{name}.csv.gz").write_bytes(gzip.compress(people(120, len(name)).encode()))
+        (folder / f"{name}.csv.gz").write_bytes(gzip.compress(people(400, len(name)).encode()))
     frame = pd.read_csv(folder / "people.csv")
     frame[["sex", "income"]].head(5).to_csv(folder / "wanted.csv", index=False)
     gaps = frame.astype({"age": "float"}).head(8)
