@@ -94,7 +94,9 @@ def _dtype(state: Mapping[str, Any], array: Any) -> Any:
     if state["dtype"] == "arrow":
         return pandas.ArrowDtype(array.type)
     if "storage" in state:
-        return pandas.StringDtype(state["storage"], na_value=pandas.NA if state["na"] == "NA" else np.nan)
+        # NA is what a missing text is unless something is said, and pandas below 2.3 takes no word on it.
+        missing = {} if state["na"] == "NA" else {"na_value": np.nan}
+        return pandas.StringDtype(state["storage"], **missing)
     return pandas.api.types.pandas_dtype(state["dtype"])
 
 
