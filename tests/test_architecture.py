@@ -13,7 +13,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "wassergan"
 
-TABLE = re.compile(r"An import may only point down.*?```\n(.*?)```", re.DOTALL)
+TABLE = re.compile(r"An import may only point down.*?```text\n(.*?)```", re.DOTALL)
 
 
 def floors() -> tuple[set[str], ...]:
