@@ -24,7 +24,7 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 
 def head(layouts: list[ColumnLayout] = LAYOUTS, *, strength: float = 0.7) -> DensityHead:
-    made = DensityHead(layouts, width=6)
+    made = DensityHead(layouts, width=6).eval()
     with torch.no_grad():
         for number, each in enumerate(made.parameters()):
             each.copy_(strength * normal(*each.shape, seed=number))
@@ -104,7 +104,7 @@ def test_the_place_is_the_quantile_of_its_density_and_has_its_slope() -> None:
 
 
 def test_columns_are_independent_and_options_even_at_first() -> None:
-    made = DensityHead([ColumnLayout(4), NUMBER, OPEN], width=6)
+    made = DensityHead([ColumnLayout(4), NUMBER, OPEN], width=6).eval()
     column, places = torch.tensor([0, HALF, 0, 0]), torch.tensor([-0.99, -0.3, 0.02, 0.9])
     rows = torch.stack([torch.cat([column, place[None], every(OPEN)[0]]) for place in places])
     middles = 2 * (torch.arange(BINS) + 0.5) / BINS - 1
@@ -148,7 +148,7 @@ def test_shares_are_those_asked_for() -> None:
 def test_given_cells_stay_and_are_what_later_columns_follow() -> None:
     layouts = [ColumnLayout(2), ColumnLayout(2)]
     kept = KeptCells([(0, 2), (1, 2), (-1, -1), (-1, -1)], given=3)
-    made = DensityHead(layouts, width=6, kept=kept)
+    made = DensityHead(layouts, width=6, kept=kept).eval()
     with torch.no_grad():
         for number, each in enumerate(made.parameters()):
             each.copy_(normal(*each.shape, seed=number))

@@ -53,7 +53,8 @@ from wassergan.storage.files import make_folder, require_writable
 LEAST_FOR_LARGE_BATCHES = 2000
 LEAST_LATENT, MOST_LATENT = 8, 64  # a number for two channels; with more, sharp relations come out blurred
 LARGEST_COUNT = 2**53
-LIKELIHOOD_EPOCHS = 10  # of training rows, before the critic begins
+EPOCHS_OF_CATEGORIES = 20  # that follow the likelihood alone; by then the likelihood of held-out rows is past its best
+EPOCHS_OF_NUMBERS = 60  # the same where at least half of the columns are numbers, which are learnt for longer
 SEQUENCE = 128  # numbers of the state that carries drawn columns to the next ones
 WIDE = 4096  # in longer rows that state's weights would outnumber all others
 MOST_DECIMALS = 400  # float64 has no more
@@ -103,7 +104,8 @@ class Tables(Modality[TableCodec]):
         usual = 0.0 if asked.sequence_width == 0 else usual
         if not (usual if asked.likelihood is None else asked.likelihood):
             return values
-        steps = LIKELIHOOD_EPOCHS * train_count // (asked.batch_size or values["batch_size"])
+        epochs = EPOCHS_OF_NUMBERS if 2 * numbers >= len(layouts) else EPOCHS_OF_CATEGORIES
+        steps = epochs * train_count // (asked.batch_size or values["batch_size"])
         return {**values, "likelihood": usual, "likelihood_steps": steps, "sequence_width": SEQUENCE}
 
     def calibrate(
