@@ -53,7 +53,7 @@ from wassergan.storage.files import make_folder, require_writable
 LEAST_FOR_LARGE_BATCHES = 2000
 LEAST_LATENT, MOST_LATENT = 8, 64  # a number for two channels; with more, sharp relations come out blurred
 LARGEST_COUNT = 2**53
-EPOCHS_OF_CATEGORIES = 20  # that follow the likelihood alone; by then the likelihood of held-out rows is past its best
+EPOCHS_OF_CATEGORIES = 10  # that follow the likelihood alone; with more, that of held-out rows gains little
 EPOCHS_OF_NUMBERS = 60  # the same where at least half of the columns are numbers, which are learnt for longer
 SEQUENCE = 128  # numbers of the state that carries drawn columns to the next ones
 WIDE = 4096  # in longer rows that state's weights would outnumber all others

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from wassergan.networks.density_head import DensityHead
 from wassergan.networks.table_head import TableHead
 
-ROWS = 256  # are computed together where samples are drawn, whatever the number asked for
+ROWS = 1024  # are computed together where samples are drawn, whatever the number asked for
 
 
 class TabularGenerator(nn.Module):
