@@ -122,7 +122,7 @@ def _forget() -> None:
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which `Popen` has restored, and Python ignores from its start
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    warnings.showwarning = _show  # pytest keeps them
+    warnings.showwarning = _show  # type: ignore[assignment]  # pytest keeps them
     warnings.resetwarnings()
     for category in QUIET:
         warnings.simplefilter("ignore", category, append=True)
