@@ -21,7 +21,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from unittest import mock
 
 # What the verbs import when they are called, so that no program imports it again.
@@ -103,14 +103,16 @@ def _forget() -> None:
     """Be as a fresh interpreter is, and not as pytest made this one."""
     atexit._clear()
     FORMER.extend((sys.stdin, sys.stdout, sys.stderr, sys.__stdin__, sys.__stdout__, sys.__stderr__))
-    streams = (io.FileIO(number, mode, closefd=False) for number, mode in enumerate(("rb", "wb", "wb")))
-    taken, given, told = (io.BufferedReader(next(streams)), *map(io.BufferedWriter, streams))
     at_once = bool(os.environ.get("PYTHONUNBUFFERED"))
+    taken = io.BufferedReader(io.FileIO(0, closefd=False))
+    given, told = (
+        raw if at_once else io.BufferedWriter(raw) for raw in (io.FileIO(each, "w", closefd=False) for each in (1, 2))
+    )
     errors = "surrogateescape" if locale.setlocale(locale.LC_CTYPE) in ("C", "POSIX", "C.UTF-8") else "strict"
     encoding = locale.getencoding().lower()
     sys.stdin = sys.__stdin__ = io.TextIOWrapper(taken, encoding, errors)  # type: ignore[misc]
     sys.stdout = sys.__stdout__ = io.TextIOWrapper(  # type: ignore[misc]
-        given, encoding, errors, line_buffering=given.raw.isatty(), write_through=at_once
+        given, encoding, errors, line_buffering=given.isatty(), write_through=at_once
     )
     sys.stderr = sys.__stderr__ = io.TextIOWrapper(  # type: ignore[misc]
         told, encoding, "backslashreplace", line_buffering=True
@@ -137,8 +139,15 @@ def _forget() -> None:
                 handler.stream = sys.stderr
 
 
-def _show(message: Warning | str, category: type[Warning], filename: str, line: int, *rest: Any) -> None:
-    sys.stderr.write(warnings.formatwarning(message, category, filename, line))
+def _show(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    (file or sys.stderr).write(warnings.formatwarning(message, category, filename, lineno, line))
 
 
 def _code(module: str, argv: Sequence[str]) -> int:
