@@ -31,6 +31,11 @@ NEEDED = (
     *("matplotlib.backends.backend_agg", "scipy.stats", "sklearn.ensemble", "sklearn.neighbors"),
 )
 QUIET = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)  # until asked for
+# How the tests were started, before any of them changes it.
+INHERITED = {
+    number: signal.getsignal(number)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGALRM, signal.SIGCHLD)
+}
 FORMER: list[object] = []  # streams, which would close their descriptors as they go
 
 
@@ -119,8 +124,8 @@ def _forget() -> None:
     )
     sys.excepthook, sys.unraisablehook = sys.__excepthook__, sys.__unraisablehook__
     threading.excepthook = threading.__excepthook__
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGALRM, signal.SIGCHLD):
-        signal.signal(number, signal.SIG_DFL)
+    for number, first in INHERITED.items():  # what `nohup` ignores stays so in whatever it starts
+        signal.signal(number, signal.SIG_IGN if first is signal.SIG_IGN else signal.SIG_DFL)
     for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which `Popen` has restored, and Python ignores from its start
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.default_int_handler)

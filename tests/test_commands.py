@@ -135,6 +135,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Data of the names that the pages use, small."""
     folder = tmp_path_factory.mktemp("desk")
     pd = pytest.importorskip("pandas")
+    h5netcdf = pytest.importorskip("h5netcdf")
     pytest.importorskip("pyarrow")
     rng = np.random.default_rng(0)
     for name in ("people", "survey", "january", "february", "reference", "today", "monday", "tuesday"):
@@ -160,6 +161,10 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("fine", "coarse", "new"):
         side = 8 if name == "fine" else 4
         np.save(folder / f"{name}.npy", rng.normal(size=(120, side, side)).astype("f4"))
+    with h5netcdf.File(folder / "era5.nc", "w") as file:
+        file.dimensions = {"time": 120, "lat": 8, "lon": 8}
+        file.create_variable("t2m", ("time", "lat", "lon"), data=280 + rng.normal(size=(120, 8, 8)).astype("f4"))
+        file.create_variable("area", ("lat", "lon"), data=np.ones((8, 8)))
     rock = [Image.fromarray(plane) for plane in rng.integers(0, 2, (20, 20, 20), dtype=np.uint8)]
     rock[0].save(folder / "rock.tif", save_all=True, append_images=rock[1:])
     np.save(folder / "blobs.npy", rng.normal(size=(20, 20, 20)).astype("f4"))

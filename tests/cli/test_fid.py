@@ -1,3 +1,4 @@
+import ast
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import wassergan.modality
+from wassergan.cli.fid import OF_TWO
 from wassergan.evaluation.frechet import frechet_distance, moments_of
 
 
@@ -45,6 +48,20 @@ def test_what_goes_on_is_said_of_two_data_sets_and_of_no_generator(cli: Callable
     err = cli("fid", samples / "a.npy", samples / "b.npy").err
     assert "Features of B" in err and "Features of the half of A that gives the floors" in err
     assert "generator" not in err and "training" not in err
+
+
+def test_every_sentence_of_evaluators_that_speaks_of_a_run_has_one_of_two_data_sets() -> None:
+    said = {
+        call.args[0].value
+        for file in Path(wassergan.modality.__file__).parent.glob("*.py")
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("log")
+        if call.args and isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str)
+    }
+    assert len(said) > 5
+    of_a_run = {each for each in said if "generator" in each or "training" in each}
+    assert of_a_run == OF_TWO.keys() - {"Features of the held-out samples"}
+    assert not any("generator" in each or "training" in each for each in OF_TWO.values())
 
 
 def test_copies_are_seen(cli: Callable[..., Any], samples: Path) -> None:

@@ -123,7 +123,9 @@ def test_before_a_fit_there_is_nothing_to_use(use: str, tmp_path: Path) -> None:
         "save": lambda: gan.save(tmp_path / "gan.pt"),
         "resume": lambda: gan.fit(points(), resume=True),
     }
-    with pytest.raises(NotFittedError, match=r"not fitted yet: call fit\(X\), or WassersteinGAN.load\(path\)"):
+    with pytest.raises(
+        NotFittedError, match=r"not fitted yet\. Call fit\(X\), or load a saved one: WassersteinGAN\.load\(path\)"
+    ):
         uses.get(use, lambda: getattr(gan, use))()
     with pytest.raises(NotFittedError):
         check_is_fitted(gan)

@@ -268,7 +268,8 @@ def test_a_run_at_its_end_says_how_to_go_on(tmp_path: Path, settings: TrainSetti
     train_run(replace(settings, steps=3), folder)
     with pytest.raises(
         UserError,
-        match=r"reached its end: step 3 after .* s\. Ask for more, for example: resume_run\(.*, {'steps': 6}\)",
+        match=r"reached its end: step 3 after .* s\. `steps` and `budget` count from its start; ask for more, "
+        r"for example: resume_run\(.*, {'steps': 6}\)",
     ):
         resume_run(folder, {})
     with pytest.raises(UserError, match="budget"):

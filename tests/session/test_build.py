@@ -168,6 +168,7 @@ def a_run_with_all_data_settings() -> TrainSettings:
         colour="grey",
         skip_unreadable=True,
         key="rain",
+        sample_dim="time",
         sheet="May",
         layout="NCHW",
         scale="array",

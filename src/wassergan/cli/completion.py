@@ -1,5 +1,6 @@
 """What the shell offers for a value: the words that a flag's metavar lists, or files. Read only while it completes."""
 
+import copy
 import re
 from collections.abc import Sequence
 
@@ -28,18 +29,28 @@ class Offered(click.ParamType):  # type: ignore[type-arg]  # generic in newer re
         return found or [CompletionItem(word) for word in self._words if not incomplete]
 
 
-def offer_values(command: click.Command) -> None:
-    """Let the shell offer values of a command's options and arguments, and of the commands in it."""
-    for param in command.params:
-        words = listed(param.metavar) if isinstance(param, click.Option) and not param.is_flag else ()
-        if isinstance(param, click.Argument) and param.name in DATA:
-            param.type = Offered(BUILT_IN, files=True)
-        elif words:
-            param.type = Offered(words, files=False)
-        elif isinstance(param, click.Option) and param.metavar in FILES:
-            param.type = Offered((), files=True)
-    for each in command.commands.values() if isinstance(command, click.Group) else ():
-        offer_values(each)
+def with_offers(command: click.Command) -> click.Command:
+    """A copy of a command, and of those in it, whose options and arguments offer values to the shell.
+
+    What a value is made into is lost with its type, so a copy is for completion alone.
+    """
+    found = copy.copy(command)
+    found.params = [_offering(param) for param in command.params]
+    if isinstance(found, click.Group):
+        found.commands = {name: with_offers(each) for name, each in found.commands.items()}
+    return found
+
+
+def _offering(param: click.Parameter) -> click.Parameter:
+    found = copy.copy(param)
+    words = listed(param.metavar) if isinstance(param, click.Option) and not param.is_flag else ()
+    if isinstance(param, click.Argument) and param.name in DATA:
+        found.type = Offered(BUILT_IN, files=True)
+    elif words:
+        found.type = Offered(words, files=False)
+    elif isinstance(param, click.Option) and param.metavar in FILES:
+        found.type = Offered((), files=True)
+    return found
 
 
 def listed(metavar: str | None) -> tuple[str, ...]:

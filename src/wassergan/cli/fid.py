@@ -18,6 +18,10 @@ OF_TWO = {  # what an evaluation says as it goes on, where there is no run
     "Features of the training samples": "Features of the half of A that gives the floors",
     "Features of the held-out samples": "Features of the other half of A",
     "Samples of the generator": "Features of B",
+    "Rows of the generator": "Rows of B",
+    "Features that learn from the training pictures": "Features that learn from the pictures of A",
+    "Near copies of training samples": "Near copies of samples of A",
+    "Near copies of training rows": "Near copies of rows of A",
 }
 
 

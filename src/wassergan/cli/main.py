@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from wassergan.cli.completion import VARIABLE, offer_values
+from wassergan.cli.completion import VARIABLE, with_offers
 from wassergan.cli.echo import echo, open_closed_streams, say_warning
 from wassergan.cli.interrupts import terminating_like_ctrl_c
 from wassergan.errors import (
@@ -72,7 +72,7 @@ class LazyGroup(click.Group):
         command = getattr(module, f"{cmd_name}_" if hasattr(builtins, cmd_name) else cmd_name)
         assert isinstance(command, click.Command)
         if VARIABLE in os.environ:
-            offer_values(command)
+            command = with_offers(command)
         if cmd_name not in SHARED and _beside_the_first():
             raise click.exceptions.Exit(OK)
         return command

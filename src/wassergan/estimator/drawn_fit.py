@@ -266,7 +266,8 @@ class DrawnFit(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
     def _known(self) -> FitState:
         if not self.__sklearn_is_fitted__():
             raise NotFittedError(
-                "This WassersteinGAN is not fitted yet", hint="call fit(X), or WassersteinGAN.load(path) a saved one"
+                "This WassersteinGAN is not fitted yet",
+                hint="call fit(X), or load a saved one: WassersteinGAN.load(path)",
             )
         fitted: FitState = self._fitted
         return fitted
