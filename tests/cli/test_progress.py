@@ -101,6 +101,17 @@ def test_elsewhere_one_line_per_tick(monkeypatch: pytest.MonkeyPatch) -> None:
     assert screen.getvalue().count("\n") == 1 and "step       7" in screen.getvalue()
 
 
+def test_a_likelihood_is_told_and_a_critic_that_rested_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", stream := io.StringIO())
+    alone = {name: each for name, each in RECORD.items() if name != "critic_gap"} | {"negative_log_likelihood": 18.3456}
+    TerminalProgress().on_tick(alone)
+    assert "negative log-likelihood 18.346  " in stream.getvalue()
+    assert "gap" not in stream.getvalue() and "gradient norm" not in stream.getvalue()
+    TerminalProgress().on_tick(RECORD | {"negative_log_likelihood": 18.3456})
+    both = stream.getvalue().splitlines()[-1]
+    assert "negative log-likelihood 18.346  gap " in both and "gradient norm" in both
+
+
 def test_a_signal_is_answered_at_once_and_once_and_a_finished_bar_is_full(
     monkeypatch: pytest.MonkeyPatch, make_trainer: Callable[..., Trainer]
 ) -> None:

@@ -24,6 +24,12 @@ def test_each_line_has_the_ticks_that_logged_it() -> None:
     assert [series.values for series in charts["interval"].series] == [[2.0], [2.5], [1.9]]
 
 
+def test_a_likelihood_has_a_chart_of_the_ticks_that_followed_it() -> None:
+    log = [TICKS[0], TICKS[1] | {"negative_log_likelihood": 18.5}, TICKS[2] | {"negative_log_likelihood": 17.25}]
+    (chart,) = (each for each in charts_of(log) if each.name == "likelihood")
+    assert [(series.steps, series.values) for series in chart.series] == [([50, 100], [18.5, 17.25])]
+
+
 def test_a_chart_without_values_is_left_out() -> None:
     assert [chart.name for chart in charts_of(TICKS[:1])] == ["sliced", "slope"]
     assert charts_of([]) == []

@@ -71,11 +71,8 @@ class TerminalProgress(Callback):
 
     def on_tick(self, record: Mapping[str, Any]) -> None:
         """How near samples are, beside the bar; all values in a line where there is none, or for those who ask."""
-        gap = f"{record['critic_gap']:.3f}" if "critic_gap" in record else "-"
         values = (
-            f"gap {gap} (held-out {record['critic_gap_heldout']:.3f})  "
-            f"gradient norm {record['gradient_norm_mean']:.2f}  "
-            f"{distance_in_short(record)}  "
+            f"{_trained(record)}{distance_in_short(record)}  "
             + (f"W1 {record['w1_lower']:.3f} to {record['w1_upper']:.3f}  " if "w1_lower" in record else "")
             + f"{record['steps_per_second']:.1f} steps/s"
         )
@@ -91,6 +88,19 @@ class TerminalProgress(Callback):
                 self._bar.update(self._bar.total - self._bar.n)
             self._bar.close()
             self._bar = None
+
+
+def _trained(record: Mapping[str, Any]) -> str:
+    """What the networks were trained by since the last tick; a critic that rested has nothing to tell."""
+    followed = record.get("negative_log_likelihood")
+    likelihood = f"negative log-likelihood {followed:.3f}  " if followed is not None else ""
+    if likelihood and "critic_gap" not in record:
+        return likelihood
+    gap = f"{record['critic_gap']:.3f}" if "critic_gap" in record else "-"
+    return (
+        f"{likelihood}gap {gap} (held-out {record['critic_gap_heldout']:.3f})  "
+        f"gradient norm {record['gradient_norm_mean']:.2f}  "
+    )
 
 
 def _nearness(record: Mapping[str, Any]) -> str:

@@ -106,6 +106,13 @@ def _charts(log: Log) -> Iterator[Chart]:
         + _series(log, ("w1_floor", "floor: training against held-out", REAL), dash=True),
     )
     yield Chart(
+        "likelihood",
+        "Negative log-likelihood of training rows",
+        "nats a row",
+        "Each column given the true ones before it. What it falls by is a divergence from the rows that is gone.",
+        _series(log, ("negative_log_likelihood", "training rows", GENERATED)),
+    )
+    yield Chart(
         "gap",
         "Critic gap",
         "score units",
