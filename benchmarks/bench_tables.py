@@ -84,11 +84,12 @@ TABLES = (
     # Tables and arrays
     Table(
         "tables_adult_3m",
-        ("python benchmarks/tables.py adult --budget 3m --seeds 0,1 --beside argn=PEERS",),
+        ("python benchmarks/tables.py adult --budget 3m --seeds 0,1,2 --beside argn=PEERS",),
         data=("adult",),
         needs=("peers",),
     ),
     Table("tables_adult_10m", ("python benchmarks/tables.py adult --budget 10m --seeds 0",), data=("adult",)),
+    Table("tables_magic_3m", ("python benchmarks/tables.py magic --budget 3m --seeds 0",), data=("magic_gamma",)),
     Table(
         "tables_california_3m",
         ("python benchmarks/tables.py california --budget 3m --seeds 0,1,2",),
