@@ -30,6 +30,15 @@ def test_a_likelihood_has_a_chart_of_the_ticks_that_followed_it() -> None:
     assert [(series.steps, series.values) for series in chart.series] == [([50, 100], [18.5, 17.25])]
 
 
+def test_a_critic_that_rested_has_no_curves() -> None:
+    alone = [{name: each for name, each in tick.items() if name != "critic_gap"} for tick in TICKS]
+    rested = [TICKS[0], *({**tick, "negative_log_likelihood": 18.5} for tick in alone[1:])]
+    charts = {chart.name: chart for chart in charts_of(rested)}
+    assert "gap" not in charts and charts["slope"].series[0].steps == [0]
+    then = {chart.name: chart for chart in charts_of([*rested, {**TICKS[2], "negative_log_likelihood": 18.0}])}
+    assert then["gap"].series[0].steps == [100] and then["slope"].series[0].steps == [0, 100]
+
+
 def test_a_chart_without_values_is_left_out() -> None:
     assert [chart.name for chart in charts_of(TICKS[:1])] == ["sliced", "slope"]
     assert charts_of([]) == []
