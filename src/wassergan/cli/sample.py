@@ -5,7 +5,7 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -13,9 +13,6 @@ from wassergan.cli.echo import echo, say
 from wassergan.cli.options import GroupedCommand, given, options_of
 from wassergan.config.verbs import SampleSettings
 from wassergan.errors import UserError
-
-if TYPE_CHECKING:
-    from wassergan.sampling.sampler import Sampler
 
 
 @click.command(cls=GroupedCommand)
@@ -45,7 +42,7 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
 
     from wassergan.data.tables.spreadsheets import Formulas
     from wassergan.modality import modality_of
-    from wassergan.runs.sample import conditioned, count_of, require_target, write
+    from wassergan.runs.sample import conditioned, count_of, require_drawable, require_target, write
     from wassergan.session.restore import open_sampler
     from wassergan.training import open_processes, require_same_call
 
@@ -53,6 +50,7 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
     with open_processes(log=say) as processes:
         require_same_call(processes, "sample", asdict(settings))
         log = say if processes.rank == 0 else _silent
+        told = (say if _on_terminal() else _silent) if processes.rank == 0 else None
         with processes.raise_together():
             wanted = _wanted(settings)
             sampler = open_sampler(
@@ -62,7 +60,7 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
                 refine=settings.refine,
                 data=settings.data,
                 log=log,
-                check=lambda sampler: _check(sampler, settings, wanted, first=processes.rank == 0),
+                check=lambda sampler: require_drawable(sampler, settings, wanted, told=told),
                 processes=processes,
             )
             sampler = conditioned(sampler, settings, wanted, log=log)
@@ -95,19 +93,6 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
         echo(json.dumps(found))
     else:
         echo(f"Wrote {count} samples to {'standard output' if piped else out}", err=piped)
-
-
-def _check(sampler: "Sampler", settings: SampleSettings, wanted: dict[str, list[Any]], *, first: bool) -> None:
-    """What is wrong with a call is said at once, before a table's generator is calibrated."""
-    from wassergan.modality import modality_of
-    from wassergan.runs.sample import conditioned, count_of, require_target
-
-    count = count_of(settings, conditioned(sampler, settings, wanted, log=_silent), wanted)
-    if first and settings.out and Path(settings.out).suffix:
-        require_target(Path(settings.run), Path(settings.out))
-        modality_of(sampler.kind).prepare(Path(settings.out), count)
-    if first and modality_of(sampler.kind).is_text and _on_terminal():
-        say("Setting the frequencies of levels and the quantiles of numbers right first, which takes some seconds.")
 
 
 def _on_terminal() -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from wassergan.config.verbs import SampleSettings
 from wassergan.data.tables.spreadsheets import Formulas
 from wassergan.errors import UserError, parameter
+from wassergan.modality import modality_of
 from wassergan.modality.writing import pipe_samples, write_samples
 from wassergan.sampling.sampler import Sampler
 from wassergan.storage.run_folder import RunFolder
@@ -93,3 +94,29 @@ def count_of(settings: SampleSettings, sampler: Sampler, wanted: Mapping[str, li
         number: int = sampler.conditions.count
         return number
     return settings.count or (max(map(len, wanted.values())) if settings.given_rows else USUAL_COUNT)
+
+
+def require_drawable(
+    sampler: Sampler, settings: SampleSettings, wanted: Mapping[str, list[Any]], *, told: Callable[[str], None] | None
+) -> None:
+    """Say what is wrong with a call at once, before a table's generator is calibrated, and what it then waits for.
+
+    Args:
+        sampler: not calibrated yet.
+        settings: of the call.
+        wanted: conditions of the samples.
+        told: what the person who waits is told, by the process that also looks at the file; None in the others.
+    """
+    count = count_of(settings, conditioned(sampler, settings, wanted, log=_silent), wanted)
+    if told is None:
+        return
+    modality = modality_of(sampler.kind)
+    if settings.out and Path(settings.out).suffix:
+        require_target(Path(settings.run), Path(settings.out))
+        modality.prepare(Path(settings.out), count)
+    if modality.is_text:
+        told("Setting the frequencies of levels and the quantiles of numbers right first, which takes some seconds.")
+
+
+def _silent(sentence: str) -> None:
+    """Nothing: it is said once the sampler is calibrated."""

@@ -69,14 +69,7 @@ class ChunkedArray(FileArray):
         """Rows of a chunk."""
         return max(2, self.chunks[0])
 
-    def __getitem__(self, key: slice | NDArray[np.int64]) -> NDArray[Any]:
-        """Rows of a slice, or at row numbers (k,), as a new array."""
-        if isinstance(key, slice):
-            first, end, step = key.indices(len(self))
-            if step == 1:
-                return self.rows(first, max(first, end))
-            key = np.arange(first, end, step)
-        wanted = np.asarray(key)
+    def _at(self, wanted: NDArray[np.int64]) -> NDArray[Any]:
         found = np.empty((len(wanted), *self.shape[1:]), self.dtype)
         for row in np.unique(wanted // self.chunks[0]).tolist():
             here = wanted // self.chunks[0] == row

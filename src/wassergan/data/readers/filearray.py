@@ -128,9 +128,13 @@ class FileArray:
             if step == 1:
                 return self.rows(first, max(first, end))
             key = np.arange(first, end, step)
-        found = np.empty((len(key), *self.shape[1:]), self.dtype)
+        return self._at(np.asarray(key))
+
+    def _at(self, wanted: NDArray[np.int64]) -> NDArray[Any]:
+        """Rows at row numbers (k,)."""
+        found = np.empty((len(wanted), *self.shape[1:]), self.dtype)
         with self._session() as reading:
-            for index, first, end in _runs(np.asarray(key)):
+            for index, first, end in _runs(wanted):
                 self._fill(reading, first, found[index : index + end - first])
         return found
 
