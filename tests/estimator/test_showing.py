@@ -146,7 +146,7 @@ def test_what_cannot_be_shown(gan: WassersteinGAN, vectors: WassersteinGAN, tmp_
 def test_an_estimator_that_was_not_fitted_says_so_in_a_line_of_a_notebook() -> None:
     with pytest.raises(NotFittedError) as caught:
         WassersteinGAN().sample(3)
-    sentence = "This WassersteinGAN is not fitted yet. Call fit(X), or WassersteinGAN.load(path) a saved one."
+    sentence = "This WassersteinGAN is not fitted yet. Call fit(X), or load a saved one: WassersteinGAN.load(path)."
     assert str(caught.value) == sentence and isinstance(caught.value, ValueError)
     assert caught.value._render_traceback_() == [f"NotFittedError: {sentence}"]  # type: ignore[attr-defined]
 
