@@ -1,11 +1,12 @@
 """How much memory every verb takes for files that promise, or unpack to, far more than they are.
 
-    python benchmarks/ceilings.py [--only PATTERN] [--keep] [--folder FOLDER]
+    python benchmarks/ceilings.py [--only PATTERN] [--keep | --owed] [--folder FOLDER]
 
 Each file is small on disk, or a hole of 4 GiB. Each verb that reads files of its kind gets it in a process of its own,
 a fork of one that has imported everything, under a limit of 100 MiB (WASSERGAN_LARGEST_MIB). It must end with code 0 or
 2 and one sentence, and its resident memory may grow by 200 MiB at most. Writes docs/results/ceilings.json and .md;
-exits with 1 if a file took more, or ended otherwise. With `--keep` only the lines of these files change.
+exits with 1 if a file took more, or ended otherwise. With `--keep` only the lines of these files change; with `--owed`
+those are tried of which there is no line yet.
 """
 
 # ruff: noqa: E402, E501  # a trial is a line
@@ -78,6 +79,7 @@ TINY = [
     "--threads",
     "1",
 ]
+RESULTS = Path(__file__).parents[1] / "docs" / "results" / "ceilings.json"
 Write = Callable[[Path], None]
 
 
@@ -736,6 +738,7 @@ def trials() -> list[Trial]:
         ),
         Trial("tar headers that overlap", ".tar", hole(tarfile.TarInfo("a.png").tobuf()), AS_DATA[:2]),
     ]
+    made += [Trial(name, suffix, write, AS_DATA) for name, suffix, write in bombs()]
     made += [
         Trial(f"an estimator: {change.__name__}", ".pt", estimator(change), (("load", "FILE"),))
         for change in (huge, layers, pack, lists, stride, meta, sparse, wide, container)
@@ -899,14 +902,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="trials whose name, with the suffix, matches")
     parser.add_argument("--keep", action="store_true", help="leave what the results hold of other files")
+    parser.add_argument("--owed", action="store_true", help="trials that the results hold nothing of, which they keep")
     parser.add_argument("--folder", type=Path, help="where the files are made")
     options = parser.parse_args()
+    options.keep |= options.owed
+    made = {each["name"] for each in json.loads(RESULTS.read_text())} if options.owed and RESULTS.exists() else set()
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
         make_sound(folder)
         found: list[Outcome] = []
         for trial in trials():
-            if not re.search(options.only, trial.title):
+            if trial.title in made or not re.search(options.only, trial.title):
                 continue
             for outcome in outcomes(trial, folder):
                 found.append(outcome)
@@ -927,9 +933,8 @@ def main() -> None:
 
 def write_results(found: Sequence[Outcome], *, keep: bool = False) -> None:
     """The table, one line for each file: the worst of its calls."""
-    folder = Path(__file__).parents[1] / "docs" / "results"
     known = {each.title: number for number, each in enumerate(trials())}
-    with (folder / "ceilings.json").open("a+") as file:
+    with RESULTS.open("a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # another part of the trials may run beside
         file.seek(0)
         text = file.read()
@@ -942,7 +947,7 @@ def write_results(found: Sequence[Outcome], *, keep: bool = False) -> None:
         file.write(json.dumps([asdict(each) for each in found], indent=1) + "\n")
         file.flush()
         write_table(
-            found, folder / "ceilings.md", [name for name in known if name not in {each.name for each in found}]
+            found, RESULTS.with_suffix(".md"), [name for name in known if name not in {each.name for each in found}]
         )
 
 
