@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,6 +36,7 @@ from wassergan.evaluation.pictures.twosample import convolutional_two_sample
 from wassergan.networks import Bounded, build_networks
 from wassergan.objectives import get_objective
 from wassergan.plots import common as plots
+from wassergan.sampling.calibration import calibrate_marginals
 from wassergan.training import (
     Averaging,
     DistributedContext,
@@ -107,6 +109,14 @@ def figures_leave_their_garbage() -> Iterator[None]:
     """Leave a figure's garbage to Python: to look for it at once takes longer than a tiny run. `flat_memory` does."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plots, "gc", SimpleNamespace(collect=int))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def margins_from_fewer_rows() -> Iterator[None]:
+    """Match the margins of tables on a sixteenth of the rows: with all it takes longer than a tiny run, at each draw."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("wassergan.modality.tables.calibrate_marginals", partial(calibrate_marginals, rows=2**12))
         yield
 
 

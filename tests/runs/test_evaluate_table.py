@@ -3,7 +3,8 @@
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,13 +56,29 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder / "run", folder / "people.csv"
 
 
-@pytest.fixture
-def run(trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the run to write into; trees are hurried, and SDMetrics is out of sight."""
+@contextmanager
+def hurried() -> Iterator[None]:
+    """Trees are few, and SDMetrics is out of sight."""
     whole = Inputs.trees
-    monkeypatch.setattr(Inputs, "trees", lambda self, **how: whole(self, **how).set_params(max_iter=20))
-    monkeypatch.setattr(quality, "PACKAGE", "no_such_package")
-    return shutil.copytree(trained[0], tmp_path / "run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Inputs, "trees", lambda self, **how: whole(self, **how).set_params(max_iter=20))
+        patch.setattr(quality, "PACKAGE", "no_such_package")
+        yield
+
+
+@pytest.fixture
+def run(trained: tuple[Path, Path], tmp_path: Path) -> Iterator[Path]:
+    """A copy of the run to write into."""
+    with hurried():
+        yield shutil.copytree(trained[0], tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def found(trained: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A copy of the run that was judged, and what was found."""
+    folder = shutil.copytree(trained[0], tmp_path_factory.mktemp("judged") / "run")
+    with hurried():
+        return folder, judged(folder, count=200, seed=3)
 
 
 def judged(run: Path, **options: Any) -> dict[str, Any]:
@@ -72,8 +89,10 @@ def rows_of(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {row["name"]: row for row in result["metrics"]}
 
 
-def test_what_is_written_holds_every_metric_beside_both_anchors(run: Path, trained: tuple[Path, Path]) -> None:
-    result = judged(run, count=200, seed=3)
+def test_what_is_written_holds_every_metric_beside_both_anchors(
+    found: tuple[Path, dict[str, Any]], trained: tuple[Path, Path]
+) -> None:
+    run, result = found
     assert json.loads((run / "metrics.json").read_text()) == result
     assert [row["name"] for row in result["metrics"]] == NAMES
     assert all(row["floor"] is not None and row["independent"] is not None for row in result["metrics"])
@@ -206,9 +225,8 @@ def test_the_command_says_target_and_anchors(run: Path, cli: Callable[..., Any])
     assert "Pictures: evaluation/marginals.png, evaluation/pair-1.png" in said.out
 
 
-@pytest.mark.usefixtures("quick_figures")
-def test_the_page_shows_a_table_and_runs_nothing_of_it(run: Path) -> None:
-    judged(run, count=60)
+def test_the_page_shows_a_table_and_runs_nothing_of_it(found: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    run = shutil.copytree(found[0], tmp_path / "run")
     page = write_run_report(run).read_text(encoding="utf-8")
     assert HOSTILE not in page and page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 2
     assert '<th scope="col">Independent</th>' in page and 'id="columns-title"' in page
