@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.patches import StepPatch
 
 from wassergan.plots import marginals_figure, pairs_figure, vector_figure
 
@@ -8,14 +10,15 @@ def rows(count: int, features: int, *, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(count, features))
 
 
-def areas(axes) -> dict[str, float]:  # type: ignore[no-untyped-def]
-    """Area under each histogram, by label: of bars, or under the line of steps."""
-    (bars,) = ({"real (held out)": sum(b.get_width() * b.get_height() for b in c)} for c in axes.containers)
-    for patch in axes.patches:
-        if patch.get_label() == "generated":
-            x, y = patch.get_xy().T
-            bars["generated"] = float(np.sum(np.diff(x) * y[:-1]))
-    return bars
+def histograms(axes: Axes) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Heights and edges of each histogram, by label."""
+    shown = [patch for patch in axes.patches if isinstance(patch, StepPatch)]
+    return {str(patch.get_label()): (np.asarray(patch.get_data()[0]), patch.get_data()[1]) for patch in shown}
+
+
+def areas(axes: Axes) -> dict[str, float]:
+    """Area under each histogram, by label."""
+    return {label: float(heights @ np.diff(edges)) for label, (heights, edges) in histograms(axes).items()}
 
 
 @pytest.mark.parametrize("features", [1, 3, 18])
@@ -45,7 +48,9 @@ def test_an_outlier_does_not_press_the_others_together() -> None:
 def test_few_whole_numbers_have_a_bar_each() -> None:
     samples = np.repeat([0.0, 1.0, 2.0, 5.0], [10, 20, 30, 40])[:, None]
     axes = marginals_figure(samples, samples, names="a").axes[0]
-    bars = {round(bar.get_x() + bar.get_width() / 2, 6): bar.get_height() for bar in axes.containers[0]}
+    heights, edges = histograms(axes)["real (held out)"]
+    bars = {round(float(edge) + 0.5, 6): height for edge, height in zip(edges[:-1], heights, strict=True)}
+    assert np.diff(edges).tolist() == [1] * len(heights)
     assert {centre: height for centre, height in bars.items() if height} == pytest.approx(
         {0: 0.1, 1: 0.2, 2: 0.3, 5: 0.4}
     )
@@ -83,5 +88,5 @@ def test_values_that_are_all_alike_have_a_density(value: float) -> None:
     )
     for figure in figures:
         for axes in figure.axes[:3]:
-            heights = [bar.get_height() for bars in axes.containers for bar in bars]
+            heights = [height for bars, _ in histograms(axes).values() for height in bars]
             assert heights and np.isfinite(heights).all() and max(heights) > 0

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor
@@ -144,37 +145,34 @@ def test_runs_that_complete_rows_have_another_score(tmp_path: Path, source: Sour
         build_trainer(settings, completing)
 
 
-def table(path: Path, count: int, *, numbers: int = 2) -> Source:
-    """Numbers and two levels, for a recipe."""
+def table(count: int, *, numbers: int = 2) -> Source:
+    """Numbers and two levels, for a recipe; to read 130 columns of text would take most of the time."""
     rng = np.random.default_rng(0)
-    lines = [",".join([*(f"n{index}" for index in range(numbers)), "kind"])]
-    rows = rng.normal(size=(count, numbers))
-    lines += [",".join([*map("{:.6f}".format, row), "ab"[rng.integers(2)]]) for row in rows]
-    path.write_text("\n".join(lines) + "\n")
-    return open_source(str(path), seed=0)
+    frame = pd.DataFrame({f"n{index}": rng.normal(size=count) for index in range(numbers)})
+    return open_source(frame.assign(kind=rng.choice(["a", "b"], count)), seed=0)
 
 
-def test_tables_of_some_size_follow_their_likelihood_at_first_for_some_passes_over_the_data(tmp_path: Path) -> None:
-    large = table(tmp_path / "large.csv", 2400)
+def test_tables_of_some_size_follow_their_likelihood_at_first_for_some_passes_over_the_data() -> None:
+    large = table(2400)
     settings = resolve_for(TrainSettings(), large)
     assert (settings.likelihood, settings.sequence_width) == (1.0, 128)
     assert settings.likelihood_steps == EPOCHS_OF_NUMBERS * large.train_count // 250
     settings = resolve_for(TrainSettings(batch_size=100), large)
     assert settings.likelihood_steps == EPOCHS_OF_NUMBERS * large.train_count // 100
-    categories = resolve_for(TrainSettings(), table(tmp_path / "categories.csv", 2400, numbers=0))
+    categories = resolve_for(TrainSettings(), table(2400, numbers=0))
     assert categories.likelihood_steps == EPOCHS_OF_CATEGORIES * large.train_count // 250
     for asked in (TrainSettings(likelihood=0.0), TrainSettings(sequence_width=0), TrainSettings(preset="wgan-gp")):
         settings = resolve_for(asked, large)
         assert (settings.likelihood, settings.likelihood_steps, settings.sequence_width) == (0.0, 0, 0)
         build_trainer(settings, large)
 
-    small = table(tmp_path / "small.csv", 300)
+    small = table(300)
     settings = resolve_for(TrainSettings(), small)
     assert (settings.likelihood, settings.likelihood_steps) == (0.0, 0)
     settings = resolve_for(TrainSettings(likelihood=0.5), small)
     assert (settings.likelihood, settings.sequence_width) == (0.5, 128)
 
-    wide = resolve_for(TrainSettings(), table(tmp_path / "wide.csv", 2400, numbers=130))
+    wide = resolve_for(TrainSettings(), table(2400, numbers=130))
     assert (wide.likelihood, wide.sequence_width) == (0.0, 0)
 
 

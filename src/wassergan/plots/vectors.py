@@ -55,8 +55,8 @@ def vector_figure(
         values = there(values)
         bins = _edges(values.min(), values.max(), 40) if values.size else np.linspace(0, 1, 41)
         if real is not None:
-            _histogram(axes, real[:, index], bins, color=REAL, alpha=0.5, label="real")
-        _histogram(axes, samples[:, index], bins, color=GENERATED, alpha=0.5, label="generated")
+            _histogram(axes, real[:, index], bins, color=REAL, alpha=0.5, fill=True, label="real")
+        _histogram(axes, samples[:, index], bins, color=GENERATED, alpha=0.5, fill=True, label="generated")
         axes.set(xlabel=names[index], yticks=[])
     figure.axes[0].legend()
     return figure
@@ -125,8 +125,8 @@ def pairs_figure(samples: Rows, real: Rows | None, *, names: Sequence[str]) -> F
 def _marginal(axes: Axes, samples: Rows, real: Rows | None) -> None:
     bins = _bins(samples if real is None else np.concatenate([samples, real]))
     if real is not None:
-        _histogram(axes, real, bins, color=REAL, alpha=0.45, label="real (held out)")
-    _histogram(axes, samples, bins, color=GENERATED, histtype="step", linewidth=1.5, label="generated")
+        _histogram(axes, real, bins, color=REAL, alpha=0.45, fill=True, label="real (held out)")
+    _histogram(axes, samples, bins, color=GENERATED, linewidth=1.5, label="generated")
 
 
 def there(values: Rows) -> Rows:
@@ -135,9 +135,10 @@ def there(values: Rows) -> Rows:
 
 
 def _histogram(axes: Axes, values: Rows, bins: Any, **style: Any) -> None:
-    """Of area 1, or nothing if no value is left."""
+    """Of area 1, or nothing if no value is left; one outline, as drawing each bar takes most of a figure's time."""
     values = there(values)
-    axes.hist(values, bins, density=len(values) > 0, **style)
+    heights, edges = np.histogram(values, bins, density=len(values) > 0)
+    axes.stairs(heights, edges, **style)
 
 
 def _cloud(axes: Axes, points: Rows, colour: str) -> None:
