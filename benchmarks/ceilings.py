@@ -42,6 +42,7 @@ import numpy as np
 import openpyxl
 import pyarrow
 import torch
+from grid_bombs import bombs
 from PIL import Image
 from pyarrow import feather, parquet
 

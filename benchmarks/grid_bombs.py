@@ -173,7 +173,8 @@ def packed_zarr(codec: Any, mib: int) -> Write:
 
     def write(path: Path) -> None:
         packed = bytes(codec.encode(bytes(mib * MIB)))
-        zarr({"compressor": codec.get_config()}, {f"{row}.0": lambda at: at.write_bytes(packed) for row in range(4)})(path)
+        chunks = {f"{row}.0": lambda at: at.write_bytes(packed) for row in range(4)}
+        zarr({"compressor": codec.get_config()}, chunks)(path)
 
     return write
 
@@ -280,12 +281,10 @@ def understated(path: Path) -> None:
 def overlapping(path: Path) -> None:
     """Ten thousand names of one member of 200 MiB."""
     body, name = deflated(200, wbits=-15), b"0.png"
-    shared = struct.pack("<HHHHIIIHH", 20, 0, 8, 0, 0, len(body), 200 * MIB, len(name), 0)
+    shared = struct.pack("<HHHHHIIIHH", 20, 0, 8, 0, 0, 0, len(body), 200 * MIB, len(name), 0)
     local = b"PK\3\4" + shared + name + body
-    listed = b"".join(
-        b"PK\1\2" + struct.pack("<H", 20) + shared[:-4] + struct.pack("<HHHHHII", 8, 0, 0, 0, 0, 0, 0) + b"%04d.png" % at
-        for at in range(10_000)
-    )
+    entry = b"PK\1\2" + struct.pack("<H", 20) + shared[:-4] + struct.pack("<HHHHHII", 8, 0, 0, 0, 0, 0, 0)
+    listed = b"".join(entry + b"%04d.png" % at for at in range(10_000))
     end = b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, 10_000, 10_000, len(listed), len(local), 0)
     path.write_bytes(local + listed + end)
 

@@ -26,7 +26,9 @@ import torch
 from hypothesis import HealthCheck, settings
 from matplotlib.figure import Figure
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+import wassergan.plots
 from wassergan.cli.main import main
 from wassergan.constraints import Constraint, get_constraint
 from wassergan.data import Source
@@ -114,7 +116,7 @@ def figures_leave_their_garbage() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def margins_from_fewer_rows() -> Iterator[None]:
-    """Match the margins of tables on a sixteenth of the rows: with all it takes longer than a tiny run, at each draw."""
+    """Match the margins of tables on a sixteenth of the rows: with all, each draw takes longer than a tiny run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("wassergan.modality.tables.calibrate_marginals", partial(calibrate_marginals, rows=2**12))
         yield
@@ -211,15 +213,46 @@ def refused(cli: Callable[..., Said]) -> Callable[..., str]:
     return call
 
 
+SAVEFIG, CURVES_FIGURE = Figure.savefig, wassergan.plots.curves_figure
+
+
+def a_pixel(self: Figure, path: Any, **options: Any) -> None:
+    """In the place of `Figure.savefig`: PNG files of one pixel, with the metadata that were to be in them."""
+    form = options.get("format") or (Path(path).suffix[1:] if isinstance(path, str | Path) else "png")
+    if form != "png":
+        return SAVEFIG(self, path, **options)
+    mark = PngInfo()
+    for key, text in (options.get("metadata") or {}).items():
+        mark.add_text(key, text)
+    return Image.new("RGB", (1, 1)).save(path, "png", pnginfo=mark)
+
+
+def draw_figures(patch: pytest.MonkeyPatch, *, whole: bool) -> None:
+    """Draw figures as they are, or as one pixel and curves not at all."""
+    patch.setattr(Figure, "savefig", SAVEFIG if whole else a_pixel)
+    patch.setattr(wassergan.plots, "curves_figure", CURVES_FIGURE if whole else lambda log: Figure())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def figures_of_a_pixel() -> Iterator[None]:
+    """Draw no figures: a tiny run takes a second, and nine tenths of it for them. Plots have their own tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        draw_figures(patch, whole=False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def real_figures() -> Iterator[None]:
+    """Draw figures as users' runs do, in all tests of a file."""
+    with pytest.MonkeyPatch.context() as patch:
+        draw_figures(patch, whole=True)
+        yield
+
+
 @pytest.fixture
 def quick_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw figures as one pixel and curves not at all: it takes longer than a tiny run. Plots have their own tests."""
-
-    def savefig(self: Figure, path: Path, **options: Any) -> None:
-        Image.new("RGB", (1, 1)).save(path)
-
-    monkeypatch.setattr(Figure, "savefig", savefig)
-    monkeypatch.setattr("wassergan.plots.curves_figure", lambda log: Figure())
+    """Draw none in a test of a file that draws real ones otherwise."""
+    draw_figures(monkeypatch, whole=False)
 
 
 @contextmanager

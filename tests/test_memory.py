@@ -32,7 +32,7 @@ class Watch(Callback):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("flat_memory")
+@pytest.mark.usefixtures("real_figures", "flat_memory")
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="asks glibc to give back what is free")
 def test_memory_is_flat_over_5000_steps_with_ticks_checkpoints_and_previews(tmp_path: Path) -> None:
     np.save(tmp_path / "points.npy", np.random.default_rng(0).normal(size=(2000, 2)).astype(np.float32))

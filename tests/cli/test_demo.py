@@ -4,6 +4,8 @@ import pytest
 
 from wassergan.cli.main import main
 
+pytestmark = pytest.mark.usefixtures("real_figures")
+
 
 @pytest.fixture
 def quick(monkeypatch):

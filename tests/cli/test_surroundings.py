@@ -22,7 +22,10 @@ from wassergan.storage.files import replacing
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import forked
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes, /dev/full and /proc")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes, /dev/full and /proc"),
+    pytest.mark.usefixtures("real_figures"),  # of which no disk holds all
+]
 NAME = os.fsdecode(b"caf\xe9")
 
 

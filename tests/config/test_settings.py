@@ -1,6 +1,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict, fields
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -70,6 +71,26 @@ def test_every_parser_refuses_what_it_cannot_read(parse: Callable[[str], Any], t
 def test_numbers_in_range_are_read() -> None:
     assert (positive_int(" 7 "), whole_number("0"), positive_float("1e-4")) == (7, 0, 1e-4)
     assert fraction("0") == not_negative("0") == 0
+
+
+@given(number=st.integers(0, 10**6), power=st.integers(0, 25), sign=st.sampled_from(["e", "E", "e+"]))
+def test_whole_numbers_may_be_written_with_a_power_of_ten(number: int, power: int, sign: str) -> None:
+    for places in range(4):
+        whole, rest = divmod(number, 10**places)
+        text = (f"{whole}.{rest:0{places}}" if places else f"{whole}") + f"{sign}{power}"
+        expected = Fraction(number) * 10**power / 10**places
+        if expected.denominator == 1 and expected < 2**63:
+            assert whole_number(text) == expected
+        else:
+            with pytest.raises(UserError, match="Expected a whole number from 0"):
+                whole_number(text)
+
+
+def test_numbers_with_another_power_are_no_whole_ones() -> None:
+    assert (positive_int("1e5"), positive_int("2.5e6"), parse_widths("1e2,64")) == (100_000, 2_500_000, (100, 64))
+    for text in ("1e-3", "1e", "e5", "1.5e0", "1e1000", "1e99", "0e5", "1.e3", ".5e3", "-1e3", "1e3.0", "١e3"):
+        with pytest.raises(UserError, match="Expected a whole number above 0"):
+            positive_int(text)
 
 
 def test_settings_go_to_json_and_back() -> None:

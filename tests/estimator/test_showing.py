@@ -14,6 +14,8 @@ from wassergan import UserError, WassersteinGAN
 from wassergan.estimator.evaluation import FitEvaluation
 from wassergan.plots import ShownFigure
 
+pytestmark = pytest.mark.usefixtures("real_figures")
+
 MARKUP = "<script>alert(1)</script>"
 
 

@@ -254,7 +254,9 @@ def test_hostile_names_do_not_run(
 
 
 @pytest.fixture(scope="module")
-def real_pages(tmp_path_factory: pytest.TempPathFactory, quick_judges_of_module: None) -> dict[str, Path]:
+def real_pages(
+    tmp_path_factory: pytest.TempPathFactory, quick_judges_of_module: None, real_figures: None
+) -> dict[str, Path]:
     """Pages of runs on pictures, on a table and on series, judged by the command line."""
     folder, rng = tmp_path_factory.mktemp("real"), np.random.default_rng(0)
     rows = "".join(f"{rng.normal(40, 9):.1f},{['nurse', 'clerk', 'teacher'][rng.integers(3)]}\n" for _ in range(300))

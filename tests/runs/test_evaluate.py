@@ -22,7 +22,7 @@ from wassergan.session.restore import open_sampler
 from wassergan.storage.checkpoint import load_checkpoint
 from wassergan.storage.run_folder import RunFolder
 
-pytestmark = pytest.mark.usefixtures("quick_figures")
+pytestmark = pytest.mark.usefixtures("quick_figures", "quick_judges")
 PROTOCOL = {
     *("features", "feature_dim", "generated", "training", "heldout", "seed", "step", "weights", "against", "seconds"),
     "wassergan",

@@ -26,6 +26,8 @@ from wassergan.runs.train import train_run
 from wassergan.runs.visualize import visualize_run
 from wassergan.session.restore import open_sampler
 
+pytestmark = pytest.mark.usefixtures("real_figures")
+
 HOSTILE = "<script>alert(1)</script>"
 NAMES = [  # group by group, as they are shown
     *("c2st_auc", "precision", "recall", "density", "coverage", "own_distance"),

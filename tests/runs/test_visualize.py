@@ -20,6 +20,8 @@ from wassergan.modality.walks import FACTORS, FRAMES, STOPS, STRIP_COLUMNS, sphe
 from wassergan.runs.visualize import visualize_run
 from wassergan.session.restore import open_sampler
 
+pytestmark = pytest.mark.usefixtures("real_figures")
+
 
 def train(folder: Path, values: np.ndarray, tiny: tuple[str, ...]) -> Path:
     np.save(folder / "data.npy", values)

@@ -6,6 +6,7 @@ from wassergan.errors import UserError, shortened
 
 MOST_LAYERS = 1000
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_POWER = re.compile(r"([0-9]{1,19})(?:\.([0-9]{1,19}))?[eE]\+?([0-9]{1,2})")
 
 
 def parse_budget(text: str) -> float:
@@ -120,6 +121,9 @@ def positive_int(text: str) -> int:
 
     Raises:
         UserError: it is not.
+
+    >>> positive_int("1e5")
+    100000
     """
     number = _whole(text)
     if number < 1:
@@ -176,8 +180,12 @@ def not_negative(text: str) -> float:
 
 
 def _whole(text: str) -> int:
-    """A whole number from 0, below 2^63; -1 for anything else."""
-    digits = text.strip().lstrip("0") or text.strip()[:1]
+    """A whole number from 0, below 2^63, also one such as `1e5` or `2.5e6`; -1 for anything else."""
+    digits = text.strip()
+    if match := _POWER.fullmatch(digits):
+        places, power = (match[2] or "").rstrip("0"), int(match[3])
+        digits = match[1] + places.ljust(power, "0") if len(places) <= power else ""
+    digits = digits.lstrip("0") or digits[:1]
     if not digits.isdecimal() or len(digits) > len(str(2**63)):  # Python reads no numbers of thousands of digits
         return -1
     return int(digits) if int(digits) < 2**63 else -1

@@ -341,5 +341,6 @@ def test_twenty_million_rows_stay_within_a_gibibyte(tmp_path: Path, kind: str) -
     else:
         write_parquet(path, [part] * 20, group=10**6)
     assert path.stat().st_size > 2 * 2**30
-    assert peak_mib_above_a_small_array(path, limit=2**29, draws=2500) < 1024
+    # Beyond the first window of 2.4 million rows: the next is kept beside it. Of more windows the test above tells.
+    assert peak_mib_above_a_small_array(path, limit=2**29, draws=1200) < 1024
     path.unlink()

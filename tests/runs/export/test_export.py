@@ -48,6 +48,19 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     return train(tmp_path_factory.mktemp(request.param), pictures, *NETWORKS[request.param])
 
 
+@pytest.fixture(scope="module")
+def exported(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The run's file in a format, exported once."""
+    folder = tmp_path_factory.mktemp("exported")
+
+    def file(name: str) -> Path:
+        path = folder / f"g.{name}"
+        assert path.exists() or export_run(run, path) == 3
+        return path
+
+    return file
+
+
 def latents(count: int) -> Tensor:
     return torch.randn(count, 5, generator=torch.Generator().manual_seed(count))
 
@@ -68,21 +81,21 @@ RUNNERS = {"onnx": run_onnx, "pt2": run_pt2}
 
 
 @pytest.mark.parametrize("name", RUNNERS)
-def test_the_file_computes_what_the_averaged_generator_does_for_any_count(run: Path, tmp_path: Path, name: str) -> None:
-    assert export_run(run, tmp_path / f"g.{name}") == 3
+def test_the_file_computes_what_the_averaged_generator_does_for_any_count(
+    run: Path, exported: Callable[[str], Path], name: str
+) -> None:
     generator = open_sampler(run, device="cpu").generator
     for count in (1, 2, 7):
         with torch.no_grad():
             expected = generator(latents(count))
-        found = RUNNERS[name](tmp_path / f"g.{name}", latents(count))
+        found = RUNNERS[name](exported(name), latents(count))
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=2e-6)
 
 
-def test_batch_normalisations_are_scales_and_shifts_in_a_graph(run: Path, tmp_path: Path) -> None:
+def test_batch_normalisations_are_scales_and_shifts_in_a_graph(exported: Callable[[str], Path]) -> None:
     import onnx
 
-    export_run(run, tmp_path / "g.onnx")
-    assert all("Norm" not in node.op_type for node in onnx.load(tmp_path / "g.onnx").graph.node)
+    assert all("Norm" not in node.op_type for node in onnx.load(exported("onnx")).graph.node)
 
 
 def test_weights_come_back_as_the_run_s_own_sampler(run: Path, tmp_path: Path) -> None:
