@@ -37,6 +37,8 @@ from wassergan.storage.run_log import RunLog, read_log
 from wassergan.training import meeting, require_same_call
 from wassergan.training.distributed import DistributedContext
 
+pytestmark = pytest.mark.usefixtures("real_figures")  # in which names of strangers stand
+
 SOURCES = Path(__file__).parents[1] / "src" / "wassergan"
 STEERING = "\x1b[2J\x07\x9b31m\r\u202e\u2066\u200f\u2028\x00\x7f\udcff"
 

@@ -13,6 +13,8 @@ from wassergan.data import open_source
 from wassergan.data.drawn import is_drawn
 from wassergan.plots import save_figure, save_picture, write_png16
 
+pytestmark = pytest.mark.usefixtures("real_figures")
+
 
 def _figure(path: Path) -> None:
     save_figure(matplotlib.figure.Figure(figsize=(1, 1)), path)
