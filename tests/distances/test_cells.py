@@ -17,6 +17,13 @@ def problem(n, m, d, seed=0):
     return Cells(torch.from_numpy(x)), Cells(torch.from_numpy(y)), torch.from_numpy(g), cdist(x, y) - g
 
 
+@pytest.fixture
+def by_products(monkeypatch):
+    """Matrix products in few dimensions too."""
+    monkeypatch.setattr("wassergan.distances.cells._DIRECT_DIM", 0)
+
+
+@pytest.mark.usefixtures("by_products")
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("keep", [1, 8])
 def test_values_and_partners_are_those_of_the_full_matrix(shape, keep):
@@ -28,6 +35,31 @@ def test_values_and_partners_are_those_of_the_full_matrix(shape, keep):
     assert found == pytest.approx(best, abs=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 65, 2), (300, 7, 2), (700, 6000, 3), (129, 1000, 1), (65, 4097, 2)])
+@pytest.mark.parametrize("keep", [1, 8, 100])
+@pytest.mark.parametrize("steep", [0.1, 10.0])
+def test_direct_values_and_partners_are_those_of_the_full_matrix(shape, keep, steep):
+    """Cells are padded at their ends, and steep offsets put the best partner into a far box."""
+    x, y, g, reduced = problem(*shape)
+    g, reduced = g * steep, reduced + (1 - steep) * g.numpy()
+    result = c_transform(x, y, g, keep=keep)
+    best = np.sort(reduced, axis=1)[:, :keep]
+    found = np.take_along_axis(reduced, result.nearest.numpy(), axis=1)
+    assert found == pytest.approx(best, abs=1e-12)  # in order
+    assert result.values.numpy() == pytest.approx(best[:, 0], abs=1e-13)
+
+
+def test_direct_ties_and_copies_keep_the_bound():
+    points = torch.tensor([[0.0, 0.0], [3.0, 4.0]], dtype=torch.float64).repeat_interleave(200, dim=0)
+    g = torch.zeros(400, dtype=torch.float64)
+    g[399] = 2.0
+    found = c_transform(Cells(points[:1]), Cells(points), g, keep=3)
+    assert found.values.tolist() == [0.0]
+    assert len(set(found.nearest[0].tolist())) == 3
+    assert found.nearest.max() < 200  # 199 more copies are nearer than 3, the distance to the raised one
+
+
+@pytest.mark.usefixtures("by_products")
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("offset", [0.0, 1e3])
 def test_the_coarse_pass_in_single_precision_keeps_the_bound(shape, offset, monkeypatch):
@@ -39,6 +71,7 @@ def test_the_coarse_pass_in_single_precision_keeps_the_bound(shape, offset, monk
     assert values == pytest.approx(exact, abs=1e-12 * (1 + offset))
 
 
+@pytest.mark.usefixtures("by_products")
 @pytest.mark.parametrize("single_above", [0, 2**21])
 def test_ties_keep_the_bound(single_above, monkeypatch):
     """More equal distances than partners: nothing but the error margin tells the coarse pass from the truth."""
@@ -51,6 +84,7 @@ def test_ties_keep_the_bound(single_above, monkeypatch):
     assert 1 - 1e-12 < value <= 1 + 1e-15
 
 
+@pytest.mark.usefixtures("by_products")
 @pytest.mark.parametrize(("columns", "good"), [(100, 100), (512, 512), (512, 32)])
 def test_what_single_precision_cannot_tell_apart_is_looked_at_again(columns, good, monkeypatch):
     """All groups are looked into; good columns fill more groups than are; or every group has a single one."""
@@ -66,6 +100,21 @@ def test_what_single_precision_cannot_tell_apart_is_looked_at_again(columns, goo
         assert value == pytest.approx(reduced.min().item(), abs=2e-13)
 
 
+def test_direct_boxes_that_are_far_are_skipped(monkeypatch):
+    from wassergan.distances import direct
+
+    looked_at = []
+    smallest = direct._smallest
+    monkeypatch.setattr(
+        direct, "_smallest", lambda heights, keep: (looked_at.append(heights.numel()), smallest(heights, keep))[1]
+    )
+    x, y, g, reduced = problem(3000, 20000, 2)
+    result = c_transform(x, y, 0 * g, keep=2)
+    assert result.values.numpy() == pytest.approx((reduced + g.numpy()).min(1), abs=1e-12)
+    assert 0 < sum(looked_at) < 0.3 * 3000 * 20000
+
+
+@pytest.mark.usefixtures("by_products")
 def test_cells_that_are_far_are_skipped(monkeypatch):
     from wassergan.distances import cells
 
@@ -79,7 +128,7 @@ def test_cells_that_are_far_are_skipped(monkeypatch):
     x, y, g, reduced = problem(3000, 20000, 2)
     result = c_transform(x, y, 0 * g, keep=2)
     assert result.values.numpy() == pytest.approx((reduced + g.numpy()).min(1), abs=1e-12)
-    assert sum(looked_at) < 0.4 * len(x.low) * 20000
+    assert 0 < sum(looked_at) < 0.4 * len(x.low) * 20000
 
 
 @pytest.mark.parametrize(("n", "m"), [(64, 64), (1, 5), (37, 90)])
@@ -106,7 +155,9 @@ def test_distances_do_not_cancel():
     assert distances(x, y).tolist() == [1e-6, 0]
 
 
-def test_offsets_that_dwarf_the_distances_lose_no_cell():
+@pytest.mark.parametrize("direct_dim", [0, 3])
+def test_offsets_that_dwarf_the_distances_lose_no_cell(direct_dim, monkeypatch):
+    monkeypatch.setattr("wassergan.distances.cells._DIRECT_DIM", direct_dim)
     points = torch.linspace(0, 1, 4000, dtype=torch.float64)[:, None]
     g = points[:, 0] * 1e6 + 1e9
     values = c_transform(Cells(points), Cells(points), g, keep=1).values

@@ -21,7 +21,7 @@ from wassergan.errors import UserError, WorkError
 _EPS = float(np.finfo(np.float64).eps)
 _BLOCK = 2**18  # entries of a cost matrix processed together
 # Pairs up to which the full matrix is solved at once: faster there than column generation.
-_DENSE_PAIRS, _DENSE_PAIRS_LOW_DIM, _LOW_DIM = 400_000, 4_200_000, 8
+_DENSE_PAIRS, _DENSE_PAIRS_LOW_DIM, _LOW_DIM = 400_000, 1_500_000, 8
 _FAR = 1e8  # points this many typical distances apart share no useful digits
 _SQUARES, _TINY, _LARGEST = 1e150, 1e-300, float(np.finfo(np.float64).max)
 _FALLBACK_PAIRS = 25_000_000  # pairs up to which a full matrix may be formed if column generation stalls
