@@ -2356,6 +2356,48 @@ BUGS = (
     ),
     # Transport
     Bug(
+        "boxes that are near by their distance alone, whatever the largest potential in them",
+        "distances/direct.py",
+        "kept.append((floor - tops[others][:, None] <= reach[some]).any(1))",
+        "kept.append((floor <= reach[some]).any(1))",
+        "distances/test_cells.py::test_direct_values_and_partners_are_those_of_the_full_matrix",
+    ),
+    Bug(
+        "copies of the last column that count as partners",
+        "distances/direct.py",
+        "    heights = heights.masked_fill_(copies[:, None], torch.inf)\n",
+        "",
+        "distances/test_cells.py::test_a_last_cell_of_one_point_counts_once",
+    ),
+    Bug(
+        "one group too few is looked through",
+        "distances/direct.py",
+        "    chosen = lowest.topk(keep, dim=1,",
+        "    chosen = lowest.topk(max(1, keep - 1), dim=1,",
+        "distances/test_cells.py::test_direct_values_and_partners_are_those_of_the_full_matrix",
+    ),
+    Bug(
+        "columns after the last whole group are forgotten",
+        "distances/direct.py",
+        "    candidates = torch.cat([candidates, rest], dim=1)\n",
+        "",
+        "distances/test_cells.py::test_direct_values_and_partners_are_those_of_the_full_matrix",
+    ),
+    Bug(
+        "cells that hold less send, those that hold more receive",
+        "distances/netting.py",
+        "for sign in (1, -1))",
+        "for sign in (-1, 1))",
+        "distances/test_column_generation.py::test_netted_cells_hold_what_one_side_has_more",
+    ),
+    Bug(
+        "potentials of a solve that forget what they were added to",
+        "distances/column_generation.py",
+        "g=g.numpy() + scale * flow.g)",
+        "g=scale * flow.g)",
+        "distances/test_column_generation.py::test_the_bounds_meet_in_few_dimensions",
+    ),
+    Bug(
         "c-transform forgets the groups that it left out",
         "distances/cells.py",
         "for left_out in (lowest, rough):",

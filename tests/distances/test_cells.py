@@ -49,6 +49,15 @@ def test_direct_values_and_partners_are_those_of_the_full_matrix(shape, keep, st
     assert result.values.numpy() == pytest.approx(best[:, 0], abs=1e-13)
 
 
+def test_a_last_cell_of_one_point_counts_once():
+    """It is filled up for the arithmetic: its copies would be the best partners, and nothing else be looked at."""
+    far = torch.arange(1.0, 641.0, dtype=torch.float64)[:, None] * torch.ones(2, dtype=torch.float64)
+    columns = torch.cat([far, torch.zeros(1, 2, dtype=torch.float64)])
+    origin = torch.zeros(1, 2, dtype=torch.float64)
+    found = c_transform(Cells(origin), Cells(columns), torch.zeros(641, dtype=torch.float64), keep=4)
+    assert found.nearest.tolist() == [[640, 0, 1, 2]]
+
+
 def test_direct_ties_and_copies_keep_the_bound():
     points = torch.tensor([[0.0, 0.0], [3.0, 4.0]], dtype=torch.float64).repeat_interleave(200, dim=0)
     g = torch.zeros(400, dtype=torch.float64)
@@ -105,9 +114,12 @@ def test_direct_boxes_that_are_far_are_skipped(monkeypatch):
 
     looked_at = []
     smallest = direct._smallest
-    monkeypatch.setattr(
-        direct, "_smallest", lambda heights, keep: (looked_at.append(heights.numel()), smallest(heights, keep))[1]
-    )
+
+    def counted(heights, keep):
+        looked_at.append(heights.numel())
+        return smallest(heights, keep)
+
+    monkeypatch.setattr(direct, "_smallest", counted)
     x, y, g, reduced = problem(3000, 20000, 2)
     result = c_transform(x, y, 0 * g, keep=2)
     assert result.values.numpy() == pytest.approx((reduced + g.numpy()).min(1), abs=1e-12)

@@ -58,7 +58,8 @@ class Buffers:
         for coordinate in range(1, len(columns)):
             torch.sub(rows[:, coordinate : coordinate + 1], columns[coordinate], out=differences)
             squares.addcmul_(differences, differences)
-        return squares.sqrt_()
+        result: Tensor = squares.sqrt_()
+        return result
 
 
 def _smallest(heights: Tensor, keep: int) -> tuple[Tensor, Tensor]:
@@ -99,10 +100,8 @@ def _in_reach(x: "Cells", y: "Cells", coordinates: Tensor, g: Tensor, keep: int)
         kept = []
         for some, others in zip(here.split(_TOGETHER // x.size), there.split(_TOGETHER // x.size), strict=True):
             points = padded[some]
-            floor = (
-                box_distance(points, points, y.low[others][:, None], y.high[others][:, None]) - tops[others][:, None]
-            )
-            kept.append((floor <= reach[some]).any(1))
+            floor = box_distance(points, points, y.low[others][:, None], y.high[others][:, None])
+            kept.append((floor - tops[others][:, None] <= reach[some]).any(1))
         used = torch.cat(kept)
         counts = torch.bincount(here[used], minlength=len(low)).tolist()
         for block, cells in zip(rows.split(x.size), there[used].split(counts), strict=True):
