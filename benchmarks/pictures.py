@@ -15,12 +15,14 @@ learns samples with the labels that they were drawn under, on real pictures; of 
 as many real pictures. With --refine a second row holds what the same run draws by `sample --refine`. Files are looked
 for in ../shared/data, or in --folder. A row that is in docs/results/pictures.json is not measured again, unless --again
 is given. With --clock cpu the budget counts seconds of the process, for machines that others use too; the share of a
-core that it had is in the table.
+core that it had is in the table. With --runs the runs are kept in a folder; with --train-only they are only trained,
+to be judged by a later call, so that nothing but the trainings needs a core of its own.
 """
 
 import argparse
 import json
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -48,7 +50,7 @@ SETTINGS = {
     "conditional": "",  # and the flags of the data set's labels
     "float32": "--precision float32",
     "linear": "--schedule linear --schedule-steps 2350",
-    "inverse_sqrt": "--schedule inverse_sqrt --schedule-steps 1000",
+    "constant": "--schedule constant",
     "mlp": "--network mlp",
     "conv32": "--network conv --maps 32 --precision bf16 --critic-steps 5 --critic-lr 2e-3 --generator-lr 7e-4",
     "wgan": "--preset wgan",
@@ -68,30 +70,36 @@ def in_model_space(samples: np.ndarray[Any, Any], largest: float) -> Tensor:
     return pictures[:, None] if pictures.ndim == 3 else pictures.permute(0, 3, 1, 2)
 
 
-def trained_rows(
-    pictures: Pictures, judge: Judge, name: str, budget: str, seed: int, *, clock: str, refine: int
-) -> dict[str, dict[str, Any]]:
-    """Train, sample, judge, once more with refined draws if they are wanted; by what is added to the setting's name."""
+def trained(
+    folder: Path, pictures: Pictures, name: str, budget: str, seed: int, *, clock: str, again: bool
+) -> dict[str, Any]:
+    """Train a run in a folder, unless it is there; its steps, and the share of a core that it had."""
+    noted = folder / "trained.json"
+    if noted.exists() and not again:
+        return dict(json.loads(noted.read_text()))
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     start = ["-c", CPU_CLOCK] if clock == "cpu" else ["-m", "wassergan"]
     given = f"{SETTINGS[name]} {pictures.condition if name == 'conditional' else ''}".split()
-    with tempfile.TemporaryDirectory() as folder:
-        run = f"{folder}/run"
-        flags = [*given, "--seed", str(seed), "--budget", budget, "--threads", "1", "--out", run]
-        before, began = _cpu_seconds(), time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, *start, "train", pictures.data, *flags, "--json"], stdout=subprocess.PIPE
-        )
-        share = (_cpu_seconds() - before) / (time.perf_counter() - began)
-        if done.returncode:
-            raise SystemExit(f"{name}, seed {seed}: the training ended with exit code {done.returncode}")
-        known = {"steps": json.loads(done.stdout)["steps"], "clock": clock, "share_of_a_core": share}
-        drawn = {"": judged(run, pictures, judge, conditional=name == "conditional")}
-        if refine:
-            more = ["--refine", str(refine)]
-            drawn[f", refined 1 of {refine}"] = judged(
-                run, pictures, judge, conditional=name == "conditional", more=more
-            )
-    return {which: found | known for which, found in drawn.items()}
+    flags = [*given, "--seed", str(seed), "--budget", budget, "--threads", "1", "--out", str(folder / "run")]
+    before, began = _cpu_seconds(), time.perf_counter()
+    done = subprocess.run([sys.executable, *start, "train", pictures.data, *flags, "--json"], stdout=subprocess.PIPE)
+    share = (_cpu_seconds() - before) / (time.perf_counter() - began)
+    if done.returncode:
+        raise SystemExit(f"{name}, seed {seed}: the training ended with exit code {done.returncode}")
+    known = {"steps": json.loads(done.stdout)["steps"], "clock": clock, "share_of_a_core": share}
+    noted.write_text(json.dumps(known))
+    return known
+
+
+def judged_rows(run: str, pictures: Pictures, judge: Judge, name: str, *, refine: int) -> dict[str, dict[str, Any]]:
+    """Draw and judge, once more with refined draws if they are wanted; by what is added to the setting's name."""
+    conditional = name == "conditional"
+    drawn = {"": judged(run, pictures, judge, conditional=conditional)}
+    if refine:
+        more = ["--refine", str(refine)]
+        drawn[f", refined 1 of {refine}"] = judged(run, pictures, judge, conditional=conditional, more=more)
+    return drawn
 
 
 def judged(
@@ -134,24 +142,35 @@ def main() -> None:
     parser.add_argument(
         "--refine", type=int, default=0, help="draws for each that is kept, in a second row; 0 for none"
     )
+    parser.add_argument("--runs", type=Path, help="a folder that keeps the runs")
+    parser.add_argument("--train-only", action="store_true", help="judge the kept runs in a later call")
     parser.add_argument("--again", action="store_true")
     options = parser.parse_args()
+    if options.train_only and options.runs is None:
+        parser.error("--train-only needs --runs")
     torch.set_num_threads(1)
     pictures = DATA[options.data](options.folder, CACHE)
-    judge = Judge(trained_classifier(*pictures.learnt, CACHE / f"{options.data}.pt"), pictures.judging)
+    judge = None
+    if not options.train_only:
+        judge = Judge(trained_classifier(*pictures.learnt, CACHE / f"{options.data}.pt"), pictures.judging)
     # Rows of before there was an accuracy are renewed.
     before = earlier_rows("pictures", [], told_by=KEY)
     known = {tuple(row[name] for name in KEY) for row in before if row.get("patches")}
-    if (real := (options.data, "real", "none", 0)) not in known:
+    if judge is not None and (real := (options.data, "real", "none", 0)) not in known:
         keep([dict(zip(KEY, real, strict=True)) | real_row(pictures, judge)])
     for seed in options.seeds:
         for name in options.settings:
             key = (options.data, name, options.budget, seed)
             if key in known and not options.again:
                 continue
-            rows = trained_rows(pictures, judge, name, options.budget, seed, clock=options.clock, refine=options.refine)
+            with tempfile.TemporaryDirectory() as temporary:
+                folder = (options.runs or Path(temporary)) / "-".join(map(str, key))
+                how = trained(folder, pictures, name, options.budget, seed, clock=options.clock, again=options.again)
+                if judge is None:
+                    continue
+                rows = judged_rows(str(folder / "run"), pictures, judge, name, refine=options.refine)
             for which, found in rows.items():
-                row = dict(zip(KEY, key, strict=True)) | {"setting": name + which} | found
+                row = dict(zip(KEY, key, strict=True)) | {"setting": name + which} | found | how
                 print(json.dumps(row), flush=True)
                 keep([row])
 

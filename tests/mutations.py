@@ -3870,6 +3870,13 @@ BUGS = (
         "modality/test_picture_recipe.py::test_what_the_user_says_wins_over_the_recipe_for_pictures",
     ),
     Bug(
+        "linear rates for pictures end after the steps of another schedule",
+        "modality/picture_recipe.py",
+        'FALLING if asked.schedule in (None, FALLING["schedule"]) else {}',
+        "FALLING",
+        "modality/test_picture_recipe.py::test_rates_of_convolutions_fall_unless_another_schedule_is_asked_for",
+    ),
+    Bug(
         "batches are larger than half of few pictures",
         "modality/picture_recipe.py",
         "min(BATCH, train_count // 2) // pack",

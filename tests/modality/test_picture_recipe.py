@@ -65,6 +65,17 @@ def test_the_generator_is_wider_than_a_penalised_critic_without_normalisation() 
     assert resolved((28, 28), preset="wgan-gp").generator_maps == resolved((28, 28), preset="wgan-gp").maps == 64
 
 
+def test_rates_of_convolutions_fall_unless_another_schedule_is_asked_for() -> None:
+    found = resolved((28, 28))
+    assert (found.schedule, found.schedule_steps) == ("inverse_sqrt", 1000)
+    assert resolved((28, 28), schedule="inverse_sqrt", schedule_steps=50).schedule_steps == 50
+    assert resolved((28, 28), schedule_steps=50).schedule == "inverse_sqrt"
+    assert resolved((28, 28), schedule="constant").schedule == "constant"
+    # Linear rates would be 0 from step 1000 on: they have the steps that they have for other samples.
+    others = resolved((8, 8), schedule="linear").schedule_steps
+    assert resolved((28, 28), schedule="linear").schedule_steps == others > 1000
+
+
 @pytest.mark.parametrize(("count", "pack", "batch"), [(400, 1, 64), (400, 3, 63), (40, 1, 18), (40, 5, 15), (14, 1, 6)])
 def test_a_batch_takes_at_most_half_of_few_pictures(count: int, pack: int, batch: int) -> None:
     source = open_source(pictures(count, 12, 12))

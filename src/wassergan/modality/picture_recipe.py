@@ -10,6 +10,8 @@ FEW = 4000  # pictures, below which they are augmented
 # Whose critics learn more kinds of pictures without normalisation, and with rates by the size of each weight. A clipped
 # weight is smaller than such a rate, and a normalised one has no size of its own.
 PENALISED = ("lp", "gp", "r1r2")
+# At constant rates a run circles around the data after some thousand steps. The steps belong to this schedule alone.
+FALLING = {"schedule": "inverse_sqrt", "schedule_steps": 1000}
 WIDER = 2  # maps of the generator for one of the critic: a wide generator costs little, a wide critic much
 REASON = "Recipe for pictures: small convolutions, a wider generator, one critic step, as measured on Fashion-MNIST."
 
@@ -25,7 +27,7 @@ def suits(shape: tuple[int, ...], asked: TrainSettings) -> bool:
 
 
 def recipe(train_count: int, asked: TrainSettings) -> dict[str, Any]:
-    """Few maps, one critic step and high learning rates: many generator steps in the time that there is.
+    """Few maps, one critic step and high learning rates, which fall: many generator steps in the time that there is.
 
     Args:
         train_count: training samples; of few of them a batch takes at most half.
@@ -33,7 +35,8 @@ def recipe(train_count: int, asked: TrainSettings) -> dict[str, Any]:
     """
     pack, maps = asked.pack or 1, asked.maps or MAPS
     penalised = {"critic_norm": "none", "equalized_lr": True} if (asked.constraint or "lp") in PENALISED else {}
-    return penalised | {
+    falling = FALLING if asked.schedule in (None, FALLING["schedule"]) else {}
+    chosen = {
         "network": "conv",
         "constraint": "lp",
         "maps": maps,
@@ -48,3 +51,4 @@ def recipe(train_count: int, asked: TrainSettings) -> dict[str, Any]:
         "average_ramp": 0.05,
         "precision": "auto",
     }
+    return penalised | falling | chosen
