@@ -93,7 +93,9 @@ class TerminalProgress(Callback):
 def _trained(record: Mapping[str, Any]) -> str:
     """What the networks were trained by since the last tick; a critic that rested has nothing to tell."""
     followed = record.get("negative_log_likelihood")
-    likelihood = f"negative log-likelihood {followed:.3f}  " if followed is not None else ""
+    unseen = record.get("negative_log_likelihood_heldout")
+    told = f" (held-out {unseen:.3f})" if unseen is not None else ""
+    likelihood = f"negative log-likelihood {followed:.3f}{told}  " if followed is not None else ""
     if likelihood and "critic_gap" not in record:
         return likelihood
     gap = f"{record['critic_gap']:.3f}" if "critic_gap" in record else "-"

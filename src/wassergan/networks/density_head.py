@@ -44,6 +44,10 @@ class DensityHead(TableHead):
         super().__init__(layouts, kept=kept)
         self._noises = [layout.entries + bool(layout.channel) for layout in self._layouts]
         self.noise_dim = sum(self._noises)
+        draws = [_draws(layout) for layout in self._layouts]
+        starts = itertools.accumulate(self._noises, initial=0)
+        self._draw_counts = [len(each) for each in draws]
+        self.draws = [start + at for start, each in zip(starts, draws, strict=False) for at in each]
         self.register_buffer("edges", torch.linspace(-1, 1, BINS + 1)[None], persistent=False)
         self._groups = _groups([number for number, each in enumerate(self._widths) if each])
         told = [sum(self._told_width(number) for number in group) for group in self._groups]
@@ -71,14 +75,66 @@ class DensityHead(TableHead):
             values: (n, raw_width), of a body whose latent vectors do not depend on the rows.
             real: rows (n, width) in model space.
         """
-        columns, total = real.split(self._widths, 1), torch.zeros(len(real), device=real.device)
-        told = [values]
-        for group, numbers in enumerate(self._groups):
-            raws = self._raws(group, torch.cat(told, 1), dropout=DROPOUT * self.training)
-            for number, raw in zip(numbers, raws, strict=True):
-                total = total + self._log_density(number, raw, columns[number])
-            told += [self._hidden_now_and_then(self._told(number, columns[number])) for number in numbers]
-        return total
+        columns = real.split(self._widths, 1)
+        raws = self._raws_of_all(values, columns)
+        total = torch.zeros(len(real), device=real.device)
+        parts = {number: self._parts(number, raw) for number, raw in raws.items()}
+        for number, (options, _, digits) in parts.items():
+            total = total + self._log_options(self._layouts[number], options, digits, columns[number])
+        told = [number for number in parts if self._layouts[number].channel]
+        if not told:
+            return total
+        chances = self._bins(torch.stack([parts[number][1] for number in told], 1))
+        places = torch.cat([self._place(self._layouts[number], columns[number]) for number in told], 1)
+        index = ((places + 1) * (BINS / 2)).long().clamp(0, BINS - 1)
+        is_open = torch.stack([self._is_open(self._layouts[number], columns[number]) for number in told], 1)
+        return total + (is_open * chances.gather(2, index[:, :, None])[:, :, 0]).sum(1)
+
+    def _raws_of_all(self, values: Tensor, columns: Sequence[Tensor]) -> dict[int, Tensor]:
+        """Raw values of every column that varies, by the true columns before it: of all groups together.
+
+        What the true columns tell needs no gradient, and few large products take less time than many small ones.
+        """
+        before = [
+            self._hidden_now_and_then(self._told(number, columns[number]))
+            for number in itertools.chain.from_iterable(self._groups[:-1])
+        ]
+        told = torch.cat([values[:, :0].detach(), *before], 1)
+        weights = [read.weight for read in self._linear(self.reads)]
+        said = nn.functional.linear(
+            values,
+            torch.cat([weight[:, :CODE] for weight in weights]),
+            torch.cat([read.bias for read in self._linear(self.reads)]),
+        ).unflatten(1, (len(weights), -1))
+        hidden = torch.stack(
+            [
+                torch.addmm(own, told[:, : weight.shape[1] - CODE], weight[:, CODE:].T) if weight.shape[1] > CODE else own
+                for own, weight in zip(said.unbind(1), weights, strict=True)
+            ]
+        )
+        hidden = self._normed_and_mixed(hidden, dropout=DROPOUT * self.training)
+        raws: dict[int, Tensor] = {}
+        for numbers, out, own in zip(self._groups, self.outs, hidden, strict=True):
+            raw = out(own).to(self.edges)
+            raws |= zip(numbers, _cut(raw, [self._drawn_width(number) for number in numbers]), strict=True)
+        return raws
+
+    def _normed_and_mixed(self, hidden: Tensor, *, dropout: float) -> Tensor:
+        """What `_raws` does with the hidden numbers of one group, of all groups (groups, n, width) at once."""
+        norms = [norm for norm in self.norms if isinstance(norm, nn.LayerNorm)]
+        scale, shift = (torch.stack([getattr(norm, name) for norm in norms])[:, None] for name in ("weight", "bias"))
+        # Dropout's scale comes before the rectifier, which keeps it: on the small numbers, not on the many.
+        scaled = 1 / (1 - dropout)
+        hidden = nn.functional.layer_norm(hidden, hidden.shape[2:], eps=norms[0].eps)
+        hidden = _dropped(torch.relu(torch.addcmul(shift * scaled, hidden, scale * scaled)), dropout)
+        mixes = self._linear(self.mixes)
+        weight, bias = (torch.stack([getattr(mix, name) for mix in mixes]) * scaled for name in ("weight", "bias"))
+        mixed = torch.baddbmm(bias[:, None], hidden, weight.transpose(1, 2))
+        return hidden + _dropped(torch.relu(mixed), dropout)
+
+    @staticmethod
+    def _linear(layers: nn.ModuleList) -> list[nn.Linear]:
+        return [layer for layer in layers if isinstance(layer, nn.Linear)]
 
     def _hidden_now_and_then(self, told: Tensor) -> Tensor:
         """What a column tells (n, ...), in training without some of the rows, so that no column is relied on alone."""
@@ -87,13 +143,13 @@ class DensityHead(TableHead):
     def _columns(
         self, values: Tensor, noise: Tensor, strata: Tensor | None, given: Given | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        noises = torch.special.ndtr(noise.to(self.edges)).clamp(SMALLEST, 1 - SMALLEST).split(self._noises, 1)
+        evens = self._evens(noise)
         told, drawn = [values], dict(self._constant(values))
         shifts = self.calibration.shifted(values.new_zeros(1, sum(self._widths)), strata).split(self._widths, 1)
         raws: dict[int, Tensor] = dict(drawn)
         for group, numbers in enumerate(self._groups):
             for number, raw in zip(numbers, self._raws(group, torch.cat(told, 1)), strict=True):
-                raws[number], column = self._placed(number, raw, shifts[number], noises[number])
+                raws[number], column = self._placed(number, raw, shifts[number], evens[number])
                 drawn[number] = self._with_given(number, column, given)
             told += [self._told(number, drawn[number]) for number in numbers]
         for number in range(len(self._layouts)):
@@ -103,28 +159,37 @@ class DensityHead(TableHead):
         """Columns without a number, (n, 0)."""
         return ((number, values[:, :0]) for number, width in enumerate(self._widths) if not width)
 
-    def _raws(self, group: int, told: Tensor, *, dropout: float = 0.0) -> tuple[Tensor, ...]:
+    def _raws(self, group: int, told: Tensor) -> tuple[Tensor, ...]:
         """Raw values of each column of a group, by what was told so far (n, ...)."""
-        hidden = _dropped(torch.relu(self.norms[group](self.reads[group](told))), dropout)
-        hidden = hidden + _dropped(torch.relu(self.mixes[group](hidden)), dropout)
+        hidden = torch.relu(self.norms[group](self.reads[group](told)))
+        hidden = hidden + torch.relu(self.mixes[group](hidden))
         raw: Tensor = self.outs[group](hidden).to(self.edges)
         return _cut(raw, [self._drawn_width(number) for number in self._groups[group]])
 
+    def _evens(self, noise: Tensor) -> tuple[Tensor, ...]:
+        """What each column is drawn by, even in (0, 1): its noise in training, in evaluation a number for each draw."""
+        own, counts = (noise, self._noises) if self.training else (noise[:, self.draws], self._draw_counts)
+        parts: tuple[Tensor, ...] = torch.special.ndtr(own.to(self.edges)).clamp(SMALLEST, 1 - SMALLEST).split(counts, 1)
+        return parts
+
     def _placed(self, number: int, raw: Tensor, shift: Tensor, even: Tensor) -> tuple[Tensor, Tensor]:
-        """A column's logits and place, as `TableHead` has them, and what it draws by even numbers in (0, 1)."""
+        """A column's logits and place, as `TableHead` has them, and what it draws by `_evens`."""
         layout = self._layouts[number]
         options, density, digits = self._parts(number, raw)
-        parts = [options + shift[:, : layout.options]]
-        gumbel = -torch.log(-torch.log(even))
-        if layout.channel:
-            parts.append(self._drawn_place(density, even[:, layout.options, None]))
-            gumbel = torch.cat([gumbel[:, : layout.options], gumbel[:, layout.options + 1 :]], 1)
-            if layout.circle:
-                parts[-1] = on_circle(parts[-1])
-        if layout.digits:
-            parts.append(digits + shift[:, layout.options + layout.channel :])
+        options, digits = options + shift[:, : layout.options], digits + shift[:, layout.options + layout.channel :]
+        own = (layout.options, layout.digits * layout.radix) if self.training else (min(layout.options, 1), layout.digits)
+        of_options, of_place, of_digits = even.split([own[0], int(bool(layout.channel)), own[1]], 1)
+        parts = [options, *([self._drawn_place(density, of_place)] if layout.channel else []), digits]
+        if layout.circle:
+            parts[1] = on_circle(parts[1])
         placed = torch.cat(parts, 1)
-        return placed, self._draw(number, placed, gumbel)
+        if self.training:
+            gumbel = -torch.log(-torch.log(torch.cat([of_options, of_digits], 1)))
+            return placed, self._draw(number, placed, gumbel)
+        cut = (layout.digits, layout.radix)
+        chosen = one_hot_at(options, of_options) if layout.options else options
+        told = one_hot_at(digits.unflatten(1, cut), of_digits[:, :, None]) if layout.digits else digits
+        return placed, self._joined(number, placed, chosen, told)
 
     def _channel(self, number: int, raw: Tensor) -> Tensor:
         """The place is drawn already."""
@@ -144,29 +209,28 @@ class DensityHead(TableHead):
         return interpolated(even, knots, self.edges)
 
     def _bins(self, density: Tensor) -> Tensor:
-        """(n, BINS + 2) raw values to logarithms of the chances of the bins (n, BINS)."""
-        free, bump = density.split([BINS, BUMP], 1)
-        middle, steep = bump.split(1, 1)
+        """(..., BINS + 2) raw values to logarithms of the chances of the bins (..., BINS)."""
+        free, bump = density.split([BINS, BUMP], -1)
+        middle, steep = bump.split(1, -1)
         away = ((self.edges[:, 1:] + self.edges[:, :-1]) / 2 - middle) * steep.clamp(max=STEEPEST).exp()
-        return torch.log_softmax(free - (away.square() / 2).clamp(max=LARGEST_FALL), 1)
+        return torch.log_softmax(free - (away.square() / 2).clamp(max=LARGEST_FALL), -1)
 
-    def _log_density(self, number: int, raw: Tensor, column: Tensor) -> Tensor:
-        """(n,) of a real column (n, its width)."""
-        layout = self._layouts[number]
-        options, density, digits = self._parts(number, raw)
-        total, is_open = raw.new_zeros(len(raw)), raw.new_ones(len(raw))
+    @staticmethod
+    def _log_options(layout: ColumnLayout, options: Tensor, digits: Tensor, column: Tensor) -> Tensor:
+        """(n,) of the options and digits of a real column (n, its width)."""
+        total = options.new_zeros(len(options))
         if layout.options:
-            taken = column[:, : layout.options] / SCALE
-            total = total + (torch.log_softmax(options, 1) * taken).sum(1)
-            is_open = taken[:, layout.open_option] if layout.open_option >= 0 else is_open
-        if layout.channel:
-            index = ((self._place(layout, column)[:, 0] + 1) * (BINS / 2)).long().clamp(0, BINS - 1)
-            total = total - is_open * nn.functional.nll_loss(self._bins(density), index, reduction="none")
+            total = total + (torch.log_softmax(options, 1) * column[:, : layout.options]).sum(1) / SCALE
         if layout.digits:
             cut = (layout.digits, layout.radix)
-            taken = column[:, layout.options :].unflatten(1, cut) / SCALE
-            total = total + (torch.log_softmax(digits.unflatten(1, cut), 2) * taken).sum((1, 2))
+            taken = column[:, layout.options :].unflatten(1, cut)
+            total = total + (torch.log_softmax(digits.unflatten(1, cut), 2) * taken).sum((1, 2)) / SCALE
         return total
+
+    @staticmethod
+    def _is_open(layout: ColumnLayout, column: Tensor) -> Tensor:
+        """(n,) whether a real column's channel tells the value, 0 or 1."""
+        return column[:, layout.open_option] / SCALE if layout.options else column.new_ones(len(column))
 
     def _told(self, number: int, column: Tensor) -> Tensor:
         """A column (n, its width) as later ones are told of it: with how far its place fills each bin."""
@@ -197,13 +261,35 @@ class DensityHead(TableHead):
         return layout.entries + bool(layout.channel) * (BINS + BUMP)
 
 
+def one_hot_at(logits: Tensor, even: Tensor) -> Tensor:
+    """One-hots (..., k), times the scale, of the option at a quantile (..., 1) in (0, 1) of the softmax of logits.
+
+    An option without a chance is never drawn, and neither is one past the last that has one.
+    """
+    upper = (logits - logits.amax(-1, keepdim=True)).exp().cumsum(-1)
+    option = (upper[..., :-1] < even * upper[..., -1:]).sum(-1, keepdim=True)
+    return torch.zeros_like(logits).scatter_(-1, option, SCALE)
+
+
+def _draws(layout: ColumnLayout) -> list[int]:
+    """Those of a column's noise by which it is drawn in evaluation: one for its options, its place and each digit."""
+    place = layout.options + bool(layout.channel)
+    starts = [0] * bool(layout.options) + [layout.options] * bool(layout.channel)
+    return starts + [place + number * layout.radix for number in range(layout.digits)]
+
+
 def _cut(raw: Tensor, widths: Sequence[int]) -> tuple[Tensor, ...]:
     parts: tuple[Tensor, ...] = raw.split(widths, 1)
     return parts
 
 
 def _dropped(hidden: Tensor, share: float) -> Tensor:
-    return nn.functional.dropout(hidden, share) if share else hidden
+    """Zeros in place of a share of numbers, a multiple of 1/256: a byte decides, a tenth of the cost of Bernoulli."""
+    if not share:
+        return hidden
+    words = torch.empty(-(-hidden.numel() // 8), dtype=torch.int64, device=hidden.device).random_(-(2**63), None)
+    drawn = words.view(torch.uint8)[: hidden.numel()].view(hidden.shape)
+    return hidden * torch.ge(drawn, round(256 * share), out=torch.empty_like(hidden, requires_grad=False))
 
 
 def _groups(numbers: Sequence[int]) -> list[list[int]]:

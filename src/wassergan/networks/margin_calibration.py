@@ -1,5 +1,8 @@
 """What sets the margins of a trained head right: shifts of its logits, and monotone maps of its channels."""
 
+from collections.abc import Collection, Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -67,6 +70,39 @@ class MarginCalibration(nn.Module):
             knots = self.get_buffer(f"knots_{number}")
             knots[stratum] = torch.linspace(-1, 1, knots.shape[1]).to(knots)
             self.get_buffer(f"targets_{number}")[stratum] = knots[stratum]
+
+    def state(self) -> dict[str, Any]:
+        """Shifts and bends, tensors by name, on the CPU."""
+        names = [f"{name}_{number}" for number in sorted(self._bent) for name in ("knots", "targets")]
+        return {name: self.get_buffer(name).detach().cpu().clone() for name in ("shift", *names)}
+
+    def load(self, state: Mapping[str, Tensor], *, channels: Collection[int]) -> None:
+        """Draw as a calibration did whose `state` this is.
+
+        Args:
+            state: of a head of the same columns.
+            channels: the columns that may be bent.
+
+        Raises:
+            ValueError: it is of other columns, or holds what no calibration does; nothing has changed then.
+        """
+        shift, rest = state["shift"], {name: each for name, each in state.items() if name != "shift"}
+        bent = {number for number in channels if f"knots_{number}" in rest}
+        whole = {f"{name}_{number}" for number in bent for name in ("knots", "targets")}
+        if shift.dim() != 2 or shift.shape[1:] != self.shift.shape[1:] or len(shift) == 0 or whole != rest.keys():
+            raise ValueError("a calibration of other columns")
+        for number in bent:
+            knots, targets = (rest[f"{name}_{number}"] for name in ("knots", "targets"))
+            if knots.dim() != 2 or knots.shape != targets.shape or len(knots) != len(shift):
+                raise ValueError("bends of other strata")
+        for each in state.values():
+            if each.dtype != self.shift.dtype or not bool(each.isfinite().all()):
+                raise ValueError("numbers that no calibration has")
+        if any(bool((each.diff() < 0).any()) for each in rest.values()):
+            raise ValueError("bends that turn back")
+        self._bent = bent
+        for name, each in state.items():
+            self.register_buffer(name, each.to(self.shift.device), persistent=False)
 
     def shifted(self, values: Tensor, strata: Tensor | None = None) -> Tensor:
         """Raw values (n, width) with the shifts of their strata (n,), or with those of all rows."""

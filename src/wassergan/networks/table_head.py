@@ -211,10 +211,20 @@ class TableHead(nn.Module):
     def _draw(self, number: int, raw: Tensor, gumbel: Tensor) -> Tensor:
         """(n, width of the column) raw values to the column."""
         layout = self._layouts[number]
+        options = raw[:, : layout.options]
+        if layout.options:
+            options = self._one_hot(options + gumbel[:, : layout.options])
+        digits = raw[:, layout.options + layout.channel :]
+        if layout.digits:
+            digits = self._one_hot((digits + gumbel[:, layout.options :]).unflatten(1, (layout.digits, layout.radix)))
+        return self._joined(number, raw, options, digits)
+
+    def _joined(self, number: int, raw: Tensor, options: Tensor, digits: Tensor) -> Tensor:
+        """The column of drawn one-hots: options (n, k) and digits (n, digits, radix), where it has some."""
+        layout = self._layouts[number]
         parts: list[Tensor] = []
         is_open: Tensor | None = None
         if layout.options:
-            options = self._one_hot(raw[:, : layout.options] + gumbel[:, : layout.options])
             parts.append(options)
             is_open = options[:, layout.open_option, None] / SCALE
         if layout.channel:
@@ -224,10 +234,7 @@ class TableHead(nn.Module):
             parts.append(channel)
         if layout.digits:
             assert is_open is not None
-            digits = (raw[:, layout.options :] + gumbel[:, layout.options :]).unflatten(
-                1, (layout.digits, layout.radix)
-            )
-            parts.append((self._one_hot(digits) * is_open[:, None]).flatten(1))
+            parts.append((digits * is_open[:, None]).flatten(1))
         return torch.cat(parts, 1) if parts else raw  # of constant columns, without a number
 
     def _channel(self, number: int, raw: Tensor) -> Tensor:

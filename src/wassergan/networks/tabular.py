@@ -1,5 +1,6 @@
 """Generators that draw categories: one-hots that are hard forwards and soft backwards, and numeric channels."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -39,6 +40,22 @@ class TabularGenerator(nn.Module):
         """
         self.register_buffer("patterns", patterns.to(self.head.calibration.shift), persistent=False)
         self.head.calibration.stratify(len(patterns))
+
+    def calibration_state(self) -> dict[str, Tensor]:
+        """By what rows are calibrated, tensors by name: strata, shifts and bends."""
+        return {"patterns": self.patterns.detach().cpu().clone(), **self.head.calibration.state()}
+
+    def load_calibration(self, state: Mapping[str, Tensor]) -> None:
+        """Draw rows as after the calibration whose `calibration_state` this is.
+
+        Raises:
+            KeyError, ValueError: it is of another generator, or holds what no calibration does.
+        """
+        patterns, rest = state["patterns"], {name: each for name, each in state.items() if name != "patterns"}
+        if patterns.dim() != 2 or len(rest["shift"]) != 1 + len(patterns) or not bool(patterns.isfinite().all()):
+            raise ValueError("strata of another generator")
+        self.head.calibration.load(rest, channels=self.head.channels)
+        self.register_buffer("patterns", patterns.to(self.head.calibration.shift), persistent=False)
 
     def forward(self, latent: Tensor) -> Tensor:
         """(n, latent_dim + noise_dim) to rows (n, width)."""

@@ -98,7 +98,7 @@ def _opened(
     settings: EvaluateSettings, state: CheckpointState, results: Results, log: Log, processes: DistributedContext
 ) -> Evaluation:
     """The generator, the data of the run, and others if they take the place of the held-out samples."""
-    sampler = sampler_of(state, device=settings.device, processes=processes)
+    sampler = sampler_of(state, folder=RunFolder(Path(settings.run)), device=settings.device, processes=processes)
     sampler.require_memory(settings.count or 0, settings.seed)
     conditions = settings.condition_array
     if conditions is not None and not isinstance(sampler.conditions, ArrayConditions):

@@ -56,7 +56,7 @@ def visualize_run(
     """
     state = load_run(RunFolder(folder), checkpoint)
     RunFolder(folder).require_folder(out)
-    sampler = sampler_of(state, device=device)
+    sampler = sampler_of(state, folder=RunFolder(folder), device=device)
     modality = modality_of(sampler.kind)
     source = _source(state, data, log) if modality.visualizes_data else None
     sampler.require_memory(count, seed)

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from os import PathLike
 
 from wassergan.data import context_shape
-from wassergan.modality import modality_of
 from wassergan.sampling.sampler import Sampler
 from wassergan.session.build import choose_device, latent_numbers, networks_of
+from wassergan.session.calibration import calibrate
 from wassergan.session.contents import require_described
 from wassergan.session.refinement import refined_sampler, require_refinable
 from wassergan.session.run_content import load_run
@@ -46,7 +46,7 @@ def open_sampler(
     """
     run = RunFolder(as_path(folder))
     state = processes.on_rank_zero(lambda: load_run(run, checkpoint))  # `latest` may move on between two
-    sampler = sampler_of(state, device=device, check=check, processes=processes)
+    sampler = sampler_of(state, folder=run, device=device, check=check, processes=processes)
     if refine is None:
         return sampler
     require_refinable(sampler)
@@ -56,11 +56,19 @@ def open_sampler(
 def sampler_of(
     state: CheckpointState,
     *,
+    folder: RunFolder | None = None,
     device: str = "auto",
     check: Callable[[Sampler], object] = lambda sampler: None,
     processes: DistributedContext = SINGLE_PROCESS,
 ) -> Sampler:
     """The same from the state in a checkpoint.
+
+    Args:
+        state: of a run or a fit.
+        folder: of the run, which keeps what calibrates a table's generator; None where there is none.
+        device: as for `open_sampler`.
+        check: likewise.
+        processes: likewise.
 
     Raises:
         UserError: it holds other things than `train` writes.
@@ -69,9 +77,7 @@ def sampler_of(
         sampler = _uncalibrated(state, device, processes)
     check(sampler)
     with corruption_errors("The checkpoint", another_checkpoint()):
-        modality_of(state.kind).calibrate(
-            sampler.generator, sampler.codec, latent_dim=sampler.latent_dim, conditions=sampler.conditions
-        )
+        calibrate(sampler, state, folder=folder, processes=processes)
     return sampler
 
 

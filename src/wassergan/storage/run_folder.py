@@ -31,6 +31,7 @@ _MARK_BEGINS, _LONGEST_MARK = "wassergan run ", 47
 _BEGUN_MARK = re.compile(_MARK_BEGINS + r"[0-9a-f]{0,32}\n?")
 _GRID, _EVENTS = re.compile(r"step-\d{9}\.png"), "events.out.tfevents."
 _RESULT = re.compile(r"metrics\.json|report\.html|evaluation/(neighbours|marginals|pair-\d+)\.png")
+_KEPT = ("refinement", "calibration")  # folders of what was made from checkpoints, and can be made again
 _LARGEST_LOST_LOG = 2**16  # bytes of the one line that a failed start may have logged
 
 
@@ -65,8 +66,8 @@ class RunFolder:
         Raises:
             UserError: names the part. Nothing is read or written outside the run's own folder.
         """
-        parts = (self.checkpoints, self.samples, self.tensorboard, self.evaluation, self.visualization, self.refinement)
-        for folder in parts:
+        parts = (self.checkpoints, self.samples, self.tensorboard, self.evaluation, self.visualization)
+        for folder in (*parts, self.refinement, self.calibration):
             if _is_a(folder, "a folder"):
                 with os.scandir(folder) as entries:
                     for entry in entries:
@@ -84,7 +85,7 @@ class RunFolder:
         require_target(path)
         around = RunFolder(path.parent.resolve())
         if (around._is_run() and path.name in {each.name for each in around._state}) or (
-            _owner(around.path, ("checkpoints", "tensorboard", "refinement"))
+            _owner(around.path, ("checkpoints", "tensorboard", *_KEPT))
         ):
             raise UserError(f"{path} is a part of a run", hint="name another file")
         return path
@@ -99,7 +100,7 @@ class RunFolder:
             raise UserError("A folder cannot go to standard output", found="-", hint="name a folder")
         if kind_of(folder, follow=True) not in ("a folder", "nothing"):
             raise UserError(f"{folder} is no folder", found=kind_of(folder, follow=True), hint="name another one")
-        owner = _owner(folder.resolve(), ("checkpoints", "tensorboard", "samples", "evaluation", "refinement"))
+        owner = _owner(folder.resolve(), ("checkpoints", "tensorboard", "samples", "evaluation", *_KEPT))
         if owner:
             raise UserError(f"{folder} is a part of a run", found=f"the run in {owner}", hint="name another folder")
         return folder
@@ -210,6 +211,11 @@ class RunFolder:
         return self.path / "refinement"
 
     @property
+    def calibration(self) -> Path:
+        """What calibrates the generators of tables, one file for each checkpoint."""
+        return self.path / "calibration"
+
+    @property
     def checkpoints(self) -> Path:
         """Checkpoints."""
         return self.path / "checkpoints"
@@ -286,7 +292,7 @@ class RunFolder:
         self.finish_results()
         for folder in (self.checkpoints, self.samples):
             remove_temporaries(folder)
-        for folder in (self.path, self.evaluation, self.visualization, self.refinement):
+        for folder in (self.path, self.evaluation, self.visualization, self.refinement, self.calibration):
             remove_lost_temporaries(folder)
 
     def require_run(self) -> None:

@@ -5,7 +5,7 @@ from torch import nn
 
 from wassergan.constraints import input_gradient_norms, points_between
 from wassergan.data import Batch, Source
-from wassergan.networks import evaluating
+from wassergan.networks import TabularGenerator, evaluating
 from wassergan.objectives import critic_gap
 from wassergan.training.augment import UNCHANGED, Augmentation
 from wassergan.training.batches import mapped
@@ -15,6 +15,7 @@ from wassergan.training.steps import packed, packed_batch, score_both
 from wassergan.utils.rng import derived_rng
 
 MEASURED_SAMPLES, MEASURED_NUMBERS = 512, 2**21  # at most; of volumes as many samples as hold so many numbers
+LIKELY_SAMPLES, LIKELY_TOGETHER = 4096, 1024  # whose likelihood is measured: that of one differs much from another's
 
 
 class HeldoutProbe:
@@ -74,3 +75,32 @@ class HeldoutProbe:
     def _samples(self, count: int) -> Batch:
         places = torch.arange(count) % len(self._heldout.samples)
         return mapped(self._heldout, lambda values: values[places].to(self._device, non_blocking=True))
+
+
+class HeldoutLikelihood:
+    """The likelihood of held-out rows of a table, each column given the true ones before it; nothing is left out.
+
+    Args:
+        source: of the held-out samples.
+        latent_dim: numbers in a latent vector.
+        seed: of the choice of samples and of the latent vectors, which are the same at every measurement.
+        device: of the generator.
+    """
+
+    def __init__(self, source: Source, *, latent_dim: int, seed: int, device: torch.device) -> None:
+        self._heldout = source.heldout_batch(source.heldout_positions(LIKELY_SAMPLES, seed=seed))
+        self._latent_dim, self._seed, self._device = latent_dim, seed, device
+
+    def measure(self, generator: nn.Module) -> dict[str, float]:
+        """`negative_log_likelihood_heldout`, the mean over rows in nats; changes nothing."""
+        assert isinstance(generator, TabularGenerator)
+        rng, count = derived_rng(self._seed, "likelihood"), len(self._heldout.samples)
+        latent = under(self._heldout.context, torch.randn(count, self._latent_dim, generator=rng))
+        total = 0.0
+        with torch.no_grad(), evaluating(generator):
+            for inputs, rows in zip(
+                latent.split(LIKELY_TOGETHER), self._heldout.samples.split(LIKELY_TOGETHER), strict=True
+            ):
+                found = generator.log_likelihood(inputs.to(self._device), rows.to(self._device))
+                total -= found.double().sum().item()
+        return {"negative_log_likelihood_heldout": total / count}

@@ -14,7 +14,7 @@ from wassergan.networks.conv import channels_last
 from wassergan.objectives import Objective
 from wassergan.training.augment import UNCHANGED, Augmentation
 from wassergan.training.distributed import SINGLE_PROCESS, DistributedContext
-from wassergan.training.heldout_probe import HeldoutProbe
+from wassergan.training.heldout_probe import HeldoutLikelihood, HeldoutProbe
 from wassergan.training.inputs import StepInputs
 from wassergan.training.joint import SAMPLES, require_penalty_on
 from wassergan.training.options import (
@@ -131,6 +131,9 @@ class Trainer:
             device=self.device,
             augmentation=augmentation,
             penalty_on=penalty_on,
+        )
+        self._likely = (
+            HeldoutLikelihood(source, latent_dim=latent_dim, seed=seed, device=self.device) if likelihood.weight else None
         )
         self._prepare_networks()
         self._runner = self._new_runner(batching, optimization, averaging, execution)
@@ -272,12 +275,14 @@ class Trainer:
 
         Scores of the live critic, in score units: `critic_gap` is the raw E f(real) - E f(fake), the penalty
         apart; `critic_gap_heldout` the same on held-out samples; `gradient_norm_mean` and `gradient_norm_max` the
-        critic's gradient norms on segments between held-out and fake samples.
+        critic's gradient norms on segments between held-out and fake samples. Of the averaged generator, where it
+        follows a likelihood: `negative_log_likelihood_heldout`, in nats a sample.
         """
         record = self._runner.statistics.read()
         if "real_mean" in record:
             record["critic_gap"] = record["real_mean"] - record["fake_mean"]
         record |= self._probe.measure(self.generator, self.critic)
+        record |= self._likely.measure(self.averaged_generator) if self._likely else {}
         generator_lr, critic_lr = self._runner.lrs(self._factor())
         record |= {
             "generator_lr": generator_lr,

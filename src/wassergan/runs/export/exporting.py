@@ -80,7 +80,7 @@ def export_run(
             f"Runs that were trained with {parameter('completion')} are not exported: any columns are their conditions",
             hint=f"train without {parameter('completion')}, or draw and complete with the run itself",
         )
-    sampler = sampler_of(state, device="cpu")
+    sampler = sampler_of(state, folder=run, device="cpu")
     description = json.dumps(describe(state, sampler))
     make_folder(path.parent)
     with replacing(path) as temporary:
