@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,10 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run under a condition, so that there are strata."""
     folder, numbers = tmp_path_factory.mktemp("origin"), np.random.default_rng(0)
     kinds = numbers.choice(["a", "b", "c"], 600, p=[0.6, 0.3, 0.1])
-    lines = [f"{kind},{value:.2f},{'xy'[value > 0]}" for kind, value in zip(kinds, numbers.normal(size=600), strict=True)]
+    lines = [
+        f"{kind},{value:.2f},{'xy'[int(value > 0)]}"
+        for kind, value in zip(kinds, numbers.normal(size=600), strict=True)
+    ]
     (folder / "rows.csv").write_text("\n".join(["kind,value,sign", *lines]) + "\n")
     settings = TrainSettings(
         data=str(folder / "rows.csv"), steps=20, batch_size=32, generator_widths=(16,), critic_widths=(16,),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from wassergan.networks.column_lookup import ColumnLookup, Drawn
 from wassergan.networks.kept_cells import Given, KeptCells
 from wassergan.networks.margin_calibration import SMALLEST, interpolated
 from wassergan.networks.table_head import SCALE, TableHead, half_turns, on_circle
@@ -48,6 +49,7 @@ class DensityHead(TableHead):
         starts = itertools.accumulate(self._noises, initial=0)
         self._draw_counts = [len(each) for each in draws]
         self.draws = [start + at for start, each in zip(starts, draws, strict=False) for at in each]
+        self._looked_up: ColumnLookup | None = None
         self.register_buffer("edges", torch.linspace(-1, 1, BINS + 1)[None], persistent=False)
         self._groups = _groups([number for number, each in enumerate(self._widths) if each])
         told = [sum(self._told_width(number) for number in group) for group in self._groups]
@@ -108,7 +110,9 @@ class DensityHead(TableHead):
         ).unflatten(1, (len(weights), -1))
         hidden = torch.stack(
             [
-                torch.addmm(own, told[:, : weight.shape[1] - CODE], weight[:, CODE:].T) if weight.shape[1] > CODE else own
+                torch.addmm(own, told[:, : weight.shape[1] - CODE], weight[:, CODE:].T)
+                if weight.shape[1] > CODE
+                else own
                 for own, weight in zip(said.unbind(1), weights, strict=True)
             ]
         )
@@ -144,24 +148,44 @@ class DensityHead(TableHead):
         self, values: Tensor, noise: Tensor, strata: Tensor | None, given: Given | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
         evens = self._evens(noise)
-        told, drawn = [values], dict(self._constant(values))
+        constant = dict(self._constant(values))
+        drawn = {number: Drawn(each, each, each, each) for number, each in constant.items()}
         shifts = self.calibration.shifted(values.new_zeros(1, sum(self._widths)), strata).split(self._widths, 1)
-        raws: dict[int, Tensor] = dict(drawn)
+        looked_up = None if given or torch.is_grad_enabled() or values.is_cuda else self._lookup().begin(values)
+        told = [values]
         for group, numbers in enumerate(self._groups):
-            for number, raw in zip(numbers, self._raws(group, torch.cat(told, 1)), strict=True):
-                raws[number], column = self._placed(number, raw, shifts[number], evens[number])
-                drawn[number] = self._with_given(number, column, given)
-            told += [self._told(number, drawn[number]) for number in numbers]
+            hidden = self.reads[group](torch.cat(told, 1)) if looked_up is None else looked_up.hidden(group)
+            for number, raw in zip(numbers, self._raws(group, hidden), strict=True):
+                found = self._placed(number, raw, shifts[number], evens[number])
+                drawn[number] = found._replace(column=self._with_given(number, found.column, given))
+                if looked_up is not None:
+                    looked_up.hear(number, found)
+            told += [self._told(number, drawn[number].column) for number in numbers] if looked_up is None else []
         for number in range(len(self._layouts)):
-            yield raws[number], drawn[number]
+            yield drawn[number].placed, drawn[number].column
+
+    def _lookup(self) -> ColumnLookup:
+        """Of the weights as they are now."""
+        reads = self._linear(self.reads)
+        if self._looked_up is None or not self._looked_up.is_of(reads):
+            places = [
+                getattr(self, f"places_{number}") * SCALE
+                if layout.options and layout.places
+                else torch.zeros(layout.options, 0)
+                for number, layout in enumerate(self._layouts)
+            ]
+            self._looked_up = ColumnLookup(
+                self._layouts, places, self._groups, reads, said=CODE, edges=self.edges, scale=SCALE
+            )
+        return self._looked_up
 
     def _constant(self, values: Tensor) -> Iterator[tuple[int, Tensor]]:
         """Columns without a number, (n, 0)."""
         return ((number, values[:, :0]) for number, width in enumerate(self._widths) if not width)
 
-    def _raws(self, group: int, told: Tensor) -> tuple[Tensor, ...]:
-        """Raw values of each column of a group, by what was told so far (n, ...)."""
-        hidden = torch.relu(self.norms[group](self.reads[group](told)))
+    def _raws(self, group: int, hidden: Tensor) -> tuple[Tensor, ...]:
+        """Raw values of each column of a group, by what it was told (n, width)."""
+        hidden = torch.relu(self.norms[group](hidden))
         hidden = hidden + torch.relu(self.mixes[group](hidden))
         raw: Tensor = self.outs[group](hidden).to(self.edges)
         return _cut(raw, [self._drawn_width(number) for number in self._groups[group]])
@@ -169,27 +193,31 @@ class DensityHead(TableHead):
     def _evens(self, noise: Tensor) -> tuple[Tensor, ...]:
         """What each column is drawn by, even in (0, 1): its noise in training, in evaluation a number for each draw."""
         own, counts = (noise, self._noises) if self.training else (noise[:, self.draws], self._draw_counts)
-        parts: tuple[Tensor, ...] = torch.special.ndtr(own.to(self.edges)).clamp(SMALLEST, 1 - SMALLEST).split(counts, 1)
+        parts: tuple[Tensor, ...] = (
+            torch.special.ndtr(own.to(self.edges)).clamp(SMALLEST, 1 - SMALLEST).split(counts, 1)
+        )
         return parts
 
-    def _placed(self, number: int, raw: Tensor, shift: Tensor, even: Tensor) -> tuple[Tensor, Tensor]:
-        """A column's logits and place, as `TableHead` has them, and what it draws by `_evens`."""
+    def _placed(self, number: int, raw: Tensor, shift: Tensor, even: Tensor) -> Drawn:
+        """A column by its raw values and the even numbers of `_evens`."""
         layout = self._layouts[number]
         options, density, digits = self._parts(number, raw)
         options, digits = options + shift[:, : layout.options], digits + shift[:, layout.options + layout.channel :]
-        own = (layout.options, layout.digits * layout.radix) if self.training else (min(layout.options, 1), layout.digits)
+        own = (
+            (layout.options, layout.digits * layout.radix) if self.training else (min(layout.options, 1), layout.digits)
+        )
         of_options, of_place, of_digits = even.split([own[0], int(bool(layout.channel)), own[1]], 1)
-        parts = [options, *([self._drawn_place(density, of_place)] if layout.channel else []), digits]
-        if layout.circle:
-            parts[1] = on_circle(parts[1])
-        placed = torch.cat(parts, 1)
+        place = self._drawn_place(density, of_place) if layout.channel else of_place
+        placed = torch.cat([options, on_circle(place) if layout.circle else place, digits], 1)
         if self.training:
             gumbel = -torch.log(-torch.log(torch.cat([of_options, of_digits], 1)))
-            return placed, self._draw(number, placed, gumbel)
-        cut = (layout.digits, layout.radix)
-        chosen = one_hot_at(options, of_options) if layout.options else options
-        told = one_hot_at(digits.unflatten(1, cut), of_digits[:, :, None]) if layout.digits else digits
-        return placed, self._joined(number, placed, chosen, told)
+            return Drawn(placed, self._draw(number, placed, gumbel), place, placed[:, :0])
+        options, option = _at_quantile(options, of_options) if layout.options else (options, of_options)
+        told, digit = digits.unflatten(1, (layout.digits, layout.radix)) if layout.digits else digits, of_digits
+        if layout.digits:
+            told, digit = _at_quantile(told, of_digits[:, :, None])
+            digit = digit[:, :, 0]
+        return Drawn(placed, self._joined(number, placed, options, told), place, torch.cat([option, digit], 1))
 
     def _channel(self, number: int, raw: Tensor) -> Tensor:
         """The place is drawn already."""
@@ -261,14 +289,14 @@ class DensityHead(TableHead):
         return layout.entries + bool(layout.channel) * (BINS + BUMP)
 
 
-def one_hot_at(logits: Tensor, even: Tensor) -> Tensor:
-    """One-hots (..., k), times the scale, of the option at a quantile (..., 1) in (0, 1) of the softmax of logits.
+def _at_quantile(logits: Tensor, even: Tensor) -> tuple[Tensor, Tensor]:
+    """The option at a quantile (..., 1) in (0, 1) of the softmax of logits: one-hots (..., k), and numbers (..., 1).
 
     An option without a chance is never drawn, and neither is one past the last that has one.
     """
     upper = (logits - logits.amax(-1, keepdim=True)).exp().cumsum(-1)
     option = (upper[..., :-1] < even * upper[..., -1:]).sum(-1, keepdim=True)
-    return torch.zeros_like(logits).scatter_(-1, option, SCALE)
+    return torch.zeros_like(logits).scatter_(-1, option, SCALE), option
 
 
 def _draws(layout: ColumnLayout) -> list[int]:

@@ -133,7 +133,9 @@ class Trainer:
             penalty_on=penalty_on,
         )
         self._likely = (
-            HeldoutLikelihood(source, latent_dim=latent_dim, seed=seed, device=self.device) if likelihood.weight else None
+            HeldoutLikelihood(source, latent_dim=latent_dim, seed=seed, device=self.device)
+            if likelihood.weight
+            else None
         )
         self._prepare_networks()
         self._runner = self._new_runner(batching, optimization, averaging, execution)
