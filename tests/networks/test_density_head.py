@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from wassergan.networks import DensityHead, KeptCells, TabularGenerator
-from wassergan.networks.density_head import BINS, CODE
+from wassergan.networks.density_head import BINS, CODE, _at_quantile, _dropped
 from wassergan.sampling.calibration import match_shares
+from wassergan.training.optimizers import FusedAdam
 from wassergan.utils.column_layout import ColumnLayout
 
 HALF = 0.5**0.5
@@ -162,3 +163,109 @@ def test_given_cells_stay_and_are_what_later_columns_follow() -> None:
         densities = made.log_likelihood(normal(1, CODE).expand(4, -1), torch.tensor(pairs)).view(2, 2)
     expected = torch.softmax(densities, 1)[:, 0].double()
     torch.testing.assert_close(shares, expected, atol=0.09, rtol=0)
+
+
+ALL = [*LAYOUTS, ColumnLayout(3, 1, (-0.5, 0.0, 0.25), circle=True), ColumnLayout(4)]
+
+
+@pytest.mark.parametrize("layouts", [ALL, [NUMBER], [ColumnLayout(2)] * 40])
+def test_columns_that_are_looked_up_are_drawn_like_those_that_are_multiplied(layouts: list[ColumnLayout]) -> None:
+    made = head(layouts)
+    values, noise = normal(4000, CODE), normal(4000, made.noise_dim, seed=1)
+    multiplied = made(values, noise).detach()
+    assert made._looked_up is None
+    with torch.no_grad():
+        looked_up = made(values, noise)
+    assert made._looked_up is not None
+    apart = (multiplied - looked_up).abs().amax(1)
+    # Rounding decides between options in a few rows in ten thousand.
+    assert (apart > 1e-3).double().mean() < 2e-3 and apart.median() < 1e-5
+
+
+@pytest.mark.parametrize("change", ["in place", "optimiser", "loaded", "replaced"])
+def test_weights_that_changed_are_looked_up_anew(change: str) -> None:
+    made = head(ALL)
+    values, noise = normal(500, CODE), normal(500, made.noise_dim, seed=1)
+    with torch.no_grad():
+        before = made(values, noise)
+        state = {name: each * 1.5 for name, each in made.state_dict().items()}
+        if change == "in place":
+            for name, each in made.named_parameters():
+                each.copy_(state[name])
+        elif change == "optimiser":
+            optimizer = FusedAdam(made.parameters(), lr=0.05, betas=(0.9, 0.99))
+            for each in made.parameters():
+                each.grad = torch.ones_like(each)
+            optimizer.step()
+        elif change == "loaded":
+            made.load_state_dict(state)
+        else:
+            for read in made.reads:
+                read.weight = nn.Parameter(read.weight * 1.5)  # type: ignore[union-attr, operator]
+        after = made(values, noise)
+        fresh = DensityHead(ALL, width=6).eval()
+        fresh.load_state_dict(made.state_dict())
+        assert torch.equal(after, fresh(values, noise)) and not torch.equal(after, before)
+
+
+def test_dropout_leaves_out_its_share_at_random() -> None:
+    hidden = torch.ones(7, 100, 99, requires_grad=True)  # no multiple of 8 numbers
+    torch.manual_seed(0)
+    dropped = _dropped(hidden, 0.25)
+    share = (dropped == 0).double().mean()
+    assert abs(share - 0.25) < 5 * (0.25 * 0.75 / hidden.numel()) ** 0.5
+    assert ((dropped == 0) | (dropped == 1)).all() and not torch.equal(dropped, _dropped(hidden, 0.25))
+    # Neighbours are left out independently of each other.
+    pairs = (dropped.flatten()[1:] == 0) & (dropped.flatten()[:-1] == 0)
+    assert abs(pairs.double().mean() - 0.0625) < 0.005
+    dropped.sum().backward()
+    assert hidden.grad is not None and torch.equal(hidden.grad, dropped.detach())
+    assert _dropped(hidden, 0.0) is hidden
+
+
+@pytest.mark.parametrize("layouts", [ALL, [OPEN], [ColumnLayout(2)] * 40])
+def test_columns_are_judged_together_as_one_after_the_other(layouts: list[ColumnLayout]) -> None:
+    """By the chain rule: the density of a row is the product of those of its groups, each found by itself."""
+    made = head(layouts)
+    values = normal(300, CODE)
+    rows = made(values, normal(300, made.noise_dim, seed=1)).detach()
+    columns = rows.split([layout.width for layout in layouts], 1)
+    told, total = [values], torch.zeros(300)
+    for group, numbers in enumerate(made._groups):
+        hidden = made.reads[group](torch.cat(told, 1))
+        for number, raw in zip(numbers, made._raws(group, hidden), strict=True):
+            layout, column = layouts[number], columns[number]
+            options, density, digits = made._parts(number, raw)
+            if layout.options:
+                total = total + torch.log_softmax(options, 1)[column[:, : layout.options] > 0]
+            is_open = column[:, layout.open_option] > 0 if layout.options else torch.ones(300).bool()
+            if layout.channel:
+                bins = ((made._place(layout, column)[:, 0] + 1) * BINS / 2).long().clamp(0, BINS - 1)
+                total = total + is_open * made._bins(density)[torch.arange(300), bins]
+            for digit in range(layout.digits):
+                place = slice(digit * layout.radix, (digit + 1) * layout.radix)
+                taken = column[:, layout.options :][:, place].argmax(1)
+                total = total + is_open * torch.log_softmax(digits[:, place], 1)[torch.arange(300), taken]
+        told += [made._told(number, columns[number]) for number in numbers]
+    torch.testing.assert_close(made.log_likelihood(values, rows), total, atol=1e-4, rtol=1e-4)
+
+
+def test_an_option_without_a_chance_is_never_drawn() -> None:
+    logits = torch.tensor([-1e4, 0.0, -1e4, 1.0, -1e4])
+    for even in (1e-7, 0.25, 0.2689414, 0.27, 1 - 2.0**-23):
+        one_hot, option = _at_quantile(logits.expand(1, -1), torch.tensor([[even]]))
+        # The second option's chance is 1 / (1 + e) = 0.26894.
+        assert option.item() == (1 if even < 0.26894 else 3) and one_hot[0, option.item()] == HALF  # type: ignore[index]
+
+
+def test_dropout_keeps_the_mean_of_hidden_numbers() -> None:
+    made = head([ColumnLayout(3), NUMBER])
+    with torch.no_grad():
+        for mix in made.mixes:
+            for each in mix.parameters():
+                each.zero_()
+        read = normal(2, 5, 6)
+        whole = made._normed_and_mixed(read, dropout=0.0)
+        mean = torch.stack([made._normed_and_mixed(read, dropout=0.25) for _ in range(4000)]).mean(0)
+    # Of a number x, x / 0.75 or 0, the deviation is x / √3; six standard errors of the mean of 4000.
+    assert ((mean - whole).abs() <= 6 * whole / (3 * 4000) ** 0.5 + 1e-6).all() and whole.max() > 0.5

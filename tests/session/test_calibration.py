@@ -41,10 +41,10 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run under a condition, so that there are strata."""
     folder, numbers = tmp_path_factory.mktemp("origin"), np.random.default_rng(0)
-    kinds = numbers.choice(["a", "b", "c"], 600, p=[0.6, 0.3, 0.1])
+    kinds = numbers.choice(["a", "b", "c"], 1500, p=[0.6, 0.3, 0.1])
     lines = [
         f"{kind},{value:.2f},{'xy'[int(value > 0)]}"
-        for kind, value in zip(kinds, numbers.normal(size=600), strict=True)
+        for kind, value in zip(kinds, numbers.normal(size=1500), strict=True)
     ]
     (folder / "rows.csv").write_text("\n".join(["kind,value,sign", *lines]) + "\n")
     settings = TrainSettings(

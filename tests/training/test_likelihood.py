@@ -14,7 +14,7 @@ from wassergan.config.settings import ResolvedSettings, TrainSettings
 from wassergan.data import Source, open_source
 from wassergan.errors import UserError
 from wassergan.modality.recipes import resolve_for
-from wassergan.modality.tables import EPOCHS_OF_CATEGORIES, EPOCHS_OF_NUMBERS
+from wassergan.modality.tables import CALM_EPOCHS, EPOCHS_OF_CATEGORIES, EPOCHS_OF_NUMBERS
 from wassergan.networks import TabularGenerator
 from wassergan.session.build import build_trainer
 from wassergan.training import Likelihood, Trainer
@@ -157,10 +157,14 @@ def test_tables_of_some_size_follow_their_likelihood_at_first_for_some_passes_ov
     settings = resolve_for(TrainSettings(), large)
     assert (settings.likelihood, settings.sequence_width) == (1.0, 128)
     assert settings.likelihood_steps == EPOCHS_OF_NUMBERS * large.train_count // 250
+    assert (settings.schedule, settings.schedule_steps) == ("inverse_sqrt", 1000)
+    settings = resolve_for(TrainSettings(batch_size=20), large)
+    assert settings.schedule_steps == CALM_EPOCHS * large.train_count // 20 > 1000
     settings = resolve_for(TrainSettings(batch_size=100), large)
     assert settings.likelihood_steps == EPOCHS_OF_NUMBERS * large.train_count // 100
     categories = resolve_for(TrainSettings(), table(2400, numbers=0))
     assert categories.likelihood_steps == EPOCHS_OF_CATEGORIES * large.train_count // 250
+    assert categories.schedule_steps == 3000
     for asked in (TrainSettings(likelihood=0.0), TrainSettings(sequence_width=0), TrainSettings(preset="wgan-gp")):
         settings = resolve_for(asked, large)
         assert (settings.likelihood, settings.likelihood_steps, settings.sequence_width) == (0.0, 0, 0)

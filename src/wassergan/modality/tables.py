@@ -54,7 +54,8 @@ LEAST_FOR_LARGE_BATCHES = 2000
 LEAST_LATENT, MOST_LATENT = 8, 64  # a number for two channels; with more, sharp relations come out blurred
 LARGEST_COUNT = 2**53
 EPOCHS_OF_CATEGORIES = 10  # that follow the likelihood alone; with more, that of held-out rows gains little
-EPOCHS_OF_NUMBERS = 60  # the same where at least half of the columns are numbers, which are learnt for longer
+EPOCHS_OF_NUMBERS = 120  # the same where at least half of the columns are numbers, which are learnt for longer
+CALM_EPOCHS, CALM_STEPS = 20, 1000  # from the later of the two on rates fall there, lest rows are learnt by heart
 SEQUENCE = 128  # numbers of the state that carries drawn columns to the next ones
 WIDE = 4096  # in longer rows that state's weights would outnumber all others
 MOST_DECIMALS = 400  # float64 has no more
@@ -104,9 +105,12 @@ class Tables(Modality[TableCodec]):
         usual = 0.0 if asked.sequence_width == 0 else usual
         if not (usual if asked.likelihood is None else asked.likelihood):
             return values
-        epochs = EPOCHS_OF_NUMBERS if 2 * numbers >= len(layouts) else EPOCHS_OF_CATEGORIES
-        steps = epochs * train_count // (asked.batch_size or values["batch_size"])
-        return {**values, "likelihood": usual, "likelihood_steps": steps, "sequence_width": SEQUENCE}
+        batch = asked.batch_size or values["batch_size"]
+        values |= {"likelihood": usual, "sequence_width": SEQUENCE}
+        if 2 * numbers < len(layouts):
+            return {**values, "likelihood_steps": EPOCHS_OF_CATEGORIES * train_count // batch}
+        calm = max(CALM_STEPS, CALM_EPOCHS * train_count // batch)
+        return {**values, "likelihood_steps": EPOCHS_OF_NUMBERS * train_count // batch, "schedule_steps": calm}
 
     def calibrate(
         self, generator: nn.Module, codec: TableCodec, *, latent_dim: int, conditions: AnyConditions | None = None

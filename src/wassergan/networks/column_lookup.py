@@ -66,7 +66,7 @@ class ColumnLookup:
             self.starts[number] = rows
             rows += _rows_of(layouts[number], self.bins)
             self.entries += entries_of(layouts[number])
-        self.tables = [torch.zeros(0, reads[0].out_features)]
+        self.tables = [reads[0].weight.new_zeros(0, reads[0].out_features)]
         for group, read in enumerate(reads[1:], 1):
             numbers = list(itertools.chain.from_iterable(groups[:group]))
             widths = [layouts[each].width + bool(layouts[each].channel) * self.bins for each in numbers]
@@ -100,7 +100,7 @@ class LookedUp:
         groups = len(lookup.tables)
         self._said = nn.functional.linear(values, lookup.weight, lookup.bias).unflatten(1, (groups, -1))
         self._indices = torch.zeros(len(values), lookup.entries, dtype=torch.int64)
-        self._weights = torch.ones(len(values), lookup.entries)
+        self._weights = values.new_ones(len(values), lookup.entries)
         self._count = 0
 
     def hidden(self, group: int) -> Tensor:
@@ -122,7 +122,7 @@ class LookedUp:
         is_open: Tensor | float = 1.0
         if layout.options:
             self._indices[:, at] = drawn.chosen[:, 0] + row
-            is_open = (drawn.chosen[:, 0] == layout.open_option).float()
+            is_open = (drawn.chosen[:, 0] == layout.open_option).to(self._weights)
             at, row = at + 1, row + layout.options
         if layout.channel:
             filled = ((drawn.place[:, 0] + 1) * (lookup.bins / 2)).clamp(0, lookup.bins)

@@ -151,7 +151,8 @@ class DensityHead(TableHead):
         constant = dict(self._constant(values))
         drawn = {number: Drawn(each, each, each, each) for number, each in constant.items()}
         shifts = self.calibration.shifted(values.new_zeros(1, sum(self._widths)), strata).split(self._widths, 1)
-        looked_up = None if given or torch.is_grad_enabled() or values.is_cuda else self._lookup().begin(values)
+        is_plain = values.device.type == "cpu" and not (self.training or torch.is_grad_enabled() or given)
+        looked_up = self._lookup().begin(values) if is_plain else None
         told = [values]
         for group, numbers in enumerate(self._groups):
             hidden = self.reads[group](torch.cat(told, 1)) if looked_up is None else looked_up.hidden(group)

@@ -115,7 +115,9 @@ def require_drawable(
         require_target(Path(settings.run), Path(settings.out))
         modality.prepare(Path(settings.out), count)
     if modality.is_text:
-        told("Setting the frequencies of levels and the quantiles of numbers right first, which takes some seconds.")
+        told(
+            "Setting the frequencies of levels and the quantiles of numbers right first, which takes some seconds once."
+        )
 
 
 def _silent(sentence: str) -> None:

@@ -22,6 +22,7 @@ from wassergan.storage.files import filling
 
 Rows = NDArray[np.float64]
 Fresh = Sequence[tuple[Identifier, IdentifierStream]]
+GROUP_ROWS = 2**15
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".feather", ".arrow")
 
 
@@ -121,8 +122,20 @@ def _write_arrow(codec: TableCodec, chunks: Iterable[Rows], path: Path, suffix: 
             options = ipc.IpcWriteOptions(compression="lz4" if suffix == ".feather" else None, unify_dictionaries=True)
             writer = stack.enter_context(ipc.new_file(file, schema, options=options))
         streams = identifier_streams(codec, seed)
-        for rows in chunks:
-            writer.write_table(arrow_table(codec, rows, streams))
+        for several in _together(chunks):
+            writer.write_table(arrow_table(codec, several, streams))
+
+
+def _together(chunks: Iterable[Rows]) -> Iterator[Rows]:
+    """Chunks joined to as many rows as a group of an Arrow file has: every group costs as much as thousands of rows."""
+    held: list[Rows] = []
+    for rows in chunks:
+        held.append(rows)
+        if sum(map(len, held)) >= GROUP_ROWS:
+            yield np.concatenate(held)
+            held = []
+    if held:
+        yield np.concatenate(held)
 
 
 def import_arrow(path: Path) -> None:
