@@ -55,9 +55,8 @@ class ColumnLookup:
         scale: float,
     ) -> None:
         self.layouts, self.bins = layouts, edges.shape[1] - 1
-        self._made_of = [each.weight for each in reads]
-        self._versions = [(each.data_ptr(), each._version) for each in self._made_of]
-        self.weight = torch.cat([each.weight[:, :said] for each in reads])
+        self._made_of = [each.weight.detach().clone() for each in reads]
+        self.weight = torch.cat([each[:, :said] for each in self._made_of])
         self.bias = torch.cat([each.bias for each in reads])
         self.starts: dict[int, int] = {}
         self.entries = 0
@@ -67,10 +66,10 @@ class ColumnLookup:
             rows += _rows_of(layouts[number], self.bins)
             self.entries += entries_of(layouts[number])
         self.tables = [reads[0].weight.new_zeros(0, reads[0].out_features)]
-        for group, read in enumerate(reads[1:], 1):
+        for group in range(1, len(groups)):
             numbers = list(itertools.chain.from_iterable(groups[:group]))
             widths = [layouts[each].width + bool(layouts[each].channel) * self.bins for each in numbers]
-            parts = read.weight[:, said:].T.split(widths)
+            parts = self._made_of[group][:, said:].T.split(widths)
             self.tables.append(
                 torch.cat(
                     [
@@ -81,10 +80,10 @@ class ColumnLookup:
             )
 
     def is_of(self, reads: Sequence[nn.Linear]) -> bool:
-        """Whether it was made from these weights as they are now."""
-        now = [each.weight for each in reads]
-        return len(now) == len(self._versions) and all(
-            (each.data_ptr(), each._version) == version for each, version in zip(now, self._versions, strict=True)
+        """Whether it was made from these weights as they are now: compared, as fused optimisers count no changes."""
+        bias = torch.cat([each.bias for each in reads])
+        return torch.equal(bias, self.bias) and all(
+            torch.equal(each.weight, kept) for each, kept in zip(reads, self._made_of, strict=True)
         )
 
     def begin(self, values: Tensor) -> "LookedUp":
