@@ -110,6 +110,8 @@ def test_a_likelihood_is_told_and_a_critic_that_rested_is_not(monkeypatch: pytes
     TerminalProgress().on_tick(RECORD | {"negative_log_likelihood": 18.3456})
     both = stream.getvalue().splitlines()[-1]
     assert "negative log-likelihood 18.346  gap " in both and "gradient norm" in both
+    TerminalProgress().on_tick(alone | {"negative_log_likelihood_heldout": 18.5001})
+    assert "negative log-likelihood 18.346 (held-out 18.500)  " in stream.getvalue().splitlines()[-1]
 
 
 def test_a_signal_is_answered_at_once_and_once_and_a_finished_bar_is_full(

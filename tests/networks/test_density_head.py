@@ -201,7 +201,7 @@ def test_weights_that_changed_are_looked_up_anew(change: str) -> None:
             made.load_state_dict(state)
         else:
             for read in made.reads:
-                read.weight = nn.Parameter(read.weight * 1.5)  # type: ignore[union-attr, operator]
+                read.weight = nn.Parameter(read.weight * 1.5)  # type: ignore[union-attr, operator, arg-type]
         after = made(values, noise)
         fresh = DensityHead(ALL, width=6).eval()
         fresh.load_state_dict(made.state_dict())

@@ -28,6 +28,10 @@ def test_a_likelihood_has_a_chart_of_the_ticks_that_followed_it() -> None:
     log = [TICKS[0], TICKS[1] | {"negative_log_likelihood": 18.5}, TICKS[2] | {"negative_log_likelihood": 17.25}]
     (chart,) = (each for each in charts_of(log) if each.name == "likelihood")
     assert [(series.steps, series.values) for series in chart.series] == [([50, 100], [18.5, 17.25])]
+    log[2] |= {"negative_log_likelihood_heldout": 18.0}
+    (chart,) = (each for each in charts_of(log) if each.name == "likelihood")
+    told = [(series.label, series.steps, series.values) for series in chart.series]
+    assert told == [("training rows", [50, 100], [18.5, 17.25]), ("held-out rows", [100], [18.0])]
 
 
 def test_a_critic_that_rested_has_no_curves() -> None:

@@ -17,7 +17,6 @@ from wassergan.config.settings import TrainSettings
 from wassergan.runs.train import train_run
 from wassergan.sampling.calibration import calibrate_marginals
 from wassergan.session import calibration
-from wassergan.storage import files
 from wassergan.storage.checkpoint import load_checkpoint, save_checkpoint
 from wassergan.storage.run_folder import RunFolder
 
@@ -217,7 +216,7 @@ def test_a_full_disk_leaves_nothing(run: Path, calls: list[int], monkeypatch: py
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patched:
-        patched.setattr(files.os, "fsync", full)
+        patched.setattr(os, "fsync", full)
         first = drawn(run)
     assert kept(run) == []
     assert drawn(run).tobytes() == first.tobytes() and len(kept(run)) == 1
@@ -253,7 +252,7 @@ def test_a_process_that_is_killed_as_it_writes_leaves_no_false_file(
     shutil.rmtree(RunFolder(run).calibration)
 
     def killed(*moments: str) -> None:
-        monkeypatch.setattr(files.os, "fsync", lambda *given: os.kill(os.getpid(), signal.SIGKILL))
+        monkeypatch.setattr(os, "fsync", lambda *given: os.kill(os.getpid(), signal.SIGKILL))
         drawn(run)
 
     assert ended(child(killed)) == -signal.SIGKILL

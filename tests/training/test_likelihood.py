@@ -193,3 +193,32 @@ def test_draws_leave_nothing_out_and_the_likelihood_only_in_training(
         generator.train()
         assert torch.equal(generator(latent), generator(latent))
         assert not torch.equal(generator.log_likelihood(latent, rows), generator.log_likelihood(latent, rows))
+
+
+def test_a_tick_tells_the_likelihood_of_held_out_rows_by_the_averaged_generator(
+    settings: ResolvedSettings, source: Source
+) -> None:
+    trainer = train(build_trainer(replace(settings, likelihood_steps=30, average_half_life=2000.0), source), 30)
+    live, kept = trainer.generator, trainer.averaged_generator
+    assert isinstance(kept, TabularGenerator) and isinstance(live, TabularGenerator)
+    for generator in (live, kept):  # whatever the latent vector, whose numbers a tick draws for itself
+        with torch.no_grad():
+            last = [each for each in generator.body.modules() if isinstance(each, torch.nn.Linear)][-1]
+            last.weight.zero_()
+    rows = source.heldout(torch.arange(source.heldout_count))
+    latent = torch.randn(len(rows), trainer.latent_dim, generator=torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        live.eval()
+        wanted, other = (-each.log_likelihood(latent, rows).double().mean().item() for each in (kept, live))
+        live.train()
+    before = weights(trainer)
+    record = trainer.read_statistics()
+    assert record["negative_log_likelihood_heldout"] == pytest.approx(wanted, rel=1e-5)
+    assert abs(other - wanted) > 1e-3 and record["negative_log_likelihood"] != wanted
+    assert trainer.read_statistics()["negative_log_likelihood_heldout"] == record["negative_log_likelihood_heldout"]
+    assert all(torch.equal(one, each) for one, each in zip(before, weights(trainer), strict=True)) and live.training
+
+
+def test_a_generator_without_a_likelihood_tells_none(settings: ResolvedSettings, source: Source) -> None:
+    trainer = train(build_trainer(replace(settings, likelihood=0.0), source), 1)
+    assert not any("likelihood" in name for name in trainer.read_statistics())

@@ -104,12 +104,13 @@ class LookedUp:
 
     def hidden(self, group: int) -> Tensor:
         """(n, width) what a group is told, before its norm."""
-        said = self._said[:, group]
+        said: Tensor = self._said[:, group]
         if group == 0:
             return said
         indices, weights = (each[:, : self._count].contiguous() for each in (self._indices, self._weights))
         table = self._lookup.tables[group]
-        return said + nn.functional.embedding_bag(indices, table, mode="sum", per_sample_weights=weights)
+        told: Tensor = nn.functional.embedding_bag(indices, table, mode="sum", per_sample_weights=weights)
+        return said + told
 
     def hear(self, number: int, drawn: Drawn) -> None:
         """Take up a column; those of the last group tell nothing."""
