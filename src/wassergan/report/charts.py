@@ -105,19 +105,7 @@ def _charts(log: Log) -> Iterator[Chart]:
         _series(log, ("w1_lower", "lower bound", GENERATED), ("w1_upper", "upper bound", GENERATED), band=True)
         + _series(log, ("w1_floor", "floor: training against held-out", REAL), dash=True),
     )
-    yield Chart(
-        "likelihood",
-        "Negative log-likelihood",
-        "nats a row",
-        "Each column given the true ones before it. What it falls by is a divergence from the rows that is gone. Where "
-        "that of held-out rows rises while that of training rows falls, rows are learnt by heart. Training rows as "
-        "they are learnt, with a part left out, and so higher at first; held-out rows by the averaged generator.",
-        _series(
-            log,
-            ("negative_log_likelihood", "training rows", REAL),
-            ("negative_log_likelihood_heldout", "held-out rows", GENERATED),
-        ),
-    )
+    yield _likelihood(log)
     # Where a generator followed its likelihood alone, its critic has nothing to tell.
     told = [tick for tick in log if "critic_gap" in tick or "negative_log_likelihood" not in tick]
     yield Chart(
@@ -141,6 +129,22 @@ def _charts(log: Log) -> Iterator[Chart]:
         "score units",
         "What training works with. They say little about the samples.",
         _series(log, ("penalty", "penalty", REAL), ("generator_loss", "generator loss", GENERATED)),
+    )
+
+
+def _likelihood(log: Log) -> Chart:
+    return Chart(
+        "likelihood",
+        "Negative log-likelihood",
+        "nats a row",
+        "Each column given the true ones before it. What it falls by is a divergence from the rows that is gone. Where "
+        "that of held-out rows rises while that of training rows falls, rows are learnt by heart. Training rows as "
+        "they are learnt, with a part left out, and so higher at first; held-out rows by the averaged generator.",
+        _series(
+            log,
+            ("negative_log_likelihood", "training rows", REAL),
+            ("negative_log_likelihood_heldout", "held-out rows", GENERATED),
+        ),
     )
 
 
