@@ -34,8 +34,8 @@ LR = 1e-3
 Series = np.ndarray[Any, np.dtype[np.float64]]
 
 
-def wassergan(*arguments: Any) -> str:
-    command = [sys.executable, "-m", "wassergan", *map(str, arguments)]
+def wassergan(*arguments: Any, before: str = "") -> str:
+    command = [*shlex.split(before), sys.executable, "-m", "wassergan", *map(str, arguments)]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
@@ -65,7 +65,7 @@ def scores(real: Series, made: Series, *, seed: int, scale: float) -> dict[str, 
 def judged(name: str, folder: Path, seed: int, length: tuple[str, str], options: argparse.Namespace) -> dict[str, Any]:
     data, run = options.folder / f"{name}.npz", folder / "run"
     flags = ["--layout", "NTC", *FLAGS[name], "--seed", seed, *shlex.split(options.flags)]
-    wassergan("train", data, *flags, *length, "--no-previews", "--out", run)
+    wassergan("train", data, *flags, *length, "--no-previews", "--out", run, before=options.before)
     facts = json.loads(wassergan("info", run, "--json"))
     missing = (-200,) if FLAGS[name] else ()
     source = open_source(data, layout="NTC", missing=missing, seed=seed)
@@ -90,6 +90,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="0", help="such as 0,1,2")
     parser.add_argument("--folder", type=Path, default=SHARED)
     parser.add_argument("--flags", default="", help="further flags of `train`, in one string")
+    parser.add_argument("--before", default="", help="a command that starts the training, such as 'taskset -c 0'")
     parser.add_argument("--score-steps", type=float, default=1.0, help="share of the steps of the scores' networks")
     parser.add_argument("--no-write", action="store_true", help="only print")
     options = parser.parse_args()

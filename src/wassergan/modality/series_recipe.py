@@ -8,6 +8,8 @@ MAPS, CRITIC_MAPS, BATCH = 48, 48, 64
 SHARED, EACH = 32, 2  # latent numbers of a whole series, and of each step
 MOST_LATENT = 512
 PENALISED = ("lp", "gp", "r1r2")
+LIKELIHOOD_STEPS = 10**9
+LEAST_SERIES, MOST_DRAWS = 500, 4096  # series to learn densities from, and steps times channels that are drawn in turn
 REASON = "Recipe for series: causal convolutions, and a critic that is also given the differences from step to step."
 
 
@@ -29,7 +31,7 @@ def recipe(shape: tuple[int, ...], train_count: int, asked: TrainSettings) -> di
     norm = {"critic_norm": "none"} if (asked.constraint or "lp") in PENALISED else {}
     each = max(1, min(EACH, MOST_LATENT // (2 * steps)))
     own = each * steps
-    return norm | {
+    return norm | of_densities(shape, train_count, asked) | {
         "network": "conv",
         "constraint": "lp",
         "maps": asked.maps or CRITIC_MAPS,
@@ -45,3 +47,8 @@ def recipe(shape: tuple[int, ...], train_count: int, asked: TrainSettings) -> di
         "average_ramp": 0.05,
         "precision": "auto",
     }
+
+
+def of_densities(shape: tuple[int, ...], train_count: int, asked: TrainSettings) -> dict[str, Any]:
+    """What is different where series are drawn from densities."""
+    return {"likelihood_steps": LIKELIHOOD_STEPS} if asked.likelihood else {}

@@ -18,6 +18,7 @@ from wassergan.networks.mlp import MLPCritic, MLPGenerator
 from wassergan.networks.residual import ResidualGenerator
 from wassergan.networks.resnet import ResNetCritic, ResNetGenerator
 from wassergan.networks.series import CausalGenerator, RecurrentGenerator, SeriesCritic
+from wassergan.networks.series_density import SeriesDensityGenerator
 from wassergan.networks.table_head import TableHead
 from wassergan.networks.tabular import TabularGenerator
 from wassergan.networks.volumes import Phases, VolumeCritic, VolumeGenerator
@@ -42,6 +43,7 @@ __all__ = [
     "ResNetGenerator",
     "ResidualGenerator",
     "SeriesCritic",
+    "SeriesDensityGenerator",
     "TableHead",
     "TabularGenerator",
     "VolumeCritic",
@@ -98,7 +100,8 @@ def build_networks(
         generator_maps: the same for the generator alone, before its last layer; None for as many.
         sequence_width: numbers of the state by which the columns of a `TableHead` follow those before them; 0 draws
             all at once.
-        likelihood: above 0, the columns of a table are drawn from densities, with `sequence_width` hidden numbers each.
+        likelihood: above 0, the columns of a table are drawn from densities, with `sequence_width` hidden numbers each;
+            so are the steps of series by a `conv` generator.
 
     Raises:
         UserError: an unknown name, or a shape that the network does not support.
@@ -129,7 +132,8 @@ def build_networks(
                 generator = fully_connected(inputs, made_shape, widths=generator_widths, activation=activation, **made)
                 critic = MLPCritic(scored, widths=critic_widths, activation=critic_activation, context_dim=told)
             case "conv" | "recurrent" if kind == "recurrent" or len(shape) == 2:
-                in_time = CausalGenerator if kind == "conv" else RecurrentGenerator
+                in_time: Any = CausalGenerator if kind == "conv" else RecurrentGenerator
+                in_time = SeriesDensityGenerator if kind == "conv" and likelihood else in_time
                 generator = in_time(inputs, shape, maps=made_maps, **made)
                 critic = SeriesCritic(
                     scored, maps=maps, norm=critic_norm, activation=critic_activation, context_dim=told

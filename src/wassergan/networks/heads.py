@@ -1,5 +1,8 @@
 """Output layers of generators: samples within the range of the data."""
 
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -73,3 +76,9 @@ class Partial(nn.Module):
         gate = (1 + there.index_select(1, self.gates)) / 2
         numbers = numbers * (1 - self.gappy * (1 - gate))
         return torch.cat([numbers, there], 1) * self.active
+
+
+def float32_products(values: Tensor) -> AbstractContextManager[Any]:
+    """No bf16 in a head: its products are too small to gain from it, and what is drawn is exact."""
+    device = values.device.type
+    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()

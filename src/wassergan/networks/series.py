@@ -111,6 +111,40 @@ class CausalBlock(nn.Module):
         changed: Tensor = hidden + self.mix(functional.silu(self.past(before)))
         return changed
 
+    def step(self, hidden: Tensor, memory: list[Tensor]) -> Tensor:
+        """The next step (n, maps) alone, given what earlier steps left in `memory`, to which it adds its own."""
+        memory.append(functional.silu(self.norm(hidden[:, :, None])[:, :, 0]))
+        places = range(len(memory) - 1 - self.reach, len(memory), self.past.dilation[0])
+        seen = torch.cat([memory[each] if each >= 0 else torch.zeros_like(memory[-1]) for each in places], 1)
+        past = functional.linear(seen, self.past.weight.mT.flatten(1), self.past.bias)
+        changed: Tensor = hidden + functional.linear(functional.silu(past), self.mix.weight[:, :, 0], self.mix.bias)
+        return changed
+
+
+class CausalStack(nn.Sequential):
+    """Blocks of dilated causal convolutions, so many that the last step sees the first one.
+
+    Args:
+        steps: T.
+        maps: of every block.
+        norm: see `step_norm`.
+    """
+
+    def __init__(self, steps: int, maps: int, *, norm: str) -> None:
+        doublings = range(max(1, math.ceil(math.log2(max(1, (steps - 1) / (KERNEL - 1)) + 1))))
+        super().__init__(*(CausalBlock(maps, 2**each, norm=norm) for each in doublings))
+
+    def memory(self) -> list[list[Tensor]]:
+        """What `step` is given at the first step."""
+        return [[] for _ in self]
+
+    def step(self, hidden: Tensor, memory: list[list[Tensor]]) -> Tensor:
+        """(n, maps) of the next step to the same, as the whole stack has it at that step."""
+        for block, own in zip(self, memory, strict=True):
+            assert isinstance(block, CausalBlock)
+            hidden = block.step(hidden, own)
+        return hidden
+
 
 class CausalGenerator(nn.Module):
     """Dilated causal convolutions until the last step sees the first one. Source: van den Oord et al. 2016, 1609.03499.
@@ -129,8 +163,7 @@ class CausalGenerator(nn.Module):
         super().__init__()
         channels, steps = series_shape(shape, "conv")
         self.noise = NoiseInTime(latent_dim, steps, maps)
-        doublings = range(max(1, math.ceil(math.log2(max(1, (steps - 1) / (KERNEL - 1)) + 1))))
-        self.blocks = nn.Sequential(*(CausalBlock(maps, 2**each, norm=norm) for each in doublings))
+        self.blocks = CausalStack(steps, maps, norm=norm)
         self.last = nn.Sequential(step_norm(norm, maps), nn.SiLU(), nn.Conv1d(maps, channels, 1))
         self.head = head
 

@@ -1,13 +1,12 @@
 """Generators that draw categories: one-hots that are hard forwards and soft backwards, and numeric channels."""
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from wassergan.networks.density_head import DensityHead
+from wassergan.networks.heads import float32_products
 from wassergan.networks.table_head import TableHead
 
 ROWS = 1024  # are computed together where samples are drawn, whatever the number asked for
@@ -68,7 +67,7 @@ class TabularGenerator(nn.Module):
         """The same in one chunk, in any mode; equal up to rounding."""
         values, noise = self._raw(latent)
         given = None if self.kept is None else self.kept.cells(latent)
-        with _float32_products(latent):
+        with float32_products(latent):
             rows: Tensor = self.head(values, noise, self._strata(latent), given)
         return rows if self.kept is None else self.kept(rows, latent)
 
@@ -88,7 +87,7 @@ class TabularGenerator(nn.Module):
         conditions, first, second = latent.split([self.kept.given, own, own], 1)
         both = torch.cat([torch.cat([conditions, each], 1) for each in (first, second)])
         values, noise = self._raw(both)
-        with _float32_products(latent):
+        with float32_products(latent):
             return self.head.scored(values, noise, self.kept.cells(both), real)
 
     def expected(self, latent: Tensor) -> Tensor:
@@ -118,9 +117,3 @@ class TabularGenerator(nn.Module):
     def _raw(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         own = latent.shape[1] - self.head.noise_dim
         return self.body(latent[:, :own]).float(), latent[:, own:]
-
-
-def _float32_products(values: Tensor) -> AbstractContextManager[Any]:
-    """No bf16 in a head: its products are too small to gain from it, and the places of options are exact."""
-    device = values.device.type
-    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()

@@ -15,7 +15,7 @@ from wassergan.data import AnyCodec, Source, context_shape, open_source
 from wassergan.data.readers.limits import largest_bytes
 from wassergan.errors import UserError, WasserganError, WorkError, parameter, unknown_name
 from wassergan.modality import modality_of, modality_with
-from wassergan.networks import TableHead, build_networks
+from wassergan.networks import SeriesDensityGenerator, TableHead, build_networks
 from wassergan.objectives import get_objective
 from wassergan.training import (
     SINGLE_PROCESS,
@@ -139,8 +139,9 @@ def constraint_of(settings: ResolvedSettings) -> Constraint:
 
 
 def latent_numbers(settings: ResolvedSettings, generator: nn.Module) -> int:
-    """Numbers in a latent vector of a generator, with those that its head draws by."""
-    noise = sum(module.noise_dim for module in generator.modules() if isinstance(module, TableHead))
+    """Numbers in a latent vector of a generator, with those by which it draws options, or step by step."""
+    drawing = (TableHead, SeriesDensityGenerator)
+    noise = sum(module.noise_dim for module in generator.modules() if isinstance(module, drawing))
     return settings.latent_dim + noise
 
 

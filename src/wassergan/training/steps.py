@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from wassergan.constraints import Constraint
 from wassergan.data import Batch
 from wassergan.errors import UserError, parameter
-from wassergan.networks import DensityHead, GivenGenerator, TabularGenerator, critic_given
+from wassergan.networks import DensityHead, GivenGenerator, SeriesDensityGenerator, TabularGenerator, critic_given
 from wassergan.objectives import Objective
 from wassergan.training.analytic.conv import ConvCriticGradients
 from wassergan.training.analytic.generator import ConvGeneratorPasses
@@ -99,7 +99,7 @@ def scored_fakes(
 
 def scored_real(generator: nn.Module, latent: Tensor, real: Tensor, *, precision: torch.dtype) -> Tensor:
     """The mean negative log-likelihood of real samples (n, ...), a number; latents are drawn without regard to them."""
-    assert isinstance(generator, TabularGenerator)
+    assert isinstance(generator, TabularGenerator | SeriesDensityGenerator)
     with reduced(latent.device, precision):
         return -generator.log_likelihood(latent, real).mean()
 
@@ -110,10 +110,10 @@ def require_density(generator: nn.Module, likelihood: Likelihood) -> None:
     Raises:
         UserError: says what has one.
     """
-    there = isinstance(generator, TabularGenerator) and isinstance(generator.head, DensityHead)
-    if likelihood.weight and not there:
+    of_rows = isinstance(generator, TabularGenerator) and isinstance(generator.head, DensityHead)
+    if likelihood.weight and not (of_rows or isinstance(generator, SeriesDensityGenerator)):
         raise UserError(
-            "Only generators of tables have a likelihood",
+            "Only generators of tables, and those of series by convolutions, have a likelihood",
             found=parameter("likelihood", likelihood.weight),
             hint="leave it out",
         )

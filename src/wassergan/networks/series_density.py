@@ -1,0 +1,318 @@
+"""Generators of series (C, T) that are drawn step by step from densities, so that real series have a likelihood."""
+
+import itertools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from wassergan.networks.heads import STEEPNESS, Bounded, Partial, float32_products
+from wassergan.networks.logistic_mixture import SMALLEST, drawn, log_density
+from wassergan.networks.series import CausalStack, series_shape
+
+COMPONENTS = 8  # of the mixture of each number; half of them move with the number's last value
+MOST_GROUPS = 16  # of channels; each costs as much time as some small layers at every step
+WIDTH = 64  # hidden numbers of each group
+FINEST, WIDEST = 3e-4, 3.0  # scales of a mixture's components, in deviations of a channel
+CHANGES = (0.3, 0.03, 0.003)  # changes are told at these sizes, in the same unit
+TELLS = 1 + len(CHANGES)  # numbers that say so
+DROPOUT = 0.1  # of hidden numbers where a likelihood is learnt
+NOISE = 0.02  # of a change, added to the past that a likelihood is given: draws are not as exact as real series
+
+
+class Step(NamedTuple):
+    """What the numbers of a step are drawn given; leading axes are those of series, and of steps if there are several.
+
+    Args:
+        hidden: (..., maps), of all earlier steps.
+        last: (..., C) the last known value of each channel; 0 before the first.
+        change: (..., C) from the one before; 0 where there is none.
+    """
+
+    hidden: Tensor
+    last: Tensor
+    change: Tensor
+
+
+class SeriesDensityGenerator(nn.Module):
+    """Draws a series step by step, and the channels of a step one after another, from densities.
+
+    Causal convolutions see all earlier steps. Which values are missing is drawn first at each step. A number has a
+    mixture of logistic distributions, given the past and the channels before it; half of the components move with its
+    last value. Sources: van den Oord et al. 2016, arXiv 1609.03499, for the convolutions; Salimans, Karpathy, Chen,
+    Kingma 2017, arXiv 1701.05517, for the mixtures and for channels in sequence.
+
+    Args:
+        latent_dim: numbers of a latent vector that all steps share, conditions first.
+        shape: (channels, steps).
+        head: bounds of the data, constants, and what may be missing.
+        maps: of the convolutions.
+        norm: `layer` or `none`.
+
+    Attributes:
+        noise_dim: further numbers of a latent vector, standard normal, by which steps are drawn.
+    """
+
+    low: Tensor
+    high: Tensor
+    numbers_vary: Tensor
+    masks_vary: Tensor
+    gappy: Tensor
+    gates: Tensor
+
+    def __init__(
+        self, latent_dim: int, shape: tuple[int, ...], *, head: nn.Module, maps: int = 64, norm: str = "layer"
+    ) -> None:
+        super().__init__()
+        channels, self.steps = series_shape(shape, "conv")
+        bounded = head.bounded if isinstance(head, Partial) else head
+        assert isinstance(bounded, Bounded)
+        masks = head.masks if isinstance(head, Partial) else 0
+        self.sizes, self.own = [channels - masks, masks], latent_dim
+        self.noises = 2 * self.sizes[0] + masks
+        self.noise_dim = self.steps * self.noises
+        varying = head.active.mT if isinstance(head, Partial) else torch.ones(self.steps, channels)
+        kept = {
+            "low": (bounded.middle - bounded.half_width).flatten().expand(self.sizes[0]),
+            "high": (bounded.middle + bounded.half_width).flatten().expand(self.sizes[0]),
+            "numbers_vary": varying[:, : self.sizes[0]],
+            "masks_vary": varying[:, self.sizes[0] :],
+        }
+        if isinstance(head, Partial):
+            kept |= {"gappy": head.gappy.mT, "gates": head.gates}
+        self.is_partial = isinstance(head, Partial)
+        for name, values in kept.items():
+            self.register_buffer(name, values.clone(), persistent=False)
+        self.shared = nn.Linear(latent_dim, maps)
+        nn.init.zeros_(self.shared.weight)  # latent numbers have no part in a likelihood, and may not disturb it
+        self.places = nn.Parameter(torch.randn(maps, self.steps) / maps**0.5)
+        self.given = nn.Linear(TELLS * self.sizes[0] + masks, maps)
+        self.stack = CausalStack(self.steps, maps, norm=norm)
+        self.last = nn.LayerNorm(maps) if norm == "layer" else nn.Identity()
+        self.density = StepDensity(*self.sizes, maps)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """(n, latent_dim + noise_dim) to (n, C, T)."""
+        shared, noise = latent.split([self.own, self.noise_dim], 1)
+        even = torch.special.ndtr(noise.float()).clamp(SMALLEST, 1 - SMALLEST).unflatten(1, (self.steps, self.noises))
+        start, memory = self._start(shared), self.stack.memory()
+        last = change = even.new_zeros(len(latent), self.sizes[0])
+        masks, drawn_steps = even.new_zeros(len(latent), self.sizes[1]), []
+        for step in range(self.steps):
+            hidden = self.stack.step(start[:, :, step] + self._told(last, change, masks), memory)
+            with float32_products(latent):
+                place, evens = Step(self._hidden(hidden), last, change), even[:, step]
+                if self.density.masks is not None:
+                    vary = self.masks_vary[step]
+                    masks = self.density.masks.drawn(place.hidden, evens[:, -len(vary) :], vary, soft=self.training)
+                there, pairs = self._there(masks, step), evens[:, : 2 * self.sizes[0]].unflatten(1, (-1, 2))
+                known = self.density.drawn(place, masks, there, pairs, self._within)
+            change = known - last if step else change
+            last = known
+            drawn_steps.append(torch.cat([known * there, masks], 1))
+        return torch.stack(drawn_steps, 2)
+
+    def log_likelihood(self, latent: Tensor, real: Tensor) -> Tensor:
+        """(n,) logarithms of the density of real series (n, C, T) under the latents' conditions, each given its past.
+
+        The measure is that of model space for numbers that are there, and counts for what is missing.
+
+        Args:
+            latent: (n, latent_dim + noise_dim), drawn independently of the series; its noise is not used.
+            real: series under the same conditions.
+        """
+        numbers, masks = real.mT.split(self.sizes, 2)  # (n, T, ...)
+        there = self._there(masks, slice(None))
+        known = self._with_noise(_carried(numbers, there) if self.is_partial else numbers)
+        last = functional.pad(known, (0, 0, 1, 0))[:, :-1]
+        change = functional.pad(known.diff(dim=1), (0, 0, 2, 0))[:, : self.steps]
+        told = self._told(last, change, functional.pad(masks, (0, 0, 1, 0))[:, :-1])
+        hidden = self.stack(self._start(latent[:, : self.own]) + told.mT)
+        with float32_products(latent):
+            place = Step(self._hidden(hidden.mT), last, change)
+            total = (self.density.log_density(place, masks, numbers, known) * there).sum((1, 2))
+            if self.density.masks is not None:
+                of_masks = self.density.masks.log_density(place.hidden, masks) * self.masks_vary
+                total = total + of_masks.sum((1, 2))
+        return total
+
+    def _start(self, shared: Tensor) -> Tensor:
+        """(n, latent_dim) to what every step is given, (n, maps, T)."""
+        with float32_products(shared):
+            start: Tensor = self.shared(shared)[:, :, None] + self.places
+        return start
+
+    def _told(self, last: Tensor, change: Tensor, masks: Tensor) -> Tensor:
+        """The step before, to (..., maps); in full precision, for small changes decide what comes next."""
+        with float32_products(last):
+            told: Tensor = self.given(torch.cat([_told(last, change), masks], -1))
+        return told
+
+    def _hidden(self, hidden: Tensor) -> Tensor:
+        shown = functional.silu(self.last(hidden.float()))
+        return functional.dropout(shown, DROPOUT) if self.training and DROPOUT else shown
+
+    def _there(self, masks: Tensor, steps: int | slice) -> Tensor:
+        """(..., M) of some steps to (..., C): 1 for each number that is drawn, 0 where it is constant or missing."""
+        vary = self.numbers_vary[steps]
+        if not self.sizes[1]:
+            return vary.expand(*masks.shape[:-1], -1)
+        gate = (1 + masks.index_select(-1, self.gates)) / 2
+        return vary * (1 - self.gappy[steps] * (1 - gate))
+
+    def _within(self, numbers: Tensor, channels: slice) -> Tensor:
+        """Within the bounds of the data."""
+        return numbers.maximum(self.low[channels]).minimum(self.high[channels])
+
+    def _with_noise(self, known: Tensor) -> Tensor:
+        """In training, the past (n, T, C) with some noise, a share of every change."""
+        if not self.training:
+            return known
+        change = functional.pad(known.diff(dim=1), (0, 0, 1, 0))
+        return known + NOISE * change * torch.randn_like(known)
+
+
+class StepDensity(nn.Module):
+    """The density of a step's numbers, one after another, given what is known of earlier steps.
+
+    Args:
+        channels: numbers of a step.
+        masks: of a step.
+        maps: hidden numbers of the past.
+    """
+
+    moving: Tensor
+
+    def __init__(self, channels: int, masks: int, maps: int) -> None:
+        super().__init__()
+        self._groups = _groups(channels)
+        self.masks = MaskDensity(masks, maps) if masks else None
+        self.from_last, self.from_change = (nn.Parameter(torch.zeros(channels, channels)) for _ in range(2))
+        self.from_step = nn.Parameter(torch.zeros(channels, channels)) if len(self._groups) > 1 else None
+        self.read = nn.Linear(maps + masks, len(self._groups) * WIDTH)
+        starts = [group.start for group in self._groups]
+        self.tells = nn.ModuleList(nn.Linear(TELLS * start, WIDTH, bias=False) for start in starts[1:])
+        self.norms = nn.ModuleList(nn.LayerNorm(WIDTH) for _ in self._groups)
+        self.mixes = nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in self._groups)
+        self.outs = nn.ModuleList(
+            nn.Linear(WIDTH, (each.stop - each.start) * (3 * COMPONENTS + 1 + each.start)) for each in self._groups
+        )
+        half = COMPONENTS // 2
+        self.register_buffer("moving", (torch.arange(COMPONENTS) < half).float(), persistent=False)
+        places = torch.cat([torch.zeros(half), torch.linspace(-1.5, 1.5, COMPONENTS - half)])
+        scales = torch.cat([torch.linspace(-6, -2, half), torch.full((COMPONENTS - half,), -2.0)])
+        for group, out in zip(self._groups, self.outs, strict=True):
+            assert isinstance(out, nn.Linear)
+            nn.init.zeros_(out.weight)
+            own = torch.cat([torch.zeros(COMPONENTS), places, scales, torch.zeros(1 + group.start)])
+            with torch.no_grad():
+                out.bias.copy_(own.repeat(group.stop - group.start))
+
+    def log_density(self, step: Step, masks: Tensor, numbers: Tensor, known: Tensor) -> Tensor:
+        """(..., C) of the numbers of steps, each given the true ones before it; see `SeriesDensityGenerator`.
+
+        Args:
+            step: what is given.
+            masks: (..., M).
+            numbers: (..., C).
+            known: (..., C) the same as later channels are told them, with the last value where there is none.
+        """
+        read, changes, found = self._read(step, masks), known - step.last, []
+        told = _told(known, changes)
+        for index, group in enumerate(self._groups):
+            before = told[..., : TELLS * group.start], changes[..., : group.start]
+            found.append(log_density(numbers[..., group], *self._mixture(index, step, read, *before)))
+        return torch.cat(found, -1)
+
+    def drawn(
+        self, step: Step, masks: Tensor, there: Tensor, even: Tensor, within: Callable[[Tensor, slice], Tensor]
+    ) -> Tensor:
+        """Numbers (n, C) by even ones (n, C, 2) in (0, 1), each within bounds; those that are missing are the last."""
+        read, last = self._read(step, masks), step.last
+        told, changes, known = last[:, :0], last[:, :0], []
+        for index, group in enumerate(self._groups):
+            own = within(drawn(even[:, group], *self._mixture(index, step, read, told, changes)), group)
+            change = there[:, group] * (own - last[:, group])
+            known.append(last[:, group] + change)
+            told = torch.cat([told, _told(known[-1], change)], 1)
+            changes = torch.cat([changes, change], 1)
+        return torch.cat(known, 1)
+
+    def _read(self, step: Step, masks: Tensor) -> Tensor:
+        """(..., groups, WIDTH) of the past and of what is missing."""
+        read: Tensor = self.read(torch.cat([step.hidden, masks], -1))
+        return read.unflatten(-1, (len(self._groups), WIDTH))
+
+    def _mixture(
+        self, index: int, step: Step, read: Tensor, told: Tensor, changes: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits, places and scales (..., channels of the group, COMPONENTS), given the channels before in the step."""
+        group, hidden = self._groups[index], read[..., index, :]
+        if index:
+            hidden = hidden + self.tells[index - 1](told)
+        hidden = torch.relu(self.norms[index](hidden))
+        hidden = hidden + torch.relu(self.mixes[index](hidden))
+        raw = self.outs[index](hidden).unflatten(-1, (group.stop - group.start, -1))
+        logits, places, scales, own, before = raw.split([COMPONENTS] * 3 + [1, group.start], -1)
+        last, change = step.last[..., group], step.change[..., group]
+        base = last + step.last @ self.from_last[group].T + step.change @ self.from_change[group].T
+        base = base + own[..., 0] * change
+        if self.from_step is not None and index:
+            base = base + ((before + self.from_step[group, : group.start]) * changes[..., None, :]).sum(-1)
+        return logits, places + self.moving * base[..., None], FINEST + WIDEST * torch.sigmoid(scales)
+
+
+class MaskDensity(nn.Module):
+    """Which values of a step are there, one after another, given the past: 1, or -1 for one that is missing.
+
+    Args:
+        masks: of a step.
+        maps: hidden numbers of the past.
+    """
+
+    def __init__(self, masks: int, maps: int) -> None:
+        super().__init__()
+        self.by_past = nn.Linear(maps, masks)
+        self.by_others = nn.Parameter(torch.zeros(masks, masks))
+
+    def log_density(self, hidden: Tensor, masks: Tensor) -> Tensor:
+        """(..., M) of masks (..., M), given the past (..., maps), each given those before it."""
+        return functional.logsigmoid(masks * self._logits(hidden, masks))
+
+    def drawn(self, hidden: Tensor, even: Tensor, vary: Tensor, *, soft: bool) -> Tensor:
+        """(n, M) by even numbers in (0, 1), times `vary` (M,); with a gradient as of less hard ones, where asked."""
+        masks = even[:, :0]
+        for number in range(even.shape[1]):
+            own, filled = slice(number, number + 1), functional.pad(masks, (0, even.shape[1] - number))
+            told = self._logits(hidden, filled)[:, own] + torch.logit(even[:, own])
+            hard = torch.where(told > 0, 1.0, -1.0)
+            if soft:
+                less_hard = torch.tanh(STEEPNESS * told)
+                hard = hard + less_hard - less_hard.detach()
+            masks = torch.cat([masks, hard * vary[own]], 1)
+        return masks
+
+    def _logits(self, hidden: Tensor, masks: Tensor) -> Tensor:
+        logits: Tensor = self.by_past(hidden) + masks @ self.by_others.tril(-1).T
+        return logits
+
+
+def _told(values: Tensor, changes: Tensor) -> Tensor:
+    """Values (..., k) and their changes at several sizes, (..., k TELLS): small ones are not lost beside large ones."""
+    return torch.stack([values, *(torch.tanh(changes / size) for size in CHANGES)], -1).flatten(-2)
+
+
+def _carried(numbers: Tensor, there: Tensor) -> Tensor:
+    """Numbers (n, T, C) with the last one that is there where one is not; 0 before the first."""
+    steps = torch.arange(numbers.shape[1], device=numbers.device)[:, None]
+    latest = torch.where(there > 0, steps, -1).cummax(1).values
+    return torch.where(latest >= 0, numbers.gather(1, latest.clamp_min(0)), 0.0)
+
+
+def _groups(channels: int) -> list[slice]:
+    """Channels in their order, in at most 16 groups of nearly one size."""
+    count = min(MOST_GROUPS, channels)
+    cuts = [round(channels * each / count) for each in range(count + 1)]
+    return [slice(first, end) for first, end in itertools.pairwise(cuts)]
