@@ -28,10 +28,8 @@ def generator(channels: int, steps: int, *, gappy: bool = False, strength: float
     with torch.no_grad():
         for number, each in enumerate(made.parameters()):
             each.add_(strength * normal(*each.shape, seed=number))
-        for out in made.density.outs:
-            assert isinstance(out, nn.Linear)
-            out.weight.mul_(0.2)
-            out.bias[2 * COMPONENTS : 3 * COMPONENTS] = -1.5  # scales that a grid can tell; of one channel to a group
+        made.density.out.mul_(0.2)
+        made.density.out_bias[..., 2 * COMPONENTS : 3 * COMPONENTS] = -1.5  # scales that a grid can tell
     return made
 
 

@@ -1,6 +1,5 @@
 """Generators of series (C, T) that are drawn step by step from densities, so that real series have a likelihood."""
 
-import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -13,8 +12,7 @@ from wassergan.networks.logistic_mixture import SMALLEST, drawn, log_density
 from wassergan.networks.series import CausalStack, series_shape
 
 COMPONENTS = 8  # of the mixture of each number; half of them move with the number's last value
-MOST_GROUPS = 16  # of channels; each costs as much time as some small layers at every step
-WIDTH = 64  # hidden numbers of each group
+WIDTH = 64  # hidden numbers of each channel
 FINEST, WIDEST = 3e-4, 3.0  # scales of a mixture's components, in deviations of a channel
 CHANGES = (0.3, 0.03, 0.003)  # changes are told at these sizes, in the same unit
 TELLS = 1 + len(CHANGES)  # numbers that say so
@@ -132,7 +130,8 @@ class SeriesDensityGenerator(nn.Module):
         hidden = self.stack(self._start(latent[:, : self.own]) + told.mT)
         with float32_products(latent):
             place = Step(self._hidden(hidden.mT), last, change)
-            total = (self.density.log_density(place, masks, numbers, known) * there).sum((1, 2))
+            flat = (Step(*(each.flatten(0, 1) for each in place)), *(each.flatten(0, 1) for each in (masks, numbers, known)))
+            total = (self.density.log_density(*flat).unflatten(0, there.shape[:2]) * there).sum((1, 2))
             if self.density.masks is not None:
                 of_masks = self.density.masks.log_density(place.hidden, masks) * self.masks_vary
                 total = total + of_masks.sum((1, 2))
@@ -175,7 +174,10 @@ class SeriesDensityGenerator(nn.Module):
 
 
 class StepDensity(nn.Module):
-    """The density of a step's numbers, one after another, given what is known of earlier steps.
+    """The density of a step's numbers, one channel after another, given what is known of earlier steps.
+
+    Each channel has two layers of hidden numbers of its own; those of all channels are computed together where the
+    numbers are there, as in a likelihood.
 
     Args:
         channels: numbers of a step.
@@ -184,83 +186,81 @@ class StepDensity(nn.Module):
     """
 
     moving: Tensor
+    is_before: Tensor
+    reads: Tensor
 
     def __init__(self, channels: int, masks: int, maps: int) -> None:
         super().__init__()
-        self._groups = _groups(channels)
         self.masks = MaskDensity(masks, maps) if masks else None
-        self.from_last, self.from_change = (nn.Parameter(torch.zeros(channels, channels)) for _ in range(2))
-        self.from_step = nn.Parameter(torch.zeros(channels, channels)) if len(self._groups) > 1 else None
-        self.read = nn.Linear(maps + masks, len(self._groups) * WIDTH)
-        starts = [group.start for group in self._groups]
-        self.tells = nn.ModuleList(nn.Linear(TELLS * start, WIDTH, bias=False) for start in starts[1:])
-        self.norms = nn.ModuleList(nn.LayerNorm(WIDTH) for _ in self._groups)
-        self.mixes = nn.ModuleList(nn.Linear(WIDTH, WIDTH) for _ in self._groups)
-        self.outs = nn.ModuleList(
-            nn.Linear(WIDTH, (each.stop - each.start) * (3 * COMPONENTS + 1 + each.start)) for each in self._groups
+        self.from_last, self.from_change, self.from_step = (
+            nn.Parameter(torch.zeros(channels, channels)) for _ in range(3)
         )
+        self.given = maps + masks
+        inputs, raws = self.given + TELLS * channels, 3 * COMPONENTS + 1 + channels
+        self.read, self.read_bias = _drawn(channels, inputs, WIDTH)
+        self.norm, self.norm_bias = nn.Parameter(torch.ones(channels, 1, WIDTH)), _zeros(channels, 1, WIDTH)
+        self.mix, self.mix_bias = _drawn(channels, WIDTH, WIDTH)
+        self.out, self.out_bias = _zeros(channels, WIDTH, raws), _zeros(channels, 1, raws)
         half = COMPONENTS // 2
+        with torch.no_grad():
+            self.out_bias[..., COMPONENTS + half : 2 * COMPONENTS] = torch.linspace(-1.5, 1.5, COMPONENTS - half)
+            self.out_bias[..., 2 * COMPONENTS : 2 * COMPONENTS + half] = torch.linspace(-6, -2, half)
+            self.out_bias[..., 2 * COMPONENTS + half : 3 * COMPONENTS] = -2.0
         self.register_buffer("moving", (torch.arange(COMPONENTS) < half).float(), persistent=False)
-        places = torch.cat([torch.zeros(half), torch.linspace(-1.5, 1.5, COMPONENTS - half)])
-        scales = torch.cat([torch.linspace(-6, -2, half), torch.full((COMPONENTS - half,), -2.0)])
-        for group, out in zip(self._groups, self.outs, strict=True):
-            assert isinstance(out, nn.Linear)
-            nn.init.zeros_(out.weight)
-            own = torch.cat([torch.zeros(COMPONENTS), places, scales, torch.zeros(1 + group.start)])
-            with torch.no_grad():
-                out.bias.copy_(own.repeat(group.stop - group.start))
+        is_before = torch.ones(channels, channels).tril(-1)
+        reads = torch.cat([torch.ones(channels, self.given), is_before.repeat_interleave(TELLS, 1)], 1)
+        self.register_buffer("is_before", is_before[:, None], persistent=False)
+        self.register_buffer("reads", reads[..., None], persistent=False)
 
     def log_density(self, step: Step, masks: Tensor, numbers: Tensor, known: Tensor) -> Tensor:
-        """(..., C) of the numbers of steps, each given the true ones before it; see `SeriesDensityGenerator`.
+        """(n, C) of the numbers of steps, each given the true ones before it; see `SeriesDensityGenerator`.
 
         Args:
             step: what is given.
-            masks: (..., M).
-            numbers: (..., C).
-            known: (..., C) the same as later channels are told them, with the last value where there is none.
+            masks: (n, M).
+            numbers: (n, C).
+            known: (n, C) the same as later channels are told them, with the last value where there is none.
         """
-        read, changes, found = self._read(step, masks), known - step.last, []
-        told = _told(known, changes)
-        for index, group in enumerate(self._groups):
-            before = told[..., : TELLS * group.start], changes[..., : group.start]
-            found.append(log_density(numbers[..., group], *self._mixture(index, step, read, *before)))
-        return torch.cat(found, -1)
+        count, changes = len(self.read), known - step.last
+        told = torch.cat([step.hidden, masks, _told(known, changes)], 1)
+        hidden = torch.baddbmm(self.read_bias, told.expand(count, -1, -1), self.read * self.reads)
+        hidden = torch.relu(functional.layer_norm(hidden, (WIDTH,)) * self.norm + self.norm_bias)
+        hidden = hidden + torch.relu(torch.baddbmm(self.mix_bias, hidden, self.mix))
+        raw = torch.baddbmm(self.out_bias, hidden, self.out)  # (C, n, ...)
+        base = self._base(step) + raw[..., 3 * COMPONENTS].T * step.change
+        before = (raw[..., 3 * COMPONENTS + 1 :] + self.from_step[:, None]) * self.is_before
+        base = base.T + (before * changes).sum(-1)
+        return log_density(numbers.T, *self._mixture(raw, base)).T
 
     def drawn(
         self, step: Step, masks: Tensor, there: Tensor, even: Tensor, within: Callable[[Tensor, slice], Tensor]
     ) -> Tensor:
         """Numbers (n, C) by even ones (n, C, 2) in (0, 1), each within bounds; those that are missing are the last."""
-        read, last = self._read(step, masks), step.last
-        told, changes, known = last[:, :0], last[:, :0], []
-        for index, group in enumerate(self._groups):
-            own = within(drawn(even[:, group], *self._mixture(index, step, read, told, changes)), group)
-            change = there[:, group] * (own - last[:, group])
-            known.append(last[:, group] + change)
+        base, told = self._base(step), torch.cat([step.hidden, masks], 1)
+        changes, known = told[:, :0], []
+        for channel in range(len(self.read)):
+            own = slice(channel, channel + 1)
+            read = self.read[channel, : told.shape[1]]
+            hidden = functional.layer_norm(torch.addmm(self.read_bias[channel], told, read), (WIDTH,))
+            hidden = torch.relu(hidden * self.norm[channel] + self.norm_bias[channel])
+            hidden = hidden + torch.relu(torch.addmm(self.mix_bias[channel], hidden, self.mix[channel]))
+            raw = torch.addmm(self.out_bias[channel], hidden, self.out[channel])
+            before = raw[:, 3 * COMPONENTS + 1 :][:, :channel] + self.from_step[channel, :channel]
+            place = base[:, channel] + raw[:, 3 * COMPONENTS] * step.change[:, channel] + (before * changes).sum(1)
+            value = within(drawn(even[:, channel], *self._mixture(raw, place))[:, None], own)
+            change = there[:, own] * (value - step.last[:, own])
+            known.append(step.last[:, own] + change)
             told = torch.cat([told, _told(known[-1], change)], 1)
             changes = torch.cat([changes, change], 1)
         return torch.cat(known, 1)
 
-    def _read(self, step: Step, masks: Tensor) -> Tensor:
-        """(..., groups, WIDTH) of the past and of what is missing."""
-        read: Tensor = self.read(torch.cat([step.hidden, masks], -1))
-        return read.unflatten(-1, (len(self._groups), WIDTH))
+    def _base(self, step: Step) -> Tensor:
+        """(n, C) where half of each mixture moves to, but for what depends on the channels before."""
+        return step.last + step.last @ self.from_last.T + step.change @ self.from_change.T
 
-    def _mixture(
-        self, index: int, step: Step, read: Tensor, told: Tensor, changes: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits, places and scales (..., channels of the group, COMPONENTS), given the channels before in the step."""
-        group, hidden = self._groups[index], read[..., index, :]
-        if index:
-            hidden = hidden + self.tells[index - 1](told)
-        hidden = torch.relu(self.norms[index](hidden))
-        hidden = hidden + torch.relu(self.mixes[index](hidden))
-        raw = self.outs[index](hidden).unflatten(-1, (group.stop - group.start, -1))
-        logits, places, scales, own, before = raw.split([COMPONENTS] * 3 + [1, group.start], -1)
-        last, change = step.last[..., group], step.change[..., group]
-        base = last + step.last @ self.from_last[group].T + step.change @ self.from_change[group].T
-        base = base + own[..., 0] * change
-        if self.from_step is not None and index:
-            base = base + ((before + self.from_step[group, : group.start]) * changes[..., None, :]).sum(-1)
+    def _mixture(self, raw: Tensor, base: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits, places and scales (..., COMPONENTS) of raw values (..., at least 3 COMPONENTS) and bases (...)."""
+        logits, places, scales = raw[..., : 3 * COMPONENTS].chunk(3, -1)
         return logits, places + self.moving * base[..., None], FINEST + WIDEST * torch.sigmoid(scales)
 
 
@@ -311,8 +311,13 @@ def _carried(numbers: Tensor, there: Tensor) -> Tensor:
     return torch.where(latest >= 0, numbers.gather(1, latest.clamp_min(0)), 0.0)
 
 
-def _groups(channels: int) -> list[slice]:
-    """Channels in their order, in at most 16 groups of nearly one size."""
-    count = min(MOST_GROUPS, channels)
-    cuts = [round(channels * each / count) for each in range(count + 1)]
-    return [slice(first, end) for first, end in itertools.pairwise(cuts)]
+def _drawn(count: int, inputs: int, outputs: int) -> tuple[nn.Parameter, nn.Parameter]:
+    """Weights (count, inputs, outputs) and offsets (count, 1, outputs) of layers side by side, as `nn.Linear` has them."""
+    weight, bias = torch.empty(count, inputs, outputs), torch.empty(count, 1, outputs)
+    for each in (weight, bias):
+        nn.init.uniform_(each, -(inputs**-0.5), inputs**-0.5)
+    return nn.Parameter(weight), nn.Parameter(bias)
+
+
+def _zeros(*shape: int) -> nn.Parameter:
+    return nn.Parameter(torch.zeros(shape))
