@@ -45,13 +45,14 @@ def in_channels(values: Series, name: str) -> Series:
     return np.where(values == -200, np.nan, values) if FLAGS[name] else values
 
 
-def scores(real: Series, made: Series, *, seed: int, scale: float) -> dict[str, float]:
-    """Both scores, their errors, and their floors."""
+def scores(real: Series, made: Series, *, seed: int, scale: float, with_floors: bool) -> dict[str, float]:
+    """Both scores, their errors, and their floors, where those are wanted."""
     scaled = Scaling(real)
     halves = torch.randperm(len(real), generator=torch.Generator().manual_seed(seed))
     sides = {"": (scaled(real), scaled(made))}
     half = len(real) // 2
-    sides["_floor"] = (scaled(real[halves[:half].numpy()]), scaled(real[halves[half:].numpy()]))
+    if with_floors:
+        sides["_floor"] = (scaled(real[halves[:half].numpy()]), scaled(real[halves[half:].numpy()]))
     found = {}
     for end, (left, right) in sides.items():
         for kind, measure in (("discriminative", discriminative_score), ("predictive", predictive_score)):
@@ -65,7 +66,8 @@ def scores(real: Series, made: Series, *, seed: int, scale: float) -> dict[str, 
 def judged(name: str, folder: Path, seed: int, length: tuple[str, str], options: argparse.Namespace) -> dict[str, Any]:
     data, run = options.folder / f"{name}.npz", folder / "run"
     flags = ["--layout", "NTC", *FLAGS[name], "--seed", seed, *shlex.split(options.flags)]
-    wassergan("train", data, *flags, *length, "--no-previews", "--out", run, before=options.before)
+    if not run.exists():
+        wassergan("train", data, *flags, *length, "--no-previews", "--out", run, before=options.before)
     facts = json.loads(wassergan("info", run, "--json"))
     missing = (-200,) if FLAGS[name] else ()
     source = open_source(data, layout="NTC", missing=missing, seed=seed)
@@ -75,7 +77,7 @@ def judged(name: str, folder: Path, seed: int, length: tuple[str, str], options:
     train = source.split.train_rows(torch.arange(source.train_count)).numpy()
     populations = SeriesPopulations(made[: len(train)], real[train], real[source.split.heldout.numpy()])
     row: dict[str, Any] = {"data": name, "seed": seed, "steps": facts["steps"]}
-    row |= scores(real, made, seed=seed, scale=options.score_steps)
+    row |= scores(real, made, seed=seed, scale=options.score_steps, with_floors=not options.no_floors)
     for each in dynamics_rows(populations):
         if each.floor:
             row |= {each.name: each.value, f"{each.name}_times_floor": each.value / each.floor}
@@ -92,6 +94,8 @@ def main() -> None:
     parser.add_argument("--flags", default="", help="further flags of `train`, in one string")
     parser.add_argument("--before", default="", help="a command that starts the training, such as 'taskset -c 0'")
     parser.add_argument("--score-steps", type=float, default=1.0, help="share of the steps of the scores' networks")
+    parser.add_argument("--no-floors", action="store_true", help="of both scores, which take as long as the scores")
+    parser.add_argument("--runs", type=Path, help="a folder that keeps the runs; those that are there are judged")
     parser.add_argument("--no-write", action="store_true", help="only print")
     options = parser.parse_args()
     length = ("--steps", options.steps) if options.steps else ("--budget", options.budget)
@@ -99,7 +103,8 @@ def main() -> None:
     for name in options.names.split(","):
         for seed in map(int, options.seeds.split(",")):
             with tempfile.TemporaryDirectory() as folder:
-                rows.append(judged(name, Path(folder), seed, length, options))
+                kept_at = options.runs / f"{name}-{seed}" if options.runs else Path(folder)
+                rows.append(judged(name, kept_at, seed, length, options))
             print({key: round(value, 4) if isinstance(value, float) else value for key, value in rows[-1].items()})
             if not options.no_write:
                 kept = [*earlier_rows("series", rows, told_by=["data", "seed"]), *rows]

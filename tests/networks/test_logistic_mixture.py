@@ -16,8 +16,13 @@ def density(value: float) -> float:
     return float((WEIGHTS * parts).sum())
 
 
-def chance(value: float, places: np.ndarray = PLACES.double().numpy()) -> float:
-    return float((WEIGHTS * stats.logistic.cdf(value, places, SCALES.double().numpy())).sum())
+def chance(value: float, places: Tensor = PLACES) -> float:
+    return float((WEIGHTS * stats.logistic.cdf(value, places.double().numpy(), SCALES.double().numpy())).sum())
+
+
+def quantile(level: float, places: Tensor) -> float:
+    found: float = optimize.brentq(lambda value: chance(value, places) - level, -50, 50, xtol=1e-13)
+    return found
 
 
 @pytest.mark.parametrize("value", [-40.0, -1.0, -0.98, 0.0, 2.0, 60.0])
@@ -53,9 +58,6 @@ def test_the_gradient_of_a_draw_is_that_of_the_quantile_at_its_chance() -> None:
         (found,) = torch.autograd.grad(value, places)
         level = chance(value.item())
         for number in range(3):
-            moved = PLACES.double().numpy().copy()
-            ends = []
-            for way in (1e-4, -1e-4):
-                moved[number] = PLACES[number].item() + way
-                ends.append(optimize.brentq(lambda x, at=moved.copy(): chance(x, at) - level, -50, 50, xtol=1e-13))
-            assert found[number].item() == pytest.approx((ends[0] - ends[1]) / 2e-4, abs=2e-3)
+            moved = 1e-3 * torch.eye(3, dtype=torch.float64)[number]
+            ends = [quantile(level, PLACES.double() + way * moved) for way in (1, -1)]
+            assert found[number].item() == pytest.approx((ends[0] - ends[1]) / 2e-3, abs=2e-3)

@@ -55,7 +55,7 @@ class RecipeChoices:
     )
     likelihood: float | None = setting(
         None,
-        "Weight of the likelihood of real rows of a table, each column given those before it; 0 for none.",
+        "Weight of the likelihood of real rows or series, each column or step given those before it; 0 for none.",
         parse=not_negative,
         group="Recipe",
     )

@@ -1,5 +1,6 @@
 """Our own recipe for series, from the measurements in docs/lab-notes.md."""
 
+import math
 from typing import Any
 
 from wassergan.config.settings import TrainSettings
@@ -7,10 +8,16 @@ from wassergan.config.settings import TrainSettings
 MAPS, CRITIC_MAPS, BATCH = 48, 48, 64
 SHARED, EACH = 32, 2  # latent numbers of a whole series, and of each step
 MOST_LATENT = 512
+LATENT = 4  # numbers of a whole series that is drawn from densities, beside those by which it is drawn
 PENALISED = ("lp", "gp", "r1r2")
-LIKELIHOOD_STEPS = 10**9
-LEAST_SERIES, MOST_DRAWS = 500, 4096  # series to learn densities from, and steps times channels that are drawn in turn
-REASON = "Recipe for series: causal convolutions, and a critic that is also given the differences from step to step."
+PASSES = 300  # over the data that follow the likelihood alone
+LEAST_SERIES = 500  # of which densities are learnt
+MOST_NUMBERS, MOST_BESIDE = 8192, 512  # of a series that is drawn from densities; and beside a critic, as it takes long
+NEVER = 10**9
+REASON = (
+    "Recipe for series: causal convolutions, by the likelihood of the training series where there are at least "
+    f"{LEAST_SERIES}, and a critic that is also given the differences from step to step."
+)
 
 
 def suits(asked: TrainSettings) -> bool:
@@ -31,14 +38,15 @@ def recipe(shape: tuple[int, ...], train_count: int, asked: TrainSettings) -> di
     norm = {"critic_norm": "none"} if (asked.constraint or "lp") in PENALISED else {}
     each = max(1, min(EACH, MOST_LATENT // (2 * steps)))
     own = each * steps
-    return norm | of_densities(shape, train_count, asked) | {
+    batch_size = max(pack, min(BATCH, train_count // 2) // pack * pack)
+    usual = norm | {
         "network": "conv",
         "constraint": "lp",
         "maps": asked.maps or CRITIC_MAPS,
         "generator_maps": asked.maps or MAPS,
         "generator_norm": "layer",
         "latent_dim": own + max(SHARED, own),
-        "batch_size": max(pack, min(BATCH, train_count // 2) // pack * pack),
+        "batch_size": batch_size,
         "critic_steps": 1,
         "penalty_every": 2,
         "generator_lr": 5e-4,
@@ -47,8 +55,28 @@ def recipe(shape: tuple[int, ...], train_count: int, asked: TrainSettings) -> di
         "average_ramp": 0.05,
         "precision": "auto",
     }
+    if not has_densities(shape, train_count, asked):
+        return usual
+    return usual | of_densities(shape, train_count, asked.batch_size or batch_size)
 
 
-def of_densities(shape: tuple[int, ...], train_count: int, asked: TrainSettings) -> dict[str, Any]:
-    """What is different where series are drawn from densities."""
-    return {"likelihood_steps": LIKELIHOOD_STEPS} if asked.likelihood else {}
+def has_densities(shape: tuple[int, ...], train_count: int, asked: TrainSettings) -> bool:
+    """Whether series are drawn from densities, unless the user says so or says otherwise."""
+    if asked.likelihood is not None:
+        return asked.likelihood > 0
+    fits = train_count >= LEAST_SERIES and math.prod(shape) <= MOST_NUMBERS
+    return fits and asked.network in ("conv", None) and asked.generator_norm != "batch"
+
+
+def of_densities(shape: tuple[int, ...], train_count: int, batch_size: int) -> dict[str, Any]:
+    """What is different where they are."""
+    steps = PASSES * train_count // batch_size if math.prod(shape) <= MOST_BESIDE else NEVER
+    return {
+        "likelihood": 1.0,
+        "likelihood_steps": steps,
+        "latent_dim": LATENT,
+        "generator_lr": 2e-3,
+        "schedule": "inverse_sqrt",
+        "schedule_steps": 1000,
+        "precision": "float32",
+    }

@@ -8,7 +8,7 @@ SMALLEST = 1e-7  # float32 knows no number between this much less than 1 and 1
 
 
 def log_density(values: Tensor, logits: Tensor, places: Tensor, scales: Tensor) -> Tensor:
-    """log Σ w p(x), with p(x) = σ(z) σ(-z) / s and z = (x - m) / s, of values (...,) under mixtures (..., K).
+    """Log Σ w p(x), with p(x) = σ(z) σ(-z) / s and z = (x - m) / s, of values (...,) under mixtures (..., K).
 
     Args:
         values: (...,).

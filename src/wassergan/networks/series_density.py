@@ -15,6 +15,7 @@ COMPONENTS = 8  # of the mixture of each number; half of them move with the numb
 WIDTH = 64  # hidden numbers of each channel
 FINEST, WIDEST = 3e-4, 3.0  # scales of a mixture's components, in deviations of a channel
 CHANGES = (0.3, 0.03, 0.003)  # changes are told at these sizes, in the same unit
+LINEAR = 4.0  # times its weights is a linear relation between channels: it may be one to one, and is learnt soon
 TELLS = 1 + len(CHANGES)  # numbers that say so
 DROPOUT = 0.1  # of hidden numbers where a likelihood is learnt
 NOISE = 0.02  # of a change, added to the past that a likelihood is given: draws are not as exact as real series
@@ -89,7 +90,7 @@ class SeriesDensityGenerator(nn.Module):
         self.given = nn.Linear(TELLS * self.sizes[0] + masks, maps)
         self.stack = CausalStack(self.steps, maps, norm=norm)
         self.last = nn.LayerNorm(maps) if norm == "layer" else nn.Identity()
-        self.density = StepDensity(*self.sizes, maps)
+        self.density = StepDensity(self.sizes[0], masks, maps)
 
     def forward(self, latent: Tensor) -> Tensor:
         """(n, latent_dim + noise_dim) to (n, C, T)."""
@@ -130,12 +131,14 @@ class SeriesDensityGenerator(nn.Module):
         hidden = self.stack(self._start(latent[:, : self.own]) + told.mT)
         with float32_products(latent):
             place = Step(self._hidden(hidden.mT), last, change)
-            flat = (Step(*(each.flatten(0, 1) for each in place)), *(each.flatten(0, 1) for each in (masks, numbers, known)))
-            total = (self.density.log_density(*flat).unflatten(0, there.shape[:2]) * there).sum((1, 2))
+            flat = Step(*(each.flatten(0, 1) for each in place))
+            each = self.density.log_density(flat, masks.flatten(0, 1), numbers.flatten(0, 1), known.flatten(0, 1))
+            total = (each.unflatten(0, there.shape[:2]) * there).sum((1, 2))
             if self.density.masks is not None:
                 of_masks = self.density.masks.log_density(place.hidden, masks) * self.masks_vary
                 total = total + of_masks.sum((1, 2))
-        return total
+            found: Tensor = total
+        return found
 
     def _start(self, shared: Tensor) -> Tensor:
         """(n, latent_dim) to what every step is given, (n, maps, T)."""
@@ -228,7 +231,7 @@ class StepDensity(nn.Module):
         hidden = hidden + torch.relu(torch.baddbmm(self.mix_bias, hidden, self.mix))
         raw = torch.baddbmm(self.out_bias, hidden, self.out)  # (C, n, ...)
         base = self._base(step) + raw[..., 3 * COMPONENTS].T * step.change
-        before = (raw[..., 3 * COMPONENTS + 1 :] + self.from_step[:, None]) * self.is_before
+        before = (raw[..., 3 * COMPONENTS + 1 :] + LINEAR * self.from_step[:, None]) * self.is_before
         base = base.T + (before * changes).sum(-1)
         return log_density(numbers.T, *self._mixture(raw, base)).T
 
@@ -245,7 +248,7 @@ class StepDensity(nn.Module):
             hidden = torch.relu(hidden * self.norm[channel] + self.norm_bias[channel])
             hidden = hidden + torch.relu(torch.addmm(self.mix_bias[channel], hidden, self.mix[channel]))
             raw = torch.addmm(self.out_bias[channel], hidden, self.out[channel])
-            before = raw[:, 3 * COMPONENTS + 1 :][:, :channel] + self.from_step[channel, :channel]
+            before = raw[:, 3 * COMPONENTS + 1 :][:, :channel] + LINEAR * self.from_step[channel, :channel]
             place = base[:, channel] + raw[:, 3 * COMPONENTS] * step.change[:, channel] + (before * changes).sum(1)
             value = within(drawn(even[:, channel], *self._mixture(raw, place))[:, None], own)
             change = there[:, own] * (value - step.last[:, own])
@@ -256,7 +259,7 @@ class StepDensity(nn.Module):
 
     def _base(self, step: Step) -> Tensor:
         """(n, C) where half of each mixture moves to, but for what depends on the channels before."""
-        return step.last + step.last @ self.from_last.T + step.change @ self.from_change.T
+        return step.last + LINEAR * (step.last @ self.from_last.T + step.change @ self.from_change.T)
 
     def _mixture(self, raw: Tensor, base: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logits, places and scales (..., COMPONENTS) of raw values (..., at least 3 COMPONENTS) and bases (...)."""
