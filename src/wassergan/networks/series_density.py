@@ -315,7 +315,7 @@ def _carried(numbers: Tensor, there: Tensor) -> Tensor:
 
 
 def _drawn(count: int, inputs: int, outputs: int) -> tuple[nn.Parameter, nn.Parameter]:
-    """Weights (count, inputs, outputs) and offsets (count, 1, outputs) of layers side by side, as `nn.Linear` has them."""
+    """Weights (count, inputs, outputs) and offsets (count, 1, outputs) of layers side by side."""
     weight, bias = torch.empty(count, inputs, outputs), torch.empty(count, 1, outputs)
     for each in (weight, bias):
         nn.init.uniform_(each, -(inputs**-0.5), inputs**-0.5)
