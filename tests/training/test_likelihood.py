@@ -1,4 +1,4 @@
-"""Generators of tables that follow the likelihood of real rows, alone and beside a critic."""
+"""Generators of tables and series that follow the likelihood of real ones, alone and beside a critic."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -113,11 +113,15 @@ def test_the_likelihood_alone_learns_which_level_goes_with_which(settings: Resol
         assert 0.6 < (made[2] - made[0]) / (wanted[2] - wanted[0]) < 1.7
 
 
-def test_only_tables_have_a_likelihood() -> None:
+def test_only_tables_and_series_have_a_likelihood() -> None:
     source = open_source(np.random.default_rng(0).normal(size=(300, 4)).astype(np.float32))
     settings = resolve_for(TrainSettings(steps=1, likelihood=1.0), source)
-    with pytest.raises(UserError, match=r"Only generators of tables have a likelihood"):
+    with pytest.raises(UserError, match=r"Only generators of tables, and those of series by convolutions, have a"):
         build_trainer(settings, source)
+    series = open_source(np.random.default_rng(0).normal(size=(300, 8, 2)), layout="NTC")
+    settings = resolve_for(TrainSettings(steps=1, likelihood=1.0, network="recurrent"), series)
+    with pytest.raises(UserError, match=r"Only generators of tables, and those of series by convolutions, have a"):
+        build_trainer(settings, series)
 
 
 @pytest.mark.parametrize(

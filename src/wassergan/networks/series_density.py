@@ -17,7 +17,6 @@ FINEST, WIDEST = 3e-4, 3.0  # scales of a mixture's components, in deviations of
 CHANGES = (0.3, 0.03, 0.003)  # changes are told at these sizes, in the same unit
 LINEAR = 4.0  # times its weights is a linear relation between channels: it may be one to one, and is learnt soon
 TELLS = 1 + len(CHANGES)  # numbers that say so
-DROPOUT = 0.1  # of hidden numbers where a likelihood is learnt
 NOISE = 0.02  # of a change, added to the past that a likelihood is given: draws are not as exact as real series
 
 
@@ -153,8 +152,7 @@ class SeriesDensityGenerator(nn.Module):
         return told
 
     def _hidden(self, hidden: Tensor) -> Tensor:
-        shown = functional.silu(self.last(hidden.float()))
-        return functional.dropout(shown, DROPOUT) if self.training and DROPOUT else shown
+        return functional.silu(self.last(hidden.float()))
 
     def _there(self, masks: Tensor, steps: int | slice) -> Tensor:
         """(..., M) of some steps to (..., C): 1 for each number that is drawn, 0 where it is constant or missing."""

@@ -136,14 +136,14 @@ def _likelihood(log: Log) -> Chart:
     return Chart(
         "likelihood",
         "Negative log-likelihood",
-        "nats a row",
-        "Each column given the true ones before it. What it falls by is a divergence from the rows that is gone. Where "
-        "that of held-out rows rises while that of training rows falls, rows are learnt by heart. Training rows as "
-        "they are learnt, with a part left out, and so higher at first; held-out rows by the averaged generator.",
+        "nats a sample",
+        "Each column or step given the true ones before it. What it falls by is a divergence that is gone. Where that "
+        "of held-out samples rises while that of training samples falls, samples are learnt by heart. Training samples "
+        "as they are learnt, with a part left out, and so higher at first; held-out ones by the averaged generator.",
         _series(
             log,
-            ("negative_log_likelihood", "training rows", REAL),
-            ("negative_log_likelihood_heldout", "held-out rows", GENERATED),
+            ("negative_log_likelihood", "training samples", REAL),
+            ("negative_log_likelihood_heldout", "held-out samples", GENERATED),
         ),
     )
 
