@@ -61,6 +61,7 @@ IN_CHANGES, IN_FINGERPRINT = "data/readers/test_changes.py", "session/test_finge
 IN_IDENTIFIERS = "data/tables/test_identifiers.py"
 FRESH = f"{IN_IDENTIFIERS}::test_fresh_identifiers_are_unique_unknown_and_do_not_depend_on_chunks"
 IN_WEIGHTS = "data/test_weights.py"
+IN_SERIES_DENSITY = "networks/test_series_density.py"
 GENERATED_RULES = "data/tables/test_generated_rules.py"
 OBEYED = "data/tables/test_rules.py::test_no_row_breaks_any_rules_however_they_are_combined"
 
@@ -169,6 +170,55 @@ BUGS = (
         "        with torch.no_grad(), evaluating(generator):\n            for inputs",
         "        with torch.no_grad():\n            generator.train()\n            for inputs",
         "training/test_likelihood.py::test_a_tick_tells_the_likelihood_of_held_out_rows_by_the_averaged_generator",
+    ),
+    Bug(
+        "a number of a series is told itself before it is drawn",
+        "networks/series_density.py",
+        "is_before = torch.ones(channels, channels).tril(-1)",
+        "is_before = torch.ones(channels, channels).tril(0)",
+        f"{IN_SERIES_DENSITY}::test_the_density_of_all_series_integrates_to_one",
+    ),
+    Bug(
+        "a step of a likelihood sees itself",
+        "networks/series_density.py",
+        "        last = functional.pad(known, (0, 0, 1, 0))[:, :-1]\n",
+        "        last = known\n",
+        f"{IN_SERIES_DENSITY}::test_the_density_of_all_series_integrates_to_one",
+    ),
+    Bug(
+        "constants of series have a likelihood",
+        "networks/series_density.py",
+        "(each.unflatten(0, there.shape[:2]) * there)",
+        "(each.unflatten(0, there.shape[:2]))",
+        f"{IN_SERIES_DENSITY}::test_constants_are_left_out_and_draws_stay_within_the_bounds_of_the_data",
+    ),
+    Bug(
+        "what is missing is told itself",
+        "networks/series_density.py",
+        "masks @ self.by_others.tril(-1).T",
+        "masks @ self.by_others.tril(0).T",
+        f"{IN_SERIES_DENSITY}::test_the_chances_of_what_is_missing_add_up_to_one",
+    ),
+    Bug(
+        "noise for learning stays in the likelihood that is measured",
+        "networks/series_density.py",
+        "        if not self.training:\n            return known\n",
+        "",
+        f"{IN_SERIES_DENSITY}::test_constants_are_left_out_and_draws_stay_within_the_bounds_of_the_data",
+    ),
+    Bug(
+        "no gradient passes a draw of a mixture",
+        "networks/logistic_mixture.py",
+        "    return values - (chance - chance.detach()) / density\n",
+        "    return values + 0 * chance\n",
+        "networks/test_logistic_mixture.py::test_the_gradient_of_a_draw_is_that_of_the_quantile_at_its_chance",
+    ),
+    Bug(
+        "a stack that goes step by step knows no dilation",
+        "networks/series.py",
+        "range(len(memory) - 1 - self.reach, len(memory), self.past.dilation[0])",
+        "range(len(memory) - KERNEL, len(memory))",
+        f"{IN_SERIES_DENSITY}::test_a_stack_says_step_by_step_what_it_says_at_once",
     ),
     Bug(
         "a likelihood of any weight counts once",

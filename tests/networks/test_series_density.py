@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from wassergan.errors import UserError
 from wassergan.networks import Bounded, Partial, SeriesDensityGenerator
 from wassergan.networks.series import CausalStack
 from wassergan.networks.series_density import COMPONENTS
@@ -132,3 +133,8 @@ def test_constants_are_left_out_and_draws_stay_within_the_bounds_of_the_data() -
     low, high = drawn.amin((0, 2)), drawn.amax((0, 2))
     torch.testing.assert_close(low, torch.tensor([-0.5, -2.0]))
     torch.testing.assert_close(high, torch.tensor([0.25, 2.0]))
+
+
+def test_batch_normalisation_is_refused() -> None:
+    with pytest.raises(UserError, match="drawn step by step cannot be normalised over a batch"):
+        SeriesDensityGenerator(1, (2, 4), head=Bounded(torch.zeros(2, 1), torch.ones(2, 1)), norm="batch")

@@ -12,7 +12,10 @@ from wassergan.config.settings import ResolvedSettings, TrainSettings
 from wassergan.data import Source, open_source
 from wassergan.modality.recipes import resolve_for
 from wassergan.networks import CausalGenerator, SeriesDensityGenerator
+from wassergan.runs.export import export_run, open_export
+from wassergan.runs.train import train_run
 from wassergan.session.build import build_trainer
+from wassergan.session.restore import open_sampler
 from wassergan.training import Trainer
 
 STEPS = 6
@@ -100,3 +103,18 @@ def test_500_series_are_drawn_from_densities_unless_the_user_says_otherwise(tmp_
     assert few.likelihood == 0.5 and isinstance(build_trainer(few, source).generator, SeriesDensityGenerator)
     plain, source = made(600, likelihood=0.0)
     assert isinstance(build_trainer(plain, source).generator, CausalGenerator)
+
+
+def test_a_run_of_densities_is_exported_and_judged(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(120, 4, 2)).cumsum(1).astype(np.float32)
+    values[:, 2, 1] = np.nan
+    values[::3, 1, 0] = np.nan
+    np.save(tmp_path / "walks.npy", values)
+    small = {"maps": 4, "batch_size": 16, "tensorboard": False, "previews": False}
+    settings = TrainSettings(data=str(tmp_path / "walks.npy"), layout="NTC", steps=3, likelihood=1.0, **small)  # type: ignore[arg-type]
+    train_run(settings, tmp_path / "run")
+    own = open_sampler(tmp_path / "run").draw(6, seed=2)
+    assert np.isnan(own[:, 2, 1]).all() and not np.isnan(own[:, [0, 3]]).any()
+    for form in ("safetensors", "onnx", "pt2"):
+        export_run(tmp_path / "run", tmp_path / f"made.{form}")
+        np.testing.assert_allclose(open_export(tmp_path / f"made.{form}").draw(6, seed=2), own, rtol=1e-4, atol=1e-4)

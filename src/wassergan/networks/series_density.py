@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from wassergan.errors import UserError, parameter
 from wassergan.networks.heads import STEEPNESS, Bounded, Partial, float32_products
 from wassergan.networks.logistic_mixture import SMALLEST, drawn, log_density
 from wassergan.networks.series import CausalStack, series_shape
@@ -51,6 +52,9 @@ class SeriesDensityGenerator(nn.Module):
 
     Attributes:
         noise_dim: further numbers of a latent vector, standard normal, by which steps are drawn.
+
+    Raises:
+        UserError: batch normalisation.
     """
 
     low: Tensor
@@ -65,6 +69,12 @@ class SeriesDensityGenerator(nn.Module):
     ) -> None:
         super().__init__()
         channels, self.steps = series_shape(shape, "conv")
+        if norm == "batch":
+            raise UserError(
+                "Series that are drawn step by step cannot be normalised over a batch",
+                found=parameter("generator_norm", norm),
+                hint=f"use {parameter('generator_norm', 'layer')}, or {parameter('likelihood', 0)}",
+            )
         bounded = head.bounded if isinstance(head, Partial) else head
         assert isinstance(bounded, Bounded)
         masks = head.masks if isinstance(head, Partial) else 0
