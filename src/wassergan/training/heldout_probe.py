@@ -5,7 +5,7 @@ from torch import nn
 
 from wassergan.constraints import input_gradient_norms, points_between
 from wassergan.data import Batch, Source
-from wassergan.networks import TabularGenerator, evaluating
+from wassergan.networks import SeriesDensityGenerator, TabularGenerator, evaluating
 from wassergan.objectives import critic_gap
 from wassergan.training.augment import UNCHANGED, Augmentation
 from wassergan.training.batches import mapped
@@ -78,7 +78,7 @@ class HeldoutProbe:
 
 
 class HeldoutLikelihood:
-    """The likelihood of held-out rows of a table, each column given the true ones before it; nothing is left out.
+    """The likelihood of held-out samples, each column or step given the true ones before it; nothing is left out.
 
     Args:
         source: of the held-out samples.
@@ -92,15 +92,15 @@ class HeldoutLikelihood:
         self._latent_dim, self._seed, self._device = latent_dim, seed, device
 
     def measure(self, generator: nn.Module) -> dict[str, float]:
-        """`negative_log_likelihood_heldout`, the mean over rows in nats; changes nothing."""
-        assert isinstance(generator, TabularGenerator)
+        """`negative_log_likelihood_heldout`, the mean over samples in nats; changes nothing."""
+        assert isinstance(generator, TabularGenerator | SeriesDensityGenerator)
         rng, count = derived_rng(self._seed, "likelihood"), len(self._heldout.samples)
         latent = under(self._heldout.context, torch.randn(count, self._latent_dim, generator=rng))
         total = 0.0
         with torch.no_grad(), evaluating(generator):
-            for inputs, rows in zip(
+            for inputs, some in zip(
                 latent.split(LIKELY_TOGETHER), self._heldout.samples.split(LIKELY_TOGETHER), strict=True
             ):
-                found = generator.log_likelihood(inputs.to(self._device), rows.to(self._device))
+                found = generator.log_likelihood(inputs.to(self._device), some.to(self._device))
                 total -= found.double().sum().item()
         return {"negative_log_likelihood_heldout": total / count}
