@@ -3,7 +3,8 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist
 
-from wassergan.distances.cells import Cells, c_transform, distances, paired_order
+from wassergan.distances.boxes import Cells
+from wassergan.distances.cells import c_transform, distances, paired_order
 
 SHAPES = [(1, 1, 1), (5, 300, 2), (300, 7, 2), (700, 6000, 3), (1500, 900, 20), (40, 3000, 300)]
 
@@ -20,7 +21,7 @@ def problem(n, m, d, seed=0):
 @pytest.fixture
 def by_products(monkeypatch):
     """Matrix products in few dimensions too."""
-    monkeypatch.setattr("wassergan.distances.cells._DIRECT_DIM", 0)
+    monkeypatch.setattr("wassergan.distances.cells.DIRECT_DIM", 0)
 
 
 @pytest.mark.usefixtures("by_products")
@@ -169,7 +170,7 @@ def test_distances_do_not_cancel():
 
 @pytest.mark.parametrize("direct_dim", [0, 3])
 def test_offsets_that_dwarf_the_distances_lose_no_cell(direct_dim, monkeypatch):
-    monkeypatch.setattr("wassergan.distances.cells._DIRECT_DIM", direct_dim)
+    monkeypatch.setattr("wassergan.distances.cells.DIRECT_DIM", direct_dim)
     points = torch.linspace(0, 1, 4000, dtype=torch.float64)[:, None]
     g = points[:, 0] * 1e6 + 1e9
     values = c_transform(Cells(points), Cells(points), g, keep=1).values

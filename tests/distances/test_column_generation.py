@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from wassergan.distances import column_generation
-from wassergan.distances.cells import Cells
+from wassergan.distances.boxes import Cells
 from wassergan.distances.column_generation import Pace, refine
 from wassergan.distances.netting import netted
 from wassergan.distances.problem import check_pair, pose

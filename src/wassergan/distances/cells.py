@@ -7,13 +7,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from wassergan.distances.direct import box_distance, direct_transform
+from wassergan.distances.boxes import DIRECT_DIM, LOW_DIM, Cells, box_distance
+from wassergan.distances.direct import direct_transform
 
 _GROUP = 16  # columns per group that shares one minimum in the coarse pass
 _CACHED = 2**20  # distances that fit into the processor's cache
 _GATHER = 2**18  # numbers gathered at once when candidates are recomputed
-_LOW_DIM = 8  # dimensions up to which cells are small relative to the cloud
-_DIRECT_DIM = 3  # dimensions up to which direct differences cost less than matrix products and their errors
 _LEAF = 8  # points at which the recursive split ends
 _PROBES = 256  # columns examined first, to find the cells that are too far
 _SINGLE_ABOVE = 2**21  # distances per cell of rows from which the coarse pass runs in float32
@@ -32,25 +31,6 @@ class Transform:
 
     values: Tensor
     nearest: Tensor
-
-
-class Cells:
-    """Points in cells of neighbours with their bounding boxes; the points keep the caller's order."""
-
-    def __init__(self, points: Tensor) -> None:
-        self.points = points
-        # Small cells are skipped more often; if none can be skipped, large ones multiply faster.
-        dim = points.shape[1]
-        self.size = 64 if dim <= _DIRECT_DIM else 128 if dim <= _LOW_DIM else 1024
-        blocks = torch.split(points, self.size)
-        self.low = torch.stack([block.amin(0) for block in blocks])
-        self.high = torch.stack([block.amax(0) for block in blocks])
-        self.radius = torch.maximum(self.low.amin(0).abs(), self.high.amax(0).abs()).norm().item()
-
-    def members(self, cells: Tensor) -> Tensor:
-        """The indices of the points in some cells."""
-        index = (cells[:, None] * self.size + torch.arange(self.size)).flatten()
-        return index[index < len(self.points)]
 
 
 def paired_order(x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
@@ -88,7 +68,7 @@ def c_transform(x: Cells, y: Cells, g: Tensor, *, keep: int) -> Transform:
     its error.
     """
     keep = min(keep, len(y.points))
-    if x.points.shape[1] <= _DIRECT_DIM:
+    if x.points.shape[1] <= DIRECT_DIM:
         return Transform(*direct_transform(x, y, g, keep))
     tops = torch.stack([part.max() for part in torch.split(g, y.size)])
     values, nearest = [], []
@@ -117,7 +97,7 @@ def _within_reach(rows: Tensor, y: Cells, g: Tensor, tops: Tensor, low: Tensor, 
     reach = apart.topk(keep, dim=1, largest=False).values[:, -1]
     reach += 8 * _EPS * (g.abs().max() + reach.abs())  # offsets may dwarf the distances
     near = (box_distance(low, high, y.low, y.high) - tops <= reach.max()).nonzero().flatten()
-    if rows.shape[1] > _LOW_DIM:
+    if rows.shape[1] > LOW_DIM:
         return near
     floor = box_distance(rows[:, None], rows[:, None], y.low[near], y.high[near]) - tops[near]
     return near[(floor <= reach[:, None]).any(0)]
@@ -168,7 +148,7 @@ def _scan(rows: Tensor, y: Cells, g: Tensor, columns: Tensor, keep: int, dtype: 
 def _distances_to(rows: Tensor, points: Tensor, index: Tensor) -> Tensor:
     """‖row_i - point_index[i, k]‖ by direct differences, shape of `index`."""
     squares = torch.zeros(index.shape, dtype=torch.float64)
-    if rows.shape[1] <= _LOW_DIM:
+    if rows.shape[1] <= LOW_DIM:
         # Coordinate by coordinate: a reduction over a short last axis is slow.
         for here, there in zip(rows.T, points.T, strict=True):
             squares.add_((there[index] - here[:, None]).square_())

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from wassergan.distances.cells import Cells, Transform, c_transform, distances
+from wassergan.distances.boxes import Cells
+from wassergan.distances.cells import Transform, c_transform, distances
 from wassergan.distances.masses import grouped
 from wassergan.distances.netting import NETTED_DIM, netted
 from wassergan.distances.one_dimensional import line_bound, monotone_coupling

@@ -1,14 +1,12 @@
 """c-transforms in few dimensions, by direct differences to the columns in the boxes that are near enough."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from wassergan.distances.cells import Cells
+from wassergan.distances.boxes import Cells, box_distance
 
 _GROUP = 16  # columns that share one minimum while the smallest are looked for
 _PROBES = 128  # columns examined first, to find the boxes that are too far
@@ -17,17 +15,7 @@ _TOGETHER = 2**19  # numbers of one array of a step over many cells
 _EPS = float(np.finfo(np.float64).eps)
 
 
-def box_distance(low: Tensor, high: Tensor, other_low: Tensor, other_high: Tensor) -> Tensor:
-    """A lower bound of the distance between points of two boxes; shapes (..., d) broadcast to (...)."""
-    squares = torch.zeros(())
-    # Coordinate by coordinate: a reduction over a short last axis is slow.
-    for coordinate in range(low.shape[-1]):
-        here_low, here_high, there_low, there_high = (t[..., coordinate] for t in (low, high, other_low, other_high))
-        squares = squares + torch.maximum(there_low - here_high, here_low - there_high).clamp_(min=0).square_()
-    return squares.sqrt() * (1 - _EPS * (low.shape[-1] + 8))
-
-
-def direct_transform(x: "Cells", y: "Cells", g: Tensor, keep: int) -> tuple[Tensor, Tensor]:
+def direct_transform(x: Cells, y: Cells, g: Tensor, keep: int) -> tuple[Tensor, Tensor]:
     """min_j ‖x_i - y_j‖ - g_j, (n,), and the columns of the `keep` smallest in ascending order, (n, keep).
 
     Every value is that of one column, to the rounding of one distance. What is left out lies in a box whose nearest
@@ -78,7 +66,7 @@ def _smallest(heights: Tensor, keep: int) -> tuple[Tensor, Tensor]:
     return best, candidates.gather(1, index)
 
 
-def _in_reach(x: "Cells", y: "Cells", coordinates: Tensor, g: Tensor, keep: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _in_reach(x: Cells, y: Cells, coordinates: Tensor, g: Tensor, keep: int) -> Iterator[tuple[Tensor, Tensor]]:
     """The points of each cell of x, and the columns in the boxes that may hold one of their `keep` best partners."""
     tops = torch.stack([part.max() for part in torch.split(g, y.size)])
     probed = min(len(tops), _PROBED_CELLS + keep // y.size)

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from wassergan.distances.arguments import check_count, check_flag, check_tolerance
-from wassergan.distances.cells import Cells, c_transform, distances
+from wassergan.distances.boxes import Cells
+from wassergan.distances.cells import c_transform, distances
 from wassergan.distances.checks import Array, as_tensor, as_weights, check_finite
 from wassergan.distances.column_generation import Bounds, Pace, lower_bound, refine, upper_bound
 from wassergan.distances.masses import cumulative, grouped

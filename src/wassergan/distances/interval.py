@@ -22,7 +22,8 @@ from wassergan.distances.arguments import (
     check_method,
     check_tolerance,
 )
-from wassergan.distances.cells import Cells, c_transform
+from wassergan.distances.boxes import Cells
+from wassergan.distances.cells import c_transform
 from wassergan.distances.checks import Array
 from wassergan.distances.column_generation import Bounds, Pace, refine
 from wassergan.distances.critic_estimator import W1Estimator, scores_of

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from wassergan.distances.cells import Cells, paired_order
+from wassergan.distances.boxes import Cells
+from wassergan.distances.cells import paired_order
 from wassergan.distances.problem import Problem, Side
 
 NETTED_DIM = 4  # dimensions up to which a cell of a few points is small

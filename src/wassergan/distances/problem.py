@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from wassergan.distances.arrays import Array, paired
-from wassergan.distances.cells import Cells, paired_order
+from wassergan.distances.boxes import Cells
+from wassergan.distances.cells import paired_order
 from wassergan.distances.checks import as_points, as_tensor, as_weights, same_dimension
 from wassergan.distances.masses import grouped
 from wassergan.errors import UserError
