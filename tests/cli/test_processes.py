@@ -22,13 +22,16 @@ import forked
 
 # As `torchrun` does; `--standalone` finds a free port.
 TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+PATIENCE = 600  # seconds
 PIPES: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
 
 
 def torchrun(*argv: object, flags: tuple[str, ...] = (), fresh: bool = False) -> subprocess.Popen[str]:
     """Torchrun and its workers, in fresh interpreters or forked from this one: they train and end alike."""
     command = [*TORCHRUN, *flags, "-m", "wassergan", *map(str, argv)]
-    return subprocess.Popen([sys.executable, "-m", *command], **PIPES) if fresh else forked.start(command, **PIPES)
+    # Else workers that are not done 30 s after a signal are killed: on a very busy machine, while they draw.
+    options = {**PIPES, "env": {**os.environ, "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(PATIENCE)}}
+    return subprocess.Popen([sys.executable, "-m", *command], **options) if fresh else forked.start(command, **options)
 
 
 @pytest.fixture
@@ -48,7 +51,7 @@ def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 def said(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=PATIENCE)
     return process.returncode, out, err
 
 
