@@ -140,3 +140,26 @@ def test_other_types_are_refused_or_left_out(column: Callable[[], Any], found: s
     with pytest.raises(UserError, match=f"Column c of the DataFrame is of a type that a table cannot have: {found}"):
         open_source(table)
     assert open_source(table, schema=schema_of({"columns": {"c": "drop"}})).columns == ("x",)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".feather"])
+def test_chunks_are_written_in_groups_of_many_rows(suffix: str, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("\n".join(["x,kind", *(f"{row / 4},{'ab'[row % 2]}" for row in range(400))]))
+    codec = open_source(str(tmp_path / "rows.csv")).codec
+    assert isinstance(codec, TableCodec)
+    rows = np.stack([R.integers(0, 400, 70_000) / 4, R.integers(0, 2, 70_000)], 1)
+    path = tmp_path / f"made{suffix}"
+    write_table(codec, iter(np.split(rows, range(1024, 70_000, 1024))), path)
+    if suffix == ".parquet":
+        from pyarrow import parquet
+
+        file = parquet.ParquetFile(path)
+        sizes = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+        found = file.read()
+    else:
+        with pa.ipc.open_file(path) as held:
+            sizes = [held.get_batch(number).num_rows for number in range(held.num_record_batches)]
+            found = held.read_all()
+    assert sizes == [32_768, 32_768, 70_000 - 2 * 32_768]
+    assert np.array_equal(found["x"].to_numpy(), rows[:, 0])
+    assert found["kind"].to_pylist() == ["ab"[int(each)] for each in rows[:, 1]]
