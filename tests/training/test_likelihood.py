@@ -224,5 +224,5 @@ def test_a_tick_tells_the_likelihood_of_held_out_rows_by_the_averaged_generator(
 
 
 def test_a_generator_without_a_likelihood_tells_none(settings: ResolvedSettings, source: Source) -> None:
-    trainer = train(build_trainer(replace(settings, likelihood=0.0), source), 1)
+    trainer = train(build_trainer(replace(settings, likelihood=0.0, likelihood_steps=0), source), 1)
     assert not any("likelihood" in name for name in trainer.read_statistics())
