@@ -106,8 +106,8 @@ class SeriesDensityGenerator(nn.Module):
         shared, noise = latent.split([self.own, self.noise_dim], 1)
         even = torch.special.ndtr(noise.float()).clamp(SMALLEST, 1 - SMALLEST).unflatten(1, (self.steps, self.noises))
         start, memory = self._start(shared), self.stack.memory()
-        last = change = even.new_zeros(len(latent), self.sizes[0])
-        masks, drawn_steps = even.new_zeros(len(latent), self.sizes[1]), []
+        last = change = even.new_zeros(latent.shape[0], self.sizes[0])
+        masks, drawn_steps = even.new_zeros(latent.shape[0], self.sizes[1]), []
         for step in range(self.steps):
             hidden = self.stack.step(start[:, :, step] + self._told(last, change, masks), memory)
             with float32_products(latent):
