@@ -31,7 +31,7 @@ def test_a_likelihood_has_a_chart_of_the_ticks_that_followed_it() -> None:
     log[2] |= {"negative_log_likelihood_heldout": 18.0}
     (chart,) = (each for each in charts_of(log) if each.name == "likelihood")
     told = [(series.label, series.steps, series.values) for series in chart.series]
-    assert told == [("training rows", [50, 100], [18.5, 17.25]), ("held-out rows", [100], [18.0])]
+    assert told == [("training samples", [50, 100], [18.5, 17.25]), ("held-out samples", [100], [18.0])]
 
 
 def test_a_critic_that_rested_has_no_curves() -> None:

@@ -170,6 +170,7 @@ def test_a_grid_of_channels_first_pictures_is_turned(tmp_path: Path) -> None:
     assert np.asarray(Image.open(tmp_path / "a.png"))[10, 10].tolist() == [255, 0, 0]
 
 
+@pytest.mark.usefixtures("real_figures")
 def test_fields_and_vectors_become_pictures_too(tmp_path: Path) -> None:
     codec = field_codec()
     write_samples(sampler_of((1, 6, 5), codec, "field"), tmp_path / "f.png", count=4, seed=0)

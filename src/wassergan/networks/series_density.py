@@ -92,7 +92,8 @@ class SeriesDensityGenerator(nn.Module):
             kept |= {"gappy": head.gappy.mT, "gates": head.gates}
         self.is_partial = isinstance(head, Partial)
         for name, values in kept.items():
-            self.register_buffer(name, values.clone(), persistent=False)
+            # Exports cannot hold a view, nor what is strided like one.
+            self.register_buffer(name, values.clone(memory_format=torch.contiguous_format), persistent=False)
         self.shared = nn.Linear(latent_dim, maps)
         nn.init.zeros_(self.shared.weight)  # latent numbers have no part in a likelihood, and may not disturb it
         self.places = nn.Parameter(torch.randn(maps, self.steps) / maps**0.5)
