@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -22,7 +23,7 @@ def write_results(
     name: str, title: str, rows: Sequence[Mapping[str, Any]], *, summary: Mapping[str, Any], command: str
 ) -> None:
     """One row per run; the command that makes them stands above the table. What a row lacks is left empty."""
-    facts = {**made_here(), **summary}
+    facts, command = {**made_here(), **summary}, of_any_machine(command)
     FOLDER.mkdir(parents=True, exist_ok=True)
     content = {"title": title, "command": command, "facts": facts, "rows": list(rows)}
     (FOLDER / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -37,6 +38,11 @@ def write_results(
         *("| " + " | ".join(_shown(row.get(column, "")) for column in columns) + " |" for row in rows),
     ]
     (FOLDER / f"{name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def of_any_machine(command: str) -> str:
+    """A command with FOLDER for every path from the root: those of this machine mean nothing elsewhere."""
+    return re.sub(r"(?<![^\s=])/\S+", "FOLDER", command)
 
 
 def made_here() -> dict[str, str]:

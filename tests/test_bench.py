@@ -78,6 +78,16 @@ def test_the_page_is_what_the_results_say(modules: SimpleNamespace) -> None:
     assert modules.provenance.index(modules.provenance.stamps()) == written, "python benchmarks/provenance.py"
 
 
+def test_no_result_names_a_path_of_the_machine_that_made_it(modules: SimpleNamespace) -> None:
+    for path in sorted(FOLDER.glob("*.json")):
+        told = json.loads(path.read_text(encoding="utf-8"))
+        command = told.get("command", "") if isinstance(told, dict) else ""
+        assert modules.results.of_any_machine(command) == command, path.name
+    given = "python benchmarks/x.py --names a/b --runs /home/me/runs --into=/tmp/x --data ../shared/data"
+    wanted = "python benchmarks/x.py --names a/b --runs FOLDER --into=FOLDER --data ../shared/data"
+    assert modules.results.of_any_machine(given) == wanted
+
+
 def test_every_benchmark_is_in_it(modules: SimpleNamespace) -> None:
     every = [shlex.split(command) for table in modules.bench_tables.TABLES for command in table.commands]
     scripts = {Path(words[1]).stem for words in every if words[1].startswith("benchmarks/")}
