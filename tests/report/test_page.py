@@ -40,6 +40,21 @@ def test_bounds_on_w1_stand_on_the_page_if_they_were_logged(finished_run: Path, 
     assert "upper bound" in page and "upper bound" not in without
 
 
+def test_a_critic_that_rested_is_not_on_the_page_and_the_likelihood_is(finished_run: Path, tmp_path: Path) -> None:
+    summary, log = run_summary(finished_run), read_log(finished_run / "log.jsonl")
+    alone = [{name: each for name, each in tick.items() if name != "critic_gap"} for tick in log]
+    told = [alone[0], *(tick | {"negative_log_likelihood": 17.25} for tick in alone[1:])]
+    told[-1] |= {"negative_log_likelihood_heldout": 18.125}
+    write_report(summary, told, finished_run, tmp_path / "rested.html")
+    write_report(summary, log, finished_run, tmp_path / "trained.html")
+    rested, trained = ((tmp_path / name).read_text(encoding="utf-8") for name in ("rested.html", "trained.html"))
+    assert "Critic gap" in trained and "gradient norm" in trained and "likelihood, " not in trained
+    ours = rested.replace(asset(PLOTTING_SCRIPT), "")
+    assert "Critic gap" not in ours and "gradient norm" not in ours
+    assert "Negative log-likelihood, training samples" in ours and "17.25" in ours
+    assert "Negative log-likelihood, held-out samples" in ours and "18.12" in ours
+
+
 def test_before_an_evaluation_the_page_praises_nothing(finished_run: Path, tmp_path: Path) -> None:
     summary, log = run_summary(finished_run), read_log(finished_run / "log.jsonl")
     for name, value, level in (("near", 1.0, "undecided"), ("middling", 3.9, "undecided"), ("far", 4.1, "failed")):

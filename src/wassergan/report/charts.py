@@ -14,6 +14,7 @@ Log = Sequence[Mapping[str, Any]]
 REAL, GENERATED = "real", "generated"
 SCALES = 5  # tones of single scales, which are neither: `scale-0` to `scale-4`
 LOGARITHMIC_FROM = 5.0  # largest over smallest value
+NEGATIVE = "negative_log_likelihood"
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def _charts(log: Log) -> Iterator[Chart]:
     )
     yield _likelihood(log)
     # Where a generator followed its likelihood alone, its critic has nothing to tell.
-    told = [tick for tick in log if "critic_gap" in tick or "negative_log_likelihood" not in tick]
+    told = [] if critic_rested(log) else [tick for tick in log if "critic_gap" in tick or NEGATIVE not in tick]
     yield Chart(
         "gap",
         "Critic gap",
@@ -132,6 +133,11 @@ def _charts(log: Log) -> Iterator[Chart]:
     )
 
 
+def critic_rested(log: Log) -> bool:
+    """Whether the generator followed its likelihood alone from the first step to the last."""
+    return any(NEGATIVE in tick for tick in log) and not any("critic_gap" in tick for tick in log)
+
+
 def _likelihood(log: Log) -> Chart:
     return Chart(
         "likelihood",
@@ -142,8 +148,8 @@ def _likelihood(log: Log) -> Chart:
         "as they are learnt, with a part left out, and so higher at first; held-out ones by the averaged generator.",
         _series(
             log,
-            ("negative_log_likelihood", "training samples", REAL),
-            ("negative_log_likelihood_heldout", "held-out samples", GENERATED),
+            (NEGATIVE, "training samples", REAL),
+            (f"{NEGATIVE}_heldout", "held-out samples", GENERATED),
         ),
     )
 

@@ -11,7 +11,7 @@ import jinja2
 from wassergan.errors import UserError
 from wassergan.evaluation.verdict import FAILED, UNDECIDED, tick_verdict
 from wassergan.report.assets import asset, template
-from wassergan.report.charts import charts_of
+from wassergan.report.charts import NEGATIVE, charts_of, critic_rested
 from wassergan.storage.corruption import corruption_errors
 from wassergan.storage.files import LARGEST_TEXT, content_of, read_bytes, read_text, write_text
 from wassergan.storage.tick_distance import UNITS, distance_name, distance_of
@@ -125,14 +125,35 @@ def _rows(summary: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> list[
             f"at step {summary['best_step']}; not the final one",
         ),
         *_bounds(log),
+        *_likelihoods(log),
+        *_critic(summary, log),
+        ("Generator steps", summary["steps"], f"{len(log)} ticks logged"),
+        ("Training time", summary["seconds"], f"seconds; {summary['steps_per_second']:.4g} steps per second"),
+    ]
+
+
+def _likelihoods(log: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any, str]]:
+    """Those of the last tick that followed one, if any."""
+    last: Mapping[str, Any] = next((record for record in reversed(log) if NEGATIVE in record), {})
+    sides = ((NEGATIVE, "training"), (f"{NEGATIVE}_heldout", "held-out"))
+    return [
+        (f"Negative log-likelihood, {side} samples", last[name], f"nats a sample; step {last['step']}")
+        for name, side in sides
+        if name in last
+    ]
+
+
+def _critic(summary: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any, str]]:
+    """What the critic has to tell, unless it rested."""
+    if critic_rested(log):
+        return []
+    return [
         ("Critic gap, held-out", summary["critic_gap_heldout"], "score units; no distance"),
         (
             "Critic's gradient norm, mean and largest seen",
             summary["gradient_norm_mean"],
             f"largest {summary['gradient_norm_max']:.4g}",
         ),
-        ("Generator steps", summary["steps"], f"{len(log)} ticks logged"),
-        ("Training time", summary["seconds"], f"seconds; {summary['steps_per_second']:.4g} steps per second"),
     ]
 
 
