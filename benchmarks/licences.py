@@ -58,10 +58,10 @@ def closure(name: str, extras: tuple[str, ...] = ()) -> dict[str, Distribution]:
 def licence(of: Distribution) -> str:
     """What a distribution says of its licence: the expression, the classifiers, or the first line of its own words."""
     said = of.metadata
-    if said["License-Expression"]:
+    if "License-Expression" in said:
         return str(said["License-Expression"])
     classifiers = [each.split(" :: ")[-1] for each in said.get_all("Classifier") or () if each.startswith("License ::")]
-    words = (said["License"] or "").strip().splitlines()
+    words = next(iter(said.get_all("License") or ()), "").strip().splitlines()
     return "; ".join(classifiers) or (words[0] if words else "")
 
 

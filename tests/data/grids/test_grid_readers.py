@@ -134,7 +134,9 @@ def test_arrays_of_any_type_shape_and_chunks_come_back_from_hdf5_and_zarr(tmp_pa
         np.testing.assert_array_equal(np.asarray(found), values)
         rows = np.array(data.draw(st.lists(st.integers(0, shape[0] - 1), max_size=5)), np.int64)
         np.testing.assert_array_equal(found[rows], values[rows])
-        assert np.asarray(found).dtype == dtype
+        # Types of Zarr's third format have no order of bytes: zarr writes little-endian ones whatever it is given.
+        has_order = version == 2 or name != str(store)
+        assert np.asarray(found).dtype == (dtype if has_order else dtype.newbyteorder("<"))
 
 
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -69,6 +69,13 @@ def test_what_is_not_utf_8_is_read_as_cp1252_and_said(tmp_path: Path) -> None:
     assert table.notes[0].startswith("a.csv is not UTF-8: it is read as cp1252, and written so.")
 
 
+@pytest.mark.parametrize("delimiter", ["\\r", '"'])
+def test_a_line_end_or_a_quote_is_no_delimiter(tmp_path: Path, delimiter: str) -> None:
+    (tmp_path / "a.csv").write_bytes(b"a,b\n1,2\n3,4\n")
+    with pytest.raises(UserError, match="A delimiter is no line end and no quote"):
+        read_csv(tmp_path / "a.csv", delimiter=delimiter.encode().decode("unicode_escape"))
+
+
 @pytest.mark.parametrize("content", [b"a,b\n\x81\xff,1\n", b"a,b\n\x01\xe9,1\n", b"\xff\xd8\xff\xe0\x07\x10JFIF"])
 def test_a_wrong_encoding_is_named_with_the_way_to_tell(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.csv"

@@ -23,6 +23,7 @@ CHUNK_ROWS, CHUNK_CELLS = 2**16, 2**19
 # What a table takes until its columns are coded: a text that no other cell has, a cell, a row.
 BYTES_PER_TEXT, BYTES_PER_CELL, BYTES_PER_ROW = 150, 24, 24
 MOST_COLUMNS = 2**14
+NO_DELIMITERS = '\r\n"'  # Python 3.13 refuses them itself, in words of its own
 MOST_EMPTY_LINES, MOST_EMPTY_LINES_PER_ROW = 2**20, 8
 Reader = Any  # what csv.reader returns has no public name
 _BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
@@ -70,6 +71,8 @@ def _read(path: Path, start: bytes, delimiter: str | None, encoding: str) -> Raw
     dialect = dialect_of(start.decode(encoding, errors="replace"), delimiter)
     if len(dialect.delimiter) != 1:
         raise UserError("A delimiter is one character", found=f"'{dialect.delimiter}'")
+    if dialect.delimiter in NO_DELIMITERS:
+        raise UserError("A delimiter is no line end and no quote", found=f"{dialect.delimiter!r}")
     with open_lines(path, encoding) as lines:
         for _ in range(dialect.skipped):
             next(lines)
