@@ -94,7 +94,7 @@ class Pace:
         middle = len(x.points) // 2
         part = Cells(x.points[middle : middle + 2 * x.size])
         start = time.perf_counter()
-        c_transform(part, y, g, keep=_KEEP)
+        c_transform(part, y, g, keep=_partners(y.points.shape[1]))
         return self._allows((time.perf_counter() - start) * len(x.points) / len(part.points))
 
     def allows_solve(self, problem: Problem) -> bool:
@@ -154,7 +154,7 @@ def refine(
         iterations: limit of the network simplex.
     """
     x, y = problem.x.cells, problem.y.cells
-    keep = _KEEP_NETTED if problem.dim <= NETTED_DIM else _KEEP
+    keep = _partners(problem.dim)
     bounds = _first(problem, rng)
     yield bounds
     rows, cols = torch.from_numpy(bounds.plan.rows), torch.from_numpy(bounds.plan.cols)
@@ -191,6 +191,11 @@ def refine(
         bounds = _with_plan(problem, bounds, flow)
         yield bounds
         g = torch.from_numpy(flow.g)
+
+
+def _partners(dim: int) -> int:
+    """How many partners a c-transform proposes for each point."""
+    return _KEEP_NETTED if dim <= NETTED_DIM else _KEEP
 
 
 def lower_bound(problem: Problem, f: Tensor, g: Tensor) -> float:

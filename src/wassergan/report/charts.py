@@ -14,7 +14,7 @@ Log = Sequence[Mapping[str, Any]]
 REAL, GENERATED = "real", "generated"
 SCALES = 5  # tones of single scales, which are neither: `scale-0` to `scale-4`
 LOGARITHMIC_FROM = 5.0  # largest over smallest value
-NEGATIVE = "negative_log_likelihood"
+LIKELIHOOD = "negative_log_likelihood"
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _charts(log: Log) -> Iterator[Chart]:
     )
     yield _likelihood(log)
     # Where a generator followed its likelihood alone, its critic has nothing to tell.
-    told = [] if critic_rested(log) else [tick for tick in log if "critic_gap" in tick or NEGATIVE not in tick]
+    told = [] if critic_rested(log) else [tick for tick in log if "critic_gap" in tick or LIKELIHOOD not in tick]
     yield Chart(
         "gap",
         "Critic gap",
@@ -135,7 +135,7 @@ def _charts(log: Log) -> Iterator[Chart]:
 
 def critic_rested(log: Log) -> bool:
     """Whether the generator followed its likelihood alone from the first step to the last."""
-    return any(NEGATIVE in tick for tick in log) and not any("critic_gap" in tick for tick in log)
+    return any(LIKELIHOOD in tick for tick in log) and not any("critic_gap" in tick for tick in log)
 
 
 def _likelihood(log: Log) -> Chart:
@@ -148,8 +148,8 @@ def _likelihood(log: Log) -> Chart:
         "as they are learnt, with a part left out, and so higher at first; held-out ones by the averaged generator.",
         _series(
             log,
-            (NEGATIVE, "training samples", REAL),
-            (f"{NEGATIVE}_heldout", "held-out samples", GENERATED),
+            (LIKELIHOOD, "training samples", REAL),
+            (f"{LIKELIHOOD}_heldout", "held-out samples", GENERATED),
         ),
     )
 

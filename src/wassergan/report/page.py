@@ -11,7 +11,7 @@ import jinja2
 from wassergan.errors import UserError
 from wassergan.evaluation.verdict import FAILED, UNDECIDED, tick_verdict
 from wassergan.report.assets import asset, template
-from wassergan.report.charts import NEGATIVE, charts_of, critic_rested
+from wassergan.report.charts import LIKELIHOOD, charts_of, critic_rested
 from wassergan.storage.corruption import corruption_errors
 from wassergan.storage.files import LARGEST_TEXT, content_of, read_bytes, read_text, write_text
 from wassergan.storage.tick_distance import UNITS, distance_name, distance_of
@@ -134,8 +134,8 @@ def _rows(summary: Mapping[str, Any], log: Sequence[Mapping[str, Any]]) -> list[
 
 def _likelihoods(log: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any, str]]:
     """Those of the last tick that followed one, if any."""
-    last: Mapping[str, Any] = next((record for record in reversed(log) if NEGATIVE in record), {})
-    sides = ((NEGATIVE, "training"), (f"{NEGATIVE}_heldout", "held-out"))
+    last: Mapping[str, Any] = next((record for record in reversed(log) if LIKELIHOOD in record), {})
+    sides = ((LIKELIHOOD, "training"), (f"{LIKELIHOOD}_heldout", "held-out"))
     return [
         (f"Negative log-likelihood, {side} samples", last[name], f"nats a sample; step {last['step']}")
         for name, side in sides
