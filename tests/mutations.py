@@ -186,6 +186,27 @@ BUGS = (
         f"{IN_SERIES_DENSITY}::test_the_density_of_all_series_integrates_to_one",
     ),
     Bug(
+        "the last step of a past is drawn",
+        "networks/series_density.py",
+        "if past is not None and step < given:",
+        "if past is not None and step < given - 1:",
+        f"{IN_SERIES_DENSITY}::test_series_that_go_on_from_their_own_past_by_the_same_numbers_are_the_same",
+    ),
+    Bug(
+        "a forecast holds its past",
+        "sampling/sampler.py",
+        "            return rows[:, self.conditions.steps :]\n",
+        "            return rows[:, -self.conditions.steps :]\n",
+        "modality/test_series_past.py::test_what_follows_comes_in_the_type_of_the_data_and_fewer_draws_are_the_first_of_more",
+    ),
+    Bug(
+        "constants behind a past are those of the whole series",
+        "data/parts.py",
+        "self.values.reshape(len(kept), -1)[kept].flatten() if len(kept) else self.values",
+        "self.values",
+        "data/series/test_past.py::test_a_past_is_in_model_space_what_the_whole_series_is_there",
+    ),
+    Bug(
         "constants of series have a likelihood",
         "networks/series_density.py",
         "(each.unflatten(0, there.shape[:2]) * there)",
