@@ -207,6 +207,20 @@ BUGS = (
         "data/series/test_past.py::test_a_past_is_in_model_space_what_the_whole_series_is_there",
     ),
     Bug(
+        "cells that are given have a likelihood",
+        "networks/density_head.py",
+        "parts_taken = None if hidden is None else hidden.split(self._widths, 1)",
+        "parts_taken = None",
+        "networks/test_density_head.py::test_the_chances_of_all_cells_that_are_not_given_add_up_to_one",
+    ),
+    Bug(
+        "the held-out likelihood of runs that complete rows is that of whole rows",
+        "training/heldout_probe.py",
+        "source.context is not None and batch.context is not None and source.context.chances",
+        "False",
+        "training/test_likelihood.py::test_runs_that_complete_rows_learn_what_goes_with_the_cells_that_are_given",
+    ),
+    Bug(
         "constants of series have a likelihood",
         "networks/series_density.py",
         "(each.unflatten(0, there.shape[:2]) * there)",

@@ -247,7 +247,7 @@ def generator_step(
 
 
 def is_scored(generator: nn.Module) -> TypeGuard[TabularGenerator | GivenGenerator]:
-    """Whether draws are scored one by one beside the critic: of given fields, and of completed rows without a density."""
+    """Whether draws are scored one by one beside the critic: of given fields, and of completed rows without density."""
     completes = isinstance(generator, TabularGenerator) and generator.kept is not None
     completes = completes and not isinstance(generator.head, DensityHead)
     return completes or isinstance(generator, GivenGenerator)
