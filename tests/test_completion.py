@@ -53,9 +53,10 @@ def people(count: int = COUNT, seed: int = 0) -> pd.DataFrame:
     return frame
 
 
-@pytest.fixture(scope="module")
-def gan() -> WassersteinGAN:
-    return WassersteinGAN(**QUICK, completion=True, schema={"rules": ["low < high"]}).fit(people())
+@pytest.fixture(scope="module", params=[0.0, 1.0], ids=["by a score", "by likelihood"])
+def gan(request: pytest.FixtureRequest) -> WassersteinGAN:
+    further = {"settings": {"likelihood": request.param, "sequence_width": 16 if request.param else 0}}
+    return WassersteinGAN(**{**QUICK, **further}, completion=True, schema={"rules": ["low < high"]}).fit(people())
 
 
 def with_gaps(frame: pd.DataFrame, share: float = 0.4, seed: int = 1) -> pd.DataFrame:

@@ -71,6 +71,22 @@ def test_the_chances_of_all_rows_add_up_to_one(layouts: list[ColumnLayout]) -> N
         torch.testing.assert_close(densities.double().exp().sum(), torch.tensor(1.0).double(), atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize(
+    "layouts", [[OPEN, DIGITS], [ANGLE, ColumnLayout(4)], [ColumnLayout(2), NUMBER, ColumnLayout(3)]]
+)
+@pytest.mark.parametrize("given", [0, -1])
+def test_the_chances_of_all_cells_that_are_not_given_add_up_to_one(layouts: list[ColumnLayout], given: int) -> None:
+    made, kept = head(layouts), [each.width for each in layouts]
+    columns = [every(each) for each in layouts]
+    columns[given] = columns[given][1:2]  # one of those that it can be
+    hidden = [torch.ones(width) for width in kept]
+    hidden[given] = torch.zeros(kept[given])
+    rows = torch.stack([torch.cat(row) for row in itertools.product(*columns)])
+    values = normal(1, CODE, seed=9).expand(len(rows), -1)
+    densities = made.log_likelihood(values, rows, torch.cat(hidden).expand(len(rows), -1))
+    torch.testing.assert_close(densities.double().exp().sum(), torch.tensor(1.0).double(), atol=1e-4, rtol=0)
+
+
 @pytest.mark.parametrize("layouts", [[NUMBER], [ANGLE], [OPEN], [ColumnLayout(3), DIGITS]])
 def test_rows_are_drawn_as_often_as_their_likelihood_says(layouts: list[ColumnLayout]) -> None:
     made, count = head(layouts), 20_000

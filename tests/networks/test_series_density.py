@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from wassergan.errors import UserError
-from wassergan.networks import Bounded, Partial, SeriesDensityGenerator
+from wassergan.networks import Bounded, Continued, Partial, SeriesDensityGenerator
 from wassergan.networks.series import CausalStack
 from wassergan.networks.series_density import COMPONENTS
 
@@ -142,3 +142,37 @@ def test_constants_are_left_out_and_draws_stay_within_the_bounds_of_the_data() -
 def test_batch_normalisation_is_refused() -> None:
     with pytest.raises(UserError, match="drawn step by step cannot be normalised over a batch"):
         SeriesDensityGenerator(1, (2, 4), head=Bounded(torch.zeros(2, 1), torch.ones(2, 1)), norm="batch")
+
+
+@pytest.mark.parametrize("gappy", [False, True])
+@pytest.mark.parametrize("known", [1, 3, 5])
+def test_series_that_go_on_from_their_own_past_by_the_same_numbers_are_the_same(gappy: bool, known: int) -> None:
+    made = generator(2, 6, gappy=gappy)
+    latent, other = normal(40, 3 + made.noise_dim), normal(40, 3 + made.noise_dim, seed=9)
+    whole = made(latent)
+    inputs = torch.cat([whole[:, :, :known].flatten(1), latent], 1)
+    again = Continued(made, channels=whole.shape[1], steps=known)(inputs)
+    torch.testing.assert_close(again, whole, atol=1e-5, rtol=1e-5)
+    # Other numbers for the steps that are given change nothing; other ones behind them do, and leave the past alone.
+    mixed = latent.clone()
+    mixed[:, 3 : 3 + known * made.noises] = other[:, 3 : 3 + known * made.noises]
+    torch.testing.assert_close(made(mixed, whole[:, :, :known]), again, atol=0, rtol=0)
+    mixed[:, 3:] = other[:, 3:]
+    further = made(mixed, whole[:, :, :known])
+    torch.testing.assert_close(further[:, :, :known], whole[:, :, :known], atol=1e-6, rtol=0)
+    assert (further[:, 0, known:] - whole[:, 0, known:]).abs().mean() > 0.1
+
+
+def test_what_follows_a_past_is_drawn_as_often_as_the_likelihood_says() -> None:
+    made, (places, width), count, past = generator(1, 2), grid(), 40_000, 0.7
+    shared = normal(1, 3)
+    latent = torch.cat([shared.expand(count, -1), normal(count, made.noise_dim, seed=5)], 1)
+    with torch.no_grad():
+        drawn = made(latent, torch.full((count, 1, 1), past))[:, 0, 1]
+        series = torch.stack([torch.full_like(places, past), places], 1)[:, None]
+        chances = made.log_likelihood(latent[:1].expand(len(places), -1), series).exp()
+    chances = chances / chances.sum()
+    for edge in drawn.quantile(torch.tensor([0.1, 0.5, 0.9])).tolist():
+        cell = round(edge / width) * width - width / 2  # an edge of a cell of the grid
+        wanted = chances[places < cell].sum()
+        assert abs(float((drawn < cell).float().mean() - wanted)) < 0.01, (edge, wanted)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from wassergan.config.settings import ResolvedSettings, TrainSettings
 from wassergan.data import Source, open_source
+from wassergan.data.tables.hidden import CompletionContext, vectors_of
 from wassergan.errors import UserError
 from wassergan.modality.recipes import resolve_for
 from wassergan.modality.tables import CALM_EPOCHS, EPOCHS_OF_CATEGORIES, EPOCHS_OF_NUMBERS
@@ -142,11 +143,36 @@ def test_a_table_without_hidden_numbers_has_no_densities(settings: ResolvedSetti
         build_trainer(replace(settings, sequence_width=0), source)
 
 
-def test_runs_that_complete_rows_have_another_score(tmp_path: Path, source: Source) -> None:
+def test_runs_that_complete_rows_learn_what_goes_with_the_cells_that_are_given(
+    tmp_path: Path, settings: ResolvedSettings, source: Source
+) -> None:
+    """`value` and `same` follow from `kind`, which stands before them, and it from each of them."""
     completing = open_source(str(tmp_path / "rows.csv"), seed=0, completion=True)
-    settings = resolve_for(TrainSettings(steps=1, likelihood=1.0, completion=True), completing)
-    with pytest.raises(UserError, match="Runs that complete rows follow a score of their own"):
-        build_trainer(settings, completing)
+    trainer = build_trainer(replace(settings, completion=True, likelihood_steps=500, generator_lr=5e-3), completing)
+    train(trainer, 500)
+    record = trainer.read_statistics()  # of rows of which as much is given as in training
+    told = record["negative_log_likelihood_heldout"] - record["negative_log_likelihood"]
+    with torch.no_grad():
+        whole = completing.heldout_batch(torch.arange(completing.heldout_count))
+        assert whole.context is not None and isinstance(trainer.averaged_generator, TabularGenerator)
+        numbers = torch.randn(len(whole.samples), trainer.latent_dim)
+        nothing = -trainer.averaged_generator.log_likelihood(torch.cat([whole.context, numbers], 1), whole.samples)
+    further = float(nothing.mean()) - record["negative_log_likelihood_heldout"]
+    assert abs(told) < 1 < further, (told, further)
+    rows = completing.values(torch.arange(90)).numpy()
+    context, own = completing.context, trainer.averaged_generator.eval()
+    assert isinstance(context, CompletionContext) and isinstance(own, TabularGenerator)
+    latent = torch.randn(90, trainer.latent_dim, generator=torch.Generator().manual_seed(0))
+    for given in range(3):
+        conditions = vectors_of(context.codec, rows, np.tile(np.arange(3) == given, (90, 1)))
+        with torch.no_grad():
+            made = completing.codec.decode_numpy(own(torch.cat([conditions, latent], 1)))
+        np.testing.assert_allclose(made[:, given], rows[:, given], atol=1e-3)
+        assert min((made[:, each] == rows[:, each]).mean() for each in (0, 2)) > 0.8  # a third by chance
+        kinds = [np.unique(rows[rows[:, 0] == kind, 2]) for kind in range(3)]
+        assert [len(each) for each in kinds] == [1, 1, 1]
+        middle = np.array([rows[rows[:, 0] == kind, 1].mean() for kind in range(3)])
+        assert np.abs(made[:, 1] - middle[rows[:, 0].astype(int)]).mean() < 1.0  # 5 apart, deviation .5
 
 
 def table(count: int, *, numbers: int = 2) -> Source:

@@ -34,6 +34,7 @@ def sample(run: Path, as_json: bool, **flags: Any) -> None:
       wassergan sample runs/photos --count 500 --out pictures/ --seed 7
       wassergan sample runs/people --count 10000 --out people.csv --refine 4
       wassergan sample runs/rain --condition-array coarse.npy --draws 20 --out fine.npy
+      wassergan sample runs/loads --given-past today.csv --draws 100 --out tomorrow.npy
       torchrun --nproc-per-node 4 -m wassergan sample runs/photos --count 1000000 --out photos.npy
     """
     settings = SampleSettings(run=str(run), **given(flags))

@@ -27,7 +27,8 @@ class SampleSettings:
     )
     count: int | None = setting(
         None,
-        "Number of samples; by default that of rows of {given_rows}, or of draws under {condition_array}, else 64.",
+        "Number of samples; by default that of rows of {given_rows}, or of draws under {condition_array} or "
+        "{given_past}, else 64.",
         parse=positive_int,
         group="Sampling",
     )
@@ -47,10 +48,17 @@ class SampleSettings:
         group="Sampling",
         values="FILE",
     )
+    given_past: str | None = setting(
+        None,
+        "The first steps of series, from which samples go on: an array (series, steps, channels), or a table with one "
+        "row for each step. What is written are the steps behind them.",
+        group="Sampling",
+        values="FILE",
+    )
     draws: int | None = setting(
         None,
-        "Draws for each row of {condition_array}, written as (rows, K, ...); one, as (rows, ...), unless given. "
-        "Fewer are the first of more.",
+        "Draws for each row of {condition_array}, or for each past of {given_past}, written as (rows, K, ...); one, as "
+        "(rows, ...), unless given. Fewer are the first of more.",
         parse=positive_int,
         group="Sampling",
         values="K",

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
 import torch
@@ -143,6 +143,8 @@ class ArrayConditions:
     draws: int = 1
     is_ensemble: bool = False
 
+    like: ClassVar[str] = "the conditions of the training"
+
     @property
     def width(self) -> int:
         """Numbers in a condition."""
@@ -181,32 +183,35 @@ class ArrayConditions:
         found: NDArray[Any] = self.values(start, count, seed=seed).numpy().astype(self.codec.dtype, copy=False)
         return found
 
-    def given(self, array: Any, *, draws: int | None = None, log: Log = lambda sentence: None) -> "ArrayConditions":
+    def given(
+        self, array: Any, *, draws: int | None = None, log: Log = lambda sentence: None, name: str | None = None
+    ) -> "ArrayConditions":
         """The same, where samples are drawn under the rows of an array or of a file.
 
         Args:
             array: like the one of the training in all but the number of rows, or a path of one.
             draws: samples for each row; 1 unless given.
             log: receives, in a sentence, how many of its values are outside the range of the training.
+            name: of the array in messages, unless it is that of its file.
 
         Raises:
             UserError: other axes or values that no condition of the training has.
         """
-        name, rows = opened_array(array, self.codec)
-        self._require_alike(name, rows, log)
+        own_name, rows = opened_array(array, self.codec)
+        self._require_alike(name or own_name, rows, log)
         return replace(self, wanted=ArrayReader(rows), draws=draws or 1, is_ensemble=draws is not None)
 
     def _require_alike(self, name: str, rows: Array, log: Log) -> None:
         codec, shape = self.codec, self.codec.without_masks(self.array_shape)
         if rows.ndim != len(codec.layout) or _sample_shape(rows.shape, codec.layout) != tuple(shape):
             raise UserError(
-                f"{name} does not have the axes of the conditions of the training",
+                f"{name} does not have the axes of {self.like}",
                 found=f"shape {rows.shape}",
                 hint=f"give {codec.layout} arrays with (channels, ...) of {tuple(shape)}",
             )
         if {codec.dtype, rows.dtype.name} == {"uint8", "uint16"}:
             raise UserError(
-                f"{name} has levels of another depth than the conditions of the training",
+                f"{name} has levels of another depth than {self.like}",
                 found=f"{rows.dtype.name} where those are {codec.dtype}",
                 hint=f"convert it to {codec.dtype}",
             )
@@ -219,8 +224,8 @@ class ArrayConditions:
             numbers += part.numel()
         if outside:
             log(
-                f"{outside / numbers:.2%} of the values of {name} lie outside the range of the conditions of the "
-                "training: what is drawn under them is extrapolated."
+                f"{outside / numbers:.2%} of the values of {name} lie outside the range of {self.like}: what is drawn "
+                "under them is extrapolated."
             )
 
     def _outside(self, name: str, rows: Tensor, start: int) -> int:
@@ -236,9 +241,9 @@ class ArrayConditions:
             raise UserError(f"{name} holds infinite values", found=f"in row {start + _row(bad)}", hint="remove them")
         if codec.parts is None and gone.any():
             raise UserError(
-                f"{name} has missing values, and the conditions of the training had none",
+                f"{name} has missing values, and {self.like} had none",
                 found=f"in row {start + _row(gone)}",
-                hint="fill them, or train on conditions that show where values may be missing",
+                hint="fill them, or train on such that show where values may be missing",
             )
         try:
             numbers = codec.encode(rows)[:, : codec.without_masks(self.array_shape)[0]]

@@ -4,7 +4,7 @@ Masks have the shape of a sample in the user's units, channels first: (C, H, W) 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -110,6 +110,13 @@ class Parts:
             beside = self.code + 1 if self.code < np.iinfo(rows.dtype).max else self.code - 1
             rows[(rows == self.code) & ~missing] = beside
         rows[missing] = self.code
+
+    def until(self, steps: int) -> "Parts":
+        """The same of series (C, T) that end after so many steps."""
+        kept = (torch.arange(self.fixed.shape[1]) < steps).expand_as(self.fixed)[self.fixed]
+        values = self.values.reshape(len(kept), -1)[kept].flatten() if len(kept) else self.values
+        cut = {name: getattr(self, name)[:, :steps] for name in ("fixed", "absent", "gappy", "rates")}
+        return replace(self, values=values, **cut)
 
     def state(self) -> dict[str, Any]:
         """Plain types and tensors, for a checkpoint."""

@@ -269,9 +269,10 @@ class Source:
             return None
         return self.context.conditions(self.split.train_rows(self.train_positions(KEPT_CONDITIONS)))
 
-    def heldout_batch(self, positions: Tensor) -> Batch:
-        """Held-out samples, and their conditions if they have any."""
-        context = None if self.context is None else self.context.at(self.split.heldout[positions])
+    def heldout_batch(self, positions: Tensor, *, whole: bool = False) -> Batch:
+        """Held-out samples, and their conditions if they have any; with all that training may give, if `whole`."""
+        at = None if self.context is None else self.context.whole if whole else self.context.at
+        context = None if at is None else at(self.split.heldout[positions])
         return Batch(self.heldout(positions), context)
 
     def heldout_positions(self, count: int, *, seed: int = 0) -> Tensor:

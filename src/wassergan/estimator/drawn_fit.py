@@ -55,6 +55,7 @@ class DrawnFit(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         *,
         given: Any = None,
         condition_array: Any = None,
+        given_past: Any = None,
         draws: int | None = None,
         seed: int | None = None,
         refine: int | None = None,
@@ -62,12 +63,15 @@ class DrawnFit(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         """Draw new rows.
 
         Args:
-            n: how many, at least 1; left out where `condition_array` says it.
+            n: how many, at least 1; left out where `condition_array` or `given_past` says it.
             given: the conditions that rows are drawn under: name → a value, or n of them; or a DataFrame or a list of
                 mappings with n rows. Where the labels of y are the only condition, a label or n of them will do. What
                 is left open is drawn as it goes with what is given.
             condition_array: rows like those of the fit, under each of which one sample is drawn, or `draws`.
-            draws: samples for each row of `condition_array`, as a second axis; fewer are the first of more.
+            given_past: the first steps of series (k, steps, channels), or (steps, channels) of one: what comes after
+                each is drawn. A table has the channels as columns, and a row for each step.
+            draws: samples for each row of `condition_array`, or for each past, as a second axis; fewer are the first of
+                more.
             seed: of the rows; a smaller n gives the first rows of a larger one. Unless given it comes from
                 `random_state`: always the same if that is a number, another one in each call if it is None.
             refine: of so many draws one is kept; the parameter `refine` of the fit unless given. 1 keeps all.
@@ -81,10 +85,14 @@ class DrawnFit(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
             UserError: not a positive n, not a seed, or no such conditions; or `refine`, and it was fitted without.
         """
         self._known()
-        if condition_array is not None:
-            return self._under_array(condition_array, n, given=given, draws=draws, seed=seed, refine=refine)
+        asked = {"condition_array": condition_array, "given_past": given_past}
+        asked = {name: each for name, each in asked.items() if each is not None}
+        if asked:
+            return self._under_array(asked, n, given=given, draws=draws, seed=seed, refine=refine)
         if draws is not None:
-            raise UserError("draws counts the samples for each row of condition_array", hint="give both, or n")
+            raise UserError(
+                "draws counts the samples for each row of condition_array, or for each past", hint="give both, or n"
+            )
         count = checked("n", n, like="steps")
         seed = seed_from(self.random_state) if seed is None else checked("seed", seed)
         sampler = self._refined(refine)
@@ -95,13 +103,21 @@ class DrawnFit(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
         return self._restored(drawn, sampler, _fresh_identifiers(sampler, seed))
 
     def _under_array(
-        self, array: Any, n: int | None, *, given: Any, draws: int | None, seed: int | None, refine: int | None
+        self,
+        asked: Mapping[str, Any],
+        n: int | None,
+        *,
+        given: Any,
+        draws: int | None,
+        seed: int | None,
+        refine: int | None,
     ) -> Any:
-        """Samples under the rows of an array: (rows, ...), or (rows, draws, ...)."""
-        if given is not None or n is not None:
+        """Samples under the rows of an array, or after pasts: (rows, ...), or (rows, draws, ...)."""
+        (name, array), *others = asked.items()
+        if given is not None or n is not None or others:
             raise UserError(
-                "condition_array says how many samples are drawn, and under what",
-                found="given" if given is not None else f"n={n}",
+                f"{name} says how many samples are drawn, and under what",
+                found=others[0][0] if others else "given" if given is not None else f"n={n}",
                 hint="leave it out, or give draws",
             )
         count = None if draws is None else checked("draws", draws, like="steps")
@@ -111,7 +127,8 @@ class DrawnFit(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
             warnings.warn(sentence, UserWarning, stacklevel=6)
 
         sampler = replace(self._refined(refine), generator=self._drawing.generator)  # it is asked block by block
-        sampler = sampler.under_array(array, draws=count, log=log)
+        under = sampler.under_array if name == "condition_array" else sampler.under_past
+        sampler = under(array, draws=count, log=log)
         drawn = sampler.draw_ensembles(seed=seed)
         if count is None:
             return self._restored(drawn, sampler, [])

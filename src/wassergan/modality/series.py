@@ -5,16 +5,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from wassergan.config.settings import TrainSettings
 from wassergan.data import Codec, Source, table_suffix, write_table
 from wassergan.data.grids.writing import TOLD, WRITTEN, require_writer
 from wassergan.data.series import LongForm, SeriesCodec, form_of
+from wassergan.data.series.past import PastConditions
 from wassergan.errors import UserError
 from wassergan.modality.evaluator import Evaluation, Evaluator
 from wassergan.modality.modality import Rows
 from wassergan.modality.numbers import Numbers, prepare_picture
-from wassergan.modality.series_figures import LEAST_STEPS, in_channels, save_autocorrelation, save_series, save_spectrum
+from wassergan.modality.series_figures import (
+    LEAST_STEPS,
+    in_channels,
+    save_autocorrelation,
+    save_forecast,
+    save_series,
+    save_spectrum,
+)
 from wassergan.modality.series_recipe import REASON, recipe, suits
 from wassergan.modality.tables import columns_fault
 from wassergan.sampling.sampler import Sampler
@@ -97,6 +106,10 @@ class TimeSeries(Numbers):
             draw.processes.on_rank_zero(lambda: write_long(draw, path, codec))
             draw.progress(draw.count)
             return
+        if path.suffix == ".png" and isinstance(draw.sampler.conditions, PastConditions):
+            draw.processes.on_rank_zero(lambda: save_drawn_forecast(draw, path, codec))
+            draw.progress(draw.count)
+            return
         if path.suffix != ".npz":
             super().write(draw, path)
             return
@@ -143,6 +156,16 @@ class TimeSeries(Numbers):
         for path, draw in zip(files, (save_autocorrelation, save_spectrum), strict=True):
             draw(own, real, names, path)
         return [out / "series.png", *files]
+
+
+def save_drawn_forecast(draw: Draw, path: Path, codec: Codec) -> None:
+    """The pasts that were given, and what is drawn behind them."""
+    conditions = draw.sampler.conditions
+    assert isinstance(conditions, PastConditions) and conditions.wanted is not None
+    given = conditions.codec.encode(conditions.wanted.read(torch.arange(len(conditions.wanted))))
+    own, drawn = in_channels(conditions.codec.decode_numpy(given), codec), in_channels(draw.whole(), codec)
+    draws = drawn.reshape(len(own), -1, *drawn.shape[1:])
+    save_forecast(own, draws, codec.named(own.shape[1]), path)
 
 
 def write_long(draw: Draw, path: Path, codec: Codec) -> None:

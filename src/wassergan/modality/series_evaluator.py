@@ -9,12 +9,14 @@ from wassergan.data import random_positions
 from wassergan.data.series import form_of
 from wassergan.evaluation.evaluate import LEAST, MetricRow
 from wassergan.evaluation.series import SeriesPopulations, dynamics_rows, score_rows, with_dynamics
+from wassergan.evaluation.series.forecasts import forecast_rows
 from wassergan.evaluation.verdict import Verdict
 from wassergan.modality.evaluator import Picture
 from wassergan.modality.feature_evaluator import FeatureEvaluator
 from wassergan.modality.series_figures import LEAST_STEPS, in_channels, save_autocorrelation, save_series, save_spectrum
 
 MOST_SERIES, MOST_NUMBERS = 4000, 2**24  # of each kind
+DRAWS, MOST_CASES, MOST_FORECAST = 16, 128, 2**20  # for each past; pasts; numbers of all whole series that are drawn
 FIGURES = (
     ("series", save_series, "Series, generated beside held-out ones, and the quantiles of all at each step."),
     (
@@ -60,7 +62,25 @@ class SeriesEvaluator(FeatureEvaluator):
         self._rows = dynamics_rows(self._populations)
         log("Discriminative and predictive scores")
         each = self._populations
-        return [*self._rows, *score_rows(each.generated, each.training, each.heldout, seed=seed)]
+        scores = score_rows(each.generated, each.training, each.heldout, seed=seed)
+        return [*self._rows, *scores, *self._forecasts()]
+
+    def _forecasts(self) -> list[MetricRow]:
+        """What is drawn after the first half of held-out series, where series can go on from a past."""
+        sampler, training = self.evaluation.sampler, self._populations.training
+        steps, seed = training.shape[2], self.evaluation.settings.seed
+        if steps < LEAST_STEPS or not sampler.can_go_on:
+            return []
+        self.evaluation.log("Forecasts of the second half from the first")
+        cases = max(1, min(MOST_CASES, MOST_FORECAST // (DRAWS * math.prod(training.shape[1:]))))
+        real = self._unseen.read(random_positions(cases, self._unseen.count, seed=seed))
+        rows, known = self._codec.decode_numpy(real), steps // 2
+        drawn = sampler.under_past(rows[:, :known], draws=DRAWS).draw_ensembles(seed=seed)
+        made = in_channels(drawn.reshape(-1, *drawn.shape[2:]), self._codec).reshape(
+            *drawn.shape[:2], -1, steps - known
+        )
+        whole = in_channels(rows, self._codec)
+        return forecast_rows(made, whole[..., known:], whole[..., :known], training, seed=seed)
 
     def _drawn_populations(self) -> SeriesPopulations:
         source, settings, codec = self.evaluation.source, self.evaluation.settings, self._codec

@@ -24,6 +24,13 @@ def save_series(generated: Rows, real: Rows | None, names: tuple[str, ...], path
     save_figure(series_figure(generated, real, names=names), path)
 
 
+def save_forecast(past: Rows, draws: Rows, names: tuple[str, ...], path: Path) -> None:
+    """Pasts (n, C, P), and the fan of the draws (n, K, C, H) behind each."""
+    from wassergan.plots import forecast_figure, save_figure
+
+    save_figure(forecast_figure(past, draws, names=names), path)
+
+
 def save_autocorrelation(generated: Rows, real: Rows, names: tuple[str, ...], path: Path) -> None:
     """The autocorrelation of each channel over the lags."""
     from wassergan.evaluation.series.dynamics import autocorrelations

@@ -101,7 +101,7 @@ class Tables(Modality[TableCodec]):
             train_count, channels=sum(layout.channel for layout in layouts), columns=len(layouts), width=shape[0]
         )
         is_narrow = shape[0] + BINS * numbers <= WIDE
-        usual = float(is_narrow and train_count >= LEAST_FOR_LARGE_BATCHES and not codec.known)
+        usual = float(is_narrow and train_count >= LEAST_FOR_LARGE_BATCHES)
         usual = 0.0 if asked.sequence_width == 0 else usual
         if not (usual if asked.likelihood is None else asked.likelihood):
             return values

@@ -18,7 +18,7 @@ from wassergan.networks.mlp import MLPCritic, MLPGenerator
 from wassergan.networks.residual import ResidualGenerator
 from wassergan.networks.resnet import ResNetCritic, ResNetGenerator
 from wassergan.networks.series import CausalGenerator, RecurrentGenerator, SeriesCritic
-from wassergan.networks.series_density import SeriesDensityGenerator
+from wassergan.networks.series_density import Continued, SeriesDensityGenerator
 from wassergan.networks.table_head import TableHead
 from wassergan.networks.tabular import TabularGenerator
 from wassergan.networks.volumes import Phases, VolumeCritic, VolumeGenerator
@@ -27,6 +27,7 @@ __all__ = [
     "NETWORKS",
     "Bounded",
     "CausalGenerator",
+    "Continued",
     "ConvCritic",
     "ConvGenerator",
     "Critic",

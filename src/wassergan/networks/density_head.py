@@ -68,7 +68,7 @@ class DensityHead(TableHead):
         """Numbers that the body says to all columns."""
         return CODE
 
-    def log_likelihood(self, values: Tensor, real: Tensor) -> Tensor:
+    def log_likelihood(self, values: Tensor, real: Tensor, hidden: Tensor | None = None) -> Tensor:
         """(n,) logarithms of the density of real rows, each column given the true ones before it.
 
         The measure is that of places for numbers and counts for options, and bins have the width 1.
@@ -76,13 +76,16 @@ class DensityHead(TableHead):
         Args:
             values: (n, raw_width), of a body whose latent vectors do not depend on the rows.
             real: rows (n, width) in model space.
+            hidden: (n, width), 0 at the cells that are given to the body, which take no part; None if none are.
         """
         columns = real.split(self._widths, 1)
+        parts_taken = None if hidden is None else hidden.split(self._widths, 1)
         raws = self._raws_of_all(values, columns)
         total = torch.zeros(len(real), device=real.device)
         parts = {number: self._parts(number, raw) for number, raw in raws.items()}
         for number, (options, _, digits) in parts.items():
-            total = total + self._log_options(self._layouts[number], options, digits, columns[number])
+            of_options = self._log_options(self._layouts[number], options, digits, columns[number])
+            total = total + (of_options if parts_taken is None else parts_taken[number][:, 0] * of_options)
         told = [number for number in parts if self._layouts[number].channel]
         if not told:
             return total
@@ -90,6 +93,8 @@ class DensityHead(TableHead):
         places = torch.cat([self._place(self._layouts[number], columns[number]) for number in told], 1)
         index = ((places + 1) * (BINS / 2)).long().clamp(0, BINS - 1)
         is_open = torch.stack([self._is_open(self._layouts[number], columns[number]) for number in told], 1)
+        if parts_taken is not None:
+            is_open = is_open * torch.stack([parts_taken[number][:, 0] for number in told], 1)
         return total + (is_open * chances.gather(2, index[:, :, None])[:, :, 0]).sum(1)
 
     def _raws_of_all(self, values: Tensor, columns: Sequence[Tensor]) -> dict[int, Tensor]:

@@ -1,5 +1,6 @@
 """Generators of series (C, T) that are drawn step by step from densities, so that real series have a likelihood."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -102,26 +103,41 @@ class SeriesDensityGenerator(nn.Module):
         self.last = nn.LayerNorm(maps) if norm == "layer" else nn.Identity()
         self.density = StepDensity(self.sizes[0], masks, maps)
 
-    def forward(self, latent: Tensor) -> Tensor:
-        """(n, latent_dim + noise_dim) to (n, C, T)."""
+    def forward(self, latent: Tensor, past: Tensor | None = None) -> Tensor:
+        """(n, latent_dim + noise_dim) to (n, C, T), of which the first steps are those of a past (n, C, P), if given.
+
+        Every step is drawn given all before it, so what follows a past is drawn from the density of the future given
+        that past.
+        """
         shared, noise = latent.split([self.own, self.noise_dim], 1)
         even = torch.special.ndtr(noise.float()).clamp(SMALLEST, 1 - SMALLEST).unflatten(1, (self.steps, self.noises))
         start, memory = self._start(shared), self.stack.memory()
         last = change = even.new_zeros(latent.shape[0], self.sizes[0])
         masks, drawn_steps = even.new_zeros(latent.shape[0], self.sizes[1]), []
+        given = 0 if past is None else past.shape[2]
         for step in range(self.steps):
             hidden = self.stack.step(start[:, :, step] + self._told(last, change, masks), memory)
-            with float32_products(latent):
+            if past is not None and step < given:
+                numbers, masks = past[:, :, step].to(last).split(self.sizes, 1)
+                there = self._there(masks, step)
+                known = torch.where(there > 0, numbers, last) if self.is_partial else numbers
+            else:
                 place, evens = Step(self._hidden(hidden), last, change), even[:, step]
-                if self.density.masks is not None:
-                    vary = self.masks_vary[step]
-                    masks = self.density.masks.drawn(place.hidden, evens[:, -len(vary) :], vary, soft=self.training)
-                there, pairs = self._there(masks, step), evens[:, : 2 * self.sizes[0]].unflatten(1, (-1, 2))
-                known = self.density.drawn(place, masks, there, pairs, self._within)
+                with float32_products(latent):
+                    known, there, masks = self._drawn_step(place, evens, step)
             change = known - last if step else change
             last = known
             drawn_steps.append(torch.cat([known * there, masks], 1))
         return torch.stack(drawn_steps, 2)
+
+    def _drawn_step(self, place: Step, evens: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Numbers (n, C) as later steps know them, whether each is there, and masks (n, M); by even numbers."""
+        masks = evens[:, :0]
+        if self.density.masks is not None:
+            vary = self.masks_vary[step]
+            masks = self.density.masks.drawn(place.hidden, evens[:, -len(vary) :], vary, soft=self.training)
+        there, pairs = self._there(masks, step), evens[:, : 2 * self.sizes[0]].unflatten(1, (-1, 2))
+        return self.density.drawn(place, masks, there, pairs, self._within), there, masks
 
     def log_likelihood(self, latent: Tensor, real: Tensor) -> Tensor:
         """(n,) logarithms of the density of real series (n, C, T) under the latents' conditions, each given its past.
@@ -183,6 +199,26 @@ class SeriesDensityGenerator(nn.Module):
             return known
         change = functional.pad(known.diff(dim=1), (0, 0, 1, 0))
         return known + NOISE * change * torch.randn_like(known)
+
+
+class Continued(nn.Module):
+    """Draws series that go on from given pasts: a past in model space stands before a latent vector.
+
+    Args:
+        generator: of whole series.
+        channels: numbers and masks of a step.
+        steps: of a past.
+    """
+
+    def __init__(self, generator: SeriesDensityGenerator, *, channels: int, steps: int) -> None:
+        super().__init__()
+        self.generator, self.shape = generator, (channels, steps)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(n, channels steps + latent_dim + noise_dim) to (n, channels, T), the past included."""
+        past, latent = inputs.tensor_split([math.prod(self.shape)], 1)
+        series: Tensor = self.generator(latent, past.unflatten(1, self.shape))
+        return series
 
 
 class StepDensity(nn.Module):

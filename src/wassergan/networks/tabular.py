@@ -99,12 +99,15 @@ class TabularGenerator(nn.Module):
     def log_likelihood(self, latent: Tensor, real: Tensor) -> Tensor:
         """(n,) logarithms of the density of real rows (n, width) under the latents' conditions; see `DensityHead`.
 
+        Of rows with cells that are given it is the density of the others, given these.
+
         Args:
             latent: (n, latent_dim + noise_dim), drawn independently of the rows; its noise is not used.
             real: rows under the same conditions.
         """
         assert isinstance(self.head, DensityHead)
-        return self.head.log_likelihood(self._raw(latent)[0], real)
+        hidden = None if self.kept is None else self.kept.hidden(latent)
+        return self.head.log_likelihood(self._raw(latent)[0], real, hidden)
 
     def _strata(self, latent: Tensor) -> Tensor | None:
         """The number of each row's stratum, from 1 on, or 0; None if there are no strata."""

@@ -13,7 +13,12 @@ from wassergan.plots.pairs import PairColumn, table_pairs_figure  # noqa: E402
 from wassergan.plots.panels import LARGEST_PANELS, Channel, panels  # noqa: E402
 from wassergan.plots.pictures import headed, picture_grid  # noqa: E402
 from wassergan.plots.png16 import write_png16  # noqa: E402
-from wassergan.plots.series import curves_by_channel_figure, series_figure, series_grid_figure  # noqa: E402
+from wassergan.plots.series import (  # noqa: E402
+    curves_by_channel_figure,
+    forecast_figure,
+    series_figure,
+    series_grid_figure,
+)
 from wassergan.plots.tables import table_figure  # noqa: E402
 from wassergan.plots.vectors import marginals_figure, pairs_figure, vector_figure  # noqa: E402
 from wassergan.plots.volumes import axes_figure, slices_figure, turntable_figure  # noqa: E402
@@ -30,6 +35,7 @@ __all__ = [
     "curves_figure",
     "fields_figure",
     "fit_figure",
+    "forecast_figure",
     "given_figure",
     "headed",
     "lines_figure",

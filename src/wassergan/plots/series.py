@@ -13,6 +13,7 @@ from wassergan.plots.common import GENERATED, REAL, plain_text
 
 MOST_CHANNELS = 8  # that a figure has room for
 LINES = 8  # series that are drawn one by one
+MOST_PASTS, FEW_LINES = 4, 5  # that are shown, and draws behind each that are drawn one by one
 BANDS = ((0.05, 0.95, 0.18), (0.25, 0.75, 0.32))
 MOST_CELLS = 200  # of a grid of small series
 
@@ -54,9 +55,40 @@ def series_figure(samples: Series, real: Series | None, *, names: Sequence[str])
     return figure
 
 
-def fan(axes: Axes, series: Series, colour: str, label: str, *, filled: bool) -> None:
-    """Quantiles of series (n, T) over time, with their median: bands, or the lines around them."""
-    steps = np.arange(series.shape[1])
+def forecast_figure(past: Series, draws: Series, *, names: Sequence[str]) -> Figure:
+    """For some pasts and each channel what was there, and the fan and some lines of what is drawn behind it.
+
+    Args:
+        past: (n, C, P) in the data's own units; NaN where a value is missing. The first `MOST_PASTS` are shown.
+        draws: (n, K, C, H).
+        names: of the channels; the first `MOST_CHANNELS` are shown.
+    """
+    shown, count, known = min(len(names), MOST_CHANNELS), min(len(past), MOST_PASTS), past.shape[2]
+    figure = Figure(figsize=(3.6 * count + 0.6, 1.75 * shown + 0.7), layout="constrained")
+    steps = known + np.arange(draws.shape[3])
+    grid = figure.subplots(shown, count, squeeze=False, sharex=True, sharey="row")
+    for channel, line in enumerate(grid):
+        line[0].set_ylabel(plain_text(names[channel]), fontsize=9)
+        line[0].set_ylim(_ends(np.concatenate([past[:count, channel].ravel(), draws[:count, :, channel].ravel()])))
+        for number, axes in enumerate(line):
+            own = draws[number, :, channel]
+            axes.plot(steps, own[:FEW_LINES].T, color=GENERATED, linewidth=0.7, alpha=0.6)
+            fan(axes, own, GENERATED, "drawn", filled=True, first=known)
+            axes.plot(past[number, channel], color=REAL, linewidth=1.6, label="past")
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.margins(x=0.01)
+    for number, axes in enumerate(grid[0]):
+        axes.set_title(f"past {number + 1}", fontsize=10)
+    for axes in grid[-1]:
+        axes.set_xlabel("step", fontsize=9)
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=2, frameon=False, fontsize=9)
+    return figure
+
+
+def fan(axes: Axes, series: Series, colour: str, label: str, *, filled: bool, first: int = 0) -> None:
+    """Quantiles of series (n, T) from a first step on, with their median: bands, or the lines around them."""
+    steps = first + np.arange(series.shape[1])
     levels = [level for low, high, _ in BANDS for level in (low, high)]
     *edges, median = quantiles(series, [*levels, 0.5])
     for number, (_, _, alpha) in enumerate(BANDS):

@@ -14,6 +14,7 @@ from wassergan.storage.run_folder import RunFolder
 from wassergan.training import DistributedContext
 
 USUAL_COUNT = 64
+ARRAYS = ("condition_array", "given_past")  # of which each row has so many draws
 
 
 def require_target(run: Path, out: Path) -> None:
@@ -58,24 +59,25 @@ def write(
 def conditioned(
     sampler: Sampler, settings: SampleSettings, wanted: Mapping[str, list[Any]], *, log: Callable[[str], None]
 ) -> Sampler:
-    """The sampler with the conditions that are asked for: columns by name, or an array.
+    """The sampler with the conditions that are asked for: columns by name, an array, or a past.
 
     Raises:
         UserError: conditions are given twice, or a number of samples does not go with them.
     """
-    if settings.condition_array is None:
+    asked = [name for name in ARRAYS if getattr(settings, name) is not None]
+    if not asked:
         if settings.draws:
             raise UserError(
-                f"{parameter('draws')} counts the draws for each row of an array of conditions",
+                f"{parameter('draws')} counts the draws for each row of an array of conditions, or for each past",
                 found=parameter("draws", settings.draws),
-                hint=f"give {parameter('condition_array')}, or {parameter('count')} instead",
+                hint=f"give {' or '.join(map(parameter, ARRAYS))}, or {parameter('count')} instead",
             )
         return sampler.under(wanted)
-    if wanted:
+    if wanted or len(asked) > 1:
+        others = f"{parameter('given')} or {parameter('given_rows')} with {', '.join(wanted)}"
         raise UserError(
             "Conditions are given twice",
-            found=f"{parameter('condition_array')}, and {parameter('given')} or {parameter('given_rows')} with "
-            f"{', '.join(wanted)}",
+            found=f"{parameter(asked[0])}, and {others if wanted else parameter(asked[1])}",
             hint="give one of them",
         )
     if settings.count:
@@ -84,12 +86,14 @@ def conditioned(
             found=parameter("count", settings.count),
             hint=f"leave it out, or give {parameter('draws')}",
         )
+    if settings.given_past is not None:
+        return sampler.under_past(settings.given_past, draws=settings.draws, log=log)
     return sampler.under_array(settings.condition_array, draws=settings.draws, log=log)
 
 
 def count_of(settings: SampleSettings, sampler: Sampler, wanted: Mapping[str, list[Any]]) -> int:
     """How many samples are drawn: as many as conditions are given, as are asked for, or the usual number."""
-    if settings.condition_array is not None:
+    if any(getattr(settings, name) is not None for name in ARRAYS):
         assert sampler.conditions is not None and hasattr(sampler.conditions, "count")
         number: int = sampler.conditions.count
         return number

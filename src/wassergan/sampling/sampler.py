@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -12,9 +12,12 @@ from torch import Tensor, nn
 from wassergan.data import AnyCodec, AnyConditions, ArrayConditions, fix_conditions
 from wassergan.data.codec import as_tensor
 from wassergan.data.readers.limits import largest_bytes
+from wassergan.data.series import SeriesCodec, form_of
+from wassergan.data.series.past import PastConditions, opened_past
 from wassergan.data.tables.hidden import CompletionConditions
 from wassergan.data.tables.rules.groups import chances
 from wassergan.errors import UserError, flag, parameter
+from wassergan.networks import Continued, SeriesDensityGenerator
 from wassergan.sampling.ensembles import given_chunks
 from wassergan.sampling.refinement import Refinement, refined_chunks
 from wassergan.training import SAMPLING_CHUNK, sample_chunks, under
@@ -142,6 +145,53 @@ class Sampler:
         return replace(self, conditions=self.conditions.given(array, draws=draws, log=log))
 
     @property
+    def can_go_on(self) -> bool:
+        """Whether `under_past` draws how series go on."""
+        in_steps = isinstance(self.generator, SeriesDensityGenerator) and form_of(self.codec) is None
+        return in_steps and self.conditions is None and self.refinement is None
+
+    def under_past(
+        self, past: Any, *, draws: int | None = None, log: Callable[[str], None] = lambda sentence: None
+    ) -> "Sampler":
+        """A sampler that draws how series go on: the steps behind those of a past, which it leaves out.
+
+        Args:
+            past: see `wassergan.data.series.opened_past`.
+            draws: for each past, which are an axis of what is written and returned; None for one, without.
+            log: receives what is noteworthy, in a sentence.
+
+        Raises:
+            UserError: the run does not draw series step by step, or under conditions; or no series begins like this.
+        """
+        generator, is_table = self.generator, form_of(self.codec) is not None
+        if not isinstance(generator, SeriesDensityGenerator):
+            raise UserError(
+                "Only series that are drawn step by step from densities can go on from a past",
+                found="another generator",
+                hint=f"train series with {parameter('network', 'conv')} and {parameter('likelihood', 1)}, which is "
+                "usual for 500 or more",
+            )
+        if is_table or self.conditions is not None:
+            what = "long tables" if is_table else "runs under conditions"
+            raise UserError(
+                f"Series of {what} do not go on from a past yet",
+                found=parameter("given_past"),
+                hint="train on an array (series, steps, channels), or on windows of one long series",
+            )
+        if self.refinement is not None:
+            raise UserError(
+                "Refined draws are whole series: they do not go on from a past",
+                found=parameter("refine"),
+                hint="leave one of them out",
+            )
+        channels = sum(generator.sizes)
+        own = {"channels": channels, "steps": generator.steps}
+        codec = cast(SeriesCodec, self.codec)  # no other data have such a generator
+        conditions = opened_past(past, codec, **own, draws=draws, log=log)
+        going_on = Continued(generator, channels=channels, steps=conditions.steps)
+        return replace(self, generator=going_on, conditions=conditions)
+
+    @property
     def draws(self) -> int | None:
         """Draws for each condition where they are an axis of their own, else None."""
         conditions = self.conditions
@@ -159,6 +209,8 @@ class Sampler:
     def _decoded(self, chunk: Tensor, start: int, seed: int) -> NDArray[Any]:
         given = self._given(start, len(chunk), seed)
         rows = self.codec.decode_numpy(chunk, given, start=start, seed=seed)
+        if isinstance(self.conditions, PastConditions):
+            return rows[:, self.conditions.steps :]
         if not isinstance(self.conditions, CompletionConditions):
             return rows
         groups = len(self.codec.rules.groups) if self.codec.rules is not None else 0

@@ -80,6 +80,8 @@ class HeldoutProbe:
 class HeldoutLikelihood:
     """The likelihood of held-out samples, each column or step given the true ones before it; nothing is left out.
 
+    Where training hides a part of what is given, so does this, the same at every measurement.
+
     Args:
         source: of the held-out samples.
         latent_dim: numbers in a latent vector.
@@ -88,7 +90,12 @@ class HeldoutLikelihood:
     """
 
     def __init__(self, source: Source, *, latent_dim: int, seed: int, device: torch.device) -> None:
-        self._heldout = source.heldout_batch(source.heldout_positions(LIKELY_SAMPLES, seed=seed))
+        batch = source.heldout_batch(source.heldout_positions(LIKELY_SAMPLES, seed=seed), whole=True)
+        if source.context is not None and batch.context is not None and source.context.chances:
+            rng = derived_rng(seed, "hidden of the likelihood")
+            chances = torch.rand(len(batch.samples), source.context.chances, generator=rng)
+            batch = batch._replace(context=source.context.hidden(batch.context, chances))
+        self._heldout = batch
         self._latent_dim, self._seed, self._device = latent_dim, seed, device
 
     def measure(self, generator: nn.Module) -> dict[str, float]:

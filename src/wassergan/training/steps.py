@@ -117,12 +117,6 @@ def require_density(generator: nn.Module, likelihood: Likelihood) -> None:
             found=parameter("likelihood", likelihood.weight),
             hint="leave it out",
         )
-    if likelihood.weight and is_scored(generator):
-        raise UserError(
-            "Runs that complete rows follow a score of their own, not a likelihood",
-            found=f"{parameter('completion', True)} and {parameter('likelihood', likelihood.weight)}",
-            hint="leave one out",
-        )
 
 
 def _passed(passes: ConvGeneratorPasses, latent: Tensor, *, precision: torch.dtype) -> Tensor:
@@ -253,8 +247,9 @@ def generator_step(
 
 
 def is_scored(generator: nn.Module) -> TypeGuard[TabularGenerator | GivenGenerator]:
-    """Whether draws are scored one by one beside the critic: of generators of completed rows, and of given fields."""
+    """Whether draws are scored one by one beside the critic: of given fields, and of completed rows without density."""
     completes = isinstance(generator, TabularGenerator) and generator.kept is not None
+    completes = completes and not isinstance(generator.head, DensityHead)
     return completes or isinstance(generator, GivenGenerator)
 
 

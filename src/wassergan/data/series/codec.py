@@ -1,8 +1,10 @@
 """The conversion between series and model space: that of numbers, and the form of a long table."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
+
+from torch import Tensor
 
 from wassergan.data.codec import AnyCodec, Codec
 from wassergan.data.series.form import LongForm
@@ -23,6 +25,12 @@ class SeriesCodec(Codec):
         """The same for series."""
         return cls(**{each.name: getattr(codec, each.name) for each in fields(Codec)}, form=form)
 
+    def until(self, steps: int) -> "SeriesCodec":
+        """The same of series that end after so many steps."""
+        names = ("offset", "scale", "low", "high")
+        cut: dict[str, Any] = {name: _until(getattr(self, name), steps) for name in names}
+        return replace(self, parts=None if self.parts is None else self.parts.until(steps), **cut)
+
     def words(self) -> list[str]:
         """Names and levels of a long table."""
         return [] if self.form is None else self.form.table.words()
@@ -37,6 +45,10 @@ class SeriesCodec(Codec):
         own = dict(state)
         form = own.pop("form")
         return cls.of(Codec.from_state(own), None if form is None else LongForm.from_state(form))
+
+
+def _until(values: Tensor, steps: int) -> Tensor:
+    return values[:, :steps] if values.dim() == 2 and values.shape[1] > 1 else values
 
 
 def form_of(codec: AnyCodec) -> LongForm | None:
