@@ -156,8 +156,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pd.DataFrame({"hour": hours, "load": load}).to_csv(folder / "loads.csv", index=False)
     if pytest.importorskip("openpyxl"):
         frame.to_excel(folder / "people.xlsx", sheet_name="2024", index=False)
-    for name, shape in {"points": (120, 3), "a": (30, 2), "b": (40, 2), "waves": (120, 24, 2)}.items():
+    for name, shape in {"points": (120, 3), "a": (30, 2), "b": (40, 2), "waves": (600, 24, 2)}.items():
         np.save(folder / f"{name}.npy", rng.normal(size=shape).astype("f4"))
+    np.save(folder / "first.npy", np.load(folder / "waves.npy")[:3, :12])
     np.savez(folder / "fields.npz", t2m=280 + rng.normal(size=(120, 8, 8)).astype("f4"))
     for name in ("fine", "coarse", "new"):
         side = 8 if name == "fine" else 4
