@@ -152,3 +152,25 @@ def test_another_codec_or_split_serves_its_own_rows(kind: str, tmp_path: Path, m
         rows = source.values(source.split.train_rows(torch.arange(5)))
         assert torch.equal(halved.train(torch.arange(5)), halved.codec.encode(rows))
         assert not torch.equal(halved.train(torch.arange(5)), before[0])
+
+
+def test_samples_come_to_model_space_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).normal(size=(500, 3)).astype("f4")
+    values[7, 1] = np.nan
+    whole = open_source(values)
+    seen: list[int] = []
+    rows = whole.split.train_rows(torch.arange(whole.train_count))
+    expected = whole.codec.encode(torch.from_numpy(values[rows.numpy()]))
+    monkeypatch.setattr("wassergan.data.source.PIECE_BYTES", 8 * 4 * 60)  # sixty samples of four numbers, one a mask
+    encode = Codec.encode
+
+    def counted(codec: Codec, given: torch.Tensor) -> torch.Tensor:
+        seen.append(len(given))
+        return encode(codec, given)
+
+    monkeypatch.setattr(Codec, "encode", counted)
+    assert torch.equal(whole.train(torch.arange(whole.train_count)), expected)
+    assert max(seen) == 60 and sum(seen) == whole.train_count == 450
+    seen.clear()
+    assert len(whole.heldout(torch.arange(whole.heldout_count))) == sum(seen) == 50
+    assert whole.heldout(torch.arange(0)).shape == (0, 4)

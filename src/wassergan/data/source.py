@@ -292,7 +292,16 @@ class Source:
         return self._encode(self.split.train_rows(torch.arange(self.train_count)))
 
     def _encode(self, rows: Tensor) -> Tensor:
-        return self.codec.encode(self.reader.read(rows))
+        # In pieces: on the way to model space numbers are held several times over, as float64.
+        pieces = rows.split(max(1, PIECE_BYTES // (8 * max(1, self.shape_size))))
+        first = self.codec.encode(self.reader.read(pieces[0]))
+        if len(pieces) == 1:
+            return first
+        found = first.new_empty(len(rows), *first.shape[1:])
+        found[: len(first)] = first
+        for piece, place in zip(pieces[1:], found.split(len(first))[1:], strict=True):
+            place.copy_(self.codec.encode(self.reader.read(piece)))
+        return found
 
 
 def _drawn(weights: Weights, count: int, seed: int) -> Tensor:

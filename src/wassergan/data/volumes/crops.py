@@ -185,13 +185,12 @@ def free_starts(
     else:
         drawn = np.unique(numbers.integers(0, total, DRAWN * MOST_CROPS))
         drawn = numbers.permutation(drawn)
-    starts = np.stack(np.unravel_index(drawn, (count, *room)), 1).astype(np.int64)
-    free = np.ones(len(starts), bool)
+    taken = np.zeros((count, *room), bool)
     for region in regions:
-        corner, box = np.array(region.corner), np.array(region.sides)
-        meets = (starts[:, 1:] < corner + box) & (starts[:, 1:] + np.array(crop) > corner)
-        free &= ~(meets.all(1) & (starts[:, 0] == region.volume))
-    return starts[free][:MOST_CROPS]
+        ends = zip(region.corner, region.sides, crop, strict=True)
+        taken[region.volume, *(slice(max(0, at - own + 1), at + side) for at, side, own in ends)] = True
+    free = drawn[~taken.ravel()[drawn]][:MOST_CROPS]
+    return np.stack(np.unravel_index(free, (count, *room)), 1).astype(np.int64)
 
 
 def starts_inside(regions: list[Region], crop: Sides, numbers: np.random.Generator) -> Places:
