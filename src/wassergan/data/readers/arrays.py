@@ -30,7 +30,7 @@ from wassergan.data.volumes.fitting import volume_codec
 from wassergan.errors import UserError, WasserganError, parameter, unknown_name
 from wassergan.storage.files import reading
 
-BLOCK_BYTES = 16 * 2**20  # as float64, in which statistics are taken
+BLOCK_BYTES = 8 * 2**20  # as float64, in which statistics are taken
 MOST_NAMES = 2**16
 LARGEST_COLOURS = 4
 SCALES = ("auto", "feature", "channel", "array")
