@@ -104,6 +104,11 @@ def huge_page(path: Path) -> None:
     path.write_bytes(b"II*\0" + struct.pack("<I", 8) + body + bytes(904))
 
 
+def ordinary(path: Path) -> None:
+    """As many rows as an evaluation takes at most: what the work itself needs."""
+    np.save(path, np.random.default_rng(0).normal(size=(10_000, 2)))
+
+
 def kept(tiny: list[str]) -> list[tuple[str, str, Write, Calls]]:
     """What each is, its suffix, what writes it, and the calls."""
 
@@ -113,6 +118,7 @@ def kept(tiny: list[str]) -> list[tuple[str, str, Write, Calls]]:
     given: Calls = (("train", "POINTS", "--condition-array", "FILE", "--steps", "1", "--out", "OUT/run", *tiny),)
     table = ("--series", "name", "--time", "time")
     return [
+        ("10 000 ordinary rows", ".npy", ordinary, BETWEEN),
         ("few numbers, 90 MiB of float64", ".npz", packed_npz("f8"), BETWEEN),
         ("few numbers, 90 MiB of bytes", ".npz", packed_npz("i1"), (*BETWEEN, *given)),
         ("few numbers, 90 MiB of float32", ".npz", packed_npz("f4"), (*BETWEEN, *given)),
