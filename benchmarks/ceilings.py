@@ -593,7 +593,7 @@ def trials() -> list[Trial]:
                 lambda: pyarrow.table({"a": ["x" * 1000] * 900_000, "b": [1] * 900_000}),
                 compression="zstd",
                 use_dictionary=False,
-                column_encoding="DELTA_BYTE_ARRAY",
+                column_encoding={"a": "DELTA_BYTE_ARRAY", "b": "PLAIN"},
             ),
             AS_DATA,
         ),

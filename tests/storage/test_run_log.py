@@ -186,6 +186,7 @@ LINES = st.builds(
 )
 
 
+@example(['{"step": 1, "gap": 2, "step": 9}'])
 @given(st.lists(LINES, min_size=1, max_size=5))
 def test_lines_are_told_apart_as_a_reader_of_json_does(
     tmp_path_factory: pytest.TempPathFactory, lines: list[str]

@@ -13,6 +13,7 @@ from torch import Tensor
 from wassergan.data.codec import ALONE, LAST, as_tensor
 from wassergan.data.fitting import Wish
 from wassergan.data.parts import Parts
+from wassergan.data.readers.limits import require_room
 from wassergan.data.source import COMPARED_BYTES, PIECE_BYTES, Source
 from wassergan.data.split import Split
 from wassergan.data.volumes.codec import VolumeCodec
@@ -21,6 +22,7 @@ from wassergan.errors import UserError, parameter
 
 MOST_CROPS, MOST_HELD = 2**16, 2**11  # positions that are trained on, and held out
 DRAWN = 8  # positions for each that is wanted: some meet a held-out region
+VOXEL_BYTES = 2  # beside its numbers: whether a crop may begin there, and whether it is held out
 ROOM = 2  # voxels by which a box is at least longer than a crop: 27 positions in it
 BLOCK = 2.0  # sides of a held-out region, in sides of a crop, where the volume is large enough
 
@@ -105,9 +107,12 @@ def crop_source(volumes: NDArray[Any], crop: Sides, wish: Wish, *, heldout: floa
         seed: chooses boxes and positions.
 
     Raises:
-        UserError: the volumes are too small, or all of their values are equal or missing.
+        UserError: the volumes are too small, or all of their values are equal or missing; or what is noted of each
+            voxel would fill the memory.
     """
     sides = volumes.shape[2:]
+    voxels = len(volumes) * prod(sides)
+    require_room(volumes.nbytes + VOXEL_BYTES * voxels, wish.name, instead="give a smaller volume")
     if any(own > side for own, side in zip(crop, sides, strict=True)):
         raise UserError(
             f"The crops are larger than {wish.name}",
