@@ -197,9 +197,10 @@ def without_work() -> Iterator[None]:
     def begins(*ignored: object, **also: object) -> None:
         raise _Taken
 
+    owners = {module: import_module(module) for module in WORK}  # all of them before any is changed
     with contextlib.ExitStack() as stack:
         for module, names in WORK.items():
-            owner = import_module(module)
+            owner = owners[module]
             for name in names:
                 stack.callback(setattr, owner, name, getattr(owner, name))
                 setattr(owner, name, begins)
