@@ -43,6 +43,7 @@ import openpyxl
 import pyarrow
 import torch
 from grid_bombs import bombs
+from kept_bombs import kept
 from PIL import Image
 from pyarrow import feather, parquet
 
@@ -592,7 +593,7 @@ def trials() -> list[Trial]:
                 lambda: pyarrow.table({"a": ["x" * 1000] * 900_000, "b": [1] * 900_000}),
                 compression="zstd",
                 use_dictionary=False,
-                column_encoding="DELTA_BYTE_ARRAY",
+                column_encoding={"a": "DELTA_BYTE_ARRAY", "b": "PLAIN"},
             ),
             AS_DATA,
         ),
@@ -740,6 +741,7 @@ def trials() -> list[Trial]:
         Trial("tar headers that overlap", ".tar", hole(tarfile.TarInfo("a.png").tobuf()), AS_DATA[:2]),
     ]
     made += [Trial(name, suffix, write, AS_DATA) for name, suffix, write in bombs()]
+    made += [Trial(*each) for each in kept(TINY)]
     made += [
         Trial(f"an estimator: {change.__name__}", ".pt", estimator(change), (("load", "FILE"),))
         for change in (huge, layers, pack, lists, stride, meta, sparse, wide, container)

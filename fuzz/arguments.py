@@ -35,8 +35,12 @@ import numpy as np
 import wassergan.cli.distance
 import wassergan.report.page
 import wassergan.runs.compare
+import wassergan.runs.complete
 import wassergan.runs.evaluate
 import wassergan.runs.export
+import wassergan.runs.listing
+import wassergan.runs.page
+import wassergan.runs.prune
 import wassergan.runs.train
 import wassergan.runs.visualize  # noqa: F401  # what the verbs load when they are called
 from wassergan.cli.main import VERBS, cli, main
@@ -50,6 +54,11 @@ WORK = {
     "wassergan.runs.visualize": ("visualize_run",),
     "wassergan.runs.recorder": ("write_run_report",),
     "wassergan.runs.export": ("export_run",),
+    "wassergan.runs.complete": ("complete_table",),
+    "wassergan.runs.listing": ("list_runs",),
+    "wassergan.runs.page": ("page_of",),
+    "wassergan.runs.prune": ("prune_run",),
+    "wassergan.session.build": ("open_data",),
     "wassergan.cli.pairs": ("opened",),
     "wassergan.monitor": ("W1Monitor",),
     "wassergan.benchmark.w1": ("run", "read_rows"),
@@ -111,8 +120,16 @@ def places(words: Sequence[str], folder: Path) -> list[str]:
             return [run, "--out", out + end]
         case "compare":
             return [run, str(folder / "other"), "--out", out]
-        case "distance":
+        case "distance" | "fid":
             return [points, points]
+        case "complete":
+            return [str(folder / "filled"), str(folder / "gaps.csv"), "--out", out + ".csv"]
+        case "runs":
+            return [str(folder)]
+        case "open":
+            return [run, "--no-browser"]
+        case "prune":
+            return [run, "--dry-run"]
         case "watch":
             return [points, points, "--permutations", "9", "--rows", "8"]
         case "demo":
@@ -180,9 +197,10 @@ def without_work() -> Iterator[None]:
     def begins(*ignored: object, **also: object) -> None:
         raise _Taken
 
+    owners = {module: import_module(module) for module in WORK}  # all of them before any is changed
     with contextlib.ExitStack() as stack:
         for module, names in WORK.items():
-            owner = import_module(module)
+            owner = owners[module]
             for name in names:
                 stack.callback(setattr, owner, name, getattr(owner, name))
                 setattr(owner, name, begins)
@@ -243,6 +261,11 @@ def prepare(folder: Path) -> None:
     for name in ("run", "other"):
         if main(["train", str(folder / "points.npy"), "--out", str(folder / name), *TINY]):
             raise SystemExit("a sound run did not come to its end")
+    rows = "".join(f"{number % 7},{'abc'[number % 3]}\n" for number in range(120))
+    (folder / "table.csv").write_text("number,letter\n" + rows)
+    (folder / "gaps.csv").write_text("number,letter\n1,\n,b\n")
+    if main(["train", str(folder / "table.csv"), "--completion", "--out", str(folder / "filled"), *TINY]):
+        raise SystemExit("a sound run of a table did not come to its end")
 
 
 def run() -> None:

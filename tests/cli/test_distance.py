@@ -280,3 +280,24 @@ def test_an_array_without_names_takes_those_of_the_table(tmp_path, capsys):
 def test_wrong_words_about_columns_end_with_two(files, capsys, flags, message):
     code, out, err = asked(files, capsys, *flags)
     assert code == 2 and message in err and out == ""
+
+
+@pytest.mark.parametrize(
+    ("flags", "rows", "hint"),
+    [
+        ((), 5000, "--method sliced"),
+        (("--method", "exact"), 5000, "--method sliced"),
+        (("--method", "critic"), 5000, "--method sliced"),
+        (("--method", "sliced"), 9000, "Give fewer rows"),
+        (("--by-column",), 9000, "--columns"),
+    ],
+)
+def test_more_rows_than_the_memory_holds_are_refused_before_the_work(tmp_path, capsys, monkeypatch, flags, rows, hint):
+    monkeypatch.setenv("WASSERGAN_LARGEST_MIB", "1")
+    for name in ("a", "b"):
+        np.save(tmp_path / f"{name}.npy", np.zeros((rows, 2)))
+    for owner in ("exact_w1", "w1_interval", "sliced_w1_estimate"):
+        monkeypatch.setattr(f"wassergan.distances.{owner}", None)  # called it would be a TypeError
+    code = main(["distance", str(tmp_path / "a.npy"), str(tmp_path / "b.npy"), *flags])
+    said = capsys.readouterr().err
+    assert code == 2 and f"The distance of {2 * rows:,} rows would fill too much memory" in said and hint in said

@@ -146,3 +146,18 @@ def test_conditions_follow_pictures_that_were_left_out(tmp_path: Path) -> None:
     assert found.tolist() == [float(index) for index in range(30) if index != 5]
     with pytest.raises(UserError, match="29 for 30 samples"):
         open_source(tmp_path, condition_array=given[1:], skip_unreadable=True)
+
+
+def test_conditions_with_codes_for_missing_values_are_refused_where_floats_of_them_fill_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    h5py = pytest.importorskip("h5py")
+    values = np.random.default_rng(0).integers(0, 100, (N, 400, 50)).astype("u1")
+    with h5py.File(tmp_path / "a.nc", "w") as file:
+        file.create_dataset("x", data=values).attrs["_FillValue"] = np.uint8(3)
+    monkeypatch.setenv("WASSERGAN_LARGEST_MIB", "10")
+    source = context_of(open_source(FINE, condition_array=f"{tmp_path}/a.nc")).source
+    assert np.array_equal(source.values(torch.arange(N)).numpy(), np.where(values == 3, np.nan, values), equal_nan=True)
+    monkeypatch.setenv("WASSERGAN_LARGEST_MIB", "9")
+    with pytest.raises(UserError, match=r"a.nc:x would fill too much memory: 9,600,000 bytes unpacked"):
+        open_source(FINE, condition_array=f"{tmp_path}/a.nc")

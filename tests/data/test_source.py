@@ -152,3 +152,47 @@ def test_another_codec_or_split_serves_its_own_rows(kind: str, tmp_path: Path, m
         rows = source.values(source.split.train_rows(torch.arange(5)))
         assert torch.equal(halved.train(torch.arange(5)), halved.codec.encode(rows))
         assert not torch.equal(halved.train(torch.arange(5)), before[0])
+
+
+def test_samples_come_to_model_space_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).normal(size=(500, 3)).astype("f4")
+    values[7, 1] = np.nan
+    whole = open_source(values)
+    seen: list[int] = []
+    rows = whole.split.train_rows(torch.arange(whole.train_count))
+    expected = whole.codec.encode(torch.from_numpy(values[rows.numpy()]))
+    monkeypatch.setattr("wassergan.data.source.PIECE_BYTES", 8 * 4 * 60)  # sixty samples of four numbers, one a mask
+    encode = Codec.encode
+
+    def counted(codec: Codec, given: torch.Tensor) -> torch.Tensor:
+        seen.append(len(given))
+        return encode(codec, given)
+
+    monkeypatch.setattr(Codec, "encode", counted)
+    assert torch.equal(whole.train(torch.arange(whole.train_count)), expected)
+    assert max(seen) == 60 and sum(seen) == whole.train_count == 450
+    seen.clear()
+    assert len(whole.heldout(torch.arange(whole.heldout_count))) == sum(seen) == 50
+    assert whole.heldout(torch.arange(0)).shape == (0, 4)
+
+
+def test_so_many_rows_that_their_numbers_fill_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WASSERGAN_LARGEST_MIB", "1")
+    assert len(open_source(np.arange(65_536, dtype="i1"))) == 65_536
+    told = "The numbers of 65,537 rows would fill too much memory: 1,048,592 bytes.*give fewer rows"
+    with pytest.raises(UserError, match=told):
+        open_source(np.arange(65_537, dtype="i1"))
+
+
+@given(count=st.integers(2, 300), share=st.floats(0.01, 0.99), seed=st.integers(0, 5), data=st.data())
+def test_a_split_is_that_of_a_shuffled_list(count: int, share: float, seed: int, data: st.DataObject) -> None:
+    part = np.array(data.draw(st.lists(st.booleans(), min_size=count, max_size=count)))
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tolist()
+    for taking_part in (None, part):
+        own = [row for row in order if taking_part is None or taking_part[row]]
+        held = round(len(own) * share)
+        if 1 <= held < len(own):
+            split = split_rows(count, heldout=share, seed=seed, taking_part=taking_part)
+            assert (split.heldout.tolist(), split.train.tolist()) == (sorted(own[:held]), sorted(own[held:]))
+    everything = split_rows(count, heldout=None, seed=seed)
+    assert everything.train.tolist() == list(range(count)) and len(everything.heldout) == 0

@@ -327,3 +327,22 @@ def test_one_row_that_could_be_of_the_reference_is_told_in_words_that_claim_noth
     assert "(1 row against 40 of the reference)" in words and "the distributions may be the same (confidence" in words
     moved = W1Monitor(reference, permutations=19).check(reference + 50.0)
     assert moved.lower > 0 and f"the distributions are at least {moved.lower:.4g} apart" in moved.words()
+
+
+def test_more_rows_than_the_memory_holds_are_refused_before_they_are_sorted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    for name, rows in (("small", 500), ("large", 20_000)):
+        np.savez(tmp_path / f"{name}.npz", a=rng.normal(size=(rows, 2)))
+    monkeypatch.setenv("WASSERGAN_LARGEST_MIB", "1")
+    told = r"What is watched of large.npz:a would fill too much memory: 1,920,000 bytes.*streamed_drifts"
+    with pytest.raises(UserError, match=told):
+        W1Monitor(tmp_path / "large.npz")
+    monitor = W1Monitor(tmp_path / "small.npz", permutations=9)
+    with pytest.raises(UserError, match=told):
+        monitor.check(tmp_path / "large.npz")
+    table = W1Monitor(pd.DataFrame(rng.normal(size=(60, 2)), columns=["x", "y"]), permutations=9)
+    np.savez(tmp_path / "longer.npz", a=rng.normal(size=(40_000, 2)))
+    with pytest.raises(UserError, match=r"A table of longer.npz:a would fill too much memory: 1,280,000 bytes"):
+        table.check(tmp_path / "longer.npz")

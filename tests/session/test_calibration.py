@@ -14,6 +14,7 @@ import torch
 
 from wassergan import open_sampler
 from wassergan.config.settings import TrainSettings
+from wassergan.errors import UserError
 from wassergan.runs.train import train_run
 from wassergan.sampling.calibration import calibrate_marginals
 from wassergan.session import calibration
@@ -283,3 +284,31 @@ def test_no_output_goes_among_what_is_kept(run: Path, calls: list[int], refused:
     before = file.read_bytes()
     assert "is a part of a run" in refused("sample", run, "--count", 5, "--out", file.with_name("rows.csv"))
     assert file.read_bytes() == before
+
+
+def test_a_folder_in_its_place_is_passed_over_and_pipes_are_refused(run: Path, calls: list[int]) -> None:
+    first = drawn(run)
+    (file,) = kept(run)
+    file.unlink()
+    file.mkdir()
+    assert drawn(run).tobytes() == first.tobytes() and len(calls) == 2 and file.is_dir()
+    file.rmdir()
+    os.mkfifo(file)
+    with pytest.raises(UserError, match=r"step-.*pt is no part of the run: a pipe, where a file should be"):
+        drawn(run)
+    assert len(calls) == 2
+
+
+def test_many_files_beside_it_are_removed_but_for_the_latest_and_those_of_others_stay(
+    run: Path, calls: list[int]
+) -> None:
+    first = drawn(run)
+    (file,) = kept(run)
+    for number in range(20):
+        shutil.copy(file, file.with_name(f"step-{number:09d}-{'0' * 12}.pt"))
+    (file.parent / "step-x.pt").mkdir()
+    (file.parent / "notes.txt").write_text("mine")
+    file.unlink()
+    assert drawn(run).tobytes() == first.tobytes()
+    names = {each.name for each in kept(run)}
+    assert {file.name, "step-x.pt", "notes.txt"} <= names and len(names) <= calibration.KEPT_FILES + 2

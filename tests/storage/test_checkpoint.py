@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from wassergan.errors import UserError, WorkError
+from wassergan.storage.archive import read_archive
 from wassergan.storage.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
 from wassergan.storage.files import link_or_copy
 
@@ -194,3 +195,18 @@ def test_torch_s_own_report_of_a_full_disk_is_told_as_one(
     ):
         checkpoints.save({"step": 2}, step=2, best=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best.pt", "latest.pt", "step-000000001.pt"]
+
+
+def test_numbers_are_held_once_as_they_are_read(tmp_path: Path) -> None:
+    import tracemalloc
+
+    values = torch.arange(2**20)
+    save_checkpoint(tmp_path / "a.pt", {"values": values})
+    read_archive(tmp_path / "a.pt")
+    tracemalloc.start()
+    try:
+        found = read_archive(tmp_path / "a.pt")
+        assert tracemalloc.get_traced_memory()[1] < 1.5 * values.nbytes
+    finally:
+        tracemalloc.stop()
+    assert torch.equal(found["values"], values)

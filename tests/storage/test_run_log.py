@@ -125,6 +125,9 @@ PIECES = (
         '{"step":3},{"step":4}',
         '{"a": [{}',
         "{}]}",
+        '{"step": 1, "step": 9}',
+        '{"step": 9, "st\\u0065p": 1}',
+        '{"step": 007}',
         '{"x}',
         '{y": 1}',
         "",
@@ -149,3 +152,74 @@ def test_a_block_of_lines_is_cut_as_its_lines_are_one_by_one(
         alone.append((*counts, single.read_bytes()))
     assert RunLog(path).cut_after(3) == (sum(each[0] for each in alone), sum(each[1] for each in alone))
     assert path.read_bytes() == b"".join(each[2] for each in alone)
+
+
+def is_kept(line: bytes, step: int) -> bool:
+    """Whether a line is a tick up to a step, by the format of JSON alone."""
+    try:
+        record = json.loads(line.decode(errors="replace"))
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(record, dict) or type(record.get("step")) is not int or len(record) > 256:
+        return False
+    plain = all(type(each) is float or (type(each) is int and abs(each) < 2**63) for each in record.values())
+    return plain and 0 <= record["step"] <= step
+
+
+NAMES = st.sampled_from(["step", "gap", "W1 / floor", "st\\u0065p", "", 'a\\"', "ü", "a\tb", "a}", "a, b: 3"])
+VALUES = st.one_of(
+    st.integers(-(10**19), 10**19).map(str),
+    st.integers(0, 9).map(str),
+    st.floats().map(lambda value: json.dumps(value)),
+    st.sampled_from(["-0", "01", "1.", ".5", "+1", "1e5", "1E-7", "-1.5e+300", "1e999", "-", "NaN", "-NaN", "null"]),
+    st.sampled_from(["-Infinity", '"1"', "true", "[1]", "{}", "1 ", "٣", "1" * 19, "0.1" + "2" * 60, "1e" + "1" * 9]),
+)
+LINES = st.builds(
+    lambda pairs, comma, colon, end: "{" + comma.join(f'"{name}"{colon}{value}' for name, value in pairs) + "}" + end,
+    st.one_of(
+        st.lists(st.tuples(NAMES, VALUES), max_size=4),
+        st.builds(lambda first, rest: [("step", first), *rest], VALUES, st.lists(st.tuples(NAMES, VALUES), max_size=4)),
+    ),
+    st.sampled_from([", ", ", ", ",", ",  ", ";"]),
+    st.sampled_from([": ", ": ", ":", " : ", "="]),
+    st.sampled_from(["", "", "", "", " ", "\r", "}", ",{}"]),
+)
+
+
+@example(['{"step": 1, "gap": 2, "step": 9}'])
+@given(st.lists(LINES, min_size=1, max_size=5))
+def test_lines_are_told_apart_as_a_reader_of_json_does(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str]
+) -> None:
+    log = RunLog(tmp_path_factory.mktemp("log") / "log.jsonl")
+    log.path.write_bytes("".join(f"{line}\n" for line in lines).encode())
+    kept = [line.encode() + b"\n" for line in lines if is_kept(line.encode(), 5)]
+    later, torn = log.cut_after(5)
+    assert log.path.read_bytes() == b"".join(kept) and later + torn == len(lines) - len(kept)
+    assert torn == sum(not is_kept(line.encode(), 2**63) for line in lines)
+
+
+def test_of_what_was_logged_nothing_is_parsed_as_it_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = RunLog(tmp_path / "log.jsonl")
+    numbers = [0.1 + 0.2, 1e-300, 3e22, -0.0, float("nan"), float("-inf"), 2**53, -7]
+    for step in range(0, 40_000, 100):
+        log.append({"step": step, "seconds": step / 7, **{f"W1 of '{k}', %": each for k, each in enumerate(numbers)}})
+    lines = log.path.read_bytes().splitlines(keepends=True)
+
+    def parsed(*ignored: object, **also: object) -> None:
+        raise AssertionError("a line of ours was parsed")
+
+    monkeypatch.setattr("wassergan.storage.run_log.json.loads", parsed)
+    assert log.cut_after(30_000) == (99, 0)
+    assert log.path.read_bytes() == b"".join(lines[:301])
+
+
+def test_lines_that_hold_no_step_are_dropped_without_being_parsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, parsed = RunLog(tmp_path / "log.jsonl"), []
+    log.path.write_bytes(b"x\n[]\n\n" * 5000 + b'{"step": 1}\n{"step" : 2}\n{"\\u0073tep": 3}\n{"step": 1,}\n')
+    loads = json.loads
+    monkeypatch.setattr("wassergan.storage.run_log.json.loads", lambda text: parsed.append(text) or loads(text))
+    assert log.cut_after(2) == (1, 15_001)
+    assert parsed == ['{"step" : 2}', '{"\\u0073tep": 3}', '{"step": 1,}']

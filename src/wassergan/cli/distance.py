@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from wassergan.distances.critic_estimator import Fit
     from wassergan.evaluation.datasets.tables import ColumnDistance
 
+# Of a row where each number alone is sorted, of a point between which mass is moved, and of each of its numbers.
+FEW_BYTES, POINT_BYTES, NUMBER_BYTES = 64, 250, 40
 METHODS = ("auto", "exact", "interval", "sliced", "critic")
 # Up to here column generation takes seconds; `--method exact` goes on for as long as it takes.
 EXACT_PAIRS = 25_000_000
@@ -123,6 +125,9 @@ def distance(
     if by_column:
         if measure.method != "auto" or measure.population:
             raise UserError("--by-column is exact", hint="leave --method and --population out")
+        _require_room(
+            sum(pair.counts), FEW_BYTES + 8 * pair.dim, "name some columns with --columns, or give fewer rows"
+        )
         echo(_columns_told(pair.by_column(), pair.counts, as_json=as_json))
         return
     x, y, metric = pair.points()
@@ -199,6 +204,9 @@ def _measured(x: "Points", y: "Points", measure: _Measure) -> dict[str, Any]:
     if method == "auto":
         method, reason = _chosen(n, m, measure.population)
         echo(reason, err=True)
+    sliced = method == "sliced"
+    hint = "give fewer rows" if sliced else "choose --method sliced, which reads rows by the block, or give fewer"
+    _require_room(n + m, FEW_BYTES if sliced else POINT_BYTES + NUMBER_BYTES * x.dim, hint)
     rng = torch.Generator().manual_seed(measure.seed)
     if method == "exact":
         facts = _exact(x.rows(), y.rows())
@@ -207,6 +215,23 @@ def _measured(x: "Points", y: "Points", measure: _Measure) -> dict[str, Any]:
     else:
         facts = (_critic if method == "critic" else _interval)(x.rows(), y.rows(), rng, measure)
     return facts | {"method": method, "n": n, "m": m, "dim": x.dim}
+
+
+def _require_room(rows: int, row_bytes: int, hint: str) -> None:
+    """Refuse what would fill the memory before it is begun: a small file may unpack to very many rows.
+
+    Raises:
+        UserError: says how much it would take.
+    """
+    from wassergan.data.readers.limits import VARIABLE, largest_bytes
+
+    needed = rows * row_bytes
+    if needed > largest_bytes():
+        raise UserError(
+            f"The distance of {rows:,} rows would fill too much memory",
+            found=f"about {-(-needed // 2**20):,} MiB, allowed are {largest_bytes() // 2**20:,}",
+            hint=f"{hint}; or set {VARIABLE} to {-(-needed // 2**20)}",
+        )
 
 
 def _columns_told(found: "list[ColumnDistance]", counts: tuple[int, int], *, as_json: bool) -> str:

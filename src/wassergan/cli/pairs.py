@@ -47,6 +47,10 @@ class Pair(Protocol):
     def counts(self) -> tuple[int, int]:
         """Rows of both."""
 
+    @property
+    def dim(self) -> int:
+        """Numbers of a row that are compared, or columns."""
+
     def points(self) -> tuple[Points, Points, dict[str, Any]]:
         """Both as points, and the ground metric in plain types."""
 
@@ -203,6 +207,10 @@ class _Tables:
         return len(self.columns[0].x), len(self.columns[0].y)
 
     @property
+    def dim(self) -> int:
+        return len(self.columns)
+
+    @property
     def _metric(self) -> GroundMetric:
         return GroundMetric.of(
             self.columns,
@@ -237,6 +245,10 @@ class _Samples:
     @property
     def counts(self) -> tuple[int, int]:
         return self.pair.a.count, self.pair.b.count
+
+    @property
+    def dim(self) -> int:
+        return self.pair.a.dim
 
     def points(self) -> tuple[Points, Points, dict[str, Any]]:
         return self.pair.points(self.asked.scale or "none", self.asked.log)

@@ -29,6 +29,7 @@ from wassergan.data.readers.digits import digits_source
 from wassergan.data.readers.filearray import FileArray
 from wassergan.data.readers.idx import is_idx, read_idx
 from wassergan.data.readers.images import ImageOptions, image_folder_source
+from wassergan.data.readers.limits import require_room
 from wassergan.data.readers.marks import unchanging
 from wassergan.data.readers.paths import is_shard
 from wassergan.data.source import Source, fits_in_memory
@@ -276,7 +277,12 @@ def _of_source(source: Source) -> Measured:
 
 
 def as_table(samples: Measured, names: Sequence[str]) -> RawTable:
-    """Rows of numbers as a table with columns of some names."""
+    """Rows of numbers as a table with columns of some names.
+
+    Raises:
+        UserError: it would fill the memory.
+    """
+    require_room(2 * 8 * samples.count * samples.dim, f"A table of {samples.name}")
     values = np.concatenate(list(samples.blocks()))
     columns = tuple(TypedColumn(name, "number", values[:, index].copy()) for index, name in enumerate(names))
     return RawTable(samples.name, columns, samples.count)

@@ -16,7 +16,14 @@ from wassergan.data.grids import is_grid_file, open_gridded
 from wassergan.data.masked import unmasked
 from wassergan.data.parts import is_missing
 from wassergan.data.readers.array_folder import is_array_file, stacked_arrays
-from wassergan.data.readers.arrays import ArrayReader, array_source, held_if_packed, load_array, refuse_non_numbers
+from wassergan.data.readers.arrays import (
+    ArrayReader,
+    array_source,
+    held_if_packed,
+    load_array,
+    refuse_non_numbers,
+    with_gaps,
+)
 from wassergan.data.readers.filearray import FileArray
 from wassergan.data.readers.idx import is_idx, read_idx
 from wassergan.data.readers.mapped import unmapped
@@ -434,8 +441,7 @@ def _gridded(text: str) -> tuple[str, Array]:
     refuse_non_numbers(found.array, found.name)
     array = held_if_packed(found.array, found.name)
     if found.codes:
-        rows = np.asarray(array)
-        array = np.where(np.isin(rows, found.codes), np.nan, rows.astype(np.float64))
+        array = with_gaps(array, found.codes, found.name)
     return found.name, array
 
 

@@ -1,7 +1,7 @@
 """A source: the user's samples, split once into training and held-out rows, in model space on request."""
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol, Self
@@ -290,10 +290,28 @@ class Source:
 
     @cached_property
     def _resident(self) -> Tensor:
-        return self._encode(self.split.train_rows(torch.arange(self.train_count)))
+        return self._encoded(self.train_count, lambda first, end: self.split.train_rows(torch.arange(first, end)))
 
     def _encode(self, rows: Tensor) -> Tensor:
-        return self.codec.encode(self.reader.read(rows))
+        return self._encoded(len(rows), lambda first, end: rows[first:end])
+
+    def _encoded(self, count: int, rows: Callable[[int, int], Tensor]) -> Tensor:
+        """Samples in model space, in pieces: on the way there numbers are held several times over, as float64.
+
+        Args:
+            count: of the samples.
+            rows: row numbers of those from one number to another.
+        """
+        step = max(1, PIECE_BYTES // (8 * max(1, self.shape_size)))
+        first = self.codec.encode(self.reader.read(rows(0, min(step, count))))
+        if count <= step:
+            return first
+        found = first.new_empty(count, *first.shape[1:])
+        found[:step] = first
+        for start in range(step, count, step):
+            end = min(start + step, count)
+            found[start:end] = self.codec.encode(self.reader.read(rows(start, end)))
+        return found
 
 
 def _drawn(weights: Weights, count: int, seed: int) -> Tensor:

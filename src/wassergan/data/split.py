@@ -8,9 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wassergan.data.readers.limits import require_room
 from wassergan.errors import UserError, parameter
 
 HELDOUT_SHARE = 0.1
+BYTES_PER_ROW = 16  # that the split takes at most
 LARGEST_HELDOUT = 2**16  # of data whose row numbers are not listed
 
 
@@ -121,13 +123,18 @@ def split_rows(count: int, *, heldout: float | None, seed: int, taking_part: NDA
         taking_part: (count,) which rows are on either side; all unless given.
 
     Raises:
-        UserError: the share is out of range, or leaves one side empty.
+        UserError: the share is out of range, or leaves one side empty; or so many row numbers would fill the memory.
     """
+    require_room(BYTES_PER_ROW * count, f"The numbers of {count:,} rows", instead="give fewer rows")
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
     if taking_part is not None:
         order = order[torch.from_numpy(taking_part)[order]]
     held = 0 if heldout is None else heldout_count(len(order), heldout)
-    return Split(train=order[held:].sort().values, heldout=order[:held].sort().values)
+    is_held = torch.zeros(count, dtype=torch.bool)
+    is_held[order[:held]] = True
+    del order  # as large as all that comes of it
+    trains = ~is_held if taking_part is None else torch.from_numpy(taking_part) & ~is_held
+    return Split(train=trains.nonzero().squeeze(1), heldout=is_held.nonzero().squeeze(1))
 
 
 def sparse_split(count: int, *, heldout: float | None, seed: int) -> SparseSplit:

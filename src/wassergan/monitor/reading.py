@@ -12,16 +12,18 @@ from numpy.typing import NDArray
 from wassergan.data.codec import channels_first
 from wassergan.data.measured import Measured, Reading, as_table, open_measured, read_table
 from wassergan.data.readers.arrays import layout_of
+from wassergan.data.readers.limits import require_room
 from wassergan.data.tables import RawTable, is_frame
 from wassergan.data.tables.common_columns import CommonColumn
 from wassergan.data.tables.together import columns_together
 from wassergan.distances.arguments import shown
-from wassergan.errors import UserError
+from wassergan.errors import UserError, worded
 from wassergan.evaluation.datasets.samples import paired_samples
 from wassergan.evaluation.features import Samples, get_features
 from wassergan.monitor.embedding import Embedding
 from wassergan.monitor.permutation import Floats
 
+ROW_BYTES, NUMBER_BYTES = 64, 16  # of rows that are watched, and of each of their numbers
 Log = Callable[[str], None]
 
 
@@ -142,10 +144,25 @@ class _Tables:
             )
 
 
+def _require_room(samples: Measured) -> None:
+    """Refuse rows that would fill the memory: all of them are sorted, column by column.
+
+    Raises:
+        UserError: says how much they would take.
+    """
+    words = worded(command_line="--by-column reads", python="streamed_drifts reads")
+    require_room(
+        samples.count * (ROW_BYTES + NUMBER_BYTES * samples.dim),
+        f"What is watched of {samples.name}",
+        instead=f"{words} .npy, Parquet and Arrow files a piece at a time",
+    )
+
+
 class _Arrays:
     """Rows of numbers."""
 
     def __init__(self, samples: Measured, columns: tuple[str, ...], scale: str, reading: Reading, log: Log) -> None:
+        _require_room(samples)
         self._samples, self._chosen, self._reading, self._log = samples, columns, reading, log
         self.count = samples.count
         own = tuple(paired_samples(samples, samples, columns=columns, log=silent).columns())
@@ -159,6 +176,7 @@ class _Arrays:
                 found=f"the table {found.name}",
                 hint="give batches of the same kind as the reference, or its columns as a table",
             )
+        _require_room(found)
         both = paired_samples(self._samples, found, columns=self._chosen, log=self._log)
         columns = tuple(both.columns())
         assert self.embedding is not None

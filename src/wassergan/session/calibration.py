@@ -92,7 +92,7 @@ def _found(folder: RunFolder, path: Path, key: str) -> dict[str, Tensor] | None:
 
 def _keep(path: Path, key: str, calibration: dict[str, Tensor]) -> None:
     """Write it down, if the run's folder can be written to and is not full."""
-    with suppress(WorkError, OSError):  # of files that another process removes meanwhile
+    with suppress(UserError, WorkError, OSError):  # of what lies there, and of files that another removes meanwhile
         make_folder(path.parent)
         save_checkpoint(path, {"of": key, "seal": _seal(key, calibration), "calibration": calibration})
         kept = sorted(path.parent.glob("step-*.pt"), key=lambda each: each.stat().st_mtime_ns)

@@ -161,7 +161,7 @@ def _made(folder: RunFolder, sampler: Sampler, state: CheckpointState, data: str
     content = refinement_content(sampler, state, source)
     seconds = time.perf_counter() - started
     log(f"{description(content)} ({seconds:.0f} s).")
-    with suppress(WorkError):  # a run that cannot be written to: the next call makes it again
+    with suppress(UserError, WorkError, OSError):  # a run that cannot be written to: the next call makes it again
         make_folder(folder.refinement)
         save_checkpoint(_path(folder, state), {"of": _key(state), "refinement": content})
         _trim(folder.refinement)

@@ -22,6 +22,7 @@ from wassergan.storage.files import reading
 
 MOST_CONTAINERS = 500_000
 DEEPEST = 64
+_AT_ONCE = 2**20  # bytes
 _STORAGES = {
     "FloatStorage": torch.float32,
     "DoubleStorage": torch.float64,
@@ -94,6 +95,18 @@ def _require_stored(archive: zipfile.ZipFile, size: int) -> None:
         raise DamagedError("its members lie over each other")  # another
 
 
+def _bytes_of(archive: zipfile.ZipFile, name: str) -> bytearray:
+    """The content of a member, held once: `ZipFile.read` and a copy of it would be two."""
+    raw = bytearray(archive.getinfo(name).file_size)
+    held, into = 0, memoryview(raw)
+    with archive.open(name) as member:
+        while got := member.readinto(into[held : held + _AT_ONCE]):
+            held += got
+    if held < len(raw):
+        raise DamagedError(f"{name} ends early")
+    return raw
+
+
 @dataclass
 class _Storage:
     """Numbers in the file, and how many of them are already part of a tensor."""
@@ -143,7 +156,7 @@ class _Reader(pickle._Unpickler):  # in Python: the C version allocates whatever
         if kind != "storage" or not isinstance(key, str) or not isinstance(dtype, torch.dtype):
             raise DamagedError("a storage of another kind")
         if key not in self._storages:
-            raw = bytearray(self._archive.read(f"{self._prefix}data/{key}"))
+            raw = _bytes_of(self._archive, f"{self._prefix}data/{key}")
             if len(raw) != count * dtype.itemsize:
                 raise DamagedError(f"storage {key} holds {len(raw)} bytes")
             self._storages[key] = _Storage(torch.frombuffer(raw, dtype=dtype) if raw else torch.empty(0, dtype=dtype))

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,10 @@ from wassergan.storage.files import appending, filling, reading, replacing
 LONGEST_LINE_BYTES, MOST_VALUES = 2**16, 256
 BLOCK_BYTES = LONGEST_LINE_BYTES  # that are read at once: of their lines, only the first and the last may be longer
 MOST_TICKS, LATEST_LINES = 10_000, 64
+# Lines that surely are ticks, as `json.dumps` writes them; whether another one is a tick only parsing tells.
+_NUMBER = rb"(?:-?(?:0|[1-9]\d{0,17})(?:\.\d{1,40})?(?:[eE][-+]?\d{1,5})?|NaN|-?Infinity)"
+_TICK = rb'\{"step": ?(?:0|[1-9]\d{0,17})(?:, ?"(?!step")[ !#-\[\]-~]*": ?%b){0,%d}+\}\n' % (_NUMBER, MOST_VALUES - 1)
+_TICKS, _STEP = re.compile(rb"(?:%b)++" % _TICK), re.compile(rb'^\{"step": ?(\d+)', re.MULTILINE)
 
 
 class RunLog:
@@ -57,15 +62,14 @@ class RunLog:
         later = torn = 0
         with replacing(self.path) as temporary, filling(temporary) as file:
             for lines in _lines(self.path):
-                kept = []
-                for line, record in zip(lines, _ticks(lines), strict=True):
-                    if record is None:
-                        torn += 1
-                    elif record["step"] > step:
-                        later += 1
-                    else:
-                        assert line is not None
-                        kept.append(line + b"\n")
+                steps = _steps(lines)
+                kept = [
+                    line + b"\n"
+                    for line, at in zip(lines, steps, strict=True)
+                    if line is not None and at is not None and at <= step
+                ]
+                torn += steps.count(None)
+                later += len(lines) - steps.count(None) - len(kept)
                 file.write(b"".join(kept))
         return later, torn
 
@@ -95,19 +99,22 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     return ticks if last is None or (ticks and ticks[-1] == last) else [*ticks, last]
 
 
-def _ticks(lines: list[bytes | None]) -> list[dict[str, Any] | None]:
-    """The tick of each line, or None for one that is none."""
+def _steps(lines: list[bytes | None]) -> list[int | None]:
+    """The step of each line, or None for one that is no tick. What `RunLog` writes is told without being parsed."""
     whole = [line for line in lines if line is not None]
-    text = b"\n" + b"\n".join(whole)
-    # Of lines with one brace each, at their beginning, none holds two values: equal numbers mean a value for each line.
-    if len(whole) == len(lines) == text.count(b"{") == text.count(b"\n{"):
-        try:
-            records = json.loads("[" + text[1:].replace(b"\n", b",").decode(errors="replace") + "]")
-        except (ValueError, RecursionError):
-            records = []
-        if len(records) == len(lines):
-            return [record if _is_tick(record) else None for record in records]
-    return [_parsed(line) for line in lines]
+    text = b"\n".join([*whole, b""])
+    if len(whole) == len(lines) and _TICKS.fullmatch(text):
+        return list(map(int, _STEP.findall(text)))
+    return [_step(line) for line in lines]
+
+
+def _step(line: bytes | None) -> int | None:
+    if line is None or not (b'"step"' in line or b"\\" in line):  # which may stand for a letter of it
+        return None
+    if _TICKS.fullmatch(line + b"\n"):
+        return int(_STEP.findall(line)[0])
+    record = _parsed(line)
+    return None if record is None else int(record["step"])
 
 
 def _lines(path: Path) -> Iterator[list[bytes | None]]:

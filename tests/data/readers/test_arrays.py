@@ -104,6 +104,16 @@ def test_the_first_bad_index_counts_from_the_start_of_the_array_not_of_a_block(
     assert [start for start, _ in row_blocks(values)] == [0, 10, 20, 30, 40]
 
 
+@pytest.mark.parametrize("dtype", ["i1", "f4", "f8", "longdouble"])
+def test_blocks_are_as_large_as_they_are_as_floats(monkeypatch: pytest.MonkeyPatch, dtype: str) -> None:
+    monkeypatch.setattr("wassergan.data.readers.arrays.BLOCK_BYTES", 8 * 4 * 10)
+    values = np.zeros((25, 4), dtype)
+    expected = [0, 10, 20] if dtype != "longdouble" else [0, 5, 10, 15, 20]
+    assert [start for start, _ in row_blocks(values)] == expected
+    assert [start for start, _ in row_blocks(values, np.arange(15))] == [each for each in expected if each < 15]
+    assert [len(block) for _, block in row_blocks(np.zeros((3, 0), dtype))] == [3]
+
+
 def test_constant_features_are_said_by_name_and_come_back() -> None:
     said: list[str] = []
     values = np.random.default_rng(0).normal(size=(30, 5))

@@ -116,3 +116,17 @@ def test_a_header_that_promises_more_than_a_machine_holds_is_refused(tmp_path: P
 def test_fashion_mnist_reads_as_published(shared_data: Path) -> None:
     source = open_source(shared_data / "fashion_mnist" / "t10k-images-idx3-ubyte.gz")
     assert (len(source), source.shape, source.kind) == (10000, (1, 28, 28), "image")
+
+
+@pytest.mark.parametrize("code", [0x08, 0x0D])
+def test_what_is_unpacked_is_held_once(tmp_path: Path, code: int) -> None:
+    import tracemalloc
+
+    content = struct.pack(">BBBBI", 0, 0, code, 1, 2**23 // struct.calcsize(TYPES[code])) + bytes(range(256)) * 2**15
+    (tmp_path / "a.idx.gz").write_bytes(gzip.compress(content, 1))
+    tracemalloc.start()
+    try:
+        assert read_idx(tmp_path / "a.idx.gz").nbytes == 2**23
+        assert tracemalloc.get_traced_memory()[1] < 1.4 * 2**23
+    finally:
+        tracemalloc.stop()

@@ -1,7 +1,7 @@
 """TIFF files of several pages as volumes: read and written without loss, hostile ones refused."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -77,8 +77,40 @@ def test_pages_that_differ_and_files_that_are_none(tmp_path: Path, monkeypatch: 
     with pytest.raises(UserError, match=r"e.tif would fill too much memory"):
         read_tiff(tmp_path / "e.tif")
     monkeypatch.setattr(tiff, "MOST_PAGES", 3)
-    with pytest.raises(UserError, match=r"e.tif has too many pages: 6, of at most 3"):
+    with pytest.raises(UserError, match=r"e.tif has too many pages: more than 3"):
         read_tiff(tmp_path / "e.tif")
+
+
+@pytest.mark.parametrize("order", ["little", "big"])
+@pytest.mark.parametrize("is_big", [False, True])
+def test_too_many_pages_are_counted_before_pillow_looks_for_each_among_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: Literal["little", "big"], is_big: bool
+) -> None:
+    def opened(*ignored: object, **also: object) -> None:
+        raise AssertionError("Pillow was asked")
+
+    width, sign = (8 if is_big else 4), (b"II" if order == "little" else b"MM")
+    start = sign + (43 if is_big else 42).to_bytes(2, order) + (b"\0\x08\0\0" if is_big else b"")
+    if is_big and order == "big":
+        start = b"MM+\0" + start[4:]  # what Pillow takes for a BigTIFF
+    step = 2 * width if is_big else 6  # a list of no entries, and the place of the next
+    first = len(start) + width
+    places = [(first + step * number).to_bytes(width, order) for number in range(2**14 + 2)]
+    path = tmp_path / "a.tif"
+    path.write_bytes(start + places[0] + b"".join(bytes(step - width) + place for place in places[1:]))
+    monkeypatch.setattr("PIL.Image.open", opened)
+    with pytest.raises(UserError, match="a.tif has too many pages: more than 16384"):
+        read_tiff(path)
+
+
+def test_pages_that_follow_themselves_end(tmp_path: Path) -> None:
+    write_tiff(np.zeros((2, 4, 5), "u1"), tmp_path / "a.tif")
+    content = bytearray((tmp_path / "a.tif").read_bytes())
+    first = int.from_bytes(content[4:8], "little")
+    end = first + 2 + 12 * int.from_bytes(content[first : first + 2], "little")
+    content[end : end + 4] = content[4:8]
+    (tmp_path / "a.tif").write_bytes(content)
+    assert read_tiff(tmp_path / "a.tif").shape == (1, 4, 5)
 
 
 def test_signed_and_wide_numbers_are_refused_in_words(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wassergan.data import Codec, open_source
-from wassergan.data.series.windows import Windows, cut
+from wassergan.data.series.windows import PIECE_NUMBERS, WindowReader, Windows, cut
 from wassergan.errors import UserError
 
 
@@ -93,3 +93,15 @@ def test_what_is_no_long_series_is_refused() -> None:
         open_source(np.zeros((5, 4, 3)), window=2)
     with pytest.raises(UserError, match="array is no long series: a single number"):
         open_source(np.zeros(()), window=2)
+
+
+def test_long_windows_are_read_a_few_at_a_time() -> None:
+    series = np.arange(30_000.0).reshape(-1, 3)
+    for length, most in ((9000, 38), (4, 4000), (10_000, 34)):
+        reader = WindowReader(series, np.zeros(4000, np.int64), length)
+        pieces = reader.pieces(np.arange(4000))
+        first, second = next(pieces), next(pieces, np.zeros(0))
+        assert len(first) == most and first.size <= max(PIECE_NUMBERS, length * 3)
+        assert len(second) in (0, most)
+    reader = WindowReader(series, np.arange(100), 9000)
+    assert np.concatenate(list(reader.pieces(np.arange(100))))[:, 0, 0].tolist() == [3 * k for k in range(100)]

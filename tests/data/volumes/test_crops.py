@@ -163,3 +163,12 @@ def test_volumes_are_told_apart_by_all_of_their_voxels() -> None:
 def test_sides_of_a_crop_are_one_number_or_three() -> None:
     assert TrainSettings(crop=(4, 5, 6)).crop == (4, 5, 6)
     assert isinstance(open_source(np.random.default_rng(0).normal(size=(9, 9, 9)), crop=(2, 3, 4)).reader, CropReader)
+
+
+def test_volumes_of_which_too_much_is_noted_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).integers(0, 9, (75, 75, 75)).astype("u1")
+    monkeypatch.setenv("WASSERGAN_LARGEST_MIB", "2")
+    assert len(open_source(values, crop=(40, 20, 20))) > 100
+    monkeypatch.setenv("WASSERGAN_LARGEST_MIB", "1")
+    with pytest.raises(UserError, match=r"would fill too much memory: 1,265,625 bytes.*give a smaller volume"):
+        open_source(values, crop=(40, 20, 20))

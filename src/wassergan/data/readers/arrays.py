@@ -30,7 +30,7 @@ from wassergan.data.volumes.fitting import volume_codec
 from wassergan.errors import UserError, WasserganError, parameter, unknown_name
 from wassergan.storage.files import reading
 
-BLOCK_BYTES = 64 * 2**20
+BLOCK_BYTES = 8 * 2**20  # as float64, in which statistics are taken
 MOST_NAMES = 2**16
 LARGEST_COLOURS = 4
 SCALES = ("auto", "feature", "channel", "array")
@@ -383,13 +383,26 @@ def _is_one_picture(array: NDArray[Any] | FileArray) -> bool:
 def row_blocks(
     array: NDArray[Any] | FileArray, rows: NDArray[np.int64] | None = None, *, size_bytes: int | None = None
 ) -> Any:
-    """Yield (first row, block) over the array, or over the given rows, in pieces of bounded size."""
-    per_row = max(1, array[:1].nbytes)
-    step = max(1, (size_bytes or BLOCK_BYTES) // per_row)
+    """Yield (first row, block) over the array, or over the given rows, in pieces of bounded size as float64."""
+    per_row = prod(array.shape[1:]) * max(8, array.dtype.itemsize)
+    step = max(1, (size_bytes or BLOCK_BYTES) // max(1, per_row))
     count = len(array) if rows is None else len(rows)
     for start in range(0, count, step):
         piece = slice(start, start + step)
         yield start, array[piece] if rows is None else array[rows[piece]]
+
+
+def with_gaps(array: NDArray[Any] | FileArray, codes: Sequence[int | float], name: str) -> NDArray[np.float64]:
+    """The same numbers with NaN where one is a code for a missing value.
+
+    Raises:
+        UserError: they would fill more than the limit.
+    """
+    require_room(8 * array.size, name)
+    rows = np.empty(array.shape)
+    for first, block in row_blocks(array):
+        rows[first : first + len(block)] = np.where(np.isin(block, codes), np.nan, block)
+    return rows
 
 
 def _refuse_too_large(array: NDArray[Any] | FileArray, name: str) -> None:

@@ -17,6 +17,7 @@ from wassergan.storage.files import reading
 # Third byte of the magic number → big-endian NumPy type. Source: the format note on the MNIST page (LeCun et al.).
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 MOST_AXES = 8
+_AT_ONCE = 2**20  # bytes
 AGAIN = "fetch the file again"
 
 
@@ -51,7 +52,7 @@ def read_idx(path: Path) -> NDArray[Any]:
             values = np.empty(math.prod(shape), dtype)
             body = values.view(np.uint8).data
             held = 0
-            while got := file.readinto(body[held:]):
+            while got := file.readinto(body[held : held + _AT_ONCE]):  # gzip holds as much once more
                 held += got
             more = bool(file.read(1))
     except (OSError, EOFError, zlib.error, OverflowError, MemoryError) as error:
@@ -63,4 +64,6 @@ def read_idx(path: Path) -> NDArray[Any]:
             found=f"shape {shape} needs {expected} bytes, there are {relation}",
             hint=AGAIN,
         )
-    return values.reshape(shape).astype(dtype.newbyteorder("="), copy=False)
+    if dtype.itemsize > 1 and not dtype.isnative:
+        values = values.byteswap(inplace=True).view(dtype.newbyteorder("="))
+    return values.reshape(shape)

@@ -6,6 +6,7 @@ from pathlib import Path
 from wassergan.errors import UserError
 
 VARIABLE = "WASSERGAN_LARGEST_MIB"
+STREAMED = "an uncompressed .npy, Parquet or Arrow file of any size is streamed"
 SHARE_OF_MEMORY = 2  # half of it
 USUAL_MEMORY_BYTES = 8 * 2**30  # where the system does not tell
 LEAST_LARGEST_PIXELS = 89_478_485  # what Pillow allows by default: 341 MiB of RGBA
@@ -33,8 +34,13 @@ def largest_pixels() -> int:
     return allowed if VARIABLE in os.environ else max(LEAST_LARGEST_PIXELS, allowed)
 
 
-def require_room(needed: int, what: str | Path) -> None:
+def require_room(needed: int, what: str | Path, *, instead: str = STREAMED) -> None:
     """Refuse to unpack what would fill more than the limit.
+
+    Args:
+        needed: bytes.
+        what: would take them.
+        instead: what else the user can do, in words.
 
     Raises:
         UserError: says how much, and how to raise the limit.
@@ -44,8 +50,7 @@ def require_room(needed: int, what: str | Path) -> None:
         raise UserError(
             f"{what} would fill too much memory",
             found=f"{needed:,} bytes unpacked, allowed are {largest:,}",
-            hint=f"if you trust it, set {VARIABLE} to {-(-needed // 2**20)} (MiB); "
-            "an uncompressed .npy, Parquet or Arrow file of any size is streamed",
+            hint=f"if you trust it, set {VARIABLE} to {-(-needed // 2**20)} (MiB); {instead}",
         )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from wassergan.errors import UserError, WasserganError
 from wassergan.storage.files import filling, reading, replacing
 
 SUFFIXES = (".tif", ".tiff")
-MOST_PAGES = 2**16
+MOST_PAGES = 2**14
 # What Pillow calls the numbers of a page, and what they are.
 MODES = {"1": "bool", "L": "uint8", "I;16": "uint16", "I;16B": "uint16", "I": "int32", "F": "float32", "RGB": "uint8"}
 WRITTEN = ("bool", "uint8", "uint16", "int32", "float32")
@@ -47,14 +47,34 @@ def read_tiff(path: Path) -> NDArray[Any]:
     from PIL import Image
 
     try:
-        with reading(path) as file, Image.open(file, formats=("TIFF",)) as picture:
-            return _pages(path, picture)
+        with reading(path) as file:
+            _require_few_pages(path, file)
+            file.seek(0)
+            with Image.open(file, formats=("TIFF",)) as picture:
+                return _pages(path, picture)
     except WasserganError:
         raise
     except Exception as error:  # damaged bytes surface as whatever Pillow's parsers raise
         raise UserError(
             f"{path} cannot be read as a TIFF file", found=str(error)[:200] or type(error).__name__
         ) from error
+
+
+def _require_few_pages(path: Path, file: IO[bytes]) -> None:
+    """Refuse too many pages: Pillow looks for each of them among all before it."""
+    header = file.read(16)
+    order: Literal["little", "big"] = "little" if header[:2] == b"II" else "big"
+    # Of the list of a page: bytes of its length, of an entry, and of a place. Source: TIFF 6.0, section 2; BigTIFF.
+    of_length, of_entry, of_place = (8, 20, 8) if header[2:3] == b"+" else (2, 12, 4)
+    place, seen = int.from_bytes(header[of_place : 2 * of_place], order), set[int]()
+    while place and place not in seen:
+        seen.add(place)
+        if len(seen) > MOST_PAGES:
+            raise UserError(f"{path} has too many pages", found=f"more than {MOST_PAGES}")
+        file.seek(place)
+        entries = int.from_bytes(file.read(of_length), order)
+        file.seek(place + of_length + entries * of_entry)
+        place = int.from_bytes(file.read(of_place), order)
 
 
 def _pages(path: Path, picture: Any) -> NDArray[Any]:
@@ -104,8 +124,6 @@ def _count(path: Path, picture: Any) -> int:
             found=f"images={told[0][:9]}, and one page",
             hint="save it with a page for each slice, or as .npy",
         )
-    if count > MOST_PAGES:
-        raise UserError(f"{path} has too many pages", found=f"{count}, of at most {MOST_PAGES}")
     return count
 
 

@@ -20,7 +20,7 @@ from wassergan.errors import UserError, parameter
 
 MOST_STRETCHES = 10  # that are held out
 WINDOWS_IN_A_STRETCH = 4  # at least, in lengths of a window, where the series is long enough
-PIECE = 4096  # windows that are read at a time
+PIECE_NUMBERS = 2**20  # of the windows that are read at a time
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ class WindowReader:
 
     def pieces(self, indices: NDArray[np.int64]) -> Iterator[NDArray[Any]]:
         """Windows, some at a time."""
-        return (self.rows(indices[start : start + PIECE]) for start in range(0, len(indices), PIECE))
+        step = max(1, PIECE_NUMBERS // (self._length * self._series.shape[1]))
+        return (self.rows(indices[start : start + step]) for start in range(0, len(indices), step))
 
 
 def window_source(

@@ -13,6 +13,7 @@ from torch import Tensor
 from wassergan.data.codec import ALONE, LAST, as_tensor
 from wassergan.data.fitting import Wish
 from wassergan.data.parts import Parts
+from wassergan.data.readers.limits import require_room
 from wassergan.data.source import COMPARED_BYTES, PIECE_BYTES, Source
 from wassergan.data.split import Split
 from wassergan.data.volumes.codec import VolumeCodec
@@ -21,6 +22,7 @@ from wassergan.errors import UserError, parameter
 
 MOST_CROPS, MOST_HELD = 2**16, 2**11  # positions that are trained on, and held out
 DRAWN = 8  # positions for each that is wanted: some meet a held-out region
+VOXEL_BYTES = 2  # beside its numbers: whether a crop may begin there, and whether it is held out
 ROOM = 2  # voxels by which a box is at least longer than a crop: 27 positions in it
 BLOCK = 2.0  # sides of a held-out region, in sides of a crop, where the volume is large enough
 
@@ -105,9 +107,12 @@ def crop_source(volumes: NDArray[Any], crop: Sides, wish: Wish, *, heldout: floa
         seed: chooses boxes and positions.
 
     Raises:
-        UserError: the volumes are too small, or all of their values are equal or missing.
+        UserError: the volumes are too small, or all of their values are equal or missing; or what is noted of each
+            voxel would fill the memory.
     """
     sides = volumes.shape[2:]
+    voxels = len(volumes) * prod(sides)
+    require_room(volumes.nbytes + VOXEL_BYTES * voxels, wish.name, instead="give a smaller volume")
     if any(own > side for own, side in zip(crop, sides, strict=True)):
         raise UserError(
             f"The crops are larger than {wish.name}",
@@ -185,13 +190,12 @@ def free_starts(
     else:
         drawn = np.unique(numbers.integers(0, total, DRAWN * MOST_CROPS))
         drawn = numbers.permutation(drawn)
-    starts = np.stack(np.unravel_index(drawn, (count, *room)), 1).astype(np.int64)
-    free = np.ones(len(starts), bool)
+    taken = np.zeros((count, *room), bool)
     for region in regions:
-        corner, box = np.array(region.corner), np.array(region.sides)
-        meets = (starts[:, 1:] < corner + box) & (starts[:, 1:] + np.array(crop) > corner)
-        free &= ~(meets.all(1) & (starts[:, 0] == region.volume))
-    return starts[free][:MOST_CROPS]
+        ends = zip(region.corner, region.sides, crop, strict=True)
+        taken[region.volume, *(slice(max(0, at - own + 1), at + side) for at, side, own in ends)] = True
+    free = drawn[~taken.ravel()[drawn]][:MOST_CROPS]
+    return np.stack(np.unravel_index(free, (count, *room)), 1).astype(np.int64)
 
 
 def starts_inside(regions: list[Region], crop: Sides, numbers: np.random.Generator) -> Places:
