@@ -8,10 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy import sparse
+from scipy import sparse, stats
 from scipy.optimize import linprog
 from scipy.spatial.distance import cdist
-from scipy import stats
 from scipy.stats import wasserstein_distance
 
 from wassergan.distances import exact_transport, exact_w1
