@@ -47,11 +47,18 @@ class FileClient:
         self._write(artifact=Path(local_path).name)
 
 
+def test_a_trainer_without_a_run_is_followed_as_the_page_says(capsys: pytest.CaptureFixture[str]) -> None:
+    block, *_ = snippets("callbacks.md")
+    exec(block, {"__name__": "page"})
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in told] == ["gp", "lp"] and all("gradient norm " in line for line in told)
+
+
 @pytest.mark.usefixtures("quick_figures")
 def test_the_bridge_to_mlflow_hands_on_settings_numbers_and_grids(
     tmp_path: Path, points_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bridge, use = snippets("callbacks.md")
+    _, bridge, use = snippets("callbacks.md")
     names: dict[str, Any] = {}
     exec(bridge, names)
     client = FileClient(tmp_path / "client.jsonl")

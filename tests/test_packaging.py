@@ -97,6 +97,37 @@ def test_classifiers_are_known() -> None:
     assert set(PROJECT["classifiers"]) <= trove.classifiers
 
 
+def rows_of_versions() -> list[dict[str, str]]:
+    """The table of tested versions, a row each by its columns' titles; versions without the build's name."""
+    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    lines = text.partition("## Python and torch")[2].partition("## ")[0].splitlines()
+    titles, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    found = [dict(zip(titles, row, strict=True)) for row in rows]
+    return [row | {"torch": row["torch"].partition(" (")[0]} for row in found]
+
+
+def test_classifiers_name_the_versions_of_python_that_were_tested() -> None:
+    named = {each.rpartition(" :: ")[2] for each in PROJECT["classifiers"] if re.search(r"Python :: 3\.\d+$", each)}
+    assert {row["Python"] for row in rows_of_versions()} == named >= {PROJECT["requires-python"].removeprefix(">=")}
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    assert f"Python {min(named)} to {max(named)}" in page and "reliability.md#python-and-torch" in page
+
+
+def test_the_tested_versions_are_those_that_the_project_names() -> None:
+    """Pinned rows have those of constraints.txt, the lowest row the lower bounds of pyproject.toml."""
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
+    extras = PROJECT["optional-dependencies"]
+    bounds = dict(each.split(">=") for each in (*PROJECT["dependencies"], *extras["tables"]))
+    rows = {row["versions"]: row for row in rows_of_versions() if row["Python"] == "3.11"}
+    packages = ("torch", "NumPy", "pandas", "scikit-learn")
+    for package in packages:
+        assert rows["pinned"][package] == pins[package.lower()], package
+        lowest = rows["lowest"][package]
+        assert lowest == bounds[package.lower()] or lowest == bounds[package.lower()] + ".0", package
+    assert all(row[name] for row in rows.values() for name in packages if row["versions"] in ("pinned", "lowest"))
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", row["when"]) and row["outcome"] for row in rows_of_versions())
+
+
 def test_the_image_copies_what_the_build_needs() -> None:
     image = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()

@@ -83,6 +83,11 @@ def test_the_python_of_a_page_runs(name: str, tmp_path: Path, monkeypatch: pytes
         exec(re.sub(r"steps=(\d+)0\b", lambda found: f"steps={max(2, int(found[1]) // 5)}", block), names)
 
 
+def test_no_page_has_a_place_that_was_never_filled_in() -> None:
+    places = re.compile(r"@[A-Z_]+@|\bTODO\b|\bTBD\b|\bFIXME\b|\{\{ *\w+ *\}\}")
+    assert not {page.name: found for page in PAGES if (found := places.findall(page.read_text(encoding="utf-8")))}
+
+
 def test_the_pages_that_run_are_found() -> None:
     assert len(RUN) >= 12 and {"tutorials/tables.md", "seeds/duality.md", "certificates.md"} <= set(RUN)
 

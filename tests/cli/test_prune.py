@@ -56,6 +56,7 @@ def test_words(cli: Callable[..., Any], run: Path) -> None:
         "Would remove the checkpoints of steps 1, 2, 3, 4, and free" in cli("prune", run, "--keep", 1, "--dry-run").out
     )
     assert "Removed the checkpoints of steps 1, 2, 3, 4;" in cli("prune", run, "--keep", 1).out
+    assert cli("prune", run, "--keep", 1).out == f"Nothing to remove: {run} has 1 numbered checkpoint.\n"
 
 
 def test_what_cannot_be_pruned(refused: Callable[..., str], run: Path, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -268,12 +269,22 @@ def test_a_run_at_its_end_says_how_to_go_on(tmp_path: Path, settings: TrainSetti
     train_run(replace(settings, steps=3), folder)
     with pytest.raises(
         UserError,
-        match=r"reached its end: step 3 after .* s\. `steps` and `budget` count from its start; ask for more, "
-        r"for example: resume_run\(.*, {'steps': 6}\)",
+        match=r"reached its end: step 3 after .* s\. `steps` and `budget` count from its start\. For that much more: "
+        r"resume_run\(.*, {'steps': 6}\)",
     ):
         resume_run(folder, {})
-    with pytest.raises(UserError, match="budget"):
-        resume_run(folder, {"budget": 1e-6})
+    with pytest.raises(UserError, match=r"resume_run\(.*, {'steps': 5}\)"):  # two more were meant
+        resume_run(folder, {"steps": 2})
+
+
+def test_a_budget_that_is_spent_is_told_with_what_was_asked_for_on_top(tmp_path: Path, settings: TrainSettings) -> None:
+    folder = tmp_path / "run"
+    train_run(replace(settings, steps=None, budget=0.5), folder)
+    with pytest.raises(UserError) as caught:
+        resume_run(folder, {"budget": 0.25})
+    found = re.search(r"resume_run\(.*, {'budget': (\d+)}\)", str(caught.value))
+    spent = read_log(folder / "log.jsonl")[-1]["elapsed_seconds"]
+    assert found is not None and int(found[1]) >= 1 and spent + 0.25 <= int(found[1]) < spent + 2.25
 
 
 def test_other_data_are_refused_and_moved_data_are_not(tmp_path: Path) -> None:

@@ -32,7 +32,8 @@ def prune(run: Path, keep: int, dry_run: bool, as_json: bool) -> None:
         return
     freed = f"{found.freed_bytes / 1e6:.1f} MB"
     if not found.removed:
-        echo(f"Nothing to remove: {run} has {len(found.kept)} numbered checkpoints.")
+        kept = "1 numbered checkpoint" if len(found.kept) == 1 else f"{len(found.kept)} numbered checkpoints"
+        echo(f"Nothing to remove: {run} has {kept}.")
     elif dry_run:
         echo(f"Would remove the checkpoints of steps {_listed(found.removed)}, and free {freed}.")
     else:

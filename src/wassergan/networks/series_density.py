@@ -153,7 +153,8 @@ class SeriesDensityGenerator(nn.Module):
         known = self._with_noise(_carried(numbers, there) if self.is_partial else numbers)
         last = functional.pad(known, (0, 0, 1, 0))[:, :-1]
         change = functional.pad(known.diff(dim=1), (0, 0, 2, 0))[:, : self.steps]
-        told = self._told(last, change, functional.pad(masks, (0, 0, 1, 0))[:, :-1])
+        # No `pad`: in torch 2.6 it refuses what has no numbers, and most series have no masks.
+        told = self._told(last, change, torch.cat([torch.zeros_like(masks[:, :1]), masks[:, :-1]], 1))
         hidden = self.stack(self._start(latent[:, : self.own]) + told.mT)
         with float32_products(latent):
             place = Step(self._hidden(hidden.mT), last, change)

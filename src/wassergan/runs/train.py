@@ -1,6 +1,7 @@
 """From settings to a run folder, and from a run folder back to everything that made it."""
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -296,20 +297,21 @@ def _with_out() -> str:
 
 
 def _require_something_left(settings: ResolvedSettings, trainer: Trainer, folder: Path) -> None:
-    steps_done = settings.steps is not None and trainer.step >= settings.steps
-    budget_done = settings.budget is not None and trainer.elapsed_seconds >= settings.budget
-    if steps_done or budget_done:
-        name, more = ("steps", 2 * trainer.step) if steps_done else ("budget", round(2 * trainer.elapsed_seconds))
-        unit = "" if steps_done else "s"
-        raise UserError(
-            "The run has reached its end",
-            found=f"step {trainer.step} after {trainer.elapsed_seconds:.0f} s",
-            hint=f"{parameter('steps')} and {parameter('budget')} count from its start; ask for more, for example: "
-            + worded(
-                command_line=f"wassergan resume {folder} {flag(name, more)}{unit}",
-                python=f"resume_run({str(folder)!r}, {{{name!r}: {more}}})",
-            ),
-        )
+    if settings.steps is not None and trainer.step >= settings.steps:
+        name, more, unit = "steps", trainer.step + settings.steps, ""
+    elif settings.budget is not None and trainer.elapsed_seconds >= settings.budget:
+        name, more, unit = "budget", math.ceil(trainer.elapsed_seconds + settings.budget), "s"
+    else:
+        return
+    raise UserError(
+        "The run has reached its end",
+        found=f"step {trainer.step} after {trainer.elapsed_seconds:.0f} s",
+        hint=f"{parameter('steps')} and {parameter('budget')} count from its start. For that much more: "
+        + worded(
+            command_line=f"wassergan resume {folder} {flag(name, more)}{unit}",
+            python=f"resume_run({str(folder)!r}, {{{name!r}: {more}}})",
+        ),
+    )
 
 
 def _require_room(folder: Path, trainer: Trainer, keep: int) -> None:

@@ -98,6 +98,14 @@ def test_the_schema_overrides_what_would_be_found(tmp_path: Path) -> None:
             ["a long sentence on this and that, and more besides, of no use " + str(i % 22) for i in range(60)],
             "free text",
         ),
+        (
+            [
+                f"20{i:02}-03-0{1 + i % 9}" if i % 3 else f"0{1 + i % 9}{'./'[i % 2]}03{'./'[i % 2]}20{i:02}"
+                for i in range(60)
+            ],
+            r"it holds dates written in 3 ways \('01\.03\.2000', '2001-03-02', '04/03/2003'\); write them in one",
+        ),
+        ([f"{i % 28}.99.20{i:02}" for i in range(30)], "no two rows have the same code"),  # one way, and no dates
         ([str(100 + i) for i in range(30)], "it numbers the rows"),
         ([str(10**17 + 7919 * i * i) for i in range(30)], "so long that they can only be identifiers"),
     ],

@@ -225,7 +225,7 @@ def _without_texts(content: bytes) -> bytes:
 def _raw_mode(found: Image.Image) -> str:
     """How the values stand in the file, in Pillow's words, such as `RGB;16B`."""
     tiles: Any = getattr(found, "tile", None)
-    args = tiles[0].args if tiles else ""
+    args = tiles[0][3] if tiles else ""  # by place: before Pillow 11 tiles are plain tuples
     return str(args[0] if isinstance(args, tuple) and args else args or "")
 
 
@@ -261,10 +261,14 @@ def _swapped(args: Any) -> Any:
     return (_LOW_BYTES[args[0]], *args[1:]) if isinstance(args, tuple) else _LOW_BYTES[args]
 
 
+def _with_args(tile: Any, args: Any) -> Any:
+    return tile._replace(args=args) if hasattr(tile, "_replace") else (*tile[:3], args)
+
+
 def _low_bytes(picture: Picture) -> NDArray[np.uint8]:
     with _bytes_of(picture, whole=True) as file, Image.open(file, formats=FORMATS) as found:
         own: Any = found
-        own.tile = [tile._replace(args=_swapped(tile.args)) for tile in own.tile]
+        own.tile = [_with_args(tile, _swapped(tile[3])) for tile in own.tile]
         return np.asarray(found, np.uint8)
 
 

@@ -1,5 +1,6 @@
 """Columns of text: what their different texts are, numbers, dates, levels, identifiers or free text."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -27,6 +28,8 @@ BAD_SHOWN = 3
 ORDER_ROWS = 2000
 BOOLEANS = ({"true", "false"},)
 LONG_TEXT = 60  # mean length of a free text's levels
+DAY = re.compile(r"\s*(?:\d{4}([-./ ])\d{1,2}\1\d{1,2}|\d{1,2}([-./ ])\d{1,2}\2(?:\d{4}|\d\d))\s*")
+DIGITS = re.compile(r"\d+")
 
 
 class TextReader(ColumnReader):
@@ -103,6 +106,12 @@ class TextReader(ColumnReader):
         if dates is not None:
             return self._date_column(dates, codes, token)
         self._errors.refuse_other_dates(raw, levels)
+        ways = _ways_of_dates(levels) if count >= FEW_ROWS and len(levels) > DISTINCT_SHARE * count else []
+        if len(ways) > 1:
+            shown = ", ".join(map(repr, ways[:BAD_SHOWN]))
+            raise LeftOut(
+                f"it holds dates written in {len(ways)} ways ({shown}); write them in one to have them learnt"
+            )
         if are_codes(levels, count):
             why = key_of_texts(self._name, levels, count)
             self._take_key(levels, why, token=token, missing=1 - count / len(codes))
@@ -248,6 +257,16 @@ class TextReader(ColumnReader):
             raise LeftOut("every row has another text, so it is an identifier or free text")
         if len(levels) > DISTINCT_SHARE * count or (length > LONG_TEXT and len(levels) > FEW_ROWS):
             raise LeftOut(f"it is free text ({len(levels)} different ones in {count} rows, {length:.0f} letters each)")
+
+
+def _ways_of_dates(levels: Sequence[str]) -> list[str]:
+    """The first text of each way in which days, months and years are written; none if some texts are no dates."""
+    if not all(map(DAY.fullmatch, levels)):
+        return []
+    ways: dict[str, str] = {}
+    for level in levels:
+        ways.setdefault(DIGITS.sub(lambda found: "9" if len(found[0]) < 3 else "9999", level.strip()), level)
+    return list(ways.values())
 
 
 def _in_order(levels: Sequence[str], codes: NDArray[np.int64]) -> list[str]:
