@@ -147,8 +147,9 @@ class Tables(Modality[TableCodec]):
 
     def facts(self, source: Source) -> dict[str, Any]:
         """What is in the columns, and rules that hold and are not asked for."""
-        codec, rows = self.own(source.codec), source.values(torch.arange(len(source))).numpy()
-        proposed = proposed_rules(codec, rows)
+        codec, reader = self.own(source.codec), source.reader
+        rows = reader.rows if isinstance(reader, TableReader) else source.values(torch.arange(len(source))).numpy()
+        proposed = proposed_rules(codec, rows) if isinstance(rows, np.ndarray) else []  # which needs columns together
         return {"table": column_facts(codec, rows), **({"proposed_rules": proposed} if proposed else {})}
 
     def restore(

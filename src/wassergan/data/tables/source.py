@@ -1,7 +1,8 @@
 """A table as a source: every column's kind found out, its coding fitted to the training rows."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from wassergan.data.source import Source
 from wassergan.data.split import HELDOUT_SHARE, SparseSplit, Split, keep_classes, split_rows
 from wassergan.data.tables.codec import ColumnCodec, TableCodec
 from wassergan.data.tables.column import Column
-from wassergan.data.tables.columns import RawTable
+from wassergan.data.tables.columns import ColumnsToRead, RawTable
 from wassergan.data.tables.conditions import ColumnContext
 from wassergan.data.tables.containers import ArrowContainer, Container, CsvContainer
 from wassergan.data.tables.encodings import CategoryCoding, NumberCoding
@@ -23,6 +24,7 @@ from wassergan.data.tables.hidden import CompletionContext
 from wassergan.data.tables.identifiers.identifier import Identifier
 from wassergan.data.tables.inference import infer_columns
 from wassergan.data.tables.margins import fit_margins
+from wassergan.data.tables.on_disk import ColumnsOnDisk, Rows, RowsOnDisk
 from wassergan.data.tables.roundtrip import round_trip
 from wassergan.data.tables.rules.book import RuleBook
 from wassergan.data.tables.rules.compile import book_of
@@ -36,17 +38,32 @@ CLOSER = 0.1  # a date counts from an earlier one if their difference spreads th
 
 
 class TableReader:
-    """Rows of a table in memory, (k, columns) float64."""
+    """Rows of a table in memory or on disk, (k, columns) float64.
 
-    def __init__(self, rows: Values) -> None:
-        self._rows = rows
+    Args:
+        rows: all of them.
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.rows)
 
     def read(self, indices: Tensor) -> Tensor:
         """Rows (k,) as a new tensor."""
-        return torch.from_numpy(self._rows[indices.numpy()])
+        return torch.from_numpy(self.rows[indices.numpy()])
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Some of the columns, each looked up when its turn comes: on disk they may be larger than memory."""
+
+    columns: Sequence[Column]
+    places: Sequence[int]
+
+    def __iter__(self) -> Iterator[Column]:
+        return (self.columns[each] for each in self.places)
 
 
 def table_source(
@@ -65,7 +82,7 @@ def table_source(
     """A source over a table with columns of any kind.
 
     Args:
-        table: as it stands in the file.
+        table: as it stands in the file; where its columns are read one by one, it takes no rules.
         schema: what the user says about it.
         condition: names of columns under whose values the others are drawn.
         completion: every column is learnt given any others.
@@ -83,18 +100,17 @@ def table_source(
         raise UserError(f"{table.name} holds no rows", hint="give data")
     schema, counted = _weighted(table, schema or Schema(), condition, weight, weights, log)
     identifiers: list[Identifier] = []
-    columns = infer_columns(table, schema, log=log, identifiers=identifiers)
+    stored = ColumnsOnDisk(table.name, table.rows) if isinstance(table.columns, ColumnsToRead) else None
+    keeping: dict[str, Any] = {} if stored is None else {"keep": stored.take}
+    heads = infer_columns(table, schema, log=log, identifiers=identifiers, **keeping)
+    names, columns = [head.name for head in heads], heads if stored is None else stored
     _refuse_identifiers(condition, identifiers)
-    _check_condition(table.name, condition, [column.name for column in columns])
-    given = [column for column in columns if column.name in condition]
-    taking_part = None if counted is None else counted > 0
-    _require_levels(table.name, [_where(column, taking_part) for column in given])
-    apart = split_rows(table.rows, heldout=heldout, seed=seed, taking_part=taking_part)
-    split = _with_classes(apart, given, seed=seed, log=log)
-    assert isinstance(split, Split)
-    _require_learnt(schema, table, [column.name for column in columns], identifiers)
+    _check_condition(table.name, condition, names)
+    given = _Chosen(columns, [at for at, name in enumerate(names) if name in condition])
+    split = _split(table, given, counted, heldout, seed, log)
+    _require_learnt(schema, table, names, identifiers)
     book, columns = _ruled(columns, table, schema, split.train.numpy(), condition, counted)
-    fitted = _fit_all(columns, condition, split.train.numpy(), ruled=book is not None)
+    fitted = _fit_all(columns, heads, condition, split.train.numpy(), ruled=book is not None)
     codec = TableCodec(
         fitted,
         dialect=table.dialect,
@@ -108,14 +124,19 @@ def table_source(
         what = "that is no condition " if condition else ""
         raise UserError(f"Every column of {table.name} {what}has one level alone", hint="give data that vary")
     _say_what_never_varies(table.name, columns, fitted, log)
-    rows = np.stack([column.values for column in columns], axis=1)
+    rows = np.stack([column.values for column in columns], axis=1) if stored is None else stored.rows()
     given_context = _context(fitted, rows, condition) if condition else None
     fit_margins(codec, rows, given_context, split.train.numpy(), counted)
     context: Context | None = given_context
     if completion:
-        passed = [column.name for column in table.columns if column.name not in {each.name for each in codec.written}]
+        passed = [name for name in table.names if name not in {each.name for each in codec.written}]
         context = CompletionContext.of(TableCodec(codec.known), rows, split.train.numpy(), schema, passed)
-    into = into or (ArrowContainer(table) if table.arrow is not None else CsvContainer(table))
+    is_arrow = table.arrow is not None or stored is not None
+    into = into or (ArrowContainer(table) if is_arrow else CsvContainer(table))
+    witnesses = None if stored is None else stored.witnesses
+    trip = round_trip(table, codec, rows, split.train.numpy(), schema=schema, into=into, witnesses=witnesses)
+    if isinstance(rows, RowsOnDisk):
+        rows.settle()
     return Source(
         table.name,
         "table",
@@ -125,7 +146,7 @@ def table_source(
         split,
         columns=tuple(column.name for column in codec.written),
         context=context,
-        round_trip=round_trip(table, codec, rows, split.train.numpy(), schema=schema, into=into),
+        round_trip=trip,
         weights=counted,
     )
 
@@ -155,19 +176,21 @@ def _say_what_never_varies(
     table: str, columns: Sequence[Column], fitted: Sequence[ColumnCodec], log: Callable[[str], None]
 ) -> None:
     """Columns that are empty, constant, or the same as others."""
-    empty = [column.name for column in columns if np.isnan(column.values).all()]
+    empty, alike = [], dict[object, list[str]]()
+    for column in columns:
+        if np.isnan(column.values).all():
+            empty.append(column.name)
+        levels = column.form.levels if isinstance(column.form, LevelForm) else type(column.form)
+        same = (levels, blake2b(np.ascontiguousarray(column.values)).digest())
+        alike.setdefault(same, []).append(column.name)
     fixed = [column for column in fitted if column.coding.layout.width == 0 and column.name not in empty]
     constant = [column.name for column in fixed if not column.since]
     if empty:
         log(f"Empty in {table}, and written back empty: {', '.join(empty)}.")
     if constant:
         log(f"Constant in {table}, and written back as they are: {', '.join(constant)}.")
-    alike: dict[object, list[str]] = {}
-    for column in columns:
-        if column.name not in (*empty, *constant):
-            levels = column.form.levels if isinstance(column.form, LevelForm) else type(column.form)
-            alike.setdefault((levels, column.values.tobytes()), []).append(column.name)
-    twins = [names for names in alike.values() if len(names) > 1]
+    varying = ([name for name in names if name not in (*empty, *constant)] for names in alike.values())
+    twins = [names for names in varying if len(names) > 1]
     for names in twins:
         log(f"Equal in every row of {table}: {', '.join(names)}.")
     for each in fixed:
@@ -232,7 +255,24 @@ def _varying(table: str, columns: Sequence[Column], log: Callable[[str], None]) 
     return [column.name for column in columns]
 
 
-def _require_levels(table: str, conditions: Sequence[Column]) -> None:
+def _split(
+    table: RawTable,
+    given: Iterable[Column],
+    weights: Weights | None,
+    heldout: float,
+    seed: int,
+    log: Callable[[str], None],
+) -> Split:
+    """Training and held-out rows, with a row of each class that is conditioned on in training."""
+    taking_part = None if weights is None else weights > 0
+    _require_levels(table.name, (_where(column, taking_part) for column in given))
+    apart = split_rows(table.rows, heldout=heldout, seed=seed, taking_part=taking_part)
+    split = _with_classes(apart, given, seed=seed, log=log)
+    assert isinstance(split, Split)
+    return split
+
+
+def _require_levels(table: str, conditions: Iterable[Column]) -> None:
     """Refuse conditions that are the same in all rows."""
     for column in conditions:
         if not _varies(column):
@@ -246,7 +286,7 @@ def _require_levels(table: str, conditions: Sequence[Column]) -> None:
 
 
 def _with_classes(
-    split: Split | SparseSplit, conditions: Sequence[Column], *, seed: int, log: Callable[[str], None]
+    split: Split | SparseSplit, conditions: Iterable[Column], *, seed: int, log: Callable[[str], None]
 ) -> Split | SparseSplit:
     """The split, with a row of each class that is conditioned on in training."""
     classes = {}
@@ -260,7 +300,7 @@ def _with_classes(
     return kept
 
 
-def _context(fitted: Sequence[ColumnCodec], rows: Values, names: Sequence[str]) -> ColumnContext:
+def _context(fitted: Sequence[ColumnCodec], rows: Rows, names: Sequence[str]) -> ColumnContext:
     places = {column.name: index for index, column in enumerate(fitted)}
     chosen = [places[name] for name in names]
     return ColumnContext(TableCodec([fitted[index] for index in chosen]), rows[:, chosen])
@@ -279,13 +319,13 @@ def _of_all_rows(column: Column) -> Column:
 
 
 def _ruled(
-    columns: tuple[Column, ...],
+    columns: Sequence[Column],
     table: RawTable,
     schema: Schema,
     train: Any,
     condition: Sequence[str],
     weights: Weights | None,
-) -> tuple[RuleBook | None, tuple[Column, ...]]:
+) -> tuple[RuleBook | None, Sequence[Column]]:
     """The rules of the schema, and the columns as they need them."""
     if not schema.rules:
         return None, columns
@@ -296,7 +336,7 @@ def _ruled(
 
 def _require_learnt(schema: Schema, table: RawTable, names: Sequence[str], identifiers: Sequence[Identifier]) -> None:
     """Refuse rules about columns of the table of which nothing is learnt; names that no column has come later."""
-    fresh, there = {each.name for each in identifiers}, {column.name for column in table.columns}
+    fresh, there = {each.name for each in identifiers}, set(table.names)
     for rule in parse_rules(schema.rules):
         for name in rule.columns:
             if name not in names and name in fresh | there:
@@ -328,13 +368,17 @@ def _check_condition(table: str, condition: Sequence[str], names: Sequence[str])
         raise UserError("A column is named twice as a condition", found=", ".join(condition))
 
 
-def _fit_all(columns: Sequence[Column], condition: Sequence[str], train: Any, *, ruled: bool) -> list[ColumnCodec]:
+def _fit_all(
+    columns: Sequence[Column], heads: Sequence[Column], condition: Sequence[str], train: Any, *, ruled: bool
+) -> list[ColumnCodec]:
     """The coding of each column; dates may count from earlier ones where no rules tie columns together."""
     fitted = []
-    for index, column in enumerate(columns):
-        is_given = column.name in condition
+    for index, head in enumerate(heads):
+        is_given = head.name in condition
         # What is given may not count from what is drawn.
-        earlier = () if ruled else [each for each in columns[:index] if not is_given or each.name in condition]
+        before = [] if ruled else [at for at in range(index) if not is_given or heads[at].name in condition]
+        earlier = _Chosen(columns, [at for at in before if isinstance(heads[at].form, DateForm)])
+        column = columns[index]
         fitted.append(_fitted(_of_all_rows(column) if is_given else column, earlier, train))
     return fitted
 
@@ -344,7 +388,7 @@ def _each_alone(columns: Sequence[Column], train: Any) -> list[ColumnCodec]:
     return [_fitted(_of_all_rows(column), (), train) for column in columns]
 
 
-def _fitted(column: Column, earlier: Sequence[Column], train: Any) -> ColumnCodec:
+def _fitted(column: Column, earlier: Iterable[Column], train: Any) -> ColumnCodec:
     values, missing = column.values[train], bool(np.isnan(column.values).any())
     plain: dict[str, Any] = {name: getattr(column, name) for name in ("name", "kind", "form", "missing", "marked")}
     if np.isnan(values).all() and not np.isnan(column.values).all():
@@ -364,7 +408,7 @@ def _fitted(column: Column, earlier: Sequence[Column], train: Any) -> ColumnCode
     return ColumnCodec(coding=coding, **plain)
 
 
-def _base_of(column: Column, earlier: Sequence[Column], train: Any) -> Column | None:
+def _base_of(column: Column, earlier: Iterable[Column], train: Any) -> Column | None:
     """The earlier date column that a date stays close to: a journey's end is minutes from its start."""
     if not isinstance(column.form, DateForm):
         return None
@@ -383,7 +427,7 @@ def _spread(values: Values) -> float:
     return float(high - low)
 
 
-def column_facts(codec: TableCodec, rows: Values) -> list[dict[str, Any]]:
+def column_facts(codec: TableCodec, rows: Rows) -> list[dict[str, Any]]:
     """What each column of a table holds, and how it is coded: for `wassergan info`."""
     facts = []
     for index, column in enumerate(codec.columns):
