@@ -549,7 +549,7 @@ BUGS = (
     Bug(
         "rows of weight 0 make a condition vary",
         "data/tables/source.py",
-        "[_where(column, taking_part) for column in given]",
+        "(_where(column, taking_part) for column in given)",
         "given",
         f"{IN_WEIGHTS}::test_a_condition_that_does_not_vary_among_rows_with_weight_is_refused",
     ),
@@ -564,15 +564,15 @@ BUGS = (
     Bug(
         "frequencies of rows, not of their weights",
         "data/tables/margins.py",
-        "        total += counted[start : start + SUMMED_ROWS] @ (block > 0)\n",
-        "        total += counted.mean() * (block > 0).sum(0)\n",
+        "            total += weights[start : start + SUMMED_ROWS] @ (block > 0)\n",
+        "            total += weights.mean() * (block > 0).sum(0)\n",
         f"{IN_WEIGHTS}::test_the_column_of_weights_is_no_column_of_the_samples_and_batches_are_in_proportion",
     ),
     Bug(
         "quantiles of rows, not of their weights",
         "data/tables/margins.py",
-        "    if are_equal(counted):\n",
-        "    if len(counted):\n",
+        "    if counted is None or are_equal(counted):\n",
+        "    if True:\n",
         f"{IN_WEIGHTS}::test_numbers_spread_as_the_weights_say",
     ),
     Bug(

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wassergan.data.context import Rows
 from wassergan.data.tables.codec import ColumnCodec, TableCodec
 from wassergan.data.tables.formats import Values
-from wassergan.data.tables.on_disk import Rows
 from wassergan.data.tables.rules.book import RuleBook
 from wassergan.data.tables.rules.groups import chances
 from wassergan.errors import UserError

@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wassergan.data.context import Rows
 from wassergan.data.tables.codec import ColumnCodec, TableCodec
 from wassergan.data.tables.conditions import ColumnConditions
 from wassergan.data.tables.encodings import NumberCoding
 from wassergan.data.tables.formats import LevelForm, Values
-from wassergan.data.tables.on_disk import Rows
 from wassergan.data.tables.schema import ColumnSpec, Schema
 from wassergan.utils.rng import derived_rng
 

@@ -4,11 +4,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from wassergan.data.context import Rows
 from wassergan.data.tables.codec import MOST_STRATA, Stratum, TableCodec
 from wassergan.data.tables.conditions import ColumnContext
 from wassergan.data.tables.encodings import NumberCoding
 from wassergan.data.tables.formats import Values
-from wassergan.data.tables.on_disk import Rows
 from wassergan.data.weights import Weights, are_equal, proportional_positions
 
 SUMMED_ROWS = 2**14

@@ -6,7 +6,7 @@ reads rows in any order. Both are read, and never mapped: pages of a mapping cou
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,18 +128,6 @@ class ColumnsOnDisk(Sequence[Column]):
         return RowsOnDisk(file, record, self._count, tuple(range(len(self))), self)
 
 
-class Rows(Protocol):
-    """Rows (n, columns) of a table in the user's units, in memory or on disk."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(n, columns)."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, key: Any, /) -> Any: ...
-
-
 class RowsOnDisk:
     """Rows of a table, (n, columns) float64, with as much of NumPy's interface as tables need.
 
@@ -166,7 +154,7 @@ class RowsOnDisk:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> Any:
-        """`[numbers]` and `[first:end]`: rows; `[:, index]`: a column; `[:, indices]`: rows of fewer columns, on disk."""
+        """`[numbers]`, `[first:end]`: rows; `[:, index]`: a column; `[:, indices]`: rows of fewer columns, on disk."""
         if isinstance(key, tuple):
             index = key[1]
             if isinstance(index, list):
@@ -195,7 +183,7 @@ class RowsOnDisk:
         size = self._record.itemsize
         found = np.empty(len(numbers) * size, np.uint8)
         starts = np.concatenate([[0], np.flatnonzero(np.diff(numbers) != 1) + 1, [len(numbers)]])
-        whole = memoryview(found)
+        whole = memoryview(found.data)
         places, firsts = (starts * size).tolist(), (numbers[starts[:-1]] * size).tolist() if len(numbers) else []
         for place, end, first in zip(places, places[1:], firsts, strict=False):
             self._file.into(whole[place:end], first)

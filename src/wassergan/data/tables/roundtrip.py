@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from wassergan.data.context import Rows
 from wassergan.data.roundtrip import Change, RoundTrip
 from wassergan.data.tables.codec import ColumnCodec, TableCodec
 from wassergan.data.tables.columns import RawTable
 from wassergan.data.tables.containers import Container, Seen
 from wassergan.data.tables.formats import LevelForm, NumberForm, Values
-from wassergan.data.tables.on_disk import Rows
 from wassergan.data.tables.reading import rows_like
 from wassergan.data.tables.schema import Schema
 from wassergan.data.tables.witnesses import Witnesses, witnesses_of

@@ -1,7 +1,7 @@
 """A table as a source: every column's kind found out, its coding fitted to the training rows."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wassergan.data.context import Context
+from wassergan.data.context import Context, Rows
 from wassergan.data.source import Source
 from wassergan.data.split import HELDOUT_SHARE, SparseSplit, Split, keep_classes, split_rows
 from wassergan.data.tables.codec import ColumnCodec, TableCodec
@@ -18,13 +18,13 @@ from wassergan.data.tables.column import Column
 from wassergan.data.tables.columns import ColumnsToRead, RawTable
 from wassergan.data.tables.conditions import ColumnContext
 from wassergan.data.tables.containers import ArrowContainer, Container, CsvContainer
-from wassergan.data.tables.encodings import CategoryCoding, NumberCoding
-from wassergan.data.tables.formats import DateForm, LevelForm, Values
+from wassergan.data.tables.fitting import Chosen, each_alone, fit_all, fitted_to, of_all_rows
+from wassergan.data.tables.formats import LevelForm, Values
 from wassergan.data.tables.hidden import CompletionContext
 from wassergan.data.tables.identifiers.identifier import Identifier
 from wassergan.data.tables.inference import infer_columns
 from wassergan.data.tables.margins import fit_margins
-from wassergan.data.tables.on_disk import ColumnsOnDisk, Rows, RowsOnDisk
+from wassergan.data.tables.on_disk import ColumnsOnDisk, RowsOnDisk
 from wassergan.data.tables.roundtrip import round_trip
 from wassergan.data.tables.rules.book import RuleBook
 from wassergan.data.tables.rules.compile import book_of
@@ -32,9 +32,7 @@ from wassergan.data.tables.rules.grammar import parse_rules
 from wassergan.data.tables.schema import Schema
 from wassergan.data.tables.weighting import say_what_weights_do, weights_in, without
 from wassergan.data.weights import Weights, are_equal, checked_weights
-from wassergan.errors import UserError, parameter, unknown_name
-
-CLOSER = 0.1  # a date counts from an earlier one if their difference spreads this much less
+from wassergan.errors import UserError, unknown_name
 
 
 class TableReader:
@@ -53,17 +51,6 @@ class TableReader:
     def read(self, indices: Tensor) -> Tensor:
         """Rows (k,) as a new tensor."""
         return torch.from_numpy(self.rows[indices.numpy()])
-
-
-@dataclass(frozen=True)
-class _Chosen:
-    """Some of the columns, each looked up when its turn comes: on disk they may be larger than memory."""
-
-    columns: Sequence[Column]
-    places: Sequence[int]
-
-    def __iter__(self) -> Iterator[Column]:
-        return (self.columns[each] for each in self.places)
 
 
 def table_source(
@@ -100,17 +87,15 @@ def table_source(
         raise UserError(f"{table.name} holds no rows", hint="give data")
     schema, counted = _weighted(table, schema or Schema(), condition, weight, weights, log)
     identifiers: list[Identifier] = []
-    stored = ColumnsOnDisk(table.name, table.rows) if isinstance(table.columns, ColumnsToRead) else None
-    keeping: dict[str, Any] = {} if stored is None else {"keep": stored.take}
-    heads = infer_columns(table, schema, log=log, identifiers=identifiers, **keeping)
-    names, columns = [head.name for head in heads], heads if stored is None else stored
+    heads, columns = _inferred(table, schema, identifiers, log)
+    names = [head.name for head in heads]
     _refuse_identifiers(condition, identifiers)
     _check_condition(table.name, condition, names)
-    given = _Chosen(columns, [at for at, name in enumerate(names) if name in condition])
+    given = Chosen(columns, [at for at, name in enumerate(names) if name in condition])
     split = _split(table, given, counted, heldout, seed, log)
     _require_learnt(schema, table, names, identifiers)
     book, columns = _ruled(columns, table, schema, split.train.numpy(), condition, counted)
-    fitted = _fit_all(columns, heads, condition, split.train.numpy(), ruled=book is not None)
+    fitted = fit_all(columns, heads, condition, split.train.numpy(), ruled=book is not None)
     codec = TableCodec(
         fitted,
         dialect=table.dialect,
@@ -118,21 +103,21 @@ def table_source(
         given=condition,
         identifiers=identifiers,
         rules=book,
-        known=_each_alone(columns, split.train.numpy()) if completion else (),
+        known=each_alone(columns, split.train.numpy()) if completion else (),
     )
     if codec.width == 0:
         what = "that is no condition " if condition else ""
         raise UserError(f"Every column of {table.name} {what}has one level alone", hint="give data that vary")
     _say_what_never_varies(table.name, columns, fitted, log)
-    rows = np.stack([column.values for column in columns], axis=1) if stored is None else stored.rows()
+    stored = columns if isinstance(columns, ColumnsOnDisk) else None
+    rows: Rows = np.stack([column.values for column in columns], axis=1) if stored is None else stored.rows()
     given_context = _context(fitted, rows, condition) if condition else None
     fit_margins(codec, rows, given_context, split.train.numpy(), counted)
     context: Context | None = given_context
     if completion:
         passed = [name for name in table.names if name not in {each.name for each in codec.written}]
         context = CompletionContext.of(TableCodec(codec.known), rows, split.train.numpy(), schema, passed)
-    is_arrow = table.arrow is not None or stored is not None
-    into = into or (ArrowContainer(table) if is_arrow else CsvContainer(table))
+    into = into or (ArrowContainer(table) if table.arrow is not None or stored is not None else CsvContainer(table))
     witnesses = None if stored is None else stored.witnesses
     trip = round_trip(table, codec, rows, split.train.numpy(), schema=schema, into=into, witnesses=witnesses)
     if isinstance(rows, RowsOnDisk):
@@ -149,6 +134,17 @@ def table_source(
         round_trip=trip,
         weights=counted,
     )
+
+
+def _inferred(
+    table: RawTable, schema: Schema, identifiers: list[Identifier], log: Callable[[str], None]
+) -> tuple[Sequence[Column], Sequence[Column]]:
+    """The columns, which may lack their values, and the same with them: in memory, or read when they are asked for."""
+    if not isinstance(table.columns, ColumnsToRead):
+        columns = infer_columns(table, schema, log=log, identifiers=identifiers)
+        return columns, columns
+    stored = ColumnsOnDisk(table.name, table.rows)
+    return infer_columns(table, schema, log=log, identifiers=identifiers, keep=stored.take), stored
 
 
 def _weighted(
@@ -181,7 +177,7 @@ def _say_what_never_varies(
         if np.isnan(column.values).all():
             empty.append(column.name)
         levels = column.form.levels if isinstance(column.form, LevelForm) else type(column.form)
-        same = (levels, blake2b(np.ascontiguousarray(column.values)).digest())
+        same = (levels, blake2b(np.ascontiguousarray(column.values).data).digest())
         alike.setdefault(same, []).append(column.name)
     fixed = [column for column in fitted if column.coding.layout.width == 0 and column.name not in empty]
     constant = [column.name for column in fixed if not column.since]
@@ -231,7 +227,7 @@ def context_of(
     _require_levels(table.name, given)
     split = _with_classes(split, given, seed=seed, log=log)
     train = split.train_rows(torch.arange(split.train_count))
-    fitted = [_fitted(_of_all_rows(column), (), train.numpy()) for column in columns]
+    fitted = [fitted_to(of_all_rows(column), (), train.numpy()) for column in columns]
     return _context(fitted, np.stack([column.values for column in columns], axis=1), names), split
 
 
@@ -306,18 +302,6 @@ def _context(fitted: Sequence[ColumnCodec], rows: Rows, names: Sequence[str]) ->
     return ColumnContext(TableCodec([fitted[index] for index in chosen]), rows[:, chosen])
 
 
-def _of_all_rows(column: Column) -> Column:
-    """A column whose bounds are those of all rows: what a held-out row has may be asked for."""
-    if isinstance(column.form, LevelForm) or np.isnan(column.values).all():
-        return column
-    low, high = float(np.nanmin(column.values)), float(np.nanmax(column.values))
-    return replace(
-        column,
-        low=low if column.low is None else column.low,
-        high=high if column.high is None else column.high,
-    )
-
-
 def _ruled(
     columns: Sequence[Column],
     table: RawTable,
@@ -329,7 +313,7 @@ def _ruled(
     """The rules of the schema, and the columns as they need them."""
     if not schema.rules:
         return None, columns
-    asked = [_of_all_rows(column) if column.name in condition else column for column in columns]
+    asked = [of_all_rows(column) if column.name in condition else column for column in columns]
     book, found = book_of(schema.rules, asked, table, train=train, given=condition, weights=weights)
     return book, tuple(replace(column, form=each.form) for column, each in zip(columns, found, strict=True))
 
@@ -366,65 +350,6 @@ def _check_condition(table: str, condition: Sequence[str], names: Sequence[str])
             raise unknown_name(f"column of {table} to condition on", name, names)
     if len(set(condition)) < len(condition):
         raise UserError("A column is named twice as a condition", found=", ".join(condition))
-
-
-def _fit_all(
-    columns: Sequence[Column], heads: Sequence[Column], condition: Sequence[str], train: Any, *, ruled: bool
-) -> list[ColumnCodec]:
-    """The coding of each column; dates may count from earlier ones where no rules tie columns together."""
-    fitted = []
-    for index, head in enumerate(heads):
-        is_given = head.name in condition
-        # What is given may not count from what is drawn.
-        before = [] if ruled else [at for at in range(index) if not is_given or heads[at].name in condition]
-        earlier = _Chosen(columns, [at for at in before if isinstance(heads[at].form, DateForm)])
-        column = columns[index]
-        fitted.append(_fitted(_of_all_rows(column) if is_given else column, earlier, train))
-    return fitted
-
-
-def _each_alone(columns: Sequence[Column], train: Any) -> list[ColumnCodec]:
-    """The coding of each column by itself, with the bounds of all rows."""
-    return [_fitted(_of_all_rows(column), (), train) for column in columns]
-
-
-def _fitted(column: Column, earlier: Iterable[Column], train: Any) -> ColumnCodec:
-    values, missing = column.values[train], bool(np.isnan(column.values).any())
-    plain: dict[str, Any] = {name: getattr(column, name) for name in ("name", "kind", "form", "missing", "marked")}
-    if np.isnan(values).all() and not np.isnan(column.values).all():
-        raise UserError(
-            f"Column {column.name} has values in held-out rows alone",
-            hint=f"leave it out with a {parameter('schema')} file",
-        )
-    if isinstance(column.form, LevelForm):
-        return ColumnCodec(coding=CategoryCoding.fit(values, levels=len(column.form.levels), missing=missing), **plain)
-    base = _base_of(column, earlier, train)
-    if base is not None:
-        since = values - base.values[train]
-        low, high = float(np.nanmin(values)), float(np.nanmax(values))
-        coding = NumberCoding.fit(since, missing=missing)
-        return ColumnCodec(coding=coding, since=base.name, low=low, high=high, **plain)
-    coding = NumberCoding.fit(values, missing=missing, low=column.low, high=column.high, turn=column.turn)
-    return ColumnCodec(coding=coding, **plain)
-
-
-def _base_of(column: Column, earlier: Iterable[Column], train: Any) -> Column | None:
-    """The earlier date column that a date stays close to: a journey's end is minutes from its start."""
-    if not isinstance(column.form, DateForm):
-        return None
-    closest, least = None, CLOSER * _spread(column.values[train])
-    for each in earlier:
-        alike = isinstance(each.form, DateForm) and each.form.unit == column.form.unit
-        if alike and not np.isnan(each.values).any():
-            spread = _spread(column.values[train] - each.values[train])
-            if spread < least:
-                closest, least = each, spread
-    return closest
-
-
-def _spread(values: Values) -> float:
-    low, high = np.nanquantile(values, [0.05, 0.95])
-    return float(high - low)
 
 
 def column_facts(codec: TableCodec, rows: Rows) -> list[dict[str, Any]]:
