@@ -2876,8 +2876,8 @@ BUGS = (
     Bug(
         "copies of rows that many have count",
         "evaluation/tables/copies.py",
-        "counts.get(row) == 1",
-        "counts.get(row, 0) >= 1",
+        "counts[row] == 1",
+        "counts[row] >= 1",
         "evaluation/tables/test_marginals.py::test_only_copies_of_rows_that_are_unique_count",
     ),
     Bug(

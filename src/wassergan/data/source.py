@@ -25,6 +25,7 @@ LARGEST_SHUFFLE = 2**20  # row numbers that are shuffled at once when data are s
 LONE_BLOCK = 64  # rows of a block where each row is read by itself
 COMPARED_BYTES = 2**31  # of data that are read completely for their fingerprint; larger data are sampled
 PIECE_BYTES = 2**24
+ENCODED_ROWS = 2**16  # at a time
 KEPT_CONDITIONS = 2**14  # conditions of training rows that every checkpoint holds, to draw others like them
 
 
@@ -160,6 +161,8 @@ class Source:
     @cached_property
     def train_weights(self) -> Weights | None:
         """Of the training rows, (train_count,); None where all count alike."""
+        if self.weights is None:
+            return None
         return self._weights_of(self.split.train_rows(torch.arange(self.train_count)))
 
     @cached_property
@@ -289,7 +292,12 @@ class Source:
 
     @cached_property
     def _resident(self) -> Tensor:
-        return self._encode(self.split.train_rows(torch.arange(self.train_count)))
+        if self.train_count <= ENCODED_ROWS:
+            return self._encode(self.split.train_rows(torch.arange(self.train_count)))
+        samples = torch.empty(self.train_count, *self.shape)
+        for positions in torch.arange(self.train_count).split(ENCODED_ROWS):
+            samples[positions[0] : positions[-1] + 1] = self._encode(self.split.train_rows(positions))
+        return samples
 
     def _encode(self, rows: Tensor) -> Tensor:
         return self.codec.encode(self.reader.read(rows))

@@ -55,8 +55,12 @@ class ColumnsOfFiles(ColumnsToRead):
         """
         if isinstance(index, slice):
             return [self[each] for each in range(*index.indices(len(self)))]
+        import pyarrow
+
         with corruption_errors(self._name, "write it again"):
-            return self._column(self._tables[0].schema.field(self.names[index]))
+            found = self._column(self._tables[0].schema.field(self.names[index]))
+        pyarrow.default_memory_pool().release_unused()
+        return found
 
     def texts(self, most: int) -> Iterator[list[str]]:
         """Of each column of text whose levels its file does not declare, the first different texts."""

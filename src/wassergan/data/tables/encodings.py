@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from wassergan.data.tables.distinct import counted
 from wassergan.utils.column_layout import ColumnLayout
 
 Values = NDArray[np.float64]
@@ -83,17 +84,14 @@ class NumberCoding:
             turn: of angles, the two numbers that mean the same: places are even between them.
         """
         there = values[~np.isnan(values)]
-        distinct, counts = np.unique(there, return_counts=True)
+        present = len(there)
+        distinct, counts = counted(there)
+        del there
         often = counts > max(FREQUENT_SHARE * len(values), FREQUENT_ROWS)
-        complete = len(distinct) <= MOST_KNOTS and len(there) >= REPEATS * len(distinct)
+        complete = len(distinct) <= MOST_KNOTS and present >= REPEATS * len(distinct)
         if len(distinct) <= 2 or (complete and len(distinct) <= FEW_NUMBERS):
             often[:] = True
-        weights = np.minimum(counts, max(1.0, FREQUENT_SHARE * len(values)))
-        upper = np.cumsum(weights)
-        middle = upper - weights / 2
-        # From the first number's middle to the last one's, so that the ends are -1 and 1.
-        width = max(float(middle[-1] - middle[0]), 1e-12)
-        places, edges = (2 * (each - middle[0]) / width - 1 for each in (middle, upper))
+        places, upper = _places(np.minimum(counts, max(1.0, FREQUENT_SHARE * len(values))))
         chosen = _chosen(places)
         return cls(
             frequent=tuple(distinct[often].tolist()),
@@ -101,7 +99,7 @@ class NumberCoding:
             missing=missing,
             knots=turn or tuple(distinct[chosen].tolist()),
             places=(-1.0, 1.0) if turn else tuple(places[chosen].tolist()),
-            edges=tuple(edges.tolist()) if complete and not turn else (),
+            edges=tuple(upper.tolist()) if complete and not turn else (),
             low=float(distinct[0] if low is None else low),
             high=float(distinct[-1] if high is None else high),
             circle=turn is not None,
@@ -197,6 +195,21 @@ class NumberCoding:
         parts = [frequent] if self.frequent else []
         parts += ["circle" if self.circle else "quantiles"] if self.others else []
         return " + ".join(parts + (["missing"] if self.missing else []))
+
+
+def _places(weights: Values) -> tuple[Values, Values]:
+    """Of numbers by their weights (n,), which it writes over: their middles and their upper ends in [-1, 1]."""
+    upper = np.cumsum(weights)
+    weights /= 2
+    middle = np.subtract(upper, weights, out=weights)
+    # From the first number's middle to the last one's, so that the ends are -1 and 1.
+    start, width = float(middle[0]), max(float(middle[-1] - middle[0]), 1e-12)
+    for each in (middle, upper):
+        each -= start
+        each *= 2
+        each /= width
+        each -= 1
+    return middle, upper
 
 
 def _on_circle(places: Values) -> Values:

@@ -99,9 +99,9 @@ class TypedReader(ColumnReader):
     def _whole_dates(self, values: Values) -> Column | None:
         """Whole numbers of a type that are dates: 20240519."""
         gone = np.isnan(values)
-        numbers, index = np.unique(values[~gone], return_inverse=True)
-        if not (numbers[0] >= WHOLE_DATES[0] and numbers[-1] < WHOLE_DATES[1]):
+        if not (np.nanmin(values) >= WHOLE_DATES[0] and np.nanmax(values) < WHOLE_DATES[1]):
             return None
+        numbers, index = np.unique(values[~gone], return_inverse=True)
         texts = [str(int(number)) for number in numbers]
         found = self._find(texts, dates_of)
         if found is None or not isinstance(found.form, DateForm):
@@ -132,8 +132,13 @@ def _typed_dates(unit: int, zone: str) -> DateForm:
 
 
 def _decimals_of(values: Values) -> int | None:
-    fits = (digits for digits in range(MOST_DECIMALS + 1) if np.array_equal(values, np.round(values, digits)))
+    some = values[:1000]  # tell most of what does not fit
+    fits = (digits for digits in range(MOST_DECIMALS + 1) if all(_fits(each, digits) for each in (some, values)))
     return next(fits, None)
+
+
+def _fits(values: Values, digits: int) -> bool:
+    return np.array_equal(values, np.round(values, digits))
 
 
 def _coarsest(values: Values, unit: int) -> tuple[int, Values]:
