@@ -13,12 +13,16 @@ def distinct(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def counted(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """The different ones of values (n,), n > 0 and none of them NaN, ascending; how often each occurs."""
-    ordered = np.sort(values)
-    first = np.flatnonzero(_are_first(ordered))
-    found = ordered[first]
+    """The different ones of values (n,), of which some are not NaN, ascending without NaN; how often each occurs."""
+    ordered = values[~np.isnan(values)]
+    ordered.sort()
+    starts, count = np.flatnonzero(_are_first(ordered)), len(ordered)
+    found = ordered[starts]
     del ordered
-    return found, np.diff(first, append=len(values))
+    counts = np.empty_like(starts)
+    counts[-1] = count - starts[-1]
+    np.subtract(starts[1:], starts[:-1], out=counts[:-1])
+    return found, counts
 
 
 def _are_first(ordered: NDArray[Any]) -> NDArray[np.bool_]:

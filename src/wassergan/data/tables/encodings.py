@@ -83,15 +83,14 @@ class NumberCoding:
             high: instead of the largest number.
             turn: of angles, the two numbers that mean the same: places are even between them.
         """
-        there = values[~np.isnan(values)]
-        present = len(there)
-        distinct, counts = counted(there)
-        del there
+        distinct, counts = counted(values)
         often = counts > max(FREQUENT_SHARE * len(values), FREQUENT_ROWS)
-        complete = len(distinct) <= MOST_KNOTS and present >= REPEATS * len(distinct)
+        complete = len(distinct) <= MOST_KNOTS and int(counts.sum()) >= REPEATS * len(distinct)
         if len(distinct) <= 2 or (complete and len(distinct) <= FEW_NUMBERS):
             often[:] = True
-        places, upper = _places(np.minimum(counts, max(1.0, FREQUENT_SHARE * len(values))))
+        weights = np.minimum(counts, max(1.0, FREQUENT_SHARE * len(values)))
+        del counts  # of a long column each of these takes as much as the column
+        places, upper = _places(weights)
         chosen = _chosen(places)
         return cls(
             frequent=tuple(distinct[often].tolist()),

@@ -36,8 +36,10 @@ def fit_all(
         # What is given may not count from what is drawn.
         before = [] if ruled else [at for at in range(index) if not is_given or heads[at].name in condition]
         earlier = Chosen(columns, [at for at in before if isinstance(heads[at].form, DateForm)])
-        column = columns[index]
-        fitted.append(fitted_to(of_all_rows(column) if is_given else column, earlier, train))
+        if is_given:
+            fitted.append(fitted_to(of_all_rows(columns[index]), earlier, train))
+        else:
+            fitted.append(fitted_to(columns[index], earlier, train))
     return fitted
 
 
@@ -59,6 +61,7 @@ def fitted_to(column: Column, earlier: Iterable[Column], train: Any) -> ColumnCo
             f"Column {column.name} has values in held-out rows alone",
             hint=f"leave it out with a {parameter('schema')} file",
         )
+    column = replace(column, values=values)  # those of other rows need not stay in memory
     if isinstance(column.form, LevelForm):
         return ColumnCodec(coding=CategoryCoding.fit(values, levels=len(column.form.levels), missing=missing), **plain)
     base = _base_of(column, earlier, train)
@@ -72,14 +75,20 @@ def fitted_to(column: Column, earlier: Iterable[Column], train: Any) -> ColumnCo
 
 
 def _base_of(column: Column, earlier: Iterable[Column], train: Any) -> Column | None:
-    """The earlier date column that a date stays close to: a journey's end is minutes from its start."""
+    """The earlier date column that a date stays close to: a journey's end is minutes from its start.
+
+    Args:
+        column: with its values in the training rows alone.
+        earlier: columns with the values of all rows.
+        train: numbers of the training rows.
+    """
     if not isinstance(column.form, DateForm):
         return None
-    closest, least = None, CLOSER * _spread(column.values[train])
+    closest, least = None, CLOSER * _spread(column.values)
     for each in earlier:
         alike = isinstance(each.form, DateForm) and each.form.unit == column.form.unit
         if alike and not np.isnan(each.values).any():
-            spread = _spread(column.values[train] - each.values[train])
+            spread = _spread(column.values - each.values[train])
             if spread < least:
                 closest, least = each, spread
     return closest

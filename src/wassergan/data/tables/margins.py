@@ -97,14 +97,13 @@ def _spreads(
     else:
         chosen = proportional_positions(counted, LOOKED_AT_ROWS, rng=torch.Generator().manual_seed(0)).numpy()
     some = rows[train[chosen]]
-    vectors, start, found = codec.encode(torch.from_numpy(some)).numpy(), 0, []
-    for coding in codec.codings:
+    found = []
+    for coding, vectors in zip(codec.codings, codec.blocks(some), strict=True):
         layout = coding.layout
         if layout.channel:
             assert isinstance(coding, NumberCoding)
-            is_open = np.ones(len(some), bool) if not layout.options else vectors[:, start + layout.open_option] > 0
-            block = vectors[is_open, start : start + layout.width]
+            is_open = np.ones(len(some), bool) if not layout.options else vectors[:, layout.open_option] > 0
+            block = vectors[is_open]
             told = coding.placed(block) if is_open.any() else np.zeros(1)
             found.append(tuple(np.quantile(told, np.linspace(0, 1, QUANTILES)).tolist()))
-        start += layout.width
     return tuple(found)

@@ -1,5 +1,6 @@
 """Columns whose file says what they hold: numbers, dates and truths of a type."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from wassergan.data.tables.identifiers.recognise import key_of_numbers
 from wassergan.data.tables.text_columns import dates_of
 from wassergan.errors import UserError, parameter
 
+CHUNK = 2**18  # values at a time
 MOST_DECIMALS = 6
 MOST_PLACES = 15  # of a type that says how many it has
 WHOLE_DATES = (10**5, 10**14)  # whole numbers that may be dates such as 202405 or 20240519123000
@@ -143,7 +145,14 @@ def _fits(values: Values, digits: int) -> bool:
 
 def _coarsest(values: Values, unit: int) -> tuple[int, Values]:
     for larger in MICROSECONDS.values():
-        scaled = values * unit / larger
-        if larger >= unit and np.array_equal(scaled, np.round(scaled), equal_nan=True):
-            return larger, scaled
+        if larger >= unit and all(_are_whole(part * unit / larger) for part in _parts(values)):
+            return larger, values * unit / larger
     return unit, values
+
+
+def _are_whole(values: Values) -> bool:
+    return np.array_equal(values, np.round(values), equal_nan=True)
+
+
+def _parts(values: Values) -> Iterator[Values]:
+    return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))
