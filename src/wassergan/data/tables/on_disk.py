@@ -159,7 +159,7 @@ class RowsOnDisk:
             index = key[1]
             if isinstance(index, list):
                 chosen = tuple(self._chosen[each] for each in index)
-                return RowsOnDisk(self._file, self._record, len(self), chosen, self._columns)
+                return RowsOnDisk(self._file, self._record, len(self), chosen, None)
             return self._column(self._chosen[index])
         if isinstance(key, slice):
             first, end, _ = key.indices(len(self))
