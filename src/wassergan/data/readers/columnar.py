@@ -21,7 +21,8 @@ from wassergan.data.readers.limits import require_room
 from wassergan.data.readers.marks import FileMark
 from wassergan.data.source import Source, fits_in_memory
 from wassergan.data.split import HELDOUT_SHARE
-from wassergan.data.tables import RawTable, Schema, raw_of_arrow, schema_text, table_source
+from wassergan.data.tables import RawTable, Schema, raw_of_arrow, table_source
+from wassergan.data.tables.arrowfile import schema_text
 from wassergan.errors import UserError, parameter
 from wassergan.storage.corruption import corruption_errors
 

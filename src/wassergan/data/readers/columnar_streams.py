@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from wassergan.data.readers.columnar_tables import STREAM_ROWS, Table, readable
 from wassergan.data.readers.limits import require_room
-from wassergan.data.tables import AnyColumn, ColumnsToRead, TextColumn, TypedColumn, column_at, column_of, is_text
+from wassergan.data.tables.arrowcolumns import column_of, is_text
+from wassergan.data.tables.arrowfile import column_at
+from wassergan.data.tables.columns import AnyColumn, ColumnsToRead, TextColumn, TypedColumn
 from wassergan.storage.corruption import corruption_errors
 
 UNIFIED = 16  # batches whose dictionaries are made one at a time

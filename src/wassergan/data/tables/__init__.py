@@ -1,12 +1,10 @@
 """Tables with columns of any kind: read, told apart, coded as vectors, and written back as they came."""
 
-from wassergan.data.tables.arrowcolumns import column_of, is_text
-from wassergan.data.tables.arrowfile import arrow_of, column_at, is_frame, raw_of_arrow, read_frame, schema_text
+from wassergan.data.tables.arrowfile import arrow_of, is_frame, raw_of_arrow, read_frame
 from wassergan.data.tables.codec import Stratum, TableCodec
 from wassergan.data.tables.columns import (
     MOST_CLASSES,
     AnyColumn,
-    ColumnsToRead,
     RawTable,
     TextColumn,
     TypedColumn,
@@ -28,7 +26,6 @@ __all__ = [
     "TABLE_SUFFIXES",
     "AnyColumn",
     "ColumnConditions",
-    "ColumnsToRead",
     "RawTable",
     "Schema",
     "Stratum",
@@ -36,15 +33,12 @@ __all__ = [
     "TextColumn",
     "TypedColumn",
     "arrow_of",
-    "column_at",
     "column_facts",
-    "column_of",
     "context_of",
     "encode_table",
     "fix_conditions",
     "is_csv",
     "is_frame",
-    "is_text",
     "proposed_rules",
     "raw_array",
     "raw_of_arrow",
@@ -55,7 +49,6 @@ __all__ = [
     "read_schema",
     "rows_like",
     "schema_of",
-    "schema_text",
     "table_source",
     "table_suffix",
     "write_table",
