@@ -115,7 +115,7 @@ TABLES = (
     Table("fields_given", ("python benchmarks/fields_given.py --budget 10m",), data=("era5_t2m_uk",)),
     Table("volumes", ("python benchmarks/volumes.py --budget 10m --seeds 0",), data=("rock3d",)),
     Table("series", ("python benchmarks/series.py --budget 10m --seeds 0,1,2",), data=("series",)),
-    Table("large_data", ("python benchmarks/large_data.py --rows 20000000 --seconds 20",)),
+    Table("large_data", ("python benchmarks/large_data.py --rows 20000000 --table-rows 10000000 --seconds 20",)),
     # Distances, critics and monitors
     Table(
         "w1",

@@ -2,9 +2,19 @@
 
 from typing import Any, Protocol
 
-from numpy import float64
-from numpy.typing import NDArray
 from torch import Tensor
+
+
+class Rows(Protocol):
+    """Rows (n, columns) of a table in the user's units, in memory or on disk."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, columns)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: Any, /) -> Any: ...
 
 
 class Conditions(Protocol):
@@ -59,7 +69,7 @@ class Context(Protocol):
             DataChangedError: one of them is no longer the same.
         """
 
-    def facts(self) -> tuple[NDArray[float64], list[str]]:
+    def facts(self) -> tuple[Rows, list[str]]:
         """Of all rows (n, columns) in the user's units; the names of columns and levels."""
 
 

@@ -160,6 +160,8 @@ class Source:
     @cached_property
     def train_weights(self) -> Weights | None:
         """Of the training rows, (train_count,); None where all count alike."""
+        if self.weights is None:
+            return None
         return self._weights_of(self.split.train_rows(torch.arange(self.train_count)))
 
     @cached_property

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wassergan.config.verbs import EvaluateSettings
-from wassergan.data import TableCodec, random_positions
+from wassergan.data import Source, TableCodec, random_positions
+from wassergan.data.context import Rows as RowsAnywhere
 from wassergan.data.weights import effective_count, proportional_positions
 from wassergan.errors import parameter
 from wassergan.evaluation.evaluate import LARGEST as LARGEST_VECTORS
@@ -130,10 +131,10 @@ class RowEvaluator(Evaluator):
     def _collected(self) -> EvaluationData:
         settings, source = self.evaluation.settings, self.evaluation.source
         columns, numbers = columns_of(self._codec), np.random.default_rng(settings.seed)
-        trained = source.values(source.split.train_rows(torch.arange(source.train_count))).numpy()
+        trained = _RowsAt(source, source.split.train_rows(torch.arange(source.train_count)))
         real = self._some(columns, trained, source.train_weights, numbers)
         if self.evaluation.others is None:
-            heldout, weights = source.values(source.split.heldout).numpy(), source.heldout_weights
+            heldout, weights = _RowsAt(source, source.split.heldout), source.heldout_weights
         else:
             heldout, weights = self.evaluation.others
         held = self._some(columns, heldout, weights, numbers)
@@ -146,11 +147,15 @@ class RowEvaluator(Evaluator):
         return replace(case, target=_target(settings, columns, real.rows, held.rows))
 
     def _some(
-        self, columns: tuple[TableColumn, ...], rows: Rows, weights: Rows | None, numbers: np.random.Generator
+        self,
+        columns: tuple[TableColumn, ...],
+        every: RowsAnywhere,
+        weights: Rows | None,
+        numbers: np.random.Generator,
     ) -> Samples:
         """Up to `LARGEST` real rows by chance, with their weights if they have any."""
-        chosen = numbers.permutation(len(rows))[:LARGEST]
-        rows = rows[chosen]
+        chosen = numbers.permutation(len(every))[:LARGEST]
+        rows: Rows = every[chosen]
         if weights is None:
             return Samples(rows, self._coded(columns, rows[:LARGEST_VECTORS]))
         weights, rng = weights[chosen], torch.Generator().manual_seed(self.evaluation.settings.seed % 2**63)
@@ -159,6 +164,21 @@ class RowEvaluator(Evaluator):
 
     def _coded(self, columns: tuple[TableColumn, ...], rows: Rows) -> Tensor:
         return self._codec.encode(torch.from_numpy(known(columns, rows)))
+
+
+class _RowsAt:
+    """Some rows of a table (n, columns), read when they are asked for: they may lie on disk."""
+
+    def __init__(self, source: Source, numbers: Tensor) -> None:
+        self._source, self._numbers = source, numbers
+        self.shape = (len(numbers), source.values(numbers[:1]).shape[1])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: slice | NDArray[np.int64]) -> Rows:
+        chosen = self._numbers[key if isinstance(key, slice) else torch.from_numpy(key)]
+        return self._source.values(chosen).numpy()
 
 
 def _effective(sample: Samples) -> int:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -147,8 +148,10 @@ class Tables(Modality[TableCodec]):
 
     def facts(self, source: Source) -> dict[str, Any]:
         """What is in the columns, and rules that hold and are not asked for."""
-        codec, rows = self.own(source.codec), source.values(torch.arange(len(source))).numpy()
-        proposed = proposed_rules(codec, rows)
+        codec, reader = self.own(source.codec), source.reader
+        assert isinstance(reader, TableReader)
+        rows = reader.rows
+        proposed = proposed_rules(codec, rows) if isinstance(rows, np.ndarray) else []  # they need all columns at once
         return {"table": column_facts(codec, rows), **({"proposed_rules": proposed} if proposed else {})}
 
     def restore(

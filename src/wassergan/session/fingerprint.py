@@ -30,6 +30,7 @@ from wassergan.training import DistributedContext
 
 FINGERPRINT_SAMPLES = 256
 CHUNK = 4096
+ROWS = 2**16  # of conditions at a time
 PLACES = ("data", "schema", "labels", "condition_array", "threads")  # whose content is compared, or does not matter
 
 
@@ -196,7 +197,11 @@ def _labels(source: Source) -> int:
     if source.context is None:
         return 0
     rows, words = source.context.facts()
-    return zlib.crc32(np.where(np.isnan(rows), np.nan, rows).tobytes(), _of_texts(words))
+    found = _of_texts(words)
+    for start in range(0, len(rows), ROWS):
+        part = rows[start : start + ROWS]
+        found = zlib.crc32(np.where(np.isnan(part), np.nan, part).tobytes(), found)
+    return found
 
 
 def _of_texts(texts: Iterable[str]) -> int:

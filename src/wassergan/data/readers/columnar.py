@@ -15,17 +15,20 @@ from numpy.typing import NDArray
 from wassergan.data.fitting import Wish
 from wassergan.data.readers.arrays import array_source, streamed_source
 from wassergan.data.readers.blocks import BlockReader, buffer_bytes
+from wassergan.data.readers.columnar_streams import ColumnsOfFiles
 from wassergan.data.readers.columnar_tables import BYTES_IN_MEMORY, STREAM_ROWS, Table, opened, readable
 from wassergan.data.readers.limits import require_room
 from wassergan.data.readers.marks import FileMark
 from wassergan.data.source import Source, fits_in_memory
 from wassergan.data.split import HELDOUT_SHARE
 from wassergan.data.tables import RawTable, Schema, raw_of_arrow, table_source
+from wassergan.data.tables.arrowfile import schema_text
 from wassergan.errors import UserError, parameter
 from wassergan.storage.corruption import corruption_errors
 
 SUFFIXES = (".parquet", ".arrow", ".feather")
 STREAM_BYTES = 16 * 2**20
+BYTES_OF_CELL = 24  # of a table in memory: as it came, by itself, and in its row
 COPIED_ROWS = 4096  # columns become rows in pieces that fit the processor's cache
 MOST_BLOCKS = 2**22
 
@@ -92,7 +95,7 @@ def columnar_source(
                 f"{parameter('missing')} is for arrays of numbers", found=f"the table {name}", hint="leave it out"
             )
         with corruption_errors(name, "write it again"):
-            whole = raw_of_arrow(_whole(tables, [each.name for each in fields]), name)
+            whole = _table(tables, [each.name for each in fields], name, schema, log)
         said: dict[str, Any] = {"condition": condition, "weight": weight, "weights": weights, "log": log}
         said["completion"] = completion
         return table_source(whole, schema=schema, heldout=heldout, seed=seed, **said)
@@ -109,6 +112,24 @@ def columnar_source(
         return streamed_source(reader, wish, heldout=heldout, seed=seed)
     said = {"layout": "ND", "scale": scale, "missing": missing, "columns": columns, "log": log}
     return array_source(reader.load(range(len(reader.bounds) - 1)), name=name, heldout=heldout, seed=seed, **said)
+
+
+def _table(
+    tables: Sequence[Table], names: Sequence[str], name: str, schema: Schema | None, log: Callable[[str], None]
+) -> RawTable:
+    """All rows in memory; of a table that is larger than memory should hold, columns that are read one by one."""
+    rows = sum(sum(table.group_rows) for table in tables)
+    if fits_in_memory(rows * len(names) * BYTES_OF_CELL) or not all(table.is_read_again for table in tables):
+        return raw_of_arrow(_whole(tables, names), name)
+    if schema is not None and schema.rules:
+        log(f"{name} is held in memory, though it is large: its rules tie columns together.")
+        return raw_of_arrow(_whole(tables, names), name)
+    columns = ColumnsOfFiles(name, tables, names)
+    log(
+        f"{name} is larger than memory should hold: its {rows} rows are prepared one column at a time, and read from a "
+        "temporary file."
+    )
+    return RawTable(name, columns, rows, arrow_schema=schema_text(columns.schema))
 
 
 def whole_table(paths: Sequence[Path], name: str, *, log: Callable[[str], None] = lambda message: None) -> RawTable:

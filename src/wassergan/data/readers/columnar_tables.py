@@ -31,8 +31,13 @@ class Table(Protocol):
     schema: Any
     group_rows: list[int]
 
-    def batches(self, group: int, columns: Sequence[str], step: int, *, start: int = 0) -> Iterator[Any]:
-        """The record batches of a group from a row on, in order, with at most about `step` rows each."""
+    def batches(
+        self, group: int, columns: Sequence[str], step: int, *, start: int = 0, encoded: bool = False
+    ) -> Iterator[Any]:
+        """The record batches of a group from a row on, in order, with at most about `step` rows each.
+
+        Texts may come as dictionaries of different ones, if `encoded`.
+        """
 
 
 class ParquetTable:
@@ -52,7 +57,9 @@ class ParquetTable:
         self.schema = self._metadata.schema.to_arrow_schema()
         self.group_rows = [self._metadata.row_group(i).num_rows for i in range(self._metadata.num_row_groups)]
 
-    def batches(self, group: int, columns: Sequence[str], step: int, *, start: int = 0) -> Iterator[Any]:
+    def batches(
+        self, group: int, columns: Sequence[str], step: int, *, start: int = 0, encoded: bool = False
+    ) -> Iterator[Any]:
         """The record batches of a row group; pages are read as they are needed."""
         from pyarrow import parquet
 
@@ -69,7 +76,8 @@ class ParquetTable:
             step = min(step, self._longest_step(group, columns))
             for batch in file.iter_batches(step, row_groups=[group], columns=list(columns), use_threads=True):
                 if start < len(batch):
-                    yield self._unpacked(batch.slice(start))
+                    part = batch.slice(start)
+                    yield part if encoded else self._unpacked(part)
                 start = max(0, start - len(batch))
 
     def _in_dictionary(self, group: int) -> list[str]:
@@ -145,7 +153,9 @@ class ArrowTable:
         self._batches = [each for each in blocks if not each.is_dictionary]
         self.group_rows = [each.rows for each in self._batches]
 
-    def batches(self, group: int, columns: Sequence[str], step: int, *, start: int = 0) -> Iterator[Any]:
+    def batches(
+        self, group: int, columns: Sequence[str], step: int, *, start: int = 0, encoded: bool = False
+    ) -> Iterator[Any]:
         """The record batch of a group, in one piece; of a large one of numbers only the rows that are asked for."""
         import pyarrow
 
@@ -159,7 +169,9 @@ class ArrowTable:
                 for first in range(start, block.rows, step):
                     yield rows.read(first, min(step, block.rows - first))
                 return
-            batch = pyarrow.ipc.open_file(file).get_batch(group)
+            chosen = [number for number, each in enumerate(self.schema) if each.name in columns]
+            options = pyarrow.ipc.IpcReadOptions(included_fields=chosen)
+            batch = pyarrow.ipc.open_file(file, options=options).get_batch(group)
             batch.validate(full=True)  # offsets that point outside would end the process
             yield batch.select(list(columns)).slice(start)
 
@@ -184,7 +196,9 @@ class FirstFeatherTable:
         self.schema = self._table.schema
         self.group_rows = [self._table.num_rows]
 
-    def batches(self, group: int, columns: Sequence[str], step: int, *, start: int = 0) -> Iterator[Any]:
+    def batches(
+        self, group: int, columns: Sequence[str], step: int, *, start: int = 0, encoded: bool = False
+    ) -> Iterator[Any]:
         """The rows, in one or more pieces."""
         yield from self._table.select(list(columns)).slice(start).to_batches(max_chunksize=step)
 

@@ -108,9 +108,13 @@ def raw_of_arrow(table: Any, name: str) -> RawTable:
     if len(set(names)) < len(names):
         raise UserError(f"{name} has columns of the same name", found=", ".join(names), hint="rename them")
     table = table.unify_dictionaries()
-    columns = tuple(_column(table.schema.field(each), table[each]) for each in names)
-    schema = base64.b64encode(table.schema.serialize().to_pybytes()).decode()
-    return RawTable(name, columns, table.num_rows, arrow_schema=schema, arrow=table)
+    columns = tuple(column_at(table.schema.field(each), table[each]) for each in names)
+    return RawTable(name, columns, table.num_rows, arrow_schema=schema_text(table.schema), arrow=table)
+
+
+def schema_text(schema: Any) -> str:
+    """A schema as `RawTable` holds it."""
+    return base64.b64encode(schema.serialize().to_pybytes()).decode()
 
 
 def whole_limits(table: RawTable, column: str) -> tuple[int, int]:
@@ -126,7 +130,8 @@ def whole_limits(table: RawTable, column: str) -> tuple[int, int]:
     return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
 
 
-def _column(field: Any, column: Any) -> AnyColumn:
+def column_at(field: Any, column: Any) -> AnyColumn:
+    """A column of an Arrow table; one that pandas could not say in Arrow's types is odd."""
     found = column_of(field.name, _array(column))
     odd = (field.metadata or {}).get(ODD)
     return OddColumn(field.name, *json.loads(odd)["odd"]) if odd and isinstance(found, OddColumn) else found

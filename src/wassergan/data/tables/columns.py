@@ -1,6 +1,7 @@
 """What a reader of tables hands on: columns as they stand in the file, before anything is decided about them."""
 
-from collections.abc import Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,13 +79,35 @@ class OddColumn:
 AnyColumn = TextColumn | TypedColumn | OddColumn
 
 
+class ColumnsToRead(Sequence[AnyColumn]):
+    """Columns that are read from files anew whenever they are asked for: together they are larger than memory.
+
+    Args:
+        names: of the columns.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @abstractmethod
+    def texts(self, most: int) -> Iterator[list[str]]:
+        """Of each column of text whose levels its file does not declare, the first different texts."""
+
+    @abstractmethod
+    def rows(self, numbers: NDArray[np.int64]) -> Any:
+        """Rows (k,), numbers ascending, as an Arrow table."""
+
+
 @dataclass(frozen=True)
 class RawTable:
     """Columns of one length, and how to write a file like the one they came from.
 
     Args:
         name: what to call the table.
-        columns: in the order of the file.
+        columns: in the order of the file; `ColumnsToRead` of one that is larger than memory.
         rows: how many.
         dialect: of a CSV file: delimiter, encoding, and what else is not usual.
         arrow_schema: of an Arrow table, serialised, base64; else empty.
@@ -95,7 +118,7 @@ class RawTable:
     """
 
     name: str
-    columns: tuple[AnyColumn, ...]
+    columns: Sequence[AnyColumn]
     rows: int
     dialect: dict[str, str] = field(default_factory=dict)
     arrow_schema: str = ""
@@ -103,6 +126,21 @@ class RawTable:
     arrow: Any = field(default=None, repr=False, compare=False)
     notes: tuple[str, ...] = ()
     lines: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the columns."""
+        columns = self.columns
+        return columns.names if isinstance(columns, ColumnsToRead) else tuple(each.name for each in columns)
+
+    def texts(self, most: int) -> Iterator[list[str]]:
+        """Of each column of text whose levels its file does not declare, the first different texts."""
+        if isinstance(self.columns, ColumnsToRead):
+            yield from self.columns.texts(most)
+            return
+        for column in self.columns:
+            if isinstance(column, TextColumn) and not column.declared:
+                yield column.levels[:most]
 
     def row_name(self, row: int) -> str:
         """How a reader finds a row."""

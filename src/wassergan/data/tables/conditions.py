@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wassergan.data.context import Rows
 from wassergan.data.tables.codec import ColumnCodec, TableCodec
 from wassergan.data.tables.formats import Values
 from wassergan.data.tables.rules.book import RuleBook
@@ -29,7 +30,7 @@ class ColumnContext:
     """
 
     codec: TableCodec
-    rows: Values
+    rows: Rows
 
     @property
     def width(self) -> int:
@@ -59,9 +60,9 @@ class ColumnContext:
         return vectors
 
     def require_same(self) -> None:
-        """They lie in memory."""
+        """They lie in memory, or in a file of our own."""
 
-    def facts(self) -> tuple[Values, list[str]]:
+    def facts(self) -> tuple[Rows, list[str]]:
         """Of all rows (n, columns) in the user's units; the names of columns and levels."""
         return self.rows, self.codec.words()
 

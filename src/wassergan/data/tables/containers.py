@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from wassergan.data.tables.arrowfile import raw_of_arrow
 from wassergan.data.tables.codec import TableCodec
-from wassergan.data.tables.columns import RawTable, TextColumn
+from wassergan.data.tables.columns import ColumnsToRead, RawTable, TextColumn
 from wassergan.data.tables.csvfile import read_csv
 from wassergan.data.tables.writing import arrow_table, write_table
 from wassergan.storage.files import scratch_folder
@@ -76,6 +76,8 @@ class ArrowContainer:
 
     def before(self, rows: NDArray[np.int64]) -> Seen:
         """The values; times are counted in their own unit."""
+        if isinstance(self.table.columns, ColumnsToRead):
+            return _seen(self.table.columns.rows(rows))
         table = self.table.arrow
         values = {}
         for name in table.column_names:

@@ -7,7 +7,7 @@ first axis, so that both ends are one. A column with one value has no options an
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any, ClassVar
@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from wassergan.data.tables.distinct import counted
 from wassergan.utils.column_layout import ColumnLayout
 
 Values = NDArray[np.float64]
@@ -32,6 +33,7 @@ MOST_FREQUENT = 128  # of a category with more levels
 RARE_SHARE = 0.002  # in a category with more levels, those below this share are told by digits
 MOST_DIGIT = 24  # values of one digit
 SPARE = 4  # cells per rare level
+COUNTED = 2**14  # values at a time
 
 
 @dataclass(frozen=True)
@@ -81,18 +83,14 @@ class NumberCoding:
             high: instead of the largest number.
             turn: of angles, the two numbers that mean the same: places are even between them.
         """
-        there = values[~np.isnan(values)]
-        distinct, counts = np.unique(there, return_counts=True)
+        distinct, counts = counted(values)
         often = counts > max(FREQUENT_SHARE * len(values), FREQUENT_ROWS)
-        complete = len(distinct) <= MOST_KNOTS and len(there) >= REPEATS * len(distinct)
+        complete = len(distinct) <= MOST_KNOTS and int(counts.sum()) >= REPEATS * len(distinct)
         if len(distinct) <= 2 or (complete and len(distinct) <= FEW_NUMBERS):
             often[:] = True
         weights = np.minimum(counts, max(1.0, FREQUENT_SHARE * len(values)))
-        upper = np.cumsum(weights)
-        middle = upper - weights / 2
-        # From the first number's middle to the last one's, so that the ends are -1 and 1.
-        width = max(float(middle[-1] - middle[0]), 1e-12)
-        places, edges = (2 * (each - middle[0]) / width - 1 for each in (middle, upper))
+        del counts  # of a long column each of these takes as much as the column
+        places, upper = _places(weights)
         chosen = _chosen(places)
         return cls(
             frequent=tuple(distinct[often].tolist()),
@@ -100,7 +98,7 @@ class NumberCoding:
             missing=missing,
             knots=turn or tuple(distinct[chosen].tolist()),
             places=(-1.0, 1.0) if turn else tuple(places[chosen].tolist()),
-            edges=tuple(edges.tolist()) if complete and not turn else (),
+            edges=tuple(upper.tolist()) if complete and not turn else (),
             low=float(distinct[0] if low is None else low),
             high=float(distinct[-1] if high is None else high),
             circle=turn is not None,
@@ -122,21 +120,35 @@ class NumberCoding:
         layout, gone = self.layout, np.isnan(values)
         out = np.zeros((len(values), layout.width), np.float32)
         filled = np.where(gone, self.low, values)
-        option = np.full(len(values), len(self.frequent))
-        if self.frequent:
-            frequent = np.array(self.frequent)
-            near = np.searchsorted(frequent, filled).clip(max=len(frequent) - 1)
-            equal = frequent[near] == filled
-            if not self.others:  # numbers that only rows outside the training set have
-                near, equal = np.abs(filled[:, None] - frequent).argmin(1), np.ones(len(values), bool)
-            option[equal] = near[equal]
-        option[gone] = len(self.frequent) + self.others
+        option = self._option(filled, gone)
         if layout.options:
             out[np.arange(len(values)), option] = ONE_HOT_SCALE
         if layout.channel:
             index = np.where(gone, 0.0, self._place(filled))
             out[:, layout.options :] = _on_circle(index) if self.circle else index[:, None]
         return out
+
+    def taken(self, values: Values) -> NDArray[np.int64]:
+        """How many of values (n,) take each option, (width,); 0 for channels."""
+        total = np.zeros(self.layout.width, np.int64)
+        for part in _parts(values) if self.layout.options else ():
+            gone = np.isnan(part)
+            option = self._option(np.where(gone, self.low, part), gone)
+            total[: self.layout.options] += np.bincount(option, minlength=self.layout.options)
+        return total
+
+    def _option(self, filled: Values, gone: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """(n,) the option that each value takes."""
+        option = np.full(len(filled), len(self.frequent))
+        if self.frequent:
+            frequent = np.array(self.frequent)
+            near = np.searchsorted(frequent, filled).clip(max=len(frequent) - 1)
+            equal = frequent[near] == filled
+            if not self.others:  # numbers that only rows outside the training set have
+                near, equal = np.abs(filled[:, None] - frequent).argmin(1), np.ones(len(filled), bool)
+            option[equal] = near[equal]
+        option[gone] = len(self.frequent) + self.others
+        return option
 
     def decode(self, block: NDArray[np.float32]) -> Values:
         """(n, width) to (n,); NaN where missing."""
@@ -182,6 +194,21 @@ class NumberCoding:
         parts = [frequent] if self.frequent else []
         parts += ["circle" if self.circle else "quantiles"] if self.others else []
         return " + ".join(parts + (["missing"] if self.missing else []))
+
+
+def _places(weights: Values) -> tuple[Values, Values]:
+    """Of numbers by their weights (n,), which it writes over: their middles and their upper ends in [-1, 1]."""
+    upper = np.cumsum(weights)
+    weights /= 2
+    middle = np.subtract(upper, weights, out=weights)
+    # From the first number's middle to the last one's, so that the ends are -1 and 1.
+    start, width = float(middle[0]), max(float(middle[-1] - middle[0]), 1e-12)
+    for each in (middle, upper):
+        each -= start
+        each *= 2
+        each /= width
+        each -= 1
+    return middle, upper
 
 
 def _on_circle(places: Values) -> Values:
@@ -269,6 +296,17 @@ class CategoryCoding:
             out[rare, layout.options + index * self.radix + digit] = ONE_HOT_SCALE
         return out
 
+    def taken(self, values: Values) -> NDArray[np.int64]:
+        """How many of values (n,) take each option and each digit, (width,)."""
+        total = np.zeros(self.layout.width, np.int64)
+        for part in _parts(values) if self.layout.width else ():
+            if self.bounds:
+                total += (self.encode(part) > 0).sum(0)
+            else:
+                level = np.where(np.isnan(part), self.levels, part).astype(np.int64)
+                total += np.bincount(level, minlength=len(total))[: len(total)]
+        return total
+
     def decode(self, block: NDArray[np.float32]) -> Values:
         """(n, width) to (n,); NaN where missing."""
         layout = self.layout
@@ -335,6 +373,10 @@ def coding_from_state(state: Mapping[str, Any]) -> NumberCoding | CategoryCoding
     values = {name: tuple(each) if isinstance(each, list) else each for name, each in state.items() if name in names}
     coding: NumberCoding | CategoryCoding = kind(**values)
     return coding
+
+
+def _parts(values: Values) -> Iterator[Values]:
+    return (values[start : start + COUNTED] for start in range(0, len(values), COUNTED))
 
 
 def _plain(value: Any) -> Any:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from wassergan.data.tables.date_texts import DAY
+from wassergan.data.tables.distinct import distinct
 from wassergan.data.tables.formats import DateForm, NumberForm, Values, whole_bounds
 from wassergan.data.tables.schema import ColumnSpec
 from wassergan.data.tables.steps import Grid, as_wholes, shared_months, shared_step
@@ -61,7 +62,7 @@ def with_date_grid(form: DateForm, values: Values, wish: ColumnSpec) -> DateForm
     if len(there) == 0:
         return form
     layout, per_day = form.layout, DAY // form.unit
-    clocks = form.clocks(np.unique(there))
+    clocks = form.clocks(distinct(there))
     if wish.step == "none":
         return form if layout.has_time or not (layout.months or layout.is_week) else _required(form, clocks, per_day)
     required = _required(form, clocks, per_day)

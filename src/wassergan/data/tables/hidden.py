@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wassergan.data.context import Rows
 from wassergan.data.tables.codec import ColumnCodec, TableCodec
 from wassergan.data.tables.conditions import ColumnConditions
 from wassergan.data.tables.encodings import NumberCoding
@@ -38,14 +39,14 @@ class CompletionContext:
     """
 
     codec: TableCodec
-    rows: Values
+    rows: Rows
     patterns: Mask
     words: Mapping[str, Mapping[str, Any]]
     passed: tuple[str, ...] = ()
 
     @classmethod
     def of(
-        cls, codec: TableCodec, rows: Values, train: NDArray[np.int64], schema: Schema, passed: Sequence[str]
+        cls, codec: TableCodec, rows: Rows, train: NDArray[np.int64], schema: Schema, passed: Sequence[str]
     ) -> "CompletionContext":
         """Of a table.
 
@@ -56,9 +57,12 @@ class CompletionContext:
             schema: what the user says about the columns.
             passed: columns that were left out.
         """
-        there = ~np.isnan(rows[train])
-        there = there[~there.all(1)]
-        patterns = there[np.linspace(0, len(there) - 1, min(len(there), MOST_PATTERNS)).astype(np.int64)]
+        misses = np.zeros(len(rows), bool)
+        for index in range(rows.shape[1]):
+            misses |= np.isnan(rows[:, index])
+        there = train[misses[train]]
+        chosen = there[np.linspace(0, len(there) - 1, min(len(there), MOST_PATTERNS)).astype(np.int64)]
+        patterns = ~np.isnan(rows[chosen])
         words = {column.name: _words_of(schema, column.name) for column in codec.columns}
         return cls(codec, rows, patterns, {name: each for name, each in words.items() if each}, tuple(passed))
 
@@ -104,9 +108,9 @@ class CompletionContext:
         )
 
     def require_same(self) -> None:
-        """They lie in memory."""
+        """They lie in memory, or in a file of our own."""
 
-    def facts(self) -> tuple[Values, list[str]]:
+    def facts(self) -> tuple[Rows, list[str]]:
         """Of all rows; the names of columns and levels."""
         return self.rows, self.codec.words()
 

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from wassergan.data.context import Rows
 from wassergan.data.tables.codec import MOST_STRATA, Stratum, TableCodec
 from wassergan.data.tables.conditions import ColumnContext
 from wassergan.data.tables.encodings import NumberCoding
@@ -17,7 +18,7 @@ STRATUM_ROWS, STRATUM_SHARE = 500, 0.01  # of the training rows, at least: fewer
 
 def fit_margins(
     codec: TableCodec,
-    rows: Values,
+    rows: Rows,
     context: ColumnContext | None,
     train: NDArray[np.int64],
     weights: Weights | None = None,
@@ -31,21 +32,24 @@ def fit_margins(
         train: (k,) numbers of the training rows.
         weights: (N,) of all rows, with which they count; None for one each.
     """
-    trained = rows[train]
-    counted = np.ones(len(trained)) if weights is None else weights[train]
-    codec.shares, codec.spread = _shares(codec, trained, counted), _spreads(codec, trained, counted)
+    counted = None if weights is None else weights[train]
+    codec.shares, codec.spread = _shares(codec, rows, train, counted), _spreads(codec, rows, train, counted)
     if context is not None:
-        codec.strata = _strata(codec, context.codec, context.rows[train], trained, counted)
+        codec.strata = _strata(codec, context, rows, train, counted)
 
 
 def _strata(
-    codec: TableCodec, context: TableCodec, conditions: Values, rows: Values, counted: Weights
+    codec: TableCodec, context: ColumnContext, rows: Rows, train: NDArray[np.int64], counted: Weights | None
 ) -> tuple[Stratum, ...]:
     """Margins of the rows under each frequent combination of those conditions that are options alone."""
-    is_option = np.concatenate([np.full(each.width, each.options == each.width) for each in context.column_layouts])
-    taken = (context.encode(torch.from_numpy(conditions)).numpy() > 0) & is_option
-    kinds, kind, counts = np.unique(taken, axis=0, return_inverse=True, return_counts=True)
-    fewest = max(STRATUM_ROWS, STRATUM_SHARE * len(rows))
+    layouts = context.codec.column_layouts
+    is_option = np.concatenate([np.full(each.width, each.options == each.width) for each in layouts])
+    parts = [train[start : start + SUMMED_ROWS] for start in range(0, len(train), SUMMED_ROWS)]
+    vectors = (context.at(torch.from_numpy(part)).numpy() for part in parts)
+    packed = np.concatenate([np.packbits((each > 0) & is_option, axis=1) for each in vectors])
+    found_kinds, kind, counts = np.unique(packed, axis=0, return_inverse=True, return_counts=True)
+    kinds = np.unpackbits(found_kinds, axis=1, count=len(is_option))
+    fewest = max(STRATUM_ROWS, STRATUM_SHARE * len(train))
     frequent = [each for each in np.argsort(-counts, kind="stable") if counts[each] >= fewest][:MOST_STRATA]
     if not is_option.any() or len(kinds) == 1:
         return ()
@@ -53,34 +57,53 @@ def _strata(
     for each in frequent:
         here = kind.ravel() == each
         options = tuple(np.flatnonzero(kinds[each]).tolist())
-        own = codec, rows[here], counted[here]
+        own = codec, rows, train[here], None if counted is None else counted[here]
         found.append(Stratum(options, _shares(*own), _spreads(*own)))
     return tuple(found)
 
 
-def _shares(codec: TableCodec, rows: Values, counted: Weights) -> tuple[float, ...]:
-    total = np.zeros(codec.width)
-    for start in range(0, len(rows), SUMMED_ROWS):
-        block = codec.encode(torch.from_numpy(rows[start : start + SUMMED_ROWS])).numpy()
-        total += counted[start : start + SUMMED_ROWS] @ (block > 0)
+def _shares(codec: TableCodec, rows: Rows, train: NDArray[np.int64], counted: Weights | None) -> tuple[float, ...]:
     is_channel = ~np.array([is_entry for layout in codec.column_layouts for is_entry in layout.is_entry])
-    return tuple(np.where(is_channel, 0.0, total / counted.sum()).tolist())
-
-
-def _spreads(codec: TableCodec, rows: Values, counted: Weights) -> tuple[tuple[float, ...], ...]:
-    """Quantiles of each channel where it tells the value."""
-    if are_equal(counted):
-        some = rows[np.linspace(0, len(rows) - 1, min(LOOKED_AT_ROWS, len(rows))).astype(np.int64)]
+    if counted is None and codec.rules is None:
+        total, whole = _counts(codec, rows, train), float(len(train))
     else:
-        some = rows[proportional_positions(counted, LOOKED_AT_ROWS, rng=torch.Generator().manual_seed(0)).numpy()]
-    vectors, start, found = codec.encode(torch.from_numpy(some)).numpy(), 0, []
-    for coding in codec.codings:
+        total, weights = np.zeros(codec.width), np.ones(len(train)) if counted is None else counted
+        for start in range(0, len(train), SUMMED_ROWS):
+            block = codec.encode(torch.from_numpy(rows[train[start : start + SUMMED_ROWS]])).numpy()
+            total += weights[start : start + SUMMED_ROWS] @ (block > 0)
+        whole = weights.sum()
+    return tuple(np.where(is_channel, 0.0, total / whole).tolist())
+
+
+def _counts(codec: TableCodec, rows: Rows, train: NDArray[np.int64]) -> Values:
+    """How many of the training rows take each option and each digit, column by column."""
+    places = {column.name: index for index, column in enumerate(codec.columns)}
+    found = []
+    for column in codec.columns:
+        if column.name not in codec.given:
+            values = rows[:, places[column.name]][train]
+            if column.since:
+                values = values - rows[:, places[column.since]][train]
+            found.append(column.coding.taken(values))
+    return np.concatenate(found).astype(np.float64)
+
+
+def _spreads(
+    codec: TableCodec, rows: Rows, train: NDArray[np.int64], counted: Weights | None
+) -> tuple[tuple[float, ...], ...]:
+    """Quantiles of each channel where it tells the value."""
+    if counted is None or are_equal(counted):
+        chosen = np.linspace(0, len(train) - 1, min(LOOKED_AT_ROWS, len(train))).astype(np.int64)
+    else:
+        chosen = proportional_positions(counted, LOOKED_AT_ROWS, rng=torch.Generator().manual_seed(0)).numpy()
+    some = rows[train[chosen]]
+    found = []
+    for coding, vectors in zip(codec.codings, codec.blocks(some), strict=True):
         layout = coding.layout
         if layout.channel:
             assert isinstance(coding, NumberCoding)
-            is_open = np.ones(len(some), bool) if not layout.options else vectors[:, start + layout.open_option] > 0
-            block = vectors[is_open, start : start + layout.width]
+            is_open = np.ones(len(some), bool) if not layout.options else vectors[:, layout.open_option] > 0
+            block = vectors[is_open]
             told = coding.placed(block) if is_open.any() else np.zeros(1)
             found.append(tuple(np.quantile(told, np.linspace(0, 1, QUANTILES)).tolist()))
-        start += layout.width
     return tuple(found)

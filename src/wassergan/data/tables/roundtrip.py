@@ -6,26 +6,27 @@ exactly, others as closely as 32 bits tell their place between the quantiles. Wh
 read again as the same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from wassergan.data.context import Rows
 from wassergan.data.roundtrip import Change, RoundTrip
 from wassergan.data.tables.codec import ColumnCodec, TableCodec
-from wassergan.data.tables.columns import RawTable, TextColumn
-from wassergan.data.tables.containers import Container, Rows, Seen
-from wassergan.data.tables.formats import LevelForm, NumberForm
+from wassergan.data.tables.columns import RawTable
+from wassergan.data.tables.containers import Container, Seen
+from wassergan.data.tables.formats import LevelForm, NumberForm, Values
 from wassergan.data.tables.reading import rows_like
 from wassergan.data.tables.schema import Schema
+from wassergan.data.tables.witnesses import Witnesses, witnesses_of
 from wassergan.data.tables.writing import arrow_schema
 from wassergan.errors import UserError, parameter
 
 ROWS = 2000  # from all over the table
 LEVELS = 300  # rows for different levels of each column
-MOST_TEXTS = 2**15  # texts of each column that are formed
 DRAWN = 300  # vectors of no meaning
 LEAST_PLACE = 2.0**-21  # twice what 32 bits tell apart in [-1, 1]
 LEAST_SHARE = 1e-6  # of a column's spread
@@ -34,7 +35,14 @@ SHOWN = 60  # letters of a value in a sentence
 
 
 def round_trip(
-    table: RawTable, codec: TableCodec, rows: Rows, train: Any, *, schema: Schema, into: Container
+    table: RawTable,
+    codec: TableCodec,
+    rows: Rows,
+    train: Any,
+    *,
+    schema: Schema,
+    into: Container,
+    witnesses: Mapping[str, Witnesses] | None = None,
 ) -> RoundTrip:
     """What becomes of a table's rows.
 
@@ -45,13 +53,14 @@ def round_trip(
         train: numbers of the training rows.
         schema: what the user says about it.
         into: what it came in.
+        witnesses: of its columns of text, by name; found in the table unless given.
 
     Raises:
         UserError: a column does not come back; which, where, and what to do.
     """
     trip = _Trip(table, codec, schema, into)
     some = telling_rows(rows)
-    trip.check_texts(rows)
+    trip.check_texts(rows, witnesses)
     trip.check_written(rows, some)
     trip.check_coded(rows, some[np.isin(some, train)])
     return RoundTrip(len(codec.written), changed=tuple(trip.changed.values()))
@@ -62,7 +71,8 @@ def telling_rows(rows: Rows) -> NDArray[np.int64]:
     count = len(rows)
     chosen = [np.arange(min(50, count)), np.arange(max(0, count - 50), count)]
     chosen.append(np.random.default_rng(0).choice(count, min(ROWS, count), replace=False))
-    for values in rows.T:
+    for index in range(rows.shape[1]):
+        values = rows[:, index]
         gone = np.isnan(values)
         if not gone.all():
             chosen.append(np.array([np.nanargmin(values), np.nanargmax(values)]))
@@ -79,29 +89,27 @@ class _Trip:
         self._table, self._codec, self._schema, self._into = table, codec, schema, into
         self.changed: dict[tuple[str, str], Change] = {}
 
-    def check_texts(self, rows: Rows) -> None:
+    def check_texts(self, rows: Rows, witnesses: Mapping[str, Witnesses] | None) -> None:
         """Every text of a column of text is what its form writes."""
-        raw = {column.name: column for column in self._table.columns}
+        raw = {column.name: column for column in self._table.columns} if witnesses is None else {}
         for index, column in enumerate(self._codec.columns):
-            before = raw[column.name]
-            if not isinstance(before, TextColumn) or before.declared:
+            name = column.name
+            told = witnesses_of(raw[name], rows[:, index]) if witnesses is None else witnesses[name]
+            if not told.texts:
                 continue
-            there = np.flatnonzero((before.codes >= 0) & ~np.isnan(rows[:, index]))
-            codes, first = np.unique(before.codes[there], return_index=True)
-            step = max(1, len(codes) // MOST_TEXTS)
-            numbers = there[first[::step]]
-            texts = column.form.texts(rows[numbers, index])
-            for number, code, text in zip(numbers.tolist(), codes[::step].tolist(), texts, strict=True):
-                if before.levels[code] != text:
-                    self._differs(column, number, before.levels[code], text)
+            texts = column.form.texts(rows[told.numbers][:, index])
+            for number, before, text in zip(told.numbers.tolist(), told.texts, texts, strict=True):
+                if before != text:
+                    self._differs(column, number, before, text)
 
     def check_written(self, rows: Rows, some: NDArray[np.int64]) -> None:
         """Rows of the table, written into what it came in."""
         before = self._into.before(some)
-        after, _ = self._written(rows[some])
+        looked_at = rows[some]
+        after, _ = self._written(looked_at)
         self._same_columns(before, after)
         for index, column in enumerate(self._codec.columns):
-            self._same_column(column, before, after, np.isnan(rows[some, index]), some)
+            self._same_column(column, before, after, np.isnan(looked_at[:, index]), some)
 
     def check_coded(self, rows: Rows, some: NDArray[np.int64]) -> None:
         """Rows by way of model space, and vectors that no row has."""
@@ -119,7 +127,7 @@ class _Trip:
     def _place(self, name: str) -> int:
         return [column.name for column in self._codec.columns].index(name)
 
-    def _written(self, rows: Rows) -> tuple[Seen, RawTable]:
+    def _written(self, rows: Values) -> tuple[Seen, RawTable]:
         try:
             return self._into.after(self._codec, rows)
         except UserError:
@@ -129,7 +137,7 @@ class _Trip:
             reason = (str(error).splitlines() or [""])[0][:200]
             self._refuse(" and ".join(names) or "?", f"{type(error).__name__}: {reason}")
 
-    def _can_be_written(self, column: ColumnCodec, rows: Rows) -> bool:
+    def _can_be_written(self, column: ColumnCodec, rows: Values) -> bool:
         index = self._place(column.name)
         schema = self._codec.arrow_schema
         alone = TableCodec([column], dialect=self._codec.dialect, arrow_schema=schema)
@@ -163,7 +171,7 @@ class _Trip:
                 self._differs(column, int(some[each]), old, new)
 
     def _same_values(
-        self, rows: Rows, back: Rows, vectors: torch.Tensor, given: Rows | None, some: NDArray[np.int64]
+        self, rows: Values, back: Values, vectors: torch.Tensor, given: Values | None, some: NDArray[np.int64]
     ) -> None:
         lower, upper = (self._codec.decode_numpy(vectors + shift, given) for shift in (-LEAST_PLACE, LEAST_PLACE))
         for index, column in enumerate(self._codec.columns):
@@ -180,7 +188,7 @@ class _Trip:
                 )
                 self._refuse(column.name, f"{old} in {self._table.row_name(int(some[each]))} would come back as {new}")
 
-    def _halves(self, column: ColumnCodec, was: Rows, will: Rows) -> Rows:
+    def _halves(self, column: ColumnCodec, was: Values, will: Values) -> Values:
         """One step where a computed column is half way between two values, which not all rows round in one way."""
         rules = self._codec.rules
         if rules is None or column.name not in {each.name for each in rules.computed}:
@@ -192,7 +200,7 @@ class _Trip:
             self._note(column, f"rows round halves in several ways: {old} comes back as {new}")
         return np.where((was != will) & ~np.isnan(was), step * (1 + LEAST_SHARE), 0.0)
 
-    def _read_alike(self, rows: Rows, table: RawTable) -> None:
+    def _read_alike(self, rows: Values, table: RawTable) -> None:
         again = rows_like(self._codec, table)
         for index, column in enumerate(self._codec.columns):
             was, will = rows[:, index], again[:, index]

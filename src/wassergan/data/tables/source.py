@@ -1,7 +1,8 @@
 """A table as a source: every column's kind found out, its coding fitted to the training rows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -9,20 +10,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wassergan.data.context import Context
+from wassergan.data.context import Context, Rows
 from wassergan.data.source import Source
 from wassergan.data.split import HELDOUT_SHARE, SparseSplit, Split, keep_classes, split_rows
 from wassergan.data.tables.codec import ColumnCodec, TableCodec
 from wassergan.data.tables.column import Column
-from wassergan.data.tables.columns import RawTable
+from wassergan.data.tables.columns import ColumnsToRead, RawTable
 from wassergan.data.tables.conditions import ColumnContext
 from wassergan.data.tables.containers import ArrowContainer, Container, CsvContainer
-from wassergan.data.tables.encodings import CategoryCoding, NumberCoding
-from wassergan.data.tables.formats import DateForm, LevelForm, Values
+from wassergan.data.tables.fitting import Chosen, each_alone, fit_all, fitted_to, of_all_rows
+from wassergan.data.tables.formats import LevelForm, Values
 from wassergan.data.tables.hidden import CompletionContext
 from wassergan.data.tables.identifiers.identifier import Identifier
 from wassergan.data.tables.inference import infer_columns
 from wassergan.data.tables.margins import fit_margins
+from wassergan.data.tables.on_disk import ColumnsOnDisk, RowsOnDisk
 from wassergan.data.tables.roundtrip import round_trip
 from wassergan.data.tables.rules.book import RuleBook
 from wassergan.data.tables.rules.compile import book_of
@@ -30,23 +32,25 @@ from wassergan.data.tables.rules.grammar import parse_rules
 from wassergan.data.tables.schema import Schema
 from wassergan.data.tables.weighting import say_what_weights_do, weights_in, without
 from wassergan.data.weights import Weights, are_equal, checked_weights
-from wassergan.errors import UserError, parameter, unknown_name
-
-CLOSER = 0.1  # a date counts from an earlier one if their difference spreads this much less
+from wassergan.errors import UserError, unknown_name
 
 
 class TableReader:
-    """Rows of a table in memory, (k, columns) float64."""
+    """Rows of a table in memory or on disk, (k, columns) float64.
 
-    def __init__(self, rows: Values) -> None:
-        self._rows = rows
+    Args:
+        rows: all of them.
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.rows)
 
     def read(self, indices: Tensor) -> Tensor:
         """Rows (k,) as a new tensor."""
-        return torch.from_numpy(self._rows[indices.numpy()])
+        return torch.from_numpy(self.rows[indices.numpy()])
 
 
 def table_source(
@@ -65,7 +69,7 @@ def table_source(
     """A source over a table with columns of any kind.
 
     Args:
-        table: as it stands in the file.
+        table: as it stands in the file; where its columns are read one by one, it takes no rules.
         schema: what the user says about it.
         condition: names of columns under whose values the others are drawn.
         completion: every column is learnt given any others.
@@ -83,18 +87,15 @@ def table_source(
         raise UserError(f"{table.name} holds no rows", hint="give data")
     schema, counted = _weighted(table, schema or Schema(), condition, weight, weights, log)
     identifiers: list[Identifier] = []
-    columns = infer_columns(table, schema, log=log, identifiers=identifiers)
+    heads, columns = _inferred(table, schema, identifiers, log)
+    names = [head.name for head in heads]
     _refuse_identifiers(condition, identifiers)
-    _check_condition(table.name, condition, [column.name for column in columns])
-    given = [column for column in columns if column.name in condition]
-    taking_part = None if counted is None else counted > 0
-    _require_levels(table.name, [_where(column, taking_part) for column in given])
-    apart = split_rows(table.rows, heldout=heldout, seed=seed, taking_part=taking_part)
-    split = _with_classes(apart, given, seed=seed, log=log)
-    assert isinstance(split, Split)
-    _require_learnt(schema, table, [column.name for column in columns], identifiers)
+    _check_condition(table.name, condition, names)
+    given = Chosen(columns, [at for at, name in enumerate(names) if name in condition])
+    split = _split(table, given, counted, heldout, seed, log)
+    _require_learnt(schema, table, names, identifiers)
     book, columns = _ruled(columns, table, schema, split.train.numpy(), condition, counted)
-    fitted = _fit_all(columns, condition, split.train.numpy(), ruled=book is not None)
+    fitted = fit_all(columns, heads, condition, split.train.numpy(), ruled=book is not None)
     codec = TableCodec(
         fitted,
         dialect=table.dialect,
@@ -102,20 +103,25 @@ def table_source(
         given=condition,
         identifiers=identifiers,
         rules=book,
-        known=_each_alone(columns, split.train.numpy()) if completion else (),
+        known=each_alone(columns, split.train.numpy()) if completion else (),
     )
     if codec.width == 0:
         what = "that is no condition " if condition else ""
         raise UserError(f"Every column of {table.name} {what}has one level alone", hint="give data that vary")
     _say_what_never_varies(table.name, columns, fitted, log)
-    rows = np.stack([column.values for column in columns], axis=1)
+    stored = columns if isinstance(columns, ColumnsOnDisk) else None
+    rows: Rows = np.stack([column.values for column in columns], axis=1) if stored is None else stored.rows()
     given_context = _context(fitted, rows, condition) if condition else None
     fit_margins(codec, rows, given_context, split.train.numpy(), counted)
     context: Context | None = given_context
     if completion:
-        passed = [column.name for column in table.columns if column.name not in {each.name for each in codec.written}]
+        passed = [name for name in table.names if name not in {each.name for each in codec.written}]
         context = CompletionContext.of(TableCodec(codec.known), rows, split.train.numpy(), schema, passed)
-    into = into or (ArrowContainer(table) if table.arrow is not None else CsvContainer(table))
+    into = into or (ArrowContainer(table) if table.arrow is not None or stored is not None else CsvContainer(table))
+    witnesses = None if stored is None else stored.witnesses
+    trip = round_trip(table, codec, rows, split.train.numpy(), schema=schema, into=into, witnesses=witnesses)
+    if isinstance(rows, RowsOnDisk):
+        rows.settle()
     return Source(
         table.name,
         "table",
@@ -125,9 +131,20 @@ def table_source(
         split,
         columns=tuple(column.name for column in codec.written),
         context=context,
-        round_trip=round_trip(table, codec, rows, split.train.numpy(), schema=schema, into=into),
+        round_trip=trip,
         weights=counted,
     )
+
+
+def _inferred(
+    table: RawTable, schema: Schema, identifiers: list[Identifier], log: Callable[[str], None]
+) -> tuple[Sequence[Column], Sequence[Column]]:
+    """The columns, which may lack their values, and the same with them: in memory, or read when they are asked for."""
+    if not isinstance(table.columns, ColumnsToRead):
+        columns = infer_columns(table, schema, log=log, identifiers=identifiers)
+        return columns, columns
+    stored = ColumnsOnDisk(table.name, table.rows)
+    return infer_columns(table, schema, log=log, identifiers=identifiers, keep=stored.take), stored
 
 
 def _weighted(
@@ -155,19 +172,21 @@ def _say_what_never_varies(
     table: str, columns: Sequence[Column], fitted: Sequence[ColumnCodec], log: Callable[[str], None]
 ) -> None:
     """Columns that are empty, constant, or the same as others."""
-    empty = [column.name for column in columns if np.isnan(column.values).all()]
+    empty, alike = [], dict[object, list[str]]()
+    for column in columns:
+        if np.isnan(column.values).all():
+            empty.append(column.name)
+        levels = column.form.levels if isinstance(column.form, LevelForm) else type(column.form)
+        same = (levels, blake2b(np.ascontiguousarray(column.values).data).digest())
+        alike.setdefault(same, []).append(column.name)
     fixed = [column for column in fitted if column.coding.layout.width == 0 and column.name not in empty]
     constant = [column.name for column in fixed if not column.since]
     if empty:
         log(f"Empty in {table}, and written back empty: {', '.join(empty)}.")
     if constant:
         log(f"Constant in {table}, and written back as they are: {', '.join(constant)}.")
-    alike: dict[object, list[str]] = {}
-    for column in columns:
-        if column.name not in (*empty, *constant):
-            levels = column.form.levels if isinstance(column.form, LevelForm) else type(column.form)
-            alike.setdefault((levels, column.values.tobytes()), []).append(column.name)
-    twins = [names for names in alike.values() if len(names) > 1]
+    varying = ([name for name in names if name not in (*empty, *constant)] for names in alike.values())
+    twins = [names for names in varying if len(names) > 1]
     for names in twins:
         log(f"Equal in every row of {table}: {', '.join(names)}.")
     for each in fixed:
@@ -208,7 +227,7 @@ def context_of(
     _require_levels(table.name, given)
     split = _with_classes(split, given, seed=seed, log=log)
     train = split.train_rows(torch.arange(split.train_count))
-    fitted = [_fitted(_of_all_rows(column), (), train.numpy()) for column in columns]
+    fitted = [fitted_to(of_all_rows(column), (), train.numpy()) for column in columns]
     return _context(fitted, np.stack([column.values for column in columns], axis=1), names), split
 
 
@@ -232,7 +251,24 @@ def _varying(table: str, columns: Sequence[Column], log: Callable[[str], None]) 
     return [column.name for column in columns]
 
 
-def _require_levels(table: str, conditions: Sequence[Column]) -> None:
+def _split(
+    table: RawTable,
+    given: Iterable[Column],
+    weights: Weights | None,
+    heldout: float,
+    seed: int,
+    log: Callable[[str], None],
+) -> Split:
+    """Training and held-out rows, with a row of each class that is conditioned on in training."""
+    taking_part = None if weights is None else weights > 0
+    _require_levels(table.name, (_where(column, taking_part) for column in given))
+    apart = split_rows(table.rows, heldout=heldout, seed=seed, taking_part=taking_part)
+    split = _with_classes(apart, given, seed=seed, log=log)
+    assert isinstance(split, Split)
+    return split
+
+
+def _require_levels(table: str, conditions: Iterable[Column]) -> None:
     """Refuse conditions that are the same in all rows."""
     for column in conditions:
         if not _varies(column):
@@ -246,7 +282,7 @@ def _require_levels(table: str, conditions: Sequence[Column]) -> None:
 
 
 def _with_classes(
-    split: Split | SparseSplit, conditions: Sequence[Column], *, seed: int, log: Callable[[str], None]
+    split: Split | SparseSplit, conditions: Iterable[Column], *, seed: int, log: Callable[[str], None]
 ) -> Split | SparseSplit:
     """The split, with a row of each class that is conditioned on in training."""
     classes = {}
@@ -260,43 +296,31 @@ def _with_classes(
     return kept
 
 
-def _context(fitted: Sequence[ColumnCodec], rows: Values, names: Sequence[str]) -> ColumnContext:
+def _context(fitted: Sequence[ColumnCodec], rows: Rows, names: Sequence[str]) -> ColumnContext:
     places = {column.name: index for index, column in enumerate(fitted)}
     chosen = [places[name] for name in names]
     return ColumnContext(TableCodec([fitted[index] for index in chosen]), rows[:, chosen])
 
 
-def _of_all_rows(column: Column) -> Column:
-    """A column whose bounds are those of all rows: what a held-out row has may be asked for."""
-    if isinstance(column.form, LevelForm) or np.isnan(column.values).all():
-        return column
-    low, high = float(np.nanmin(column.values)), float(np.nanmax(column.values))
-    return replace(
-        column,
-        low=low if column.low is None else column.low,
-        high=high if column.high is None else column.high,
-    )
-
-
 def _ruled(
-    columns: tuple[Column, ...],
+    columns: Sequence[Column],
     table: RawTable,
     schema: Schema,
     train: Any,
     condition: Sequence[str],
     weights: Weights | None,
-) -> tuple[RuleBook | None, tuple[Column, ...]]:
+) -> tuple[RuleBook | None, Sequence[Column]]:
     """The rules of the schema, and the columns as they need them."""
     if not schema.rules:
         return None, columns
-    asked = [_of_all_rows(column) if column.name in condition else column for column in columns]
+    asked = [of_all_rows(column) if column.name in condition else column for column in columns]
     book, found = book_of(schema.rules, asked, table, train=train, given=condition, weights=weights)
     return book, tuple(replace(column, form=each.form) for column, each in zip(columns, found, strict=True))
 
 
 def _require_learnt(schema: Schema, table: RawTable, names: Sequence[str], identifiers: Sequence[Identifier]) -> None:
     """Refuse rules about columns of the table of which nothing is learnt; names that no column has come later."""
-    fresh, there = {each.name for each in identifiers}, {column.name for column in table.columns}
+    fresh, there = {each.name for each in identifiers}, set(table.names)
     for rule in parse_rules(schema.rules):
         for name in rule.columns:
             if name not in names and name in fresh | there:
@@ -328,62 +352,7 @@ def _check_condition(table: str, condition: Sequence[str], names: Sequence[str])
         raise UserError("A column is named twice as a condition", found=", ".join(condition))
 
 
-def _fit_all(columns: Sequence[Column], condition: Sequence[str], train: Any, *, ruled: bool) -> list[ColumnCodec]:
-    """The coding of each column; dates may count from earlier ones where no rules tie columns together."""
-    fitted = []
-    for index, column in enumerate(columns):
-        is_given = column.name in condition
-        # What is given may not count from what is drawn.
-        earlier = () if ruled else [each for each in columns[:index] if not is_given or each.name in condition]
-        fitted.append(_fitted(_of_all_rows(column) if is_given else column, earlier, train))
-    return fitted
-
-
-def _each_alone(columns: Sequence[Column], train: Any) -> list[ColumnCodec]:
-    """The coding of each column by itself, with the bounds of all rows."""
-    return [_fitted(_of_all_rows(column), (), train) for column in columns]
-
-
-def _fitted(column: Column, earlier: Sequence[Column], train: Any) -> ColumnCodec:
-    values, missing = column.values[train], bool(np.isnan(column.values).any())
-    plain: dict[str, Any] = {name: getattr(column, name) for name in ("name", "kind", "form", "missing", "marked")}
-    if np.isnan(values).all() and not np.isnan(column.values).all():
-        raise UserError(
-            f"Column {column.name} has values in held-out rows alone",
-            hint=f"leave it out with a {parameter('schema')} file",
-        )
-    if isinstance(column.form, LevelForm):
-        return ColumnCodec(coding=CategoryCoding.fit(values, levels=len(column.form.levels), missing=missing), **plain)
-    base = _base_of(column, earlier, train)
-    if base is not None:
-        since = values - base.values[train]
-        low, high = float(np.nanmin(values)), float(np.nanmax(values))
-        coding = NumberCoding.fit(since, missing=missing)
-        return ColumnCodec(coding=coding, since=base.name, low=low, high=high, **plain)
-    coding = NumberCoding.fit(values, missing=missing, low=column.low, high=column.high, turn=column.turn)
-    return ColumnCodec(coding=coding, **plain)
-
-
-def _base_of(column: Column, earlier: Sequence[Column], train: Any) -> Column | None:
-    """The earlier date column that a date stays close to: a journey's end is minutes from its start."""
-    if not isinstance(column.form, DateForm):
-        return None
-    closest, least = None, CLOSER * _spread(column.values[train])
-    for each in earlier:
-        alike = isinstance(each.form, DateForm) and each.form.unit == column.form.unit
-        if alike and not np.isnan(each.values).any():
-            spread = _spread(column.values[train] - each.values[train])
-            if spread < least:
-                closest, least = each, spread
-    return closest
-
-
-def _spread(values: Values) -> float:
-    low, high = np.nanquantile(values, [0.05, 0.95])
-    return float(high - low)
-
-
-def column_facts(codec: TableCodec, rows: Values) -> list[dict[str, Any]]:
+def column_facts(codec: TableCodec, rows: Rows) -> list[dict[str, Any]]:
     """What each column of a table holds, and how it is coded: for `wassergan info`."""
     facts = []
     for index, column in enumerate(codec.columns):

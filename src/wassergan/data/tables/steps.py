@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wassergan.data.tables.distinct import distinct
+
 Whole = NDArray[np.int64]
 ACCIDENT_DIGITS = 6.0  # a step counts where accident has a probability below 10 to minus this
 LARGEST_EXACT = 2**53
@@ -110,13 +112,13 @@ def shared_step(values: Whole, *, certain: bool = False) -> Grid | None:
         values: (n,), in any order, repeats allowed.
         certain: the step is known to be no accident.
     """
-    distinct = np.unique(values)
-    if len(distinct) < 2:
+    found = distinct(values)
+    if len(found) < 2:
         return None
-    step = int(np.gcd.reduce(np.diff(distinct)))
-    if step == 1 or not (certain or (len(distinct) - 1) * math.log10(step) >= ACCIDENT_DIGITS):
+    step = int(np.gcd.reduce(np.diff(found)))
+    if step == 1 or not (certain or (len(found) - 1) * math.log10(step) >= ACCIDENT_DIGITS):
         return None
-    return Grid(step, int(distinct[0]) % step)
+    return Grid(step, int(found[0]) % step)
 
 
 def shared_months(values: Whole, per_day: int, *, certain: bool = False) -> Grid | None:
@@ -127,16 +129,19 @@ def shared_months(values: Whole, per_day: int, *, certain: bool = False) -> Grid
         per_day: units in a day.
         certain: the day is known to be no accident.
     """
-    distinct = np.unique(values)
-    days, times = distinct // per_day, distinct % per_day
+    found = distinct(values)
+    times = found % per_day
+    if len(found) < 2 or (times != times[0]).any():
+        return None
+    days = found // per_day
     month = months_of(days)
     day, is_last = days - first_days(month) + 1, days + 1 == first_days(month + 1)
-    if len(distinct) < 2 or (times != times[0]).any() or not ((day == day[0]).all() or is_last.all()):
+    if not ((day == day[0]).all() or is_last.all()):
         return None
-    if not certain and (len(distinct) - 1) * math.log10(30) < ACCIDENT_DIGITS:
+    if not certain and (len(found) - 1) * math.log10(30) < ACCIDENT_DIGITS:
         return None
     apart = int(np.gcd.reduce(np.diff(month)))
-    chance = (len(distinct) - 1) * math.log10(max(apart, 1))
+    chance = (len(found) - 1) * math.log10(max(apart, 1))
     months = apart if apart > 1 and (chance >= ACCIDENT_DIGITS or apart in MONTH_STEPS) else 1
     kept = END if is_last.all() and int(day[0]) >= 28 else int(day[0])
     if kept > 28 and not is_last.all():  # day 30 is not in every month

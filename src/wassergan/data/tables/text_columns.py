@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from wassergan.data.tables.columns import RawTable, TextColumn
+from wassergan.data.tables.columns import RawTable
 from wassergan.data.tables.date_finding import Reading, find_dates, read_all
 from wassergan.data.tables.date_texts import date_format
 from wassergan.data.tables.floating import MOST_FIXED, floatings, printed
@@ -53,8 +53,7 @@ class Found:
 
 def decimal_of(table: RawTable) -> str:
     """The decimal sign of a table's numbers, where it is certain of some and the same for all of them; else empty."""
-    texts = (column.levels for column in table.columns if isinstance(column, TextColumn) and not column.declared)
-    signs = {sure_decimal(levels[:EVIDENCE_LEVELS]) for levels in texts} - {""}
+    signs = {sure_decimal(levels) for levels in table.texts(EVIDENCE_LEVELS)} - {""}
     return signs.pop() if len(signs) == 1 else ""
 
 

@@ -1,5 +1,6 @@
 """Columns whose file says what they hold: numbers, dates and truths of a type."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from wassergan.data.tables.identifiers.recognise import key_of_numbers
 from wassergan.data.tables.text_columns import dates_of
 from wassergan.errors import UserError, parameter
 
+CHUNK = 2**18  # values at a time
 MOST_DECIMALS = 6
 MOST_PLACES = 15  # of a type that says how many it has
 WHOLE_DATES = (10**5, 10**14)  # whole numbers that may be dates such as 202405 or 20240519123000
@@ -99,9 +101,9 @@ class TypedReader(ColumnReader):
     def _whole_dates(self, values: Values) -> Column | None:
         """Whole numbers of a type that are dates: 20240519."""
         gone = np.isnan(values)
-        numbers, index = np.unique(values[~gone], return_inverse=True)
-        if not (numbers[0] >= WHOLE_DATES[0] and numbers[-1] < WHOLE_DATES[1]):
+        if not (np.nanmin(values) >= WHOLE_DATES[0] and np.nanmax(values) < WHOLE_DATES[1]):
             return None
+        numbers, index = np.unique(values[~gone], return_inverse=True)
         texts = [str(int(number)) for number in numbers]
         found = self._find(texts, dates_of)
         if found is None or not isinstance(found.form, DateForm):
@@ -132,13 +134,25 @@ def _typed_dates(unit: int, zone: str) -> DateForm:
 
 
 def _decimals_of(values: Values) -> int | None:
-    fits = (digits for digits in range(MOST_DECIMALS + 1) if np.array_equal(values, np.round(values, digits)))
+    some = values[:1000]  # tell most of what does not fit
+    fits = (digits for digits in range(MOST_DECIMALS + 1) if all(_fits(each, digits) for each in (some, values)))
     return next(fits, None)
+
+
+def _fits(values: Values, digits: int) -> bool:
+    return np.array_equal(values, np.round(values, digits))
 
 
 def _coarsest(values: Values, unit: int) -> tuple[int, Values]:
     for larger in MICROSECONDS.values():
-        scaled = values * unit / larger
-        if larger >= unit and np.array_equal(scaled, np.round(scaled), equal_nan=True):
-            return larger, scaled
+        if larger >= unit and all(_are_whole(part * unit / larger) for part in _parts(values)):
+            return larger, values * unit / larger
     return unit, values
+
+
+def _are_whole(values: Values) -> bool:
+    return np.array_equal(values, np.round(values), equal_nan=True)
+
+
+def _parts(values: Values) -> Iterator[Values]:
+    return (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))

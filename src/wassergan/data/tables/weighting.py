@@ -23,9 +23,9 @@ def weights_in(table: RawTable, name: str, schema: Schema) -> Weights:
     Raises:
         UserError: there is no such column, it holds no numbers, or some are no weights.
     """
-    raw = next((column for column in table.columns if column.name == name), None)
-    if raw is None:
-        raise unknown_name(f"column of {table.name} with weights", name, [column.name for column in table.columns])
+    if name not in table.names:
+        raise unknown_name(f"column of {table.name} with weights", name, table.names)
+    raw = table.columns[table.names.index(name)]
     spec = schema.columns.get(name, ColumnSpec())
     if spec.kind not in (None, "number", "drop"):
         raise UserError(f"Column {name} of {table.name} holds the weights", found=f"it is a {spec.kind} in the schema")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import Tensor
 
+from wassergan.data.context import Rows as RowsAnywhere
 from wassergan.errors import UserError
 from wassergan.evaluation.evaluate import LEAST, METRICS, Log, Metric, MetricRow, floor_spread, sides
 from wassergan.evaluation.tables.columns import Rows, TableColumn, Weights
@@ -67,7 +68,7 @@ class EvaluationData:
         heldout: real rows that were not.
         independent: training rows, every column shuffled separately.
         target: the column to predict; None if there is none.
-        trained: all rows that were trained on, in any order, to look for copies.
+        trained: all rows that were trained on, in any order, to look for copies; in memory or on disk.
     """
 
     columns: tuple[TableColumn, ...]
@@ -76,7 +77,7 @@ class EvaluationData:
     heldout: Samples
     independent: Samples
     target: Target | None
-    trained: Rows
+    trained: RowsAnywhere
 
     def check(self) -> None:
         """Refuse too few rows.

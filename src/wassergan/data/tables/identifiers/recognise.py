@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wassergan.data.tables.distinct import distinct
 from wassergan.data.tables.identifiers.identifier import HOPELESS, Identifier, digests
 from wassergan.data.tables.identifiers.patterns import Coded, Pattern, numbers_pattern, texts_patterns
 
@@ -43,13 +44,13 @@ def key_of_numbers(name: str, numbers: NDArray[Any]) -> str:
     they do not is about exp(-n² / 2R). Uneven ones repeat themselves more.
     """
     count = len(numbers)
-    distinct = np.unique(numbers)
-    if count < FEW_ROWS or len(distinct) <= NEARLY * count:
+    different = distinct(numbers)
+    if count < FEW_ROWS or len(different) <= NEARLY * count:
         return ""
-    low, high = int(distinct[0]), int(distinct[-1])
+    low, high = int(different[0]), int(different[-1])
     if _says_so(name):
         return "its name and its values say so"
-    if _is_quantity(name) or len(distinct) < count:
+    if _is_quantity(name) or len(different) < count:
         return ""
     spread = high - low + 1
     if count >= ALL_TAKEN * spread:
