@@ -1,7 +1,7 @@
 """A training that is killed again and again, and must end as if nothing had been.
 
     python benchmarks/kills.py [--kills 200] [--group-kills 8] [--stops 20] [--verbs evaluate,...] [--seed 0]
-                               [--folder FOLDER]
+                               [--kinds pictures table] [--folder FOLDER]
 
 One run on small pictures is never disturbed. Others are killed at random moments and resumed until they end, as many of
 them as so many kills take: at a random one of their calls that flush, rename, link or delete a file (before or after
@@ -32,6 +32,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from importlib import import_module
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ RUN_STEPS = 400
 DATA = "pictures.npy"
 GOING_BACK = 0.2  # of the resumes
 MOST_EVENTS, LONGEST_SECONDS, LARGEST_FILE = 70, 1.0, 40_000
+FORMER = {"look, pictures", "look, table"}  # of `visualize` under its former name
 CALLS = ("fsync", "replace", "link", "unlink", "ftruncate", "mkdir")
 
 Plan = Callable[[], object]
@@ -320,12 +322,11 @@ def stop_and_resume(folder: Path, flags: list[str], stops: int, rng: random.Rand
     return seen, seconds
 
 
-def kill_verbs(root: Path, wanted: list[str]) -> list[dict[str, Any]]:
+def kill_verbs(root: Path, wanted: list[str], kinds: list[str]) -> list[dict[str, Any]]:
     """Kill verbs that write beside a run at every one of their calls that change files."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
     import states
 
-    kinds = ["pictures", "table"]
     with states.world(root, kinds):
         verbs = [each for each in states.SETS if not wanted or each in wanted]
         return [kill_verb(states, kind, verb) for kind in kinds for verb in verbs]
@@ -356,10 +357,12 @@ def kill_verb(states: Any, kind: str, verb: str) -> dict[str, Any]:
     new = machine._set(parts, whole)
     shutil.rmtree(whole)
     beside = _beside(states, base, parts)
-    for number in range(1, states.calls[kind, verb]["change"] + 1):
+    for number in count(1):
         run = machine.run = Path(shutil.copytree(base, folder / "run"))
         code = _call(machine, states, run, verb, 2, Fault("kill", number))
-        seen["kills"] += code == -signal.SIGKILL
+        if code != -signal.SIGKILL:  # it has no more calls
+            break
+        seen["kills"] += 1
         seen["put into place by the next call"] += bool(list(run.rglob(".wassergan-*.moves")))
         left = machine._finished(parts)
         changed = {name for name in left.keys() | old.keys() if left.get(name) != old.get(name)}
@@ -393,8 +396,8 @@ def _call(machine: Any, states: Any, run: Path, verb: str, number: int, fault: A
 
 
 def _beside(states: Any, run: Path, parts: tuple[str, ...]) -> dict[str, str]:
-    """All of a run's folder but the set, what a killed process had in hand, and the page, which is drawn anew."""
-    own = (*parts, "report.html")
+    """All of a run's folder but the set, what a killed process had in hand, and what is made anew where it is gone."""
+    own = (*parts, "report.html", "calibration")
     return {
         name: digest
         for name, digest in states.content_of(run).items()
@@ -408,6 +411,7 @@ def main() -> None:
     parser.add_argument("--group-kills", type=int, default=8)
     parser.add_argument("--stops", type=int, default=20)
     parser.add_argument("--verbs", default="", help="verbs that write beside a run; `none`, or all unless named")
+    parser.add_argument("--kinds", nargs="+", default=["pictures", "table"], help="of data that the verbs work on")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=None, help="where the runs are made")
     options = parser.parse_args()
@@ -452,7 +456,7 @@ def main() -> None:
             rows.append({"what": "signals", "detail": detail, "lost": []})
             print(rows[-1], flush=True)
         if options.verbs != "none":
-            rows += kill_verbs(root, [name for name in options.verbs.split(",") if name])
+            rows += kill_verbs(root, [name for name in options.verbs.split(",") if name], options.kinds)
     from results import FOLDER, write_results
 
     for row in rows:
@@ -461,8 +465,9 @@ def main() -> None:
     earlier = FOLDER / "kills.json"
     if earlier.exists():  # of the parts that this call left out
         done = {row["what"] for row in rows}
-        rows += [row for row in json.loads(earlier.read_text())["rows"] if row["what"] not in done]
+        rows += [row for row in json.loads(earlier.read_text())["rows"] if row["what"] not in done | FORMER]
     counts = f"--kills {options.kills} --group-kills {options.group_kills} --stops {options.stops}"
+    counts += "" if len(options.kinds) == 2 else f" --kinds {' '.join(options.kinds)}"
     counts += f" --verbs '{options.verbs}'" if options.verbs else ""
     command = f"python benchmarks/kills.py {counts} --seed {options.seed}"
     write_results("kills", "Killed and resumed", rows, summary={}, command=command)

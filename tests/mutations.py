@@ -4700,8 +4700,8 @@ BUGS = (
     Bug(
         "volumes: boxes of one volume are held out of all others instead",
         "data/volumes/crops.py",
-        "taken[region.volume, *",
-        "taken[region.volume - 1, *",
+        "taken[(region.volume, *",
+        "taken[(region.volume - 1, *",
         "data/volumes/test_crops.py::test_no_voxel_is_on_both_sides",
     ),
     Bug(

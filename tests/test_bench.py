@@ -21,7 +21,7 @@ FOLDER = ROOT / "docs" / "results"
 # Scripts that write no table of results.
 OTHERS = {
     *("bench", "bench_tables", "provenance", "results", "combinations", "demo_people", "licences"),
-    *("grid_bombs", "picture_judge", "picture_sets", "table_peers", "watch_rates"),
+    *("grid_bombs", "kept_bombs", "picture_judge", "picture_sets", "table_peers", "watch_rates"),
 }
 # Runs each script with its words up to the point where they are parsed: flags and values are those that it takes.
 PARSE = """

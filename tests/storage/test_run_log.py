@@ -217,9 +217,13 @@ def test_of_what_was_logged_nothing_is_parsed_as_it_is_cut(tmp_path: Path, monke
 def test_lines_that_hold_no_step_are_dropped_without_being_parsed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log, parsed = RunLog(tmp_path / "log.jsonl"), []
+    log, parsed, loads = RunLog(tmp_path / "log.jsonl"), list[str](), json.loads
     log.path.write_bytes(b"x\n[]\n\n" * 5000 + b'{"step": 1}\n{"step" : 2}\n{"\\u0073tep": 3}\n{"step": 1,}\n')
-    loads = json.loads
-    monkeypatch.setattr("wassergan.storage.run_log.json.loads", lambda text: parsed.append(text) or loads(text))
+
+    def noted(text: str) -> object:
+        parsed.append(text)
+        return loads(text)
+
+    monkeypatch.setattr("wassergan.storage.run_log.json.loads", noted)
     assert log.cut_after(2) == (1, 15_001)
     assert parsed == ['{"step" : 2}', '{"\\u0073tep": 3}', '{"step": 1,}']

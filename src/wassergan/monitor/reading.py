@@ -17,7 +17,7 @@ from wassergan.data.tables import RawTable, is_frame
 from wassergan.data.tables.common_columns import CommonColumn
 from wassergan.data.tables.together import columns_together
 from wassergan.distances.arguments import shown
-from wassergan.errors import UserError, worded
+from wassergan.errors import UserError, flag, worded
 from wassergan.evaluation.datasets.samples import paired_samples
 from wassergan.evaluation.features import Samples, get_features
 from wassergan.monitor.embedding import Embedding
@@ -150,11 +150,11 @@ def _require_room(samples: Measured) -> None:
     Raises:
         UserError: says how much they would take.
     """
-    words = worded(command_line="--by-column reads", python="streamed_drifts reads")
+    words = worded(command_line=flag("by_column", True), python="streamed_drifts")
     require_room(
         samples.count * (ROW_BYTES + NUMBER_BYTES * samples.dim),
         f"What is watched of {samples.name}",
-        instead=f"{words} .npy, Parquet and Arrow files a piece at a time",
+        instead=f"{words} reads .npy, Parquet and Arrow files a piece at a time",
     )
 
 

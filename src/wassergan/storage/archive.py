@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, BinaryIO, ClassVar, cast
 
 import torch
 from torch import Tensor
@@ -99,7 +99,7 @@ def _bytes_of(archive: zipfile.ZipFile, name: str) -> bytearray:
     """The content of a member, held once: `ZipFile.read` and a copy of it would be two."""
     raw = bytearray(archive.getinfo(name).file_size)
     held, into = 0, memoryview(raw)
-    with archive.open(name) as member:
+    with cast(io.BufferedIOBase, archive.open(name)) as member:
         while got := member.readinto(into[held : held + _AT_ONCE]):
             held += got
     if held < len(raw):

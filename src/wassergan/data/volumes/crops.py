@@ -193,7 +193,8 @@ def free_starts(
     taken = np.zeros((count, *room), bool)
     for region in regions:
         ends = zip(region.corner, region.sides, crop, strict=True)
-        taken[region.volume, *(slice(max(0, at - own + 1), at + side) for at, side, own in ends)] = True
+        where: tuple[int | slice, ...] = tuple(slice(max(0, at - own + 1), at + side) for at, side, own in ends)
+        taken[(region.volume, *where)] = True
     free = drawn[~taken.ravel()[drawn]][:MOST_CROPS]
     return np.stack(np.unravel_index(free, (count, *room)), 1).astype(np.int64)
 
