@@ -156,13 +156,14 @@ def test_an_estimator_that_was_not_fitted_says_so_in_a_line_of_a_notebook() -> N
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 @pytest.mark.parametrize("values", [["01.09.2017", "15.06.2019"], [1.0, 2.0]])
 def test_a_single_column_is_no_table_and_the_hint_makes_it_one(library: str, values: list[Any]) -> None:
-    column = pytest.importorskip(library).Series(values * 20)
+    column = pytest.importorskip(library).Series(values * 20)  # of no name, which polars keeps and from_arrow does not
     with pytest.raises(UserError) as caught:
         WassersteinGAN(steps=1).fit(column)
     assert str(caught.value) == (
         "X must be rows, not a single column: a Series of 40 values. Give a DataFrame: X.to_frame()."
     )
-    WassersteinGAN(steps=1).fit(column.to_frame())
+    frame = column.to_frame()
+    assert list(WassersteinGAN(steps=1).fit(frame).sample(2).columns) == list(frame.columns)
 
 
 @pytest.mark.parametrize("name", ["people.csv", Path("people.csv")])

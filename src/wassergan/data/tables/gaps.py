@@ -324,6 +324,7 @@ def frame_filled(codec: TableCodec, frame: Any, rows: Values, given: Values, fre
         import polars
 
         made: Any = polars.from_arrow(filled)
+        made.columns = frame.columns  # it gives a column without a name one of its own
         return made.cast(dict(frame.schema))
     return _pandas_filled(codec, frame, rows, given, fresh)
 
