@@ -123,6 +123,19 @@ def test_arrow_keeps_its_types(gan: WassersteinGAN) -> None:
     assert sum(column.null_count for column in filled.columns) == 0
 
 
+def test_polars_keeps_its_types_and_columns_without_a_name() -> None:
+    polars = pytest.importorskip("polars")
+    numbers = np.random.default_rng(0)
+    frame = polars.DataFrame({"": numbers.normal(size=80), "town": numbers.choice(["Ulm", "Trier"], 80)})
+    towns = [None, "Ulm", None, "Trier", "Ulm"]
+    gaps = frame.head(5).with_columns(polars.Series("town", towns))
+    filled = WassersteinGAN(**QUICK, completion=True).fit(frame).complete(gaps)
+    assert filled.schema == frame.schema and filled[""].equals(gaps[""])
+    assert all(
+        made == given if given else made in ("Ulm", "Trier") for made, given in zip(filled["town"], towns, strict=True)
+    )
+
+
 def test_a_saved_estimator_completes_alike_and_a_resumed_one_is_the_longer_one(
     gan: WassersteinGAN, tmp_path: Path
 ) -> None:

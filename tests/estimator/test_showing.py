@@ -153,6 +153,19 @@ def test_an_estimator_that_was_not_fitted_says_so_in_a_line_of_a_notebook() -> N
     assert caught.value._render_traceback_() == [f"NotFittedError: {sentence}"]  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+@pytest.mark.parametrize("values", [["01.09.2017", "15.06.2019"], [1.0, 2.0]])
+def test_a_single_column_is_no_table_and_the_hint_makes_it_one(library: str, values: list[Any]) -> None:
+    column = pytest.importorskip(library).Series(values * 20)  # of no name, which polars keeps and from_arrow does not
+    with pytest.raises(UserError) as caught:
+        WassersteinGAN(steps=1).fit(column)
+    assert str(caught.value) == (
+        "X must be rows, not a single column: a Series of 40 values. Give a DataFrame: X.to_frame()."
+    )
+    frame = column.to_frame()
+    assert list(WassersteinGAN(steps=1).fit(frame).sample(2).columns) == list(frame.columns)
+
+
 @pytest.mark.parametrize("name", ["people.csv", Path("people.csv")])
 def test_the_name_of_a_file_is_no_data_and_the_hint_says_what_is(name: str | Path) -> None:
     with pytest.raises(UserError, match=r"X must be rows, not the name of a file: .*Read the file first"):

@@ -87,7 +87,9 @@ class Container:
             case "polars":
                 import polars
 
-                return polars.from_arrow(table)
+                made: Any = polars.from_arrow(table)
+                made.columns = table.column_names  # it gives a column without a name one of its own
+                return made
             case _:
                 return table
 

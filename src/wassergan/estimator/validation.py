@@ -89,6 +89,12 @@ def checked_rows(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:  # no
             found=f"{X!r}",
             hint="read the file first, as with pandas.read_csv; wassergan.train_run trains on files",
         )
+    if hasattr(X, "to_frame"):  # of pandas or polars
+        raise UserError(
+            "X must be rows, not a single column",
+            found=f"a {type(X).__name__} of {len(X)} values",
+            hint="give a DataFrame: X.to_frame()",
+        )
     rows = unmapped_rows(as_array(X) if isinstance(X, Tensor) else X)
     masked = isinstance(rows, np.ma.MaskedArray) and rows.dtype.kind in "fiub"
     in_file = isinstance(rows, FileArray)  # its values are checked as they are read

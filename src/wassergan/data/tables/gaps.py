@@ -237,7 +237,6 @@ def _spans(record: str, delimiter: str, skips: bool) -> Iterator[tuple[int, int]
 def arrow_filled(codec: TableCodec, table: Any, rows: Values, given: Values, fresh: Fresh) -> Any:
     """An Arrow table of the same types with its missing cells filled."""
     import pyarrow
-    from pyarrow import compute
 
     for at, column in enumerate(codec.columns):
         gone = np.isnan(given[:, at]) & ~np.isnan(rows[:, at])
@@ -246,9 +245,7 @@ def arrow_filled(codec: TableCodec, table: Any, rows: Values, given: Values, fre
             field, kind = table.schema.field(number), _kind(codec, table, column.name)
             filled = _array(column, rows[gone, at], kind)
             plain = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
-            mended = compute.replace_with_mask(
-                _whole(table[column.name]).cast(plain), pyarrow.array(gone), filled.cast(plain)
-            )
+            mended = _replaced(_whole(table[column.name]).cast(plain), gone, filled.cast(plain))
             mended = mended if plain == kind else _coded(mended, kind)
             table = table.set_column(number, field.with_type(kind), mended)
     for name, texts in fresh.items():
@@ -256,9 +253,19 @@ def arrow_filled(codec: TableCodec, table: Any, rows: Values, given: Values, fre
         kind = _kind(codec, table, name)
         gone = np.array([text is not None for text in texts])
         some = pyarrow.array([text for text in texts if text is not None], pyarrow.string()).cast(kind)
-        mended = compute.replace_with_mask(_whole(table[name]).cast(kind), pyarrow.array(gone), some)
+        mended = _replaced(_whole(table[name]).cast(kind), gone, some)
         table = table.set_column(number, table.schema.field(number).with_type(kind), mended)
     return table
+
+
+def _replaced(whole: Any, gone: NDArray[np.bool_], some: Any) -> Any:
+    """An array with others where a mask says so; views of text, which polars has, by way of whole texts."""
+    import pyarrow
+    from pyarrow import compute
+
+    kind = whole.type
+    plain = pyarrow.large_string() if pyarrow.types.is_string_view(kind) else kind
+    return compute.replace_with_mask(whole.cast(plain), pyarrow.array(gone), some.cast(plain)).cast(kind)
 
 
 def _kind(codec: TableCodec, table: Any, name: str) -> Any:
@@ -324,6 +331,7 @@ def frame_filled(codec: TableCodec, frame: Any, rows: Values, given: Values, fre
         import polars
 
         made: Any = polars.from_arrow(filled)
+        made.columns = frame.columns  # it gives a column without a name one of its own
         return made.cast(dict(frame.schema))
     return _pandas_filled(codec, frame, rows, given, fresh)
 
