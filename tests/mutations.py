@@ -3929,8 +3929,8 @@ BUGS = (
     Bug(
         "as many rows are listed as a file says",
         "data/split.py",
-        "    require_room(BYTES_PER_ROW * count,",
-        "    require_room(0 * count,",
+        "        require_room(BYTES_PER_ROW * count,",
+        "        require_room(0 * count,",
         "data/test_source.py::test_so_many_rows_that_their_numbers_fill_the_memory_are_refused",
     ),
     Bug(

@@ -177,6 +177,7 @@ def test_samples_come_to_model_space_a_few_at_a_time(monkeypatch: pytest.MonkeyP
 
 
 def test_so_many_rows_that_their_numbers_fill_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wassergan.data.split.FEW_ROWS", 1000)
     monkeypatch.setenv("WASSERGAN_LARGEST_MIB", "1")
     assert len(open_source(np.arange(65_536, dtype="i1"))) == 65_536
     told = "The numbers of 65,537 rows would fill too much memory: 1,048,592 bytes.*give fewer rows"

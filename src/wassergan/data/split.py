@@ -12,7 +12,7 @@ from wassergan.data.readers.limits import require_room
 from wassergan.errors import UserError, parameter
 
 HELDOUT_SHARE = 0.1
-BYTES_PER_ROW = 16  # that the split takes at most
+BYTES_PER_ROW, FEW_ROWS = 16, 2**22  # that the split takes at most, and rows that are split whatever the limit
 LARGEST_HELDOUT = 2**16  # of data whose row numbers are not listed
 
 
@@ -125,7 +125,8 @@ def split_rows(count: int, *, heldout: float | None, seed: int, taking_part: NDA
     Raises:
         UserError: the share is out of range, or leaves one side empty; or so many row numbers would fill the memory.
     """
-    require_room(BYTES_PER_ROW * count, f"The numbers of {count:,} rows", instead="give fewer rows")
+    if count > FEW_ROWS:
+        require_room(BYTES_PER_ROW * count, f"The numbers of {count:,} rows", instead="give fewer rows")
     order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
     if taking_part is not None:
         order = order[torch.from_numpy(taking_part)[order]]
