@@ -661,7 +661,8 @@ def test_every_row_may_be_given_its_own_conditions() -> None:
     told = ["children", "member", "grade", "city", "born"]
     gan = tiny(condition=told).fit(frame)
     rows = frame[told].iloc[:20]
-    for given in (rows, rows.to_dict("list"), rows.astype(object).where(rows.notna(), None).to_dict("records")):
+    lists = {name: list(rows[name]) for name in told}
+    for given in (rows, lists, rows.astype(object).where(rows.notna(), None).to_dict("records")):
         drawn = gan.sample(20, given=given, seed=2)
         pd.testing.assert_frame_equal(drawn[told], rows)
         pd.testing.assert_frame_equal(drawn, gan.sample(20, given=rows, seed=2))
