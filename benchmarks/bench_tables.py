@@ -89,12 +89,20 @@ TABLES = (
         needs=("peers",),
     ),
     Table("tables_adult_10m", ("python benchmarks/tables.py adult --budget 10m --seeds 0",), data=("adult",)),
-    Table("tables_magic_3m", ("python benchmarks/tables.py magic --budget 3m --seeds 0",), data=("magic_gamma",)),
+    Table(
+        "tables_magic_3m",
+        ("python benchmarks/tables.py magic --budget 3m --seeds 0,1,2 --beside argn=PEERS",),
+        data=("magic_gamma",),
+        needs=("peers",),
+    ),
     Table(
         "tables_california_3m",
-        ("python benchmarks/tables.py california --budget 3m --seeds 0,1,2",),
+        ("python benchmarks/tables.py california --budget 3m --seeds 0,1,2 --beside argn=PEERS",),
         data=("california_housing",),
+        needs=("peers",),
     ),
+    Table("tables_taxis_3m", ("python benchmarks/tables.py taxis --budget 3m --seeds 0",), data=("taxis",)),
+    Table("tables_penguins_3m", ("python benchmarks/tables.py penguins --budget 3m --seeds 0",), data=("penguins",)),
     Table("conditions", ("python benchmarks/conditions.py --budget 3m --seeds 0,1,2",), data=("adult",)),
     Table(
         "table_uses",
