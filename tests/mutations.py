@@ -3115,6 +3115,13 @@ BUGS = (
         "storage/test_run_log.py::test_a_tick_that_the_disk_does_not_take_leaves_the_log_as_it_was",
     ),
     Bug(
+        "a checkpoint of any size is read",
+        "storage/checkpoint.py",
+        "if (size := path.stat().st_size) > largest_bytes():",
+        "if (size := path.stat().st_size) < 0:",
+        "storage/test_checkpoint.py::test_a_file_that_would_fill_the_memory_is_not_read",
+    ),
+    Bug(
         "a bomb unpacked",
         "data/readers/limits.py",
         "if needed > largest:",

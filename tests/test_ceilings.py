@@ -19,7 +19,7 @@ import pytest
 from pyarrow import feather, parquet
 from scipy.io import savemat
 
-from wassergan.data.readers import limits
+from wassergan.storage import memory
 
 CEILING_MIB, LIMIT_MIB, HOLE = 200, 100, 2**31
 MEASURED = """
@@ -127,7 +127,7 @@ def test_hostile_data_are_refused_below_the_ceiling(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", MEASURED],
         input=json.dumps([["info", str(tmp_path / name)] for name in HOSTILE]),
-        env={**os.environ, limits.VARIABLE: str(LIMIT_MIB)},
+        env={**os.environ, memory.VARIABLE: str(LIMIT_MIB)},
         capture_output=True,
         text=True,
         check=False,

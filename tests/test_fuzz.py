@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from wassergan.data.readers import limits
+from wassergan.storage import memory
 
 FUZZ = Path(__file__).parents[1] / "fuzz"
 MUTATIONS = 25
@@ -24,7 +24,7 @@ def readers() -> Iterator[ModuleType]:
     module = importlib.util.module_from_spec(spec)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(sys, "argv", ["readers.py"])
-        for name, value in (("OMP_NUM_THREADS", "1"), (limits.VARIABLE, "64")):  # the script sets them for good
+        for name, value in (("OMP_NUM_THREADS", "1"), (memory.VARIABLE, "64")):  # the script sets them for good
             patched.setenv(name, os.environ.get(name, value))
         spec.loader.exec_module(module)
     yield module
@@ -33,7 +33,7 @@ def readers() -> Iterator[ModuleType]:
 
 @pytest.fixture(autouse=True)
 def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(limits.VARIABLE, "64")
+    monkeypatch.setenv(memory.VARIABLE, "64")
 
 
 def mutated(content: bytes, rng: random.Random) -> bytes:

@@ -25,6 +25,7 @@ from wassergan.errors import UserError
 from wassergan.report.page import _copies
 from wassergan.runs.export import open_export
 from wassergan.session.restore import open_sampler
+from wassergan.storage import memory
 from wassergan.storage.checkpoint import load_checkpoint
 
 MIB = 2**20
@@ -42,7 +43,7 @@ class Hostile:
 
 @pytest.fixture(autouse=True)
 def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(limits.VARIABLE, "16")
+    monkeypatch.setenv(memory.VARIABLE, "16")
 
 
 def npy_header(shape: tuple[int, ...], descr: str = "<f8") -> bytes:
@@ -141,13 +142,13 @@ def test_the_limit_is_told_and_can_be_raised(tmp_path: Path, monkeypatch: pytest
         UserError, match=r"would fill too much memory: 17,825,\d+ bytes.*set WASSERGAN_LARGEST_MIB to 18"
     ):
         open_source(str(path))
-    monkeypatch.setenv(limits.VARIABLE, "18")
+    monkeypatch.setenv(memory.VARIABLE, "18")
     assert len(open_source(str(path))) == 17 * MIB // 8
-    monkeypatch.setenv(limits.VARIABLE, "much")
+    monkeypatch.setenv(memory.VARIABLE, "much")
     with pytest.raises(UserError, match="WASSERGAN_LARGEST_MIB must be a whole number of MiB: 'much'"):
         open_source(str(path))
-    monkeypatch.delenv(limits.VARIABLE)
-    assert limits.largest_bytes() == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    monkeypatch.delenv(memory.VARIABLE)
+    assert memory.largest_bytes() == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 @pytest.mark.parametrize("where", ["folder", "shard"])
@@ -169,7 +170,7 @@ def test_a_picture_of_ten_thousand_million_pixels_is_refused_by_its_header(tmp_p
 def test_the_limit_of_pictures_can_be_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match=r"allowed are 349,525.*set WASSERGAN_LARGEST_MIB to 4578"):
         limits.require_pixels(10_000, 10_000)
-    monkeypatch.setenv(limits.VARIABLE, "4578")
+    monkeypatch.setenv(memory.VARIABLE, "4578")
     limits.require_pixels(10_000, 10_000)
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from wassergan.errors import UserError, WorkError
+from wassergan.storage import memory
 from wassergan.storage.archive import read_archive
 from wassergan.storage.checkpoint import Checkpoints, load_checkpoint, save_checkpoint
 from wassergan.storage.files import link_or_copy
@@ -210,3 +211,14 @@ def test_numbers_are_held_once_as_they_are_read(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert torch.equal(found["values"], values)
+
+
+def test_a_file_that_would_fill_the_memory_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One with a hole is small on the disk, and as large as it says in memory; its checksum may be right."""
+    save_checkpoint(tmp_path / "a.pt", {"values": torch.zeros(2**18)})
+    monkeypatch.setenv(memory.VARIABLE, "2")
+    assert load_checkpoint(tmp_path / "a.pt")["values"].shape == (2**18,)
+    monkeypatch.setenv(memory.VARIABLE, "1")
+    monkeypatch.setattr("wassergan.storage.checkpoint.read_archive", lambda path: pytest.fail("it was read"))
+    with pytest.raises(UserError, match=r"a\.pt would fill the memory: 1,0\d\d,\d{3} bytes, allowed are 1,048,576"):
+        load_checkpoint(tmp_path / "a.pt")

@@ -223,7 +223,7 @@ def _require_room(rows: int, row_bytes: int, hint: str) -> None:
     Raises:
         UserError: says how much it would take.
     """
-    from wassergan.data.readers.limits import VARIABLE, largest_bytes
+    from wassergan.storage.memory import VARIABLE, largest_bytes
 
     needed = rows * row_bytes
     if needed > largest_bytes():

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from wassergan.data.readers.limits import largest_bytes, require_room
+from wassergan.data.readers.limits import require_room
 from wassergan.data.tables import AnyColumn, RawTable, TextColumn, TypedColumn, raw_array
 from wassergan.errors import UserError
 from wassergan.storage.files import read_bytes
+from wassergan.storage.memory import largest_bytes
 
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 BYTES_IN_MEMORY = 48  # of a byte of JSON, once it is read: that of an empty list, or of an object in a line

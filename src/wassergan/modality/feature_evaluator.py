@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from wassergan.data import Batch, Codec, Source, channels_first, random_positions
-from wassergan.data.readers.limits import largest_bytes
 from wassergan.errors import UserError, parameter
 from wassergan.evaluation.channels import ChannelRow, channel_rows
 from wassergan.evaluation.evaluate import LARGEST, LEAST, MetricRow, Populations, evaluate
@@ -23,6 +22,7 @@ from wassergan.modality.evaluator import Evaluation, Evaluator, Picture, copies_
 from wassergan.modality.missing import without_missing
 from wassergan.modality.modality import Modality, Rows
 from wassergan.sampling.sampler import Sampler
+from wassergan.storage.memory import largest_bytes
 from wassergan.training import SAMPLING_CHUNK
 from wassergan.utils.shard import WHOLE, BatchShard
 

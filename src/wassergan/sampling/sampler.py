@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from wassergan.data import AnyCodec, AnyConditions, ArrayConditions, fix_conditions
 from wassergan.data.codec import as_tensor
-from wassergan.data.readers.limits import largest_bytes
 from wassergan.data.series import SeriesCodec, form_of
 from wassergan.data.series.past import PastConditions, opened_past
 from wassergan.data.tables.hidden import CompletionConditions
@@ -20,6 +19,7 @@ from wassergan.errors import UserError, flag, parameter
 from wassergan.networks import Continued, SeriesDensityGenerator
 from wassergan.sampling.ensembles import given_chunks
 from wassergan.sampling.refinement import Refinement, refined_chunks
+from wassergan.storage.memory import largest_bytes
 from wassergan.training import SAMPLING_CHUNK, sample_chunks, under
 from wassergan.utils.shard import WHOLE, BatchShard
 

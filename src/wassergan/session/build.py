@@ -12,11 +12,11 @@ from torch import nn
 from wassergan.config.settings import AnySettings, ResolvedSettings
 from wassergan.constraints import Constraint, get_constraint
 from wassergan.data import AnyCodec, Source, context_shape, open_source
-from wassergan.data.readers.limits import largest_bytes
 from wassergan.errors import UserError, WasserganError, WorkError, parameter, unknown_name
 from wassergan.modality import modality_of, modality_with
 from wassergan.networks import SeriesDensityGenerator, TableHead, build_networks
 from wassergan.objectives import get_objective
+from wassergan.storage.memory import largest_bytes
 from wassergan.training import (
     SINGLE_PROCESS,
     Averaging,

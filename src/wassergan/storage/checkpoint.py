@@ -13,6 +13,7 @@ from wassergan.errors import UserError, parameter
 from wassergan.storage.archive import DamagedError, is_dense, read_archive
 from wassergan.storage.arrays import save_tensors
 from wassergan.storage.files import kind_of, link_or_copy, make_folder, remove, replacing, require_regular
+from wassergan.storage.memory import VARIABLE, largest_bytes
 from wassergan.storage.packing import packed, unpacked
 
 FORMAT = "wassergan checkpoint"
@@ -60,10 +61,16 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         path: written by `save_checkpoint`.
 
     Raises:
-        UserError: missing, truncated, damaged, foreign, or of a newer version.
+        UserError: missing, truncated, damaged, foreign, of a newer version, or larger than a file may be.
     """
     if not require_regular(path).exists():
         raise UserError(f"There is no checkpoint {path}")
+    if (size := path.stat().st_size) > largest_bytes():  # of a file with holes, whatever the disk holds of it
+        raise UserError(
+            f"The checkpoint {path} would fill the memory",
+            found=f"{size:,} bytes, allowed are {largest_bytes():,}",
+            hint=f"if it is yours, say so: {VARIABLE}={-(-size // 2**20)}",
+        )
     try:
         content = unpacked(read_archive(path), file_bytes=path.stat().st_size)
     except pickle.UnpicklingError as error:

@@ -16,15 +16,15 @@ from PIL import Image
 
 from wassergan.data import open_source
 from wassergan.data.grids import unpacking
-from wassergan.data.readers import limits
 from wassergan.errors import UserError
+from wassergan.storage import memory
 
 HUGE = 2**40
 
 
 @pytest.fixture(autouse=True)
 def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(limits.VARIABLE, "64")
+    monkeypatch.setenv(memory.VARIABLE, "64")
 
 
 def read(path: Path | str) -> None:

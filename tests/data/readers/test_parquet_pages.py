@@ -8,11 +8,11 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from wassergan.data.readers import limits
 from wassergan.data.readers.columnar import whole_table
 from wassergan.data.readers.columnar_tables import ParquetTable
 from wassergan.data.readers.parquet_pages import chunks_of, survey_pages
 from wassergan.errors import UserError
+from wassergan.storage import memory
 
 FIXED = pyarrow.binary(1).id
 
@@ -77,7 +77,7 @@ def test_texts_of_every_encoding_are_read(tmp_path: Path, version: str, codec: s
 def test_a_page_that_is_larger_than_the_summary_says_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, codec: str, kind: str
 ) -> None:
-    monkeypatch.setenv(limits.VARIABLE, "4")
+    monkeypatch.setenv(memory.VARIABLE, "4")
     path = tmp_path / "a.parquet"
     values = {"a": ["x" * 2**23]} if kind == "text" else {"a": np.zeros(2**20)}
     parquet.write_table(
@@ -104,7 +104,7 @@ def test_texts_that_share_their_beginnings_are_read_a_few_at_a_time(
     table = ParquetTable(path)
     assert max(len(batch) for batch in table.batches(0, ["a"], 65536)) <= 16
     assert sum(len(batch) for batch in table.batches(0, ["a"], 65536)) == 200
-    monkeypatch.setenv(limits.VARIABLE, "16")
+    monkeypatch.setenv(memory.VARIABLE, "16")
     with pytest.raises(UserError, match="would fill too much memory"):
         whole_table([path], "a")
 
@@ -113,7 +113,7 @@ def test_texts_that_share_their_beginnings_are_read_a_few_at_a_time(
 def test_one_long_value_that_is_meant_often_is_never_written_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Any
 ) -> None:
-    monkeypatch.setenv(limits.VARIABLE, "16")
+    monkeypatch.setenv(memory.VARIABLE, "16")
     path, value = tmp_path / "a.parquet", b"x" * 2**18
     text = value.decode() if kind == pyarrow.large_string() else value
     parquet.write_table(pyarrow.table({"a": pyarrow.array([text] * 200, kind)}), path)
@@ -193,6 +193,6 @@ def test_one_text_that_is_meant_often_is_refused_before_it_is_written_out(
     path = tmp_path / "a.parquet"
     parquet.write_table(pyarrow.table({"a": ["x" * 2**18, "y" * 2**18] * 200}), path)
     assert path.stat().st_size < 2**21
-    monkeypatch.setenv(limits.VARIABLE, "64")
+    monkeypatch.setenv(memory.VARIABLE, "64")
     with pytest.raises(UserError, match="too much memory: 104,857,600 bytes unpacked, allowed are 67,108,864"):
         list(ParquetTable(path).batches(0, ["a"], 65536))

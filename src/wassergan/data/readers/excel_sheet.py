@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import IO
 from xml.etree import ElementTree
 
-from wassergan.data.readers.limits import largest_bytes
 from wassergan.errors import UserError
 from wassergan.storage.files import reading
+from wassergan.storage.memory import largest_bytes
 
 CHUNK = 2**20
 LONGEST_SIGN = 64

@@ -4,28 +4,12 @@ import os
 from pathlib import Path
 
 from wassergan.errors import UserError
+from wassergan.storage.memory import VARIABLE, largest_bytes
 
-VARIABLE = "WASSERGAN_LARGEST_MIB"
 STREAMED = "an uncompressed .npy, Parquet or Arrow file of any size is streamed"
-SHARE_OF_MEMORY = 2  # half of it
-USUAL_MEMORY_BYTES = 8 * 2**30  # where the system does not tell
 LEAST_LARGEST_PIXELS = 89_478_485  # what Pillow allows by default: 341 MiB of RGBA
 FILES_AT_A_TIME = 8  # of pictures: four threads hold a copy or two of theirs
 BYTES_PER_PIXEL = 48  # of pictures that four threads decode, each with some copies
-
-
-def largest_bytes() -> int:
-    """What one file may fill when it is unpacked: half of the machine's memory unless WASSERGAN_LARGEST_MIB says more.
-
-    Raises:
-        UserError: the variable is no positive number.
-    """
-    said = os.environ.get(VARIABLE)
-    if said is None:
-        return _memory_bytes() // SHARE_OF_MEMORY
-    if not said.isdecimal() or int(said) == 0:
-        raise UserError(f"{VARIABLE} must be a whole number of MiB", found=f"'{said}'")
-    return int(said) * 2**20
 
 
 def largest_pixels() -> int:
@@ -79,10 +63,3 @@ def require_picture_file(size: int) -> None:
             f"its file has {size:,} bytes, allowed are {largest_bytes() // FILES_AT_A_TIME:,}; if you trust it, set "
             f"{VARIABLE} to {-(-size * FILES_AT_A_TIME // 2**20)}"
         )
-
-
-def _memory_bytes() -> int:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return USUAL_MEMORY_BYTES

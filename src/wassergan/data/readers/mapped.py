@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wassergan.data.readers.filearray import FileArray
-from wassergan.data.readers.limits import largest_bytes
 from wassergan.data.readers.marks import MEANWHILE, DataChangedError
 from wassergan.storage.files import kind_of, read_bytes, reading
+from wassergan.storage.memory import largest_bytes
 
 MAPS, MEMORY = Path("/proc/self/maps"), Path("/proc/self/mem")
 _SPAN_BYTES = 2**24  # that is copied at once

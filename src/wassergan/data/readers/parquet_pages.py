@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple, TypeVar
 
-from wassergan.data.readers.limits import largest_bytes, require_room
+from wassergan.data.readers.limits import require_room
 from wassergan.errors import UserError
+from wassergan.storage.memory import largest_bytes
 
 # How many times its size a page may unpack to, by codec; the others know no bound.
 MOST_UNPACKED = {0: 1, 1: 24, 5: 256, 7: 256, 2: 1040}  # none, Snappy, LZ4 (framed and raw), gzip

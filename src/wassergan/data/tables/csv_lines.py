@@ -11,9 +11,10 @@ from io import BufferedReader
 from pathlib import Path
 
 from wassergan.data.readers.gzipped import unpacked
-from wassergan.data.readers.limits import largest_bytes, require_room
+from wassergan.data.readers.limits import require_room
 from wassergan.errors import UserError, parameter
 from wassergan.storage.files import reading
+from wassergan.storage.memory import largest_bytes
 
 LONGEST_LINE = 2**22  # letters
 LONGEST_RECORD = 2**24  # letters of a record that goes over many lines
