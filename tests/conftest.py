@@ -262,6 +262,7 @@ def hurried_judges() -> Iterator[None]:
         for name in ("learnt", "labels"):
             patch.setattr(f"wassergan.evaluation.pictures.{name}.STEPS", 5)
         patch.setattr("wassergan.evaluation.twosample.TREES", 5)
+        patch.setattr("wassergan.evaluation.series.scores.STEPS", 3)
         patch.setitem(convolutional_two_sample.__kwdefaults__ or {}, "steps", 5)
         yield
 
