@@ -51,7 +51,7 @@ def test_the_score_of_true_draws_is_that_of_the_distribution() -> None:
     wanted = float(np.mean(ahead)) / math.sqrt(math.pi)
     assert rows["forecast_crps"].value == pytest.approx(wanted, rel=0.08)
     assert rows["forecast_crps"].floor == pytest.approx(wanted, rel=0.08)
-    assert rows["forecast_skill"].value == pytest.approx(float(np.mean(ahead)), rel=0.08)
+    assert rows["forecast_crps_over_climatology"].value == pytest.approx(float(np.mean(ahead)), rel=0.08)
     assert rows["forecast_ranks"].value > 0.7
 
 
@@ -62,7 +62,7 @@ def test_bad_forecasts_are_seen(kind: str) -> None:
         assert bad["forecast_ranks"].value < 0.5 < good["forecast_ranks"].value
         assert bad["forecast_crps"].value > 1.5 * (bad["forecast_crps"].floor or 0)
     else:
-        assert bad["forecast_skill"].value > 0.95 > good["forecast_skill"].value + 0.2
+        assert bad["forecast_crps_over_climatology"].value > 0.95 > good["forecast_crps_over_climatology"].value + 0.2
         assert bad["forecast_crps"].value > 1.25 * good["forecast_crps"].value
 
 

@@ -139,5 +139,5 @@ def test_an_evaluation_judges_forecasts(run: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(scores, "LEAST_SERIES", 5)
     monkeypatch.setattr(scores, "STEPS", 3)
     rows = {row["name"]: row for row in evaluate_run(EvaluateSettings(run=str(run), count=20))["metrics"]}
-    assert {"forecast_crps", "forecast_skill", "forecast_ranks"} <= rows.keys()
-    assert rows["forecast_crps"]["value"] > 0 and rows["forecast_skill"]["floor"] == 1
+    assert {"forecast_crps", "forecast_crps_over_climatology", "forecast_ranks"} <= rows.keys()
+    assert rows["forecast_crps"]["value"] > 0 and rows["forecast_crps_over_climatology"]["floor"] == 1

@@ -141,6 +141,9 @@ class ArrayConditions:
         wanted: those that are asked for; None to draw from the pool.
         draws: samples for each of `wanted`; those of a condition follow one another.
         is_ensemble: the number of draws was asked for, and is an axis of what is drawn.
+
+    Attributes:
+        like: what given arrays must be like, in messages.
     """
 
     codec: Codec

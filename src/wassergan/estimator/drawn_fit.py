@@ -85,9 +85,8 @@ class DrawnFit(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-lea
             UserError: not a positive n, not a seed, or no such conditions; or `refine`, and it was fitted without.
         """
         self._known()
-        asked = {"condition_array": condition_array, "given_past": given_past}
-        asked = {name: each for name, each in asked.items() if each is not None}
-        if asked:
+        arrays = {"condition_array": condition_array, "given_past": given_past}
+        if asked := {name: each for name, each in arrays.items() if each is not None}:
             return self._under_array(asked, n, given=given, draws=draws, seed=seed, refine=refine)
         if draws is not None:
             raise UserError(

@@ -147,8 +147,11 @@ class Sampler:
     @property
     def can_go_on(self) -> bool:
         """Whether `under_past` draws how series go on."""
-        in_steps = isinstance(self.generator, SeriesDensityGenerator) and form_of(self.codec) is None
-        return in_steps and self.conditions is None and self.refinement is None
+        try:
+            self._require_going_on()
+        except UserError:
+            return False
+        return True
 
     def under_past(
         self, past: Any, *, draws: int | None = None, log: Callable[[str], None] = lambda sentence: None
@@ -163,6 +166,16 @@ class Sampler:
         Raises:
             UserError: the run does not draw series step by step, or under conditions; or no series begins like this.
         """
+        generator = self._require_going_on()
+        channels = sum(generator.sizes)
+        own = {"channels": channels, "steps": generator.steps}
+        codec = cast(SeriesCodec, self.codec)  # no other data have such a generator
+        conditions = opened_past(past, codec, **own, draws=draws, log=log)
+        going_on = Continued(generator, channels=channels, steps=conditions.steps)
+        return replace(self, generator=going_on, conditions=conditions)
+
+    def _require_going_on(self) -> SeriesDensityGenerator:
+        """The generator, if it draws how series go on."""
         generator, is_table = self.generator, form_of(self.codec) is not None
         if not isinstance(generator, SeriesDensityGenerator):
             raise UserError(
@@ -184,12 +197,7 @@ class Sampler:
                 found=parameter("refine"),
                 hint="leave one of them out",
             )
-        channels = sum(generator.sizes)
-        own = {"channels": channels, "steps": generator.steps}
-        codec = cast(SeriesCodec, self.codec)  # no other data have such a generator
-        conditions = opened_past(past, codec, **own, draws=draws, log=log)
-        going_on = Continued(generator, channels=channels, steps=conditions.steps)
-        return replace(self, generator=going_on, conditions=conditions)
+        return generator
 
     @property
     def draws(self) -> int | None:

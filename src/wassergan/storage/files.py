@@ -20,7 +20,7 @@ from os import PathLike
 from pathlib import Path
 from secrets import token_hex
 from shutil import copyfileobj
-from tempfile import TemporaryDirectory, TemporaryFile
+from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 from wassergan.errors import UserError, WorkError
@@ -411,12 +411,6 @@ def scratch_folder() -> Iterator[Path]:
     """A new temporary folder, removed with its content."""
     with TemporaryDirectory(prefix="wassergan-") as folder:
         yield Path(folder)
-
-
-def scratch_descriptor() -> int:
-    """The descriptor of a new file without a name in the folder for temporary files; to be closed."""
-    with TemporaryFile(buffering=0) as file:
-        return os.dup(file.fileno())
 
 
 # --- removing

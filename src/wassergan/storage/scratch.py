@@ -2,10 +2,10 @@
 
 import os
 import weakref
+from tempfile import TemporaryFile
 from typing import Any
 
 from wassergan.errors import WorkError
-from wassergan.storage.files import scratch_descriptor
 
 
 class ScratchFile:
@@ -23,7 +23,8 @@ class ScratchFile:
     def __init__(self, what: str) -> None:
         self._what, self.size = what, 0
         try:
-            self._descriptor = scratch_descriptor()
+            with TemporaryFile(buffering=0) as file:
+                self._descriptor = os.dup(file.fileno())
         except OSError as error:
             raise self._failed(error) from error
         weakref.finalize(self, os.close, self._descriptor)

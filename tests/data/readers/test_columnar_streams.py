@@ -17,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wassergan import TrainSettings, train_run
-from wassergan.data import Source, open_source
+from wassergan.data import Source, TableCodec, open_source
 from wassergan.data.readers import columnar
 from wassergan.data.tables.on_disk import RowsOnDisk
+from wassergan.data.tables.source import TableReader
 from wassergan.errors import UserError
 from wassergan.session.fingerprint import fingerprint
 from wassergan.storage.checkpoint import load_checkpoint
@@ -139,7 +140,8 @@ def opened(path: Path, *, large: bool, **said: Any) -> tuple[Source | str, list[
             source = open_source(path, layout="table", log=log.append, **said)
         except UserError as error:
             return str(error), []
-    assert isinstance(source.reader.rows, RowsOnDisk) == large  # type: ignore[attr-defined]
+    assert isinstance(source.reader, TableReader)
+    assert isinstance(source.reader.rows, RowsOnDisk) == large
     assert len([each for each in log if SAID in each]) == large
     return source, [each for each in log if SAID not in each]
 
@@ -245,9 +247,9 @@ def test_a_table_with_rules_stays_in_memory_and_says_so(tmp_path: Path, monkeypa
     monkeypatch.setattr(columnar, "BYTES_OF_CELL", LARGE)
     log: list[str] = []
     source = open_source(path, schema=tmp_path / "schema.json", log=log.append)
-    assert not isinstance(source.reader.rows, RowsOnDisk)  # type: ignore[attr-defined]
+    assert isinstance(source.reader, TableReader) and not isinstance(source.reader.rows, RowsOnDisk)
     assert any("rules tie columns together" in each for each in log)
-    assert source.codec.rules is not None  # type: ignore[union-attr]
+    assert isinstance(source.codec, TableCodec) and source.codec.rules is not None
 
 
 def test_nothing_is_left_on_the_disk_not_even_of_a_process_that_is_killed(tmp_path: Path) -> None:

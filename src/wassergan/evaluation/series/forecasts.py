@@ -1,4 +1,4 @@
-"""How well draws that go on from the first half of series foretell the second."""
+"""How well draws that go on from the first half of series predict the second."""
 
 from typing import cast
 
@@ -8,6 +8,7 @@ from wassergan.evaluation.evaluate import MetricRow
 from wassergan.evaluation.given.ensembles import Ensembles, Values, fair_crps, standard_error
 from wassergan.evaluation.given.judge import mean_error
 from wassergan.evaluation.given.ranks import LEVEL, rank_histogram
+from wassergan.evaluation.series.dynamics import spread
 
 FEATURES = "forecasts"
 
@@ -22,7 +23,7 @@ def forecast_rows(draws: Values, truth: Values, past: Values, training: Values, 
         training: (m, C, P + H) whole series.
         seed: of ties, and of the training series that are taken for draws.
     """
-    unit = _deviations(training)
+    unit = spread(training)
     own = Ensembles(draws, truth).in_units_of(unit)
     crps, floor = fair_crps(own), float(fair_crps(own.with_draw_as_truth(0)).mean()) if own.count > 2 else None
     chosen = np.random.default_rng(seed).integers(0, len(training), draws.shape[:2])
@@ -34,25 +35,22 @@ def forecast_rows(draws: Values, truth: Values, past: Values, training: Values, 
         f"first {past.shape[2]} steps; floor: a draw in the truth's place; the last value kept errs by "
         f"{mean_error(kept, own.truth):.3g}"
     )
-    without = f"CRPS over that of training series in the draws' place, whatever the past ({blind:.3g}); 1: no help"
+    without = (
+        f"climatology: training series in the draws' place, whatever the past ({blind:.3g}); 1: the past does not help"
+    )
     within = f"share of the ranks of the truth among its draws that are in the band of {LEVEL:.0%}"
+    mean, ranks = float(crps.mean()), rank_histogram(own, seed=seed).within
+    ratio = mean / blind if blind > 0 else 1.0
+    found: list[tuple[str, str, float, float | None, float | None, str, str]] = [
+        ("crps", "CRPS", mean, standard_error(crps), floor, "near_floor", told),
+        ("crps_over_climatology", "CRPS over climatology", ratio, None, 1.0, "lower", without),
+        ("ranks", "rank histogram", ranks, None, LEVEL, "higher", within),
+    ]
     sizes = (own.count * len(truth), len(truth))
-    mean = float(crps.mean())
     return [
-        MetricRow("forecast_crps", "Forecast, CRPS", mean, standard_error(crps), floor, None, "near_floor",
-                  FEATURES, *sizes, told),
-        MetricRow("forecast_skill", "Forecast beside none", mean / blind if blind > 0 else 1.0, None, 1.0, None,
-                  "lower", FEATURES, *sizes, without),
-        MetricRow("forecast_ranks", "Forecast, rank histogram", rank_histogram(own, seed=seed).within, None, LEVEL,
-                  None, "higher", FEATURES, *sizes, within),
-    ]  # fmt: skip
-
-
-def _deviations(series: Values) -> Values:
-    """Of each channel of series (m, C, T), 1 for what never varies."""
-    with np.errstate(invalid="ignore"):
-        found = np.nanstd(np.moveaxis(series, 1, 0).reshape(series.shape[1], -1), axis=1)
-    return np.where(found > 0, found, 1.0)
+        MetricRow(f"forecast_{name}", f"Forecast, {label}", value, error, least, None, better, FEATURES, *sizes, note)
+        for name, label, value, error, least, better, note in found
+    ]
 
 
 def _last(past: Values) -> Values:
