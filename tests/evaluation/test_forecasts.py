@@ -66,6 +66,15 @@ def test_bad_forecasts_are_seen(kind: str) -> None:
         assert bad["forecast_crps"].value > 1.25 * good["forecast_crps"].value
 
 
+def test_the_error_of_the_last_value_that_is_there_is_told() -> None:
+    past = np.array([[[1.0, 2.0, 5.0], [7.0, 8.0, np.nan]], [[0.0, 0.0, 1.0], [4.0, np.nan, np.nan]]])
+    truth = np.array([[[6.0, 8.0], [8.0, 9.0]], [[1.0, 1.0], [4.0, 6.0]]])
+    training = np.stack([np.full((2, 5), -1.0), np.full((2, 5), 1.0)])  # of deviation 1
+    told = forecast_rows(np.stack([truth, truth, truth], 1), truth, past, training, seed=0)[0].note
+    # |6-5| + |8-5| + |8-8| + |9-8| of the first, 0 + 0 + 0 + 2 of the second: means of 5/4 and 2/4
+    assert "the last value kept errs by 0.875" in told
+
+
 def test_values_that_are_missing_are_left_out() -> None:
     good, gaps = judged("good"), judged("with gaps")
     assert gaps["forecast_crps"].value == pytest.approx(good["forecast_crps"].value, rel=0.05)

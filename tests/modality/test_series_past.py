@@ -14,6 +14,7 @@ from wassergan.config.settings import TrainSettings
 from wassergan.config.verbs import EvaluateSettings
 from wassergan.errors import UserError
 from wassergan.evaluation.series import scores
+from wassergan.modality.writing import write_samples
 from wassergan.runs.evaluate import evaluate_run
 from wassergan.runs.train import train_run
 from wassergan.session.restore import open_sampler
@@ -67,6 +68,21 @@ def test_what_follows_comes_in_the_type_of_the_data_and_fewer_draws_are_the_firs
     assert (tmp_path / "fan.png").read_bytes()[:4] == b"\x89PNG"
     cli("sample", run, "--given-past", tmp_path / "past.npy", "--out", tmp_path / "out.npz")
     assert np.load(tmp_path / "out.npz")["data"].shape == (2, STEPS - KNOWN, 2)
+
+
+def test_a_picture_shows_each_past_with_its_own_draws(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[Any] = []
+    monkeypatch.setattr("wassergan.modality.series.save_forecast", lambda *what: shown.extend(what))
+    past = walks()[:3, :KNOWN]
+    sampler = open_sampler(run).under_past(past, draws=4)
+    write_samples(sampler, tmp_path / "fan.png", count=12, seed=2)
+    drawn = sampler.draw_ensembles(seed=2)
+    for values, wanted in zip(shown, (past, drawn), strict=False):
+        found = np.where(np.isnan(values), -999, values)
+        np.testing.assert_allclose(found, np.moveaxis(wanted, -1, -2))
+    assert shown[2] == ("channel 0", "channel 1")
 
 
 def test_what_follows_hangs_on_the_past(run: Path) -> None:

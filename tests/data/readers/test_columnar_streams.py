@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from wassergan import TrainSettings, train_run
 from wassergan.data import Source, TableCodec, open_source
-from wassergan.data.readers import columnar
+from wassergan.data.readers import columnar, columnar_streams, columnar_tables
+from wassergan.data.tables.columns import TextColumn
 from wassergan.data.tables.on_disk import RowsOnDisk
 from wassergan.data.tables.source import TableReader
 from wassergan.errors import UserError
@@ -214,6 +215,20 @@ def test_conditions_weights_cells_to_fill_and_schemas_are_those_of_the_table_in_
         schema.write_text('{"columns": {"levels": "drop", "whole": {"kind": "number", "low": -50000}}}')
         said = {"schema": schema}
     require_equal(path, **said)
+
+
+def test_texts_are_numbered_as_they_occur_whatever_the_order_of_their_dictionary(tmp_path: Path) -> None:
+    """A file that does not say that its texts came with a dictionary, which was in another order than the rows."""
+    rng, levels = np.random.default_rng(0), ["never", "c", "a", "b"]
+    codes = np.concatenate([[3, 2, 1], rng.integers(1, 4, 200)]).astype(np.int32)
+    made = pyarrow.DictionaryArray.from_arrays(pyarrow.array(codes), pyarrow.array(levels))
+    table = pyarrow.table({"word": made, "value": rng.normal(size=len(codes))})
+    parquet.write_table(table, tmp_path / "a.parquet", store_schema=False, row_group_size=50)
+    require_equal(tmp_path / "a.parquet")
+    file = [columnar_tables.opened(tmp_path / "a.parquet")]
+    (word, _) = columnar_streams.ColumnsOfFiles("a", file, ["word", "value"])
+    assert isinstance(word, TextColumn) and word.levels == ["b", "a", "c"]
+    assert [word.levels[code] for code in word.codes] == [levels[code] for code in codes]
 
 
 def test_several_files_are_one_table(tmp_path: Path) -> None:

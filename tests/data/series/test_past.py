@@ -1,5 +1,6 @@
 """Pasts that series go on from: read like the data, and refused where no series of the data begins so."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -58,6 +59,15 @@ def test_a_past_is_in_model_space_what_the_whole_series_is_there(
     torch.testing.assert_close(vectors, whole[:, :, :known].repeat_interleave(draws, 0), atol=0, rtol=0)
     shown = found.codec.decode_numpy(vectors[::draws])
     np.testing.assert_allclose(shown, values[:5, :known], rtol=1e-6)
+
+
+@pytest.mark.parametrize("known", [1, 2, 5])
+def test_scales_of_every_step_are_cut_with_the_steps(known: int) -> None:
+    source = open_source(series(), layout="NTC")
+    offset, scale = (torch.rand(CHANNELS, STEPS, dtype=torch.float64) + each for each in (0, 1))
+    codec = replace(cast(SeriesCodec, source.codec), offset=offset, scale=scale)
+    past = torch.from_numpy(series()[:2])
+    torch.testing.assert_close(codec.until(known).encode(past[:, :known]), codec.encode(past)[:, :, :known])
 
 
 def test_one_series_needs_no_axis_and_a_table_has_its_channels_as_columns(tmp_path: Path) -> None:

@@ -59,8 +59,9 @@ class ColumnsOfFiles(ColumnsToRead):
             return [self[each] for each in range(*index.indices(len(self)))]
         import pyarrow
 
+        name = self.names[index]  # an index past the last ends an iteration, and tells of no damage
         with corruption_errors(self._name, "write it again"):
-            found = self._column(self._tables[0].schema.field(self.names[index]))
+            found = self._column(self._tables[0].schema.field(name))
         pyarrow.default_memory_pool().release_unused()
         return found
 
