@@ -33,7 +33,20 @@ def resolved(shape: tuple[int, ...], **asked: Any) -> Any:
 def test_pictures_of_12_pixels_and_more_are_convolved(shape: tuple[int, ...], network: str) -> None:
     found = resolved(shape)
     assert found.network == network
-    assert (found.precision, found.critic_steps) == (("auto", 1) if network == "conv" else ("float32", 5))
+    assert found.precision == ("auto" if network == "conv" else "float32")
+
+
+def test_small_pictures_take_one_critic_step_and_other_samples_of_their_size_five() -> None:
+    found = resolved((8, 8))
+    assert (found.critic_steps, found.share_fakes, found.generator_lr, found.critic_lr) == (1, True, 2e-3, 3e-3)
+    assert (found.schedule, found.schedule_steps, found.penalty_every) == ("inverse_sqrt", 2000, 2)
+    assert resolved((8, 8), generator_widths=(8,)).critic_steps == 1
+    assert resolved((8, 8), critic_steps=5).critic_steps == 5
+    steady = resolved((8, 8), schedule="constant")
+    assert (steady.schedule, steady.schedule_steps) == ("constant", 10_000)
+    for shape, asked in (((64,), {}), ((11, 30), {}), ((8, 8), {"network": "conv"}), ((8, 8), {"preset": "wgan-gp"})):
+        other = resolved(shape, **asked)
+        assert (other.critic_steps, other.share_fakes, other.schedule) == (5, False, "constant")
 
 
 def test_what_the_user_says_wins_over_the_recipe_for_pictures() -> None:
@@ -86,7 +99,7 @@ def test_a_batch_takes_at_most_half_of_few_pictures(count: int, pack: int, batch
 def test_the_log_says_why_pictures_are_convolved_and_only_then() -> None:
     told: list[str] = []
     cases: list[tuple[tuple[int, int], dict[str, Any]]]
-    cases = [((8, 8), {}), ((28, 28), {"network": "mlp"}), ((28, 28), {"preset": "wgan"})]
+    cases = [((8, 8), {"network": "residual"}), ((28, 28), {"network": "mlp"}), ((28, 28), {"preset": "wgan"})]
     for shape, asked in cases:
         resolve_for(TrainSettings(**asked), open_source(pictures(40, *shape)), log=told.append)
     assert told == []

@@ -11,7 +11,16 @@ from wassergan.data import Codec, Source
 from wassergan.modality.missing import without_missing
 from wassergan.modality.modality import Rows
 from wassergan.modality.numbers import Numbers
-from wassergan.modality.picture_recipe import FEW, REASON, SMALLEST_SIDE, recipe, suits
+from wassergan.modality.picture_recipe import (
+    FEW,
+    REASON,
+    SMALL_REASON,
+    SMALLEST_SIDE,
+    recipe,
+    small_recipe,
+    suits,
+    suits_small,
+)
 from wassergan.sampling.sampler import Sampler
 from wassergan.training.augment import NONE, USUAL
 
@@ -31,10 +40,14 @@ class Pictures(Numbers):
         self, codec: Codec, *, shape: tuple[int, ...], train_count: int, asked: TrainSettings
     ) -> Mapping[str, Any] | None:
         """Convolutions, from 12 x 12 pixels on."""
+        if suits_small(shape, asked):
+            return small_recipe(asked)
         return recipe(train_count, asked) if suits(shape, asked) else None
 
     def recipe_reason(self, shape: tuple[int, ...], asked: TrainSettings) -> str:
         """What was measured."""
+        if suits_small(shape, asked):
+            return SMALL_REASON
         return REASON if suits(shape, asked) else ""
 
     def augmentation(self, shape: tuple[int, ...], train_count: int) -> str:

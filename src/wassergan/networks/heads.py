@@ -13,24 +13,66 @@ class Bounded(nn.Module):
     """x ↦ m + h tanh((x - m) / h), onto (low, high) with middle m and half-width h; slope 1 at the middle.
 
     For pictures in [-1, 1] this is tanh. For standardised floats it is close to the identity over the bulk of the
-    distribution, and cannot leave the range of the data.
+    distribution, and cannot leave the range of the data. Where many values are the lowest or the highest, as in black
+    and white parts of pictures, samples that never reach an end are known by that: with an overshoot s > 1 the map is
+    m + h clamp(s tanh((x - m) / (s h)), -1, 1), onto [low, high], and what would lie beyond an end is that end. In
+    training a gradient that leads back into the range goes through the clamp, and one that leads further out does not
+    (the projection onto the directions that the range leaves open): so no value is stuck at an end.
 
     Args:
         low: () or (D,), model units.
         high: same shape, larger.
+        overshoot: s, at least 1.
     """
 
     middle: Tensor
     half_width: Tensor
 
-    def __init__(self, low: Tensor, high: Tensor) -> None:
+    def __init__(self, low: Tensor, high: Tensor, *, overshoot: float = 1.0) -> None:
         super().__init__()
+        self.overshoot = overshoot
         self.register_buffer("middle", ((low + high) / 2).float())
         self.register_buffer("half_width", ((high - low) / 2).float())
 
     def forward(self, values: Tensor) -> Tensor:
         """Any shape whose last axes match the bounds, to the same shape."""
-        return self.middle + self.half_width * torch.tanh((values - self.middle) / self.half_width)
+        return self.within(self.squashed(values))
+
+    def squashed(self, values: Tensor) -> Tensor:
+        """T = tanh((x - m) / (s h)), of any values x."""
+        return torch.tanh((values - self.middle) / (self.overshoot * self.half_width))
+
+    def within(self, squashed: Tensor) -> Tensor:
+        """M + h clamp(s t, -1, 1)."""
+        if self.overshoot > 1:
+            reached = self.overshoot * squashed
+            squashed = _Clamped.apply(reached) if self.training else reached.clamp(-1, 1)
+        return self.middle + self.half_width * squashed
+
+    def by_values(self, gradient: Tensor, squashed: Tensor) -> Tensor:
+        """The gradient of a loss by x, from that by the result."""
+        if self.overshoot > 1:
+            gradient = _inwards(gradient, self.overshoot * squashed)
+        found: Tensor = torch.ops.aten.tanh_backward(gradient, squashed)
+        return found
+
+
+class _Clamped(torch.autograd.Function):
+    """clamp(x, -1, 1) with the gradient of `_inwards`."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        ctx.save_for_backward(values)
+        return values.clamp(-1, 1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _inwards(gradient, *ctx.saved_tensors)
+
+
+def _inwards(gradient: Tensor, values: Tensor) -> Tensor:
+    """A gradient by clamp(x, -1, 1) without what would lead values at an end, or beyond, further out in a descent."""
+    return gradient * ((values.abs() < 1) | (gradient * values > 0))
 
 
 class Partial(nn.Module):

@@ -9,6 +9,7 @@ from wassergan.networks import Bounded, ConvGenerator, MLPGenerator
 from wassergan.training.analytic.generator import ConvGeneratorPasses
 
 BOUNDED = Bounded(torch.tensor(-1.0), torch.tensor(3.0))
+REACHING = Bounded(torch.tensor(-1.0), torch.tensor(3.0), overshoot=2.0)  # a fifth of all values are at an end
 SHAPES = [(1, 28, 28), (3, 16, 16), (2, 9, 13), (1, 4, 5), (9, 17, 14), (1, 33, 20)]
 
 
@@ -41,7 +42,7 @@ class Curved(nn.Module):
 
 @pytest.mark.parametrize("norm", ["batch", "layer", "none"])
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("head", [BOUNDED, nn.Identity(), nn.Tanh(), Curved()])
+@pytest.mark.parametrize("head", [BOUNDED, REACHING, nn.Identity(), nn.Tanh(), Curved()])
 def test_both_passes_are_those_of_autograd(norm: str, shape: tuple[int, ...], head: nn.Module) -> None:
     ours, theirs = (generator_of(shape, norm=norm, head=head) for _ in range(2))
     passes = passes_of(ours)

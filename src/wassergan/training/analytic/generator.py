@@ -244,19 +244,19 @@ class ConvGeneratorPasses:
     def _head(self, hidden: Tensor) -> Tensor:
         head = self._generator.head
         if is_plain(head, Bounded):
-            self._squashed = torch.tanh((hidden - head.middle) / head.half_width)
-            return head.middle + head.half_width * self._squashed
+            self._squashed = head.squashed(hidden)
+            return head.within(self._squashed)
         fakes: Tensor = head(hidden)
         return fakes
 
     def _by_hidden(self, by_fake: Tensor) -> Tensor:
         """Through the head; by autograd where it is another than the usual one."""
-        if is_plain(self._generator.head, Bounded):
-            by_hidden: Tensor = torch.ops.aten.tanh_backward(by_fake.to(self._squashed.dtype), self._squashed)
-            return by_hidden.to(self._hidden.dtype)
+        head = self._generator.head
+        if is_plain(head, Bounded):
+            return head.by_values(by_fake.to(self._squashed.dtype), self._squashed).to(self._hidden.dtype)
         with torch.enable_grad():
             hidden = self._hidden.detach().requires_grad_(True)
-            fakes: Tensor = self._generator.head(hidden)
+            fakes: Tensor = head(hidden)
             (fakes * by_fake).sum().backward()
         assert hidden.grad is not None
         return hidden.grad
