@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from wassergan.data import open_source
 from wassergan.data.codec import Codec, from_channels_first, pixel_codec, standard_codec, to_channels_first, torch_dtype
 from wassergan.data.readers.arrays import array_source
 from wassergan.errors import UserError
@@ -119,17 +118,3 @@ def test_decoding_leaves_its_samples_alone() -> None:
         before = samples.clone()
         pixel_codec("NHW").decode(samples)
         assert torch.equal(samples, before)
-
-
-def test_the_ends_of_pixels_are_reached_by_what_generators_make_and_those_of_numbers_are_not() -> None:
-    """Black and white are frequent; the smallest of a column of numbers is there once."""
-    assert pixel_codec("NHW").overshoot > 1
-    pixels = np.random.default_rng(0).integers(0, 256, (20, 4, 4), np.uint8)
-    assert open_source(pixels).codec.overshoot > 1
-    assert open_source(pixels.astype(np.float32)).codec.overshoot == 1
-    assert open_source(pixels.astype(np.int32)).codec.overshoot == 1
-
-
-def test_a_codec_of_before_there_was_an_overshoot_has_none() -> None:
-    state = {name: value for name, value in pixel_codec("NHW").state().items() if name != "overshoot"}
-    assert Codec.from_state(state).overshoot == 1

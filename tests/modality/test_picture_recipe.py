@@ -40,6 +40,7 @@ def test_small_pictures_take_one_critic_step_and_other_samples_of_their_size_fiv
     found = resolved((8, 8))
     assert (found.critic_steps, found.share_fakes, found.generator_lr, found.critic_lr) == (1, True, 2e-3, 3e-3)
     assert (found.schedule, found.schedule_steps, found.penalty_every) == ("inverse_sqrt", 2000, 2)
+    assert found.overshoot == 1.3 and resolved((28, 28)).overshoot == 1
     assert resolved((8, 8), generator_widths=(8,)).critic_steps == 1
     assert resolved((8, 8), critic_steps=5).critic_steps == 5
     steady = resolved((8, 8), schedule="constant")

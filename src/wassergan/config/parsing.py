@@ -5,6 +5,7 @@ import re
 from wassergan.errors import UserError, shortened
 
 MOST_LAYERS = 1000
+LARGEST_OVERSHOOT = 16.0
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _POWER = re.compile(r"([0-9]{1,19})(?:\.([0-9]{1,19}))?[eE]\+?([0-9]{1,2})")
 
@@ -152,6 +153,18 @@ def positive_float(text: str) -> float:
     number = _number(text)
     if not 0 < number < float("inf"):
         raise UserError("Expected a number above 0", found=_quoted(text))
+    return number
+
+
+def overshoot(text: str) -> float:
+    """A number from 1 to 16.
+
+    Raises:
+        UserError: it is not.
+    """
+    number = _number(text)
+    if not 1 <= number <= LARGEST_OVERSHOOT:
+        raise UserError(f"Expected a number from 1 to {LARGEST_OVERSHOOT:g}", found=_quoted(text))
     return number
 
 

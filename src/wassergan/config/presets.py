@@ -34,6 +34,7 @@ _COMMON: Values = {
     "optimizer": "adam",
     "beta1": 0.0,
     "beta2": 0.9,
+    "overshoot": 1.0,
     "equalized_lr": False,
     "schedule": "constant",
     "schedule_steps": 10_000,

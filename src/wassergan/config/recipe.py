@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass
 
-from wassergan.config.parsing import fraction, not_negative, parse_widths, positive_float, positive_int, whole_number
+from wassergan.config.parsing import (
+    fraction,
+    not_negative,
+    overshoot,
+    parse_widths,
+    positive_float,
+    positive_int,
+    whole_number,
+)
 from wassergan.config.setting import setting
 
 
@@ -111,6 +119,12 @@ class RecipeChoices:
     critic_lr: float | None = setting(None, "Learning rate.", parse=positive_float, group="Recipe")
     beta1: float | None = setting(None, "Adam's first-moment decay.", parse=fraction, group="Recipe")
     beta2: float | None = setting(None, "Adam's second-moment decay.", parse=fraction, group="Recipe")
+    overshoot: float | None = setting(
+        None,
+        "How far beyond the range of the data a generator reaches for its ends, in half-widths of the range; 1: not.",
+        parse=overshoot,
+        group="Recipe",
+    )
     equalized_lr: bool | None = setting(
         None,
         "Give every weight a rate in proportion to its initial size: 16 / √inputs times that of its network.",
@@ -175,6 +189,7 @@ class Recipe:
     critic_lr: float
     beta1: float
     beta2: float
+    overshoot: float
     equalized_lr: bool
     schedule: str
     schedule_steps: int

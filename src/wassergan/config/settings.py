@@ -96,7 +96,13 @@ class ResolvedSettings(DataSettings, RunSettings, Recipe, Origin):
         """
         usual = {"critic_activation": settings.usual_critic_activation, "generator_maps": settings.maps}
         older: dict[str, Any] = {"augment": "none", "mirror": False, "share_fakes": False, "sequence_width": 0}
-        older |= {"penalty_on": "samples", "equalized_lr": False, "likelihood": 0.0, "likelihood_steps": 0}
+        older |= {
+            "penalty_on": "samples",
+            "equalized_lr": False,
+            "overshoot": 1.0,
+            "likelihood": 0.0,
+            "likelihood_steps": 0,
+        }
         settings = settings.with_defaults({**usual, **older})
         for each in fields(Recipe):
             if getattr(settings, each.name) is None:

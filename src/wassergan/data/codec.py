@@ -22,7 +22,6 @@ LAYOUTS = ("N", "ND", "NHW", "NHWC", "NCHW", "NTC", "NDHW", "NDHWC", "NCDHW")
 SERIES = "NTC"  # samples, steps in time, channels
 VOLUMES = ("NDHW", "NDHWC", "NCDHW")  # samples, slices, rows, columns of a volume, channels
 ALONE, LAST = ("N", "NHW", "NDHW"), ("NHWC", "NTC", "NDHWC")  # one channel that has no axis; channels in the last one
-OVERSHOOT, LARGEST_OVERSHOOT = 1.1, 16.0  # of the generators of pictures, as measured on digits and Fashion-MNIST
 LARGEST_WHOLE = float(2**63 - 1024)  # the largest float64 that an int64 holds
 
 
@@ -113,8 +112,6 @@ class Codec:
         parts: constants and missing values; None where there are none.
         channels: names of the channels or features, if there are any.
         grid: axes, coordinates and attributes of a file of named arrays, to be written back; None of other data.
-        overshoot: how far generators reach for the ends, in half-widths of the range: 1, or more where many values lie
-            at an end exactly.
     """
 
     layout: str
@@ -128,7 +125,6 @@ class Codec:
     parts: Parts | None = None
     channels: tuple[str, ...] = ()
     grid: GridMetadata | None = None
-    overshoot: float = 1.0
 
     conditions_are_columns: ClassVar[bool] = False
     given: ClassVar[tuple[str, ...]] = ()
@@ -251,10 +247,10 @@ def numbered(layout: str, count: int) -> tuple[str, ...]:
 
 
 def pixel_codec(layout: str, *, dtype: str = "uint8", top: float = 255.0) -> Codec:
-    """Whole grey levels 0..top to [-1, 1] and back; the round trip is the identity. Black and white are frequent."""
+    """Whole grey levels 0..top to [-1, 1] and back; the round trip is the identity."""
     half = torch.tensor(top / 2, dtype=torch.float64)
     one = torch.tensor(1.0, dtype=torch.float64)
-    return Codec(layout, dtype, offset=half, scale=half, low=-one, high=one, whole=True, overshoot=OVERSHOOT)
+    return Codec(layout, dtype, offset=half, scale=half, low=-one, high=one, whole=True)
 
 
 def standard_codec(

@@ -38,7 +38,6 @@ def decoder_of(codec: Codec) -> dict[str, Any]:
         "clip": bounds if rounded else None,
         "base": codec.base,
         "channels": list(codec.channels),
-        "overshoot": codec.overshoot,
         "constants": None if codec.parts is None else _constants(codec.parts, codec.dtype),
         "missing": None if codec.parts is None else _missing(codec.parts),
     }
@@ -112,7 +111,6 @@ def codec_of(decoder: Mapping[str, Any]) -> Codec:
         base=decoder.get("base", 0),
         parts=_parts_of(decoder),
         channels=tuple(decoder.get("channels", ())),
-        overshoot=decoder.get("overshoot", 1.0),
     )
 
 

@@ -24,7 +24,7 @@ from wassergan.data import (
     encode_table,
     raw_array,
 )
-from wassergan.data.codec import LARGEST_OVERSHOOT, as_tensor, to_channels_first
+from wassergan.data.codec import as_tensor, to_channels_first
 from wassergan.data.grids.writing import TOLD, WRITTEN, require_writer
 from wassergan.data.masked import unmasked
 from wassergan.data.tables.writing import Fresh
@@ -67,13 +67,11 @@ class Numbers(Modality[Codec]):
             if np.broadcast_shapes(tuple(each.shape), shape) != shape:
                 size = "x".join(map(str, each.shape)) or "one"
                 return f"{name} {size} {str(each.dtype).removeprefix('torch.')} for samples of shape {shape}"
-        if not 1 <= codec.overshoot <= LARGEST_OVERSHOOT:
-            return f"an overshoot of {codec.overshoot}"
         return ""
 
     def head(self, codec: Codec) -> nn.Module:
         """Within the bounds of the data, with constants and missing values where those are."""
-        bounded = Bounded(codec.low, codec.high, overshoot=codec.overshoot)
+        bounded = Bounded(codec.low, codec.high)
         if codec.parts is None or (codec.parts.masks == 0 and codec.parts.active.all()):
             return bounded
         return Partial(bounded, codec.parts.active, codec.parts.gappy, codec.parts.gates)

@@ -17,9 +17,7 @@ FALLING = {"schedule": "inverse_sqrt", "schedule_steps": 1000}
 WIDER = 2  # maps of the generator for one of the critic: a wide generator costs little, a wide critic much
 # The steps of small pictures' rates, which belong to this schedule alone.
 SMALL_FALLING = {"schedule": "inverse_sqrt", "schedule_steps": 2000}
-SMALL_REASON = (
-    "Recipe for small pictures: fully connected networks, one critic step, as measured on 8 x 8 digits."
-)
+SMALL_REASON = "Recipe for small pictures: fully connected networks, one critic step, as measured on 8 x 8 digits."
 REASON = "Recipe for pictures: small convolutions, a wider generator, one critic step, as measured on Fashion-MNIST."
 
 
@@ -55,6 +53,7 @@ def small_recipe(asked: TrainSettings) -> dict[str, Any]:
         "share_fakes": True,
         "generator_lr": 2e-3,
         "critic_lr": 3e-3,
+        "overshoot": 1.3,
         "average_half_life": 500_000.0,
         "average_ramp": 0.1,
     }

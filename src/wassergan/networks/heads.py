@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from wassergan.errors import UserError, parameter
+
 STEEPNESS = 3.0
 
 
@@ -46,7 +48,7 @@ class Bounded(nn.Module):
         """M + h clamp(s t, -1, 1)."""
         if self.overshoot > 1:
             reached = self.overshoot * squashed
-            squashed = _Clamped.apply(reached) if self.training else reached.clamp(-1, 1)
+            squashed = _clamped(reached) if self.training else reached.clamp(-1, 1)
         return self.middle + self.half_width * squashed
 
     def by_values(self, gradient: Tensor, squashed: Tensor) -> Tensor:
@@ -55,6 +57,27 @@ class Bounded(nn.Module):
             gradient = _inwards(gradient, self.overshoot * squashed)
         found: Tensor = torch.ops.aten.tanh_backward(gradient, squashed)
         return found
+
+
+def reach_beyond(head: nn.Module, overshoot: float) -> None:
+    """Set the overshoot of an output layer.
+
+    Args:
+        head: is or holds a `Bounded`, unless the overshoot is 1.
+        overshoot: at least 1.
+
+    Raises:
+        UserError: there is no range whose ends could be reached.
+    """
+    if overshoot == 1:
+        return
+    bounded = head.bounded if isinstance(head, Partial) else head
+    if not isinstance(bounded, Bounded):
+        raise UserError(
+            f"{parameter('overshoot', overshoot)} is for arrays of numbers and for pictures",
+            hint="leave it out: columns of tables and phases of volumes reach their ends",
+        )
+    bounded.overshoot = overshoot
 
 
 class _Clamped(torch.autograd.Function):
@@ -68,6 +91,11 @@ class _Clamped(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return _inwards(gradient, *ctx.saved_tensors)
+
+
+def _clamped(values: Tensor) -> Tensor:
+    found: Tensor = _Clamped.apply(values)  # type: ignore[no-untyped-call]
+    return found
 
 
 def _inwards(gradient: Tensor, values: Tensor) -> Tensor:

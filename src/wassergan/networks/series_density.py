@@ -78,6 +78,12 @@ class SeriesDensityGenerator(nn.Module):
             )
         bounded = head.bounded if isinstance(head, Partial) else head
         assert isinstance(bounded, Bounded)
+        if bounded.overshoot > 1:
+            raise UserError(
+                "Series that are drawn step by step have densities within their range",
+                found=parameter("overshoot", bounded.overshoot),
+                hint=f"leave it out, or use {parameter('likelihood', 0)}",
+            )
         masks = head.masks if isinstance(head, Partial) else 0
         self.sizes, self.own = [channels - masks, masks], latent_dim
         self.noises = 2 * self.sizes[0] + masks

@@ -15,6 +15,7 @@ from wassergan.data import AnyCodec, Source, context_shape, open_source
 from wassergan.errors import UserError, WasserganError, WorkError, parameter, unknown_name
 from wassergan.modality import modality_of, modality_with
 from wassergan.networks import SeriesDensityGenerator, TableHead, build_networks
+from wassergan.networks.heads import reach_beyond
 from wassergan.objectives import get_objective
 from wassergan.storage.memory import largest_bytes
 from wassergan.training import (
@@ -111,6 +112,7 @@ def networks_of(
     On the device `meta` they have shapes and no numbers; what the codec holds, in the head, is on the CPU all the same.
     """
     head = modality_with(codec).head(codec)
+    reach_beyond(head, settings.overshoot)
     with torch.device(device) if device != "cpu" else nullcontext():
         return build_networks(
             settings.network,
