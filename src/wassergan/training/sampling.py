@@ -12,7 +12,7 @@ from wassergan.utils.rng import derived_rng
 from wassergan.utils.shard import WHOLE, BatchShard
 
 SAMPLING_CHUNK = 1024  # samples that are drawn together, whatever the number asked for
-LEAST_ROWS = 8  # that a generator is given: products of one or two rows are summed in another order, to other last bits
+LEAST_ROWS = 32  # given to a generator at once: a dozen or fewer are summed in another order, to other last bits
 
 
 def under(context: Tensor | None, latent: Tensor) -> Tensor:
