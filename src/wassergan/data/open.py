@@ -15,6 +15,7 @@ from wassergan.data.container import Container, as_array, index_words
 from wassergan.data.files import KINDS, all_are, files_of
 from wassergan.data.frames import FrameContainer
 from wassergan.data.grids import is_grid_file, open_gridded
+from wassergan.data.grids.choosing import named_in
 from wassergan.data.labels import label_table
 from wassergan.data.naming import FOLDER, tables_under
 from wassergan.data.paired import ArrayContext, array_context
@@ -75,7 +76,7 @@ def open_source(
     Args:
         data: `digits`; a folder, `.zip` or `.tar` shards of pictures; a folder of `.npy` files, each one sample; a
             `.npy`, `.npz`, IDX or multi-page TIFF file; a NetCDF, Zarr, HDF5 or MATLAB file, of which `era5.nc::t2m`
-            names one array; Parquet, Arrow or Feather files; a folder of shards or of tables, or a
+            names one array (of a `.npz`, too); Parquet, Arrow or Feather files; a folder of shards or of tables, or a
             pattern such as `part-{000..099}.tar` or `part-*.parquet`; a `.csv` or `.tsv` file, `.gz` too; an Excel
             workbook; an array or tensor of samples; or a DataFrame of pandas or polars.
         size: (height, width), for pictures.
@@ -119,6 +120,7 @@ def open_source(
         DataChangedError: a file changed while it was read.
     """
     notes = _Notes(log)
+    data, key = _of_archive(data, key)
     if like is not None and like.has_levels:
         size, colour = (like.shape[1], like.shape[2]), "grey" if like.shape[0] == 1 else "rgb"
     asked = Asked(
@@ -173,6 +175,18 @@ def open_source(
     if source.names is not None and (passed := source.names.passed.sentence(source.name)):
         notes(passed)
     return replace(source, notes=notes.kept)  # more may come: a picture may turn out unreadable when it is needed
+
+
+def _of_archive(data: Any, key: str | None) -> tuple[Any, str | None]:
+    """A path such as `pairs.npz::fine` as that of the archive and the name of an array in it."""
+    if not isinstance(data, str | Path):
+        return data, key
+    path, name = named_in(str(data))
+    if name is None or path.suffix != ".npz":
+        return data, key
+    if key not in (None, name):
+        raise UserError("Two arrays are named", found=f"{name} and {key}", hint="name one")
+    return str(path), name
 
 
 class _Notes:

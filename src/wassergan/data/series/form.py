@@ -93,7 +93,9 @@ class LongForm:
         if self.starts_differ:
             starts = _middle(samples[:, :, place], there)[:, None]
         time = self.table.columns[names.index(self.time)]
-        found[:, :, names.index(self.time)] = _fitted(starts + self.step * np.arange(samples.shape[1]), time, None)
+        found[:, :, names.index(self.time)] = _times(
+            starts, self.step * np.arange(samples.shape[1]), time, self.bounds[names.index(self.time)]
+        )
         found[:, :, names.index(self.series)] = first + np.arange(len(samples))[:, None]
         if self.gaps:
             kept = there & changing
@@ -175,6 +177,28 @@ def _fitted(values: Values, column: ColumnCodec, bounds: tuple[float, float] | N
     there = values[~np.isnan(values)]
     low, high = bounds or (there.min(initial=0.0), there.max(initial=0.0))
     return np.reshape(column.form.fitted(np.array(values).ravel(), float(low), float(high)), values.shape)
+
+
+def _times(starts: Values, after: Values, column: ColumnCodec, seen: tuple[float, float]) -> Values:
+    """Times of all steps (n, T) from those of the first (n, 1): as the data have them, where that keeps them apart.
+
+    The first of each month, for steps that are a month long, is the same day of the next one; but of hours of the day
+    that the data happen to have, the nearest one to another may be that of the step before.
+
+    Args:
+        starts: (n, 1).
+        after: (T,) from the first step on.
+        column: of time.
+        seen: the first and the last time of the data, which those that are drawn may leave.
+    """
+    room = seen[1] - seen[0] + after[-1]
+    first, last = np.nanmin(starts, initial=seen[0]), np.nanmax(starts, initial=seen[1])
+    wide = (float(first - room), float(last + room))
+    times = _fitted(starts, column, wide) + after
+    alike = _fitted(times, column, wide)
+    plain = _fitted(times, replace(column, form=replace(column.form, grid=None)), wide)
+    apart: Values = np.where((np.diff(alike, axis=1) > 0).all(1, keepdims=True), alike, plain)
+    return apart
 
 
 def _fresh(form: Any, count: int) -> Any:
