@@ -346,11 +346,11 @@ def layout_of(array: NDArray[Any] | FileArray, layout: str, name: str) -> str:
         if layout not in LAYOUTS:
             raise unknown_name("layout", layout, ("auto", *LAYOUTS))
         if len(layout) != array.ndim:
-            fitting = " or ".join(each for each in LAYOUTS if len(each) == array.ndim)
+            known = " or ".join(each for each in LAYOUTS if len(each) == array.ndim)
             raise UserError(
                 f"Layout {layout} does not fit {name}",
                 found=f"shape {array.shape}",
-                hint=f"say {parameter('layout')} {fitting}, or leave it out" if fitting else "give two to five axes",
+                hint=f"say {parameter('layout')} {known}, or leave it out" if known else "give one to five axes",
             )
         return layout
     if array.ndim == 3 and _is_one_picture(array):

@@ -94,7 +94,7 @@ class LongForm:
             starts = _middle(samples[:, :, place], there)[:, None]
         time = self.table.columns[names.index(self.time)]
         found[:, :, names.index(self.time)] = _times(
-            starts, self.step * np.arange(samples.shape[1]), time, self.bounds[names.index(self.time)]
+            starts, self.step * np.arange(samples.shape[1], dtype=np.float64), time, self.bounds[names.index(self.time)]
         )
         found[:, :, names.index(self.series)] = first + np.arange(len(samples))[:, None]
         if self.gaps:
@@ -196,7 +196,10 @@ def _times(starts: Values, after: Values, column: ColumnCodec, seen: tuple[float
     wide = (float(first - room), float(last + room))
     times = _fitted(starts, column, wide) + after
     alike = _fitted(times, column, wide)
-    plain = _fitted(times, replace(column, form=replace(column.form, grid=None)), wide)
+    form = column.form
+    plain = (
+        alike if isinstance(form, LevelForm) else _fitted(times, replace(column, form=replace(form, grid=None)), wide)
+    )
     apart: Values = np.where((np.diff(alike, axis=1) > 0).all(1, keepdims=True), alike, plain)
     return apart
 
