@@ -176,8 +176,8 @@ def test_days_without_marks_are_days_and_no_numbers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("start", "first"), [("22:40", "23:00"), ("22:20", "22:00"), ("01:10", "01:00")])
-def test_steps_stay_apart_where_the_data_know_few_hours_of_the_day(start: str, first: str, tmp_path: Path) -> None:
-    """The nearest hour that the data have to 00:00 is 23:00, which is that of the step before."""
+def test_steps_of_drawn_times_stay_apart(start: str, first: str, tmp_path: Path) -> None:
+    """Of 22:40 and 23:40 the nearest hours are 23:00 and 00:00, though the latter lies beyond both."""
     starts = ["2024-03-01 22:00", "2024-03-02 01:00", "2024-03-02 22:00", "2024-03-03 01:00"] * 4
     source = opened(compact(tmp_path, starts, steps=2, unit="h", written="%Y-%m-%d %H:%M"))
     codec = source.codec

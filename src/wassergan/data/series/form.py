@@ -180,28 +180,18 @@ def _fitted(values: Values, column: ColumnCodec, bounds: tuple[float, float] | N
 
 
 def _times(starts: Values, after: Values, column: ColumnCodec, seen: tuple[float, float]) -> Values:
-    """Times of all steps (n, T) from those of the first (n, 1): as the data have them, where that keeps them apart.
-
-    The first of each month, for steps that are a month long, is the same day of the next one; but of hours of the day
-    that the data happen to have, the nearest one to another may be that of the step before.
+    """Times of all steps (n, T) on the grid of the data, the nearest to those that are drawn.
 
     Args:
-        starts: (n, 1).
+        starts: (n, 1), the times of the first steps as they are drawn.
         after: (T,) from the first step on.
         column: of time.
         seen: the first and the last time of the data, which those that are drawn may leave.
     """
     room = seen[1] - seen[0] + after[-1]
     first, last = np.nanmin(starts, initial=seen[0]), np.nanmax(starts, initial=seen[1])
-    wide = (float(first - room), float(last + room))
-    times = _fitted(starts, column, wide) + after
-    alike = _fitted(times, column, wide)
-    form = column.form
-    plain = (
-        alike if isinstance(form, LevelForm) else _fitted(times, replace(column, form=replace(form, grid=None)), wide)
-    )
-    apart: Values = np.where((np.diff(alike, axis=1) > 0).all(1, keepdims=True), alike, plain)
-    return apart
+    wide = (float(first - room), float(last + room))  # the nearest on the grid may lie beyond all that are drawn
+    return _fitted(_fitted(starts, column, wide) + after, column, wide)
 
 
 def _fresh(form: Any, count: int) -> Any:
