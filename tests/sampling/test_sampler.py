@@ -15,6 +15,9 @@ from wassergan.errors import UserError, WorkError
 from wassergan.modality import modality_of
 from wassergan.modality.pictures import Pictures
 from wassergan.modality.writing import write_samples
+from wassergan.networks import MLPGenerator
+from wassergan.networks.conv import ConvGenerator
+from wassergan.networks.resnet import ResNetGenerator
 from wassergan.sampling.sampler import Sampler
 from wassergan.training import DistributedContext
 from wassergan.utils.rng import derived_rng
@@ -83,6 +86,22 @@ def test_a_smaller_count_gives_the_first_samples_of_a_larger(count: int) -> None
     sampler = sampler_of((4,), array_source(np.random.default_rng(0).normal(size=(30, 4))).codec, "vector")  # type: ignore[arg-type]
     np.testing.assert_allclose(sampler.draw(count, seed=3), sampler.draw(2600, seed=3)[:count], rtol=1e-5, atol=1e-5)
     assert not np.allclose(sampler.draw(count, seed=3), sampler.draw(count, seed=4))
+
+
+@pytest.mark.parametrize("count", [1, 2, 9, 12, 33, 1025, 1036])
+@pytest.mark.parametrize("kind", ["conv", "mlp", "resnet"])
+def test_fewer_samples_are_the_first_of_more_to_the_last_bit(kind: str, count: int) -> None:
+    """Products of one row, convolutions of two pictures, and some of a dozen, sum in another order than of many."""
+    shape, nothing = (3, 12, 17), nn.Identity()
+    codec = array_source(np.random.default_rng(0).normal(size=(30, *shape)), layout="NCHW").codec
+    torch.manual_seed(0)
+    made: dict[str, Callable[[], nn.Module]] = {
+        "conv": lambda: ConvGenerator(64, shape, head=nothing, maps=4),
+        "mlp": lambda: MLPGenerator(64, shape, head=nothing, widths=(32, 32)),
+        "resnet": lambda: ResNetGenerator(3, shape, head=nothing, maps=2),
+    }
+    sampler = Sampler(made[kind]().eval(), 3 if kind == "resnet" else 64, codec, "field")
+    np.testing.assert_array_equal(sampler.draw(count, seed=3), sampler.draw(1100, seed=3)[:count])
 
 
 def test_drawing_leaves_the_global_random_state_alone() -> None:

@@ -1,7 +1,7 @@
 """Data of any kind opened as a source: a path, a pattern, an array, a DataFrame or the bundled digits."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +9,19 @@ import numpy as np
 from torch import Tensor
 
 from wassergan.data.arraytrip import round_trip
+from wassergan.data.asked import Asked, refuse_what_did_nothing, refuse_what_says_nothing, refuse_what_tables_have
 from wassergan.data.codec import VOLUMES
 from wassergan.data.container import Container, as_array, index_words
 from wassergan.data.files import KINDS, all_are, files_of
 from wassergan.data.frames import FrameContainer
 from wassergan.data.grids import is_grid_file, open_gridded
+from wassergan.data.grids.choosing import named_in
 from wassergan.data.labels import label_table
 from wassergan.data.naming import FOLDER, tables_under
 from wassergan.data.paired import ArrayContext, array_context
 from wassergan.data.readers.array_folder import is_array_file, stacked_arrays
 from wassergan.data.readers.arrays import array_names, array_source, load_array, names_beside
 from wassergan.data.readers.columnar import columnar_source, is_columnar
-from wassergan.data.readers.excel import is_excel
 from wassergan.data.readers.filearray import FileArray
 from wassergan.data.readers.idx import is_idx, read_idx
 from wassergan.data.readers.marks import unchanging
@@ -30,7 +31,7 @@ from wassergan.data.series.opening import InTime, opened_in_time
 from wassergan.data.source import Source
 from wassergan.data.split import HELDOUT_SHARE
 from wassergan.data.table_files import schema_in, table_in
-from wassergan.data.tables import Schema, context_of, is_csv, is_frame, read_frame, table_source
+from wassergan.data.tables import Schema, context_of, is_frame, read_frame, table_source
 from wassergan.data.volumes.crops import Sides
 from wassergan.data.volumes.opening import opened_crops, opened_stacks
 from wassergan.errors import UserError, parameter
@@ -75,7 +76,7 @@ def open_source(
     Args:
         data: `digits`; a folder, `.zip` or `.tar` shards of pictures; a folder of `.npy` files, each one sample; a
             `.npy`, `.npz`, IDX or multi-page TIFF file; a NetCDF, Zarr, HDF5 or MATLAB file, of which `era5.nc::t2m`
-            names one array; Parquet, Arrow or Feather files; a folder of shards or of tables, or a
+            names one array (of a `.npz`, too); Parquet, Arrow or Feather files; a folder of shards or of tables, or a
             pattern such as `part-{000..099}.tar` or `part-*.parquet`; a `.csv` or `.tsv` file, `.gz` too; an Excel
             workbook; an array or tensor of samples; or a DataFrame of pandas or polars.
         size: (height, width), for pictures.
@@ -119,9 +120,10 @@ def open_source(
         DataChangedError: a file changed while it was read.
     """
     notes = _Notes(log)
+    data, key = _of_archive(data, key)
     if like is not None and like.has_levels:
         size, colour = (like.shape[1], like.shape[2]), "grey" if like.shape[0] == 1 else "rgb"
-    asked = _Asked(
+    asked = Asked(
         split={"seed": seed} if heldout is None else {"seed": seed, "heldout": heldout},
         log=notes,
         size=size,
@@ -164,13 +166,27 @@ def open_source(
         ) from error
     if source.round_trip is None and isinstance(data, str | Path | Tensor | np.ndarray | FileArray):
         source = replace(source, round_trip=round_trip(source))
-    _refuse_what_tables_have(source, asked)
+    refuse_what_tables_have(source, asked)
+    if like is None and isinstance(data, str | Path):
+        refuse_what_did_nothing(source, Path(data), asked)
     if not source.codec.conditions_are_columns and sample_weight is not None:  # readers of tables take them
         source = source.weighted(sample_weight)
     source = _with_labels(source, data, asked, seed)
     if source.names is not None and (passed := source.names.passed.sentence(source.name)):
         notes(passed)
     return replace(source, notes=notes.kept)  # more may come: a picture may turn out unreadable when it is needed
+
+
+def _of_archive(data: Any, key: str | None) -> tuple[Any, str | None]:
+    """A path such as `pairs.npz::fine` as that of the archive and the name of an array in it."""
+    if not isinstance(data, str | Path):
+        return data, key
+    path, name = named_in(str(data))
+    if name is None or path.suffix != ".npz":
+        return data, key
+    if key not in (None, name):
+        raise UserError("Two arrays are named", found=f"{name} and {key}", hint="name one")
+    return str(path), name
 
 
 class _Notes:
@@ -186,60 +202,7 @@ class _Notes:
         self._log(sentence)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Asked:
-    """What the user says of the data, whatever they are: arguments of `open_source`."""
-
-    split: Mapping[str, Any]
-    log: Callable[[str], None]
-    size: tuple[int, int] | None
-    colour: str
-    skip_unreadable: bool
-    bits: int | None
-    key: str | None
-    sample_dim: str | None
-    sheet: str | None
-    layout: str
-    scale: str
-    missing: tuple[int | float, ...]
-    channels: tuple[str, ...]
-    schema: str | Path | Schema | None
-    condition: tuple[str, ...]
-    completion: bool
-    labels: Any
-    condition_array: Any
-    condition_layout: str
-    weight: str | None
-    sample_weight: Any
-    in_time: InTime
-    crop: Sides | None
-
-    @property
-    def beside(self) -> list[str]:
-        """Names of what is said of conditions and weights."""
-        said = {
-            "condition": self.condition,
-            "labels": self.labels is not None,
-            "condition_array": self.condition_array is not None,
-            "weight": self.weight or self.sample_weight is not None,
-        }
-        return [name for name, given in said.items() if given]
-
-    @property
-    def of_numbers(self) -> dict[str, Any]:
-        """What readers of arrays take."""
-        numbers = {"layout": self.layout, "scale": self.scale, "missing": self.missing, "channels": self.channels}
-        return {**numbers, **self.split, "log": self.log}
-
-    @property
-    def of_tables(self) -> dict[str, Any]:
-        """What readers of tables take."""
-        weights = {"weight": self.weight, "weights": self.sample_weight}
-        own = {"condition": self.condition, "completion": self.completion}
-        return {**own, **weights, **self.split, "log": self.log}
-
-
-def _opened(data: Any, asked: _Asked) -> Source:
+def _opened(data: Any, asked: Asked) -> Source:
     if asked.in_time.is_asked:
         return opened_in_time(
             data,
@@ -266,7 +229,7 @@ def _opened(data: Any, asked: _Asked) -> Source:
             hint="leave it out",
         )
     require_readable(Path(data))
-    _refuse_what_says_nothing(data, asked)
+    refuse_what_says_nothing(data, asked)
     if str(data) == "digits":
         from wassergan.data.readers.digits import digits_source  # scikit-learn takes a second to import
 
@@ -278,7 +241,7 @@ def _opened(data: Any, asked: _Asked) -> Source:
         return _of_files(Path(data), files, asked)
 
 
-def _gridded(data: str, asked: _Asked) -> Source:
+def _gridded(data: str, asked: Asked) -> Source:
     """One of the named arrays of a file, with its coordinates and attributes."""
     for name, said in (("schema", asked.schema), ("weight", asked.weight)):
         if said is not None:
@@ -290,41 +253,13 @@ def _gridded(data: str, asked: _Asked) -> Source:
     return array_source(found.array, name=found.name, beside=[found.names], grid=found.metadata, **numbers)
 
 
-def _refuse_what_tables_have(source: Source, asked: _Asked) -> None:
-    """Columns of weights, and cells to fill, where the data are no table."""
-    if asked.completion and not source.codec.conditions_are_columns:
-        raise UserError(
-            f"{parameter('completion')} is for tables",
-            found=f"{source.name} holds {source.kind}s",
-            hint=f"leave {parameter('completion')} out",
-        )
-    if not source.codec.conditions_are_columns and asked.weight is not None:
-        raise UserError(
-            "Weights are a column of a table", found=f"{source.name}", hint=f"leave {parameter('weight')} out"
-        )
-
-
-def _stacks(data: str, asked: _Asked) -> list[Path]:
+def _stacks(data: str, asked: Asked) -> list[Path]:
     """TIFF files that are volumes: one alone, or those of a folder or a pattern if the layout says so."""
     is_one = Path(data).suffix.lower() in SUFFIXES and not is_pattern(data)
-    return tiffs_of(data) if is_one or asked.layout in VOLUMES else []
+    return tiffs_of(data, asked.log) if is_one or asked.layout in VOLUMES else []
 
 
-def _refuse_what_says_nothing(data: Any, asked: _Asked) -> None:
-    """A schema says something of tables, `missing` and `channels` of arrays; all other data know that themselves."""
-    path = Path(data)
-    is_either = is_columnar(path) or path.is_dir()
-    if asked.schema and not (is_either or is_csv(path) or is_excel(path)):
-        raise UserError("A schema is for tables", found=f"{data}", hint=f"leave {parameter('schema')} out")
-    if asked.weight is not None and not (is_either or is_csv(path) or is_excel(path) or is_pattern(str(data))):
-        raise UserError("Weights are a column of a table", found=f"{data}", hint=f"leave {parameter('weight')} out")
-    of_arrays = is_either or path.suffix.lower() in (".npy", ".npz", *SUFFIXES) or is_idx(path) or is_pattern(str(data))
-    for flag, said in ((parameter("missing"), asked.missing), (parameter("channels"), asked.channels)):
-        if said and not of_arrays:
-            raise UserError(f"{flag} is for arrays of numbers", found=f"{data}", hint="leave it out")
-
-
-def _with_labels(source: Source, data: Any, asked: _Asked, seed: int) -> Source:
+def _with_labels(source: Source, data: Any, asked: Asked, seed: int) -> Source:
     """The source, with conditions that lie beside its samples, if some are asked for."""
     if source.codec.conditions_are_columns and asked.labels is not None:
         raise UserError(
@@ -345,7 +280,7 @@ def _with_labels(source: Source, data: Any, asked: _Asked, seed: int) -> Source:
     return replace(source if split is source.split else source.holding_out(split), context=context)
 
 
-def _array_context(source: Source, asked: _Asked, seed: int) -> ArrayContext:
+def _array_context(source: Source, asked: Asked, seed: int) -> ArrayContext:
     """Conditions that are an array, which stand alone.
 
     Raises:
@@ -375,7 +310,7 @@ def _array_context(source: Source, asked: _Asked, seed: int) -> ArrayContext:
     )
 
 
-def _frame(data: Any, asked: _Asked) -> Source:
+def _frame(data: Any, asked: Asked) -> Source:
     if asked.missing or asked.channels:
         raise UserError("missing and channels are for arrays", found="a DataFrame", hint="leave them out")
     container = Container.of(data)
@@ -385,7 +320,7 @@ def _frame(data: Any, asked: _Asked) -> Source:
     return table_source(read_frame(data), schema=schema_in(asked.schema), into=into, **asked.of_tables)
 
 
-def _of_files(path: Path, files: list[Path], asked: _Asked) -> Source:
+def _of_files(path: Path, files: list[Path], asked: Asked) -> Source:
     if not files or all_are(is_shard, files):
         return _pictures(path, files, asked)
     if all_are(is_columnar, files):
@@ -409,7 +344,7 @@ def _of_files(path: Path, files: list[Path], asked: _Asked) -> Source:
     return _file(files[0], asked)
 
 
-def _file(path: Path, asked: _Asked) -> Source:
+def _file(path: Path, asked: Asked) -> Source:
     if path.suffix in (".npy", ".npz"):
         return _numpy(path, asked)
     if is_idx(path):
@@ -421,12 +356,12 @@ def _file(path: Path, asked: _Asked) -> Source:
     return table_source(table, schema=schema, **asked.of_tables)
 
 
-def _numpy(path: Path, asked: _Asked) -> Source:
+def _numpy(path: Path, asked: Asked) -> Source:
     name, array = load_array(path, key=asked.key)
     return _member(path, name, array, asked) if ":" in name else array_source(array, name=name, **asked.of_numbers)
 
 
-def _member(path: Path, name: str, array: np.ndarray[Any, Any] | FileArray, asked: _Asked) -> Source:
+def _member(path: Path, name: str, array: np.ndarray[Any, Any] | FileArray, asked: Asked) -> Source:
     """One of the arrays of a `.npz`, with names that others hold."""
     used, beside = name.rpartition(":")[2], names_beside(path)
     asked.log(f"Using the array {used} of {path.name}, shape {array.shape}.")
@@ -441,7 +376,7 @@ def _member(path: Path, name: str, array: np.ndarray[Any, Any] | FileArray, aske
     return source
 
 
-def _pictures(path: Path, files: list[Path], asked: _Asked) -> Source:
+def _pictures(path: Path, files: list[Path], asked: Asked) -> Source:
     if asked.missing or asked.channels:
         raise UserError(
             f"{parameter('missing')} and {parameter('channels')} are for arrays",
@@ -463,7 +398,7 @@ def _pictures(path: Path, files: list[Path], asked: _Asked) -> Source:
     return image_folder_source(path, replace(options, used=_label_files(path, asked)), log=asked.log)
 
 
-def _label_files(folder: Path, asked: _Asked) -> frozenset[str]:
+def _label_files(folder: Path, asked: Asked) -> frozenset[str]:
     """Files in a folder of pictures that hold their labels, as paths below it."""
     if isinstance(asked.labels, str | Path):
         there = Path(asked.labels).resolve()

@@ -381,7 +381,7 @@ def array_context(
         source = array_source(rows, name=name, layout=layout, missing=missing, heldout=heldout, seed=seed, log=told)
     except UserError as error:
         raise UserError(
-            f"As conditions, {error.what}", found=error.found, hint=_of_conditions(error.hint or "")
+            f"Of the conditions: {error.what}", found=error.found, hint=_of_conditions(error.hint or "")
         ) from error
     return ArrayContext(source, kept)
 

@@ -12,6 +12,7 @@ from wassergan.utils.rng import derived_rng
 from wassergan.utils.shard import WHOLE, BatchShard
 
 SAMPLING_CHUNK = 1024  # samples that are drawn together, whatever the number asked for
+LEAST_ROWS = 32  # given to a generator at once: a dozen or fewer are summed in another order, to other last bits
 
 
 def under(context: Tensor | None, latent: Tensor) -> Tensor:
@@ -30,7 +31,8 @@ def sample_chunks(
 ) -> Iterator[Tensor]:
     """Samples in model space, in chunks on the CPU; sample i depends on the seed and i alone.
 
-    Latents come from the CPU in chunks of one fixed size, so a smaller count gives the first samples of a larger. Their
+    Latents come from the CPU in chunks of one fixed size, so a smaller count gives the first samples of a larger,
+    to the last bit. Their
     stream is their own: numbers straight from the seed are those that the first weights of a run of that seed were.
 
     Args:
@@ -51,5 +53,10 @@ def sample_chunks(
         latent = latent[: count - start]
         context = None if conditions is None else conditions.vectors(start, len(latent), seed=seed)
         with torch.no_grad(), nullcontext() if ready else evaluating(generator):
-            samples: Tensor = generator(under(context, latent).to(device))
-        yield samples.cpu()
+            samples: Tensor = generator(_at_least(under(context, latent), LEAST_ROWS).to(device))
+        yield samples[: len(latent)].cpu()
+
+
+def _at_least(inputs: Tensor, rows: int) -> Tensor:
+    """Inputs (n, k), the last one as often as it takes to be so many."""
+    return inputs if len(inputs) >= rows else torch.cat([inputs, inputs[-1:].expand(rows - len(inputs), -1)])

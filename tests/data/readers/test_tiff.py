@@ -152,3 +152,16 @@ def test_what_a_tiff_is_read_as(tmp_path: Path) -> None:
         UserError, match=r"99.tif differs from 00.tif: uint8 \(5, 10, 11\), where that is uint8 \(6, 10"
     ):
         open_source(tmp_path / "many", layout="NDHW")
+
+
+@pytest.mark.parametrize("beside", ["Thumbs.db", "notes.txt", "preview.png"])
+@pytest.mark.parametrize("asked", [{"layout": "NDHW"}, {"crop": (3, 3, 3)}])
+def test_volumes_beside_other_files_are_volumes(beside: str, asked: dict[str, Any], tmp_path: Path) -> None:
+    """A file that a system left there does not turn them into pictures of their first pages."""
+    numbers, said = np.random.default_rng(0), list[str]()
+    for index in range(12):
+        write_tiff(numbers.integers(0, 255, (8, 7, 6)).astype(np.uint8), tmp_path / f"scan{index:02d}.tif")
+    (tmp_path / beside).write_bytes(b"nothing")
+    source = open_source(tmp_path, **asked, log=said.append)
+    assert source.kind == "volume" and source.shape == ((1, 3, 3, 3) if "crop" in asked else (1, 8, 7, 6))
+    assert any(each.startswith(f"Passed over in {tmp_path}: 1 ") and beside in each for each in said)

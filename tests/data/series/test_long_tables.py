@@ -153,3 +153,41 @@ def test_numbers_name_series_and_times_as_well(tmp_path: Path) -> None:
     assert form.step == 5 and not form.starts_differ and not form.lengths_differ
     rows = form.rows(source.values(torch.arange(3)).numpy(), first=7)
     assert rows[:, 0].tolist() == [7.0] * 4 + [8.0] * 4 + [9.0] * 4 and rows[:4, 1].tolist() == [0, 5, 10, 15]
+
+
+def compact(tmp_path: Path, starts: list[str], *, steps: int, unit: str, written: str) -> Path:
+    """Series of so many steps from several first times, written in some format."""
+    rows = []
+    for number, start in enumerate(starts):
+        times = pandas.date_range(start, periods=steps, freq=unit)
+        rows += [(f"p{number}", time.strftime(written), round(number + 0.1 * at, 1)) for at, time in enumerate(times)]
+    pandas.DataFrame(rows, columns=["patient", "day", "pulse"]).to_csv(tmp_path / "a.csv", index=False)
+    return tmp_path / "a.csv"
+
+
+def test_days_without_marks_are_days_and_no_numbers(tmp_path: Path) -> None:
+    """From 20240131 to 20240201 is a day, not 70 steps."""
+    source = opened(compact(tmp_path, ["2024-01-25", "2024-01-27"] * 6, steps=10, unit="D", written="%Y%m%d"))
+    codec = source.codec
+    assert isinstance(codec, SeriesCodec) and codec.form is not None
+    assert source.shape[1] == 10 and not codec.form.gaps
+    days = codec.form.writer(12).columns[1].form.texts(codec.form.rows(source.values(torch.arange(1)).numpy())[:, 1])
+    assert days == [f"202401{day}" for day in range(25, 32)] + ["20240201", "20240202", "20240203"]
+
+
+@pytest.mark.parametrize(("start", "first"), [("22:40", "23:00"), ("22:20", "22:00"), ("01:10", "01:00")])
+def test_steps_of_drawn_times_stay_apart(start: str, first: str, tmp_path: Path) -> None:
+    """Of 22:40 and 23:40 the nearest hours are 23:00 and 00:00, though the latter lies beyond both."""
+    starts = ["2024-03-01 22:00", "2024-03-02 01:00", "2024-03-02 22:00", "2024-03-03 01:00"] * 4
+    source = opened(compact(tmp_path, starts, steps=2, unit="h", written="%Y-%m-%d %H:%M"))
+    codec = source.codec
+    assert isinstance(codec, SeriesCodec) and codec.form is not None and codec.form.starts_differ
+    rows = source.values(torch.arange(2)).numpy()
+    time = codec.form.table.columns[1].form
+    drawn = pandas.Timestamp(f"2024-03-02 {start}")
+    per_hour = codec.form.step
+    known = rows[0, 0, -1]
+    begin = pandas.Timestamp(time.moments(np.array([known]))[0])
+    rows[:, :, -1] = known + (drawn - begin) / pandas.Timedelta(1, unit="h") * per_hour
+    found = [pandas.Timestamp(each) for each in time.moments(codec.form.rows(rows)[:2, 1])]
+    assert found[0].strftime("%H:%M") == first and found[1] - found[0] == pandas.Timedelta(1, unit="h")

@@ -105,3 +105,23 @@ def test_long_windows_are_read_a_few_at_a_time() -> None:
         assert len(second) in (0, most)
     reader = WindowReader(series, np.arange(100), 9000)
     assert np.concatenate(list(reader.pieces(np.arange(100))))[:, 0, 0].tolist() == [3 * k for k in range(100)]
+
+
+@pytest.mark.parametrize(
+    ("hours", "told"),
+    [
+        ([*range(20), *range(60, 110)], "1 of 69 steps differ from the usual one, the longest is 41 times that"),
+        ([0, *range(60)], "1 rows have the time of the one before"),
+        ([hour * 1.2 for hour in range(60)], ""),
+    ],
+)
+def test_gaps_and_doubled_times_are_said(hours: list[float], told: str, tmp_path: Path) -> None:
+    """Windows take rows as steps: two that lie two days apart look like any others."""
+    times = pandas.Timestamp("2024-10-26") + pandas.to_timedelta(hours, unit="h")
+    frame = pandas.DataFrame({"when": times, "load": np.random.default_rng(0).normal(size=len(hours)).round(2)})
+    frame.sample(frac=1, random_state=0).to_csv(tmp_path / "a.csv", index=False)
+    said: list[str] = []
+    open_source(tmp_path / "a.csv", window=4, time="when", log=said.append)
+    assert [each for each in said if "uneven" in each] == (
+        [f"The times of a.csv are uneven: {told}. Rows are steps of the windows all the same."] if told else []
+    )

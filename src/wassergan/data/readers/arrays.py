@@ -346,7 +346,12 @@ def layout_of(array: NDArray[Any] | FileArray, layout: str, name: str) -> str:
         if layout not in LAYOUTS:
             raise unknown_name("layout", layout, ("auto", *LAYOUTS))
         if len(layout) != array.ndim:
-            raise UserError(f"Layout {layout} does not fit {name}", found=f"shape {array.shape}")
+            known = " or ".join(each for each in LAYOUTS if len(each) == array.ndim)
+            raise UserError(
+                f"Layout {layout} does not fit {name}",
+                found=f"shape {array.shape}",
+                hint=f"say {parameter('layout')} {known}, or leave it out" if known else "give one to five axes",
+            )
         return layout
     if array.ndim == 3 and _is_one_picture(array):
         raise UserError(

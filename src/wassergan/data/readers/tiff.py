@@ -1,14 +1,16 @@
 """TIFF files of several pages as volumes, one page for each slice; and such files from volumes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wassergan.data.readers.array_folder import is_array_file
 from wassergan.data.readers.limits import require_room
 from wassergan.data.readers.paths import is_pattern, matching_files
+from wassergan.data.readers.tree import entries_besides
 from wassergan.errors import UserError, WasserganError
 from wassergan.storage.files import filling, reading, replacing
 
@@ -26,16 +28,30 @@ def is_tiff(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def tiffs_of(data: str) -> list[Path]:
-    """The TIFF files that a path, a pattern or a folder of nothing else denotes; none for other data."""
+def tiffs_of(data: str, log: Callable[[str], None] = lambda sentence: None) -> list[Path]:
+    """The TIFF files that a path, a pattern or a folder denotes; none for other data.
+
+    Args:
+        data: a path or a pattern.
+        log: receives what a folder holds besides.
+    """
     path = Path(data)
     if path.is_dir():
-        there = [each for each in sorted(path.iterdir()) if not each.name.startswith((".", "_"))]
-        return there if there and all(each.is_file() and is_tiff(each) for each in there) else []
+        return _tiffs_in(path, log)
     if path.exists():
         return [path] if is_tiff(path) else []
     files = matching_files(data) if is_pattern(data) else []
     return files if files and all(map(is_tiff, files)) else []
+
+
+def _tiffs_in(folder: Path, log: Callable[[str], None]) -> list[Path]:
+    there = sorted(folder.iterdir())
+    files = [each for each in there if not each.name.startswith((".", "_")) and is_tiff(each) and each.is_file()]
+    if not files or any(map(is_array_file, there)):
+        return []
+    if passed := entries_besides(there, files).sentence(str(folder)):
+        log(passed)
+    return files
 
 
 def read_tiff(path: Path) -> NDArray[Any]:

@@ -93,7 +93,9 @@ class LongForm:
         if self.starts_differ:
             starts = _middle(samples[:, :, place], there)[:, None]
         time = self.table.columns[names.index(self.time)]
-        found[:, :, names.index(self.time)] = _fitted(starts + self.step * np.arange(samples.shape[1]), time, None)
+        found[:, :, names.index(self.time)] = _times(
+            starts, self.step * np.arange(samples.shape[1], dtype=np.float64), time, self.bounds[names.index(self.time)]
+        )
         found[:, :, names.index(self.series)] = first + np.arange(len(samples))[:, None]
         if self.gaps:
             kept = there & changing
@@ -175,6 +177,21 @@ def _fitted(values: Values, column: ColumnCodec, bounds: tuple[float, float] | N
     there = values[~np.isnan(values)]
     low, high = bounds or (there.min(initial=0.0), there.max(initial=0.0))
     return np.reshape(column.form.fitted(np.array(values).ravel(), float(low), float(high)), values.shape)
+
+
+def _times(starts: Values, after: Values, column: ColumnCodec, seen: tuple[float, float]) -> Values:
+    """Times of all steps (n, T) on the grid of the data, the nearest to those that are drawn.
+
+    Args:
+        starts: (n, 1), the times of the first steps as they are drawn.
+        after: (T,) from the first step on.
+        column: of time.
+        seen: the first and the last time of the data, which those that are drawn may leave.
+    """
+    room = seen[1] - seen[0] + after[-1]
+    first, last = np.nanmin(starts, initial=seen[0]), np.nanmax(starts, initial=seen[1])
+    wide = (float(first - room), float(last + room))  # the nearest on the grid may lie beyond all that are drawn
+    return _fitted(_fitted(starts, column, wide) + after, column, wide)
 
 
 def _fresh(form: Any, count: int) -> Any:

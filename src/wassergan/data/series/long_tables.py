@@ -17,6 +17,7 @@ from wassergan.data.source import Source
 from wassergan.data.tables.codec import TableCodec
 from wassergan.data.tables.columns import RawTable, TextColumn
 from wassergan.data.tables.formats import LevelForm
+from wassergan.data.tables.inference import infer_columns
 from wassergan.data.tables.schema import ColumnSpec, Schema
 from wassergan.data.tables.source import table_source
 from wassergan.errors import UserError, parameter, unknown_name
@@ -92,7 +93,8 @@ def read_table(table: RawTable, *, keys: Sequence[str], schema: Schema, log: Log
             is_number, other = all(map(_is_whole, column.levels)), "category"
         else:
             is_number, other = getattr(column, "kind", "") == "number", None
-        if name not in asked and (is_number or name != keys[-1]):
+        is_date = is_number and name == keys[-1] and _is_date(table, name)  # such as 20240131
+        if name not in asked and not is_date and (is_number or name != keys[-1]):
             asked[name] = ColumnSpec(kind="number" if is_number else other)
     source = table_source(table, schema=replace(schema, columns=asked), log=log)
     codec = cast(TableCodec, source.codec)
@@ -100,6 +102,34 @@ def read_table(table: RawTable, *, keys: Sequence[str], schema: Schema, log: Log
         if name not in (column.name for column in codec.columns):
             raise UserError(f"Column {name} of {table.name} is left out", hint="say in the schema what it is")
     return codec, source.values(torch.arange(len(source))).numpy()
+
+
+def _is_date(table: RawTable, name: str) -> bool:
+    """Whether the numbers of a column are written dates, as they are in other tables."""
+    own = replace(table, columns=(table.columns[table.names.index(name)],), notes=())
+    return [column.kind for column in infer_columns(own, Schema(), log=lambda sentence: None)] == ["date"]
+
+
+def tell_uneven(times: Values, name: str, log: Log) -> None:
+    """Say where ascending times are not evenly spaced, since windows take rows as if they were.
+
+    Args:
+        times: of the rows, ascending.
+        name: of the table.
+        log: receives a sentence; none where no step is half as long as the usual one, or longer by half.
+    """
+    steps = np.diff(times)
+    ahead = steps[steps > 0]
+    if not ahead.size:
+        return
+    usual = float(np.median(ahead))
+    odd, twice = int(((ahead < 0.5 * usual) | (ahead > 1.5 * usual)).sum()), len(steps) - len(ahead)
+    told = [f"{twice} rows have the time of the one before"] if twice else []
+    if odd:
+        longest = ahead.max() / usual
+        told.append(f"{odd} of {len(steps)} steps differ from the usual one, the longest is {longest:.3g} times that")
+    if told:
+        log(f"The times of {name} are uneven: {', and '.join(told)}. Rows are steps of the windows all the same.")
 
 
 def times_of(table: RawTable, codec: TableCodec, rows: Values, time: str) -> Values:

@@ -16,7 +16,7 @@ from wassergan.data.grids import is_grid_file, open_gridded
 from wassergan.data.readers.arrays import SCALES, load_array
 from wassergan.data.readers.filearray import FileArray
 from wassergan.data.readers.marks import unchanging
-from wassergan.data.series.long_tables import long_source, read_table, times_of
+from wassergan.data.series.long_tables import long_source, read_table, tell_uneven, times_of
 from wassergan.data.series.windows import Windows, window_source
 from wassergan.data.source import Source
 from wassergan.data.split import HELDOUT_SHARE
@@ -166,7 +166,9 @@ def _of_table(table: RawTable, asked: InTime, schema: Schema, of_numbers: Mappin
         return long_source(table, **own, schema=schema, heldout=heldout, seed=of_numbers["seed"], log=log)
     codec, rows = read_table(table, keys=(asked.time,) if asked.time is not None else (), schema=schema, log=log)
     if asked.time is not None:
-        rows = rows[np.argsort(times_of(table, codec, rows, asked.time), kind="stable")]
+        times = times_of(table, codec, rows, asked.time)
+        rows = rows[order := np.argsort(times, kind="stable")]
+        tell_uneven(times[order], table.name, log)
     kept = [index for index, column in enumerate(codec.columns) if column.name != asked.time]
     for index in kept:
         column = codec.columns[index]

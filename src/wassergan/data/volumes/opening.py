@@ -96,7 +96,7 @@ def _read(data: Any, key: str | None, of_numbers: Mapping[str, Any]) -> tuple[ND
             )
         return found.array, found.name, False
     path = Path(data)
-    if tiffs := tiffs_of(str(data)):
+    if tiffs := tiffs_of(str(data), of_numbers["log"]):
         return _tiffs(tiffs), path.name, len(tiffs) > 1
     require_readable(path)
     files = files_of(str(data), of_numbers["log"])
