@@ -61,8 +61,8 @@ def test_the_spread_of_ranks_is_that_of_counted_ranks() -> None:
     draws, truth = numbers.normal(size=(30, 4, 2, 3)), numbers.normal(size=(30, 2, 3))
     ranks = [
         sum(draw < own for draw in each)
-        for case, one in zip(draws, truth)
-        for each, own in zip(case.reshape(4, -1).T, one.reshape(-1))
+        for case, one in zip(draws, truth, strict=True)
+        for each, own in zip(case.reshape(4, -1).T, one.reshape(-1), strict=True)
     ]
     uniform = np.mean((np.arange(5) - 2) ** 2)
     expected = np.mean((np.array(ranks) - 2) ** 2) / uniform

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from wassergan.config.settings import TrainSettings
-from wassergan.modality.picture_recipe import FALLING
 from wassergan.networks.conv import SMALLEST_GRID, halvings
 from wassergan.networks.given import SHARED
 
@@ -33,8 +32,7 @@ def recipe(
         return None
     pack = asked.pack or 1
     penalised = (asked.constraint or "lp") in ("lp", "gp", "r1r2")
-    falling = FALLING if asked.schedule in (None, FALLING["schedule"]) else {}
-    return falling | {
+    return {
         "network": "conv",
         "constraint": "lp",
         "penalty_on": "both" if penalised else "samples",
