@@ -91,6 +91,14 @@ def test_the_spread_multiplies_latents_in_evaluation_alone() -> None:
     assert torch.equal(generator.train()(inputs), plain)
 
 
+def test_a_checkpoint_that_knows_no_spread_has_that_of_training() -> None:
+    generator = GivenGenerator(LATENT, (1, 8, 8), (1, 2, 2), head=nn.Identity(), maps=2)
+    older = {name: value for name, value in generator.state_dict().items() if name != "spread"}
+    generator.spread.fill_(3.0)
+    generator.load_state_dict(older)
+    assert generator.spread == 1 and "spread" not in older
+
+
 def test_rows_that_are_kept_back_are_neither_trained_on_nor_held_out() -> None:
     source = source_of()
     aside = kept_back(source, networks()[0], batch_size=16, seed=3)

@@ -147,6 +147,11 @@ class GivenGenerator(nn.Module):
         samples: Tensor = self.head(base + self.outward(self.last(hidden)).to(base.dtype))
         return samples
 
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *further: Any) -> None:
+        """Also of checkpoints that know no spread."""
+        state_dict.setdefault(f"{prefix}spread", torch.ones(()))
+        super()._load_from_state_dict(state_dict, prefix, *further)
+
     def _planes(self, local: Tensor) -> Tensor:
         """Noise of single places as planes of its grid."""
         assert self.noise_grid is not None
