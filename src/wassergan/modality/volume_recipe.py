@@ -32,19 +32,23 @@ def recipe(shape: tuple[int, ...], train_count: int, asked: TrainSettings) -> di
     penalised = {"critic_norm": "none", "equalized_lr": True} if (asked.constraint or "lp") in PENALISED else {}
     falling = FALLING if asked.schedule in (None, FALLING["schedule"]) else {}
     batch = max(LEAST, min(MOST, NUMBERS // math.prod(shape)))
-    return penalised | falling | {
-        "network": "conv",
-        "constraint": "lp",
-        "maps": maps,
-        "generator_maps": max(maps, GENERATOR_MAPS),
-        "latent_dim": max(LATENT, min(MOST_LATENT, math.prod(shape[1:]) // EACH)),
-        "batch_size": max(pack, min(batch, train_count // 2) // pack * pack),
-        "critic_steps": 1,
-        "penalty_every": 2,
-        "share_fakes": True,
-        "generator_lr": 3e-3,
-        "critic_lr": 4e-3,
-        "average_half_life": 50_000.0,
-        "average_ramp": 0.05,
-        "precision": "auto",
-    }
+    return (
+        penalised
+        | falling
+        | {
+            "network": "conv",
+            "constraint": "lp",
+            "maps": maps,
+            "generator_maps": max(maps, GENERATOR_MAPS),
+            "latent_dim": max(LATENT, min(MOST_LATENT, math.prod(shape[1:]) // EACH)),
+            "batch_size": max(pack, min(batch, train_count // 2) // pack * pack),
+            "critic_steps": 1,
+            "penalty_every": 2,
+            "share_fakes": True,
+            "generator_lr": 3e-3,
+            "critic_lr": 4e-3,
+            "average_half_life": 50_000.0,
+            "average_ramp": 0.05,
+            "precision": "auto",
+        }
+    )
