@@ -1,12 +1,15 @@
 """Phases of generated volumes: how frequent they are, and how far that differs from one to another."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from wassergan.data import open_source
+from wassergan.data.volumes import VolumeCodec
 from wassergan.data.volumes.fitting import deviations_of
 from wassergan.networks import Phases
 from wassergan.sampling.phases import match_phases
@@ -71,3 +74,18 @@ def test_deviations_are_of_whole_samples_and_of_enough_of_them() -> None:
     expected = tuple(tuple(np.std((rows[:, each] == of).mean((1, 2, 3))) for of in (0, 7)) for each in (0, 1))
     assert np.allclose(deviations_of(blocks, (0, 7), "NCDHW"), expected) and min(expected[0]) > 0.2
     assert deviations_of([rows[:31]], (0, 7), "NCDHW") == ()
+
+
+def test_a_codec_keeps_deviations_and_older_ones_know_none() -> None:
+    rock = np.random.default_rng(0).random((20, 20, 20)) < 0.3
+    codec = open_source(rock, crop=(8, 8, 8), seed=0).codec
+    assert isinstance(codec, VolumeCodec) and not codec.fault()
+    # Voxels are independent: the share in 512 of them has the deviation of a binomial.
+    assert codec.deviations[0] == pytest.approx([(0.3 * 0.7 / 512) ** 0.5] * 2, rel=0.3)
+    state = codec.state()
+    assert VolumeCodec.from_state(state).deviations == codec.deviations
+    del state["deviations"]
+    older = VolumeCodec.from_state(state)
+    assert older.deviations == () and older.shares == codec.shares and not older.fault()
+    for wrong in (((0.1,),), ((0.1, 0.6),), ((0.1, float("nan")),), ((0.1, 0.1),) * 2):
+        assert replace(codec, deviations=wrong).fault().startswith("deviations")
