@@ -79,6 +79,16 @@ def test_shares_of_phases_are_those_of_a_softmax() -> None:
         torch.testing.assert_close(found[:, planes], 2 * values[:, planes].softmax(1) - 1)
 
 
+def test_samples_are_pulled_towards_the_mean_of_all_in_evaluation_alone() -> None:
+    head, values = Phases(1, 1), normal(4, 1, 3, 2, 2)
+    plain = head(values)
+    head.pulls.fill_(0.25)
+    head.centres.fill_(2.0)
+    assert torch.equal(head(values), plain) and "pulls" not in head.state_dict()
+    expected = [each - 0.25 * (each.mean() - 2.0) for each in values]
+    torch.testing.assert_close(head.eval()(values), torch.tanh(torch.stack(expected)))
+
+
 def test_flat_things_are_refused() -> None:
     for shape in ((1, 3, 3, 3), (1, 8, 8)):
         with pytest.raises(

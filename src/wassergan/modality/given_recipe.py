@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wassergan.config.settings import TrainSettings
+from wassergan.modality.picture_recipe import FALLING
 from wassergan.networks.conv import SMALLEST_GRID, halvings
 from wassergan.networks.given import SHARED
 
@@ -12,7 +13,7 @@ MAPS, CRITIC_MAPS, BATCH = 32, 16, 32
 MOST_NOISE = 1024  # numbers of a latent vector that belong to places
 REASON = (
     "Recipe for fields given fields: the generator refines the resized condition, two draws for each are scored beside "
-    "the critic, and its penalty is on samples and conditions."
+    "the critic, its penalty is on samples and conditions, and rows that are kept back say how far draws spread."
 )
 
 
@@ -32,7 +33,8 @@ def recipe(
         return None
     pack = asked.pack or 1
     penalised = (asked.constraint or "lp") in ("lp", "gp", "r1r2")
-    return {
+    falling = FALLING if asked.schedule in (None, FALLING["schedule"]) else {}
+    return falling | {
         "network": "conv",
         "constraint": "lp",
         "penalty_on": "both" if penalised else "samples",
@@ -44,8 +46,8 @@ def recipe(
         "batch_size": max(pack, min(BATCH, train_count // 2) // pack * pack),
         "critic_steps": 1,
         "share_fakes": True,
-        "generator_lr": 1e-3,
-        "critic_lr": 2e-3,
+        "generator_lr": 2e-3,
+        "critic_lr": 4e-3,
         "average_half_life": 500_000.0,
         "average_ramp": 0.05,
         "precision": "auto",

@@ -80,7 +80,7 @@ class Volumes(Numbers):
         """How frequent the phases are; of numbers, how often values are missing."""
         own = _of_volumes(codec)
         if own.phases:
-            match_phases(generator, own.shares, latent_dim=latent_dim, conditions=conditions)
+            match_phases(generator, own.shares, deviations=own.deviations, latent_dim=latent_dim, conditions=conditions)
         else:
             super().calibrate(generator, codec, latent_dim=latent_dim, conditions=conditions)
 

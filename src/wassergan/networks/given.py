@@ -70,7 +70,8 @@ class GivenGenerator(nn.Module):
     """From the smallest grid to that of the samples; at every grid it is told the condition and features of it.
 
     The sample is the condition, resized bilinearly, and what the network adds. The latent vector's first numbers are
-    shared by all places; further ones are noise at the places of one grid.
+    shared by all places; further ones are noise at the places of one grid. In evaluation mode they are multiplied by
+    `spread`, 1 unless it is set.
 
     Args:
         latent_dim: numbers in a latent vector.
@@ -80,6 +81,8 @@ class GivenGenerator(nn.Module):
         maps: maps at every grid but the finest, which has half as many.
         norm: `layer`, `batch` or `none`.
     """
+
+    spread: Tensor
 
     def __init__(
         self,
@@ -122,12 +125,15 @@ class GivenGenerator(nn.Module):
                 assert parameter is not None
                 parameter.mul_(scale)
         self.head = head
+        self.register_buffer("spread", torch.ones(()))
 
     def forward(self, latent: Tensor) -> Tensor:
         """(n, numbers of a condition + latent_dim) to (n, C, H, W)."""
         given, shared, local = latent.split(
             [math.prod(self.given), self.shared, latent.shape[1] - math.prod(self.given) - self.shared], 1
         )
+        if not self.training:
+            shared, local = self.spread * shared, self.spread * local
         field = given.unflatten(1, self.given)
         features = self.features(field)
         hidden = self.project(torch.cat([shared, self.whole(features).to(shared.dtype)], 1)).unflatten(1, self.start)
@@ -140,6 +146,11 @@ class GivenGenerator(nn.Module):
             base = functional.conv2d(told, self.base.weight.to(told.dtype), self.base.bias.to(told.dtype))  # type: ignore[union-attr]
         samples: Tensor = self.head(base + self.outward(self.last(hidden)).to(base.dtype))
         return samples
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *further: Any) -> None:
+        """Also of checkpoints that know no spread."""
+        state_dict.setdefault(f"{prefix}spread", torch.ones(()))
+        super()._load_from_state_dict(state_dict, prefix, *further)
 
     def _planes(self, local: Tensor) -> Tensor:
         """Noise of single places as planes of its grid."""

@@ -163,21 +163,30 @@ def _grown(sides: Sides, halved: tuple[bool, bool, bool]) -> Sides:
 class Phases(nn.Module):
     """What a voxel belongs to, from -1 to 1: tanh for two phases, 2 softmax - 1 over the planes of a channel for more.
 
+    When a trained generator is opened, raw numbers are shifted: by `offsets`, so that phases are as frequent as in the
+    data; and in evaluation mode by `pulls` times the distance of a sample's own mean from `centres`, so that shares
+    differ from sample to sample as they do there.
+
     Args:
         channels: of the data.
         planes: of a channel: 1 for two phases, or one for each.
     """
 
     offsets: Tensor
+    pulls: Tensor
+    centres: Tensor
 
     def __init__(self, channels: int, planes: int) -> None:
         super().__init__()
         self.planes = planes
-        # Added to the raw numbers; set when a trained generator is opened: phases as frequent as in the data.
         self.register_buffer("offsets", torch.zeros(channels * planes, 1, 1, 1))
+        for name in ("pulls", "centres"):  # found anew whenever a generator is opened
+            self.register_buffer(name, torch.zeros(channels * planes, 1, 1, 1), persistent=False)
 
     def forward(self, values: Tensor) -> Tensor:
         """(n, C * planes, ...) to the same shape."""
+        if not self.training:
+            values = values - self.pulls * (values.mean((2, 3, 4), keepdim=True) - self.centres)
         values = values + self.offsets
         if self.planes == 1:
             return torch.tanh(values)

@@ -1,4 +1,4 @@
-"""Setting right how frequent the phases of generated volumes are."""
+"""Setting right how frequent the phases of generated volumes are, and how far that differs from one to another."""
 
 import math
 from collections.abc import Sequence
@@ -11,29 +11,36 @@ from wassergan.networks import Phases
 from wassergan.training import sample_chunks
 
 SEED = 2**62 + 5  # not one that anybody draws samples with
-FEWEST, MOST, NUMBERS = 16, 1024, 2**24  # samples drawn for it, and numbers that are kept
+FEWEST, MOST, NUMBERS = 16, 1024, 2**25  # samples drawn for it, and numbers that are kept
 ROUNDS, VOXELS = 12, 2**18  # of a channel with more than two phases
+STRONGEST, HALVINGS, LOOKED_AT = 1.0, 7, 2**21  # pull of a sample's mean, steps by which it is found, and numbers
 
 
 def match_phases(
     generator: nn.Module,
     shares: Sequence[Sequence[float]],
     *,
+    deviations: Sequence[Sequence[float]] = (),
     latent_dim: int,
     conditions: Conditions | None = None,
 ) -> None:
     """Shift the raw numbers of a trained generator so that each phase is as frequent as in the training samples.
 
+    Where it is known how far shares differ from sample to sample, those of generated ones come to differ as far: the
+    distance of a sample's mean raw number from the mean of all is made smaller or larger.
+
     Args:
         generator: in evaluation mode; nothing is done unless its head is `Phases`.
         shares: of each channel the share of each phase.
+        deviations: of these shares from sample to sample; empty leaves them.
         latent_dim: numbers in a latent vector.
         conditions: the distribution of what samples are drawn under, if they are.
     """
     head = next((module for module in generator.modules() if isinstance(module, Phases)), None)
     if head is None:
         return
-    head.offsets.zero_()
+    for shift in (head.offsets, head.pulls, head.centres):
+        shift.zero_()
     told: list[Tensor] = []
     hook = head.register_forward_pre_hook(lambda module, inputs: told.append(inputs[0].float().cpu()))
     try:
@@ -44,11 +51,43 @@ def match_phases(
             pass
     finally:
         hook.remove()
-    raw = torch.cat(told).movedim(1, 0).flatten(1)  # (planes of all channels, voxels)
+    raw = torch.cat(told).movedim(1, 0).flatten(2)  # (planes of all channels, samples, voxels)
     for channel, own in enumerate(shares):
         planes = slice(channel * head.planes, (channel + 1) * head.planes)
-        found = _threshold(raw[planes][0], own[1]) if head.planes == 1 else _offsets(raw[planes], own)
-        head.offsets[planes] = found.to(head.offsets).view(-1, 1, 1, 1)
+        values = raw[planes]
+        centres = values.mean((1, 2), keepdim=True)
+        if deviations:
+            pull = _pull(values, own, sum(each**2 for each in deviations[channel]))
+            head.pulls[planes], head.centres[planes] = pull, centres.to(head.centres).unsqueeze(3)
+            values -= pull * (values.mean(2, keepdim=True) - centres)
+        head.offsets[planes] = _shifts(values.flatten(1), own).to(head.offsets).view(-1, 1, 1, 1)
+
+
+def _pull(values: Tensor, shares: Sequence[float], variance: float) -> float:
+    """The factor on each sample's distance from the mean at which the shares of its phases vary as they should.
+
+    Args:
+        values: raw numbers of the planes of a channel, (k, samples, voxels).
+        shares: of the phases, which they are to have on the whole.
+        variance: of them from sample to sample, over all phases in sum.
+    """
+    distances = values.mean(2, keepdim=True)
+    distances = distances - distances.mean(1, keepdim=True)
+    some = values[:, :, :: -(-values.numel() // LOOKED_AT)]
+    low, high = -STRONGEST, STRONGEST
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        moved = some - middle * distances
+        moved = moved + _shifts(moved.flatten(1), shares)[:, None, None]
+        phase = (moved[0] > 0).long() if len(moved) == 1 else moved.argmax(0)
+        found = torch.stack([(phase == each).double().mean(1) for each in range(len(shares))])
+        low, high = (middle, high) if float(found.var(1).sum()) > variance else (low, middle)
+    return (low + high) / 2
+
+
+def _shifts(values: Tensor, shares: Sequence[float]) -> Tensor:
+    """What is added to the planes (k, voxels) of a channel so that its phases have these shares, (k,)."""
+    return _threshold(values[0], shares[1])[None] if len(values) == 1 else _offsets(values, shares)
 
 
 def _threshold(values: Tensor, share: float) -> Tensor:

@@ -1,9 +1,11 @@
 """What a trainer's state must be before it is handed on at a tick: whole, finite, and equal on all processes."""
 
-from wassergan.data import Source
+from wassergan.data import Batch, Source
+from wassergan.networks import GivenGenerator
 from wassergan.training.batch_norms import batch_norms, calibrate_batch_norms
 from wassergan.training.distributed import DistributedContext
 from wassergan.training.divergence import require_finite
+from wassergan.training.spread import calibrate_spread
 from wassergan.training.step_runner import StepRunner
 
 
@@ -16,13 +18,21 @@ class SoundState:
         latent_dim: numbers in a latent vector.
         seed: of the samples that batch normalisation is calibrated on.
         processes: those that train together.
+        kept_back: training rows that no step sees, by which the averaged generator's spread is set; None leaves it.
     """
 
     def __init__(
-        self, runner: StepRunner, source: Source, *, latent_dim: int, seed: int, processes: DistributedContext
+        self,
+        runner: StepRunner,
+        source: Source,
+        *,
+        latent_dim: int,
+        seed: int,
+        processes: DistributedContext,
+        kept_back: Batch | None = None,
     ) -> None:
         self._runner, self._source, self._processes = runner, source, processes
-        self._latent_dim, self._seed = latent_dim, seed
+        self._latent_dim, self._seed, self._kept_back = latent_dim, seed, kept_back
 
     def reach(self, step: int, *, lr_factor: float) -> None:
         """Average the statistics, calibrate the averaged generator, and check.
@@ -43,7 +53,7 @@ class SoundState:
         self._processes.require_equal(step, runner.generator, runner.critic, runner.average.module)
 
     def _calibrate_average(self) -> None:
-        """Give averaged weights the batch statistics that belong to them; the live weights have theirs."""
+        """Give averaged weights the batch statistics and the spread that belong to them."""
         average = self._runner.average
         if average.lags and batch_norms(average.module):
             with self._processes.raise_together():
@@ -55,3 +65,8 @@ class SoundState:
                     conditions=self._source.conditions,
                 )
             self._processes.broadcast(average.module)  # devices of different kinds round differently
+        if self._kept_back is not None:
+            assert isinstance(average.module, GivenGenerator)
+            with self._processes.raise_together():
+                calibrate_spread(average.module, self._kept_back, latent_dim=self._latent_dim, seed=self._seed)
+            self._processes.broadcast(average.module)

@@ -32,6 +32,7 @@ from wassergan.training.options import (
 )
 from wassergan.training.sampling import sample_chunks
 from wassergan.training.sound_state import SoundState
+from wassergan.training.spread import kept_back
 from wassergan.training.step_runner import StepRunner
 from wassergan.training.steps import is_scored, require_density
 from wassergan.training.timing import Timing
@@ -113,8 +114,9 @@ class Trainer:
         # Transposed convolutions take a sixth less time with channels last; other weights have no such format.
         self.generator = channels_last(generator.to(self.device))
         self.critic = critic.to(self.device)
+        aside = kept_back(source, generator, batch_size=batch_size, seed=seed)
         self._inputs = StepInputs(
-            source,
+            aside.source if aside else source,
             batching,
             latent_dim,
             seed=seed,
@@ -139,7 +141,14 @@ class Trainer:
         )
         self._prepare_networks()
         self._runner = self._new_runner(batching, optimization, averaging, execution)
-        self._sound_state = SoundState(self._runner, source, latent_dim=latent_dim, seed=seed, processes=processes)
+        self._sound_state = SoundState(
+            self._runner,
+            source,
+            latent_dim=latent_dim,
+            seed=seed,
+            processes=processes,
+            kept_back=aside.rows if aside else None,
+        )
         self._timing = Timing()
         self.step = 0
         self.lr_scale = 1.0  # on both rates, for good: lowered when a run goes back after it diverged

@@ -26,10 +26,12 @@ class VolumeCodec(Codec):
     Args:
         phases: all values that there are, ascending; empty where values are numbers.
         shares: of each channel the share of each phase in the training samples.
+        deviations: of these shares from one training sample to another; empty where it is not known.
     """
 
     phases: tuple[int | float, ...] = ()
     shares: tuple[tuple[float, ...], ...] = ()
+    deviations: tuple[tuple[float, ...], ...] = ()
 
     @property
     def planes(self) -> int:
@@ -92,14 +94,17 @@ class VolumeCodec(Codec):
 
     def state(self) -> dict[str, Any]:
         """Plain types and tensors, for a checkpoint."""
-        return {**super().state(), "phases": list(self.phases), "shares": [list(each) for each in self.shares]}
+        own = {name: [list(each) for each in getattr(self, name)] for name in ("shares", "deviations")}
+        return {**super().state(), "phases": list(self.phases), **own}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "VolumeCodec":
         """The inverse of `state`."""
         own = dict(state)
-        phases, shares = tuple(own.pop("phases")), tuple(tuple(each) for each in own.pop("shares"))
-        return replace(cls.of(Codec.from_state(own), phases), shares=shares)
+        phases = tuple(own.pop("phases"))
+        kept = (own.pop("shares"), own.pop("deviations", ()))  # older checkpoints know no deviations
+        shares, deviations = (tuple(tuple(each) for each in rows) for rows in kept)
+        return replace(cls.of(Codec.from_state(own), phases), shares=shares, deviations=deviations)
 
     def fault(self) -> str:
         """What phases from a file no data have; empty for nothing."""
@@ -113,4 +118,10 @@ class VolumeCodec(Codec):
             return f"phases {told} of type {self.dtype}"[:200]
         if any(len(each) != len(told) or not all(0 <= share <= 1 for share in each) for each in self.shares):
             return f"shares {self.shares} of {len(told)} phases"[:200]
+        known = self.deviations
+        if known and (
+            len(known) != len(self.shares)
+            or any(len(each) != len(told) or not all(0 <= own <= 0.5 for own in each) for each in known)
+        ):
+            return f"deviations {known} of {len(told)} phases"[:200]
         return ""

@@ -21,6 +21,7 @@ from wassergan.data.volumes.fitting import volume_codec
 from wassergan.errors import UserError, parameter
 
 MOST_CROPS, MOST_HELD = 2**16, 2**11  # positions that are trained on, and held out
+COMPARED_CROPS = 1024  # whose shares of phases say how far these differ
 DRAWN = 8  # positions for each that is wanted: some meet a held-out region
 VOXEL_BYTES = 2  # beside its numbers: whether a crop may begin there, and whether it is held out
 ROOM = 2  # voxels by which a box is at least longer than a crop: 27 positions in it
@@ -130,9 +131,17 @@ def crop_source(volumes: NDArray[Any], crop: Sides, wish: Wish, *, heldout: floa
             hint=f"give a larger volume, or a smaller {parameter('crop')}: at most half of one side",
         )
     seen = _seen(volumes, regions)
-    fitted = volume_codec(lambda: _voxels(volumes), lambda: _voxels(volumes, seen), volumes.dtype, wish)
-    codec = _spread(fitted, crop)
     reader = CropReader(volumes, np.concatenate([train, held]), crop, wish.layout)
+    step = max(1, PIECE_BYTES // (prod(crop) * volumes.shape[1] * volumes.dtype.itemsize))
+    compared = np.arange(min(COMPARED_CROPS, len(train)))
+    fitted = volume_codec(
+        lambda: _voxels(volumes),
+        lambda: _voxels(volumes, seen),
+        volumes.dtype,
+        wish,
+        samples=lambda: (reader.rows(compared[at : at + step]) for at in range(0, len(compared), step)),
+    )
+    codec = _spread(fitted, crop)
     rows = torch.arange(len(reader))
     shape = (codec.model_channels(volumes.shape[1]), *crop)
     split = Split(rows[: len(train)], rows[len(train) :])

@@ -15,12 +15,19 @@ from wassergan.data.survey import Blocks, survey
 from wassergan.data.volumes.codec import MOST_PHASES, VolumeCodec
 
 FIRST_LOOK = 2**16  # numbers of a block that are looked at before the rest
+FEWEST_SAMPLES = 32  # that say how far their shares differ
 
 
 def volume_codec(
-    rows: Blocks, training: Blocks, dtype: np.dtype[Any], wish: Wish, *, everything: Blocks | None = None
+    rows: Blocks,
+    training: Blocks,
+    dtype: np.dtype[Any],
+    wish: Wish,
+    *,
+    everything: Blocks | None = None,
+    samples: Blocks | None = None,
 ) -> VolumeCodec:
-    """The codec of volumes; arguments and errors as of `fitted_codec`."""
+    """The codec of volumes, as of `fitted_codec`; `samples` are whole ones where `training` holds parts of some."""
     phases = phases_of((everything or rows)() if phases_of(rows()) else rows())
     if not phases:
         return VolumeCodec.of(fitted_codec(rows, training, dtype, wish, everything=everything))
@@ -48,6 +55,7 @@ def volume_codec(
         channels=wish.names,
         phases=phases,
         shares=shares_of(training(), phases, wish.layout),
+        deviations=deviations_of((samples or training)(), phases, wish.layout),
     )
 
 
@@ -63,6 +71,21 @@ def shares_of(
         counts = own if counts is None else counts + own
     assert counts is not None
     return tuple(tuple(float(each) for each in row / max(1, row.sum())) for row in counts)
+
+
+def deviations_of(
+    blocks: Iterable[NDArray[Any]], phases: tuple[int | float, ...], layout: str
+) -> tuple[tuple[float, ...], ...]:
+    """The deviation from sample to sample of the share of each phase in each channel; empty for fewer than 32."""
+    found = []
+    for block in blocks:
+        rows = channels_first(block, layout)
+        axes = tuple(range(2, rows.ndim))
+        found.append(np.stack([(rows == phase).mean(axes) for phase in phases], 2))  # (n, C, phases)
+    every = np.concatenate(found)
+    if len(every) < FEWEST_SAMPLES:
+        return ()
+    return tuple(tuple(float(each) for each in row) for row in every.std(0))
 
 
 def phases_of(blocks: Iterable[NDArray[Any]]) -> tuple[int | float, ...]:
