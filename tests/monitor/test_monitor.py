@@ -153,6 +153,18 @@ def test_products_of_ranks_are_those_of_scipy() -> None:
     assert RankProducts(rows, np.zeros((0, 2), np.int64)).along(labels).shape == (7, 0)
 
 
+def test_times_of_day_do_not_move_a_reference_of_days() -> None:
+    """The batch brings both into seconds: the unit of the joint distance stays that of the reference."""
+    days = pd.date_range("2024-01-01", periods=90)
+    rng = np.random.default_rng(8)
+    some = days[rng.permutation(90)[:40]]
+    monitors = [W1Monitor(pd.DataFrame({"at": days.date}), **QUICK) for _ in range(2)]
+    plain = monitors[0].check(pd.DataFrame({"at": some.date}))
+    timed = monitors[1].check(pd.DataFrame({"at": some + pd.Timedelta("30min")}))
+    assert timed.w1 == pytest.approx(plain.w1, abs=0.01) and timed.p_value > 0.05
+    assert monitors[1].check(pd.DataFrame({"at": some.date})).w1 == pytest.approx(plain.w1, abs=1e-9)
+
+
 def test_capital_is_the_mixture_written_out() -> None:
     p_values = [0.3, 0.02, 0.9, 0.001]
     process, best = EvidenceProcess(0.01), 1.0
