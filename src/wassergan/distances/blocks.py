@@ -58,13 +58,12 @@ class Blocks:
         order = np.argsort(self.plan.rows, kind="stable")
         rows, cols, mass = (each[order] for each in (self.plan.rows, self.plan.cols, self.plan.mass))
         starts = np.searchsorted(rows, np.arange(len(self._x) + 1))
-        parts = [
-            self._exchanged(*(each[pieces] for each in (rows, cols, mass)))
-            for block in self._cut(self._x, BLOCK)
-            for pieces in [_ranges(starts, block)]
-        ]
-        joined = (np.concatenate(each) for each in zip(*parts, strict=True))
-        self.plan = Flow(*joined, np.zeros(0), np.zeros(0))
+        parts = []
+        for block in self._cut(self._x, BLOCK):
+            pieces = _ranges(starts, block)
+            parts.append(self._exchanged(rows[pieces], cols[pieces], mass[pieces]))
+        rows, cols, mass = (np.concatenate([part[k] for part in parts]) for k in range(3))
+        self.plan = Flow(rows, cols, mass, np.zeros(0), np.zeros(0))
 
     def improve_potentials(self) -> None:
         """One sweep: the potentials in each block become the best ones beside those outside of it."""
@@ -162,7 +161,7 @@ class _Partners:
         outside = is_outside[partners]
         found = np.full(len(points), np.inf)
         np.minimum.at(found, place[outside], left[outside])
-        return np.maximum(found, 0.0)
+        return np.asarray(np.maximum(found, 0.0))
 
 
 def _ranges(starts: Index, points: Index) -> Index:

@@ -118,9 +118,9 @@ def sliced_w1_estimate(
     normalize = check_flag(normalize, name="normalize")
     masses = None
     if x_weights is not None or y_weights is not None:
-        both = ((x_weights, left, "x_weights"), (y_weights, right, "y_weights"))
-        masses = tuple(
-            as_weights(own, rows.count, like=left.head, name=name, normalize=normalize) for own, rows, name in both
+        masses = (
+            as_weights(x_weights, left.count, like=left.head, name="x_weights", normalize=normalize),
+            as_weights(y_weights, right.count, like=left.head, name="y_weights", normalize=normalize),
         )
     directions = random_directions(left.head.shape[1], projections, rng=rng, orthogonal=orthogonal)
     values = w1_along(left, right, directions.to(left.head.device), masses)
