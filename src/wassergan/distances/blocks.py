@@ -56,14 +56,17 @@ class Blocks:
     def improve_plan(self) -> None:
         """One sweep: the points of each block exchange what they send."""
         order = np.argsort(self.plan.rows, kind="stable")
-        rows, cols, mass = (each[order] for each in (self.plan.rows, self.plan.cols, self.plan.mass))
+        rows, cols, mass = self.plan.rows[order], self.plan.cols[order], self.plan.mass[order]
         starts = np.searchsorted(rows, np.arange(len(self._x) + 1))
-        parts = []
+        new_rows, new_cols, new_mass = [], [], []
         for block in self._cut(self._x, BLOCK):
             pieces = _ranges(starts, block)
-            parts.append(self._exchanged(rows[pieces], cols[pieces], mass[pieces]))
-        rows, cols, mass = (np.concatenate([part[k] for part in parts]) for k in range(3))
-        self.plan = Flow(rows, cols, mass, np.zeros(0), np.zeros(0))
+            sources, targets, moved = self._exchanged(rows[pieces], cols[pieces], mass[pieces])
+            new_rows.append(sources)
+            new_cols.append(targets)
+            new_mass.append(moved)
+        joined = np.concatenate(new_rows), np.concatenate(new_cols), np.concatenate(new_mass)
+        self.plan = Flow(*joined, np.zeros(0), np.zeros(0))
 
     def improve_potentials(self) -> None:
         """One sweep: the potentials in each block become the best ones beside those outside of it."""
