@@ -1,6 +1,7 @@
 """How often monitors and bounds err: cells of many small trials, counted on from run to run."""
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ from wassergan.monitor.reading import Pair, pairing, silent
 ALPHA = 0.05
 Draw = Callable[[np.random.Generator, int], Any]
 Counts = dict[str, float]
-AT_ONCE = 10  # trials between two looks at the clock
+AT_ONCE = 10  # trials, and seconds, after which another cell may come
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Cell:
     names: dict[str, Any]
     trial: Callable[[int], Counts]
     row: Callable[[int, Counts], dict[str, Any]]
+    most: float = math.inf
 
 
 def campaign(cells: Sequence[Cell], trials: int, minutes: float, tally: dict[str, Any]) -> Iterator[None]:
@@ -53,15 +55,17 @@ def campaign(cells: Sequence[Cell], trials: int, minutes: float, tally: dict[str
         tally.setdefault(json.dumps(cell.names), {"trials": 0, "seconds": 0.0, "sums": {}})
     end = time.process_time() + 60 * minutes
     while time.process_time() < end:
-        waiting = [each for each in cells if tally[json.dumps(each.names)]["trials"] < trials]
+        waiting = [each for each in cells if tally[json.dumps(each.names)]["trials"] < min(trials, each.most)]
         if not waiting:
             return
         cell = min(waiting, key=lambda each: tally[json.dumps(each.names)]["seconds"])
         own, start = tally[json.dumps(cell.names)], time.process_time()
-        for number in range(own["trials"], min(trials, own["trials"] + AT_ONCE)):
+        for number in range(own["trials"], int(min(trials, cell.most, own["trials"] + AT_ONCE))):
             for name, value in cell.trial(number).items():
                 own["sums"][name] = own["sums"].get(name, 0) + value
             own["trials"] += 1
+            if time.process_time() > start + AT_ONCE:
+                break
         own["seconds"] += time.process_time() - start
         yield
 
@@ -103,13 +107,21 @@ LAWS: dict[str, Draw] = {
 }
 SIZES = ((500, 20), (500, 500), (50_000, 20), (50_000, 5000))  # of reference and batch
 PICTURE_SIZES = ((500, 20), (500, 500))
-POOLS = {"table": 200_000, "pictures": 20_000}  # rows that are read once; trials draw theirs from them
+# After all others, so that these keep their seeds.
+LATER = (*((law, 500, 5000) for law in LAWS), ("pictures", 50_000, 20), ("pictures", 50_000, 5000))
+
+
+def pooled(law: str, reference: int) -> int:
+    """Rows of a distribution that are read once, from which trials draw theirs; none if each trial has its own."""
+    if law == "pictures":
+        return 20_000 if reference <= 500 else 80_000
+    return 200_000 if law == "table" else 0
 
 
 @cache
-def pool(law: str) -> tuple[tuple[CommonColumn, ...], np.ndarray | None]:
+def pool(law: str, count: int) -> tuple[tuple[CommonColumn, ...], np.ndarray | None]:
     """Columns, and features of pictures, of many rows of a distribution."""
-    rows = LAWS[law](np.random.default_rng([23, list(LAWS).index(law)]), POOLS[law])
+    rows = LAWS[law](np.random.default_rng([23, list(LAWS).index(law)]), count)
     own = pairing(rows, columns=(), scale="iqr", features="random-conv", reading=Reading(), log=silent)
     pair = own.pair(rows[:2])
     return pair.columns, pair.points("x", np.arange(len(rows))) if law == "pictures" else None
@@ -120,9 +132,9 @@ class Drawn:
 
     def __init__(self, law: str, reference: int, size: int, rng: np.random.Generator) -> None:
         self.count, self._size, self._points = reference, size, None
-        if law in POOLS:
-            columns, points = pool(law)
-            rows = rng.choice(POOLS[law], reference + size, replace=False)
+        if many := pooled(law, reference):
+            columns, points = pool(law, many)
+            rows = rng.choice(many, reference + size, replace=False)
             x, y = rows[:reference], rows[reference:]
             self._columns = tuple(replace(each, x=each.x[x], y=each.x[y]) for each in columns)
             if points is not None:
@@ -158,6 +170,7 @@ class PValues(W1Monitor):
 def alarm_cells() -> list[Cell]:
     """Batches of the distribution of the reference: how often the joint test and any column alarm."""
     cells = [(law, *each) for law in LAWS for each in (PICTURE_SIZES if law == "pictures" else SIZES)]
+    cells += LATER
     return [_alarm_cell(place, *each) for place, each in enumerate(cells)]
 
 
@@ -185,25 +198,29 @@ def _alarm_cell(place: int, law: str, reference: int, size: int) -> Cell:
     return Cell({"distribution": law, "reference": reference, "batch": size}, trial, row)
 
 
-STREAM = 100  # batches
+STREAM, LONG = 100, 10_000  # batches
+LONG_STREAMS = 10
 
 
 def stream_cells() -> list[Cell]:
-    """Streams without a change, against references of 30 rows: how often one alarms ever."""
+    """Streams without a change, against references of 30 rows: how often one ever alarms, in 100 and 10 000 batches."""
+    return [_stream_cell(STREAM, 25, math.inf), _stream_cell(LONG, 27, LONG_STREAMS)]
 
+
+def _stream_cell(batches: int, place: int, most: float) -> Cell:
     def trial(number: int) -> Counts:
-        rng = np.random.default_rng([25, number])
+        rng = np.random.default_rng([place, number])
         monitor = PValues(rng.normal(size=30), permutations=99, rows=60, projections=1, alpha=ALPHA, seed=number)
-        for _ in range(STREAM):
+        for _ in range(batches):
             found = monitor.check(rng.normal(size=20))
         return {"alarmed": found.evidence.alarm_at is not None}
 
     def row(trials: int, sums: Counts) -> dict[str, Any]:
         low, high = stats.binomtest(int(sums["alarmed"]), trials).proportion_ci(0.95)
         rate = {"alpha": ALPHA, "streams with an alarm": sums["alarmed"] / trials}
-        return {"streams": trials, "batches in all": trials * STREAM, **rate, "95 % interval": [low, high]}
+        return {"streams": trials, "batches in all": trials * batches, **rate, "95 % interval": [low, high]}
 
-    return [Cell({"batches of each": STREAM}, trial, row)]
+    return Cell({"batches of each": batches}, trial, row, most)
 
 
 def known(rng: np.random.Generator, dim: int, rows: int) -> tuple[np.ndarray, np.ndarray, float]:

@@ -154,3 +154,11 @@ def test_names_on_the_page_are_escaped(files: Path) -> None:
     argv = [str(files / "one.csv"), str(files / "<i>two.csv"), *QUICK, "--page", str(page)]
     assert main(["watch", *argv]) == 0
     assert "<b>age" not in page.read_text(encoding="utf-8") and "<i>two" not in page.read_text(encoding="utf-8")
+
+
+def test_a_page_without_a_folder_is_refused_before_the_work(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = files / "none" / "page.html"
+    call = ["watch", str(files / "reference.csv"), str(files / "same.csv"), *QUICK, "--state", str(files / "state")]
+    assert main([*call, "--page", str(page)]) == 2
+    assert "There is no folder for the page" in capsys.readouterr().err
+    assert not (files / "state").exists()

@@ -30,6 +30,45 @@ def test_each_direction_agrees_with_scipy(n, m, orthogonal):
     assert estimate.standard_error == pytest.approx(np.std(expected, ddof=1) / 5**0.5, abs=1e-12)
 
 
+@pytest.mark.parametrize(("n", "m"), [(7, 7), (7, 12), (1, 9)])
+def test_weights_agree_with_scipy_and_with_repeated_rows(n, m):
+    x, y = clouds(n, m, 3)
+    a, b = torch.arange(n, dtype=torch.float64) + (n == 1), torch.rand(m, generator=rng(3), dtype=torch.float64) + 0.1
+    weights = {"x_weights": a, "y_weights": b, "normalize": True}
+    estimate = sliced_w1_estimate(x, y, projections=5, rng=rng(), **weights)
+    expected = [wasserstein_distance(x @ u, y @ u, a, b) for u in random_directions(3, 5, rng=rng())]
+    assert estimate.per_direction.numpy() == pytest.approx(np.array(expected), abs=1e-12)
+    one_side = sliced_w1(x, y, projections=5, rng=rng(), x_weights=a, normalize=True).item()
+    repeated = sliced_w1(x.repeat_interleave(a.long(), 0), y, projections=5, rng=rng()).item()
+    assert one_side == pytest.approx(repeated, abs=1e-12)
+    blocks = sliced_w1([x[:3], x[3:]] if n > 3 else [x], y, projections=5, rng=rng(), **weights).item()
+    assert blocks == pytest.approx(np.mean(expected), abs=1e-12)
+
+
+def test_one_block_is_a_series_of_blocks():
+    x, y = clouds(5, 4, 2)
+    whole = sliced_w1(x, y, projections=3, rng=rng()).item()
+    assert sliced_w1([x], (y.numpy(),), projections=3, rng=rng()).item() == whole
+
+
+def test_weights_have_derivatives():
+    x, y = clouds(5, 4, 2)
+    a = torch.tensor([0.1, 0.3, 0.2, 0.25, 0.15], dtype=torch.float64, requires_grad=True)
+    x.requires_grad_()
+
+    def value(points, weights):
+        return sliced_w1(points, y, projections=3, rng=rng(), x_weights=weights, normalize=True)
+
+    assert torch.autograd.gradcheck(value, (x, a))
+
+
+def test_bad_weights_are_refused():
+    x, y = clouds(5, 4, 2)
+    for weights, words in ((torch.ones(4), "shape"), (torch.ones(5), "sum to one"), (-torch.ones(5), "negative")):
+        with pytest.raises(UserError, match=words):
+            sliced_w1(x, y, rng=rng(), x_weights=weights)
+
+
 def test_a_translation_has_a_closed_form():
     # E |u·t| = ‖t‖ E |u_1|, and E |u_1| = 1/2 on the sphere in three dimensions.
     x, _ = clouds(50, 1, 3)

@@ -19,6 +19,7 @@ from wassergan.monitor.columns import _Gaps, _shares_p_value, _Subsets, column_d
 from wassergan.monitor.evidence import POWERS
 from wassergan.monitor.joint import joint_test
 from wassergan.monitor.margins import with_margins_of_x
+from wassergan.monitor.permutation import RankProducts
 from wassergan.monitor.state import MonitorState
 
 QUICK: dict[str, Any] = {"permutations": 99, "rows": 60, "projections": 2, "alpha": 0.05}
@@ -121,6 +122,47 @@ def test_the_joint_test_sees_what_no_column_shows() -> None:
     assert joint_test(np.concatenate([y, x]), 150, permutations=99, projections=4, seed=(0,)).p_value == 0.01
     constant = joint_test(np.full((20, 3), 0.1), 8, permutations=19, projections=2, seed=(0,))
     assert constant.p_value == 1.0
+
+
+def test_the_joint_test_sees_the_sign_of_a_product() -> None:
+    """All margins stay as they are, and sizes too: the signs of two of six columns agree more often."""
+    rng = np.random.default_rng(7)
+    x, y = rng.normal(size=(2, 200, 6))
+    y[:, 5] = np.abs(y[:, 5]) * np.where(rng.random(200) < 0.85, 1, -1) * np.sign(y[:, 2])
+    rows, found = np.concatenate([y, x]), []
+    found.append(joint_test(rows, 200, permutations=99, projections=4, seed=(0,)))
+    rows[:, 0] = np.exp(9 * rows[:, 0])  # ranks know no tails
+    found.append(joint_test(rows, 200, permutations=99, projections=4, seed=(0,)))
+    assert all(each.largest == 0.01 and each.p_value <= 0.05 for each in found)
+
+
+def test_products_of_ranks_are_those_of_scipy() -> None:
+    rng = np.random.default_rng(6)
+    rows = rng.integers(0, 4, (40, 3)).astype(float)  # many ties
+    pairs = np.array([[0, 1], [1, 2]])
+    labels = rng.permuted(np.broadcast_to(np.arange(40) < 15, (7, 40)), axis=1)
+    ranks = (stats.rankdata(rows, axis=0) - 20.5) / 20
+    expected = [
+        [
+            abs(np.prod(ranks[own][:, pair], axis=1).mean() - np.prod(ranks[~own][:, pair], axis=1).mean())
+            for pair in pairs
+        ]
+        for own in labels
+    ]
+    np.testing.assert_allclose(RankProducts(rows, pairs).along(labels), expected, rtol=1e-12)
+    assert RankProducts(rows, np.zeros((0, 2), np.int64)).along(labels).shape == (7, 0)
+
+
+def test_times_of_day_do_not_move_a_reference_of_days() -> None:
+    """The batch brings both into seconds: the unit of the joint distance stays that of the reference."""
+    days = pd.date_range("2024-01-01", periods=90)
+    rng = np.random.default_rng(8)
+    some = days[rng.permutation(90)[:40]]
+    monitors = [W1Monitor(pd.DataFrame({"at": days.date}), **QUICK) for _ in range(2)]
+    plain = monitors[0].check(pd.DataFrame({"at": some.date}))
+    timed = monitors[1].check(pd.DataFrame({"at": some + pd.Timedelta("30min")}))
+    assert timed.w1 == pytest.approx(plain.w1, abs=0.01) and timed.p_value > 0.05
+    assert monitors[1].check(pd.DataFrame({"at": some.date})).w1 == pytest.approx(plain.w1, abs=1e-9)
 
 
 def test_capital_is_the_mixture_written_out() -> None:

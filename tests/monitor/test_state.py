@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from wassergan.errors import UserError
-from wassergan.monitor import W1Monitor
+from wassergan.monitor import SeasonalMonitor, W1Monitor
 from wassergan.monitor import state as state_module
 from wassergan.monitor.state import MonitorState
 from wassergan.report.watch import write_watch_page
@@ -126,3 +127,47 @@ def test_the_history_keeps_the_latest_batches(tmp_path: Path, monkeypatch: pytes
         goes_on(other)
     state = MonitorState(other)
     assert state.load(a_monitor()) and state.history[-1]["number"] == 3 and len(state.history) < 3
+
+
+def flags(rate: int, rows: int) -> pd.DataFrame:
+    """As many ones as asked for in a hundred: columns of few values have the same scale and the same levels."""
+    ones = np.arange(rows) * 37 % 100 < rate
+    return pd.DataFrame({"flag": ones.astype(int), "city": np.where(ones, "u", "v")})
+
+
+def test_a_state_of_another_reference_with_the_same_scales_is_refused() -> None:
+    settings: dict[str, Any] = {"permutations": 9, "rows": 40, "projections": 2}
+    first = W1Monitor(flags(30, 200), **settings)
+    first.check(flags(30, 50))
+    other = W1Monitor(flags(40, 200), **settings)
+    other.load_state_dict(first.state_dict())
+    with pytest.raises(UserError, match="another reference"):
+        other.check(flags(30, 50))
+    assert other.batches == other.evidence.batches == 1
+    same = W1Monitor(flags(30, 200), **{**settings, "rows": 60})  # more rows of the same reference go on
+    same.load_state_dict(first.state_dict())
+    assert same.check(flags(30, 50)).number == 2
+
+
+@pytest.mark.parametrize("change", ["features", "pictures"])
+def test_a_state_of_other_pictures_or_features_is_refused(change: str) -> None:
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 255, (12, 8, 8), dtype=np.uint8)
+    settings: dict[str, Any] = {"permutations": 9, "rows": 12, "projections": 2}
+    first = W1Monitor(pictures, **settings)
+    first.check(pictures[:5])
+    other = pictures if change == "features" else rng.integers(0, 99, (12, 8, 8), dtype=np.uint8)
+    features = "pixels" if change == "features" else "random-conv"
+    second = W1Monitor(other, **settings, features=features)
+    second.load_state_dict(first.state_dict())
+    with pytest.raises(UserError, match="another reference"):
+        second.check(pictures[:5])
+
+
+def test_seasons_are_told_by_their_text() -> None:
+    monitor = SeasonalMonitor({0: np.arange(9.0), 1: np.arange(9.0)}, permutations=9, rows=9)
+    assert monitor.check(np.arange(4.0), season=1).season == "1"
+    with pytest.raises(UserError, match="Unknown season"):
+        monitor.check(np.arange(4.0), season=2)
+    with pytest.raises(UserError, match="same name: 0, '0'"):
+        SeasonalMonitor({0: np.arange(9.0), "0": np.arange(9.0)})

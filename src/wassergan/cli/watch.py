@@ -99,6 +99,8 @@ def watch(
         return
     from wassergan.storage.run_folder import require_output
 
+    if page is not None and not Path(page).parent.is_dir():
+        raise UserError("There is no folder for the page", found=f"'{Path(page).parent}'")
     target = None if page is None else require_output(Path(page))
     with _state(state) as saved:
         monitor = _monitor(reference, flags)

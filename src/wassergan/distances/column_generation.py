@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from wassergan.distances.blocks import Blocks
 from wassergan.distances.boxes import Cells
 from wassergan.distances.cells import Transform, c_transform, distances
 from wassergan.distances.masses import grouped
@@ -31,6 +32,7 @@ _COARSER = 8  # reduction factor of the sample that gives the first potentials
 _COARSE_WIDTH = 2e-3  # relative width at which the coarse problem is good enough
 _MEANS_EXPLAIN = 0.05  # largest uncovered fraction of the cost at which linear potentials are a good start
 _DIRECTIONS = 16  # random directions of the first lower bound
+_SETTLED = 2e-3  # of the upper bound: a sweep of blocks that gains less is followed by a proof
 _PAIR_WORK = 64  # cost of a pair of points in addition to its dimensions, in a transform and in a solve
 
 
@@ -101,6 +103,10 @@ class Pace:
         """Whether a solve fits, judged by the last one."""
         square = (len(problem.x) + len(problem.y)) ** 2
         return self._spends(square * _PAIR_WORK) and self._allows(self.per_square * square)
+
+    def allows_again(self, seconds: float) -> bool:
+        """Whether something smaller fits after a refusal; not within a work budget, which counts steps, not seconds."""
+        return self.work == math.inf and self.left() > seconds
 
     def part(self) -> "Pace":
         """A pace with a third of the remaining budget, for the problem that gives the first potentials."""
@@ -185,12 +191,44 @@ def refine(
             bounds = _with_potentials(problem, bounds, f, g)
             yield bounds
             rows, cols = _united(len(g), (rows, cols), _arcs(loose, to_x)[::-1])
-        if len(rows) == known or not pace.allows_solve(problem):
+        if len(rows) == known:
+            return
+        if not pace.allows_solve(problem):
+            blocks = Blocks(problem, bounds.plan, (f, g), (rows, cols), int(torch.randint(2**62, (1,), generator=rng)))
+            yield from _in_blocks(problem, bounds, blocks, pace)
             return
         flow = pace.solve(problem, rows, cols, (f, g), iterations)
         bounds = _with_plan(problem, bounds, flow)
         yield bounds
         g = torch.from_numpy(flow.g)
+
+
+def _in_blocks(problem: Problem, bounds: Bounds, blocks: Blocks, pace: Pace) -> Iterator[Bounds]:
+    """What the rest of the time brings where one solve of everything does not fit into it.
+
+    Plan and potentials are improved in turn; the last transform makes the potentials feasible, and needs its own time.
+    """
+    x, y = problem.x.cells, problem.y.cells
+    middle = len(x.points) // 2
+    part = Cells(x.points[middle : middle + 2 * x.size])
+    while True:
+        start = time.perf_counter()
+        c_transform(part, y, blocks.g, keep=1)
+        proof = 1.2 * (time.perf_counter() - start) * len(x.points) / len(part.points)
+        sweep = 0.0
+        while pace.allows_again(proof + 1.2 * sweep):
+            start = time.perf_counter()
+            blocks.improve_potentials()
+            blocks.improve_plan()
+            sweep = time.perf_counter() - start
+            before, bounds = bounds, _with_plan(problem, bounds, blocks.plan)
+            yield bounds
+            if bounds.upper > (1 - _SETTLED) * before.upper:
+                break
+        if sweep == 0 or not pace.allows_again(0.0):
+            return
+        bounds = _with_potentials(problem, bounds, c_transform(x, y, blocks.g, keep=1).values, blocks.g)
+        yield bounds
 
 
 def _partners(dim: int) -> int:

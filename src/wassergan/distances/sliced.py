@@ -10,7 +10,8 @@ from torch import Tensor
 
 from wassergan.distances.arguments import Randomness, as_generator, check_count, check_flag, shown
 from wassergan.distances.arrays import Array, paired
-from wassergan.distances.checks import as_points, same_dimension
+from wassergan.distances.checks import as_points, as_weights, same_dimension
+from wassergan.distances.masses import cumulative
 from wassergan.distances.one_dimensional import equal_coupling
 from wassergan.errors import UserError
 
@@ -66,6 +67,9 @@ def sliced_w1(
     projections: int = 256,
     rng: Randomness,
     orthogonal: bool = False,
+    x_weights: Array | None = None,
+    y_weights: Array | None = None,
+    normalize: bool = False,
 ) -> Tensor:
     """Sliced Wasserstein-1 distance of two samples: the mean over random directions of exact 1-D distances.
 
@@ -78,14 +82,20 @@ def sliced_w1(
         projections: how many directions, ≥ 1.
         rng: source of the directions: a generator of torch or NumPy, or a seed.
         orthogonal: see `random_directions`.
+        x_weights: shape (n,), of all rows in their order, summing to one; equal when None.
+        y_weights: shape (m,).
+        normalize: divide the weights by their sums.
 
     Returns:
-        A float64 scalar, differentiable in the points; they are centred and projected in float64, whatever their type.
+        A float64 scalar, differentiable in points and weights; points are centred and projected in float64, whatever
+        their type.
 
     Raises:
-        UserError: a sample is empty or not finite, the dimensions differ, or blocks can be read only once.
+        UserError: a sample is empty or not finite, the dimensions differ, blocks can be read only once, or the weights
+            are no weights.
     """
-    return sliced_w1_estimate(x, y, projections=projections, rng=rng, orthogonal=orthogonal).value
+    weights: dict[str, Any] = {"x_weights": x_weights, "y_weights": y_weights, "normalize": normalize}
+    return sliced_w1_estimate(x, y, projections=projections, rng=rng, orthogonal=orthogonal, **weights).value
 
 
 def sliced_w1_estimate(
@@ -95,6 +105,9 @@ def sliced_w1_estimate(
     projections: int = 256,
     rng: Randomness,
     orthogonal: bool = False,
+    x_weights: Array | None = None,
+    y_weights: Array | None = None,
+    normalize: bool = False,
 ) -> SlicedEstimate:
     """`sliced_w1` with its standard error and the distance along each direction; same arguments."""
     projections = check_count(projections, name="projections", least=1)
@@ -102,8 +115,15 @@ def sliced_w1_estimate(
     x, y = paired(x, y) if is_one_array(x) and is_one_array(y) else (x, y)
     left, right = Rows(x, name="x"), Rows(y, name="y")
     same_dimension(left.head, right.head)
+    normalize = check_flag(normalize, name="normalize")
+    masses = None
+    if x_weights is not None or y_weights is not None:
+        masses = (
+            as_weights(x_weights, left.count, like=left.head, name="x_weights", normalize=normalize),
+            as_weights(y_weights, right.count, like=left.head, name="y_weights", normalize=normalize),
+        )
     directions = random_directions(left.head.shape[1], projections, rng=rng, orthogonal=orthogonal)
-    values = w1_along(left, right, directions.to(left.head.device))
+    values = w1_along(left, right, directions.to(left.head.device), masses)
     spread = values.detach().std().item() if projections > 1 else float("nan")
     return SlicedEstimate(values.mean(), spread / projections**0.5, values)
 
@@ -175,16 +195,35 @@ def middle_of(x: Tensor, y: Tensor) -> Tensor:
     return low.amin(0) / 2 + high.amax(0) / 2
 
 
-def w1_along(x: "Rows", y: "Rows", directions: Tensor) -> Tensor:
-    """Exact W1 between the projections of two samples on each direction, float64, shape (count,)."""
+def w1_along(x: "Rows", y: "Rows", directions: Tensor, masses: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    """Exact W1 between the projections of two samples on each direction, float64, shape (count,).
+
+    `masses`, of all rows of both, each summing to one, are equal when None.
+    """
     at_once = max(1, _BLOCK_BYTES // (_BYTES_PER_VALUE * (x.count + y.count)))
-    i, j, mass = equal_coupling(x.count, y.count, device=directions.device)
     centre = middle_of(x.head, y.head)
-    distances = []
-    for block in torch.split(directions, at_once):
-        gaps = _sorted(x.project(block, centre))[:, i] - _sorted(y.project(block, centre))[:, j]
-        distances.append(gaps.abs() @ mass)
-    return torch.cat(distances)
+    blocks = torch.split(directions, at_once)
+    if masses is None:
+        return torch.cat([_equal(x, y, block, centre) for block in blocks])
+    return torch.cat([_weighted(x, y, block, centre, *masses) for block in blocks])
+
+
+def _equal(x: "Rows", y: "Rows", directions: Tensor, centre: Tensor) -> Tensor:
+    i, j, mass = equal_coupling(x.count, y.count, device=directions.device)
+    gaps = _sorted(x.project(directions, centre))[:, i] - _sorted(y.project(directions, centre))[:, j]
+    return gaps.abs() @ mass
+
+
+def _weighted(x: "Rows", y: "Rows", directions: Tensor, centre: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """∫ |F - G| along each direction: the pooled points sorted, with masses that count for x and against y."""
+    signed = torch.cat([a, -b])
+    found = []
+    for u, v in zip(x.project(directions, centre), y.project(directions, centre), strict=True):
+        points, order = torch.cat([u, v]).sort()
+        # The exact sums have no derivative; the plain ones bring it.
+        levels, moving = cumulative(signed.detach()[order]), signed[order].cumsum(0)
+        found.append(((levels + moving - moving.detach())[:-1].abs() * points.diff()).sum())
+    return torch.stack(found)
 
 
 class Rows:
@@ -198,8 +237,9 @@ class Rows:
     def __init__(self, rows: Array | Iterable[Array], *, name: str) -> None:
         self.name = name
         self._blocks: Iterable[Array]
+        self._whole: Tensor | None = None
         if is_one_array(rows):
-            self.head = as_points(rows, name=name)
+            self.head = self._whole = as_points(rows, name=name)
             self._blocks, self.count = [self.head], len(self.head)
             return
         if isinstance(rows, Iterator):
@@ -238,8 +278,8 @@ class Rows:
         return projected
 
     def _tensors(self) -> Iterator[Tensor]:
-        if isinstance(self._blocks, list) and len(self._blocks) == 1 and self._blocks[0] is self.head:
-            yield self.head
+        if self._whole is not None:
+            yield self._whole
             return
         for block in self._blocks:
             yield as_points(block, name=f"a block of {self.name}")

@@ -13,6 +13,7 @@ from wassergan.evaluation.datasets.ground import scale_of
 from wassergan.monitor.permutation import Floats
 
 MOST_LEVELS = 64  # of a category that get a corner of their own; rarer ones share one
+_SECONDS = {"days": 86_400.0, "seconds": 1.0}
 FARTHEST = 1e4  # scales from the centre; numbers farther out are put there
 
 
@@ -27,6 +28,7 @@ class ColumnPoints:
         rests_on: the source of the scale.
         centre: of numbers, where a missing one is put, 1 beside the others.
         levels: of a category, the most frequent ones of the reference; two levels are 1 apart.
+        unit: of dates, `days` or `seconds`, in which scale and centre are given; else empty.
     """
 
     name: str
@@ -35,14 +37,17 @@ class ColumnPoints:
     rests_on: str
     centre: float
     levels: tuple[str, ...]
+    unit: str = ""
 
     @property
     def dim(self) -> int:
         """Coordinates: two of numbers, one for each level, one for all other levels and one for missing ones."""
         return len(self.levels) + 2 if self.kind == "category" else 2
 
-    def points(self, values: Floats, levels: Sequence[str]) -> Floats:
-        """Coordinates (n, dim) of values (n,); of a category, numbers of these levels."""
+    def points(self, values: Floats, levels: Sequence[str], unit: str) -> Floats:
+        """Coordinates (n, dim) of values (n,) in a unit; of a category, numbers of these levels."""
+        if unit != self.unit:  # a batch with times of day brings a reference of days into seconds
+            values = values * (_SECONDS[unit] / _SECONDS[self.unit])
         gone = np.isnan(values)
         if self.kind == "category":
             known = {name: place for place, name in enumerate(self.levels)}
@@ -76,7 +81,8 @@ class Embedding:
         """
         self.check(columns)
         parts = [
-            own.points(getattr(each, side)[rows], each.levels) for own, each in zip(self.columns, columns, strict=True)
+            own.points(getattr(each, side)[rows], each.levels, each.unit)
+            for own, each in zip(self.columns, columns, strict=True)
         ]
         return np.concatenate(parts, axis=1)
 
@@ -122,7 +128,7 @@ def _points_of(column: CommonColumn, scale: str) -> ColumnPoints:
         levels = tuple(column.levels[each] for each in most)
         return ColumnPoints(column.name, column.kind, 1.0, "levels", 0.0, levels)
     if len(there) == 0:
-        return ColumnPoints(column.name, column.kind, 1.0, "no values", 0.0, ())
+        return ColumnPoints(column.name, column.kind, 1.0, "no values", 0.0, (), column.unit)
     unit, rests_on = scale_of(there, there, scale)
     words = rests_on.replace(" of A", " of the reference").replace("A is", "the reference is")
-    return ColumnPoints(column.name, column.kind, unit, words, float(np.median(there)), ())
+    return ColumnPoints(column.name, column.kind, unit, words, float(np.median(there)), (), column.unit)

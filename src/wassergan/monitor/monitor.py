@@ -24,6 +24,8 @@ from wassergan.monitor.reading import Log, Pair, pairing, silent
 from wassergan.monitor.two_sample import unit_vectors
 from wassergan.monitor.witness import witness_bound
 
+_SAME = 1e-4  # two computations of the points of a row differ by less
+_ANOTHER_STATE = "give the same reference and settings, or start a new state"
 _FLOORS = 3  # pairs of samples of the reference whose mean distance is the floor
 
 
@@ -109,15 +111,14 @@ class W1Monitor:
             season: shown in the report.
 
         Raises:
-            UserError: the batch is empty, has other columns, kinds or shapes, or cannot be read. The stream stays
-                as before.
+            UserError: the batch is empty, has other columns, kinds or shapes, or cannot be read, or a state that was
+                loaded is of another reference. The stream stays as before.
         """
         pair = self._pairing.pair(batch)
         if pair.counts[1] == 0:
             raise UserError(f"{pair.name} holds no rows", hint="give data")
         number = self.batches + 1
-        if self._points is None:
-            self._points = pair.points("x", self._drawn)
+        self._points = self._own_points(pair)
         chosen = self._random(11, number).permutation(pair.counts[1])[: self.rows]
         x, y = self._points[: self.rows], pair.points("y", chosen)
         pool = x if self._pool is None else self._pool
@@ -129,6 +130,19 @@ class W1Monitor:
         kept = self._random(12, number).permutation(len(both))[: max(self.rows, len(x))]
         self._pool, self.batches = both[kept], number
         return report
+
+    def _own_points(self, pair: Pair) -> Floats:
+        """Of the reference at the drawn rows; refuses a state whose points are of other rows."""
+        own = pair.points("x", self._drawn)
+        if self._points is None:
+            return own
+        both = min(len(own), len(self._points))  # a state may be of another number of rows
+        if own.shape[1:] != self._points.shape[1:] or not np.allclose(
+            own[:both], self._points[:both], rtol=_SAME, atol=_SAME
+        ):
+            found = "other values at the same rows"
+            raise UserError("The state is of another reference", found=found, hint=_ANOTHER_STATE)
+        return own if len(own) > both else self._points
 
     def share_evidence(self, other: "W1Monitor") -> None:
         """Bet with the capital of another monitor, of other rows, from now on."""
@@ -282,11 +296,12 @@ class W1Monitor:
         Raises:
             UserError: the state is of another reference, seed or alpha.
         """
-        hint = "give the same reference and settings, or start a new state"
+        hint = _ANOTHER_STATE
         own = self._pairing.embedding
         saved = None if state["embedding"] is None else Embedding.from_state(state["embedding"])
         if state["reference_rows"] != self._pairing.count or saved != own:
-            found = f"{state['reference_rows']} rows then, {self._pairing.count} now"
+            rows = f"{state['reference_rows']} rows then, {self._pairing.count} now"
+            found = "other columns, scales or levels" if state["reference_rows"] == self._pairing.count else rows
             raise UserError("The state is of another reference", found=found, hint=hint)
         if state["seed"] != self.seed:
             raise UserError("The state is of another seed", found=f"{state['seed']}, now {self.seed}", hint=hint)

@@ -132,3 +132,35 @@ class LargestOfLines(Lines):
     def of(self, labels: Labels) -> Floats:
         """The largest, (b,)."""
         return np.asarray(self.along(labels).max(axis=1))
+
+
+class RankProducts:
+    """How far apart the means of the product of two columns' ranks are, for pairs of columns.
+
+    Ranks among the pooled rows (equal values share theirs) are centred and counted in halves, so that sums of products
+    are whole numbers and equal assignments get equal values, bit for bit.
+    """
+
+    def __init__(self, rows: Floats, pairs: NDArray[np.int64]) -> None:
+        """Rank each column.
+
+        Args:
+            rows: the pooled rows, (N, d).
+            pairs: two columns each, (k, 2).
+        """
+        ranks = np.stack([_centred_ranks(each) for each in rows.T], axis=1)
+        self._products = ranks[:, pairs[:, 0]] * ranks[:, pairs[:, 1]]
+
+    def along(self, labels: Labels) -> Floats:
+        """The distance of the means for each pair, (b, k), in units of the squared number of rows."""
+        n, total = int(labels[0].sum()), labels.shape[1]
+        inside = labels.astype(np.float64) @ self._products
+        apart = np.abs(inside * total - self._products.sum(axis=0) * n)
+        return np.asarray(apart / (n * (total - n)) / total**2)
+
+
+def _centred_ranks(values: Floats) -> Floats:
+    """Twice the rank less its mean: how many are smaller, minus how many are larger."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return np.asarray((2 * ends - counts - len(values))[places.ravel()], np.float64)

@@ -15,18 +15,21 @@ class SeasonalMonitor:
     The evidence of all seasons goes into one alarm: their p-values are of different rows, so they are independent.
     """
 
-    def __init__(self, references: Mapping[str, Any], **settings: Any) -> None:
+    def __init__(self, references: Mapping[Any, Any], **settings: Any) -> None:
         """Read a reference for each season.
 
         Args:
-            references: by season.
+            references: by season; a number counts as its text.
             settings: of each monitor, see `W1Monitor`.
 
         Raises:
-            UserError: there is none, or one cannot be read.
+            UserError: there is none, two are called the same, or one cannot be read.
         """
         if not references:
             raise UserError("A seasonal monitor needs a reference for each season", found="none")
+        names = [str(season) for season in references]
+        if len(set(names)) < len(names):
+            raise UserError("Two seasons have the same name", found=", ".join(map(repr, references)))
         self._monitors = {
             str(season): W1Monitor(each, **{**settings, "place": place})
             for place, (season, each) in enumerate(references.items())
@@ -41,15 +44,16 @@ class SeasonalMonitor:
         """Of the stream so far."""
         return next(iter(self._monitors.values())).evidence
 
-    def check(self, batch: Any, *, season: str) -> BatchReport:
+    def check(self, batch: Any, *, season: object) -> BatchReport:
         """Compare a batch with the reference of its season; see `W1Monitor.check`.
 
         Raises:
             UserError: an unknown season, or as there.
         """
-        if season not in self._monitors:
-            raise unknown_name("season", str(season), self._monitors)
-        return self._monitors[season].check(batch, season=season)
+        name = str(season)
+        if name not in self._monitors:
+            raise unknown_name("season", name, self._monitors)
+        return self._monitors[name].check(batch, season=name)
 
     def state_dict(self) -> dict[str, Any]:
         """What goes on from batch to batch."""

@@ -17,7 +17,7 @@ from wassergan.data.tables.codec import TableCodec
 from wassergan.data.tables.column import Column
 from wassergan.data.tables.columns import raw_texts
 from wassergan.data.tables.date_texts import date_format
-from wassergan.data.tables.formats import DateForm, NumberForm, form_from_state
+from wassergan.data.tables.formats import DateForm, NumberForm, form_from_state, rounded
 from wassergan.data.tables.grids import with_number_grid
 from wassergan.data.tables.inference import infer_columns
 from wassergan.data.tables.number_dress import Dress
@@ -543,3 +543,8 @@ def test_decimals_are_numbers_even_where_most_look_like_months_of_a_year(places:
 def test_months_of_plausible_years_are_dates() -> None:
     column, _ = column_of([f"{month:02d}.{year}" for year in (2020, 2021, 2022) for month in range(1, 13)])
     assert column.kind == "date"
+
+
+def test_numbers_too_large_for_decimals_stay_when_rounded() -> None:
+    values = np.array([1.2345, -1e308, 1e307, np.nan, 5e15])
+    np.testing.assert_array_equal(rounded(values, 2), [1.23, -1e308, 1e307, np.nan, 5e15])

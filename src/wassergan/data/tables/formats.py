@@ -64,7 +64,7 @@ class NumberForm:
         gone = np.isnan(values)
         bounds = as_wholes(np.array([low, high]), self.decimals)
         if bounds is None:
-            return np.round(values, self.decimals).clip(low, high)
+            return rounded(values, self.decimals).clip(low, high)
         scale = 10**self.decimals
         wholes = np.round(np.where(gone, low, values).clip(low, high) * scale).astype(np.int64)
         if self.grid is not None:
@@ -81,8 +81,8 @@ class NumberForm:
         if self.mantissa >= 0:
             return [f"{value:.{self.mantissa}e}" for value in values.tolist()]
         if self.floating is not None:
-            rounded = values if self.decimals is None else np.round(values, self.decimals)
-            return [self.floating.text(value) for value in rounded.tolist()]
+            some = values if self.decimals is None else rounded(values, self.decimals)
+            return [self.floating.text(value) for value in some.tolist()]
         if self.decimals is None:
             # In a dress there is no room for an exponent.
             return [_without_exponent(repr(value), self.dress) for value in values.tolist()]
@@ -129,6 +129,13 @@ class NumberForm:
         plain = {name: getattr(self, name) for name in ("decimals", "places", "whole", "mantissa")}
         shapes = {"dress": self.dress, "grid": self.grid, "floating": self.floating}
         return {"form": self.kind, **plain, **{name: each and each.state() for name, each in shapes.items()}}
+
+
+def rounded(values: Values, decimals: int) -> Values:
+    """To so many decimals; numbers that are too large to have any stay, where NumPy's own rounding gives infinity."""
+    with np.errstate(over="ignore"):
+        found = np.round(values, decimals)
+    return np.where(np.isinf(found), values, found)
 
 
 def whole_bounds(low: float, high: float, decimals: int) -> tuple[int, int]:

@@ -178,7 +178,9 @@ class _Trip:
             was, will = rows[:, index], back[:, index]
             slack = np.zeros(len(was))
             if not isinstance(column.form, LevelForm) and not np.isnan(was).all():
-                slack = 2 * np.abs(upper[:, index] - lower[:, index]) + LEAST_SHARE * (np.nanmax(was) - np.nanmin(was))
+                with np.errstate(over="ignore"):  # numbers may span more than float64 holds
+                    span = np.nanmax(was) - np.nanmin(was)
+                    slack = 2 * np.abs(upper[:, index] - lower[:, index]) + LEAST_SHARE * span
             slack = slack + self._halves(column, was, will)
             far = (np.isnan(was) != np.isnan(will)) | (np.abs(was - will) > np.nan_to_num(slack))
             if far.any():

@@ -161,7 +161,8 @@ def first_days(months: Whole) -> Whole:
 
 def as_wholes(values: NDArray[np.float64], decimals: int) -> Whole | None:
     """Numbers as multiples of their last decimal; None where float64 cannot hold these exactly."""
-    scaled = np.round(values * 10.0**decimals)
+    with np.errstate(over="ignore"):
+        scaled = np.round(values * 10.0**decimals)
     if len(scaled) and np.abs(scaled).max() >= LARGEST_EXACT:
         return None
     return scaled.astype(np.int64)

@@ -11,7 +11,7 @@ from wassergan.data.tables.column_errors import DISTINCT_SHARE, MOST_LEVELS
 from wassergan.data.tables.column_reader import ColumnReader, LeftOut, is_row_number
 from wassergan.data.tables.columns import TypedColumn
 from wassergan.data.tables.date_finding import zone_is_known
-from wassergan.data.tables.formats import MICROSECONDS, DateForm, LevelForm, NumberForm, Values
+from wassergan.data.tables.formats import MICROSECONDS, DateForm, LevelForm, NumberForm, Values, rounded
 from wassergan.data.tables.identifiers.recognise import key_of_numbers
 from wassergan.data.tables.text_columns import dates_of
 from wassergan.errors import UserError, parameter
@@ -120,7 +120,7 @@ def _typed_numbers(raw: TypedColumn, there: Values) -> NumberForm:
         return NumberForm(0, 0, whole=True)
     if raw.places is None:
         return NumberForm(_decimals_of(there), 1)
-    fits = (digits for digits in range(MOST_PLACES) if np.array_equal(there, np.round(there, digits)))
+    fits = (digits for digits in range(MOST_PLACES) if np.array_equal(there, rounded(there, digits)))
     return NumberForm(next(fits, MOST_PLACES), raw.places)
 
 
@@ -140,7 +140,7 @@ def _decimals_of(values: Values) -> int | None:
 
 
 def _fits(values: Values, digits: int) -> bool:
-    return np.array_equal(values, np.round(values, digits))
+    return np.array_equal(values, rounded(values, digits))
 
 
 def _coarsest(values: Values, unit: int) -> tuple[int, Values]:
