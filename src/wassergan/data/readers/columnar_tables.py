@@ -116,7 +116,7 @@ class ParquetTable:
 
 
 def held_by(batch: Any) -> int:
-    """Bytes of a batch; with views of text, which pyarrow 22 and earlier do not count, those of all that it refers to."""
+    """Bytes of a batch; of views of text, which pyarrow 22 and earlier cannot count, all that it refers to."""
     import pyarrow
 
     try:
