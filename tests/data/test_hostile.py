@@ -100,6 +100,9 @@ def pickles(folder: Path, mark: Path) -> dict[str, Path]:
     return paths
 
 
+# pyarrow below 21 warns that it runs none.
+@pytest.mark.filterwarnings("ignore:pyarrow.PyExtensionType is deprecated:FutureWarning")
+@pytest.mark.filterwarnings("ignore:pickle-based deserialization:RuntimeWarning")
 @pytest.mark.parametrize("kind", ["npy", "npz", "parquet", "arrow", "csv", "tar", "x-ubyte", "y.npy", "z.npz"])
 def test_no_pickle_in_any_format_is_run(tmp_path: Path, kind: str) -> None:
     mark = tmp_path / "ran"
