@@ -240,9 +240,7 @@ def _array(name: str, cells: Sequence[Any], notes: list[str]) -> Any:
     return pyarrow.array(values)
 
 
-def _before_totals(
-    name: str, header: Sequence[str], columns: list[list[Any]], notes: list[str]
-) -> Sequence[Sequence[Any]]:
+def _before_totals(name: str, header: Sequence[str], columns: list[list[Any]], notes: list[str]) -> list[list[Any]]:
     """The cells above a line of totals, which is found in the same way as in a file of text."""
     if not any(column[-1] is None or isinstance(column[-1], str) for column in columns):
         return columns
