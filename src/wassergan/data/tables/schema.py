@@ -67,16 +67,16 @@ class Schema:
         missing: texts that stand for a missing value, instead of the usual ones.
         delimiter: of a CSV file.
         encoding: of a CSV file.
-        totals: `keep` takes a line of totals at the end of a file for a row.
         rules: that rows obey; `wassergan.data.tables.rules.grammar` says how they are written.
+        totals: `keep` takes a line of totals at the end of a file for a row.
     """
 
     columns: Mapping[str, ColumnSpec] = field(default_factory=dict)
     missing: tuple[str, ...] | None = None
     delimiter: str | None = None
     encoding: str | None = None
-    totals: str | None = None
     rules: tuple[str, ...] = ()
+    totals: str | None = None
 
     @property
     def keeps_totals(self) -> bool:
