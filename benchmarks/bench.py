@@ -9,6 +9,7 @@ The page of results, docs/results/index.md, is written after every table.
 """
 
 import argparse
+import fcntl
 import importlib.util
 import json
 import os
@@ -42,10 +43,23 @@ class Bench:
 
     def __init__(self, work: Path, *, peers: str = "") -> None:
         self.work, self.peers = work, peers
+        self._lock: int | None = None
         self._path = work / "state.json"
         self.state: dict[str, dict[str, Any]] = (
             json.loads(self._path.read_text(encoding="utf-8")) if self._path.exists() else {}
         )
+
+    def hold(self) -> bool:
+        """Whether nobody else is at work here, from now on until this process and all that it started have ended."""
+        self.work.mkdir(parents=True, exist_ok=True)
+        lock = os.open(self.work / "lock", os.O_RDWR | os.O_CREAT)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            return False
+        self._lock = lock
+        return True
 
     def finished(self, table: Table) -> bool:
         """Whether all of its commands, as they are now, were carried out."""
@@ -67,10 +81,13 @@ class Bench:
                 shutil.rmtree(self._folder(table), ignore_errors=True)
             self._folder(table).mkdir(parents=True, exist_ok=True)
             print(f"{table.name}: {command}", flush=True)
-            code = subprocess.run(self.argv(table, command), cwd=results.ROOT).returncode
-            kept["seconds"] += time.monotonic() - began
-            if code:
+            held = () if self._lock is None else (self._lock,)
+            try:
+                code = subprocess.run(self.argv(table, command), cwd=results.ROOT, pass_fds=held).returncode
+            finally:  # an interrupted command counts, too
+                kept["seconds"] += time.monotonic() - began
                 self._save()
+            if code:
                 print(f"{table.name}: that ended with exit code {code}; the next call tries it again", flush=True)
                 return False
             kept["done"].append(command)
@@ -200,6 +217,9 @@ def main() -> int:
         for table in tables:
             print(f"{table.name:22}{bench.told(table)}")
         return 0
+    if not bench.hold():
+        print("Another call, or a command of one that was killed, is still at work: end it, or wait for it.")
+        return 1
     if options.again:
         for table in tables:
             bench.again(table)

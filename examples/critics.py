@@ -13,7 +13,7 @@ FAMILIES = {
 }
 
 
-def main(steps: int = 500) -> None:
+def main(steps: int = 250) -> None:
     effort = Effort(steps=steps, test_count=2**15)
     with TemporaryDirectory() as folder:
         rows = run(["cones"], list(FAMILIES), 1, effort, Path(folder) / "w1.json")

@@ -6,7 +6,7 @@ from wassergan import TrainSettings, open_sampler, resume_run, train_run
 from wassergan.modality import modality_of
 
 
-def main(steps: int = 2000, folder: Path = Path("runs/example-digits")) -> None:
+def main(steps: int = 1000, folder: Path = Path("runs/example-digits")) -> None:
     summary = train_run(TrainSettings("digits", steps=steps, seed=0), folder)
     print(
         f"after {summary['steps']} steps: patch-sliced W1 {summary['patch_sliced_w1']:.4f}, "

@@ -18,7 +18,7 @@ class StandsStill(Callback):
         print(f"step {record['step']:6}: patch-sliced W1 {record['patch_sliced_w1']:.4f}{' (best)' if better else ''}")
 
 
-def main(steps: int = 2000, folder: Path = Path("runs/example-watched")) -> None:
+def main(steps: int = 1000, folder: Path = Path("runs/example-watched")) -> None:
     watcher = StandsStill(patience=3)
     settings = TrainSettings("digits", steps=steps, seed=0, tick_steps=max(1, steps // 10))
     train_run(settings, folder, callback=watcher, interrupted=lambda: watcher.waited >= watcher.patience)

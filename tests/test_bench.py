@@ -2,10 +2,12 @@
 
 import importlib.util
 import json
+import os
 import re
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -164,6 +166,37 @@ def test_it_goes_on_where_a_command_failed(bench: Any) -> None:
     assert json.loads((bench.folder / "one.json").read_text()) == ["a", "b", "b"]
     assert json.loads((bench.root / "build/one/before/one.json").read_text()) == ["earlier"]
     assert bench.run(bench.new(), [bench.table]) == [] and len(said(bench)) == 3
+
+
+def test_nobody_begins_while_a_command_of_a_call_that_was_killed_goes_on(bench: Any) -> None:
+    (bench.root / "stay.py").write_text(
+        "import os, pathlib, time\n"
+        "if os.fork() == 0:\n"
+        "    while not pathlib.Path('go').exists(): time.sleep(0.02)\n"
+        "    os._exit(0)\n"
+    )
+    first = bench.new()
+    assert first.hold() and not bench.new().hold()
+    assert first.make(bench.Table("one", ("python say.py a", "python stay.py")))
+    os.close(first._lock)  # as if it were killed: what its command started is still there
+    assert not bench.new().hold()
+    (bench.root / "go").touch()
+    last, until = bench.new(), time.monotonic() + 60
+    while not last.hold():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    os.close(last._lock)
+
+
+def test_the_time_of_an_interrupted_command_counts(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*given: Any, **more: Any) -> None:
+        time.sleep(0.05)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        bench.new().make(bench.table)
+    assert json.loads((bench.root / "build/state.json").read_text())["one"]["seconds"] >= 0.05
 
 
 def test_it_begins_anew_when_asked_or_when_its_commands_are_others(bench: Any) -> None:

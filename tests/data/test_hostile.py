@@ -100,11 +100,15 @@ def pickles(folder: Path, mark: Path) -> dict[str, Path]:
     return paths
 
 
+# pyarrow below 21 warns that it runs none.
+@pytest.mark.filterwarnings("ignore:pyarrow.PyExtensionType is deprecated:FutureWarning")
+@pytest.mark.filterwarnings("ignore:pickle-based deserialization:RuntimeWarning")
 @pytest.mark.parametrize("kind", ["npy", "npz", "parquet", "arrow", "csv", "tar", "x-ubyte", "y.npy", "z.npz"])
 def test_no_pickle_in_any_format_is_run(tmp_path: Path, kind: str) -> None:
     mark = tmp_path / "ran"
     path = pickles(tmp_path, mark)[kind]
-    if kind in ("parquet", "arrow"):  # numbers with a strange label: taken for the numbers that they are
+    knows_label = kind in ("parquet", "arrow") and hasattr(pytest.importorskip("pyarrow"), "PyExtensionType")
+    if kind in ("parquet", "arrow") and not knows_label:  # a strange label: taken for the numbers that they are
         assert open_source(str(path)).train_count == 27
     else:
         with pytest.raises(UserError):

@@ -88,6 +88,7 @@ def fid(
         sheet=reading.sheet,
         schema=flags["schema"],
         weight=None,
+        log=say,
     )
     given = modality.given(source, others)
     with scratch_folder() as folder:

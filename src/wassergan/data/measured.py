@@ -190,7 +190,18 @@ def _of_files(path: Path, files: list[Path], how: Reading, like: Measured | None
 
 def _table_of(files: Sequence[Path], name: str, how: Reading, log: Log) -> RawTable | None:
     said = how.schema or Schema()
-    return table_in(files, name, sheet=how.sheet, delimiter=said.delimiter, encoding=said.encoding, log=log)
+    table = table_in(
+        files,
+        name,
+        sheet=how.sheet,
+        delimiter=said.delimiter,
+        encoding=said.encoding,
+        keeps_totals=said.keeps_totals,
+        log=log,
+    )
+    for note in () if table is None else table.notes:
+        log(note)
+    return table
 
 
 def _array(path: Path, how: Reading, log: Log) -> Measured:

@@ -32,6 +32,7 @@ from wassergan.data.source import Source
 from wassergan.data.split import HELDOUT_SHARE
 from wassergan.data.table_files import schema_in, table_in
 from wassergan.data.tables import Schema, context_of, is_frame, read_frame, table_source
+from wassergan.data.tables.totals import with_total_told
 from wassergan.data.volumes.crops import Sides
 from wassergan.data.volumes.opening import opened_crops, opened_stacks
 from wassergan.errors import UserError, parameter
@@ -317,7 +318,7 @@ def _frame(data: Any, asked: Asked) -> Source:
     if index := index_words(data):
         asked.log(f"Left out the index of the DataFrame: {index}. reset_index() makes it a column.")
     into = None if container.kind == "arrow" else FrameContainer(data, container)
-    return table_source(read_frame(data), schema=schema_in(asked.schema), into=into, **asked.of_tables)
+    return table_source(with_total_told(read_frame(data)), schema=schema_in(asked.schema), into=into, **asked.of_tables)
 
 
 def _of_files(path: Path, files: list[Path], asked: Asked) -> Source:
@@ -350,7 +351,14 @@ def _file(path: Path, asked: Asked) -> Source:
     if is_idx(path):
         return array_source(read_idx(path), name=path.name, **asked.of_numbers)
     schema = schema_in(asked.schema)
-    table = table_in([path], path.name, sheet=asked.sheet, delimiter=schema.delimiter, encoding=schema.encoding)
+    table = table_in(
+        [path],
+        path.name,
+        sheet=asked.sheet,
+        delimiter=schema.delimiter,
+        encoding=schema.encoding,
+        keeps_totals=schema.keeps_totals,
+    )
     if table is None:
         raise UserError(f"The kind of {path} is not known", found=f"suffix '{path.suffix}'", hint=f"give {KINDS}")
     return table_source(table, schema=schema, **asked.of_tables)

@@ -23,6 +23,7 @@ from wassergan.data.tables import (
     read_schema,
     rows_like,
 )
+from wassergan.data.tables.totals import without_total
 from wassergan.data.tables.weighting import weights_in
 from wassergan.data.weights import Weights
 from wassergan.errors import UserError
@@ -36,6 +37,7 @@ def table_in(
     sheet: str | None = None,
     delimiter: str | None = None,
     encoding: str | None = None,
+    keeps_totals: bool = True,
     log: Callable[[str], None] = lambda sentence: None,
 ) -> RawTable | None:
     """The table in a CSV file, an Excel workbook or Parquet, Arrow or Feather files; None for files of other kinds.
@@ -46,6 +48,7 @@ def table_in(
         sheet: of a workbook; the first unless given.
         delimiter: of a CSV file; found out unless given.
         encoding: likewise.
+        keeps_totals: a line of totals at the end of a CSV file or a workbook is a row like others.
         log: receives, in a sentence, what was left out.
 
     Raises:
@@ -56,8 +59,8 @@ def table_in(
     if len(files) != 1:
         return None
     if is_csv(files[0]):
-        return read_csv(files[0], delimiter=delimiter, encoding=encoding)
-    return read_excel(files[0], sheet=sheet) if is_excel(files[0]) else None
+        return without_total(read_csv(files[0], delimiter=delimiter, encoding=encoding), keep=keeps_totals)
+    return read_excel(files[0], sheet=sheet, keeps_totals=keeps_totals) if is_excel(files[0]) else None
 
 
 def read_conditions(path: str | Path) -> dict[str, list[Any]]:
@@ -78,7 +81,12 @@ def read_conditions(path: str | Path) -> dict[str, list[Any]]:
 
 
 def read_rows(
-    data: Any, codec: TableCodec, *, sheet: str | None = None, schema: str | Path | Schema | None = None
+    data: Any,
+    codec: TableCodec,
+    *,
+    sheet: str | None = None,
+    schema: str | Path | Schema | None = None,
+    log: Callable[[str], None] = lambda sentence: None,
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     """Rows of a table file or a DataFrame, (n, columns), in the columns and numbers of a codec.
 
@@ -87,16 +95,23 @@ def read_rows(
         codec: of a table with the same columns. Levels that it does not know are numbered after its own.
         sheet: which sheet of an Excel workbook; the first unless given.
         schema: what the user said about the table that the codec was fitted to: the delimiter, and what is missing.
+        log: receives, in a sentence, what was decided on the way.
 
     Raises:
         UserError: no such data, no table, or other columns.
     """
     said = schema_in(schema)
-    return rows_like(codec, _table_like(data, codec, sheet, said), said)
+    return rows_like(codec, _table_like(data, codec, sheet, said, log), said)
 
 
 def read_weighted_rows(
-    data: Any, codec: TableCodec, *, weight: str, sheet: str | None = None, schema: str | Path | Schema | None = None
+    data: Any,
+    codec: TableCodec,
+    *,
+    weight: str,
+    sheet: str | None = None,
+    schema: str | Path | Schema | None = None,
+    log: Callable[[str], None] = lambda sentence: None,
 ) -> tuple[NDArray[np.float64], Weights | None]:
     """`read_rows`, and the weights of these rows where there is a column of that name; rows of weight 0 are left out.
 
@@ -104,7 +119,7 @@ def read_weighted_rows(
         UserError: as `read_rows`, or the column holds no weights.
     """
     said = schema_in(schema)
-    table = _table_like(data, codec, sheet, said)
+    table = _table_like(data, codec, sheet, said, log)
     rows = rows_like(codec, table, said)
     if weight not in (column.name for column in table.columns):
         return rows, None
@@ -112,17 +127,26 @@ def read_weighted_rows(
     return rows[weights > 0], weights[weights > 0]
 
 
-def _table_like(data: Any, codec: TableCodec, sheet: str | None, said: Schema) -> RawTable:
+def _table_like(data: Any, codec: TableCodec, sheet: str | None, said: Schema, log: Callable[[str], None]) -> RawTable:
     """A table, read as the one that a codec was fitted to."""
     if is_frame(data):
         return read_frame(data)
     files = files_of(str(data))
     encoding = said.encoding or codec.dialect.get("encoding")
     with unchanging(files):
-        table = table_in(files, Path(data).name, sheet=sheet, delimiter=said.delimiter, encoding=encoding)
-        if table is None:
-            raise UserError(f"{data} is no table", hint="give a CSV, Parquet, Arrow or Feather file")
-        return table
+        table = table_in(
+            files,
+            Path(data).name,
+            sheet=sheet,
+            delimiter=said.delimiter,
+            encoding=encoding,
+            keeps_totals=said.keeps_totals,
+        )
+    if table is None:
+        raise UserError(f"{data} is no table", hint="give a CSV, Parquet, Arrow or Feather file")
+    for note in table.notes:
+        log(note)
+    return table
 
 
 def schema_in(schema: str | Path | Schema | None) -> Schema:

@@ -201,6 +201,7 @@ class Modality(ABC, Generic[C]):
         sheet: str | None,
         schema: str | None,
         weight: str | None,
+        log: Callable[[str], None],
     ) -> Any:
         """Real samples that take the place of the held-out ones of a run.
 
@@ -211,6 +212,7 @@ class Modality(ABC, Generic[C]):
             sheet: of a workbook.
             schema: what the user said about the run's table.
             weight: the column of the run's table that held the weights of its rows.
+            log: receives, in a sentence, what was decided on the way.
 
         Returns:
             What `evaluate` finds in `Evaluation.others`.

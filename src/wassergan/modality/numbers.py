@@ -203,6 +203,7 @@ class Numbers(Modality[Codec]):
         sheet: str | None,
         schema: str | None,
         weight: str | None,
+        log: Callable[[str], None],
     ) -> Source:
         """A source of samples that have the shape and the type of the run's."""
         found = opened()

@@ -227,12 +227,13 @@ class Tables(Modality[TableCodec]):
         sheet: str | None,
         schema: str | None,
         weight: str | None,
+        log: Callable[[str], None],
     ) -> tuple[Rows, Rows | None]:
         """Rows in the columns and numbers of the run, levels that it does not know last; and their weights."""
         codec = self.own(source.codec)
         if weight is None:
-            return read_rows(path, codec, sheet=sheet, schema=schema), None
-        return read_weighted_rows(path, codec, weight=weight, sheet=sheet, schema=schema)
+            return read_rows(path, codec, sheet=sheet, schema=schema, log=log), None
+        return read_weighted_rows(path, codec, weight=weight, sheet=sheet, schema=schema, log=log)
 
     def given(self, source: Source, others: tuple[Rows, Rows | None]) -> GivenSamples:
         """Rows exactly as they are: the coding of numbers would blur them."""

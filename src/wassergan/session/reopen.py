@@ -69,5 +69,11 @@ def others_like(
 
     modality = modality_of(state.kind)
     return modality.others(
-        data, source, opened, sheet=sheet or settings.sheet, schema=settings.schema, weight=settings.weight
+        data,
+        source,
+        opened,
+        sheet=sheet or settings.sheet,
+        schema=settings.schema,
+        weight=settings.weight,
+        log=log,
     )

@@ -171,6 +171,10 @@ def test_modes_show_their_colours(tmp_path: Path, mode: str, suffix: str) -> Non
         Image.new(mode, (8, 8), stored).save(tmp_path / f"a.{suffix}")  # type: ignore[arg-type]
     except OSError:
         pytest.skip(f"no {suffix} has this mode")
+    if (mode, suffix) == ("YCbCr", "tif"):
+        with Image.open(tmp_path / "a.tif") as own:
+            if own.mode != mode:
+                pytest.skip("Pillow 10 takes it for another mode and cannot read what it wrote")
     found = decode(tmp_path / f"a.{suffix}", (8, 8), grey=False)
     assert np.abs(found.astype(int) - shown).max() <= off + 3 * (suffix == "jpg")
 

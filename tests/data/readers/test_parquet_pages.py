@@ -85,8 +85,8 @@ def test_a_page_that_is_larger_than_the_summary_says_is_refused(
         path,
         compression=codec,
         use_dictionary=False,
-        max_rows_per_page=2**21,
         data_page_size=2**30,
+        **({"max_rows_per_page": 2**21} if int(pyarrow.__version__.split(".")[0]) >= 24 else {}),  # no limit before
     )
     belittled(path)
     with pytest.raises(UserError, match="would fill too much memory"):

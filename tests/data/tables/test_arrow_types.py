@@ -50,6 +50,7 @@ COLUMNS: dict[str, Callable[[], Any]] = {
     "string": lambda: pa.array(gaps(TEXTS)),
     "large_string": lambda: pa.array(TEXTS, pa.large_string()),
     "string_view": lambda: pa.array(gaps(TEXTS), pa.string_view()),
+    "string_view of short texts": lambda: pa.array(["ab"[row % 2] for row in range(ROWS)], pa.string_view()),
     "text of booleans": lambda: pa.array(["True" if row % 3 else "False" for row in range(ROWS)]),
     "text with words for nothing": lambda: pa.array(
         ["NULL" if row % 3 == 0 else text for row, text in enumerate(TEXTS)]
@@ -69,7 +70,7 @@ COLUMNS: dict[str, Callable[[], Any]] = {
 def same(found: Any, expected: Any) -> bool:
     """Equal values, NaN for NaN and nothing for nothing."""
     if pa.types.is_floating(expected.type):
-        both = (np.array(each.fill_null(-9e9).to_numpy(), np.float64) for each in (found, expected))
+        both = (np.array(each.cast("float64").fill_null(-9e9).to_numpy(), np.float64) for each in (found, expected))
         return found.type == expected.type and np.array_equal(*both, equal_nan=True)  # type: ignore[arg-type, misc]
     return bool(found.type == expected.type and found.to_pylist() == expected.to_pylist())
 

@@ -16,7 +16,7 @@ from wassergan.data.fitting import Wish
 from wassergan.data.readers.arrays import array_source, streamed_source
 from wassergan.data.readers.blocks import BlockReader, buffer_bytes
 from wassergan.data.readers.columnar_streams import ColumnsOfFiles
-from wassergan.data.readers.columnar_tables import BYTES_IN_MEMORY, STREAM_ROWS, Table, opened, readable
+from wassergan.data.readers.columnar_tables import BYTES_IN_MEMORY, STREAM_ROWS, Table, held_by, opened, readable
 from wassergan.data.readers.limits import require_room
 from wassergan.data.readers.marks import FileMark
 from wassergan.data.source import Source, fits_in_memory
@@ -308,7 +308,7 @@ def _whole(tables: Sequence[Table], names: Sequence[str]) -> Any:
                 for batch in table.batches(group, names, STREAM_ROWS):
                     batch.validate(full=True)
                     batches.append(batch)
-                    held += batch.nbytes
+                    held += held_by(batch)
                     require_room(held, str(table.path))
     schema = batches[0].schema if batches else pyarrow.schema([tables[0].schema.field(name) for name in names])
     return pyarrow.Table.from_batches(batches, schema.with_metadata(tables[0].schema.metadata))

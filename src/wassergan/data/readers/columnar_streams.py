@@ -6,7 +6,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from wassergan.data.readers.columnar_tables import STREAM_ROWS, Table, readable
+from wassergan.data.readers.columnar_tables import STREAM_ROWS, Table, held_by, readable
 from wassergan.data.readers.limits import require_room
 from wassergan.data.tables.arrowcolumns import column_of, is_text
 from wassergan.data.tables.arrowfile import column_at
@@ -94,7 +94,7 @@ class ColumnsOfFiles(ColumnsToRead):
                     first += len(batch)
                     if len(here):
                         found.append(self._taken(batch, here))
-                        held += found[-1].nbytes
+                        held += held_by(found[-1])
                         require_room(held, self._name)
         return pyarrow.Table.from_batches(found, found[0].schema).select(list(self.names))
 

@@ -41,6 +41,7 @@ _UPRIGHT = {
 }
 _SWAPS_SIDES = 5  # orientations from here on
 _LUMA = (0.299, 0.587, 0.114)  # of red, green and blue in a grey (ITU-R BT.601), as in Pillow
+TOO_LONG = ("MAX_TEXT", "Decompressed Data Too Large")  # texts, in the words of Pillow and of those below 11
 _PNG_START, _PNG_TEXTS = b"\x89PNG\r\n\x1a\n", (b"tEXt", b"zTXt", b"iTXt")
 
 
@@ -185,7 +186,7 @@ def _open_file(picture: Picture, file: IO[bytes]) -> tuple[Image.Image, str]:
     try:
         return _loaded(Image.open(file, formats=FORMATS))
     except ValueError as error:
-        if "MAX_TEXT" not in str(error):
+        if not any(words in str(error) for words in TOO_LONG):
             raise
         return _loaded(Image.open(io.BytesIO(_without_texts(_content(picture))), formats=("PNG",)))
 

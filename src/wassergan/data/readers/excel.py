@@ -13,7 +13,9 @@ from typing import Any
 from wassergan.data.readers.excel_sheet import Marks, marks_of, require_plain, survey_of
 from wassergan.data.readers.limits import require_room
 from wassergan.data.tables import RawTable, raw_of_arrow
+from wassergan.data.tables.columns import raw_cells
 from wassergan.data.tables.missing_texts import MISSING_MARKS, MISSING_TEXTS
+from wassergan.data.tables.totals import without_total
 from wassergan.errors import UserError, parameter, unknown_name
 from wassergan.storage.files import reading
 
@@ -33,12 +35,13 @@ def is_excel(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def read_excel(path: Path, *, sheet: str | None = None) -> RawTable:
+def read_excel(path: Path, *, sheet: str | None = None, keeps_totals: bool = True) -> RawTable:
     """The columns of a sheet: its first row names them, formulas count as their values.
 
     Args:
         path: `.xlsx` or `.xlsm`.
         sheet: its name; the first one that is shown unless given.
+        keeps_totals: a line of totals at the end is a row like others.
 
     Raises:
         UserError: no reader is installed, the file is damaged, there is no such sheet, its first row names nothing, or
@@ -94,6 +97,8 @@ def read_excel(path: Path, *, sheet: str | None = None) -> RawTable:
             0,
             f"{name} has {len(names)} sheets ({listed}{more}): '{chosen}' is read; {parameter('sheet')} takes another.",
         )
+    if not keeps_totals:
+        columns = _before_totals(name, header, columns, notes)
     arrays = [_array(column, values, notes) for column, values in zip(header, columns, strict=True)]
     table = raw_of_arrow(pyarrow.table(arrays, names=header), name)
     return RawTable(name, table.columns, table.rows, {}, table.arrow_schema, 2, table.arrow, tuple(notes))
@@ -233,6 +238,17 @@ def _array(name: str, cells: Sequence[Any], notes: list[str]) -> Any:
         notes.append(f"Column {name}: its cells are of several types ({shown}); all are taken as text.")
         return pyarrow.array([None if value is None else str(value) for value in values], pyarrow.string())
     return pyarrow.array(values)
+
+
+def _before_totals(name: str, header: Sequence[str], columns: list[list[Any]], notes: list[str]) -> list[list[Any]]:
+    """The cells above a line of totals, which is found in the same way as in a file of text."""
+    if not any(column[-1] is None or isinstance(column[-1], str) for column in columns):
+        return columns
+    texts = [[None if cell is None or cell is WRONG else str(cell) for cell in column] for column in columns]
+    raw = raw_cells(dict(zip(header, texts, strict=True)), name, first_line=2)
+    kept = without_total(raw)
+    notes.extend(kept.notes)
+    return [column[: kept.rows] for column in columns]
 
 
 def _first_text(values: Sequence[Any]) -> str:

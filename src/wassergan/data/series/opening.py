@@ -121,7 +121,14 @@ def opened_in_time(
         if path.suffix in (".npy", ".npz"):
             name, array = load_array(path, key=key)
             return _of_array(_whole(array, name), name, asked, of_numbers)
-        table = table_in(files, path.name, sheet=sheet, delimiter=said.delimiter, encoding=said.encoding)
+        table = table_in(
+            files,
+            path.name,
+            sheet=sheet,
+            delimiter=said.delimiter,
+            encoding=said.encoding,
+            keeps_totals=said.keeps_totals,
+        )
         if table is None:
             raise UserError(f"{data} holds no series", hint="give CSV, Parquet, Feather, .npy, .npz or NetCDF")
         return _of_table(table, asked, said, of_numbers)

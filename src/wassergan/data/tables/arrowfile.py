@@ -19,7 +19,7 @@ EXTRA = "install it: pip install 'wassergan[tables]'"
 
 def is_frame(data: Any) -> bool:
     """Whether an object is a DataFrame of pandas or polars, or an Arrow table."""
-    return hasattr(data, "__arrow_c_stream__") and hasattr(data, "columns")
+    return (hasattr(data, "__arrow_c_stream__") or hasattr(data, "to_arrow")) and hasattr(data, "columns")
 
 
 def read_frame(data: Any) -> RawTable:
@@ -40,7 +40,7 @@ def arrow_of(data: Any) -> Any:
     if hasattr(data, "iloc"):
         return pandas_table(data)[0]
     try:
-        return pyarrow.table(data)
+        return pyarrow.table(data) if hasattr(data, "__arrow_c_stream__") else data.to_arrow()  # of polars below 1.3
     except (pyarrow.ArrowException, TypeError, ValueError) as error:
         raise UserError(
             "The DataFrame has a column of a type that Arrow does not know",

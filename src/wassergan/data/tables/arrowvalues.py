@@ -26,13 +26,23 @@ def usual_type(column: ColumnCodec) -> Any:
     return pyarrow.string()
 
 
+def as_kind(array: Any, kind: Any) -> Any:
+    """An array as one of another type; views of text are made anew.
+
+    pyarrow below 25 ends the process when it writes views that a cast made of texts of at most twelve bytes.
+    """
+    import pyarrow
+
+    return pyarrow.array(array.to_pylist(), kind) if pyarrow.types.is_string_view(kind) else array.cast(kind)
+
+
 def array_of(column: ColumnCodec, values: Values, kind: Any) -> Any:
     """Values (n,) of a column, NaN where missing, as an Arrow array of a type."""
     import pyarrow
 
     there = ~np.isnan(values)
     if pyarrow.types.is_string_view(kind):
-        return array_of(column, values, pyarrow.string()).cast(kind)
+        return as_kind(array_of(column, values, pyarrow.string()), kind)
     if pyarrow.types.is_dictionary(kind):
         return _dictionary(column, values, there, kind)
     found = _found(column, values[there], kind)
@@ -100,7 +110,7 @@ def _found(column: ColumnCodec, values: Values, kind: Any) -> Any:
     if len(values) == 0:
         return pyarrow.array([], kind)
     if is_text(kind):
-        return pyarrow.array(form.texts(values), pyarrow.string()).cast(kind)
+        return as_kind(pyarrow.array(form.texts(values), pyarrow.string()), kind)
     if types.is_time(kind):  # Arrow casts no text to a time64
         return pyarrow.array([time.fromisoformat(each) for each in form.texts(values)], kind)
     if types.is_null(kind):

@@ -167,6 +167,18 @@ def raw_texts(texts: Mapping[str, Sequence[str]], name: str) -> RawTable:
     return raw_array({column: np.array(list(each), dtype=str) for column, each in texts.items()}, name)
 
 
+def raw_cells(texts: Mapping[str, Sequence[str | None]], name: str, *, first_line: int) -> RawTable:
+    """Cells in text as columns; None where there is nothing."""
+    columns = []
+    for column, cells in texts.items():
+        levels: dict[str, int] = {}
+        codes = np.fromiter(
+            (-1 if cell is None else levels.setdefault(cell, len(levels)) for cell in cells), np.int32, len(cells)
+        )
+        columns.append(TextColumn(column, list(levels), codes))
+    return RawTable(name, tuple(columns), max(map(len, texts.values()), default=0), first_line=first_line)
+
+
 def _column_of(column: str, array: NDArray[Any], name: str) -> TextColumn | TypedColumn:
     if array.dtype == object and all(isinstance(each, str) for each in array.tolist()):
         array = array.astype(str)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wassergan.data.tables.arrowfile import arrow_of, pandas_table
-from wassergan.data.tables.arrowvalues import array_of
+from wassergan.data.tables.arrowvalues import array_of, as_kind
 from wassergan.data.tables.codec import ColumnCodec, TableCodec
 from wassergan.data.tables.columns import AnyColumn, OddColumn, RawTable, TextColumn
 from wassergan.data.tables.csv_dialect import dialect_of
@@ -265,7 +265,7 @@ def _replaced(whole: Any, gone: NDArray[np.bool_], some: Any) -> Any:
 
     kind = whole.type
     plain = pyarrow.large_string() if pyarrow.types.is_string_view(kind) else kind
-    return compute.replace_with_mask(whole.cast(plain), pyarrow.array(gone), some.cast(plain)).cast(kind)
+    return as_kind(compute.replace_with_mask(whole.cast(plain), pyarrow.array(gone), some.cast(plain)), kind)
 
 
 def _kind(codec: TableCodec, table: Any, name: str) -> Any:

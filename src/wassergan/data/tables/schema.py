@@ -15,7 +15,7 @@ from wassergan.storage.files import read_text
 LARGEST_BYTES = 2**22
 MOST_RULES = 500
 KINDS = ("number", "angle", "category", "boolean", "date", "id", "drop")
-ENTRIES = ("columns", "missing", "delimiter", "encoding", "rules")
+ENTRIES = ("columns", "missing", "delimiter", "encoding", "totals", "rules")
 DRESS = ("decimal", "thousands", "prefix", "suffix")
 COLUMN_ENTRIES = ("kind", "low", "high", "format", "missing", "invalid", "step", *DRESS)
 
@@ -68,6 +68,7 @@ class Schema:
         delimiter: of a CSV file.
         encoding: of a CSV file.
         rules: that rows obey; `wassergan.data.tables.rules.grammar` says how they are written.
+        totals: `keep` takes a line of totals at the end of a file for a row.
     """
 
     columns: Mapping[str, ColumnSpec] = field(default_factory=dict)
@@ -75,6 +76,12 @@ class Schema:
     delimiter: str | None = None
     encoding: str | None = None
     rules: tuple[str, ...] = ()
+    totals: str | None = None
+
+    @property
+    def keeps_totals(self) -> bool:
+        """Whether a line of totals at the end of a file is a row like others."""
+        return self.totals == "keep"
 
     def check_names(self, names: Sequence[str]) -> None:
         """Refuse wishes for columns that the table does not have.
@@ -120,11 +127,14 @@ def schema_of(content: Any, *, name: str = "the schema") -> Schema:
     for each in ("delimiter", "encoding"):
         if not isinstance(content.get(each, ""), str):
             raise UserError(f"'{each}' of {name} must be text", found=f"{content[each]!r}")
+    if content.get("totals") not in (None, "keep"):
+        raise UserError(f"'totals' of {name} can be \"keep\" alone", found=f"{content['totals']!r}")
     return Schema(
         columns={column: _wish(wish, f"column {column} in {name}") for column, wish in columns.items()},
         missing=_texts(content.get("missing"), name),
         delimiter=content.get("delimiter"),
         encoding=content.get("encoding"),
+        totals=content.get("totals"),
         rules=_rules(content.get("rules", []), name),
     )
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wassergan.data.tables.arrowfile import EXTRA
-from wassergan.data.tables.arrowvalues import array_of, usual_type
+from wassergan.data.tables.arrowvalues import array_of, as_kind, usual_type
 from wassergan.data.tables.codec import ColumnCodec, TableCodec
 from wassergan.data.tables.csv_writing import CsvWriter
 from wassergan.data.tables.identifiers.identifier import Identifier, IdentifierStream
@@ -186,7 +186,7 @@ def _fresh(texts: list[str | None], kind: Any) -> Any:
     if pyarrow.types.is_integer(kind):
         return pyarrow.array([each if each is None else int(each) for each in texts], kind)
     plain = pyarrow.array(texts, pyarrow.string())
-    return plain if kind == plain.type else plain.cast(kind)
+    return plain if kind == plain.type else as_kind(plain, kind)
 
 
 def _usual_type(column: ColumnCodec | Identifier) -> Any:
