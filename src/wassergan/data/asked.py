@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wassergan.data.codec import are_pixels
 from wassergan.data.readers.columnar import is_columnar
 from wassergan.data.readers.excel import is_excel
 from wassergan.data.readers.idx import is_idx
@@ -105,7 +106,7 @@ def refuse_what_did_nothing(source: Source, path: Path, asked: Asked) -> None:
         UserError: names it, and what it is for.
     """
     are_pictures = source.names is not None
-    are_arrays = not are_pictures and source.kind != "table" and str(path) != "digits"
+    are_arrays = not are_pictures and not source.codec.conditions_are_columns and str(path) != "digits"
     pictures = "is for pictures in folders, .zip and .tar files"
     numbers = "is for arrays of numbers other than the grey levels of eight bits"
     told: tuple[tuple[str, Any, bool, str], ...] = (
@@ -115,7 +116,12 @@ def refuse_what_did_nothing(source: Source, path: Path, asked: Asked) -> None:
         ("key", asked.key, ":" in source.name, "names an array in a .npz, NetCDF, Zarr, HDF5 or MATLAB file"),
         ("sheet", asked.sheet, is_excel(path), "is for Excel workbooks"),
         ("layout", _unless(asked.layout, "auto", "table"), are_arrays, "is for arrays"),
-        ("scale", _unless(asked.scale, "auto"), are_arrays and source.kind != "image", numbers),
+        (
+            "scale",
+            _unless(asked.scale, "auto"),
+            are_arrays and not are_pixels(source.codec.dtype, source.codec.layout),
+            numbers,
+        ),
     )
     for name, said, is_used, purpose in told:
         if said is not None and not is_used:

@@ -46,6 +46,11 @@ def channels_first(rows: NDArray[Any], layout: str) -> NDArray[Any]:
     return np.moveaxis(rows, -1, 1) if layout in LAST else rows
 
 
+def are_pixels(dtype: str, layout: str) -> bool:
+    """Whether values are grey levels of eight bits, whose range is that of their type."""
+    return dtype == "uint8" and layout not in (SERIES, *VOLUMES)
+
+
 class AnyCodec(Protocol):
     """The conversion between the user's units and model space, for any data."""
 

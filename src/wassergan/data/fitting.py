@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wassergan.data.codec import SERIES, VOLUMES, Codec, channels_first, numbered, pixel_codec, standard_codec
+from wassergan.data.codec import Codec, are_pixels, channels_first, numbered, pixel_codec, standard_codec
 from wassergan.data.extremes import point_out
 from wassergan.data.grids.metadata import GridMetadata
 from wassergan.data.moments import Moments, moments
@@ -62,7 +62,7 @@ def fitted_codec(
     if everything is not None and (looked.constant.any() or looked.missing.any()):
         looked = survey(everything(), wish.layout, wish.codes, wish.name)
     refuse_equal(looked, wish.name)
-    pixels = dtype == np.uint8 and wish.layout not in (SERIES, *VOLUMES)
+    pixels = are_pixels(dtype.name, wish.layout)
     parts = looked.parts(wish.codes, silent=not pixels)
     if pixels:
         codec = pixel_codec(wish.layout)
