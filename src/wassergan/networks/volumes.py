@@ -1,5 +1,7 @@
 """Generators and critics of volumes (C, D, H, W) of any sides: convolutions over three axes."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -180,8 +182,8 @@ class Phases(nn.Module):
         super().__init__()
         self.planes = planes
         self.register_buffer("offsets", torch.zeros(channels * planes, 1, 1, 1))
-        for name in ("pulls", "centres"):  # found anew whenever a generator is opened
-            self.register_buffer(name, torch.zeros(channels * planes, 1, 1, 1), persistent=False)
+        for name in ("pulls", "centres"):
+            self.register_buffer(name, torch.zeros(channels * planes, 1, 1, 1))
 
     def forward(self, values: Tensor) -> Tensor:
         """(n, C * planes, ...) to the same shape."""
@@ -193,3 +195,9 @@ class Phases(nn.Module):
         shares = values.unflatten(1, (-1, self.planes)).softmax(2)
         told: Tensor = (2 * shares - 1).flatten(1, 2)
         return told
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *further: Any) -> None:
+        """Also of checkpoints that know the offsets alone."""
+        for name in ("pulls", "centres"):
+            state_dict.setdefault(f"{prefix}{name}", torch.zeros_like(self.offsets))
+        super()._load_from_state_dict(state_dict, prefix, *further)
