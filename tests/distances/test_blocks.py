@@ -66,20 +66,22 @@ def test_blocks_never_make_it_worse_and_come_near_the_optimum(
         assert uppers[-1] <= 1.1 * truth + room
 
 
-def test_an_interval_goes_on_in_blocks_where_a_solve_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("step", ["allows_solve", "allows_transform"])
+def test_an_interval_goes_on_in_blocks_where_a_step_does_not_fit(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(3)
     x, y = rng.normal(size=(2, 1500, 3))
     truth = exact_w1(x, y).value.item()
     widths = {}
-    allowed = Pace.allows_solve
+    allowed = getattr(Pace, step)
 
-    def too_long(self: Pace, problem: Any) -> bool:
-        if len(problem.x) < 1500:
-            return allowed(self, problem)
+    def too_long(self: Pace, first: Any, *more: Any) -> bool:
+        sizes = [len(first.x) + len(first.y)] if not more else [len(each.points) for each in (first, more[0])]
+        if sum(sizes) < 3000:
+            return bool(allowed(self, first, *more))
         self.refused = True
         return False
 
-    monkeypatch.setattr(Pace, "allows_solve", too_long)
+    monkeypatch.setattr(Pace, step, too_long)
     monkeypatch.setattr(blocks_module, "BLOCK", 128)
     for with_blocks in (False, True):
         with monkeypatch.context() as patch:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from wassergan.distances.blocks import Blocks
+from wassergan.distances.blocks import Blocks, nearest_arcs
 from wassergan.distances.boxes import Cells
 from wassergan.distances.cells import Transform, c_transform, distances
 from wassergan.distances.masses import grouped
@@ -32,6 +32,7 @@ _COARSER = 8  # reduction factor of the sample that gives the first potentials
 _COARSE_WIDTH = 2e-3  # relative width at which the coarse problem is good enough
 _MEANS_EXPLAIN = 0.05  # largest uncovered fraction of the cost at which linear potentials are a good start
 _DIRECTIONS = 16  # random directions of the first lower bound
+_ARC_SECONDS = 5e-5  # to find and sort the partners of a point, at most
 _SETTLED = 2e-3  # of the upper bound: a sweep of blocks that gains less is followed by a proof
 _PAIR_WORK = 64  # cost of a pair of points in addition to its dimensions, in a transform and in a solve
 
@@ -194,41 +195,61 @@ def refine(
         if len(rows) == known:
             return
         if not pace.allows_solve(problem):
-            blocks = Blocks(problem, bounds.plan, (f, g), (rows, cols), int(torch.randint(2**62, (1,), generator=rng)))
-            yield from _in_blocks(problem, bounds, blocks, pace)
+            yield from _in_blocks(problem, bounds, (f, g), (rows, cols), rng, pace)
             return
         flow = pace.solve(problem, rows, cols, (f, g), iterations)
         bounds = _with_plan(problem, bounds, flow)
         yield bounds
         g = torch.from_numpy(flow.g)
+    if problem.dim <= NETTED_DIM and pace.allows_again(0.0):
+        yield from _in_blocks(problem, bounds, (bounds.f, bounds.g), None, rng, pace)
 
 
-def _in_blocks(problem: Problem, bounds: Bounds, blocks: Blocks, pace: Pace) -> Iterator[Bounds]:
-    """What the rest of the time brings where one solve of everything does not fit into it.
+def _in_blocks(
+    problem: Problem,
+    bounds: Bounds,
+    potentials: tuple[Tensor, Tensor],
+    arcs: tuple[Tensor, Tensor] | None,
+    rng: torch.Generator,
+    pace: Pace,
+) -> Iterator[Bounds]:
+    """What the rest of the time brings where the next step for all points does not fit into it.
 
-    Plan and potentials are improved in turn; the last transform makes the potentials feasible, and needs its own time.
+    Potentials and plan are improved in turn; a last transform makes the potentials feasible, and needs its own time.
     """
     x, y = problem.x.cells, problem.y.cells
+    if not pace.allows_again(_ARC_SECONDS * (len(problem.x) + len(problem.y))):
+        return
+    arcs = arcs or nearest_arcs(problem)
+    seed = int(torch.randint(2**62, (1,), generator=rng, device=rng.device))
+    blocks = Blocks(problem, bounds.plan, potentials, arcs, seed)
+    proof = _proof_seconds(problem, blocks.g)
+    while pace.allows_again(0.0):
+        start, before = time.perf_counter(), bounds
+        reserve = proof if pace.allows_again(proof) else 0.0
+
+        def stops(reserve: float = reserve) -> bool:
+            return not pace.allows_again(reserve)
+
+        blocks.improve_potentials(stops)
+        blocks.improve_plan(stops)
+        bounds = _with_plan(problem, bounds, blocks.plan)
+        yield bounds
+        proof, sweep = _proof_seconds(problem, blocks.g), time.perf_counter() - start
+        settled = bounds.upper > (1 - _SETTLED) * before.upper
+        if pace.allows_again(proof) and (settled or not pace.allows_again(proof + sweep)):
+            bounds = _with_potentials(problem, bounds, c_transform(x, y, blocks.g, keep=1).values, blocks.g)
+            yield bounds
+
+
+def _proof_seconds(problem: Problem, g: Tensor) -> float:
+    """How long a transform of g at all of x will take, by that of two cells in the middle."""
+    x = problem.x.cells
     middle = len(x.points) // 2
     part = Cells(x.points[middle : middle + 2 * x.size])
-    while True:
-        start = time.perf_counter()
-        c_transform(part, y, blocks.g, keep=1)
-        proof = 1.2 * (time.perf_counter() - start) * len(x.points) / len(part.points)
-        sweep = 0.0
-        while pace.allows_again(proof + 1.2 * sweep):
-            start = time.perf_counter()
-            blocks.improve_potentials()
-            blocks.improve_plan()
-            sweep = time.perf_counter() - start
-            before, bounds = bounds, _with_plan(problem, bounds, blocks.plan)
-            yield bounds
-            if bounds.upper > (1 - _SETTLED) * before.upper:
-                break
-        if sweep == 0 or not pace.allows_again(0.0):
-            return
-        bounds = _with_potentials(problem, bounds, c_transform(x, y, blocks.g, keep=1).values, blocks.g)
-        yield bounds
+    start = time.perf_counter()
+    c_transform(part, problem.y.cells, g, keep=1)
+    return 1.2 * (time.perf_counter() - start) * len(x.points) / len(part.points)
 
 
 def _partners(dim: int) -> int:
