@@ -87,7 +87,8 @@ class Volumes(Numbers):
     def decoder(self, codec: Codec) -> dict[str, Any]:
         """Also the phases."""
         codec = _of_volumes(codec)
-        told = {"phases": list(codec.phases), "shares": [list(each) for each in codec.shares]}
+        told: dict[str, Any] = {"phases": list(codec.phases)}
+        told |= {name: [list(each) for each in getattr(codec, name)] for name in ("shares", "deviations")}
         return {**super().decoder(codec), **told}
 
     def usage(self, codec: Codec, *, latent_dim: int, shape: tuple[int, ...]) -> list[str]:
@@ -106,7 +107,8 @@ class Volumes(Numbers):
     def codec_of(self, decoder: Mapping[str, Any]) -> VolumeCodec:
         """The inverse of `decoder`."""
         own = VolumeCodec.of(super().codec_of(decoder), tuple(decoder.get("phases", ())))
-        return replace(own, shares=tuple(tuple(each) for each in decoder.get("shares", ())))
+        shares, deviations = (tuple(tuple(each) for each in decoder.get(name, ())) for name in ("shares", "deviations"))
+        return replace(own, shares=shares, deviations=deviations)
 
     def facts(self, source: Source) -> dict[str, Any]:
         """Channels, and phases if there are any."""
