@@ -4691,10 +4691,31 @@ BUGS = (
         "modality/test_series.py::test_every_type_comes_back",
     ),
     Bug(
+        "overshoot: gradients go further out beyond an end",
+        "networks/heads.py",
+        "return gradient * ((values.abs() < 1) | (gradient * values > 0))",
+        "return gradient",
+        "networks/test_heads.py::test_gradients_beyond_an_end_lead_back_and_never_further_out",
+    ),
+    Bug(
+        "overshoot: no gradient leads back from an end",
+        "networks/heads.py",
+        "return gradient * ((values.abs() < 1) | (gradient * values > 0))",
+        "return gradient * (values.abs() < 1)",
+        "networks/test_heads.py::test_a_value_that_is_beyond_an_end_for_all_inputs_comes_back",
+    ),
+    Bug(
+        "overshoot: networks know nothing of the setting",
+        "session/build.py",
+        "    reach_beyond(head, settings.overshoot)\n",
+        "    reach_beyond(head, 1.0)\n",
+        "session/test_overshoot.py::test_a_run_keeps_its_overshoot_when_it_goes_on_and_when_it_is_opened",
+    ),
+    Bug(
         "series: eight-bit series are coded as grey levels",
-        "data/fitting.py",
-        "pixels = dtype == np.uint8 and wish.layout not in (SERIES, *VOLUMES)",
-        "pixels = dtype == np.uint8 and wish.layout not in VOLUMES",
+        "data/codec.py",
+        'return dtype == "uint8" and layout not in (SERIES, *VOLUMES)',
+        'return dtype == "uint8" and layout not in VOLUMES',
         "modality/test_series.py::test_every_type_comes_back",
     ),
     Bug(
@@ -4727,9 +4748,9 @@ BUGS = (
     ),
     Bug(
         "volumes: eight-bit volumes are coded as grey levels",
-        "data/fitting.py",
-        "pixels = dtype == np.uint8 and wish.layout not in (SERIES, *VOLUMES)",
-        "pixels = dtype == np.uint8 and wish.layout != SERIES",
+        "data/codec.py",
+        'return dtype == "uint8" and layout not in (SERIES, *VOLUMES)',
+        'return dtype == "uint8" and layout != SERIES',
         "modality/test_volumes.py::test_every_type_and_layout_comes_back",
     ),
     Bug(

@@ -107,7 +107,11 @@ def read_table(table: RawTable, *, keys: Sequence[str], schema: Schema, log: Log
 def _is_date(table: RawTable, name: str) -> bool:
     """Whether the numbers of a column are written dates, as they are in other tables."""
     own = replace(table, columns=(table.columns[table.names.index(name)],), notes=())
-    return [column.kind for column in infer_columns(own, Schema(), log=lambda sentence: None)] == ["date"]
+    try:
+        (column,) = infer_columns(own, Schema(), log=lambda sentence: None)
+    except UserError:  # left out: an identifier, such as the numbers of the rows
+        return False
+    return column.kind == "date"
 
 
 def tell_uneven(times: Values, name: str, log: Log) -> None:
