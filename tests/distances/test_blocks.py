@@ -34,7 +34,8 @@ def clouds(family: str, n: int, m: int, dim: int) -> tuple[torch.Tensor, torch.T
     a, b = (np.full(k, 1 / k) for k in (n, m))
     if family == "weights":
         a, b = (w * (rng.random(len(w)) < 0.8) * rng.random(len(w)) for w in (a, b))
-    return tuple(torch.from_numpy(each) for each in (scale * x, scale * y, a / a.sum(), b / b.sum()))  # type: ignore[return-value]
+    points = torch.from_numpy(scale * x), torch.from_numpy(scale * y)
+    return *points, torch.from_numpy(a / a.sum()), torch.from_numpy(b / b.sum())
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -189,16 +189,7 @@ def _of_files(path: Path, files: list[Path], how: Reading, like: Measured | None
 
 
 def _table_of(files: Sequence[Path], name: str, how: Reading, log: Log) -> RawTable | None:
-    said = how.schema or Schema()
-    table = table_in(
-        files,
-        name,
-        sheet=how.sheet,
-        delimiter=said.delimiter,
-        encoding=said.encoding,
-        keeps_totals=said.keeps_totals,
-        log=log,
-    )
+    table = table_in(files, name, sheet=how.sheet, said=how.schema or Schema(), log=log)
     for note in () if table is None else table.notes:
         log(note)
     return table

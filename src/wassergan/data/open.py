@@ -351,14 +351,7 @@ def _file(path: Path, asked: Asked) -> Source:
     if is_idx(path):
         return array_source(read_idx(path), name=path.name, **asked.of_numbers)
     schema = schema_in(asked.schema)
-    table = table_in(
-        [path],
-        path.name,
-        sheet=asked.sheet,
-        delimiter=schema.delimiter,
-        encoding=schema.encoding,
-        keeps_totals=schema.keeps_totals,
-    )
+    table = table_in([path], path.name, sheet=asked.sheet, said=schema)
     if table is None:
         raise UserError(f"The kind of {path} is not known", found=f"suffix '{path.suffix}'", hint=f"give {KINDS}")
     return table_source(table, schema=schema, **asked.of_tables)

@@ -1,6 +1,7 @@
 """Tables in files, unchanged, and their rows in the columns of a run."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +30,15 @@ from wassergan.data.weights import Weights
 from wassergan.errors import UserError
 from wassergan.storage.files import require_regular
 
+AS_WRITTEN = Schema(totals="keep")  # every row of a file is one
+
 
 def table_in(
     files: Sequence[Path],
     name: str,
     *,
     sheet: str | None = None,
-    delimiter: str | None = None,
-    encoding: str | None = None,
-    keeps_totals: bool = True,
+    said: Schema = AS_WRITTEN,
     log: Callable[[str], None] = lambda sentence: None,
 ) -> RawTable | None:
     """The table in a CSV file, an Excel workbook or Parquet, Arrow or Feather files; None for files of other kinds.
@@ -46,9 +47,8 @@ def table_in(
         files: of one table.
         name: what to call that of several files.
         sheet: of a workbook; the first unless given.
-        delimiter: of a CSV file; found out unless given.
-        encoding: likewise.
-        keeps_totals: a line of totals at the end of a CSV file or a workbook is a row like others.
+        said: how a CSV file is written, where it is not to be found out, and whether a line of totals at the end of it
+            or of a workbook is a row like others; by default it is.
         log: receives, in a sentence, what was left out.
 
     Raises:
@@ -59,8 +59,9 @@ def table_in(
     if len(files) != 1:
         return None
     if is_csv(files[0]):
-        return without_total(read_csv(files[0], delimiter=delimiter, encoding=encoding), keep=keeps_totals)
-    return read_excel(files[0], sheet=sheet, keeps_totals=keeps_totals) if is_excel(files[0]) else None
+        table = read_csv(files[0], delimiter=said.delimiter, encoding=said.encoding)
+        return without_total(table, keep=said.keeps_totals)
+    return read_excel(files[0], sheet=sheet, keeps_totals=said.keeps_totals) if is_excel(files[0]) else None
 
 
 def read_conditions(path: str | Path) -> dict[str, list[Any]]:
@@ -134,14 +135,7 @@ def _table_like(data: Any, codec: TableCodec, sheet: str | None, said: Schema, l
     files = files_of(str(data))
     encoding = said.encoding or codec.dialect.get("encoding")
     with unchanging(files):
-        table = table_in(
-            files,
-            Path(data).name,
-            sheet=sheet,
-            delimiter=said.delimiter,
-            encoding=encoding,
-            keeps_totals=said.keeps_totals,
-        )
+        table = table_in(files, Path(data).name, sheet=sheet, said=replace(said, encoding=encoding))
     if table is None:
         raise UserError(f"{data} is no table", hint="give a CSV, Parquet, Arrow or Feather file")
     for note in table.notes:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wassergan.config.settings import TrainSettings
-from wassergan.modality.picture_recipe import FALLING
+from wassergan.modality.rates import falling, is_penalised
 from wassergan.networks.conv import SMALLEST_GRID, halvings
 from wassergan.networks.given import SHARED
 
@@ -32,12 +32,10 @@ def recipe(
     if not are_fields or asked.network not in (None, "conv") or asked.generator_widths or asked.critic_widths:
         return None
     pack = asked.pack or 1
-    penalised = (asked.constraint or "lp") in ("lp", "gp", "r1r2")
-    falling = FALLING if asked.schedule in (None, FALLING["schedule"]) else {}
-    return falling | {
+    return falling(asked) | {
         "network": "conv",
         "constraint": "lp",
-        "penalty_on": "both" if penalised else "samples",
+        "penalty_on": "both" if is_penalised(asked) else "samples",
         "maps": asked.maps or CRITIC_MAPS,
         "generator_maps": asked.maps or MAPS,
         "generator_norm": "none",

@@ -3,20 +3,15 @@
 import math
 from typing import Any
 
-from wassergan.config.presets import LARGEST_SMALL_SAMPLE
+from wassergan.config.presets import LARGEST_SMALL_SAMPLE, PRESETS
 from wassergan.config.settings import TrainSettings
+from wassergan.modality.rates import equalized, falling
 
 SMALLEST_SIDE = 12  # 8 x 8 digits are better served by fully connected networks
 MAPS, BATCH = 16, 64
 FEW = 4000  # pictures, below which they are augmented
-# Whose critics learn more kinds of pictures without normalisation, and with rates by the size of each weight. A clipped
-# weight is smaller than such a rate, and a normalised one has no size of its own.
-PENALISED = ("lp", "gp", "r1r2")
-# At constant rates a run circles around the data after some thousand steps. The steps belong to this schedule alone.
-FALLING = {"schedule": "inverse_sqrt", "schedule_steps": 1000}
 WIDER = 2  # maps of the generator for one of the critic: a wide generator costs little, a wide critic much
-# The steps of small pictures' rates, which belong to this schedule alone.
-SMALL_FALLING = {"schedule": "inverse_sqrt", "schedule_steps": 2000}
+SMALL_STEPS = 2000  # from which on the rates of small pictures fall
 SMALL_REASON = "Recipe for small pictures: fully connected networks, one critic step, as measured on 8 x 8 digits."
 REASON = "Recipe for pictures: small convolutions, a wider generator, one critic step, as measured on Fashion-MNIST."
 
@@ -37,26 +32,13 @@ def suits_small(shape: tuple[int, ...], asked: TrainSettings) -> bool:
     return is_small and asked.network in (None, "mlp")
 
 
-def small_recipe(asked: TrainSettings) -> dict[str, Any]:
-    """One critic step for one of the generator: three times as many of them in the time that there is."""
-    falling = SMALL_FALLING if asked.schedule in (None, SMALL_FALLING["schedule"]) else {}
-    return falling | {
-        "network": "mlp",
-        "constraint": "lp",
-        "penalty_weight": 3.0,
-        "penalty_every": 2,
-        "latent_dim": 32,
-        "generator_widths": (256, 256),
-        "critic_widths": (256, 256),
-        "generator_norm": "layer",
-        "critic_steps": 1,
-        "share_fakes": True,
-        "generator_lr": 2e-3,
-        "critic_lr": 3e-3,
-        "overshoot": 1.3,
-        "average_half_life": 500_000.0,
-        "average_ramp": 0.1,
-    }
+def small_recipe(shape: tuple[int, ...], train_count: int, asked: TrainSettings) -> dict[str, Any]:
+    """The preset of other samples of so many numbers, with one critic step for one of the generator.
+
+    So there are three times as many of them in the time that there is.
+    """
+    own = {"critic_steps": 1, "share_fakes": True, "generator_lr": 2e-3, "overshoot": 1.3}
+    return {**PRESETS["default"].values(shape, train_count), **falling(asked, steps=SMALL_STEPS), **own}
 
 
 def recipe(train_count: int, asked: TrainSettings) -> dict[str, Any]:
@@ -67,8 +49,6 @@ def recipe(train_count: int, asked: TrainSettings) -> dict[str, Any]:
         asked: what the user says.
     """
     pack, maps = asked.pack or 1, asked.maps or MAPS
-    penalised = {"critic_norm": "none", "equalized_lr": True} if (asked.constraint or "lp") in PENALISED else {}
-    falling = FALLING if asked.schedule in (None, FALLING["schedule"]) else {}
     chosen = {
         "network": "conv",
         "constraint": "lp",
@@ -84,4 +64,4 @@ def recipe(train_count: int, asked: TrainSettings) -> dict[str, Any]:
         "average_ramp": 0.05,
         "precision": "auto",
     }
-    return penalised | falling | chosen
+    return equalized(asked) | falling(asked) | chosen

@@ -41,7 +41,7 @@ class Pictures(Numbers):
     ) -> Mapping[str, Any] | None:
         """Convolutions, from 12 x 12 pixels on."""
         if suits_small(shape, asked):
-            return small_recipe(asked)
+            return small_recipe(shape, train_count, asked)
         return recipe(train_count, asked) if suits(shape, asked) else None
 
     def recipe_reason(self, shape: tuple[int, ...], asked: TrainSettings) -> str:

@@ -4,12 +4,12 @@ import math
 from typing import Any
 
 from wassergan.config.settings import TrainSettings
+from wassergan.modality.rates import is_penalised
 
 MAPS, CRITIC_MAPS, BATCH = 48, 48, 64
 SHARED, EACH = 32, 2  # latent numbers of a whole series, and of each step
 MOST_LATENT = 512
 LATENT = 4  # numbers of a whole series that is drawn from densities, beside those by which it is drawn
-PENALISED = ("lp", "gp", "r1r2")
 PASSES = 500  # over the data that follow the likelihood alone
 LEAST_SERIES = 500  # of which densities are learnt
 MOST_NUMBERS, MOST_BESIDE = 8192, 512  # of a series that is drawn from densities; and beside a critic, as it takes long
@@ -35,7 +35,7 @@ def recipe(shape: tuple[int, ...], train_count: int, asked: TrainSettings) -> di
         asked: what the user says.
     """
     pack, steps = asked.pack or 1, shape[1]
-    norm = {"critic_norm": "none"} if (asked.constraint or "lp") in PENALISED else {}
+    norm = {"critic_norm": "none"} if is_penalised(asked) else {}
     each = max(1, min(EACH, MOST_LATENT // (2 * steps)))
     own = each * steps
     batch_size = max(pack, min(BATCH, train_count // 2) // pack * pack)

@@ -4,12 +4,11 @@ import math
 from typing import Any
 
 from wassergan.config.settings import TrainSettings
-from wassergan.modality.picture_recipe import FALLING
+from wassergan.modality.rates import equalized, falling
 
 MAPS, GENERATOR_MAPS, SMALLEST_SIDE = 8, 16, 4
 NUMBERS, MOST, LEAST = 2**19, 64, 8  # of a batch: voxels, and samples
 LATENT, MOST_LATENT, EACH = 64, 512, 64  # numbers in a latent vector: one for so many voxels
-PENALISED = ("lp", "gp", "r1r2")
 REASON = "Recipe for volumes: convolutions over three axes with few maps, a wider generator, one critic step."
 
 
@@ -21,7 +20,7 @@ def suits(shape: tuple[int, ...], asked: TrainSettings) -> bool:
 
 
 def recipe(shape: tuple[int, ...], train_count: int, asked: TrainSettings) -> dict[str, Any]:
-    """Many generator steps in the time that there is: a batch holds about a million voxels.
+    """Many generator steps in the time that there is: a batch holds about half a million voxels.
 
     Args:
         shape: (channels, depth, height, width).
@@ -29,26 +28,21 @@ def recipe(shape: tuple[int, ...], train_count: int, asked: TrainSettings) -> di
         asked: what the user says.
     """
     pack, maps = asked.pack or 1, asked.maps or MAPS
-    penalised = {"critic_norm": "none", "equalized_lr": True} if (asked.constraint or "lp") in PENALISED else {}
-    falling = FALLING if asked.schedule in (None, FALLING["schedule"]) else {}
     batch = max(LEAST, min(MOST, NUMBERS // math.prod(shape)))
-    return (
-        penalised
-        | falling
-        | {
-            "network": "conv",
-            "constraint": "lp",
-            "maps": maps,
-            "generator_maps": max(maps, GENERATOR_MAPS),
-            "latent_dim": max(LATENT, min(MOST_LATENT, math.prod(shape[1:]) // EACH)),
-            "batch_size": max(pack, min(batch, train_count // 2) // pack * pack),
-            "critic_steps": 1,
-            "penalty_every": 2,
-            "share_fakes": True,
-            "generator_lr": 3e-3,
-            "critic_lr": 4e-3,
-            "average_half_life": 50_000.0,
-            "average_ramp": 0.05,
-            "precision": "auto",
-        }
-    )
+    chosen = {
+        "network": "conv",
+        "constraint": "lp",
+        "maps": maps,
+        "generator_maps": max(maps, GENERATOR_MAPS),
+        "latent_dim": max(LATENT, min(MOST_LATENT, math.prod(shape[1:]) // EACH)),
+        "batch_size": max(pack, min(batch, train_count // 2) // pack * pack),
+        "critic_steps": 1,
+        "penalty_every": 2,
+        "share_fakes": True,
+        "generator_lr": 3e-3,
+        "critic_lr": 4e-3,
+        "average_half_life": 50_000.0,
+        "average_ramp": 0.05,
+        "precision": "auto",
+    }
+    return equalized(asked) | falling(asked) | chosen

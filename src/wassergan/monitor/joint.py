@@ -11,7 +11,7 @@ from wassergan.monitor.permutation import Floats, MeanOfLines, RankProducts, gen
 from wassergan.monitor.two_sample import principal_axes, projected, unit_vectors
 
 MOST_AXES, MOST_PAIRS, MOST_PRINCIPAL = 32, 16, 4
-MOST_PRODUCTS = 512  # all pairs of 32 columns
+MOST_PRODUCTS, MOST_COLUMNS = 512, 64  # of more columns nearly all pairs would be left out
 _NEAR = 1e-9  # values that differ by less are equal
 
 
@@ -93,8 +93,7 @@ def _directions(rows: Floats, projections: int, seed: tuple[int, ...]) -> tuple[
 
 
 def _product_pairs(dim: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Pairs of columns, (k, 2): all of them, or as many as fit, drawn at random."""
-    if dim > 64:  # nearly all pairs would be left out
-        dim = 0
-    pairs = np.array(list(combinations(range(dim), 2)), np.int64).reshape(-1, 2)
+    """Pairs of columns, (k, 2): all of them, or as many as fit, drawn at random; none of very many columns."""
+    few = range(dim if dim <= MOST_COLUMNS else 0)
+    pairs = np.array(list(combinations(few, 2)), np.int64).reshape(-1, 2)
     return pairs[rng.permutation(len(pairs))[:MOST_PRODUCTS]]

@@ -1,6 +1,7 @@
 """Tables and DataFrames with their missing cells filled."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from wassergan.data.files import all_are, files_of
 from wassergan.data.readers.columnar import is_columnar
 from wassergan.data.readers.marks import unchanging
-from wassergan.data.table_files import table_in
+from wassergan.data.table_files import AS_WRITTEN, table_in
 from wassergan.data.tables import RawTable, is_csv, read_frame
 from wassergan.data.tables.gaps import (
     arrow_filled,
@@ -71,7 +72,7 @@ def file_completed(completer: Completer, path: Path, outs: Sequence[Path], *, se
 
 
 def _read(path: Path, files: list[Path], dialect: Any) -> RawTable:
-    table = table_in(files, path.name, encoding=dialect.get("encoding"))
+    table = table_in(files, path.name, said=replace(AS_WRITTEN, encoding=dialect.get("encoding")))
     if table is None or (table.arrow is None and not is_csv(path)):
         raise UserError(
             f"{path} is no table that can be written back", hint="give a CSV, Parquet, Arrow or Feather file"

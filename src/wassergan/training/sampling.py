@@ -31,9 +31,9 @@ def sample_chunks(
 ) -> Iterator[Tensor]:
     """Samples in model space, in chunks on the CPU; sample i depends on the seed and i alone.
 
-    Latents come from the CPU in chunks of one fixed size, so a smaller count gives the first samples of a larger,
-    to the last bit. Their
-    stream is their own: numbers straight from the seed are those that the first weights of a run of that seed were.
+    Latents come from the CPU in chunks of one fixed size, so a smaller count gives the first samples of a larger, to
+    the last bit. Their stream is their own: numbers straight from the seed are those that the first weights of a run of
+    that seed were.
 
     Args:
         generator: in evaluation mode.

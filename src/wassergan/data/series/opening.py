@@ -121,14 +121,7 @@ def opened_in_time(
         if path.suffix in (".npy", ".npz"):
             name, array = load_array(path, key=key)
             return _of_array(_whole(array, name), name, asked, of_numbers)
-        table = table_in(
-            files,
-            path.name,
-            sheet=sheet,
-            delimiter=said.delimiter,
-            encoding=said.encoding,
-            keeps_totals=said.keeps_totals,
-        )
+        table = table_in(files, path.name, sheet=sheet, said=said)
         if table is None:
             raise UserError(f"{data} holds no series", hint="give CSV, Parquet, Feather, .npy, .npz or NetCDF")
         return _of_table(table, asked, said, of_numbers)
