@@ -17,6 +17,7 @@ _COMMON: Values = {
     "penalty_weight": 10.0,
     "penalty_every": 1,
     "penalty_on": "samples",
+    "critic_condition": "concat",
     "generator_widths": (256, 512, 1024),
     "critic_widths": (1024, 512, 256),
     "maps": 64,

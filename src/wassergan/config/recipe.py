@@ -42,6 +42,12 @@ class RecipeChoices:
         group="Recipe",
         values="samples|both",
     )
+    critic_condition: str | None = setting(
+        None,
+        "How the critic is told conditions: as channels beside the sample, or by the weights of its last layer.",
+        group="Recipe",
+        values="concat|projection",
+    )
     network: str | None = setting(None, "Architecture.", group="Recipe", values="mlp|residual|conv|resnet|recurrent")
     generator_widths: tuple[int, ...] | None = setting(
         None, "Hidden widths of an mlp or residual generator.", parse=parse_widths, group="Recipe", values="W,W,..."
@@ -165,6 +171,7 @@ class Recipe:
     penalty_weight: float
     penalty_every: int
     penalty_on: str
+    critic_condition: str
     network: str
     generator_widths: tuple[int, ...]
     critic_widths: tuple[int, ...]

@@ -98,6 +98,7 @@ class ResolvedSettings(DataSettings, RunSettings, Recipe, Origin):
         older: dict[str, Any] = {"augment": "none", "mirror": False, "share_fakes": False, "sequence_width": 0}
         older |= {
             "penalty_on": "samples",
+            "critic_condition": "concat",
             "equalized_lr": False,
             "overshoot": 1.0,
             "likelihood": 0.0,

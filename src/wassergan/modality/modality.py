@@ -101,6 +101,10 @@ class Modality(ABC, Generic[C]):
         """
         return None
 
+    def recipe_under_conditions(self, recipe: Mapping[str, Any], asked: TrainSettings) -> Mapping[str, Any]:
+        """What our own recipe takes in addition where samples are drawn under columns of conditions."""
+        return {}
+
     def recipe_reason(self, shape: tuple[int, ...], asked: TrainSettings) -> str:
         """Why that recipe, in a sentence; empty where there is nothing to say."""
         return ""

@@ -20,6 +20,7 @@ from wassergan.modality.picture_recipe import (
     small_recipe,
     suits,
     suits_small,
+    under_conditions,
 )
 from wassergan.sampling.sampler import Sampler
 from wassergan.training.augment import NONE, USUAL
@@ -43,6 +44,10 @@ class Pictures(Numbers):
         if suits_small(shape, asked):
             return small_recipe(shape, train_count, asked)
         return recipe(train_count, asked) if suits(shape, asked) else None
+
+    def recipe_under_conditions(self, recipe: Mapping[str, Any], asked: TrainSettings) -> Mapping[str, Any]:
+        """Convolutions that see pictures alone, and conditions in the last layer."""
+        return under_conditions(asked) if recipe["network"] == "conv" else {}
 
     def recipe_reason(self, shape: tuple[int, ...], asked: TrainSettings) -> str:
         """What was measured."""

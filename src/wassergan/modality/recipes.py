@@ -31,6 +31,8 @@ def resolve_for(
         reason, usual = reason if recipe else "", NONE
     else:
         recipe = modality.recipe(modality.own(source.codec), shape=source.shape, train_count=count, asked=settings)
+        if recipe is not None and source.context is not None:
+            recipe = {**recipe, **modality.recipe_under_conditions(recipe, settings)}
         reason, usual = modality.recipe_reason(source.shape, settings), modality.augmentation(source.shape, count)
     if settings.preset == "default" and reason:
         log(reason)

@@ -15,6 +15,7 @@ from wassergan.networks.given import GivenCritic, GivenGenerator
 from wassergan.networks.heads import Bounded, Partial
 from wassergan.networks.kept_cells import KeptCells
 from wassergan.networks.mlp import MLPCritic, MLPGenerator
+from wassergan.networks.projection import ProjectionCritic
 from wassergan.networks.residual import ResidualGenerator
 from wassergan.networks.resnet import ResNetCritic, ResNetGenerator
 from wassergan.networks.series import CausalGenerator, RecurrentGenerator, SeriesCritic
@@ -24,7 +25,9 @@ from wassergan.networks.tabular import TabularGenerator
 from wassergan.networks.volumes import Phases, VolumeCritic, VolumeGenerator
 
 __all__ = [
+    "CONCAT",
     "NETWORKS",
+    "PROJECTION",
     "Bounded",
     "CausalGenerator",
     "Continued",
@@ -39,6 +42,7 @@ __all__ = [
     "MLPGenerator",
     "Partial",
     "Phases",
+    "ProjectionCritic",
     "RecurrentGenerator",
     "ResNetCritic",
     "ResNetGenerator",
@@ -57,6 +61,7 @@ __all__ = [
 ]
 
 NETWORKS = ("mlp", "residual", "conv", "resnet", "recurrent")
+CONCAT, PROJECTION = "concat", "projection"  # how critics are told conditions
 
 
 def build_networks(
@@ -74,6 +79,7 @@ def build_networks(
     critic_norm: str,
     seed: int,
     context_shape: tuple[int, ...] = (),
+    critic_condition: str = CONCAT,
     pack: int = 1,
     generator_maps: int | None = None,
     sequence_width: int = 0,
@@ -97,6 +103,8 @@ def build_networks(
         seed: of the initial weights; the global random state is not changed.
         context_shape: of the condition of a sample: (k,) numbers, or a field (C, H, W); its numbers come before the
             latent vector. `conv` and `resnet` generators of pictures refine a field, whose grid may be another.
+        critic_condition: how a critic is told conditions: `concat`, as numbers or channels beside the sample, or
+            `projection` (see `ProjectionCritic`), a `conv` critic of conditions that are no fields.
         pack: samples that the critic scores together (see `training.packed`).
         generator_maps: the same for the generator alone, before its last layer; None for as many.
         sequence_width: numbers of the state by which the columns of a `TableHead` follow those before them; 0 draws
@@ -109,7 +117,9 @@ def build_networks(
     """
     drawing, head = (head, nn.Identity()) if isinstance(head, TableHead) else (None, head)
     context_dim = math.prod(context_shape) if context_shape else 0
-    inputs, scored, told = latent_dim + context_dim, (pack * shape[0], *shape[1:]), pack * context_dim
+    is_projected = critic_condition == PROJECTION
+    inputs, scored = latent_dim + context_dim, (pack * shape[0], *shape[1:])
+    told = 0 if is_projected else pack * context_dim
     made: dict[str, Any] = {"head": head, "norm": generator_norm}
     made_maps = generator_maps or maps
     generator: nn.Module
@@ -157,4 +167,18 @@ def build_networks(
                 critic = ResNetCritic(scored, maps=maps, norm=critic_norm, context_dim=told)
             case _:
                 raise unknown_name("network", kind, NETWORKS)
+        if is_projected:
+            critic = _projected(critic, pack * context_dim, kind)
     return generator if drawing is None else TabularGenerator(generator, drawing), critic
+
+
+def _projected(critic: nn.Module, told: int, kind: str) -> ProjectionCritic:
+    """The critic, told conditions of so many numbers in its last layer."""
+    found = ProjectionCritic.around(critic, told) if told else None
+    if found is None:
+        raise UserError(
+            f"{parameter('critic_condition', PROJECTION)} is for conv critics of samples under numbers or labels",
+            found=f"{parameter('network', kind)}" if told else "no conditions",
+            hint=f"leave it out, or use {parameter('critic_condition', CONCAT)}",
+        )
+    return found

@@ -14,7 +14,7 @@ from wassergan.constraints import Constraint, get_constraint
 from wassergan.data import AnyCodec, Source, context_shape, open_source
 from wassergan.errors import UserError, WasserganError, WorkError, parameter, unknown_name
 from wassergan.modality import modality_of, modality_with
-from wassergan.networks import SeriesDensityGenerator, TableHead, build_networks
+from wassergan.networks import PROJECTION, SeriesDensityGenerator, TableHead, build_networks
 from wassergan.networks.heads import reach_beyond
 from wassergan.objectives import get_objective
 from wassergan.storage.memory import largest_bytes
@@ -111,6 +111,7 @@ def networks_of(
 
     On the device `meta` they have shapes and no numbers; what the codec holds, in the head, is on the CPU all the same.
     """
+    _require_told(settings)
     head = modality_with(codec).head(codec)
     reach_beyond(head, settings.overshoot)
     with torch.device(device) if device != "cpu" else nullcontext():
@@ -131,7 +132,18 @@ def networks_of(
             critic_norm=settings.critic_norm,
             seed=settings.seed,
             context_shape=context_shape,
+            critic_condition=settings.critic_condition,
             pack=settings.pack,
+        )
+
+
+def _require_told(settings: ResolvedSettings) -> None:
+    """Refuse weights that hang on a condition where the constraint is on the weights: their sums have other norms."""
+    if settings.critic_condition == PROJECTION and settings.constraint in ("sn", "orthogonal"):
+        raise UserError(
+            f"{parameter('critic_condition', PROJECTION)} leaves the critic without a bound on its slope",
+            found=parameter("constraint", settings.constraint),
+            hint=f"leave it out, or choose {parameter('constraint', 'lp')}",
         )
 
 

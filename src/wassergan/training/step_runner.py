@@ -82,8 +82,10 @@ class StepRunner:
         self._batching, self._pack, self._seed = batching, batching.pack, seed
         self._execution, self._precision, self._augmentation = execution, execution.dtype, augmentation
         self._penalty_on, self._likelihood = penalty_on, likelihood
-        of_samples = None if penalty_on != SAMPLES else MLPCriticGradients.of(critic, constraint)
-        self._closed_form = of_samples or (None if conditional else ConvCriticGradients.of(critic, constraint))
+        self._closed_form = None
+        if penalty_on == SAMPLES:
+            of_pictures = ConvCriticGradients.of(critic, constraint, conditional=conditional)
+            self._closed_form = MLPCriticGradients.of(critic, constraint) or of_pictures
         self._passes = ConvGeneratorPasses.of(generator)
         self._generator_optimizer = optimization.generator.build(generator.parameters())
         self._critic_optimizer = optimization.critic.build(critic.parameters())

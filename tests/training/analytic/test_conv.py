@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from wassergan.constraints import CONSTRAINTS, Constraint, get_constraint
-from wassergan.networks import ConvCritic, MLPCritic
+from wassergan.networks import ConvCritic, MLPCritic, ProjectionCritic
 from wassergan.objectives import OBJECTIVES
 from wassergan.training.analytic.conv import ConvCriticGradients
 from wassergan.training.analytic.mlp import Loss
@@ -149,3 +149,69 @@ def test_other_critics_are_left_to_autograd() -> None:
         changed: Any = ConvCritic((1, 16, 16), maps=2)
         changed.body[index] = layer
         assert no_form(changed, gp)
+
+
+# Under conditions: the last layer's weights are those of a network of the condition, one set for each sample.
+
+
+def told_critic(shape: tuple[int, ...], *, maps: int = 3, norm: str = "layer", std: float = 0.3) -> ProjectionCritic:
+    critic = ProjectionCritic(critic_of(shape, maps=maps, norm=norm, std=std), 4).double()
+    for parameter in critic.told.parameters():
+        nn.init.normal_(parameter, std=std)
+    return critic
+
+
+@pytest.mark.parametrize(("name", "factor"), [("gp", 1.0), ("lp", 2.5), ("gp", 0.0), ("r1r2", 2.5), ("clip", 1.0)])
+@pytest.mark.parametrize("norm", ["layer", "none"])
+@pytest.mark.parametrize(("shape", "maps"), [((3, 16, 12), 3), ((2, 9, 13), 3), ((1, 17, 14), 8), ((1, 4, 5), 2)])
+def test_gradients_under_conditions_are_those_of_autograd(
+    name: str, factor: float, norm: str, shape: tuple[int, ...], maps: int
+) -> None:
+    critic, context = told_critic(shape, maps=maps, norm=norm), torch.randn(7, 4).double()
+    real, fake = torch.randn(7, *shape).double(), 2 * torch.randn(7, *shape).double() + 1
+    loss = loss_of(name, factor=factor)
+    total = loss.objective.critic_loss(critic(real, context), critic(fake, context))
+    total = total + factor * loss.constraint.penalty(lambda x: critic(x, context), real, fake, loss.rng)
+    expected = torch.autograd.grad(total, list(critic.parameters()))
+    statistics = told_form(critic, name).backward(real, fake, loss_of(name, factor=factor), context)
+    for parameter, gradient in zip(critic.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-9, atol=1e-9)
+    assert statistics["real_mean"].item() == pytest.approx(critic(real, context).mean().item())
+    assert statistics["fake_mean"].item() == pytest.approx(critic(fake, context).mean().item())
+
+
+def told_form(critic: nn.Module, name: str = "gp") -> ConvCriticGradients:
+    form = ConvCriticGradients.of(critic, get_constraint(name), conditional=True)
+    assert form is not None
+    return form
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_the_generator_s_loss_under_conditions_is_that_of_autograd(objective: str) -> None:
+    critic, context = told_critic((2, 9, 13)), torch.randn(5, 4).double()
+    fake, own = torch.randn(5, 2, 9, 13).double().requires_grad_(True), OBJECTIVES[objective]
+    expected = own.generator_loss(critic(fake, context))
+    (by_fake,) = torch.autograd.grad(expected, fake)
+    loss, gradient = told_form(critic).generator_loss(fake.detach(), own, torch.float32, context)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
+    torch.testing.assert_close(gradient, by_fake, rtol=1e-9, atol=1e-12)
+
+
+def test_bfloat16_rounds_and_no_more_under_conditions() -> None:
+    critic, context = told_critic((3, 16, 16), maps=8, std=0.1).float(), torch.randn(32, 4)
+    real, fake = torch.randn(32, 3, 16, 16), torch.randn(32, 3, 16, 16) + 1
+    gradients = []
+    for precision in (torch.float32, torch.bfloat16):
+        told_form(critic).backward(real, fake, loss_of("gp", dtype=precision), context)
+        gradients.append([parameter.grad for parameter in critic.parameters() if parameter.grad is not None])
+    for exact, rounded in zip(*gradients, strict=True):
+        assert rounded.dtype == torch.float32 and (exact - rounded).norm() <= 0.05 * exact.norm()
+
+
+def test_conditions_have_a_form_where_the_last_layer_is_told_them_alone() -> None:
+    gp = get_constraint("gp")
+    projected, plain = told_critic((1, 8, 8)), ConvCritic((1, 8, 8), maps=2, context_dim=4)
+    assert ConvCriticGradients.of(plain, gp, conditional=True) is None
+    assert ConvCriticGradients.of(projected, gp) is None
+    projected.told[0].weight.requires_grad_(False)
+    assert ConvCriticGradients.of(projected, gp, conditional=True) is None

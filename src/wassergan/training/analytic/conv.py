@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from wassergan.constraints import Constraint
-from wassergan.networks import ConvCritic
+from wassergan.networks import ConvCritic, ProjectionCritic
 from wassergan.objectives import Objective
 from wassergan.training.analytic.convolutions import KERNEL, PADDING, STRIDE, convolution_of
 from wassergan.training.analytic.mlp import CONSTRAINTS, Loss, gradient_norm_penalty, is_plain
@@ -143,24 +143,95 @@ class Pass:
         return curve.addcmul_(self.tangent_normed, factor * _dots(scaled, normed))
 
 
+class Scores:
+    """The last layer in one critic step: w · h + b, or (w + e(c)) · h + b under conditions, over values channels last.
+
+    Args:
+        head: w and b, over channels, rows and columns.
+        told: the network e, if there is one.
+        context: (n, k), the conditions of every batch of n samples.
+        pixels: rows times columns of h.
+        dtype: of all values.
+    """
+
+    weights: Tensor  # (1, values), or (n, values) under conditions
+
+    def __init__(
+        self, head: nn.Linear, told: nn.Module | None, context: Tensor | None, *, pixels: int, dtype: torch.dtype
+    ) -> None:
+        self._head, self._told, self._pixels = head, told, pixels
+        self.weights = self._last(head.weight)
+        if told is not None:
+            assert context is not None
+            with torch.enable_grad():
+                self._added = told(context.to(head.weight.dtype))
+            self.weights = self.weights + self._last(self._added.detach())
+        self.weights = self.weights.to(dtype)
+
+    def of(self, values: Tensor) -> Tensor:
+        """(batches · n, values) to (batches · n,)."""
+        if self._told is None:
+            return torch.mv(values, self.weights[0])
+        return torch.linalg.vecdot(values.unflatten(0, (-1, len(self.weights))), self.weights).flatten()
+
+    def times(self, factors: Tensor) -> Tensor:
+        """Gradients by scores, (batches · n,), to those by values, (batches · n, values)."""
+        products: Tensor = factors.view(-1, len(self.weights), 1) * self.weights
+        return products.flatten(0, 1)
+
+    def by_weights(self, values: Tensor, by_score: Tensor) -> Tensor:
+        """The gradient by the weights, like them, of scores of (batches · n, values)."""
+        if self._told is None:
+            return torch.mv(values.T, by_score.to(values.dtype))[None]
+        exact = torch.promote_types(values.dtype, torch.float32)
+        return self.summed(values.to(exact) * by_score.to(exact)[:, None])
+
+    def summed(self, tangents: Tensor) -> Tensor:
+        """What the points between, (batches · n, values), add to it."""
+        return tangents.view(-1, *self.weights.shape).sum(0)
+
+    @torch.no_grad()
+    def set_gradients(self, by_weights: Tensor, by_bias: Tensor) -> None:
+        """Put gradients into w, b and e."""
+        weight = self._head.weight
+        by_weights = by_weights.view(len(by_weights), self._pixels, -1).transpose(1, 2).flatten(1).to(weight.dtype)
+        weight.grad, self._head.bias.grad = by_weights.sum(0, keepdim=True), by_bias[None]
+        if self._told is not None:
+            parameters = list(self._told.parameters())
+            found = torch.autograd.grad(self._added, parameters, by_weights)
+            for parameter, gradient in zip(parameters, found, strict=True):
+                parameter.grad = gradient
+
+    def _last(self, weights: Tensor) -> Tensor:
+        """(rows, channels · pixels) with the channels last."""
+        return weights.view(len(weights), -1, self._pixels).transpose(1, 2).flatten(1)
+
+
 class ConvCriticGradients:
-    """Losses and weight gradients of a `ConvCritic` with leaky ReLUs.
+    """Losses and weight gradients of a `ConvCritic` with leaky ReLUs, by itself or in a `ProjectionCritic`.
 
     Args:
         stages: from the sample on.
         head: the linear layer at the end, over channels, rows and columns.
+        told: what a condition adds to the weights of the head, if there are conditions.
     """
 
-    def __init__(self, stages: list[Stage], head: nn.Linear) -> None:
-        self._stages, self._head = stages, head
+    def __init__(self, stages: list[Stage], head: nn.Linear, told: nn.Module | None = None) -> None:
+        self._stages, self._head, self._told = stages, head, told
 
     @classmethod
-    def of(cls, critic: nn.Module, constraint: Constraint) -> "ConvCriticGradients | None":
+    def of(
+        cls, critic: nn.Module, constraint: Constraint, *, conditional: bool = False
+    ) -> "ConvCriticGradients | None":
         """The closed form of a prepared critic under a constraint, or None where autograd is needed.
 
-        On a GPU it is left to cuDNN and autograd, whose kernels need no patches.
+        On a GPU it is left to cuDNN and autograd, whose kernels need no patches. So are conditions that the critic is
+        given as channels of the sample.
         """
-        if not is_plain(critic, ConvCritic) or type(constraint) not in CONSTRAINTS:
+        told = None
+        if is_plain(critic, ProjectionCritic):
+            told, critic = critic.told, critic.critic
+        if not is_plain(critic, ConvCritic) or type(constraint) not in CONSTRAINTS or conditional == (told is None):
             return None
         if next(critic.parameters()).device.type != "cpu":
             return None
@@ -168,7 +239,9 @@ class ConvCriticGradients:
         stages = _stages(layers)
         if not stages or type(flatten) is not nn.Flatten or not is_plain(head, nn.Linear):
             return None
-        return cls(stages, head)
+        if told is not None and not all(each.requires_grad for each in told.parameters()):
+            return None
+        return cls(stages, head, told)
 
     @torch.no_grad()
     def backward(self, real: Tensor, fake: Tensor, loss: Loss, context: Tensor | None = None) -> dict[str, Tensor]:
@@ -178,34 +251,33 @@ class ConvCriticGradients:
             real: (n, C, H, W).
             fake: (n, C, H, W).
             loss: what is to be differentiated.
-            context: None: a critic that is told conditions has no form here.
+            context: (n, k), the conditions of the samples; slopes are taken in the samples alone.
         """
-        assert context is None
         batches = [real, fake]
         if loss.penalised:
             batches.extend(loss.points(real, fake))
         dtype = torch.bfloat16 if loss.precision == torch.bfloat16 else real.dtype
         values = torch.cat([each.permute(0, 2, 3, 1).to(dtype) for each in batches])
         count, scored = len(real), len(real) + len(fake)
-        passes, values, head = self._forward(values)
-        scores = torch.mv(values[:scored], head).to(real.dtype) + self._head.bias
+        passes, values, last = self._forward(values, context)
+        scores = last.of(values[:scored]).to(real.dtype) + self._head.bias
         real_scores, fake_scores = scores[:count], scores[count:]
         statistics = {"real_mean": real_scores.mean(), "fake_mean": fake_scores.mean()}
         by_score = torch.cat(loss.objective.critic_loss_derivatives(real_scores, fake_scores))
-        by_head = torch.mv(values[:scored].T, by_score.to(dtype))
+        by_head = last.by_weights(values[:scored], by_score)
 
         between = slice(scored, len(values))
         if loss.penalised:
-            statistics["penalty"], tangent = _slopes(passes, head, between, loss, real.dtype)
+            statistics["penalty"], tangent = _slopes(passes, last, between, loss, real.dtype)
             for each in passes:
                 tangent = each.jvp(tangent, between)
-            by_head += tangent.sum(0)
+            by_head += last.summed(tangent)
 
         # Where nothing is normalised, the values of the points between have no adjoint: their rows are left out.
         curved = loss.penalised and any(each.scale is not None for each in passes)
         rows = slice(0, len(values) if curved else scored)
-        adjoint = values.new_zeros(rows.stop, len(head))
-        torch.mul(by_score.to(dtype)[:, None], head, out=adjoint[:scored])
+        adjoint = values.new_zeros(rows.stop, values.shape[1])
+        adjoint[:scored] = last.times(by_score.to(dtype))
         for stage, each in zip(self._stages[::-1], passes[::-1], strict=True):
             adjoint, by_norm = each.descend(adjoint, rows)
             if loss.penalised and by_norm is not None:
@@ -218,8 +290,7 @@ class ConvCriticGradients:
             stage.set_gradients(kernel, adjoint.view(-1, len(kernel)).sum(0), by_norm)
             if each is not passes[0]:
                 adjoint = each.convolution.transposed(deltas)
-        self._head.weight.grad = by_head.view(*passes[-1].made_grid, -1).movedim(-1, 0).reshape(1, -1).to(real.dtype)
-        self._head.bias.grad = by_score.sum()[None]
+        last.set_gradients(by_head, by_score.sum())
         return statistics
 
     @torch.no_grad()
@@ -232,34 +303,34 @@ class ConvCriticGradients:
             fake: (n, C, H, W).
             objective: of the scores.
             precision: of the passes through the critic.
-            context: None: a critic that is told conditions has no form here.
+            context: (n, k), the conditions of the samples; slopes are taken in the samples alone.
         """
-        assert context is None
         dtype = torch.bfloat16 if precision == torch.bfloat16 else self._head.weight.dtype
-        passes, values, head = self._forward(fake.permute(0, 2, 3, 1).to(dtype))
-        scores = torch.mv(values, head).to(self._head.weight.dtype) + self._head.bias
-        delta = objective.generator_loss_derivatives(scores).to(dtype)[:, None] * head
+        passes, values, last = self._forward(fake.permute(0, 2, 3, 1).to(dtype), context)
+        scores = last.of(values).to(self._head.weight.dtype) + self._head.bias
+        delta = last.times(objective.generator_loss_derivatives(scores).to(dtype))
         gradient = _descended(passes, delta, slice(0, len(fake)))
         return objective.generator_loss(scores), gradient.view(len(fake), *passes[0].grid, -1).permute(0, 3, 1, 2).to(
             fake.dtype
         )
 
-    def _forward(self, values: Tensor) -> tuple[list[Pass], Tensor, Tensor]:
-        """All stages, what the last makes of samples (n, H, W, C), and the head's weights, channels last too."""
+    def _forward(self, values: Tensor, context: Tensor | None) -> tuple[list[Pass], Tensor, Scores]:
+        """All stages, what the last makes of samples (n, H, W, C), and the layer that scores it."""
         passes: list[Pass] = []
         grid = (values.shape[1], values.shape[2])
         for stage in self._stages:
             passes.append(Pass(stage, values.dtype, grid))
             values = passes[-1].forward(values)
             grid = passes[-1].made_grid
-        return passes, values, self._head.weight.view(-1, grid[0] * grid[1]).T.flatten().to(values.dtype)
+        last = Scores(self._head, self._told, context, pixels=grid[0] * grid[1], dtype=values.dtype)
+        return passes, values, last
 
 
-def _slopes(passes: list[Pass], head: Tensor, between: slice, loss: Loss, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def _slopes(passes: list[Pass], last: Scores, between: slice, loss: Loss, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """The penalty, and the gradient of its share of the loss by the input gradients, (n, values of a sample)."""
-    delta = _descended(passes, head.expand(between.stop - between.start, -1), between)
-    penalty, pushed = gradient_norm_penalty(loss, delta.to(dtype))
-    return penalty, pushed.to(head.dtype)
+    of_scores = last.times(last.weights.new_ones(between.stop - between.start))
+    penalty, pushed = gradient_norm_penalty(loss, _descended(passes, of_scores, between).to(dtype))
+    return penalty, pushed.to(of_scores.dtype)
 
 
 def _descended(passes: list[Pass], delta: Tensor, rows: slice) -> Tensor:
