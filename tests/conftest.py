@@ -315,6 +315,7 @@ def make_trainer(make_source: Callable[..., Source]) -> Callable[..., Trainer]:
         optimizer: str = "adam",
         equalized: bool = False,
         seed: int = 0,
+        critic_condition: str = "concat",
         maps: int = 4,
         latent_dim: int = 3,
         batch_size: int = 8,
@@ -346,6 +347,7 @@ def make_trainer(make_source: Callable[..., Source]) -> Callable[..., Trainer]:
                 critic_norm=critic_norm or ("none" if constraint.name == "sn" else "layer"),
                 seed=seed,
                 context_shape=() if source.context is None else source.context.shape,
+                critic_condition=critic_condition,
                 pack=pack,
             )
         return Trainer(

@@ -40,16 +40,20 @@ class Noting(nn.Module):
         return result
 
 
-@pytest.mark.parametrize("network", ["mlp", "conv", "resnet"])
-@pytest.mark.parametrize("constraint", CONSTRAINED)
+@pytest.mark.parametrize(
+    ("network", "constraint", "told"),
+    [
+        *((network, constraint, "concat") for network in ("mlp", "conv", "resnet") for constraint in CONSTRAINED),
+        *(("conv", constraint, "projection") for constraint in ("lp", "gp", "r1r2", "clip")),
+    ],
+)
 def test_every_network_trains_under_conditions_and_resumes_bit_for_bit(
-    make_trainer: Callable[..., Trainer], network: str, constraint: str
+    make_trainer: Callable[..., Trainer], network: str, constraint: str, told: str
 ) -> None:
     if network == "resnet" and constraint == "orthogonal":
         pytest.skip("a residual network has no certificate")
-    whole, half, rest = (
-        make_trainer(source=labelled(), network=network, constraint=constraint, critic_norm="none") for _ in range(3)
-    )
+    parts: dict[str, Any] = {"network": network, "constraint": constraint, "critic_condition": told}
+    whole, half, rest = (make_trainer(source=labelled(), critic_norm="none", **parts) for _ in range(3))
     before = [parameter.clone() for parameter in whole.generator.parameters()]
     whole.train(steps=4, tick_due=lambda step: False)
     half.train(steps=2, tick_due=lambda step: False)

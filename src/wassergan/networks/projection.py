@@ -43,8 +43,8 @@ class ProjectionCritic(nn.Module):
         """(n, ...) and (n, context_dim) to (n,)."""
         features = self.critic.body[:-1](samples)
         added = self.told(context.to(samples.dtype))
-        scores: Tensor = torch.squeeze(self.head(features), 1)
-        return scores + (features * added).sum(1)
+        scores: Tensor = torch.squeeze(self.head(features), 1) + (features * added).sum(1)
+        return scores
 
     @classmethod
     def around(cls, critic: nn.Module, context_dim: int) -> Self | None:

@@ -172,7 +172,8 @@ class Scores:
         """(batches · n, values) to (batches · n,)."""
         if self._told is None:
             return torch.mv(values, self.weights[0])
-        return torch.linalg.vecdot(values.unflatten(0, (-1, len(self.weights))), self.weights).flatten()
+        scores: Tensor = torch.linalg.vecdot(values.unflatten(0, (-1, len(self.weights))), self.weights)
+        return scores.flatten()
 
     def times(self, factors: Tensor) -> Tensor:
         """Gradients by scores, (batches · n,), to those by values, (batches · n, values)."""
