@@ -4404,6 +4404,13 @@ BUGS = (
         "session/test_init_from.py::test_new_conditions_have_no_effect_at_first",
     ),
     Bug(
+        "conditions that are new to a critic's last layer act from the start",
+        "session/init_from.py",
+        "        trainer.critic.forget()\n",
+        "        pass\n",
+        "session/test_init_from.py::test_new_conditions_have_no_effect_at_first",
+    ),
+    Bug(
         "the range of the former data is taken over",
         "session/init_from.py",
         'HEAD in f"{name}."',

@@ -42,7 +42,7 @@ def test_scores_are_products_of_features_and_of_weights_that_a_condition_moves(s
     samples, context = normal(5, *shape), normal(5, 3)
     scores = critic(samples, context)
     assert scores.shape == (5,) and critic(samples[:1], context[:1]).shape == (1,)
-    *layers, head = critic.critic.body
+    *layers, head = critic.body
     for number in range(5):
         features = samples[number][None]
         for layer in layers:

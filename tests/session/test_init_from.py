@@ -93,9 +93,23 @@ def test_new_conditions_have_no_effect_at_first(origin: Path, tmp_path: Path) ->
         for context in (torch.zeros(20, width), torch.rand(20, width)):
             found = sampler.generator(torch.cat([context, latent], 1))
             torch.testing.assert_close(found, former.generator(latent))
-    critic, other = first_state(run).critic["body.0.weight"], load_run(RunFolder(origin)).critic["body.0.weight"]
-    assert torch.equal(critic[:, :1], other) and (critic[:, 1:] == 0).all()
-    assert "project.weight" in started(run)
+    critic, other = first_state(run).critic, load_run(RunFolder(origin)).critic
+    assert all(torch.equal(critic[name], value) for name, value in other.items())
+    assert (critic["told.2.weight"] == 0).all() and (critic["told.0.weight"] != 0).any()
+    assert "project.weight" in started(run) and "told.2.weight" in started(run)
+    beside = trained(
+        tmp_path / "beside",
+        data,
+        **CONV,
+        key="pictures",
+        condition=("kind",),
+        critic_condition="concat",
+        init_from=str(run),
+    )
+    first = first_state(beside).critic["body.0.weight"]
+    assert torch.equal(first[:, :1], load_run(RunFolder(run)).critic["body.0.weight"]) and (first[:, 1:] == 0).all()
+    again = trained(tmp_path / "again", data, **CONV, key="pictures", condition=("kind",), init_from=str(run))
+    assert torch.equal(first_state(again).critic["told.2.weight"], load_run(RunFolder(run)).critic["told.2.weight"])
     back = trained(tmp_path / "back", pictures(tmp_path / "c", 12), **CONV, init_from=str(run))
     weights = first_state(back).trainer["generator"]["project.weight"]
     assert torch.equal(weights, load_run(RunFolder(run)).trainer["generator"]["project.weight"][:, width:])

@@ -21,13 +21,13 @@ class ProjectionCritic(nn.Module):
     one hidden layer in place of a linear map, for conditions that are numbers.
 
     Args:
-        critic: whose `body` ends with a linear layer; it is given samples alone.
+        critic: whose `body`, which ends with a linear layer, becomes this critic's; it is given samples alone.
         context_dim: numbers that encode the condition of a sample.
     """
 
     def __init__(self, critic: ConvCritic | SeriesCritic | VolumeCritic, context_dim: int) -> None:
         super().__init__()
-        self.critic = critic
+        self.body = critic.body
         self.told = nn.Sequential(
             nn.Linear(context_dim, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, self.head.in_features, bias=False)
         )
@@ -35,16 +35,23 @@ class ProjectionCritic(nn.Module):
     @property
     def head(self) -> nn.Linear:
         """The critic's last layer: w and b."""
-        head = self.critic.body[-1]
+        head = self.body[-1]
         assert isinstance(head, nn.Linear)
         return head
 
     def forward(self, samples: Tensor, context: Tensor) -> Tensor:
         """(n, ...) and (n, context_dim) to (n,)."""
-        features = self.critic.body[:-1](samples)
+        features = self.body[:-1](samples)
         added = self.told(context.to(samples.dtype))
         scores: Tensor = torch.squeeze(self.head(features), 1) + (features * added).sum(1)
         return scores
+
+    @torch.no_grad()
+    def forget(self) -> None:
+        """Let conditions have no effect, until training gives them one."""
+        last = self.told[-1]
+        assert isinstance(last, nn.Linear)
+        last.weight.zero_()
 
     @classmethod
     def around(cls, critic: nn.Module, context_dim: int) -> Self | None:

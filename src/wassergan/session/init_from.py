@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from wassergan.errors import UserError, parameter
+from wassergan.networks import ProjectionCritic
 from wassergan.session.contents import checked, require_sound
 from wassergan.session.run_content import load_run
 from wassergan.session.state import CheckpointState
@@ -18,6 +19,7 @@ from wassergan.storage.run_folder import RunFolder
 from wassergan.training import Trainer
 
 SHOWN = 3  # tensors that are named, of those that do not fit
+TOLD = "told."  # of a critic by whose last layer conditions act
 HEAD = "head."  # its buffers are those of the data
 
 
@@ -46,8 +48,9 @@ def start_from(trainer: Trainer, state: CheckpointState, path: str, *, log: Call
     """Take over the weights of another training, tensor by tensor, as far as names and shapes are equal.
 
     A first layer may have another number of inputs, as with other conditions: what is the same in both is taken, and
-    the weights of new inputs are 0, so that they have no effect at first. What the generator's head knows of the range
-    of the data stays. Optimisers, averages and the count of steps begin anew.
+    the weights of new inputs are 0, so that they have no effect at first; nor have conditions that are new to the last
+    layer of a critic. What the generator's head knows of the range of the data stays. Optimisers, averages and the
+    count of steps begin anew.
 
     Args:
         trainer: has not trained yet.
@@ -63,6 +66,8 @@ def start_from(trainer: Trainer, state: CheckpointState, path: str, *, log: Call
         "critic": _take(trainer.critic, state.critic, inputs_last=False),
     }
     _take(trainer.averaged_generator, state.average, inputs_last=True)
+    if isinstance(trainer.critic, ProjectionCritic) and not any(name.startswith(TOLD) for name in state.critic):
+        trainer.critic.forget()
     if not any(each.layers for each in found.values()):
         raise UserError(
             f"Nothing of {path} fits the networks of this run",

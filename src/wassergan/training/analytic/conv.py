@@ -229,11 +229,12 @@ class ConvCriticGradients:
         On a GPU it is left to cuDNN and autograd, whose kernels need no patches. So are conditions that the critic is
         given as channels of the sample.
         """
-        told = None
-        if is_plain(critic, ProjectionCritic):
-            told, critic = critic.told, critic.critic
-        if not is_plain(critic, ConvCritic) or type(constraint) not in CONSTRAINTS or conditional == (told is None):
+        told = critic.told if is_plain(critic, ProjectionCritic) else None
+        if told is None and not is_plain(critic, ConvCritic):
             return None
+        if type(constraint) not in CONSTRAINTS or conditional != (told is not None):
+            return None
+        assert isinstance(critic, ConvCritic | ProjectionCritic)
         if next(critic.parameters()).device.type != "cpu":
             return None
         *layers, flatten, head = critic.body
