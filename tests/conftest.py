@@ -133,7 +133,8 @@ _STATES: dict[tuple[str, str], Any] = {}
 
 @pytest.fixture(autouse=True)
 def generators_start_afresh(request: pytest.FixtureRequest) -> None:
-    """A generator that the tests of a module share begins every test as it was made: their order does not matter."""
+    """Generators that tests share, torch's own among them, begin every test alike: their order does not matter."""
+    torch.manual_seed(0)
     for name, value in vars(request.module).items() if request.module is not None else ():
         if isinstance(value, np.random.Generator):
             state = _STATES.setdefault((request.module.__name__, name), deepcopy(value.bit_generator.state))

@@ -251,3 +251,17 @@ def test_an_array_is_refused_where_there_was_none() -> None:
             call(fine, condition_array=coarse)
     with pytest.raises(UserError, match="not trained under conditions that are an array"):
         gan.sample(condition_array=coarse)
+
+
+def test_a_run_of_before_there_were_spreads_and_tails_is_opened_and_goes_on(run: Path, tmp_path: Path) -> None:
+    content = load_checkpoint(run / "checkpoints/latest.pt")
+    for part in ("generator", "average"):
+        for name in ("spread", "tails"):
+            del content["trainer"][part][name]
+    shutil.copytree(run, tmp_path / "run")
+    for path in (tmp_path / "run" / "checkpoints").iterdir():
+        torch.save(content, path)
+    generator = open_sampler(tmp_path / "run").generator
+    assert (float(generator.spread), float(generator.tails)) == (1, 0)  # type: ignore[arg-type]
+    resume_run(tmp_path / "run", {"steps": content["trainer"]["step"] + 2})
+    assert open_sampler(tmp_path / "run").draw(2).shape == open_sampler(run).draw(2).shape

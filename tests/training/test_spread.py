@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from wassergan.data import Batch, Source, open_source
 from wassergan.networks import GivenGenerator, build_networks
 from wassergan.training import Trainer
-from wassergan.training.spread import calibrate_spread, kept_back, rank_spread
+from wassergan.training.spread import _Trials, calibrate_spread, kept_back, rank_variance, unevenness
+from wassergan.utils.rng import derived_rng
 
 ROWS, LATENT = 400, 8
 
@@ -24,8 +25,9 @@ class Resized(GivenGenerator):
 
     def forward(self, latent: Tensor) -> Tensor:
         """(n, 4 + 16) to (n, 1, 4, 4)."""
-        noise = latent[:, 4:].reshape(-1, 1, 4, 4) * (1 if self.training else self.spread)
-        return latent[:, 0].reshape(-1, 1, 1, 1) + self.deviation * noise
+        factor = self.spread * torch.exp(self.tails * latent[:, 4:].sum(1) / 4)
+        noise = latent[:, 4:] if self.training else factor[:, None] * latent[:, 4:]
+        return latent[:, 0].reshape(-1, 1, 1, 1) + self.deviation * noise.reshape(-1, 1, 4, 4)
 
 
 def pairs(rows: int = ROWS) -> tuple[Any, Any]:
@@ -56,7 +58,7 @@ def networks(given: tuple[int, ...] = (1, 2, 2)) -> tuple[nn.Module, nn.Module]:
     )
 
 
-def test_the_spread_of_ranks_is_that_of_counted_ranks() -> None:
+def test_the_variance_of_ranks_and_their_unevenness_are_those_of_counted_ranks() -> None:
     numbers = np.random.default_rng(1)
     draws, truth = numbers.normal(size=(30, 4, 2, 3)), numbers.normal(size=(30, 2, 3))
     ranks = [
@@ -64,20 +66,58 @@ def test_the_spread_of_ranks_is_that_of_counted_ranks() -> None:
         for case, one in zip(draws, truth, strict=True)
         for each, own in zip(case.reshape(4, -1).T, one.reshape(-1), strict=True)
     ]
+    counts = torch.tensor([ranks.count(rank) for rank in range(5)])
     uniform = np.mean((np.arange(5) - 2) ** 2)
-    expected = np.mean((np.array(ranks) - 2) ** 2) / uniform
-    assert rank_spread(torch.tensor(draws), torch.tensor(truth)) == pytest.approx(expected)
-    assert rank_spread(torch.zeros(3, 4, 1), torch.zeros(3, 1)) == 0  # all equal: in the middle
+    assert rank_variance(counts) == pytest.approx(np.mean((np.array(ranks) - 2) ** 2) / uniform)
+    ends = [(ranks.count(rank) + ranks.count(4 - rank)) / 2 * 5 / len(ranks) for rank in range(5)]
+    assert unevenness(counts) == pytest.approx(np.mean([(each - 1) ** 2 for each in ends]))
+    assert rank_variance(torch.tensor([0, 0, 7, 0, 0])) == 0 and unevenness(torch.tensor([3, 3, 3])) == 0
+
+
+def test_trials_rank_the_draws_that_other_factors_would_make() -> None:
+    rng = torch.Generator().manual_seed(4)
+    context = torch.randn(40, 4, generator=rng)
+    rows = Batch(context[:, 0].reshape(-1, 1, 1, 1) + torch.randn(40, 1, 4, 4, generator=rng), context)
+    generator = Resized(0.7).eval()
+    trials = _Trials.of(generator, rows, 6, latent_dim=16, seed=1)
+    latent = torch.randn(40 * 6, 16, generator=derived_rng(1, "spread"))
+    noise = 0.7 * latent.view(40, 6, 16)
+    drawn = context[:, None, :1] + noise
+    sizes = torch.exp(0.4 * latent.sum(1) / 4).view(40, 6, 1)
+    places = drawn.mean(1, keepdim=True) + 1.3 * sizes * (drawn - drawn.mean(1, keepdim=True))
+    counts = trials.ranks(1.3, 0.4)
+    for case in range(40):
+        below = (places[case] < rows.samples[case].flatten()).sum(0)
+        assert counts[case].tolist() == [int((below == rank).sum()) for rank in range(7)]
+
+
+def test_equal_draws_give_the_truth_any_rank_among_them() -> None:
+    truth = torch.zeros(50, 1, 8, 8)
+    ties = torch.rand(truth.shape, generator=torch.Generator().manual_seed(0))
+    trials = _Trials(torch.zeros(50, 1, 1, 8, 8), torch.zeros(50, 3, 1, 8, 8), torch.zeros(50, 3), truth, ties)
+    shares = trials.ranks(1.0, 0.0).sum(0) / truth.numel()
+    assert (shares - 0.25).abs().max() < 0.03
 
 
 @pytest.mark.parametrize("deviation", [0.6, 1.0, 1.5])
-def test_draws_come_to_spread_as_truths_do(deviation: float) -> None:
+@pytest.mark.parametrize("heavy", [0.0, 0.4])
+def test_draws_come_to_spread_as_truths_do(deviation: float, heavy: float) -> None:
     rng = torch.Generator().manual_seed(2)
     context = torch.randn(256, 4, generator=rng)
-    truth = context[:, 0].reshape(-1, 1, 1, 1) + torch.randn(256, 1, 4, 4, generator=rng)
+    sizes = torch.exp(heavy * torch.randn(256, 1, 1, 1, generator=rng))
+    truth = context[:, 0].reshape(-1, 1, 1, 1) + sizes * torch.randn(256, 1, 4, 4, generator=rng)
     generator = Resized(deviation).eval()
     calibrate_spread(generator, Batch(truth, context), latent_dim=16, seed=0)
-    assert float(generator.spread) * deviation == pytest.approx(1, abs=0.05)
+    assert float(generator.spread) * deviation == pytest.approx(1, abs=0.1)
+    assert float(generator.tails) == pytest.approx(heavy, abs=0.11)
+
+
+def test_draws_of_the_whole_range_and_truths_beyond_it_end_at_the_widest_factor() -> None:
+    context = torch.zeros(64, 4)
+    truth = 50 * torch.randn(64, 1, 4, 4, generator=torch.Generator().manual_seed(2))
+    generator = Resized(1.0).eval()
+    calibrate_spread(generator, Batch(truth, context), latent_dim=16, seed=0)
+    assert 1.6 <= float(generator.spread) <= 2.4 and np.isfinite(float(generator.tails))
 
 
 def test_the_spread_multiplies_latents_in_evaluation_alone() -> None:
@@ -91,12 +131,25 @@ def test_the_spread_multiplies_latents_in_evaluation_alone() -> None:
     assert torch.equal(generator.train()(inputs), plain)
 
 
+def test_tails_multiply_each_draw_by_a_number_of_its_own() -> None:
+    torch.manual_seed(0)
+    generator = GivenGenerator(64 + 8 * 8, (1, 8, 8), (1, 2, 2), head=nn.Identity(), maps=4).eval()
+    told, latent = torch.randn(3, 4), torch.randn(3, 128)
+    factors = torch.stack([torch.exp(0.5 * each[:64].sum() / 8) for each in latent])
+    expected = generator(torch.cat([told, factors[:, None] * latent], 1))
+    plain = generator(torch.cat([told, latent], 1))
+    generator.tails.fill_(0.5)
+    torch.testing.assert_close(generator(torch.cat([told, latent], 1)), expected)
+    torch.testing.assert_close(generator.train()(torch.cat([told, latent], 1)), plain)
+
+
 def test_a_checkpoint_that_knows_no_spread_has_that_of_training() -> None:
     generator = GivenGenerator(LATENT, (1, 8, 8), (1, 2, 2), head=nn.Identity(), maps=2)
-    older = {name: value for name, value in generator.state_dict().items() if name != "spread"}
+    older = {name: value for name, value in generator.state_dict().items() if name not in ("spread", "tails")}
     generator.spread.fill_(3.0)
+    generator.tails.fill_(0.3)
     generator.load_state_dict(older)
-    assert generator.spread == 1 and "spread" not in older
+    assert generator.spread == 1 and generator.tails == 0 and "spread" not in older
 
 
 def test_rows_that_are_kept_back_are_neither_trained_on_nor_held_out() -> None:

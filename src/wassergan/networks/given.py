@@ -1,7 +1,7 @@
 """Fields given fields: a generator that refines a condition on its grid, and a critic that sees both."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -71,7 +71,8 @@ class GivenGenerator(nn.Module):
 
     The sample is the condition, resized bilinearly, and what the network adds. The latent vector's first numbers are
     shared by all places; further ones are noise at the places of one grid. In evaluation mode they are multiplied by
-    `spread`, 1 unless it is set.
+    `spread` e^(`tails` ξ), with ξ ~ N(0, 1) the sum of the shared numbers over its deviation: draws lie farther or less
+    far out by chance, so that they have heavier tails. That is 1 unless the two are set.
 
     Args:
         latent_dim: numbers in a latent vector.
@@ -83,6 +84,11 @@ class GivenGenerator(nn.Module):
     """
 
     spread: Tensor
+    tails: Tensor
+    later: ClassVar = {
+        "spread": 1.0,
+        "tails": 0.0,
+    }  # buffers that older checkpoints lack, and what they stand for there
 
     def __init__(
         self,
@@ -125,7 +131,8 @@ class GivenGenerator(nn.Module):
                 assert parameter is not None
                 parameter.mul_(scale)
         self.head = head
-        self.register_buffer("spread", torch.ones(()))
+        for name, value in self.later.items():
+            self.register_buffer(name, torch.full((), value))
 
     def forward(self, latent: Tensor) -> Tensor:
         """(n, numbers of a condition + latent_dim) to (n, C, H, W)."""
@@ -133,7 +140,8 @@ class GivenGenerator(nn.Module):
             [math.prod(self.given), self.shared, latent.shape[1] - math.prod(self.given) - self.shared], 1
         )
         if not self.training:
-            shared, local = self.spread * shared, self.spread * local
+            factor = (self.spread * torch.exp(self.tails * self.sizes(shared)))[:, None]
+            shared, local = factor * shared, factor * local
         field = given.unflatten(1, self.given)
         features = self.features(field)
         hidden = self.project(torch.cat([shared, self.whole(features).to(shared.dtype)], 1)).unflatten(1, self.start)
@@ -147,9 +155,15 @@ class GivenGenerator(nn.Module):
         samples: Tensor = self.head(base + self.outward(self.last(hidden)).to(base.dtype))
         return samples
 
+    def sizes(self, shared: Tensor) -> Tensor:
+        """ξ of the shared latent numbers (n, shared), (n,)."""
+        found: Tensor = shared.sum(1) / self.shared**0.5
+        return found
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *further: Any) -> None:
-        """Also of checkpoints that know no spread."""
-        state_dict.setdefault(f"{prefix}spread", torch.ones(()))
+        """Also of checkpoints that know no spread, or no tails."""
+        for name, value in self.later.items():
+            state_dict.setdefault(f"{prefix}{name}", torch.full((), value))
         super()._load_from_state_dict(state_dict, prefix, *further)
 
     def _planes(self, local: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from wassergan.data import AnyCodec, AnyConditions, ArrayConditions
 from wassergan.errors import UserError, parameter
 from wassergan.modality import MODALITIES, modality_with
 from wassergan.modality.tables import columns_fault
+from wassergan.networks import GivenGenerator
 from wassergan.session.build import constraint_of, networks_of
 from wassergan.session.state import CheckpointState
 from wassergan.storage.checkpoint import another_checkpoint
@@ -160,7 +161,7 @@ def require_described(
     described: dict[str, nn.Module] = {"average": generator, "generator": generator, "critic": critic}
     for part in NETWORKS:
         if part != "generator" or part in state:
-            _require_equal(part, described[part].state_dict(), state[part])
+            _require_equal(part, described[part].state_dict(), state[part], open_to=_later(described[part]))
 
 
 def require_readable(
@@ -200,8 +201,16 @@ def _require_smaller(settings: ResolvedSettings, shape: tuple[int, ...], held: M
         raise _foreign(f"{layers} layers, and {len(held)} tensors")
 
 
-def _require_equal(part: str, described: Mapping[str, Tensor], held: Mapping[str, Any]) -> None:
+def _later(network: nn.Module) -> set[str]:
+    """Names of what older checkpoints lack."""
+    parts = ((path, part) for path, part in network.named_modules() if isinstance(part, GivenGenerator))
+    return {f"{path}.{name}".lstrip(".") for path, part in parts for name in part.later}
+
+
+def _require_equal(part: str, described: Mapping[str, Tensor], held: Mapping[str, Any], *, open_to: set[str]) -> None:
     for name in [*described, *held]:
+        if name not in held and name in open_to:
+            continue
         if name not in held:
             raise _foreign(f"no {name} of the {part}")
         if name not in described:

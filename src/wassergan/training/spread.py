@@ -1,5 +1,6 @@
 """How far draws under given fields spread: set right on training rows that no step sees."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -12,9 +13,11 @@ from wassergan.training.sampling import under
 from wassergan.utils.rng import derived_rng
 
 SHARE, FEWEST, MOST = 0.1, 32, 256  # of the training rows that are kept back, and how many they are
-DRAWS = 5  # under each of their conditions
-NUMBERS, TOGETHER = 2**20, 64  # in all draws, and draws that are computed at a time
-NARROWEST, WIDEST, HALVINGS = 0.5, 2.0, 6  # of the factor, and steps by which it is found
+FEW_DRAWS, DRAWS = 5, 20  # under each of their conditions: for the first factor, and for the last
+NUMBERS, TOGETHER = 2**22, 64  # in all draws, and draws that are computed at a time
+NARROWEST, WIDEST, HALVINGS = 0.5, 2.0, 8  # of the first factor, and steps by which it is found
+FACTORS = (1.0, 0.95, 1.05, 0.9, 1.1, 0.85, 1.15)  # on that, the likeliest first
+TAILS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)  # deviations of the logarithm of the factor
 
 
 @dataclass(frozen=True)
@@ -56,40 +59,111 @@ def kept_back(source: Source, generator: nn.Module, *, batch_size: int, seed: in
 
 @torch.no_grad()
 def calibrate_spread(generator: GivenGenerator, rows: Batch, *, latent_dim: int, seed: int) -> None:
-    """Find the factor on latent vectors by which the truth's ranks among draws spread as those of one more draw would.
+    """Find the factor on latent vectors, and how it varies, by which the truth's ranks among draws are even.
 
-    The wider the draws, the less often the truth is at either end of them. Of draws from the distribution of the truth
-    all ranks are equally likely (Talagrand et al. 1997; Hamill 2001, doi
-    10.1175/1520-0493(2001)129<0550:IORHFV>2.0.CO;2).
+    The wider the draws, the less often the truth is at either end of them; the heavier their tails at the same width,
+    the less often it is at either end and in the middle. Of draws from the distribution of the truth all ranks are
+    equally likely (Talagrand et al. 1997; Hamill 2001, doi 10.1175/1520-0493(2001)129<0550:IORHFV>2.0.CO;2).
+
+    A factor on latents is taken to move draws about their mean by the same factor. So few draws are computed, those of
+    the factors that are tried are not, and the first factor is found twice, the second time from near.
 
     Args:
-        generator: in evaluation mode; nothing but its factor changes.
+        generator: in evaluation mode; nothing but its factor and its tails change.
         rows: samples and conditions that it was not trained on; of large ones as many as hold `NUMBERS` with all draws.
         latent_dim: numbers in a latent vector.
         seed: of the latents.
     """
-    assert rows.context is not None
-    count = max(2, min(len(rows.samples), NUMBERS // (DRAWS * rows.samples[0].numel())))
-    truth, device = rows.samples[:count], next(generator.parameters()).device
-    latent = torch.randn(count * DRAWS, latent_dim, generator=derived_rng(seed, "spread"))
-    inputs = under(rows.context[:count].repeat_interleave(DRAWS, 0), latent).to(device).split(TOGETHER)
-    low, high = NARROWEST, WIDEST
-    for _ in range(HALVINGS):
-        middle = (low * high) ** 0.5
-        generator.spread.fill_(middle)
-        draws = torch.cat([generator(each).float().cpu() for each in inputs]).unflatten(0, (count, DRAWS))
-        low, high = (middle, high) if rank_spread(draws, truth) > 1 else (low, middle)
-    generator.spread.fill_((low * high) ** 0.5)
+    generator.tails.fill_(0.0)
+    generator.spread.fill_(1.0)
+    for _ in range(2):
+        few = _Trials.of(generator, rows, FEW_DRAWS, latent_dim=latent_dim, seed=seed)
+        factor = few.factor()
+        generator.spread.fill_(min(max(float(generator.spread) * factor, NARROWEST), WIDEST))
+    many = _Trials.of(generator, rows, DRAWS, latent_dim=latent_dim, seed=seed)
+    factor, tails = many.evenest()
+    generator.spread.mul_(factor)
+    generator.tails.fill_(tails)
 
 
-def rank_spread(draws: Tensor, truth: Tensor) -> float:
-    """The variance of the truth's ranks over that of the uniform distribution: above 1 where draws are too narrow.
+@dataclass(frozen=True)
+class _Trials:
+    """Draws under some conditions, and what they would be with other factors.
+
+    Attributes:
+        centre: (n, 1, ...), the mean of the draws of a condition.
+        about: (n, K, ...), the draws less that.
+        sizes: (n, K), the standard normal numbers by which factors vary from draw to draw.
+        truth: (n, ...).
+        ties: (n, ...) of U[0, 1), by which the truth is ranked among equal draws.
+    """
+
+    centre: Tensor
+    about: Tensor
+    sizes: Tensor
+    truth: Tensor
+    ties: Tensor
+
+    @classmethod
+    def of(cls, generator: GivenGenerator, rows: Batch, draws: int, *, latent_dim: int, seed: int) -> "_Trials":
+        assert rows.context is not None
+        count = max(2, min(len(rows.samples), NUMBERS // (draws * rows.samples[0].numel())))
+        truth, device = rows.samples[:count], next(generator.parameters()).device
+        rng = derived_rng(seed, "spread")
+        latent = torch.randn(count * draws, latent_dim, generator=rng)
+        inputs = under(rows.context[:count].repeat_interleave(draws, 0), latent).to(device).split(TOGETHER)
+        drawn = torch.cat([generator(each).float().cpu() for each in inputs]).unflatten(0, (count, draws))
+        centre = drawn.mean(1, keepdim=True)
+        sizes = generator.sizes(latent[:, : generator.shared]).view(count, draws)
+        return cls(centre, drawn - centre, sizes, truth, torch.rand(truth.shape, generator=rng))
+
+    def ranks(self, factor: float, tails: float) -> Tensor:
+        """(n, K + 1): how many numbers of a case have each rank among its draws."""
+        cases, draws = self.sizes.shape
+        factors = factor * torch.exp(tails * self.sizes)
+        drawn = self.centre + self.about * factors[(..., *(None,) * (self.about.dim() - 2))]
+        own = self.truth[:, None]
+        equal = (drawn == own).sum(1)
+        ranks = (drawn < own).sum(1) + ((equal + 1) * self.ties).long()
+        rows = torch.arange(cases).view(-1, *(1,) * (ranks.dim() - 1)) * (draws + 1)
+        return torch.bincount((ranks + rows).flatten(), minlength=cases * (draws + 1)).view(cases, draws + 1)
+
+    def factor(self) -> float:
+        """By which the variance of all ranks is that of the uniform distribution."""
+        low, high = math.log(NARROWEST), math.log(WIDEST)
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            low, high = (middle, high) if rank_variance(self.ranks(math.exp(middle), 0.0).sum(0)) > 1 else (low, middle)
+        return math.exp((low + high) / 2)
+
+    def evenest(self) -> tuple[float, float]:
+        """The factor and the tails with the most even ranks.
+
+        The tails are the lighter ones of two halves of the cases, so that those of chance are small.
+        """
+        found = {(factor, tails): self.ranks(factor, tails) for tails in TAILS for factor in FACTORS}
+        halves = [slice(0, None, 2), slice(1, None, 2)]
+        tails = min(min(found, key=lambda each: unevenness(found[each][half].sum(0)))[1] for half in halves)
+        factor = min(FACTORS, key=lambda each: unevenness(found[each, tails].sum(0)))
+        return factor, tails
+
+
+def rank_variance(counts: Tensor) -> float:
+    """The variance of ranks about the middle over that of the uniform distribution: above 1 if draws are too narrow.
 
     Args:
-        draws: (n, K, ...).
-        truth: (n, ...); of equal values half are below.
+        counts: (K + 1,), how often the truth had each rank among K draws.
     """
-    count = draws.shape[1]
-    below = (draws < truth[:, None]).sum(1, dtype=torch.float64)
-    ranks = below + (draws == truth[:, None]).sum(1, dtype=torch.float64) / 2
-    return float((ranks - count / 2).square().mean()) * 12 / ((count + 1) ** 2 - 1)
+    last = len(counts) - 1
+    apart = (torch.arange(last + 1, dtype=torch.float64) - last / 2).square()
+    return float((counts * apart).sum() / counts.sum()) * 12 / ((last + 1) ** 2 - 1)
+
+
+def unevenness(counts: Tensor) -> float:
+    """The mean square by which ranks differ from equally likely ones, both ends taken together.
+
+    Args:
+        counts: (K + 1,), how often the truth had each rank among K draws.
+    """
+    shares = (counts + counts.flip(0)) * (len(counts) / (2 * float(counts.sum())))
+    return float((shares - 1).square().mean())
