@@ -338,6 +338,8 @@ def of(count: int = 400, **values: float) -> Verdict:
     [
         ({}, "good", "about as close to the held-out samples as training samples are: sliced W1 is 1 times its floor;"),
         ({"sliced_w1": 2.0}, "good", "is near the data (sliced W1 is 2 times its floor); recall 0.80"),
+        ({"c2st_auc": 0.59}, "good", "a classifier hardly tells its samples from real ones (AUC 0.59)"),
+        ({"c2st_auc": 0.74}, "good", "a classifier sometimes tells its samples from real ones (AUC 0.74)"),
         (
             {"recall": 0.3, "c2st_auc": 0.9},
             "doubtful",
