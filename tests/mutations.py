@@ -562,7 +562,7 @@ BUGS = (
     ),
     Bug(
         "a sum that is given is divided up in the order of the columns",
-        "data/tables/rules/book.py",
+        "data/tables/rules/plan.py",
         "if divided else free[0]",
         "if not divided else free[0]",
         f"{GENERATED_RULES}::test_a_sum_that_is_given_is_divided_up_exactly",

@@ -11,7 +11,7 @@ from wassergan.data.tables.column import Column
 from wassergan.data.tables.columns import RawTable
 from wassergan.data.tables.encodings import CategoryCoding, NumberCoding
 from wassergan.data.tables.formats import DateForm, LevelForm, NumberForm
-from wassergan.data.tables.rules.book import RuleBook, Slot, computed_value, form_of, passes
+from wassergan.data.tables.rules.book import RuleBook, Slot, computed_value, passes
 from wassergan.data.tables.rules.component import Component, Constraint
 from wassergan.data.tables.rules.expression import Linear, Values
 from wassergan.data.tables.rules.grammar import Rule, Test, parse_rules
@@ -19,6 +19,7 @@ from wassergan.data.tables.rules.groups import Group, Mask
 from wassergan.data.tables.rules.integers import Contradiction, TooMany
 from wassergan.data.tables.rules.lattice import HALVES, MOST_DECIMALS, Lattice, lattice_of
 from wassergan.data.tables.rules.lattice import LARGEST as LARGEST_WHOLE
+from wassergan.data.tables.rules.plan import form_of
 from wassergan.errors import UserError, parameter, unknown_name
 
 MOST_TOGETHER = 100_000  # combinations of levels
@@ -170,21 +171,21 @@ class _Compiler:
         for group in groups:
             self._check_group(group)
         book = RuleBook(
-            self._texts,
-            tuple(self._columns),
-            self._given,
-            {
+            texts=self._texts,
+            order=tuple(self._columns),
+            given=self._given,
+            levels={
                 name: {text: value for text, value in each.items() if text in self._named(name)}
                 for name, each in levels.items()
             },
-            self._lattices,
-            groups,
-            (),
-            {name: self._typical(column) for name, column in self._columns.items()},
-            {},
-            tuple(name for name, column in self._columns.items() if np.isnan(column.values).any()),
-            tuple(self._rounded),
-            self._halves,
+            lattices=self._lattices,
+            groups=groups,
+            slots=(),
+            typical={name: self._typical(column) for name, column in self._columns.items()},
+            known={},
+            nullable=tuple(name for name, column in self._columns.items() if np.isnan(column.values).any()),
+            rounded=tuple(self._rounded),
+            halves=self._halves,
         )
         try:
             _ = book.stages
