@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from wassergan.data import Codec, Source, channels_first
 from wassergan.errors import parameter
+from wassergan.modality.gridded import Gridded
 from wassergan.modality.missing import without_missing
 from wassergan.modality.modality import Rows
-from wassergan.modality.numbers import Numbers
+from wassergan.modality.picture_recipe import FIELD_REASON
 from wassergan.sampling.sampler import Sampler
 
 if TYPE_CHECKING:
@@ -20,13 +21,11 @@ if TYPE_CHECKING:
 MAPS = 5  # fields beside each other
 
 
-class Fields(Numbers):
+class Fields(Gridded):
     """Temperatures, concentrations, masks: what is drawn in false colours."""
 
     name = "field"
-    axes = 3
-    preview_count = 64
-    is_figure = False
+    reason = FIELD_REASON
 
     def facts(self, source: Source) -> dict[str, Any]:
         """What three axes are read as, and how to have them read otherwise."""

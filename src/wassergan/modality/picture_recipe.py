@@ -1,4 +1,4 @@
-"""Our own recipes for pictures, from the measurements in docs/lab-notes.md."""
+"""Our own recipes for pictures and fields, from the measurements in docs/lab-notes.md."""
 
 import math
 from typing import Any
@@ -14,7 +14,9 @@ FEW = 4000  # pictures, below which they are augmented
 WIDER = 2  # maps of the generator for one of the critic: a wide generator costs little, a wide critic much
 SMALL_STEPS = 2000  # from which on the rates of small pictures fall
 SMALL_REASON = "Recipe for small pictures: fully connected networks, one critic step, as measured on 8 x 8 digits."
-REASON = "Recipe for pictures: small convolutions, a wider generator, one critic step, as measured on Fashion-MNIST."
+CHOICE = "small convolutions, a wider generator, one critic step, as measured on"
+REASON = f"Recipe for pictures: {CHOICE} Fashion-MNIST."
+FIELD_REASON = f"Recipe for fields, that of pictures: {CHOICE} temperatures and random fields."
 
 
 def suits(shape: tuple[int, ...], asked: TrainSettings) -> bool:

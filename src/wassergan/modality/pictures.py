@@ -8,31 +8,19 @@ import numpy as np
 
 from wassergan.config.settings import TrainSettings
 from wassergan.data import Codec, Source
+from wassergan.modality.gridded import Gridded
 from wassergan.modality.missing import without_missing
 from wassergan.modality.modality import Rows
-from wassergan.modality.numbers import Numbers
-from wassergan.modality.picture_recipe import (
-    FEW,
-    REASON,
-    SMALL_REASON,
-    SMALLEST_SIDE,
-    recipe,
-    small_recipe,
-    suits,
-    suits_small,
-    under_conditions,
-)
+from wassergan.modality.picture_recipe import FEW, REASON, SMALL_REASON, SMALLEST_SIDE, small_recipe, suits_small
 from wassergan.sampling.sampler import Sampler
 from wassergan.training.augment import NONE, USUAL
 
 
-class Pictures(Numbers):
+class Pictures(Gridded):
     """Pictures of any size and depth, in grey or in colours."""
 
     name = "image"
-    axes = 3
-    preview_count = 64
-    is_figure = False
+    reason = REASON
     are_pictures = True
     has_units = False
     visualizes_data = False
@@ -40,20 +28,14 @@ class Pictures(Numbers):
     def recipe(
         self, codec: Codec, *, shape: tuple[int, ...], train_count: int, asked: TrainSettings
     ) -> Mapping[str, Any] | None:
-        """Convolutions, from 12 x 12 pixels on."""
+        """Fully connected networks for small ones, convolutions from 12 x 12 pixels on."""
         if suits_small(shape, asked):
             return small_recipe(shape, train_count, asked)
-        return recipe(train_count, asked) if suits(shape, asked) else None
-
-    def recipe_under_conditions(self, recipe: Mapping[str, Any], asked: TrainSettings) -> Mapping[str, Any]:
-        """Convolutions that see pictures alone, and conditions in the last layer."""
-        return under_conditions(asked) if recipe["network"] == "conv" else {}
+        return super().recipe(codec, shape=shape, train_count=train_count, asked=asked)
 
     def recipe_reason(self, shape: tuple[int, ...], asked: TrainSettings) -> str:
         """What was measured."""
-        if suits_small(shape, asked):
-            return SMALL_REASON
-        return REASON if suits(shape, asked) else ""
+        return SMALL_REASON if suits_small(shape, asked) else super().recipe_reason(shape, asked)
 
     def augmentation(self, shape: tuple[int, ...], train_count: int) -> str:
         """Of few pictures, a critic soon knows each by heart unless it sees it changed every time."""
