@@ -149,3 +149,19 @@ def test_twenty_pictures_train_with_the_recipe_as_it_is(tmp_path: Path) -> None:
     np.save(tmp_path / "data.npy", pictures(20, 20, 20))
     summary = train_run(TrainSettings(data=str(tmp_path / "data.npy"), steps=2, previews=False), tmp_path / "run")
     assert summary["steps"] == 2
+
+
+def test_fields_from_12_places_on_have_the_recipe_of_pictures_and_are_not_augmented() -> None:
+    values = np.random.default_rng(0).normal(size=(40, 14, 12)).astype("f4")
+    told: list[str] = []
+    found = resolve_for(TrainSettings(), open_source(values, layout="NHW"), log=told.append)
+    of_pictures = resolved((14, 12))
+    names = ("network", "constraint", "critic_steps", "critic_norm", "generator_lr", "critic_lr", "maps", "schedule")
+    assert [getattr(found, name) for name in names] == [getattr(of_pictures, name) for name in names]
+    assert found.network == "conv" and found.precision == "auto" and found.augment == "none"
+    assert len(told) == 1 and told[0].startswith("Recipe for fields, that of pictures")
+    for size, asked in (((11, 14), {}), ((14, 12), {"network": "mlp"}), ((14, 12), {"generator_widths": (8,)})):
+        values = np.random.default_rng(0).normal(size=(40, *size)).astype("f4")
+        assert resolve_for(TrainSettings(**asked), open_source(values, layout="NHW")).network == "mlp"
+    labelled = open_source(values[:, :, :], layout="NHW", labels=[row % 3 for row in range(40)])
+    assert resolve_for(TrainSettings(), labelled).critic_condition == "projection"
