@@ -7,7 +7,7 @@ from pathlib import Path
 from unicodedata import east_asian_width
 
 import numpy as np
-from matplotlib.axis import Axis
+from matplotlib.axis import Axis, XAxis
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from numpy.typing import NDArray
@@ -55,7 +55,7 @@ def _room(name: str) -> int:
 def say_dates(axis: Axis, low: float, high: float, texts: Texts) -> None:
     """Write the first and the last date at the ends of an axis, and nothing between them."""
     first, last = axis.set_ticks([low, high], [plain_text(text) for text in texts(np.array([low, high]))])
-    if axis.axis_name == "x":
+    if isinstance(axis, XAxis):
         first.label1.set_horizontalalignment("left")
         last.label1.set_horizontalalignment("right")
 

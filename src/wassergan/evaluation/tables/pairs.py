@@ -120,7 +120,7 @@ def telling_pairs(real: Matrix, fake: Matrix, *, count: int) -> list[tuple[int, 
         count: how many.
     """
     rows, columns = np.triu_indices(len(real), 1)
-    varied = (real + fake).any(1)  # not so where a column is empty or constant
+    varied: NDArray[np.bool_] = np.any(real + fake, axis=1)  # not so where a column is empty or constant
     if varied.any():
         both = varied[rows] & varied[columns]
         rows, columns = rows[both], columns[both]
