@@ -167,7 +167,7 @@ def asked(variables: dict[str, str], code: str = "", **options: object) -> subpr
     call = f"from wassergan.cli.main import main\n{code or 'raise SystemExit(main([]))'}"
     return subprocess.run(
         [sys.executable, "-c", call],
-        env=os.environ | {"_WASSERGAN_COMPLETE": "bash_complete"} | variables,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "_WASSERGAN_COMPLETE": "bash_complete"} | variables,
         capture_output=True,
         text=True,
         **options,  # type: ignore[call-overload]
