@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -67,6 +68,15 @@ def flag(name: str, value: object = None) -> str:
     if isinstance(value, bool):
         return f"--{dashed}" if value else f"--no-{dashed}"
     return f"--{dashed}" if value is None else f"--{dashed} {value}"
+
+
+def typed(path: object) -> str:
+    """A path as it is typed in a terminal, in a line to be copied there.
+
+    >>> typed("runs/digits"), typed("runs/a run")
+    ('runs/digits', "'runs/a run'")
+    """
+    return shlex.quote(str(path))
 
 
 def _literal(value: object) -> str:

@@ -1,6 +1,8 @@
 """What people met who had only the README: calls that end in a hint, lists that fit, refusals that come at once."""
 
+import html
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -33,6 +35,19 @@ def test_help_is_a_verb_too(cli: Callable[..., Any], refused: Callable[..., str]
     assert cli("help") == cli("--help")
     assert cli("help", "train") == cli("train", "--help")
     assert refused("help", "trian").startswith("Unknown verb: 'trian'. Did you mean 'train'?")
+
+
+def test_commands_that_are_told_can_be_typed_as_they_stand(
+    cli: Callable[..., Any], refused: Callable[..., str], points_file: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    run = tmp_path / "a run of 'Zoë' & $HOME"
+    said = cli("train", str(points_file), "--steps", "2", "--out", str(run), *tiny)
+    line = next(line for line in said.out.splitlines() if line.startswith("Draw:"))
+    assert shlex.split(line)[1:4] == ["wassergan", "sample", str(run)]
+    again = refused("train", str(points_file), "--steps", "2", "--out", str(run), *tiny)
+    assert shlex.split(again.partition("(")[2].partition(")")[0]) == ["wassergan", "resume", str(run)]
+    page = html.unescape((run / "report.html").read_text())
+    assert f"<code>wassergan evaluate {shlex.quote(str(run))}</code>" in page
 
 
 def test_wrong_usage_ends_in_where_to_look(refused: Callable[..., str]) -> None:

@@ -28,6 +28,26 @@ def test_the_likeness_of_data_is_plain_and_comes_back() -> None:
     assert Container.of(torch.ones(1, dtype=torch.bfloat16)).dtypes == ("bfloat16",)
 
 
+def test_an_enum_of_polars_comes_back_though_arrow_forgets_its_values() -> None:
+    polars = pytest.importorskip("polars", reason="polars is not installed")
+    kept = Container.of(
+        polars.DataFrame({"e": polars.Series(["a", "b"], dtype=polars.Enum(["b", "c", "a"])), "n": [1, 2]})
+    )
+    assert kept.columns == (("e", ["b", "c", "a"]),) and Container.from_state(kept.state()) == kept
+    plain = open_source(pyarrow.table({"e": ["a", "b"] * 30, "n": range(60)}))  # text alone, as polars 1.0 reads it
+    assert isinstance(plain.codec, TableCodec)
+    rows = plain.values(torch.arange(60)).numpy()
+    frame = kept.rows(rows, plain.codec)
+    assert frame.schema["e"] == polars.Enum(["b", "c", "a"]) and frame["e"].to_list() == ["a", "b"] * 30
+    assert kept.rows(rows, plain.codec, without=["e"]).columns == ["n"]
+
+
+@pytest.mark.parametrize("columns", [["e"], [["e", "ab"]], [["e", [1]]], [["e", ["a", "a"]]], [[1, ["a"]]]])
+def test_values_of_an_enum_that_are_none_are_refused(columns: list[object]) -> None:
+    with pytest.raises(ValueError, match="values of a column of polars"):
+        Container.from_state({"kind": "polars", "columns": columns})
+
+
 def test_labels_that_cannot_come_back_are_refused() -> None:
     with pytest.raises(UserError, match=r"Columns are named by text or whole numbers: \('a', 1\)\. Rename the column"):
         Container.of(pandas.DataFrame({("a", 1): [1.0], ("a", 2): [1.0]}))

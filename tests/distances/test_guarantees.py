@@ -209,6 +209,10 @@ def test_a_reversed_axis_of_length_1_is_taken(distance) -> None:
         (POINTS.astype(np.longdouble), "x has more digits than float64: dtype (float128|float96|longdouble)"),
         (torch.tensor(POINTS).to_sparse(), "x must be a dense tensor"),
         (pd.DataFrame({"a": [1.0, 2.0], "city": ["Bonn", "Aachen"]}), "x must hold numbers: column 'city'"),
+        (
+            pd.DataFrame({"a": [1.0, 2.0], "city": ["Bonn", "Aachen"]}, dtype=object),
+            "x must hold numbers: column 'city'",
+        ),
         (pd.DataFrame({"a": [1, None], "b": [1, 2]}, dtype="Int64"), "x must hold numbers: a missing value"),
         ([[1.0, 2.0], [3.0]], "x is no array of numbers"),
         ([["a", "b"]], "x must hold numbers"),

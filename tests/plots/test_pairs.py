@@ -53,6 +53,25 @@ def test_two_numbers_are_maps_of_shares_on_one_scale_without_what_is_missing(num
     assert left.collections[0].get_clim()[1] ** 2 == pytest.approx(max(each.max() for each in shares))
 
 
+def test_dates_are_written_at_the_ends_of_their_axes() -> None:
+    when = PairColumn("when", (), lambda values: [f"day {value:.0f}" for value in values])
+    columns = [PairColumn("x"), when, PairColumn("sex", ("f", "m"))]
+    table = np.column_stack([np.linspace(0, 1, 401), np.linspace(1000, 2000, 401), np.arange(401) % 2])
+    for pair, side in (((1, 0), "x"), ((0, 1), "y"), ((2, 1), "x")):
+        for axes in panels(table_pairs_figure(columns, [pair], table, table)):
+            said = [label.get_text() for label in getattr(axes, f"get_{side}ticklabels")()]
+            assert len(said) == 2 and said[0] < "day 1100" and said[1] > "day 1900"
+            other = axes.get_yticklabels() if side == "x" else axes.get_xticklabels()
+            assert not any("day" in label.get_text() for label in other)
+
+
+def test_long_names_are_told_apart_in_a_title() -> None:
+    columns = [PairColumn("c" * 200 + "1"), PairColumn("c" * 200 + " 2")]
+    (cell,) = table_pairs_figure(columns, [(0, 1)], MADE[:, :2], REAL[:, :2]).subfigs
+    first, second = cell.get_suptitle().split(" and ")
+    assert len(first) <= 34 >= len(second) and first.endswith("c1") and second.endswith("c 2")
+
+
 def test_every_kind_is_written_with_and_without_real_rows(tmp_path: Path) -> None:
     pairs = [(0, 1), (2, 0), (2, 3)]
     for name, real in (("both", REAL), ("alone", None)):

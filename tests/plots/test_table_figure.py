@@ -14,7 +14,7 @@ MADE = np.array([[20, 0, 1], [20, NAN, 1], [50, 1, 3], [50, 1, 3]], float)
 def test_bars_are_shares_of_levels_and_of_missing_values() -> None:
     axes = table_figure(NAMES, MADE, REAL).axes[1]
     assert [text.get_text() for text in axes.get_yticklabels()] == [
-        "clerk", "a level of a very ", r"co\$t", "(missing)",
+        "clerk", "a level o…ong name", r"co\$t", "(missing)",
     ]  # fmt: skip
     made, real = ([bar.get_width() for bar in bars] for bars in axes.containers)
     assert made == [0.25, 0.5, 0, 0.25]
@@ -40,6 +40,27 @@ def test_no_name_leaves_the_figure_or_lies_on_another_panel() -> None:
             box = text.get_window_extent(renderer)
             assert box.x0 >= 0 and box.y0 >= 0
             assert not any(box.overlaps(panel) for panel in panels)
+
+
+LONG = ("c" * 200, "average monthly income of the household", "列" * 60, "a\tb" * 30, "$E=mc^2$" * 20, "<script>" * 9)
+
+
+@pytest.mark.filterwarnings("ignore:Glyph .* missing from")
+def test_titles_lie_on_no_other_and_in_the_figure() -> None:
+    for levels in ((), ("an extremely long level", "b")):
+        figure = table_figure({**dict.fromkeys(LONG, levels), "short": levels}, np.zeros((5, 7)), np.ones((5, 7)))
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        boxes = [axes.title.get_window_extent(renderer) for axes in figure.axes if axes.axison]
+        assert all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1 for box in boxes)
+        assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
+        texts = [axes.get_title() for axes in figure.axes]
+        assert texts[1].startswith("average m") and texts[1].endswith("household") and texts[6] == "short"
+        assert "\t" not in "".join(texts)
+
+
+def test_a_column_without_values_says_so() -> None:
+    figure = table_figure({"gone": (), "x": ()}, np.array([[NAN, 1.0], [NAN, 2.0]]))
+    assert [[text.get_text() for text in axes.texts] for axes in figure.axes] == [["no values"], []]
 
 
 def test_only_numbers_leave_no_room_for_names() -> None:

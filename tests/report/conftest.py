@@ -88,6 +88,12 @@ def write_metrics() -> Callable[..., None]:
 
 
 @pytest.fixture
+def metrics_of_a_table() -> Callable[[str], dict[str, Any]]:
+    """What `evaluate` writes of a table, but for what is the same for all data."""
+    return table_metrics
+
+
+@pytest.fixture
 def write_table_metrics(write_metrics: Callable[..., None]) -> Callable[[Path, str], None]:
     """Write metrics as of a run on a table with a column of a name."""
     return lambda run, name: write_metrics(run, **table_metrics(name))

@@ -1,5 +1,6 @@
 """The page in a real browser, with the network cut: what a reader sees and does."""
 
+import csv
 import os
 import shutil
 import threading
@@ -54,6 +55,34 @@ CLIPPED = """() => {
     return found;
 }"""
 
+# Words of cells that are broken though they need not be: of at most twelve letters, and the cell is narrower.
+BROKEN = """() => {
+    const ruler = document.createElement("span"), broken = [];
+    ruler.style.cssText = "position: absolute; visibility: hidden; white-space: pre";
+    for (const cell of document.querySelectorAll("th, td")) {
+        if (!cell.checkVisibility()) continue;
+        cell.append(ruler);
+        for (const word of cell.innerText.split(/\\s+/).filter(each => each.length <= 12)) {
+            ruler.textContent = word;
+            if (ruler.getBoundingClientRect().width > cell.clientWidth + 1) { broken.push(word); break; }
+        }
+        ruler.remove();
+    }
+    return broken;
+}"""
+# Titles of vertical axes that lie on the numbers of their axis.
+HIDDEN_TITLES = """() => [...document.querySelectorAll(".plot")].filter(plot => {
+    const title = plot.querySelector(".ytitle").getBoundingClientRect();
+    return [...plot.querySelectorAll(".ytick text")].some(each => {
+        const box = each.getBoundingClientRect();
+        return box.left < title.right && box.top < title.bottom && title.top < box.bottom;
+    });
+}).map(plot => plot.id)"""
+HOSTILE = (
+    *("c" * 200, "עלות חודשית (₪)", "📈🧪 emoji", "<script>document.title='run'</script>", "\u202eoverride", "تكلفة"),
+    *('it\'s "quoted" & more; {{ 7*7 }}', "列" * 60, "$E=mc^2$", "a%sb"),
+    *(f"column {i} of a wide table {'x' * (i % 5 * 20)}" for i in range(50)),
+)
 pytestmark = pytest.mark.slow
 
 
@@ -109,6 +138,7 @@ def test_the_page_fits_the_screen_and_draws_every_chart(
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
         names = page.eval_on_selector_all(".plot", "plots => plots.map(plot => plot.id)")
         assert {"plot-sliced", "plot-gap", "plot-slope"} <= set(names)
+        assert page.evaluate(HIDDEN_TITLES) == []
         for name in names:
             assert page.locator(f"#{name} .scatterlayer .trace").count() >= 1
             box = page.locator(f"#{name}").bounding_box()
@@ -251,6 +281,54 @@ def test_hostile_names_do_not_run(
     with opened(write_run_report(judged_run, tmp_path / "hostile.html")) as page:
         assert page.locator("#verdict").inner_text() == hostile
         assert page.title().endswith("wassergan")
+
+
+@pytest.fixture
+def hostile_pages(
+    judged_run: Path,
+    tmp_path: Path,
+    write_metrics: Callable[..., None],
+    metrics_of_a_table: Callable[[str], dict[str, Any]],
+    numbers: np.random.Generator,
+) -> dict[str, Path]:
+    """The pages of a run on, and of a change in, a table with sixty columns of hostile names."""
+    found, data = metrics_of_a_table(HOSTILE[0]), tmp_path / "a <b>name & 'more'.csv"
+    kinds = {"columns": [found["columns"][0] | {"name": name} for name in HOSTILE]}
+    kinds["pairs"] = [found["pairs"][0] | {"columns": pair} for pair in (HOSTILE[:2], HOSTILE[7:9])]
+    notes = [row | {"note": f"column {HOSTILE[14]}; mean over columns 0.1"} for row in found["metrics"]]
+    write_metrics(judged_run, **found | kinds | {"metrics": notes})
+    values = numbers.normal(size=(40, len(HOSTILE))).round(2)
+    for file, shift in ((tmp_path / "reference.csv", 0.0), (data, 3.0)):
+        with file.open("w", newline="", encoding="utf-8") as opened:
+            csv.writer(opened).writerows([HOSTILE, *(values + shift).round(2).tolist()])
+    files = [str(tmp_path / "reference.csv"), str(data)]
+    assert main(["watch", *files, "--permutations", "19", "--page", str(tmp_path / "watch.html")]) in (0, 3)
+    return {"run": write_run_report(judged_run, tmp_path / "run.html"), "watch": tmp_path / "watch.html"}
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+def test_hostile_names_leave_the_pages_whole(
+    opened: Callable[..., Any], hostile_pages: dict[str, Path], size: tuple[int, int]
+) -> None:
+    for path in hostile_pages.values():
+        for scheme in ("light", "dark"):
+            with opened(path, size, color_scheme=scheme) as page:
+                page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+                assert page.evaluate(CLIPPED) == [] and page.evaluate(BROKEN) == []
+                assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+                assert "wassergan" in page.title() and page.locator("th >> text=<script>").count() >= 1
+                rows = page.eval_on_selector_all("tr", "rows => rows.map(row => row.getBoundingClientRect().height)")
+                assert max(rows) < 700  # names of 200 letters fill some lines, not a letter each
+
+
+def test_broken_words_are_seen(browser: Any) -> None:
+    page = browser.new_page()
+    page.set_content(
+        "<table style='width: 90px; table-layout: fixed; overflow-wrap: anywhere'><tr><td>unchanged<td>a b<td>"
+        f"{'c' * 200}</table>"
+    )
+    assert page.evaluate(BROKEN) == ["unchanged"]
+    page.close()
 
 
 @pytest.fixture(scope="module")

@@ -186,7 +186,7 @@ def test_settings_and_environment_stand_on_the_page(finished_run: Path, tmp_path
     page = read(finished_run, tmp_path / "page.html")
     facts = json.loads((finished_run / "environment.json").read_text(encoding="utf-8"))
     assert facts["torch"] == torch.__version__ and facts["wassergan"] == wassergan.__version__
-    rows = re.findall(r'<th scope="row">(.*?)</th><td>(.*?)</td>', page)
+    rows = re.findall(r'<th scope="row">(.*?)</th><td class="free">(.*?)</td>', page)
     assert ("torch", facts["torch"]) in rows and ("batch_size", "8") in rows
 
 

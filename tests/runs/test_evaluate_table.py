@@ -156,6 +156,19 @@ def test_another_table_is_read_in_the_numbers_of_the_run(run: Path, tmp_path: Pa
     assert rows_of(result)["invalid"]["floor"] == 1  # bakers in one half, a score out of range in the other
 
 
+def test_columns_without_values_are_judged_and_drawn(tmp_path: Path) -> None:
+    lines = text().splitlines()
+    (tmp_path / "gaps.csv").write_text("\n".join([f"{lines[0]},gone,once", *(f"{each},," for each in lines[1:]), ""]))
+    widths: dict[str, Any] = {"generator_widths": (16,), "critic_widths": (16,), "batch_size": 32, "previews": False}
+    train_run(TrainSettings(str(tmp_path / "gaps.csv"), steps=2, tensorboard=False, **widths), tmp_path / "run")
+    with hurried():
+        result = judged(tmp_path / "run", count=100, seed=0)
+    gone = next(column for column in result["columns"] if column["name"] == "gone")
+    assert gone["missing"] == gone["missing_real"] == 1 and gone["distance"] == gone["invalid"] == 0
+    assert result["pairs"] and not any({"gone", "once"} & set(pair["columns"]) for pair in result["pairs"])
+    assert len(visualize_run(tmp_path / "run", tmp_path / "drawn", count=80)) == 2
+
+
 def test_other_formats_hold_the_same_rows(trained: tuple[Path, Path], tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     codec = open_sampler(trained[0]).codec

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from wassergan.cli.completion import VARIABLE, with_offers
+from wassergan.cli.completion import VARIABLE, answer_the_shell, know_the_shells, with_offers
 from wassergan.cli.echo import echo, open_closed_streams, say_warning
 from wassergan.cli.interrupts import terminating_like_ctrl_c
 from wassergan.errors import (
@@ -87,7 +87,8 @@ class LazyGroup(click.Group):
                 raise click.exceptions.Exit(OK)
             args = [*args[1:], "--help"]
         if args and args[0] in RENAMED:
-            echo(f"`wassergan {args[0]}` is now called `wassergan {RENAMED[args[0]]}`.", err=True)
+            if not ctx.resilient_parsing:
+                echo(f"`wassergan {args[0]}` is now called `wassergan {RENAMED[args[0]]}`.", err=True)
             args = [RENAMED[args[0]], *args[1:]]
         return super().resolve_command(ctx, args)
 
@@ -123,6 +124,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the arguments after the program's name; `sys.argv[1:]` when None.
     """
+    if VARIABLE in os.environ:
+        know_the_shells()
+        if os.environ[VARIABLE].endswith("_complete"):
+            return answer_the_shell(cli)
     open_closed_streams()
     if argv is None:
         warnings.showwarning = say_warning

@@ -11,7 +11,7 @@ from wassergan.cli.echo import echo, say
 from wassergan.cli.interrupts import stop_on_signals
 from wassergan.cli.options import GroupedCommand, GroupedOption, given, options_of
 from wassergan.config.settings import TrainSettings
-from wassergan.errors import UserError
+from wassergan.errors import UserError, typed
 from wassergan.storage.tick_distance import distance_in_short
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _tell(summary: dict[str, Any], folder: Path, *, stopped_early: bool, as_json
     if as_json:
         echo(json.dumps(summary))
     if stopped_early:
-        echo(f"Interrupted at step {summary['steps']}; saved. Go on with: wassergan resume {folder}", err=True)
+        echo(f"Interrupted at step {summary['steps']}; saved. Go on with: wassergan resume {typed(folder)}", err=True)
     elif not as_json:
         from wassergan.report.outlook import outlook
         from wassergan.storage.run_folder import RunFolder
@@ -138,8 +138,12 @@ def _tell(summary: dict[str, Any], folder: Path, *, stopped_early: bool, as_json
             + _hardly_begun(summary, folder)
             + f"Report:  {folder / 'report.html'}\n"
             f"Curves:  {folder / 'curves.png'}\n"
-            f"Draw:    wassergan sample {folder} {_sample_flags(summary)}"
-            + (f"\nFill:    wassergan complete {folder} gaps.csv --out filled.csv" if _completes(summary) else "")
+            f"Draw:    wassergan sample {typed(folder)} {_sample_flags(summary)}"
+            + (
+                f"\nFill:    wassergan complete {typed(folder)} gaps.csv --out filled.csv"
+                if _completes(summary)
+                else ""
+            )
         )
 
 
@@ -149,7 +153,7 @@ def _hardly_begun(summary: dict[str, Any], folder: Path) -> str:
     if not budget or summary["steps"] >= FEW_STEPS:
         return ""
     more = f"{max(1, round(10 * budget / 60))}m"
-    return f"So few steps are hardly a start. Go on with: wassergan resume {folder} --budget {more}\n"
+    return f"So few steps are hardly a start. Go on with: wassergan resume {typed(folder)} --budget {more}\n"
 
 
 def _completes(summary: dict[str, Any]) -> bool:

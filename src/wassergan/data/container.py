@@ -25,7 +25,7 @@ class Container:
         kind: `array`, `masked`, `tensor`, `pandas`, `polars` or `arrow`.
         dtypes: the name of the type of a tensor or a masked array.
         labels: of a DataFrame's columns in pandas: text or whole numbers; of a masked array its fill value.
-        columns: types of a DataFrame's columns in pandas, in plain types.
+        columns: types of a DataFrame's columns in pandas, in plain types; in polars names and values of its Enums.
         title: what pandas calls the columns together.
     """
 
@@ -51,7 +51,9 @@ class Container:
         if hasattr(data, "iloc"):
             title = None if data.columns.name is None else str(data.columns.name)
             return cls("pandas", (), checked_labels(data), tuple(pandas_table(data)[1]), title)
-        return cls("polars" if type(data).__module__.startswith("polars") else "arrow")
+        if type(data).__module__.startswith("polars"):
+            return cls("polars", columns=_enums(data.schema))
+        return cls("arrow")
 
     def numbers(self, samples: NDArray[Any], codec: Codec) -> Any:
         """Samples of an array or a tensor as an object of this kind.
@@ -89,7 +91,8 @@ class Container:
 
                 made: Any = polars.from_arrow(table)
                 made.columns = table.column_names  # it gives a column without a name one of its own
-                return made
+                kept = {name: polars.Enum(values) for name, values in self.columns if name in made.columns}
+                return made.cast(kept) if kept else made  # polars 1.0 reads an Enum of Arrow as Categorical
             case _:
                 return table
 
@@ -120,12 +123,27 @@ class Container:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "Container":
-        """The inverse of `state`; a ValueError if the kind is unknown."""
+        """The inverse of `state`; a ValueError if the kind is unknown, or the values of an Enum are none."""
         container = cls(**state)
         types = [getattr(torch, str(each), None) for each in container.dtypes] if container.kind == "tensor" else []
         if container.kind not in KINDS or not all(isinstance(each, torch.dtype) for each in types):
             raise ValueError(f"samples of kind {container.kind!r}")
+        if container.kind == "polars" and not all(map(_is_enum, container.columns)):
+            raise ValueError("values of a column of polars")
         return container
+
+
+def _enums(schema: Mapping[str, Any]) -> tuple[tuple[str, list[str]], ...]:
+    """The columns of a frame of polars whose values are listed, with these."""
+    return tuple((name, kind.categories.to_list()) for name, kind in schema.items() if str(kind).startswith("Enum"))
+
+
+def _is_enum(said: Any) -> bool:
+    """Whether this is a name and its values, as `_enums` tells them."""
+    match said:
+        case (str(), [*values]):
+            return all(isinstance(each, str) for each in values) and len(set(values)) == len(values)
+    return False
 
 
 def column_names(frame: Any) -> list[str]:

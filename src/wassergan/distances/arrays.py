@@ -211,10 +211,12 @@ def _numbers(array: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
 
 
 def _only_numbers(array: Any, name: str) -> None:
-    """A data frame's column of text, dates or categories, named."""
+    """A data frame's column of text, dates or categories, named; also of text among objects, as pandas 2 keeps it."""
     for column in labels_of(array) or ():
         kind = getattr(array[column], "dtype", None)
         code = getattr(kind, "kind", "f")
+        if code == "O" and any(isinstance(value, str) for value in array[column]):
+            kind = "str"
         if code in "mMc" or str(kind) in ("category", "str", "string", "String", "Categorical", "Date"):
             raise UserError(
                 f"{name} must hold numbers", found=f"column {column!r} of kind {kind}", hint="choose columns"

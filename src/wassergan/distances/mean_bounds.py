@@ -79,10 +79,10 @@ def betting_lower_bounds(
     if blocks == 0 or 0 in known:
         return np.zeros(runs)
     scale = _power_of_two(*sides)
-    x, y = (side / scale for side in sides)
     x_ends, y_ends = (start + _ends(count, blocks) for start, count in zip(known, (n, m), strict=True))
     log_risk = -math.log1p(-confidence)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):  # of the spread alone: NumPy 1 warns of the unused lanes of a vector of scores
+        x, y = (side / scale for side in sides)
         widest = spread / scale
     parts: list[tuple[Floats, Floats, Floats]] = []
     k, bets = 0, None

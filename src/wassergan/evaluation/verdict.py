@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wassergan.errors import parameter
+from wassergan.errors import parameter, typed
 from wassergan.evaluation.channels import ChannelRow, far_sentence
 from wassergan.evaluation.evaluate import MetricRow
 from wassergan.evaluation.memorisation import Memorisation
@@ -127,7 +127,7 @@ def tick_verdict(record: Mapping[str, Any], *, run: str) -> Verdict:
         return Verdict(f"The generated distribution is far from the data: {measured}.", ("far",), FAILED)
     return Verdict(
         f"Not judged yet: {measured}, but {name} alone does not tell {_BLIND[distance_name(record)]}. "
-        f"wassergan evaluate {run} does.",
+        f"wassergan evaluate {typed(run)} does.",
         (),
         UNDECIDED,
     )

@@ -198,7 +198,8 @@ def _marginals(case: EvaluationData, picture: Picture) -> str:
     from wassergan.plots import save_figure, table_figure
 
     levels = {column.name: column.levels for column in case.columns}
-    figure = table_figure(levels, case.generated.rows, case.heldout.even)
+    dates = {column.name: column.texts for column in case.columns if column.texts}
+    figure = table_figure(levels, case.generated.rows, case.heldout.even, dates=dates)
     return picture("marginals.png", lambda path: save_figure(figure, path))
 
 
@@ -206,7 +207,7 @@ def _pairs(case: EvaluationData, evaluated: EvaluationResult, picture: Picture) 
     """The pairs of columns that tell most, each with its association and its picture."""
     from wassergan.plots import PairColumn, save_figure, table_pairs_figure
 
-    columns = [PairColumn(column.name, column.levels) for column in case.columns]
+    columns = [PairColumn(column.name, column.levels, column.texts) for column in case.columns]
     found = []
     pairs = telling_pairs(evaluated.association_real, evaluated.association_generated, count=PAIRS_SHOWN)
     for number, (i, j) in enumerate(pairs, 1):

@@ -277,13 +277,13 @@ class Tables(Modality[TableCodec]):
         """Marginals, and the pairs that have most to do with each other or are most off."""
         from wassergan.evaluation.tables import Bins, associations, columns_of, telling_pairs
         from wassergan.evaluation.tables.pairs import MOST_COLUMNS
-        from wassergan.plots import PairColumn, save_figure, table_figure, table_pairs_figure
+        from wassergan.plots import PairColumn, save_figure, table_pairs_figure
 
         samples = sampler.draw(count, seed=seed)
         real = None if source is None else self.heldout_samples(source, count)
         columns = columns_of(self.own(sampler.codec))
-        names = [PairColumn(column.name, column.levels) for column in columns]
-        save_figure(table_figure(dict(names), samples, real), out / "marginals.png")
+        names = [PairColumn(column.name, column.levels, column.texts) for column in columns]
+        self.save_picture(samples, out / "marginals.png", self.own(sampler.codec), real=real)
         shown = min(len(columns), MOST_COLUMNS)
         if shown == 1:
             return [out / "marginals.png"]

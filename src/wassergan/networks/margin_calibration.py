@@ -131,6 +131,6 @@ def interpolated(values: Tensor, knots: Tensor, targets: Tensor) -> Tensor:
             [2.5000]])
     """
     # A sum over all pieces rather than a search for the right one: every exported graph can do that.
-    widths = knots.diff().clamp_min(SMALLEST)
+    widths = knots.diff().clamp(min=SMALLEST)  # onnxscript 0.2 has no clamp_min of a number
     shares = ((values - knots[:, :-1]) / widths).clamp(0, 1)
     return targets[:, :1] + (shares * targets.diff()).sum(1, keepdim=True)

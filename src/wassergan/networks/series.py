@@ -56,7 +56,8 @@ class NoiseInTime(nn.Module):
         given: Tensor = self.shared(latent[:, own:])[:, :, None] + self.places
         if self.each is None:
             return given
-        noise: Tensor = self.each(latent[:, :own].unflatten(1, (self.steps, self.own)))
+        # As rows of a matrix: PyTorch 2.6 exports no product with more axes for any number of samples.
+        noise: Tensor = self.each(latent[:, :own].reshape(-1, self.own)).unflatten(0, (-1, self.steps))
         both: Tensor = given + noise.mT
         return both
 

@@ -363,7 +363,7 @@ def _carried(numbers: Tensor, there: Tensor) -> Tensor:
     """Numbers (n, T, C) with the last one that is there where one is not; 0 before the first."""
     steps = torch.arange(numbers.shape[1], device=numbers.device)[:, None]
     latest = torch.where(there > 0, steps, -1).cummax(1).values
-    return torch.where(latest >= 0, numbers.gather(1, latest.clamp_min(0)), 0.0)
+    return torch.where(latest >= 0, numbers.gather(1, latest.clamp(min=0)), 0.0)
 
 
 def _drawn(count: int, inputs: int, outputs: int) -> tuple[nn.Parameter, nn.Parameter]:

@@ -206,7 +206,7 @@ class TableHead(nn.Module):
         if not layout.circle:
             return torch.tanh(raw)
         length: Tensor = torch.linalg.vector_norm(raw, dim=1, keepdim=True)
-        return RADIUS * raw / length.clamp_min(SHORTEST)
+        return RADIUS * raw / length.clamp(min=SHORTEST)
 
     def _draw(self, number: int, raw: Tensor, gumbel: Tensor) -> Tensor:
         """(n, width of the column) raw values to the column."""
@@ -242,7 +242,7 @@ class TableHead(nn.Module):
         if not self._layouts[number].circle:
             return torch.tanh(raw)
         length: Tensor = torch.linalg.vector_norm(raw, dim=1, keepdim=True)
-        return RADIUS * raw / length.clamp_min(SHORTEST)
+        return RADIUS * raw / length.clamp(min=SHORTEST)
 
     def _calibrated(self, number: int, column: Tensor, strata: Tensor | None) -> Tensor:
         """The drawn column with its channel bent in the rows that are open, if it has a bend."""

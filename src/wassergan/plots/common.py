@@ -2,11 +2,15 @@
 
 import gc
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from unicodedata import east_asian_width
 
+import numpy as np
+from matplotlib.axis import Axis, XAxis
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -17,10 +21,43 @@ GENERATED, REAL = "tab:orange", "tab:blue"
 SCALES = ("tab:green", "tab:purple", "tab:pink", "tab:olive", "tab:gray")  # of pictures, from the finest on
 COLOUR_MAP = "viridis"
 
+Texts = Callable[[NDArray[np.float64]], Sequence[str]]  # how dates (k,) are written
+
 
 def plain_text(name: str) -> str:
     """A name from the data, literally: a dollar sign does not start a formula."""
-    return one_line(name).replace("$", r"\$")
+    return one_line(name).replace("\t", " ").replace("$", r"\$")
+
+
+def short_text(name: str, letters: int) -> str:
+    """The same, of at most so many letters, of which broad ones count twice: the start and the end of longer names.
+
+    >>> short_text("average monthly income of a household", 20)
+    'average mo…household'
+    >>> short_text("収入の平均", 20), short_text("収入の平均収入の平均", 9)
+    ('収入の平均', '収入…平均')
+    """
+    name = one_line(name)
+    if _room(name) <= letters:
+        return plain_text(name)
+    start, end = 0, len(name)
+    while True:  # a letter more at the shorter side, as long as there is room
+        longer = (start + 1, end) if _room(name[:start]) <= _room(name[end:]) else (start, end - 1)
+        if _room(name[: longer[0]]) + 1 + _room(name[longer[1] :]) > letters:
+            return plain_text(f"{name[:start].rstrip()}…{name[end:].lstrip()}")
+        start, end = longer
+
+
+def _room(name: str) -> int:
+    return sum(1 + (east_asian_width(letter) in "WF") for letter in name)
+
+
+def say_dates(axis: Axis, low: float, high: float, texts: Texts) -> None:
+    """Write the first and the last date at the ends of an axis, and nothing between them."""
+    first, last = axis.set_ticks([low, high], [plain_text(text) for text in texts(np.array([low, high]))])
+    if isinstance(axis, XAxis):
+        first.label1.set_horizontalalignment("left")
+        last.label1.set_horizontalalignment("right")
 
 
 def save_figure(figure: Figure, path: Path) -> None:

@@ -1,6 +1,5 @@
 """Pairs of a table's columns, generated and real."""
 
-import textwrap
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -9,24 +8,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from numpy.typing import NDArray
 
-from wassergan.plots.common import GENERATED, REAL, plain_text
+from wassergan.plots.common import GENERATED, REAL, Texts, say_dates, short_text
 
 MOST_LEVELS = 10  # levels of a category that are drawn; all others are grouped into one
 CELLS = 24  # of a number's axis in a map of two numbers
 LARGEST_SHOWN = 20_000
 _OUTER = (0.005, 0.995)  # quantiles between which numbers are drawn: tails would compress the rest
 _NAME = 16  # letters of a level
-_TITLE = 34  # letters of a line of a title
+_TITLE = 34  # letters of a name in a title
 _MAP, _DIFFERENCE = "Blues", "PuOr"
 
 Rows = NDArray[np.float64]
 
 
 class PairColumn(NamedTuple):
-    """A column to draw: its name, and its levels if it has some."""
+    """A column to draw: its name, its levels if it has some, and how its values are written if they are dates."""
 
     name: str
     levels: Sequence[str] = ()
+    texts: Texts | None = None
 
 
 def table_pairs_figure(
@@ -55,22 +55,21 @@ def table_pairs_figure(
 
 
 def _draw_pair(cell: SubFigure, first: PairColumn, second: PairColumn, distributions: list[Rows]) -> None:
-    title = f"{plain_text(first.name)} and {plain_text(second.name)}"
-    cell.suptitle(textwrap.shorten(title, 2 * _TITLE, placeholder=" …"), fontsize=10)
+    cell.suptitle(f"{short_text(first.name, _TITLE)} and {short_text(second.name, _TITLE)}", fontsize=10)
     titles = ["generated"] if len(distributions) == 1 else ["real", "generated"]
     panels = list(cell.subplots(1, len(distributions), squeeze=False).flat)
     if first.levels:
         _shares(cell, panels, first, second, distributions)
     elif second.levels:
-        _boxes(panels, second, distributions)
+        _boxes(panels, first, second, distributions)
     else:
-        _maps(panels, distributions)
+        _maps(panels, first, second, distributions)
     for axes, name in zip(panels, titles, strict=True):
         axes.set_title(axes.get_title() or name, fontsize=8)
         axes.tick_params(labelsize=7)
 
 
-def _maps(panels: Sequence[Axes], distributions: Sequence[Rows]) -> None:
+def _maps(panels: Sequence[Axes], first: PairColumn, second: PairColumn, distributions: Sequence[Rows]) -> None:
     """Shares of the cells of a grid, on one scale of their roots, which shows rare ones too."""
     there = [rows[~np.isnan(rows).any(1)] for rows in distributions]
     edges = [_edges(np.concatenate([rows[:, side] for rows in there])) for side in (0, 1)]
@@ -81,6 +80,9 @@ def _maps(panels: Sequence[Axes], distributions: Sequence[Rows]) -> None:
     highest = max(float(each.max()) for each in roots) or 1.0
     for axes, each in zip(panels, roots, strict=True):
         axes.pcolormesh(edges[0], edges[1], each.T, cmap=_MAP, vmin=0, vmax=highest, rasterized=True)
+        for axis, column, ends in ((axes.xaxis, first, edges[0]), (axes.yaxis, second, edges[1])):
+            if column.texts is not None:
+                say_dates(axis, ends[0], ends[-1], column.texts)
 
 
 def _edges(values: Rows) -> Rows:
@@ -88,7 +90,7 @@ def _edges(values: Rows) -> Rows:
     return np.linspace(low, high if high > low else low + 1, CELLS + 1)
 
 
-def _boxes(panels: Sequence[Axes], column: PairColumn, distributions: Sequence[Rows]) -> None:
+def _boxes(panels: Sequence[Axes], number: PairColumn, column: PairColumn, distributions: Sequence[Rows]) -> None:
     """Quartiles of a number for each level, and its 5 % and 95 % quantiles."""
     chosen = _frequent(column, distributions[0][:, 1])
     for axes, rows, colour in zip(panels, distributions, [REAL, GENERATED][-len(panels) :], strict=True):
@@ -105,6 +107,8 @@ def _boxes(panels: Sequence[Axes], column: PairColumn, distributions: Sequence[R
     ends = np.array([axes.get_xlim() for axes in panels])
     for axes in panels:
         axes.set_xlim(float(ends[:, 0].min()), float(ends[:, 1].max()))
+        if number.texts is not None:
+            say_dates(axes.xaxis, *axes.get_xlim(), number.texts)
     for axes in panels[1:]:
         axes.set_yticklabels([])
 
@@ -161,5 +165,4 @@ def _frequent(column: PairColumn, values: Rows) -> NDArray[np.int64]:
 
 
 def _short(name: str) -> str:
-    name = name if len(name) <= _NAME else name[: _NAME - 1] + "…"
-    return plain_text(name)
+    return short_text(name, _NAME)

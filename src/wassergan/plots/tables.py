@@ -1,7 +1,7 @@
 """Columns of tables, generated and real."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -9,14 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from wassergan.plots.common import GENERATED, REAL, plain_text
+from wassergan.plots.common import GENERATED, REAL, Texts, say_dates, short_text
 
 MOST_PANELS, MOST_BARS = 24, 8  # columns, and levels of a category, that are drawn
 MOST_LETTERS, LETTER = 18, 0.062  # of a level's name, and inches of one
+TITLE_LETTERS = 28  # of a column's name: a panel is as broad
 MISSING = "(missing)"
 PANEL = (3.4, 2.3)  # inches
-
-Texts = Callable[[NDArray[np.float64]], Sequence[str]]
 
 
 def table_figure(
@@ -60,7 +59,7 @@ def table_figure(
             _shares(axes, levels, values)
         else:
             _histograms(axes, values, dates.get(name))
-        axes.set_title(plain_text(name), fontsize=9)
+        axes.set_title(short_text(name, TITLE_LETTERS), fontsize=9)
         axes.tick_params(labelsize=7)
     figure.axes[0].legend(fontsize=8)
     return figure
@@ -78,11 +77,10 @@ def _histograms(axes: Axes, columns: Sequence[tuple[str, str, NDArray[np.float64
             axes.plot([], [], " ", label=f"{1 - len(kept) / len(values):.1%} missing")
     axes.set_yticks([])
     if texts is not None and len(there):
-        first, last = axes.set_xticks(
-            bins[:: len(bins) - 1], [plain_text(text) for text in texts(np.array([low, high]))]
-        )
-        first.label1.set_horizontalalignment("left")
-        last.label1.set_horizontalalignment("right")
+        say_dates(axes.xaxis, bins[0], bins[-1], texts)
+    if not len(there):
+        axes.set_xticks([])
+        axes.text(0.5, 0.5, "no values", transform=axes.transAxes, ha="center", va="center", fontsize=8)
 
 
 def _shares(axes: Axes, levels: Sequence[str], columns: Sequence[tuple[str, str, NDArray[np.float64]]]) -> None:
@@ -93,6 +91,6 @@ def _shares(axes: Axes, levels: Sequence[str], columns: Sequence[tuple[str, str,
     for number, (label, colour, values) in enumerate(columns):
         shares = [*(float((values == level).mean()) for level in chosen), float(np.isnan(values).mean())]
         axes.barh(np.arange(len(shares)) + number * height, shares, height, color=colour, label=label)
-    told = [*(plain_text(levels[level][:MOST_LETTERS]) for level in chosen), MISSING]
+    told = [*(short_text(levels[level], MOST_LETTERS) for level in chosen), MISSING]
     axes.set_yticks(np.arange(len(told)), told)
     axes.invert_yaxis()

@@ -79,7 +79,7 @@ function layout(chart) {
   const title = in_lines(chart.unit);
   const common = { gridcolor: colour("line"), zerolinecolor: colour("line"), linecolor: colour("line") };
   return {
-    margin: { l: 58 + 16 * (title.length - 1), r: 12, t: 8, b: 42 },
+    margin: { l: 20, r: 12, t: 8, b: 42 },
     showlegend: false,
     hovermode: "x unified",
     paper_bgcolor: "rgba(0, 0, 0, 0)",
@@ -94,7 +94,8 @@ function layout(chart) {
     },
     yaxis: {
       ...common,
-      title: { text: title.join("<br>") },
+      automargin: true,
+      title: { text: title.join("<br>"), standoff: 6 },
       ...(chart.logarithmic ? { type: "log", dtick: "D2", tickformat: ".2~g" } : { type: "linear" }),
     },
   };

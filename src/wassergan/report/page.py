@@ -8,7 +8,7 @@ from typing import Any
 
 import jinja2
 
-from wassergan.errors import UserError
+from wassergan.errors import UserError, typed
 from wassergan.evaluation.verdict import FAILED, UNDECIDED, tick_verdict
 from wassergan.report.assets import asset, template
 from wassergan.report.charts import LIKELIHOOD, charts_of, critic_rested
@@ -78,6 +78,7 @@ def _page(summary: Mapping[str, Any], log: Sequence[dict[str, Any]], folder: Pat
         figures=_figures(metrics, evaluated),
         arrows=_ARROWS,
         shown=_shown,
+        typed=typed,
         plotly=asset(PLOTTING_SCRIPT),
         style=asset("page.css"),
         script=asset("page.js"),

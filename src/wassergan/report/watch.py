@@ -52,12 +52,13 @@ def write_watch_page(
 def _level(history: Sequence[Mapping[str, Any]], last: Mapping[str, Any]) -> str:
     if last["evidence"]["alarm_at"] or last["alarm"]:
         return "failed"
-    return "doubtful" if any(each["alarm"] for each in history) else "good"
+    return "doubtful" if any(each["alarm"] for each in history) or history[-1]["moved"] else "good"
 
 
 def _verdict(history: Sequence[Mapping[str, Any]], last: Mapping[str, Any]) -> str:
     evidence = last["evidence"]
-    own = "differs from" if last["alarm"] else "shows no difference from"
+    of_columns = "shows, but for columns that moved, no difference from"
+    own = "differs from" if last["alarm"] else of_columns if history[-1]["moved"] else "shows no difference from"
     text = f"{last['name']} {own} the reference (p {last['p_value']:.2g})."
     if evidence["alarm_at"]:
         return f"The stream has changed: alarm at batch {evidence['alarm_at']}. {text}"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wassergan.errors import UserError
+from wassergan.errors import UserError, typed
 from wassergan.session.run_content import run_summary
 from wassergan.storage.files import read_text
 from wassergan.storage.run_folder import RunFolder
@@ -64,7 +64,7 @@ def _evaluation(folder: Path) -> dict[str, Any] | None:
         _ = content["protocol"]["step"], content["metrics"][0]["name"], content["verdict"]["flags"]
     except (ValueError, KeyError, IndexError, TypeError, RecursionError) as error:
         raise UserError(
-            f"{path} is damaged", found=repr(error), hint=f"write it anew: wassergan evaluate {folder}"
+            f"{path} is damaged", found=repr(error), hint=f"write it anew: wassergan evaluate {typed(folder)}"
         ) from error
     return content
 

@@ -14,7 +14,7 @@ from wassergan.callbacks import Callback, CallbackList
 from wassergan.config.setting import require_settings
 from wassergan.config.settings import ResolvedSettings, TrainSettings
 from wassergan.data import context_shape
-from wassergan.errors import UserError, WorkError, flag, parameter, worded
+from wassergan.errors import UserError, WorkError, flag, parameter, typed, worded
 from wassergan.evaluation import HeldoutDistance
 from wassergan.modality.recipes import resolve_for
 from wassergan.runs.changes import changes_of, on_this_machine, say_what_differs, with_changes
@@ -154,7 +154,7 @@ def _to_be_continued(run_folder: RunFolder, processes: DistributedContext) -> bo
     if run_folder.holds_run():
         raise UserError(
             f"The folder {folder} holds a run already",
-            hint=f"resume it (wassergan resume {folder}), or name another folder{_with_out()}",
+            hint=f"resume it (wassergan resume {typed(folder)}), or name another folder{_with_out()}",
         )
     raise UserError(f"{folder} exists and is not an empty folder", hint=f"name another one{_with_out()}")
 
@@ -308,7 +308,7 @@ def _require_something_left(settings: ResolvedSettings, trainer: Trainer, folder
         found=f"step {trainer.step} after {trainer.elapsed_seconds:.0f} s",
         hint=f"{parameter('steps')} and {parameter('budget')} count from its start. For that much more: "
         + worded(
-            command_line=f"wassergan resume {folder} {flag(name, more)}{unit}",
+            command_line=f"wassergan resume {typed(folder)} {flag(name, more)}{unit}",
             python=f"resume_run({str(folder)!r}, {{{name!r}: {more}}})",
         ),
     )

@@ -100,6 +100,38 @@ def test_equal_laws_are_not_told_apart_and_disjoint_ones_always() -> None:
         told_apart(COLUMNS, HELD[:4], TRAIN, seed=0)
 
 
+def test_columns_without_values_change_nothing() -> None:
+    numbers = np.random.default_rng(0)
+
+    def beside(table: np.ndarray, values: int) -> np.ndarray:
+        spare = np.full((len(table), 2), NAN)
+        spare[numbers.permutation(len(table))[:values]] = [0.0, 1.0]
+        return np.hstack([table, spare])
+
+    columns = (*COLUMNS, category("gone", 0), TableColumn("away", "number"))
+    assert columns[5].level_codes(np.array([NAN])) == [0]
+    for values in (0, 1, trees.LEAST_LEAF // 2 - 1):
+        for name in ("two", "double"):
+            target = get_target(COLUMNS, name, TRAIN, HELD)
+            wide = [beside(each, values) for each in (independent(TRAIN, seed=2), TRAIN, HELD)]
+            plain = predicted(COLUMNS, target, independent(TRAIN, seed=2), TRAIN, HELD, seed=0)
+            assert predicted(columns, target, *wide, seed=0) == plain
+        apart = [told_apart(columns, beside(HELD, values), beside(rows(400, 5), values), seed=0)]
+        assert apart == [told_apart(COLUMNS, HELD, rows(400, 5), seed=0)]
+
+
+def test_a_column_with_one_value_among_many_rows_stops_nothing() -> None:
+    # From 10 000 rows on, scikit-learn sets a tenth aside, and the value may be there alone.
+    many = rows(11_000, 3)
+    columns = (*COLUMNS, TableColumn("away", "number"))
+    target = get_target(COLUMNS, "double", many, HELD)
+    held = np.hstack([HELD, np.full((len(HELD), 1), NAN)])
+    for place in (2, 14, 42):
+        wide = np.hstack([many, np.full((len(many), 1), NAN)])
+        wide[place, 5] = 1.0
+        assert predicted(columns, target, wide, wide, held, seed=0) > 0.99
+
+
 def test_trees_see_more_levels_than_scikit_learn_takes() -> None:
     columns = (category("many", 600), TableColumn("sign", "number"))
     numbers = np.random.default_rng(0)

@@ -40,7 +40,7 @@ from wassergan.data.split import (
     sparse_split,
     split_rows,
 )
-from wassergan.errors import UserError, unknown_name
+from wassergan.errors import UserError, typed, unknown_name
 
 COLOURS = ("auto", "grey", "rgb")
 LARGEST_OWN_SIZE = 128
@@ -266,7 +266,7 @@ def image_folder_source(folder: Path, options: ImageOptions, *, log: Log = lambd
     if is_run_folder(folder):
         raise UserError(
             f"{folder} is the folder of a run, not data",
-            hint=f"name the run's data, or go on with it: wassergan resume {folder}",
+            hint=f"name the run's data, or go on with it: wassergan resume {typed(folder)}",
         )
     passed = PassedOver(options.used)
     pictures = index_files(folder, PICTURE_SUFFIXES, passed)

@@ -1,5 +1,6 @@
 """What the metrics of tables need to know about a column. Rows are (n, columns), levels as numbers, NaN for missing."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,7 @@ class TableColumn:
         low: the smallest permitted value.
         high: the largest.
         missing: whether values may be missing.
+        texts: how values (k,) of a date are written; None for others.
     """
 
     name: str
@@ -36,6 +38,7 @@ class TableColumn:
     low: float = -np.inf
     high: float = np.inf
     missing: bool = True
+    texts: Callable[[Rows], Sequence[str]] | None = None
 
     def invalid(self, values: Rows) -> NDArray[np.bool_]:
         """Which values (n,) are impossible in this column: out of range, not rounded, no such level, or missing."""
@@ -68,9 +71,11 @@ def columns_of(codec: TableCodec) -> tuple[TableColumn, ...]:
 def _column(column: Any) -> TableColumn:
     if column.names:
         return TableColumn(column.name, column.kind, column.names, 0, 0, len(column.names) - 1, column.coding.missing)
+    if column.kind in ("category", "boolean"):  # without a level: an empty column
+        return TableColumn(column.name, column.kind, (), None, 0, 0, column.coding.missing)
     bounds = column if column.since else column.coding
-    decimals = 0 if column.kind == "date" else column.form.decimals
-    return TableColumn(column.name, column.kind, (), decimals, bounds.low, bounds.high, column.coding.missing)
+    decimals, texts = (0, column.form.texts) if column.kind == "date" else (column.form.decimals, None)
+    return TableColumn(column.name, column.kind, (), decimals, bounds.low, bounds.high, column.coding.missing, texts)
 
 
 def known(columns: tuple[TableColumn, ...], rows: Rows) -> Rows:

@@ -112,7 +112,7 @@ def association_gap(first: Matrix, second: Matrix) -> float:
 def telling_pairs(real: Matrix, fake: Matrix, *, count: int) -> list[tuple[int, int]]:
     """Up to `count` pairs to show: alternately the strongest in the real rows and those with the largest error.
 
-    No column is in more than two of them, as long as others are left.
+    No column is in more than two of them, as long as others are left, and none that is associated with no other.
 
     Args:
         real: associations of real rows.
@@ -120,6 +120,10 @@ def telling_pairs(real: Matrix, fake: Matrix, *, count: int) -> list[tuple[int, 
         count: how many.
     """
     rows, columns = np.triu_indices(len(real), 1)
+    varied: NDArray[np.bool_] = np.any(real + fake, axis=1)  # not so where a column is empty or constant
+    if varied.any():
+        both = varied[rows] & varied[columns]
+        rows, columns = rows[both], columns[both]
     orders = [np.argsort(-key[rows, columns], kind="stable").tolist() for key in (real, np.abs(real - fake))]
     for often in (SHOWN_OFTEN, len(real)):
         chosen: list[int] = []

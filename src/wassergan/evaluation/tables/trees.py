@@ -15,6 +15,7 @@ MOST_LEVELS = 254  # of a category that trees see one by one; scikit-learn's tak
 MOST_CLASSES = 20  # levels that are predicted; all others count as one
 MANY_CLASSES, MANY_LARGEST = 4, 5000  # with more classes, trees see fewer rows: one tree per class and round
 LEAST_OF_LEVEL = 10  # rows that a level needs on each side to be predicted
+LEAST_LEAF = 20  # rows of the smallest leaf of scikit-learn's trees
 PREDICTED_AUC, PREDICTED_R2 = 0.6, 0.1  # score that real rows must reach for a column to count as predictable
 TRIED = 5000  # rows used to test whether a column can be predicted
 
@@ -63,6 +64,13 @@ class Inputs:
 
         kind = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
         return kind(categorical_features=[kept is not None for kept in self.kept], random_state=seed % 2**32)
+
+    def fitted(self, seen: Rows, wanted: Any, weights: Weights | None, *, classes: bool, seed: int) -> Any:
+        """Trees that have learnt what is wanted, (n,), from what is seen, (n, columns)."""
+        # A column of fewer values than a leaf splits nothing; of none, also in nine tenths, scikit-learn breaks off.
+        few = (~np.isnan(seen)).sum(0) < LEAST_LEAF
+        learnt = np.where(few, 0.0, seen)
+        return self.trees(classes=classes, seed=seed).fit(learnt, wanted, sample_weight=weights)
 
 
 @dataclass(frozen=True)
@@ -177,7 +185,7 @@ def predicted(
         if len(np.unique(wanted)) < 2:
             guess = np.full(len(truth), np.average(wanted, weights=counted[0]) if len(wanted) else 0.0)
         else:
-            trees = inputs.trees(classes=False, seed=seed).fit(inputs(learnt), wanted, sample_weight=counted[0])
+            trees = inputs.fitted(inputs(learnt), wanted, counted[0], classes=False, seed=seed)
             guess = trees.predict(inputs(tested))
         return float(r2_score(truth, guess, sample_weight=counted[1]))
     return _area(
@@ -194,7 +202,7 @@ def _area(inputs: Inputs, classes: Rows, learnt: Counted, tested: Counted, seed:
     wanted, truth = _numbered(learnt[1], classes), _numbered(tested[1], classes)
     chances = np.zeros((len(truth), len(classes) + 1))
     if len(np.unique(wanted)) > 1:
-        trees = inputs.trees(classes=True, seed=seed).fit(learnt[0], wanted, sample_weight=learnt[2])
+        trees = inputs.fitted(learnt[0], wanted, learnt[2], classes=True, seed=seed)
         chances[:, trees.classes_] = trees.predict_proba(tested[0])
     areas = [
         roc_auc_score(truth == each, chances[:, each], sample_weight=tested[2])
@@ -246,7 +254,7 @@ def told_apart(
     is_weighted, areas = any(each is not None for each in weights), list[float]()
     for train, test in StratifiedKFold(FOLDS, shuffle=True, random_state=seed % 2**32).split(seen, labels):
         own, others = (counted[train], counted[test]) if is_weighted else (None, None)
-        trees = inputs.trees(classes=True, seed=seed).fit(seen[train], labels[train], sample_weight=own)
+        trees = inputs.fitted(seen[train], labels[train], own, classes=True, seed=seed)
         scores = trees.predict_proba(seen[test])[:, 1]
         areas.append(float(roc_auc_score(labels[test], scores, sample_weight=others)))
     return TwoSampleTest(float(np.mean(areas)), float(np.std(areas, ddof=1) / FOLDS**0.5))
