@@ -14,8 +14,10 @@ from wassergan.distances.cells import c_transform, distances
 from wassergan.distances.checks import Array, as_tensor, as_weights, check_finite
 from wassergan.distances.column_generation import Bounds, Pace, lower_bound, refine, upper_bound
 from wassergan.distances.masses import cumulative, grouped
+from wassergan.distances.netting import NETTED_DIM
 from wassergan.distances.one_dimensional import line_bound, monotone_coupling
 from wassergan.distances.problem import Problem, Side, check_pair, coincide, pose
+from wassergan.distances.shortlist import shortlisted
 from wassergan.distances.simplex import DEFAULT_ITERATIONS, Flow, Vector, solve_dense
 from wassergan.errors import UserError, WorkError
 
@@ -25,6 +27,7 @@ _BLOCK = 2**18  # entries of a cost matrix processed together
 _DENSE_PAIRS, _DENSE_PAIRS_LOW_DIM, _LOW_DIM = 400_000, 1_500_000, 8
 _FAR = 1e8  # points this many typical distances apart share no useful digits
 _SQUARES, _TINY, _LARGEST = 1e150, 1e-300, float(np.finfo(np.float64).max)
+_LISTED_PAIRS = 50_000_000  # pairs up to which looking at all of them costs less than leaving some out
 _FALLBACK_PAIRS = 25_000_000  # pairs up to which a full matrix may be formed if column generation stalls
 
 
@@ -212,8 +215,17 @@ def _transport(
 
 def _closed(problem: Problem, tolerance: float, iterations: int, rng: torch.Generator) -> Bounds | _Certified:
     """Bounds whose plan and potentials meet: by column generation, or over the full matrix where that stalls."""
+
+    def closes(lower: float, upper: float) -> bool:
+        return upper - lower <= tolerance * upper + rounding
+
+    rounding = _rounding(problem)
+    if problem.dim <= NETTED_DIM and len(problem.x) * len(problem.y) <= _LISTED_PAIRS:
+        found = shortlisted(problem, closes=closes, iterations=iterations)
+        if found is not None:
+            return found
     for bounds in refine(problem, rng=rng, pace=Pace(np.inf), iterations=iterations):
-        if bounds.upper - bounds.dual <= tolerance * bounds.upper + _rounding(problem):
+        if closes(bounds.dual, bounds.upper):
             return bounds
     if len(problem.x) * len(problem.y) > _FALLBACK_PAIRS:
         raise _apart(problem, bounds)
