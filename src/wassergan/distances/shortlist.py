@@ -23,6 +23,7 @@ _SHARE, _RANK = 16, 6  # a margin is the 6th smallest of every 16th pair: about 
 _FIRST = 16  # arcs per point of the first solve
 _MOST = 400  # pairs per point beyond which the list is not short
 _ROUNDS = 24  # solves after which another method is likelier to end
+_SETTLED = 1e-7  # of the upper bound: gap within the list at which all pairs are looked at
 _EPS = float(np.finfo(np.float64).eps)
 _Marks = npt.NDArray[np.bool_]
 Closes = Callable[[float, float], bool]  # whether a lower and an upper bound are near enough to each other
@@ -89,7 +90,7 @@ def _first(keys: Vector, starts: Index, counts: Index, count: int) -> Index:
     return smallest
 
 
-def shortlisted(problem: Problem, *, closes: Closes, iterations: int) -> Bounds | None:
+def shortlisted(problem: Problem, closes: Closes, iterations: int) -> Bounds | None:
     """Bounds that meet, or None where the list would be long or the rounds do not end.
 
     Args:
@@ -161,12 +162,12 @@ class _Rounds:
             known = self._active.sum()
             flow, gap = self._solve(iterations)
             upper = upper_bound(self._problem, flow)
-            if not closes(upper - gap, upper) and self._active.sum() > known:
+            if gap > _SETTLED * upper and self._active.sum() > known:
                 continue
-            bounds, longer = self._proved(flow, upper)
-            if bounds is not None and closes(bounds.dual, upper):
-                return bounds
-            if not longer:
+            found = self._proved(flow, upper)
+            if found is None or closes(found[0].dual, upper):
+                return found and found[0]
+            if not self._join(*found[1:]) and self._active.sum() == known:
                 return None
         return None
 
@@ -192,15 +193,15 @@ class _Rounds:
         gap = float(self._left()[used] @ flow.mass)
         return flow, gap
 
-    def _proved(self, flow: Flow, upper: float) -> tuple[Bounds | None, bool]:
-        """Bounds of a plan and of potentials that all pairs allow, and whether pairs joined that had not been listed."""
+    def _proved(self, flow: Flow, upper: float) -> tuple[Bounds, Index, Index] | None:
+        """Bounds of a plan and of potentials that all pairs allow, and the pairs that lowered a potential."""
         x, y = self._problem.x.cells.points, self._problem.y.cells.points
         f, g = (torch.from_numpy(start + more) for start, more in zip(self._start, (self._f, self._g), strict=True))
         # A pair that is not found is longer than this, which therefore is as good as its value.
         hoped = f + 8 * _EPS * (f.abs().max() + g.abs().max())
         pairs = screened(x, y, hoped, g, _MOST * (len(x) + len(y)) // 2)
         if pairs is None:
-            return None, False
+            return None
         rows, cols = pairs
         values = between(x, y, rows, cols) - g.numpy()[cols]
         binding = values < f.numpy()[rows]
@@ -208,8 +209,7 @@ class _Rounds:
         np.minimum.at(feasible, rows, values)
         lower = lower_bound(self._problem, torch.from_numpy(feasible), g)
         self._f = feasible - self._start[0]
-        longer = self._join(rows[binding], cols[binding])
-        return Bounds(lower, upper, flow, torch.from_numpy(feasible), g, lower), longer
+        return Bounds(lower, upper, flow, torch.from_numpy(feasible), g, lower), rows[binding], cols[binding]
 
     def _join(self, rows: Index, cols: Index) -> bool:
         """Make some pairs active; whether there was one that the list lacked."""
