@@ -148,7 +148,9 @@ def exact_w1(
     elif dense:
         best = _dense(problem, tolerance, max_iterations)
     else:
-        best = (listed and _listed(problem, tolerance, max_iterations)) or _closed(problem, tolerance, max_iterations, rng)
+        best = (listed and _listed(problem, tolerance, max_iterations)) or _closed(
+            problem, tolerance, max_iterations, rng
+        )
     plan = unfolded(problem, best.plan, a, b)
     costs = distances(left[plan.rows] / problem.scale, right[plan.cols] / problem.scale) * problem.scale
     f, g = (t.to(left.device) * problem.scale for t in _everywhere(problem, best, left, right))

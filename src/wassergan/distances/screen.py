@@ -1,15 +1,17 @@
 """Every pair of points whose distance is little longer than its potentials allow, found in single precision first."""
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from wassergan.distances.simplex import Index, Vector
 
-_ROWS = 32  # of a block: its distances stay in the processor's cache
+_BLOCK = 160_000  # distances of a block: they stay in the processor's cache
 _WORD = 8  # marks read at once
 _UNIT = 2.0**-24  # half a unit in the last place of float32
-_TINY = 1e-37  # squares of coordinates below √ of this may vanish in float32
+_TINY = 1e-18  # differences below this may vanish when they are squared in float32
+_Single = npt.NDArray[np.float32]
 
 
 def screened(
@@ -28,19 +30,21 @@ def screened(
     Returns:
         Their rows and columns, sorted; None if there are more than `most`.
     """
-    columns, there = y.T.float().contiguous(), g.float()
-    slack = _single_error(x, y, f, g)
-    tight = (f + slack).float()[:, None]
-    reach = tight if margins is None else (f + slack + margins[0]).float()[:, None]
-    wider = None if margins is None else margins[1].float()
-    marks = torch.zeros(_ROWS, -(-len(y) // _WORD) * _WORD, dtype=torch.bool)
-    squares, apart = torch.empty(2, _ROWS, len(y))
+    slack = single_error(x, y, f, g)
+    tight = _single(f + slack)[:, None]
+    reach, wider = (tight, None) if margins is None else (_single(f + slack + margins[0])[:, None], _single(margins[1]))
+    size = max(1, _BLOCK // len(y))
+    heights = _Heights(y, g, size)
+    # NumPy compares an order of magnitude faster than Torch, and finds the few marks by words of eight.
+    marks = np.zeros((size, -(-len(y) // _WORD) * _WORD), dtype=bool)
     rows, cols, count = [], [], 0
-    for start, block in zip(range(0, len(x), _ROWS), x.float().split(_ROWS), strict=True):
-        heights, marked = _heights(block, columns, there, squares, apart), marks[: len(block)]
-        torch.le(heights, reach[start : start + _ROWS], out=marked[:, : len(y)])
+    for start in range(0, len(x), size):
+        here = slice(start, start + size)
+        values = heights.over(_single(x[here]))
+        marked = marks[: len(values)]
+        np.less_equal(values, reach[here], out=marked[:, : len(y)])
         if wider is not None:
-            marked[:, : len(y)] |= heights.sub_(tight[start : start + _ROWS]) <= wider
+            marked[:, : len(y)] |= np.subtract(values, tight[here], out=values) <= wider
         row, col = np.divmod(_true(marked), marks.shape[1])
         count += len(row)
         if count > most:
@@ -50,47 +54,50 @@ def screened(
     return np.concatenate(rows), np.concatenate(cols)
 
 
-def _heights(block: Tensor, columns: Tensor, g: Tensor, squares: Tensor, apart: Tensor) -> Tensor:
-    """‖row_i - column_j‖ - g_j for rows (k, d) and columns (d, m), in memory that is used again."""
-    squares, apart = squares[: len(block)], apart[: len(block)]
-    torch.sub(block[:, :1], columns[0], out=squares).square_()
-    for coordinate in range(1, len(columns)):
-        torch.sub(block[:, coordinate : coordinate + 1], columns[coordinate], out=apart)
-        squares.addcmul_(apart, apart)
-    return squares.sqrt_().sub_(g)
-
-
-def _single_error(x: Tensor, y: Tensor, f: Tensor, g: Tensor) -> float:
+def single_error(x: Tensor, y: Tensor, f: Tensor, g: Tensor) -> float:
     """By how much ‖x_i - y_j‖ - g_j - f_i may come out too large in float32, twice over.
 
-    With coordinates up to c, a rounded difference is within 4 c u, so that a length is within 4 c u √d; its square, sum
-    and root add (d + 3) u of itself. Potentials and the three differences are rounded once each.
+    With u = 2⁻²⁴ and coordinates up to c, a rounded difference is within 4 c u, so that a length is within 4 c u √d;
+    its squares, their sum and the root add (d + 3) u of itself. Potentials and sums with them are rounded once each.
     """
     dim = x.shape[1]
     reach = max(x.abs().max().item(), y.abs().max().item()) * dim**0.5
     potentials = f.abs().max().item() + g.abs().max().item()
-    return 2 * _UNIT * (4 * reach + (dim + 6) * 2 * reach + 4 * potentials) + _TINY**0.5
+    return 2 * _UNIT * (4 * reach + (dim + 6) * 2 * reach + 4 * potentials) + _TINY
 
 
-def _true(marks: Tensor) -> Index:
-    """The places of the few marks that are set, (k,): words of eight are read first."""
-    flat = marks.numpy().reshape(-1, _WORD)
-    words = np.flatnonzero(flat.view(np.int64))
-    index = np.flatnonzero(flat[words])
-    result: Index = words[index // _WORD] * _WORD + index % _WORD
-    return result
+class _Heights:
+    """‖row_i - y_j‖ - g_j in float32, in memory that is used again."""
+
+    def __init__(self, y: Tensor, g: Tensor, rows: int) -> None:
+        self._columns, self._g = np.ascontiguousarray(_single(y).T), _single(g)
+        self._squares, self._apart = np.empty((2, rows, len(y)), dtype=np.float32)
+
+    def over(self, rows: _Single) -> _Single:
+        """For rows (k, d), (k, m); overwritten by the next call."""
+        squares, apart = self._squares[: len(rows)], self._apart[: len(rows)]
+        for coordinate, columns in enumerate(self._columns):
+            out = apart if coordinate else squares
+            np.subtract(rows[:, coordinate, None], columns, out=out)
+            np.multiply(out, out, out=out)
+            if coordinate:
+                np.add(squares, apart, out=squares)
+        np.sqrt(squares, out=squares)
+        result: _Single = np.subtract(squares, self._g, out=squares)
+        return result
 
 
-def reaches(x: Tensor, y: Tensor, g: Tensor, share: int, rank: int) -> Tensor:
-    """The `rank`-th smallest ‖x_i - y_j‖ - g_j over one column in `share`, (n,), in float32: a typical value."""
-    chosen = torch.arange(0, len(y), share)
-    columns, there, near = y[chosen].T.float().contiguous(), g[chosen].float(), x.float()
-    rank = min(rank, len(chosen))
-    squares, apart = torch.empty(2, _ROWS * share, len(chosen))
-    values = [
-        _heights(block, columns, there, squares, apart).topk(rank, dim=1, largest=False, sorted=False).values.amax(1)
-        for block in near.split(len(squares))
-    ]
+def reaches(x: Tensor, y: Tensor, g: Tensor, *, share: int = 1, rank: int = 1) -> Tensor:
+    """The `rank`-th smallest ‖x_i - y_j‖ - g_j over every `share`-th column, (n,), in float32: a typical value."""
+    columns = y[::share]
+    size = max(1, _BLOCK // len(columns))
+    heights, rank = _Heights(columns, g[::share], size), min(rank, len(columns))
+    values = []
+    for start in range(0, len(x), size):
+        block = torch.from_numpy(heights.over(_single(x[start : start + size])))
+        values.append(
+            block.topk(rank, dim=1, largest=False, sorted=False).values.amax(1) if rank > 1 else block.amin(1)
+        )
     return torch.cat(values).double()
 
 
@@ -100,4 +107,18 @@ def between(x: Tensor, y: Tensor, rows: Index, cols: Index) -> Vector:
     for here, there in zip(x.numpy().T, y.numpy().T, strict=True):
         squares += np.square(here[rows] - there[cols])
     result: Vector = np.sqrt(squares)
+    return result
+
+
+def _single(values: Tensor) -> _Single:
+    result: _Single = values.numpy().astype(np.float32)
+    return result
+
+
+def _true(marks: npt.NDArray[np.bool_]) -> Index:
+    """The places of the few marks that are set, (k,)."""
+    flat = marks.reshape(-1, _WORD)
+    words = np.flatnonzero(flat.view(np.int64) != 0)
+    index = np.flatnonzero(flat[words])
+    result: Index = words[index // _WORD] * _WORD + index % _WORD
     return result

@@ -20,8 +20,9 @@ from wassergan.distances.screen import between, reaches, screened
 from wassergan.distances.simplex import Flow, Index, Vector, solve_dense, solve_sparse
 
 _SHARE, _RANK = 16, 6  # a margin is the 6th smallest of every 16th pair: about a hundred pairs per point
-_FIRST = 16  # arcs per point of the first solve
-_MOST = 400  # pairs per point beyond which the list is not short
+_FIRST = 24  # arcs per point of the first solve
+_CELL_PAIRS = 1_000_000  # pairs of cells whose transport is solved at once
+_MOST = 300  # pairs per point beyond which the list is not short
 _ROUNDS = 24  # solves after which another method is likelier to end
 _SETTLED = 1e-7  # of the upper bound: gap within the list at which all pairs are looked at
 _EPS = float(np.finfo(np.float64).eps)
@@ -106,19 +107,17 @@ def shortlisted(problem: Problem, closes: Closes, iterations: int) -> Bounds | N
 
 
 def _potentials(problem: Problem, iterations: int) -> tuple[Tensor, Tensor] | None:
-    """Potentials (n,) and (m,) from the transport between common cells; None if the cells' masses are all equal.
+    """Potentials (n,) and (m,) from the transport between common cells; None without them.
 
     With G(z) = min_k ‖z - c_k‖ - φ_k over the cells c_k with more of x, -G on x and G on y are feasible.
     """
     part = netted(problem)
-    if part is None:
+    if part is None or len(part.x) * len(part.y) > _CELL_PAIRS:
         return None
     x, y = part.x.cells.points, part.y.cells.points
     cost = torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
     flow = solve_dense(cost.numpy(), part.x.mass.numpy(), part.y.mass.numpy(), iterations=iterations)
-    heights = [
-        reaches(side.cells.points, x, torch.from_numpy(flow.f), 1, 1) for side in (problem.x, problem.y)
-    ]
+    heights = [reaches(side.cells.points, x, torch.from_numpy(flow.f)) for side in (problem.x, problem.y)]
     return -heights[0], heights[1]
 
 
@@ -126,14 +125,13 @@ def _listed(problem: Problem, f: Tensor, g: Tensor) -> tuple[_List, _Marks] | No
     """The list beside some potentials, and marks of arcs that admit a plan; None if it would be long."""
     x, y = problem.x.cells.points, problem.y.cells.points
     most = _MOST * (len(x) + len(y)) // 2
-    margins = reaches(x, y, g, _SHARE, _RANK) - f, reaches(y, x, f, _SHARE, _RANK) - g
+    margins = reaches(x, y, g, share=_SHARE, rank=_RANK) - f, reaches(y, x, f, share=_SHARE, rank=_RANK) - g
     pairs = screened(x, y, f, g, most, margins=margins)
     if pairs is None:
         return None
     rows, cols = pairs
     i, j, mass = monotone_coupling(problem.x.mass, problem.y.mass)
-    # Ascending: the coupling goes through both sides in order.
-    plan = (i * len(y) + j)[mass > 0].numpy()
+    plan = (i * len(y) + j)[mass > 0].numpy()  # ascending: the coupling goes through both sides in order
     at = np.searchsorted(rows * len(y) + cols, plan)
     listed = (rows * len(y) + cols)[np.minimum(at, len(rows) - 1)] == plan
     sources, targets = np.divmod(plan[~listed], len(y))
@@ -154,7 +152,7 @@ class _Rounds:
         self._a, self._b = problem.x.mass.numpy(), problem.y.mass.numpy()
         self._f = pairs.lowest_f(np.zeros(len(self._b)))
         self._g = pairs.lowest_g(self._f)
-        self._active = active | pairs.smallest(self._left(), _FIRST)
+        self._active = active | pairs.smallest(self._left(np.arange(len(pairs.keys))), _FIRST)
 
     def run(self, closes: Closes, iterations: int) -> Bounds | None:
         """Solve and price until the bounds meet; None if that does not come about."""
@@ -171,32 +169,39 @@ class _Rounds:
                 return None
         return None
 
-    def _left(self) -> Vector:
+    def _potentials(self) -> tuple[Tensor, Tensor]:
+        f, g = (torch.from_numpy(start + more) for start, more in zip(self._start, (self._f, self._g), strict=True))
+        return f, g
+
+    def _left(self, places: Index) -> Vector:
+        """What the potentials leave of the distances of some pairs."""
         pairs = self._pairs
-        left: Vector = np.maximum(pairs.left - self._f[pairs.rows] - self._g[pairs.cols], 0.0)
-        return left
+        left = pairs.left[places] - self._f[pairs.rows[places]] - self._g[pairs.cols[places]]
+        result: Vector = np.maximum(left, 0.0, out=left)
+        return result
 
     def _solve(self, iterations: int) -> tuple[Flow, float]:
         """The best plan over the active pairs, and its cost beyond the best potentials of the list.
 
         Pairs that its own potentials do not allow become active.
         """
-        pairs = self._pairs
-        rows, cols, left = (each[self._active] for each in (pairs.rows, pairs.cols, self._left()))
+        pairs, places = self._pairs, np.flatnonzero(self._active)
+        left = self._left(places)
         scale = 2.0 ** np.frexp(left.max())[1]
-        flow = solve_sparse(rows, cols, left / scale, self._a, self._b, iterations=iterations)
+        flow = solve_sparse(
+            pairs.rows[places], pairs.cols[places], left / scale, self._a, self._b, iterations=iterations
+        )
         f, g = self._f + scale * flow.f, self._g + scale * flow.g
         self._active |= pairs.left - f[pairs.rows] - g[pairs.cols] < 0
         self._f = pairs.lowest_f(g)
         self._g = pairs.lowest_g(self._f)
         used = pairs.places(flow.rows * pairs.shape[1] + flow.cols)
-        gap = float(self._left()[used] @ flow.mass)
-        return flow, gap
+        return flow, float(self._left(used) @ flow.mass)
 
     def _proved(self, flow: Flow, upper: float) -> tuple[Bounds, Index, Index] | None:
         """Bounds of a plan and of potentials that all pairs allow, and the pairs that lowered a potential."""
         x, y = self._problem.x.cells.points, self._problem.y.cells.points
-        f, g = (torch.from_numpy(start + more) for start, more in zip(self._start, (self._f, self._g), strict=True))
+        f, g = self._potentials()
         # A pair that is not found is longer than this, which therefore is as good as its value.
         hoped = f + 8 * _EPS * (f.abs().max() + g.abs().max())
         pairs = screened(x, y, hoped, g, _MOST * (len(x) + len(y)) // 2)
