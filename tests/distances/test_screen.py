@@ -41,7 +41,9 @@ def test_no_pair_within_its_potentials_is_missed(seed, kind, n, m, dim, blocks):
     f = (lengths - g).min(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("wassergan.distances.screen._BLOCK", blocks)
-        rows, cols = screened(x, y, torch.from_numpy(f), torch.from_numpy(g), n * m)
+        found = screened(x, y, torch.from_numpy(f), torch.from_numpy(g), n * m)
+    assert found is not None
+    rows, cols = found
     keys = rows * m + cols
     assert (np.diff(keys) > 0).all()
     over = lengths - f[:, None] - g
@@ -59,20 +61,23 @@ def test_margins_widen_rows_and_columns(seed, kind, n, m, dim):
     rng = np.random.default_rng(seed)
     x, y = clouds(rng, kind, n, m, dim)
     f, g, over_rows, over_cols = (torch.from_numpy(rng.normal(size=size)) for size in (n, m, n, m))
-    rows, cols = screened(x, y, f, g, n * m, margins=(over_rows, over_cols))
+    pairs = screened(x, y, f, g, n * m, margins=(over_rows, over_cols))
+    assert pairs is not None
+    rows, cols = pairs
     over = cdist(x, y) - f.numpy()[:, None] - g.numpy()
     wanted = np.flatnonzero(over <= np.maximum(over_rows.numpy()[:, None], over_cols.numpy()))
     assert np.isin(wanted, rows * m + cols).all()
     slack = 3 * single_error(x, y, f.abs() + over_rows.abs(), g.abs() + over_cols.abs())
-    found = over[rows, cols] - np.maximum(over_rows.numpy()[rows], over_cols.numpy()[cols])
-    assert (found <= slack).all()
+    beyond = over[rows, cols] - np.maximum(over_rows.numpy()[rows], over_cols.numpy()[cols])
+    assert (beyond <= slack).all()
 
 
 def test_more_pairs_than_allowed_are_no_list():
     x = torch.zeros(5, 2, dtype=torch.float64)
     nothing = torch.zeros(5, dtype=torch.float64)
     assert screened(x, x, nothing, nothing, 24) is None
-    assert len(screened(x, x, nothing, nothing, 25)[0]) == 25
+    found = screened(x, x, nothing, nothing, 25)
+    assert found is not None and len(found[0]) == 25
 
 
 @settings(max_examples=100, deadline=None)

@@ -63,7 +63,8 @@ def single_error(x: Tensor, y: Tensor, f: Tensor, g: Tensor) -> float:
     dim = x.shape[1]
     reach = max(x.abs().max().item(), y.abs().max().item()) * dim**0.5
     potentials = f.abs().max().item() + g.abs().max().item()
-    return 2 * _UNIT * (4 * reach + (dim + 6) * 2 * reach + 4 * potentials) + _TINY
+    error: float = 2 * _UNIT * (4 * reach + (dim + 6) * 2 * reach + 4 * potentials) + _TINY
+    return error
 
 
 class _Heights:

@@ -78,8 +78,9 @@ class _List:
     def joined(self, rows: Index, cols: Index, left: Vector) -> tuple["_List", Index]:
         """A list with some more pairs, sorted and not among these, and the places of the old ones in it."""
         at = self.places(rows * self.shape[1] + cols)
-        parts = ((self.rows, rows), (self.cols, cols), (self.left, left))
-        longer = _List(*(np.insert(old, at, new) for old, new in parts), self.shape)  # type: ignore[arg-type]
+        longer = _List(
+            np.insert(self.rows, at, rows), np.insert(self.cols, at, cols), np.insert(self.left, at, left), self.shape
+        )
         return longer, longer.places(self.keys)
 
 
