@@ -2574,10 +2574,10 @@ BUGS = (
         "distances/test_shortlist.py::test_potentials_are_allowed_by_pairs_that_the_list_lacks",
     ),
     Bug(
-        "pairs that join the list stay idle",
+        "pairs that join the list without what the first potentials take off",
         "distances/shortlist.py",
-        "active = np.ones(len(self._pairs.keys), dtype=bool)",
-        "active = np.zeros(len(self._pairs.keys), dtype=bool)",
+        "apart - self._start[0][rows] - self._start[1][cols]",
+        "apart",
         "distances/test_shortlist.py::test_what_a_list_lacks_joins_it",
     ),
     Bug(
