@@ -36,8 +36,10 @@ def laws(draw, count):
     return raw / raw.sum()
 
 
-def by_columns(monkeypatch):
-    """Make small problems go the way of large ones."""
+def by_columns(monkeypatch, *, listed=False):
+    """Make small problems go the way of large ones, or of those that are small enough for a short list."""
+    if not listed:
+        monkeypatch.setattr("wassergan.distances.exact._LISTED_PAIRS", 0)
     monkeypatch.setattr("wassergan.distances.column_generation._DENSE_PAIRS", 5_000)
     monkeypatch.setattr("wassergan.distances.exact._DENSE_PAIRS", 0)
     monkeypatch.setattr("wassergan.distances.exact._DENSE_PAIRS_LOW_DIM", 0)
@@ -152,10 +154,10 @@ def test_agrees_with_scipy(n, dim):
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("dim", [1, 2, 16])
 @pytest.mark.parametrize(("n", "m"), [(60, 90), (700, 700), (900, 400)])
-@pytest.mark.parametrize("columns", [False, True])
-def test_agrees_with_pot_and_carries_its_certificate(family, dim, n, m, columns, monkeypatch):
-    if columns:
-        by_columns(monkeypatch)
+@pytest.mark.parametrize("way", ["matrix", "columns", "list"])
+def test_agrees_with_pot_and_carries_its_certificate(family, dim, n, m, way, monkeypatch):
+    if way != "matrix":
+        by_columns(monkeypatch, listed=way == "list")
     rng = np.random.default_rng(dim)
     x, y = pair(family, n, m, dim, rng)
     a, b = rng.dirichlet(np.ones(n)), rng.dirichlet(np.ones(m))
@@ -324,9 +326,10 @@ def test_stalled_column_generation_falls_back_on_the_full_matrix(monkeypatch):
 
 
 @pytest.mark.parametrize("n", [300, 1500])
-def test_near_duplicates_and_lattices(n, monkeypatch):
+@pytest.mark.parametrize("listed", [False, True])
+def test_near_duplicates_and_lattices(n, listed, monkeypatch):
     """Ties and tiny clusters: where few arcs per point say little about the rest."""
-    by_columns(monkeypatch)
+    by_columns(monkeypatch, listed=listed)
     rng = np.random.default_rng(0)
     for x, y in (
         (rng.integers(0, 6, (n, 2)) + 1e-9 * rng.normal(size=(n, 2)), rng.integers(0, 6, (n, 2)) * 1.0),

@@ -13,7 +13,7 @@ from wassergan.distances.direct import direct_transform
 _GROUP = 16  # columns per group that shares one minimum in the coarse pass
 _CACHED = 2**20  # distances that fit into the processor's cache
 _GATHER = 2**18  # numbers gathered at once when candidates are recomputed
-_LEAF = 8  # points at which the recursive split ends
+LEAF = 8  # points at which the recursive split ends
 _PROBES = 256  # columns examined first, to find the cells that are too far
 _SINGLE_ABOVE = 2**21  # distances per cell of rows from which the coarse pass runs in float32
 _Vector = npt.NDArray[np.float64]
@@ -33,22 +33,23 @@ class Transform:
     nearest: Tensor
 
 
-def paired_order(x: Tensor, y: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+def paired_order(x: Tensor, y: Tensor, a: Tensor, b: Tensor, *, leaf: int = LEAF) -> tuple[Tensor, Tensor]:
     """Orders of two weighted clouds in which near mass is adjacent, so that their monotone coupling is good.
 
-    Both clouds are cut together, again and again, along the coordinate that varies most, at half their mass.
+    Both clouds are cut together, again and again, along the coordinate that varies most, at half their mass, until at
+    most `leaf` points of either are left.
     """
-    return _paired_order(x.numpy(), y.numpy(), a.numpy(), b.numpy())
+    return _paired_order(x.numpy(), y.numpy(), a.numpy(), b.numpy(), leaf)
 
 
-def _paired_order(x: _Vector, y: _Vector, a: _Vector, b: _Vector) -> tuple[Tensor, Tensor]:
+def _paired_order(x: _Vector, y: _Vector, a: _Vector, b: _Vector, leaf: int) -> tuple[Tensor, Tensor]:
     stack = [(np.arange(len(x)), np.arange(len(y)))]
     x_parts, y_parts = [], []
     while stack:
         i, j = stack.pop()
         axis = int(np.argmax(_variance(x[i]) + _variance(y[j])))
         i, j = i[np.argsort(x[i, axis], kind="stable")], j[np.argsort(y[j, axis], kind="stable")]
-        if min(len(i), len(j)) < 2 or max(len(i), len(j)) <= _LEAF:
+        if min(len(i), len(j)) < 2 or max(len(i), len(j)) <= leaf:
             x_parts.append(i)
             y_parts.append(j)
             continue

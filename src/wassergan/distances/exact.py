@@ -10,12 +10,14 @@ from torch import Tensor
 
 from wassergan.distances.arguments import check_count, check_flag, check_tolerance
 from wassergan.distances.boxes import Cells
-from wassergan.distances.cells import c_transform, distances
+from wassergan.distances.cells import LEAF, c_transform, distances
 from wassergan.distances.checks import Array, as_tensor, as_weights, check_finite
 from wassergan.distances.column_generation import Bounds, Pace, lower_bound, refine, upper_bound
 from wassergan.distances.masses import cumulative, grouped
+from wassergan.distances.netting import NETTED_DIM
 from wassergan.distances.one_dimensional import line_bound, monotone_coupling
 from wassergan.distances.problem import Problem, Side, check_pair, coincide, pose
+from wassergan.distances.shortlist import shortlisted
 from wassergan.distances.simplex import DEFAULT_ITERATIONS, Flow, Vector, solve_dense
 from wassergan.errors import UserError, WorkError
 
@@ -25,6 +27,8 @@ _BLOCK = 2**18  # entries of a cost matrix processed together
 _DENSE_PAIRS, _DENSE_PAIRS_LOW_DIM, _LOW_DIM = 400_000, 1_500_000, 8
 _FAR = 1e8  # points this many typical distances apart share no useful digits
 _SQUARES, _TINY, _LARGEST = 1e150, 1e-300, float(np.finfo(np.float64).max)
+_LISTED_PAIRS = 50_000_000  # pairs up to which looking at all of them costs less than leaving some out
+_LISTED_LEAF = 64  # their order is of less use then
 _FALLBACK_PAIRS = 25_000_000  # pairs up to which a full matrix may be formed if column generation stalls
 
 
@@ -134,7 +138,8 @@ def exact_w1(
     left, right, a, b = check_pair(x, y, x_weights, y_weights, normalize)
     dense = len(left) * len(right) <= (_DENSE_PAIRS_LOW_DIM if left.shape[1] <= _LOW_DIM else _DENSE_PAIRS)
     rng = torch.Generator().manual_seed(0)  # orders points and picks coarse samples: changes only the time
-    problem = pose(left, right, a, b, rng=rng if dense else None)
+    listed = not dense and left.shape[1] <= NETTED_DIM and len(left) * len(right) <= _LISTED_PAIRS
+    problem = pose(left, right, a, b, rng=rng if dense else None, leaf=_LISTED_LEAF if listed else LEAF)
     best: Bounds | _Certified
     if coincide(left, right, x_weights, y_weights):
         best = _at_rest(problem)
@@ -143,7 +148,9 @@ def exact_w1(
     elif dense:
         best = _dense(problem, tolerance, max_iterations)
     else:
-        best = _closed(problem, tolerance, max_iterations, rng)
+        best = (listed and _listed(problem, tolerance, max_iterations)) or _closed(
+            problem, tolerance, max_iterations, rng
+        )
     plan = unfolded(problem, best.plan, a, b)
     costs = distances(left[plan.rows] / problem.scale, right[plan.cols] / problem.scale) * problem.scale
     f, g = (t.to(left.device) * problem.scale for t in _everywhere(problem, best, left, right))
@@ -208,6 +215,12 @@ def _transport(
             # Envelope theorem: the derivative in a weight is its potential. The value is unchanged.
             value = value + (potential * (weight - weight.detach())).sum()
     return Transport(value, lower, upper, replace(plan, costs=costs.detach()), potentials)
+
+
+def _listed(problem: Problem, tolerance: float, iterations: int) -> Bounds | None:
+    """Bounds that meet over a short list of pairs, or None."""
+    rounding = _rounding(problem)
+    return shortlisted(problem, lambda lower, upper: upper - lower <= tolerance * upper + rounding, iterations)
 
 
 def _closed(problem: Problem, tolerance: float, iterations: int, rng: torch.Generator) -> Bounds | _Certified:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from wassergan.distances.arrays import Array, paired
-from wassergan.distances.boxes import Cells
-from wassergan.distances.cells import paired_order
+from wassergan.distances.boxes import LOW_DIM, Cells
+from wassergan.distances.cells import LEAF, paired_order
 from wassergan.distances.checks import as_points, as_tensor, as_weights, same_dimension
 from wassergan.distances.masses import grouped
 from wassergan.errors import UserError
@@ -112,7 +112,9 @@ def coincide(x: Tensor, y: Tensor, x_weights: Array | None, y_weights: Array | N
     return torch.equal(x_rows, y_rows) and torch.equal(x_counts * len(y), y_counts * len(x))
 
 
-def pose(x: Tensor, y: Tensor, a: Tensor, b: Tensor, *, rng: torch.Generator | None = None) -> Problem:
+def pose(
+    x: Tensor, y: Tensor, a: Tensor, b: Tensor, *, rng: torch.Generator | None = None, leaf: int = LEAF
+) -> Problem:
     """The problem of checked clouds (n, d), (m, d) and weights (n,), (m,), all float64.
 
     Equal points are merged: ties make a network simplex slow. Points without weight are left out first. A column far
@@ -125,6 +127,7 @@ def pose(x: Tensor, y: Tensor, a: Tensor, b: Tensor, *, rng: torch.Generator | N
         b: weights of y.
         rng: draws a random order of the points, for a full matrix: if neighbours in space are neighbours in order, a
             network simplex takes up to five times as long. None puts near mass next to each other.
+        leaf: points that are not cut any further for that; more take less time.
     """
     x, y, a, b = (t.detach().cpu() for t in (x, y, a, b))
     used = torch.cat([x[a > 0], y[b > 0]])
@@ -140,7 +143,7 @@ def pose(x: Tensor, y: Tensor, a: Tensor, b: Tensor, *, rng: torch.Generator | N
     x, a, x_place = _distinct(x, a, centre, scale)
     y, b, y_place = _distinct(y, b, centre, scale)
     if rng is None:
-        i, j = paired_order(x, y, a, b)
+        i, j = paired_order(x, y, a, b, leaf=leaf)
     else:
         i, j = (torch.randperm(len(points), generator=rng, device=rng.device).cpu() for points in (x, y))
     return Problem(_side(x, a, x_place, i), _side(y, b, y_place, j), float(scale), centre)
@@ -148,10 +151,24 @@ def pose(x: Tensor, y: Tensor, a: Tensor, b: Tensor, *, rng: torch.Generator | N
 
 def _distinct(points: Tensor, mass: Tensor, centre: Tensor, scale: float) -> tuple[Tensor, Tensor, Tensor]:
     used = mass > 0
-    distinct, where = torch.unique((points[used] - centre) / scale, dim=0, return_inverse=True)
+    distinct, where = _unique((points[used] - centre) / scale)
     index = torch.full((len(points),), -1)
     index[used] = where
     return distinct, grouped(where, mass[used], len(distinct)), index
+
+
+def _unique(points: Tensor) -> tuple[Tensor, Tensor]:
+    """The distinct points in lexicographic order, and which of them each point is."""
+    if points.shape[1] > LOW_DIM:
+        distinct, where = torch.unique(points, dim=0, return_inverse=True)
+        return distinct, where
+    # Column by column: ten times as fast in few dimensions as comparisons of whole rows.
+    order = torch.from_numpy(np.lexsort(points.numpy().T[::-1]))
+    ordered = points[order]
+    starts = torch.cat([torch.ones(1, dtype=torch.bool), (ordered[1:] != ordered[:-1]).any(1)])
+    where = torch.empty_like(order)
+    where[order] = starts.cumsum(0) - 1
+    return ordered[starts], where
 
 
 def _side(points: Tensor, mass: Tensor, index: Tensor, order: Tensor) -> Side:
