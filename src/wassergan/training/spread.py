@@ -203,7 +203,7 @@ class _Trials:
 
 
 def _at_ends(drawn: Tensor, truth: Tensor) -> Tensor:
-    """The draws (n, K, ...) that are the least or the largest at their place of all draws and truths; NaN the others."""
+    """The draws (n, K, ...) that are the least or largest of all, truths too, at their place; NaN for others."""
     every = torch.cat([drawn.flatten(0, 1), truth])
     least, largest = (torch.where(every.isnan(), far, every) for far in (math.inf, -math.inf))
     is_end = (drawn == least.amin(0)) | (drawn == largest.amax(0))
