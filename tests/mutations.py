@@ -4880,6 +4880,13 @@ BUGS = (
         "training/test_spread.py::test_equal_draws_give_the_truth_any_rank_among_them",
     ),
     Bug(
+        "projection critics: an unknown way to tell conditions is taken for channels",
+        "networks/__init__.py",
+        "    if critic_condition not in (CONCAT, PROJECTION):\n",
+        "    if not critic_condition:\n",
+        "session/test_critic_condition.py::test_an_unknown_way_to_tell_conditions_is_refused",
+    ),
+    Bug(
         "given: the spread is set by numbers that no data of that type hold",
         "training/sound_state.py",
         "ranked=ranked_by(self._source.codec),",
