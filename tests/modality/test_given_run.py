@@ -104,7 +104,8 @@ def test_the_command_line_draws_and_says_what_it_refuses(
         (["--refine", "2"], "not refined"),
     ):
         assert message in refused("sample", run, *flags, "--out", out)
-    assert "knows no generators with conditions" in refused("export", run, "--out", tmp_path / "g.safetensors")
+    told = refused("export", run, "--out", tmp_path / "g.safetensors")
+    assert "knows no generators with conditions" in told and "sample --condition-array" in told
 
 
 def test_augmented_samples_would_lose_their_conditions(run: Path, tmp_path: Path) -> None:

@@ -58,6 +58,24 @@ def test_it_is_refused_where_there_are_no_conditions() -> None:
         critic_of(unlabelled, critic_condition="projection")
 
 
+def test_it_is_refused_of_other_networks_and_of_fields_and_says_which() -> None:
+    for network in ("mlp", "resnet"):
+        with pytest.raises(UserError, match=f"is for conv critics .*: network=.{network}"):
+            critic_of(labelled(12, 12), critic_condition="projection", network=network)
+    pictures = labelled_pictures(12, 12)[0]
+    under_fields = open_source(pictures, condition_array=pictures[:, ::3, ::3])
+    with pytest.raises(UserError, match=r"is for conv critics .*: conditions that are fields\."):
+        critic_of(under_fields, critic_condition="projection")
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_an_unknown_way_to_tell_conditions_is_refused(conditional: bool) -> None:
+    pictures, labels = labelled_pictures(12, 12)
+    source = open_source(pictures, labels=labels if conditional else None)
+    with pytest.raises(UserError, match=r"'projected'.*concat, projection"):
+        critic_of(source, critic_condition="projected")
+
+
 @pytest.mark.parametrize(
     "asked", [{}, {"pack": 2}, {"penalty_on": "both"}, {"constraint": "r1r2", "precision": "float32"}]
 )

@@ -117,7 +117,7 @@ def build_networks(
     """
     drawing, head = (head, nn.Identity()) if isinstance(head, TableHead) else (None, head)
     context_dim = math.prod(context_shape) if context_shape else 0
-    is_projected = critic_condition == PROJECTION
+    is_projected = _is_projected(critic_condition)
     inputs, scored = latent_dim + context_dim, (pack * shape[0], *shape[1:])
     told = 0 if is_projected else pack * context_dim
     made: dict[str, Any] = {"head": head, "norm": generator_norm}
@@ -172,13 +172,20 @@ def build_networks(
     return generator if drawing is None else TabularGenerator(generator, drawing), critic
 
 
+def _is_projected(critic_condition: str) -> bool:
+    if critic_condition not in (CONCAT, PROJECTION):
+        raise unknown_name("way to tell a critic conditions", critic_condition, (CONCAT, PROJECTION))
+    return critic_condition == PROJECTION
+
+
 def _projected(critic: nn.Module, told: int, kind: str) -> ProjectionCritic:
     """The critic, told conditions of so many numbers in its last layer."""
     found = ProjectionCritic.around(critic, told) if told else None
     if found is None:
+        what = "conditions that are fields" if isinstance(critic, GivenCritic) else parameter("network", kind)
         raise UserError(
             f"{parameter('critic_condition', PROJECTION)} is for conv critics of samples under numbers or labels",
-            found=f"{parameter('network', kind)}" if told else "no conditions",
+            found=what if told else "no conditions",
             hint=f"leave it out, or use {parameter('critic_condition', CONCAT)}",
         )
     return found

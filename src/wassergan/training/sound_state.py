@@ -5,7 +5,7 @@ from wassergan.networks import GivenGenerator
 from wassergan.training.batch_norms import batch_norms, calibrate_batch_norms
 from wassergan.training.distributed import DistributedContext
 from wassergan.training.divergence import require_finite
-from wassergan.training.spread import calibrate_spread
+from wassergan.training.spread import calibrate_spread, ranked_by
 from wassergan.training.step_runner import StepRunner
 
 
@@ -68,5 +68,11 @@ class SoundState:
         if self._kept_back is not None:
             assert isinstance(average.module, GivenGenerator)
             with self._processes.raise_together():
-                calibrate_spread(average.module, self._kept_back, latent_dim=self._latent_dim, seed=self._seed)
+                calibrate_spread(
+                    average.module,
+                    self._kept_back,
+                    latent_dim=self._latent_dim,
+                    seed=self._seed,
+                    ranked=ranked_by(self._source.codec),
+                )
             self._processes.broadcast(average.module)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from wassergan.data import AnyCodec
+from wassergan.data import AnyCodec, ArrayConditions
 from wassergan.errors import UserError, flag
 from wassergan.modality import modality_of
 from wassergan.sampling.sampler import Sampler
@@ -27,10 +27,11 @@ def describe(state: CheckpointState, sampler: Sampler) -> dict[str, Any]:
         modules in words), `run`, `settings` (resolved), `version` and `wassergan`.
     """
     if sampler.conditions is not None:
+        given = "condition_array" if isinstance(sampler.conditions, ArrayConditions) else "given"
         raise UserError(
             "wassergan export knows no generators with conditions yet",
             found=", ".join(sampler.conditions.names),
-            hint=f"draw from the run with wassergan sample {flag('given')}",
+            hint=f"draw from the run with wassergan sample {flag(given)}",
         )
     settings = asdict(state.settings)
     data, files = _name(settings["data"]), ("labels", "schema", "condition_array")
