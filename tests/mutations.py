@@ -1414,6 +1414,27 @@ BUGS = (
         "session/test_critic_condition.py::test_constraints_on_weights_refuse_it",
     ),
     Bug(
+        "nearest upsampling: places of a cell have other weights",
+        "networks/conv.py",
+        "return wide[..., 1:, 1:] + wide[..., :-1, 1:] + wide[..., 1:, :-1] + wide[..., :-1, :-1]",
+        "return wide[..., 1:, 1:] + wide[..., :-1, 1:] + wide[..., 1:, :-1]",
+        "networks/test_upsampling.py::test_what_is_flat_stays_flat_within_the_edge",
+    ),
+    Bug(
+        "nearest upsampling: the gradient by one of four shifted kernels in closed form",
+        "networks/conv.py",
+        "return rows[..., 1:] + rows[..., :-1]",
+        "return 2 * rows[..., 1:]",
+        "networks/test_upsampling.py::test_gradients_without_a_graph_are_those_of_autograd",
+    ),
+    Bug(
+        "nearest upsampling taken without a word by generators that have none",
+        "networks/__init__.py",
+        "if name != TRANSPOSED and not isinstance(generator, ConvGenerator):",
+        "if False:",
+        "networks/test_upsampling.py::test_other_generators_refuse_it",
+    ),
+    Bug(
         "labels of pictures as channels beside them under a penalty",
         "modality/picture_recipe.py",
         'return {"critic_condition": PROJECTION} if is_penalised(asked) else {}',

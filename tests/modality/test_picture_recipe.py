@@ -159,6 +159,7 @@ def test_fields_from_12_places_on_have_the_recipe_of_pictures_and_are_not_augmen
     names = ("network", "constraint", "critic_steps", "critic_norm", "generator_lr", "critic_lr", "maps", "schedule")
     assert [getattr(found, name) for name in names] == [getattr(of_pictures, name) for name in names]
     assert found.network == "conv" and found.precision == "auto" and found.augment == "none"
+    assert (found.upsampling, of_pictures.upsampling) == ("nearest", "transposed")
     assert len(told) == 1 and told[0].startswith("Recipe for fields, that of pictures")
     for size, asked in (((11, 14), {}), ((14, 12), {"network": "mlp"}), ((14, 12), {"generator_widths": (8,)})):
         values = np.random.default_rng(0).normal(size=(40, *size)).astype("f4")

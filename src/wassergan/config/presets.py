@@ -18,6 +18,7 @@ _COMMON: Values = {
     "penalty_every": 1,
     "penalty_on": "samples",
     "critic_condition": "concat",
+    "upsampling": "transposed",
     "generator_widths": (256, 512, 1024),
     "critic_widths": (1024, 512, 256),
     "maps": 64,

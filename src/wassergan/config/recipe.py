@@ -61,6 +61,12 @@ class RecipeChoices:
     generator_maps: int | None = setting(
         None, "Feature maps of the generator, if not as many as the critic's.", parse=positive_int, group="Recipe"
     )
+    upsampling: str | None = setting(
+        None,
+        "How a conv generator of pictures or fields doubles a grid: with free kernels, or by nearest values and 3 x 3.",
+        group="Recipe",
+        values="transposed|nearest",
+    )
     sequence_width: int | None = setting(
         None,
         "Numbers by which the columns of a table follow those drawn before them; 0 draws all columns at once.",
@@ -177,6 +183,7 @@ class Recipe:
     critic_widths: tuple[int, ...]
     maps: int
     generator_maps: int
+    upsampling: str
     sequence_width: int
     likelihood: float
     likelihood_steps: int

@@ -99,6 +99,7 @@ class ResolvedSettings(DataSettings, RunSettings, Recipe, Origin):
         older |= {
             "penalty_on": "samples",
             "critic_condition": "concat",
+            "upsampling": "transposed",
             "equalized_lr": False,
             "overshoot": 1.0,
             "likelihood": 0.0,

@@ -13,6 +13,7 @@ from wassergan.modality.gridded import Gridded
 from wassergan.modality.missing import without_missing
 from wassergan.modality.modality import Rows
 from wassergan.modality.picture_recipe import FIELD_REASON
+from wassergan.networks.conv import NEAREST
 from wassergan.sampling.sampler import Sampler
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Fields(Gridded):
 
     name = "field"
     reason = FIELD_REASON
+    upsampling = NEAREST  # smooth fields show the pattern that free kernels leave
 
     def facts(self, source: Source) -> dict[str, Any]:
         """What three axes are read as, and how to have them read otherwise."""

@@ -7,6 +7,7 @@ from wassergan.config.settings import TrainSettings
 from wassergan.data import Codec
 from wassergan.modality.numbers import Numbers
 from wassergan.modality.picture_recipe import recipe, suits, under_conditions
+from wassergan.networks.conv import TRANSPOSED
 
 
 class Gridded(Numbers):
@@ -14,9 +15,11 @@ class Gridded(Numbers):
 
     Attributes:
         reason: for the recipe, in a sentence.
+        upsampling: of the recipe's generator.
     """
 
     reason: ClassVar[str]
+    upsampling: ClassVar[str] = TRANSPOSED
     axes = 3
     preview_count = 64
     is_figure = False
@@ -25,7 +28,7 @@ class Gridded(Numbers):
         self, codec: Codec, *, shape: tuple[int, ...], train_count: int, asked: TrainSettings
     ) -> Mapping[str, Any] | None:
         """Convolutions, from 12 x 12 places on."""
-        return recipe(train_count, asked) if suits(shape, asked) else None
+        return {**recipe(train_count, asked), "upsampling": self.upsampling} if suits(shape, asked) else None
 
     def recipe_under_conditions(self, recipe: Mapping[str, Any], asked: TrainSettings) -> Mapping[str, Any]:
         """Convolutions that see samples alone, and conditions in the last layer."""

@@ -9,7 +9,7 @@ from torch import nn
 
 from wassergan.errors import UserError, parameter, unknown_name
 from wassergan.networks.checks import Critic, check_critic, check_generator, critic_given, evaluating
-from wassergan.networks.conv import ConvCritic, ConvGenerator
+from wassergan.networks.conv import TRANSPOSED, UPSAMPLINGS, ConvCritic, ConvGenerator
 from wassergan.networks.density_head import DensityHead
 from wassergan.networks.given import GivenCritic, GivenGenerator
 from wassergan.networks.heads import Bounded, Partial
@@ -80,6 +80,7 @@ def build_networks(
     seed: int,
     context_shape: tuple[int, ...] = (),
     critic_condition: str = CONCAT,
+    upsampling: str = TRANSPOSED,
     pack: int = 1,
     generator_maps: int | None = None,
     sequence_width: int = 0,
@@ -105,6 +106,7 @@ def build_networks(
             latent vector. `conv` and `resnet` generators of pictures refine a field, whose grid may be another.
         critic_condition: how a critic is told conditions: `concat`, as numbers or channels beside the sample, or
             `projection` (see `ProjectionCritic`), a `conv` critic of conditions that are no fields.
+        upsampling: of a `conv` generator of pictures or fields: `transposed` or `nearest` (see `NearestUp`).
         pack: samples that the critic scores together (see `training.packed`).
         generator_maps: the same for the generator alone, before its last layer; None for as many.
         sequence_width: numbers of the state by which the columns of a `TableHead` follow those before them; 0 draws
@@ -160,16 +162,29 @@ def build_networks(
                     scored, maps=maps, norm=critic_norm, activation=critic_activation, context_dim=told
                 )
             case "conv":
-                generator = ConvGenerator(inputs, shape, maps=made_maps, **made)
+                generator = ConvGenerator(inputs, shape, maps=made_maps, upsampling=upsampling, **made)
                 critic = ConvCritic(scored, maps=maps, norm=critic_norm, activation=critic_activation, context_dim=told)
             case "resnet":
                 generator = ResNetGenerator(inputs, shape, maps=made_maps, **made)
                 critic = ResNetCritic(scored, maps=maps, norm=critic_norm, context_dim=told)
             case _:
                 raise unknown_name("network", kind, NETWORKS)
+        _require_upsampling(upsampling, generator, kind)
         if is_projected:
             critic = _projected(critic, pack * context_dim, kind)
     return generator if drawing is None else TabularGenerator(generator, drawing), critic
+
+
+def _require_upsampling(name: str, generator: nn.Module, kind: str) -> None:
+    """Refuse a name that is not known, and one that a generator makes nothing of."""
+    if name not in UPSAMPLINGS:
+        raise unknown_name("upsampling", name, UPSAMPLINGS)
+    if name != TRANSPOSED and not isinstance(generator, ConvGenerator):
+        raise UserError(
+            f"{parameter('upsampling', name)} is for conv generators of pictures or fields",
+            found=parameter("network", kind) if kind != "conv" else "series, volumes, or fields as conditions",
+            hint="leave it out",
+        )
 
 
 def _is_projected(critic_condition: str) -> bool:

@@ -133,6 +133,7 @@ def networks_of(
             seed=settings.seed,
             context_shape=context_shape,
             critic_condition=settings.critic_condition,
+            upsampling=settings.upsampling,
             pack=settings.pack,
         )
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from wassergan.networks import Bounded, ConvGenerator
+from wassergan.networks.conv import NearestUp
 from wassergan.training.analytic.convolutions import KERNEL, PADDING, STRIDE, Convolution, convolution_of
 from wassergan.training.analytic.mlp import is_plain
 
@@ -141,7 +142,8 @@ class Upsampling:
         """(n, h, w, in) to (n, 2 h, 2 w, out)."""
         assert self._up.bias is not None
         grid = (2 * values.shape[1], 2 * values.shape[2])
-        kernel = self._up.weight.permute(0, 2, 3, 1).flatten(1).to(values.dtype)
+        whole = self._up.kernel() if isinstance(self._up, NearestUp) else self._up.weight
+        kernel = whole.permute(0, 2, 3, 1).flatten(1).to(values.dtype)
         self._convolution: Convolution = convolution_of(kernel, grid)
         self._shape, self._given = values.shape, self._convolution.deltas(values.flatten(1))
         made = self._convolution.pixels(self._given)
@@ -154,7 +156,8 @@ class Upsampling:
         up.bias.grad = gradient.sum((0, 1, 2), dtype=up.bias.dtype) if self._adds_bias else torch.zeros_like(up.bias)
         laid = self._convolution.given(gradient)
         by_kernel = self._convolution.by_kernel(laid, self._given)
-        set_gradient(up.weight, by_kernel.view(len(by_kernel), *KERNEL, -1).permute(0, 3, 1, 2))
+        by_kernel = by_kernel.view(len(by_kernel), *KERNEL, -1).permute(0, 3, 1, 2)
+        set_gradient(up.weight, up.by_weight(by_kernel) if isinstance(up, NearestUp) else by_kernel)
         return self._convolution.convolve(laid, None).view(self._shape)
 
 
@@ -291,7 +294,7 @@ def _norm_of(norm: nn.Module, activation: nn.Module) -> Norm | None:
 
 
 def _is_sound(up: nn.Module) -> bool:
-    return (
+    return is_plain(up, NearestUp) or (
         is_plain(up, nn.ConvTranspose2d)
         and (up.kernel_size, up.stride, up.padding) == (KERNEL, STRIDE, PADDING)
         and (up.output_padding, up.dilation, up.groups) == ((0, 0), (1, 1), 1)
