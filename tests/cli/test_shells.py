@@ -163,14 +163,13 @@ def test_nothing_else_was_said(terminal: Terminal) -> None:
     assert "now called" not in terminal.said and "Traceback" not in terminal.said and "wassergan:" not in terminal.said
 
 
-def asked(variables: dict[str, str], code: str = "", **options: object) -> subprocess.CompletedProcess[str]:
+def asked(variables: dict[str, str], code: str = "") -> subprocess.CompletedProcess[str]:
     call = f"from wassergan.cli.main import main\n{code or 'raise SystemExit(main([]))'}"
     return subprocess.run(
         [sys.executable, "-c", call],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "_WASSERGAN_COMPLETE": "bash_complete"} | variables,
         capture_output=True,
         text=True,
-        **options,  # type: ignore[call-overload]
     )
 
 

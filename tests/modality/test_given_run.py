@@ -263,6 +263,6 @@ def test_a_run_of_before_there_were_spreads_and_tails_is_opened_and_goes_on(run:
     for path in (tmp_path / "run" / "checkpoints").iterdir():
         torch.save(content, path)
     generator = open_sampler(tmp_path / "run").generator
-    assert (float(generator.spread), float(generator.tails)) == (1, 0)  # type: ignore[arg-type]
+    assert [float(generator.get_buffer(name)) for name in ("spread", "tails")] == [1, 0]
     resume_run(tmp_path / "run", {"steps": content["trainer"]["step"] + 2})
     assert open_sampler(tmp_path / "run").draw(2).shape == open_sampler(run).draw(2).shape

@@ -8,7 +8,14 @@ from contextlib import redirect_stderr, suppress
 from pathlib import Path
 
 import click
-from click.shell_completion import BashComplete, CompletionItem, FishComplete, ZshComplete, add_completion_class
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    FishComplete,
+    ShellComplete,
+    ZshComplete,
+    add_completion_class,
+)
 
 from wassergan.storage.run_folder import MARK_NAME
 from wassergan.storage.streams import nowhere
@@ -72,11 +79,11 @@ class _Bash(BashComplete):
         return (args[:-1] if args[-1:] == ["="] else args), incomplete
 
 
-class _WholeWords:
+class _WholeWords(ShellComplete):
     """For shells that take `--flag=value` as one word, which is to be offered as a whole."""
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
-        found: list[CompletionItem] = super().get_completions(args, incomplete)  # type: ignore[misc]
+        found = super().get_completions(args, incomplete)
         flag, equals, _ = incomplete.partition("=")
         if not (flag.startswith("--") and equals):
             return found
