@@ -68,6 +68,31 @@ def test_shares_of_three_phases_come_to_differ_as_they_should() -> None:
     assert float(found.var(0).sum()) == pytest.approx(sum(each**2 for each in wanted), rel=0.15)
 
 
+class Layered(nn.Module):
+    """Raw numbers that all voxels of a layer across the last axis share."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = Phases(1, 1)
+        self.weight = nn.Parameter(torch.zeros(()))
+        self.waves = torch.randn(LATENT, SIDE, generator=torch.Generator().manual_seed(0))
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """(n, 2) to (n, 1, 8, 8, 8)."""
+        made: Tensor = self.head(torch.sin(1000 * latent @ self.waves).expand(1, SIDE, SIDE, -1, -1).movedim(3, 0))
+        return made
+
+
+def test_what_lies_in_layers_is_not_mistaken_for_what_differs_from_sample_to_sample(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("wassergan.sampling.phases.KEPT", 2**17)  # every eighth voxel in step is one layer
+    generator, target = Layered().eval(), 0.14
+    match_phases(generator, [(0.7, 0.3)], deviations=[(target, target)], latent_dim=LATENT)
+    found = shares_of(generator, lambda made: (made[:, 0] > 0).long(), 2)
+    assert found[:, 1].std() == pytest.approx(target, rel=0.1)
+
+
 def test_deviations_are_of_whole_samples_and_of_enough_of_them() -> None:
     rows = (np.random.default_rng(0).random((40, 2, 3, 4, 5)) < np.linspace(0, 1, 40).reshape(-1, 1, 1, 1, 1)) * 7
     blocks = [rows[:10], rows[10:]]

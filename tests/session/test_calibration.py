@@ -1,4 +1,4 @@
-"""What calibrates a table's generator is kept beside the checkpoint, and believed only if it is its own and whole."""
+"""What calibrates a generator of tables or phases is kept beside the checkpoint, and believed only if it is whole."""
 
 import errno
 import os
@@ -17,6 +17,7 @@ from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError
 from wassergan.runs.train import train_run
 from wassergan.sampling.calibration import calibrate_marginals
+from wassergan.sampling.phases import match_phases
 from wassergan.session import calibration
 from wassergan.storage.checkpoint import load_checkpoint, save_checkpoint
 from wassergan.storage.run_folder import RunFolder
@@ -81,6 +82,45 @@ def test_rows_by_what_was_kept_are_the_same_bit_for_bit(run: Path, calls: list[i
     uncalibrated = open_sampler(run, device="cpu")
     uncalibrated.generator.head.calibration.shift.zero_()  # type: ignore[operator, union-attr]
     assert uncalibrated.draw(COUNT, seed=3).tobytes() != first.tobytes()
+
+
+def test_shifts_of_phases_are_kept_and_believed_if_they_are_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    def counted(*args: Any, **how: Any) -> None:
+        made.append(1)
+        match_phases(*args, **how)
+
+    monkeypatch.setattr("wassergan.modality.volumes.match_phases", counted)
+    rock = np.random.default_rng(0).random((40, 8, 8, 8)) < np.linspace(0.1, 0.6, 40).reshape(-1, 1, 1, 1)
+    np.save(tmp_path / "rock.npy", rock.astype("u1"))
+    settings = TrainSettings(
+        data=str(tmp_path / "rock.npy"), layout="NDHW", steps=2, batch_size=4, maps=2, generator_maps=2,
+        previews=False, tensorboard=False,
+    )  # fmt: skip
+    run = tmp_path / "run"
+    train_run(settings, run)
+    shutil.rmtree(RunFolder(run).calibration, ignore_errors=True)
+    made.clear()
+
+    def volumes() -> bytes:
+        return open_sampler(run, device="cpu").draw(50, seed=3).tobytes()
+
+    first = volumes()
+    assert len(made) == 1 and volumes() == first and len(made) == 1
+    (file,) = kept(run)
+    content = load_checkpoint(file)
+    for name, other in (("offsets", torch.full((1, 1, 1, 1), 9.0)), ("pulls", torch.zeros(2, 1, 1, 1))):
+        told = {**content["calibration"], name: other}
+        save_checkpoint(file, {**content, "calibration": told})  # the seal is another's
+        assert volumes() == first
+        sealed = {**content, "calibration": told, "seal": calibration._seal(content["of"], told)}
+        if name == "pulls":
+            save_checkpoint(file, sealed)
+            assert volumes() == first
+    assert len(made) == 4
 
 
 def test_every_verb_draws_by_it(run: Path, calls: list[int], tmp_path: Path, cli: Callable[..., Any]) -> None:

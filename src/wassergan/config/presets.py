@@ -25,6 +25,7 @@ _COMMON: Values = {
     "sequence_width": 0,
     "likelihood": 0.0,
     "likelihood_steps": 0,
+    "two_point": 0.0,
     "activation": "leaky_relu",
     "augment": "none",
     "mirror": False,

@@ -85,6 +85,13 @@ class RecipeChoices:
         parse=whole_number,
         group="Recipe",
     )
+    two_point: float | None = setting(
+        None,
+        "Weight of the two-point statistics of samples on a grid, which the generator is led to beside the critic; "
+        "0 for none.",
+        parse=not_negative,
+        group="Recipe",
+    )
     activation: str | None = setting(None, "Activation of an mlp.", group="Recipe", values="leaky_relu|silu|maxmin")
     critic_activation: str | None = setting(
         None,
@@ -187,6 +194,7 @@ class Recipe:
     sequence_width: int
     likelihood: float
     likelihood_steps: int
+    two_point: float
     activation: str
     critic_activation: str
     generator_norm: str

@@ -104,6 +104,7 @@ class ResolvedSettings(DataSettings, RunSettings, Recipe, Origin):
             "overshoot": 1.0,
             "likelihood": 0.0,
             "likelihood_steps": 0,
+            "two_point": 0.0,
         }
         settings = settings.with_defaults({**usual, **older})
         for each in fields(Recipe):

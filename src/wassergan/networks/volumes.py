@@ -1,5 +1,6 @@
 """Generators and critics of volumes (C, D, H, W) of any sides: convolutions over three axes."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -195,6 +196,22 @@ class Phases(nn.Module):
         shares = values.unflatten(1, (-1, self.planes)).softmax(2)
         told: Tensor = (2 * shares - 1).flatten(1, 2)
         return told
+
+    def calibration_state(self) -> dict[str, Tensor]:
+        """By what raw numbers are shifted, tensors by name."""
+        return {name: each.detach().cpu().clone() for name, each in self.named_buffers()}
+
+    def load_calibration(self, state: Mapping[str, Tensor]) -> None:
+        """Shift raw numbers as after the calibration whose `calibration_state` this is.
+
+        Raises:
+            KeyError, ValueError: it is of another generator, or holds what no calibration does.
+        """
+        for name, own in self.named_buffers():
+            if state[name].shape != own.shape or not bool(state[name].isfinite().all()):
+                raise ValueError("shifts of another generator")
+        for name, own in self.named_buffers():
+            own.copy_(state[name])
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *further: Any) -> None:
         """Also of checkpoints that know the offsets alone."""

@@ -1,6 +1,5 @@
 """Setting right how frequent the phases of generated volumes are, and how far that differs from one to another."""
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -8,12 +7,15 @@ from torch import Tensor, nn
 
 from wassergan.data import Conditions
 from wassergan.networks import Phases
-from wassergan.training import sample_chunks
+from wassergan.training import under
+from wassergan.utils.rng import derived_rng
 
 SEED = 2**62 + 5  # not one that anybody draws samples with
-FEWEST, MOST, NUMBERS = 16, 1024, 2**25  # samples drawn for it, and numbers that are kept
+FEWEST, MOST, NUMBERS = 16, 2048, 2**26  # samples drawn for it, and numbers in them
+KEPT = 2**24  # of these numbers: of each sample at some places
+DRAWN_TOGETHER = 256
 ROUNDS, VOXELS = 12, 2**18  # of a channel with more than two phases
-STRONGEST, HALVINGS, LOOKED_AT = 1.0, 7, 2**21  # pull of a sample's mean, steps by which it is found, and numbers
+STRONGEST, HALVINGS, LOOKED_AT = 1.0, 7, 2**22  # pull of a sample's mean, steps by which it is found, and numbers
 
 
 def match_phases(
@@ -41,39 +43,66 @@ def match_phases(
         return
     for shift in (head.offsets, head.pulls, head.centres):
         shift.zero_()
-    told: list[Tensor] = []
-    hook = head.register_forward_pre_hook(lambda module, inputs: told.append(inputs[0].float().cpu()))
-    try:
-        first = next(sample_chunks(generator, 1, latent_dim=latent_dim, seed=SEED, conditions=conditions))
-        told.clear()
-        rows = min(MOST, max(FEWEST, NUMBERS // math.prod(first.shape[1:])))
-        for _ in sample_chunks(generator, rows, latent_dim=latent_dim, seed=SEED, conditions=conditions):
-            pass
-    finally:
-        hook.remove()
-    raw = torch.cat(told).movedim(1, 0).flatten(2)  # (planes of all channels, samples, voxels)
+    raw, means = _raw(generator, head, latent_dim, conditions)
     for channel, own in enumerate(shares):
         planes = slice(channel * head.planes, (channel + 1) * head.planes)
         values = raw[planes]
-        centres = values.mean((1, 2), keepdim=True)
+        centres = means[planes].mean(1, keepdim=True)
         if deviations:
-            pull = _pull(values, own, sum(each**2 for each in deviations[channel]))
-            head.pulls[planes], head.centres[planes] = pull, centres.to(head.centres).unsqueeze(3)
-            values -= pull * (values.mean(2, keepdim=True) - centres)
+            distances = (means[planes] - centres)[:, :, None]
+            pull = _pull(values, distances, own, sum(each**2 for each in deviations[channel]))
+            head.pulls[planes], head.centres[planes] = pull, centres.to(head.centres)[:, :, None, None]
+            values -= pull * distances
         head.offsets[planes] = _shifts(values.flatten(1), own).to(head.offsets).view(-1, 1, 1, 1)
 
 
-def _pull(values: Tensor, shares: Sequence[float], variance: float) -> float:
+def _raw(generator: nn.Module, head: Phases, latent_dim: int, conditions: Conditions | None) -> tuple[Tensor, Tensor]:
+    """Raw numbers (planes, samples, places) at places that are the same for all samples, and their means over all.
+
+    Latents come in pairs, each with its negative: what one has too much of the other often has too little of, so that
+    means differ less from those of all samples that there could be.
+    """
+    told: list[tuple[Tensor, Tensor]] = []
+    device = next(generator.parameters()).device
+    rng = derived_rng(SEED, "phases")
+    places = torch.zeros(0, dtype=torch.long)
+
+    def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        flat = inputs[0].float().cpu().flatten(2)
+        told.append((flat[:, :, places], flat.mean(2)))
+
+    def draw(count: int, start: int = 0) -> Tensor:
+        half = torch.randn(count // 2, latent_dim, generator=rng)
+        context = None if conditions is None else conditions.vectors(start, count, seed=SEED)
+        made: Tensor = generator(under(context, torch.cat([half, -half])).to(device))
+        return made
+
+    hook = head.register_forward_pre_hook(keep)
+    try:
+        with torch.no_grad():
+            size = draw(2)[0].numel()
+            told.clear()
+            rows = min(MOST, max(FEWEST, NUMBERS // size // 2 * 2))
+            voxels = size // len(head.offsets)
+            places = _places(voxels, max(1, KEPT // (rows * len(head.offsets))))
+            for start in range(0, rows, DRAWN_TOGETHER):
+                draw(min(DRAWN_TOGETHER, rows - start), start)
+    finally:
+        hook.remove()
+    raw, means = (torch.cat(each) for each in zip(*told, strict=True))
+    return raw.movedim(1, 0), means.movedim(1, 0)
+
+
+def _pull(values: Tensor, distances: Tensor, shares: Sequence[float], variance: float) -> float:
     """The factor on each sample's distance from the mean at which the shares of its phases vary as they should.
 
     Args:
-        values: raw numbers of the planes of a channel, (k, samples, voxels).
+        values: raw numbers of the planes of a channel, (k, samples, places), in no order.
+        distances: of each sample's mean from that of all, (k, samples, 1).
         shares: of the phases, which they are to have on the whole.
         variance: of them from sample to sample, over all phases in sum.
     """
-    distances = values.mean(2, keepdim=True)
-    distances = distances - distances.mean(1, keepdim=True)
-    some = values[:, :, :: -(-values.numel() // LOOKED_AT)]
+    some = values[:, :, : max(1, LOOKED_AT // (values.shape[0] * values.shape[1]))]
     low, high = -STRONGEST, STRONGEST
     for _ in range(HALVINGS):
         middle = (low + high) / 2
@@ -83,6 +112,11 @@ def _pull(values: Tensor, shares: Sequence[float], variance: float) -> float:
         found = torch.stack([(phase == each).double().mean(1) for each in range(len(shares))])
         low, high = (middle, high) if float(found.var(1).sum()) > variance else (low, middle)
     return (low + high) / 2
+
+
+def _places(voxels: int, count: int) -> Tensor:
+    """So many places of a sample at random, or all, the same each time; places in step would lie in a few layers."""
+    return torch.randperm(voxels, generator=torch.Generator().manual_seed(SEED))[:count]
 
 
 def _shifts(values: Tensor, shares: Sequence[float]) -> Tensor:

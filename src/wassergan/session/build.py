@@ -194,6 +194,7 @@ def build_trainer(
         pack=settings.pack,
         share_fakes=settings.share_fakes,
         likelihood=Likelihood(settings.likelihood, settings.likelihood_steps),
+        two_point=settings.two_point,
         optimization=_optimization(settings),
         averaging=Averaging(settings.average_half_life, settings.average_ramp),
         execution=Execution(

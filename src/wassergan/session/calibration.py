@@ -1,4 +1,4 @@
-"""What calibrates a table's generator: found once for a checkpoint, and kept beside it.
+"""What calibrates a generator of tables, or of phases: found once for a checkpoint, and kept beside it.
 
 A file is believed if it was made from the very same weights, columns and settings, and is whole: it holds a checksum of
 both. Any other is passed over, and the generator is calibrated anew, as it is where nothing can be written.
@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from wassergan.errors import UserError, WorkError
 from wassergan.modality import modality_of
-from wassergan.networks import TabularGenerator
+from wassergan.networks import Phases, TabularGenerator
 from wassergan.sampling.sampler import Sampler
 from wassergan.session.state import CheckpointState
 from wassergan.storage.checkpoint import load_checkpoint, save_checkpoint
@@ -41,22 +41,22 @@ def calibrate(
     Args:
         sampler: of the state, not calibrated.
         state: of a checkpoint.
-        folder: of the run, where the calibrations of tables are kept; None keeps none.
+        folder: of the run, where calibrations are kept; None keeps none.
         processes: that draw together: all draw by what the first one found.
     """
-    generator = sampler.generator
-    if folder is None or not isinstance(generator, TabularGenerator):
+    kept = _kept_of(sampler.generator)
+    if folder is None or kept is None:
         _calibrated(sampler)
         return
-    key = key_of(state, next(generator.parameters()).device.type)
+    key = key_of(state, next(sampler.generator.parameters()).device.type)
     path = folder.calibration / f"step-{state.step:09d}-{key[:12]}.pt"
     found: dict[str, Tensor] | None = processes.on_rank_zero(lambda: _found(folder, path, key))
     if found is not None:
         with suppress(KeyError, ValueError, AttributeError):  # sealed, and still not of this generator
-            generator.load_calibration(found)
+            kept.load_calibration(found)
             return
     _calibrated(sampler)
-    processes.on_rank_zero(lambda: _keep(path, key, generator.calibration_state()))
+    processes.on_rank_zero(lambda: _keep(path, key, kept.calibration_state()))
 
 
 def key_of(state: CheckpointState, device: str) -> str:
@@ -71,6 +71,11 @@ def key_of(state: CheckpointState, device: str) -> str:
         "weights": state.average,
     }
     return _digest(made_from).hex()
+
+
+def _kept_of(generator: nn.Module) -> TabularGenerator | Phases | None:
+    """The part whose calibration takes long enough to be kept."""
+    return next((part for part in generator.modules() if isinstance(part, TabularGenerator | Phases)), None)
 
 
 def _calibrated(sampler: Sampler) -> None:

@@ -18,6 +18,7 @@ from wassergan.session.state import CheckpointState
 from wassergan.storage.checkpoint import another_checkpoint
 from wassergan.storage.corruption import corruption_errors
 from wassergan.storage.tick_distance import LABELS
+from wassergan.training import TwoPoint
 
 NETWORKS = ("average", "generator", "critic")
 LARGEST_COUNT = 2**53
@@ -156,12 +157,15 @@ def require_described(
     try:
         generator, critic = networks_of(settings, shape, codec, context_shape=given, device="meta")
         constraint_of(settings).parametrise(critic)
+        led = TwoPoint(shape, settings.two_point)
     except UserError as error:
         raise _foreign(str(error)) from error
     described: dict[str, nn.Module] = {"average": generator, "generator": generator, "critic": critic}
     for part in NETWORKS:
         if part != "generator" or part in state:
             _require_equal(part, described[part].state_dict(), state[part], open_to=_later(described[part]))
+    if led.weight and "generator" in state:
+        _require_equal("two-point statistics", led.state_dict(), state["two_point"], open_to=set())
 
 
 def require_readable(

@@ -9,6 +9,7 @@ from wassergan.training.optimizers import OptimizerSettings, lr_schedule
 from wassergan.training.options import Averaging, Execution, Likelihood, Optimization
 from wassergan.training.sampling import SAMPLING_CHUNK, sample_chunks, under
 from wassergan.training.trainer import Trainer
+from wassergan.training.two_point import TwoPoint
 
 __all__ = [
     "SAMPLING_CHUNK",
@@ -22,6 +23,7 @@ __all__ = [
     "Optimization",
     "OptimizerSettings",
     "Trainer",
+    "TwoPoint",
     "divergence_in",
     "launched",
     "lr_schedule",

@@ -32,6 +32,7 @@ from wassergan.training.steps import (
     scored_real,
 )
 from wassergan.training.turn import Due, Iteration
+from wassergan.training.two_point import TwoPoint
 from wassergan.utils.rng import restore_rng, sharded_rng
 
 
@@ -52,6 +53,7 @@ class StepRunner:
         conditional: whether the critic is told conditions.
         penalty_on: what the penalty's gradients are taken by.
         likelihood: of real samples, that the generator follows too.
+        two_point: statistics that the generator is led to.
         augmentation: of what the critic is given.
 
     Attributes:
@@ -75,13 +77,14 @@ class StepRunner:
         conditional: bool,
         penalty_on: str = SAMPLES,
         likelihood: Likelihood = NO_LIKELIHOOD,
+        two_point: TwoPoint,
         augmentation: Augmentation,
     ) -> None:
         self.generator, self.critic = generator, critic
         self._objective, self._constraint, self._processes = objective, constraint, processes
         self._batching, self._pack, self._seed = batching, batching.pack, seed
         self._execution, self._precision, self._augmentation = execution, execution.dtype, augmentation
-        self._penalty_on, self._likelihood = penalty_on, likelihood
+        self._penalty_on, self._likelihood, self._two_point = penalty_on, likelihood, two_point
         self._closed_form = None
         if penalty_on == SAMPLES:
             of_pictures = ConvCriticGradients.of(critic, constraint, conditional=conditional)
@@ -187,6 +190,10 @@ class StepRunner:
             of_real = scored_real(self.generator, latent, real.samples, precision=self._precision)
             self.statistics.add({"negative_log_likelihood": of_real.detach()})
             score = self._likelihood.weight * of_real
+        if self._two_point.weight:
+            pull, distance = self._two_point.follow(real.samples, made)
+            self.statistics.add({"two_point_distance": distance})
+            score = pull if score is None else score + pull
         measured = generator_step(
             self.generator,
             self.critic,
@@ -222,7 +229,8 @@ class StepRunner:
 
     def state_dict(self) -> dict[str, Any]:
         """Networks, average, optimisers, statistics and the penalty's random state."""
-        return {
+        own = {"two_point": self._two_point.state_dict()} if self._two_point.weight else {}
+        return own | {
             "generator": self.generator.state_dict(),
             "critic": self.critic.state_dict(),
             "average": self.average.module.state_dict(),
@@ -240,6 +248,8 @@ class StepRunner:
         self._generator_optimizer.load_state_dict(state["generator_optimizer"])
         self._critic_optimizer.load_state_dict(state["critic_optimizer"])
         self.statistics.load_state_dict(state["statistics"], device=self._penalty_rng.device)
+        if self._two_point.weight:
+            self._two_point.load_state_dict(state["two_point"])
         restore_rng(self._penalty_rng, state["penalty_rng"], self._seed, "penalty", state["step"])
         if self._replays is not None:
             self._replays.forget()

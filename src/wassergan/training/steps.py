@@ -228,7 +228,7 @@ def generator_step(
     fake = packed(made if augment is None else augment(made.to(dtype)), pack)
     if closed_form:
         loss, by_fake = closed_form.generator_loss(fake.detach(), objective, precision, context)
-        if passes and augment is None:
+        if passes and augment is None and score is None:
             passes.backward(by_fake.reshape(made.shape))
         else:
             # The same gradient; given one, `backward` imports a second's worth of modules for shapes that are unknown.

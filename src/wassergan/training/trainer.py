@@ -36,6 +36,7 @@ from wassergan.training.spread import kept_back
 from wassergan.training.step_runner import StepRunner
 from wassergan.training.steps import is_scored, require_density
 from wassergan.training.timing import Timing
+from wassergan.training.two_point import TwoPoint
 from wassergan.utils.allocator import freed_memory_kept
 from wassergan.utils.rng import ambient_randomness, derived_seed
 
@@ -64,6 +65,7 @@ class Trainer:
         pack: samples that the critic scores together, see `packed`.
         share_fakes: the last critic step and the generator's step use the same fakes: one pass of the generator less.
         likelihood: of real samples, that a generator with a density follows too.
+        two_point: weight of the two-point statistics of samples on a grid, see `TwoPoint`.
         optimization: both optimisers and their rates.
         averaging: of the generator that draws samples.
         execution: precision, and what records the steps.
@@ -93,6 +95,7 @@ class Trainer:
         pack: int = 1,
         share_fakes: bool = False,
         likelihood: Likelihood = NO_LIKELIHOOD,
+        two_point: float = 0.0,
         optimization: Optimization = USUAL_OPTIMIZATION,
         averaging: Averaging = USUAL_AVERAGING,
         execution: Execution = USUAL_EXECUTION,
@@ -125,6 +128,7 @@ class Trainer:
             further=latent_dim if is_scored(generator) else 0,
         )
         self._augmentation, self._penalty_on, self._likelihood = augmentation, penalty_on, likelihood
+        self._two_point = TwoPoint(source.shape, two_point, processes=processes).to(self.device)
         self._probe = HeldoutProbe(
             source,
             latent_dim=latent_dim,
@@ -179,6 +183,7 @@ class Trainer:
             conditional=self.source.context is not None,
             penalty_on=self._penalty_on,
             likelihood=self._likelihood,
+            two_point=self._two_point,
             augmentation=self._augmentation,
         )
 
