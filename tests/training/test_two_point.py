@@ -22,7 +22,7 @@ from wassergan.training.analytic.conv import ConvCriticGradients
 from wassergan.training.analytic.generator import ConvGeneratorPasses
 from wassergan.training.steps import fakes_to_follow, generator_step
 
-SMALL = {"batch_size": 8, "maps": 2, "generator_maps": 2, "precision": "float32", "threads": 1}
+SMALL: dict[str, Any] = {"batch_size": 8, "maps": 2, "generator_maps": 2, "precision": "float32", "threads": 1}
 
 
 def enumerated(samples: np.ndarray[Any, Any], centre: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -173,7 +173,7 @@ def rock(rng: np.random.Generator) -> np.ndarray[Any, Any]:
 
 def trainer_of(data: Any, processes: DistributedContext | None = None, **settings: Any) -> Trainer:
     source = data if isinstance(data, Source) else open_source(data, crop=(8, 7, 5))
-    asked = TrainSettings(steps=4, **{**SMALL, "two_point": 5.0} | settings)
+    asked = TrainSettings(steps=4, **({**SMALL, "two_point": 5.0} | settings))
     return build_trainer(resolve_for(asked, source), source, processes or DistributedContext())
 
 

@@ -38,6 +38,7 @@ _COMMON: Values = {
     "beta1": 0.0,
     "beta2": 0.9,
     "overshoot": 1.0,
+    "match_margins": False,
     "equalized_lr": False,
     "schedule": "constant",
     "schedule_steps": 10_000,

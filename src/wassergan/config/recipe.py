@@ -144,6 +144,12 @@ class RecipeChoices:
         parse=overshoot,
         group="Recipe",
     )
+    match_margins: bool | None = setting(
+        None,
+        "Map each number of a drawn sample (at most 256) so that it is distributed as in the training samples.",
+        group="Recipe",
+        flag=True,
+    )
     equalized_lr: bool | None = setting(
         None,
         "Give every weight a rate in proportion to its initial size: 16 / √inputs times that of its network.",
@@ -212,6 +218,7 @@ class Recipe:
     beta1: float
     beta2: float
     overshoot: float
+    match_margins: bool
     equalized_lr: bool
     schedule: str
     schedule_steps: int

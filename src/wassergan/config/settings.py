@@ -102,6 +102,7 @@ class ResolvedSettings(DataSettings, RunSettings, Recipe, Origin):
             "upsampling": "transposed",
             "equalized_lr": False,
             "overshoot": 1.0,
+            "match_margins": False,
             "likelihood": 0.0,
             "likelihood_steps": 0,
             "two_point": 0.0,

@@ -30,7 +30,8 @@ class Pictures(Gridded):
     ) -> Mapping[str, Any] | None:
         """Fully connected networks for small ones, convolutions from 12 x 12 pixels on."""
         if suits_small(shape, asked):
-            return small_recipe(shape, train_count, asked)
+            whole = codec.parts is None or not codec.parts.masks
+            return {**small_recipe(shape, train_count, asked), "match_margins": whole}
         return super().recipe(codec, shape=shape, train_count=train_count, asked=asked)
 
     def recipe_reason(self, shape: tuple[int, ...], asked: TrainSettings) -> str:

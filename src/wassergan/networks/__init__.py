@@ -14,6 +14,7 @@ from wassergan.networks.density_head import DensityHead
 from wassergan.networks.given import GivenCritic, GivenGenerator
 from wassergan.networks.heads import Bounded, Partial
 from wassergan.networks.kept_cells import KeptCells
+from wassergan.networks.margins import Matched, matched
 from wassergan.networks.mlp import MLPCritic, MLPGenerator
 from wassergan.networks.projection import ProjectionCritic
 from wassergan.networks.residual import ResidualGenerator
@@ -40,6 +41,7 @@ __all__ = [
     "KeptCells",
     "MLPCritic",
     "MLPGenerator",
+    "Matched",
     "Partial",
     "Phases",
     "ProjectionCritic",
@@ -58,6 +60,7 @@ __all__ = [
     "check_generator",
     "critic_given",
     "evaluating",
+    "matched",
 ]
 
 NETWORKS = ("mlp", "residual", "conv", "resnet", "recurrent")

@@ -11,6 +11,7 @@ from torch.nn import functional
 from wassergan.errors import UserError, parameter
 from wassergan.networks.heads import STEEPNESS, Bounded, Partial, float32_products
 from wassergan.networks.logistic_mixture import SMALLEST, drawn, log_density
+from wassergan.networks.margins import Matched
 from wassergan.networks.series import CausalStack, series_shape
 
 COMPONENTS = 8  # of the mixture of each number; half of them move with the number's last value
@@ -82,6 +83,12 @@ class SeriesDensityGenerator(nn.Module):
             raise UserError(
                 "Series that are drawn step by step have densities within their range",
                 found=parameter("overshoot", bounded.overshoot),
+                hint=f"leave it out, or use {parameter('likelihood', 0)}",
+            )
+        if isinstance(bounded, Matched):
+            raise UserError(
+                "Series that are drawn step by step have margins by their densities",
+                found=parameter("match_margins", True),
                 hint=f"leave it out, or use {parameter('likelihood', 0)}",
             )
         masks = head.masks if isinstance(head, Partial) else 0

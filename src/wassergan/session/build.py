@@ -14,7 +14,7 @@ from wassergan.constraints import Constraint, get_constraint
 from wassergan.data import AnyCodec, Source, context_shape, open_source
 from wassergan.errors import UserError, WasserganError, WorkError, parameter, unknown_name
 from wassergan.modality import modality_of, modality_with
-from wassergan.networks import PROJECTION, SeriesDensityGenerator, TableHead, build_networks
+from wassergan.networks import PROJECTION, SeriesDensityGenerator, TableHead, build_networks, matched
 from wassergan.networks.heads import reach_beyond
 from wassergan.objectives import get_objective
 from wassergan.storage.memory import largest_bytes
@@ -114,6 +114,8 @@ def networks_of(
     _require_told(settings)
     head = modality_with(codec).head(codec)
     reach_beyond(head, settings.overshoot)
+    if settings.match_margins:
+        head = _matched(head, shape, given=len(context_shape) > 1)
     with torch.device(device) if device != "cpu" else nullcontext():
         return build_networks(
             settings.network,
@@ -136,6 +138,16 @@ def networks_of(
             upsampling=settings.upsampling,
             pack=settings.pack,
         )
+
+
+def _matched(head: nn.Module, shape: tuple[int, ...], *, given: bool) -> nn.Module:
+    """Refuse margins over all conditions where each condition has a distribution of its own."""
+    if given:
+        raise UserError(
+            f"{parameter('match_margins', True)} is not for samples that are drawn given others",
+            hint="leave it out: their spread is set right on training rows that are kept back",
+        )
+    return matched(head, shape)
 
 
 def _require_told(settings: ResolvedSettings) -> None:

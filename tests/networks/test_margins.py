@@ -1,0 +1,168 @@
+"""Numbers of generated samples distributed, one by one, as those of the data."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from wassergan.config.settings import ResolvedSettings, TrainSettings
+from wassergan.data import Source, open_source
+from wassergan.errors import UserError
+from wassergan.modality.recipes import resolve_for
+from wassergan.networks import Bounded, Matched, Partial, matched
+from wassergan.session.build import build_trainer
+from wassergan.training import DistributedContext, Trainer
+
+ONE = torch.tensor(1.0)
+
+
+def small_pictures(count: int = 400, *, seed: int = 0) -> np.ndarray[Any, Any]:
+    """Pictures of 6 x 6 with seven levels, many of them black, and the last row always."""
+    levels = np.random.default_rng(seed).normal(0, 3, (count, 6, 6)) + np.arange(6)
+    levels[:, 5] = 0
+    return levels.round().clip(0, 6).astype("u1")
+
+
+def settings_of(source: Source, **settings: Any) -> ResolvedSettings:
+    asked: dict[str, Any] = {
+        "steps": 3, "batch_size": 32, "generator_widths": (16,), "critic_widths": (16,), "threads": 1,
+        "precision": "float32", "latent_dim": 8,
+    }  # fmt: skip
+    return resolve_for(TrainSettings(**(asked | settings)), source)
+
+
+def trained(source: Source, processes: DistributedContext | None = None, **settings: Any) -> Trainer:
+    trainer = build_trainer(settings_of(source, **settings), source, processes or DistributedContext())
+    trainer.train(steps=3, tick_due=lambda step: step == 3)
+    return trainer
+
+
+def test_without_a_match_it_is_the_bounded_map() -> None:
+    plain = Bounded(-ONE, 2 * ONE, overshoot=1.3)
+    own = matched(Bounded(-ONE, 2 * ONE, overshoot=1.3), (1, 3, 5))
+    values = 4 * torch.randn(50, 1, 3, 5, generator=torch.Generator().manual_seed(0))
+    assert isinstance(own, Matched)
+    for training in (True, False):
+        plain.train(training)
+        own.train(training)
+        torch.testing.assert_close(own(values), plain(values), atol=1e-5, rtol=0)
+    lower = torch.tensor([-1.0, 0.0, 2.0])  # a range for each number
+    plain, own = Bounded(lower, lower + 3).eval(), matched(Bounded(lower, lower + 3), (3,)).eval()
+    rows = torch.randn(50, 3, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(own(rows), plain(rows), atol=1e-5, rtol=0)
+
+
+def test_each_number_has_the_quantiles_of_the_data() -> None:
+    rng = torch.Generator().manual_seed(0)
+    real = torch.stack([torch.randn(5000, generator=rng) / 2, torch.rand(5000, generator=rng)], 1).clamp(-1, 1)
+    raw = torch.stack([torch.rand(8000, generator=rng) - 0.9, torch.randn(8000, generator=rng)], 1)
+    head = matched(Bounded(-ONE, ONE), (2,)).eval()
+    assert isinstance(head, Matched)
+    head.match(head.reached(raw[:4000]), real)
+    found = head(raw[4000:])
+    for number in (0, 1):
+        levels = torch.linspace(0.05, 0.95, 19)
+        wanted, own = (torch.quantile(each[:, number], levels) for each in (real, found))
+        assert (wanted - own).abs().max() < 0.04
+        assert (torch.quantile(raw[4000:, number], levels) - wanted).abs().max() > 0.3
+        order = raw[4000:, number].argsort()
+        assert (found[order, number].diff() >= 0).all()  # what was larger is not smaller
+
+
+@pytest.mark.parametrize("black", [0.2, 0.7])
+def test_ends_become_as_frequent_as_in_the_data_more_and_less(black: float) -> None:
+    rng = torch.Generator().manual_seed(0)
+    real = (torch.rand(4000, 1, generator=rng) > black).float() * 2 - 1
+    head = matched(Bounded(-ONE, ONE, overshoot=1.3), (1,)).eval()
+    assert isinstance(head, Matched)
+    raw = torch.randn(4000, 1, generator=rng) - 0.8
+    ends = float((Bounded(-ONE, ONE, overshoot=1.3)(raw) == -1).float().mean())
+    assert 0.3 < ends < 0.6
+    head.match(head.reached(raw), real)
+    assert float((head(raw) < 0).float().mean()) == pytest.approx(black, abs=0.02)
+
+
+def test_a_tick_matches_the_average_and_leaves_the_live_generator() -> None:
+    data = small_pictures()
+    source = open_source(data, layout="NHW", seed=0)
+    trainer = trained(source)
+    resolved = settings_of(source)
+    assert resolved.match_margins and resolved.overshoot == 1.3  # the recipe of small pictures
+
+    def head(generator: nn.Module) -> Matched:
+        return next(module for module in generator.modules() if isinstance(module, Matched))
+
+    live, average = head(trainer.generator), head(trainer.averaged_generator)
+    assert torch.equal(live.knots, live.targets) and not torch.equal(average.knots, average.targets)
+    drawn = source.codec.decode_numpy(trainer.sample(3000, seed=5))
+    assert drawn.shape == (3000, 6, 6) and not drawn[:, 5].any()
+    train = source.codec.decode_numpy(source.train_sample(400))
+    far = np.abs([(drawn == level).mean(0) - (train == level).mean(0) for level in range(7)])
+    assert far.max() < 0.05
+    plain = trained(source, match_margins=False)
+    other = source.codec.decode_numpy(plain.sample(3000, seed=5))
+    assert np.abs([(other == level).mean(0) - (train == level).mean(0) for level in range(7)]).max() > 0.2
+    for (name, one), two in zip(plain.generator.state_dict().items(), trainer.generator.parameters(), strict=False):
+        assert "weight" not in name or one.shape != two.shape or torch.equal(one, two)
+
+
+def test_training_goes_on_bit_for_bit_and_weights_count() -> None:
+    source = open_source(small_pictures(), layout="NHW", seed=0)
+    whole = trained(source)
+    half = build_trainer(settings_of(source), source)
+    half.train(steps=1)
+    later = build_trainer(settings_of(source), source)
+    later.load_state_dict(half.state_dict())
+    later.train(steps=3)
+    for name, value in whole.averaged_generator.state_dict().items():
+        assert torch.equal(value, later.averaged_generator.state_dict()[name]), name
+
+
+def test_two_processes_match_alike(spawn: Callable[..., list[Any]]) -> None:
+    data = small_pictures()
+
+    def train(processes: DistributedContext) -> dict[str, Any]:
+        trainer = trained(open_source(data, layout="NHW", seed=0), processes)
+        return {name: each.numpy().copy() for name, each in trainer.averaged_generator.state_dict().items()}
+
+    first, second = spawn(train)
+    for name, value in train(DistributedContext()).items():
+        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+        np.testing.assert_allclose(first[name], value, rtol=0, atol=2e-3, err_msg=name)
+
+
+def test_conditions_have_one_map_over_all_of_them() -> None:
+    labels = np.arange(400) % 2
+    data = np.where(labels[:, None, None] == 1, 6 - small_pictures(), small_pictures()).astype("u1")
+    source = open_source(data, layout="NHW", labels=labels, condition=("label",), seed=0)
+    trainer = trained(source)
+    drawn = source.codec.decode_numpy(trainer.sample(3000, seed=5))
+    train = source.codec.decode_numpy(source.train_sample(400))
+    assert np.abs([(drawn == level).mean(0) - (train == level).mean(0) for level in range(7)]).max() < 0.05
+
+
+def test_what_cannot_be_matched_is_refused() -> None:
+    with pytest.raises(UserError, match="at most 256 numbers"):
+        matched(Bounded(-ONE, ONE), (1, 17, 16))
+    with pytest.raises(UserError, match="nothing is missing"):
+        matched(nn.Tanh(), (4,))
+    gaps = Partial(Bounded(-ONE, ONE), torch.ones(3, 2, dtype=torch.bool), torch.ones(2, 2), torch.tensor([0, -1]))
+    assert gaps.masks == 1
+    with pytest.raises(UserError, match="nothing is missing"):
+        matched(gaps, (3, 2))
+    fine = np.random.default_rng(0).normal(size=(60, 8, 8)).astype("float32")
+    coarse = fine.reshape(60, 4, 2, 4, 2).mean((2, 4))
+    given = open_source(fine, condition_array=coarse, layout="NHW", seed=0)
+    with pytest.raises(UserError, match="drawn given others"):
+        build_trainer(settings_of(given, network="conv", generator_widths=None, critic_widths=None,
+                                  match_margins=True, maps=2), given)  # fmt: skip
+    waves = np.sin(np.arange(24)[:, None] / 3 + np.arange(200)).T[..., None].astype("float32")
+    series = open_source(waves, layout="NTC", seed=0)
+    with pytest.raises(UserError, match="margins by their densities"):
+        build_trainer(settings_of(series, network="conv", generator_widths=None, critic_widths=None, likelihood=1.0,
+                                  match_margins=True, maps=2), series)  # fmt: skip
+    assert math.prod((1, 16, 16)) == 256 and matched(Bounded(-ONE, ONE), (1, 16, 16))
