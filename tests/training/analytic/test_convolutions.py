@@ -49,7 +49,7 @@ def test_a_convolution_and_its_adjoints_are_pytorch_s(
     torch.testing.assert_close(convolution.convolve(inputs, bias), last(expected).flatten(1))
     without = last(expected - bias[:, None, None]).flatten(1)
     torch.testing.assert_close(convolution.convolve(inputs, None), without)
-    torch.testing.assert_close(convolution.transposed(deltas), last(by_given).flatten(1))
+    torch.testing.assert_close(convolution.pixels(deltas), last(by_given))
     torch.testing.assert_close(convolution.by_kernel(inputs, deltas), last(by_weight).flatten(1))
 
 
@@ -87,7 +87,7 @@ def test_rounding_is_that_of_a_few_more_additions() -> None:
     inputs, deltas = convolution.given(last(given).float()), convolution.deltas(last(delta).flatten(1).float())
     for found, exact in (
         (convolution.convolve(inputs, bias.float()), last(expected)),
-        (convolution.transposed(deltas), last(by_given)),
+        (convolution.pixels(deltas).flatten(1), last(by_given)),
         (convolution.by_kernel(inputs, deltas), last(by_weight)),
     ):
         assert (found.double() - exact.flatten(1)).norm() <= 1e-6 * exact.norm()
@@ -112,5 +112,5 @@ def test_in_bfloat16_only_what_comes_out_is_rounded(grid: tuple[int, int]) -> No
         convolution.deltas(last(delta).flatten(1).bfloat16()),
     )
     assert convolution.convolve(inputs, None).equal(last(expected).flatten(1).bfloat16())
-    assert convolution.transposed(deltas).equal(last(by_given).flatten(1).bfloat16())
+    assert convolution.pixels(deltas).equal(last(by_given).bfloat16())
     assert convolution.by_kernel(inputs, deltas).equal(last(by_weight).flatten(1).bfloat16().float())

@@ -64,10 +64,6 @@ class Banded:
         whole = made.transpose(2, 3).reshape(len(deltas), 2 * rows + 2, -1, self._into)
         return whole[:, 1 : height + 1, 1 : width + 1]
 
-    def transposed(self, deltas: Tensor) -> Tensor:
-        """The same, (n, values of the input)."""
-        return self.pixels(deltas).reshape(len(deltas), -1)
-
     def by_kernel(self, given: Tensor, deltas: Tensor) -> Tensor:
         """The gradient by the whole matrix, and of that the sum over the places where the kernel stands."""
         count, across, out, into = len(deltas), self._across, self._out, self._into

@@ -76,7 +76,7 @@ class Pass:
         assert stage.conv.bias is not None
         self.slope, self.grid = stage.slope, grid
         self.made_grid = (grid[0] // 2, grid[1] // 2)
-        self.convolution = convolution_of(stage.conv.weight.permute(0, 2, 3, 1).flatten(1).to(dtype), grid)
+        self.convolution = convolution_of(stage.conv.weight.to(dtype).permute(0, 2, 3, 1).flatten(1), grid)
         self.bias = stage.conv.bias.to(dtype)
         self.scale = self.shift = None
         if stage.norm is not None:
@@ -87,21 +87,22 @@ class Pass:
     def forward(self, given: Tensor) -> Tensor:
         """(n, values of the stage before) to (n, values)."""
         self.given = self.convolution.given(given.view(len(given), *self.grid, -1))
-        self.linear = normed = self.convolution.convolve(self.given, self.bias)
-        if self.scale is not None:
-            normed, *moments = torch.native_layer_norm(
-                self.linear, self.linear.shape[1:], self.scale, self.shift, self.eps
-            )
-            self.moments = (moments[0], moments[1])
+        linear = self.convolution.convolve(self.given, self.bias)
+        if self.scale is None:
+            self.made = nn.functional.leaky_relu_(linear, self.slope)
+            return self.made
+        self.linear = linear
+        normed, *moments = torch.native_layer_norm(linear, linear.shape[1:], self.scale, self.shift, self.eps)
+        self.moments = (moments[0], moments[1])
         self.made = nn.functional.leaky_relu(normed, self.slope)
         return self.made
 
     def vjp(self, delta: Tensor, rows: slice) -> Tensor:
-        """δ_a to δ_h, for some rows; keeps what the penalty's gradient needs."""
+        """δ_a to δ_h, (n, H, W, in), for some rows; keeps what the penalty's gradient needs."""
         self.delta_normed = self._through_activation(delta, rows)
         self.delta = self._normalised(self.delta_normed, rows, self.scale)[0]
         self.deltas = self.convolution.deltas(self.delta)
-        return self.convolution.transposed(self.deltas)
+        return self.convolution.pixels(self.deltas)
 
     def jvp(self, tangent: Tensor, rows: slice) -> Tensor:
         """u_h to u_a, for some rows; sets the curvature's share of their adjoint."""
@@ -119,7 +120,10 @@ class Pass:
         return adjoint, (by_norm[0], by_norm[1]) if by_norm else None
 
     def _through_activation(self, values: Tensor, rows: slice) -> Tensor:
-        return torch.ops.aten.leaky_relu_backward(values, self.made[rows], self.slope, True)  # type: ignore[no-any-return]
+        """(n, values), of values of that shape or of pixels, which may be part of wider rows: so they are read once."""
+        made = self.made[rows].view(values.shape)
+        found: Tensor = torch.ops.aten.leaky_relu_backward(values, made, self.slope, True)
+        return found.reshape(len(found), -1)
 
     def _normalised(self, values: Tensor, rows: slice, scale: Tensor | None) -> tuple[Tensor, ...]:
         """J (scale · values), and the gradients by scale and shift; the values themselves without a normalisation."""
@@ -291,7 +295,7 @@ class ConvCriticGradients:
                 kernel += each.convolution.by_kernel(each.tangent, each.deltas)
             stage.set_gradients(kernel, adjoint.view(-1, len(kernel)).sum(0), by_norm)
             if each is not passes[0]:
-                adjoint = each.convolution.transposed(deltas)
+                adjoint = each.convolution.pixels(deltas)
         last.set_gradients(by_head, by_score.sum())
         return statistics
 
@@ -312,9 +316,7 @@ class ConvCriticGradients:
         scores = last.of(values).to(self._head.weight.dtype) + self._head.bias
         delta = last.times(objective.generator_loss_derivatives(scores).to(dtype))
         gradient = _descended(passes, delta, slice(0, len(fake)))
-        return objective.generator_loss(scores), gradient.view(len(fake), *passes[0].grid, -1).permute(0, 3, 1, 2).to(
-            fake.dtype
-        )
+        return objective.generator_loss(scores), gradient.permute(0, 3, 1, 2).to(fake.dtype)
 
     def _forward(self, values: Tensor, context: Tensor | None) -> tuple[list[Pass], Tensor, Scores]:
         """All stages, what the last makes of samples (n, H, W, C), and the layer that scores it."""
@@ -331,12 +333,13 @@ class ConvCriticGradients:
 def _slopes(passes: list[Pass], last: Scores, between: slice, loss: Loss, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """The penalty, and the gradient of its share of the loss by the input gradients, (n, values of a sample)."""
     of_scores = last.times(last.weights.new_ones(between.stop - between.start))
-    penalty, pushed = gradient_norm_penalty(loss, _descended(passes, of_scores, between).to(dtype))
+    slopes = _descended(passes, of_scores, between).to(dtype).flatten(1)
+    penalty, pushed = gradient_norm_penalty(loss, slopes)
     return penalty, pushed.to(of_scores.dtype)
 
 
 def _descended(passes: list[Pass], delta: Tensor, rows: slice) -> Tensor:
-    """A gradient by what the last stage makes of some rows to that by the samples, (n, values of a sample)."""
+    """A gradient by what the last stage makes of some rows to that by the samples, (n, H, W, C)."""
     for each in passes[::-1]:
         delta = each.vjp(delta, rows)
     return delta

@@ -30,13 +30,10 @@ class Convolution(Protocol):
         """(n, values)."""
 
     def deltas(self, delta: Tensor) -> Tensor:
-        """Deltas (n, values), as `transposed` and `by_kernel` take them."""
+        """Deltas (n, values), as `pixels` and `by_kernel` take them."""
 
     def pixels(self, deltas: Tensor) -> Tensor:
         """The gradient by the inputs, (n, H, W, in); not always contiguous."""
-
-    def transposed(self, deltas: Tensor) -> Tensor:
-        """The same, (n, values of the input)."""
 
     def by_kernel(self, given: Tensor, deltas: Tensor) -> Tensor:
         """The gradient by the kernel, (out, 16 · in) in at least float32: of the first inputs, as many as deltas."""
@@ -79,10 +76,6 @@ class Direct:
             self._maps(deltas), self._weight(), None, STRIDE, PADDING, output_padding=padding
         )
         return found.permute(0, 2, 3, 1)
-
-    def transposed(self, deltas: Tensor) -> Tensor:
-        """The same."""
-        return self.pixels(deltas).reshape(len(deltas), -1)
 
     def by_kernel(self, given: Tensor, deltas: Tensor) -> Tensor:
         """By oneDNN, or over patches of a few samples at a time, which stay in the cache."""
@@ -180,25 +173,25 @@ def _pixels_by_windows(deltas: Tensor, kernel: Tensor, grid: tuple[int, int]) ->
     turned = torch.stack([halves[1][:, :, 1], halves[1][:, :, 0], halves[0][:, :, 1], halves[0][:, :, 0]])
     taps = turned.view(4 * out, 4 * into)
     some = max(1, min(len(deltas), CHUNK_NUMBERS // ((rows + 1) * (columns + 1) * 4 * out)))
-    padded = deltas.new_zeros(some, rows + 2, columns + 2, out)
     made = deltas.new_empty(len(deltas), rows + 1, 2, columns + 1, 2 * into)
     for chunk, blocks in zip(deltas.split(some), made.split(some), strict=True):
-        padded[: len(chunk), 1:-1, 1:-1] = chunk.view(-1, rows, columns, out)
-        products = _windowed(padded[: len(chunk)], taps)
+        products = _windowed(chunk.view(-1, rows, columns, out), taps)
         blocks.copy_(products.view(len(chunk), rows + 1, columns + 1, 2, 2 * into).transpose(2, 3))
     return made.view(len(made), 2 * rows + 2, 2 * columns + 2, into)[:, 1 : height + 1, 1 : width + 1]
 
 
-def _windowed(padded: Tensor, taps: Tensor) -> Tensor:
-    """All windows of 2×2 of (n, h, w, out), times taps (4 · out, numbers): (n · (h - 1) · (w - 1), numbers).
+def _windowed(deltas: Tensor, taps: Tensor) -> Tensor:
+    """All windows of 2×2 of (n, h, w, out) in a margin of zeros, times taps: (n · (h + 1) · (w + 1), numbers).
 
-    Large grids go to oneDNN, which lays out no windows; of small ones it makes less than the product does.
+    Large grids go to oneDNN, which lays out neither windows nor a margin; of small ones it makes less than the product.
     """
-    count, height, width, out = padded.shape
-    if min(height, width) - 2 > SMALL_SIDE:
+    count, height, width, out = deltas.shape
+    if min(height, width) > SMALL_SIDE:
         kernel = taps.view(2, 2, out, -1).permute(3, 2, 0, 1)
-        found = nn.functional.conv2d(padded.permute(0, 3, 1, 2), kernel)
+        found = nn.functional.conv2d(deltas.permute(0, 3, 1, 2), kernel, padding=1)
         return found.permute(0, 2, 3, 1).reshape(-1, taps.shape[1])
+    padded = deltas.new_zeros(count, height + 2, width + 2, out)
+    padded[:, 1:-1, 1:-1] = deltas
     sample, row, column, _ = padded.stride()
-    shape, strides = (count, height - 1, width - 1, 2, 2 * out), (sample, row, column, row, 1)
+    shape, strides = (count, height + 1, width + 1, 2, 2 * out), (sample, row, column, row, 1)
     return padded.as_strided(shape, strides).reshape(-1, 4 * out) @ taps

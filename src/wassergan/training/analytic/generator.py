@@ -143,7 +143,7 @@ class Upsampling:
         assert self._up.bias is not None
         grid = (2 * values.shape[1], 2 * values.shape[2])
         whole = self._up.kernel() if isinstance(self._up, NearestUp) else self._up.weight
-        kernel = whole.permute(0, 2, 3, 1).flatten(1).to(values.dtype)
+        kernel = whole.to(values.dtype).permute(0, 2, 3, 1).flatten(1)
         self._convolution: Convolution = convolution_of(kernel, grid)
         self._shape, self._given = values.shape, self._convolution.deltas(values.flatten(1))
         made = self._convolution.pixels(self._given)
@@ -208,7 +208,7 @@ class ConvGeneratorPasses:
         widest, height, width = self._generator.start
         project = self._generator.project
         self._latent = latent.to(dtype)
-        weight = project.weight.view(widest, height * width, -1).transpose(0, 1).flatten(0, 1).to(dtype)
+        weight = project.weight.to(dtype).view(widest, height * width, -1).transpose(0, 1).flatten(0, 1)
         bias = project.bias.view(widest, -1).T.flatten().to(dtype)
         hidden = torch.addmm(bias, self._latent, weight.T).view(-1, height, width, widest)
         left = None

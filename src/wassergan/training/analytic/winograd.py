@@ -121,11 +121,6 @@ class Winograd:
             made[start : start + some] = pixels[:, 1 : 1 + self._grid[0], 1 : 1 + self._grid[1]]
         return made
 
-    def transposed(self, deltas: Tensor) -> Tensor:
-        """The same, (n, values of the input)."""
-        pixels = self.pixels(deltas)
-        return pixels.view(len(pixels), -1)
-
     def by_kernel(self, given: Tensor, deltas: Tensor) -> Tensor:
         """Gᵀ [given ⊙ deltas], (out, 16 · in): of the first samples if there are fewer deltas."""
         products = torch.bmm(deltas.transpose(1, 2), given[:, : deltas.shape[1]])
