@@ -1,6 +1,5 @@
 """Numbers of generated samples distributed, one by one, as those of the data."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ from wassergan.modality.recipes import resolve_for
 from wassergan.networks import Bounded, Matched, Partial, matched
 from wassergan.session.build import build_trainer
 from wassergan.training import DistributedContext, Trainer
+from wassergan.training.analytic.generator import ConvGeneratorPasses
 
 ONE = torch.tensor(1.0)
 
@@ -139,15 +139,40 @@ def test_conditions_have_one_map_over_all_of_them() -> None:
     labels = np.arange(400) % 2
     data = np.where(labels[:, None, None] == 1, 6 - small_pictures(), small_pictures()).astype("u1")
     source = open_source(data, layout="NHW", labels=labels, condition=("label",), seed=0)
-    trainer = trained(source)
+    assert not settings_of(source).match_margins  # the recipe leaves them out
+    trainer = trained(source, match_margins=True)
     drawn = source.codec.decode_numpy(trainer.sample(3000, seed=5))
     train = source.codec.decode_numpy(source.train_sample(400))
     assert np.abs([(drawn == level).mean(0) - (train == level).mean(0) for level in range(7)]).max() < 0.05
 
 
+def test_steps_of_convolutions_are_the_same_with_and_without() -> None:
+    data = np.random.default_rng(0).integers(0, 256, (100, 14, 12), "u1")
+    source = open_source(data, layout="NHW", seed=0)
+    small: dict[str, Any] = {"maps": 2, "generator_maps": 2, "generator_widths": None, "critic_widths": None}
+    assert settings_of(source, **small).match_margins
+    with_map, without = (trained(source, **small, match_margins=each) for each in (True, False))
+    for (name, one), (_, two) in zip(
+        with_map.generator.named_parameters(), without.generator.named_parameters(), strict=True
+    ):
+        assert torch.equal(one, two), name
+    passes = [ConvGeneratorPasses.of(each.generator) for each in (with_map, without)]
+    assert all(each is not None for each in passes)
+
+
+def test_the_recipe_leaves_out_what_it_cannot_match() -> None:
+    large = np.random.default_rng(0).integers(0, 256, (100, 65, 64), "u1")
+    assert not settings_of(
+        open_source(large, layout="NHW", seed=0), maps=2, generator_widths=None, critic_widths=None
+    ).match_margins
+    gaps = np.random.default_rng(0).normal(size=(100, 6, 6))
+    gaps[::2, 0, 0] = np.nan
+    trained(open_source(gaps, layout="NHW", seed=0))  # fields do not ask for it
+
+
 def test_what_cannot_be_matched_is_refused() -> None:
-    with pytest.raises(UserError, match="at most 256 numbers"):
-        matched(Bounded(-ONE, ONE), (1, 17, 16))
+    with pytest.raises(UserError, match="at most 4096 numbers"):
+        matched(Bounded(-ONE, ONE), (1, 64, 65))
     with pytest.raises(UserError, match="nothing is missing"):
         matched(nn.Tanh(), (4,))
     gaps = Partial(Bounded(-ONE, ONE), torch.ones(3, 2, dtype=torch.bool), torch.ones(2, 2), torch.tensor([0, -1]))
@@ -165,4 +190,4 @@ def test_what_cannot_be_matched_is_refused() -> None:
     with pytest.raises(UserError, match="margins by their densities"):
         build_trainer(settings_of(series, network="conv", generator_widths=None, critic_widths=None, likelihood=1.0,
                                   match_margins=True, maps=2), series)  # fmt: skip
-    assert math.prod((1, 16, 16)) == 256 and matched(Bounded(-ONE, ONE), (1, 16, 16))
+    assert matched(Bounded(-ONE, ONE), (1, 64, 64))

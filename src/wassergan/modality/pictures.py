@@ -1,5 +1,6 @@
 """Pictures: whole grey or colour levels on a grid."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from wassergan.modality.gridded import Gridded
 from wassergan.modality.missing import without_missing
 from wassergan.modality.modality import Rows
 from wassergan.modality.picture_recipe import FEW, REASON, SMALL_REASON, SMALLEST_SIDE, small_recipe, suits_small
+from wassergan.networks.margins import MOST_NUMBERS
 from wassergan.sampling.sampler import Sampler
 from wassergan.training.augment import NONE, USUAL
 
@@ -30,9 +32,15 @@ class Pictures(Gridded):
     ) -> Mapping[str, Any] | None:
         """Fully connected networks for small ones, convolutions from 12 x 12 pixels on."""
         if suits_small(shape, asked):
-            whole = codec.parts is None or not codec.parts.masks
-            return {**small_recipe(shape, train_count, asked), "match_margins": whole}
-        return super().recipe(codec, shape=shape, train_count=train_count, asked=asked)
+            found: Mapping[str, Any] | None = small_recipe(shape, train_count, asked)
+        else:
+            found = super().recipe(codec, shape=shape, train_count=train_count, asked=asked)
+        whole = codec.parts is None or not codec.parts.masks
+        return None if found is None else {**found, "match_margins": whole and math.prod(shape) <= MOST_NUMBERS}
+
+    def recipe_under_conditions(self, recipe: Mapping[str, Any], asked: TrainSettings) -> Mapping[str, Any]:
+        """Also without margins over all conditions, which were not measured there."""
+        return {**super().recipe_under_conditions(recipe, asked), "match_margins": False}
 
     def recipe_reason(self, shape: tuple[int, ...], asked: TrainSettings) -> str:
         """What was measured."""

@@ -120,8 +120,8 @@ def interpolated(values: Tensor, knots: Tensor, targets: Tensor) -> Tensor:
     """Where straight lines between (knots, targets) lead; beyond the ends, the targets there.
 
     Args:
-        values: (..., 1).
-        knots: (..., k) or what broadcasts to it, ascending; of equal ones the first counts.
+        values: (n, 1).
+        knots: (n, k) or (1, k), ascending; of equal ones the first counts.
         targets: likewise.
 
     >>> knots, targets = torch.tensor([[0.0, 1, 3, 3]]), torch.tensor([[0.0, 2, 3, 3]])
@@ -132,5 +132,5 @@ def interpolated(values: Tensor, knots: Tensor, targets: Tensor) -> Tensor:
     """
     # A sum over all pieces rather than a search for the right one: every exported graph can do that.
     widths = knots.diff().clamp(min=SMALLEST)  # onnxscript 0.2 has no clamp_min of a number
-    shares = ((values - knots[..., :-1]) / widths).clamp(0, 1)
-    return targets[..., :1] + (shares * targets.diff()).sum(-1, keepdim=True)
+    shares = ((values - knots[:, :-1]) / widths).clamp(0, 1)
+    return targets[:, :1] + (shares * targets.diff()).sum(1, keepdim=True)

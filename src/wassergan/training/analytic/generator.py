@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from wassergan.networks import Bounded, ConvGenerator
+from wassergan.networks import Bounded, ConvGenerator, Matched
 from wassergan.networks.conv import NearestUp
 from wassergan.training.analytic.convolutions import KERNEL, PADDING, STRIDE, Convolution, convolution_of
 from wassergan.training.analytic.mlp import is_plain
@@ -246,7 +246,7 @@ class ConvGeneratorPasses:
 
     def _head(self, hidden: Tensor) -> Tensor:
         head = self._generator.head
-        if is_plain(head, Bounded):
+        if is_plain(head, Bounded) or is_plain(head, Matched):
             self._squashed = head.squashed(hidden)
             return head.within(self._squashed)
         fakes: Tensor = head(hidden)
@@ -255,7 +255,7 @@ class ConvGeneratorPasses:
     def _by_hidden(self, by_fake: Tensor) -> Tensor:
         """Through the head; by autograd where it is another than the usual one."""
         head = self._generator.head
-        if is_plain(head, Bounded):
+        if is_plain(head, Bounded) or is_plain(head, Matched):
             return head.by_values(by_fake.to(self._squashed.dtype), self._squashed).to(self._hidden.dtype)
         with torch.enable_grad():
             hidden = self._hidden.detach().requires_grad_(True)
