@@ -34,6 +34,7 @@ from wassergan.modality.evaluator import Evaluation, Evaluator
 from wassergan.modality.modality import Modality, Rows
 from wassergan.networks import Bounded, Partial
 from wassergan.sampling.given import GivenSamples
+from wassergan.sampling.matching import match_margins
 from wassergan.sampling.writers import (
     UNFINISHED,
     Draw,
@@ -79,7 +80,8 @@ class Numbers(Modality[Codec]):
     def calibrate(
         self, generator: nn.Module, codec: Codec, *, latent_dim: int, conditions: AnyConditions | None = None
     ) -> None:
-        """How often values are missing."""
+        """How often values are missing, or, where settings ask for it, how each number is distributed."""
+        match_margins(generator, latent_dim=latent_dim, conditions=conditions)
         if codec.parts is not None and codec.parts.masks:
             match_gaps(generator, codec.parts.rates, latent_dim=latent_dim, conditions=conditions)
 

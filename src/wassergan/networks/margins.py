@@ -1,6 +1,7 @@
 """Output layers whose numbers come to be distributed, one by one, as those of the data are."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -9,15 +10,15 @@ from wassergan.errors import UserError, parameter
 from wassergan.networks.heads import Bounded, Partial
 from wassergan.networks.margin_calibration import SMALLEST
 
-KNOTS = 65  # of a number's map
-MOST_NUMBERS = 4096  # in a sample
+KNOTS = 129  # of a number's map
+MOST_NUMBERS = 1024  # in a sample
 
 
 class Matched(Bounded):
-    """A bounded map, and in evaluation mode behind it a monotone one for each number of a sample.
+    """A bounded map, and behind it, once a trained generator is matched, a monotone one for each number of a sample.
 
-    `match` sets the latter. What lies beyond an end in training, by an overshoot, is told apart by it: so an end may
-    become rarer, too.
+    `aim` says how the numbers of the data are distributed, and is kept with the weights; `match` finds the map. What
+    lies beyond an end in training, by an overshoot, is told apart by it: so an end may become rarer, too.
 
     Args:
         bounded: the map to go on from.
@@ -30,14 +31,12 @@ class Matched(Bounded):
     def __init__(self, bounded: Bounded, shape: tuple[int, ...]) -> None:
         low, high = bounded.middle - bounded.half_width, bounded.middle + bounded.half_width
         super().__init__(low, high, overshoot=bounded.overshoot)
-        even = torch.linspace(-1, 1, KNOTS).view(-1, *(1,) * len(shape))
-        start = (self.middle + self.half_width * even).expand(KNOTS, *shape)
-        for name in ("knots", "targets"):
-            self.register_buffer(name, start.clone(memory_format=torch.contiguous_format))
+        self.register_buffer("targets", torch.zeros(KNOTS, *shape))
+        self.register_buffer("knots", torch.zeros(0, *shape), persistent=False)
 
     def forward(self, values: Tensor) -> Tensor:
         """(n, *shape) to the same shape."""
-        if self.training:
+        if self.training or not len(self.knots):
             return super().forward(values)
         reached, found = self.reached(values), self.targets[0].expand_as(values)
         # A sum over all pieces rather than a search for the right one: every exported graph can do that.
@@ -49,18 +48,36 @@ class Matched(Bounded):
         """M + s h t, which is not held to the range yet."""
         return self.middle + self.half_width * self.overshoot * self.squashed(values)
 
-    def match(self, reached: Tensor, real: Tensor) -> None:
-        """From now on, bring quantiles of what was reached to those of real samples, number by number.
+    def aim(self, real: Tensor) -> None:
+        """Keep quantiles of real samples (n, *shape) in model space."""
+        self.targets.copy_(_quantiles(real))
 
-        Args:
-            reached: (n, *shape).
-            real: (m, *shape) in model space.
+    def match(self, reached: Tensor) -> None:
+        """From now on, bring the quantiles of what was reached, (n, *shape), to those of the data, number by number."""
+        self.knots = _quantiles(reached).to(self.targets)
+
+    def calibration_state(self) -> dict[str, Tensor]:
+        """The knots, by name."""
+        return {"knots": self.knots.detach().cpu().clone()}
+
+    def load_calibration(self, state: Mapping[str, Tensor]) -> None:
+        """Draw as after the `match` whose `calibration_state` this is.
+
+        Raises:
+            KeyError, ValueError: it is of another generator, or holds what no match does.
         """
-        levels = (torch.arange(KNOTS).double() + 0.5) / KNOTS
-        for kept, rows in ((self.knots, reached), (self.targets, real)):
-            order = rows.double().sort(0).values
-            places = (levels * len(order)).long().clamp(max=len(order) - 1)
-            kept.copy_(order[places])
+        knots = state["knots"]
+        fits = knots.shape == self.targets.shape and knots.dtype == self.targets.dtype
+        if not fits or not bool(knots.isfinite().all()) or bool((knots.diff(dim=0) < 0).any()):
+            raise ValueError("margins of another generator")
+        self.knots = knots.to(self.targets.device)
+
+
+def _quantiles(rows: Tensor) -> Tensor:
+    """Of each number of (n, ...), (KNOTS, ...), ascending: values that there are."""
+    order = rows.sort(0).values
+    places = (torch.arange(KNOTS).double() + 0.5) / KNOTS * len(order)
+    return order[places.long().clamp(max=len(order) - 1)]
 
 
 def matched(head: nn.Module, shape: tuple[int, ...]) -> nn.Module:

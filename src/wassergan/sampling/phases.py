@@ -1,19 +1,17 @@
 """Setting right how frequent the phases of generated volumes are, and how far that differs from one to another."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from wassergan.data import Conditions
 from wassergan.networks import Phases
-from wassergan.training import under
-from wassergan.utils.rng import derived_rng
+from wassergan.sampling.paired import SEED, paired_draws
 
-SEED = 2**62 + 5  # not one that anybody draws samples with
 FEWEST, MOST, NUMBERS = 16, 2048, 2**26  # samples drawn for it, and numbers in them
 KEPT = 2**24  # of these numbers: of each sample at some places
-DRAWN_TOGETHER = 256
 ROUNDS, VOXELS = 12, 2**18  # of a channel with more than two phases
 STRONGEST, HALVINGS, LOOKED_AT = 1.0, 7, 2**22  # pull of a sample's mean, steps by which it is found, and numbers
 
@@ -57,36 +55,23 @@ def match_phases(
 
 
 def _raw(generator: nn.Module, head: Phases, latent_dim: int, conditions: Conditions | None) -> tuple[Tensor, Tensor]:
-    """Raw numbers (planes, samples, places) at places that are the same for all samples, and their means over all.
-
-    Latents come in pairs, each with its negative: what one has too much of the other often has too little of, so that
-    means differ less from those of all samples that there could be.
-    """
+    """Raw numbers (planes, samples, places) at places that are the same for all samples, and their means over all."""
     told: list[tuple[Tensor, Tensor]] = []
-    device = next(generator.parameters()).device
-    rng = derived_rng(SEED, "phases")
     places = torch.zeros(0, dtype=torch.long)
 
     def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         flat = inputs[0].float().cpu().flatten(2)
         told.append((flat[:, :, places], flat.mean(2)))
 
-    def draw(count: int, start: int = 0) -> Tensor:
-        half = torch.randn(count // 2, latent_dim, generator=rng)
-        context = None if conditions is None else conditions.vectors(start, count, seed=SEED)
-        made: Tensor = generator(under(context, torch.cat([half, -half])).to(device))
-        return made
-
+    draw = partial(paired_draws, generator, latent_dim=latent_dim, conditions=conditions)
     hook = head.register_forward_pre_hook(keep)
     try:
-        with torch.no_grad():
-            size = draw(2)[0].numel()
-            told.clear()
-            rows = min(MOST, max(FEWEST, NUMBERS // size // 2 * 2))
-            voxels = size // len(head.offsets)
-            places = _places(voxels, max(1, KEPT // (rows * len(head.offsets))))
-            for start in range(0, rows, DRAWN_TOGETHER):
-                draw(min(DRAWN_TOGETHER, rows - start), start)
+        size = next(draw(2))[0].numel()
+        told.clear()
+        rows = min(MOST, max(FEWEST, NUMBERS // size // 2 * 2))
+        places = _places(size // len(head.offsets), max(1, KEPT // (rows * len(head.offsets))))
+        for _ in draw(rows):
+            pass
     finally:
         hook.remove()
     raw, means = (torch.cat(each) for each in zip(*told, strict=True))

@@ -1,4 +1,4 @@
-"""What calibrates a generator of tables, or of phases: found once for a checkpoint, and kept beside it.
+"""What calibrates a generator of tables, phases or matched margins: found once for a checkpoint, kept beside it.
 
 A file is believed if it was made from the very same weights, columns and settings, and is whole: it holds a checksum of
 both. Any other is passed over, and the generator is calibrated anew, as it is where nothing can be written.
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from wassergan.errors import UserError, WorkError
 from wassergan.modality import modality_of
-from wassergan.networks import Phases, TabularGenerator
+from wassergan.networks import Matched, Phases, TabularGenerator
 from wassergan.sampling.sampler import Sampler
 from wassergan.session.state import CheckpointState
 from wassergan.storage.checkpoint import load_checkpoint, save_checkpoint
@@ -73,9 +73,9 @@ def key_of(state: CheckpointState, device: str) -> str:
     return _digest(made_from).hex()
 
 
-def _kept_of(generator: nn.Module) -> TabularGenerator | Phases | None:
+def _kept_of(generator: nn.Module) -> TabularGenerator | Phases | Matched | None:
     """The part whose calibration takes long enough to be kept."""
-    return next((part for part in generator.modules() if isinstance(part, TabularGenerator | Phases)), None)
+    return next((part for part in generator.modules() if isinstance(part, TabularGenerator | Phases | Matched)), None)
 
 
 def _calibrated(sampler: Sampler) -> None:

@@ -1,11 +1,10 @@
 """What a trainer's state must be before it is handed on at a tick: whole, finite, and equal on all processes."""
 
 from wassergan.data import Batch, Source
-from wassergan.networks import GivenGenerator, Matched
+from wassergan.networks import GivenGenerator
 from wassergan.training.batch_norms import batch_norms, calibrate_batch_norms
 from wassergan.training.distributed import DistributedContext
 from wassergan.training.divergence import require_finite
-from wassergan.training.margins import match_margins
 from wassergan.training.spread import calibrate_spread, ranked_by
 from wassergan.training.step_runner import StepRunner
 
@@ -54,7 +53,7 @@ class SoundState:
         self._processes.require_equal(step, runner.generator, runner.critic, runner.average.module)
 
     def _calibrate_average(self) -> None:
-        """Give averaged weights the batch statistics, margins and spread that belong to them."""
+        """Give averaged weights the batch statistics and the spread that belong to them."""
         average = self._runner.average
         if average.lags and batch_norms(average.module):
             with self._processes.raise_together():
@@ -66,10 +65,6 @@ class SoundState:
                     conditions=self._source.conditions,
                 )
             self._processes.broadcast(average.module)  # devices of different kinds round differently
-        if any(isinstance(module, Matched) for module in average.module.modules()):
-            with self._processes.raise_together():
-                match_margins(average.module, self._source, latent_dim=self._latent_dim, seed=self._seed)
-            self._processes.broadcast(average.module)
         if self._kept_back is not None:
             assert isinstance(average.module, GivenGenerator)
             with self._processes.raise_together():

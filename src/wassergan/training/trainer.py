@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from wassergan.constraints import Constraint
 from wassergan.data import Source
 from wassergan.errors import UserError
-from wassergan.networks import check_critic, check_generator
+from wassergan.networks import Matched, check_critic, check_generator
 from wassergan.networks.conv import channels_last
 from wassergan.objectives import Objective
 from wassergan.training.augment import UNCHANGED, Augmentation
@@ -41,6 +41,8 @@ from wassergan.utils.allocator import freed_memory_kept
 from wassergan.utils.rng import ambient_randomness, derived_seed
 
 Record = dict[str, float]
+
+AIMED_AT = 8192  # training samples, at most, by which margins are matched
 
 
 class Trainer:
@@ -117,6 +119,7 @@ class Trainer:
         # Transposed convolutions take a sixth less time with channels last; other weights have no such format.
         self.generator = channels_last(generator.to(self.device))
         self.critic = critic.to(self.device)
+        _aim(self.generator, source)
         aside = kept_back(source, generator, batch_size=batch_size, seed=seed)
         self._inputs = StepInputs(
             aside.source if aside else source,
@@ -338,3 +341,10 @@ class Trainer:
     def _factor(self) -> float:
         """On both first rates, at this step."""
         return self._lr_factor(self.step) * self.lr_scale
+
+
+def _aim(generator: nn.Module, source: Source) -> None:
+    """Tell an output layer whose numbers can be matched how those of training samples are distributed."""
+    for module in generator.modules():
+        if isinstance(module, Matched):
+            module.aim(source.train_sample(AIMED_AT).to(module.targets))
