@@ -185,7 +185,7 @@ def test_a_recipe_and_what_is_said_of_it_have_the_same_settings() -> None:
 OPEN_IN_OLDER_RUNS = (
     *("critic_activation", "generator_maps", "sequence_width", "augment", "mirror", "share_fakes"),
     *("penalty_on", "critic_condition", "upsampling", "equalized_lr", "likelihood", "likelihood_steps", "overshoot"),
-    *("two_point", "match_margins"),
+    *("past_noise", "two_point", "match_margins"),
 )
 
 

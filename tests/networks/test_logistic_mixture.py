@@ -32,6 +32,15 @@ def test_density_and_distribution_function_are_those_of_scipy(value: float) -> N
     assert chance_below(torch.tensor(value), LOGITS, PLACES, SCALES).item() == pytest.approx(chance(value), abs=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3)])
+def test_the_gradient_of_a_density_is_that_of_finite_differences(shape: tuple[int, ...]) -> None:
+    rng = torch.Generator().manual_seed(0)
+    values, *rest = (torch.randn((*shape, *own), generator=rng).double() for own in [(), (4,), (4,), (4,)])
+    rest[-1] = rest[-1].exp()
+    inputs = [each.requires_grad_() for each in (values, *rest)]
+    assert torch.autograd.gradcheck(log_density, inputs)
+
+
 def test_the_density_integrates_to_one() -> None:
     def of(value: float) -> float:
         return log_density(torch.tensor(value).double(), LOGITS.double(), PLACES.double(), SCALES.double()).exp().item()

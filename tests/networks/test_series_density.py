@@ -1,13 +1,15 @@
 import itertools
+import math
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from wassergan.errors import UserError
-from wassergan.networks import Bounded, Continued, Partial, SeriesDensityGenerator
+from wassergan.networks import Bounded, Continued, Partial, SeriesDensityGenerator, build_networks
 from wassergan.networks.series import CausalStack
-from wassergan.networks.series_density import COMPONENTS
+from wassergan.networks.series_density import COMPONENTS, FINEST, LINEAR, NOISE, WIDEST
 
 WIDE = 30.0
 
@@ -137,6 +139,53 @@ def test_constants_are_left_out_and_draws_stay_within_the_bounds_of_the_data() -
     low, high = drawn.amin((0, 2)), drawn.amax((0, 2))
     torch.testing.assert_close(low, torch.tensor([-0.5, -2.0]))
     torch.testing.assert_close(high, torch.tensor([0.25, 2.0]))
+
+
+def test_the_past_is_blurred_by_what_densities_leave_open() -> None:
+    """Steps that are logistic of scale s about what follows from others have an entropy of log s + 2, however long."""
+    channels, scales = 2, torch.tensor([0.5, 0.01])
+    made = SeriesDensityGenerator(1, (channels, 200), head=Bounded(torch.tensor(-WIDE), torch.tensor(WIDE)), maps=8)
+    with torch.no_grad():
+        made.density.out.zero_()
+        made.density.out_bias.zero_()
+        raw = torch.logit((scales - FINEST) / WIDEST)
+        made.density.out_bias[:, 0, 2 * COMPONENTS : 3 * COMPONENTS] = raw[:, None]
+        made.density.out_bias[:, 0, : COMPONENTS // 2] = 20.0  # those that move with the last value
+        made.density.from_step[1, 0] = 1 / LINEAR  # the second moves as the first does, but for little
+    even = torch.rand(160, channels, 200, generator=torch.Generator().manual_seed(0))
+    real = (scales[:, None] * torch.logit(even)).cumsum(2).cumsum(1)
+    numbers, nothing = real.mT, real.mT[..., :0]
+    latent, there = normal(160, 1 + made.noise_dim), torch.ones(160, 200, channels)
+    torch.manual_seed(0)
+    made.past_noise = 0.4
+    noise = made._noise(latent, numbers, nothing, numbers, there)
+    steps = scales.square().cumsum(0).sqrt() * math.pi / 3**0.5
+    wanted = ((0.4 * math.e**2 / math.sqrt(2 * math.pi * math.e) * scales) ** 2 + (NOISE * steps) ** 2).sqrt()
+    torch.testing.assert_close(noise.std((0, 1)), wanted, atol=0, rtol=0.03)
+
+
+def test_the_past_is_blurred_in_training_alone() -> None:
+    made = generator(2, 6)
+    latent, real = normal(40, 3 + made.noise_dim), normal(40, 2, 6, seed=4)
+    exact = [made.log_likelihood(latent, real) for _ in range(2)]
+    made.train()
+    blurred = [made.log_likelihood(latent, real) for _ in range(2)]
+    assert torch.equal(*exact) and not torch.equal(*blurred)
+
+
+def test_noise_on_the_past_is_refused_where_nothing_is_drawn_from_densities() -> None:
+    sizes: dict[str, Any] = {"latent_dim": 2, "generator_widths": (8,), "critic_widths": (8,), "maps": 4, "seed": 0}
+    names: dict[str, Any] = {
+        "activation": "silu",
+        "critic_activation": "silu",
+        "generator_norm": "none",
+        "critic_norm": "none",
+    }
+    head = Bounded(torch.tensor(-1.0), torch.tensor(1.0))
+    made, _ = build_networks("conv", (2, 6), head=head, likelihood=1.0, past_noise=0.5, **sizes, **names)
+    assert isinstance(made, SeriesDensityGenerator) and made.past_noise == 0.5
+    with pytest.raises(UserError, match="for series that are drawn from densities, step by step"):
+        build_networks("conv", (2, 6), head=head, past_noise=0.5, **sizes, **names)
 
 
 def test_batch_normalisation_is_refused() -> None:

@@ -26,6 +26,7 @@ _COMMON: Values = {
     "likelihood": 0.0,
     "likelihood_steps": 0,
     "two_point": 0.0,
+    "past_noise": 0.0,
     "activation": "leaky_relu",
     "augment": "none",
     "mirror": False,

@@ -85,6 +85,12 @@ class RecipeChoices:
         parse=whole_number,
         group="Recipe",
     )
+    past_noise: float | None = setting(
+        None,
+        "Noise on the past that a likelihood of series is given, as a share of what it leaves open of each number.",
+        parse=not_negative,
+        group="Recipe",
+    )
     two_point: float | None = setting(
         None,
         "Weight of the two-point statistics of samples on a grid, which the generator is led to beside the critic; "
@@ -200,6 +206,7 @@ class Recipe:
     sequence_width: int
     likelihood: float
     likelihood_steps: int
+    past_noise: float
     two_point: float
     activation: str
     critic_activation: str

@@ -106,6 +106,7 @@ class ResolvedSettings(DataSettings, RunSettings, Recipe, Origin):
             "likelihood": 0.0,
             "likelihood_steps": 0,
             "two_point": 0.0,
+            "past_noise": 0.0,
         }
         settings = settings.with_defaults({**usual, **older})
         for each in fields(Recipe):

@@ -25,7 +25,8 @@ FURTHER = (
     *("sequence_width", "generator_norm", "critic_norm", "optimizer", "beta1", "beta2", "schedule", "schedule_steps"),
     *("average_half_life", "average_ramp", "pack", "layout", "scale", "missing", "channels", "crop"),
     *("penalty_on", "critic_condition", "upsampling", "condition_layout", "likelihood", "likelihood_steps"),
-    *("augment", "mirror", "share_fakes", "init_from", "equalized_lr", "overshoot", "two_point", "match_margins"),
+    *("augment", "mirror", "share_fakes", "init_from", "equalized_lr", "overshoot"),
+    *("past_noise", "two_point", "match_margins"),
 )
 
 

@@ -88,6 +88,7 @@ def build_networks(
     generator_maps: int | None = None,
     sequence_width: int = 0,
     likelihood: float = 0.0,
+    past_noise: float = 0.0,
 ) -> tuple[nn.Module, nn.Module]:
     """A generator and a critic for samples of a shape; the same seed gives the same weights.
 
@@ -116,6 +117,7 @@ def build_networks(
             all at once.
         likelihood: above 0, the columns of a table are drawn from densities, with `sequence_width` hidden numbers each;
             so are the steps of series by a `conv` generator.
+        past_noise: on the past that a likelihood of series is given (see `SeriesDensityGenerator`).
 
     Raises:
         UserError: an unknown name, or a shape that the network does not support.
@@ -173,6 +175,7 @@ def build_networks(
             case _:
                 raise unknown_name("network", kind, NETWORKS)
         _require_upsampling(upsampling, generator, kind)
+        _blur(generator, past_noise)
         if is_projected:
             critic = _projected(critic, pack * context_dim, kind)
     return generator if drawing is None else TabularGenerator(generator, drawing), critic
@@ -186,6 +189,17 @@ def _require_upsampling(name: str, generator: nn.Module, kind: str) -> None:
         raise UserError(
             f"{parameter('upsampling', name)} is for conv generators of pictures or fields",
             found=parameter("network", kind) if kind != "conv" else "series, volumes, or fields as conditions",
+            hint="leave it out",
+        )
+
+
+def _blur(generator: nn.Module, past_noise: float) -> None:
+    """Set the noise on the past, and refuse it where a generator makes nothing of it."""
+    if isinstance(generator, SeriesDensityGenerator):
+        generator.past_noise = past_noise
+    elif past_noise:
+        raise UserError(
+            f"{parameter('past_noise', past_noise)} is for series that are drawn from densities, step by step",
             hint="leave it out",
         )
 

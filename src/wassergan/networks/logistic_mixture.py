@@ -1,8 +1,11 @@
 """Mixtures of logistic distributions on the line: density, distribution function, and draws that can be followed."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
-from torch.nn import functional
+from torch.autograd.function import once_differentiable
 
 SMALLEST = 1e-7  # float32 knows no number between this much less than 1 and 1
 
@@ -16,9 +19,36 @@ def log_density(values: Tensor, logits: Tensor, places: Tensor, scales: Tensor) 
         places: (..., K), the medians m.
         scales: (..., K), s > 0; a component's deviation is π s / √3.
     """
-    away = (values[..., None] - places) / scales
-    each = functional.logsigmoid(away) + functional.logsigmoid(-away) - scales.log()
-    return torch.logsumexp(torch.log_softmax(logits, -1) + each, -1)
+    # Components first: a processor takes numbers that lie side by side together, and there are few components.
+    first = (each.movedim(-1, 0) for each in torch.broadcast_tensors(logits, places, scales))
+    density: Callable[..., Tensor] = _LogDensity.apply
+    return density(values, *first)
+
+
+class _LogDensity(torch.autograd.Function):
+    """`log_density` with components first, and its gradient in closed form, by the chance r of each given the value.
+
+    By logits r - w, by places r tanh(z / 2) / s, by scales r (z tanh(z / 2) - 1) / s.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, logits: Tensor, places: Tensor, scales: Tensor) -> Tensor:
+        away = (values - places) / scales
+        size = away.abs()
+        weights = torch.log_softmax(logits, 0)
+        each = weights - size - 2 * torch.log1p(torch.exp(-size)) - scales.log()
+        total = torch.logsumexp(each, 0)
+        ctx.save_for_backward((each - total).exp(), weights, away, scales)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
+        chances, weights, away, scales = ctx.saved_tensors
+        chances = gradient * chances
+        bend = torch.tanh(away / 2)
+        by_places = chances * bend / scales
+        return -by_places.sum(0), chances - gradient * weights.exp(), by_places, chances * (away * bend - 1) / scales
 
 
 def chance_below(values: Tensor, logits: Tensor, places: Tensor, scales: Tensor) -> Tensor:

@@ -21,6 +21,8 @@ CHANGES = (0.3, 0.03, 0.003)  # changes are told at these sizes, in the same uni
 LINEAR = 4.0  # times its weights is a linear relation between channels: it may be one to one, and is learnt soon
 TELLS = 1 + len(CHANGES)  # numbers that say so
 NOISE = 0.02  # of a change, added to the past that a likelihood is given: draws are not as exact as real series
+MEASURED = 8  # one series in so many of a batch says how much densities leave open
+ROOM = 4.13  # √(2πe), the width of an even distribution with the entropy of a normal one of deviation 1
 
 
 class Step(NamedTuple):
@@ -54,6 +56,9 @@ class SeriesDensityGenerator(nn.Module):
 
     Attributes:
         noise_dim: further numbers of a latent vector, standard normal, by which steps are drawn.
+        past_noise: in training, noise on the past that a likelihood is given, in deviations of normal distributions of
+            as much entropy as each channel's densities have: draws go on from what no real series is exactly. 0 for
+            none, but for a small share of every change.
 
     Raises:
         UserError: batch normalisation.
@@ -91,6 +96,7 @@ class SeriesDensityGenerator(nn.Module):
                 found=parameter("match_margins", True),
                 hint=f"leave it out, or use {parameter('likelihood', 0)}",
             )
+        self.past_noise = 0.0
         masks = head.masks if isinstance(head, Partial) else 0
         self.sizes, self.own = [channels - masks, masks], latent_dim
         self.noises = 2 * self.sizes[0] + masks
@@ -163,7 +169,15 @@ class SeriesDensityGenerator(nn.Module):
         """
         numbers, masks = real.mT.split(self.sizes, 2)  # (n, T, ...)
         there = self._there(masks, slice(None))
-        known = self._with_noise(_carried(numbers, there) if self.is_partial else numbers)
+        known = _carried(numbers, there) if self.is_partial else numbers
+        if self.training:
+            known = known + self._noise(latent, numbers, masks, known, there)
+        each, of_masks = self._log_densities(latent, numbers, masks, known)
+        found: Tensor = (each * there).sum((1, 2)) + (of_masks * self.masks_vary).sum((1, 2))
+        return found
+
+    def _log_densities(self, latent: Tensor, numbers: Tensor, masks: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, T, C) of numbers and (n, T, M) of masks, given what is known of the numbers before them."""
         last = functional.pad(known, (0, 0, 1, 0))[:, :-1]
         change = functional.pad(known.diff(dim=1), (0, 0, 2, 0))[:, : self.steps]
         # No `pad`: in torch 2.6 it refuses what has no numbers, and most series have no masks.
@@ -173,12 +187,28 @@ class SeriesDensityGenerator(nn.Module):
             place = Step(self._hidden(hidden.mT), last, change)
             flat = Step(*(each.flatten(0, 1) for each in place))
             each = self.density.log_density(flat, masks.flatten(0, 1), numbers.flatten(0, 1), known.flatten(0, 1))
-            total = (each.unflatten(0, there.shape[:2]) * there).sum((1, 2))
-            if self.density.masks is not None:
-                of_masks = self.density.masks.log_density(place.hidden, masks) * self.masks_vary
-                total = total + of_masks.sum((1, 2))
-            found: Tensor = total
-        return found
+            of_masks = masks if self.density.masks is None else self.density.masks.log_density(place.hidden, masks)
+        return each.unflatten(0, masks.shape[:2]), of_masks
+
+    @torch.no_grad()
+    def _noise(self, latent: Tensor, numbers: Tensor, masks: Tensor, known: Tensor, there: Tensor) -> Tensor:
+        """Noise for the past (n, T, C): a share of every change, and of what is not known of it.
+
+        The latter is the width of an even distribution of as much entropy as a channel's densities have, in the mean
+        over some of the series, in units of each one's usual change: nothing where the next number follows from the
+        past, and so no relation is blurred that holds exactly.
+        """
+        change = functional.pad(known.diff(dim=1), (0, 0, 1, 0))
+        noise = NOISE * change * torch.randn_like(known)
+        if not self.past_noise:
+            return noise
+        usual = change.square().mean(1, keepdim=True).sqrt()
+        some = slice(0, -(-len(known) // MEASURED))
+        each, _ = self._log_densities(latent[some], numbers[some], masks[some], known[some])
+        each = each + usual[some].clamp_min(SMALLEST).log()
+        entropy = -(each * there[some]).sum((0, 1)) / there[some].sum((0, 1)).clamp_min(1)
+        unknown = entropy.exp().clamp_max(ROOM)
+        return noise + self.past_noise / ROOM * unknown * usual * torch.randn_like(known)
 
     def _start(self, shared: Tensor) -> Tensor:
         """(n, latent_dim) to what every step is given, (n, maps, T)."""
@@ -207,13 +237,6 @@ class SeriesDensityGenerator(nn.Module):
         """Within the bounds of the data."""
         return numbers.maximum(self.low[channels]).minimum(self.high[channels])
 
-    def _with_noise(self, known: Tensor) -> Tensor:
-        """In training, the past (n, T, C) with some noise, a share of every change."""
-        if not self.training:
-            return known
-        change = functional.pad(known.diff(dim=1), (0, 0, 1, 0))
-        return known + NOISE * change * torch.randn_like(known)
-
 
 class Continued(nn.Module):
     """Draws series that go on from given pasts: a past in model space stands before a latent vector.
@@ -238,8 +261,7 @@ class Continued(nn.Module):
 class StepDensity(nn.Module):
     """The density of a step's numbers, one channel after another, given what is known of earlier steps.
 
-    Each channel has two layers of hidden numbers of its own; those of all channels are computed together where the
-    numbers are there, as in a likelihood.
+    Each channel has two layers of hidden numbers of its own.
 
     Args:
         channels: numbers of a step.
@@ -249,7 +271,6 @@ class StepDensity(nn.Module):
 
     moving: Tensor
     is_before: Tensor
-    reads: Tensor
 
     def __init__(self, channels: int, masks: int, maps: int) -> None:
         super().__init__()
@@ -270,9 +291,7 @@ class StepDensity(nn.Module):
             self.out_bias[..., 2 * COMPONENTS + half : 3 * COMPONENTS] = -2.0
         self.register_buffer("moving", (torch.arange(COMPONENTS) < half).float(), persistent=False)
         is_before = torch.ones(channels, channels).tril(-1)
-        reads = torch.cat([torch.ones(channels, self.given), is_before.repeat_interleave(TELLS, 1)], 1)
-        self.register_buffer("is_before", is_before[:, None], persistent=False)
-        self.register_buffer("reads", reads[..., None], persistent=False)
+        self.register_buffer("is_before", is_before[..., None], persistent=False)
 
     def log_density(self, step: Step, masks: Tensor, numbers: Tensor, known: Tensor) -> Tensor:
         """(n, C) of the numbers of steps, each given the true ones before it; see `SeriesDensityGenerator`.
@@ -283,16 +302,15 @@ class StepDensity(nn.Module):
             numbers: (n, C).
             known: (n, C) the same as later channels are told them, with the last value where there is none.
         """
-        count, changes = len(self.read), known - step.last
+        changes = known - step.last
         told = torch.cat([step.hidden, masks, _told(known, changes)], 1)
-        hidden = torch.baddbmm(self.read_bias, told.expand(count, -1, -1), self.read * self.reads)
-        hidden = torch.relu(functional.layer_norm(hidden, (WIDTH,)) * self.norm + self.norm_bias)
-        hidden = hidden + torch.relu(torch.baddbmm(self.mix_bias, hidden, self.mix))
-        raw = torch.baddbmm(self.out_bias, hidden, self.out)  # (C, n, ...)
-        base = self._base(step) + raw[..., 3 * COMPONENTS].T * step.change
-        before = (raw[..., 3 * COMPONENTS + 1 :] + LINEAR * self.from_step[:, None]) * self.is_before
-        base = base.T + (before * changes).sum(-1)
-        return log_density(numbers.T, *self._mixture(raw, base)).T
+        # One channel after another: what is hidden of all together is ten times what a processor keeps near itself.
+        raws = [self._raw(channel, told[:, : self.given + TELLS * channel]).T for channel in range(len(self.read))]
+        mixture, own, before = torch.stack(raws).split([3 * COMPONENTS, 1, len(raws)], 1)  # (C, ..., n)
+        base = self._base(step).T + own[:, 0] * step.change.T
+        before = (before + LINEAR * self.from_step[:, :, None]) * self.is_before
+        base = base + (before * changes.T).sum(1)
+        return log_density(numbers.T, *self._mixture(mixture.mT, base)).T
 
     def drawn(
         self, step: Step, masks: Tensor, there: Tensor, even: Tensor, within: Callable[[Tensor, slice], Tensor]
@@ -302,11 +320,7 @@ class StepDensity(nn.Module):
         changes, known = told[:, :0], []
         for channel in range(len(self.read)):
             own = slice(channel, channel + 1)
-            read = self.read[channel, : told.shape[1]]
-            hidden = functional.layer_norm(torch.addmm(self.read_bias[channel], told, read), (WIDTH,))
-            hidden = torch.relu(hidden * self.norm[channel] + self.norm_bias[channel])
-            hidden = hidden + torch.relu(torch.addmm(self.mix_bias[channel], hidden, self.mix[channel]))
-            raw = torch.addmm(self.out_bias[channel], hidden, self.out[channel])
+            raw = self._raw(channel, told)
             before = raw[:, 3 * COMPONENTS + 1 :][:, :channel] + LINEAR * self.from_step[channel, :channel]
             place = base[:, channel] + raw[:, 3 * COMPONENTS] * step.change[:, channel] + (before * changes).sum(1)
             value = within(drawn(even[:, channel], *self._mixture(raw, place))[:, None], own)
@@ -315,6 +329,14 @@ class StepDensity(nn.Module):
             told = torch.cat([told, _told(known[-1], change)], 1)
             changes = torch.cat([changes, change], 1)
         return torch.cat(known, 1)
+
+    def _raw(self, channel: int, told: Tensor) -> Tensor:
+        """(n, 3 COMPONENTS + 1 + C) of a channel, given (n, ...) the past and the channels before it."""
+        read = self.read[channel, : told.shape[1]]
+        hidden = torch.addmm(self.read_bias[channel], told, read)
+        hidden = functional.layer_norm(hidden, (WIDTH,), self.norm[channel, 0], self.norm_bias[channel, 0]).relu()
+        hidden = hidden + torch.addmm(self.mix_bias[channel], hidden, self.mix[channel]).relu()
+        return torch.addmm(self.out_bias[channel], hidden, self.out[channel])
 
     def _base(self, step: Step) -> Tensor:
         """(n, C) where half of each mixture moves to, but for what depends on the channels before."""

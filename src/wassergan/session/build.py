@@ -128,6 +128,7 @@ def networks_of(
             generator_maps=settings.generator_maps,
             sequence_width=settings.sequence_width,
             likelihood=settings.likelihood,
+            past_noise=settings.past_noise,
             activation=settings.activation,
             critic_activation=settings.critic_activation,
             generator_norm=settings.generator_norm,
