@@ -95,6 +95,23 @@ def test_ends_become_as_frequent_as_in_the_data_more_and_less(black: float) -> N
     assert float((head(raw) < 0).float().mean()) == pytest.approx(black, abs=0.02)
 
 
+@pytest.mark.parametrize(("drawn", "kept"), [(0.99, 1.0), (0.76, 1.0), (0.3, 1.0)])
+def test_ends_that_many_draws_reach_alike_do_not_change_places(drawn: float, kept: float) -> None:
+    rng = torch.Generator().manual_seed(0)
+    real = torch.where(torch.rand(4000, 1, generator=rng) < 0.5, 1.0, -0.8)
+    head = matched(Bounded(-ONE, ONE), (1,)).eval()
+    assert isinstance(head, Matched)
+    head.aim(real)
+    raw = torch.where(torch.rand(4000, 1, generator=rng) < drawn, 50.0, -0.5)  # tanh is 1 there, exactly
+    head.match(head.reached(raw))
+    found = head(raw)
+    assert (found[raw > 0] - kept).abs().max() < 1e-6
+    assert found.min() >= real.min() and found.max() <= real.max()
+    head.aim(torch.where(torch.rand(4000, 1, generator=rng) < 0.99, 1.0, -1.0))
+    head.match(torch.ones(100, 1))  # all alike
+    torch.testing.assert_close(head(torch.full((5, 1), 50.0)), torch.ones(5, 1))
+
+
 def drawn_by(trainer: Trainer, source: Source, count: int = 3000) -> np.ndarray[Any, Any]:
     """Samples of the averaged generator, set right as a run is when it is opened."""
     generator = copy.deepcopy(trainer.averaged_generator)
@@ -211,7 +228,7 @@ def test_what_was_matched_is_kept_and_believed_if_it_is_of_this_generator(tmp_pa
 def test_what_cannot_be_matched_is_refused() -> None:
     with pytest.raises(UserError, match="at most 1024 numbers"):
         matched(Bounded(-ONE, ONE), (1, 32, 33))
-    with pytest.raises(UserError, match="nothing is missing"):
+    with pytest.raises(UserError, match="arrays of numbers"):
         matched(nn.Tanh(), (4,))
     gaps = Partial(Bounded(-ONE, ONE), torch.ones(3, 2, dtype=torch.bool), torch.ones(2, 2), torch.tensor([0, -1]))
     assert gaps.masks == 1

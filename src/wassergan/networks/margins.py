@@ -10,7 +10,7 @@ from wassergan.errors import UserError, parameter
 from wassergan.networks.heads import Bounded, Partial
 from wassergan.networks.margin_calibration import SMALLEST
 
-KNOTS = 129  # of a number's map
+KNOTS, TOGETHER = 129, 16  # of a number's map, and pieces between them that are added at once
 MOST_NUMBERS = 1024  # in a sample
 
 
@@ -26,23 +26,28 @@ class Matched(Bounded):
     """
 
     knots: Tensor
+    mapped: Tensor
     targets: Tensor
 
     def __init__(self, bounded: Bounded, shape: tuple[int, ...]) -> None:
         low, high = bounded.middle - bounded.half_width, bounded.middle + bounded.half_width
         super().__init__(low, high, overshoot=bounded.overshoot)
         self.register_buffer("targets", torch.zeros(KNOTS, *shape))
-        self.register_buffer("knots", torch.zeros(0, *shape), persistent=False)
+        for name in ("knots", "mapped"):
+            self.register_buffer(name, torch.zeros(0, *shape), persistent=False)
 
     def forward(self, values: Tensor) -> Tensor:
         """(n, *shape) to the same shape."""
         if self.training or not len(self.knots):
             return super().forward(values)
-        reached, found = self.reached(values), self.targets[0].expand_as(values)
+        reached, found = self.reached(values), self.mapped[0].expand_as(values)
         # A sum over all pieces rather than a search for the right one: every exported graph can do that.
-        for start, width, rise in zip(self.knots, self.knots.diff(dim=0), self.targets.diff(dim=0), strict=False):
-            found = found + ((reached - start) / width.clamp(min=SMALLEST)).clamp(0, 1) * rise
-        return found
+        widths, rises = self.knots.diff(dim=0).clamp(min=SMALLEST), self.mapped.diff(dim=0)
+        for start in range(0, KNOTS - 1, TOGETHER):
+            some = slice(start, start + TOGETHER)
+            shares = ((reached[:, None] - self.knots[:-1][some]) / widths[some]).clamp(0, 1)
+            found = found + (shares * rises[some]).sum(1)
+        return found.maximum(self.mapped[0]).minimum(self.mapped[-1])  # sums are rounded
 
     def reached(self, values: Tensor) -> Tensor:
         """M + s h t, which is not held to the range yet."""
@@ -54,7 +59,7 @@ class Matched(Bounded):
 
     def match(self, reached: Tensor) -> None:
         """From now on, bring the quantiles of what was reached, (n, *shape), to those of the data, number by number."""
-        self.knots = _quantiles(reached).to(self.targets)
+        self._map(_quantiles(reached).to(self.targets))
 
     def calibration_state(self) -> dict[str, Tensor]:
         """The knots, by name."""
@@ -70,7 +75,15 @@ class Matched(Bounded):
         fits = knots.shape == self.targets.shape and knots.dtype == self.targets.dtype
         if not fits or not bool(knots.isfinite().all()) or bool((knots.diff(dim=0) < 0).any()):
             raise ValueError("margins of another generator")
-        self.knots = knots.to(self.targets.device)
+        self._map(knots.to(self.targets.device))
+
+    def _map(self, knots: Tensor) -> None:
+        """Where knots go: of equal ones, as at an end that many draws reach, all to the target of the middle one."""
+        lines, aims = (each.flatten(1).T.contiguous() for each in (knots, self.targets))
+        first = torch.searchsorted(lines, lines)
+        last = torch.searchsorted(lines, lines, right=True) - 1
+        mapped = aims.gather(1, (first + last) // 2)
+        self.knots, self.mapped = knots, mapped.T.reshape(knots.shape).contiguous()
 
 
 def _quantiles(rows: Tensor) -> Tensor:
@@ -91,10 +104,15 @@ def matched(head: nn.Module, shape: tuple[int, ...]) -> nn.Module:
         UserError: another output layer, numbers that may be missing, or too many of them.
     """
     bounded = head.bounded if isinstance(head, Partial) else head
-    if not isinstance(bounded, Bounded) or (isinstance(head, Partial) and head.masks):
+    if not isinstance(bounded, Bounded):
         raise UserError(
-            f"{parameter('match_margins', True)} is for arrays of numbers and pictures of which nothing is missing",
+            f"{parameter('match_margins', True)} is for arrays of numbers and for pictures",
             hint="leave it out: margins of tables and phases of volumes are set right anyway",
+        )
+    if isinstance(head, Partial) and head.masks:
+        raise UserError(
+            f"{parameter('match_margins', True)} is for samples in which nothing is missing",
+            hint="leave it out, or fill the missing values in the data",
         )
     if math.prod(shape) > MOST_NUMBERS:
         raise UserError(

@@ -36,7 +36,7 @@ from wassergan.training.spread import kept_back
 from wassergan.training.step_runner import StepRunner
 from wassergan.training.steps import is_scored, require_density
 from wassergan.training.timing import Timing
-from wassergan.training.two_point import TwoPoint
+from wassergan.training.two_point import TwoPoint, require_no_likelihood
 from wassergan.utils.allocator import freed_memory_kept
 from wassergan.utils.rng import ambient_randomness, derived_seed
 
@@ -112,6 +112,7 @@ class Trainer:
         require_penalty_on(penalty_on, constraint, conditional=source.context is not None)
         batching.require_shards(processes)
         require_density(generator, likelihood)
+        require_no_likelihood(two_point, likelihood)
         self.device, self.processes, self._seed = torch.device(device), processes, seed
         self.source, self.objective, self.constraint = source, objective, constraint
         self.latent_dim, self.batch_size, self.critic_steps = latent_dim, batch_size, critic_steps

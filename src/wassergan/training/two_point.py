@@ -5,9 +5,11 @@ from torch import Tensor, nn
 
 from wassergan.errors import UserError, parameter
 from wassergan.training.distributed import SINGLE_PROCESS, DistributedContext
+from wassergan.training.options import Likelihood
 
 MEMORY = 800  # latest generated samples whose statistics are averaged; long memories lead on where it is right already
-SMALLEST = 1e-6  # deviation of a statistic from sample to sample, relative to the largest: below, it does not vary
+CONSTANT = 1e-6  # variance of a channel in model space, up to which it does not vary
+LEAST = 0.05  # deviation of a statistic, at least: of its channel's variance, or for a mean of its deviation
 
 
 class TwoPoint(nn.Module):
@@ -17,7 +19,9 @@ class TwoPoint(nn.Module):
     to half of its side; lag 0 is the variance about the centre, and each channel's mean is one more. What two networks
     that follow each other get wrong in the mean over many samples, such as how far a rare phase reaches, a critic of
     few samples hardly sees. Real statistics are averaged over all batches so far, generated ones over the latest 800
-    samples. The distance is the mean over statistics of (generated - real)² / variance from sample to sample.
+    samples. The distance is the mean over statistics of (generated - real)² / (variance from sample to sample + u²),
+    where u, a twentieth of the variance of the channel's values (for its mean: of their deviation), bounds the pull of
+    what hardly differs from sample to sample.
     Source: Torquato 2002, Random Heterogeneous Materials, section 2.2, for the function.
 
     Args:
@@ -49,7 +53,8 @@ class TwoPoint(nn.Module):
                 hint=f"leave {parameter('two_point')} out",
             )
         self.weight, self._processes = weight, processes
-        count = shape[0] * (1 + sum(shape[axis - 1] // 2 + 1 for axis in self._axes)) if weight else 0
+        self._lags = tuple(shape[axis - 1] // 2 + 1 for axis in self._axes)
+        count = shape[0] * (1 + sum(self._lags)) if weight else 0
         self.register_buffer("centre", torch.zeros(shape[0] if weight else 0))
         for name in ("real", "real_square", "made"):
             self.register_buffer(name, torch.zeros(count))
@@ -68,6 +73,13 @@ class TwoPoint(nn.Module):
             along = [products.diagonal(lag, 2, 3).mean(2) for lag in range(side // 2 + 1)]
             found.append(torch.stack(along, 2).flatten(1))
         return torch.cat([*found, values.flatten(2).mean(2)], 1)
+
+    def _units(self) -> Tensor:
+        """Of each statistic, the deviation that it counts with at least, (k,); 0 of channels that do not vary."""
+        variances = self.real[: self._lags[0] * len(self.centre)].view(len(self.centre), -1)[:, 0]
+        variances = torch.where(variances > CONSTANT, variances, 0)
+        of_lags = [variances.repeat_interleave(count) for count in self._lags]
+        return LEAST * torch.cat([*of_lags, variances.sqrt()])
 
     def follow(self, real: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
         """Take a batch of each kind into the averages.
@@ -91,9 +103,23 @@ class TwoPoint(nn.Module):
         with torch.no_grad():
             share = min(1.0, len(made) * self._processes.count / MEMORY)
             self.made.lerp_(self._processes.average(now.detach()), (1 / self.batches).clamp(min=share))
-            variance = self.real_square - self.real.square()
-            varies = variance > SMALLEST**2 * variance.max()
-            apart = torch.where(varies, self.made - self.real, 0)
-            pull = apart / torch.where(varies, variance, 1)
+            units = self._units()
+            variance = (self.real_square - self.real.square()).clamp(min=0)
+            apart = torch.where(units > 0, self.made - self.real, 0)
+            pull = apart / torch.where(units > 0, variance + units.square(), 1)
             distance = (pull * apart).mean()
         return 2 * self.weight * (pull * now).mean(), distance
+
+
+def require_no_likelihood(weight: float, likelihood: Likelihood) -> None:
+    """Refuse to lead a generator that follows a likelihood: it draws nothing as long as it follows that alone.
+
+    Raises:
+        UserError: says what to leave out.
+    """
+    if weight and likelihood.weight:
+        raise UserError(
+            "A generator that follows a likelihood is not led to two-point statistics",
+            found=f"{parameter('two_point', weight)} and {parameter('likelihood', likelihood.weight)}",
+            hint=f"leave one of them out, or use {parameter('likelihood', 0)}",
+        )
