@@ -13,6 +13,7 @@ from wassergan import WassersteinGAN
 from wassergan.callbacks import Callback
 from wassergan.config.settings import TrainSettings
 from wassergan.errors import UserError
+from wassergan.networks import Matched
 from wassergan.runs.train import resume_run, train_run
 from wassergan.session.restore import open_sampler
 from wassergan.session.run_content import load_run
@@ -73,9 +74,13 @@ def test_all_weights_are_taken_for_other_data_of_the_same_shape(origin: Path, tm
     run = trained(tmp_path / "run", pictures(tmp_path / "b", 12, seed=1), **CONV, init_from=str(origin), seed=7)
     held, own = load_run(RunFolder(origin)).trainer, first_state(run).trainer
     for part in ("generator", "critic", "average"):
-        # Running statistics of the average are found anew at each tick.
-        both = [{name: each for name, each in state[part].items() if "running" not in name} for state in (own, held)]
+        # Running statistics of the average are found anew at each tick, and margins are those of the new data.
+        kept = [name for name in held[part] if "running" not in name and name != "head.targets"]
+        both = [{name: state[part][name] for name in kept} for state in (own, held)]
         torch.testing.assert_close(*both, rtol=0, atol=0)
+        assert own[part].keys() == held[part].keys()
+        if part != "critic":
+            assert not torch.equal(own[part]["head.targets"], held[part]["head.targets"])
     assert own["step"] == 0 and all(float(each["step"]) == 0 for each in own["critic_optimizer"]["state"].values())
     assert "took 100% of the generator's weights and 100% of the critic's weights." in started(run)
     fresh = trained(tmp_path / "fresh", tmp_path / "b.npy", **CONV, seed=7)
@@ -86,6 +91,8 @@ def test_new_conditions_have_no_effect_at_first(origin: Path, tmp_path: Path) ->
     data = pictures(tmp_path / "b", 12, labels=True)
     run = trained(tmp_path / "run", data, **CONV, key="pictures", condition=("kind",), init_from=str(origin))
     sampler, former = open_sampler(run, checkpoint="0"), open_sampler(origin)
+    head = next(module for module in former.generator.modules() if isinstance(module, Matched))
+    head.knots = head.knots[:0]  # as it was before it was opened: under conditions margins are left as they are
     width = sampler.conditions.width  # type: ignore[union-attr]
     assert width > 0
     latent = torch.randn(20, 4, generator=torch.Generator().manual_seed(0))

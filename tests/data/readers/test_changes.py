@@ -378,7 +378,7 @@ def test_what_a_reader_finds_wrong_late_costs_no_step_either(tmp_path: Path, mon
 
     def failing(self: images.ImageFolderReader, row: int) -> Any:
         calls.append(row)
-        if len(calls) > 300:
+        if len(calls) > 600:
             raise UserError("The picture 007.bmp cannot be read")
         return decode(self, row)
 
