@@ -4978,6 +4978,13 @@ BUGS = (
         "networks/test_margins.py::test_an_opened_generator_has_the_levels_of_the_data_at_each_place",
     ),
     Bug(
+        "matched margins: flipped pictures that are learnt do not count",
+        "training/trainer.py",
+        "torch.cat([real, real.flip(3)]) if augmentation.mirrors_data else real",
+        "real",
+        "networks/test_margins.py::test_flipped_pictures_belong_to_the_data_where_they_are_learnt",
+    ),
+    Bug(
         "matched margins of samples with gaps",
         "networks/margins.py",
         "if isinstance(head, Partial) and head.masks:",

@@ -198,6 +198,15 @@ def test_the_recipe_leaves_out_what_it_cannot_match() -> None:
     trained(open_source(gaps, layout="NHW", seed=0))  # fields do not ask for it
 
 
+def test_flipped_pictures_belong_to_the_data_where_they_are_learnt() -> None:
+    source = open_source(small_pictures(), layout="NHW", seed=0)
+    drawn = drawn_by(trained(source, mirror=True), source)
+    train = source.codec.decode_numpy(source.train_sample(400))
+    both = np.concatenate([train, train[:, :, ::-1]])
+    assert np.abs([(drawn == level).mean(0) - (both == level).mean(0) for level in range(7)]).max() < 0.05
+    assert worst_share(drawn, source) > 0.1
+
+
 def test_what_was_matched_is_kept_and_believed_if_it_is_of_this_generator(tmp_path: Path) -> None:
     np.save(tmp_path / "small.npy", small_pictures())
     run = tmp_path / "run"

@@ -120,7 +120,7 @@ class Trainer:
         # Transposed convolutions take a sixth less time with channels last; other weights have no such format.
         self.generator = channels_last(generator.to(self.device))
         self.critic = critic.to(self.device)
-        _aim(self.generator, source)
+        _aim(self.generator, source, augmentation)
         aside = kept_back(source, generator, batch_size=batch_size, seed=seed)
         self._inputs = StepInputs(
             aside.source if aside else source,
@@ -344,8 +344,10 @@ class Trainer:
         return self._lr_factor(self.step) * self.lr_scale
 
 
-def _aim(generator: nn.Module, source: Source) -> None:
+def _aim(generator: nn.Module, source: Source, augmentation: Augmentation) -> None:
     """Tell an output layer whose numbers can be matched how those of training samples are distributed."""
     for module in generator.modules():
         if isinstance(module, Matched):
-            module.aim(source.train_sample(AIMED_AT).to(module.targets))
+            real = source.train_sample(AIMED_AT)
+            both = torch.cat([real, real.flip(3)]) if augmentation.mirrors_data else real
+            module.aim(both.to(module.targets))
