@@ -1,11 +1,11 @@
 """Numbers of generated samples distributed, one by one, as those of training samples are."""
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from wassergan.data import Conditions
 from wassergan.networks import Matched
-from wassergan.sampling.paired import paired_draws
+from wassergan.sampling.paired import paired_inputs
 
 ROWS = 8192  # of fewer, quantiles are chance: with 1024 Fashion-MNIST lost more than it gained
 
@@ -22,11 +22,5 @@ def match_margins(generator: nn.Module, *, latent_dim: int, conditions: Conditio
     head = next((module for module in generator.modules() if isinstance(module, Matched)), None)
     if head is None:
         return
-    told: list[Tensor] = []
-    hook = head.register_forward_pre_hook(lambda module, inputs: told.append(head.reached(inputs[0].float()).cpu()))
-    try:
-        for _ in paired_draws(generator, ROWS, latent_dim=latent_dim, conditions=conditions):
-            pass
-    finally:
-        hook.remove()
-    head.match(torch.cat(told))
+    raw = paired_inputs(generator, head, lambda values: values, ROWS, latent_dim=latent_dim, conditions=conditions)
+    head.match(torch.cat([head.reached(each.to(head.targets.device)).cpu() for each in raw]))

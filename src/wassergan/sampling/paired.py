@@ -1,6 +1,7 @@
 """Draws by which a trained generator is set right: latents in pairs, each with its negative."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,8 @@ from wassergan.utils.rng import derived_rng
 
 SEED = 2**62 + 5  # not one that anybody draws samples with
 TOGETHER = 256
+
+T = TypeVar("T")
 
 
 def paired_draws(
@@ -34,3 +37,32 @@ def paired_draws(
         context = None if conditions is None else conditions.vectors(start, size, seed=SEED)
         with torch.no_grad():
             yield generator(under(context, torch.cat([half, -half])).to(device))
+
+
+def paired_inputs(
+    generator: nn.Module,
+    part: nn.Module,
+    told: Callable[[Tensor], T],
+    count: int,
+    *,
+    latent_dim: int,
+    conditions: Conditions | None = None,
+) -> list[T]:
+    """What is to be known of a part's inputs in such draws, chunk by chunk.
+
+    Args:
+        generator: in evaluation mode.
+        part: of the generator, called once for each chunk.
+        told: of an input in float32, on the CPU.
+        count: how many draws, an even number.
+        latent_dim: numbers in a latent vector.
+        conditions: the distribution of what samples are drawn under, if they are.
+    """
+    found: list[T] = []
+    hook = part.register_forward_pre_hook(lambda module, inputs: found.append(told(inputs[0].float().cpu())))
+    try:
+        for _ in paired_draws(generator, count, latent_dim=latent_dim, conditions=conditions):
+            pass
+    finally:
+        hook.remove()
+    return found

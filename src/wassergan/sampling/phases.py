@@ -1,14 +1,13 @@
 """Setting right how frequent the phases of generated volumes are, and how far that differs from one to another."""
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from wassergan.data import Conditions
 from wassergan.networks import Phases
-from wassergan.sampling.paired import SEED, paired_draws
+from wassergan.sampling.paired import SEED, paired_draws, paired_inputs
 
 FEWEST, MOST, NUMBERS = 16, 2048, 2**26  # samples drawn for it, and numbers in them
 KEPT = 2**24  # of these numbers: of each sample at some places
@@ -56,24 +55,15 @@ def match_phases(
 
 def _raw(generator: nn.Module, head: Phases, latent_dim: int, conditions: Conditions | None) -> tuple[Tensor, Tensor]:
     """Raw numbers (planes, samples, places) at places that are the same for all samples, and their means over all."""
-    told: list[tuple[Tensor, Tensor]] = []
-    places = torch.zeros(0, dtype=torch.long)
+    size = next(paired_draws(generator, 2, latent_dim=latent_dim, conditions=conditions))[0].numel()
+    rows = min(MOST, max(FEWEST, NUMBERS // size // 2 * 2))
+    places = _places(size // len(head.offsets), max(1, KEPT // (rows * len(head.offsets))))
 
-    def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        flat = inputs[0].float().cpu().flatten(2)
-        told.append((flat[:, :, places], flat.mean(2)))
+    def kept(values: Tensor) -> tuple[Tensor, Tensor]:
+        flat = values.flatten(2)
+        return flat[:, :, places], flat.mean(2)
 
-    draw = partial(paired_draws, generator, latent_dim=latent_dim, conditions=conditions)
-    hook = head.register_forward_pre_hook(keep)
-    try:
-        size = next(draw(2))[0].numel()
-        told.clear()
-        rows = min(MOST, max(FEWEST, NUMBERS // size // 2 * 2))
-        places = _places(size // len(head.offsets), max(1, KEPT // (rows * len(head.offsets))))
-        for _ in draw(rows):
-            pass
-    finally:
-        hook.remove()
+    told = paired_inputs(generator, head, kept, rows, latent_dim=latent_dim, conditions=conditions)
     raw, means = (torch.cat(each) for each in zip(*told, strict=True))
     return raw.movedim(1, 0), means.movedim(1, 0)
 
