@@ -6,7 +6,8 @@
 Generated crops are compared with the mean over all crops of the rock, in which its inner voxels have a greater part,
 and as floor as many crops at random positions of it. The porosity is the share of the rarer phase, its error absolute.
 The error of a two-point curve is relative, the largest over axes and lags up to 16 or half of a side, for each of the
-two phases. `porosity_deviation` is that of the porosity from crop to crop. Results go to docs/results/volumes.json and
+two phases; `two_point_seen` is that of the rarer phase in all pairs of voxels that training sees, a tenth being held out.
+`porosity_deviation` is that of the porosity from crop to crop. Results go to docs/results/volumes.json and
 .md, beside those of other seeds.
 """
 
@@ -22,7 +23,9 @@ from typing import Any
 import numpy as np
 from results import earlier_rows, write_results
 
-from wassergan.evaluation.volumes.statistics import MOST_LAG, chord_counts, chord_w1, two_point
+from wassergan.data import open_source
+from wassergan.data.volumes import VolumeCodec, lags_along
+from wassergan.evaluation.volumes.statistics import chord_counts, chord_w1, two_point
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "rock3d" / "ketton.npz"
 COUNT = 2000  # crops of each kind: of 500 real ones a curve is up to 5 % off
@@ -92,7 +95,7 @@ def chords(sets: Sets) -> Curves:
 def judged(rock: Any, phase: float, seed: int, length: tuple[str, str], options: argparse.Namespace) -> dict[str, Any]:
     sides = [int(side) for side in options.crop.split("x")]
     crop = tuple(sides * 3 if len(sides) == 1 else sides)
-    lags = min(MOST_LAG, min(crop) // 2)
+    lags = lags_along(min(crop))
     inside: Sets = rock == phase
     all_crops = np.stack([expected(each, crop, lags) for each in (inside, ~inside)])
     with tempfile.TemporaryDirectory() as folder:
@@ -103,6 +106,9 @@ def judged(rock: Any, phase: float, seed: int, length: tuple[str, str], options:
         wassergan("sample", run, "--count", COUNT, "--seed", seed, "--out", made)
         found = figures(np.load(made) == phase, inside, all_crops)
     floor = figures(crops_of(inside, crop, COUNT, seed), inside, all_crops)
+    codec = open_source(rock, crop=crop, seed=seed).codec
+    assert isinstance(codec, VolumeCodec)
+    seen = np.array(codec.curves[0][codec.phases.index(phase)])[:, : lags + 1]
     errors = {f"{name}_floor": value for name, value in floor.items() if name != "porosity"}
     return {
         "data": Path(options.data).stem,
@@ -110,6 +116,7 @@ def judged(rock: Any, phase: float, seed: int, length: tuple[str, str], options:
         "seed": seed,
         "steps": facts["steps"],
         **found,
+        "two_point_seen": float(np.abs(seen / all_crops[0] - 1).max()),
         **errors,
     }
 

@@ -114,3 +114,25 @@ def test_a_codec_keeps_deviations_and_older_ones_know_none() -> None:
     assert older.deviations == () and older.shares == codec.shares and not older.fault()
     for wrong in (((0.1,),), ((0.1, 0.6),), ((0.1, float("nan")),), ((0.1, 0.1),) * 2):
         assert replace(codec, deviations=wrong).fault().startswith("deviations")
+
+
+def test_a_codec_keeps_two_point_curves_and_older_ones_know_none() -> None:
+    rock = np.random.default_rng(0).random((40, 24, 20)) < 0.3
+    codec = open_source(rock, crop=(8, 6, 5), seed=0).codec
+    assert isinstance(codec, VolumeCodec) and not codec.fault()
+    # Voxels are independent: two of them are pores with probability 0.09, one and the same with 0.3.
+    for phase, share in enumerate((0.7, 0.3)):
+        assert [len(line) for line in codec.curves[0][phase]] == [5, 4, 3]  # to half of a side
+        for line in codec.curves[0][phase]:
+            assert line[0] == pytest.approx(share, abs=0.02) and line[1:] == pytest.approx(
+                [share**2] * len(line[1:]), abs=0.02
+            )
+    state = codec.state()
+    assert VolumeCodec.from_state(state).curves == codec.curves
+    del state["curves"]
+    older = VolumeCodec.from_state(state)
+    assert older.curves == () and older.deviations == codec.deviations and not older.fault()
+    short = tuple(phase[:2] for phase in codec.curves[0])
+    wild = ((((2.0,),) * 3,) * 2,)
+    for wrong in ((short,), wild, codec.curves * 2, (codec.curves[0][:1],)):
+        assert replace(codec, curves=wrong).fault().startswith("two-point curves")

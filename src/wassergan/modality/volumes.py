@@ -1,7 +1,6 @@
 """Volumes: numbers or phases on a grid with three axes."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +11,7 @@ from wassergan.config.settings import TrainSettings
 from wassergan.data import AnyConditions, Codec, Source
 from wassergan.data.grids.writing import TOLD, WRITTEN, require_writer
 from wassergan.data.readers.tiff import SUFFIXES, require_pages, write_tiff
-from wassergan.data.volumes import VolumeCodec
+from wassergan.data.volumes import VolumeCodec, lags_along
 from wassergan.errors import UserError, parameter
 from wassergan.modality.evaluator import Evaluation, Evaluator
 from wassergan.modality.modality import Rows
@@ -63,6 +62,9 @@ class Volumes(Numbers):
         ):
             return f"{planes} planes for {len(codec.phases)} phases"
         own, parts = codec.without_masks(shape), codec.parts
+        lines = (zip(own[1:], phase, strict=True) for channel in codec.curves for phase in channel)
+        if any(len(line) != lags_along(side) + 1 for each in lines for side, line in each):
+            return f"two-point curves of other lags than those of volumes of {own[1:]}"
         if codec.phases and parts is not None:
             size = int(parts.fixed.sum()) * np.dtype(codec.dtype).itemsize
             if tuple(parts.fixed.shape) != own or tuple(parts.values.shape) != (size,) or parts.masks:
@@ -80,7 +82,14 @@ class Volumes(Numbers):
         """How frequent the phases are; of numbers, how often values are missing."""
         own = _of_volumes(codec)
         if own.phases:
-            match_phases(generator, own.shares, deviations=own.deviations, latent_dim=latent_dim, conditions=conditions)
+            match_phases(
+                generator,
+                own.shares,
+                deviations=own.deviations,
+                curves=own.curves,
+                latent_dim=latent_dim,
+                conditions=conditions,
+            )
         else:
             super().calibrate(generator, codec, latent_dim=latent_dim, conditions=conditions)
 
@@ -88,8 +97,7 @@ class Volumes(Numbers):
         """Also the phases."""
         codec = _of_volumes(codec)
         told: dict[str, Any] = {"phases": list(codec.phases)}
-        told |= {name: [list(each) for each in getattr(codec, name)] for name in ("shares", "deviations")}
-        return {**super().decoder(codec), **told}
+        return {**super().decoder(codec), **told, **codec.told}
 
     def usage(self, codec: Codec, *, latent_dim: int, shape: tuple[int, ...]) -> list[str]:
         """Of phases, which one a voxel belongs to."""
@@ -106,9 +114,7 @@ class Volumes(Numbers):
 
     def codec_of(self, decoder: Mapping[str, Any]) -> VolumeCodec:
         """The inverse of `decoder`."""
-        own = VolumeCodec.of(super().codec_of(decoder), tuple(decoder.get("phases", ())))
-        shares, deviations = (tuple(tuple(each) for each in decoder.get(name, ())) for name in ("shares", "deviations"))
-        return replace(own, shares=shares, deviations=deviations)
+        return VolumeCodec.of(super().codec_of(decoder), tuple(decoder.get("phases", ()))).knowing(decoder)
 
     def facts(self, source: Source) -> dict[str, Any]:
         """Channels, and phases if there are any."""

@@ -1,6 +1,6 @@
 """Generators and critics of volumes (C, D, H, W) of any sides: convolutions over three axes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -163,12 +163,16 @@ def _grown(sides: Sides, halved: tuple[bool, bool, bool]) -> Sides:
     return depth, height, width
 
 
+FILTERS = ("along_depth", "along_height", "along_width")
+
+
 class Phases(nn.Module):
     """What a voxel belongs to, from -1 to 1: tanh for two phases, 2 softmax - 1 over the planes of a channel for more.
 
     When a trained generator is opened, raw numbers are shifted: by `offsets`, so that phases are as frequent as in the
     data; and in evaluation mode by `pulls` times the distance of a sample's own mean from `centres`, so that shares
-    differ from sample to sample as they do there.
+    differ from sample to sample as they do there. Before that, where it was matched, `filtered` changes how far what
+    a voxel is reaches along each axis.
 
     Args:
         channels: of the data.
@@ -185,10 +189,34 @@ class Phases(nn.Module):
         self.register_buffer("offsets", torch.zeros(channels * planes, 1, 1, 1))
         for name in ("pulls", "centres"):
             self.register_buffer(name, torch.zeros(channels * planes, 1, 1, 1))
+        for name in FILTERS:
+            self.register_buffer(name, torch.zeros(channels * planes, 0, 0), persistent=False)
+
+    @property
+    def filters(self) -> tuple[Tensor, ...]:
+        """For each axis the matrices (planes, side, side) by which changes are made along it; of side 0 for none."""
+        return tuple(getattr(self, name) for name in FILTERS)
+
+    def filter_by(self, matrices: Sequence[Tensor]) -> None:
+        """Filter by such matrices from now on, or by none."""
+        for index, name in enumerate(FILTERS):
+            found = matrices[index] if matrices else self.offsets.new_zeros(len(self.offsets), 0, 0)
+            setattr(self, name, found.to(self.offsets))
+
+    def filtered(self, values: Tensor) -> Tensor:
+        """Raw numbers (n, planes, D, H, W), and along each axis linear combinations of them added."""
+        if not self.filters[0].numel():
+            return values
+        found = values
+        for axis, matrices in enumerate(self.filters, 2):
+            along = values.movedim(axis, -1) @ matrices.to(values.dtype).mT[:, None]
+            found = found + along.movedim(-1, axis)
+        return found
 
     def forward(self, values: Tensor) -> Tensor:
         """(n, C * planes, ...) to the same shape."""
         if not self.training:
+            values = self.filtered(values)
             values = values - self.pulls * (values.mean((2, 3, 4), keepdim=True) - self.centres)
         values = values + self.offsets
         if self.planes == 1:
@@ -208,10 +236,12 @@ class Phases(nn.Module):
             KeyError, ValueError: it is of another generator, or holds what no calibration does.
         """
         for name, own in self.named_buffers():
-            if state[name].shape != own.shape or not bool(state[name].isfinite().all()):
+            shape = state[name].shape
+            fits = shape == own.shape or (name in FILTERS and shape == (len(own), *shape[2:], *shape[2:]))
+            if not fits or not bool(state[name].isfinite().all()):
                 raise ValueError("shifts of another generator")
         for name, own in self.named_buffers():
-            own.copy_(state[name])
+            setattr(self, name, state[name].to(own))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *further: Any) -> None:
         """Also of checkpoints that know the offsets alone."""

@@ -6,12 +6,15 @@ import torch
 from torch import Tensor, nn
 
 from wassergan.data import Conditions
+from wassergan.data.volumes import Curves
 from wassergan.networks import Phases
+from wassergan.sampling.curves import Aim, filters_for
 from wassergan.sampling.paired import SEED, paired_draws, paired_inputs
+from wassergan.sampling.thresholds import shifts_for
 
 FEWEST, MOST, NUMBERS = 16, 2048, 2**26  # samples drawn for it, and numbers in them
 KEPT = 2**24  # of these numbers: of each sample at some places
-ROUNDS, VOXELS = 12, 2**18  # of a channel with more than two phases
+MOST_FILTERED, FILTERED = 1024, 2**25  # samples that filters are found by, and numbers in them
 STRONGEST, HALVINGS, LOOKED_AT = 1.0, 7, 2**22  # pull of a sample's mean, steps by which it is found, and numbers
 
 
@@ -20,18 +23,21 @@ def match_phases(
     shares: Sequence[Sequence[float]],
     *,
     deviations: Sequence[Sequence[float]] = (),
+    curves: Curves = (),
     latent_dim: int,
     conditions: Conditions | None = None,
 ) -> None:
     """Shift the raw numbers of a trained generator so that each phase is as frequent as in the training samples.
 
     Where it is known how far shares differ from sample to sample, those of generated ones come to differ as far: the
-    distance of a sample's mean raw number from the mean of all is made smaller or larger.
+    distance of a sample's mean raw number from the mean of all is made smaller or larger. Where it is known how far
+    phases reach, raw numbers are filtered first so that their two-point curves become those of the training samples.
 
     Args:
         generator: in evaluation mode; nothing is done unless its head is `Phases`.
         shares: of each channel the share of each phase.
         deviations: of these shares from sample to sample; empty leaves them.
+        curves: of each channel and phase the two-point curve along each axis; empty leaves them.
         latent_dim: numbers in a latent vector.
         conditions: the distribution of what samples are drawn under, if they are.
     """
@@ -40,6 +46,9 @@ def match_phases(
         return
     for shift in (head.offsets, head.pulls, head.centres):
         shift.zero_()
+    head.filter_by([])
+    if curves:
+        head.filter_by(_filters(generator, head, shares, deviations, curves, latent_dim, conditions))
     raw, means = _raw(generator, head, latent_dim, conditions)
     for channel, own in enumerate(shares):
         planes = slice(channel * head.planes, (channel + 1) * head.planes)
@@ -50,7 +59,29 @@ def match_phases(
             pull = _pull(values, distances, own, sum(each**2 for each in deviations[channel]))
             head.pulls[planes], head.centres[planes] = pull, centres.to(head.centres)[:, :, None, None]
             values -= pull * distances
-        head.offsets[planes] = _shifts(values.flatten(1), own).to(head.offsets).view(-1, 1, 1, 1)
+        head.offsets[planes] = shifts_for(values.flatten(1), own).to(head.offsets).view(-1, 1, 1, 1)
+
+
+def _filters(
+    generator: nn.Module,
+    head: Phases,
+    shares: Sequence[Sequence[float]],
+    deviations: Sequence[Sequence[float]],
+    curves: Curves,
+    latent_dim: int,
+    conditions: Conditions | None,
+) -> list[Tensor]:
+    """For each axis the matrices (planes, side, side) that lead two-point curves to those of the training samples."""
+    size = next(paired_draws(generator, 2, latent_dim=latent_dim, conditions=conditions))[0].numel()
+    rows = min(MOST_FILTERED, max(FEWEST, FILTERED // size // 2 * 2))
+    told = paired_inputs(generator, head, lambda values: values, rows, latent_dim=latent_dim, conditions=conditions)
+    raw = torch.cat(told)
+    found = []
+    for channel, own in enumerate(shares):
+        values = raw[:, channel * head.planes : (channel + 1) * head.planes]
+        variance = sum(each**2 for each in deviations[channel]) if deviations else None
+        found.append(filters_for(values, Aim(own, curves[channel], variance)))
+    return [torch.cat(axis) for axis in zip(*found, strict=True)]
 
 
 def _raw(generator: nn.Module, head: Phases, latent_dim: int, conditions: Conditions | None) -> tuple[Tensor, Tensor]:
@@ -60,7 +91,7 @@ def _raw(generator: nn.Module, head: Phases, latent_dim: int, conditions: Condit
     places = _places(size // len(head.offsets), max(1, KEPT // (rows * len(head.offsets))))
 
     def kept(values: Tensor) -> tuple[Tensor, Tensor]:
-        flat = values.flatten(2)
+        flat = head.filtered(values).flatten(2)
         return flat[:, :, places], flat.mean(2)
 
     told = paired_inputs(generator, head, kept, rows, latent_dim=latent_dim, conditions=conditions)
@@ -82,7 +113,7 @@ def _pull(values: Tensor, distances: Tensor, shares: Sequence[float], variance: 
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         moved = some - middle * distances
-        moved = moved + _shifts(moved.flatten(1), shares)[:, None, None]
+        moved = moved + shifts_for(moved.flatten(1), shares)[:, None, None]
         phase = (moved[0] > 0).long() if len(moved) == 1 else moved.argmax(0)
         found = torch.stack([(phase == each).double().mean(1) for each in range(len(shares))])
         low, high = (middle, high) if float(found.var(1).sum()) > variance else (low, middle)
@@ -92,34 +123,3 @@ def _pull(values: Tensor, distances: Tensor, shares: Sequence[float], variance: 
 def _places(voxels: int, count: int) -> Tensor:
     """So many places of a sample at random, or all, the same each time; places in step would lie in a few layers."""
     return torch.randperm(voxels, generator=torch.Generator().manual_seed(SEED))[:count]
-
-
-def _shifts(values: Tensor, shares: Sequence[float]) -> Tensor:
-    """What is added to the planes (k, voxels) of a channel so that its phases have these shares, (k,)."""
-    return _threshold(values[0], shares[1])[None] if len(values) == 1 else _offsets(values, shares)
-
-
-def _threshold(values: Tensor, share: float) -> Tensor:
-    """What is added to values so that this share of them is above 0."""
-    return -_quantile(values, 1 - share)
-
-
-def _quantile(values: Tensor, share: float) -> Tensor:
-    """A number between the values of which this share is below it, and the others."""
-    below = min(max(round(share * len(values)), 1), len(values) - 1)
-    middle: Tensor = (values.kthvalue(below).values + values.kthvalue(below + 1).values) / 2
-    return middle
-
-
-def _offsets(values: Tensor, shares: Sequence[float]) -> Tensor:
-    """What is added to planes (k, voxels) so that each is the largest in its share of the voxels.
-
-    One plane after the other is shifted until it is: coordinate descent on a convex function, semi-discrete transport.
-    """
-    values = values[:, :: -(-values.shape[1] // VOXELS)]
-    found = torch.zeros(len(values))
-    for plane in list(range(len(values))) * ROUNDS:
-        others = values + found[:, None]
-        others[plane] = -torch.inf
-        found[plane] = _quantile(others.amax(0) - values[plane], shares[plane])
-    return found - found.mean()

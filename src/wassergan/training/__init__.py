@@ -9,7 +9,7 @@ from wassergan.training.optimizers import OptimizerSettings, lr_schedule
 from wassergan.training.options import Averaging, Execution, Likelihood, Optimization
 from wassergan.training.sampling import SAMPLING_CHUNK, sample_chunks, under
 from wassergan.training.trainer import Trainer
-from wassergan.training.two_point import TwoPoint
+from wassergan.training.two_point import TwoPoint, products_along
 
 __all__ = [
     "SAMPLING_CHUNK",
@@ -29,6 +29,7 @@ __all__ = [
     "lr_schedule",
     "match_gaps",
     "open_processes",
+    "products_along",
     "require_same_call",
     "sample_chunks",
     "under",

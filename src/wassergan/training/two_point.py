@@ -12,6 +12,14 @@ CONSTANT = 1e-6  # variance of a channel in model space, up to which it does not
 LEAST = 0.05  # deviation of a statistic, at least: of its channel's variance, or for a mean of its deviation
 
 
+def products_along(values: Tensor, axis: int, most: int) -> Tensor:
+    """The mean product of two values at each lag up to `most` along an axis, (n, C, *sides) to (n, C, most + 1)."""
+    lines = values.movedim(axis, 2)
+    lines = lines.reshape(*lines.shape[:3], -1)  # (n, C, side, rest)
+    products = lines @ lines.mT / lines.shape[3]  # of all pairs of places along the axis
+    return torch.stack([products.diagonal(lag, 2, 3).mean(2) for lag in range(most + 1)], 2)
+
+
 class TwoPoint(nn.Module):
     """Leads a generator to the mean two-point statistics of the data, beside the critic.
 
@@ -64,14 +72,7 @@ class TwoPoint(nn.Module):
         """(n, C, *sides) to statistics (n, k): by axis, each channel's at lags 0, 1, ..., then the means."""
         values = samples.float()
         values = values - self.centre.view(-1, *(1,) * (values.dim() - 2))
-        found = []
-        for axis in self._axes:
-            lines = values.movedim(axis, 2)
-            lines = lines.reshape(*lines.shape[:3], -1)  # (n, C, side, rest)
-            products = lines @ lines.mT / lines.shape[3]  # of all pairs of places along the axis
-            side = lines.shape[2]
-            along = [products.diagonal(lag, 2, 3).mean(2) for lag in range(side // 2 + 1)]
-            found.append(torch.stack(along, 2).flatten(1))
+        found = [products_along(values, axis, values.shape[axis] // 2).flatten(1) for axis in self._axes]
         return torch.cat([*found, values.flatten(2).mean(2)], 1)
 
     def _units(self) -> Tensor:

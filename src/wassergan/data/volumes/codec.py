@@ -14,6 +14,12 @@ from wassergan.data.codec import Codec, channels_first, from_channels_first, to_
 from wassergan.errors import UserError
 
 MOST_PHASES = 8  # of volumes with more values, these are numbers
+MOST_LAG = 16  # of two-point curves
+
+AXES = 3
+MEASURED = ("shares", "deviations", "curves")
+
+Curves = tuple[tuple[tuple[tuple[float, ...], ...], ...], ...]
 
 
 @dataclass(frozen=True)
@@ -27,16 +33,24 @@ class VolumeCodec(Codec):
         phases: all values that there are, ascending; empty where values are numbers.
         shares: of each channel the share of each phase in the training samples.
         deviations: of these shares from one training sample to another; empty where it is not known.
+        curves: of each channel and phase, for each axis: how likely two voxels at a lag along it both belong to the
+            phase, lag 0 first, in the training samples; empty where it is not known.
     """
 
     phases: tuple[int | float, ...] = ()
     shares: tuple[tuple[float, ...], ...] = ()
     deviations: tuple[tuple[float, ...], ...] = ()
+    curves: Curves = ()
 
     @property
     def planes(self) -> int:
         """Channels in model space for one channel of the data."""
         return len(self.phases) if len(self.phases) > 2 else 1
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What is known of the phases of training samples, in plain types."""
+        return {name: as_lists(getattr(self, name)) for name in MEASURED}
 
     @classmethod
     def of(cls, codec: Codec, phases: tuple[int | float, ...] = ()) -> "VolumeCodec":
@@ -94,17 +108,19 @@ class VolumeCodec(Codec):
 
     def state(self) -> dict[str, Any]:
         """Plain types and tensors, for a checkpoint."""
-        own = {name: [list(each) for each in getattr(self, name)] for name in ("shares", "deviations")}
-        return {**super().state(), "phases": list(self.phases), **own}
+        return {**super().state(), "phases": list(self.phases), **self.told}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "VolumeCodec":
         """The inverse of `state`."""
         own = dict(state)
         phases = tuple(own.pop("phases"))
-        kept = (own.pop("shares"), own.pop("deviations", ()))  # older checkpoints know no deviations
-        shares, deviations = (tuple(tuple(each) for each in rows) for rows in kept)
-        return replace(cls.of(Codec.from_state(own), phases), shares=shares, deviations=deviations)
+        told = {name: own.pop(name, ()) for name in MEASURED}  # older checkpoints know shares alone
+        return cls.of(Codec.from_state(own), phases).knowing(told)
+
+    def knowing(self, told: Mapping[str, Any]) -> "VolumeCodec":
+        """The same with what another codec `told` of its training samples."""
+        return replace(self, **{name: as_tuples(told.get(name, ())) for name in MEASURED})
 
     def fault(self) -> str:
         """What phases from a file no data have; empty for nothing."""
@@ -124,4 +140,32 @@ class VolumeCodec(Codec):
             or any(len(each) != len(told) or not all(0 <= own <= 0.5 for own in each) for each in known)
         ):
             return f"deviations {known} of {len(told)} phases"[:200]
+        if self.curves and not self._are_curves():
+            return f"two-point curves {self.curves} of {len(self.shares)} channels"[:200]
         return ""
+
+    def _are_curves(self) -> bool:
+        """Whether each phase of each channel has a curve along each axis."""
+        each_phase = [phase for channel in self.curves for phase in channel]
+        lines = [line for phase in each_phase for line in phase]
+        return (
+            len(self.curves) == len(self.shares)
+            and all(len(each) == len(self.phases) for each in self.curves)
+            and all(len(phase) == AXES for phase in each_phase)
+            and all(1 <= len(line) <= MOST_LAG + 1 and all(0 <= own <= 1 for own in line) for line in lines)
+        )
+
+
+def lags_along(side: int) -> int:
+    """The largest lag of a two-point curve along an axis: 16, or half of the side."""
+    return min(MOST_LAG, side // 2)
+
+
+def as_tuples(nested: Any) -> Any:
+    """Nested lists as tuples."""
+    return tuple(map(as_tuples, nested)) if isinstance(nested, list | tuple) else nested
+
+
+def as_lists(nested: Any) -> Any:
+    """Nested tuples as lists."""
+    return list(map(as_lists, nested)) if isinstance(nested, list | tuple) else nested

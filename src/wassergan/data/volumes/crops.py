@@ -16,8 +16,8 @@ from wassergan.data.parts import Parts
 from wassergan.data.readers.limits import require_room
 from wassergan.data.source import COMPARED_BYTES, PIECE_BYTES, Source
 from wassergan.data.split import Split
-from wassergan.data.volumes.codec import VolumeCodec
-from wassergan.data.volumes.fitting import volume_codec
+from wassergan.data.volumes.codec import Curves, VolumeCodec, lags_along
+from wassergan.data.volumes.fitting import pair_shares, volume_codec
 from wassergan.errors import UserError, parameter
 
 MOST_CROPS, MOST_HELD = 2**16, 2**11  # positions that are trained on, and held out
@@ -52,7 +52,7 @@ class CropReader:
 
     def __init__(self, volumes: NDArray[Any], starts: Places, crop: Sides, layout: str) -> None:
         self.volumes, self.starts = volumes, starts
-        self._crop, self._layout = crop, layout
+        self.crop, self._layout = crop, layout
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -63,13 +63,46 @@ class CropReader:
 
     def rows(self, indices: NDArray[np.int64]) -> NDArray[Any]:
         """The same as an array."""
-        depth, height, width = self._crop
-        found = np.empty((len(indices), self.volumes.shape[1], *self._crop), self.volumes.dtype)
+        depth, height, width = self.crop
+        found = np.empty((len(indices), self.volumes.shape[1], *self.crop), self.volumes.dtype)
         for row, (volume, z, y, x) in enumerate(self.starts[indices]):
             found[row] = self.volumes[volume, :, z : z + depth, y : y + height, x : x + width]
         if self._layout in ALONE:
             return found[:, 0]
         return np.moveaxis(found, 1, -1) if self._layout in LAST else found
+
+
+class _Crops:
+    """What crops are like that are trained on.
+
+    Args:
+        reader: of them, first, and of others.
+        count: how many they are.
+        seen: the voxels (V, D, H, W) of the volumes that are not held out.
+    """
+
+    def __init__(self, reader: CropReader, count: int, seen: NDArray[np.bool_]) -> None:
+        self._reader, self._count, self._seen = reader, count, seen
+
+    def samples(self) -> Iterator[NDArray[Any]]:
+        """Some of them, block by block."""
+        volumes = self._reader.volumes
+        step = max(1, PIECE_BYTES // (prod(self._reader.crop) * volumes.shape[1] * volumes.dtype.itemsize))
+        compared = np.arange(min(COMPARED_CROPS, self._count))
+        return (self._reader.rows(compared[at : at + step]) for at in range(0, len(compared), step))
+
+    def curves(self, phases: tuple[int | float, ...]) -> Curves:
+        """Of all pairs of voxels that are seen, each once: crops would count those within more often."""
+        return pair_shares(self._slabs(), phases, self._reader.crop)
+
+    def _slabs(self) -> Iterator[tuple[NDArray[Any], NDArray[np.bool_], int]]:
+        """Layers of the volumes, and behind them those that pairs reach."""
+        behind = lags_along(self._reader.crop[0])
+        for volume, seen in zip(self._reader.volumes, self._seen, strict=True):
+            own = max(behind, 1, PIECE_BYTES // max(1, volume[:, :1].nbytes))
+            for start in range(0, volume.shape[1], own):
+                end = start + own + behind
+                yield volume[None, :, start:end], seen[None, start:end], min(own, volume.shape[1] - start)
 
 
 class CropSource(Source):
@@ -132,14 +165,12 @@ def crop_source(volumes: NDArray[Any], crop: Sides, wish: Wish, *, heldout: floa
         )
     seen = _seen(volumes, regions)
     reader = CropReader(volumes, np.concatenate([train, held]), crop, wish.layout)
-    step = max(1, PIECE_BYTES // (prod(crop) * volumes.shape[1] * volumes.dtype.itemsize))
-    compared = np.arange(min(COMPARED_CROPS, len(train)))
     fitted = volume_codec(
         lambda: _voxels(volumes),
         lambda: _voxels(volumes, seen),
         volumes.dtype,
         wish,
-        samples=lambda: (reader.rows(compared[at : at + step]) for at in range(0, len(compared), step)),
+        cut=_Crops(reader, len(train), seen),
     )
     codec = _spread(fitted, crop)
     rows = torch.arange(len(reader))

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_LAG = 16
+from wassergan.data.volumes import lags_along
+
 MOST_CHANNELS = 8  # of samples with more, the first
 AXES = (1, 2, 3)  # of sets (n, D, H, W)
 
@@ -42,11 +43,6 @@ def medians_of(volumes: Volumes) -> Numbers:
 def shares(sets: Sequence[Sets]) -> Numbers:
     """Share of the voxels of each volume that belong to each set, (n, sets)."""
     return np.stack([each.mean((1, 2, 3)) for each in sets], 1)
-
-
-def lags_along(side: int) -> int:
-    """The largest lag along an axis: `MOST_LAG`, or half of the side."""
-    return min(MOST_LAG, side // 2)
 
 
 def two_point(sets: Sequence[Sets]) -> Numbers:
