@@ -6,7 +6,7 @@
 Generated crops are compared with the mean over all crops of the rock, in which its inner voxels have a greater part,
 and as floor as many crops at random positions of it. The porosity is the share of the rarer phase, its error absolute.
 The error of a two-point curve is relative, the largest over axes and lags up to 16 or half of a side, for each of the
-two phases; `two_point_seen` is that of the rarer phase in all pairs of voxels that training sees, a tenth being held out.
+two phases; `two_point_seen` is that of the rarer phase in all pairs of voxels that training sees: a tenth is held out.
 `porosity_deviation` is that of the porosity from crop to crop. Results go to docs/results/volumes.json and
 .md, beside those of other seeds.
 """
@@ -106,7 +106,7 @@ def judged(rock: Any, phase: float, seed: int, length: tuple[str, str], options:
         wassergan("sample", run, "--count", COUNT, "--seed", seed, "--out", made)
         found = figures(np.load(made) == phase, inside, all_crops)
     floor = figures(crops_of(inside, crop, COUNT, seed), inside, all_crops)
-    codec = open_source(rock, crop=crop, seed=seed).codec
+    codec = open_source(rock, crop=(crop[0], crop[1], crop[2]), seed=seed).codec
     assert isinstance(codec, VolumeCodec)
     seen = np.array(codec.curves[0][codec.phases.index(phase)])[:, : lags + 1]
     errors = {f"{name}_floor": value for name, value in floor.items() if name != "porosity"}

@@ -1,12 +1,14 @@
 """Filters of raw numbers by which phases of generated volumes come to reach as far as in the data."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
@@ -43,14 +45,15 @@ class Chosen(nn.Module):
         return made
 
 
-def drawn(generator: nn.Module, planes: int) -> np.ndarray:
+def drawn(generator: nn.Module, planes: int) -> NDArray[Any]:
     """2000 draws as phases (n, C, D, H, W)."""
     made = torch.cat(list(sample_chunks(generator, 2000, latent_dim=LATENT, seed=9)))
     index = (made > 0).long() if planes == 1 else made.unflatten(1, (-1, planes)).argmax(2)
-    return index.numpy()
+    found: NDArray[Any] = index.numpy()
+    return found
 
 
-def error(own: np.ndarray, curves: Curves, phases: tuple[int, ...]) -> float:
+def error(own: NDArray[Any], curves: Curves, phases: tuple[int, ...]) -> float:
     """The largest relative error of a curve."""
     found = curves_of(lambda: iter([own]), phases, "NCDHW")
     return max(abs(a / b - 1) for a, b in zip(numbers_of(found), numbers_of(curves), strict=True))
@@ -72,7 +75,7 @@ def test_phases_come_to_reach_as_far_as_in_the_data(planes: int) -> None:
         else (real + torch.tensor([0.4, 0, -0.2]).view(-1, 1, 1, 1)).argmax(1, keepdim=True).numpy()
     )
 
-    def rows() -> object:
+    def rows() -> Iterator[NDArray[Any]]:
         return iter([data])
 
     shares, deviations = shares_of(rows(), phases, "NCDHW"), deviations_of(rows(), phases, "NCDHW")
@@ -130,10 +133,9 @@ def test_filters_keep_the_mean_of_a_sample_and_treat_both_ways_alike(side: int, 
     lags = side // 2
     kernel = torch.randn(lags, generator=torch.Generator().manual_seed(seed))
     matrix = torch.einsum("k,kij->ij", kernel, module._shifts(side, lags))
-    tolerance = {"atol": 1e-4, "rtol": 0}
-    torch.testing.assert_close(matrix.sum(0), torch.zeros(side), **tolerance)  # the mean of all stays
-    torch.testing.assert_close(matrix.sum(1), torch.zeros(side), **tolerance)  # and what is the same everywhere
-    torch.testing.assert_close(matrix.flip(0, 1), matrix, **tolerance)
+    torch.testing.assert_close(matrix.sum(0), torch.zeros(side), atol=1e-4, rtol=0)  # the mean of all stays
+    torch.testing.assert_close(matrix.sum(1), torch.zeros(side), atol=1e-4, rtol=0)  # and what is the same everywhere
+    torch.testing.assert_close(matrix.flip(0, 1), matrix, atol=1e-4, rtol=0)
 
 
 def test_a_head_is_filtered_as_it_draws_and_never_in_training() -> None:

@@ -8,7 +8,6 @@ differences.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -166,10 +165,10 @@ def _units(curve: Tensor) -> Tensor:
 
 def _shifts(side: int, lags: int) -> Tensor:
     """For each lag the mean of the voxels so far to both sides of one, less itself, (lags, side, side)."""
-    found: Any = torch.zeros(lags, side, side)
+    found = torch.zeros(lags, side, side)
     place = torch.arange(side)
     for lag in range(1, lags + 1):
         for other in (place - lag, place + lag):
             mirrored = torch.where(other < 0, -other - 1, torch.where(other >= side, 2 * side - 1 - other, other))
             found[lag - 1, place, mirrored] += 0.5
-    return found - torch.eye(side) if lags else found
+    return found - torch.eye(side)

@@ -21,7 +21,7 @@ from wassergan.data.volumes.fitting import pair_shares, volume_codec
 from wassergan.errors import UserError, parameter
 
 MOST_CROPS, MOST_HELD = 2**16, 2**11  # positions that are trained on, and held out
-COMPARED_CROPS = 1024  # whose shares of phases say how far these differ
+COMPARED_CROPS, COMPARED_VOXELS = 2**13, 2**28  # crops whose shares of phases say how far these differ, at most
 DRAWN = 8  # positions for each that is wanted: some meet a held-out region
 VOXEL_BYTES = 2  # beside its numbers: whether a crop may begin there, and whether it is held out
 ROOM = 2  # voxels by which a box is at least longer than a crop: 27 positions in it
@@ -88,7 +88,8 @@ class _Crops:
         """Some of them, block by block."""
         volumes = self._reader.volumes
         step = max(1, PIECE_BYTES // (prod(self._reader.crop) * volumes.shape[1] * volumes.dtype.itemsize))
-        compared = np.arange(min(COMPARED_CROPS, self._count))
+        most = max(1, COMPARED_VOXELS // prod(self._reader.crop))
+        compared = np.arange(min(COMPARED_CROPS, most, self._count))
         return (self._reader.rows(compared[at : at + step]) for at in range(0, len(compared), step))
 
     def curves(self, phases: tuple[int | float, ...]) -> Curves:
