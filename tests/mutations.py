@@ -4999,6 +4999,13 @@ BUGS = (
         "networks/test_margins.py::test_flipped_pictures_belong_to_the_data_where_they_are_learnt",
     ),
     Bug(
+        "samples are flipped whose sides differ in what is constant or missing",
+        "modality/numbers.py",
+        "if not places:",
+        "if True:",
+        "modality/test_flipped.py::test_fields_whose_sides_differ_in_what_is_constant_or_missing_are_refused",
+    ),
+    Bug(
         "matched margins of samples with gaps",
         "networks/margins.py",
         "if isinstance(head, Partial) and head.masks:",
