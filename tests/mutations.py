@@ -4960,7 +4960,7 @@ BUGS = (
         "matched margins: quantiles of both sides change places",
         "networks/margins.py",
         "self._map(_quantiles(reached).to(self.targets))",
-        "self.knots, self.mapped = self.targets, _quantiles(reached).to(self.targets)",
+        "self.knots, self.mapped = self._aims(), _quantiles(reached).to(self.targets)",
         "networks/test_margins.py::test_each_number_has_the_quantiles_of_the_data",
     ),
     Bug(
@@ -4969,6 +4969,20 @@ BUGS = (
         "order = rows.sort(0).values",
         "order = rows",
         "networks/test_margins.py::test_each_number_has_the_quantiles_of_the_data",
+    ),
+    Bug(
+        "matched margins: values beyond the outermost of even quantiles are never drawn",
+        "networks/margins.py",
+        "outer = (torch.tensor(TAILS).double() * len(order)).long()",
+        "outer = inner[:1].expand(len(TAILS))",
+        "networks/test_margins.py::test_rare_values_and_the_ends_of_long_tails_are_drawn_as_often_as_they_are_there",
+    ),
+    Bug(
+        "matched margins: checkpoints that know no tails are refused",
+        "session/contents.py",
+        "isinstance(part, GivenGenerator | Matched)",
+        "isinstance(part, GivenGenerator)",
+        "session/test_contents.py::test_margins_of_older_checkpoints_are_believed",
     ),
     Bug(
         "matched margins: an opened generator is left as it is",
@@ -4983,6 +4997,13 @@ BUGS = (
         "torch.cat([real, real.flip(3)]) if augmentation.mirrors_data else real",
         "real",
         "networks/test_margins.py::test_flipped_pictures_belong_to_the_data_where_they_are_learnt",
+    ),
+    Bug(
+        "samples are flipped whose sides differ in what is constant or missing",
+        "modality/numbers.py",
+        "if not places:",
+        "if True:",
+        "modality/test_flipped.py::test_fields_whose_sides_differ_in_what_is_constant_or_missing_are_refused",
     ),
     Bug(
         "matched margins of samples with gaps",

@@ -95,6 +95,41 @@ def test_ends_become_as_frequent_as_in_the_data_more_and_less(black: float) -> N
     assert float((head(raw) < 0).float().mean()) == pytest.approx(black, abs=0.02)
 
 
+def test_rare_values_and_the_ends_of_long_tails_are_drawn_as_often_as_they_are_there() -> None:
+    rng = np.random.default_rng(0)
+    rare, heavy = (rng.random((8000, 1)) < 1 / 500) * 2.0 - 1, rng.standard_t(3, (8000, 1)) / 40
+    head = matched(Bounded(-ONE, ONE), (2,)).eval()
+    assert isinstance(head, Matched)
+    head.aim(torch.from_numpy(np.concatenate([rare, heavy], 1)).float())
+    raw = torch.randn(40_000, 2, generator=torch.Generator().manual_seed(0)) / 4
+    head.match(head.reached(raw[:8000]))
+    found = head(raw[8000:]).double().numpy()
+    assert 1 / 1000 < (found[:, 0] > -1).mean() < 1 / 250
+    assert found[:, 1].std() == pytest.approx(heavy.std(), rel=0.03)
+    for end in ("min", "max"):
+        assert getattr(found[:, 1], end)() == pytest.approx(getattr(heavy, end)(), rel=0.05)
+    for level in (found[:, 1].min(), found[:, 1].max()):
+        assert (found[:, 1] == level).mean() < 0.001  # nothing heaps up there
+    for share in (0.001, 0.002, 0.998, 0.999):
+        wanted = np.quantile(heavy, share)
+        assert np.quantile(found[:, 1], share) == pytest.approx(wanted, rel=0.25)
+
+
+def test_checkpoints_without_tails_draw_as_they_did() -> None:
+    rng = torch.Generator().manual_seed(0)
+    real, raw = torch.randn(4000, 3, generator=rng) / 3, torch.randn(8000, 3, generator=rng) / 2
+    head = matched(Bounded(-2 * ONE, 2 * ONE), (3,)).eval()
+    assert isinstance(head, Matched)
+    head.aim(real)
+    held = {name: each for name, each in head.state_dict().items() if name != "tails"}
+    head.load_state_dict(held)
+    head.match(head.reached(raw))
+    found = head(raw)
+    order = real.sort(0).values
+    lowest, highest = order[int(4000 * 0.5 / 129)], order[int(4000 * 128.5 / 129)]
+    assert torch.equal(found.min(0).values, lowest) and torch.equal(found.max(0).values, highest)
+
+
 @pytest.mark.parametrize(("drawn", "kept"), [(0.99, 1.0), (0.76, 1.0), (0.3, 1.0)])
 def test_ends_that_many_draws_reach_alike_do_not_change_places(drawn: float, kept: float) -> None:
     rng = torch.Generator().manual_seed(0)

@@ -184,8 +184,9 @@ def test_noise_on_the_past_is_refused_where_nothing_is_drawn_from_densities() ->
     head = Bounded(torch.tensor(-1.0), torch.tensor(1.0))
     made, _ = build_networks("conv", (2, 6), head=head, likelihood=1.0, past_noise=0.5, **sizes, **names)
     assert isinstance(made, SeriesDensityGenerator) and made.past_noise == 0.5
-    with pytest.raises(UserError, match="for series that are drawn from densities, step by step"):
+    with pytest.raises(UserError, match="for series that are drawn from densities, step by step") as refused:
         build_networks("conv", (2, 6), head=head, past_noise=0.5, **sizes, **names)
+    assert "likelihood" in str(refused.value)  # fewer than 500 series have none unless it is asked for
 
 
 def test_batch_normalisation_is_refused() -> None:

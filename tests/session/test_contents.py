@@ -86,3 +86,14 @@ def test_pictures_may_be_larger_than_all_weights_of_their_convolutions() -> None
     state = state_of(settings, shape)
     assert all(sum(each.numel() for each in state[part].values()) < 40 * 40 for part in state)
     require_described(settings, shape, pixel_codec("NHW"), state)
+
+
+def test_margins_of_older_checkpoints_are_believed() -> None:
+    settings = replace(described("mlp", "lp"), match_margins=True)
+    state = state_of(settings)
+    for part in ("average", "generator"):
+        del state[part]["head.tails"]
+    require_described(settings, SHAPE, pixel_codec("NHW"), state)
+    del state["average"]["head.targets"]
+    with pytest.raises(UserError, match="does not hold what its settings describe"):
+        require_described(settings, SHAPE, pixel_codec("NHW"), state)

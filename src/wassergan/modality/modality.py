@@ -113,6 +113,17 @@ class Modality(ABC, Generic[C]):
         """What the augmentation `auto` stands for."""
         return NONE
 
+    def look_at_flipped(self, source: Source, log: Callable[[str], None]) -> None:
+        """Refuse samples that would not come back flipped, left to right, if they were learnt so.
+
+        Args:
+            source: the data.
+            log: receives what does not hinder, in a sentence.
+
+        Raises:
+            UserError: says what to leave out.
+        """
+
     def calibrate(
         self, generator: nn.Module, codec: C, *, latent_dim: int, conditions: AnyConditions | None = None
     ) -> None:

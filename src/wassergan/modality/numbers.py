@@ -48,6 +48,8 @@ from wassergan.storage.files import make_folder, remove_lost_temporaries, requir
 from wassergan.training import match_gaps
 
 LARGEST_GRID = 10_000
+FLIPPED = 64  # samples, by which it is seen whether the codec lets them be flipped
+NEARLY = 1e-4  # of their deviation
 
 
 class Numbers(Modality[Codec]):
@@ -76,6 +78,30 @@ class Numbers(Modality[Codec]):
         if codec.parts is None or (codec.parts.masks == 0 and codec.parts.active.all()):
             return bounded
         return Partial(bounded, codec.parts.active, codec.parts.gappy, codec.parts.gates)
+
+    def look_at_flipped(self, source: Source, log: Callable[[str], None]) -> None:
+        """Of grids whose sides differ in what is constant, missing or in scale; constant pixels are said."""
+        codec = self.own(source.codec)
+        if len(source.shape) != 3:
+            return  # there is no left and right, which is told elsewhere
+        real = source.train_sample(FLIPPED)
+        whole, found = (codec.decode_numpy(each).astype(np.float64) for each in (real, real.flip(3)))
+        wanted = np.flip(whole, codec.layout.index("W"))
+        near = np.isclose(found, wanted, rtol=NEARLY, atol=NEARLY * float(np.nanstd(whole)), equal_nan=True)
+        places = int((~near.all(0)).sum())
+        if not places:
+            return
+        if codec.parts is not None and not codec.parts.silent:
+            log(
+                "Pixels that are the same in all samples on one side alone come back so in flipped ones, too: "
+                f"{places} of {near[0].size} numbers are not flipped."
+            )
+            return
+        raise UserError(
+            "The samples cannot be flipped: their sides differ in what is constant, missing or in scale",
+            found=f"{places} of {near[0].size} numbers that would not come back flipped",
+            hint=f"leave {parameter('mirror', True)} out, cut those sides off, or flip copies in the data themselves",
+        )
 
     def calibrate(
         self, generator: nn.Module, codec: Codec, *, latent_dim: int, conditions: AnyConditions | None = None

@@ -22,9 +22,11 @@ def resolve_for(
         log: receives the reason for the recipe, in a sentence.
 
     Raises:
-        UserError: the preset is not known.
+        UserError: the preset is not known, or the data cannot be learnt as was asked for.
     """
     modality, count = modality_of(source.kind), source.train_count
+    if settings.mirror:
+        modality.look_at_flipped(source, log)
     if isinstance(source.context, ArrayContext):
         require_unaugmented(settings)
         recipe, reason = given_recipe.recipe(source.shape, source.context.shape, count, settings), given_recipe.REASON

@@ -200,7 +200,7 @@ def _blur(generator: nn.Module, past_noise: float) -> None:
     elif past_noise:
         raise UserError(
             f"{parameter('past_noise', past_noise)} is for series that are drawn from densities, step by step",
-            hint="leave it out",
+            hint=f"leave it out, or draw series so: {parameter('network', 'conv')} and {parameter('likelihood', 1.0)}",
         )
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,8 @@ from wassergan.errors import UserError, parameter
 from wassergan.networks.heads import Bounded, Partial
 from wassergan.networks.margin_calibration import SMALLEST
 
-KNOTS, TOGETHER = 129, 16  # of a number's map, and pieces between them that are added at once
+KNOTS, TOGETHER = 129, 16  # of a number's map, and pieces between knots that are added at once
+TAILS = (0, 1 / 2048, 1 / 1024, 1 / 512)  # shares of what lies beyond further knots at either end: of rare values
 MOST_NUMBERS = 1024  # in a sample
 
 
@@ -28,11 +30,14 @@ class Matched(Bounded):
     knots: Tensor
     mapped: Tensor
     targets: Tensor
+    tails: Tensor
+    later: ClassVar = ("tails",)  # buffers that older checkpoints lack
 
     def __init__(self, bounded: Bounded, shape: tuple[int, ...]) -> None:
         low, high = bounded.middle - bounded.half_width, bounded.middle + bounded.half_width
         super().__init__(low, high, overshoot=bounded.overshoot)
         self.register_buffer("targets", torch.zeros(KNOTS, *shape))
+        self.register_buffer("tails", torch.zeros(2 * len(TAILS), *shape))
         for name in ("knots", "mapped"):
             self.register_buffer(name, torch.zeros(0, *shape), persistent=False)
 
@@ -43,7 +48,7 @@ class Matched(Bounded):
         reached, found = self.reached(values), self.mapped[0].expand_as(values)
         # A sum over all pieces rather than a search for the right one: every exported graph can do that.
         widths, rises = self.knots.diff(dim=0).clamp(min=SMALLEST), self.mapped.diff(dim=0)
-        for start in range(0, KNOTS - 1, TOGETHER):
+        for start in range(0, len(widths), TOGETHER):
             some = slice(start, start + TOGETHER)
             shares = ((reached[:, None] - self.knots[:-1][some]) / widths[some]).clamp(0, 1)
             found = found + (shares * rises[some]).sum(1)
@@ -55,7 +60,9 @@ class Matched(Bounded):
 
     def aim(self, real: Tensor) -> None:
         """Keep quantiles of real samples (n, *shape) in model space."""
-        self.targets.copy_(_quantiles(real))
+        quantiles = _quantiles(real)
+        self.targets.copy_(quantiles[len(TAILS) : -len(TAILS)])
+        self.tails.copy_(torch.cat([quantiles[: len(TAILS)], quantiles[-len(TAILS) :]]))
 
     def match(self, reached: Tensor) -> None:
         """From now on, bring the quantiles of what was reached, (n, *shape), to those of the data, number by number."""
@@ -72,14 +79,28 @@ class Matched(Bounded):
             KeyError, ValueError: it is of another generator, or holds what no match does.
         """
         knots = state["knots"]
-        fits = knots.shape == self.targets.shape and knots.dtype == self.targets.dtype
+        aims = self._aims()
+        fits = knots.shape == aims.shape and knots.dtype == aims.dtype
         if not fits or not bool(knots.isfinite().all()) or bool((knots.diff(dim=0) < 0).any()):
             raise ValueError("margins of another generator")
         self._map(knots.to(self.targets.device))
 
+    def _aims(self) -> Tensor:
+        """All quantiles of the data, ascending."""
+        low, high = self.tails.chunk(2)
+        return torch.cat([low, self.targets, high])
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *further: Any) -> None:
+        """Also of checkpoints that know no tails: nothing is drawn beyond the outermost targets there, as before."""
+        targets = state_dict.get(f"{prefix}targets")
+        if isinstance(targets, Tensor) and targets.shape == self.targets.shape:
+            ends = [targets[end].expand(len(TAILS), *targets.shape[1:]) for end in (slice(1), slice(-1, None))]
+            state_dict.setdefault(f"{prefix}tails", torch.cat(ends))
+        super()._load_from_state_dict(state_dict, prefix, *further)
+
     def _map(self, knots: Tensor) -> None:
         """Where knots go: of equal ones, as at an end that many draws reach, all to the target of the middle one."""
-        lines, aims = (each.flatten(1).T.contiguous() for each in (knots, self.targets))
+        lines, aims = (each.flatten(1).T.contiguous() for each in (knots, self._aims()))
         first = torch.searchsorted(lines, lines)
         last = torch.searchsorted(lines, lines, right=True) - 1
         mapped = aims.gather(1, (first + last) // 2)
@@ -87,10 +108,12 @@ class Matched(Bounded):
 
 
 def _quantiles(rows: Tensor) -> Tensor:
-    """Of each number of (n, ...), (KNOTS, ...), ascending: values that there are."""
+    """Of each number of (n, ...), (KNOTS + 2 tails, ...), ascending: values that there are, the extremes included."""
     order = rows.sort(0).values
-    places = (torch.arange(KNOTS).double() + 0.5) / KNOTS * len(order)
-    return order[places.long().clamp(max=len(order) - 1)]
+    last = len(order) - 1
+    inner = ((torch.arange(KNOTS).double() + 0.5) / KNOTS * len(order)).long().clamp(max=last)
+    outer = (torch.tensor(TAILS).double() * len(order)).long()
+    return order[torch.cat([outer, inner, last - outer.flip(0)])]
 
 
 def matched(head: nn.Module, shape: tuple[int, ...]) -> nn.Module:
