@@ -161,6 +161,20 @@ def test_constant_voxels_and_codes_of_phases_stay() -> None:
     assert isinstance(back, np.ma.MaskedArray) and set(np.unique(back.compressed())) <= {0, 1}
 
 
+@pytest.mark.parametrize("count", [2, 3])
+def test_phases_beside_constant_voxels_are_as_frequent_as_in_the_training_samples(count: int) -> None:
+    values = phases(blobs(), *range(count))
+    values[:, 0] = 0  # outside, in every sample
+    values[:, 1, 0] = count - 1
+    gan = WassersteinGAN(steps=2, batch_size=8, settings={"layout": "NDHW", "maps": 2}).fit(values)
+    made = gan.sample(2000, seed=3)
+    assert (made[:, 0] == 0).all() and (made[:, 1, 0] == count - 1).all()
+    codec = open_source(values, layout="NDHW", seed=0).codec
+    assert isinstance(codec, VolumeCodec)
+    found = [(made == phase).mean() for phase in range(count)]
+    assert found == pytest.approx(codec.shares[0], abs=0.012)
+
+
 def test_missing_grey_values_are_missing_again() -> None:
     values = blobs().astype("f4")
     values[:, 2, 3, 1] = np.nan

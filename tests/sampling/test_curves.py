@@ -110,6 +110,23 @@ def test_each_channel_has_filters_of_its_own() -> None:
         assert error(own[:, [channel]], curves[channel : channel + 1], (0, 1)) < before / 2
 
 
+def test_curves_count_voxels_that_every_sample_has_in_common() -> None:
+    made, real = (fields((reach,) * 3, 1, (10, 10, 10), seed) for reach, seed in ((1.1, 0), (1.4, 1)))
+    data = (real > 0.5).long().numpy()
+    data[:, :, :3] = 1
+    fixed = torch.zeros(1, 2, 10, 10, 10)
+    fixed[:, 1, :3] = 1
+    shares, curves = shares_of([data], (0, 1), "NCDHW"), curves_of(lambda: iter([data]), (0, 1), "NCDHW")
+    generator, errors = Chosen(3 * made, 1).eval(), []
+    for known in ((), curves):
+        match_phases(generator, shares, curves=known, fixed=fixed, latent_dim=LATENT)
+        own = drawn(generator, 1)
+        own[:, :, :3] = 1
+        assert own.mean() == pytest.approx(shares[0][1], abs=0.01)
+        errors.append(error(own, curves, (0, 1)))
+    assert errors[0] > 0.05 and errors[1] < errors[0] / 2
+
+
 def test_curves_that_fit_already_are_left() -> None:
     made = fields((1.3,) * 3, 1, (8, 8, 8), 0, 64)
     data = (made > 0.5).long().numpy()

@@ -12,6 +12,7 @@ from wassergan.data import open_source
 from wassergan.data.volumes import VolumeCodec
 from wassergan.data.volumes.fitting import deviations_of
 from wassergan.networks import Phases
+from wassergan.sampling import thresholds
 from wassergan.sampling.phases import match_phases
 from wassergan.training import sample_chunks
 
@@ -136,3 +137,19 @@ def test_a_codec_keeps_two_point_curves_and_older_ones_know_none() -> None:
     wild = ((((2.0,),) * 3,) * 2,)
     for wrong in ((short,), wild, codec.curves * 2, (codec.curves[0][:1],)):
         assert replace(codec, curves=wrong).fault().startswith("two-point curves")
+
+
+def test_many_phases_are_not_matched_at_places_in_step() -> None:
+    values = torch.randn(3, 128, 512, generator=torch.Generator().manual_seed(0))
+    values[0] += 4 * (torch.arange(512) % 4 == 0)  # the first phase is at home at every fourth place
+    shares = (0.32, 0.6, 0.08)
+    shift = thresholds.shifts_for(values.flatten(1), shares, most=2**14)
+    found = (values + shift[:, None, None]).argmax(0).flatten().bincount(minlength=3) / values[0].numel()
+    assert found.tolist() == pytest.approx(shares, abs=0.015)
+
+
+def test_shares_that_hardly_differ_come_to_differ_as_they_should() -> None:
+    generator = Noisy(1, 0.02).eval()
+    match_phases(generator, [(0.7, 0.3)], deviations=[(0.1, 0.1)], latent_dim=LATENT)
+    found = shares_of(generator, lambda made: (made[:, 0] > 0).long(), 2)
+    assert found[:, 1].std() == pytest.approx(0.1, rel=0.1) and found[:, 1].mean() == pytest.approx(0.3, abs=0.02)

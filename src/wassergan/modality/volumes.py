@@ -87,6 +87,7 @@ class Volumes(Numbers):
                 own.shares,
                 deviations=own.deviations,
                 curves=own.curves,
+                fixed=own.fixed_phases(),
                 latent_dim=latent_dim,
                 conditions=conditions,
             )

@@ -31,13 +31,30 @@ class Aim:
 
     Args:
         shares: how frequent the phases are.
-        curves: of each phase and axis, how likely two voxels at a lag both belong to it, lag 0 first.
+        curves: of each phase and axis, how likely two voxels at a lag both belong to it, lag 0 first; empty: as it is.
         variance: of the shares from sample to sample, over all phases in sum; None leaves it.
+        fixed: 1 where every sample has a phase, (phases, D, H, W); all of this counts such voxels. None for none.
     """
 
     shares: Sequence[float]
-    curves: Sequence[Sequence[Sequence[float]]]
+    curves: Sequence[Sequence[Sequence[float]]] = ()
     variance: float | None = None
+    fixed: Tensor | None = None
+
+    def varying(self, voxels: int) -> Tensor:
+        """The places (k,) of a flat sample that differ from one to another, or all if none does."""
+        free = torch.arange(voxels) if self.fixed is None else (self.fixed.sum(0).flatten() == 0).nonzero()[:, 0]
+        return free if len(free) else torch.arange(voxels)
+
+    def of_varying(self, voxels: int) -> "Aim":
+        """What the places that differ are to be like."""
+        part = len(self.varying(voxels)) / voxels
+        if self.fixed is None or part == 1:
+            return self
+        left = torch.tensor(self.shares).double() - self.fixed.flatten(1).mean(1).double()
+        left = left.clamp(min=0)
+        shares = (left / left.sum().clamp(min=SMALLEST)).tolist()
+        return Aim(shares, variance=None if self.variance is None else self.variance / part**2)
 
 
 def filters_for(values: Tensor, aim: Aim) -> tuple[Tensor, ...]:
@@ -90,6 +107,8 @@ class _Search:
         self.count = self._kernels + 1
         self._centres = values.mean((0, 2, 3, 4)).view(-1, 1, 1, 1)
         lines = [torch.tensor(line, dtype=torch.float64) for phase in aim.curves for line in phase]
+        voxels = values[0, 0].numel()
+        self._varying, self._shares = aim.varying(voxels), aim.of_varying(voxels).shares
         self._aimed, self._units = torch.cat(lines), torch.cat([_units(line) for line in lines])
 
     def matrices(self, at: Tensor) -> tuple[Tensor, ...]:
@@ -112,15 +131,18 @@ class _Search:
 
     def _of(self, at: Tensor, values: Tensor, *, smooth: bool) -> Tensor:
         moved = self._moved(at, values)
-        planes = moved.movedim(1, 0).flatten(1)
+        planes = moved.movedim(1, 0).flatten(2)
+        planes = (planes if self._aim.fixed is None else planes[:, :, self._varying]).flatten(1)
         looked_at = LOOKED_AT // 128 if smooth else LOOKED_AT
         if planes.shape[1] > looked_at:  # at random places: those in step would lie in a few layers
             chosen = torch.Generator().manual_seed(0)
             planes = planes[:, torch.randint(planes.shape[1], (looked_at,), generator=chosen)]
-        shift = shifts_for(planes, self._aim.shares).view(-1, 1, 1, 1)
+        shift = shifts_for(planes, self._shares).view(-1, 1, 1, 1)
         sums, shares = torch.zeros_like(self._aimed), []
         for chunk in moved.split(max(1, TOGETHER // values[0].numel())):
             phases = _phases(chunk + shift, smooth=smooth)
+            if self._aim.fixed is not None:
+                phases = phases * (1 - self._aim.fixed.sum(0)) + self._aim.fixed
             sums += _curves(phases, self._lags).double().sum(0)
             shares.append(phases.mean((2, 3, 4)).double())
         errors = (sums / len(values) - self._aimed) / self._units

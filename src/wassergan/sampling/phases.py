@@ -1,6 +1,8 @@
 """Setting right how frequent the phases of generated volumes are, and how far that differs from one to another."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,13 +11,16 @@ from wassergan.data import Conditions
 from wassergan.data.volumes import Curves
 from wassergan.networks import Phases
 from wassergan.sampling.curves import Aim, filters_for
-from wassergan.sampling.paired import SEED, paired_draws, paired_inputs
+from wassergan.sampling.paired import SEED, paired_inputs
 from wassergan.sampling.thresholds import shifts_for
 
 FEWEST, MOST, NUMBERS = 16, 2048, 2**26  # samples drawn for it, and numbers in them
 KEPT = 2**24  # of these numbers: of each sample at some places
 MOST_FILTERED, FILTERED = 1024, 2**25  # samples that filters are found by, and numbers in them
-STRONGEST, HALVINGS, LOOKED_AT = 1.0, 7, 2**22  # pull of a sample's mean, steps by which it is found, and numbers
+WEAKEST, STRONGEST = -15.0, 1.0  # pull of a sample's mean: distances up to sixteen times as large, or none
+HALVINGS, LOOKED_AT, ROUGHLY = 11, 2**22, 2**16  # steps by which it is found, numbers, and of those for shares
+
+Inputs = Callable[[Callable[[Tensor], Any], int], list[Any]]  # what is told of the head's inputs in so many draws
 
 
 def match_phases(
@@ -24,6 +29,7 @@ def match_phases(
     *,
     deviations: Sequence[Sequence[float]] = (),
     curves: Curves = (),
+    fixed: Tensor | None = None,
     latent_dim: int,
     conditions: Conditions | None = None,
 ) -> None:
@@ -38,6 +44,7 @@ def match_phases(
         shares: of each channel the share of each phase.
         deviations: of these shares from sample to sample; empty leaves them.
         curves: of each channel and phase the two-point curve along each axis; empty leaves them.
+        fixed: 1 where every sample has a phase, whatever is generated, (channels, phases, D, H, W); None for none.
         latent_dim: numbers in a latent vector.
         conditions: the distribution of what samples are drawn under, if they are.
     """
@@ -47,55 +54,56 @@ def match_phases(
     for shift in (head.offsets, head.pulls, head.centres):
         shift.zero_()
     head.filter_by([])
+    aims = [
+        Aim(
+            own,
+            curves[channel] if curves else (),
+            sum(each**2 for each in deviations[channel]) if deviations else None,
+            None if fixed is None or not fixed[channel].any() else fixed[channel],
+        )
+        for channel, own in enumerate(shares)
+    ]
+    inputs = partial(paired_inputs, generator, head, latent_dim=latent_dim, conditions=conditions)
+    (voxels,) = inputs(lambda values: values[0, 0].numel(), 2)
     if curves:
-        head.filter_by(_filters(generator, head, shares, deviations, curves, latent_dim, conditions))
-    raw, means = _raw(generator, head, latent_dim, conditions)
-    for channel, own in enumerate(shares):
+        head.filter_by(_filters(inputs, aims, head.planes, voxels))
+    raw, means = _raw(inputs, head, [aim.varying(voxels) for aim in aims], voxels)
+    for channel, whole in enumerate(aims):
+        aim = whole.of_varying(voxels)
         planes = slice(channel * head.planes, (channel + 1) * head.planes)
         values = raw[planes]
         centres = means[planes].mean(1, keepdim=True)
-        if deviations:
+        if aim.variance is not None:
             distances = (means[planes] - centres)[:, :, None]
-            pull = _pull(values, distances, own, sum(each**2 for each in deviations[channel]))
+            pull = _pull(values, distances, aim.shares, aim.variance)
             head.pulls[planes], head.centres[planes] = pull, centres.to(head.centres)[:, :, None, None]
             values -= pull * distances
-        head.offsets[planes] = shifts_for(values.flatten(1), own).to(head.offsets).view(-1, 1, 1, 1)
+        head.offsets[planes] = shifts_for(values.flatten(1), aim.shares).to(head.offsets).view(-1, 1, 1, 1)
 
 
-def _filters(
-    generator: nn.Module,
-    head: Phases,
-    shares: Sequence[Sequence[float]],
-    deviations: Sequence[Sequence[float]],
-    curves: Curves,
-    latent_dim: int,
-    conditions: Conditions | None,
-) -> list[Tensor]:
+def _rows(most: int, numbers: int, size: int) -> int:
+    """How many samples of a size are drawn: an even number."""
+    return min(most, max(FEWEST, numbers // size // 2 * 2))
+
+
+def _filters(inputs: Inputs, aims: Sequence[Aim], planes: int, voxels: int) -> list[Tensor]:
     """For each axis the matrices (planes, side, side) that lead two-point curves to those of the training samples."""
-    size = next(paired_draws(generator, 2, latent_dim=latent_dim, conditions=conditions))[0].numel()
-    rows = min(MOST_FILTERED, max(FEWEST, FILTERED // size // 2 * 2))
-    told = paired_inputs(generator, head, lambda values: values, rows, latent_dim=latent_dim, conditions=conditions)
-    raw = torch.cat(told)
-    found = []
-    for channel, own in enumerate(shares):
-        values = raw[:, channel * head.planes : (channel + 1) * head.planes]
-        variance = sum(each**2 for each in deviations[channel]) if deviations else None
-        found.append(filters_for(values, Aim(own, curves[channel], variance)))
+    raw = torch.cat(inputs(lambda values: values, _rows(MOST_FILTERED, FILTERED, len(aims) * planes * voxels)))
+    found = [filters_for(raw[:, at * planes : (at + 1) * planes], aim) for at, aim in enumerate(aims)]
     return [torch.cat(axis) for axis in zip(*found, strict=True)]
 
 
-def _raw(generator: nn.Module, head: Phases, latent_dim: int, conditions: Conditions | None) -> tuple[Tensor, Tensor]:
-    """Raw numbers (planes, samples, places) at places that are the same for all samples, and their means over all."""
-    size = next(paired_draws(generator, 2, latent_dim=latent_dim, conditions=conditions))[0].numel()
-    rows = min(MOST, max(FEWEST, NUMBERS // size // 2 * 2))
-    places = _places(size // len(head.offsets), max(1, KEPT // (rows * len(head.offsets))))
+def _raw(inputs: Inputs, head: Phases, varying: Sequence[Tensor], voxels: int) -> tuple[Tensor, Tensor]:
+    """Raw numbers (planes, samples, places), at the same of the varying places for all samples, and means over all."""
+    rows = _rows(MOST, NUMBERS, len(head.offsets) * voxels)
+    count = min(max(1, KEPT // (rows * len(head.offsets))), *map(len, varying))
+    places = torch.stack([each[_some(len(each), count)] for each in varying]).repeat_interleave(head.planes, 0)
 
     def kept(values: Tensor) -> tuple[Tensor, Tensor]:
         flat = head.filtered(values).flatten(2)
-        return flat[:, :, places], flat.mean(2)
+        return flat.gather(2, places.expand(len(flat), -1, -1)), flat.mean(2)
 
-    told = paired_inputs(generator, head, kept, rows, latent_dim=latent_dim, conditions=conditions)
-    raw, means = (torch.cat(each) for each in zip(*told, strict=True))
+    raw, means = (torch.cat(each) for each in zip(*inputs(kept, rows), strict=True))
     return raw.movedim(1, 0), means.movedim(1, 0)
 
 
@@ -109,17 +117,17 @@ def _pull(values: Tensor, distances: Tensor, shares: Sequence[float], variance: 
         variance: of them from sample to sample, over all phases in sum.
     """
     some = values[:, :, : max(1, LOOKED_AT // (values.shape[0] * values.shape[1]))]
-    low, high = -STRONGEST, STRONGEST
+    low, high = WEAKEST, STRONGEST
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         moved = some - middle * distances
-        moved = moved + shifts_for(moved.flatten(1), shares)[:, None, None]
+        moved = moved + shifts_for(moved.flatten(1), shares, most=ROUGHLY)[:, None, None]
         phase = (moved[0] > 0).long() if len(moved) == 1 else moved.argmax(0)
         found = torch.stack([(phase == each).double().mean(1) for each in range(len(shares))])
         low, high = (middle, high) if float(found.var(1).sum()) > variance else (low, middle)
     return (low + high) / 2
 
 
-def _places(voxels: int, count: int) -> Tensor:
-    """So many places of a sample at random, or all, the same each time; places in step would lie in a few layers."""
-    return torch.randperm(voxels, generator=torch.Generator().manual_seed(SEED))[:count]
+def _some(places: int, count: int) -> Tensor:
+    """So many of the places at random, or all, the same each time; those in step would lie in a few layers."""
+    return torch.randperm(places, generator=torch.Generator().manual_seed(SEED))[:count]

@@ -99,6 +99,17 @@ class VolumeCodec(Codec):
             channels_first(values, self.layout)[:, self.parts.fixed.numpy()] = known
         return values
 
+    def fixed_phases(self) -> Tensor | None:
+        """1 where all samples have a phase, (C, phases, D, H, W); None where no voxel is constant."""
+        if not self.phases or self.parts is None or not self.parts.fixed.any():
+            return None
+        fixed = self.parts.fixed
+        known = np.frombuffer(self.parts.values.numpy().tobytes(), np.dtype(self.dtype))
+        found = torch.zeros(fixed.shape[0], len(self.phases), *fixed.shape[1:])
+        for phase, value in enumerate(self.phases):
+            found[:, phase][fixed] = torch.from_numpy((known == value).astype(np.float32))
+        return found
+
     def missing(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
         """Which values stand for missing ones: of phases those that a user says do."""
         if not self.phases:
