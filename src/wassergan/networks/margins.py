@@ -13,7 +13,7 @@ from wassergan.networks.margin_calibration import SMALLEST
 
 KNOTS, TOGETHER = 129, 16  # of a number's map, and pieces between knots that are added at once
 TAILS = (0, 1 / 2048, 1 / 1024, 1 / 512)  # shares of what lies beyond further knots at either end: of rare values
-MOST_NUMBERS = 1024  # in a sample
+MOST_NUMBERS = 3072  # in a sample: 32 x 32 pixels in colour
 
 
 class Matched(Bounded):
