@@ -270,8 +270,8 @@ def test_what_was_matched_is_kept_and_believed_if_it_is_of_this_generator(tmp_pa
 
 
 def test_what_cannot_be_matched_is_refused() -> None:
-    with pytest.raises(UserError, match="at most 1024 numbers"):
-        matched(Bounded(-ONE, ONE), (1, 32, 33))
+    with pytest.raises(UserError, match="at most 3072 numbers"):
+        matched(Bounded(-ONE, ONE), (3, 32, 33))
     with pytest.raises(UserError, match="arrays of numbers"):
         matched(nn.Tanh(), (4,))
     gaps = Partial(Bounded(-ONE, ONE), torch.ones(3, 2, dtype=torch.bool), torch.ones(2, 2), torch.tensor([0, -1]))

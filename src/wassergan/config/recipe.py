@@ -152,7 +152,7 @@ class RecipeChoices:
     )
     match_margins: bool | None = setting(
         None,
-        "Map each number of a drawn sample (at most 1024) so that it is distributed as in the training samples.",
+        "Map each number of a drawn sample (at most 3072) so that it is distributed as in the training samples.",
         group="Recipe",
         flag=True,
     )
