@@ -161,6 +161,9 @@ def test_fields_from_12_places_on_have_the_recipe_of_pictures_and_are_not_augmen
     assert found.network == "conv" and found.precision == "auto" and found.augment == "none"
     assert (found.upsampling, of_pictures.upsampling) == ("nearest", "transposed")
     assert len(told) == 1 and told[0].startswith("Recipe for fields, that of pictures")
+    for channels, upsampling in ((1, "transposed"), (3, "nearest"), (4, "nearest")):
+        values = np.random.default_rng(0).integers(0, 256, (40, 16, 16, channels)).astype("u1")
+        assert resolve_for(TrainSettings(), open_source(values)).upsampling == upsampling
     for size, asked in (((11, 14), {}), ((14, 12), {"network": "mlp"}), ((14, 12), {"generator_widths": (8,)})):
         values = np.random.default_rng(0).normal(size=(40, *size)).astype("f4")
         assert resolve_for(TrainSettings(**asked), open_source(values, layout="NHW")).network == "mlp"

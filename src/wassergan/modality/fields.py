@@ -27,7 +27,10 @@ class Fields(Gridded):
 
     name = "field"
     reason = FIELD_REASON
-    upsampling = NEAREST  # smooth fields show the pattern that free kernels leave
+
+    def upsampling(self, shape: tuple[int, ...]) -> str:
+        """By nearest values: smooth fields show the pattern that free kernels leave."""
+        return NEAREST
 
     def facts(self, source: Source) -> dict[str, Any]:
         """What three axes are read as, and how to have them read otherwise."""

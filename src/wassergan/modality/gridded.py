@@ -15,11 +15,9 @@ class Gridded(Numbers):
 
     Attributes:
         reason: for the recipe, in a sentence.
-        upsampling: of the recipe's generator.
     """
 
     reason: ClassVar[str]
-    upsampling: ClassVar[str] = TRANSPOSED
     axes = 3
     preview_count = 64
     is_figure = False
@@ -28,7 +26,11 @@ class Gridded(Numbers):
         self, codec: Codec, *, shape: tuple[int, ...], train_count: int, asked: TrainSettings
     ) -> Mapping[str, Any] | None:
         """Convolutions, from 12 x 12 places on."""
-        return {**recipe(train_count, asked), "upsampling": self.upsampling} if suits(shape, asked) else None
+        return {**recipe(train_count, asked), "upsampling": self.upsampling(shape)} if suits(shape, asked) else None
+
+    def upsampling(self, shape: tuple[int, ...]) -> str:
+        """How the recipe's generator doubles the grid of samples of a shape."""
+        return TRANSPOSED
 
     def recipe_under_conditions(self, recipe: Mapping[str, Any], asked: TrainSettings) -> Mapping[str, Any]:
         """Convolutions that see samples alone, and conditions in the last layer."""

@@ -13,9 +13,12 @@ from wassergan.modality.gridded import Gridded
 from wassergan.modality.missing import without_missing
 from wassergan.modality.modality import Rows
 from wassergan.modality.picture_recipe import FEW, REASON, SMALL_REASON, SMALLEST_SIDE, small_recipe, suits_small
+from wassergan.networks.conv import NEAREST
 from wassergan.networks.margins import MOST_NUMBERS
 from wassergan.sampling.sampler import Sampler
 from wassergan.training.augment import NONE, USUAL
+
+COLOURS = 3  # channels of a picture in colours, at least
 
 
 class Pictures(Gridded):
@@ -37,6 +40,10 @@ class Pictures(Gridded):
             found = super().recipe(codec, shape=shape, train_count=train_count, asked=asked)
         whole = codec.parts is None or not codec.parts.masks
         return None if found is None else {**found, "match_margins": whole and math.prod(shape) <= MOST_NUMBERS}
+
+    def upsampling(self, shape: tuple[int, ...]) -> str:
+        """In colours by nearest values: as a rule these are photographs, smooth as fields are. Grey ones lose by it."""
+        return NEAREST if shape[0] >= COLOURS else super().upsampling(shape)
 
     def recipe_under_conditions(self, recipe: Mapping[str, Any], asked: TrainSettings) -> Mapping[str, Any]:
         """Also without margins over all conditions, which were not measured there."""
