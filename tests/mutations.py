@@ -4938,7 +4938,7 @@ BUGS = (
     Bug(
         "volumes: phases are as frequent as training happens to leave them",
         "sampling/phases.py",
-        "head.offsets[planes] = shifts_for(values.flatten(1), own).to(head.offsets).view(-1, 1, 1, 1)",
+        "head.offsets[planes] = shifts_for(values.flatten(1), aim.shares).to(head.offsets).view(-1, 1, 1, 1)",
         "pass",
         "modality/test_volumes.py::test_phases_are_as_frequent_as_in_the_training_samples",
     ),
@@ -5050,8 +5050,8 @@ BUGS = (
     Bug(
         "two-point statistics go beyond half of a side",
         "training/two_point.py",
-        "for lag in range(side // 2 + 1)]",
-        "for lag in range(side // 2)]",
+        "products_along(values, axis, values.shape[axis] // 2)",
+        "products_along(values, axis, values.shape[axis] // 2 - 1)",
         "training/test_two_point.py::test_statistics_are_means_over_all_pairs_of_places",
     ),
     Bug(
@@ -5116,6 +5116,13 @@ BUGS = (
         "self.made.lerp_(self._processes.average(now.detach()),",
         "self.made.lerp_(now.detach(),",
         "training/test_two_point.py::test_two_processes_at_half_the_batch_are_one_at_the_whole",
+    ),
+    Bug(
+        "pictures in colours keep free kernels",
+        "modality/pictures.py",
+        "return NEAREST if shape[0] >= COLOURS else super().upsampling(shape)",
+        "return super().upsampling(shape)",
+        "modality/test_picture_recipe.py::test_fields_from_12_places_on_have_the_recipe_of_pictures_and_are_not_augmented",
     ),
     Bug(
         "volumes: constant voxels count where phases are matched",

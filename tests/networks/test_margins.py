@@ -224,9 +224,9 @@ def test_steps_of_convolutions_are_the_same_with_and_without() -> None:
 
 
 def test_the_recipe_leaves_out_what_it_cannot_match() -> None:
-    large = np.random.default_rng(0).integers(0, 256, (100, 33, 32), "u1")
+    large = np.random.default_rng(0).integers(0, 256, (100, 33, 32, 3), "u1")
     assert not settings_of(
-        open_source(large, layout="NHW", seed=0), maps=2, generator_widths=None, critic_widths=None
+        open_source(large, layout="NHWC", seed=0), maps=2, generator_widths=None, critic_widths=None
     ).match_margins
     gaps = np.random.default_rng(0).normal(size=(100, 6, 6))
     gaps[::2, 0, 0] = np.nan
