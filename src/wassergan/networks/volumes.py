@@ -209,7 +209,7 @@ class Phases(nn.Module):
             return values
         found = values
         for axis, matrices in enumerate(self.filters, 2):
-            along = values.movedim(axis, -1) @ matrices.to(values.dtype).mT[:, None]
+            along = values.movedim(axis, -1) @ matrices.to(values).mT[:, None]
             found = found + along.movedim(-1, axis)
         return found
 

@@ -67,10 +67,10 @@ def filters_for(values: Tensor, aim: Aim) -> tuple[Tensor, ...]:
     search = _Search(values, aim)
     found = torch.zeros(search.count)
     error = search.error(found)
-    derivatives = search.derivatives() if len(values) > 1 else None
+    if len(values) < 2 or float(error.square().mean()) < ENOUGH**2:
+        return search.matrices(found)
+    derivatives = search.derivatives()
     for _ in range(ROUNDS):
-        if derivatives is None or float(error.square().mean()) < ENOUGH**2:
-            break
         step = _step(derivatives, error, found)
         for _ in range(HALVINGS):
             moved = search.error(found + step)
@@ -81,7 +81,7 @@ def filters_for(values: Tensor, aim: Aim) -> tuple[Tensor, ...]:
         else:
             break
         found, error = found + step, moved
-        if gain < SLIGHT:
+        if gain < SLIGHT or float(error.square().mean()) < ENOUGH**2:
             break
     return search.matrices(found)
 

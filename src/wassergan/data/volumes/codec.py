@@ -14,10 +14,8 @@ from wassergan.data.codec import Codec, channels_first, from_channels_first, to_
 from wassergan.errors import UserError
 
 MOST_PHASES = 8  # of volumes with more values, these are numbers
-MOST_LAG = 16  # of two-point curves
-
-AXES = 3
-MEASURED = ("shares", "deviations", "curves")
+MOST_LAG, AXES = 16, 3  # of two-point curves
+MEASURED = ("shares", "deviations", "curves")  # of the phases of training samples
 
 Curves = tuple[tuple[tuple[tuple[float, ...], ...], ...], ...]
 
@@ -50,7 +48,7 @@ class VolumeCodec(Codec):
     @property
     def told(self) -> dict[str, Any]:
         """What is known of the phases of training samples, in plain types."""
-        return {name: as_lists(getattr(self, name)) for name in MEASURED}
+        return {name: _as_lists(getattr(self, name)) for name in MEASURED}
 
     @classmethod
     def of(cls, codec: Codec, phases: tuple[int | float, ...] = ()) -> "VolumeCodec":
@@ -131,7 +129,7 @@ class VolumeCodec(Codec):
 
     def knowing(self, told: Mapping[str, Any]) -> "VolumeCodec":
         """The same with what another codec `told` of its training samples."""
-        return replace(self, **{name: as_tuples(told.get(name, ())) for name in MEASURED})
+        return replace(self, **{name: _as_tuples(told.get(name, ())) for name in MEASURED})
 
     def fault(self) -> str:
         """What phases from a file no data have; empty for nothing."""
@@ -172,11 +170,11 @@ def lags_along(side: int) -> int:
     return min(MOST_LAG, side // 2)
 
 
-def as_tuples(nested: Any) -> Any:
+def _as_tuples(nested: Any) -> Any:
     """Nested lists as tuples."""
-    return tuple(map(as_tuples, nested)) if isinstance(nested, list | tuple) else nested
+    return tuple(map(_as_tuples, nested)) if isinstance(nested, list | tuple) else nested
 
 
-def as_lists(nested: Any) -> Any:
+def _as_lists(nested: Any) -> Any:
     """Nested tuples as lists."""
-    return list(map(as_lists, nested)) if isinstance(nested, list | tuple) else nested
+    return list(map(_as_lists, nested)) if isinstance(nested, list | tuple) else nested
