@@ -47,7 +47,12 @@ class TimeSeries(Numbers):
         self, codec: Codec, *, shape: tuple[int, ...], train_count: int, asked: TrainSettings
     ) -> Mapping[str, Any] | None:
         """Causal convolutions."""
-        return recipe(shape, train_count, asked) if suits(asked) else None
+        is_array = form_of(codec) is None
+        return recipe(shape, train_count, asked, is_array=is_array) if suits(asked) else None
+
+    def recipe_under_conditions(self, recipe: Mapping[str, Any], asked: TrainSettings) -> Mapping[str, Any]:
+        """Without margins over all conditions."""
+        return {"match_margins": False}
 
     def recipe_reason(self, shape: tuple[int, ...], asked: TrainSettings) -> str:
         """What was measured."""

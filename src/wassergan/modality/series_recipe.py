@@ -12,6 +12,7 @@ MOST_LATENT = 512
 LATENT = 4  # numbers of a whole series that is drawn from densities, beside those by which it is drawn
 PASSES = 500  # over the data that follow the likelihood alone
 LEAST_SERIES = 500  # of which densities are learnt
+MOST_MATCHED = 512  # of a series whose margins are matched: 4096 are drawn when a run is opened
 MOST_NUMBERS, MOST_BESIDE = 8192, 512  # of a series that is drawn from densities; and beside a critic, as it takes long
 NEVER = 10**9
 REASON = (
@@ -26,13 +27,14 @@ def suits(asked: TrainSettings) -> bool:
     return asked.network in ("conv", "recurrent") or (asked.network is None and not wants_widths)
 
 
-def recipe(shape: tuple[int, ...], train_count: int, asked: TrainSettings) -> dict[str, Any]:
+def recipe(shape: tuple[int, ...], train_count: int, asked: TrainSettings, *, is_array: bool) -> dict[str, Any]:
     """Many generator steps in the time that there is.
 
     Args:
         shape: (channels, steps).
         train_count: training samples; of few of them a batch takes at most half.
         asked: what the user says.
+        is_array: of numbers alone, as columns of a long table may not be.
     """
     pack, steps = asked.pack or 1, shape[1]
     norm = {"critic_norm": "none"} if is_penalised(asked) else {}
@@ -57,7 +59,8 @@ def recipe(shape: tuple[int, ...], train_count: int, asked: TrainSettings) -> di
     }
     if not has_densities(shape, train_count, asked):
         return usual
-    return usual | of_densities(shape, train_count, asked.batch_size or batch_size)
+    margins = is_array and math.prod(shape) <= MOST_MATCHED
+    return usual | of_densities(shape, train_count, asked.batch_size or batch_size) | {"match_margins": margins}
 
 
 def has_densities(shape: tuple[int, ...], train_count: int, asked: TrainSettings) -> bool:

@@ -14,7 +14,7 @@ from wassergan.networks.density_head import DensityHead
 from wassergan.networks.given import GivenCritic, GivenGenerator
 from wassergan.networks.heads import Bounded, Partial
 from wassergan.networks.kept_cells import KeptCells
-from wassergan.networks.margins import Matched, matched
+from wassergan.networks.margins import Matched, QuantileMapped, matched
 from wassergan.networks.mlp import MLPCritic, MLPGenerator
 from wassergan.networks.projection import ProjectionCritic
 from wassergan.networks.residual import ResidualGenerator
@@ -45,6 +45,7 @@ __all__ = [
     "Partial",
     "Phases",
     "ProjectionCritic",
+    "QuantileMapped",
     "RecurrentGenerator",
     "ResNetCritic",
     "ResNetGenerator",

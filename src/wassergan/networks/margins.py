@@ -16,15 +16,11 @@ TAILS = (0, 1 / 2048, 1 / 1024, 1 / 512)  # shares of what lies beyond further k
 MOST_NUMBERS = 3072  # in a sample: 32 x 32 pixels in colour
 
 
-class Matched(Bounded):
-    """A bounded map, and behind it, once a trained generator is matched, a monotone one for each number of a sample.
+class QuantileMapped(nn.Module):
+    """Numbers that, once a trained generator is matched, go through a monotone map each.
 
-    `aim` says how the numbers of the data are distributed, and is kept with the weights; `match` finds the map. What
-    lies beyond an end in training, by an overshoot, is told apart by it: so an end may become rarer, too.
-
-    Args:
-        bounded: the map to go on from.
-        shape: of a sample.
+    `aim` says how the numbers of the data are distributed, and is kept with the weights; `match` finds the map. None of
+    this is there before `hold`.
     """
 
     knots: Tensor
@@ -32,20 +28,24 @@ class Matched(Bounded):
     targets: Tensor
     tails: Tensor
     later: ClassVar = ("tails",)  # buffers that older checkpoints lack
+    is_held = False
 
-    def __init__(self, bounded: Bounded, shape: tuple[int, ...]) -> None:
-        low, high = bounded.middle - bounded.half_width, bounded.middle + bounded.half_width
-        super().__init__(low, high, overshoot=bounded.overshoot)
+    def hold(self, shape: tuple[int, ...]) -> None:
+        """Be able to map numbers of a shape."""
+        self.is_held = True
         self.register_buffer("targets", torch.zeros(KNOTS, *shape))
         self.register_buffer("tails", torch.zeros(2 * len(TAILS), *shape))
         for name in ("knots", "mapped"):
             self.register_buffer(name, torch.zeros(0, *shape), persistent=False)
 
-    def forward(self, values: Tensor) -> Tensor:
-        """(n, *shape) to the same shape."""
-        if self.training or not len(self.knots):
-            return super().forward(values)
-        reached, found = self.reached(values), self.mapped[0].expand_as(values)
+    @property
+    def is_matched(self) -> bool:
+        """Whether there is a map."""
+        return self.is_held and len(self.knots) > 0
+
+    def led(self, reached: Tensor) -> Tensor:
+        """(n, *shape) to the same shape, by the map that was found."""
+        found = self.mapped[0].expand_as(reached)
         # A sum over all pieces rather than a search for the right one: every exported graph can do that.
         widths, rises = self.knots.diff(dim=0).clamp(min=SMALLEST), self.mapped.diff(dim=0)
         for start in range(0, len(widths), TOGETHER):
@@ -54,12 +54,8 @@ class Matched(Bounded):
             found = found + (shares * rises[some]).sum(1)
         return found.maximum(self.mapped[0]).minimum(self.mapped[-1])  # sums are rounded
 
-    def reached(self, values: Tensor) -> Tensor:
-        """M + s h t, which is not held to the range yet."""
-        return self.middle + self.half_width * self.overshoot * self.squashed(values)
-
     def aim(self, real: Tensor) -> None:
-        """Keep quantiles of real samples (n, *shape) in model space."""
+        """Keep quantiles of real samples (n, *shape) in model space; NaN counts for nothing."""
         quantiles = _quantiles(real)
         self.targets.copy_(quantiles[len(TAILS) : -len(TAILS)])
         self.tails.copy_(torch.cat([quantiles[: len(TAILS)], quantiles[-len(TAILS) :]]))
@@ -67,6 +63,10 @@ class Matched(Bounded):
     def match(self, reached: Tensor) -> None:
         """From now on, bring the quantiles of what was reached, (n, *shape), to those of the data, number by number."""
         self._map(_quantiles(reached).to(self.targets))
+
+    def unmatch(self) -> None:
+        """Go through no map again."""
+        self.knots, self.mapped = self.knots[:0], self.mapped[:0]
 
     def calibration_state(self) -> dict[str, Tensor]:
         """The knots, by name."""
@@ -93,7 +93,7 @@ class Matched(Bounded):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *further: Any) -> None:
         """Also of checkpoints that know no tails: nothing is drawn beyond the outermost targets there, as before."""
         targets = state_dict.get(f"{prefix}targets")
-        if isinstance(targets, Tensor) and targets.shape == self.targets.shape:
+        if self.is_held and isinstance(targets, Tensor) and targets.shape == self.targets.shape:
             ends = [targets[end].expand(len(TAILS), *targets.shape[1:]) for end in (slice(1), slice(-1, None))]
             state_dict.setdefault(f"{prefix}tails", torch.cat(ends))
         super()._load_from_state_dict(state_dict, prefix, *further)
@@ -107,21 +107,55 @@ class Matched(Bounded):
         self.knots, self.mapped = knots, mapped.T.reshape(knots.shape).contiguous()
 
 
+class Matched(Bounded, QuantileMapped):
+    """A bounded map, and behind it, once a trained generator is matched, a monotone one for each number of a sample.
+
+    What lies beyond an end in training, by an overshoot, is told apart by it: so an end may become rarer, too.
+
+    Args:
+        bounded: the map to go on from.
+        shape: of a sample.
+    """
+
+    def __init__(self, bounded: Bounded, shape: tuple[int, ...]) -> None:
+        low, high = bounded.middle - bounded.half_width, bounded.middle + bounded.half_width
+        super().__init__(low, high, overshoot=bounded.overshoot)
+        self.hold(shape)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(n, *shape) to the same shape."""
+        if self.training or not self.is_matched:
+            return super().forward(values)
+        return self.led(self.reached(values))
+
+    def reached(self, values: Tensor) -> Tensor:
+        """M + s h t, which is not held to the range yet."""
+        return self.middle + self.half_width * self.overshoot * self.squashed(values)
+
+
 def _quantiles(rows: Tensor) -> Tensor:
-    """Of each number of (n, ...), (KNOTS + 2 tails, ...), ascending: values that there are, the extremes included."""
-    order = rows.sort(0).values
-    last = len(order) - 1
-    inner = ((torch.arange(KNOTS).double() + 0.5) / KNOTS * len(order)).long().clamp(max=last)
-    outer = (torch.tensor(TAILS).double() * len(order)).long()
-    return order[torch.cat([outer, inner, last - outer.flip(0)])]
+    """Of each number of (n, ...), (KNOTS + 2 tails, ...), ascending: values that there are, the extremes included.
+
+    NaN counts for nothing; a number that is nowhere has zeros.
+    """
+    order = rows.sort(0).values  # NaN comes last
+    counts = (~order.isnan()).sum(0)
+    last = (counts - 1).clamp(min=0)
+    shares = (torch.arange(KNOTS).double() + 0.5) / KNOTS
+    below, inner = (
+        (each.to(rows.device).view(-1, *[1] * counts.dim()) * counts).long().minimum(last)
+        for each in (torch.tensor(TAILS).double(), shares)
+    )
+    return order.gather(0, torch.cat([below, inner, last - below.flip(0)])).nan_to_num(0)
 
 
-def matched(head: nn.Module, shape: tuple[int, ...]) -> nn.Module:
+def matched(head: nn.Module, shape: tuple[int, ...], *, by_channel: bool = False) -> nn.Module:
     """An output layer whose numbers can be matched, in place of one that is or holds a `Bounded`.
 
     Args:
         head: of a generator.
         shape: of a sample in model space.
+        by_channel: the generator has a map for each channel of a series, and values may be missing.
 
     Raises:
         UserError: another output layer, numbers that may be missing, or too many of them.
@@ -132,7 +166,7 @@ def matched(head: nn.Module, shape: tuple[int, ...]) -> nn.Module:
             f"{parameter('match_margins', True)} is for arrays of numbers and for pictures",
             hint="leave it out: margins of tables and phases of volumes are set right anyway",
         )
-    if isinstance(head, Partial) and head.masks:
+    if isinstance(head, Partial) and head.masks and not by_channel:
         raise UserError(
             f"{parameter('match_margins', True)} is for samples in which nothing is missing",
             hint="leave it out, or fill the missing values in the data",

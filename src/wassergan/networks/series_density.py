@@ -11,7 +11,7 @@ from torch.nn import functional
 from wassergan.errors import UserError, parameter
 from wassergan.networks.heads import STEEPNESS, Bounded, Partial, float32_products
 from wassergan.networks.logistic_mixture import SMALLEST, drawn, log_density
-from wassergan.networks.margins import Matched
+from wassergan.networks.margins import Matched, QuantileMapped
 from wassergan.networks.series import CausalStack, series_shape
 
 COMPONENTS = 8  # of the mixture of each number; half of them move with the number's last value
@@ -39,7 +39,7 @@ class Step(NamedTuple):
     change: Tensor
 
 
-class SeriesDensityGenerator(nn.Module):
+class SeriesDensityGenerator(QuantileMapped):
     """Draws a series step by step, and the channels of a step one after another, from densities.
 
     Causal convolutions see all earlier steps. Which values are missing is drawn first at each step. A number has a
@@ -90,12 +90,6 @@ class SeriesDensityGenerator(nn.Module):
                 found=parameter("overshoot", bounded.overshoot),
                 hint=f"leave it out, or use {parameter('likelihood', 0)}",
             )
-        if isinstance(bounded, Matched):
-            raise UserError(
-                "Series that are drawn step by step have margins by their densities",
-                found=parameter("match_margins", True),
-                hint=f"leave it out, or use {parameter('likelihood', 0)}",
-            )
         self.past_noise = 0.0
         masks = head.masks if isinstance(head, Partial) else 0
         self.sizes, self.own = [channels - masks, masks], latent_dim
@@ -114,6 +108,8 @@ class SeriesDensityGenerator(nn.Module):
         for name, values in kept.items():
             # Exports cannot hold a view, nor what is strided like one.
             self.register_buffer(name, values.clone(memory_format=torch.contiguous_format), persistent=False)
+        if isinstance(bounded, Matched):
+            self.hold((self.sizes[0],))
         self.shared = nn.Linear(latent_dim, maps)
         nn.init.zeros_(self.shared.weight)  # latent numbers have no part in a likelihood, and may not disturb it
         self.places = nn.Parameter(torch.randn(maps, self.steps) / maps**0.5)
@@ -147,7 +143,28 @@ class SeriesDensityGenerator(nn.Module):
             change = known - last if step else change
             last = known
             drawn_steps.append(torch.cat([known * there, masks], 1))
-        return torch.stack(drawn_steps, 2)
+        series = torch.stack(drawn_steps, 2)
+        return series if self.training or given or not self.is_matched else self._led_steps(series)
+
+    def _led_steps(self, series: Tensor) -> Tensor:
+        """Series (n, C + M, T) with each number that is there where the map of its channel leads."""
+        numbers, masks = series.mT.split(self.sizes, 2)
+        led = self.led(numbers.flatten(0, 1)).view_as(numbers) * self._there(masks, slice(None))
+        return torch.cat([led, masks], 2).mT
+
+    def aim(self, real: Tensor) -> None:
+        """Keep quantiles of each channel, over all steps of real series (n, C + M, T)."""
+        super().aim(self._rows(real))
+
+    def match(self, reached: Tensor) -> None:
+        """Bring those of drawn series (n, C + M, T), which went through no map, to those of the data."""
+        super().match(self._rows(reached))
+
+    def _rows(self, series: Tensor) -> Tensor:
+        """(n T, C) numbers of all steps, NaN where one is missing or constant."""
+        numbers, masks = series.to(self.low.device).mT.split(self.sizes, 2)
+        rows: Tensor = numbers.where(self._there(masks, slice(None)) > 0, torch.nan).flatten(0, 1)
+        return rows
 
     def _drawn_step(self, place: Step, evens: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """Numbers (n, C) as later steps know them, whether each is there, and masks (n, M); by even numbers."""

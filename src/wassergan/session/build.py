@@ -12,6 +12,7 @@ from torch import nn
 from wassergan.config.settings import AnySettings, ResolvedSettings
 from wassergan.constraints import Constraint, get_constraint
 from wassergan.data import AnyCodec, Source, context_shape, open_source
+from wassergan.data.series import form_of
 from wassergan.errors import UserError, WasserganError, WorkError, parameter, unknown_name
 from wassergan.modality import modality_of, modality_with
 from wassergan.networks import PROJECTION, SeriesDensityGenerator, TableHead, build_networks, matched
@@ -115,7 +116,7 @@ def networks_of(
     head = modality_with(codec).head(codec)
     reach_beyond(head, settings.overshoot)
     if settings.match_margins:
-        head = _matched(head, shape, given=len(context_shape) > 1)
+        head = _matched(head, shape, settings, codec, given=len(context_shape) > 1)
     with torch.device(device) if device != "cpu" else nullcontext():
         return build_networks(
             settings.network,
@@ -141,14 +142,22 @@ def networks_of(
         )
 
 
-def _matched(head: nn.Module, shape: tuple[int, ...], *, given: bool) -> nn.Module:
-    """Refuse margins over all conditions where each condition has a distribution of its own."""
+def _matched(
+    head: nn.Module, shape: tuple[int, ...], settings: ResolvedSettings, codec: AnyCodec, *, given: bool
+) -> nn.Module:
+    """Refuse margins over all conditions where each condition has a distribution of its own, and of levels."""
     if given:
         raise UserError(
             f"{parameter('match_margins', True)} is not for samples that are drawn given others",
             hint="leave it out: their spread is set right on training rows that are kept back",
         )
-    return matched(head, shape)
+    has_steps = settings.likelihood > 0 and len(shape) == 2
+    if form_of(codec) is not None:
+        raise UserError(
+            f"{parameter('match_margins', True)} is for arrays, and not for series of a long table",
+            hint="leave it out: a level of a column is no number that could be mapped",
+        )
+    return matched(head, shape, by_channel=has_steps and settings.network == "conv")
 
 
 def _require_told(settings: ResolvedSettings) -> None:

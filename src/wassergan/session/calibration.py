@@ -1,7 +1,8 @@
 """What calibrates a generator of tables, phases or matched margins: found once for a checkpoint, kept beside it.
 
-A file is believed if it was made from the very same weights, columns and settings, and is whole: it holds a checksum of
-both. Any other is passed over, and the generator is calibrated anew, as it is where nothing can be written.
+Of several processes the first one finds it for all. A file is believed if it was made from the very same weights,
+columns and settings, and is whole: it holds a checksum of both. Any other is passed over, and the generator is
+calibrated anew, as it is where nothing can be written.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from wassergan.errors import UserError, WorkError
 from wassergan.modality import modality_of
-from wassergan.networks import Matched, Phases, TabularGenerator
+from wassergan.networks import Phases, QuantileMapped, TabularGenerator
 from wassergan.sampling.sampler import Sampler
 from wassergan.session.state import CheckpointState
 from wassergan.storage.checkpoint import load_checkpoint, save_checkpoint
@@ -50,13 +51,19 @@ def calibrate(
         return
     key = key_of(state, next(sampler.generator.parameters()).device.type)
     path = folder.calibration / f"step-{state.step:09d}-{key[:12]}.pt"
-    found: dict[str, Tensor] | None = processes.on_rank_zero(lambda: _found(folder, path, key))
-    if found is not None:
-        with suppress(KeyError, ValueError, AttributeError):  # sealed, and still not of this generator
-            kept.load_calibration(found)
-            return
-    _calibrated(sampler)
-    processes.on_rank_zero(lambda: _keep(path, key, kept.calibration_state()))
+
+    def found() -> dict[str, Tensor]:
+        before = _found(folder, path, key)
+        if before is not None:
+            with suppress(KeyError, ValueError, AttributeError):  # sealed, and still not of this generator
+                kept.load_calibration(before)
+                return before
+        _calibrated(sampler)
+        own = kept.calibration_state()
+        _keep(path, key, own)
+        return own
+
+    kept.load_calibration(processes.on_rank_zero(found))
 
 
 def key_of(state: CheckpointState, device: str) -> str:
@@ -73,9 +80,12 @@ def key_of(state: CheckpointState, device: str) -> str:
     return _digest(made_from).hex()
 
 
-def _kept_of(generator: nn.Module) -> TabularGenerator | Phases | Matched | None:
+def _kept_of(generator: nn.Module) -> TabularGenerator | Phases | QuantileMapped | None:
     """The part whose calibration takes long enough to be kept."""
-    return next((part for part in generator.modules() if isinstance(part, TabularGenerator | Phases | Matched)), None)
+    for part in generator.modules():
+        if isinstance(part, TabularGenerator | Phases) or (isinstance(part, QuantileMapped) and part.is_held):
+            return part
+    return None
 
 
 def _calibrated(sampler: Sampler) -> None:

@@ -12,7 +12,7 @@ from wassergan.data import AnyCodec, AnyConditions, ArrayConditions
 from wassergan.errors import UserError, parameter
 from wassergan.modality import MODALITIES, modality_with
 from wassergan.modality.tables import columns_fault
-from wassergan.networks import GivenGenerator, Matched
+from wassergan.networks import GivenGenerator, QuantileMapped
 from wassergan.session.build import constraint_of, networks_of
 from wassergan.session.state import CheckpointState
 from wassergan.storage.checkpoint import another_checkpoint
@@ -207,7 +207,9 @@ def _require_smaller(settings: ResolvedSettings, shape: tuple[int, ...], held: M
 
 def _later(network: nn.Module) -> set[str]:
     """Names of what older checkpoints lack."""
-    parts = ((path, part) for path, part in network.named_modules() if isinstance(part, GivenGenerator | Matched))
+    parts = (
+        (path, part) for path, part in network.named_modules() if isinstance(part, GivenGenerator | QuantileMapped)
+    )
     return {f"{path}.{name}".lstrip(".") for path, part in parts for name in part.later}
 
 

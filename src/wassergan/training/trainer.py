@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from wassergan.constraints import Constraint
 from wassergan.data import Source
 from wassergan.errors import UserError
-from wassergan.networks import Matched, check_critic, check_generator
+from wassergan.networks import QuantileMapped, check_critic, check_generator
 from wassergan.networks.conv import channels_last
 from wassergan.objectives import Objective
 from wassergan.training.augment import UNCHANGED, Augmentation
@@ -345,9 +345,9 @@ class Trainer:
 
 
 def _aim(generator: nn.Module, source: Source, augmentation: Augmentation) -> None:
-    """Tell an output layer whose numbers can be matched how those of training samples are distributed."""
+    """Tell a part whose numbers can be matched how those of training samples are distributed."""
     for module in generator.modules():
-        if isinstance(module, Matched):
+        if isinstance(module, QuantileMapped) and module.is_held:
             real = source.train_sample(AIMED_AT)
             both = torch.cat([real, real.flip(3)]) if augmentation.mirrors_data else real
             module.aim(both.to(module.targets))
