@@ -284,9 +284,4 @@ def test_what_cannot_be_matched_is_refused() -> None:
     with pytest.raises(UserError, match="drawn given others"):
         build_trainer(settings_of(given, network="conv", generator_widths=None, critic_widths=None,
                                   match_margins=True, maps=2), given)  # fmt: skip
-    waves = np.sin(np.arange(24)[:, None] / 3 + np.arange(200)).T[..., None].astype("float32")
-    series = open_source(waves, layout="NTC", seed=0)
-    with pytest.raises(UserError, match="margins by their densities"):
-        build_trainer(settings_of(series, network="conv", generator_widths=None, critic_widths=None, likelihood=1.0,
-                                  match_margins=True, maps=2), series)  # fmt: skip
     assert matched(Bounded(-ONE, ONE), (1, 32, 32))
