@@ -7,7 +7,8 @@ arXiv 1904.06991; Naeem et al. 2020, arXiv 2002.09797). Fréchet distances of di
 that were trained otherwise, do not compare: the row of real pictures gives each its scale.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +117,7 @@ class Verdict:
     recall: float
     coverage: float
     sliced_w1: float
-    patches: str  # at each scale
+    patches: Mapping[str, float]  # by the longer side of each scale
 
 
 class Judge:
@@ -147,5 +148,16 @@ class Judge:
             recall=near.recall,
             coverage=near.coverage,
             sliced_w1=pixels.item(),
-            patches=", ".join(f"{side}: {value:.4f}" for side, value in patches.scales.items()),
+            patches={str(side): value for side, value in patches.scales.items()},
         )
+
+
+def mean_verdict(verdicts: Sequence[Verdict]) -> Verdict:
+    """Each number averaged over sets of samples."""
+    numbers = {
+        each.name: float(np.mean([getattr(verdict, each.name) for verdict in verdicts]))
+        for each in fields(Verdict)
+        if each.name != "patches"
+    }
+    sides = {side: float(np.mean([each.patches[side] for each in verdicts])) for side in verdicts[0].patches}
+    return Verdict(**numbers, patches=sides)

@@ -9,14 +9,16 @@
 Trains and samples through the command line, one thread, one training at a time. As many samples as there are judging
 pictures are held against them: 4000 test pictures of Fashion-MNIST, all 4000 of the CIFAR subset (of which the
 classifier learns 3500 with their labels; it is a weak one, and so are its numbers), all 1797 digits, and 300 crops of
-photographs (picture_sets.py). The row "real" holds training pictures against them. `patches` is the patch-sliced W1 at
-each scale, by the longer side of its level. `accuracy`, of the setting "conditional", is that of a classifier that
-learns samples with the labels that they were drawn under, on real pictures; of the row "real", of one that learns
-as many real pictures. With --refine a second row holds what the same run draws by `sample --refine`. Files are looked
-for in ../shared/data, or in --folder. A row that is in docs/results/pictures.json is not measured again, unless --again
-is given. With --clock cpu the budget counts seconds of the process, for machines that others use too; the share of a
-core that it had is in the table. With --runs the runs are kept in a folder; with --train-only they are only trained,
-to be judged by a later call, so that nothing but the trainings needs a core of its own.
+photographs (picture_sets.py). One such set of samples differs from another of the same run by up to 2.4 in FID, so
+numbers are means over some sets (--draws; rows without that number have one). The row "real" holds training pictures
+against them. `patches` is the patch-sliced W1 at each scale, by the longer side of its level. `accuracy`, of the
+setting "conditional", is that of a classifier that learns samples with the labels that they were drawn under, on real
+pictures; of the row "real", of one that learns as many real pictures. With --refine a second row holds what the same
+run draws by `sample --refine`. Files are looked for in ../shared/data, or in --folder. A row that is in
+docs/results/pictures.json is not measured again, unless --again is given. With --clock cpu the budget counts seconds of
+the process, for machines that others use too; the share of a core that it had is in the table. With --runs the runs are
+kept in a folder; with --train-only they are only trained, to be judged by a later call, so that nothing but the
+trainings needs a core of its own.
 """
 
 import argparse
@@ -34,7 +36,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from picture_judge import Judge, accuracy_of, trained_classifier
+from picture_judge import Judge, Verdict, accuracy_of, mean_verdict, trained_classifier
 from picture_sets import DATA, JUDGED, Pictures
 from results import earlier_rows, write_results
 from torch import Tensor
@@ -44,7 +46,7 @@ CACHE = Path(tempfile.gettempdir()) / "wassergan-picture-judge"
 LEARNT = 10_000  # samples from which a classifier learns, at most
 KEY = ("data", "setting", "budget", "seed")
 NUMBERS = ("fid", "c2st_auc", "precision", "recall", "coverage", "sliced_w1", "patches", "accuracy")
-COLUMNS = (*KEY, *NUMBERS, "steps", "clock", "share_of_a_core")
+COLUMNS = (*KEY, *NUMBERS, "steps", "clock", "share_of_a_core", "draws")
 SETTINGS = {
     "default": "",
     "conditional": "",  # and the flags of the data set's labels
@@ -92,38 +94,48 @@ def trained(
     return known
 
 
-def judged_rows(run: str, pictures: Pictures, judge: Judge, name: str, *, refine: int) -> dict[str, dict[str, Any]]:
+def judged_rows(
+    run: str, pictures: Pictures, judge: Judge, name: str, *, refine: int, draws: int
+) -> dict[str, dict[str, Any]]:
     """Draw and judge, once more with refined draws if they are wanted; by what is added to the setting's name."""
-    conditional = name == "conditional"
-    drawn = {"": judged(run, pictures, judge, conditional=conditional)}
+    how: dict[str, Any] = {"conditional": name == "conditional", "draws": draws}
+    drawn = {"": judged(run, pictures, judge, **how)}
     if refine:
         more = ["--refine", str(refine)]
-        drawn[f", refined 1 of {refine}"] = judged(run, pictures, judge, conditional=conditional, more=more)
+        drawn[f", refined 1 of {refine}"] = judged(run, pictures, judge, more=more, **how)
     return drawn
 
 
 def judged(
-    run: str, pictures: Pictures, judge: Judge, *, conditional: bool, more: Sequence[str] = ()
+    run: str, pictures: Pictures, judge: Judge, *, conditional: bool, draws: int, more: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Draw from a run, with further flags, and judge; samples go to a folder that is removed."""
-    count = LEARNT if conditional else len(pictures.judging)
+    """Draw some sets from a run, with further flags, and judge each; samples go to a folder that is removed."""
+    each = len(pictures.judging)
+    count = max(LEARNT if conditional else 0, draws * each)
     with tempfile.TemporaryDirectory() as folder:
         out = f"{folder}/samples.npy"
         draw = ["sample", run, "--count", str(count), "--out", out, *more]
         subprocess.run([sys.executable, "-m", "wassergan", *draw], check=True, stdout=subprocess.DEVNULL)
         drawn = in_model_space(np.load(out), pictures.largest)
-        found = {**asdict(judge.verdict(drawn[: len(pictures.judging)])), "accuracy": ""}
+        verdicts = [judge.verdict(drawn[start : start + each]) for start in range(0, draws * each, each)]
+        found = {**told(mean_verdict(verdicts)), "accuracy": "", "draws": draws}
         if conditional:
             labels = np.loadtxt(Path(out).with_suffix(".conditions.csv"), skiprows=1, dtype=int)
-            found["accuracy"] = accuracy_of(drawn, torch.from_numpy(labels), *pictures.tested)
+            found["accuracy"] = accuracy_of(drawn[:LEARNT], torch.from_numpy(labels[:LEARNT]), *pictures.tested)
     return found
+
+
+def told(verdict: Verdict) -> dict[str, Any]:
+    """As entries of a row."""
+    patches = ", ".join(f"{side}: {value:.4f}" for side, value in verdict.patches.items())
+    return {**asdict(verdict), "patches": patches}
 
 
 def real_row(pictures: Pictures, judge: Judge) -> dict[str, Any]:
     """What pictures that were trained on come to."""
     apart = [each[: min(pictures.apart, LEARNT)] for each in pictures.learnt]
-    found = {**asdict(judge.verdict(pictures.learnt[0][:JUDGED])), "accuracy": accuracy_of(*apart, *pictures.tested)}
-    return {**found, "steps": 0, "clock": "none", "share_of_a_core": 0.0}
+    found = {**told(judge.verdict(pictures.learnt[0][:JUDGED])), "accuracy": accuracy_of(*apart, *pictures.tested)}
+    return {**found, "steps": 0, "clock": "none", "share_of_a_core": 0.0, "draws": 1}
 
 
 def _cpu_seconds() -> float:
@@ -142,6 +154,7 @@ def main() -> None:
     parser.add_argument(
         "--refine", type=int, default=0, help="draws for each that is kept, in a second row; 0 for none"
     )
+    parser.add_argument("--draws", type=int, default=4, help="sets of samples that are judged; numbers are means")
     parser.add_argument("--runs", type=Path, help="a folder that keeps the runs")
     parser.add_argument("--train-only", action="store_true", help="judge the kept runs in a later call")
     parser.add_argument("--again", action="store_true")
@@ -168,7 +181,9 @@ def main() -> None:
                 how = trained(folder, pictures, name, options.budget, seed, clock=options.clock, again=options.again)
                 if judge is None:
                     continue
-                rows = judged_rows(str(folder / "run"), pictures, judge, name, refine=options.refine)
+                rows = judged_rows(
+                    str(folder / "run"), pictures, judge, name, refine=options.refine, draws=options.draws
+                )
             for which, found in rows.items():
                 row = dict(zip(KEY, key, strict=True)) | {"setting": name + which} | found | how
                 print(json.dumps(row), flush=True)
