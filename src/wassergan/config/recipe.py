@@ -152,7 +152,7 @@ class RecipeChoices:
     )
     match_margins: bool | None = setting(
         None,
-        "Map each number of a drawn sample (at most 3072) so that it is distributed as in the training samples.",
+        "Map each number of drawn samples (at most 3072; of series, each channel) to be distributed as in the data.",
         group="Recipe",
         flag=True,
     )
