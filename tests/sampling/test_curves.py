@@ -212,8 +212,8 @@ def test_filters_do_not_depend_on_the_unit_of_raw_numbers(unit: float) -> None:
 def test_filters_are_found_with_the_pull_that_is_drawn_with(equal: bool) -> None:
     """None where it is not known how far shares differ; and all of it where every sample has as much of each phase."""
     sides = (8, 8, 8)
-    own = fields((0.8,) * 3, 1, sides, 0) + torch.randn(FIELDS, 1, 1, 1, 1, generator=torch.Generator().manual_seed(0))
-    real = fields((1.3,) * 3, 1, sides, 1)
+    means = torch.randn(192, 1, 1, 1, 1, generator=torch.Generator().manual_seed(0))
+    own, real = fields((0.8,) * 3, 1, sides, 0, 192) + means, fields((1.3,) * 3, 1, sides, 1, 192)
     bound = real.flatten(1).quantile(0.7, dim=1).view(-1, 1, 1, 1, 1) if equal else torch.tensor(0.5)
     rows = [(real > bound).long().numpy()]
     shares, curves = shares_of(rows, (0, 1), "NCDHW"), curves_of(lambda: iter(rows), (0, 1), "NCDHW")
@@ -222,7 +222,7 @@ def test_filters_are_found_with_the_pull_that_is_drawn_with(equal: bool) -> None
     for known in ((), curves):
         match_phases(generator, shares, deviations=deviations, curves=known, latent_dim=LATENT)
         errors.append(error(drawn(generator, 1), curves, (0, 1)))
-    assert errors[1] < (0.6 if equal else 0.15) * errors[0]
+    assert errors[1] < (0.5 if equal else 0.2) * errors[0]
 
 
 def test_chance_among_few_voxels_of_a_rare_phase_moves_no_filter() -> None:
@@ -233,3 +233,10 @@ def test_chance_among_few_voxels_of_a_rare_phase_moves_no_filter() -> None:
     raw = torch.randn(400, 3, 7, 7, 7, generator=torch.Generator().manual_seed(0))
     found = module.filters_for(raw, module.Aim(shares, curves))
     assert max(float(axis.abs().max()) for axis in found) < 0.1
+
+
+@pytest.mark.parametrize("variance", [None, 0.01])
+def test_volumes_of_one_voxel_have_no_filters(variance: float | None) -> None:
+    raw = torch.randn(10, 1, 1, 1, 1, generator=torch.Generator().manual_seed(0))
+    aim = module.Aim((0.75, 0.25), [[[0.75]] * 3, [[0.25]] * 3], variance)  # of ten voxels, none can have these shares
+    assert all(axis.shape == (1, 1, 1) and not axis.any() for axis in module.filters_for(raw, aim))
