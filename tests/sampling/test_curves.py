@@ -179,3 +179,64 @@ def test_a_head_is_filtered_as_it_draws_and_never_in_training() -> None:
             other.load_calibration({**head.calibration_state(), name: wrong})
     head.filter_by([])
     assert torch.equal(head(raw), plain)
+
+
+def test_raw_numbers_that_never_differ_have_no_filters() -> None:
+    half = np.zeros((40, 1, 6, 6, 6), int)
+    half[:, :, :3] = np.random.default_rng(0).random((40, 1, 3, 6, 6)) < 0.5
+    for planes, phases in ((1, (0, 1)), (3, (0, 1, 2))):
+        shares, curves = shares_of([half], phases, "NCDHW"), curves_of(lambda: iter([half]), phases, "NCDHW")
+        for value in (0.0, 0.1, -1e30):  # a generator that has died makes such
+            generator = Chosen(torch.full((8, planes, 6, 6, 6), value), planes).eval()
+            match_phases(generator, shares, deviations=((0.1,) * len(phases),), curves=curves, latent_dim=LATENT)
+            assert all(not axis.any() for axis in generator.head.filters)
+
+
+@pytest.mark.parametrize("unit", [1e-20, 0.03, 50.0, 1e20])
+def test_filters_do_not_depend_on_the_unit_of_raw_numbers(unit: float) -> None:
+    raw, other = (fields((reach,) * 3, 1, (8, 7, 6), seed, 96) for reach, seed in ((0.9, 0), (1.2, 1)))
+    data = (other > 0.4).long().numpy()
+    rows = [data]
+    aim = module.Aim(
+        shares_of(rows, (0, 1), "NCDHW")[0],
+        curves_of(lambda: iter(rows), (0, 1), "NCDHW")[0],
+        sum(each**2 for each in deviations_of(rows, (0, 1), "NCDHW")[0]),
+    )
+    # Which phase a voxel has depends on the order of raw numbers alone: the same weights are right in every unit.
+    for own, expected in zip(module.filters_for(unit * raw, aim), module.filters_for(raw, aim), strict=True):
+        torch.testing.assert_close(own, expected, atol=2e-3, rtol=2e-3)
+        assert expected.any()
+
+
+@pytest.mark.parametrize("equal", [False, True])
+def test_filters_are_found_with_the_pull_that_is_drawn_with(equal: bool) -> None:
+    """None where it is not known how far shares differ; and all of it where every sample has as much of each phase."""
+    sides = (8, 8, 8)
+    means = torch.randn(192, 1, 1, 1, 1, generator=torch.Generator().manual_seed(0))
+    own, real = fields((0.8,) * 3, 1, sides, 0, 192) + means, fields((1.3,) * 3, 1, sides, 1, 192)
+    bound = real.flatten(1).quantile(0.7, dim=1).view(-1, 1, 1, 1, 1) if equal else torch.tensor(0.5)
+    rows = [(real > bound).long().numpy()]
+    shares, curves = shares_of(rows, (0, 1), "NCDHW"), curves_of(lambda: iter(rows), (0, 1), "NCDHW")
+    deviations = deviations_of(rows, (0, 1), "NCDHW") if equal else ()
+    generator, errors = Chosen(own, 1).eval(), []
+    for known in ((), curves):
+        match_phases(generator, shares, deviations=deviations, curves=known, latent_dim=LATENT)
+        errors.append(error(drawn(generator, 1), curves, (0, 1)))
+    assert errors[1] < (0.5 if equal else 0.2) * errors[0]
+
+
+def test_chance_among_few_voxels_of_a_rare_phase_moves_no_filter() -> None:
+    rng, shares = np.random.default_rng(0), (0.6, 0.399, 0.001)
+    data = rng.choice(3, (40, 1, 7, 7, 7), p=shares)
+    curves = curves_of(lambda: iter([data]), (0, 1, 2), "NCDHW")[0]
+    assert min(curves[2][0]) == 0  # by chance: independent voxels are both of it once in a million
+    raw = torch.randn(400, 3, 7, 7, 7, generator=torch.Generator().manual_seed(0))
+    found = module.filters_for(raw, module.Aim(shares, curves))
+    assert max(float(axis.abs().max()) for axis in found) < 0.1
+
+
+@pytest.mark.parametrize("variance", [None, 0.01])
+def test_volumes_of_one_voxel_have_no_filters(variance: float | None) -> None:
+    raw = torch.randn(10, 1, 1, 1, 1, generator=torch.Generator().manual_seed(0))
+    aim = module.Aim((0.75, 0.25), [[[0.75]] * 3, [[0.25]] * 3], variance)  # of ten voxels, none can have these shares
+    assert all(axis.shape == (1, 1, 1) and not axis.any() for axis in module.filters_for(raw, aim))

@@ -19,10 +19,13 @@ ROUNDS, HALVINGS, SLIGHT = 6, 3, 0.2  # steps, of which each may be halved; a ga
 ENOUGH = 0.002  # relative error that needs no step
 DAMPING = 1e-3  # of the largest curvature, added to all
 STEP = 0.02  # of the differences
+SPREAD = 8.0  # of raw numbers, to which they are scaled first: smooth shares follow thresholds as closely in any unit
+ROUNDING = 1e-5  # of the largest raw number: what differs by less does not differ
 SMOOTH, LOOKED_AT = 2**21, 2**21  # numbers that derivatives are found by, and shares
 TOGETHER = 2**20
-RARE, SMALLEST = 0.2, 1e-6  # of a curve: what is rarer is not held to a smaller relative error
+RARE, BESIDE, SMALLEST = 0.2, 0.02, 1e-6  # of a curve: what is rarer is not held to a smaller relative error
 VARIANCE = 0.3  # what the variance of shares counts, beside an error of a curve
+LEAST_VARIANCE = 0.01  # of that of single voxels: what errors of it are relative to at least, for it may be 0
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,15 @@ def filters_for(values: Tensor, aim: Aim) -> tuple[Tensor, ...]:
         values: raw numbers of draws, (n, planes, D, H, W).
         aim: what the phases are to be like.
     """
-    search = _Search(values, aim)
+    spread = _spread(values)
+    search = _Search(values * (SPREAD / spread) if spread else values, aim)
     found = torch.zeros(search.count)
     error = search.error(found)
-    if len(values) < 2 or float(error.square().mean()) < ENOUGH**2:
+    if len(values) < 2 or not search.count or not spread or float(error.square().mean()) < ENOUGH**2:
         return search.matrices(found)
     derivatives = search.derivatives()
+    if not derivatives.any():  # sides of one voxel
+        return search.matrices(found)
     for _ in range(ROUNDS):
         step = _step(derivatives, error, found)
         for _ in range(HALVINGS):
@@ -84,6 +90,13 @@ def filters_for(values: Tensor, aim: Aim) -> tuple[Tensor, ...]:
         if gain < SLIGHT or float(error.square().mean()) < ENOUGH**2:
             break
     return search.matrices(found)
+
+
+def _spread(values: Tensor) -> float:
+    """The deviation of raw numbers from the means of their planes; 0 if it is nothing but rounding."""
+    centred = values - values.mean((0, 2, 3, 4), keepdim=True)
+    found = float(torch.linalg.vector_norm(centred, dtype=torch.float64)) / centred.numel() ** 0.5
+    return found if found > ROUNDING * float(values.abs().max()) else 0.0
 
 
 def _step(derivatives: Tensor, error: Tensor, at: Tensor) -> Tensor:
@@ -104,7 +117,7 @@ class _Search:
         self._lags = [len(line) - 1 for line in aim.curves[0]]
         self._shifts = [_shifts(side, lag) for side, lag in zip(self._sides, self._lags, strict=True)]
         self._kernels = self._planes * sum(self._lags)
-        self.count = self._kernels + 1
+        self.count = self._kernels + (aim.variance is not None)  # a pull where there is one as it is drawn
         self._centres = values.mean((0, 2, 3, 4)).view(-1, 1, 1, 1)
         lines = [torch.tensor(line, dtype=torch.float64) for phase in aim.curves for line in phase]
         voxels = values[0, 0].numel()
@@ -146,14 +159,16 @@ class _Search:
             sums += _curves(phases, self._lags).double().sum(0)
             shares.append(phases.mean((2, 3, 4)).double())
         errors = (sums / len(values) - self._aimed) / self._units
-        if self._aim.variance:
-            varied = VARIANCE * (torch.cat(shares).var(0).sum() / self._aim.variance - 1)
+        if self._aim.variance is not None:
+            single = sum(share * (1 - share) for share in self._aim.shares)
+            unit = max(self._aim.variance, LEAST_VARIANCE * single, SMALLEST)
+            varied = VARIANCE * (torch.cat(shares).var(0).sum() - self._aim.variance) / unit
             errors = torch.cat([errors, varied[None]])
         return errors
 
     def _moved(self, at: Tensor, values: Tensor) -> Tensor:
         """Raw numbers, filtered and pulled."""
-        moved = values - at[-1] * (values.mean((2, 3, 4), keepdim=True) - self._centres)
+        moved = values - at[self._kernels :].sum() * (values.mean((2, 3, 4), keepdim=True) - self._centres)
         for axis, own in enumerate(self.matrices(at), 2):
             if own.any():
                 moved += (values.movedim(axis, -1) @ own.mT[:, None]).movedim(-1, axis)
@@ -181,8 +196,13 @@ def _curves(phases: Tensor, lags: Sequence[int]) -> Tensor:
 
 
 def _units(curve: Tensor) -> Tensor:
-    """What an error of a curve counts by: the curve, or some of what it is of a phase without structure."""
-    return curve.clamp(min=RARE * float(curve[0]) ** 2 + SMALLEST)
+    """What an error of a curve counts by: the curve, or some of what it is of a phase without structure.
+
+    A voxel beside one of a phase that is a thousandth belongs to it once in a thousand, or never in the training
+    samples: that is told apart from once in fifty, no finer, or the other phases would be moved for what is chance.
+    """
+    share = float(curve[0])
+    return curve.clamp(min=max(RARE * share**2, BESIDE * share) + SMALLEST)
 
 
 def _shifts(side: int, lags: int) -> Tensor:

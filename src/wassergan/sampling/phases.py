@@ -89,8 +89,23 @@ def _rows(most: int, numbers: int, size: int) -> int:
 def _filters(inputs: Inputs, aims: Sequence[Aim], planes: int, voxels: int) -> list[Tensor]:
     """For each axis the matrices (planes, side, side) that lead two-point curves to those of the training samples."""
     raw = torch.cat(inputs(lambda values: values, _rows(MOST_FILTERED, FILTERED, len(aims) * planes * voxels)))
-    found = [filters_for(raw[:, at * planes : (at + 1) * planes], aim) for at, aim in enumerate(aims)]
+    each = [raw[:, at * planes : (at + 1) * planes] for at in range(len(aims))]
+    found = [filters_for(_pulled(own, aim), aim) for own, aim in zip(each, aims, strict=True)]
     return [torch.cat(axis) for axis in zip(*found, strict=True)]
+
+
+def _pulled(values: Tensor, aim: Aim) -> Tensor:
+    """Raw numbers (n, planes, D, H, W) of a channel, pulled as they are to be drawn: filters leave samples' means."""
+    if aim.variance is None:
+        return values
+    voxels = values[0, 0].numel()
+    places, whole = aim.varying(voxels), aim.of_varying(voxels)
+    places = places[_some(len(places), max(1, LOOKED_AT // (values.shape[0] * values.shape[1])))]
+    means = values.mean((2, 3, 4), keepdim=True)
+    distances = means - means.mean(0)
+    assert whole.variance is not None
+    some = values.flatten(2)[:, :, places].movedim(1, 0)
+    return values - _pull(some, distances.flatten(2).movedim(1, 0), whole.shares, whole.variance) * distances
 
 
 def _raw(inputs: Inputs, head: Phases, varying: Sequence[Tensor], voxels: int) -> tuple[Tensor, Tensor]:
