@@ -5230,13 +5230,6 @@ BUGS = (
         "sampling/test_curves.py::test_filters_keep_the_mean_of_a_sample_and_treat_both_ways_alike",
     ),
     Bug(
-        "volumes: raw numbers that never differ are filtered",
-        "sampling/curves.py",
-        "return found if found > ROUNDING * float(values.abs().max()) else 0.0",
-        "return found",
-        "sampling/test_curves.py::test_raw_numbers_that_never_differ_have_no_filters",
-    ),
-    Bug(
         "volumes: filters depend on the unit of raw numbers",
         "sampling/curves.py",
         "values * (SPREAD / spread) if spread else values",

@@ -23,7 +23,7 @@ SPREAD = 8.0  # of raw numbers, to which they are scaled first: smooth shares fo
 ROUNDING = 1e-5  # of the largest raw number: what differs by less does not differ
 SMOOTH, LOOKED_AT = 2**21, 2**21  # numbers that derivatives are found by, and shares
 TOGETHER = 2**20
-RARE, BESIDE, SMALLEST = 0.2, 0.02, 1e-6  # of a curve: what is rarer is not held to a smaller relative error
+RARE, SMALLEST = 0.2, 1e-6  # of a curve: what is rarer is not held to a smaller relative error
 VARIANCE = 0.3  # what the variance of shares counts, beside an error of a curve
 LEAST_VARIANCE = 0.01  # of that of single voxels: what errors of it are relative to at least, for it may be 0
 
@@ -196,13 +196,8 @@ def _curves(phases: Tensor, lags: Sequence[int]) -> Tensor:
 
 
 def _units(curve: Tensor) -> Tensor:
-    """What an error of a curve counts by: the curve, or some of what it is of a phase without structure.
-
-    A voxel beside one of a phase that is a thousandth belongs to it once in a thousand, or never in the training
-    samples: that is told apart from once in fifty, no finer, or the other phases would be moved for what is chance.
-    """
-    share = float(curve[0])
-    return curve.clamp(min=max(RARE * share**2, BESIDE * share) + SMALLEST)
+    """What an error of a curve counts by: the curve, or some of what it is of a phase without structure."""
+    return curve.clamp(min=RARE * float(curve[0]) ** 2 + SMALLEST)
 
 
 def _shifts(side: int, lags: int) -> Tensor:
