@@ -102,8 +102,13 @@ def judged_rows(
     drawn = {"": judged(run, pictures, judge, **how)}
     if refine:
         more = ["--refine", str(refine)]
-        drawn[f", refined 1 of {refine}"] = judged(run, pictures, judge, more=more, **how)
+        drawn[refined(refine)] = judged(run, pictures, judge, more=more, **how)
     return drawn
+
+
+def refined(refine: int) -> str:
+    """What is added to a setting's name."""
+    return f", refined 1 of {refine}" if refine else ""
 
 
 def judged(
@@ -174,7 +179,8 @@ def main() -> None:
     for seed in options.seeds:
         for name in options.settings:
             key = (options.data, name, options.budget, seed)
-            if key in known and not options.again:
+            rows_wanted = {key, (options.data, name + refined(options.refine), *key[2:])}
+            if rows_wanted <= known and not options.again:
                 continue
             with tempfile.TemporaryDirectory() as temporary:
                 folder = (options.runs or Path(temporary)) / "-".join(map(str, key))
