@@ -76,7 +76,7 @@ def judged(name: str, folder: Path, seed: int, length: tuple[str, str], options:
     real = in_channels(source.values(torch.arange(len(source))).numpy(), name)
     train = source.split.train_rows(torch.arange(source.train_count)).numpy()
     populations = SeriesPopulations(made[: len(train)], real[train], real[source.split.heldout.numpy()])
-    row: dict[str, Any] = {"data": name, "seed": seed, "steps": facts["steps"]}
+    row: dict[str, Any] = {"data": name, "flags": options.flags, "seed": seed, "steps": facts["steps"]}
     row |= scores(real, made, seed=seed, scale=options.score_steps, with_floors=not options.no_floors)
     for each in dynamics_rows(populations):
         if each.floor:
@@ -107,11 +107,11 @@ def main() -> None:
                 rows.append(judged(name, kept_at, seed, length, options))
             print({key: round(value, 4) if isinstance(value, float) else value for key, value in rows[-1].items()})
             if not options.no_write:
-                kept = [*earlier_rows("series", rows, told_by=["data", "seed"]), *rows]
+                kept = [*earlier_rows("series", rows, told_by=["data", "flags", "seed"]), *rows]
                 write_results(
                     "series",
                     f"Series after {options.steps or options.budget}",
-                    sorted(kept, key=lambda row: (list(FLAGS).index(row["data"]), row["seed"])),
+                    sorted(kept, key=lambda row: (list(FLAGS).index(row["data"]), row["flags"], row["seed"])),
                     summary={"length": options.steps or options.budget, "score_steps": options.score_steps},
                     command=f"python benchmarks/series.py {shlex.join(sys.argv[1:])}",
                 )
