@@ -5020,6 +5020,27 @@ BUGS = (
         "networks/test_series_margins.py::test_levels_of_a_long_table_are_not_mapped",
     ),
     Bug(
+        "few samples: batches are no smaller",
+        "modality/recipes.py",
+        "    return replace(resolved, batch_size=few)\n",
+        "    return resolved\n",
+        "config/test_fitting_batch.py::test_two_batches_of_whole_packs_fit",
+    ),
+    Bug(
+        "few samples: batches that the user asks for are smaller, too",
+        "modality/recipes.py",
+        "if settings.batch_size is not None or few >= resolved.batch_size:",
+        "if few >= resolved.batch_size:",
+        "config/test_fitting_batch.py::test_what_the_user_says_stays",
+    ),
+    Bug(
+        "few samples: packs are torn",
+        "config/presets.py",
+        "return max(pack, min(usual, train_count // 2) // pack * pack)",
+        "return max(pack, min(usual, train_count // 2))",
+        "config/test_fitting_batch.py::test_no_batch_is_smaller_than_a_pack",
+    ),
+    Bug(
         "calibration: every process finds its own",
         "session/calibration.py",
         "    kept.load_calibration(processes.on_rank_zero(found))\n",

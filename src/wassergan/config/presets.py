@@ -167,6 +167,15 @@ PRESETS: dict[str, Preset] = {
 }
 
 
+def fitting_batch(usual: int, train_count: int, *, pack: int = 1) -> int:
+    """The usual size of a batch, or, of few training samples, at most half of them; whole packs, at least one.
+
+    >>> fitting_batch(64, 1000), fitting_batch(64, 37), fitting_batch(64, 37, pack=4)
+    (64, 18, 16)
+    """
+    return max(pack, min(usual, train_count // 2) // pack * pack)
+
+
 def resolve(
     settings: TrainSettings, *, shape: tuple[int, ...], train_count: int, recipe: Values | None = None
 ) -> ResolvedSettings:

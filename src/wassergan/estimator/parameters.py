@@ -71,12 +71,5 @@ def seed_from(random_state: Any) -> int:
 
 
 def resolved(parameters: TrainSettings, source: Source, log: Callable[[str], None]) -> ResolvedSettings:
-    """With what the preset and the data say; the preset's batch is cut to half of the rows where there are few."""
-    settings = resolve_for(replace(parameters, data=source.name), source, log=log)
-    batch = settings.batch_size
-    if parameters.batch_size is not None or 2 * batch <= source.train_count:
-        return settings
-    pack = settings.pack
-    few = max(pack, source.train_count // 2 // pack * pack)
-    log(f"Batches of {few} instead of {batch} samples: there are {source.train_count} training rows.")
-    return replace(settings, batch_size=few)
+    """With what the preset and the data say."""
+    return resolve_for(replace(parameters, data=source.name), source, log=log)

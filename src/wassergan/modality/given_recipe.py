@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from wassergan.config.presets import fitting_batch
 from wassergan.config.settings import TrainSettings
 from wassergan.modality.rates import falling, is_penalised
 from wassergan.networks.conv import SMALLEST_GRID, halvings
@@ -41,7 +42,7 @@ def recipe(
         "generator_norm": "none",
         "critic_norm": "none",
         "latent_dim": SHARED + max((n for n in map(math.prod, halvings(*shape[1:])) if n <= MOST_NOISE), default=0),
-        "batch_size": max(pack, min(BATCH, train_count // 2) // pack * pack),
+        "batch_size": fitting_batch(BATCH, train_count, pack=pack),
         "critic_steps": 1,
         "share_fakes": True,
         "generator_lr": 2e-3,

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from wassergan.config.presets import LARGEST_SMALL_SAMPLE, PRESETS
+from wassergan.config.presets import LARGEST_SMALL_SAMPLE, PRESETS, fitting_batch
 from wassergan.config.settings import TrainSettings
 from wassergan.modality.rates import equalized, falling, is_penalised
 from wassergan.networks import PROJECTION
@@ -67,7 +67,7 @@ def recipe(train_count: int, asked: TrainSettings) -> dict[str, Any]:
         "maps": maps,
         "generator_maps": WIDER * maps,
         "latent_dim": 64,
-        "batch_size": max(pack, min(BATCH, train_count // 2) // pack * pack),
+        "batch_size": fitting_batch(BATCH, train_count, pack=pack),
         "critic_steps": 1,
         "share_fakes": True,
         "generator_lr": 3e-3,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from wassergan.config.presets import resolve
+from wassergan.config.presets import fitting_batch, resolve
 from wassergan.config.settings import ResolvedSettings, TrainSettings
 from wassergan.data import ArrayContext, Source
 from wassergan.errors import UserError, parameter
@@ -19,7 +19,7 @@ def resolve_for(
     Args:
         settings: as given.
         source: the data.
-        log: receives the reason for the recipe, in a sentence.
+        log: receives the reason for the recipe, and that batches are smaller where there are few samples, in sentences.
 
     Raises:
         UserError: the preset is not known, or the data cannot be learnt as was asked for.
@@ -40,7 +40,12 @@ def resolve_for(
         log(reason)
     if settings.augment == AUTO or (settings.augment is None and settings.preset == "default"):
         settings = replace(settings, augment=usual)
-    return resolve(settings, shape=source.shape, train_count=count, recipe=recipe)
+    resolved = resolve(settings, shape=source.shape, train_count=count, recipe=recipe)
+    few = fitting_batch(resolved.batch_size, count, pack=resolved.pack)
+    if settings.batch_size is not None or few >= resolved.batch_size:
+        return resolved
+    log(f"Batches of {few} instead of {resolved.batch_size} samples: there are {count} training rows.")
+    return replace(resolved, batch_size=few)
 
 
 def require_unaugmented(settings: TrainSettings) -> None:

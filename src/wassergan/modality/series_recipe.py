@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from wassergan.config.presets import fitting_batch
 from wassergan.config.settings import TrainSettings
 from wassergan.modality.rates import is_penalised
 
@@ -40,7 +41,7 @@ def recipe(shape: tuple[int, ...], train_count: int, asked: TrainSettings, *, is
     norm = {"critic_norm": "none"} if is_penalised(asked) else {}
     each = max(1, min(EACH, MOST_LATENT // (2 * steps)))
     own = each * steps
-    batch_size = max(pack, min(BATCH, train_count // 2) // pack * pack)
+    batch_size = fitting_batch(BATCH, train_count, pack=pack)
     usual = norm | {
         "network": "conv",
         "constraint": "lp",

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from wassergan.config.presets import fitting_batch
 from wassergan.config.settings import TrainSettings
 from wassergan.modality.rates import equalized, falling
 
@@ -38,7 +39,7 @@ def recipe(shape: tuple[int, ...], train_count: int, asked: TrainSettings) -> di
         "maps": maps,
         "generator_maps": max(maps, GENERATOR_MAPS),
         "latent_dim": max(LATENT, min(MOST_LATENT, math.prod(shape[1:]) // EACH)),
-        "batch_size": max(pack, min(batch, train_count // 2) // pack * pack),
+        "batch_size": fitting_batch(batch, train_count, pack=pack),
         "critic_steps": 1,
         "penalty_every": 2,
         "two_point": 10.0,
