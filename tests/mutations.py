@@ -4285,9 +4285,9 @@ BUGS = (
     ),
     Bug(
         "batches are larger than half of few pictures",
-        "modality/picture_recipe.py",
-        "min(BATCH, train_count // 2) // pack",
-        "min(BATCH, train_count) // pack",
+        "config/presets.py",
+        "min(usual, train_count // 2) // pack",
+        "min(usual, train_count) // pack",
         "modality/test_picture_recipe.py::test_a_batch_takes_at_most_half_of_few_pictures",
     ),
     Bug(

@@ -102,9 +102,9 @@ def test_the_log_says_why_pictures_are_convolved_and_only_then() -> None:
     cases: list[tuple[tuple[int, int], dict[str, Any]]]
     cases = [((8, 8), {"network": "residual"}), ((28, 28), {"network": "mlp"}), ((28, 28), {"preset": "wgan"})]
     for shape, asked in cases:
-        resolve_for(TrainSettings(**asked), open_source(pictures(40, *shape)), log=told.append)
+        resolve_for(TrainSettings(**asked), open_source(pictures(200, *shape)), log=told.append)
     assert told == []
-    resolve_for(TrainSettings(), open_source(pictures(40, 28, 28)), log=told.append)
+    resolve_for(TrainSettings(), open_source(pictures(200, 28, 28)), log=told.append)
     assert len(told) == 1 and told[0].startswith("Recipe for pictures: small convolutions")
 
 
