@@ -215,7 +215,7 @@ def test_what_cannot_be_judged_is_said(run: Path, finished_run: Path, refused: C
         "Unknown column to predict: 'odl'. Did you mean 'old'"
     )
     assert refused("evaluate", run, "--features", "random-conv").startswith("Tables are judged on their own columns")
-    assert refused("evaluate", run, "--count", "9") == "Judging needs 10 generated rows: 9."
+    assert refused("evaluate", run, "--count", "9") == "Judging needs 10 generated rows: 9. Draw more with --count."
     assert refused("evaluate", finished_run, "--target", "x").startswith(
         "A column to predict is for tables: --target x"
     )

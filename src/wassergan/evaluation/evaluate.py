@@ -8,7 +8,7 @@ from torch import Tensor
 
 from wassergan.distances import sliced_w1_estimate
 from wassergan.distances.interval import interval_by_work
-from wassergan.errors import UserError
+from wassergan.errors import UserError, parameter
 from wassergan.evaluation.frechet import frechet_of_features
 from wassergan.evaluation.kernel import kernel_distance
 from wassergan.evaluation.nearest import nearest
@@ -27,6 +27,16 @@ Value = tuple[float, float | None]
 Log = Callable[[str], None]
 
 
+def too_few(name: str, noun: str, count: int) -> UserError:
+    """That fewer than ten samples of some name, `generated`, `training` or `held-out`, cannot be judged."""
+    hints = {
+        "generated": f"draw more with {parameter('count')}",
+        "training": "train on more",
+        "held-out": f"train with a larger {parameter('heldout')}, or name other data with {parameter('against')}",
+    }
+    return UserError(f"Judging needs {LEAST} {name} {noun}", found=f"{count}", hint=hints[name])
+
+
 @dataclass(frozen=True)
 class Populations:
     """Features of generated, training and held-out samples, float32 (n, d) each, in arbitrary order."""
@@ -43,7 +53,7 @@ class Populations:
         """
         for name, each in (("generated", self.generated), ("training", self.training), ("held-out", self.heldout)):
             if len(each) < LEAST:
-                raise UserError(f"Judging needs {LEAST} {name} samples", found=f"{len(each)}")
+                raise too_few(name, "samples", len(each))
         if len({each.shape[1:] for each in (self.generated, self.training, self.heldout)}) > 1:
             shapes = (tuple(each.shape[1:]) for each in (self.generated, self.training, self.heldout))
             raise UserError("Features differ in shape", found=", ".join(map(str, shapes)))

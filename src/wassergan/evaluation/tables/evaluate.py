@@ -7,8 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from wassergan.data.context import Rows as RowsAnywhere
-from wassergan.errors import UserError
-from wassergan.evaluation.evaluate import LEAST, METRICS, Log, Metric, MetricRow, floor_spread, sides
+from wassergan.evaluation.evaluate import LEAST, METRICS, Log, Metric, MetricRow, floor_spread, sides, too_few
 from wassergan.evaluation.tables.columns import Rows, TableColumn, Weights
 from wassergan.evaluation.tables.copies import exact_copies
 from wassergan.evaluation.tables.marginals import invalid_share, marginal_distance, missing_gap
@@ -87,7 +86,7 @@ class EvaluationData:
         """
         for name, each in (("generated", self.generated), ("training", self.training), ("held-out", self.heldout)):
             if len(each.rows) < LEAST:
-                raise UserError(f"Judging needs {LEAST} {name} rows", found=f"{len(each.rows)}")
+                raise too_few(name, "rows", len(each.rows))
 
 
 @dataclass(frozen=True)
