@@ -135,6 +135,8 @@ def test_what_cannot_be_shown(gan: WassersteinGAN, vectors: WassersteinGAN, tmp_
         vectors.evaluate(np.zeros((40, 3), "float32"))
     with pytest.raises(UserError):
         vectors.evaluate(np.zeros((4, 2), "float32"))
+    with pytest.raises(UserError, match="Judging needs 20 rows: 19. Evaluate it with more rows"):
+        vectors.evaluate(np.random.default_rng(0).normal(size=(19, 2)).astype("float32"))
     with pytest.raises(UserError, match="no regular file"):
         (tmp_path / "folder.html").mkdir()
         gan.report(tmp_path / "folder.html")

@@ -6,8 +6,8 @@ from typing import Any
 
 from wassergan.config.verbs import EvaluateSettings
 from wassergan.data import Source
-from wassergan.errors import one_line, parameter
-from wassergan.evaluation.evaluate import LARGEST
+from wassergan.errors import UserError, one_line, parameter
+from wassergan.evaluation.evaluate import LARGEST, LEAST
 from wassergan.evaluation.metric_table import aligned, html_sentence, html_table, metric_cells
 from wassergan.modality import modality_of
 from wassergan.modality.judged import judged
@@ -75,6 +75,8 @@ def evaluated(sampler: Sampler, source: Source, settings: EvaluateSettings, *, o
     Raises:
         UserError: too few rows, or settings that are for other data.
     """
+    if len(source) < 2 * LEAST:  # one half stands for the training samples
+        raise UserError(f"Judging needs {2 * LEAST} rows", found=f"{len(source)}", hint="evaluate it with more rows")
     count = settings.count or min(LARGEST, len(source))
     modality, device = modality_of(source.kind), choose_device(settings.device)
     with scratch_folder() as folder:
