@@ -100,12 +100,17 @@ def test_channels_have_the_distribution_of_the_data_over_all_steps(gaps: bool) -
         assert (after[:, 1][after[:, 2] < 0] == 0).all()
 
 
-def test_what_follows_a_past_goes_through_no_map() -> None:
+def matched_generator() -> tuple[Source, SeriesDensityGenerator, torch.Tensor]:
+    """The data, a generator whose margins are matched to them, and 50 latent vectors."""
     source = open_source(skewed(), layout="NTC", seed=0)
     trainer = trained(source)
     in_model_space(trainer, source, matched=True)
     own = next(each for each in trainer.averaged_generator.modules() if isinstance(each, SeriesDensityGenerator))
-    latent = torch.randn(50, trainer.latent_dim, generator=torch.Generator().manual_seed(1))
+    return source, own, torch.randn(50, trainer.latent_dim, generator=torch.Generator().manual_seed(1))
+
+
+def test_what_follows_a_past_goes_through_no_map() -> None:
+    source, own, latent = matched_generator()
     past = source.train_sample(50)[:, :, :3]
     mapped = own(latent, past)
     own.unmatch()
@@ -113,11 +118,7 @@ def test_what_follows_a_past_goes_through_no_map() -> None:
 
 
 def test_learning_goes_through_no_map() -> None:
-    source = open_source(skewed(), layout="NTC", seed=0)
-    trainer = trained(source)
-    in_model_space(trainer, source, matched=True)
-    own = next(each for each in trainer.averaged_generator.modules() if isinstance(each, SeriesDensityGenerator))
-    latent = torch.randn(50, trainer.latent_dim, generator=torch.Generator().manual_seed(1))
+    source, own, latent = matched_generator()
     own.train()
     mapped, real = own(latent), source.train_sample(50)
     told = own.eval().log_likelihood(latent, real)

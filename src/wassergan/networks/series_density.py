@@ -44,8 +44,10 @@ class SeriesDensityGenerator(QuantileMapped):
 
     Causal convolutions see all earlier steps. Which values are missing is drawn first at each step. A number has a
     mixture of logistic distributions, given the past and the channels before it; half of the components move with its
-    last value. Sources: van den Oord et al. 2016, arXiv 1609.03499, for the convolutions; Salimans, Karpathy, Chen,
-    Kingma 2017, arXiv 1701.05517, for the mixtures and for channels in sequence.
+    last value. Where its head asks for it, whole draws go through a monotone map of each channel, the same at all steps
+    (`match`); what goes on from a past does not. Sources: van den Oord et al. 2016, arXiv 1609.03499, for the
+    convolutions; Salimans, Karpathy, Chen, Kingma 2017, arXiv 1701.05517, for the mixtures and for channels in
+    sequence.
 
     Args:
         latent_dim: numbers of a latent vector that all steps share, conditions first.
